@@ -5,10 +5,11 @@
 //! - beside a loop of calls: a chain of 200 steps with one call of a local server each, which has to be durable before it
 //!   is sent, beside a loop that makes the same calls and commits a record after each;
 //! - as it grows: the CPU time for each step of chains of 200, 2,000 and 20,000 and of fan-outs of 1,000, 10,000 and
-//!   100,000 steps, which do nothing or make one such call; of the largest that does nothing, the memory of the process that runs it, what `show`, `runs` and `logs` take,
-//!   and what a resume of its second half takes.
+//!   100,000 steps that do nothing, and the same of steps that make one such call (`growth-of-calls`);
+//! - of a run of 100,000 steps (`huge`): the memory of the process that runs it, what `show`, `runs` and `logs` take, and
+//!   what a resume of its second half takes.
 //!
-//! `cargo bench --bench engine -- disk` (or `calls`, `growth`) does one of the three.
+//! `cargo bench --bench engine -- disk` (or `calls`, `growth`, `growth-of-calls`, `huge`) does one of them.
 
 #[expect(dead_code, reason = "each benchmark takes what it measures")]
 mod workload;
@@ -27,8 +28,8 @@ use rusqlite::{Connection, params};
 use tokio::runtime::Runtime;
 use windlass::{journal::Journal, script::STACK_BYTES};
 use workload::{
-    CHAIN, FAN_OUT, Workload, chain_file, chain_of_calls, fan_out_file, fan_out_of_calls, program,
-    resume, run, run_until,
+    CHAIN, FAN_OUT, Workload, calling_script, chain_file, chain_of, fan_out_file, fan_out_of,
+    program, resume, run, run_until,
 };
 
 const ROUNDS: usize = 9;
@@ -52,7 +53,7 @@ fn main() {
         .build()
         .expect("a runtime");
 
-    let parts = ["disk", "calls", "growth"];
+    let parts = ["disk", "calls", "growth", "growth-of-calls", "huge"];
     let does = |part: &str| is_named(part) || !parts.iter().any(|part| is_named(part));
     if does("disk") {
         beside_the_disk(&folder, &runtime);
@@ -62,7 +63,18 @@ fn main() {
         beside_a_loop_of_calls(&folder, &runtime, &server.url);
     }
     if does("growth") {
-        as_it_grows(&folder, &runtime, &server.url);
+        println!("CPU time for each step that does nothing");
+        cpu_of_each(&folder, &runtime, [&chain_file, &fan_out_file]);
+    }
+    if does("growth-of-calls") {
+        println!("CPU time for each step with one call");
+        let script = calling_script(&folder, &server.url);
+        let chain = |steps| chain_of(steps, script);
+        let fan_out = |items| fan_out_of(items, script);
+        cpu_of_each(&folder, &runtime, [&chain, &fan_out]);
+    }
+    if does("huge") {
+        of_a_huge_run(&folder, &runtime);
     }
     let _ = fs::remove_dir_all(&folder);
 }
@@ -128,7 +140,8 @@ fn beside_the_disk(folder: &Path, runtime: &Runtime) {
 }
 
 fn beside_a_loop_of_calls(folder: &Path, runtime: &Runtime, url: &str) {
-    let program = program(folder, "calls", &chain_of_calls(CHAIN, url));
+    let script = calling_script(folder, url);
+    let program = program(folder, "calls", &chain_of(CHAIN, script));
     let client = reqwest::Client::new();
     let (mut steps, mut loops) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
@@ -219,26 +232,10 @@ fn answer_calls() {
 const LEAST_STEPS: usize = 20_000;
 const HUGE: usize = 100_000;
 
-fn as_it_grows(folder: &Path, runtime: &Runtime, url: &str) {
-    println!("CPU time for each step that does nothing");
-    cpu_of_each(
-        folder,
-        runtime,
-        [chain_file as fn(usize) -> String, fan_out_file],
-    );
-    println!("CPU time for each step with one call");
-    let chain = |steps| chain_of_calls(steps, url);
-    cpu_of_each(
-        folder,
-        runtime,
-        [&chain as &dyn Fn(usize) -> String, &|items| {
-            fan_out_of_calls(items, url)
-        }],
-    );
-    of_a_huge_run(folder, runtime);
-}
+/// Makes the file of a workflow of so many steps.
+type Maker<'a> = &'a dyn Fn(usize) -> String;
 
-fn cpu_of_each<F: Fn(usize) -> String>(folder: &Path, runtime: &Runtime, [chain, fan_out]: [F; 2]) {
+fn cpu_of_each(folder: &Path, runtime: &Runtime, [chain, fan_out]: [Maker; 2]) {
     let mut each: BTreeMap<(&str, usize), f64> = BTreeMap::new();
     let sizes = [200, 2_000, 20_000].map(|size| ("chain", size, chain(size)));
     let fan_outs = [1_000, 10_000, HUGE].map(|size| ("fan-out", size, fan_out(size)));

@@ -76,27 +76,28 @@ fn effects_file() -> String {
     )
 }
 
-/// The same chain, each step with one call of a server, which may be made again with the same key.
-pub fn chain_of_calls(steps: usize, url: &str) -> String {
-    let mut text = String::from("workflow: chain-of-calls\nsteps:\n");
-    for i in 0..steps {
-        let needs = match i {
-            0 => String::new(),
-            _ => format!(", needs: [s{}]", i - 1),
-        };
-        let _ = writeln!(
-            text,
-            "  s{i}: {{ run: \"http::put(`{url}/{i}`); ()\"{needs} }}"
-        );
+/// A script with one call of a server, which may be made again with the same key. It is a file, so that a long chain of steps
+/// that run it stays a small one.
+pub fn calling_script(folder: &Path, url: &str) -> &'static str {
+    let text = format!("fn run(inputs) {{ http::put(`{url}/1`); #{{}} }}\n");
+    fs::write(folder.join("call.rhai"), text).expect("written");
+    "call.rhai"
+}
+
+/// A chain of steps that run a script.
+pub fn chain_of(steps: usize, script: &str) -> String {
+    let mut text = format!("workflow: chain\nsteps:\n  s0: {{ script: {script} }}\n");
+    for i in 1..steps {
+        let _ = writeln!(text, "  s{i}: {{ script: {script}, needs: [s{}] }}", i - 1);
     }
     text
 }
 
-/// The same fan-out, each item with one call of a server.
-pub fn fan_out_of_calls(items: usize, url: &str) -> String {
+/// A step that runs a script for each of so many items.
+pub fn fan_out_of(items: usize, script: &str) -> String {
     let items: Vec<String> = (0..items).map(|i| i.to_string()).collect();
     format!(
-        "workflow: fan-out-of-calls\nsteps:\n  all:\n    with: {{ i: \"${{{{ item }}}}\" }}\n    run: \"http::put(`{url}/${{i}}`); ()\"\n    for_each: [{}]\n",
+        "workflow: fan-out\nsteps:\n  all: {{ script: {script}, for_each: [{}] }}\n",
         items.join(", ")
     )
 }

@@ -16,7 +16,7 @@ use crate::handler::handle;
 use crate::options::Options;
 use crate::service::Service;
 use crate::store::StoreError;
-use windlass_ground::{log_request, serve};
+use windlass_ground::{blocking, log_request, serve};
 
 /// How long a stop waits for requests that are being answered.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
@@ -78,15 +78,12 @@ impl Server {
         if options.account.len() != 12 || !options.account.bytes().all(|b| b.is_ascii_digit()) {
             return Err(StartError::Account(options.account));
         }
-        let opening = tokio::task::spawn_blocking(move || {
+        let opening = blocking(move || {
             let service = Service::open(options)?;
             service.catch_up();
             Ok::<_, StoreError>(service)
         });
-        let service = match opening.await {
-            Ok(service) => Arc::new(service?),
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        };
+        let service = Arc::new(opening.await?);
         tokio::spawn(keep_up(Arc::downgrade(&service), upkeep));
         let failed = |error| StartError::Listen(listen, error);
         let listener = TcpListener::bind(listen).await.map_err(failed)?;

@@ -18,7 +18,7 @@ use crate::{
     service::{OpenError, Service},
     store::StoreError,
 };
-use windlass_ground::{log_request, serve};
+use windlass_ground::{blocking, log_request, serve};
 
 /// How long a stop waits for requests that are being answered.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
@@ -83,15 +83,12 @@ impl Server {
         if !listen.ip().is_loopback() {
             return Err(StartError::Open(listen));
         }
-        let opening = tokio::task::spawn_blocking(move || {
+        let opening = blocking(move || {
             let service = Service::open(options)?;
             service.leave_pod_delay()?;
             Ok::<_, OpenError>(service)
         });
-        let service = match opening.await {
-            Ok(service) => Arc::new(service?),
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        };
+        let service = Arc::new(opening.await?);
         let failed = |error| StartError::Listen(listen, error);
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;

@@ -4,6 +4,7 @@
 //!
 //! This room depends on no other.
 
+mod blocking;
 mod database;
 pub mod disk;
 mod json;
@@ -17,6 +18,7 @@ mod tls;
 mod trouble;
 mod yaml;
 
+pub use blocking::blocking;
 pub use database::{Durability, open_database, run_statement};
 pub use json::{depth_of, json_size};
 pub use requests::{Operation, Requester, log_request};

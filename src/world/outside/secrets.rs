@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::{AwsCall, AwsClient, aws::service};
 use crate::value::{Failure, FailureClass, Reference, Secret, Source, Value};
 use vault::Vault;
+use windlass_ground::blocking;
 
 /// Reads secrets by reference.
 #[derive(Clone, Debug)]
@@ -149,18 +150,6 @@ impl SecretReader {
             is_read: true,
         };
         self.aws.call(&call).await
-    }
-}
-
-/// Runs work that may block, such as a look at a file, beside the tasks of the runtime.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(e) => match e.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime ends, and with it the task that waits.
-            Err(_) => std::future::pending().await,
-        },
     }
 }
 
