@@ -138,7 +138,11 @@ impl Attempt {
             return Ok(inputs);
         }
         let reading = resolve(&self.clients.secrets, Value::Map(inputs));
-        let read = Handle::current().block_on(reading);
+        let mut read = None;
+        self.ledger.waits(Box::new(|| {
+            read = Some(Handle::current().block_on(reading));
+        }));
+        let read = read.expect("the ledger does what it is given");
         match read.map_err(|failure| ended(Interruption::Failed(failure)))? {
             Value::Map(inputs) => {
                 let inputs_read = inputs.values();

@@ -2,6 +2,7 @@
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -11,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     attempt::{Attempt, Finished, Task},
     driver::{DriveError, Settings},
+    runners::Runners,
     stage::Stage,
     stops::Stops,
-    substrate::{Entry, Happened, Ledger, Making, Substrate, Wait},
+    substrate::{Entry, Happened, Ledger, Made, Making, Substrate, Wait},
 };
 use crate::journal::{Claim, Event, InstanceId, JournalError, Message, RunId, RunJournal};
 use windlass_ground::Timestamp;
@@ -45,10 +47,11 @@ impl Cancel {
     }
 }
 
-/// Appends to the journal, and runs each attempt on a thread of its own.
+/// Appends to the journal, and runs attempts on threads of this process.
 pub(super) struct Embedded {
     run: Arc<RunJournal>,
     settings: Settings,
+    runners: Runners,
     sender: mpsc::UnboundedSender<Finished>,
     receiver: mpsc::UnboundedReceiver<Finished>,
     /// How many attempts have been started and not been heard of.
@@ -68,6 +71,7 @@ impl Embedded {
         Self {
             run: Arc::new(run),
             settings,
+            runners: Runners::new(),
             sender,
             receiver,
             running: 0,
@@ -132,29 +136,33 @@ impl Substrate for Embedded {
             cancelled: cancel.flag.clone(),
             timeout,
         };
-        let ledger = Pages {
-            run: self.run.clone(),
-            runtime: Handle::current(),
-            clock: self.settings.clock,
-            stage: self.settings.stage.clone(),
-            stops: Stops {
-                cancelled: cancel.flag,
-                cancellation: cancel.token,
-                deadline: timeout.map(|timeout| (Instant::now() + timeout, timeout)),
-            },
-        };
-        let attempt = Attempt {
-            run: self.run.id().clone(),
-            task,
-            ledger: Arc::new(ledger),
-            clients: self.settings.clients.clone(),
-            limits,
-            observer: self.settings.observer.clone(),
-            stage: self.settings.stage.clone(),
-        };
+        let (run, settings) = (self.run.clone(), self.settings.clone());
+        let (runners, runtime) = (self.runners.clone(), Handle::current());
         self.running += 1;
         let sender = self.sender.clone();
-        tokio::task::spawn_blocking(move || {
+        self.runners.start(move || {
+            let ledger = Pages {
+                run,
+                runtime,
+                runners,
+                clock: settings.clock,
+                stage: settings.stage.clone(),
+                stops: Stops {
+                    cancelled: cancel.flag,
+                    cancellation: cancel.token,
+                    // It begins when the attempt does.
+                    deadline: timeout.map(|timeout| (Instant::now() + timeout, timeout)),
+                },
+            };
+            let attempt = Attempt {
+                run: ledger.run.id().clone(),
+                task,
+                ledger: Arc::new(ledger),
+                clients: settings.clients,
+                limits,
+                observer: settings.observer,
+                stage: settings.stage,
+            };
             // The driver is gone only when the run is no longer driven.
             let _ = sender.send(attempt.run());
         });
@@ -240,20 +248,38 @@ impl Substrate for Embedded {
 struct Pages {
     run: Arc<RunJournal>,
     runtime: Handle,
+    runners: Runners,
     clock: fn() -> Timestamp,
     stage: Option<Arc<dyn Stage>>,
     stops: Stops,
 }
 
+impl Pages {
+    /// Does what an entry records. What ends at once, such as a look at the clock, lets no other attempt run meanwhile: that
+    /// would cost more.
+    fn make(&self, mut making: Making) -> Made {
+        let polled = {
+            let _inside = self.runtime.enter();
+            let mut context = Context::from_waker(Waker::noop());
+            making.as_mut().poll(&mut context)
+        };
+        match polled {
+            Poll::Ready(made) => made,
+            Poll::Pending => self.runners.waiting(|| self.runtime.block_on(making)),
+        }
+    }
+}
+
 impl Ledger for Pages {
     fn enter(&self, _: &str, making: Making) -> Result<Entry, Stop> {
-        let made = self.runtime.block_on(making);
+        let made = self.make(making);
         let at = (self.clock)();
         let events: Vec<_> = made.events.into_iter().map(|event| (event, at)).collect();
         if !events.is_empty() {
+            let events = events.clone();
             let kept = match made.is_urgent {
-                true => self.run.append(events.clone()),
-                false => self.run.append_lazily(events.clone()),
+                true => self.runners.waiting(|| self.run.append(events)),
+                false => self.run.append_lazily(events),
             };
             kept.map_err(broken)?;
         }
@@ -272,7 +298,8 @@ impl Ledger for Pages {
         {
             return self.stops.check();
         }
-        self.runtime.block_on(self.stops.wait(duration))
+        self.runners
+            .waiting(|| self.runtime.block_on(self.stops.wait(duration)))
     }
 
     fn announces(&self, call: &Call) -> bool {
@@ -293,7 +320,16 @@ impl Ledger for Pages {
     }
 
     fn settle(&self) -> Result<(), Stop> {
-        self.run.settle_weighty().map_err(broken)
+        if self.run.is_settled() {
+            return Ok(());
+        }
+        self.runners
+            .waiting(|| self.run.settle_weighty())
+            .map_err(broken)
+    }
+
+    fn waits<'a>(&self, wait: Box<dyn FnOnce() + 'a>) {
+        self.runners.waiting(wait);
     }
 
     fn note(&self, event: Event) -> (Event, Timestamp) {

@@ -2,7 +2,7 @@
 //! gate, and writes each event to the journal before acting on it.
 //!
 //! - [`drive`] takes a run to its end, on the journal of this machine;
-//! - `driver` is the loop, the same on every `substrate`; `embedded` is the one that needs nothing;
+//! - `driver` is the loop, the same on every `substrate`; `embedded` is the one that needs nothing, `runners` its threads;
 //! - `attempt` is one attempt of one step, `gate` its effects and `entries` what they record, `doubt`
 //!   those in doubt, `undo` one that goes backwards and `settle` what it must find out first, `stops` what ends it;
 //! - `neighbours` is what others ask for and hold, `retry` when a failure is tried again;
@@ -23,6 +23,7 @@ mod look;
 mod neighbours;
 mod observer;
 mod retry;
+mod runners;
 mod settle;
 mod shown;
 mod stage;

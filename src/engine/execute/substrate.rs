@@ -116,6 +116,11 @@ pub trait Ledger: Send + Sync {
     /// Makes what was entered so far durable: its result is about to be shown.
     fn settle(&self) -> Result<(), Stop>;
 
+    /// Does something that waits for the outside and is no entry.
+    fn waits<'a>(&self, wait: Box<dyn FnOnce() + 'a>) {
+        wait();
+    }
+
     /// Keeps a message for people; it may be lost when the process dies.
     fn note(&self, event: Event) -> (Event, Timestamp);
 }

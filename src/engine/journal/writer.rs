@@ -34,6 +34,13 @@ pub(super) struct Queue {
     is_broken: bool,
 }
 
+impl Queue {
+    /// Whether all but messages for people is durable. A journal that is broken says so when it is asked to settle.
+    fn is_settled(&self) -> bool {
+        self.durable >= self.last_weighty && !self.is_broken
+    }
+}
+
 struct Row {
     run: RunId,
     seq: u64,
@@ -205,6 +212,11 @@ impl RunJournal {
     pub fn settle_weighty(&self) -> Result<(), JournalError> {
         let ticket = self.journal.inner.queue().last_weighty;
         self.journal.inner.commit(ticket)
+    }
+
+    /// Whether [`RunJournal::settle_weighty`] has nothing to do.
+    pub fn is_settled(&self) -> bool {
+        self.journal.inner.queue().is_settled()
     }
 
     /// Freezes another edition of the run's files; an [`Event::RunEdited`] must name it.
