@@ -374,3 +374,80 @@ fn params_without_edited_are_refused() {
         assert!(ran.expect(2).stderr.contains("--edited"));
     }
 }
+
+/// What only waits for a check uses nothing of it.
+#[test]
+fn what_only_needs_a_check_that_runs_again_is_not_made_again() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+params: { names: { type: list(string), default: [a] } }
+steps:
+  fits: { fresh: true, with: { names: \"${{ params.names }}\" }, run: 'for name in inputs.names { if name == \"\" { throw \"empty\" } }' }
+  asked: { needs: [fits], approval: \"For ${{ params.names }}?\" }
+  makes: { needs: [asked], run: 'file::write(\"made.txt\", `${time::now()}`)' }
+  each: { needs: [makes], for_each: \"${{ params.names }}\", with: { name: \"${{ item }}\" }, run: 'file::write(inputs.name + \".txt\", inputs.name)' }
+",
+    );
+    test.windlass(&["run", "w.yaml"]).expect(3);
+    let run = test.shown()["run"].as_str().expect("an id").to_owned();
+    let approve = || test.windlass(&["approve", &run, "asked"]).expect(0);
+    approve();
+    test.windlass(&["resume"]).expect(0);
+    let made = test.read("out/made.txt");
+    let more = ["-p", "names=[a, b]"];
+    let wanted = [
+        ("fits", "again", "its input `names` has changed"),
+        ("asked", "again", "what was to be approved has changed"),
+        ("makes", "replayed", "`asked` before it runs again"),
+        ("each[a]", "replayed", "`makes` before it runs again"),
+        ("each[b]", "new", "has not run yet"),
+    ];
+    expect(&plan(&test, &more), &wanted);
+    let edited = ["resume", "--edited", "--yes"];
+    test.windlass(&[&edited, more.as_slice()].concat())
+        .expect(3);
+    approve();
+    test.windlass(&["resume"]).expect(0);
+    assert_eq!(test.read("out/made.txt"), made, "it was made once");
+    assert_eq!(test.read("out/b.txt"), "b");
+}
+
+/// What an edited resume was to do again, and did not come to, has its way back all the same.
+#[test]
+fn an_undo_takes_the_ways_back_of_what_was_to_run_again() {
+    let back = "const INPUTS = #{ n: \"int\" };
+const OUTPUTS = #{ of: \"int\" };
+fn run(inputs) { #{ of: inputs.n } }
+fn undo(inputs, outputs) { file::write(`back-${outputs.of}.txt`, `${inputs.n}`); }
+";
+    let test = Test::new()
+        .file(
+            "w.yaml",
+            "workflow: w
+params: { n: { type: int, default: 1 }, m: { type: int, default: 1 } }
+steps:
+  first: { with: { n: \"${{ params.n }}\" }, run: 'if inputs.n == 2 { throw \"two\" } #{ n: inputs.n }' }
+  back: { script: back.rhai, with: { n: \"${{ steps.first.n }}\" } }
+  checked: { fresh: true, with: { m: \"${{ params.m }}\" }, run: 'if inputs.m == 2 { throw \"two\" } ()' }
+  replayed: { needs: [checked], script: replayed.rhai }
+  fails: { needs: [back, replayed], run: 'throw \"no\"' }
+",
+        )
+        .file("back.rhai", back)
+        .file(
+            "replayed.rhai",
+            "const OUTPUTS = #{ at: \"string\" };\nfn run(inputs) { #{ at: time::now() } }\nfn undo(inputs, outputs) { file::write(\"replayed.txt\", outputs.at); }\n",
+        );
+    for (param, lost) in [("n=2", "back"), ("m=2", "replayed")] {
+        test.windlass(&["run", "w.yaml"]).expect(1);
+        let edited = ["resume", "--edited", "--yes", "-p", param];
+        test.windlass(&edited).expect(1);
+        let plan = test.windlass(&["undo", "--plan"]).expect(0).stdout;
+        assert!(plan.contains(lost), "{plan}");
+        test.windlass(&["undo", "--yes"]).expect(0);
+        assert_eq!(test.read("out/back-1.txt"), "1");
+        assert!(test.path("out/replayed.txt").exists());
+        std::fs::remove_dir_all(test.path("out")).expect("removed");
+    }
+}

@@ -12,7 +12,7 @@ use super::{
     scope::Scope,
 };
 use crate::{
-    compile::{Action, OnError, Step, Workflow, bind_params},
+    compile::{Action, Edge, OnError, Step, Workflow, bind_params},
     journal::{Event, Instance, InstanceId, Status},
 };
 use windlass_script::{Class, Script};
@@ -60,10 +60,23 @@ impl Planner<'_> {
         for (index, step) in scope.workflow.steps() {
             let id = InstanceId::step(scope.inside, step.name.as_str());
             let dependencies = || {
-                scope.workflow.dependencies(index).filter_map(|(other, _)| {
-                    let kind = *kinds.get(other.name.as_str())?;
-                    Some((kind, other.name.to_string()))
-                })
+                scope
+                    .workflow
+                    .dependencies(index)
+                    .filter_map(|(other, edge)| {
+                        let kind = *kinds.get(other.name.as_str())?;
+                        let other_id = InstanceId::step(scope.inside, other.name.as_str());
+                        let kind = match (kind, edge) {
+                            // Nothing of it is used, and nothing that is used was made by it.
+                            (FateKind::Again, Edge::Order)
+                                if !self.changed_something(&other_id) =>
+                            {
+                                FateKind::Replayed
+                            }
+                            (kind, _) => kind,
+                        };
+                        Some((kind, other.name.to_string()))
+                    })
             };
             let before = dependencies()
                 .filter(|(kind, _)| runs_again(*kind))
@@ -362,6 +375,16 @@ impl Planner<'_> {
         for id in here.filter(|id| id.undone().is_none() && !known(id)) {
             self.tell(id, FateKind::Removed, "no longer in the workflow");
         }
+    }
+
+    /// Whether an execution, or what is inside of it, changed something outside: a check, a survey or an approval did not.
+    fn changed_something(&self, id: &InstanceId) -> bool {
+        let state = self.change.state;
+        let own = state.steps.get_key_value(id).into_iter();
+        let mut all = own
+            .chain(state.inside(id))
+            .filter(|(other, _)| other.undone().is_none());
+        all.any(|(_, instance)| instance.is_suspect || instance.has_changed_something())
     }
 
     fn tell(&mut self, id: &InstanceId, kind: FateKind, reason: &str) -> FateKind {

@@ -10,7 +10,6 @@ use crate::{
     compile::{Action, Retry, Workflow},
     journal::{Event, Instance, InstanceId, Outcome, RunEnded, State, Status},
 };
-use windlass_script::Class;
 use windlass_world::value::{StepError, Value};
 
 /// Lists the executions that did something outside, in the order in which they are undone: the
@@ -27,26 +26,23 @@ pub fn undo_order(workflow: &Workflow, state: &State) -> Vec<InstanceId> {
     found.into_iter().map(|(id, _)| id.clone()).collect()
 }
 
-/// When its last round began that did something.
+/// When its last round began that did something, or has a way back of its own.
 fn newest(instance: &Instance) -> u64 {
-    match (instance.effects.is_empty(), instance.earlier.last()) {
-        (true, Some(round)) => round.order,
-        _ => instance.order,
-    }
+    let mut rounds = instance.rounds();
+    let last = rounds.find(|round| !round.effects.is_empty() || round.outputs.is_some());
+    last.map_or(instance.order, |round| round.order)
 }
 
 fn did_something(workflow: &Workflow, id: &InstanceId, instance: &Instance) -> bool {
-    let has_changed = instance
-        .rounds()
-        .any(|round| round.effects.iter().any(|e| e.call.class != Class::Read));
-    // The whole of a `for_each` ran no script; each of its items did.
-    let says_how = instance.status == Status::Succeeded
-        && instance.items.is_none()
+    // Also of an earlier round: a step that was to run again, and has not, did what it did. The whole of a `for_each` ran
+    // no script; each of its items did.
+    let says_how = instance.items.is_none()
+        && instance.rounds().any(|round| round.outputs.is_some())
         && matches!(
             step_of(workflow, id).map(|step| &step.action),
             Some(Action::Script(script)) if script.has_undo
         );
-    has_changed || says_how || instance.is_suspect
+    instance.has_changed_something() || says_how || instance.is_suspect
 }
 
 /// Whether a run left nothing to undo.

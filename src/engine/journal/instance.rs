@@ -35,6 +35,8 @@ pub struct Instance {
     pub is_suspect: bool,
     /// What the rounds before this one did, the oldest first.
     pub earlier: Vec<Round>,
+    /// What it gave before it was reopened: until it has more to show, its way back is that of then.
+    pub(super) gave: Option<Box<Gave>>,
     pub outputs: Value,
     pub error: Option<Box<StepError>>,
     pub skip_reason: Option<String>,
@@ -48,6 +50,15 @@ pub struct Instance {
     pub(super) work_since: Option<Timestamp>,
     /// What [`super::State::worked`] was when a composite one began.
     pub(super) run_worked: Option<i64>,
+}
+
+/// A success that a step has to show again.
+#[derive(Clone, Debug)]
+pub(super) struct Gave {
+    inputs: Value,
+    outputs: Value,
+    /// How many calls it had made.
+    effects: usize,
 }
 
 /// What a step did before it was reset.
@@ -302,14 +313,31 @@ impl Instance {
 
     /// Every round that did something, the newest first.
     pub fn rounds(&self) -> impl Iterator<Item = RoundRef<'_>> {
+        let (inputs, outputs) = self.success().unzip();
         let this = RoundRef {
             number: self.round,
             order: self.order,
             effects: &self.effects,
-            inputs: &self.inputs,
-            outputs: (self.status == Status::Succeeded).then_some(&self.outputs),
+            inputs: inputs.unwrap_or(&self.inputs),
+            outputs,
         };
         std::iter::once(this).chain(self.earlier.iter().rev().map(Round::lent))
+    }
+
+    /// The inputs and outputs with which it succeeded, if it has, and has called nothing else since.
+    fn success(&self) -> Option<(&Value, &Value)> {
+        if self.status == Status::Succeeded {
+            return Some((&self.inputs, &self.outputs));
+        }
+        let gave = self.gave.as_deref();
+        gave.filter(|gave| self.effects.len() <= gave.effects)
+            .map(|gave| (&gave.inputs, &gave.outputs))
+    }
+
+    /// Whether it, in any round, changed something outside.
+    pub fn has_changed_something(&self) -> bool {
+        self.rounds()
+            .any(|round| round.effects.iter().any(|e| e.call.class != Class::Read))
     }
 
     pub(super) fn effects_of(&self, round: u32) -> Option<&[EffectState]> {
@@ -343,27 +371,30 @@ impl Instance {
 
     /// Lets a step run again from its start, as if it had done nothing.
     pub(super) fn reset(&mut self) {
+        let is_composite = self.is_composite();
+        let round = self.rounds().next().map(RoundRef::to_round);
         let done = std::mem::take(self);
-        let round = Round {
-            number: done.round,
-            order: done.order,
-            inputs: done.inputs,
-            outputs: (done.status == Status::Succeeded).then_some(done.outputs),
-            effects: done.effects,
-        };
         *self = Self {
             attempt: done.attempt,
             round: done.round + 1,
             earlier: done.earlier,
             ..Self::default()
         };
-        if !round.effects.is_empty() {
-            self.earlier.push(round);
-        }
+        // What called nothing may have a way back all the same.
+        let is_kept =
+            |round: &Round| !round.effects.is_empty() || (round.outputs.is_some() && !is_composite);
+        self.earlier.extend(round.filter(is_kept));
     }
 
     /// Lets a step run again and replay what it did.
     pub(super) fn reopen(&mut self) {
+        let is_composite = self.is_composite();
+        let success = self.success().filter(|_| !is_composite);
+        let gave = success.map(|(inputs, outputs)| Gave {
+            inputs: inputs.clone(),
+            outputs: outputs.clone(),
+            effects: self.effects.len(),
+        });
         let done = std::mem::take(self);
         *self = Self {
             attempt: done.attempt,
@@ -372,6 +403,7 @@ impl Instance {
             effects: done.effects,
             is_suspect: done.is_suspect,
             earlier: done.earlier,
+            gave: gave.map(Box::new),
             started_at: done.started_at,
             worked: done.worked,
             run_worked: done.run_worked,

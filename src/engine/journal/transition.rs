@@ -133,6 +133,7 @@ impl Instance {
     pub(super) fn succeed(&mut self, outputs: &Value, (at, run_worked): (Timestamp, i64)) {
         self.stop_work(at, run_worked);
         self.status = Status::Succeeded;
+        self.gave = None;
         self.outputs = outputs.clone();
         self.error = None;
         self.is_suspect = false;
