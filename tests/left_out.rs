@@ -96,6 +96,11 @@ fn a_cluster_that_is_left_out_refuses_a_rotation_before_anything_is_made() {
     let ran = run(&mesh, "rotate-leaf.yaml", &leaf).expect(0);
     let warned = ran.stderr.contains("clusters leaves out cluster-2");
     assert!(warned, "{}", ran.stderr);
+    // What is left out on request is said, and the rest of the mesh is rotated.
+    let some = [OLDER, "force=true", "left_out=[cluster-2]"];
+    let ran = run(&mesh, "rotate-relay-ca.yaml", &some).expect(0);
+    let said = "left out, as asked: cluster-2 (registered; its agent is connected)";
+    assert!(ran.stderr.contains(said), "{}", ran.stderr);
     // An API server that can't say who is registered does not hide an agent that is connected.
     let kind = ["delete", "crd", "kubernetesclusters.admin.gloo.solo.io"];
     mesh.kubectl("mgmt", &kind).expect(0);
@@ -137,14 +142,4 @@ fn a_cluster_that_is_gone_for_good_is_left_out_by_name_or_deregistered() {
         &[OLDER, "force=true", "approve=true"],
     )
     .expect(3);
-}
-
-/// The rest of the mesh gets its new root, and the cluster that was given up loses the mesh, which is said.
-#[test]
-fn what_is_left_out_by_name_is_said() {
-    let mesh = made_with("cacerts", &[]);
-    let some = [OLDER, "force=true", "left_out=[cluster-2]"];
-    let ran = run(&mesh, "rotate-relay-ca.yaml", &some).expect(0);
-    let said = "left out, as asked: cluster-2 (registered; its agent is connected)";
-    assert!(ran.stderr.contains(said), "{}", ran.stderr);
 }

@@ -317,7 +317,11 @@ fn clusters_come_and_go_with_an_edit() {
     let force = [&edit, [joined, "-p", "force=true"].as_slice()].concat();
     test.windlass(&force).expect(0);
     // A cluster that is left out would keep the old PKI, so that has to be said.
-    let fewer = [&edit, ["clusters=[cluster-2]", "-p", "force=true"].as_slice()].concat();
+    let fewer = [
+        &edit,
+        ["clusters=[cluster-2]", "-p", "force=true"].as_slice(),
+    ]
+    .concat();
     let refused = test.windlass(&fewer).expect(1);
     let why = "clusters leaves out cluster-1 (registered; its agent is connected)";
     assert!(refused.stderr.contains(why), "{}", refused.stderr);
