@@ -63,6 +63,11 @@ impl Member {
         }
     }
 
+    /// Whether this cluster's agent has been installed, but the management cluster does not know of it yet.
+    fn must_register(&self, cluster: &Cluster) -> Result<bool, StateError> {
+        Ok(self.management().is_some() && cluster.kept(REGISTERED)?.is_none())
+    }
+
     /// Returns the management cluster, once there is one and it has been opened.
     fn management(&self) -> Option<&Offline> {
         self.management.get()
@@ -79,6 +84,9 @@ impl Member {
         Ok(Some(revision).filter(|revision| *revision != seen))
     }
 }
+
+/// Where a workload cluster keeps that it has been registered.
+const REGISTERED: &str = "registered";
 
 /// Where an agent's cluster keeps the revision of the management server that it has seen.
 const SEEN: &str = "relay-seen";
@@ -123,7 +131,9 @@ impl Controllers for Member {
     }
 
     fn is_due(&self, cluster: &Cluster) -> Result<bool, StateError> {
-        Ok(self.must_upgrade(cluster)? || self.news(cluster)?.is_some())
+        Ok(self.must_upgrade(cluster)?
+            || self.must_register(cluster)?
+            || self.news(cluster)?.is_some())
     }
 
     fn begin(&self, cluster: &Cluster) -> Result<(), StateError> {
@@ -132,6 +142,13 @@ impl Controllers for Member {
         {
             given.keep(cluster)?;
             plant::upgrade(cluster, given)?;
+        }
+        if let Some(management) = self.management()
+            && self.must_register(cluster)?
+        {
+            management.write(|it| plant::register(it, cluster.name()))?;
+            // Only once: a cluster that was deregistered stays so.
+            cluster.keep(REGISTERED, "true")?;
         }
         let (Some(revision), Some(management)) = (self.news(cluster)?, self.management()) else {
             return Ok(());

@@ -12,6 +12,9 @@ pub struct MeshOptions {
     pub istio: Version,
     pub ztunnel: Version,
     pub gloo: Version,
+    /// The revision under which istiod is installed, such as `1-24` for a Deployment `istiod-1-24` and namespaces with the
+    /// label `istio.io/rev: 1-24`; without one, `istiod` and `istio-injection: enabled`.
+    pub revision: Option<String>,
     /// `ISTIO_MULTIROOT_MESH` of istiod.
     pub multi_root: bool,
     /// `PROXY_CONFIG_XDS_AGENT` of sidecars and gateways.
@@ -32,6 +35,7 @@ impl Default for MeshOptions {
             istio: Version::newest(1, 30),
             ztunnel: Version::newest(1, 30),
             gloo: Version::newest(2, 6),
+            revision: None,
             multi_root: false,
             xds_agent: false,
             mount: Duration::from_millis(100),
@@ -52,6 +56,25 @@ impl MeshOptions {
         text.parse().map_err(StateError::new)
     }
 
+    /// Returns the value of the label `istio.io/rev`.
+    pub(super) fn revision(&self) -> &str {
+        self.revision.as_deref().unwrap_or("default")
+    }
+
+    /// Returns what the names of istiod's objects end with.
+    pub(super) fn of_revision(&self) -> String {
+        let revision = self.revision.as_ref();
+        revision.map_or_else(String::new, |revision| format!("-{revision}"))
+    }
+
+    /// Returns the label of namespaces whose pods get a sidecar.
+    pub(super) fn injects(&self) -> String {
+        match &self.revision {
+            None => "istio-injection: enabled".into(),
+            Some(revision) => format!("istio.io/rev: \"{revision}\""),
+        }
+    }
+
     pub(super) fn keep(&self, cluster: &Cluster) -> Result<(), StateError> {
         cluster.keep(KEPT, &self.to_string())
     }
@@ -65,10 +88,11 @@ pub(super) fn millis(delay: Duration) -> Moment {
 }
 
 /// What `--mesh` and `mesh = { … }` of a target accept.
-pub(super) const KEYS: [&str; 9] = [
+pub(super) const KEYS: [&str; 10] = [
     "istio",
     "ztunnel",
     "gloo",
+    "revision",
     "multi-root",
     "xds-agent",
     "mount",
@@ -106,6 +130,7 @@ impl MeshOptions {
             "istio" => self.istio = value.parse()?,
             "ztunnel" => self.ztunnel = value.parse()?,
             "gloo" => self.gloo = value.parse()?,
+            "revision" => self.revision = Some(revision(key, value)?),
             "multi-root" => self.multi_root = switch(key, value)?,
             "xds-agent" => self.xds_agent = switch(key, value)?,
             "mount" => self.mount = delay(key, value)?,
@@ -150,6 +175,18 @@ impl FromStr for MeshOptions {
     }
 }
 
+/// Reads a revision, which becomes a part of names and the value of a label.
+fn revision(key: &str, value: &str) -> Result<String, String> {
+    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_name = value.chars().all(is_inner) && !value.starts_with('-') && !value.ends_with('-');
+    match is_name && (1..=40).contains(&value.len()) {
+        true => Ok(value.to_owned()),
+        false => Err(format!(
+            "`{key}` is a revision of Istio such as 1-24, not `{value}`"
+        )),
+    }
+}
+
 fn switch(key: &str, value: &str) -> Result<bool, String> {
     match value {
         "on" => Ok(true),
@@ -190,6 +227,9 @@ impl fmt::Display for MeshOptions {
             switch(self.multi_root),
             switch(self.xds_agent)
         )?;
+        if let Some(revision) = &self.revision {
+            write!(f, ",revision={revision}")?;
+        }
         for (key, delay) in delays {
             write!(f, ",{key}={}", time(delay).to_string().replace(' ', ""))?;
         }
@@ -204,7 +244,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let options: MeshOptions =
-            "istio=1.24.4,ztunnel=1.24.5,gloo=2.3,multi-root=on,xds-agent=on,mount=1m30s,renew=7ms"
+            "istio=1.24.4,ztunnel=1.24.5,gloo=2.3,revision=1-24,multi-root=on,xds-agent=on,mount=1m30s,renew=7ms"
                 .parse()
                 .unwrap();
         assert_eq!(options.to_string().parse::<MeshOptions>().unwrap(), options);
@@ -226,6 +266,10 @@ mod tests {
             ),
             ("multi-root=yes", "`multi-root` is on or off"),
             ("mount=0s", "can't be zero"),
+            (
+                "revision=1.24",
+                "`revision` is a revision of Istio such as 1-24",
+            ),
             ("renew=soon", "a duration such as"),
             ("gloo=2.5,gloo=2.6", "`gloo` is given twice"),
         ] {

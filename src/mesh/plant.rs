@@ -7,6 +7,9 @@ use windlass_cluster::{Cluster, Moment, StateError};
 
 const COMMON: &str = include_str!("seed/common.yaml");
 const GLOO: &str = include_str!("seed/gloo.yaml");
+/// The kind of registered clusters, and one of them.
+const REGISTRATIONS: &str = include_str!("seed/registrations.yaml");
+const REGISTRATION: &str = include_str!("seed/registration.yaml");
 const ISTIO: &str = include_str!("seed/istio.yaml");
 const APPS: &str = include_str!("seed/apps.yaml");
 
@@ -15,7 +18,20 @@ const BEFORE_APPS: Moment = 1_800_000;
 
 pub(super) fn management(cluster: &Cluster, options: &MeshOptions) -> Result<(), StateError> {
     put_all(cluster, COMMON, options)?;
-    put_all(cluster, GLOO, options)
+    put_all(cluster, GLOO, options)?;
+    put_all(cluster, REGISTRATIONS, options)
+}
+
+/// Registers a workload cluster in the management cluster, as `meshctl cluster register` does.
+pub(super) fn register(management: &Cluster, name: &str) -> Result<(), StateError> {
+    let options = MeshOptions::of(management)?;
+    // A management cluster of an older version does not have the kind yet.
+    put_all(management, REGISTRATIONS, &options)?;
+    put_all(
+        management,
+        &REGISTRATION.replace("${cluster}", name),
+        &options,
+    )
 }
 
 pub(super) fn workload(cluster: &Cluster, options: &MeshOptions) -> Result<(), StateError> {
@@ -73,7 +89,10 @@ fn manifests(text: &str, options: &MeshOptions) -> Result<Vec<(String, Json)>, S
         .replace("${ztunnel}", &options.ztunnel.to_string())
         .replace("${gloo}", &options.gloo.to_string())
         .replace("${multi_root}", &options.multi_root.to_string())
-        .replace("${xds_agent}", &options.xds_agent.to_string());
+        .replace("${xds_agent}", &options.xds_agent.to_string())
+        .replace("${revision}", options.revision())
+        .replace("${of_revision}", &options.of_revision())
+        .replace("${injects}", &options.injects());
     text.split("\n---\n")
         .map(|document| {
             let object = Cluster::manifest(document)?;

@@ -15,17 +15,16 @@ use windlass_cluster::{Cluster, StateError};
 /// Admits a pod, with a sidecar where its namespace asks for one; `Some` is the API server's refusal.
 pub(super) fn admit(cluster: &Cluster, pod: &mut Json) -> Result<Option<String>, StateError> {
     let space = cluster.find("namespaces", "", namespace(pod))?;
-    let is_wanted = space.is_some_and(|space| pods::label(&space, "istio-injection") == "enabled")
-        && pods::label(pod, "sidecar.istio.io/inject") != "false"
+    let may_get_one = pods::label(pod, "sidecar.istio.io/inject") != "false"
         && !pods::has_container(pod, "istio-proxy");
-    if !is_wanted {
+    let Some(space) = space.filter(|_| may_get_one) else {
         return Ok(None);
-    }
+    };
     let all = Istiod::all(cluster)?;
     for configuration in cluster.list(WEBHOOKS[0], None)? {
         let hooks = configuration["webhooks"].as_array().into_iter().flatten();
         for hook in hooks {
-            if hook["namespaceSelector"]["matchLabels"]["istio-injection"] != "enabled" {
+            if !injects_into(hook, &space) {
                 continue;
             }
             match call(cluster, &all, hook, pod) {
@@ -39,6 +38,18 @@ pub(super) fn admit(cluster: &Cluster, pod: &mut Json) -> Result<Option<String>,
         }
     }
     Ok(None)
+}
+
+/// Whether a webhook injects sidecars into a namespace: by `istio-injection`, or by its revision.
+fn injects_into(hook: &Json, space: &Json) -> bool {
+    let wanted = hook["namespaceSelector"]["matchLabels"].as_object();
+    let Some(wanted) = wanted else { return false };
+    ["istio-injection", "istio.io/rev"]
+        .iter()
+        .any(|label| wanted.contains_key(*label))
+        && wanted
+            .iter()
+            .all(|(label, value)| value == pods::label(space, label))
 }
 
 /// Calls a webhook, as far as its handshake.
@@ -100,7 +111,7 @@ fn inject(cluster: &Cluster, pod: &mut Json) -> Result<(), StateError> {
     }
     pod["metadata"]["labels"]["security.istio.io/tlsMode"] = "istio".into();
     pod["metadata"]["annotations"]["sidecar.istio.io/status"] =
-        json!({ "containers": ["istio-proxy"], "volumes": ["istiod-ca-cert"], "revision": "default", "injectedBy": MANAGER })
+        json!({ "containers": ["istio-proxy"], "volumes": ["istiod-ca-cert"], "revision": options.revision(), "injectedBy": MANAGER })
             .to_string()
             .into();
     Ok(())

@@ -69,6 +69,7 @@ impl Visitor<'_> for Entry {
         f.write_str(match self.0 {
             "istio" | "ztunnel" | "gloo" => r#"a version in quotes, such as "1.29""#,
             "multi-root" | "xds-agent" => r#""on" or "off""#,
+            "revision" => r#"a revision of Istio in quotes, such as "1-24""#,
             _ => r#"a duration in quotes, such as "500ms""#,
         })
     }

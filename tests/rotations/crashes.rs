@@ -15,7 +15,7 @@ use std::{
 use windlass::mesh::Matrix;
 
 use super::{
-    effects::{CLUSTERS, made},
+    effects::{APART, CLUSTERS, made},
     eye::Eye,
     rows::ROWS,
     undone::held,
@@ -87,7 +87,8 @@ fn dies(istio_ca: &str, file: &str) {
     let mould = Mould::of(istio_ca);
     let workflow = format!("workflows/{file}");
     let text = mould.copied().read(&workflow);
-    let mut run = vec!["run", &workflow, "-p", CLUSTERS, "-p", "force=true"];
+    let mut run = vec!["run", &workflow, "-p", CLUSTERS, "-p", APART];
+    run.extend(["-p", "force=true"]);
     for pair in FAST
         .chunks(2)
         .chain([["-p", "mount_delay=200ms"].as_slice()])

@@ -16,14 +16,14 @@ use windlass::{
 };
 
 use super::{
-    effects::{CLUSTERS, made},
+    effects::{APART, CLUSTERS, made},
     eye::{Eye, Seen},
     rows::{Row, chosen},
     site::{Site, phase_names},
     undone::held,
 };
 
-const ALL: [&str; 2] = [CLUSTERS, "force=true"];
+const ALL: [&str; 3] = [CLUSTERS, APART, "force=true"];
 const ROTATIONS: [&str; 4] = [
     "rotate-leaf.yaml",
     "rotate-relay-ca.yaml",

@@ -6,13 +6,13 @@ use rusqlite::{Connection, OpenFlags};
 use windlass::{execute::Cancel, journal::Outcome};
 
 use super::{
-    effects::{CLUSTERS, made},
+    effects::{APART, CLUSTERS, made},
     eye::Eye,
     rows::{ISTIO_CA, ROWS, Row},
     site::Site,
 };
 
-const ALL: [&str; 2] = [CLUSTERS, "force=true"];
+const ALL: [&str; 3] = [CLUSTERS, APART, "force=true"];
 
 /// The newest mesh, where every restart has its reason.
 fn newest() -> Row {
