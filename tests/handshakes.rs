@@ -206,3 +206,31 @@ outputs: { seen: "${{ steps.look }}" }
     );
     assert_ne!(seen, json!(null));
 }
+
+/// As the README does it: the run that made the mesh takes one more cluster, and makes nothing else again.
+#[test]
+fn an_edited_run_takes_one_more_cluster() {
+    let mesh = Mesh::new(2, &[]);
+    let run = ["run", "workflows/gloo-mesh.yaml"];
+    mesh.test
+        .windlass(&[&run, FAST.as_slice()].concat())
+        .expect(0);
+    let root = mesh.test.read("out/root-ca.pem");
+    let issuing = mesh.test.read("out/gloo-mesh-intermediate.pem");
+    let edited = ["resume", "--edited", "--yes"];
+    let more = ["-p", "clusters=[cluster-1, cluster-2]"];
+    mesh.test
+        .windlass(&[edited.as_slice(), &more].concat())
+        .expect(0);
+    handshakes(&mesh, 0);
+    assert_eq!(mesh.test.read("out/root-ca.pem"), root);
+    assert_eq!(mesh.test.read("out/gloo-mesh-intermediate.pem"), issuing);
+    let seen = mesh.test.windlass(&["certs", "--json"]).expect(0).json();
+    let all = seen["certificates"].as_array().expect("a list");
+    let is_of_aws = |one: &&Json| {
+        let places = one["places"].as_array();
+        let mut places = places.into_iter().flatten();
+        places.any(|place| place["kind"] == "authority")
+    };
+    assert_eq!(all.iter().filter(is_of_aws).count(), 2, "{seen:#}");
+}

@@ -304,18 +304,9 @@ fn clusters_come_and_go_with_an_edit() {
     let test = Test::with_shipped_workflows();
     let run = ["run", "workflows/gloo-mesh.yaml"];
     test.windlass(&[&run, FAST.as_slice()].concat()).expect(0);
-    // It makes its CAs again, on a mesh that has a root.
     let edit = ["resume", "--edited", "--yes", "-p"];
-    let joined = "clusters=[cluster-1, cluster-2]";
-    let refused = [&edit, [joined].as_slice()].concat();
-    let refused = test.windlass(&refused).expect(1);
-    assert!(
-        refused.stderr.contains("this mesh has a root already"),
-        "{}",
-        refused.stderr
-    );
-    let force = [&edit, [joined, "-p", "force=true"].as_slice()].concat();
-    test.windlass(&force).expect(0);
+    let joined = [&edit, ["clusters=[cluster-1, cluster-2]"].as_slice()].concat();
+    test.windlass(&joined).expect(0);
     // A cluster that is left out would keep the old PKI, so that has to be said.
     let fewer = [
         &edit,

@@ -348,9 +348,7 @@ impl Planner<'_> {
 
     /// Says which input is another one now, and why; only where that can be told beforehand.
     fn changed_input(&self, scope: &Scope, unit: &Unit, instance: &Instance) -> Option<String> {
-        if unit.before.is_some() {
-            return None;
-        }
+        // What is replayed before it gives, as far as that can be told, what it gave.
         let now = scope
             .inputs(self.view(), unit.step, &unit.item, None)
             .ok()?;
