@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use crate::harness::{Test, status};
+use crate::{
+    harness::{Test, status},
+    mesh::Mesh,
+};
 
 const TWO_FILES: &str = "workflow: w
 steps:
@@ -191,4 +194,44 @@ fn undo(inputs, outputs) { file::remove(inputs.name); }
     test.windlass(&["run", "w.yaml"]).expect(0);
     test.windlass(&["undo", "--yes"]).expect(0);
     assert!(!test.path("out/x").exists());
+}
+
+/// What a newer run made of the same things may need what an undo of the older one takes away.
+#[test]
+fn a_run_is_undone_after_the_newer_ones_that_changed_the_same() {
+    let mesh = Mesh::new(1, &[]);
+    let apply = "workflow: w
+params: { name: string, text: string }
+kube: [cluster-1]
+steps:
+  a: { with: { name: \"${{ params.name }}\", text: \"${{ params.text }}\" }, run: 'kube::apply_secret(\"cluster-1\", \"default\", inputs.name, #{ x: inputs.text })' }
+";
+    mesh.test.write("w.yaml", apply);
+    let run = |name: &str, text: &str| {
+        let (name, text) = (format!("name={name}"), format!("text={text}"));
+        let run = ["run", "w.yaml", "--target", "t", "-p", &name, "-p", &text];
+        mesh.test.windlass(&run).expect(0);
+        mesh.test.shown()["run"].as_str().expect("an id").to_owned()
+    };
+    let (older, other, newer) = (run("one", "1"), run("two", "1"), run("one", "2"));
+    let refused = mesh.test.windlass(&["undo", &older, "--yes"]).expect(2);
+    for part in [
+        "[newer-run]".to_owned(),
+        format!("run {newer} (w)"),
+        "secret/one in default of cluster-1".to_owned(),
+        format!("windlass undo {newer}"),
+    ] {
+        assert!(refused.stderr.contains(&part), "{part}: {}", refused.stderr);
+    }
+    // Nothing else changed what the other run changed, and after the newer one is undone the older one can be.
+    mesh.test.windlass(&["undo", &other, "--yes"]).expect(0);
+    mesh.test.windlass(&["undo", &newer, "--yes"]).expect(0);
+    mesh.test.windlass(&["undo", &older, "--yes"]).expect(0);
+    let gone = ["get", "secret", "one", "-n", "default"];
+    mesh.kubectl("cluster-1", &gone).expect(1);
+    // Or with a word that says so.
+    let (older, _) = (run("one", "1"), run("one", "2"));
+    let forced = ["undo", &older, "--yes", "--force"];
+    mesh.test.windlass(&forced).expect(0);
+    mesh.kubectl("cluster-1", &gone).expect(0);
 }

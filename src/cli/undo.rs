@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     execute::{DriveError, Ended, undo_plan},
-    journal::{Event, Outcome, State, UndoStarted},
+    journal::{Event, Outcome, RunId, State, UndoStarted},
     report, runs,
 };
 
@@ -39,6 +39,10 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
         });
     }
     report::say(&report::undo_plan(&id, &items));
+    if !command.force {
+        let read = |run: &RunId| archive.state_of(run);
+        runs::refuse_undo_before_newer(&id, &state, archive.runs()?, read)?;
+    }
     if !confirm(command.yes, &format!("Undo {}?", which(&id, &state)))? {
         return Ok(exit::NOTHING_STARTED);
     }

@@ -129,8 +129,15 @@ pub trait Runs: Send + Sync {
     /// Lists what an undo would do, by looking at what is there now, and with what a person says of calls in doubt.
     fn undo_plan(&self, id: &RunId, answers: &DoubtAnswers) -> Result<Vec<UndoItem>, RunsError>;
 
-    /// Reverses what a run did; records first what a person says of calls in doubt.
-    fn undo(&self, id: &RunId, answers: &DoubtAnswers, who: &Person) -> Result<(), RunsError>;
+    /// Reverses what a run did; records first what a person says of calls in doubt. Refuses where a newer run changed the
+    /// same things, unless `force` is set.
+    fn undo(
+        &self,
+        id: &RunId,
+        answers: &DoubtAnswers,
+        force: bool,
+        who: &Person,
+    ) -> Result<(), RunsError>;
 
     /// Works out which certificates the runs made, delivered and found.
     fn certificates(&self) -> Result<Inventory, RunsError>;

@@ -127,6 +127,10 @@ pub struct Undo {
     #[arg(long)]
     pub plan: bool,
 
+    /// Undo it although a newer run changed the same things: these stay, and the rest is undone
+    #[arg(long)]
+    pub force: bool,
+
     /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,

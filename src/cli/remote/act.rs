@@ -162,7 +162,7 @@ pub fn undo(
     if !confirm(command.yes, &format!("Undo {}?", which(id, &state)))? {
         return Ok(exit::NOTHING_STARTED);
     }
-    there.undo(id, &answers, &caller(there))?;
+    there.undo(id, &answers, command.force, &caller(there))?;
     let ended = follow(there, &command.driving, id, program, state)?;
     Ok(match ended {
         Ended::Over(Outcome::Undone) => exit::SUCCEEDED,

@@ -67,6 +67,9 @@ pub struct UndoBody {
     /// What became of calls in doubt, in the order in which it counts.
     #[serde(default)]
     pub answers: Vec<DoubtBody>,
+    /// Whether to undo it although a newer run changed the same things.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// Reads answers as the service takes them.
@@ -111,7 +114,7 @@ pub async fn undo(
 ) -> Accepted {
     let run = run_id(&run)?;
     let answers = read(body.answers);
-    desk.ask(move |runs| runs.undo(&run, &answers, &access.person))
+    desk.ask(move |runs| runs.undo(&run, &answers, body.force, &access.person))
         .await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -89,7 +89,10 @@ pub async fn resume(desk: State<Desk>, access: Access, run: Path<String>) -> Don
 }
 
 pub async fn undo(desk: State<Desk>, access: Access, run: Path<String>) -> Done {
-    act(desk, access, run, |runs, run, who| runs.undo(run, &[], who)).await
+    act(desk, access, run, |runs, run, who| {
+        runs.undo(run, &[], false, who)
+    })
+    .await
 }
 
 async fn act(

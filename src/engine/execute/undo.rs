@@ -14,6 +14,7 @@ use crate::{
     decide,
     journal::{EffectState, Instance, InstanceId, Round, RoundRef, RunId, State, Status},
 };
+use windlass_ground::Timestamp;
 use windlass_script::{
     self as script, Class, Done, EffectKey, Effects, Ended, Interruption, Reversal, Reversed,
     Script, WayBack,
@@ -211,6 +212,24 @@ fn verdicts(state: &State, id: &InstanceId) -> Vec<Reversed> {
             },
         })
         .collect()
+}
+
+/// Lists what a run changed outside and an undo would put back, by its name, with when the run changed it last. Files are
+/// not among them: whether one is as the run left it can be seen from its content.
+pub fn changed(state: &State) -> BTreeMap<String, Timestamp> {
+    let clients = Clients::nowhere();
+    let mut found: BTreeMap<String, Timestamp> = BTreeMap::new();
+    let instances = state.steps.iter();
+    let forward = instances.filter(|(id, _)| id.undone().is_none());
+    let rounds = forward.flat_map(|(_, instance)| instance.rounds());
+    for effect in rounds.flat_map(|round| round.effects) {
+        let is_file = effect.call.function.starts_with("file::");
+        if let (false, Some(Reversal::By(way))) = (is_file, reversal_of(effect, None, &clients)) {
+            let at = found.entry(way.subject).or_insert(effect.at);
+            *at = effect.at.max(*at);
+        }
+    }
+    found
 }
 
 /// Lists what an undo would do, in its order, by looking at what is there now. Changes nothing.

@@ -31,6 +31,7 @@ use super::{
     drivers::{Drivers, Driving, Held, RunPlace},
     error::RunsError,
     folds::{Cursor, Folds},
+    later::refuse_undo_before_newer,
     library::{Library, WorkflowName},
     log::LogLine,
     prune::{Pruning, Retention, prunable},
@@ -416,9 +417,19 @@ impl Runs for Here {
         })
     }
 
-    fn undo(&self, id: &RunId, answers: &DoubtAnswers, who: &Person) -> Result<(), RunsError> {
+    fn undo(
+        &self,
+        id: &RunId,
+        answers: &DoubtAnswers,
+        force: bool,
+        who: &Person,
+    ) -> Result<(), RunsError> {
         let held = self.take_idle(id, "it is running: cancel it first")?;
         rules::refuse_undo(id, &held.state)?;
+        if !force {
+            let read = |run: &RunId| Ok::<_, RunsError>(self.reader.state_of(run)?);
+            refuse_undo_before_newer(id, &held.state, self.reader.runs()?, read)?;
+        }
         let mut events = vec![undo_started(who)];
         events.extend(all_answered(&held.state, &events, answers, who)?);
         self.go(held, events)

@@ -34,6 +34,7 @@ use super::{
     error::RunsError,
     folds::Cursor,
     here::{self, info, on::undoing, only_one},
+    later::refuse_undo_before_newer,
     library::{Library, WorkflowName},
     peers::Peers,
     prune::{Pruning, Retention},
@@ -341,7 +342,18 @@ impl Runs for OnRestate {
         })
     }
 
-    fn undo(&self, id: &RunId, answers: &DoubtAnswers, who: &Person) -> Result<(), RunsError> {
+    fn undo(
+        &self,
+        id: &RunId,
+        answers: &DoubtAnswers,
+        force: bool,
+        who: &Person,
+    ) -> Result<(), RunsError> {
+        if !force {
+            let state = self.shown(id)?.state;
+            let read = |run: &RunId| self.reads.look(run, |read| State::clone(&read.state));
+            refuse_undo_before_newer(id, &state, self.remote.runs()?, read)?;
+        }
         self.go_back(id, answers, who)
     }
 

@@ -423,11 +423,21 @@ impl Runs for There {
         })
     }
 
-    fn undo(&self, id: &RunId, answers: &DoubtAnswers, _: &Person) -> Result<(), RunsError> {
-        let body = match answers {
+    fn undo(
+        &self,
+        id: &RunId,
+        answers: &DoubtAnswers,
+        force: bool,
+        _: &Person,
+    ) -> Result<(), RunsError> {
+        let mut body = match answers {
             [] => json!({}),
             answers => json!({ "answers": self.answers(answers)? }),
         };
+        // Only where it is asked for: servers of older versions do not know it.
+        if force {
+            body["force"] = true.into();
+        }
         self.post(&format!("/api/v1/runs/{id}/undo"), &body)
     }
 
