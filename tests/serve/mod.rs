@@ -14,6 +14,7 @@ mod oidc;
 mod page;
 mod prune;
 mod remote;
+mod rotation;
 mod schema;
 pub mod server;
 mod terminal;

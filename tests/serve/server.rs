@@ -61,7 +61,13 @@ pub fn with_people(test: Test) -> Test {
 
 impl Served {
     pub fn start(test: &Test) -> Self {
-        let (mut served, url) = Self::start_with(test, &["serve", "--listen", "127.0.0.1:0"]);
+        Self::start_over(test, ".")
+    }
+
+    /// Starts a server for the workflows of a folder.
+    pub fn start_over(test: &Test, workflows: &str) -> Self {
+        let serve = ["serve", "--listen", "127.0.0.1:0", "--workflows", workflows];
+        let (mut served, url) = Self::start_with(test, &serve);
         let (address, ticket) = url
             .trim()
             .strip_prefix("http://")

@@ -80,13 +80,15 @@ pub fn routes() -> Vec<Route> {
             json("WorkflowItem"),
             get(look::workflow),
         ),
-        act(
+        route(
+            Method::POST,
             "/api/v1/workflows/{workflow}/plan",
             Operator,
+            post(act::plan),
             "What a start would do; changes nothing",
+            &[act::PLAN_LOOKS],
             Some("StartBody"),
             json("PlanAnswer"),
-            post(act::plan),
         ),
         look(
             "/api/v1/runs",

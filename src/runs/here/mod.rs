@@ -31,13 +31,15 @@ use super::{
     drivers::{Drivers, Driving, Held, RunPlace},
     error::RunsError,
     folds::{Cursor, Folds},
+    foresee::Looks,
     library::{Library, WorkflowName},
     log::LogLine,
     prune::{Pruning, Retention, prunable},
     revise::{Changes, Revision},
     rules,
     service::{
-        Evidence, Filter, Listed, Page, Person, Planned, Runs, Sent, Shown, StartWanted, Started,
+        Evidence, Filter, Listed, Page, Person, PlanDepth, Planned, Runs, Sent, Shown, StartWanted,
+        Started,
     },
     tallies::Tallies,
     turns::Turns,
@@ -81,6 +83,7 @@ pub struct Here {
     rows: Rows,
     programs: Mutex<BTreeMap<Digest, Arc<Program>>>,
     turns: Turns,
+    looks: Looks,
     logs: Logs,
     /// The meshes of rehearsals that somebody has looked at, by the folder of their target.
     matrices: Mutex<BTreeMap<PathBuf, Matrix>>,
@@ -151,6 +154,7 @@ impl Here {
             rows: Rows::default(),
             programs: Mutex::default(),
             turns: Turns::default(),
+            looks: Looks::default(),
             logs: Logs::default(),
             matrices: Mutex::default(),
             _lock: lock,
@@ -308,16 +312,22 @@ impl Runs for Here {
         cursor.advance_some(&self.reader, id, most, each)
     }
 
-    fn plan(&self, wanted: &StartWanted, who: &Person) -> Result<Planned, RunsError> {
-        let out = self.options.out.join("RUN");
-        let (program, beginning, notes) = self.prepare(wanted, &out, who)?;
-        Ok(Planned::of(program, beginning, notes))
+    fn plan(
+        &self,
+        wanted: &StartWanted,
+        depth: PlanDepth,
+        who: &Person,
+    ) -> Result<Planned, RunsError> {
+        self.planned(&|out| self.prepare(wanted, out, who), depth)
     }
 
-    fn plan_sent(&self, sent: &Sent, who: &Person) -> Result<Planned, RunsError> {
-        let out = self.options.out.join("RUN");
-        let (program, beginning, notes) = self.prepare_sent(sent, &out, who)?;
-        Ok(Planned::of(program, beginning, notes))
+    fn plan_sent(
+        &self,
+        sent: &Sent,
+        depth: PlanDepth,
+        who: &Person,
+    ) -> Result<Planned, RunsError> {
+        self.planned(&|out| self.prepare_sent(sent, out, who), depth)
     }
 
     fn start(

@@ -33,6 +33,7 @@ use super::{
     drivers::{lock, workflow_file},
     error::RunsError,
     folds::Cursor,
+    foresee::Looks,
     here::{self, info, on::undoing, only_one},
     library::{Library, WorkflowName},
     peers::Peers,
@@ -40,7 +41,8 @@ use super::{
     revise::{Changes, Revision},
     rules,
     service::{
-        Evidence, Filter, Listed, Page, Person, Planned, Runs, Sent, Shown, StartWanted, Started,
+        Evidence, Filter, Listed, Page, Person, PlanDepth, Planned, Runs, Sent, Shown, StartWanted,
+        Started,
     },
     tallies::Tallies,
 };
@@ -85,6 +87,7 @@ pub struct OnRestate {
     pulse: Pulse,
     errors: FirstErrors,
     programs: Mutex<BTreeMap<Digest, Arc<Program>>>,
+    looks: Looks,
     /// `None` only while it is dropped.
     threads: Option<Runtime>,
     /// Keeps a second service out of the state folder.
@@ -118,6 +121,7 @@ impl OnRestate {
             name: new_id()?.to_string(),
             errors: FirstErrors::default(),
             programs: Mutex::default(),
+            looks: Looks::default(),
             threads: Some(threads),
             _lock: lock,
             reads,
@@ -272,14 +276,22 @@ impl Runs for OnRestate {
         tell(id, records, cursor, each)
     }
 
-    fn plan(&self, wanted: &StartWanted, who: &Person) -> Result<Planned, RunsError> {
-        let (program, beginning, notes) = self.prepare(&ToStart::Named(wanted), who)?;
-        Ok(Planned::of(program, beginning, notes))
+    fn plan(
+        &self,
+        wanted: &StartWanted,
+        depth: PlanDepth,
+        who: &Person,
+    ) -> Result<Planned, RunsError> {
+        self.planned(&ToStart::Named(wanted), depth, who)
     }
 
-    fn plan_sent(&self, sent: &Sent, who: &Person) -> Result<Planned, RunsError> {
-        let (program, beginning, notes) = self.prepare(&ToStart::Sent(sent), who)?;
-        Ok(Planned::of(program, beginning, notes))
+    fn plan_sent(
+        &self,
+        sent: &Sent,
+        depth: PlanDepth,
+        who: &Person,
+    ) -> Result<Planned, RunsError> {
+        self.planned(&ToStart::Sent(sent), depth, who)
     }
 
     fn start(

@@ -35,7 +35,9 @@ use super::{
     library::WorkflowName,
     prune::{Pruning, Retention},
     revise::{Changes, Revision},
-    service::{Filter, Listed, Page, Person, Planned, Runs, Sent, Shown, StartWanted, Started},
+    service::{
+        Filter, Listed, Page, Person, PlanDepth, Planned, Runs, Sent, Shown, StartWanted, Started,
+    },
     tallies::Tallies,
 };
 use windlass_engine::{
@@ -335,7 +337,12 @@ impl Runs for There {
         }
     }
 
-    fn plan(&self, wanted: &StartWanted, who: &Person) -> Result<Planned, RunsError> {
+    fn plan(
+        &self,
+        wanted: &StartWanted,
+        depth: PlanDepth,
+        who: &Person,
+    ) -> Result<Planned, RunsError> {
         let program = self.workflow(&wanted.workflow)?;
         let sent = Sent {
             file: program.main.clone(),
@@ -345,11 +352,11 @@ impl Runs for There {
             chosen: BTreeSet::new(),
             may_differ: false,
         };
-        self.plan_sent(&sent, who)
+        self.plan_sent(&sent, depth, who)
     }
 
-    fn plan_sent(&self, sent: &Sent, _: &Person) -> Result<Planned, RunsError> {
-        self.planned(sent)
+    fn plan_sent(&self, sent: &Sent, depth: PlanDepth, _: &Person) -> Result<Planned, RunsError> {
+        self.planned(sent, depth)
     }
 
     fn start(
