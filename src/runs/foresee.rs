@@ -247,3 +247,64 @@ fn is_made(folder: &Path, clusters: &BTreeSet<String>) -> bool {
     let kube = folder.join("kube");
     folder.join("pca").is_dir() && clusters.iter().all(|cluster| kube.join(cluster).is_dir())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpListener, path::PathBuf};
+
+    use super::*;
+    use crate::{Person, Wanted, begin};
+    use windlass_engine::compile::{Frozen, compile};
+    use windlass_world::value::Value;
+
+    #[test]
+    fn a_look_ends_when_its_time_is_up_and_keeps_what_it_has_read() {
+        // Takes connections and says nothing.
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = silent.local_addr().expect("an address").port();
+        let text = format!(
+            "workflow: w\nsteps:\n  first: {{ run: \"#{{ n: 7 }}\" }}\n  second: {{ needs: [first], run: 'tls::chain(\"127.0.0.1\", {port})' }}\n"
+        );
+        let files = [("w.yaml".to_owned(), text.into())].into();
+        let program = compile("w.yaml", &mut Frozen(files)).expect("a workflow");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let state = folder.path().join("state");
+        // As if its embedded CA had been used.
+        std::fs::create_dir_all(state.join("pca")).expect("made");
+        let begun = begin(Wanted {
+            program: &program,
+            file: Path::new("w.yaml"),
+            folder: Path::new(""),
+            target: "local",
+            kube: BTreeSet::new(),
+            chosen: BTreeSet::new(),
+            out: String::new(),
+            params: Value::Map(Default::default()),
+            requester: &Person {
+                name: "alice".into(),
+                via: None,
+            },
+        });
+        let begun = begun.expect("begun");
+        let (out, config): (PathBuf, PathBuf) = (folder.path().join("out"), PathBuf::new());
+        let began = Instant::now();
+        let looking = Looking {
+            target: None,
+            folders: Folders {
+                out: &out,
+                state: &state,
+                config: &config,
+                workflow: None,
+            },
+            workflow: &program.workflow,
+            begun: &begun.state,
+            clusters: &BTreeSet::new(),
+            until: Some(began + Duration::from_secs(2)),
+        };
+        let looked = looking.look().expect("looked");
+        assert!(looked.is_cut_off);
+        assert!(began.elapsed() < Duration::from_secs(9), "it waits for nobody");
+        let outputs = looked.state.steps.values().map(|it| &it.outputs);
+        assert!(outputs.clone().any(|it| it.field("n") == Some(&Value::Int(7))));
+    }
+}

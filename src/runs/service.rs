@@ -29,7 +29,7 @@ use windlass_engine::{
     },
 };
 use windlass_ground::Timestamp;
-use windlass_inventory::Inventory;
+use windlass_inventory::{Gathered, Inventory};
 use windlass_mesh::Handshakes;
 use windlass_report::{EventLines, Standing};
 use windlass_targets::Scope;
@@ -137,8 +137,13 @@ pub trait Runs: Send + Sync {
     /// Reverses what a run did; records first what a person says of calls in doubt.
     fn undo(&self, id: &RunId, answers: &DoubtAnswers, who: &Person) -> Result<(), RunsError>;
 
+    /// Gathers what the runs saw of certificates. Only those that have changed since the last look are read.
+    fn sightings(&self) -> Result<Gathered, RunsError>;
+
     /// Works out which certificates the runs made, delivered and found.
-    fn certificates(&self) -> Result<Inventory, RunsError>;
+    fn certificates(&self) -> Result<Inventory, RunsError> {
+        Ok(self.sightings()?.inventory())
+    }
 
     /// Changes whenever something happened in a run that this service drives.
     fn changes(&self) -> watch::Receiver<u64>;

@@ -6,7 +6,7 @@ pub mod door;
 mod elsewhere;
 mod grants;
 mod kinds;
-mod limits;
+pub mod limits;
 mod live;
 mod more;
 mod notify;

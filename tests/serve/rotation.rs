@@ -62,6 +62,21 @@ fn a_plan_of_a_server_reads_what_a_rotation_replaces_from_its_target() {
     // Who may not start it does not see it.
     let denied = of_server(VERA, &[]).expect(2).stderr;
     assert!(denied.contains("needs the role `operator`"), "{denied}");
+    // Of certificates it asks once, whatever the number of runs; the server reads what has changed.
+    let local: Json = there.windlass(&["certs", "--json", "--all"]).expect(0).json();
+    let mut command = asked(&here, &served, VERA, &["certs", "--json", "--all"]);
+    let output = command.output().expect("windlass starts");
+    let remote: Json = Ran::from_output(output).expect(0).json();
+    let serials = |json: &Json| {
+        let all = json["certificates"].as_array().expect("certificates");
+        let all = all.iter().map(|one| one["serial"].to_string());
+        all.collect::<Vec<_>>()
+    };
+    assert_eq!(serials(&local), serials(&remote));
+    assert!(serials(&remote).len() > 4, "{remote:#}");
+    let said = served.said();
+    assert_eq!(said.matches("/api/v1/sightings").count(), 1, "{said}");
+    assert!(!said.contains("/api/v1/runs/{run}/events"), "{said}");
     // Nothing was started, and nothing made.
     let list = there.windlass(&["runs", "--json"]).expect(0).json();
     assert_eq!(list.as_array().map(Vec::len), Some(1), "{list:#}");

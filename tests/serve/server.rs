@@ -81,6 +81,17 @@ impl Served {
         served
     }
 
+    /// Starts a server that speaks TLS with `cert.pem` and `key.pem` of the test's folder, and gives its port on 127.0.0.1.
+    pub fn start_with_tls(test: &Test) -> (Self, u16) {
+        let listen = ["serve", "--listen", "127.0.0.1:0"];
+        let tls = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
+        let (served, url) = Self::start_with(test, &[&listen[..], &tls].concat());
+        let port = url.split("127.0.0.1:").nth(1);
+        let port = port.and_then(|rest| rest.split('/').next()?.trim().parse().ok());
+        let port = port.unwrap_or_else(|| panic!("no address: {url:?}"));
+        (served, port)
+    }
+
     /// Starts a server, and gives what it prints when it listens.
     pub fn start_with(test: &Test, arguments: &[&str]) -> (Self, String) {
         let mut command = test.command(arguments);

@@ -96,13 +96,13 @@ pub fn stepper(phases: &[(&Phase, &'static str)]) -> Markup {
             @for (phase, status) in phases {
                 @let is_current = current.is_some_and(|(other, _)| other.name == phase.name);
                 li class=(class(status)) data-phase=(phase.name) data-status=(status) aria-current=[is_current.then_some("step")] {
-                    b { (words(&phase.name)) }
+                    b { (title(&phase.name)) }
                     span { span aria-hidden="true" { (mark(status)) } " " (status) }
                 }
             }
         }
         @if let Some((phase, _)) = current {
-            @if let Some(text) = &phase.description { p { b { (words(&phase.name)) ": " } (text) } }
+            @if let Some(text) = &phase.description { p { b { (title(&phase.name)) ": " } (text) } }
         }
         @if let Some((Phase { after: Some(text), name, .. }, _)) = ended {
             p class="quiet" { "Since the end of " (words(name)) ": " (text) }
@@ -110,14 +110,13 @@ pub fn stepper(phases: &[(&Phase, &'static str)]) -> Markup {
     }
 }
 
-/// Shows what phases replace; nothing of phases that do not say it.
-pub fn replaced(phases: &[Replacing]) -> Markup {
+/// Shows what phases replace; nothing of phases that do not say it. The first ones are unfolded.
+pub fn replaced(phases: &[Replacing], unfolded: usize) -> Markup {
     let shown = phases.iter().filter(|(phase, _)| phase.replaces.is_some());
     html! {
-        @for (phase, rows) in shown {
-            section class="phase" data-phase=(phase.name) {
-                h3 { (words(&phase.name)) }
-                @if let Some(text) = &phase.description { p { (text) } }
+        @for (number, (phase, rows)) in shown.enumerate() {
+            details class="phase" data-phase=(phase.name) open[number < unfolded] {
+                summary { b { (title(&phase.name)) } @if let Some(text) = &phase.description { ": " (text) } }
                 (objects(rows.as_deref()))
                 @if let Some(text) = &phase.after { p class="quiet" { b { "After it: " } (text) } }
                 @if let Some(text) = &phase.undo { p class="quiet" { b { "To undo it: " } (text) } }
@@ -136,8 +135,8 @@ fn objects(rows: Option<&[Replaced]>) -> Markup {
             @for object in report::replaced_objects(rows) {
                 li {
                     p {
-                        code { (visible(object.object)) }
-                        @if !object.clusters.is_empty() { " on " (clusters(&object.clusters)) }
+                        @if !object.clusters.is_empty() { b { (clusters(&object.clusters)) ": " } }
+                        (visible(object.object))
                         @if !object.restarts.is_empty() {
                             span class="quiet" { ", restarts " (visible(&object.restarts.join(", "))) }
                         }
@@ -162,6 +161,14 @@ fn clusters(all: &[&str]) -> String {
         Some(more @ 1..) => format!("{} and {more} more", visible(&all[..NAMED].join(", "))),
         _ => visible(&all.join(", ")),
     }
+}
+
+/// `issue_server` as the beginning of a line.
+fn title(name: &str) -> String {
+    let words = words(name);
+    let mut letters = words.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    first.unwrap_or_default() + letters.as_str()
 }
 
 /// `issue_server` as people read it.

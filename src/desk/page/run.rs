@@ -402,16 +402,16 @@ impl View {
             section id="phases" class="card" aria-labelledby="phases-title" {
                 h2 id="phases-title" { "Phases" }
                 (stepper(&phases))
-                details {
-                    summary { "What each phase replaces" }
-                    (self.replaced(|_| true))
+                @if workflow.phases.iter().any(|phase| phase.replaces.is_some()) {
+                    h3 { "What each replaces" }
+                    (self.replaced(|_| true, 0))
                 }
             }
         }
     }
 
     /// Shows what some of the phases replace, by their statuses.
-    fn replaced(&self, wanted: impl Fn(&str) -> bool) -> Markup {
+    fn replaced(&self, wanted: impl Fn(&str) -> bool, unfolded: usize) -> Markup {
         let Self { shown, nodes, .. } = self;
         let workflow = &shown.program.workflow;
         match report::replacing(workflow, &shown.state, shown.id.as_str()) {
@@ -421,7 +421,7 @@ impl View {
                 let phases = phases.into_iter().zip(standing);
                 let phases = phases.filter(|(_, (_, status))| wanted(status));
                 let phases: Vec<_> = phases.map(|(phase, _)| phase).collect();
-                replaced(&phases)
+                replaced(&phases, unfolded)
             }
         }
     }
@@ -441,7 +441,7 @@ impl View {
             })
             .collect();
         html! {
-            (self.replaced(|status| status == "pending"))
+            (self.replaced(|status| status == "pending", 1))
             @if to_come.is_empty() { p { "No step is left to run after it." } }
             @if !shown.program.workflow.phases.is_empty() && !to_come.is_empty() { h3 { "Steps" } }
             ul class="follows" {

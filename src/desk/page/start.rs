@@ -340,7 +340,7 @@ fn plan(planned: &Planned) -> Markup {
 /// Shows what each phase will replace, as far as it is known where a run stands.
 fn foreseen(workflow: &Workflow, state: &RunState) -> Markup {
     match report::replacing(workflow, state, RUN) {
-        Ok(phases) => replaced(&phases),
+        Ok(phases) => replaced(&phases, usize::MAX),
         Err(why) => html! { p class="trouble" role="alert" { (visible(&why)) } },
     }
 }

@@ -53,7 +53,7 @@ use windlass_engine::{
         Record, RunId, RunInfo, RunLock, RunRow, State, Verdict,
     },
 };
-use windlass_inventory::{Inventory, RunStamp, collect};
+use windlass_inventory::{Gathered, RunStamp, gather};
 use windlass_mesh::{Handshakes, Matrix};
 use windlass_targets::{LOCAL, Targets};
 use windlass_world::value::Digest;
@@ -434,7 +434,7 @@ impl Runs for Here {
         self.go(held, events)
     }
 
-    fn certificates(&self) -> Result<Inventory, RunsError> {
+    fn sightings(&self) -> Result<Gathered, RunsError> {
         let runs = self.reader.stamps()?.into_iter();
         let runs = runs.map(|(run, stamp)| RunStamp {
             run,
@@ -442,7 +442,7 @@ impl Runs for Here {
         });
         let read = |run: &RunId| self.reader.state_of(run);
         let kept = self.reader.seen_of_pruned()?;
-        Ok(collect(runs.collect(), kept, &self.options.state, read))
+        Ok(gather(runs.collect(), kept, &self.options.state, read))
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

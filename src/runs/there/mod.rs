@@ -45,7 +45,7 @@ use windlass_engine::{
     execute::{DriveError, UndoItem},
     journal::{InstanceId, Link, Record, RunId, RunRow, State, Verdict},
 };
-use windlass_inventory::{Inventory, RunStamp, collect};
+use windlass_inventory::{Gathered, RunStamp, gather};
 use windlass_mesh::Handshakes;
 use windlass_world::value::Digest;
 
@@ -438,7 +438,13 @@ impl Runs for There {
         self.post(&format!("/api/v1/runs/{id}/undo"), &body)
     }
 
-    fn certificates(&self) -> Result<Inventory, RunsError> {
+    fn sightings(&self) -> Result<Gathered, RunsError> {
+        // A server reads only the runs that have changed since it was last asked.
+        match self.get("/api/v1/sightings", &[]) {
+            Err(error) if error.code == "not-found" => {}
+            gathered => return gathered,
+        }
+        // An older one has each run read here.
         let rows = self.list(&Filter::default())?.rows.into_iter();
         let runs = rows.map(|row| RunStamp {
             run: row.run.id,
@@ -448,7 +454,7 @@ impl Runs for There {
         let folder = tempfile::tempdir()
             .map_err(|e| RunsError::broken("system", format!("can't make a folder: {e}")))?;
         let kept = self.seen_of_pruned()?;
-        Ok(collect(runs.collect(), kept, folder.path(), |run| {
+        Ok(gather(runs.collect(), kept, folder.path(), |run| {
             self.state_of(run)
         }))
     }
