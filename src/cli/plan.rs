@@ -71,8 +71,8 @@ pub fn show(
     obstacles: &[Obstacle],
 ) -> Done {
     let steps = decide::preview(workflow, state, RUN);
-    let phases = report::replacing(workflow, state, RUN)
-        .map_err(|why| Failure::new("wrong-type", why))?;
+    let phases =
+        report::replacing(workflow, state, RUN).map_err(|why| Failure::new("wrong-type", why))?;
     // As `run` ends.
     let exit = match obstacles.iter().any(|obstacle| obstacle.is_sure) {
         true => exit::NOTHING_STARTED,

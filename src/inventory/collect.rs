@@ -60,7 +60,8 @@ impl Gathered {
 
     /// Leaves out the runs of workflows and targets that somebody may not see, and all problems: they name runs.
     pub fn only(mut self, sees: impl Fn(&str, &str) -> bool) -> Self {
-        self.runs.retain(|(_, seen)| sees(&seen.workflow, &seen.target));
+        self.runs
+            .retain(|(_, seen)| sees(&seen.workflow, &seen.target));
         self.problems.clear();
         self
     }

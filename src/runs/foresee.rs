@@ -81,8 +81,7 @@ impl Looking<'_> {
                 let clients = clients(target, self.workflow, self.clusters).await?;
                 return Ok(self.follow(&clients).await);
             }
-            let opened =
-                OpenTarget::open(self.target, self.folders, self.clusters.clone()).await?;
+            let opened = OpenTarget::open(self.target, self.folders, self.clusters.clone()).await?;
             Ok(self.follow(&opened.clients).await)
         });
         runtime.shutdown_background();
@@ -303,8 +302,15 @@ mod tests {
         };
         let looked = looking.look().expect("looked");
         assert!(looked.is_cut_off);
-        assert!(began.elapsed() < Duration::from_secs(9), "it waits for nobody");
+        assert!(
+            began.elapsed() < Duration::from_secs(9),
+            "it waits for nobody"
+        );
         let outputs = looked.state.steps.values().map(|it| &it.outputs);
-        assert!(outputs.clone().any(|it| it.field("n") == Some(&Value::Int(7))));
+        assert!(
+            outputs
+                .clone()
+                .any(|it| it.field("n") == Some(&Value::Int(7)))
+        );
     }
 }

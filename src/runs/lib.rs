@@ -70,8 +70,8 @@ pub use retention::keep_retention;
 pub use revise::{Changes, FileChange, Revision, SentFiles, file_changes};
 pub use rules::{refuse_cancel, refuse_resume, refuse_undo};
 pub use service::{
-    Ask, Evidence, Filter, Listed, Page, Person, PlanDepth, Planned, Row, Runs, Sent, Shown, StartWanted,
-    Started,
+    Ask, Evidence, Filter, Listed, Page, Person, PlanDepth, Planned, Row, Runs, Sent, Shown,
+    StartWanted, Started,
 };
 pub use tallies::Tallies;
 pub use there::{Address, There, encoded};

@@ -63,7 +63,10 @@ fn a_plan_of_a_server_reads_what_a_rotation_replaces_from_its_target() {
     let denied = of_server(VERA, &[]).expect(2).stderr;
     assert!(denied.contains("needs the role `operator`"), "{denied}");
     // Of certificates it asks once, whatever the number of runs; the server reads what has changed.
-    let local: Json = there.windlass(&["certs", "--json", "--all"]).expect(0).json();
+    let local: Json = there
+        .windlass(&["certs", "--json", "--all"])
+        .expect(0)
+        .json();
     let mut command = asked(&here, &served, VERA, &["certs", "--json", "--all"]);
     let output = command.output().expect("windlass starts");
     let remote: Json = Ran::from_output(output).expect(0).json();

@@ -176,9 +176,7 @@ async fn plan(
 ) -> Result<Json<FrozenPlan>, Problem> {
     let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
     let planned = desk.ask(move |runs| match sent(body, &access)? {
-        Ok(sent) => runs
-            .plan_sent(&sent, query.depth(), &access.person)
-            .map(Ok),
+        Ok(sent) => runs.plan_sent(&sent, query.depth(), &access.person).map(Ok),
         Err(denied) => Ok(Err(denied)),
     });
     let planned = planned.await??;

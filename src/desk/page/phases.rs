@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{
     format::{class, mark, visible},
-    steps::{ORDER, Node},
+    steps::{Node, ORDER},
 };
 use windlass_engine::{
     compile::{Phase, Workflow},
@@ -90,7 +90,10 @@ fn undone<'w>(
 pub fn stepper(phases: &[(&Phase, &'static str)]) -> Markup {
     let is_at_work = |status: &str| !matches!(status, "pending" | "skipped" | "succeeded");
     let current = phases.iter().find(|(_, status)| is_at_work(status));
-    let ended = phases.iter().rev().find(|(_, status)| *status == "succeeded");
+    let ended = phases
+        .iter()
+        .rev()
+        .find(|(_, status)| *status == "succeeded");
     html! {
         ol class="phases" {
             @for (phase, status) in phases {

@@ -109,7 +109,9 @@ pub async fn start(
             Err(problem) => sheet.refused(&access, problem),
         });
     }
-    let planned = desk.ask(move |runs| runs.plan(&wanted, PlanDepth::Looks, &who)).await;
+    let planned = desk
+        .ask(move |runs| runs.plan(&wanted, PlanDepth::Looks, &who))
+        .await;
     Ok(match planned {
         Ok(planned) => sheet.page(&access, plan(&planned), true),
         Err(problem) => sheet.refused(&access, problem),

@@ -321,12 +321,7 @@ impl Runs for Here {
         self.planned(&|out| self.prepare(wanted, out, who), depth)
     }
 
-    fn plan_sent(
-        &self,
-        sent: &Sent,
-        depth: PlanDepth,
-        who: &Person,
-    ) -> Result<Planned, RunsError> {
+    fn plan_sent(&self, sent: &Sent, depth: PlanDepth, who: &Person) -> Result<Planned, RunsError> {
         self.planned(&|out| self.prepare_sent(sent, out, who), depth)
     }
 

@@ -147,11 +147,7 @@ impl Here {
     }
 
     /// Works out what a start of what `prepare` makes would do.
-    pub(super) fn planned(
-        &self,
-        prepare: Prepare,
-        depth: PlanDepth,
-    ) -> Result<Planned, RunsError> {
+    pub(super) fn planned(&self, prepare: Prepare, depth: PlanDepth) -> Result<Planned, RunsError> {
         let out = self.options.out.join("RUN");
         let (program, beginning, notes) = prepare(&out)?;
         let mut planned = Planned::of(program, beginning, notes);

@@ -280,12 +280,7 @@ impl Runs for OnRestate {
         self.planned(&ToStart::Named(wanted), depth, who)
     }
 
-    fn plan_sent(
-        &self,
-        sent: &Sent,
-        depth: PlanDepth,
-        who: &Person,
-    ) -> Result<Planned, RunsError> {
+    fn plan_sent(&self, sent: &Sent, depth: PlanDepth, who: &Person) -> Result<Planned, RunsError> {
         self.planned(&ToStart::Sent(sent), depth, who)
     }
 
@@ -450,7 +445,9 @@ impl Runs for OnRestate {
     fn locks(&self) -> Result<Vec<HeldLock>, RunsError> {
         let mut held = Vec::new();
         for (name, run) in self.remote.locks()? {
-            let since = self.reads.look(&run, |read| read.locked.get(&name).copied());
+            let since = self
+                .reads
+                .look(&run, |read| read.locked.get(&name).copied());
             // The driver has the lock a moment before its events say so.
             let since = since?.unwrap_or_else(now);
             held.push(HeldLock { name, run, since });

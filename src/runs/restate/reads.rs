@@ -130,6 +130,9 @@ impl RunReads {
         let mut left = most;
         loop {
             let events = self.behind(id, &lock(&entry), cursor, left.min(PAGE))?;
+            if events.is_empty() && cursor.parts().0 < end {
+                return Err(missing(id));
+            }
             left -= events.len();
             for record in events {
                 *cursor = Cursor::behind(&record);
@@ -198,23 +201,23 @@ impl RunReads {
         let first = read.marks.get(at).map_or(0, ReadPosition::next);
         let piece = self.piece(id, read, at)?;
         let before = piece.get((next - 1 - first) as usize);
-        before.map(|record| record.digest).ok_or_else(|| missing(id))
+        before
+            .map(|record| record.digest)
+            .ok_or_else(|| missing(id))
     }
 
     /// Returns a piece of a run's events, from memory or else from the engine.
-    fn piece(
-        &self,
-        id: &RunId,
-        read: &RunRead,
-        at: usize,
-    ) -> Result<Arc<Vec<Record>>, RunsError> {
+    fn piece(&self, id: &RunId, read: &RunRead, at: usize) -> Result<Arc<Vec<Record>>, RunsError> {
         let Some(mark) = read.marks.get(at) else {
             return Ok(Arc::default());
         };
-        if let Some(piece) = self.pieces.find(id, mark.next()) {
+        let end = read.marks.get(at + 1).unwrap_or(&read.position).next();
+        let length = (end - mark.next()) as usize;
+        let kept = self.pieces.find(id, mark.next());
+        // Who read the run before it was forgotten may have kept less of it.
+        if let Some(piece) = kept.filter(|piece| piece.len() >= length) {
             return Ok(piece);
         }
-        let end = read.marks.get(at + 1).unwrap_or(&read.position).next();
         let (mut position, mut records, mut bytes) = (*mark, Vec::new(), 0);
         while position.next() < end {
             let piece = self.remote.read_piece(id, &mut position)?;
@@ -224,7 +227,7 @@ impl RunReads {
             records.extend(piece.records);
             bytes += piece.bytes;
         }
-        records.truncate((end - mark.next()) as usize);
+        records.truncate(length);
         let records = Arc::new(records);
         self.pieces.keep(id, mark.next(), records.clone(), bytes);
         Ok(records)
@@ -387,8 +390,10 @@ impl RunReads {
         let last = read.marks.last().filter(|_| read.last + bytes <= PIECE);
         let grows = last.and_then(|mark| Some((*mark, self.pieces.take(id, mark.next())?)));
         let (mark, mut records, length) = match grows {
-            Some((mark, records)) => (mark, records, read.last + bytes),
-            None => {
+            Some((mark, records)) if records.len() as u64 == start.next() - mark.next() => {
+                (mark, records, read.last + bytes)
+            }
+            _ => {
                 read.marks.push(start);
                 (start, Arc::default(), bytes)
             }
