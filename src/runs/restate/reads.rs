@@ -32,7 +32,7 @@ const SHARE: u32 = 10;
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// How many bytes of events are kept of all runs together, as they are stored.
-const BYTES: usize = 32 << 20;
+const BYTES: usize = 16 << 20;
 /// Events that come one after another are put together up to so many bytes.
 const PIECE: usize = 1 << 20;
 /// How many events are copied at once for who reads many.
