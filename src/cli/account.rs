@@ -3,8 +3,8 @@
 use super::{args::Args, failure::Failure};
 use crate::{
     compile::Workflow,
-    outside::{AwsClient, Clients, Identity, PcaClient},
-    runs::{AwsAsked, calls, connect_to_aws},
+    outside::{AwsClient, Clients, PcaClient},
+    runs::{AwsAsked, account_line, calls, connect_to_aws, said_of},
     targets::Targets,
 };
 
@@ -32,8 +32,7 @@ pub fn aws(args: &Args, workflow: &Workflow, target: &str) -> Result<Option<AwsA
 /// As [`aws`].
 pub fn line(args: &Args, workflow: &Workflow, target: &str) -> Result<Option<String>, Failure> {
     match aws(args, workflow, target)? {
-        Some(AwsAsked::Pca(client)) => block_on(line_of(&client)),
-        Some(AwsAsked::Any(client)) => block_on(line_of_any(&client)),
+        Some(asked) => block_on(account_line(&asked)),
         None => Ok(None),
     }
 }
@@ -50,7 +49,7 @@ pub async fn line_of_run(workflow: &Workflow, clients: &Clients) -> Option<Strin
 async fn line_of_any(client: &AwsClient) -> Option<String> {
     // What keeps it from connecting is the failure of the call that needs it.
     let (identity, region) = client.identity().await.ok()??;
-    Some(said(identity, region))
+    Some(said_of(identity, region))
 }
 
 /// Whether a workflow asks anything of AWS Private CA.
@@ -61,17 +60,7 @@ pub fn uses_aws(workflow: &Workflow) -> bool {
 /// Whose account it is, and where; `None` on the embedded CA.
 pub async fn line_of(client: &PcaClient) -> Option<String> {
     let identity = client.identity().await?;
-    Some(said(identity, client.region()))
-}
-
-fn said(identity: &Identity, region: Option<&str>) -> String {
-    let region = region.unwrap_or("not named");
-    match identity {
-        Identity::Known { account, arn } => {
-            format!("AWS account {account} ({arn}), region {region}")
-        }
-        Identity::Unknown { why } => format!("AWS account unknown ({why}), region {region}"),
-    }
+    Some(said_of(identity, client.region()))
 }
 
 /// Waits for some work on this thread.

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use super::engine::{Engine, EngineRun, engine};
 use super::{args::Args, failure::Failure, server};
 use crate::{
-    inventory::{Inventory, RunStamp, collect},
+    inventory::{Inventory, RunStamp, gather},
     journal::{
         Event, Journal, JournalError, Link, Message, Record, RunId, RunJournal, RunRow, State,
     },
@@ -162,7 +162,7 @@ impl Archive {
                 seen.collect()
             }
         };
-        Ok(collect(runs, kept, state, |run| self.state_of(run)))
+        Ok(gather(runs, kept, state, |run| self.state_of(run)).inventory())
     }
 
     pub fn files(&self, run: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, Failure> {

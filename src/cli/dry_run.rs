@@ -1,85 +1,48 @@
 //! Dry runs: asks the clusters of a target, before a run begins, what they would refuse.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use console::style;
 
-use super::{account::uses_aws, failure::Failure, process::runtime};
+use super::{args::Args, failure::Failure};
 use crate::{
     compile::Workflow,
-    decide::trials,
-    execute::{Obstacle, obstacles},
+    execute::Obstacle,
     journal::State,
-    outside::{AwsClient, Clients, HttpClient, KubeClients, PcaClient, SecretReader},
-    targets::{OpenError, Target},
+    runs::Looking,
+    targets::{Folders, Target},
 };
 
-/// How many steps are tried at once: API servers limit what one client asks.
-const AT_ONCE: u16 = 8;
 /// The maximum number that is shown: a problem of one cluster is often one of all.
 const SHOWN: usize = 10;
 
-/// Tries the steps of a run whose inputs are known, by dry runs on the clusters of its target. `state` holds nothing but
-/// the run's start. `changing` leaves out the steps that only read: the run finds out about those in time.
+/// Tries the steps of a run whose inputs are known, as [`Looking::dry_run`] does. `state` holds nothing but the run's start.
 ///
 /// # Errors
-/// A profile of AWS that does not exist, a CA bundle that can't be read.
+/// As [`Looking::dry_run`].
 pub fn ask(
+    args: &Args,
     target: &Target,
     workflow: &Workflow,
     state: &State,
     clusters: &BTreeSet<String>,
     changing: bool,
 ) -> Result<Vec<Obstacle>, Failure> {
-    // Rehearsal clusters refuse nothing that a run would not see at once, and undo.
-    if clusters.is_empty() || target.mesh().is_some() {
-        return Ok(Vec::new());
-    }
-    let mut trials = trials(workflow, state);
-    trials.retain(|trial| {
-        let calls = &trial.script.run_calls;
-        let mut of_kube = calls
-            .iter()
-            .filter(|call| call.function.starts_with("kube::"));
-        of_kube.any(|call| !changing || call.is_change())
-    });
-    if trials.is_empty() {
-        return Ok(Vec::new());
-    }
-    let runtime = runtime(AT_ONCE)?;
-    let found = runtime.block_on(async {
-        let clients = clients(target, workflow, clusters).await?;
-        let mut found = Vec::new();
-        while !trials.is_empty() {
-            let some = trials.drain(..trials.len().min(AT_ONCE.into())).collect();
-            found.extend(obstacles(some, &clients).await);
-        }
-        Ok(found)
-    });
-    runtime.shutdown_background();
-    found
-}
-
-/// Opens what steps of a run that has not begun may ask of a target.
-///
-/// # Errors
-/// A profile of AWS that does not exist, a CA bundle that can't be read.
-pub async fn clients(
-    target: &Target,
-    workflow: &Workflow,
-    clusters: &BTreeSet<String>,
-) -> Result<Clients, Failure> {
-    let mut clients = Clients {
-        kube: KubeClients::new(target.kube(), clusters.clone()),
-        http: HttpClient::new(target.http.allow.clone()),
-        secrets: SecretReader::new(AwsClient::nowhere()),
-        ..Clients::nowhere()
+    let (config, _) = args.config();
+    let looking = Looking {
+        target: Some(target),
+        folders: Folders {
+            out: Path::new(""),
+            state: &args.state,
+            config,
+            workflow: None,
+        },
+        workflow,
+        begun: state,
+        clusters,
+        until: None,
     };
-    if uses_aws(workflow) {
-        let pca = PcaClient::connect(&target.pca).await;
-        clients.pca = pca.map_err(OpenError::from)?;
-    }
-    Ok(clients)
+    Ok(looking.dry_run(changing)?.obstacles)
 }
 
 /// Refuses a run that is certain to fail, and warns of what may be refused.

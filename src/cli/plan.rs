@@ -17,7 +17,7 @@ use crate::{
     decide,
     execute::Obstacle,
     journal::State,
-    report::{self, Replaced, Replacing, Room},
+    report::{self, Room},
     targets::Targets,
     value::Value,
 };
@@ -50,7 +50,7 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
     let target = targets.find(&command.target)?;
     let obstacles = match target {
         Some(target) if !command.no_dry_run => {
-            dry_run::ask(target, workflow, &begun.state, &kube, false)?
+            dry_run::ask(args, target, workflow, &begun.state, &kube, false)?
         }
         _ => Vec::new(),
     };
@@ -71,7 +71,8 @@ pub fn show(
     obstacles: &[Obstacle],
 ) -> Done {
     let steps = decide::preview(workflow, state, RUN);
-    let phases = phases(workflow, state)?;
+    let phases =
+        report::replacing(workflow, state, RUN).map_err(|why| Failure::new("wrong-type", why))?;
     // As `run` ends.
     let exit = match obstacles.iter().any(|obstacle| obstacle.is_sure) {
         true => exit::NOTHING_STARTED,
@@ -105,18 +106,4 @@ pub fn show(
         report::obstacles(obstacles)
     ))
     .map(|_| exit)
-}
-
-/// The phases of a workflow, with what each replaces as far as that is known.
-fn phases<'w>(workflow: &'w Workflow, seen: &State) -> Result<Vec<Replacing<'w>>, Failure> {
-    let replaced = decide::replaced(workflow, seen, RUN);
-    let phases = workflow.phases.iter().map(|phase| {
-        let rows = replaced.get(&phase.name);
-        let rows = rows.map(|value| Replaced::read(&phase.name, value));
-        let rows = rows
-            .transpose()
-            .map_err(|why| Failure::new("wrong-type", why))?;
-        Ok((phase, rows))
-    });
-    phases.collect()
 }

@@ -75,7 +75,14 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
         account::aws(args, &program.workflow, &command.target)?;
     }
     if let Some((_, target)) = target.filter(|_| !command.no_dry_run) {
-        let mut found = dry_run::ask(target, &program.workflow, &beginning.state, &kube, true)?;
+        let mut found = dry_run::ask(
+            args,
+            target,
+            &program.workflow,
+            &beginning.state,
+            &kube,
+            true,
+        )?;
         // Workers have other permissions, and other network routes, than the user who starts a run.
         if !matches!(archive, Archive::Here(_)) {
             found

@@ -1,5 +1,7 @@
 use std::{collections::BTreeMap, fmt::Display, path::Path};
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     cache::Cache,
     entry::{Inventory, Problem},
@@ -15,7 +17,7 @@ pub struct RunStamp {
     pub stamp: Option<String>,
 }
 
-/// What an inventory needs to know of a run that is deleted ([`collect`] takes it); `None` if the run saw no certificates.
+/// What an inventory needs to know of a run that is deleted ([`gather`] takes it); `None` if the run saw no certificates.
 ///
 /// # Errors
 /// A run that delivered to Secrets whose contents can't be read: the journal's identity is missing.
@@ -40,16 +42,41 @@ pub fn forget(state: &Path, runs: &[RunId]) {
     }
 }
 
-/// Works out the inventory of some runs; `kept` is what is left of deleted ones, as [`kept_of`] made it. `read` is asked only for runs that have changed since the last look, of which the state
-/// folder keeps a copy.
+/// What some runs saw of certificates, of which their inventory is worked out.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Gathered {
+    /// By their ids.
+    runs: Vec<(String, Sightings)>,
+    problems: Vec<Problem>,
+}
+
+impl Gathered {
+    /// Works out the inventory.
+    pub fn inventory(&self) -> Inventory {
+        let mut inventory = fold(&self.runs);
+        inventory.problems.clone_from(&self.problems);
+        inventory
+    }
+
+    /// Leaves out the runs of workflows and targets that somebody may not see, and all problems: they name runs.
+    pub fn only(mut self, sees: impl Fn(&str, &str) -> bool) -> Self {
+        self.runs
+            .retain(|(_, seen)| sees(&seen.workflow, &seen.target));
+        self.problems.clear();
+        self
+    }
+}
+
+/// Gathers what some runs saw of certificates; `kept` is what is left of deleted ones, as [`kept_of`] made it. `read` is asked only for
+/// runs that have changed since the last look, of which the state folder keeps a copy.
 ///
 /// A run that can't be read, or whose secrets can't be opened, is a problem of the inventory.
-pub fn collect<E: Display>(
+pub fn gather<E: Display>(
     runs: Vec<RunStamp>,
     kept: Vec<(RunId, String)>,
     state: &Path,
     mut read: impl FnMut(&RunId) -> Result<State, E>,
-) -> Inventory {
+) -> Gathered {
     let mut cache = Cache::open(state);
     let mut known = cache.as_ref().map(Cache::known).unwrap_or_default();
     let mut all: Vec<(String, Sightings)> = Vec::with_capacity(runs.len());
@@ -103,7 +130,8 @@ pub fn collect<E: Display>(
             ),
         });
     }
-    let mut inventory = fold(&all);
-    inventory.problems = problems;
-    inventory
+    Gathered {
+        runs: all,
+        problems,
+    }
 }

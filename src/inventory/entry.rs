@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{facts::Facts, place::Place};
 use windlass_ground::Timestamp;
 
@@ -52,7 +54,7 @@ pub struct Supersession {
 }
 
 /// What could not be read, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     pub place: String,
     pub why: String,

@@ -4,7 +4,7 @@
 //! - `read` finds certificates in texts, values and Kubernetes objects;
 //! - `sighting` is what the events of one run say about certificates;
 //! - `fold` puts what all runs saw in the order of time; [`Inventory`] is the result;
-//! - `collect` does both for the runs of a state folder; `cache` keeps what was read of each run, so that the next look reads
+//! - `collect` gathers that for all runs of a state folder; `cache` keeps what was read of each run, so that the next look reads
 //!   only runs that have changed;
 //! - [`scan`] reads what Windlass did not make.
 //!
@@ -20,7 +20,7 @@ mod read;
 pub mod scan;
 mod sighting;
 
-pub use collect::{RunStamp, Sealed, collect, forget, kept_of};
+pub use collect::{Gathered, RunStamp, Sealed, forget, gather, kept_of};
 pub use entry::{Condition, Entry, Inventory, Origin, Problem, Supersession};
 pub use facts::Facts;
 pub use place::Place;

@@ -14,7 +14,7 @@ use crate::{
     decide,
     journal::RunId,
     report::{self, Pick},
-    runs::{self, Filter, Note, RunsError, WorkflowName, now},
+    runs::{self, Filter, Note, PlanDepth, RunsError, WorkflowName, now},
     value::Value,
 };
 
@@ -348,10 +348,19 @@ struct WhichStart {
 fn plan_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
     let which: WhichStart = read(arguments)?;
     let wanted = wanted(&which.workflow, which.target, which.params)?;
-    let planned = setting.runs.plan(&wanted, &setting.person)?;
-    let steps = decide::preview(&planned.program.workflow, &planned.state, RUN);
+    let planned = setting
+        .runs
+        .plan(&wanted, PlanDepth::Looks, &setting.person)?;
+    let workflow = &planned.program.workflow;
+    let steps = decide::preview(workflow, &planned.state, RUN);
+    let phases = report::replacing(workflow, &planned.state, RUN)
+        .map_err(|why| RunsError::wrong("wrong-type", why))?;
     let notes: Vec<_> = planned.notes.iter().map(note).collect();
-    Ok(json!({ "steps": report::preview_json(&steps, &[]), "notes": notes }))
+    Ok(json!({
+        "steps": report::preview_json(&steps, &planned.obstacles),
+        "phases": report::replaced_json(&phases),
+        "notes": notes,
+    }))
 }
 
 fn note(note: &Note) -> String {

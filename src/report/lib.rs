@@ -60,7 +60,9 @@ pub use problem::{render, render_error};
 pub use progress::{Bars, Lines};
 pub use rbac::cluster_role;
 pub use reference::reference;
-pub use replaced::{Replaced, Replacing, replaced_json};
+pub use replaced::{
+    Fate, Replaced, ReplacedObject, Replacing, replaced_json, replaced_objects, replacing,
+};
 pub use say::{for_people, say, use_ascii};
 pub use schema::{test_schema, workflow_schema};
 pub use standing::Standing;

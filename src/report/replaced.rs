@@ -6,13 +6,36 @@ use serde_json::{Value as Json, json};
 use textwrap::{WordSeparator, WordSplitter};
 
 use super::{plain::line, table::Room};
-use windlass_engine::compile::Phase;
+use windlass_engine::{
+    compile::{Phase, Workflow},
+    decide,
+    journal::State,
+};
 use windlass_world::value::Value;
 
 /// As many clusters are named in a line.
 const NAMED: usize = 6;
 /// As many digits of a serial number are shown to people; JSON has all of them.
 const SERIAL: usize = 8;
+
+/// What a phase does to a part of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Removed,
+    Added,
+    Kept,
+}
+
+/// An object that a phase changes, in all the clusters where it does so alike, in words.
+#[derive(Debug)]
+pub struct ReplacedObject<'r> {
+    /// Empty where the object says it all.
+    pub clusters: Vec<&'r str>,
+    pub object: &'r str,
+    pub parts: Vec<(Fate, String)>,
+    /// The workloads that restart, so that they read it.
+    pub restarts: &'r [String],
+}
 
 /// A phase, and what it replaces; `None` is what is not known before the run has begun.
 pub type Replacing<'w> = (&'w Phase, Option<Vec<Replaced>>);
@@ -75,6 +98,19 @@ impl Replaced {
         rows.collect()
     }
 
+    /// Says of each part what becomes of it: those that are there now, and those that come.
+    fn parts(&self) -> Vec<(Fate, String)> {
+        let now = self.now.iter().map(|part| match self.then.contains(part) {
+            true => (Fate::Kept, part),
+            false => (Fate::Removed, part),
+        });
+        let comes = self.then.iter().filter(|part| !self.now.contains(part));
+        let parts = now.chain(comes.map(|part| (Fate::Added, part)));
+        // Every part was read before.
+        let parts = parts.map(|(fate, part)| (fate, in_words(part).unwrap_or_default()));
+        parts.collect()
+    }
+
     /// Whether it differs from another one in the cluster alone.
     fn is_alike(&self, other: &Self) -> bool {
         (&self.object, &self.now, &self.then, &self.restarts)
@@ -95,6 +131,15 @@ pub fn replaced(phase: &Phase, rows: Option<&[Replaced]>, room: Room) -> String 
     if rows.is_empty() {
         return format!("{indent}Replaces: nothing\n");
     }
+    let mut text = format!("{indent}Replaces:\n");
+    for object in replaced_objects(rows) {
+        text.push_str(&of_object(&object, room));
+    }
+    text
+}
+
+/// What a phase replaces, with objects of several clusters that change alike put together.
+pub fn replaced_objects(rows: &[Replaced]) -> Vec<ReplacedObject<'_>> {
     let mut groups: Vec<Vec<&Replaced>> = Vec::new();
     for row in rows {
         match groups.iter_mut().find(|group| group[0].is_alike(row)) {
@@ -102,11 +147,34 @@ pub fn replaced(phase: &Phase, rows: Option<&[Replaced]>, room: Room) -> String 
             None => groups.push(vec![row]),
         }
     }
-    let mut text = format!("{indent}Replaces:\n");
-    for group in groups {
-        text.push_str(&of_group(&group, room));
-    }
-    text
+    let objects = groups.into_iter().map(|group| ReplacedObject {
+        clusters: group
+            .iter()
+            .filter_map(|row| row.cluster.as_deref())
+            .collect(),
+        object: &group[0].object,
+        parts: group[0].parts(),
+        restarts: &group[0].restarts,
+    });
+    objects.collect()
+}
+
+/// Foresees what each phase of a workflow replaces, as far as it is known where a run stands.
+///
+/// # Errors
+/// What is wrong with what a phase's `replaces` gave.
+pub fn replacing<'w>(
+    workflow: &'w Workflow,
+    state: &State,
+    run: &str,
+) -> Result<Vec<Replacing<'w>>, String> {
+    let replaced = decide::replaced(workflow, state, run);
+    let phases = workflow.phases.iter().map(|phase| {
+        let rows = replaced.get(&phase.name);
+        let rows = rows.map(|value| Replaced::read(&phase.name, value));
+        Ok((phase, rows.transpose()?))
+    });
+    phases.collect()
 }
 
 /// The same for programs; `null` is what is not known before the run has begun.
@@ -120,12 +188,8 @@ pub fn replaced_json(phases: &[Replacing]) -> Json {
     phases.collect()
 }
 
-fn of_group(group: &[&Replaced], room: Room) -> String {
-    let row = group[0];
-    let clusters: Vec<_> = group
-        .iter()
-        .filter_map(|row| row.cluster.as_deref())
-        .collect();
+fn of_object(found: &ReplacedObject, room: Room) -> String {
+    let clusters = &found.clusters;
     let places = match clusters.len() {
         0 => String::new(),
         count if count > NAMED => {
@@ -134,30 +198,21 @@ fn of_group(group: &[&Replaced], room: Room) -> String {
         }
         _ => format!("{}: ", clusters.join(", ")),
     };
-    let mut text = wrapped("      ", &format!("{places}{}", row.object), 2, room);
-    for part in &row.now {
-        match row.then.contains(part) {
-            true => text.push_str(&of_part(' ', part, room)),
-            false => text.push_str(&style(of_part('-', part, room)).red().to_string()),
-        }
+    let mut text = wrapped("      ", &format!("{places}{}", found.object), 2, room);
+    for (fate, words) in &found.parts {
+        let marked = |mark: char| wrapped("        ", &format!("{mark} {words}"), 2, room);
+        let part = match fate {
+            Fate::Kept => wrapped("          ", words, 0, room),
+            Fate::Removed => style(marked('-')).red().to_string(),
+            Fate::Added => style(marked('+')).green().to_string(),
+        };
+        text.push_str(&part);
     }
-    for part in row.then.iter().filter(|part| !row.now.contains(part)) {
-        text.push_str(&style(of_part('+', part, room)).green().to_string());
-    }
-    if !row.restarts.is_empty() {
-        let restarts = format!("restarts {}", row.restarts.join(", "));
+    if !found.restarts.is_empty() {
+        let restarts = format!("restarts {}", found.restarts.join(", "));
         text.push_str(&wrapped("        ", &restarts, 2, room));
     }
     text
-}
-
-fn of_part(mark: char, part: &Json, room: Room) -> String {
-    // Every part was read before.
-    let words = in_words(part).unwrap_or_default();
-    match mark {
-        ' ' => wrapped("          ", &words, 0, room),
-        mark => wrapped("        ", &format!("{mark} {words}"), 2, room),
-    }
 }
 
 /// A text in lines of the room's width; those after the first are indented further. A word that is longer, such as an

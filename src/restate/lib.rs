@@ -46,7 +46,7 @@ pub use endpoint::{Listen, ServeError};
 pub use keyed::{KeyedOrder, KeyedStart};
 pub use pruned::PrunedRun;
 pub use remote::{Address, Remote, RemoteError};
-pub use replica::{ReadPosition, TakenUp};
+pub use replica::{ReadPiece, ReadPosition, TakenUp};
 pub use servers::{
     DeliveryClaim, DeliveryEnd, DeliveryTurn, TriggerChange, TriggerMark, TriggerStart,
 };

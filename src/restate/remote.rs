@@ -321,11 +321,16 @@ impl Remote {
             ..Pages::default()
         };
         while !all.is_last {
-            let read: Pages = self.ask(&format!("WindlassRun/{run}/events"), &all.next)?;
+            let read = self.some_pages(run, all.next)?;
             all.links.extend(read.links);
             (all.next, all.is_last) = (read.next, read.is_last);
         }
         Ok(all)
+    }
+
+    /// Reads as many pages as the engine gives at once.
+    pub(super) fn some_pages(&self, run: &RunId, from: u64) -> Result<Pages, RemoteError> {
+        self.ask(&format!("WindlassRun/{run}/events"), &from)
     }
 
     pub(super) fn open(

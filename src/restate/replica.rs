@@ -34,6 +34,27 @@ impl Default for ReadPosition {
     }
 }
 
+impl ReadPosition {
+    /// Returns the number of the next event.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Returns the digest of the event before; [`Digest::ZERO`] before the first one.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+/// Events of a run that the engine gives at once.
+pub struct ReadPiece {
+    pub records: Vec<Record>,
+    /// How long they are, as they are stored.
+    pub bytes: usize,
+    /// Whether no more follow.
+    pub is_last: bool,
+}
+
 /// What became of an order that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TakenUp {
@@ -106,13 +127,37 @@ impl Remote {
         run: &RunId,
         from: &mut ReadPosition,
     ) -> Result<Vec<Record>, RemoteError> {
-        let pages = self.pages(run, from.page)?;
+        let mut records = Vec::new();
+        loop {
+            let piece = self.read_piece(run, from)?;
+            records.extend(piece.records);
+            if piece.is_last {
+                return Ok(records);
+            }
+        }
+    }
+
+    /// Reads events of a run behind a position, 8 MiB or so at most, and moves it.
+    ///
+    /// # Errors
+    /// As [`Remote::read_on`].
+    pub fn read_piece(
+        &self,
+        run: &RunId,
+        from: &mut ReadPosition,
+    ) -> Result<ReadPiece, RemoteError> {
+        let pages = self.some_pages(run, from.page)?;
+        let bytes = pages.links.iter().map(|link| link.body.len()).sum();
         let records = self.open(run, from.next, from.digest, pages.links)?;
         from.page = pages.next;
         if let Some(last) = records.last() {
             (from.next, from.digest) = (last.seq + 1, last.digest);
         }
-        Ok(records)
+        Ok(ReadPiece {
+            records,
+            bytes,
+            is_last: pages.is_last,
+        })
     }
 
     /// Returns since when servers notify.

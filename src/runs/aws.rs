@@ -1,6 +1,6 @@
 use windlass_engine::compile::Workflow;
 use windlass_targets::{OpenError, Target};
-use windlass_world::outside::{AwsClient, PcaClient};
+use windlass_world::outside::{AwsClient, Identity, PcaClient};
 
 /// The client whose account counts: that of Private CA, or else of the other services.
 pub enum AwsAsked {
@@ -38,4 +38,27 @@ pub async fn connect_to_aws(
 pub fn calls(workflow: &Workflow, prefix: &str) -> bool {
     let calls = workflow.host_calls();
     calls.iter().any(|call| call.function.starts_with(prefix))
+}
+
+/// Says whose account it is, and where, for people: `AWS account 123456789012 (arn:…), region us-east-1`. `None` on the embedded CA,
+/// and where AWS can't be asked: what keeps it from that is the failure of the call that needs it.
+pub async fn account_line(asked: &AwsAsked) -> Option<String> {
+    match asked {
+        AwsAsked::Pca(client) => Some(said_of(client.identity().await?, client.region())),
+        AwsAsked::Any(client) => {
+            let (identity, region) = client.identity().await.ok()??;
+            Some(said_of(identity, region))
+        }
+    }
+}
+
+/// Writes the line of [`account_line`].
+pub fn said_of(identity: &Identity, region: Option<&str>) -> String {
+    let region = region.unwrap_or("not named");
+    match identity {
+        Identity::Known { account, arn } => {
+            format!("AWS account {account} ({arn}), region {region}")
+        }
+        Identity::Unknown { why } => format!("AWS account unknown ({why}), region {region}"),
+    }
 }

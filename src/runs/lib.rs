@@ -3,7 +3,8 @@
 //! - [`Runs`] is all that can be done with runs; [`Here`] does it for the state folder of this machine, `OnRestate` for a
 //!   Restate server, [`There`] for a Windlass server elsewhere; [`Peers`] is what several servers over the same runs have in common;
 //! - `begin` makes the first event of a run, `choice` says which steps it may be limited to, `rules` when a run may be resumed,
-//!   cancelled or undone, `preflight` whether a target has what a workflow needs, `aws` whether its AWS is the one that is meant;
+//!   cancelled or undone, `preflight` whether a target has what a workflow needs, `aws` whether its AWS is the one that is meant,
+//!   `foresee` what a run would find there;
 //! - `library` finds the workflows that may be started, by name and never by path;
 //! - `drivers` drives several runs at once, `book` remembers which they are and which start a key belongs to;
 //! - `bundle` is the evidence of a run, `revise` is a resume with other files, other params or steps that run again, `doubt` what becomes of calls in doubt;
@@ -29,6 +30,7 @@ mod doubt;
 mod drivers;
 mod error;
 mod folds;
+mod foresee;
 mod here;
 mod later;
 mod library;
@@ -46,7 +48,7 @@ mod tallies;
 mod there;
 mod turns;
 
-pub use aws::{AwsAsked, calls, connect_to_aws};
+pub use aws::{AwsAsked, account_line, calls, connect_to_aws, said_of};
 pub use begin::{Beginning, Wanted, begin};
 pub use book::MAX_KEY;
 pub use bundle::{Bundle, Checked, refuse_other_list};
@@ -56,6 +58,7 @@ pub use doubt::{Doubt, DoubtAnswer, DoubtAnswers, DoubtfulCall, all_answered, an
 pub use drivers::Driving;
 pub use error::{Kind, RunsError};
 pub use folds::Cursor;
+pub use foresee::{Looking, Tried};
 pub use here::{Here, HereOptions};
 pub use later::refuse_undo_before_newer;
 pub use library::{Library, WorkflowName};
@@ -69,8 +72,8 @@ pub use retention::keep_retention;
 pub use revise::{Changes, FileChange, Revision, SentFiles, file_changes};
 pub use rules::{refuse_cancel, refuse_resume, refuse_undo};
 pub use service::{
-    Ask, Evidence, Filter, Listed, Page, Person, Planned, Row, Runs, Sent, Shown, StartWanted,
-    Started,
+    Ask, Evidence, Filter, Listed, Page, Person, PlanDepth, Planned, Row, Runs, Sent, Shown,
+    StartWanted, Started,
 };
 pub use tallies::Tallies;
 pub use there::{Address, There, encoded};

@@ -9,9 +9,9 @@ use std::{
     time::Duration,
 };
 
-use super::{bundle::gather, error::RunsError};
+use super::{bundle::gather, error::RunsError, service::Evidence};
 use windlass_engine::journal::{
-    Journal, JournalError, Outcome, RunId, RunLock, RunRow, RunsWanted,
+    Journal, JournalError, Outcome, RunId, RunLock, RunRow, RunsWanted, State,
 };
 use windlass_ground::{Timestamp, disk};
 use windlass_inventory as inventory;
@@ -72,17 +72,104 @@ impl Retention {
     }
 }
 
+/// Where runs are that can be deleted.
+pub(crate) trait Prunable {
+    /// Lists all runs, the newest first, each with what changes whenever it gets events, if that is known.
+    fn all(&self) -> Result<Vec<(RunRow, String)>, RunsError>;
+
+    /// Returns who drives a run, as far as that has to be asked.
+    fn driver(&self, run: &RunId) -> Result<Option<String>, RunsError>;
+
+    /// Folds a run; the inner error is why it has to be left.
+    fn state_of(&self, run: &RunId) -> Result<Result<State, String>, RunsError>;
+
+    /// Gathers the evidence of a run.
+    fn evidence(&self, run: &RunId) -> Result<Evidence, RunsError>;
+
+    /// Deletes a run, of which `seen` stays in the inventory. Returns why it is left, if it is.
+    fn delete(
+        &self,
+        run: &RunId,
+        stamp: &str,
+        seen: Option<String>,
+        by: &str,
+    ) -> Result<Option<String>, RunsError>;
+}
+
+/// What is said of a run that is not what was listed any more.
+pub(crate) const CHANGED: &str = "it has changed meanwhile";
+
+/// Lists the runs that [`delete_old`] would delete, the newest first, as [`Prunable::all`] does.
+pub(crate) fn picked(
+    place: &impl Prunable,
+    wanted: &Retention,
+) -> Result<Vec<(RunRow, String)>, RunsError> {
+    Ok(wanted.pick(place.all()?))
+}
+
+/// Deletes runs. Each is gone, or there as a whole, also after a crash. What they say of certificates stays in the inventory, of which
+/// `state` has a copy; the evidence of each is on the disk in `bundles` before the run is deleted.
+///
+/// # Errors
+/// What the place says, and bundles that can't be written. A run that can't be read, or has changed meanwhile, is left.
+pub(crate) fn delete_old(
+    place: &impl Prunable,
+    state: &Path,
+    wanted: &Retention,
+    bundles: Option<&Path>,
+    by: &str,
+) -> Result<Pruning, RunsError> {
+    let mut done = Pruning::default();
+    for (row, stamp) in picked(place, wanted)? {
+        match delete(place, wanted, (&row.id, &stamp), bundles, by)? {
+            None => done.deleted.push(row.id),
+            Some(why) => done.left.push((row.id, why)),
+        }
+    }
+    inventory::forget(state, &done.deleted);
+    Ok(done)
+}
+
+/// Deletes a run, or says why it is left.
+fn delete(
+    place: &impl Prunable,
+    wanted: &Retention,
+    (run, stamp): (&RunId, &str),
+    bundles: Option<&Path>,
+    by: &str,
+) -> Result<Option<String>, RunsError> {
+    if let Some(driver) = place.driver(run)? {
+        return Ok(Some(format!("{driver} drives it")));
+    }
+    // What is damaged is looked at by a person, and not thrown away.
+    let state = match place.state_of(run)? {
+        Ok(state) => state,
+        Err(why) => return Ok(Some(why)),
+    };
+    if !wanted.takes(state.outcome.map(Outcome::as_str)) {
+        return Ok(Some(CHANGED.into()));
+    }
+    let Ok(seen) = inventory::kept_of(&state) else {
+        let why = "which certificates it delivered can't be read without identity.txt";
+        return Ok(Some(why.into()));
+    };
+    if let Some(folder) = bundles {
+        write_bundle(folder, run, &place.evidence(run)?.bundle)?;
+    }
+    place.delete(run, stamp, seen, by)
+}
+
 /// Lists the runs that [`prune`] would delete, the newest first.
 ///
 /// # Errors
 /// What the journal says.
 pub fn prunable(journal: &Journal, wanted: &Retention) -> Result<Vec<RunRow>, RunsError> {
-    let picked = pick(journal, wanted)?.into_iter();
+    let picked = picked(journal, wanted)?.into_iter();
     Ok(picked.map(|(run, _)| run).collect())
 }
 
-/// Deletes runs. Each is gone, or there as a whole, also after a crash. What they say of certificates stays in the inventory; the
-/// evidence of each is on the disk in `bundles` before the run is deleted.
+/// Deletes runs of a journal. Each is gone, or there as a whole, also after a crash. What they say of certificates stays in the
+/// inventory; the evidence of each is on the disk in `bundles` before the run is deleted.
 ///
 /// # Errors
 /// What the journal says, and bundles that can't be written. A run that can't be read, or is resumed meanwhile, is left.
@@ -92,16 +179,50 @@ pub fn prune(
     bundles: Option<&Path>,
     by: &str,
 ) -> Result<Pruning, RunsError> {
-    let mut done = Pruning::default();
-    for (run, stamp) in pick(journal, wanted)? {
-        match delete(journal, wanted, (&run.id, &stamp), bundles, by)? {
-            None => done.deleted.push(run.id),
-            Some(why) => done.left.push((run.id, why)),
+    let done = delete_old(journal, journal.state_folder(), wanted, bundles, by)?;
+    Ok(Pruning {
+        free: journal.free_pages()?,
+        ..done
+    })
+}
+
+impl Prunable for Journal {
+    fn all(&self) -> Result<Vec<(RunRow, String)>, RunsError> {
+        let all = RunsWanted {
+            limit: usize::MAX,
+            ..RunsWanted::default()
+        };
+        Ok(self.list_runs(&all)?)
+    }
+
+    fn driver(&self, _: &RunId) -> Result<Option<String>, RunsError> {
+        // Known in the transaction that deletes.
+        Ok(None)
+    }
+
+    fn state_of(&self, run: &RunId) -> Result<Result<State, String>, RunsError> {
+        let state = Journal::state_of(self, run);
+        Ok(state.map_err(|error| RunsError::from(error).message))
+    }
+
+    fn evidence(&self, run: &RunId) -> Result<Evidence, RunsError> {
+        gather(self, run)
+    }
+
+    fn delete(
+        &self,
+        run: &RunId,
+        stamp: &str,
+        seen: Option<String>,
+        by: &str,
+    ) -> Result<Option<String>, RunsError> {
+        match self.prune(run, stamp, seen.as_deref(), by) {
+            Ok(true) => Ok(None),
+            Ok(false) => Ok(Some(CHANGED.into())),
+            Err(JournalError::Owned { owner, .. }) => Ok(Some(format!("{owner} drives it"))),
+            Err(error) => Err(error.into()),
         }
     }
-    inventory::forget(journal.state_folder(), &done.deleted);
-    done.free = journal.free_pages()?;
-    Ok(done)
 }
 
 /// Gives all that is free in a journal back to the disk, unless something drives runs or serves them.
@@ -118,51 +239,11 @@ pub fn compact(journal: &Journal) -> Result<bool, RunsError> {
     Ok(!is_used)
 }
 
-fn pick(journal: &Journal, wanted: &Retention) -> Result<Vec<(RunRow, String)>, RunsError> {
-    let all = RunsWanted {
-        limit: usize::MAX,
-        ..RunsWanted::default()
-    };
-    Ok(wanted.pick(journal.list_runs(&all)?))
-}
-
-/// Deletes a run, or says why it is left.
-fn delete(
-    journal: &Journal,
-    wanted: &Retention,
-    (run, stamp): (&RunId, &str),
-    bundles: Option<&Path>,
-    by: &str,
-) -> Result<Option<String>, RunsError> {
-    // What is damaged is looked at by a person, and not thrown away.
-    let state = match journal.state_of(run) {
-        Ok(state) => state,
-        Err(error) => return Ok(Some(RunsError::from(error).message)),
-    };
-    if !wanted.takes(state.outcome.map(Outcome::as_str)) {
-        return Ok(Some("it has changed meanwhile".into()));
-    }
-    let Ok(seen) = inventory::kept_of(&state) else {
-        let why = "which certificates it delivered can't be read without identity.txt";
-        return Ok(Some(why.into()));
-    };
-    if let Some(folder) = bundles {
-        let evidence = gather(journal, run)?;
-        write_bundle(folder, run, &evidence.bundle)?;
-    }
-    match journal.prune(run, stamp, seen.as_deref(), by) {
-        Ok(true) => Ok(None),
-        Ok(false) => Ok(Some("it has changed meanwhile".into())),
-        Err(JournalError::Owned { owner, .. }) => Ok(Some(format!("{owner} drives it"))),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Writes the bundle of a run before it is deleted, for its owner alone, and waits until it is on the disk.
 ///
 /// # Errors
 /// A folder that can't be written to.
-pub(crate) fn write_bundle(folder: &Path, run: &RunId, text: &str) -> Result<(), RunsError> {
+fn write_bundle(folder: &Path, run: &RunId, text: &str) -> Result<(), RunsError> {
     write(folder, run, text).map_err(|e| {
         let message = format!("can't write a bundle to {}: {e}", folder.display());
         RunsError::broken("output", message).hint("nothing more was deleted")

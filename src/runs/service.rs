@@ -22,14 +22,14 @@ use super::{
 use windlass_engine::{
     compile::Program,
     decide::{self, Refusal},
-    execute::UndoItem,
+    execute::{Obstacle, UndoItem},
     journal::{
         Approval, Decision, Event, HeldLock, InstanceId, Link, Pruned, Record, RunId, RunInfo,
         RunRow, State, Status, Verdict, Via,
     },
 };
 use windlass_ground::Timestamp;
-use windlass_inventory::Inventory;
+use windlass_inventory::{Gathered, Inventory};
 use windlass_mesh::Handshakes;
 use windlass_report::{EventLines, Standing};
 use windlass_targets::Scope;
@@ -84,10 +84,15 @@ pub trait Runs: Send + Sync {
     }
 
     /// Works out what a start would do, and changes nothing.
-    fn plan(&self, wanted: &StartWanted, who: &Person) -> Result<Planned, RunsError>;
+    fn plan(
+        &self,
+        wanted: &StartWanted,
+        depth: PlanDepth,
+        who: &Person,
+    ) -> Result<Planned, RunsError>;
 
     /// Works as [`Runs::plan`] for a workflow whose files the caller has.
-    fn plan_sent(&self, _: &Sent, _: &Person) -> Result<Planned, RunsError> {
+    fn plan_sent(&self, _: &Sent, _: PlanDepth, _: &Person) -> Result<Planned, RunsError> {
         Err(unsupported())
     }
 
@@ -139,8 +144,13 @@ pub trait Runs: Send + Sync {
         who: &Person,
     ) -> Result<(), RunsError>;
 
+    /// Gathers what the runs saw of certificates. Only those that have changed since the last look are read.
+    fn sightings(&self) -> Result<Gathered, RunsError>;
+
     /// Works out which certificates the runs made, delivered and found.
-    fn certificates(&self) -> Result<Inventory, RunsError>;
+    fn certificates(&self) -> Result<Inventory, RunsError> {
+        Ok(self.sightings()?.inventory())
+    }
 
     /// Changes whenever something happened in a run that this service drives.
     fn changes(&self) -> watch::Receiver<u64>;
@@ -326,6 +336,15 @@ pub struct Sent {
     pub may_differ: bool,
 }
 
+/// How much a plan asks of its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanDepth {
+    /// What every start checks.
+    Checks,
+    /// Also runs the steps that only read, and tries changes in Kubernetes as dry runs.
+    Looks,
+}
+
 /// What a start would do.
 pub struct Planned {
     pub program: Program,
@@ -333,8 +352,14 @@ pub struct Planned {
     pub event: Event,
     /// When it would be.
     pub at: Timestamp,
-    /// Holds nothing but the event.
+    /// What steps that only read found: the events after the first one.
+    pub looked: Vec<Event>,
+    /// The fold over these events.
     pub state: State,
+    /// What would be refused.
+    pub obstacles: Vec<Obstacle>,
+    /// Whose AWS account it would change, for people.
+    pub account: Option<String>,
     pub notes: Vec<Note>,
 }
 
@@ -360,7 +385,10 @@ impl Planned {
             program,
             event: beginning.event,
             at: beginning.at,
+            looked: Vec::new(),
             state: beginning.state,
+            obstacles: Vec::new(),
+            account: None,
             notes,
         }
     }

@@ -4,6 +4,7 @@
 mod access;
 mod answers;
 mod balancer;
+mod bounded;
 mod commands;
 mod crashes;
 mod equal;

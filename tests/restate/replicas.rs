@@ -52,15 +52,15 @@ steps: { a: { run: \"#{}\" } }
 ";
 
 /// An engine with a worker, for servers that share its identity of sealed secrets.
-struct Site {
-    test: Test,
+pub(super) struct Site {
+    pub test: Test,
     _worker: Worker,
     _server: Server,
     ingress: u16,
 }
 
 impl Site {
-    fn new(files: &[(&str, &str)], config: &str) -> Self {
+    pub fn new(files: &[(&str, &str)], config: &str) -> Self {
         let mut test = with_people(Test::new());
         for (name, text) in files {
             test.write(name, text);
@@ -82,7 +82,7 @@ impl Site {
     }
 
     /// Starts a server with a state folder of its own.
-    fn replica(&self, name: &str) -> Served {
+    pub fn replica(&self, name: &str) -> Served {
         let path = |name: &str| self.test.path(&format!("{name}/identity.txt"));
         fs::create_dir(self.test.path(name)).expect("made");
         fs::copy(path(".windlass"), path(name)).expect("copied with its mode");

@@ -37,7 +37,7 @@ fn installed() -> Option<(PathBuf, PathBuf)> {
 }
 
 /// Runs a script of `tests/serve/browser` against a server; gives what it printed.
-fn browse(test: &Test, served: &Served, script: &str, more: &[(&str, &str)]) -> String {
+pub(super) fn browse(test: &Test, served: &Served, script: &str, more: &[(&str, &str)]) -> String {
     let Some((browser, modules)) = installed() else {
         return String::new();
     };

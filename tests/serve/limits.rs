@@ -141,21 +141,7 @@ fn browsers_are_told_to_come_by_tls_only_where_that_harms_no_other_server() {
         ),
     );
     certify(&test, "1");
-    let arguments = [
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--tls-cert",
-        "cert.pem",
-        "--tls-key",
-        "key.pem",
-    ];
-    let (_served, url) = Served::start_with(&test, &arguments);
-    let port = url
-        .split("127.0.0.1:")
-        .nth(1)
-        .and_then(|rest| rest.split('/').next())
-        .expect("a port");
+    let (_served, port) = Served::start_with_tls(&test);
     let heads = |host: &str| {
         let output = std::process::Command::new("curl")
             .args(["-sik", "--resolve", &format!("{host}:{port}:127.0.0.1")])
@@ -181,7 +167,7 @@ fn browsers_are_told_to_come_by_tls_only_where_that_harms_no_other_server() {
 }
 
 /// The memory of a server that is its own, in KiB.
-fn memory(served: &Served) -> u64 {
+pub fn memory(served: &Served) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", served.pid())).expect("read");
     let line = status.lines().find(|line| line.starts_with("RssAnon:"));
     let number = line.and_then(|line| line.split_whitespace().nth(1));

@@ -573,21 +573,8 @@ fn a_servers_certificate_has_to_lead_to_a_ca_that_is_trusted() {
         ),
     );
     certify(&test, "1");
-    let arguments = [
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--tls-cert",
-        "cert.pem",
-        "--tls-key",
-        "key.pem",
-    ];
-    let (_served, url) = Served::start_with(&test, &arguments);
-    let port = url
-        .split("127.0.0.1:")
-        .nth(1)
-        .and_then(|rest| rest.split('/').next());
-    let url = format!("https://localhost:{}", port.expect("a port"));
+    let (_served, port) = Served::start_with_tls(&test);
+    let url = format!("https://localhost:{port}");
     let here = Test::new();
     let runs = |more: &[&str]| {
         let mut command = here.command(&[&["runs", "--server", &url], more].concat());

@@ -61,7 +61,13 @@ pub fn with_people(test: Test) -> Test {
 
 impl Served {
     pub fn start(test: &Test) -> Self {
-        let (mut served, url) = Self::start_with(test, &["serve", "--listen", "127.0.0.1:0"]);
+        Self::start_over(test, ".")
+    }
+
+    /// Starts a server for the workflows of a folder.
+    pub fn start_over(test: &Test, workflows: &str) -> Self {
+        let serve = ["serve", "--listen", "127.0.0.1:0", "--workflows", workflows];
+        let (mut served, url) = Self::start_with(test, &serve);
         let (address, ticket) = url
             .trim()
             .strip_prefix("http://")
@@ -73,6 +79,17 @@ impl Served {
             .trim()
             .clone_into(&mut served.owner);
         served
+    }
+
+    /// Starts a server that speaks TLS with `cert.pem` and `key.pem` of the test's folder, and gives its port on 127.0.0.1.
+    pub fn start_with_tls(test: &Test) -> (Self, u16) {
+        let listen = ["serve", "--listen", "127.0.0.1:0"];
+        let tls = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
+        let (served, url) = Self::start_with(test, &[&listen[..], &tls].concat());
+        let port = url.split("127.0.0.1:").nth(1);
+        let port = port.and_then(|rest| rest.split('/').next()?.trim().parse().ok());
+        let port = port.unwrap_or_else(|| panic!("no address: {url:?}"));
+        (served, port)
     }
 
     /// Starts a server, and gives what it prints when it listens.

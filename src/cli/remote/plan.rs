@@ -2,10 +2,10 @@ use super::watch::caller;
 use crate::{
     cli::{Done, args::Plan, failure::Failure, plan, preflight::say_notes},
     compile::{Program, bind_params},
-    runs::{Runs, Sent, There},
+    runs::{PlanDepth, Runs, Sent, There},
 };
 
-/// Shows what a run of a workflow of this machine would do on a server. The server looks at its target; it makes no dry runs.
+/// Shows what a run of a workflow of this machine would do on a server, which looks at its target.
 pub fn plan(command: &Plan, program: Program, there: &There) -> Done {
     let given = command.params.given(&program.workflow)?;
     // Mistakes show here in the words of the command line.
@@ -18,10 +18,20 @@ pub fn plan(command: &Plan, program: Program, there: &There) -> Done {
         program,
         may_differ: true,
     };
+    let depth = match command.no_dry_run {
+        true => PlanDepth::Checks,
+        false => PlanDepth::Looks,
+    };
     let planned = there
-        .plan_sent(&sent, &caller(there))
+        .plan_sent(&sent, depth, &caller(there))
         .map_err(Failure::from)?;
     say_notes(planned.notes);
     let workflow = &planned.program.workflow;
-    plan::show(command, workflow, &planned.state, None, &[])
+    plan::show(
+        command,
+        workflow,
+        &planned.state,
+        planned.account,
+        &planned.obstacles,
+    )
 }

@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 
 use axum::{
     Json,
-    extract::{FromRequest, Path, Request, State},
+    extract::{FromRequest, Path, Query, Request, State, rejection::QueryRejection},
 };
 use http::{HeaderMap, StatusCode, header};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     KEY,
@@ -18,7 +18,7 @@ use windlass_engine::{
     journal::{RunId, Verdict},
 };
 use windlass_report as report;
-use windlass_runs::{Person, Runs, RunsError, StartWanted, Started};
+use windlass_runs::{Person, PlanDepth, Runs, RunsError, StartWanted, Started};
 use windlass_targets::{LOCAL, Role};
 use windlass_world::value::{Digest, Value};
 
@@ -51,19 +51,51 @@ impl<T: DeserializeOwned, const MOST: usize> FromRequest<Desk> for Body<T, MOST>
     }
 }
 
+/// What a plan may be asked, with what it says.
+pub const PLAN_LOOKS: (&str, &str) = (
+    "look",
+    "Whether to read from the target and to try changes as dry runs: true (if it is left out) or false",
+);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanQuery {
+    #[serde(default = "yes")]
+    look: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl PlanQuery {
+    pub fn depth(&self) -> PlanDepth {
+        match self.look {
+            true => PlanDepth::Looks,
+            false => PlanDepth::Checks,
+        }
+    }
+}
+
 pub async fn plan(
     State(desk): State<Desk>,
     access: Access,
     Path(name): Path<String>,
+    query: Result<Query<PlanQuery>, QueryRejection>,
     Body(body): Body<StartBody>,
 ) -> Result<Json<PlanAnswer>, Problem> {
+    let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
     let wanted = wanted(&name, body.target, body.params)?;
     may_start(&desk, &access, &wanted).await?;
-    let planned = desk.ask(move |runs| runs.plan(&wanted, &access.person));
+    let planned = desk.ask(move |runs| runs.plan(&wanted, query.depth(), &access.person));
     let planned = planned.await?;
-    let steps = decide::preview(&planned.program.workflow, &planned.state, RUN);
+    let workflow = &planned.program.workflow;
+    let steps = decide::preview(workflow, &planned.state, RUN);
+    let phases = report::replacing(workflow, &planned.state, RUN)
+        .map_err(|why| Problem::from(RunsError::wrong("wrong-type", why)))?;
     Ok(Json(PlanAnswer {
-        steps: report::preview_json(&steps, &[]),
+        steps: report::preview_json(&steps, &planned.obstacles),
+        phases: report::replaced_json(&phases),
         notes: planned.notes.iter().map(page::note).collect(),
     }))
 }

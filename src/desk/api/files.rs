@@ -9,9 +9,10 @@ use axum::{
 };
 use http::{HeaderMap, Method, StatusCode};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::{
-    act::{Body, begun, key},
+    act::{Body, PLAN_LOOKS, PlanQuery, begun, key},
     look::{run_id, workflow_for, workflow_name},
     route,
     types::{Files, FrozenPlan, Links, StartFiles, StartedRun, TargetNames},
@@ -23,7 +24,11 @@ use crate::{
     route::{Answer, Route, somewhere},
     server::Desk,
 };
-use windlass_engine::compile::{Frozen, Program, compile};
+use windlass_engine::{
+    compile::{Frozen, Program, compile},
+    execute::Obstacle,
+    journal::Event,
+};
 use windlass_runs::{RunsError, Sent};
 use windlass_targets::{LOCAL, Role};
 use windlass_world::value::Value;
@@ -83,8 +88,8 @@ pub fn routes() -> Vec<Route> {
             "/api/v1/frozen/plan",
             Operator,
             post(plan),
-            "The first event that a run of files that the client sends would have: a plan is worked out of it. Changes nothing",
-            &[],
+            "The events that a run of files that the client sends would begin with: a plan is worked out of them. Changes nothing",
+            &[PLAN_LOOKS],
             Some("StartFiles"),
             Answer::Json("FrozenPlan"),
         )),
@@ -166,18 +171,31 @@ async fn start(
 async fn plan(
     State(desk): State<Desk>,
     access: Access,
+    query: Result<Query<PlanQuery>, QueryRejection>,
     Body(body): Body<StartFiles, LARGEST>,
 ) -> Result<Json<FrozenPlan>, Problem> {
+    let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
     let planned = desk.ask(move |runs| match sent(body, &access)? {
-        Ok(sent) => runs.plan_sent(&sent, &access.person).map(Ok),
+        Ok(sent) => runs.plan_sent(&sent, query.depth(), &access.person).map(Ok),
         Err(denied) => Ok(Err(denied)),
     });
     let planned = planned.await??;
     Ok(Json(FrozenPlan {
         at: planned.at,
-        event: serde_json::to_value(&planned.event).unwrap_or_default(),
+        event: json_of(&planned.event),
+        looked: planned.looked.iter().map(json_of).collect(),
+        obstacles: planned.obstacles.iter().map(obstacle).collect(),
+        account: planned.account,
         notes: planned.notes.iter().map(page::note).collect(),
     }))
+}
+
+fn json_of(event: &Event) -> serde_json::Value {
+    serde_json::to_value(event).unwrap_or_default()
+}
+
+fn obstacle(found: &Obstacle) -> serde_json::Value {
+    json!({ "step": found.step, "error": found.error, "is_sure": found.is_sure })
 }
 
 /// Compiles what a client sends; a role that is missing is the inner error.

@@ -115,6 +115,18 @@ pub async fn certificates(State(desk): State<Desk>) -> Result<Json<serde_json::V
     Ok(Json(report::inventory_json(&inventory, all, now())))
 }
 
+pub async fn sightings(
+    State(desk): State<Desk>,
+    access: Access,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let gathered = desk.ask(|runs| runs.sightings()).await?;
+    let gathered = match access.has_everywhere(Role::Viewer) {
+        true => gathered,
+        false => gathered.only(|workflow, target| access.has_on(Role::Viewer, workflow, target)),
+    };
+    Ok(Json(serde_json::to_value(&gathered).unwrap_or_default()))
+}
+
 /// Reads the id of a run that somebody asks for.
 pub fn run_id(text: &str) -> Result<RunId, Problem> {
     RunId::parse(text).ok_or_else(no_such_run)

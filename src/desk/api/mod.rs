@@ -80,13 +80,15 @@ pub fn routes() -> Vec<Route> {
             json("WorkflowItem"),
             get(look::workflow),
         ),
-        act(
+        route(
+            Method::POST,
             "/api/v1/workflows/{workflow}/plan",
             Operator,
+            post(act::plan),
             "What a start would do; changes nothing",
+            &[act::PLAN_LOOKS],
             Some("StartBody"),
             json("PlanAnswer"),
-            post(act::plan),
         ),
         look(
             "/api/v1/runs",
@@ -245,6 +247,13 @@ pub fn routes() -> Vec<Route> {
             json("Any"),
             get(look::certificates),
         ),
+        look(
+            "/api/v1/sightings",
+            "What each run saw of certificates, of which a terminal works out their inventory",
+            &[],
+            json("Any"),
+            get(look::sightings),
+        ),
     ];
     // Their handlers look at who may see or do what.
     for route in &mut routes {
@@ -260,13 +269,14 @@ pub fn routes() -> Vec<Route> {
     routes
 }
 
-const SOMEWHERE: [&str; 7] = [
+const SOMEWHERE: [&str; 8] = [
     "/api/v1/openapi.json",
     "/api/v1/whoami",
     "/api/v1/workflows",
     "/api/v1/workflows/{workflow}",
     "/api/v1/workflows/{workflow}/plan",
     "/api/v1/runs",
+    "/api/v1/sightings",
     "/api/v1/stream",
 ];
 

@@ -118,10 +118,10 @@ fn operation(route: &Route, about: About) -> Json_ {
         )
     });
     let in_query = about.query.iter().map(|(name, meaning)| {
-        let is_number = matches!(*name, "limit" | "after" | "edition");
-        let schema = match is_number {
-            true => json!({ "type": "integer", "minimum": 0 }),
-            false => json!({ "type": "string" }),
+        let schema = match *name {
+            "limit" | "after" | "edition" => json!({ "type": "integer", "minimum": 0 }),
+            "look" => json!({ "type": "boolean" }),
+            _ => json!({ "type": "string" }),
         };
         json!({
             "name": name, "in": "query", "description": meaning, "required": *name == "step",

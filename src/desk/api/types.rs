@@ -140,6 +140,12 @@ pub struct FrozenPlan {
     pub at: Timestamp,
     /// The first event of the run. Secrets are masked.
     pub event: Json,
+    /// What steps that only read found on the target: the events that follow. Secrets are masked.
+    pub looked: Vec<Json>,
+    /// What dry runs of changes were refused: `step`, `error`, and `is_sure` where nothing that the run does before would remove it.
+    pub obstacles: Vec<Json>,
+    /// Whose AWS account the run would change, in words.
+    pub account: Option<String>,
     /// What was found that refuses nothing.
     pub notes: Vec<String>,
 }
@@ -196,6 +202,8 @@ pub struct StartedRun {
 pub struct PlanAnswer {
     /// As `windlass plan --json` prints them.
     pub steps: Json,
+    /// As `windlass plan --json` prints them, with what each replaces as far as it is known.
+    pub phases: Json,
     /// What was found that refuses nothing.
     pub notes: Vec<String>,
 }

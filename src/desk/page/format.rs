@@ -62,7 +62,7 @@ pub fn mark(status: &str) -> &'static str {
     match status {
         "succeeded" | "approved" | "done" | "in use" => "✓",
         "failed" | "rejected" | "undo failed" | "expired" | "revoked" => "✕",
-        "running" => "▶",
+        "running" | "undoing" => "▶",
         "waiting" => "?",
         "retrying" => "↻",
         "interrupted" | "cancelled" | "in_doubt" => "!",
@@ -77,7 +77,7 @@ pub fn class(status: &str) -> &'static str {
     match status {
         "succeeded" | "approved" | "done" | "in use" => "good",
         "failed" | "rejected" | "undo failed" | "expired" | "revoked" => "bad",
-        "running" => "busy",
+        "running" | "undoing" => "busy",
         "waiting" | "retrying" | "interrupted" | "cancelled" | "in_doubt" => "warn",
         _ => "idle",
     }

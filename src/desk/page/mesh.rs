@@ -10,17 +10,23 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::{
-    format::visible,
+    format::{moment, status, visible},
     layout::{Frame, page},
+    phases::{standing, stepper},
+    steps::nodes,
 };
 use crate::{access::Access, answer::Problem, server::Desk};
 use windlass_mesh::{Handshake, Handshakes};
+use windlass_runs::{Filter, Runs, RunsError, Shown};
 use windlass_targets::LOCAL;
 
 /// How often it is tried again, in milliseconds: a rehearsal mesh takes up certificates without an event of a run.
 const EVERY: u32 = 1000;
 /// A larger mesh is shown by what fails.
 const MOST: usize = 40;
+
+/// Among so many runs those that go on are looked for.
+const LATELY: usize = 20;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -41,9 +47,11 @@ pub async fn mesh(
         target => target.to_owned(),
     };
     let asked = target.clone();
-    let (targets, seen) = desk
-        .ask(move |runs| Ok((runs.targets()?, runs.handshakes(&asked))))
-        .await?;
+    let look = move |runs: &dyn Runs| {
+        let rotations = rotations(runs, &asked)?;
+        Ok((runs.targets()?, rotations, runs.handshakes(&asked)))
+    };
+    let (targets, rotations, seen) = desk.ask(look).await?;
     let summary = match &seen {
         Ok(seen) => format!(
             "{} handshakes, {} refused",
@@ -55,7 +63,8 @@ pub async fn mesh(
     let frame = Frame {
         title: "Mesh",
         part: "Mesh",
-        stream: None,
+        // A rotation is followed from event to event.
+        stream: (!rotations.is_empty()).then(|| "/api/v1/stream".into()),
         summary,
         access: Some(&access),
     };
@@ -77,6 +86,7 @@ pub async fn mesh(
                     }
                 }
             }
+            @for shown in &rotations { (rotation(shown)) }
             @match seen {
                 Err(error) => section class="card failed" {
                     p { (visible(&error.message)) }
@@ -93,6 +103,48 @@ pub async fn mesh(
             }
         },
     ))
+}
+
+/// Finds the runs on a target that go through phases: those that have not ended, and the newest one where it has.
+fn rotations(runs: &dyn Runs, target: &str) -> Result<Vec<Shown>, RunsError> {
+    let filter = Filter {
+        target: Some(target.to_owned()),
+        limit: LATELY,
+        is_brief: true,
+        ..Filter::default()
+    };
+    let rows = runs.list(&filter)?.rows.into_iter().enumerate();
+    let rows = rows.filter(|(number, row)| *number == 0 || row.run.outcome.is_none());
+    let mut found = Vec::new();
+    for (_, row) in rows {
+        let shown = runs.run(&row.run.id)?;
+        let is_one = !shown.info.kube.is_empty() && !shown.program.workflow.phases.is_empty();
+        if is_one {
+            found.push(shown);
+        }
+    }
+    Ok(found)
+}
+
+/// Shows where a rotation stands, with the way to it.
+fn rotation(shown: &Shown) -> Markup {
+    let (info, at) = (&shown.info, shown.at);
+    let workflow = &shown.program.workflow;
+    let nodes = nodes(workflow, &shown.state, at);
+    let title = format!("rotation-{}", shown.id);
+    html! {
+        section class="card rotation" aria-labelledby=(title) {
+            h2 id=(title) { a href={ "/runs/" (shown.id) } { (info.workflow) } " " (status(shown.status())) }
+            p class="quiet" {
+                "started " (moment(info.started_at, at)) " by " b { (info.requester) }
+                @if let Some(ended) = shown.state.ended_at { " · ended " (moment(ended, at)) }
+            }
+            @for ask in shown.asks() {
+                p class="held" { a href={ "/runs/" (shown.id) "#ask" } { (visible(&ask.message)) } " waits for an answer." }
+            }
+            (stepper(&standing(workflow, &nodes, &shown.state)))
+        }
+    }
 }
 
 fn verdict(seen: &Handshakes) -> Markup {

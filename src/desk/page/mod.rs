@@ -20,6 +20,7 @@ mod list;
 mod log;
 mod login;
 mod mesh;
+mod phases;
 mod picture;
 mod prune;
 mod run;

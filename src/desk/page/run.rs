@@ -18,6 +18,7 @@ use super::{
     format::{length, moment, status, visible},
     graph::{Links, graph},
     layout::{Frame, page},
+    phases::{replaced, standing, stepper},
     steps::{Node, nodes},
     waterfall::waterfall,
 };
@@ -184,6 +185,7 @@ impl View {
                 @let may_say = api::may_say(&self.access, shown);
                 @for doubt in shown.doubts() { (doubt_card(shown, &doubt, &may_say)) }
                 (self.errors())
+                (self.phases())
                 div class="columns picture" {
                     section class="card" aria-labelledby="graph-title" {
                         (self.graph())
@@ -389,6 +391,41 @@ impl View {
         }
     }
 
+    /// Shows where the run stands among its phases, and what each replaces.
+    fn phases(&self) -> Markup {
+        let workflow = &self.shown.program.workflow;
+        if workflow.phases.is_empty() {
+            return html! {};
+        }
+        let phases = standing(workflow, &self.nodes, &self.shown.state);
+        html! {
+            section id="phases" class="card" aria-labelledby="phases-title" {
+                h2 id="phases-title" { "Phases" }
+                (stepper(&phases))
+                @if workflow.phases.iter().any(|phase| phase.replaces.is_some()) {
+                    h3 { "What each replaces" }
+                    (self.replaced(|_| true, 0))
+                }
+            }
+        }
+    }
+
+    /// Shows what some of the phases replace, by their statuses.
+    fn replaced(&self, wanted: impl Fn(&str) -> bool, unfolded: usize) -> Markup {
+        let Self { shown, nodes, .. } = self;
+        let workflow = &shown.program.workflow;
+        match report::replacing(workflow, &shown.state, shown.id.as_str()) {
+            Err(why) => html! { p class="trouble" { (visible(&why)) } },
+            Ok(phases) => {
+                let standing = standing(workflow, nodes, &shown.state);
+                let phases = phases.into_iter().zip(standing);
+                let phases = phases.filter(|(_, (_, status))| wanted(status));
+                let phases: Vec<_> = phases.map(|(phase, _)| phase).collect();
+                replaced(&phases, unfolded)
+            }
+        }
+    }
+
     /// Says what the steps to come will change outside, as far as it is known.
     fn what_follows(&self) -> Markup {
         let Self { shown, .. } = self;
@@ -404,7 +441,9 @@ impl View {
             })
             .collect();
         html! {
+            (self.replaced(|status| status == "pending", 1))
             @if to_come.is_empty() { p { "No step is left to run after it." } }
+            @if !shown.program.workflow.phases.is_empty() && !to_come.is_empty() { h3 { "Steps" } }
             ul class="follows" {
                 @for step in to_come.iter().take(20) {
                     li {

@@ -9,7 +9,9 @@ use maud::{Markup, html};
 
 use super::{
     act::Form,
+    format::visible,
     layout::{Frame, page, see_other, told},
+    phases::replaced,
 };
 use crate::{
     access::{Access, random_token},
@@ -18,13 +20,18 @@ use crate::{
     server::Desk,
 };
 use windlass_engine::{
-    compile::{Param, Program, parse_argument},
+    compile::{Param, Program, Workflow, parse_argument},
     decide,
+    execute::Obstacle,
+    journal::State as RunState,
 };
 use windlass_report as report;
-use windlass_runs::{self as runs, Note, Planned, RunsError, StartWanted, WorkflowName};
+use windlass_runs::{self as runs, Note, PlanDepth, Planned, RunsError, StartWanted, WorkflowName};
 use windlass_targets::{LOCAL, Role};
 use windlass_world::value::{Type, Value};
+
+/// Stands for the id that a run would get.
+const RUN: &str = "RUN";
 
 /// `GET /start`: the workflows that may be started.
 pub async fn workflows(State(desk): State<Desk>, access: Access) -> Result<Response, Problem> {
@@ -102,7 +109,9 @@ pub async fn start(
             Err(problem) => sheet.refused(&access, problem),
         });
     }
-    let planned = desk.ask(move |runs| runs.plan(&wanted, &who)).await;
+    let planned = desk
+        .ask(move |runs| runs.plan(&wanted, PlanDepth::Looks, &who))
+        .await;
     Ok(match planned {
         Ok(planned) => sheet.page(&access, plan(&planned), true),
         Err(problem) => sheet.refused(&access, problem),
@@ -286,13 +295,18 @@ pub fn text(value: &Value) -> String {
 }
 
 fn plan(planned: &Planned) -> Markup {
-    let steps = decide::preview(&planned.program.workflow, &planned.state, "RUN");
+    let workflow = &planned.program.workflow;
+    let steps = decide::preview(workflow, &planned.state, RUN);
     let json = report::preview_json(&steps, &[]);
     let text = |step: &serde_json::Value, key: &str| step[key].as_str().map(str::to_owned);
     html! {
         section class="card" aria-labelledby="plan-title" {
             h2 id="plan-title" { "Plan" }
             @for found in &planned.notes { p class="hint" { (note(found)) } }
+            @if let Some(account) = &planned.account { p class="hint" { (account) } }
+            @for found in &planned.obstacles { (obstacle(found)) }
+            (foreseen(workflow, &planned.state))
+            @if !workflow.phases.is_empty() { h3 { "Steps" } }
             table class="list plan" {
                 thead { tr { th scope="col" { "Step" } th scope="col" { "Does" } th scope="col" { "Changes" } } }
                 tbody {
@@ -321,6 +335,28 @@ fn plan(planned: &Planned) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Shows what each phase will replace, as far as it is known where a run stands.
+fn foreseen(workflow: &Workflow, state: &RunState) -> Markup {
+    match report::replacing(workflow, state, RUN) {
+        Ok(phases) => replaced(&phases, usize::MAX),
+        Err(why) => html! { p class="trouble" role="alert" { (visible(&why)) } },
+    }
+}
+
+/// Says what a dry run was refused.
+fn obstacle(found: &Obstacle) -> Markup {
+    let verdict = match found.is_sure {
+        true => "will fail: ",
+        false => "may fail: ",
+    };
+    html! {
+        p class="trouble" role="alert" {
+            code { (found.step) } " " (verdict) (visible(&found.error.to_string()))
+            @if let Some(hint) = &found.error.hint { " (" (visible(hint)) ")" }
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Runs the steps of a run that has not begun as far as they only read: those that come before anything changes. What
 //! they give tells a plan which steps run, where, and what they replace.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{StreamExt, future, stream};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::timeout_at};
 
 use crate::{
     compile::{Action, Workflow},
@@ -31,30 +35,60 @@ const AT_ONCE: usize = 8;
 /// the run does first, and to ask some of them is to do something.
 const ASKED: [&str; 3] = ["kube", "pca", "tls"];
 
+/// What a run would find before it changes anything.
+pub struct Looked {
+    /// Where the run would stand.
+    pub state: State,
+    /// What led there from its start.
+    pub events: Vec<Event>,
+    /// Whether the time was up before everything had been read.
+    pub is_cut_off: bool,
+}
+
 /// Follows a run from its start (`begun`) for as long as nothing has to be changed, and returns where it stands then.
-/// A step that changes something, waits, asks a person or fails stays open, and so does what comes after it.
-pub async fn look(workflow: &Workflow, begun: &State, clients: &Clients, now: Timestamp) -> State {
-    let mut state = begun.clone();
+/// A step that changes something, waits, asks a person or fails stays open, and so does what comes after it, and what has not
+/// been read by `until`.
+pub async fn look(
+    workflow: &Workflow,
+    begun: &State,
+    clients: &Clients,
+    now: Timestamp,
+    until: Option<Instant>,
+) -> Looked {
+    let mut looked = Looked {
+        state: begun.clone(),
+        events: Vec::new(),
+        is_cut_off: false,
+    };
     loop {
         let moment = Moment {
             run_id: RUN,
             now,
             max_parallel: usize::MAX,
         };
-        let next = decide::next(workflow, &state, moment);
+        let next = decide::next(workflow, &looked.state, moment);
         let locks = next.wants.into_iter().filter_map(taken);
         let events: Vec<_> = next.events.into_iter().chain(locks).collect();
         let is_over = events
             .iter()
             .any(|event| matches!(event, Event::RunEnded(_) | Event::UndoStarted(_)));
         if events.is_empty() || is_over {
-            return state;
+            return looked;
         }
-        let read = read(next.starts, clients).await;
+        let reading = read(next.starts, clients);
+        let read = match until {
+            None => Some(reading.await),
+            Some(until) => timeout_at(until.into(), reading).await.ok(),
+        };
+        let Some(read) = read else {
+            looked.is_cut_off = true;
+            return looked;
+        };
         for event in events.into_iter().chain(read) {
-            if state.apply(&event, now).is_err() {
-                return state;
+            if looked.state.apply(&event, now).is_err() {
+                return looked;
             }
+            looked.events.push(event);
         }
     }
 }

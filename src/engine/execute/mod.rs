@@ -35,7 +35,7 @@ pub use attempt::{Attempt, Finished, Task, Trouble, Work};
 pub use driver::{Conduct, DriveError, Driver, Ended, Settings, drive};
 pub use dry_run::{Obstacle, obstacles};
 pub use embedded::Cancel;
-pub use look::look;
+pub use look::{Looked, look};
 pub use observer::{CallId, Called, Observer, Silent};
 pub use settle::must_be_found_out;
 pub use stage::Stage;

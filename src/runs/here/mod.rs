@@ -31,6 +31,7 @@ use super::{
     drivers::{Drivers, Driving, Held, RunPlace},
     error::RunsError,
     folds::{Cursor, Folds},
+    foresee::Looks,
     later::refuse_undo_before_newer,
     library::{Library, WorkflowName},
     log::LogLine,
@@ -38,7 +39,8 @@ use super::{
     revise::{Changes, Revision},
     rules,
     service::{
-        Evidence, Filter, Listed, Page, Person, Planned, Runs, Sent, Shown, StartWanted, Started,
+        Evidence, Filter, Listed, Page, Person, PlanDepth, Planned, Runs, Sent, Shown, StartWanted,
+        Started,
     },
     tallies::Tallies,
     turns::Turns,
@@ -52,7 +54,7 @@ use windlass_engine::{
         Record, RunId, RunInfo, RunLock, RunRow, State, Verdict,
     },
 };
-use windlass_inventory::{Inventory, RunStamp, collect};
+use windlass_inventory::{Gathered, RunStamp, gather};
 use windlass_mesh::{Handshakes, Matrix};
 use windlass_targets::{LOCAL, Targets};
 use windlass_world::value::Digest;
@@ -82,6 +84,7 @@ pub struct Here {
     rows: Rows,
     programs: Mutex<BTreeMap<Digest, Arc<Program>>>,
     turns: Turns,
+    looks: Looks,
     logs: Logs,
     /// The meshes of rehearsals that somebody has looked at, by the folder of their target.
     matrices: Mutex<BTreeMap<PathBuf, Matrix>>,
@@ -152,6 +155,7 @@ impl Here {
             rows: Rows::default(),
             programs: Mutex::default(),
             turns: Turns::default(),
+            looks: Looks::default(),
             logs: Logs::default(),
             matrices: Mutex::default(),
             _lock: lock,
@@ -309,16 +313,17 @@ impl Runs for Here {
         cursor.advance_some(&self.reader, id, most, each)
     }
 
-    fn plan(&self, wanted: &StartWanted, who: &Person) -> Result<Planned, RunsError> {
-        let out = self.options.out.join("RUN");
-        let (program, beginning, notes) = self.prepare(wanted, &out, who)?;
-        Ok(Planned::of(program, beginning, notes))
+    fn plan(
+        &self,
+        wanted: &StartWanted,
+        depth: PlanDepth,
+        who: &Person,
+    ) -> Result<Planned, RunsError> {
+        self.planned(&|out| self.prepare(wanted, out, who), depth)
     }
 
-    fn plan_sent(&self, sent: &Sent, who: &Person) -> Result<Planned, RunsError> {
-        let out = self.options.out.join("RUN");
-        let (program, beginning, notes) = self.prepare_sent(sent, &out, who)?;
-        Ok(Planned::of(program, beginning, notes))
+    fn plan_sent(&self, sent: &Sent, depth: PlanDepth, who: &Person) -> Result<Planned, RunsError> {
+        self.planned(&|out| self.prepare_sent(sent, out, who), depth)
     }
 
     fn start(
@@ -435,7 +440,7 @@ impl Runs for Here {
         self.go(held, events)
     }
 
-    fn certificates(&self) -> Result<Inventory, RunsError> {
+    fn sightings(&self) -> Result<Gathered, RunsError> {
         let runs = self.reader.stamps()?.into_iter();
         let runs = runs.map(|(run, stamp)| RunStamp {
             run,
@@ -443,7 +448,7 @@ impl Runs for Here {
         });
         let read = |run: &RunId| self.reader.state_of(run);
         let kept = self.reader.seen_of_pruned()?;
-        Ok(collect(runs.collect(), kept, &self.options.state, read))
+        Ok(gather(runs.collect(), kept, &self.options.state, read))
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -5,7 +5,7 @@ use std::{
 
 use super::Here;
 use crate::{
-    aws::connect_to_aws,
+    aws::{AwsAsked, account_line, connect_to_aws},
     begin::{Beginning, Wanted, begin},
     book::MAX_KEY,
     clock::new_id,
@@ -13,7 +13,7 @@ use crate::{
     error::RunsError,
     library::Library,
     preflight::{Note, preflight},
-    service::{Person, Sent, StartWanted, Started},
+    service::{Person, PlanDepth, Planned, Sent, StartWanted, Started},
 };
 use windlass_engine::{
     compile::{Program, Workflow, bind_params},
@@ -146,6 +146,30 @@ impl Here {
         Ok(started(id))
     }
 
+    /// Works out what a start of what `prepare` makes would do.
+    pub(super) fn planned(&self, prepare: Prepare, depth: PlanDepth) -> Result<Planned, RunsError> {
+        let out = self.options.out.join("RUN");
+        let (program, beginning, notes) = prepare(&out)?;
+        let mut planned = Planned::of(program, beginning, notes);
+        let target = planned.state.run.as_ref().map(|run| run.target.clone());
+        let targets = self.load_targets()?;
+        let target = targets.find(&target.unwrap_or_default())?;
+        let asked = self.connect_to_aws(target, &planned.program.workflow)?;
+        if let Some(asked) = asked {
+            planned.account = self.drivers.handle().block_on(account_line(&asked));
+        }
+        if depth == PlanDepth::Checks {
+            return Ok(planned);
+        }
+        let folders = Folders {
+            out: &out,
+            state: &self.options.state,
+            config: &self.options.config.0,
+            workflow: None,
+        };
+        self.looks.complete(planned, target, folders)
+    }
+
     /// Checks everything that a start needs, and makes its first event.
     pub(super) fn prepare(
         &self,
@@ -206,13 +230,12 @@ impl Here {
         &self,
         target: Option<&Target>,
         workflow: &Workflow,
-    ) -> Result<(), RunsError> {
+    ) -> Result<Option<AwsAsked>, RunsError> {
         let Some(target) = target else {
-            return Ok(());
+            return Ok(None);
         };
         let connecting = connect_to_aws(target, workflow);
-        self.drivers.handle().block_on(connecting)?;
-        Ok(())
+        Ok(self.drivers.handle().block_on(connecting)?)
     }
 
     /// Begins a run that has been prepared.

@@ -1,10 +1,11 @@
-//! The runs that a Restate server drives: `reads` has what was read of them, `pulse` sees what happens, `rows` lists them;
+//! The runs that a Restate server drives: `reads` has what is known of them, `pieces` the events that were read lately, `pulse` sees what happens, `rows` lists them;
 //! `start` starts one, `prune` deletes old ones, `act` is what people do with one, `peers` is what the servers over one engine tell each other.
 //!
 //! Any number of processes may serve the same runs: what decides between them is in the engine.
 
 mod act;
 mod peers;
+mod pieces;
 mod prune;
 mod pulse;
 mod reads;
@@ -22,7 +23,7 @@ use tokio::{runtime::Runtime, sync::watch};
 pub use self::prune::{prunable_on, prune_on};
 use self::{
     pulse::Pulse,
-    reads::{RunRead, RunReads, missing},
+    reads::{Freshness, RunRead, RunReads, missing},
     rows::FirstErrors,
     start::ToStart,
 };
@@ -33,6 +34,7 @@ use super::{
     drivers::{lock, workflow_file},
     error::RunsError,
     folds::Cursor,
+    foresee::Looks,
     here::{self, info, on::undoing, only_one},
     later::refuse_undo_before_newer,
     library::{Library, WorkflowName},
@@ -41,7 +43,8 @@ use super::{
     revise::{Changes, Revision},
     rules,
     service::{
-        Evidence, Filter, Listed, Page, Person, Planned, Runs, Sent, Shown, StartWanted, Started,
+        Evidence, Filter, Listed, Page, Person, PlanDepth, Planned, Runs, Sent, Shown, StartWanted,
+        Started,
     },
     tallies::Tallies,
 };
@@ -49,11 +52,10 @@ use windlass_engine::{
     compile::{Frozen, Program, compile},
     execute::{DriveError, UndoItem, undo_plan},
     journal::{
-        Event, HeldLock, InstanceId, Link, LockTaken, Pruned, Record, RunId, RunInfo, RunLock,
-        RunRow, State, Verdict,
+        HeldLock, InstanceId, Link, Pruned, Record, RunId, RunInfo, RunLock, RunRow, State, Verdict,
     },
 };
-use windlass_inventory::{Inventory, RunStamp, collect};
+use windlass_inventory::{Gathered, RunStamp, gather};
 use windlass_mesh::Handshakes;
 use windlass_restate::Remote;
 use windlass_targets::{Folders, LOCAL, OpenTarget, Target, Targets};
@@ -86,6 +88,7 @@ pub struct OnRestate {
     pulse: Pulse,
     errors: FirstErrors,
     programs: Mutex<BTreeMap<Digest, Arc<Program>>>,
+    looks: Looks,
     /// `None` only while it is dropped.
     threads: Option<Runtime>,
     /// Keeps a second service out of the state folder.
@@ -119,6 +122,7 @@ impl OnRestate {
             name: new_id()?.to_string(),
             errors: FirstErrors::default(),
             programs: Mutex::default(),
+            looks: Looks::default(),
             threads: Some(threads),
             _lock: lock,
             reads,
@@ -242,10 +246,9 @@ impl Runs for OnRestate {
         cursor: &mut Cursor,
         each: &mut dyn FnMut(Record),
     ) -> Result<(), RunsError> {
-        let records = self
-            .reads
-            .look(id, |read| behind(read, cursor, usize::MAX))?;
-        tell(id, records, cursor, each)
+        self.reads
+            .tell(id, cursor, usize::MAX, Freshness::Now, each)?;
+        Ok(())
     }
 
     fn some_events(
@@ -255,10 +258,7 @@ impl Runs for OnRestate {
         most: usize,
         each: &mut dyn FnMut(Record),
     ) -> Result<bool, RunsError> {
-        let look = |read: &RunRead| (behind(read, cursor, most), read.records.len());
-        let (records, all) = self.reads.look(id, look)?;
-        tell(id, records, cursor, each)?;
-        Ok(cursor.next < all as u64)
+        self.reads.tell(id, cursor, most, Freshness::Now, each)
     }
 
     fn events_so_far(
@@ -267,20 +267,22 @@ impl Runs for OnRestate {
         cursor: &mut Cursor,
         each: &mut dyn FnMut(Record),
     ) -> Result<(), RunsError> {
-        let records = self
-            .reads
-            .look_lately(id, |read| behind(read, cursor, usize::MAX))?;
-        tell(id, records, cursor, each)
+        self.reads
+            .tell(id, cursor, usize::MAX, Freshness::Lately, each)?;
+        Ok(())
     }
 
-    fn plan(&self, wanted: &StartWanted, who: &Person) -> Result<Planned, RunsError> {
-        let (program, beginning, notes) = self.prepare(&ToStart::Named(wanted), who)?;
-        Ok(Planned::of(program, beginning, notes))
+    fn plan(
+        &self,
+        wanted: &StartWanted,
+        depth: PlanDepth,
+        who: &Person,
+    ) -> Result<Planned, RunsError> {
+        self.planned(&ToStart::Named(wanted), depth, who)
     }
 
-    fn plan_sent(&self, sent: &Sent, who: &Person) -> Result<Planned, RunsError> {
-        let (program, beginning, notes) = self.prepare(&ToStart::Sent(sent), who)?;
-        Ok(Planned::of(program, beginning, notes))
+    fn plan_sent(&self, sent: &Sent, depth: PlanDepth, who: &Person) -> Result<Planned, RunsError> {
+        self.planned(&ToStart::Sent(sent), depth, who)
     }
 
     fn start(
@@ -357,7 +359,7 @@ impl Runs for OnRestate {
         self.go_back(id, answers, who)
     }
 
-    fn certificates(&self) -> Result<Inventory, RunsError> {
+    fn sightings(&self) -> Result<Gathered, RunsError> {
         let rows = self.remote.runs()?.into_iter();
         let runs = rows.map(|row| {
             let stamp = row.ended_at.zip(row.outcome);
@@ -368,7 +370,7 @@ impl Runs for OnRestate {
         });
         let pruned = self.remote.pruned()?.into_iter();
         let pruned = pruned.filter_map(|pruned| Some((pruned.run, pruned.seen?)));
-        Ok(collect(
+        Ok(gather(
             runs.collect(),
             pruned.collect(),
             &self.options.state,
@@ -407,14 +409,7 @@ impl Runs for OnRestate {
     }
 
     fn cursor(&self, id: &RunId, seq: u64) -> Result<Cursor, RunsError> {
-        let before = seq
-            .checked_sub(1)
-            .and_then(|before| usize::try_from(before).ok());
-        let digest = self.reads.look(id, |read| {
-            let record = before.and_then(|before| read.records.get(before));
-            record.map(|record| record.digest)
-        })?;
-        Ok(digest.map_or_else(Cursor::default, |digest| Cursor::at(seq, digest)))
+        Ok(self.reads.cursor(id, seq)?.unwrap_or_default())
     }
 
     fn revision(&self, id: &RunId, changes: &Changes) -> Result<Revision, RunsError> {
@@ -462,12 +457,9 @@ impl Runs for OnRestate {
     fn locks(&self) -> Result<Vec<HeldLock>, RunsError> {
         let mut held = Vec::new();
         for (name, run) in self.remote.locks()? {
-            let since = self.reads.look(&run, |read| {
-                let taken = |record: &&Record| {
-                    matches!(&record.event, Event::LockTaken(LockTaken { lock, .. }) if *lock == name)
-                };
-                read.records.iter().rev().find(taken).map(|record| record.at)
-            });
+            let since = self
+                .reads
+                .look(&run, |read| read.locked.get(&name).copied());
             // The driver has the lock a moment before its events say so.
             let since = since?.unwrap_or_else(now);
             held.push(HeldLock { name, run, since });
@@ -488,39 +480,4 @@ impl Runs for OnRestate {
     fn peers(&self) -> Option<&dyn Peers> {
         Some(self)
     }
-}
-
-/// Returns the events behind a cursor, `most` at most; `None` where the event before it is another one than was read.
-fn behind(read: &RunRead, cursor: &Cursor, most: usize) -> Option<Vec<Record>> {
-    let (next, digest) = cursor.parts();
-    let next = usize::try_from(next).unwrap_or(usize::MAX);
-    let is_same = match next.checked_sub(1) {
-        None => true,
-        Some(before) => {
-            let before = read.records.get(before);
-            before.is_some_and(|record| record.digest == digest)
-        }
-    };
-    let rest = read.records.get(next..).filter(|_| is_same)?;
-    Some(rest[..rest.len().min(most)].to_vec())
-}
-
-fn tell(
-    id: &RunId,
-    records: Option<Vec<Record>>,
-    cursor: &mut Cursor,
-    each: &mut dyn FnMut(Record),
-) -> Result<(), RunsError> {
-    let records = records.ok_or_else(|| {
-        let message = format!(
-            "run {id} has other events before number {} than were read",
-            cursor.next
-        );
-        RunsError::broken("journal", message)
-    })?;
-    for record in records {
-        *cursor = Cursor::behind(&record);
-        each(record);
-    }
-    Ok(())
 }

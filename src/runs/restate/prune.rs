@@ -7,11 +7,10 @@ use crate::{
     bundle::gathered,
     clock::now,
     error::RunsError,
-    prune::{Pruning, Retention, write_bundle},
-    service::Person,
+    prune::{CHANGED, Prunable, Pruning, Retention, delete_old, picked},
+    service::{Evidence, Person},
 };
-use windlass_engine::journal::{Link, Outcome, Pruned, RunId, RunRow};
-use windlass_inventory as inventory;
+use windlass_engine::journal::{Link, Pruned, RunId, RunRow, State};
 use windlass_restate::{Done, PrunedRun, Remote};
 
 impl OnRestate {
@@ -49,9 +48,8 @@ impl OnRestate {
 /// # Errors
 /// What the engine says.
 pub fn prunable_on(remote: &Remote, wanted: &Retention) -> Result<Vec<RunRow>, RunsError> {
-    let rows = remote.runs()?.into_iter();
-    let picked = wanted.pick(rows.map(|row| (row, String::new())).collect());
-    Ok(picked.into_iter().map(|(row, _)| row).collect())
+    let picked = picked(remote, wanted)?.into_iter();
+    Ok(picked.map(|(row, _)| row).collect())
 }
 
 /// Deletes runs that a Restate server keeps, as [`crate::prune`] deletes those of a journal. `state` is the folder with the copy of
@@ -66,63 +64,58 @@ pub fn prune_on(
     bundles: Option<&Path>,
     by: &str,
 ) -> Result<Pruning, RunsError> {
-    let mut done = Pruning::default();
-    for row in prunable_on(remote, wanted)? {
-        match delete(remote, wanted, &row.id, bundles, by)? {
-            None => done.deleted.push(row.id),
-            Some(why) => done.left.push((row.id, why)),
-        }
-    }
-    inventory::forget(state, &done.deleted);
-    Ok(done)
+    delete_old(remote, state, wanted, bundles, by)
 }
 
-/// Deletes a run, or says why it is left.
-fn delete(
-    remote: &Remote,
-    wanted: &Retention,
-    run: &RunId,
-    bundles: Option<&Path>,
-    by: &str,
-) -> Result<Option<String>, RunsError> {
-    // A driver holds its run: what asks for it then waits until the driver ends.
-    if remote.driver(run)?.is_some() {
-        return Ok(Some("Restate drives it".into()));
+impl Prunable for Remote {
+    fn all(&self) -> Result<Vec<(RunRow, String)>, RunsError> {
+        let rows = self.runs()?.into_iter();
+        Ok(rows.map(|row| (row, String::new())).collect())
     }
-    // What is damaged is looked at by a person, and not thrown away.
-    let state = match remote.state_of(run) {
-        Ok(state) => state,
-        Err(error) if error.passes() => return Err(error.into()),
-        Err(error) => return Ok(Some(RunsError::from(error).message)),
-    };
-    if !wanted.takes(state.outcome.map(Outcome::as_str)) {
-        return Ok(Some("it has changed meanwhile".into()));
+
+    fn driver(&self, run: &RunId) -> Result<Option<String>, RunsError> {
+        // A driver holds its run: what asks for it then waits until the driver ends.
+        let driver = Remote::driver(self, run)?;
+        Ok(driver.map(|_| "Restate".to_owned()))
     }
-    let Ok(seen) = inventory::kept_of(&state) else {
-        let why = "which certificates it delivered can't be read without identity.txt";
-        return Ok(Some(why.into()));
-    };
-    let links = remote.links(run)?;
-    let Some(head) = links.last().map(|last| last.digest) else {
-        return Ok(Some("it has changed meanwhile".into()));
-    };
-    let pruned = PrunedRun {
-        run: run.clone(),
-        at: now(),
-        by: by.to_owned(),
-        events: links.len() as u64,
-        head,
-        seen,
-    };
-    if let Some(folder) = bundles {
-        let events = links.into_iter().map(Link::redacted).collect();
-        let evidence = gathered(run, &remote.runs()?, events, |edition| {
-            Ok(remote.files(run, edition)?)
-        })?;
-        write_bundle(folder, run, &evidence.bundle)?;
+
+    fn state_of(&self, run: &RunId) -> Result<Result<State, String>, RunsError> {
+        match Remote::state_of(self, run) {
+            Ok(state) => Ok(Ok(state)),
+            Err(error) if error.passes() => Err(error.into()),
+            Err(error) => Ok(Err(RunsError::from(error).message)),
+        }
     }
-    Ok(match remote.forget(&pruned)? {
-        Done::Done => None,
-        Done::Void => Some("it has changed meanwhile".into()),
-    })
+
+    fn evidence(&self, run: &RunId) -> Result<Evidence, RunsError> {
+        let events = self.links(run)?.into_iter().map(Link::redacted);
+        gathered(run, &self.runs()?, events.collect(), |edition| {
+            Ok(self.files(run, edition)?)
+        })
+    }
+
+    fn delete(
+        &self,
+        run: &RunId,
+        _: &str,
+        seen: Option<String>,
+        by: &str,
+    ) -> Result<Option<String>, RunsError> {
+        let links = self.links(run)?;
+        let Some(last) = links.last() else {
+            return Ok(Some(CHANGED.into()));
+        };
+        let pruned = PrunedRun {
+            run: run.clone(),
+            at: now(),
+            by: by.to_owned(),
+            events: links.len() as u64,
+            head: last.digest,
+            seen,
+        };
+        Ok(match self.forget(&pruned)? {
+            Done::Done => None,
+            Done::Void => Some(CHANGED.into()),
+        })
+    }
 }

@@ -1,4 +1,5 @@
-//! The events of runs that were looked at lately: only what happened since is read.
+//! What is known of runs that were looked at lately: only what happened since is read. Of each run the fold is kept, and where its
+//! events are in pieces; of the events themselves, what [`Pieces`] has room for.
 
 use std::{
     collections::BTreeMap,
@@ -10,13 +11,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{drivers::lock, error::RunsError};
+use super::pieces::Pieces;
+use crate::{drivers::lock, error::RunsError, folds::Cursor};
 use windlass_engine::{
     execute::DriveError,
-    journal::{Record, RunId, State},
+    journal::{Event, LockTaken, Record, RunId, State},
 };
 use windlass_ground::Timestamp;
 use windlass_restate::{ReadPosition, Remote};
+use windlass_world::value::Digest;
 
 /// How many runs are kept: those that people look at, and those that have not ended, which are looked at again and again.
 const KEPT: usize = 1024;
@@ -28,9 +31,25 @@ const DRIVEN: Duration = Duration::from_secs(3);
 const SHARE: u32 = 10;
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// How many bytes of events are kept of all runs together, as they are stored.
+const BYTES: usize = 16 << 20;
+/// Events that come one after another are put together up to so many bytes.
+const PIECE: usize = 1 << 20;
+/// How many events are copied at once for who reads many.
+const PAGE: usize = 1000;
+
 pub(super) struct RunReads {
     remote: Arc<Remote>,
     kept: Mutex<Kept>,
+    pieces: Pieces,
+}
+
+/// Whether who reads a run has to see what happened just now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Freshness {
+    Now,
+    /// As it was read last, as for [`RunReads::look_lately`].
+    Lately,
 }
 
 #[derive(Default)]
@@ -43,9 +62,15 @@ struct Kept {
 /// A run as far as it has been read.
 #[derive(Default)]
 pub(super) struct RunRead {
+    /// The end of what was read.
     position: ReadPosition,
-    pub records: Vec<Record>,
+    /// Where each piece begins.
+    marks: Vec<ReadPosition>,
+    /// How long the last piece is.
+    last: usize,
     pub state: Arc<State>,
+    /// When it took each lock last.
+    pub locked: BTreeMap<String, Timestamp>,
     /// Whether something drove it, and when that was asked.
     driven: Option<(bool, Instant)>,
     /// When it was read last; `None` where that is known to be too long ago.
@@ -58,6 +83,12 @@ impl RunRead {
     /// Says whether something drives the run, as far as is known.
     pub fn is_driven(&self) -> bool {
         self.driven.is_none_or(|(is_driven, _)| is_driven)
+    }
+
+    /// Returns which piece an event is in, or would be in.
+    fn piece_of(&self, seq: u64) -> usize {
+        let after = self.marks.partition_point(|mark| mark.next() <= seq);
+        after.saturating_sub(1)
     }
 
     /// Says whether it is time to look at the run again.
@@ -73,7 +104,133 @@ impl RunReads {
         Self {
             remote,
             kept: Mutex::default(),
+            pieces: Pieces::new(BYTES),
         }
+    }
+
+    /// Gives the events of a run behind a cursor to `each`, `most` at most, and moves it; returns whether more follow.
+    ///
+    /// # Errors
+    /// As [`RunReads::look`], and where the event before the cursor is another one than was read.
+    pub fn tell(
+        &self,
+        id: &RunId,
+        cursor: &mut Cursor,
+        most: usize,
+        freshness: Freshness,
+        each: &mut dyn FnMut(Record),
+    ) -> Result<bool, RunsError> {
+        let entry = self.entry(id);
+        let mut read = lock(&entry);
+        if freshness == Freshness::Now || read.read_at.is_none() {
+            self.read(id, &mut read)?;
+        }
+        let end = read.position.next();
+        drop(read);
+        let mut left = most;
+        loop {
+            let events = self.behind(id, &lock(&entry), cursor, left.min(PAGE))?;
+            if events.is_empty() && cursor.parts().0 < end {
+                return Err(missing(id));
+            }
+            left -= events.len();
+            for record in events {
+                *cursor = Cursor::behind(&record);
+                each(record);
+            }
+            let next = cursor.parts().0;
+            if next >= end || left == 0 {
+                return Ok(next < end);
+            }
+        }
+    }
+
+    /// Returns a cursor before the event with a number; `None` where there is no event before it.
+    ///
+    /// # Errors
+    /// As [`RunReads::look`].
+    pub fn cursor(&self, id: &RunId, seq: u64) -> Result<Option<Cursor>, RunsError> {
+        let entry = self.entry(id);
+        let mut read = lock(&entry);
+        self.read(id, &mut read)?;
+        match seq == 0 || seq > read.position.next() {
+            true => Ok(None),
+            false => Ok(Some(Cursor::at(seq, self.digest_before(id, &read, seq)?))),
+        }
+    }
+
+    /// Returns the events behind a cursor, `most` at most.
+    fn behind(
+        &self,
+        id: &RunId,
+        read: &RunRead,
+        cursor: &Cursor,
+        most: usize,
+    ) -> Result<Vec<Record>, RunsError> {
+        let (next, digest) = cursor.parts();
+        let end = read.position.next();
+        if next > end || (next > 0 && self.digest_before(id, read, next)? != digest) {
+            let message = format!("run {id} has other events before number {next} than were read");
+            return Err(RunsError::broken("journal", message));
+        }
+        let mut found = Vec::new();
+        if next == end {
+            return Ok(found);
+        }
+        let mut at = read.piece_of(next);
+        while found.len() < most
+            && let Some(mark) = read.marks.get(at)
+        {
+            let from = (next + found.len() as u64 - mark.next()) as usize;
+            let piece = self.piece(id, read, at)?;
+            let rest = piece.get(from..).unwrap_or_default();
+            found.extend_from_slice(&rest[..rest.len().min(most - found.len())]);
+            at += 1;
+        }
+        Ok(found)
+    }
+
+    /// Returns the digest of the event before number `next`, which is not the first one.
+    fn digest_before(&self, id: &RunId, read: &RunRead, next: u64) -> Result<Digest, RunsError> {
+        let is_mark = |mark: &&ReadPosition| mark.next() == next;
+        let ends = read.marks.get(read.piece_of(next)).into_iter();
+        if let Some(mark) = ends.chain([&read.position]).find(is_mark) {
+            return Ok(mark.digest());
+        }
+        let at = read.piece_of(next - 1);
+        let first = read.marks.get(at).map_or(0, ReadPosition::next);
+        let piece = self.piece(id, read, at)?;
+        let before = piece.get((next - 1 - first) as usize);
+        before
+            .map(|record| record.digest)
+            .ok_or_else(|| missing(id))
+    }
+
+    /// Returns a piece of a run's events, from memory or else from the engine.
+    fn piece(&self, id: &RunId, read: &RunRead, at: usize) -> Result<Arc<Vec<Record>>, RunsError> {
+        let Some(mark) = read.marks.get(at) else {
+            return Ok(Arc::default());
+        };
+        let end = read.marks.get(at + 1).unwrap_or(&read.position).next();
+        let length = (end - mark.next()) as usize;
+        let kept = self.pieces.find(id, mark.next());
+        // Who read the run before it was forgotten may have kept less of it.
+        if let Some(piece) = kept.filter(|piece| piece.len() >= length) {
+            return Ok(piece);
+        }
+        let (mut position, mut records, mut bytes) = (*mark, Vec::new(), 0);
+        while position.next() < end {
+            let piece = self.remote.read_piece(id, &mut position)?;
+            if piece.records.is_empty() {
+                return Err(missing(id));
+            }
+            records.extend(piece.records);
+            bytes += piece.bytes;
+        }
+        records.truncate(length);
+        let records = Arc::new(records);
+        self.pieces.keep(id, mark.next(), records.clone(), bytes);
+        Ok(records)
     }
 
     /// Reads what has happened in a run, and looks at all of it.
@@ -165,7 +322,7 @@ impl RunReads {
         if !read.is_old() {
             return Ok(false);
         }
-        let before = (read.records.len(), read.is_driven());
+        let before = (read.position.next(), read.is_driven());
         if read.driven.is_none_or(|(_, at)| at.elapsed() > DRIVEN) {
             read.driven = Some((self.remote.driver(id)?.is_some(), Instant::now()));
         }
@@ -174,13 +331,13 @@ impl RunReads {
             Err(error) if matches!(error.code, "journal" | "no-such-run") => Ok(false),
             read => read,
         }?;
-        Ok(before != (read.records.len(), read.is_driven()))
+        Ok(before != (read.position.next(), read.is_driven()))
     }
 
     /// Reads what has happened in a run since; returns whether that is anything.
     fn read(&self, id: &RunId, read: &mut RunRead) -> Result<bool, RunsError> {
         match self.read_on(id, read) {
-            Ok(_) if read.records.is_empty() => {
+            Ok(_) if read.position.next() == 0 => {
                 self.forget(id);
                 Err(missing(id))
             }
@@ -195,18 +352,55 @@ impl RunReads {
     }
 
     fn read_on(&self, id: &RunId, read: &mut RunRead) -> Result<bool, RunsError> {
-        let new = self.remote.read_on(id, &mut read.position)?;
-        for record in &new {
-            let applied = Arc::make_mut(&mut read.state).apply(&record.event, record.at);
-            applied.map_err(DriveError::from)?;
+        let before = read.position.next();
+        loop {
+            let start = read.position;
+            let piece = self.remote.read_piece(id, &mut read.position)?;
+            for record in &piece.records {
+                let applied = Arc::make_mut(&mut read.state).apply(&record.event, record.at);
+                applied.map_err(DriveError::from)?;
+                if let Event::LockTaken(LockTaken { lock, .. }) = &record.event {
+                    read.locked.insert(lock.clone(), record.at);
+                }
+            }
+            if !piece.records.is_empty() {
+                self.keep(id, read, start, piece.records, piece.bytes);
+            }
+            if piece.is_last {
+                break;
+            }
         }
-        let has_new = !new.is_empty();
-        read.records.extend(new);
+        let has_new = read.position.next() > before;
         read.read_at = Some(Instant::now());
         if has_new {
             read.changed_at = read.read_at;
         }
         Ok(has_new)
+    }
+
+    /// Keeps events that were read on from `start`, with the piece before them where that is short.
+    fn keep(
+        &self,
+        id: &RunId,
+        read: &mut RunRead,
+        start: ReadPosition,
+        new: Vec<Record>,
+        bytes: usize,
+    ) {
+        let last = read.marks.last().filter(|_| read.last + bytes <= PIECE);
+        let grows = last.and_then(|mark| Some((*mark, self.pieces.take(id, mark.next())?)));
+        let (mark, mut records, length) = match grows {
+            Some((mark, records)) if records.len() as u64 == start.next() - mark.next() => {
+                (mark, records, read.last + bytes)
+            }
+            _ => {
+                read.marks.push(start);
+                (start, Arc::default(), bytes)
+            }
+        };
+        read.last = length;
+        Arc::make_mut(&mut records).extend(new);
+        self.pieces.keep(id, mark.next(), records, length);
     }
 
     fn entry(&self, id: &RunId) -> Arc<Mutex<RunRead>> {
@@ -221,6 +415,7 @@ impl RunReads {
             let oldest = kept.runs.iter().min_by_key(|(_, (last, _))| *last);
             if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
                 kept.runs.remove(&oldest);
+                self.pieces.forget(&oldest);
             }
         }
         let read = Arc::default();
@@ -231,6 +426,7 @@ impl RunReads {
     /// Forgets what was read of a run.
     pub fn forget(&self, id: &RunId) {
         lock(&self.kept).runs.remove(id);
+        self.pieces.forget(id);
     }
 }
 

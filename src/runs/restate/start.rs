@@ -15,13 +15,14 @@ use crate::{
     },
     library::Library,
     preflight::preflight,
-    service::{Person, Sent, StartWanted, Started},
+    service::{Person, PlanDepth, Planned, Sent, StartWanted, Started},
 };
 use windlass_engine::{
     compile::{Program, bind_params},
     journal::{Event, RunId},
 };
 use windlass_restate::{KeyedOrder, KeyedStart, Order};
+use windlass_targets::Folders;
 use windlass_world::value::{Digest, Value};
 
 /// How long a start waits until a worker has begun the run: the run can be shown then. One that no worker has begun by
@@ -127,8 +128,36 @@ impl OnRestate {
         })
     }
 
+    /// Works out what a start would do. This server looks at the target, with its own permissions and network routes.
+    pub(super) fn planned(
+        &self,
+        asked: &ToStart,
+        depth: PlanDepth,
+        who: &Person,
+    ) -> Result<Planned, RunsError> {
+        let (program, beginning, notes) = self.prepare(asked, who)?;
+        let planned = Planned::of(program, beginning, notes);
+        if depth == PlanDepth::Checks {
+            return Ok(planned);
+        }
+        let target = planned.state.run.as_ref().map(|run| run.target.clone());
+        let targets = self.load_targets()?;
+        let target = targets.find(&target.unwrap_or_default())?;
+        let folders = Folders {
+            out: &self.options.out,
+            state: &self.options.state,
+            config: &self.options.config.0,
+            workflow: None,
+        };
+        let mut planned = self.looks.complete(planned, target, folders)?;
+        // Workers have other ones, so none of it is sure.
+        let obstacles = planned.obstacles.iter_mut();
+        obstacles.for_each(|obstacle| obstacle.is_sure = false);
+        Ok(planned)
+    }
+
     /// Checks everything that a start needs, and makes its first event.
-    pub(super) fn prepare(&self, asked: &ToStart, who: &Person) -> Result<Prepared, RunsError> {
+    fn prepare(&self, asked: &ToStart, who: &Person) -> Result<Prepared, RunsError> {
         match asked {
             ToStart::Named(wanted) => {
                 let file = self.options.library.find(&wanted.workflow)?;

@@ -35,7 +35,9 @@ use super::{
     library::WorkflowName,
     prune::{Pruning, Retention},
     revise::{Changes, Revision},
-    service::{Filter, Listed, Page, Person, Planned, Runs, Sent, Shown, StartWanted, Started},
+    service::{
+        Filter, Listed, Page, Person, PlanDepth, Planned, Runs, Sent, Shown, StartWanted, Started,
+    },
     tallies::Tallies,
 };
 use windlass_engine::{
@@ -43,7 +45,7 @@ use windlass_engine::{
     execute::{DriveError, UndoItem},
     journal::{InstanceId, Link, Record, RunId, RunRow, State, Verdict},
 };
-use windlass_inventory::{Inventory, RunStamp, collect};
+use windlass_inventory::{Gathered, RunStamp, gather};
 use windlass_mesh::Handshakes;
 use windlass_world::value::Digest;
 
@@ -335,7 +337,12 @@ impl Runs for There {
         }
     }
 
-    fn plan(&self, wanted: &StartWanted, who: &Person) -> Result<Planned, RunsError> {
+    fn plan(
+        &self,
+        wanted: &StartWanted,
+        depth: PlanDepth,
+        who: &Person,
+    ) -> Result<Planned, RunsError> {
         let program = self.workflow(&wanted.workflow)?;
         let sent = Sent {
             file: program.main.clone(),
@@ -345,11 +352,11 @@ impl Runs for There {
             chosen: BTreeSet::new(),
             may_differ: false,
         };
-        self.plan_sent(&sent, who)
+        self.plan_sent(&sent, depth, who)
     }
 
-    fn plan_sent(&self, sent: &Sent, _: &Person) -> Result<Planned, RunsError> {
-        self.planned(sent)
+    fn plan_sent(&self, sent: &Sent, depth: PlanDepth, _: &Person) -> Result<Planned, RunsError> {
+        self.planned(sent, depth)
     }
 
     fn start(
@@ -441,7 +448,13 @@ impl Runs for There {
         self.post(&format!("/api/v1/runs/{id}/undo"), &body)
     }
 
-    fn certificates(&self) -> Result<Inventory, RunsError> {
+    fn sightings(&self) -> Result<Gathered, RunsError> {
+        // A server reads only the runs that have changed since it was last asked.
+        match self.get("/api/v1/sightings", &[]) {
+            Err(error) if error.code == "not-found" => {}
+            gathered => return gathered,
+        }
+        // An older one has each run read here.
         let rows = self.list(&Filter::default())?.rows.into_iter();
         let runs = rows.map(|row| RunStamp {
             run: row.run.id,
@@ -451,7 +464,7 @@ impl Runs for There {
         let folder = tempfile::tempdir()
             .map_err(|e| RunsError::broken("system", format!("can't make a folder: {e}")))?;
         let kept = self.seen_of_pruned()?;
-        Ok(collect(runs.collect(), kept, folder.path(), |run| {
+        Ok(gather(runs.collect(), kept, folder.path(), |run| {
             self.state_of(run)
         }))
     }

@@ -5,41 +5,69 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::{There, params::sendable, wire::masked};
+use super::{There, params::sendable, wire::masked_event};
 use crate::{
     error::RunsError,
     preflight::Note,
-    service::{Planned, Sent},
+    service::{PlanDepth, Planned, Sent},
 };
 use windlass_engine::{
     compile::Program,
-    execute::DriveError,
-    journal::{Event, State},
+    execute::{DriveError, Obstacle},
+    journal::{Event, InstanceId, State},
 };
 use windlass_ground::Timestamp;
+use windlass_world::value::StepError;
 
 #[derive(Deserialize)]
 struct FrozenPlan {
     at: Timestamp,
     event: Event<Json>,
     notes: Vec<String>,
+    // An older server says none of these.
+    #[serde(default)]
+    looked: Vec<Event<Json>>,
+    #[serde(default)]
+    obstacles: Vec<FrozenObstacle>,
+    #[serde(default)]
+    account: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct FrozenObstacle {
+    step: InstanceId,
+    error: StepError,
+    is_sure: bool,
 }
 
 impl There {
-    /// Asks for the first event that a run of these files would have; the plan is worked out of it here. Secrets are masked.
-    pub(super) fn planned(&self, sent: &Sent) -> Result<Planned, RunsError> {
-        let plan: FrozenPlan = self.ask("/api/v1/frozen/plan", &self.frozen(sent)?)?;
-        let event = plan
-            .event
-            .try_map(|json| Ok::<_, std::convert::Infallible>(masked(json)));
-        let Ok(event) = event;
+    /// Asks for the events that a run of these files would begin with; the plan is worked out of them here. Secrets are masked.
+    pub(super) fn planned(&self, sent: &Sent, depth: PlanDepth) -> Result<Planned, RunsError> {
+        let path = match depth {
+            PlanDepth::Looks => "/api/v1/frozen/plan",
+            PlanDepth::Checks => "/api/v1/frozen/plan?look=false",
+        };
+        let plan: FrozenPlan = self.ask(path, &self.frozen(sent)?)?;
+        let event = masked_event(plan.event);
         let mut state = State::default();
         state.apply(&event, plan.at).map_err(DriveError::from)?;
+        let looked: Vec<_> = plan.looked.into_iter().map(masked_event).collect();
+        for event in &looked {
+            state.apply(event, plan.at).map_err(DriveError::from)?;
+        }
+        let obstacles = plan.obstacles.into_iter().map(|found| Obstacle {
+            step: found.step,
+            error: found.error,
+            is_sure: found.is_sure,
+        });
         Ok(Planned {
             program: sent.program.clone(),
             event,
             at: plan.at,
+            looked,
             state,
+            obstacles: obstacles.collect(),
+            account: plan.account,
             notes: plan.notes.into_iter().map(Note::Said).collect(),
         })
     }

@@ -173,17 +173,19 @@ impl AskItem {
 
 impl EventItem {
     pub fn record(self) -> Record {
-        let event = self
-            .event
-            .try_map(|json| Ok::<_, std::convert::Infallible>(masked(json)));
-        let Ok(event) = event;
         Record {
             seq: self.seq,
             at: self.at,
-            event,
+            event: masked_event(self.event),
             digest: self.digest,
         }
     }
+}
+
+/// Reads an event in which secrets are masked.
+pub fn masked_event(event: Event<Json>) -> Event {
+    let Ok(event) = event.try_map(|json| Ok::<_, std::convert::Infallible>(masked(json)));
+    event
 }
 
 /// Reads a value in which secrets are masked: each is one again, so that it shows as it does where it is kept.
