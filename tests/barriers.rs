@@ -16,6 +16,8 @@ type Place = (&'static str, &'static str, &'static str);
 const CACERTS: Place = ("cluster-1", "istio-system", "secret/cacerts");
 const AGENT: Place = ("cluster-1", "gloo-mesh", "secret/relay-client-tls-secret");
 const ISTIOD: &str = "deployment/istiod";
+/// Between two looks at the handshakes.
+const PAUSE: Duration = Duration::from_millis(100);
 /// No test waits longer for what must happen.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -103,7 +105,7 @@ fn approve(mesh: &Mesh, step: &str) {
 #[test]
 fn what_is_put_back_while_a_phase_waits_stops_the_next_one() {
     let mesh = begun();
-    let watcher = Watcher::on(&mesh.test.path(".windlass/kube"));
+    let watcher = Watcher::pausing(&mesh.test.path(".windlass/kube"), PAUSE);
     let (old_ca, old_leaf) = (saved(&mesh, CACERTS), saved(&mesh, AGENT));
     approve(&mesh, "approved");
     mesh.test.windlass(&["resume"]).expect(3);

@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use windlass::mesh::Matrix;
@@ -37,6 +38,11 @@ impl Watcher {
 
     /// Watches the clusters of a folder.
     pub fn on(folder: &Path) -> Self {
+        Self::pausing(folder, Duration::ZERO)
+    }
+
+    /// As [`on`](Self::on), with pauses between the looks: a long test leaves the processor to others.
+    pub fn pausing(folder: &Path, pause: Duration) -> Self {
         let folder = folder.to_owned();
         let stop = Arc::new(AtomicBool::new(false));
         let is_over = stop.clone();
@@ -51,6 +57,7 @@ impl Watcher {
                     let why = one.error.as_deref().unwrap_or_default();
                     format!("{} -> {}:{}: {why}", one.from, one.to, one.port)
                 }));
+                thread::sleep(pause);
             }
             seen
         });

@@ -1,8 +1,13 @@
 //! Istio that is installed by a revision: istiod has another name, and namespaces another label.
 
+use std::time::Duration;
+
 use serde_json::Value as Json;
 
 use crate::{keeping::Watcher, mesh::FAST, mesh::Mesh};
+
+/// Between two looks at the handshakes.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How often the template of a workload was changed since it was made.
 fn restarts(mesh: &Mesh, namespace: &str, workload: &str) -> i64 {
@@ -28,7 +33,7 @@ fn a_root_is_replaced_and_taken_back_where_istiod_has_a_revision() {
         .windlass(&[&make, FAST.as_slice()].concat())
         .expect(0);
     assert_eq!(count(), [1, 1]);
-    let watcher = Watcher::on(&mesh.test.path(".windlass/kube"));
+    let watcher = Watcher::pausing(&mesh.test.path(".windlass/kube"), PAUSE);
     let run = ["run", "workflows/rotate-root.yaml", "-p", "force=true"];
     mesh.test
         .windlass(&[&run, FAST.as_slice()].concat())

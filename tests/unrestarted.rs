@@ -1,9 +1,14 @@
 //! What a rotation does not restart gets its roots late: virtual machines, and pods such as those of jobs. It is waited
 //! for.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::{keeping::Watcher, mesh::FAST, mesh::Mesh};
+
+/// Between two looks at the handshakes.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A pod with a proxy that is in no namespace and has no label by which a rotation finds what it restarts.
 fn apart(mesh: &Mesh) {
@@ -67,7 +72,7 @@ fn a_new_root_waits_for_what_does_not_restart() {
         .expect(0);
     virtual_machine(&mesh);
     apart(&mesh);
-    let watcher = Watcher::on(&mesh.test.path(".windlass/kube"));
+    let watcher = Watcher::pausing(&mesh.test.path(".windlass/kube"), PAUSE);
     let run = [
         "run",
         "workflows/rotate-root.yaml",
