@@ -225,3 +225,23 @@ fn rows_that_are_none_are_refused() {
     let said = test.windlass(&["validate", "w.yaml"]).expect(2).stderr;
     assert!(said.contains("there is no step `b`"), "{said}");
 }
+
+/// A plan says what the run would refuse, and nothing is done.
+#[test]
+fn a_plan_says_that_a_rotation_would_be_refused() {
+    let mesh = made_with("gloo", &[]);
+    let plan = [
+        "plan",
+        "workflows/rotate-root.yaml",
+        "-p",
+        "force=true",
+        "-p",
+        "clusters=[cluster-1]",
+    ];
+    let planned = mesh.test.windlass(&plan).expect(2).stdout;
+    let (_, refused) = planned
+        .split_once("\nthese steps would fail:\n")
+        .expect("it is said");
+    assert!(refused.contains("all_clusters"), "{refused}");
+    assert!(refused.contains("cluster-2"), "{refused}");
+}

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     compile::Workflow,
+    execute::Looked,
     journal::State,
     runs::Looking,
     targets::{Folders, Target},
@@ -28,7 +29,7 @@ pub fn look(
     workflow: &Workflow,
     begun: &State,
     clusters: &BTreeSet<String>,
-) -> Result<State, Failure> {
+) -> Result<Looked, Failure> {
     let (config, _) = args.config();
     let folders = Folders {
         out: &absolute(Path::new(OUT))?,
@@ -44,5 +45,5 @@ pub fn look(
         clusters,
         until: None,
     };
-    Ok(looking.look()?.state)
+    Ok(looking.look()?)
 }

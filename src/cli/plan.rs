@@ -15,9 +15,10 @@ use super::{
 use crate::{
     compile::{Workflow, bind_params},
     decide,
-    execute::Obstacle,
+    execute::{Looked, Obstacle},
     journal::State,
     report::{self, Room},
+    runs::together,
     targets::Targets,
     value::Value,
 };
@@ -54,11 +55,12 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
         }
         _ => Vec::new(),
     };
-    let seen = match command.no_dry_run {
-        true => begun.state,
+    let looked = match command.no_dry_run {
+        true => Looked::nothing(&begun.state),
         false => look(args, command, target, workflow, &begun.state, &kube)?,
     };
-    show(command, workflow, &seen, account, &obstacles)
+    let obstacles = together(looked.obstacles, obstacles);
+    show(command, workflow, &looked.state, account, &obstacles)
 }
 
 /// Shows what a run would do. `state` holds its first event and, where they were run for it, the outputs of steps that only

@@ -69,11 +69,7 @@ impl Looking<'_> {
         if let Some(folder) = &rehearsal
             && !is_made(folder, self.clusters)
         {
-            return Ok(Looked {
-                state: self.begun.clone(),
-                events: Vec::new(),
-                is_cut_off: false,
-            });
+            return Ok(Looked::nothing(self.begun));
         }
         let runtime = threads()?;
         let looked = runtime.block_on(async {
@@ -182,7 +178,7 @@ impl Looks {
         if looked.is_cut_off || tried.is_cut_off {
             planned.notes.push(cut_off());
         }
-        planned.obstacles = tried.obstacles;
+        planned.obstacles = together(looked.obstacles, tried.obstacles);
         planned.looked = looked.events;
         planned.state = looked.state;
         Ok(planned)
@@ -204,6 +200,14 @@ fn cut_off() -> Note {
         "the look at the target ended after {} s: the plan shows what had been read by then",
         LIMIT.as_secs()
     ))
+}
+
+/// Joins what was found about steps that only read, and by dry runs; what was found twice about a step is shown once.
+pub fn together(mut looked: Vec<Obstacle>, tried: Vec<Obstacle>) -> Vec<Obstacle> {
+    let mut tried = tried;
+    tried.retain(|obstacle| !looked.iter().any(|other| other.step == obstacle.step));
+    looked.append(&mut tried);
+    looked
 }
 
 /// Opens what steps of a run that has not begun may ask of a target.

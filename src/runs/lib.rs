@@ -58,7 +58,7 @@ pub use doubt::{Doubt, DoubtAnswer, DoubtAnswers, DoubtfulCall, all_answered, an
 pub use drivers::Driving;
 pub use error::{Kind, RunsError};
 pub use folds::Cursor;
-pub use foresee::{Looking, Tried};
+pub use foresee::{Looking, Tried, together};
 pub use here::{Here, HereOptions};
 pub use later::refuse_undo_before_newer;
 pub use library::{Library, WorkflowName};

@@ -10,6 +10,7 @@ use std::{
 use futures_util::{StreamExt, future, stream};
 use tokio::{runtime::Handle, time::timeout_at};
 
+use super::dry_run::Obstacle;
 use crate::{
     compile::{Action, Workflow},
     decide::{self, Moment, Start, Want},
@@ -17,8 +18,8 @@ use crate::{
 };
 use windlass_ground::Timestamp;
 use windlass_script::{
-    self as script, Call, EffectKey, Effects, Host, HostCall, Impact, Interruption, Level, Limits,
-    OnStop, Script, Stop, function,
+    self as script, Call, EffectKey, Effects, Ended, Host, HostCall, Impact, Interruption, Level,
+    Limits, OnStop, Script, Stop, function,
 };
 use windlass_world::{
     outside::Clients,
@@ -35,14 +36,31 @@ const AT_ONCE: usize = 8;
 /// the run does first, and to ask some of them is to do something.
 const ASKED: [&str; 3] = ["kube", "pca", "tls"];
 
+/// The code of what a script says by `throw`.
+const THREW: &str = "script-threw";
+
 /// What a run would find before it changes anything.
 pub struct Looked {
     /// Where the run would stand.
     pub state: State,
     /// What led there from its start.
     pub events: Vec<Event>,
+    /// The steps that would fail.
+    pub obstacles: Vec<Obstacle>,
     /// Whether the time was up before everything had been read.
     pub is_cut_off: bool,
+}
+
+impl Looked {
+    /// Nothing was looked at: the run would stand where it begins.
+    pub fn nothing(begun: &State) -> Self {
+        Self {
+            state: begun.clone(),
+            events: Vec::new(),
+            obstacles: Vec::new(),
+            is_cut_off: false,
+        }
+    }
 }
 
 /// Follows a run from its start (`begun`) for as long as nothing has to be changed, and returns where it stands then.
@@ -55,11 +73,7 @@ pub async fn look(
     now: Timestamp,
     until: Option<Instant>,
 ) -> Looked {
-    let mut looked = Looked {
-        state: begun.clone(),
-        events: Vec::new(),
-        is_cut_off: false,
-    };
+    let mut looked = Looked::nothing(begun);
     loop {
         let moment = Moment {
             run_id: RUN,
@@ -84,7 +98,14 @@ pub async fn look(
             looked.is_cut_off = true;
             return looked;
         };
-        for event in events.into_iter().chain(read) {
+        let mut succeeded = Vec::new();
+        for ended in read {
+            match ended {
+                Ok(event) => succeeded.push(event),
+                Err(obstacle) => looked.obstacles.push(obstacle),
+            }
+        }
+        for event in events.into_iter().chain(succeeded) {
             if looked.state.apply(&event, now).is_err() {
                 return looked;
             }
@@ -100,8 +121,8 @@ fn taken(want: Want) -> Option<Event> {
     Some(Event::LockTaken(LockTaken { lock, step }))
 }
 
-/// Runs those of these attempts whose scripts only read, and returns what those gave that ended well.
-async fn read(starts: Vec<Start<'_>>, clients: &Clients) -> Vec<Event> {
+/// Runs those of these attempts whose scripts only read, and returns what they gave, or why they failed.
+async fn read(starts: Vec<Start<'_>>, clients: &Clients) -> Vec<Result<Event, Obstacle>> {
     let readers = starts.into_iter().filter_map(|start| {
         let Action::Script(script) = &start.step?.action else {
             return None;
@@ -149,7 +170,12 @@ impl Reader {
         }
     }
 
-    fn run(self, step: InstanceId, inputs: BTreeMap<String, Value>) -> Option<Event> {
+    /// `None` where nothing can be told: the script does what is not done for a plan.
+    fn run(
+        self,
+        step: InstanceId,
+        inputs: BTreeMap<String, Value>,
+    ) -> Option<Result<Event, Obstacle>> {
         inputs
             .values()
             .for_each(|input| self.gate.redactor.learn(input));
@@ -158,9 +184,20 @@ impl Reader {
             ..Limits::default()
         };
         let host = Host::new(self.gate.clone(), self.clients);
-        let outputs = script::run(&self.script, inputs, host, &limits).ok()?;
-        let outputs = self.gate.redactor.value(Value::Map(outputs));
-        Some(Event::StepSucceeded(StepSucceeded { step, outputs }))
+        let redactor = &self.gate.redactor;
+        Some(match script::run(&self.script, inputs, host, &limits) {
+            Ok(outputs) => Ok(Event::StepSucceeded(StepSucceeded {
+                step,
+                outputs: redactor.value(Value::Map(outputs)),
+            })),
+            Err(Ended::Failed(error)) => Err(Obstacle {
+                step,
+                // What the script says itself, it says in the run, too; a server that can't be reached may be back by then.
+                is_sure: error.code == THREW,
+                error: redactor.error(error),
+            }),
+            Err(Ended::Stopped(..)) => return None,
+        })
     }
 }
 
