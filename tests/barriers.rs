@@ -137,6 +137,7 @@ fn what_is_put_back_while_a_phase_waits_stops_the_next_one() {
     let gone = "secret cacerts in istio-system of cluster-1 is not there";
     stops(&mesh, "still_moved", &[gone]);
     restart_istiod(&mesh);
+    stops(&mesh, "still_moved", &[gone]);
     put(&mesh, "cluster-1", &new_ca);
     restart_istiod(&mesh);
     settle(&mesh);

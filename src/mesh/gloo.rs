@@ -137,7 +137,10 @@ pub(super) fn receive(cluster: &Cluster, management: &Offline) -> Result<(), Sta
     let is_finished = found
         .as_ref()
         .is_some_and(|found| found["status"]["state"] == "FINISHED");
-    let is_lost = is_finished && cluster.find("secrets", "istio-system", "cacerts")?.is_none();
+    let is_lost = is_finished
+        && cluster
+            .find("secrets", "istio-system", "cacerts")?
+            .is_none();
     let is_same = found.as_ref().is_some_and(|found| found["spec"] == spec);
     if is_same && !has_failed && !is_lost {
         return Ok(());
