@@ -66,6 +66,7 @@ mod proof;
 mod prune;
 mod reading;
 mod refusals;
+mod refused;
 mod rehearsed;
 mod replay;
 #[cfg(feature = "restate")]

@@ -132,7 +132,17 @@ pub(super) fn receive(cluster: &Cluster, management: &Offline) -> Result<(), Sta
     let has_failed = found
         .as_ref()
         .is_none_or(|found| found["status"]["state"] == "FAILED");
-    if found.as_ref().is_some_and(|found| found["spec"] == spec) && !has_failed {
+    // A finished issue begins anew where its secret is gone, as that of Gloo Mesh 1.x does (reconcileIssuedCertificate in
+    // pkg/certificates/agent/reconciliation), which looks whenever a secret of the cluster changes.
+    let is_finished = found
+        .as_ref()
+        .is_some_and(|found| found["status"]["state"] == "FINISHED");
+    let is_lost = is_finished
+        && cluster
+            .find("secrets", "istio-system", "cacerts")?
+            .is_none();
+    let is_same = found.as_ref().is_some_and(|found| found["spec"] == spec);
+    if is_same && !has_failed && !is_lost {
         return Ok(());
     }
     let mut object =

@@ -1,0 +1,113 @@
+//! What is known to fail is refused before anything is made, and what proves nothing is no proof.
+
+use serde_json::json;
+
+use crate::{
+    mesh::Mesh,
+    rotation::{made_with, rotate},
+};
+
+/// Runs a rotation, and fails unless it stops with these words; gives how often it changed something, by function.
+fn stops(mesh: &Mesh, file: &str, more: &[&str], words: &str) -> serde_json::Value {
+    let more: Vec<_> = more.iter().flat_map(|one| ["-p", one]).collect();
+    let said = rotate(mesh, file, &more).expect(1).stderr.replace('│', " ");
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains(words), "{file}: `{words}` is not in: {said}");
+    mesh.test.windlass(&["audit", "--json"]).expect(0).json()["calls"].clone()
+}
+
+#[test]
+fn what_would_fail_halfway_is_refused_before_anything_is_made() {
+    let mesh = made_with("gloo", &[]);
+    let outputs = mesh.test.windlass(&["outputs", "--json"]).expect(0).json();
+    let arn = |name: &str| outputs[name].as_str().expect("an ARN").to_owned();
+    let (root, relay) = (arn("root_ca_arn"), arn("relay_ca_arn"));
+    let root_param = format!("relay_ca_arn={root}");
+    let relay_param = format!("root_ca_arn={relay}");
+    let retired = format!("ca_arn={root}");
+    let child = format!("is ACTIVE: retire it first, with -p ca_arn={relay}");
+    let unknown = "server_dns_names=[wrong.example]";
+    let name = "valid for wrong.example, not for gloo-mesh-mgmt-server.gloo-mesh";
+    let day = "is not a whole number of days";
+    for (file, params, words) in [
+        ("rotate-leaf.yaml", &["force=true", unknown][..], name),
+        ("rotate-relay-ca.yaml", &["force=true", unknown], name),
+        ("gloo-mesh.yaml", &["force=true", unknown], name),
+        (
+            "rotate-leaf.yaml",
+            &["force=true", &root_param],
+            "the mesh uses another relay CA than CN=Gloo Mesh Root CA",
+        ),
+        (
+            "rotate-root.yaml",
+            &["force=true", &relay_param],
+            "the mesh uses another root CA than",
+        ),
+        (
+            "rotate-root.yaml",
+            &["force=true", "leaf_validity=36h"],
+            day,
+        ),
+        (
+            "rotate-root.yaml",
+            &["force=true", "root_validity=36h"],
+            day,
+        ),
+        (
+            "rotate-root.yaml",
+            &["force=true", "client_validity=3000d"],
+            "is not shorter than that of the relay CA above it",
+        ),
+        (
+            "rotate-root.yaml",
+            &["force=true", "istio_ca=cacerts"],
+            "is written by Gloo Mesh",
+        ),
+        (
+            "rotate-leaf.yaml",
+            &["force=true", "clusters=[]"],
+            "clusters is empty",
+        ),
+        (
+            "gloo-mesh.yaml",
+            &["force=true", "relay_validity=30d", "root_validity=100d"],
+            "param server_validity: a certificate of ",
+        ),
+        ("retire-ca.yaml", &[&retired, "audit_bucket=b"], &child),
+    ] {
+        let calls = stops(&mesh, file, params, words);
+        assert_eq!(calls, json!({}), "{file} {params:?}");
+    }
+}
+
+#[test]
+fn a_server_without_a_replica_proves_no_certificate() {
+    let mesh = made_with("gloo", &[]);
+    let file = "workflows/relay-server.yaml";
+    let text = mesh.test.read(file);
+    let quick = text.replace(
+        "retry: { attempts: 12, backoff: 1s..30s }",
+        "retry: { attempts: 2, backoff: 100ms..100ms }",
+    );
+    assert_ne!(text, quick);
+    mesh.test.write(file, &quick);
+    let scale = |replicas: &str| {
+        let server = ["-n", "gloo-mesh", "deployment/gloo-mesh-mgmt-server"];
+        let scale = [["scale", replicas].as_slice(), &server].concat();
+        mesh.kubectl("mgmt", &scale).expect(0);
+        let status = [["rollout", "status"].as_slice(), &server].concat();
+        mesh.kubectl("mgmt", &status).expect(0);
+    };
+    scale("--replicas=0");
+    let none = "no replica of deployment/gloo-mesh-mgmt-server in gloo-mesh of mgmt is ready";
+    stops(
+        &mesh,
+        "rotate-leaf.yaml",
+        &["force=true", "clients=false"],
+        none,
+    );
+    scale("--replicas=1");
+    let ran = mesh.test.windlass(&["resume"]).expect(0);
+    let restarted = "deployment/gloo-mesh-agent in gloo-mesh of cluster-1 is restarted";
+    assert!(ran.stderr.contains(restarted), "{}", ran.stderr);
+}
