@@ -766,6 +766,32 @@ fn an_inventory_of_nothing_says_so() {
     assert!(!test.path(".windlass").exists(), "a look makes no folder");
 }
 
+/// What a refused run asked the API server is not what the Secrets hold.
+#[test]
+fn a_run_that_only_asks_moves_no_certificate() {
+    let test = Test::with_shipped_workflows();
+    gloo_mesh(&test, &[]);
+    let places = || -> Vec<(Json, Json)> {
+        let all = listed(&test, &["--all"]).into_iter();
+        let all = all.filter(|one| MADE.iter().any(|made| one["subject"] == *made));
+        all.map(|one| (one["fingerprint"].clone(), one["places"].clone()))
+            .collect()
+    };
+    let before = places();
+    let run = ["run", "workflows/gloo-mesh.yaml", "-p", "istio_ca=cacerts"];
+    let refused = test
+        .windlass(&[&run, FAST.as_slice()].concat())
+        .expect(1)
+        .stderr;
+    assert!(
+        refused.contains("this mesh has a root already"),
+        "{refused}"
+    );
+    let steps = test.windlass(&["show", "--json"]).expect(0).stdout;
+    assert!(steps.contains("secrets_fit"), "it asked: {steps}");
+    assert_eq!(places(), before);
+}
+
 /// Without the identity the journal's secrets stay closed: what it can't say it does not say, and it says why.
 #[test]
 fn without_the_identity_secrets_stay_closed() {

@@ -205,6 +205,9 @@ impl Reader<'_> {
                 let contents = self.texts([("", Some(result))]);
                 self.holds(at, step, place, contents, Deed::Looked);
             }
+            // A dry run: its answer is what the API server would store, and nothing is.
+            "kube::apply" | "kube::apply_secret" | "kube::patch"
+                if effect.call.class == Class::Read => {}
             "kube::apply" | "kube::apply_secret" | "kube::patch" => {
                 let Some(place) = self.object(&argument("cluster"), result) else {
                     return;
