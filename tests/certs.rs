@@ -792,6 +792,34 @@ fn a_run_that_only_asks_moves_no_certificate() {
     assert_eq!(places(), before);
 }
 
+/// The undo of a script writes and reads as the script does.
+#[test]
+fn an_undo_of_a_script_is_seen() {
+    let test = Test::new();
+    let (new, old) = foreign(&test);
+    let put = |pem: &str| {
+        format!(
+            "kube::apply_secret(\"mgmt\", \"default\", \"shown\", #{{ \"tls.crt\": `{pem}` }}, #{{}});"
+        )
+    };
+    let script = format!(
+        "const INPUTS = #{{}};\nconst OUTPUTS = #{{}};\nfn run(inputs) {{ {} #{{}} }}\nfn undo(inputs, outputs) {{ {} }}\n",
+        put(&new),
+        put(&old)
+    );
+    test.write("put.rhai", &script);
+    let workflow = "workflow: put\nkube: [mgmt]\nsteps:\n  it: { script: put.rhai }\n";
+    test.write("put.yaml", workflow);
+    test.windlass(&["run", "put.yaml"]).expect(0);
+    let subjects = || texts(&listed(&test, &[]), "subject");
+    assert_eq!(subjects(), BTreeSet::from(["CN=Corporate Root".to_owned()]));
+    test.windlass(&["undo", "--yes"]).expect(0);
+    assert_eq!(
+        subjects(),
+        BTreeSet::from(["CN=old.example.org".to_owned()])
+    );
+}
+
 /// Without the identity the journal's secrets stay closed: what it can't say it does not say, and it says why.
 #[test]
 fn without_the_identity_secrets_stay_closed() {
