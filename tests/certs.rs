@@ -756,7 +756,13 @@ fn an_inventory_of_nothing_says_so() {
         json,
         serde_json::json!({ "certificates": [], "problems": [] })
     );
-    test.windlass(&["certs", "--check", "30d"]).expect(0);
+    let check = test.windlass(&["certs", "--check", "30d"]).expect(2);
+    assert!(check.stderr.contains("[no-such-run]"), "{}", check.stderr);
+    let elsewhere = ["--state", "nowhere", "certs", "--check", "30d"];
+    test.windlass(&elsewhere).expect(2);
+    fs::create_dir(test.path("empty")).expect("made");
+    let scan = ["certs", "scan", "empty", "--check", "30d"];
+    assert_ne!(test.windlass(&scan).code, 0, "nothing was checked");
     let wrong = test.windlass(&["certs", "--due", "1 month"]).expect(2);
     assert!(
         wrong.stderr.contains("is not a duration"),
@@ -764,6 +770,15 @@ fn an_inventory_of_nothing_says_so() {
         wrong.stderr
     );
     assert!(!test.path(".windlass").exists(), "a look makes no folder");
+    // A run that has to do with no certificate.
+    test.write(
+        "none.yaml",
+        "workflow: none\nsteps:\n  it:\n    run: '#{}'\n",
+    );
+    test.windlass(&["run", "none.yaml"]).expect(0);
+    let check = test.windlass(&["certs", "--check", "30d"]).expect(2);
+    let why = "no run in .windlass has made or found a certificate to check yet";
+    assert!(check.stderr.contains(why), "{}", check.stderr);
 }
 
 /// What a refused run asked the API server is not what the Secrets hold.
