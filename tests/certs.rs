@@ -316,9 +316,21 @@ fn what_gloo_mesh_issued_is_where_a_run_saw_it() {
         object.starts_with("secret/gloo-mesh-issuing-ca"),
         "{object}"
     );
-    test.windlass(&["certs", "--check", "30d"]).expect(0);
+    let checked = test.windlass(&["certs", "--check", "30d"]).expect(0).stderr;
+    let sentence = "apart from 1 that a controller renews, the next in 2";
+    assert!(checked.contains(sentence), "{checked}");
     let tree = test.windlass(&["certs"]).expect(0).stdout;
     assert!(tree.contains("renewed there   cluster-1:"), "{tree}");
+    // It expires within these days, and is in order until the controller is late.
+    let due = test.windlass(&["certs", "--due", "30d"]).expect(0).stdout;
+    assert!(due.contains("✓ istiod-istio-system-cluster-1"), "{due}");
+    let late = later(&test, "+22h", &["certs", "--check", "1h"]).expect(1);
+    assert!(
+        late.stdout.contains("! istiod-istio-system-cluster-1")
+            && late.stdout.contains("should have renewed it"),
+        "{}",
+        late.stdout
+    );
 }
 
 #[test]

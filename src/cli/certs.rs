@@ -126,8 +126,7 @@ fn show(inventory: &Inventory, look: &CertsLook, nothing: &str) -> Done {
 fn check(inventory: &Inventory, within: Duration, now: Timestamp, ended: u8) -> Done {
     let due = report::due_lines(inventory, seconds(within), now);
     if due.is_empty() {
-        let within = report::days(seconds(within));
-        say!("no certificate in use expires within {within}");
+        say!("{}", report::nothing_due(inventory, seconds(within), now));
         return Ok(ended);
     }
     print_text(&(due.join("\n") + "\n"))?;

@@ -41,7 +41,7 @@ impl Pick {
             return false;
         }
         if let Some(within) = self.due {
-            return entry.matters() && entry.is_due(now, within);
+            return entry.matters() && entry.left(now) <= within;
         }
         let is_missed = entry.condition() == Condition::Orphaned;
         self.is_all || entry.matters() || is_missed
@@ -207,14 +207,13 @@ pub fn inventory_metrics(inventory: &Inventory, pick: Pick, now: Timestamp) -> S
     text
 }
 
-/// A line for each certificate in use that expires within some seconds: what, when, where, and what renews it.
+/// A line for each certificate in use that is due within some seconds: what, when, where, and what renews it.
+/// One that a controller renews is due when the controller is late.
 pub fn due_lines(inventory: &Inventory, within: i64, now: Timestamp) -> Vec<String> {
-    let pick = Pick {
-        due: Some(within),
-        ..Pick::default()
-    };
-    let due = inventory.certificates.iter();
-    let due = due.filter(|entry| pick.takes(entry, now));
+    let due = inventory
+        .certificates
+        .iter()
+        .filter(|entry| entry.matters() && entry.is_due(now, within));
     due.map(|entry| {
         let places: Vec<_> = entry.places.iter().map(ToString::to_string).collect();
         let renewed = match &entry.made_by {
@@ -242,6 +241,30 @@ pub fn due_lines(inventory: &Inventory, within: i64, now: Timestamp) -> Vec<Stri
         format!("{mark} {}", line(&text))
     })
     .collect()
+}
+
+/// Says what a check has looked at, where nothing is due within some seconds: the certificates in use, and which of them expire
+/// by then because a controller still has time to renew them.
+pub fn nothing_due(inventory: &Inventory, within: i64, now: Timestamp) -> String {
+    let used = || inventory.certificates.iter().filter(|e| e.matters());
+    let period = days(within);
+    let renewed: Vec<i64> = used()
+        .filter(|entry| entry.renewed_at.is_some())
+        .map(|entry| entry.left(now))
+        .filter(|left| *left <= within)
+        .collect();
+    let sentence = format!(
+        "no certificate in use expires within {period} ({} checked)",
+        used().count()
+    );
+    match renewed.iter().min() {
+        None => sentence,
+        Some(next) => format!(
+            "{sentence}, apart from {} that a controller renews, the next in {}",
+            renewed.len(),
+            days(*next)
+        ),
+    }
 }
 
 /// Which certificate is below which.
@@ -425,7 +448,7 @@ fn tally(inventory: &Inventory, pick: Pick, now: Timestamp) -> String {
     }
     if picked.iter().any(|entry| entry.renewed_at.is_some()) {
         text.push_str(
-            "renewed there: the key of its issuer is in a cluster, where a controller renews it\n",
+            "renewed there: the key of its issuer is in a cluster, so a controller there is expected to renew it\n",
         );
     }
     if picked.iter().any(|entry| entry.is_unmanaged()) {
