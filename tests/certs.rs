@@ -735,6 +735,15 @@ fn a_scan_of_cas_reads_what_is_alive() {
     assert_eq!(of(&found, "CN=cluster-1").len(), 0);
     let known = listed(&test, &["--all"]);
     assert_eq!(of(&known, "CN=cluster-1")[0]["status"], "revoked");
+    // The agent shows it still.
+    let tree = test.windlass(&["certs"]).expect(0).stdout;
+    assert!(tree.contains("✗ cluster-1 "), "{tree}");
+    assert!(tree.contains("1 revoked and in use"), "{tree}");
+    let due = test.windlass(&["certs", "--check", "1d"]).expect(1).stdout;
+    assert!(
+        due.contains("✗ cluster-1 is revoked, and expires in "),
+        "{due}"
+    );
     let damaged = [
         "certs",
         "scan",

@@ -132,6 +132,11 @@ impl Entry {
         !self.places.is_empty() && !self.is_revoked
     }
 
+    /// Whether it was revoked, and something still shows or trusts it: a peer that looks at revocations refuses it.
+    pub fn is_revoked_in_use(&self) -> bool {
+        self.is_revoked && self.places.iter().any(Place::is_read_by_others)
+    }
+
     /// Returns the seconds from a moment until it expires; below zero afterwards.
     pub fn left(&self, now: Timestamp) -> i64 {
         self.facts.not_after.as_secs() - now.as_secs()
@@ -257,6 +262,10 @@ mod tests {
         }
     }
 
+    fn file() -> Place {
+        Place::File { path: "x".into() }
+    }
+
     #[test]
     fn what_a_controller_renews_is_due_when_the_controller_is_late() {
         let mut of_a_day = entry(1, vec![secret()]);
@@ -271,5 +280,15 @@ mod tests {
         of_years.renewed_at = Some(secret());
         assert!(!of_years.is_due(at(24 * 3619), 90 * DAY));
         assert!(of_years.is_due(at(24 * 3620), 90 * DAY));
+    }
+
+    #[test]
+    fn a_revoked_certificate_is_in_use_where_others_read_it() {
+        let mut leaf = entry(10, vec![file(), secret()]);
+        assert!(!leaf.is_revoked_in_use());
+        leaf.is_revoked = true;
+        assert!(leaf.is_revoked_in_use());
+        leaf.places = vec![file()];
+        assert!(!leaf.is_revoked_in_use(), "a copy");
     }
 }
