@@ -116,10 +116,10 @@ impl Entry {
                 superseded_by: Some(_),
                 ..
             } => Condition::Superseded,
-            Self { places, .. } if !places.is_empty() => Condition::InUse,
             Self {
                 is_deleted: true, ..
             } => Condition::Deleted,
+            Self { places, .. } if !places.is_empty() => Condition::InUse,
             Self {
                 made_by: Some(_), ..
             } => Condition::Orphaned,
@@ -128,8 +128,10 @@ impl Entry {
     }
 
     /// Whether something would break if it expired: it is somewhere, also where another one has taken its place elsewhere.
+    /// A file that holds the certificate of a deleted CA is a copy.
     pub fn matters(&self) -> bool {
-        !self.places.is_empty() && !self.is_revoked
+        let counts = |place: &Place| !self.is_deleted || place.is_read_by_others();
+        !self.is_revoked && self.places.iter().any(counts)
     }
 
     /// Whether it was revoked, and something still shows or trusts it: a peer that looks at revocations refuses it.
@@ -280,6 +282,17 @@ mod tests {
         of_years.renewed_at = Some(secret());
         assert!(!of_years.is_due(at(24 * 3619), 90 * DAY));
         assert!(of_years.is_due(at(24 * 3620), 90 * DAY));
+    }
+
+    #[test]
+    fn the_certificate_of_a_deleted_ca_is_not_in_use_in_a_copy() {
+        let mut root = entry(10, vec![file()]);
+        assert_eq!(root.condition(), Condition::InUse);
+        root.is_deleted = true;
+        assert_eq!(root.condition(), Condition::Deleted);
+        assert!(!root.matters());
+        root.places.push(secret());
+        assert!(root.matters(), "something trusts it");
     }
 
     #[test]
