@@ -316,9 +316,21 @@ fn what_gloo_mesh_issued_is_where_a_run_saw_it() {
         object.starts_with("secret/gloo-mesh-issuing-ca"),
         "{object}"
     );
-    test.windlass(&["certs", "--check", "30d"]).expect(0);
+    let checked = test.windlass(&["certs", "--check", "30d"]).expect(0).stderr;
+    let sentence = "apart from 1 that a controller renews, the next in 2";
+    assert!(checked.contains(sentence), "{checked}");
     let tree = test.windlass(&["certs"]).expect(0).stdout;
     assert!(tree.contains("renewed there   cluster-1:"), "{tree}");
+    // It expires within these days, and is in order until the controller is late.
+    let due = test.windlass(&["certs", "--due", "30d"]).expect(0).stdout;
+    assert!(due.contains("✓ istiod-istio-system-cluster-1"), "{due}");
+    let late = later(&test, "+22h", &["certs", "--check", "1h"]).expect(1);
+    assert!(
+        late.stdout.contains("! istiod-istio-system-cluster-1")
+            && late.stdout.contains("should have renewed it"),
+        "{}",
+        late.stdout
+    );
 }
 
 #[test]
@@ -723,6 +735,15 @@ fn a_scan_of_cas_reads_what_is_alive() {
     assert_eq!(of(&found, "CN=cluster-1").len(), 0);
     let known = listed(&test, &["--all"]);
     assert_eq!(of(&known, "CN=cluster-1")[0]["status"], "revoked");
+    // The agent shows it still.
+    let tree = test.windlass(&["certs"]).expect(0).stdout;
+    assert!(tree.contains("✗ cluster-1 "), "{tree}");
+    assert!(tree.contains("1 revoked and in use"), "{tree}");
+    let due = test.windlass(&["certs", "--check", "1d"]).expect(1).stdout;
+    assert!(
+        due.contains("✗ cluster-1 is revoked, and expires in "),
+        "{due}"
+    );
     let damaged = [
         "certs",
         "scan",
@@ -756,7 +777,13 @@ fn an_inventory_of_nothing_says_so() {
         json,
         serde_json::json!({ "certificates": [], "problems": [] })
     );
-    test.windlass(&["certs", "--check", "30d"]).expect(0);
+    let check = test.windlass(&["certs", "--check", "30d"]).expect(2);
+    assert!(check.stderr.contains("[no-such-run]"), "{}", check.stderr);
+    let elsewhere = ["--state", "nowhere", "certs", "--check", "30d"];
+    test.windlass(&elsewhere).expect(2);
+    fs::create_dir(test.path("empty")).expect("made");
+    let scan = ["certs", "scan", "empty", "--check", "30d"];
+    assert_ne!(test.windlass(&scan).code, 0, "nothing was checked");
     let wrong = test.windlass(&["certs", "--due", "1 month"]).expect(2);
     assert!(
         wrong.stderr.contains("is not a duration"),
@@ -764,6 +791,69 @@ fn an_inventory_of_nothing_says_so() {
         wrong.stderr
     );
     assert!(!test.path(".windlass").exists(), "a look makes no folder");
+    // A run that has to do with no certificate.
+    test.write(
+        "none.yaml",
+        "workflow: none\nsteps:\n  it:\n    run: '#{}'\n",
+    );
+    test.windlass(&["run", "none.yaml"]).expect(0);
+    let check = test.windlass(&["certs", "--check", "30d"]).expect(2);
+    let why = "no run in .windlass has made or found a certificate to check yet";
+    assert!(check.stderr.contains(why), "{}", check.stderr);
+}
+
+/// What a refused run asked the API server is not what the Secrets hold.
+#[test]
+fn a_run_that_only_asks_moves_no_certificate() {
+    let test = Test::with_shipped_workflows();
+    gloo_mesh(&test, &[]);
+    let places = || -> Vec<(Json, Json)> {
+        let all = listed(&test, &["--all"]).into_iter();
+        let all = all.filter(|one| MADE.iter().any(|made| one["subject"] == *made));
+        all.map(|one| (one["fingerprint"].clone(), one["places"].clone()))
+            .collect()
+    };
+    let before = places();
+    let run = ["run", "workflows/gloo-mesh.yaml", "-p", "istio_ca=cacerts"];
+    let refused = test
+        .windlass(&[&run, FAST.as_slice()].concat())
+        .expect(1)
+        .stderr;
+    assert!(
+        refused.contains("this mesh has a root already"),
+        "{refused}"
+    );
+    let steps = test.windlass(&["show", "--json"]).expect(0).stdout;
+    assert!(steps.contains("secrets_fit"), "it asked: {steps}");
+    assert_eq!(places(), before);
+}
+
+/// The undo of a script writes and reads as the script does.
+#[test]
+fn an_undo_of_a_script_is_seen() {
+    let test = Test::new();
+    let (new, old) = foreign(&test);
+    let put = |pem: &str| {
+        format!(
+            "kube::apply_secret(\"mgmt\", \"default\", \"shown\", #{{ \"tls.crt\": `{pem}` }}, #{{}});"
+        )
+    };
+    let script = format!(
+        "const INPUTS = #{{}};\nconst OUTPUTS = #{{}};\nfn run(inputs) {{ {} #{{}} }}\nfn undo(inputs, outputs) {{ {} }}\n",
+        put(&new),
+        put(&old)
+    );
+    test.write("put.rhai", &script);
+    let workflow = "workflow: put\nkube: [mgmt]\nsteps:\n  it: { script: put.rhai }\n";
+    test.write("put.yaml", workflow);
+    test.windlass(&["run", "put.yaml"]).expect(0);
+    let subjects = || texts(&listed(&test, &[]), "subject");
+    assert_eq!(subjects(), BTreeSet::from(["CN=Corporate Root".to_owned()]));
+    test.windlass(&["undo", "--yes"]).expect(0);
+    assert_eq!(
+        subjects(),
+        BTreeSet::from(["CN=old.example.org".to_owned()])
+    );
 }
 
 /// Without the identity the journal's secrets stay closed: what it can't say it does not say, and it says why.

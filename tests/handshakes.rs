@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 
 use crate::{
+    harness::Test,
     mesh::{FAST, Mesh},
     rotation::made_with,
 };
@@ -99,6 +100,52 @@ fn after_the_first_command_all_pairs_shake_hands() {
         trust.contains("sidecar") && trust.contains("Gloo Mesh Root CA"),
         "{trust}"
     );
+
+    // A server that is away is not left out.
+    for (cluster, namespace, name) in [
+        ("mgmt", "gloo-mesh", "gloo-mesh-mgmt-server"),
+        ("cluster-2", "istio-system", "istiod"),
+    ] {
+        let deployment = format!("deployment/{name}");
+        let scale = ["scale", &deployment, "-n", namespace, "--replicas=0"];
+        mesh.kubectl(cluster, &scale).expect(0);
+        let app = format!("app={name}");
+        let gone = [
+            "wait",
+            "--for=delete",
+            "pod",
+            "-n",
+            namespace,
+            "-l",
+            &app,
+            "--timeout=20s",
+        ];
+        mesh.kubectl(cluster, &gone).expect(0);
+    }
+    let seen = handshakes(&mesh, 1);
+    assert_eq!(seen.len(), all.len(), "{seen:#?}");
+    let away: Vec<_> = seen.iter().filter(|one| one["ok"] == false).collect();
+    for one in &away {
+        assert_eq!(one["error"], "no ready pod", "{one:#}");
+    }
+    for port in [9900, 15012, 15017] {
+        assert!(away.iter().any(|one| one["port"] == port), "{away:#?}");
+    }
+}
+
+#[test]
+fn a_mesh_that_is_not_there_is_an_error() {
+    let test = Test::new();
+    for arguments in [["mesh"].as_slice(), &["mesh", "--json"]] {
+        let ran = test.windlass(arguments).expect(2);
+        assert_eq!(ran.stdout, "");
+        assert!(
+            ran.stderr.contains("local has no rehearsal clusters") && ran.stderr.contains("hint:"),
+            "{}",
+            ran.stderr
+        );
+    }
+    assert!(!test.path(".windlass").exists(), "a look makes no folder");
 }
 
 /// Where nobody issues `cacerts` again, an istiod that restarts without it signs with a CA of its own.

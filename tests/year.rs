@@ -33,4 +33,15 @@ fn a_year_of_a_mesh_runs_as_it_is_told() {
         certificates.contains("Gloo Mesh Root CA G2"),
         "{certificates}"
     );
+    // The CA of day one has a successor, and the root of day one is no more.
+    assert!(!certificates.contains("orphaned"), "{certificates}");
+    let all = test
+        .windlass(&["certs", "--all", "--json"])
+        .expect(0)
+        .json();
+    let all = all["certificates"].as_array().expect("a list");
+    let root = all
+        .iter()
+        .find(|one| one["subject"] == "CN=Gloo Mesh Root CA,OU=Demo");
+    assert_eq!(root.expect("day one's root")["status"], "deleted");
 }

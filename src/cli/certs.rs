@@ -43,14 +43,41 @@ pub fn certs(args: &Args, command: &Certs) -> Done {
     match &command.command {
         Some(CertsCommand::Scan(command)) => {
             let found = scan(args, command)?.finish(&known);
+            if command.look.check.is_some() && is_empty(&found) {
+                return Err(Failure::new(
+                    "scan",
+                    "the scan found no certificates to check",
+                ));
+            }
             show(&found, &command.look, "the scan found no certificates")
         }
-        None => show(
-            &known,
-            &command.look,
-            "no run has made or found a certificate yet; to read others: windlass certs scan FILE|DIR",
-        ),
+        None => {
+            if command.look.check.is_some() && is_empty(&known) {
+                return Err(nothing_to_check(args)?);
+            }
+            show(
+                &known,
+                &command.look,
+                "no run has made or found a certificate yet; to read others: windlass certs scan FILE|DIR",
+            )
+        }
     }
+}
+
+/// Whether there is nothing to check, so that a check could only pass.
+fn is_empty(inventory: &Inventory) -> bool {
+    inventory.certificates.is_empty() && inventory.problems.is_empty()
+}
+
+/// Says what is missing: a monitor that looks into the wrong folder must not find that all is well.
+fn nothing_to_check(args: &Args) -> Result<Failure, Failure> {
+    let archive = Archive::open(args)?;
+    archive.find(None)?;
+    let place = archive.place();
+    let message = format!("no run {place} has made or found a certificate to check yet");
+    Ok(Failure::new("no-such-run", message).hint(
+        "for the runs of another folder, use --state DIR; to check other certificates: windlass certs scan FILE|DIR --check 30d",
+    ))
 }
 
 /// Prints certificates as the options say. Fails if something could not be read, or if `--check` finds something.
@@ -99,8 +126,7 @@ fn show(inventory: &Inventory, look: &CertsLook, nothing: &str) -> Done {
 fn check(inventory: &Inventory, within: Duration, now: Timestamp, ended: u8) -> Done {
     let due = report::due_lines(inventory, seconds(within), now);
     if due.is_empty() {
-        let within = report::days(seconds(within));
-        say!("no certificate in use expires within {within}");
+        say!("{}", report::nothing_due(inventory, seconds(within), now));
         return Ok(ended);
     }
     print_text(&(due.join("\n") + "\n"))?;

@@ -21,12 +21,15 @@ use crate::{
 /// How often `--watch` looks.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// `windlass mesh`: shows which components can talk to each other. Fails if some can't.
+/// `windlass mesh`: shows which components can talk to each other. Fails if some can't, and if there are none.
 pub fn mesh(args: &Args, command: &MeshTable) -> Done {
     let mut source = Source::open(args, command)?;
     let mut shown = None;
     loop {
         let seen = source.look()?;
+        if seen.all.is_empty() && !command.watch {
+            return Err(no_mesh(&command.target));
+        }
         let text = match command.json {
             true => format!("{:#}\n", seen.to_json()),
             false => table(&seen),
@@ -104,6 +107,13 @@ impl Source {
             Self::Server(there, target) => Ok(there.handshakes(target)?),
         }
     }
+}
+
+fn no_mesh(target: &str) -> Failure {
+    let message = format!("the target {target} has no rehearsal clusters with a mesh yet");
+    Failure::new("target", message).hint(
+        "a run on the target local that uses Kubernetes, or windlass kube serve, creates them; for those of another folder, use --state DIR",
+    )
 }
 
 fn unreadable(error: crate::cluster::StateError) -> Failure {

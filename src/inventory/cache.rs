@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use super::sighting::Sightings;
 
 /// Goes up whenever the same events give other sightings: what an older Windlass kept is read again.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// The file within the state folder. Deleting it costs time and nothing else.
 const FILE: &str = "inventory.db";

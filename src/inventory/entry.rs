@@ -31,6 +31,12 @@ pub struct Entry {
     pub is_deleted: bool,
 }
 
+/// A controller that has not renewed a certificate in the last tenth of its life is late: Gloo Mesh begins then
+/// (`secretRotationGracePeriodRatio`, 0.1 by default), others earlier.
+const LATE: i64 = 10;
+/// The most that this tenth may be: 30 days, in seconds.
+const LATEST: i64 = 30 * 86_400;
+
 /// The keys of a Secret that hold the certificate of the key beside it: as Istio names it, and as Kubernetes does.
 const OWN_CERTIFICATE: [&str; 2] = ["ca-cert.pem", "tls.crt"];
 
@@ -112,10 +118,10 @@ impl Entry {
                 superseded_by: Some(_),
                 ..
             } => Condition::Superseded,
-            Self { places, .. } if !places.is_empty() => Condition::InUse,
             Self {
                 is_deleted: true, ..
             } => Condition::Deleted,
+            Self { places, .. } if !places.is_empty() => Condition::InUse,
             Self {
                 made_by: Some(_), ..
             } => Condition::Orphaned,
@@ -124,8 +130,15 @@ impl Entry {
     }
 
     /// Whether something would break if it expired: it is somewhere, also where another one has taken its place elsewhere.
+    /// A file that holds the certificate of a deleted CA is a copy.
     pub fn matters(&self) -> bool {
-        !self.places.is_empty() && !self.is_revoked
+        let counts = |place: &Place| !self.is_deleted || place.is_read_by_others();
+        !self.is_revoked && self.places.iter().any(counts)
+    }
+
+    /// Whether it was revoked, and something still shows or trusts it: a peer that looks at revocations refuses it.
+    pub fn is_revoked_in_use(&self) -> bool {
+        self.is_revoked && self.places.iter().any(Place::is_read_by_others)
     }
 
     /// Returns the seconds from a moment until it expires; below zero afterwards.
@@ -133,14 +146,13 @@ impl Entry {
         self.facts.not_after.as_secs() - now.as_secs()
     }
 
-    /// Whether it has expired, or has less than this many seconds left. One that a controller renews is due only in the last
-    /// tenth of its life: the controller is late then.
+    /// Whether it has expired, or has less than this many seconds left. One that a controller renews is due when that is late,
+    /// whatever it has left: controllers of meshes renew a certificate of a day or a year again and again.
     pub fn is_due(&self, now: Timestamp, within: i64) -> bool {
-        let within = match self.renewed_at {
-            Some(_) => within.min(self.life() / 10),
-            None => within,
-        };
-        self.left(now) <= within
+        match self.renewed_at {
+            Some(_) => self.left(now) <= (self.life() / LATE).min(LATEST),
+            None => self.left(now) <= within,
+        }
     }
 
     /// Returns the seconds from the beginning of its validity to its end.
@@ -214,5 +226,84 @@ impl Inventory {
             })
         };
         self.certificates.iter().map(issuer).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 86_400;
+
+    /// A certificate of this many days, from 1970 on.
+    fn entry(days: i64, places: Vec<Place>) -> Entry {
+        let facts = Facts {
+            fingerprint: "a".into(),
+            subject: "CN=a".into(),
+            issuer: "CN=root".into(),
+            serial: "1".into(),
+            not_before: Timestamp::EPOCH,
+            not_after: Timestamp::from_secs(days * DAY),
+            names: Vec::new(),
+            is_ca: true,
+            key_digest: None,
+            subject_key_id: None,
+            authority_key_id: None,
+        };
+        Entry {
+            places,
+            ..Entry::new(facts)
+        }
+    }
+
+    fn secret() -> Place {
+        Place::Object {
+            target: None,
+            cluster: "mgmt".into(),
+            namespace: "default".into(),
+            object: "secret/cacerts".into(),
+            key: "ca-cert.pem".into(),
+        }
+    }
+
+    fn file() -> Place {
+        Place::File { path: "x".into() }
+    }
+
+    #[test]
+    fn what_a_controller_renews_is_due_when_the_controller_is_late() {
+        let mut of_a_day = entry(1, vec![secret()]);
+        let at = |hours: i64| Timestamp::from_secs(hours * 3600);
+        assert!(of_a_day.is_due(at(1), 30 * DAY));
+        of_a_day.renewed_at = Some(secret());
+        assert!(!of_a_day.is_due(at(21), 30 * DAY));
+        assert!(of_a_day.is_due(at(22), 30 * DAY));
+        // Whatever is asked for: two hours are left.
+        assert!(of_a_day.is_due(at(22), 3600));
+        let mut of_years = entry(3650, vec![secret()]);
+        of_years.renewed_at = Some(secret());
+        assert!(!of_years.is_due(at(24 * 3619), 90 * DAY));
+        assert!(of_years.is_due(at(24 * 3620), 90 * DAY));
+    }
+
+    #[test]
+    fn the_certificate_of_a_deleted_ca_is_not_in_use_in_a_copy() {
+        let mut root = entry(10, vec![file()]);
+        assert_eq!(root.condition(), Condition::InUse);
+        root.is_deleted = true;
+        assert_eq!(root.condition(), Condition::Deleted);
+        assert!(!root.matters());
+        root.places.push(secret());
+        assert!(root.matters(), "something trusts it");
+    }
+
+    #[test]
+    fn a_revoked_certificate_is_in_use_where_others_read_it() {
+        let mut leaf = entry(10, vec![file(), secret()]);
+        assert!(!leaf.is_revoked_in_use());
+        leaf.is_revoked = true;
+        assert!(leaf.is_revoked_in_use());
+        leaf.places = vec![file()];
+        assert!(!leaf.is_revoked_in_use(), "a copy");
     }
 }

@@ -110,6 +110,16 @@ impl Facts {
         }
     }
 
+    /// Whether another certificate at the same place is its successor: of the same holder, in the same role. Its names may be
+    /// others, such as those of a cluster that joined; without a subject they are all that says whose it is.
+    pub fn is_succeeded_at_a_place_by(&self, other: &Self) -> bool {
+        let (own, new) = (self.role(), other.role());
+        own == new
+            || !self.subject.is_empty()
+                && (own.subject, own.is_ca, own.is_self_issued)
+                    == (new.subject, new.is_ca, new.is_self_issued)
+    }
+
     /// Whether it names itself as its issuer, as a root does.
     pub fn is_self_issued(&self) -> bool {
         self.subject == self.issuer

@@ -9,8 +9,9 @@ use super::{
 
 /// Puts together what runs saw, by their ids.
 ///
-/// A certificate is superseded when another one of the same subject, names and kind comes to a place where it was, or is made by
-/// the same step of the same workflow on the same target. What an undo puts back is not superseded any more.
+/// A certificate is superseded when another one of the same subject and kind comes to a place where it was, or when one that has
+/// the same names, too, is made by the same step of the same workflow on the same target. What an undo puts back is not
+/// superseded any more.
 pub fn fold(runs: &[(String, Sightings)]) -> Inventory {
     let mut all: Vec<(&str, &Sightings, &Sighting)> = runs
         .iter()
@@ -123,13 +124,15 @@ impl<'s> Fold<'s> {
         for (key, old) in &before {
             let Some(new) = now.get(key) else { continue };
             for gone in old.iter().filter(|old| !new.contains(*old)) {
-                let role = self.entries[gone].facts.role();
-                let successor = of_run.certificates.iter().find(|facts| {
-                    let fingerprint = facts.fingerprint.as_str();
+                let facts = &self.entries[gone].facts;
+                let successors = of_run.certificates.iter().filter(|other| {
+                    let fingerprint = other.fingerprint.as_str();
                     let is_new = new.contains(&fingerprint) && !old.contains(&fingerprint);
-                    is_new && facts.role() == role
+                    is_new && facts.is_succeeded_at_a_place_by(other)
                 });
-                if let Some(successor) = successor {
+                // Of several with its subject, the one with its names.
+                if let Some(successor) = successors.max_by_key(|other| other.role() == facts.role())
+                {
                     self.supersede(gone, successor, origin);
                 }
             }
@@ -285,6 +288,33 @@ mod tests {
         let found = conditions(vec![first, second, undone]);
         let gone = ("b".into(), Condition::Seen, None);
         assert_eq!(found, [in_use("a"), gone]);
+    }
+
+    /// As the CA of a mesh that another cluster has joined.
+    #[test]
+    fn a_successor_may_have_other_names() {
+        let first = run(0, &["a"], vec![What::Made(0), holds("x", 0, Deed::Changed)]);
+        let next = |subject: &str| {
+            let mut next = run(
+                10,
+                &["b"],
+                vec![What::Made(0), holds("x", 0, Deed::Changed)],
+            );
+            next.workflow = "another".into();
+            next.certificates[0].names = vec!["DNS:cluster-2".into()];
+            next.certificates[0].subject = subject.into();
+            next
+        };
+        let found = conditions(vec![first.clone(), next("CN=leaf")]);
+        let superseded = ("a".into(), Condition::Superseded, Some("b".into()));
+        assert_eq!(found[0], superseded);
+        let found = conditions(vec![first.clone(), next("CN=other")]);
+        assert_eq!(found[0], ("a".into(), Condition::Orphaned, None));
+        // Workloads have names alone.
+        let mut nameless = first;
+        nameless.certificates[0].subject = String::new();
+        let found = conditions(vec![nameless, next("")]);
+        assert_eq!(found[0], ("a".into(), Condition::Orphaned, None));
     }
 
     #[test]

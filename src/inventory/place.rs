@@ -39,6 +39,14 @@ pub enum Place {
 }
 
 impl Place {
+    /// Whether programs read it there: files are copies of what runs delivered, and the record of a CA serves only the CA.
+    pub fn is_read_by_others(&self) -> bool {
+        match self {
+            Self::Object { .. } | Self::Server { .. } => true,
+            Self::File { .. } | Self::Authority { .. } | Self::Issued { .. } => false,
+        }
+    }
+
     /// The same within a thing that holds several, by its key.
     pub fn at(&self, within: &str) -> Self {
         let mut place = self.clone();

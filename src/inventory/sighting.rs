@@ -63,7 +63,7 @@ pub enum What {
 pub enum Deed {
     Looked,
     Changed,
-    /// By an undo.
+    /// By an undo: it put that back, or saw it after it had.
     Reversed,
 }
 
@@ -88,10 +88,7 @@ pub fn sightings(state: &State) -> Sightings {
         reader.found(run.started_at, "", holding);
     }
     for (step, effect) in in_order(state) {
-        match step.undone() {
-            Some(undone) => reader.reversed(effect, step, &undone),
-            None => reader.effect(effect, step),
-        }
+        reader.see(effect, step);
     }
     reader.sightings
 }
@@ -125,8 +122,25 @@ struct Reader<'r> {
 }
 
 impl Reader<'_> {
-    fn effect(&mut self, effect: &EffectState, step: &InstanceId) {
+    fn see(&mut self, effect: &EffectState, step: &InstanceId) {
+        let Some(undone) = step.undone() else {
+            return self.effect(effect, step, Deed::Changed);
+        };
+        match effect.result().map(Reversed::read) {
+            Some(Some(verdict)) => self.reversed(effect, step, &undone, &verdict),
+            // A script's own undo makes calls as any other does, and looks at what came of them.
+            Some(None) => self.effect(effect, step, Deed::Reversed),
+            None => {}
+        }
+    }
+
+    /// Reads one call; `change` is [`Deed::Reversed`] for all that an undo does and sees: it puts back, and supersedes nothing.
+    fn effect(&mut self, effect: &EffectState, step: &InstanceId, change: Deed) {
         let (at, step) = (effect.at, step.as_str());
+        let look = match change {
+            Deed::Reversed => Deed::Reversed,
+            Deed::Looked | Deed::Changed => Deed::Looked,
+        };
         let arguments = &effect.call.arguments;
         let argument = |key: &str| arguments[key].as_str().unwrap_or_default().to_owned();
         let result = effect.result().unwrap_or(&Value::Null);
@@ -155,7 +169,7 @@ impl Reader<'_> {
             "pca::certificate_authority_certificate" => {
                 let arn = arguments.as_str().unwrap_or_default().to_owned();
                 let contents = self.texts([("", result.field("certificate"))]);
-                self.holds(at, step, Place::Authority { arn }, contents, Deed::Looked);
+                self.holds(at, step, Place::Authority { arn }, contents, look);
             }
             "pca::import_certificate_authority_certificate" => {
                 let (Some(written), Some(arn)) = (before.field("writes"), before.field("ca"))
@@ -165,13 +179,13 @@ impl Reader<'_> {
                 let place = Place::Authority { arn: arn.to_text() };
                 let was = self.texts([("", before.field("certificate"))]);
                 let contents = self.texts([("", Some(written))]);
-                self.changes(at, step, (arn.to_text(), place), was, contents);
+                self.changes(at, step, (arn.to_text(), place), was, contents, change);
             }
             "pca::delete_certificate_authority" => {
                 let place = Place::Authority {
                     arn: argument("ca"),
                 };
-                self.holds(at, step, place, Vec::new(), Deed::Changed);
+                self.holds(at, step, place, Vec::new(), change);
             }
             "pca::revoke_certificate" => self.push(
                 at,
@@ -193,18 +207,22 @@ impl Reader<'_> {
                 };
                 let listed: Vec<usize> = listed.into_iter().map(|f| self.number(f)).collect();
                 let contents = vec![(String::new(), listed)];
-                self.changes(at, step, (name, Place::File { path }), was, contents);
+                let named = (name, Place::File { path });
+                self.changes(at, step, named, was, contents, change);
             }
             "file::remove" => {
                 let name = arguments.as_str().unwrap_or_default().to_owned();
                 let (was, place) = (self.file_before(before), self.file(&name));
-                self.changes(at, step, (name, place), was, Vec::new());
+                self.changes(at, step, (name, place), was, Vec::new(), change);
             }
             "file::read" | "file::read_bytes" => {
                 let place = self.file(arguments.as_str().unwrap_or_default());
                 let contents = self.texts([("", Some(result))]);
-                self.holds(at, step, place, contents, Deed::Looked);
+                self.holds(at, step, place, contents, look);
             }
+            // A dry run: its answer is what the API server would store, and nothing is.
+            "kube::apply" | "kube::apply_secret" | "kube::patch"
+                if effect.call.class == Class::Read => {}
             "kube::apply" | "kube::apply_secret" | "kube::patch" => {
                 let Some(place) = self.object(&argument("cluster"), result) else {
                     return;
@@ -212,7 +230,8 @@ impl Reader<'_> {
                 let was = before.field("was").map(of_object).unwrap_or_default();
                 let was = self.holdings(was);
                 let contents = self.holdings(of_object(result));
-                self.changes(at, step, (object_name(arguments), place), was, contents);
+                let named = (object_name(arguments), place);
+                self.changes(at, step, named, was, contents, change);
             }
             "kube::delete" => {
                 let was = before.field("was").unwrap_or(&Value::Null);
@@ -220,15 +239,16 @@ impl Reader<'_> {
                     return;
                 };
                 let was = self.holdings(of_object(was));
-                self.changes(at, step, (object_name(arguments), place), was, Vec::new());
+                let named = (object_name(arguments), place);
+                self.changes(at, step, named, was, Vec::new(), change);
             }
             "kube::get" | "kube::find" | "kube::wait_until" => {
-                self.object_seen(at, step, &argument("cluster"), result);
+                self.object_seen(at, step, &argument("cluster"), result, look);
             }
             "kube::list" => {
                 if let Value::List(objects) = result {
                     for object in objects {
-                        self.object_seen(at, step, &argument("cluster"), object);
+                        self.object_seen(at, step, &argument("cluster"), object, look);
                     }
                 }
             }
@@ -244,10 +264,15 @@ impl Reader<'_> {
         }
     }
 
-    /// What an undo did: a place holds again what it held before, a certificate is revoked.
-    fn reversed(&mut self, effect: &EffectState, step: &InstanceId, undone: &InstanceId) {
-        let verdict = effect.result().and_then(Reversed::read);
-        if !matches!(verdict, Some(Reversed::Done | Reversed::Already(_))) {
+    /// What an undo took back of a call: a place holds again what it held before, a certificate is revoked.
+    fn reversed(
+        &mut self,
+        effect: &EffectState,
+        step: &InstanceId,
+        undone: &InstanceId,
+        verdict: &Reversed,
+    ) {
+        if matches!(verdict, Reversed::Left(_)) {
             return;
         }
         let (at, step) = (effect.at, step.as_str());
@@ -377,10 +402,17 @@ impl Reader<'_> {
         })
     }
 
-    fn object_seen(&mut self, at: Timestamp, step: &str, cluster: &str, object: &Value) {
+    fn object_seen(
+        &mut self,
+        at: Timestamp,
+        step: &str,
+        cluster: &str,
+        object: &Value,
+        look: Deed,
+    ) {
         if let Some(place) = self.object(cluster, object) {
             let contents = self.holdings(of_object(object));
-            self.holds(at, step, place, contents, Deed::Looked);
+            self.holds(at, step, place, contents, look);
         }
     }
 
@@ -391,11 +423,12 @@ impl Reader<'_> {
         (name, place): (String, Place),
         was: Contents,
         contents: Contents,
+        change: Deed,
     ) {
         let changed = self.changed.entry((step.to_owned(), name));
         let (_, earlier) = changed.or_insert_with(|| (place.clone(), Vec::new()));
         earlier.push(was);
-        self.holds(at, step, place, contents, Deed::Changed);
+        self.holds(at, step, place, contents, change);
     }
 
     fn holds(
@@ -426,4 +459,106 @@ fn object_name(arguments: &Json) -> String {
 pub(super) fn plain_serial(serial: &str) -> String {
     let plain = serial.replace(':', "").to_ascii_lowercase();
     plain.trim_start_matches('0').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use windlass_engine::journal::{CallRecord, EffectOutcome};
+    use windlass_world::value::Digest;
+
+    const SHOWN: &str = "-----BEGIN CERTIFICATE-----\n\
+MIIBdzCCAR2gAwIBAgIUD4DEdTOZ6kxOon7+fKCiAoF04lEwCgYIKoZIzj0EAwIw\n\
+EDEOMAwGA1UEAwwFc2hvd24wIBcNMjYxMTI4MDAxODMyWhgPMjEyNjExMDQwMDE4\n\
+MzJaMBAxDjAMBgNVBAMMBXNob3duMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n\
+9r+2ZYieyeLl4DpdyJfgNJ4NR/gy+2ruwy5DYnBiNLLLeEJuLx8KQ36tCZST+Ews\n\
+SdDMeBPT9H8DReXC16oDnKNTMFEwHQYDVR0OBBYEFKRV+NjzIBLtok0ibBdiTEHi\n\
+kidHMB8GA1UdIwQYMBaAFKRV+NjzIBLtok0ibBdiTEHikidHMA8GA1UdEwEB/wQF\n\
+MAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIhALBZiPSWHjCAGwm3bEedkKWN501RRm5d\n\
+d1FvEvQU+5OlAiB8K4SBWHO9tazj5dLcJr4FQzuo1DXzOyl1hDfoUgi2lA==\n\
+-----END CERTIFICATE-----\n";
+
+    fn call(function: &str, class: Class, arguments: Json, gives: Value) -> EffectState {
+        EffectState {
+            call: CallRecord {
+                function: function.into(),
+                arguments,
+                digest: Digest::of_content(b""),
+                class,
+            },
+            at: Timestamp::EPOCH,
+            before: None,
+            outcome: Some(EffectOutcome::Done(gives)),
+            ended_attempt: false,
+            settled: None,
+        }
+    }
+
+    /// A ConfigMap `trust` of the cluster `mgmt` that holds a text.
+    fn object(text: &str) -> Value {
+        let metadata = Value::map([("namespace", "default".into()), ("name", "trust".into())]);
+        Value::map([
+            ("kind", "ConfigMap".into()),
+            ("metadata", metadata),
+            ("data", Value::map([("ca.crt", text.into())])),
+        ])
+    }
+
+    /// What the calls of a step say, one after another.
+    fn seen(step: &str, calls: &[EffectState]) -> Vec<What> {
+        let mut reader = Reader {
+            sightings: Sightings::default(),
+            out: "out",
+            numbers: BTreeMap::new(),
+            issued: Vec::new(),
+            changed: BTreeMap::new(),
+        };
+        let step = step.parse().expect("the name of a step");
+        calls.iter().for_each(|call| reader.see(call, &step));
+        let seen = reader.sightings.seen.into_iter();
+        seen.map(|one| one.what).collect()
+    }
+
+    fn of_trust(contents: Contents, deed: Deed) -> What {
+        What::Holds {
+            place: Place::Object {
+                target: Some(String::new()),
+                cluster: "mgmt".into(),
+                namespace: "default".into(),
+                object: "configmap/trust".into(),
+                key: String::new(),
+            },
+            contents,
+            deed,
+        }
+    }
+
+    #[test]
+    fn a_dry_run_changes_no_place() {
+        let arguments = || json!({ "cluster": "mgmt", "object": "configmap/trust" });
+        let apply = |class| call("kube::apply", class, arguments(), object("a question"));
+        assert_eq!(seen("put", &[apply(Class::Read)]), []);
+        let written = of_trust(Vec::new(), Deed::Changed);
+        assert_eq!(seen("put", &[apply(Class::Keyed)]), [written]);
+    }
+
+    #[test]
+    fn an_undo_sees_what_it_reads_and_writes() {
+        let cluster = || json!({ "cluster": "mgmt", "object": "configmap/trust" });
+        let holds = || vec![("ca.crt".to_owned(), vec![0])];
+        for (function, class) in [("kube::find", Class::Read), ("kube::apply", Class::Keyed)] {
+            let made = call(function, class, cluster(), object(SHOWN));
+            let found = seen("put!undo", &[made]);
+            assert_eq!(found, [of_trust(holds(), Deed::Reversed)], "{function}");
+        }
+        let listed = Value::from(vec![object(SHOWN)]);
+        let list = call("kube::list", Class::Read, cluster(), listed);
+        let found = seen("put!undo", &[list]);
+        assert_eq!(found, [of_trust(holds(), Deed::Reversed)]);
+        // What could not be reversed stays where it is.
+        let left = Value::map([("undo", "left".into()), ("why", "theirs".into())]);
+        let left = call("kube::apply", Class::Keyed, cluster(), left);
+        assert_eq!(seen("put!undo", &[left]), []);
+    }
 }

@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use super::{
     handshake::{Party, shake},
     istiod,
-    member::member,
+    member::{MANAGEMENT, member},
     player::{Identity, Istiod, Place, Player, Proxy, Ztunnel},
     pods::{self, name, namespace},
     proxy,
@@ -126,6 +126,11 @@ impl Accepted {
     }
 }
 
+/// The error of a call to a server that is not there.
+const NO_POD: &str = "no ready pod";
+/// Where istiod is, unless its clients say otherwise.
+const ISTIO_NAMESPACE: &str = "istio-system";
+
 /// How many classes are remembered at most: a mesh that is watched for days renews its certificates again and again.
 const MAX_CLASSES: usize = 4096;
 
@@ -212,6 +217,7 @@ impl Matrix {
                 error,
             });
         });
+        found.all.extend(ends.unanswered());
         found
             .all
             .sort_by(|a, b| (a.port, &a.from, &a.to).cmp(&(b.port, &b.from, &b.to)));
@@ -375,6 +381,8 @@ struct Ends {
     istiods: BTreeMap<String, Vec<End>>,
     proxies: BTreeMap<String, Vec<End>>,
     webhooks: BTreeMap<String, Vec<End>>,
+    /// By cluster: the namespace in which its proxies and webhooks look for istiod.
+    homes: BTreeMap<String, String>,
     workloads: Vec<Workload>,
     servers: Vec<(String, Server)>,
     agents: Vec<(String, Agent)>,
@@ -397,6 +405,9 @@ impl Ends {
         }
         for proxy in Proxy::all(cluster)? {
             let proxies = self.proxies.entry(name.to_owned()).or_default();
+            self.homes
+                .entry(name.to_owned())
+                .or_insert_with(|| proxy.istiod_namespace.clone());
             let own = label(&proxy.place.namespace, &proxy.place.workload);
             let client = class(proxy::client_of_istiod(&proxy));
             add(proxies, own.clone(), client);
@@ -448,6 +459,11 @@ impl Ends {
                 let hooks = configuration["webhooks"].as_array().into_iter().flatten();
                 for hook in hooks {
                     let service = pods::text(hook, "/clientConfig/service/namespace");
+                    if !service.is_empty() {
+                        self.homes
+                            .entry(name.to_owned())
+                            .or_insert_with(|| service.to_owned());
+                    }
                     let party = istiod::client(&webhook::bundle(hook), Library::Go, service);
                     let own = format!("{name}/kube-apiserver/{}", self::name(&configuration));
                     add(webhooks, own, class(party));
@@ -465,6 +481,43 @@ impl Ends {
         if !is_known {
             self.workloads.push(workload);
         }
+    }
+
+    /// Returns the calls that nothing answers, because no pod of istiod or of the management server is ready. They fail: a mesh
+    /// whose server is away is not one in which all shake hands.
+    fn unanswered(&self) -> Vec<Handshake> {
+        let mut all = Vec::new();
+        let mut calls = |from: &str, to: &str, port| {
+            all.push(Handshake {
+                from: from.to_owned(),
+                to: to.to_owned(),
+                port,
+                error: Some(NO_POD.into()),
+            });
+        };
+        let is_served =
+            |cluster: &str| self.istiods.get(cluster).is_some_and(|own| !own.is_empty());
+        for (clients, port) in [(&self.proxies, 15012), (&self.webhooks, 15017)] {
+            for (cluster, clients) in clients.iter().filter(|(cluster, _)| !is_served(cluster)) {
+                let home = self
+                    .homes
+                    .get(cluster)
+                    .map_or(ISTIO_NAMESPACE, String::as_str);
+                for (from, _) in clients {
+                    calls(from, &format!("{cluster}/{home}/istiod"), port);
+                }
+            }
+        }
+        // Agents without a management cluster are part of no mesh yet.
+        if self.servers.is_empty() && self.istiods.contains_key(MANAGEMENT) {
+            let (service, space) = relay::AUTHORITY
+                .split_once('.')
+                .expect("a service and its namespace");
+            for (from, _) in &self.agents {
+                calls(from, &format!("{MANAGEMENT}/{space}/{service}"), 9900);
+            }
+        }
+        all
     }
 
     /// Everybody with everybody whom they call, one pair after another: there are too many to keep all at once.
@@ -553,4 +606,51 @@ fn workloads_of(
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::Lab;
+
+    /// Gives a Deployment another number of pods.
+    fn scale(lab: &Lab, cluster: &str, namespace: &str, name: &str, replicas: u32) {
+        let found = lab.find(cluster, "deployments.apps", namespace, name);
+        let mut found = found.expect("a deployment");
+        found["spec"]["replicas"] = replicas.into();
+        lab.put(cluster, "deployments.apps", found);
+    }
+
+    #[test]
+    fn calls_to_a_server_without_a_pod_fail() {
+        let mut lab = Lab::new(&["mgmt", "cluster-1", "cluster-2"], "");
+        let is_unanswered = |one: &Handshake| one.error.as_deref() == Some(NO_POD);
+        let seen = lab.look();
+        assert!(!seen.all.iter().any(is_unanswered), "{seen:?}");
+        let to = |seen: &Handshakes, server: &str| -> Vec<Handshake> {
+            let calls = seen.all.iter().filter(|one| one.to == server);
+            calls.cloned().collect()
+        };
+        for (cluster, namespace, name) in [
+            ("mgmt", "gloo-mesh", "gloo-mesh-mgmt-server"),
+            ("cluster-1", "istio-system", "istiod"),
+        ] {
+            let server = format!("{cluster}/{namespace}/{name}");
+            let calls = |seen: &Handshakes| -> Vec<(String, u16)> {
+                let calls = to(seen, &server).into_iter();
+                calls.map(|one| (one.from, one.port)).collect()
+            };
+            let before = calls(&lab.look());
+            assert!(before.len() > 1, "{server}: {before:?}");
+            scale(&lab, cluster, namespace, name, 0);
+            let seen = lab.until("no pod", |_, seen| {
+                to(seen, &server).iter().all(is_unanswered)
+            });
+            assert_eq!(calls(&seen), before, "the same calls, which fail");
+            scale(&lab, cluster, namespace, name, 1);
+            lab.until("a pod", |_, seen| {
+                !to(seen, &server).iter().any(is_unanswered)
+            });
+        }
+    }
 }

@@ -30,7 +30,7 @@ pub struct Pick {
     pub due: Option<i64>,
     /// Only those in use that have expired.
     pub is_expired: bool,
-    /// Also those that are used nowhere: superseded, revoked, only seen.
+    /// Also those that are used nowhere: superseded, revoked, only seen. A revoked one that is in use is always shown.
     pub is_all: bool,
 }
 
@@ -41,10 +41,10 @@ impl Pick {
             return false;
         }
         if let Some(within) = self.due {
-            return entry.matters() && entry.is_due(now, within);
+            return entry.matters() && entry.left(now) <= within;
         }
         let is_missed = entry.condition() == Condition::Orphaned;
-        self.is_all || entry.matters() || is_missed
+        self.is_all || entry.matters() || entry.is_revoked_in_use() || is_missed
     }
 
     fn is_due(&self, entry: &Entry, now: Timestamp) -> bool {
@@ -207,14 +207,13 @@ pub fn inventory_metrics(inventory: &Inventory, pick: Pick, now: Timestamp) -> S
     text
 }
 
-/// A line for each certificate in use that expires within some seconds: what, when, where, and what renews it.
+/// A line for each certificate in use that is due within some seconds, or that is revoked: what, when, where, and what renews it.
+/// One that a controller renews is due when the controller is late.
 pub fn due_lines(inventory: &Inventory, within: i64, now: Timestamp) -> Vec<String> {
-    let pick = Pick {
-        due: Some(within),
-        ..Pick::default()
-    };
-    let due = inventory.certificates.iter();
-    let due = due.filter(|entry| pick.takes(entry, now));
+    let due = inventory
+        .certificates
+        .iter()
+        .filter(|entry| entry.matters() && entry.is_due(now, within) || entry.is_revoked_in_use());
     due.map(|entry| {
         let places: Vec<_> = entry.places.iter().map(ToString::to_string).collect();
         let renewed = match &entry.made_by {
@@ -231,6 +230,10 @@ pub fn due_lines(inventory: &Inventory, within: i64, now: Timestamp) -> Vec<Stri
                 style("✗").red(),
                 format!("expired {}", days(-left) + " ago"),
             ),
+            left if entry.is_revoked => (
+                style("✗").red(),
+                format!("is revoked, and expires in {}", days(left)),
+            ),
             left => (style("!").yellow(), format!("expires in {}", days(left))),
         };
         let text = format!(
@@ -242,6 +245,30 @@ pub fn due_lines(inventory: &Inventory, within: i64, now: Timestamp) -> Vec<Stri
         format!("{mark} {}", line(&text))
     })
     .collect()
+}
+
+/// Says what a check has looked at, where nothing is due within some seconds: the certificates in use, and which of them expire
+/// by then because a controller still has time to renew them.
+pub fn nothing_due(inventory: &Inventory, within: i64, now: Timestamp) -> String {
+    let used = || inventory.certificates.iter().filter(|e| e.matters());
+    let period = days(within);
+    let renewed: Vec<i64> = used()
+        .filter(|entry| entry.renewed_at.is_some())
+        .map(|entry| entry.left(now))
+        .filter(|left| *left <= within)
+        .collect();
+    let sentence = format!(
+        "no certificate in use expires within {period} ({} checked)",
+        used().count()
+    );
+    match renewed.iter().min() {
+        None => sentence,
+        Some(next) => format!(
+            "{sentence}, apart from {} that a controller renews, the next in {}",
+            renewed.len(),
+            days(*next)
+        ),
+    }
 }
 
 /// Which certificate is below which.
@@ -358,11 +385,13 @@ fn cells(inventory: &Inventory, tree: &Tree, row: &Row, folder: &Path) -> Vec<St
     let entry = &inventory.certificates[number];
     let left = entry.left(tree.now);
     let is_context = !tree.pick.takes(entry, tree.now);
+    let is_refused = entry.is_revoked_in_use();
     let is_off = is_context
         || matches!(
             entry.condition(),
             Condition::Superseded | Condition::Deleted | Condition::Revoked | Condition::Seen
-        ) && !entry.matters();
+        ) && !entry.matters()
+            && !is_refused;
     let remaining = match left {
         left if left <= 0 => format!("expired {}", days(-left)),
         left => days(left),
@@ -370,6 +399,7 @@ fn cells(inventory: &Inventory, tree: &Tree, row: &Row, folder: &Path) -> Vec<St
     let (mark, remaining) = match () {
         () if is_off => (style("-").dim(), style(remaining).dim()),
         () if left <= 0 => (style("✗").red(), style(remaining).red()),
+        () if is_refused => (style("✗").red(), style(remaining)),
         () if tree.pick.is_due(entry, tree.now) => (style("!").yellow(), style(remaining).yellow()),
         () if entry.condition() == Condition::Orphaned => (style("?").yellow(), style(remaining)),
         () => (style("✓").green(), style(remaining)),
@@ -410,7 +440,13 @@ fn tally(inventory: &Inventory, pick: Pick, now: Timestamp) -> String {
     let due = picked.iter().filter(|e| e.matters() && pick.is_due(e, now));
     let due = due.count() - expired;
     let mut text = plural(picked.len(), "certificate");
-    for (count, what) in [(expired, "expired"), (due, "due")] {
+    let revoked = picked.iter().filter(|e| e.is_revoked_in_use()).count();
+    let counts = [
+        (expired, "expired"),
+        (due, "due"),
+        (revoked, "revoked and in use"),
+    ];
+    for (count, what) in counts {
         if count > 0 {
             text.push_str(&format!(", {count} {what}"));
         }
@@ -425,11 +461,14 @@ fn tally(inventory: &Inventory, pick: Pick, now: Timestamp) -> String {
     }
     if picked.iter().any(|entry| entry.renewed_at.is_some()) {
         text.push_str(
-            "renewed there: the key of its issuer is in a cluster, where a controller renews it\n",
+            "renewed there: the key of its issuer is in a cluster, so a controller there is expected to renew it\n",
         );
     }
     if picked.iter().any(|entry| entry.is_unmanaged()) {
         text.push_str("unmanaged: no known run made it, so Windlass does not renew it\n");
+    }
+    if revoked > 0 {
+        text.push_str("revoked: its CA revoked it, and it is still where others read it\n");
     }
     if picked.iter().any(|e| e.condition() == Condition::Orphaned) {
         text.push_str("orphaned: it was issued, and is at no known place\n");

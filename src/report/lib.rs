@@ -48,7 +48,9 @@ pub use explain::{explain, topics, topics_page};
 pub use forecast::{forecast, forecast_json};
 pub use graph::{GraphFormat, Standings, draw};
 pub use iam::{iam_policy, open_aws_calls};
-pub use inventory::{Pick, days, due_lines, inventory_json, inventory_metrics, inventory_tree};
+pub use inventory::{
+    Pick, days, due_lines, inventory_json, inventory_metrics, inventory_tree, nothing_due,
+};
 pub use json::{errors, run_json, runs_json};
 pub use next_steps::{approvals, next_steps};
 pub use object::call_line;

@@ -203,8 +203,8 @@ fn a_run_of_a_server_is_resumed_with_changes() {
     hold_equal(&two, &["resume", "--edited", "--plan"], 0);
     hold_equal(&two, &["resume", "--edited", "--yes"], 0);
     hold_equal(&two, &["show"], 0);
-    hold_equal(&two, &["mesh"], 0);
-    hold_equal(&two, &["mesh", "--json"], 0);
+    hold_equal(&two, &["mesh"], 2);
+    hold_equal(&two, &["mesh", "--json"], 2);
 }
 
 #[test]

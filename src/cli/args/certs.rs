@@ -38,7 +38,8 @@ pub struct CertsLook {
     #[arg(long)]
     pub all: bool,
 
-    /// Exit with code 1 if a certificate in use expires within this time, and list those that do
+    /// Exit with code 1 if a certificate in use is due within this time, and list those that are. One that a controller
+    /// renews is due when the controller is late; a revoked one that is in use is due at once
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with_all = ["due", "expired", "all", "json", "prometheus"])]
     pub check: Option<Duration>,
 

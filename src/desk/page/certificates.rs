@@ -138,6 +138,7 @@ fn table(entries: &[&Entry], at: Timestamp) -> Markup {
 fn kind(entry: &Entry, at: Timestamp) -> &'static str {
     match entry.left(at) {
         ..=0 => "bad",
+        _ if entry.is_revoked => "bad",
         left if left <= SOON
             && entry.is_due(
                 at,
