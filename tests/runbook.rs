@@ -500,7 +500,15 @@ fn a_client_certificate_opens_the_door() {
     let test = Test::with_shipped_workflows();
     let names = "server_dns_names=[localhost]";
     let cacerts = ["-p", "istio_ca=cacerts"];
-    let run = ["run", "workflows/gloo-mesh.yaml", "-p", names];
+    let authority = "relay_authority=localhost";
+    let run = [
+        "run",
+        "workflows/gloo-mesh.yaml",
+        "-p",
+        names,
+        "-p",
+        authority,
+    ];
     test.windlass(&[&run, cacerts.as_slice()].concat())
         .expect(0);
     let mut server = std::process::Command::new("openssl")
