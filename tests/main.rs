@@ -63,6 +63,7 @@ mod prompt;
 mod proof;
 mod prune;
 mod reading;
+mod recorded;
 mod refusals;
 mod rehearsed;
 mod replay;
