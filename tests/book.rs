@@ -279,7 +279,7 @@ fn check_yaml(test: &Test, text: &str, place: &str) {
             return;
         }
         test.write("workflows/page.test.yaml", text);
-        let read = windlass::compile::read_suite(&test.path("workflows/page.test.yaml"));
+        let read = windlass::compile::read_suite(&test.path("workflows/page.test.yaml"), |_| None);
         assert!(read.is_ok(), "{place}: {:?}", read.err());
         return;
     }

@@ -65,6 +65,7 @@ mod prompt;
 mod proof;
 mod prune;
 mod reading;
+mod recorded;
 mod refusals;
 mod refused;
 mod rehearsed;

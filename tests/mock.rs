@@ -177,6 +177,10 @@ fn the_password_runbook_is_tried_on_its_mock() {
         .0
     };
     assert_eq!(login("the-old-one"), 200);
+    // An undo would set it, so nothing is changed.
+    run("wrong").expect(1);
+    test.windlass(&["undo", "--yes"]).expect_one_of(&[0, 2]);
+    assert_eq!((login("the-old-one"), login("wrong")), (200, 401));
     run("the-old-one").expect(0);
     let new = test.read("out/db-password");
     assert_eq!((login("the-old-one"), login(&new)), (401, 200));

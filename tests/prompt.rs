@@ -163,3 +163,28 @@ fn an_engine_can_not_drive_a_shell() {
     assert!(ran.stderr.contains("nope"), "{}", ran.stderr);
     assert!(!test.path(".windlass").exists());
 }
+
+#[test]
+fn an_input_that_ends_too_early_says_what_is_open() {
+    for (entries, said) in [
+        ("let x = [1,\n 2\n", "ends inside the bracket `[` of line 1"),
+        ("1;\nf(#{ a:\n", "ends inside the bracket `#{` of line 1"),
+        ("`abc\n", "ends inside the string in backticks of line 1"),
+        ("/* abc\n", "ends inside the comment of line 1"),
+    ] {
+        let ran = piped(&Test::new(), &[], entries).expect(1);
+        assert!(ran.stderr.contains(said), "{entries}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_mistake_is_shown_in_what_was_typed() {
+    for entries in ["\"abc\n", "1 +\n", "let x = 5; x.\n", "1 +* 2\n", "1 / 0\n"] {
+        let ran = piped(&Test::new(), &[], entries).expect(1);
+        let line = entries.trim_end();
+        assert!(ran.stderr.contains(line), "{entries}: {}", ran.stderr);
+        for added in ["value_of_entry", "variables:", "#{"] {
+            assert!(!ran.stderr.contains(added), "{entries}: {}", ran.stderr);
+        }
+    }
+}

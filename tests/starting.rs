@@ -29,6 +29,56 @@ fn each_template_is_valid_and_passes_its_tests() {
 }
 
 #[test]
+fn a_new_step_has_its_script_and_a_test() {
+    let test = Test::new();
+    let ran = test.windlass(&["new", "step", "greet"]).expect(0);
+    for said in [
+        "created steps/greet.rhai",
+        "created steps/greet.test.yaml",
+        "created windlass-test.schema.json",
+        "to test it: windlass test steps/greet.test.yaml",
+        "  greet:\n    script: steps/greet.rhai\n    with: { name: world }",
+    ] {
+        assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
+    }
+    test.windlass(&["test"]).expect(0);
+    // What it says to add works as it is.
+    let (_, step) = ran.stderr.split_once("workflow:\n\n").expect("the step");
+    test.write("w.yaml", &format!("workflow: w\nsteps:\n{step}"));
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    assert_eq!(test.read("out/greet.txt"), "hello world\n");
+    for name in ["two-words", "A", "1", "../x"] {
+        let ran = test.windlass(&["new", "step", "--", name]).expect(2);
+        assert!(
+            ran.stderr.contains("can't be a step's name"),
+            "{name}: {}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
+fn what_exists_already_is_said() {
+    let test = Test::new();
+    test.windlass(&["new", "hello"]).expect(0);
+    let ran = test.windlass(&["new", "hello"]).expect(0);
+    assert!(
+        ran.stderr.contains(
+            "nothing to write: hello.test.yaml, hello.yaml, steps/hello.rhai already exist with the same content"
+        ),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_folder_without_tests_names_what_makes_one() {
+    let test = Test::new().file("empty/x", "");
+    let ran = test.windlass(&["test", "empty"]).expect(2);
+    assert!(ran.stderr.contains("windlass new NAME"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_new_workflow_runs() {
     let test = Test::new();
     test.windlass(&["new", "hello"]).expect(0);

@@ -10,14 +10,14 @@ use include_dir::{Dir, include_dir};
 
 use super::{
     Done,
-    args::{New, Template},
+    args::{New, NewPart, Template},
     exit,
     failure::Failure,
     schema::{self, TEST_SCHEMA, WORKFLOW_SCHEMA},
     shipped,
 };
 use crate::{
-    compile::{Frozen, compile, parse_value},
+    compile::{Frozen, StepName, compile, parse_value},
     report,
     script::closest,
     value::Value,
@@ -28,12 +28,17 @@ static TEMPLATES: Dir = include_dir!("$CARGO_MANIFEST_DIR/templates");
 /// The placeholder for the new workflow's name in templates, both in paths and in texts.
 const NAME: &str = "NAME";
 
-/// `windlass new NAME` and `windlass new --from WORKFLOW`: writes files, and never overwrites one.
+/// The folder of the template of a step.
+const STEP: &str = "step";
+
+/// `windlass new NAME`, `windlass new step NAME` and `windlass new --from WORKFLOW`: writes files, and never overwrites one.
 pub fn new(command: &New) -> Done {
-    let files = match (&command.name, &command.from) {
-        (name, Some(from)) => shipped(from, name.as_deref())?,
-        (Some(name), None) => filled(command.template, name)?,
-        (None, None) => {
+    let step = command.part.as_ref().map(|NewPart::Step { name }| name);
+    let files = match (step, &command.name, &command.from) {
+        (Some(name), ..) => of_step(name)?,
+        (None, name, Some(from)) => shipped(from, name.as_deref())?,
+        (None, Some(name), None) => of_workflow(command.template, name)?,
+        (None, None, None) => {
             let failure = Failure::new("bad-name", "the new workflow has no name");
             return Err(failure.hint("windlass new NAME, or windlass new --from WORKFLOW"));
         }
@@ -52,6 +57,10 @@ pub fn new(command: &New) -> Done {
             Failure::new("exists", message).hint("choose another name, or remove the old files")
         );
     }
+    if files.iter().all(|(path, text)| is_same(path, text)) {
+        let paths: Vec<_> = files.keys().cloned().collect();
+        say!("nothing to write: {} with the same content", names(&paths));
+    }
     for (path, text) in &files {
         if is_same(path, text) {
             continue;
@@ -66,6 +75,11 @@ pub fn new(command: &New) -> Done {
         say!(
             "\nto test it: {}",
             report::command(crate::value::Command::new("test").arg(tests))
+        );
+    }
+    if let Some(name) = step {
+        say!(
+            "to use it, add this to the `steps` of a workflow:\n\n  {name}:\n    script: steps/{name}.rhai\n    with: {{ name: world }}"
         );
     }
     if let Some(mock) = is(".http.yaml") {
@@ -84,8 +98,17 @@ fn names(paths: &[String]) -> String {
     }
 }
 
-/// Returns the files of a template, with the name of the new workflow.
-fn filled(template: Template, name: &str) -> Result<BTreeMap<String, String>, Failure> {
+/// Returns the files of a new step: its script and the script's test.
+fn of_step(name: &str) -> Result<BTreeMap<String, String>, Failure> {
+    if StepName::parse(name).is_none() {
+        let failure = Failure::new("bad-name", format!("`{name}` can't be a step's name"));
+        return Err(failure.hint("a lower-case letter or `_`, then lower-case letters, digits and `_`: expressions read `steps.NAME`"));
+    }
+    Ok(filled(STEP, name))
+}
+
+/// Returns the files of a new workflow.
+fn of_workflow(template: Template, name: &str) -> Result<BTreeMap<String, String>, Failure> {
     let is_name = !name.is_empty()
         && name
             .chars()
@@ -95,7 +118,12 @@ fn filled(template: Template, name: &str) -> Result<BTreeMap<String, String>, Fa
         let failure = Failure::new("bad-name", format!("`{name}` can't be a workflow's name"));
         return Err(failure.hint("letters, digits, `-` and `_`: it becomes the name of files"));
     }
-    let folder = TEMPLATES.get_dir(template.folder());
+    Ok(filled(template.folder(), name))
+}
+
+/// Returns the files of a template, with the name of what is new.
+fn filled(template: &str, name: &str) -> BTreeMap<String, String> {
+    let folder = TEMPLATES.get_dir(template);
     let mut files = BTreeMap::new();
     for (path, text) in folder.map(shipped::texts_in).unwrap_or_default() {
         let path = path
@@ -104,7 +132,7 @@ fn filled(template: Template, name: &str) -> Result<BTreeMap<String, String>, Fa
             .replace(NAME, name);
         files.insert(path, text.replace(NAME, name));
     }
-    Ok(files)
+    files
 }
 
 /// Returns the files of a shipped workflow, with all that it uses and its tests; renamed if a name is given.
@@ -178,8 +206,10 @@ fn run_before(tests: &str) -> Vec<String> {
 /// written over.
 fn write_schemas(files: &BTreeMap<String, String>) -> Result<(), Failure> {
     for (name, of_tests) in [(WORKFLOW_SCHEMA, false), (TEST_SCHEMA, true)] {
-        let line = format!("# yaml-language-server: $schema={name}\n");
-        if !files.values().any(|text| text.starts_with(&line)) {
+        let first = "# yaml-language-server: $schema=";
+        let lines = [format!("{first}{name}\n"), format!("{first}../{name}\n")];
+        let names = |text: &String| lines.iter().any(|line| text.starts_with(line));
+        if !files.values().any(names) {
             continue;
         }
         let text = schema::text(of_tests);

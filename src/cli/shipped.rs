@@ -22,6 +22,11 @@ pub fn names() -> impl Iterator<Item = &'static str> {
         .filter(|name| !name.ends_with(".test"))
 }
 
+/// Returns the shipped files if a workflow of this name is among them: what test files may name.
+pub fn library(name: &str) -> Option<BTreeMap<String, Arc<str>>> {
+    names().any(|shipped| shipped == name).then(texts)
+}
+
 /// Compiles a shipped workflow from the copy in this program.
 ///
 /// # Errors

@@ -10,16 +10,19 @@ use serde_json::{Value as Json, json};
 
 use super::{
     Done,
+    archive::Archive,
     args::{Args, PlayTest, Test},
     exit,
     failure::Failure,
-    print,
+    load::Source,
+    print, shipped,
     taken::{frozen, look},
 };
 use crate::{
     compile::{Mistakes, read_played, read_suite},
+    journal::{RunId, RunInfo},
     report,
-    testing::{self, Coverage, Options, Part, Player, Ran, SuiteError, Tested},
+    testing::{self, Coverage, Earlier, Options, Part, Player, Ran, SuiteError, Tested},
 };
 
 /// The hidden command that plays one test.
@@ -38,8 +41,9 @@ pub fn test(args: &Args, command: &Test) -> Done {
     let files = testing::find(paths).map_err(|(path, e)| unreadable(&path, &e))?;
     if files.is_empty() {
         let message = "no test files found; their names end with `.test.yaml`";
-        return Err(Failure::new("no-tests", message)
-            .hint("`windlass run` a workflow first, or see the guide: \"Tests of a workflow\""));
+        return Err(Failure::new("no-tests", message).hint(
+            "`windlass new NAME` writes a workflow with its test, `windlass test --record RUN` a test of a run",
+        ));
     }
     let program = env::current_exe()
         .map_err(|e| Failure::new("system", format!("can't find this program: {e}")))?;
@@ -52,6 +56,7 @@ pub fn test(args: &Args, command: &Test) -> Done {
         filters: command.filter.clone(),
         accepts: command.accept,
         kills: true,
+        library: shipped::library,
     };
     if command.mutate {
         return super::mutate::mutate(&files, &options, command);
@@ -101,27 +106,78 @@ fn record(args: &Args, run: &str) -> Done {
         );
     }
     let (info, program) = frozen(&archive, &id, &state)?;
-    let file = Path::new(&info.file)
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy();
+    let earlier = match testing::uses_servers(&info, &state) {
+        true => earlier(&archive, &id, &info)?,
+        false => Vec::new(),
+    };
     let name = format!(
         "{} {}",
         info.workflow,
         state.outcome.map_or("waits", |outcome| outcome.as_str())
     );
-    let recorded = testing::record(&name, &file, &program.workflow, &info, &state);
+    let run = (&info, &state);
+    let recorded = testing::record(
+        &name,
+        &beside(&info, &info),
+        &program.workflow,
+        run,
+        &earlier,
+    );
     if !recorded.replaced.is_empty() {
         say!("replaced: {}", recorded.replaced.join(", "));
     }
     print(&recorded.text)
 }
 
+/// Returns the runs that succeeded on the same target before a run began, the oldest first.
+fn earlier(archive: &Archive, id: &RunId, info: &RunInfo) -> Result<Vec<Earlier>, Failure> {
+    let mut rows = archive.runs()?;
+    rows.retain(|row| {
+        let is_before = row.ended_at.is_some_and(|ended| ended <= info.started_at);
+        row.id != *id && is_before && row.target == info.target && row.status() == "succeeded"
+    });
+    rows.sort_by_key(|row| row.started_at);
+    let mut earlier = Vec::new();
+    for row in rows {
+        let state = archive.state_of(&row.id)?;
+        if let Some(run) = state.run.clone() {
+            earlier.push(Earlier {
+                file: beside(&run, info),
+                info: run,
+                state,
+            });
+        }
+    }
+    Ok(earlier)
+}
+
+/// Returns the workflow's file of a run, from the folder of another run's file, beside which its tests are; the name of a
+/// shipped workflow as it is.
+fn beside(run: &RunInfo, other: &RunInfo) -> String {
+    if Source::of_run(run).path().is_none() {
+        return run.file.clone();
+    }
+    let parts = |run: &RunInfo| {
+        let folder = Path::new(&run.folder).join(&run.file);
+        let parts = folder.components().map(|part| part.as_os_str().to_owned());
+        parts.collect::<Vec<_>>()
+    };
+    let (run, other) = (parts(run), parts(other));
+    let folders = other.len().saturating_sub(1);
+    let shared = (run.iter().take(run.len().saturating_sub(1)))
+        .zip(&other[..folders])
+        .take_while(|(one, other)| one == other)
+        .count();
+    let up = (shared..folders).map(|_| "..".into());
+    let path: PathBuf = up.chain(run[shared..].iter().cloned()).collect();
+    path.to_string_lossy().into_owned()
+}
+
 /// `windlass play-test FILE NAME FOLDER`: plays one test in a folder.
 pub fn play(command: &PlayTest) -> Done {
     let suite = match command.before {
-        None => read_played(&command.file)?,
-        Some(_) => read_suite(&command.file)?,
+        None => read_played(&command.file, shipped::library)?,
+        Some(_) => read_suite(&command.file, shipped::library)?,
     };
     testing::play(&suite, &command.name, &command.folder, command.before)
         .map_err(|e| Failure::of("test-broke", &e, None))?;

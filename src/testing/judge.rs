@@ -10,7 +10,7 @@ use super::{
     outcome::Outcome,
 };
 use crate::{
-    compile::{Calls, Case, ExpectedCall},
+    compile::{Calls, Case, ExpectedCall, takes},
     value::{Value, one_line},
 };
 
@@ -168,7 +168,11 @@ fn unanswered(outcome: &Outcome) -> Vec<Problem> {
                 "the step `{}` calls `{}`, and no answer of the test matches",
                 line.step, line.function
             );
-            let arguments = flow(&line.arguments);
+            let mut arguments = line.arguments.clone();
+            if let Some(map) = arguments.as_object_mut() {
+                map.retain(|name, _| takes(&line.function, name));
+            }
+            let arguments = flow(&arguments);
             Problem::new(what).with(format!(
                 "add to `given`:\n- {}: {arguments}\n  gives: …",
                 line.function

@@ -46,5 +46,5 @@ pub use judge::Problem;
 pub use junit::junit;
 pub use mutate::{Fate, Hunt, HuntError, Hunted, Mutant, MutateOptions, Score, hunt};
 pub use play::play;
-pub use record::{Recorded, record};
+pub use record::{Earlier, Recorded, record, uses_servers};
 pub use suites::{Options, Ran, SuiteError, Tested, run};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    compile::takes,
     script::{Need, ValueKind, function},
     value::Value,
 };
@@ -51,23 +52,27 @@ pub fn named(called: &str, arguments: &Value) -> BTreeMap<String, Value> {
     if let Some(Value::String(object)) = names.get("object").cloned()
         && called.starts_with("kube::")
     {
-        name_object(&mut names, &object);
+        name_object(called, &mut names, &object);
     }
     names
 }
 
-/// Takes `secret/x in y` apart.
-fn name_object(names: &mut BTreeMap<String, Value>, object: &str) {
+/// Takes `secret/x in y` apart, into the names that the function has for the parts.
+fn name_object(called: &str, names: &mut BTreeMap<String, Value>, object: &str) {
     let (object, namespace) = object.split_once(" in ").unwrap_or((object, ""));
-    names.insert("object".into(), object.into());
-    names
-        .entry("namespace".into())
-        .or_insert_with(|| namespace.into());
-    names
-        .entry("workload".into())
-        .or_insert_with(|| object.into());
-    if let Some((_, name)) = object.split_once('/') {
-        names.entry("name".into()).or_insert_with(|| name.into());
+    let object = object.to_owned();
+    names.remove("object");
+    let name = object.split_once('/').map(|(_, name)| name.to_owned());
+    let aliases = [
+        ("namespace", Some(namespace.to_owned())),
+        ("name", name),
+        ("workload", Some(object.clone())),
+        ("object", Some(object)),
+    ];
+    for (alias, text) in aliases {
+        if let Some(text) = text.filter(|_| takes(called, alias)) {
+            names.entry(alias.into()).or_insert_with(|| text.into());
+        }
     }
 }
 
@@ -143,7 +148,7 @@ mod tests {
                 "kube::apply_secret",
                 r#"{"cluster": "a", "object": "secret/x in y", "data": {}}"#
             ),
-            r#"{"cluster":"a","data":{},"name":"x","namespace":"y","object":"secret/x","workload":"secret/x"}"#
+            r#"{"cluster":"a","data":{},"name":"x","namespace":"y"}"#
         );
         let undo = request_of("http::undo", &"PUT https://a/b".into()).expect("a request");
         assert_eq!(undo["url"], "https://a/b".into());

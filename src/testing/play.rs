@@ -115,7 +115,7 @@ fn alone(case: &Case, before: &Before) -> Case {
         params: before.params.clone(),
         before: Vec::new(),
         given: Vec::new(),
-        approvals: std::collections::BTreeMap::new(),
+        approvals: before.approvals.clone(),
         kill: None,
         undo: false,
         expect: Expect::default(),

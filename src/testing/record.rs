@@ -1,6 +1,6 @@
 //! A test of a run that has ended: what the outside answered then, and how the run ended.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use serde_json::Value as Json;
 
@@ -8,12 +8,14 @@ use super::{
     accounts::Accounts,
     judge::flow,
     named::{also_known, named, request_of},
+    stage::is_embedded,
 };
 use crate::{
-    compile::{Workflow, answer_of},
+    compile::{Workflow, answer_of, takes},
     execute::{self, Undone},
-    journal::{EffectOutcome, EffectState, Instance, RunInfo, State, Verdict},
-    script::{function, leaves},
+    journal::{EffectOutcome, EffectState, Instance, Outcome, RunInfo, State, Verdict},
+    script::{Class, function, leaves},
+    targets::LOCAL,
     value::{Failure, MASK, Value},
 };
 
@@ -27,19 +29,58 @@ pub struct Recorded {
 /// What a test has in place of a secret.
 const SECRET: &str = "a-secret";
 
-/// Writes a test of a run. `file` is the workflow's, from the folder of the test file.
+/// How the digest of a secret begins that an argument has in its place.
+const DIGEST: &str = "sha256:";
+/// A test whose run took longer than this says how long it may take: half of what a test has by itself.
+const QUICK: Duration = Duration::from_secs(30);
+
+/// A run on the embedded servers that came before the one that is recorded.
+pub struct Earlier {
+    /// Its workflow's file, from the folder of the test file.
+    pub file: String,
+    pub info: RunInfo,
+    pub state: State,
+}
+
+/// Whether the embedded servers answered calls of a run. The test of such a run asks them again: the certificates and keys
+/// that a run makes are others each time, so that recorded answers would not fit its calls.
+pub fn uses_servers(info: &RunInfo, state: &State) -> bool {
+    info.target == LOCAL && effects(state).any(is_answered)
+}
+
+/// Whether a run changed what the embedded servers have.
+fn changes_servers(earlier: &Earlier) -> bool {
+    let mut effects = effects(&earlier.state);
+    effects.any(|effect| effect.call.class != Class::Read && is_answered(effect))
+}
+
+fn is_answered(effect: &EffectState) -> bool {
+    let arguments = Value::parse_json(&effect.call.arguments.to_string()).unwrap_or_default();
+    is_embedded(&effect.call.function, &arguments)
+}
+
+fn effects(state: &State) -> impl Iterator<Item = &EffectState> {
+    let rounds = state.steps.values().flat_map(Instance::rounds);
+    rounds.flat_map(|round| round.effects)
+}
+
+/// Writes a test of a run. `file` is the workflow's, from the folder of the test file; `earlier` are the runs that succeeded
+/// before it, the oldest first.
 pub fn record(
     name: &str,
     file: &str,
     workflow: &Workflow,
-    info: &RunInfo,
-    state: &State,
+    (info, state): (&RunInfo, &State),
+    earlier: &[Earlier],
 ) -> Recorded {
     let mut writer = Writer {
         out: &info.out,
         accounts: Accounts::default(),
         secrets: 0,
     };
+    let is_local = uses_servers(info, state);
+    let earlier: Vec<_> = earlier.iter().filter(|one| changes_servers(one)).collect();
+    let earlier = if is_local { &earlier[..] } else { &[] };
     let head = format!(
         "workflow: {}\ntests:\n  {}:\n",
         Json::from(file),
@@ -50,36 +91,39 @@ pub fn record(
     let mut line = |text_line: String| {
         let _ = writeln!(text, "    {text_line}");
     };
-    if let Value::Map(params) = &info.params
-        && !params.is_empty()
-    {
-        line(format!("params: {}", flow(&writer.value(&info.params))));
+    if is_local {
+        line("target: local".into());
+    }
+    if let Some(limit) = limit(info, state).filter(|_| is_local) {
+        line(format!("timeout: {limit}"));
+    }
+    if !earlier.is_empty() {
+        line("before:".into());
+    }
+    for (number, run) in earlier.iter().enumerate() {
+        line(format!("  - workflow: {}", Json::from(run.file.clone())));
+        if let Some(params) = writer.params(&run.info, &earlier[..number]) {
+            line(format!("    params: {params}"));
+        }
+        let answers = answers(&run.state);
+        if !answers.is_empty() {
+            line(format!("    approvals: {{ {} }}", answers.join(", ")));
+        }
+    }
+    if let Some(params) = writer.params(info, earlier) {
+        line(format!("params: {params}"));
     }
     line(format!("requester: {}", Json::from(info.requester.clone())));
-    let answers = state.steps.iter().filter_map(|(id, step)| {
-        let answer = step.approval.as_ref()?.answer.as_ref()?;
-        let verdict = match answer.verdict {
-            Verdict::Approved => "approve",
-            Verdict::Rejected => "reject",
-        };
-        Some(format!(
-            "  {}: {{ by: {}, answer: {verdict} }}",
-            Json::from(id.as_str()),
-            Json::from(answer.approver.clone())
-        ))
-    });
-    let answers: Vec<_> = answers.collect();
+    let answers = answers(state);
     if !answers.is_empty() {
         line("approvals:".into());
-        answers.into_iter().for_each(&mut line);
+        (answers.iter()).for_each(|answer| line(format!("  {answer}")));
     }
-    let mut effects: Vec<_> = state
-        .steps
-        .values()
-        .flat_map(Instance::rounds)
-        .flat_map(|round| round.effects)
-        .collect();
-    effects.retain(|effect| leaves(&effect.call.function));
+    if is_undone(state) {
+        line("undo: true".into());
+    }
+    let mut effects: Vec<_> = self::effects(state).collect();
+    effects.retain(|effect| leaves(&effect.call.function) && !(is_local && is_answered(effect)));
     effects.sort_by_key(|effect| effect.at);
     if !effects.is_empty() {
         line("given:".into());
@@ -121,6 +165,72 @@ pub fn record(
     }
 }
 
+/// Whether somebody undid the run. One that reverses what it did because it failed ends once.
+fn is_undone(state: &State) -> bool {
+    matches!(state.outcome, Some(Outcome::Undone | Outcome::UndoFailed)) && state.ends > 1
+}
+
+/// Returns how long a test may take whose run took long: three times as long, in whole minutes.
+fn limit(info: &RunInfo, state: &State) -> Option<String> {
+    let last = effects(state).map(|effect| effect.at).max()?;
+    let took = u64::try_from(last.millis_since(info.started_at)).unwrap_or(0);
+    let is_long = Duration::from_millis(took) > QUICK;
+    is_long.then(|| format!("{}m", (3 * took).div_ceil(60_000)))
+}
+
+/// Returns who answered which question, and how.
+fn answers(state: &State) -> Vec<String> {
+    let answers = state.steps.iter().filter_map(|(id, step)| {
+        let answer = step.approval.as_ref()?.answer.as_ref()?;
+        let verdict = match answer.verdict {
+            Verdict::Approved => "approve",
+            Verdict::Rejected => "reject",
+        };
+        Some(format!(
+            "{}: {{ by: {}, answer: {verdict} }}",
+            Json::from(id.as_str()),
+            Json::from(answer.approver.clone())
+        ))
+    });
+    answers.collect()
+}
+
+/// Returns the name of the output that a value is, if runs give it. Of outputs with the same name, a test has the last.
+fn output_of<'a>(value: &Value, earlier: &[&'a Earlier]) -> Option<&'a str> {
+    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let is_arn = value.as_str().is_some_and(|text| text.starts_with("arn:"));
+    if !is_arn {
+        return None;
+    }
+    let outputs = |run: &&'a Earlier| run.state.outputs.as_map();
+    let all = earlier.iter().filter_map(outputs);
+    let mut found = all.flat_map(|map| map.iter().filter(|(_, output)| *output == value));
+    let (name, _) = found.find(|(name, _)| {
+        let mut last = earlier.iter().rev().filter_map(outputs);
+        is_name(name) && last.find_map(|map| map.get(*name)) == Some(value)
+    })?;
+    Some(name)
+}
+
+/// Whether a Secret's value is recorded as its digest: a test has another secret in its place.
+fn is_digest(value: &Json) -> bool {
+    value.as_str().is_some_and(|text| text.starts_with(DIGEST))
+}
+
+/// Whether a text has nothing but certificates, which are public wherever they are kept.
+fn is_certificates(text: &str) -> bool {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    const END: &str = "-----END CERTIFICATE-----";
+    let mut rest = text.trim();
+    while let Some(block) = rest.strip_prefix(BEGIN) {
+        match block.split_once(END) {
+            Some((body, after)) if !body.contains("-----") => rest = after.trim_start(),
+            _ => return false,
+        }
+    }
+    rest.is_empty() && text.contains(BEGIN)
+}
+
 struct Writer<'a> {
     /// The folder that scripts wrote to.
     out: &'a str,
@@ -129,6 +239,22 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// Returns the params of a run; the ARNs that earlier runs gave are others in the test.
+    fn params(&mut self, info: &RunInfo, earlier: &[&Earlier]) -> Option<String> {
+        let Value::Map(params) = &info.params else {
+            return None;
+        };
+        let params = params.iter().map(|(name, value)| {
+            let value = match output_of(value, earlier) {
+                Some(output) => format!("${{{{ before.{output} }}}}").into(),
+                None => self.value(value),
+            };
+            (name.clone(), value)
+        });
+        let params: serde_json::Map<_, _> = params.collect();
+        (!params.is_empty()).then(|| flow(&params.into()))
+    }
+
     /// Returns the lines of one answer; none for a call whose end is not known.
     fn given(&mut self, effect: &EffectState) -> Vec<String> {
         let recorded = Value::parse_json(&effect.call.arguments.to_string()).unwrap_or_default();
@@ -141,11 +267,18 @@ impl Writer<'_> {
             // It is part of the function's name.
             arguments.remove("method");
         }
-        // What would reverse a call says nothing of what is called; nothing is not given.
+        // What would reverse a call says nothing of what is called; nothing is not given. Some calls record more than they take.
         arguments.retain(|name, value| {
-            !matches!(name.as_str(), "undo" | "restarted" | "at") && *value != Value::Null
+            let is_said = !matches!(name.as_str(), "undo" | "restarted" | "at");
+            is_said && *value != Value::Null && takes(&known, name)
         });
-        let pattern = self.pattern(Value::Map(arguments).to_json());
+        let mut pattern = self.pattern(Value::Map(arguments).to_json());
+        if called.starts_with("kube::")
+            && let Some(Json::Object(data)) = pattern.get_mut("data")
+        {
+            let digests = data.values_mut().filter(|value| is_digest(value));
+            digests.for_each(|value| *value = "*".into());
+        }
         let first = format!("  - {known}: {}", flow(&pattern));
         match &effect.outcome {
             Some(EffectOutcome::Done(value)) => {
@@ -182,6 +315,7 @@ impl Writer<'_> {
     /// Returns a value of the run as the test has it: secrets are stand-ins.
     fn value(&mut self, value: &Value) -> Json {
         match value {
+            Value::Secret(secret) if is_certificates(secret.reveal()) => secret.reveal().into(),
             Value::Secret(_) | Value::Reference(_) => {
                 self.secrets += 1;
                 SECRET.into()

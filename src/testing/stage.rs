@@ -122,6 +122,19 @@ impl Outside {
     }
 }
 
+/// Whether the embedded servers answer a call, given what it records of its arguments.
+pub fn is_embedded(function: &str, arguments: &Value) -> bool {
+    match module_of(function) {
+        "aws" => {
+            let request = request_of(function, arguments);
+            let arguments = request.unwrap_or_else(|| named(function, arguments));
+            let service = arguments.get("service").and_then(Value::as_str);
+            service == Some(EMBEDDED_SERVICE)
+        }
+        module => EMBEDDED.contains(&module),
+    }
+}
+
 fn module_of(function: &str) -> &str {
     function.split("::").next().unwrap_or_default()
 }
@@ -265,18 +278,7 @@ impl Asked {
     }
 
     fn is_embedded(&self) -> bool {
-        if !self.shared.is_local {
-            return false;
-        }
-        match module_of(self.function) {
-            "aws" => {
-                let request = request_of(self.function, &self.arguments);
-                let arguments = request.unwrap_or_else(|| named(self.function, &self.arguments));
-                let service = arguments.get("service").and_then(Value::as_str);
-                service == Some(EMBEDDED_SERVICE)
-            }
-            module => EMBEDDED.contains(&module),
-        }
+        self.shared.is_local && is_embedded(self.function, &self.arguments)
     }
 
     /// Returns the number of the answer that comes next.

@@ -24,7 +24,7 @@ use super::{
     play::MOMENTS,
     setup, snapshot,
 };
-use crate::compile::{Case, Kill, Mistakes, Program, Suite, read_suite};
+use crate::compile::{Case, Kill, Library, Mistakes, Program, Suite, read_suite};
 
 /// How long a run before a test may take.
 const BEFORE: Duration = Duration::from_secs(300);
@@ -41,6 +41,8 @@ pub struct Options {
     pub accepts: bool,
     /// Also kills the runs of the tests that want it.
     pub kills: bool,
+    /// The workflows that tests may name without having their files.
+    pub library: Library,
 }
 
 /// What came of a test.
@@ -118,7 +120,7 @@ pub(super) fn run_with(
     let mut suites = Vec::new();
     let mut mistakes = Vec::new();
     for file in files {
-        match read_suite(file) {
+        match read_suite(file, options.library) {
             Ok(suite) => suites.push((file.as_path(), suite)),
             Err(found) => mistakes.push(found),
         }
@@ -354,7 +356,12 @@ impl Testing<'_> {
             self.case.has_kube
         );
         for before in &self.case.before[..=last] {
-            name.push_str(&format!("; {} {}", before.workflow, before.params.name()));
+            name.push_str(&format!(
+                "; {} {} {:?}",
+                before.workflow,
+                before.params.name(),
+                before.approvals
+            ));
         }
         self.setups.find(&name, || {
             let folder = folder()?;

@@ -22,7 +22,7 @@ pub use keep::{Backup, Prune, Restore};
 pub use logging::Logging;
 pub use look::{Audit, Compare, Logs, MeshTable, Outputs, Runs, Show, Since};
 pub use mcp::Mcp;
-pub use new::{New, Shell, Template, Try};
+pub use new::{New, NewPart, Shell, Template, Try};
 #[cfg(feature = "restate")]
 pub use serve::Worker;
 pub use serve::{Http, HttpServe, Kube, KubeServe, Pca, PcaServe};

@@ -2,14 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 
 use super::drive::{Driving, Params};
 use crate::cli::complete;
 
 #[derive(ClapArgs)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct New {
+    #[command(subcommand)]
+    pub part: Option<NewPart>,
+
     /// The name of the workflow and its files [default with --from: the name of the shipped workflow]
     #[arg(required_unless_present = "from")]
     pub name: Option<String>,
@@ -21,6 +25,16 @@ pub struct New {
     /// Copy this shipped workflow, such as `gloo-mesh`, with its scripts and tests
     #[arg(long, value_name = "WORKFLOW", add = ArgValueCompleter::new(complete::shipped))]
     pub from: Option<String>,
+}
+
+/// A part of a workflow that `windlass new` writes.
+#[derive(Subcommand)]
+pub enum NewPart {
+    /// Write the script of a new step and its test
+    Step {
+        /// The name of the step and its files in `steps/`
+        name: String,
+    },
 }
 
 /// What a new workflow begins as.

@@ -34,27 +34,55 @@ const VALUELESS: [&str; 14] = [
 
 /// Whether a text can be run, or its end is still to be typed: a bracket, a text in backticks or a comment is open.
 pub fn is_complete(text: &str) -> bool {
+    open_part(text).is_none()
+}
+
+/// Something that begins in a text and does not end in it.
+#[derive(Debug, PartialEq)]
+pub struct OpenPart {
+    /// For people: `the bracket \`[\``.
+    pub what: String,
+    /// The line in which it begins, from 1.
+    pub line: usize,
+}
+
+/// Returns the innermost part of a text that is still open: a bracket, a text in backticks or a comment.
+pub fn open_part(text: &str) -> Option<OpenPart> {
     let tokens = lex(text, 0..text.len(), Quoting::None);
-    let mut open = 0_i64;
+    let line = |token: &Token| 1 + text[..token.span.start].matches('\n').count();
+    let mut brackets = Vec::new();
     for token in &tokens {
         match token.kind {
-            Kind::OpenMap | Kind::Sign('{' | '(' | '[') => open += 1,
-            Kind::Sign('}' | ')' | ']') => open -= 1,
+            Kind::OpenMap | Kind::Sign('{' | '(' | '[') => brackets.push(token),
+            // One that closes nothing is a mistake, and no later line corrects it.
+            Kind::Sign('}' | ')' | ']') => {
+                brackets.pop()?;
+            }
             _ => {}
         }
     }
-    let is_open = tokens.last().is_some_and(|last| {
-        let text = &text[last.span.clone()];
-        match last.kind {
-            Kind::Comment => text.starts_with("/*") && !text.ends_with("*/"),
-            // A text in quotes ends with its line, whatever is missing.
-            Kind::Text => {
-                !text.starts_with(['"', '\'']) && (text.len() < 2 || !text.ends_with('`'))
-            }
-            _ => false,
+    let last = tokens.last()?;
+    let part = &text[last.span.clone()];
+    let what = match last.kind {
+        Kind::Comment if part.starts_with("/*") && !part.ends_with("*/") => "the comment",
+        // A text in quotes ends with its line, whatever is missing.
+        Kind::Text
+            if !part.starts_with(['"', '\'']) && (part.len() < 2 || !part.ends_with('`')) =>
+        {
+            "the string in backticks"
         }
-    });
-    open <= 0 && !is_open
+        _ => {
+            let bracket = brackets.pop()?;
+            return Some(OpenPart {
+                what: format!("the bracket `{}`", &text[bracket.span.clone()]),
+                line: line(bracket),
+            });
+        }
+    };
+    Some(OpenPart {
+        what: what.into(),
+        line: line(last),
+    })
 }
 
 /// Takes an entry apart. It need not be valid: the compiler says what is wrong with it.
@@ -215,6 +243,21 @@ mod tests {
         ] {
             assert!(!is_complete(text), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_open_is_named_with_its_line() {
+        for (text, what, line) in [
+            ("let x = [1,\n 2", "the bracket `[`", 1),
+            ("f(1);\ng(#{ a: (1)", "the bracket `#{`", 2),
+            ("f(`a\n", "the string in backticks", 1),
+            ("1;\n/* a\n", "the comment", 2),
+        ] {
+            let found = open_part(text).expect("open");
+            assert_eq!((&*found.what, found.line), (what, line), "{text}");
+        }
+        // No later line makes it right.
+        assert_eq!(open_part("1) + (2"), None);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::{
 };
 
 use editor::Prompt;
-use entry::is_complete;
+use entry::{OpenPart, is_complete, open_part};
 use session::{Session, Told};
 
 /// What may be typed beside Rhai.
@@ -101,7 +101,12 @@ fn from_a_pipe(command: &Shell, session: &mut Session) -> Done {
             }
         }
     }
-    // What is left lacks its end; the compiler says what.
+    // What is left lacks its end.
+    if let Some(OpenPart { what, line }) = open_part(&text) {
+        let message = format!("the input ends inside {what} of line {line} of the last entry");
+        let failure = Failure::new("syntax", message).hint("nothing of this entry was run");
+        return Err(failure.of_a_run());
+    }
     Ok(match evaluate(command, session, &text)? {
         true => exit::SUCCEEDED,
         false => exit::FAILED,

@@ -80,8 +80,30 @@ struct Step {
     text: Arc<str>,
     /// The bytes before what was typed.
     head: usize,
+    /// What was typed, without its functions.
+    typed: Arc<str>,
+    /// Where the expression at its end begins.
+    value: Option<usize>,
     /// What the workflow says of it.
     says: Json,
+}
+
+/// What stands before the expression at the end of an entry.
+const VALUE: &str = "let value_of_entry = ";
+/// What stands behind what was typed: the compiler looks so far to see that it has ended.
+const BEHIND: &str = "\n;";
+
+impl Step {
+    /// Finds a byte of the script in what was typed; `None` for one that the session added.
+    fn place(&self, at: usize) -> Option<usize> {
+        let at = at.checked_sub(self.head)?;
+        let at = match self.value {
+            Some(value) if at > value => at.saturating_sub(VALUE.len()).max(value),
+            _ => at,
+        };
+        let end = self.typed.len();
+        (at <= end + BEHIND.len()).then_some(at.min(end))
+    }
 }
 
 impl<'a> Session<'a> {
@@ -344,12 +366,12 @@ impl<'a> Session<'a> {
             .statements
             .split_at(entry.value.unwrap_or(entry.statements.len()));
         let (value, end) = match entry.value {
-            Some(_) => (format!("let value_of_entry = {value}"), "value_of_entry"),
+            Some(_) => (format!("{VALUE}{value}"), "value_of_entry"),
             None => (String::new(), "()"),
         };
         let functions: Vec<_> = self.functions.values().map(String::as_str).collect();
         let text = format!(
-            "{head}{before}{value}\n; #{{ value: {end}, variables: #{{ {} }} }} }}\n{}\n",
+            "{head}{before}{value}{BEHIND} #{{ value: {end}, variables: #{{ {} }} }} }}\n{}\n",
             variables.join(", "),
             functions.join("\n")
         );
@@ -374,6 +396,8 @@ impl<'a> Session<'a> {
             }),
             name: name.to_owned(),
             head: head.len(),
+            typed: entry.statements.as_str().into(),
+            value: entry.value,
             text: text.into(),
         }
     }
@@ -397,7 +421,7 @@ impl<'a> Session<'a> {
             let file = file(&new.name);
             let shown = mistakes
                 .into_iter()
-                .map(|mistake| mistake.without_head(&file, new.head));
+                .map(|mistake| mistake.as_written(&file, &new.typed, |at| new.place(at)));
             Failure::from(Mistakes(shown.collect()))
         })
     }
@@ -436,9 +460,15 @@ fn problem(run: &RunId, error: &crate::value::StepError, step: &Step) -> String 
         && place.file == file
     {
         place.line = place.line.saturating_sub(1).max(1);
+        let before = step.value.and_then(|value| step.typed.get(..value));
+        if let Some(before) = before.filter(|text| 1 + text.matches('\n').count() == place.line) {
+            let start = 1 + before.chars().rev().take_while(|c| *c != '\n').count();
+            if place.column > start {
+                place.column = place.column.saturating_sub(VALUE.len()).max(start);
+            }
+        }
     }
-    let typed: Arc<str> = step.text[step.head..].into();
-    report::render_error(run, None, &error, &[(file, typed)].into())
+    report::render_error(run, None, &error, &[(file, step.typed.clone())].into())
 }
 
 /// The entries of the session; what they import is in the current folder.

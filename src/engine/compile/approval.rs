@@ -17,7 +17,7 @@ impl Approval {
             question: Template::read(report, question),
             approvers: fields.template(report, "approvers"),
             not_requester: fields.flag(report, "not_requester"),
-            timeout: fields.duration(report, "timeout"),
+            timeout: fields.limit(report, "timeout", "no limit"),
             on_timeout: fields.word(report, "on_timeout", &ON_TIMEOUT),
         }
     }

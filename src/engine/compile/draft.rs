@@ -195,7 +195,7 @@ fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> O
         retry: fields
             .take("retry")
             .map_or_else(Retry::default, |node| Retry::read(report, node)),
-        timeout: fields.duration(report, "timeout"),
+        timeout: fields.limit(report, "timeout", "no limit"),
         on_error: fields.word(report, "on_error", &ON_ERROR),
         is_fresh: fields.flag(report, "fresh"),
         lock: fields.template(report, "lock"),

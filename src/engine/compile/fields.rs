@@ -198,6 +198,25 @@ impl<'n> Fields<'n> {
         report.duration(node, &format!("`{name}`"))
     }
 
+    /// Reads how long something may take, which is longer than nothing. `otherwise` says what leaving the key out means.
+    pub fn limit(
+        &mut self,
+        report: &mut Report,
+        name: &'static str,
+        otherwise: &str,
+    ) -> Option<Duration> {
+        debug_assert!(matches!(self.form(name), Some(Form::Duration)), "{name}");
+        let node = self.take(name)?;
+        let limit = report.duration(node, &format!("`{name}`"))?;
+        if limit.is_zero() {
+            let message = format!("`{name}` must be longer than 0s");
+            let mistake = report.at("wrong-type", node.span.clone(), message);
+            report.add(mistake.help(format!("leave `{name}` out for {otherwise}")));
+            return None;
+        }
+        Some(limit)
+    }
+
     pub fn count(&mut self, report: &mut Report, name: &'static str) -> Option<u32> {
         let node = self.take(name)?;
         match self.form(name) {

@@ -58,16 +58,26 @@ impl Mistake {
         self
     }
 
-    /// Shows a mistake in this file without the file's first `bytes` bytes, which its author did not write.
-    pub fn without_head(mut self, file: &str, bytes: usize) -> Self {
-        if self.source.name() == file
-            && let Some(text) = self.source.inner().get(bytes..)
-        {
-            self.source = NamedSource::new(file, Arc::from(text));
-            for label in &mut self.labels {
-                let at = label.offset().saturating_sub(bytes);
-                *label = LabeledSpan::new(label.label().map(str::to_owned), at, label.len());
-            }
+    /// Shows a mistake in this file in the text that its author wrote, of which the file is made. `place` finds a byte of the
+    /// file in that text; a mistake of which a part is not there stays as it is.
+    pub fn as_written(
+        mut self,
+        file: &str,
+        text: &Arc<str>,
+        place: impl Fn(usize) -> Option<usize>,
+    ) -> Self {
+        if self.source.name() != file {
+            return self;
+        }
+        let labels = self.labels.iter().map(|label| {
+            let at = place(label.offset())?;
+            let length = label.len().min(text.len().saturating_sub(at));
+            let said = label.label().map(str::to_owned);
+            Some(LabeledSpan::new(said, at, length))
+        });
+        if let Some(labels) = labels.collect() {
+            self.labels = labels;
+            self.source = NamedSource::new(file, text.clone());
         }
         self
     }

@@ -54,8 +54,8 @@ pub use schedule::{Schedule, ScheduleError};
 pub use source::{Folder, Frozen, Opened, Sources, open, read_named};
 pub use suite::{
     Approver, Before, Calls, Case, CertificatePlace, Expect, ExpectedCall, ExpectedCertificate,
-    ExpectedFailure, ExpectedHandshakes, FromBefore, Given, Kill, Reply, SUITE_SECTIONS, Suite,
-    WantedCertificate, WantedVerdict, answer_of, read_played, read_suite, reversed,
+    ExpectedFailure, ExpectedHandshakes, FromBefore, Given, Kill, Library, Reply, SUITE_SECTIONS,
+    Suite, WantedCertificate, WantedVerdict, answer_of, read_played, read_suite, reversed, takes,
 };
 pub use template::Template;
 pub use trial::{TrialError, compile_script};

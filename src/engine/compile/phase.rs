@@ -90,10 +90,19 @@ pub(super) fn check(
         };
         let early = order.iter().find_map(|other| {
             let earlier = number(*other).filter(|earlier| *earlier < at)?;
-            (!before[step].contains(other)).then_some((&graph[*other], &phases[earlier].name))
+            (!before[step].contains(other)).then_some((*other, &phases[earlier].name))
         });
         if let Some((early, phase)) = early {
-            let step = &graph[*step];
+            let needs_step = before[&early].contains(step);
+            let (step, early) = (&graph[*step], &graph[early]);
+            let help = match needs_step {
+                // To need it would be a cycle.
+                true => format!(
+                    "`{0}` needs `{1}`, itself or through other steps: move `{1}` to the phase `{phase}` or an earlier one, or `{0}` to a later one",
+                    early.name, step.name
+                ),
+                false => format!("add `{}` to its `needs`", early.name),
+            };
             let message = format!(
                 "`{}` of the phase `{}` could begin before `{}` of the phase `{phase}` has ended",
                 step.name, phases[at].name, early.name
@@ -101,7 +110,7 @@ pub(super) fn check(
             let mistake = report
                 .at("phase-order", step.span.clone(), message)
                 .label(early.span.clone(), "this one must end first")
-                .help(format!("add `{}` to its `needs`", early.name));
+                .help(help);
             report.add(mistake);
         }
     }

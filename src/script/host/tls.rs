@@ -76,6 +76,13 @@ const SERVED_CERTIFICATE: &[Parameter] = &[
     required("email_addresses", List(&Text), ""),
     required("is_ca", Bool, ""),
     required("fingerprint", Text, "SHA-256 of the DER, in hex"),
+    required(
+        "public_key_sha256",
+        Text,
+        "SHA-256 of the SubjectPublicKeyInfo, in hex",
+    ),
+    optional("subject_key_id", Text, "in hex"),
+    optional("authority_key_id", Text, "in hex"),
 ];
 
 const NAME: &str = "the name that the other side must have: a host, an IP address or a URI; `spiffe://td/` fits every URI below it";

@@ -146,7 +146,7 @@ pub fn hunt(
     // They were read a moment ago.
     let read = files
         .iter()
-        .filter_map(|file| Some((file.as_path(), read_suite(file).ok()?)));
+        .filter_map(|file| Some((file.as_path(), read_suite(file, options.library).ok()?)));
     let suites: Vec<_> = read.collect();
     let tree = Tree::of(&suites);
     let planned = planned(&tree, &suites, &tests, which);
@@ -364,7 +364,7 @@ impl Work<'_> {
         for number in &one.tests {
             let test = &self.tests[*number];
             let played = below(copy, &test.file.canonicalize()?);
-            if read.insert(played.clone()) && read_suite(&played).is_err() {
+            if read.insert(played.clone()) && read_suite(&played, self.options.library).is_err() {
                 return Ok(Fate::Refused);
             }
             let Some((file, suite)) = self.suites.iter().find(|(file, _)| *file == test.file)

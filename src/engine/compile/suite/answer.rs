@@ -208,6 +208,8 @@ fn fitted(kind: &ValueKind, value: Value, at: &str) -> Result<Value, (String, Op
                 let given = map.remove(field.name);
                 let is_derived = DERIVED.contains(&field.name);
                 let value = match given {
+                    // A record has it even where it is nothing.
+                    Some(Value::Null) if field.need != Need::Required => Value::Null,
                     Some(value) => fitted(&field.kind, value, &joined(at, field.name))?,
                     None if is_derived || field.need != Need::Required => continue,
                     None => empty(field),

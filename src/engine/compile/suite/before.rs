@@ -12,7 +12,7 @@ use super::{
     },
     expect::known,
     keys::BEFORE,
-    read::compile_beside,
+    read::{Approver, Library, compile_beside, read_approvals},
 };
 use windlass_world::value::Value;
 
@@ -22,6 +22,8 @@ pub struct Before {
     /// The workflow's file, from the folder of the test file: a key of `Suite::earlier`.
     pub workflow: String,
     pub params: FromBefore,
+    /// Who answers its questions, by their steps.
+    pub approvals: BTreeMap<String, Approver>,
 }
 
 /// Params of which some are outputs of runs that come before.
@@ -61,13 +63,13 @@ impl FromBefore {
 }
 
 /// What is known of the runs before a test while it is read.
-#[derive(Default)]
 pub(super) struct Earlier {
     /// By the workflow's file.
     pub programs: BTreeMap<String, Program>,
     /// Whether they are left out: a process that plays a test needs its own workflow only, and has been told that the
     /// file is right.
     pub are_left_out: bool,
+    pub library: Library,
 }
 
 /// Reads `before`, and compiles the workflows that it names.
@@ -88,6 +90,7 @@ pub(super) fn read(
     for item in items {
         let mut fields = Fields::of(report, item, &BEFORE, "a run of `before`");
         let (workflow, params) = (fields.take("workflow"), fields.take("params"));
+        let approvals = fields.take("approvals");
         fields.finish(report);
         let Some(node) = workflow else {
             if let Kind::Map(_) = item.kind {
@@ -105,11 +108,12 @@ pub(super) fn read(
             before.push(Before {
                 workflow: name,
                 params,
+                approvals: BTreeMap::new(),
             });
             continue;
         }
         if !earlier.programs.contains_key(&name) {
-            match compile_beside(report, path, &name, node)? {
+            match compile_beside(report, (path, earlier.library), &name, node)? {
                 Some(program) => earlier.programs.insert(name.clone(), program),
                 None => continue,
             };
@@ -117,9 +121,13 @@ pub(super) fn read(
         let known = outputs_of(&before, earlier);
         let workflow = earlier.programs[&name].workflow.clone();
         let params = read_params(report, (params, item), &workflow, &known);
+        let approvals = approvals.map_or_else(BTreeMap::new, |node| {
+            read_approvals(report, node, Some(&workflow))
+        });
         before.push(Before {
             workflow: name,
             params,
+            approvals,
         });
     }
     Ok(before)

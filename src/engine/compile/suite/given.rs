@@ -242,6 +242,11 @@ pub(super) fn read_pattern(
     node.to_value()
 }
 
+/// Whether a test may name this argument of a function: one of its parameters or options, or any of a call of an undo.
+pub fn takes(called: &str, argument: &str) -> bool {
+    function(called).is_none_or(|row| names_of(row).contains(argument))
+}
+
 /// The names of a function's parameters and options.
 fn names_of(row: &'static Function) -> BTreeSet<&'static str> {
     let parameters = row

@@ -39,7 +39,7 @@ pub static SUITE: Section = Section {
         key(
             "workflow",
             Form::Text,
-            "The workflow's file, from the folder of the test file.",
+            "The workflow's file, from the folder of the test file; or its name, as `windlass run` takes it.",
             "workflow: rotate-db-password.yaml",
         ),
         key(
@@ -193,12 +193,12 @@ pub static GIVEN: Section = Section {
 
 pub static BEFORE: Section = Section {
     name: "before",
-    about: "A run that comes before a test. It must succeed; nobody is asked.",
+    about: "A run that comes before a test. It must succeed.",
     keys: &[
         key(
             "workflow",
             Form::Text,
-            "The workflow's file, from the folder of the test file.",
+            "The workflow's file, from the folder of the test file; or its name, as `windlass run` takes it.",
             "workflow: gloo-mesh.yaml",
         )
         .required(),
@@ -207,6 +207,12 @@ pub static BEFORE: Section = Section {
             Form::Value,
             "The params of the run: name → value. `${{ before.NAME }}` is an output of a run that came before, here as in the test's own `params`.",
             "params: { clusters: [a] }",
+        ),
+        key(
+            "approvals",
+            Form::Value,
+            "Who answers its questions: step → name, or `{ by, answer, comment }`.",
+            "approvals: { approved: alice }",
         ),
     ],
 };

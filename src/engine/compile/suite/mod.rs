@@ -20,6 +20,6 @@ pub use certificate::{
     WantedVerdict,
 };
 pub use expect::{Calls, Expect, ExpectedCall};
-pub use given::{Given, Reply};
+pub use given::{Given, Reply, takes};
 pub use keys::SUITE_SECTIONS;
-pub use read::{Approver, Case, Kill, Suite, read_played, read_suite};
+pub use read::{Approver, Case, Kill, Library, Suite, read_played, read_suite};

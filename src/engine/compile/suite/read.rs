@@ -1,6 +1,6 @@
 //! Reads a test file.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use super::{
     super::{
@@ -9,7 +9,7 @@ use super::{
         graph::{Action, Program, Workflow},
         link::compile,
         mistake::Mistakes,
-        source::{Document, Opened, open},
+        source::{Document, Frozen, Opened, open},
         trial::{TrialError, compile_script},
     },
     before::{self, Before, Earlier, FromBefore, outputs_of, read_params, unchecked},
@@ -88,22 +88,32 @@ pub enum Kill {
     Times(u32),
 }
 
-/// Reads a test file and compiles the workflow that it names.
+/// Returns all files of the workflows that are embedded in the program if one of them has this name; `NAME.yaml` is its own.
+pub type Library = fn(&str) -> Option<BTreeMap<String, Arc<str>>>;
+
+/// Reads a test file and compiles the workflow that it names: a file, or, as `windlass run` takes it, a file without its
+/// `.yaml` or a workflow of the library.
 ///
 /// # Errors
 /// Every mistake of the test file, or every mistake of the workflow.
-pub fn read_suite(path: &Path) -> Result<Suite, Mistakes> {
-    read(path, Earlier::default())
+pub fn read_suite(path: &Path, library: Library) -> Result<Suite, Mistakes> {
+    let earlier = Earlier {
+        programs: BTreeMap::new(),
+        are_left_out: false,
+        library,
+    };
+    read(path, earlier)
 }
 
 /// Reads a test file that is right, without the workflows of runs before tests.
 ///
 /// # Errors
 /// As [`read_suite`].
-pub fn read_played(path: &Path) -> Result<Suite, Mistakes> {
+pub fn read_played(path: &Path, library: Library) -> Result<Suite, Mistakes> {
     let earlier = Earlier {
+        programs: BTreeMap::new(),
         are_left_out: true,
-        ..Earlier::default()
+        library,
     };
     read(path, earlier)
 }
@@ -151,7 +161,7 @@ fn read(path: &Path, mut earlier: Earlier) -> Result<Suite, Mistakes> {
     }
     let program = match &named {
         Some((name, node)) if is_script => script_beside(&mut report, path, name, node)?,
-        Some((name, node)) => compile_beside(&mut report, path, name, node)?,
+        Some((name, node)) => compile_beside(&mut report, (path, earlier.library), name, node)?,
         None => None,
     };
     let workflow = program.as_ref().map(|program| &*program.workflow);
@@ -192,12 +202,21 @@ fn read(path: &Path, mut earlier: Earlier) -> Result<Suite, Mistakes> {
 /// Compiles the workflow; `Ok(None)` if there is no such file, which has been reported.
 pub(super) fn compile_beside(
     report: &mut Report,
-    path: &Path,
+    (path, library): (&Path, Library),
     name: &str,
     node: &Node,
 ) -> Result<Option<Program>, Mistakes> {
     let folder = path.parent().unwrap_or(Path::new(""));
-    match open(&folder.join(name)) {
+    let mut file = folder.join(name);
+    if !file.exists() && file.extension().is_none() {
+        let yaml = file.with_extension("yaml");
+        match library(name) {
+            _ if yaml.is_file() => file = yaml,
+            Some(files) => return compile(&format!("{name}.yaml"), &mut Frozen(files)).map(Some),
+            None => {}
+        }
+    }
+    match open(&file) {
         Ok(Opened { mut folder, main }) => compile(&main, &mut folder).map(Some),
         Err(why) => {
             let message = format!("can't read `{name}`: {why}");
@@ -300,7 +319,7 @@ fn read_case(
             .map_or_else(BTreeMap::new, |node| read_approvals(report, node, workflow)),
         kill: fields.take("kill").and_then(|node| read_kill(report, node)),
         undo: fields.flag(report, "undo"),
-        timeout: fields.duration(report, "timeout").unwrap_or(TIMEOUT),
+        timeout: fields.limit(report, "timeout", "60s").unwrap_or(TIMEOUT),
         expect: Expect::default(),
         line: 1 + report.text[..key.span.start].matches('\n').count(),
     };
@@ -341,7 +360,7 @@ fn read_clock(
     Some(moment)
 }
 
-fn read_approvals(
+pub(super) fn read_approvals(
     report: &mut Report,
     node: &Node,
     workflow: Option<&Workflow>,

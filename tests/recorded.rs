@@ -1,0 +1,132 @@
+//! `windlass test --record`: the tests that it writes are accepted and pass as they are.
+
+use crate::{
+    harness::{Ran, Test},
+    mock::{Mock, example},
+};
+
+/// A mesh of one cluster, made quickly.
+const MESH: [&str; 8] = [
+    "-p",
+    "clusters=[a]",
+    "-p",
+    "ca_key_algorithm=EC_prime256v1",
+    "-p",
+    "ca_signing_algorithm=SHA256WITHECDSA",
+    "-p",
+    "key_algorithm=EC_prime256v1",
+];
+
+fn run(test: &Test, workflow: &str, arguments: &[&str]) {
+    test.windlass(&[&["run", workflow], arguments].concat())
+        .expect(0);
+}
+
+/// Writes the test of a workflow's newest run, and returns it.
+fn record(test: &Test, workflow: &str) -> String {
+    let text = test
+        .windlass(&["test", "--record", workflow])
+        .expect(0)
+        .stdout;
+    test.write(&format!("{workflow}.test.yaml"), &text);
+    text
+}
+
+fn play(test: &Test, workflow: &str) -> Ran {
+    test.windlass(&["test", &format!("{workflow}.test.yaml")])
+}
+
+fn contains(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+}
+
+#[test]
+fn runs_on_the_embedded_servers_become_tests_on_them() {
+    let test = Test::new();
+    run(&test, "gloo-mesh", &MESH);
+    let text = record(&test, "gloo-mesh");
+    contains(&text, &["workflow: \"gloo-mesh\"\n", "target: local\n"]);
+    assert!(!text.contains("kube::"), "{text}");
+    play(&test, "gloo-mesh").expect(0);
+
+    let relay_ca = test.windlass(&["outputs", "gloo-mesh", "relay_ca_arn"]);
+    let relay_ca = format!("relay_ca_arn={}", relay_ca.expect(0).stdout.trim());
+    run(
+        &test,
+        "rotate-leaf",
+        &[
+            &MESH[..2],
+            &MESH[6..],
+            &["-p", "force=true", "-p", &relay_ca],
+        ]
+        .concat(),
+    );
+    let text = record(&test, "rotate-leaf");
+    contains(
+        &text,
+        &[
+            "before:\n      - workflow: \"gloo-mesh\"\n",
+            "relay_ca_arn: \"${{ before.relay_ca_arn }}\"",
+        ],
+    );
+    play(&test, "rotate-leaf").expect(0);
+
+    // What a user undid is undone by its test.
+    test.windlass(&["undo", "rotate-leaf", "--yes"]).expect(0);
+    contains(
+        &record(&test, "rotate-leaf"),
+        &["undo: true", "status: undone"],
+    );
+    play(&test, "rotate-leaf").expect(0);
+}
+
+#[test]
+fn a_run_of_a_runbook_becomes_a_test_of_the_shipped_one() {
+    let test = Test::new();
+    let mock = Mock::serve(&test, &example("rotate-db-password.http.yaml"));
+    let admin = format!("admin={}", mock.url);
+    let params = ["-p", &admin, "-p", "user=app", "-p", "current=the-old-one"];
+    run(&test, "rotate-db-password", &params);
+    let text = record(&test, "rotate-db-password");
+    assert!(!text.contains("target: local"), "{text}");
+    play(&test, "rotate-db-password").expect(0);
+}
+
+const APART: &str = "[targets.apart]\nmesh = {}\n";
+
+#[test]
+fn calls_of_clusters_elsewhere_are_answered_as_they_were() {
+    let test = Test::new().file("windlass.toml", APART);
+    run(
+        &test,
+        "gloo-mesh",
+        &[&MESH[..], &["-p", "approve=false", "--target", "apart"]].concat(),
+    );
+    let text = record(&test, "gloo-mesh");
+    contains(
+        &text,
+        &[
+            "- kube::find: { cluster: \"mgmt\", namespace: \"gloo-mesh\", object: \"secret/relay-root-tls-secret\" }",
+        ],
+    );
+    // The keys that it makes are others each time, so it can't pass; but nothing in it is a mistake.
+    let ran = play(&test, "gloo-mesh").expect(1);
+    contains(&ran.stderr, &["1 test run: 0 passed, 1 failed"]);
+
+    run(
+        &test,
+        "restart-mesh",
+        &[
+            "-p",
+            "clusters=[a]",
+            "-p",
+            "approve=false",
+            "--target",
+            "apart",
+        ],
+    );
+    record(&test, "restart-mesh");
+    play(&test, "restart-mesh").expect(0);
+}
