@@ -1,4 +1,4 @@
-//! The sidecar injector: the API server calls istiod on 15017 under the webhook's bundle.
+//! The sidecar injector: the API server calls istiod on 15017 and verifies it with the webhook's bundle.
 
 use serde_json::{Value as Json, json};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use windlass_cluster::{Cluster, StateError};
 
-/// Admits a pod, with a sidecar where its namespace asks for one; `Some` is the API server's refusal.
+/// Admits a pod, with a sidecar if its namespace asks for one; `Some` is the API server's rejection.
 pub(super) fn admit(cluster: &Cluster, pod: &mut Json) -> Result<Option<String>, StateError> {
     let space = cluster.find("namespaces", "", namespace(pod))?;
     let is_wanted = space.is_some_and(|space| pods::label(&space, "istio-injection") == "enabled")
@@ -41,7 +41,7 @@ pub(super) fn admit(cluster: &Cluster, pod: &mut Json) -> Result<Option<String>,
     Ok(None)
 }
 
-/// Calls a webhook, as far as its handshake.
+/// Calls a webhook, limited to the handshake.
 fn call(cluster: &Cluster, all: &[Istiod], hook: &Json, pod: &Json) -> Result<(), String> {
     let service = &hook["clientConfig"]["service"];
     let of = |field: &str| pods::text(service, field).to_owned();
