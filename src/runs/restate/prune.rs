@@ -1,4 +1,4 @@
-//! Deleting old runs that a Restate server keeps.
+//! Deletes old runs in Restate.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use windlass_inventory as inventory;
 use windlass_restate::{Done, PrunedRun, Remote};
 
 impl OnRestate {
-    /// Deletes runs; their evidence goes where `[retention]` says.
+    /// Deletes runs; their evidence is written to the folder in `[retention]`.
     pub(super) fn prune_runs(
         &self,
         wanted: &Retention,
@@ -44,21 +44,21 @@ impl OnRestate {
     }
 }
 
-/// Lists the runs that [`prune_on`] would delete, the newest first.
+/// Lists the runs that [`prune_on`] would delete, newest first.
 ///
 /// # Errors
-/// What the engine says.
+/// An error of Restate.
 pub fn prunable_on(remote: &Remote, wanted: &Retention) -> Result<Vec<RunRow>, RunsError> {
     let rows = remote.runs()?.into_iter();
     let picked = wanted.pick(rows.map(|row| (row, String::new())).collect());
     Ok(picked.into_iter().map(|(row, _)| row).collect())
 }
 
-/// Deletes runs that a Restate server keeps, as [`crate::prune`] deletes those of a journal. `state` is the folder with the copy of
+/// Deletes runs in Restate, as [`crate::prune`] deletes those of a journal. `state` is the folder with the copy of
 /// their certificates.
 ///
 /// # Errors
-/// What the engine says, and bundles that can't be written. A run that can't be read, or has changed meanwhile, is left.
+/// An error of Restate, or bundles that can't be written. A run that can't be read, or has changed meanwhile, is kept.
 pub fn prune_on(
     remote: &Remote,
     state: &Path,
@@ -77,7 +77,7 @@ pub fn prune_on(
     Ok(done)
 }
 
-/// Deletes a run, or says why it is left.
+/// Deletes a run, or returns why it is kept.
 fn delete(
     remote: &Remote,
     wanted: &Retention,
@@ -85,11 +85,11 @@ fn delete(
     bundles: Option<&Path>,
     by: &str,
 ) -> Result<Option<String>, RunsError> {
-    // A driver holds its run: what asks for it then waits until the driver ends.
+    // Requests to a run wait until its driver ends.
     if remote.driver(run)?.is_some() {
         return Ok(Some("Restate drives it".into()));
     }
-    // What is damaged is looked at by a person, and not thrown away.
+    // A damaged run must be examined by a person, so it is not deleted.
     let state = match remote.state_of(run) {
         Ok(state) => state,
         Err(error) if error.passes() => return Err(error.into()),
