@@ -1,4 +1,4 @@
-//! Dry runs: asks the clusters of a target, before a run begins, what they would refuse.
+//! Dry runs: asks the clusters of a target before a run begins what they would reject.
 
 use std::collections::BTreeSet;
 
@@ -14,16 +14,16 @@ use crate::{
     targets::{OpenError, Target},
 };
 
-/// How many steps are tried at once: API servers limit what one client asks.
+/// How many steps are tried at once: API servers limit the requests of a client.
 const AT_ONCE: u16 = 8;
-/// The maximum number that is shown: a problem of one cluster is often one of all.
+/// How many problems are shown: all clusters often have the same ones.
 const SHOWN: usize = 10;
 
-/// Tries the steps of a run whose inputs are known, by dry runs on the clusters of its target. `state` holds nothing but
-/// the run's start. `changing` leaves out the steps that only read: the run finds out about those in time.
+/// Tries the steps of a run whose inputs are known, by dry runs on the clusters of its target. `state` holds nothing but the
+/// run's start. With `changing`, steps that only read are left out: the run itself reports their problems early enough.
 ///
 /// # Errors
-/// A profile of AWS that does not exist, a CA bundle that can't be read.
+/// A profile of AWS that does not exist, or a CA bundle that can't be read.
 pub fn ask(
     target: &Target,
     workflow: &Workflow,
@@ -31,7 +31,7 @@ pub fn ask(
     clusters: &BTreeSet<String>,
     changing: bool,
 ) -> Result<Vec<Obstacle>, Failure> {
-    // Rehearsal clusters refuse nothing that a run would not see at once, and undo.
+    // A run on rehearsal clusters reports rejections at once, and can be undone.
     if clusters.is_empty() || target.mesh().is_some() {
         return Ok(Vec::new());
     }
@@ -60,10 +60,10 @@ pub fn ask(
     found
 }
 
-/// Opens what steps of a run that has not begun may ask of a target.
+/// Opens the clients that the trials may use.
 ///
 /// # Errors
-/// A profile of AWS that does not exist, a CA bundle that can't be read.
+/// A profile of AWS that does not exist, or a CA bundle that can't be read.
 pub async fn clients(
     target: &Target,
     workflow: &Workflow,
@@ -82,10 +82,10 @@ pub async fn clients(
     Ok(clients)
 }
 
-/// Refuses a run that is certain to fail, and warns of what may be refused.
+/// Refuses a run that is certain to fail, and warns of possible rejections.
 ///
 /// # Errors
-/// What the clusters would refuse.
+/// The problems that are certain.
 pub fn refuse(found: &[Obstacle]) -> Result<(), Failure> {
     let (sure, open): (Vec<_>, Vec<_>) = found.iter().partition(|obstacle| obstacle.is_sure);
     let warning = style("warning:").yellow();

@@ -1,4 +1,4 @@
-//! What a plan learns of a target before a run begins, by the steps that only read.
+//! Runs the steps that only read before a run begins, for a plan.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -17,15 +17,15 @@ use crate::{
 
 /// How many scripts may run at once.
 const AT_ONCE: u16 = 8;
-/// Where a run writes by default; nothing is written there now.
+/// The default output folder of a run; nothing is written to it here.
 const OUT: &str = "out";
 
-/// Runs the steps that only read, and returns where the run would stand after them. `begun` holds nothing but the
-/// run's start, and is returned as it is where the target is a rehearsal that has not been used yet: to open it would
-/// make its servers.
+/// Runs the steps that only read, and returns the state after them. `begun` holds nothing but the run's start, and is returned
+/// unchanged if the target is a rehearsal that has not been used yet: opening the target would create its
+/// servers.
 ///
 /// # Errors
-/// An embedded server that can't start, a profile of AWS that does not exist, a CA bundle that can't be read.
+/// An embedded server that can't start, a profile of AWS that does not exist, or a CA bundle that can't be read.
 pub fn look(
     args: &Args,
     command: &Plan,
@@ -60,7 +60,7 @@ pub fn look(
     seen
 }
 
-/// Whether a rehearsal's servers were started before, so that to start them makes nothing new.
+/// Says whether a rehearsal's servers have been started before, so that starting them creates nothing new.
 fn is_made(folder: &Path, clusters: &BTreeSet<String>) -> bool {
     let kube = folder.join("kube");
     folder.join("pca").is_dir() && clusters.iter().all(|cluster| kube.join(cluster).is_dir())

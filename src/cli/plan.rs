@@ -61,7 +61,7 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
     show(command, workflow, &seen, account, &obstacles)
 }
 
-/// Shows what a run would do. `state` holds its first event and, where they were run for it, the outputs of steps that only
+/// Shows what a run would do. `state` holds its first event and, if they were run for the plan, the outputs of steps that only
 /// read; `account` is the line of the AWS account.
 pub fn show(
     command: &Plan,
@@ -72,7 +72,7 @@ pub fn show(
 ) -> Done {
     let steps = decide::preview(workflow, state, RUN);
     let phases = phases(workflow, state)?;
-    // As `run` ends.
+    // The exit code is that of `run`.
     let exit = match obstacles.iter().any(|obstacle| obstacle.is_sure) {
         true => exit::NOTHING_STARTED,
         false => exit::SUCCEEDED,
@@ -107,7 +107,7 @@ pub fn show(
     .map(|_| exit)
 }
 
-/// The phases of a workflow, with what each replaces as far as that is known.
+/// Returns the phases of a workflow, with what each replaces, as far as that is known.
 fn phases<'w>(workflow: &'w Workflow, seen: &State) -> Result<Vec<Replacing<'w>>, Failure> {
     let replaced = decide::replaced(workflow, seen, RUN);
     let phases = workflow.phases.iter().map(|phase| {

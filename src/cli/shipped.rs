@@ -25,7 +25,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// Compiles a shipped workflow from the copy in this program.
 ///
 /// # Errors
-/// A name that is not shipped. Mistakes in a shipped workflow are ruled out by the tests.
+/// A name that is not shipped. The tests make sure that shipped workflows have no mistakes.
 pub fn program(name: &str) -> Result<Program, Failure> {
     Ok(compile(&format!("{name}.yaml"), &mut Frozen(texts()))?)
 }

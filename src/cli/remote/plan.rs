@@ -5,10 +5,10 @@ use crate::{
     runs::{Runs, Sent, There},
 };
 
-/// Shows what a run of a workflow of this machine would do on a server. The server looks at its target; it makes no dry runs.
+/// Shows what a run of a workflow on this machine would do on a server. The server reads from its target, but makes no dry runs.
 pub fn plan(command: &Plan, program: Program, there: &There) -> Done {
     let given = command.params.given(&program.workflow)?;
-    // Mistakes show here in the words of the command line.
+    // This reports mistakes here, in the terms of the command line.
     bind_params(&program.workflow, given.clone())?;
     let sent = Sent {
         file: command.file.display().to_string(),
