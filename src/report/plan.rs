@@ -7,7 +7,7 @@ use windlass_engine::{
     journal::RunId,
 };
 
-/// What a resume does to each step, for people.
+/// Formats what a resume does with each step.
 pub fn resume_plan(run: &RunId, plan: &Plan) -> String {
     let mut text = format!("resume plan of run {run}\n");
     let width = plan.fates.iter().map(|fate| fate.step.as_str().len()).max();
@@ -31,7 +31,7 @@ pub fn resume_plan(run: &RunId, plan: &Plan) -> String {
     text
 }
 
-/// The same for machines.
+/// The same for programs.
 pub fn plan_json(plan: &Plan) -> Json {
     let fate = |fate: &Fate| {
         json!({
@@ -42,7 +42,7 @@ pub fn plan_json(plan: &Plan) -> Json {
     plan.fates.iter().map(fate).collect()
 }
 
-/// Finds the fate that [`plan_json`] calls so.
+/// Returns the fate with this name in [`plan_json`].
 pub fn fate_named(name: &str) -> Option<FateKind> {
     let all = [
         FateKind::Kept,

@@ -1,4 +1,4 @@
-//! What a phase replaces: what is in an object of a cluster now, and what will be there.
+//! Shows what a phase replaces: the current and the future state of an object in a cluster.
 
 use console::style;
 use serde::{Deserialize, Serialize};
@@ -9,19 +9,19 @@ use super::{plain::line, table::Room};
 use windlass_engine::compile::Phase;
 use windlass_world::value::Value;
 
-/// As many clusters are named in a line.
+/// How many clusters are listed in a line.
 const NAMED: usize = 6;
-/// As many digits of a serial number are shown to people; JSON has all of them.
+/// How many digits of a serial number are shown to people; JSON contains all of them.
 const SERIAL: usize = 8;
 
-/// A phase, and what it replaces; `None` is what is not known before the run has begun.
+/// A phase, and what it replaces; `None` if that is not known before the run.
 pub type Replacing<'w> = (&'w Phase, Option<Vec<Replaced>>);
 
 /// One object that a phase changes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Replaced {
-    /// A cluster's role, or what else the object is in; nothing where `object` says it all.
+    /// A cluster's role, or another container of the object; `None` if `object` is enough.
     #[serde(default)]
     cluster: Option<String>,
     object: String,
@@ -34,7 +34,7 @@ pub struct Replaced {
     restarts: Vec<String>,
 }
 
-/// A certificate that is there, or one that will be made: of that, no serial number is known.
+/// A certificate that exists or will be issued; a future one has no known serial number.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Certificate {
@@ -46,16 +46,16 @@ struct Certificate {
     /// RFC 3339.
     #[serde(default)]
     not_after: Option<String>,
-    /// How long it will live.
+    /// How long it will be valid.
     #[serde(default)]
     validity: Option<String>,
 }
 
 impl Replaced {
-    /// Reads what a phase's `replaces` gave.
+    /// Reads the result of a phase's `replaces`.
     ///
     /// # Errors
-    /// What is wrong with it, and where.
+    /// The mistake, and its place.
     pub fn read(phase: &str, value: &Value) -> Result<Vec<Self>, String> {
         let about = format!("`replaces` of the phase {phase}");
         let Json::Array(rows) = value.to_json() else {
@@ -75,15 +75,15 @@ impl Replaced {
         rows.collect()
     }
 
-    /// Whether it differs from another one in the cluster alone.
+    /// Says whether it differs from another one only in the cluster.
     fn is_alike(&self, other: &Self) -> bool {
         (&self.object, &self.now, &self.then, &self.restarts)
             == (&other.object, &other.now, &other.then, &other.restarts)
     }
 }
 
-/// What a phase replaces, for people: each object with what is removed (`-`), added (`+`) and stays there. Objects of
-/// several clusters that change alike are shown once. `None` is what is not known before the run has begun.
+/// Formats what a phase replaces: each object with what is removed (`-`), added (`+`) and unchanged. Objects that change in the same
+/// way in several clusters are shown once. `None` if that is not known before the run.
 pub fn replaced(phase: &Phase, rows: Option<&[Replaced]>, room: Room) -> String {
     let indent = "    ";
     if phase.replaces.is_none() {
@@ -109,7 +109,7 @@ pub fn replaced(phase: &Phase, rows: Option<&[Replaced]>, room: Room) -> String 
     text
 }
 
-/// The same for programs; `null` is what is not known before the run has begun.
+/// The same for programs; `null` if that is not known before the run.
 pub fn replaced_json(phases: &[Replacing]) -> Json {
     let phases = phases.iter().map(|(phase, rows)| {
         json!({
@@ -152,7 +152,7 @@ fn of_group(group: &[&Replaced], room: Room) -> String {
 }
 
 fn of_part(mark: char, part: &Json, room: Room) -> String {
-    // Every part was read before.
+    // Every part has been read already.
     let words = in_words(part).unwrap_or_default();
     match mark {
         ' ' => wrapped("          ", &words, 0, room),
@@ -160,8 +160,8 @@ fn of_part(mark: char, part: &Json, room: Room) -> String {
     }
 }
 
-/// A text in lines of the room's width; those after the first are indented further. A word that is longer, such as an
-/// ARN, stays in one piece, so that it can be copied.
+/// Wraps a text to the room's width; later lines are indented further. A longer word, such as an ARN, is not broken, so that it can
+/// be copied.
 pub(super) fn wrapped(indent: &str, text: &str, further: usize, room: Room) -> String {
     let text = line(text);
     let Some(width) = room.width else {
@@ -181,7 +181,7 @@ pub(super) fn wrapped(indent: &str, text: &str, further: usize, room: Room) -> S
         .collect()
 }
 
-/// A part of an object for people.
+/// Formats a part of an object for people.
 fn in_words(part: &Json) -> Result<String, String> {
     if let Json::String(text) = part {
         return Ok(text.clone());
@@ -208,7 +208,7 @@ fn in_words(part: &Json) -> Result<String, String> {
     Ok(text)
 }
 
-/// `CN=x` of a name that has one, or all of it.
+/// Returns `CN=x` of a name that has one, or else the whole name.
 fn common_name(subject: &str) -> &str {
     let mut parts = subject.split(',').map(str::trim);
     parts

@@ -1,4 +1,4 @@
-//! A test of a run that has ended: what the outside answered then, and how the run ended.
+//! Creates a test from a run that has ended: the answers of the outside, and how the run ended.
 
 use std::fmt::Write;
 
@@ -17,17 +17,17 @@ use crate::{
     value::{Failure, MASK, Value},
 };
 
-/// A test file, and what stands in it in place of what the run had.
+/// A test file, and the list of its stand-ins.
 pub struct Recorded {
     pub text: String,
-    /// For people: `1 secret`, `the account 123456789012`.
+    /// What was replaced, for people: `1 secret`, `the account 123456789012`.
     pub replaced: Vec<String>,
 }
 
-/// What a test has in place of a secret.
+/// The stand-in for a secret.
 const SECRET: &str = "a-secret";
 
-/// Writes a test of a run. `file` is the workflow's, from the folder of the test file.
+/// Writes a test of a run. `file` is the workflow's file, relative to the folder of the test file.
 pub fn record(
     name: &str,
     file: &str,
@@ -46,7 +46,7 @@ pub fn record(
         Json::from(name)
     );
     let mut text = String::new();
-    // A text never fails to be written to.
+    // Writing to a String can't fail.
     let mut line = |text_line: String| {
         let _ = writeln!(text, "    {text_line}");
     };
@@ -106,7 +106,7 @@ pub fn record(
             step.status.as_str()
         ));
     }
-    // Only now all accounts are known, those of the steps' items too.
+    // All accounts, including those in the steps' items, are only known now.
     let (text, accounts) = writer.accounts.replaced(&text);
     let accounts = accounts
         .iter()
@@ -122,14 +122,14 @@ pub fn record(
 }
 
 struct Writer<'a> {
-    /// The folder that scripts wrote to.
+    /// The folder to which scripts wrote.
     out: &'a str,
     accounts: Accounts,
     secrets: usize,
 }
 
 impl Writer<'_> {
-    /// Returns the lines of one answer; none for a call whose end is not known.
+    /// Returns the lines of one answer; none for a call in doubt.
     fn given(&mut self, effect: &EffectState) -> Vec<String> {
         let recorded = Value::parse_json(&effect.call.arguments.to_string()).unwrap_or_default();
         let called = &effect.call.function;
@@ -141,7 +141,7 @@ impl Writer<'_> {
             // It is part of the function's name.
             arguments.remove("method");
         }
-        // What would reverse a call says nothing of what is called; nothing is not given.
+        // The undo of a call does not describe the call itself, and null counts as not given.
         arguments.retain(|name, value| {
             !matches!(name.as_str(), "undo" | "restarted" | "at") && *value != Value::Null
         });
@@ -179,7 +179,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Returns a value of the run as the test has it: secrets are stand-ins.
+    /// Returns a value of the run in the form of the test, with stand-ins for secrets.
     fn value(&mut self, value: &Value) -> Json {
         match value {
             Value::Secret(_) | Value::Reference(_) => {
@@ -200,7 +200,7 @@ impl Writer<'_> {
         }
     }
 
-    /// What a test matches a recorded argument by: what was cut or masked may be anything.
+    /// Returns the pattern for a recorded argument: parts that were cut or masked match any text.
     fn pattern(&mut self, json: Json) -> Json {
         match json {
             Json::String(text) => {
@@ -224,7 +224,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Returns a text whose accounts are noted.
+    /// Returns a text after recording the accounts in it.
     fn seen(&mut self, text: &str) -> String {
         self.accounts.see(text);
         text.to_owned()
