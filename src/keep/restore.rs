@@ -202,7 +202,7 @@ fn suspect(state: &Path, unfinished: &[RunId]) -> Result<usize, RunsError> {
 fn lost() -> StepError {
     let message = "the run was restored from a backup that was taken while this attempt ran";
     StepError::new(ATTEMPT_KILLED, message).with_hint(
-        "what it did after the backup is not recorded; the next attempt looks before each call, or asks",
+        "its calls after the backup are not recorded; the next attempt looks for the result of each call, or asks",
     )
 }
 

@@ -128,7 +128,7 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
         Event::StepSkipped(StepSkipped { step, reason }) => format!("{step} skipped: {reason}"),
         Event::StepInterrupted { step } => format!("{step} stopped"),
         Event::StepReset { step } => format!("{step} starts over"),
-        Event::StepReopened { step } => format!("{step} runs again, and replays what it did"),
+        Event::StepReopened { step } => format!("{step} runs again, and replays its calls"),
         Event::ApprovalAsked(ApprovalAsked { step, message, .. }) => {
             format!("{step} asks: {message}")
         }

@@ -97,7 +97,7 @@ fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
         }
     }
     if diverged != resume() {
-        lines.push(format!("To begin it anew: {}", command(diverged)));
+        lines.push(format!("To start it again: {}", command(diverged)));
     }
     if is_wrong {
         let edited = command(resume().flag("--edited"));

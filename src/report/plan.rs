@@ -24,7 +24,7 @@ pub fn resume_plan(run: &RunId, plan: &Plan) -> String {
         text.push('\n');
         if !fate.repeats.is_empty() {
             let repeats = fate.repeats.join(", ");
-            let note = style("what it did before stays until an undo; it makes again:").yellow();
+            let note = style("an undo can still reverse what it did before; it makes these calls again:").yellow();
             text.push_str(&format!("      {note} {repeats}\n"));
         }
     }

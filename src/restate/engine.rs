@@ -189,7 +189,7 @@ impl<'ctx> Engine<'ctx> {
 /// Returns the error of an attempt that was lost with its records.
 pub(super) fn killed(message: &str) -> StepError {
     StepError::new(ATTEMPT_KILLED, message)
-        .with_hint("what it did is not recorded; the next attempt looks before each call")
+        .with_hint("its last calls are not recorded; the next attempt looks for the result of each call")
 }
 
 /// Returns every value in an event.

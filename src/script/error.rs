@@ -120,7 +120,7 @@ fn describe(mut error: EvalAltResult) -> StepError {
                     if signature.contains("Secret") =>
                 {
                     described.with_hint(
-                        "this function takes no secret, so that none becomes a plain text; pass the secret on as it is",
+                        "this function does not accept a secret, so that no secret becomes plain text; pass the secret on unchanged",
                     )
                 }
                 _ => described,

@@ -331,7 +331,7 @@ pub(super) fn syntax_fault(text: &str, error: &ParseError) -> Fault {
             fault.help("a text of a script is in double quotes, or in backticks")
         }
         _ if text.get(span_text.clone()) == Some("curry") => fault.help(
-            "there is no `curry` here; a closure takes along the variables that it uses: `|x| f.call(a, x)`",
+            "`curry` is not available; a closure captures the variables that it uses: `|x| f.call(a, x)`",
         ),
         ParseErrorType::Reserved(_) => fault.help(RESERVED),
         _ => fault,

@@ -23,7 +23,7 @@ pub struct UnsafeOut {
 impl UnsafeOut {
     /// Returns what the user can do about it.
     pub fn hint(&self) -> String {
-        "scripts read and write anything in the output folder: give it a folder of its own, such as --out out".into()
+        "scripts can read and write everything in the output folder: use a separate folder, such as --out out".into()
     }
 }
 

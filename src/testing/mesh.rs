@@ -84,9 +84,9 @@ fn certificates(secret: &Json, key: &str) -> Option<String> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum MeshError {
-    #[error("the clusters can't be looked at: {0}")]
+    #[error("the clusters can't be read: {0}")]
     Cluster(#[from] StateError),
-    #[error("the mesh can't be looked at: {0}")]
+    #[error("the mesh can't be read: {0}")]
     Mesh(String),
     #[error("the test's folder can't be used")]
     Folder(#[from] io::Error),

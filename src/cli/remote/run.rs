@@ -26,7 +26,7 @@ const OUT: &str = "out";
 pub fn run(command: &Run, program: Program, there: &There) -> Done {
     if command.out != Path::new(OUT) {
         return Err(not_remote(
-            "--out names a folder of this machine, and a server writes into a folder of its own",
+            "--out names a folder on this machine, but a server writes to its own folder",
         ));
     }
     refuse_driving(&command.driving)?;

@@ -340,7 +340,7 @@ impl<'a> Reader<'a> {
                 unfit(format!("the integer {text} does not fit into 64 bits"))
             }
             Some(Scalar::FloatingPoint(x)) if !x.is_finite() => {
-                unfit(format!("`{text}` is no number that can be kept"))
+                unfit(format!("`{text}` can't be represented as a number"))
             }
             Some(Scalar::FloatingPoint(x)) => Ok(Value::Float(x.into_inner())),
             Some(Scalar::String(text)) => Ok(Value::String(text.into_owned())),

@@ -187,7 +187,7 @@ impl Planner<'_> {
             return self.tell(
                 &unit.id,
                 FateKind::New,
-                "was skipped, and is looked at again",
+                "was skipped, and is decided again",
             );
         }
         self.tell(&unit.id, FateKind::Kept, "stays skipped")

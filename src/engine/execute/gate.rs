@@ -173,7 +173,7 @@ fn holds_mask(value: &Value) -> bool {
 }
 
 fn mask_sent(function: &str) -> Failure {
-    let message = format!("an argument holds {MASK}, which only stands for a secret");
+    let message = format!("an argument contains {MASK}, which is only the mask of a secret");
     Failure::new(FailureClass::Rejected, function, WRONG_ARGUMENTS, message).with_hint(
         "pass the secret itself, or take the mask out: text.replace(\"‹secret›\", \"***\")",
     )

@@ -100,7 +100,7 @@ fn still_unknown(run: &RunId, step: &InstanceId, function: &str) -> StepError {
     let undo = || Command::new("undo").arg(run);
     let answer = |what| undo().option("--answer", format!("{step}={what}"));
     StepError::new("undo-unknown", message).with_hint(format!(
-        "`{}` looks again; `{}` says what it gave, `{}` that it was not done",
+        "`{}` checks again; `{}` gives its result, `{}` says that it was not made",
         undo(),
         answer("done:VALUE"),
         answer("again")

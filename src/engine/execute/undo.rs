@@ -61,12 +61,12 @@ impl Attempt {
 
 /// Returns the error for an attempt whose records are lost, so that it can't be undone.
 pub(super) fn lost(run: &RunId, step: &InstanceId) -> StepError {
-    let message = "an attempt was killed; what it did beyond its records is unknown";
+    let message = "an attempt was killed; its calls beyond its records are not known";
     let answer = Command::new("undo")
         .arg(run)
         .option("--answer", format!("{step}=again"));
     StepError::new("undo-unknown", message).with_hint(format!(
-        "look at the other side, take back what is there, then `{answer}` says that there is nothing more"
+        "check the other side, reverse what is there, then run `{answer}` to say that nothing is left"
     ))
 }
 

@@ -264,12 +264,12 @@ pub(super) fn open_with(
             },
             Some((REFERENCE, Json::String(text))) => match Reference::parse(text) {
                 Ok(Some(reference)) => Value::Reference(reference),
-                _ => return Err(damaged("a reference to a secret that is none")),
+                _ => return Err(damaged("an invalid reference to a secret")),
             },
             Some((FLOAT, Json::String(number))) => number
                 .parse()
                 .map(Value::Float)
-                .map_err(|_| damaged("a float that is no number"))?,
+                .map_err(|_| damaged("a float that is not a number"))?,
             _ => Value::Map(
                 map.into_iter()
                     .map(|(key, item)| {

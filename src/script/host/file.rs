@@ -175,7 +175,7 @@ fn write(
         .windows(MASK.len())
         .any(|part| part == MASK.as_bytes())
     {
-        let why = format!("the text holds {MASK}, which only stands for a secret");
+        let why = format!("the text contains {MASK}, which is only the mask of a secret");
         return Err(refuse(function, why));
     }
     let record = match mode {

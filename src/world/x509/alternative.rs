@@ -192,7 +192,7 @@ fn check_dns(value: &str) -> Result<(), &'static str> {
     }
     let is_number = |label: &&str| label.bytes().all(|byte| byte.is_ascii_digit());
     match labels.len() > 1 && labels.last().is_some_and(is_number) {
-        true => Err("ends in a number, as IP addresses do, and is none"),
+        true => Err("ends in a number like an IP address, but is not one"),
         false => Ok(()),
     }
 }
@@ -269,10 +269,10 @@ fn check_email(value: &str) -> Result<(), &'static str> {
     let is_allowed =
         |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&byte);
     if local.is_empty() || !local.bytes().all(is_allowed) {
-        return Err("has something before its `@` that is no mailbox");
+        return Err("has an invalid mailbox before its `@`");
     }
     match domain.contains('*') || check_dns(domain).is_err() {
-        true => Err("has something after its `@` that is no host name"),
+        true => Err("has an invalid host name after its `@`"),
         false => Ok(()),
     }
 }

@@ -29,7 +29,7 @@ impl KubeClient {
                 .failure(
                     FailureClass::Rejected,
                     "UnknownKind",
-                    format!("`{word}` is no kind that every cluster has"),
+                    format!("`{word}` is not a kind that every cluster has"),
                 )
                 .with_hint(format!(
                     "write a custom kind with its group: `{word}.example.com`"

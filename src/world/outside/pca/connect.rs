@@ -104,7 +104,7 @@ impl ConnectError {
                 "name the right credentials in the target (`pca = { profile = \"NAME\" }`); `aws sts get-caller-identity` shows whose they are"
             }
             Self::UnknownAccount { .. } => {
-                "`account` of the target is held against STS GetCallerIdentity: make it reachable, or take `account` out of the target"
+                "`account` of the target is compared with STS GetCallerIdentity: make STS reachable, or remove `account` from the target"
             }
         })
     }

@@ -22,7 +22,7 @@ impl FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no rate; write `20/s` or `5/m`");
+        let wrong = || format!("`{text}` is not a valid rate; write `20/s` or `5/m`");
         let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
         let unit = match unit.trim() {
             "s" => Duration::from_secs(1),
