@@ -24,7 +24,9 @@ pub fn resume_plan(run: &RunId, plan: &Plan) -> String {
         text.push('\n');
         if !fate.repeats.is_empty() {
             let repeats = fate.repeats.join(", ");
-            let note = style("an undo can still reverse what it did before; it makes these calls again:").yellow();
+            let note =
+                style("an undo can still reverse what it did before; it makes these calls again:")
+                    .yellow();
             text.push_str(&format!("      {note} {repeats}\n"));
         }
     }

@@ -188,8 +188,9 @@ impl<'ctx> Engine<'ctx> {
 
 /// Returns the error of an attempt that was lost with its records.
 pub(super) fn killed(message: &str) -> StepError {
-    StepError::new(ATTEMPT_KILLED, message)
-        .with_hint("its last calls are not recorded; the next attempt looks for the result of each call")
+    StepError::new(ATTEMPT_KILLED, message).with_hint(
+        "its last calls are not recorded; the next attempt looks for the result of each call",
+    )
 }
 
 /// Returns every value in an event.

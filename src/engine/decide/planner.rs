@@ -184,11 +184,7 @@ impl Planner<'_> {
             self.plan.events.push(Event::StepReset {
                 step: unit.id.clone(),
             });
-            return self.tell(
-                &unit.id,
-                FateKind::New,
-                "was skipped, and is decided again",
-            );
+            return self.tell(&unit.id, FateKind::New, "was skipped, and is decided again");
         }
         self.tell(&unit.id, FateKind::Kept, "stays skipped")
     }
