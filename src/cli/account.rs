@@ -1,4 +1,4 @@
-//! Whose AWS account a run is about to change, and where.
+//! Shows in which AWS account and region a run makes changes.
 
 use super::{args::Args, failure::Failure};
 use crate::{
@@ -8,12 +8,12 @@ use crate::{
     targets::Targets,
 };
 
-/// Connects to the AWS of a target, so that what is wrong with it is found before anything is
-/// recorded. `None` where the workflow asks nothing of AWS, on the target `local`, and on an engine,
-/// whose workers have credentials of their own and hold them to the target.
+/// Connects to the AWS of a target, so that problems are found before anything is recorded. Returns `None` if the workflow
+/// does not call AWS, on the target `local`, and on Restate, whose workers have their own credentials and check them against
+/// the target.
 ///
 /// # Errors
-/// A profile that does not exist, a CA bundle that can't be read, another account than the target's.
+/// A profile that does not exist, a CA bundle that can't be read, or another account than the target's.
 pub fn aws(args: &Args, workflow: &Workflow, target: &str) -> Result<Option<AwsAsked>, Failure> {
     let (config, was_asked_for) = args.config();
     let targets = Targets::load(config, was_asked_for)?;
@@ -26,10 +26,10 @@ pub fn aws(args: &Args, workflow: &Workflow, target: &str) -> Result<Option<AwsA
     Ok(block_on(connect_to_aws(found, workflow))??)
 }
 
-/// As [`aws`], for people: `AWS account 123456789012 (arn:…), region us-east-1`.
+/// Like [`aws`], formatted for people: `AWS account 123456789012 (arn:…), region us-east-1`.
 ///
 /// # Errors
-/// As [`aws`].
+/// The same as of [`aws`].
 pub fn line(args: &Args, workflow: &Workflow, target: &str) -> Result<Option<String>, Failure> {
     match aws(args, workflow, target)? {
         Some(asked) => block_on(account_line(&asked)),
@@ -37,7 +37,7 @@ pub fn line(args: &Args, workflow: &Workflow, target: &str) -> Result<Option<Str
     }
 }
 
-/// Returns the line of the clients that a workflow asks something of.
+/// Returns the line for the clients that a workflow uses.
 pub async fn line_of_run(workflow: &Workflow, clients: &Clients) -> Option<String> {
     match (uses_aws(workflow), calls(workflow, "aws::")) {
         (true, _) => line_of(&clients.pca).await,
@@ -47,17 +47,17 @@ pub async fn line_of_run(workflow: &Workflow, clients: &Clients) -> Option<Strin
 }
 
 async fn line_of_any(client: &AwsClient) -> Option<String> {
-    // What keeps it from connecting is the failure of the call that needs it.
+    // A problem with the connection is reported by the call that needs it.
     let (identity, region) = client.identity().await.ok()??;
     Some(said_of(identity, region))
 }
 
-/// Whether a workflow asks anything of AWS Private CA.
+/// Says whether a workflow calls AWS Private CA.
 pub fn uses_aws(workflow: &Workflow) -> bool {
     calls(workflow, "pca::")
 }
 
-/// Whose account it is, and where; `None` on the embedded CA.
+/// Returns the account and region; `None` for the embedded CA.
 pub async fn line_of(client: &PcaClient) -> Option<String> {
     let identity = client.identity().await?;
     Some(said_of(identity, client.region()))

@@ -65,10 +65,10 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
     Ok(exit::SUCCEEDED)
 }
 
-/// Returns what each of the steps asks.
+/// Returns the question of each step.
 ///
 /// # Errors
-/// A step that asks nothing now, and one that is named twice.
+/// A step that asks no question now, or one that is named twice.
 fn all_asked(state: &State, steps: &[InstanceId]) -> Result<Vec<(InstanceId, Approval)>, Failure> {
     let mut all: Vec<(InstanceId, Approval)> = Vec::new();
     for step in steps {

@@ -42,13 +42,13 @@ impl Archive {
         Self::open_if_there(args)?.ok_or_else(|| no_runs(&format!("in {}", args.state.display())))
     }
 
-    /// As [`Archive::open`]; `None` if no run was ever recorded there. Creates no folder.
+    /// Like [`Archive::open`]; `None` if no run was ever recorded there. Creates no folder.
     pub fn open_if_there(args: &Args) -> Result<Option<Self>, Failure> {
         if let Some(there) = server::server(args)? {
             return Ok(Some(Self::Server(there)));
         }
         let path = args.state.join(JOURNAL);
-        // What can't be looked at is not empty.
+        // A place that can't be checked counts as existing.
         let is_there = args.on.is_some()
             || path.try_exists().map_err(|source| JournalError::Folder {
                 path: args.state.clone(),
@@ -71,8 +71,8 @@ impl Archive {
         Ok(Self::Here(Journal::open(&args.state)?))
     }
 
-    /// Finds the run that a user means by any unambiguous part of its id, or by the name of a workflow, whose newest run
-    /// it is; without either, the newest of all.
+    /// Finds the run for an unambiguous part of its id, or the newest run of a workflow for its name; without either, the newest
+    /// run.
     pub fn find(&self, part: Option<&str>) -> Result<RunId, Failure> {
         if part.is_none() && self.runs()?.is_empty() {
             return Err(no_runs(&self.place()));
@@ -127,7 +127,7 @@ impl Archive {
         })
     }
 
-    /// Returns the certificates that the runs made, delivered and found.
+    /// Returns the certificates that the runs issued, delivered and found.
     pub fn inventory(&self, state: &Path) -> Result<Inventory, Failure> {
         if let Self::Server(there) = self {
             return Ok(there.certificates()?);
@@ -190,7 +190,7 @@ impl Archive {
         }
     }
 
-    /// Reads a run's events from number `seq` on, given the digest of the one before, one after another.
+    /// Passes on a run's events from number `seq` on, given the digest of the event before.
     pub fn walk(
         &self,
         run: &RunId,
@@ -216,7 +216,7 @@ impl Archive {
         Ok(())
     }
 
-    /// Whether something drives the run right now.
+    /// Says whether the run is being driven.
     pub fn is_owned(&self, run: &RunId) -> Result<bool, Failure> {
         Ok(match self {
             Self::Here(journal) => journal.is_owned(run)?,
@@ -226,7 +226,7 @@ impl Archive {
         })
     }
 
-    /// Digests the secrets in a value under a key of the identity's. `None` without secrets.
+    /// Digests the secrets in a value under a key derived from the identity. Returns `None` without secrets.
     pub fn digest_secrets(&self, value: &Value) -> Result<Option<Digest>, Failure> {
         Ok(match self {
             Self::Here(journal) => journal.digest_secrets(value)?,
@@ -236,7 +236,7 @@ impl Archive {
         })
     }
 
-    /// Returns the run that holds a lock; `None` where that is unknown. A Restate server is not asked: it resumes its runs by itself.
+    /// Returns the run that holds a lock; `None` if that is not known. A Restate server is not asked, because it resumes its runs itself.
     pub fn holder_of(&self, lock: &str) -> Result<Option<RunId>, Failure> {
         match self {
             Self::Here(journal) => Ok(journal.holder_of(lock)?),
@@ -246,7 +246,7 @@ impl Archive {
         }
     }
 
-    /// Describes what holds up a run from outside, for people.
+    /// Describes for people what blocks a run from outside.
     pub fn stuck(&self, run: &RunId) -> Result<Vec<String>, Failure> {
         Ok(match self {
             Self::Here(_) => Vec::new(),
@@ -259,7 +259,7 @@ impl Archive {
         })
     }
 
-    /// Leaves a message for the process that drives a run.
+    /// Stores a message for the process that drives a run.
     pub fn post(&self, run: &RunId, message: &Message, at: Timestamp) -> Result<(), Failure> {
         match self {
             Self::Here(journal) => Ok(journal.post(run, message, at)?),
@@ -294,7 +294,7 @@ impl Archive {
     }
 }
 
-/// Returns the runs of a server, each with its status as its outcome.
+/// Returns the runs of a server, each with its status in place of its outcome.
 fn runs_of(there: &There) -> Result<Vec<RunRow>, Failure> {
     let page = there.list(&Filter {
         is_brief: true,

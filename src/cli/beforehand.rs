@@ -17,7 +17,7 @@ pub struct Wanted<'a> {
     /// Empty if it is unknown.
     pub target: &'a str,
     pub kube: BTreeSet<String>,
-    /// The steps that it is limited to; empty for all.
+    /// The steps to which it is limited; empty for all.
     pub chosen: BTreeSet<String>,
     pub out: String,
     pub params: Value,
@@ -42,8 +42,8 @@ pub fn begin(wanted: Wanted) -> Result<Beginning, Failure> {
     })?)
 }
 
-/// Records the keyed digest of the secrets among the params with the run, once it is known where
-/// the run is kept.
+/// Records the keyed digest of the secrets among the params with the run, when it is known where the run is
+/// recorded.
 pub fn with_secrets(beginning: Beginning, archive: &Archive) -> Result<Beginning, Failure> {
     beginning.with_secrets(|params| archive.digest_secrets(params))
 }

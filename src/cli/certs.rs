@@ -1,4 +1,4 @@
-//! `windlass certs`: the inventory of certificates, and scans of what Windlass did not make.
+//! `windlass certs`: the inventory of certificates, and scans of certificates that Windlass did not issue.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,7 +31,7 @@ use crate::{
 };
 use windlass_ground::Timestamp;
 
-/// The folder that stands for a bucket, into which the embedded CA writes its audit reports.
+/// The folder in place of a bucket, to which the embedded CA writes its audit reports.
 const BUCKET: &str = "windlass-inventory";
 
 /// `windlass certs`, and `windlass certs scan`.
@@ -214,7 +214,7 @@ fn clusters(args: &Args, command: &Scan, scanned: &mut Scanned) -> Result<(), Fa
     .map_err(|trouble| of_trouble("clusters", &trouble))
 }
 
-/// Reads the CAs of a target, with what audit reports say of them.
+/// Reads the CAs of a target, with the contents of their audit reports.
 fn authorities(
     args: &Args,
     command: &Scan,
@@ -251,11 +251,11 @@ fn authorities(
         .map_err(|trouble| of_trouble("target", &trouble))
 }
 
-/// Asks the embedded CA for the valid certificates, by audit reports that are not kept.
+/// Gets the valid certificates of the embedded CA from audit reports, which are deleted afterwards.
 async fn embedded_rows(pca: &PcaClient, bucket: &Path) -> Result<Vec<AuditRow>, Trouble> {
     let mut rows = Vec::new();
     for authority in pca.list().await? {
-        // A CA in another state has issued nothing, or is deleted.
+        // A CA in another status has issued nothing, or is deleted.
         if !["ACTIVE", "DISABLED", "EXPIRED"].contains(&&*authority.status) {
             continue;
         }
@@ -271,7 +271,7 @@ async fn embedded_rows(pca: &PcaClient, bucket: &Path) -> Result<Vec<AuditRow>, 
         let content = fs::read(&path).map_err(|e| unreadable(e.to_string()))?;
         rows.extend(scan::read_audit_report(&content).map_err(unreadable)?);
     }
-    // A report that stays behind has a name of its own, and no later scan reads it.
+    // A report that can't be deleted does no harm: its name is unique, and no later scan reads it.
     let _ = fs::remove_dir_all(bucket);
     Ok(rows)
 }

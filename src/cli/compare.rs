@@ -163,7 +163,7 @@ fn steps(compared: &Comparison) -> String {
     )
 }
 
-/// `failed in 3s, attempt 2: no such thing`.
+/// Formats one side: `failed in 3s, attempt 2: no such thing`.
 fn one(side: &StepSide) -> String {
     let worked = Duration::from_millis(side.worked_ms.max(0) as u64);
     let mut text = format!("{} in {}", side.status, format_duration(worked));

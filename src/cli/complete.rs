@@ -38,9 +38,9 @@ pub fn completions(shell: &str) -> Done {
     }
 }
 
-/// Returns the ids of the runs of the state folder, the newest first, with what each is.
+/// Returns the ids of the runs in the state folder, newest first, each with a description.
 ///
-/// A completion never fails: where nothing can be read, there is nothing to offer.
+/// A completion never fails: if nothing can be read, nothing is offered.
 pub fn runs(current: &OsStr) -> Vec<CompletionCandidate> {
     let state = state_folder();
     if !state.join("journal.db").exists() {
@@ -56,7 +56,7 @@ pub fn runs(current: &OsStr) -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// Workflow files, and the names of shipped workflows.
+/// Returns workflow files, and the names of shipped workflows.
 pub fn workflows(current: &OsStr) -> Vec<CompletionCandidate> {
     let mut found = PathCompleter::file().complete(current);
     found.extend(shipped(current));
@@ -87,7 +87,7 @@ fn begins(text: &str, current: &OsStr) -> bool {
     text.starts_with(&*current.to_string_lossy())
 }
 
-/// Workflow files, the names of shipped workflows, and runs.
+/// Returns workflow files, the names of shipped workflows, and runs.
 pub fn workflows_and_runs(current: &OsStr) -> Vec<CompletionCandidate> {
     let mut found = workflows(current);
     found.extend(runs(current));
@@ -109,7 +109,7 @@ pub fn params(current: &OsStr) -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// Returns the steps of the workflow, or of the run, that the command line names; of the newest run where it names neither.
+/// Returns the steps of the workflow or run on the command line, or else those of the newest run.
 pub fn steps(current: &OsStr) -> Vec<CompletionCandidate> {
     let of_workflow = workflow().map(|program| {
         let steps = program.workflow.steps();
@@ -123,9 +123,9 @@ pub fn steps(current: &OsStr) -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// What `windlass explain` explains.
+/// Returns the topics of `windlass explain`.
 pub fn topics(current: &OsStr) -> Vec<CompletionCandidate> {
-    // A key of several maps is one topic.
+    // A key that occurs in several maps is one topic.
     let topics: BTreeSet<_> = report::topics().into_iter().collect();
     topics
         .into_iter()
@@ -134,7 +134,7 @@ pub fn topics(current: &OsStr) -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// Returns the words of the command line that is completed: the shell's script puts them behind `--`.
+/// Returns the words of the command line to complete, which the shell's script passes after `--`.
 fn words() -> impl Iterator<Item = String> {
     let words = env::args_os().skip_while(|word| word != "--").skip(1);
     words.filter_map(|word| word.into_string().ok())
@@ -154,7 +154,7 @@ fn steps_of_run() -> Option<Vec<String>> {
         return None;
     }
     let journal = Journal::open(&state).ok()?;
-    // Neither the program nor its command is the id of a run.
+    // The program's name and the command are not the id of a run.
     let named = words().skip(2).find_map(|word| {
         let is_part = word.len() > 2 && !word.starts_with('-');
         journal.find(Some(&word)).ok().filter(|_| is_part)

@@ -56,7 +56,7 @@ pub fn observer(program: &Program, id: &RunId) -> Arc<dyn Observer> {
     }
 }
 
-/// As [`drive`], for a command that decides about its exit code itself.
+/// Like [`drive`], for a command that chooses the exit code itself.
 pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ended, Failure> {
     let Drive {
         run,
@@ -82,7 +82,7 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
             (ended, state, kept, true)
         }
     };
-    // The exit code tells how the run ended, whether or not anybody could be told of it.
+    // The exit code shows how the run ended, even if that could not be printed.
     if let Err(failure) = show_end(driving, &id, (&program, &state), &kept, is_of_engine) {
         failure.report();
     }
@@ -124,15 +124,15 @@ pub fn drive_here(
         let ended = execute::drive(run, program, state, events, settings).await;
         Ok::<_, Failure>(ended?)
     });
-    // Scripts that wait for something can't hold up the end, and what they run does not outlive it.
+    // Waiting scripts must not delay the end; the programs that they started are killed.
     runtime.shutdown_background();
     outside::kill_programs();
     telemetry::flush();
     ended
 }
 
-/// Opens the target that a run began on, with the folder that it writes to; an edit among the `events`
-/// that it continues with may name other clusters.
+/// Opens the target on which a run began, with its output folder; an edit among the `events` with which the run continues may name
+/// other clusters.
 pub async fn open_target(
     args: &Args,
     state: &State,
@@ -169,7 +169,7 @@ pub fn show_end(
     is_of_engine: bool,
 ) -> super::Done {
     let folder = env::current_dir().unwrap_or_default();
-    // Restate keeps driving the run when nothing watches it.
+    // Restate continues to drive the run even if no process watches it.
     let is_driven = is_of_engine;
     say!("\n{}\n", report::headline(id, state, is_driven, now()));
     report::say(&report::summary(

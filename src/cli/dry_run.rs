@@ -1,4 +1,4 @@
-//! Dry runs: asks the clusters of a target, before a run begins, what they would refuse.
+//! Dry runs: asks the clusters of a target before a run begins what they would reject.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -45,10 +45,10 @@ pub fn ask(
     Ok(looking.dry_run(changing)?.obstacles)
 }
 
-/// Refuses a run that is certain to fail, and warns of what may be refused.
+/// Refuses a run that is certain to fail, and warns of possible rejections.
 ///
 /// # Errors
-/// What the clusters would refuse.
+/// The problems that are certain.
 pub fn refuse(found: &[Obstacle]) -> Result<(), Failure> {
     let (sure, open): (Vec<_>, Vec<_>) = found.iter().partition(|obstacle| obstacle.is_sure);
     let warning = style("warning:").yellow();

@@ -33,7 +33,7 @@ pub struct EngineRun {
     id: RunId,
     /// How many events it has.
     expects: u64,
-    /// The last message that it was sent.
+    /// The last message to it.
     after_letter: u64,
     files: Option<(u32, BTreeMap<String, String>)>,
     /// The invocation that drives it already, if one does.
@@ -109,7 +109,7 @@ impl Engine {
             .filter(|id| id.as_str().contains(wanted))
             .collect();
         let exact = found.iter().find(|id| id.as_str() == wanted);
-        // The list is a copy, and may be late.
+        // The list may be out of date.
         if let (None, [], Some(whole)) = (exact, found.as_slice(), part) {
             let id = RunId::stored(whole.to_owned());
             if !self.remote.links(&id)?.is_empty() {
@@ -128,7 +128,7 @@ impl Engine {
         }
     }
 
-    /// Resumes what Restate has paused of a run. `None` if nothing was paused.
+    /// Resumes the paused invocations of a run. Returns `None` if nothing was paused.
     pub fn resume_paused(&self, id: &RunId) -> Result<Option<EngineRun>, Failure> {
         let Some(driver) = self.remote.driver(id)? else {
             return Ok(None);
@@ -211,7 +211,7 @@ impl EngineRun {
         }
     }
 
-    /// Makes Restate drive the run, unless it does already, and reports to the observer what happens.
+    /// Makes Restate drive the run, unless it does already, and reports its events to the observer.
     pub fn drive(
         self,
         events: Vec<Event>,

@@ -13,10 +13,10 @@ use crate::{
     targets::{ConfigError, OpenError, UnsafeOut},
 };
 
-/// Says why a command failed, for the person who ran it.
+/// The reason why a command failed, for the person who ran it.
 #[derive(Debug)]
 pub struct Failure {
-    /// The name of a page under `docs/errors/`.
+    /// The error code, which names a page in `docs/errors/`.
     code: &'static str,
     message: String,
     hint: Option<String>,
@@ -25,7 +25,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Whether it has this code.
+    /// Says whether it has this code.
     pub fn is(&self, code: &str) -> bool {
         self.code == code
     }
@@ -49,7 +49,7 @@ impl Failure {
         self
     }
 
-    /// Notes that a run had begun, so something may have been done.
+    /// Records that the run had begun, so it may have made changes.
     pub fn of_a_run(mut self) -> Self {
         self.exit = exit::FAILED;
         self
@@ -68,7 +68,7 @@ impl Failure {
         }
     }
 
-    /// Notes that the mistakes were found before the run began.
+    /// Records that the mistakes were found before the run began.
     pub fn before_a_run(mut self) -> Self {
         if self.mistakes.is_some() {
             self.message.push_str("; nothing was started");

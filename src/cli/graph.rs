@@ -46,7 +46,7 @@ pub fn graph(args: &Args, command: &Graph) -> Done {
     }
 }
 
-/// What is drawn: the file of a workflow, or a run with its state. A file takes precedence over a run of the same name.
+/// Returns what to draw: the file of a workflow, or a run with its state. A file takes precedence over a run of the same name.
 fn find(args: &Args, named: &Path) -> Result<(Program, Option<State>), Failure> {
     let failure = match load(named) {
         Ok(program) => return Ok((program, None)),
@@ -56,7 +56,7 @@ fn find(args: &Args, named: &Path) -> Result<(Program, Option<State>), Failure> 
     let (Some(name), Ok(Some(archive))) = (named.to_str(), Archive::open_if_there(args)) else {
         return Err(failure);
     };
-    // Where there is neither, the file is what was probably meant.
+    // If there is neither, the file was probably meant.
     let Ok(id) = archive.find(Some(name)) else {
         return Err(failure);
     };

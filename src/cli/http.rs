@@ -21,7 +21,7 @@ pub fn http(command: &Http) -> Done {
 }
 
 fn serve(command: &HttpServe) -> Done {
-    // People look at it while they try something: what goes well is not worth a line.
+    // The server is for trying things out, so successful requests are not logged.
     logging::start(&command.logging, "warn")?;
     let site = Site::new(read_mock(&command.from)?);
     let failed = |e: std::io::Error| Failure::new("system", format!("can't start threads: {e}"));
@@ -45,7 +45,7 @@ fn serve(command: &HttpServe) -> Done {
                 .hint("--port 0 takes any that is free")
             })?;
         say!("{name} on {}; Ctrl-C ends it", server.url());
-        // A caller may stop this as soon as it has read the line.
+        // The caller may stop this process as soon as it has read the line.
         let interrupted = interrupted();
         super::print(&format!("{}\n", server.url()))?;
         server.run_until(interrupted).await;

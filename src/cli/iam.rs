@@ -11,7 +11,7 @@ pub fn iam(command: &Iam) -> Done {
             "not in the policy: {open} of the calls of aws::request, whose service or operation is only known when they run"
         );
     }
-    // A default may name a secret, too.
+    // A default may refer to a secret, too.
     let mut named = params;
     for (name, param) in &program.workflow.params {
         if let Some(default) = &param.default {

@@ -10,7 +10,7 @@ use crate::{
 
 const FORM: &str = "write --answer STEP=done, STEP=done:VALUE or STEP=again";
 
-/// Makes the events of answers, as the command line has them, that a run continues with after the events `before`.
+/// Returns the events of answers from the command line, with which a run continues after the events `before`.
 pub fn events(state: &State, before: &[Event], texts: &[String]) -> Result<Vec<Event>, Failure> {
     let who = Person {
         name: requester(),

@@ -24,7 +24,7 @@ pub fn kube(args: &Args, command: &Kube) -> Done {
 }
 
 fn serve(args: &Args, command: &KubeServe) -> Done {
-    // People look at it while they try something: what goes well is not worth a line.
+    // The server is for trying things out, so successful requests are not logged.
     logging::start(&command.logging, "warn")?;
     let folder = command
         .dir
@@ -49,7 +49,7 @@ fn serve(args: &Args, command: &KubeServe) -> Done {
             say!("Kubernetes cluster {} on {}", one.name, one.endpoint);
         }
         say!("try: kubectl --kubeconfig {} get pods -A", config.display());
-        // A caller may stop this as soon as it has read the line.
+        // The caller may stop this process as soon as it has read the line.
         let interrupted = interrupted();
         super::print(&format!("{}\n", config.display()))?;
         interrupted.await;

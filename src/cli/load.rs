@@ -18,7 +18,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// Finds what `file` names from `folder`: that file, the file with `.yaml` added, or a shipped workflow.
+    /// Resolves `file`, relative to `folder`: that file, the file with `.yaml` added, or a shipped workflow.
     ///
     /// A user's own file takes precedence, so that a copy of a shipped workflow is run with its changes.
     pub fn of(file: &Path, folder: &Path) -> Self {
@@ -39,7 +39,7 @@ impl Source {
     /// Returns the source of a run's workflow, independent of the current folder.
     pub fn of_run(run: &RunInfo) -> Self {
         let folder = match env::current_dir() {
-            // People know the file by the name that they gave it.
+            // Shows the file under the name that the user gave.
             Ok(here) if here == Path::new(&run.folder) => Path::new(""),
             _ => Path::new(&run.folder),
         };
@@ -87,7 +87,7 @@ fn hint(file: &Path) -> Option<String> {
             "did you mean `{near}`? Windlass ships a workflow of that name, and `windlass new --from {near}` copies it"
         ));
     }
-    // Without an ending it was meant as a name.
+    // A file name without an extension was meant as a name.
     (file == Path::new(stem)).then(|| {
         let names: Vec<_> = shipped::names().collect();
         format!("the shipped workflows are {}", names.join(", "))

@@ -62,7 +62,7 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
     }
 }
 
-/// Prints what happens in a run of a server from its event `next` on, until it ends.
+/// Prints the events of a server's run from its event `next` on, until the run ends.
 fn follow(there: &There, command: &Logs, id: &RunId, next: u64, mut lines: EventLines) -> Done {
     let following = there.follow(id, next);
     loop {
@@ -96,7 +96,7 @@ fn is_wanted(record: &Record, step: Option<&str>) -> bool {
     let (Some(wanted), Some(step)) = (step, record.event.step()) else {
         return step.is_none();
     };
-    // The undo of a step is a part of it.
+    // The undo of a step belongs to the step.
     let of = step.undone().unwrap_or_else(|| step.clone());
     step.as_str() == wanted
         || std::iter::successors(Some(of), InstanceId::parent).any(|outer| outer.as_str() == wanted)

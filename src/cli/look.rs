@@ -1,4 +1,4 @@
-//! What a plan learns of a target before a run begins, by the steps that only read.
+//! Runs the steps that only read before a run begins, for a plan.
 
 use std::{collections::BTreeSet, path::Path};
 

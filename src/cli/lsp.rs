@@ -11,7 +11,7 @@ pub fn lsp() -> Done {
     let pages = Pages::new(cache(), code_markdown, pages_about);
     match serve(pages) {
         Ok(Ended::AsAgreed) => Ok(exit::SUCCEEDED),
-        // As the protocol has it for a client that goes without a `shutdown`.
+        // The protocol specifies this for a client that exits without a `shutdown`.
         Ok(Ended::Abandoned) => Ok(exit::FAILED),
         Err(e) => Err(Failure::new("system", format!("the language server failed: {e}"))
             .hint("`windlass lsp` speaks the Language Server Protocol; an editor starts it: see docs/editors.md")),

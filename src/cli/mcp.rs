@@ -27,7 +27,7 @@ pub fn mcp(args: &Args, command: &Mcp) -> Done {
         return Err(Failure::new("engine", message).hint("leave --on (or WINDLASS_ON) out"));
     }
     logging::start(&command.logging, "warn")?;
-    // Standard output is the protocol's, and an assistant reads no colours.
+    // Standard output carries the protocol, and an assistant reads no colours.
     console::set_colors_enabled(false);
     console::set_colors_enabled_stderr(false);
     let allowed: BTreeSet<_> = command.allow.iter().copied().collect();
@@ -51,11 +51,11 @@ pub fn mcp(args: &Args, command: &Mcp) -> Done {
             () = interrupted() => Ok(()),
         }
     });
-    // As when `windlass serve` ends: runs that are driven here continue when they are resumed.
+    // As at the end of `windlass serve`: runs that are driven here continue when they are resumed.
     outside::kill_programs();
     telemetry::flush();
     match served {
-        // Standard input may still be read by a thread, which nothing but the end of the process ends.
+        // A thread may still be reading standard input, and only the end of the process stops it.
         Ok(()) => std::process::exit(exit::SUCCEEDED.into()),
         Err(why) => Err(Failure::new(
             "mcp",

@@ -18,7 +18,7 @@ use crate::{
     targets::{Target, Targets, rehearsal_folder},
 };
 
-/// How often `--watch` looks.
+/// How often `--watch` checks the handshakes.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// `windlass mesh`: shows which components can talk to each other. Fails if some can't, and if there are none.
@@ -34,7 +34,7 @@ pub fn mesh(args: &Args, command: &MeshTable) -> Done {
             true => format!("{:#}\n", seen.to_json()),
             false => table(&seen),
         };
-        // A watch prints what is different from what it printed last.
+        // With `--watch`, prints only a table that differs from the last one.
         if shown.as_ref() != Some(&text) {
             match command.json {
                 true => print(&text)?,

@@ -1,6 +1,6 @@
 //! The command line: one file per command, without logic of its own.
 //!
-//! Human output goes to stderr; stdout carries only what was asked for.
+//! Human output goes to stderr; stdout only carries the requested output.
 
 /// Prints a line on stderr, as `eprintln!` does, and ignores a closed stderr.
 macro_rules! say {
@@ -93,7 +93,7 @@ mod exit {
     pub const CANCELLED: u8 = 130;
 }
 
-/// Does what the command line says.
+/// Runs the command on the command line.
 pub fn main() -> ExitCode {
     complete::answer();
     let args = Args::parse();
@@ -170,7 +170,7 @@ pub fn main() -> ExitCode {
     done.map_or_else(|failure| failure.report(), ExitCode::from)
 }
 
-/// The result of a command: its exit code, or why it failed.
+/// The result of a command: its exit code, or the reason why it failed.
 type Done = Result<u8, Failure>;
 
 /// Prints a text for people, in characters that their terminal shows.
@@ -178,7 +178,7 @@ fn print_text(text: &str) -> Done {
     print(&report::for_people(text))
 }
 
-/// Prints a result on stdout. A reader that has closed the pipe (`| head`) is not a failure.
+/// Prints a result on stdout. It is not a failure if the reader has closed the pipe (`| head`).
 fn print(text: &str) -> Done {
     use std::io::Write;
     let mut stdout = std::io::stdout().lock();

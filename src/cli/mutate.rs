@@ -80,7 +80,7 @@ fn show(mutant: &Mutant) {
             format!("{} passed", count(*tests, "test")),
         ),
         Fate::NotReached => ("SURVIVED", Tone::Bad, "no test reaches it".into()),
-        // It says nothing.
+        // A refused mutant shows nothing about the tests.
         Fate::Refused => return,
     };
     say!(

@@ -135,7 +135,7 @@ fn filled(template: &str, name: &str) -> BTreeMap<String, String> {
     files
 }
 
-/// Returns the files of a shipped workflow, with all that it uses and its tests; renamed if a name is given.
+/// Returns the files of a shipped workflow, with everything that it uses and its tests; renamed if a name is given.
 fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, Failure> {
     let known: Vec<_> = shipped::names().collect();
     if !known.contains(&from) {
@@ -167,7 +167,7 @@ fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, F
         return Ok(files);
     };
     if let Some(text) = files.remove(&main) {
-        // Lists, approvals and grants go by the name that the file gives itself.
+        // Lists, approvals and grants use the name inside the file.
         let text = text.replacen(
             &format!("workflow: {from}\n"),
             &format!("workflow: {name}\n"),
@@ -203,7 +203,7 @@ fn run_before(tests: &str) -> Vec<String> {
 }
 
 /// Writes the schemas that the first lines of these files name. They are generated, so those of another version are
-/// written over.
+/// overwritten.
 fn write_schemas(files: &BTreeMap<String, String>) -> Result<(), Failure> {
     for (name, of_tests) in [(WORKFLOW_SCHEMA, false), (TEST_SCHEMA, true)] {
         let first = "# yaml-language-server: $schema=";

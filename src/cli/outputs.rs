@@ -32,7 +32,7 @@ pub fn outputs(args: &Args, command: &Outputs) -> Done {
         })?;
         return match command.json {
             true => print(&format!("{:#}\n", value.to_json())),
-            // A file or a program is given what there is.
+            // A file or a program gets the outputs that exist.
             false if std::io::stdout().is_terminal() => {
                 print(&format!("{}\n", report::lines(&value.to_string())))
             }

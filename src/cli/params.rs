@@ -24,7 +24,7 @@ impl Params {
         Ok(given)
     }
 
-    /// As [`Params::given`]; asks for missing secrets on a terminal.
+    /// Like [`Params::given`]; asks for missing secrets on a terminal.
     pub fn asked(&self, workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
         let mut given = self.given(workflow)?;
         let is_missing = |name: &String| given.get(name).is_none_or(|value| *value == Value::Null);
@@ -110,14 +110,14 @@ impl Params {
         }
     }
 
-    /// Whether any is given.
+    /// Says whether any params are given.
     pub fn are_given(&self) -> bool {
         !self.params.is_empty() || self.params_file.is_some()
     }
 }
 
-/// Reads `WINDLASS_PARAM_NAME`, as `-p NAME=VALUE` is read. Variables that are not params of the workflow are
-/// ignored: the environment may hold those of another one.
+/// Reads `WINDLASS_PARAM_NAME`, in the form of `-p NAME=VALUE`. Variables that are not params of the workflow are ignored:
+/// the environment may contain those of another workflow.
 fn from_environment(workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
     let given = workflow.params.keys().filter_map(|name| {
         let value = env::var(format!("{PREFIX}{name}"))
@@ -163,7 +163,7 @@ fn read_value(workflow: &Workflow, name: &str, file: &str) -> Result<Value, Fail
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if ty == Some(&Type::Secret) {
-        // What a file holds is the secret itself, also if it looks like a reference.
+        // The contents of a file are the secret itself, even if they look like a reference.
         return Ok(Value::Secret(Secret::new(line)));
     }
     let (_, value) =
@@ -171,7 +171,7 @@ fn read_value(workflow: &Workflow, name: &str, file: &str) -> Result<Value, Fail
     Ok(value)
 }
 
-/// Asks for a secret; what is typed is not shown.
+/// Asks for a secret without showing what is typed.
 fn read_hidden(terminal: &Term, name: &str) -> io::Result<String> {
     terminal.write_str(&format!("secret `{name}`: "))?;
     terminal.read_secure_line()

@@ -18,7 +18,7 @@ pub fn pca(args: &Args, command: &Pca) -> Done {
 }
 
 fn serve(args: &Args, command: &PcaServe) -> Done {
-    // People look at it while they try something: what goes well is not worth a line.
+    // The server is for trying things out, so successful requests are not logged.
     logging::start(&command.logging, "warn")?;
     let folder = command
         .dir
@@ -56,7 +56,7 @@ fn serve(args: &Args, command: &PcaServe) -> Done {
             say!("export AWS_SHARED_CREDENTIALS_FILE={}", std::path::absolute(&credentials).unwrap_or(credentials).display());
         }
         say!("try: aws acm-pca list-certificate-authorities --endpoint-url {endpoint} --region us-east-1");
-        // A caller may stop this as soon as it has read the line.
+        // The caller may stop this process as soon as it has read the line.
         let interrupted = interrupted();
         super::print(&format!("{endpoint}\n"))?;
         server.run_until(interrupted).await;
@@ -64,7 +64,7 @@ fn serve(args: &Args, command: &PcaServe) -> Done {
     })
 }
 
-/// Reads the access key from a credentials file of the aws CLI. Creates it for its owner alone if it does not exist.
+/// Reads the access key from a credentials file of the aws CLI. Creates the file, readable only by its owner, if it does not exist.
 fn kept_key(path: &Path) -> Result<AccessKey, Failure> {
     let failed =
         |e: io::Error| Failure::new("output", format!("can't use {}: {e}", path.display()));
@@ -78,7 +78,7 @@ fn kept_key(path: &Path) -> Result<AccessKey, Failure> {
     );
     match write_new_private(path, &text).map_err(failed)? {
         true => Ok(key),
-        // Another server was faster, and has told its clients of its own.
+        // Another server has created the file first, and its clients use that key.
         false => read_key(path)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into())),
     }
 }

@@ -63,7 +63,7 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
     show(command, workflow, &looked.state, account, &obstacles)
 }
 
-/// Shows what a run would do. `state` holds its first event and, where they were run for it, the outputs of steps that only
+/// Shows what a run would do. `state` holds its first event and, if they were run for the plan, the outputs of steps that only
 /// read; `account` is the line of the AWS account.
 pub fn show(
     command: &Plan,

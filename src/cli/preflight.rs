@@ -26,7 +26,7 @@ pub fn preflight(
     Ok(wanted)
 }
 
-/// Says what was found that refuses nothing.
+/// Prints the findings that do not prevent the run.
 pub fn say_notes(notes: Vec<Note>) {
     for note in notes {
         match note {

@@ -1,4 +1,4 @@
-//! What commands use of their process: threads, signals, the clock, randomness, the user.
+//! Uses the process: threads, signals, the clock, randomness, the user.
 
 use std::{
     env,
@@ -18,10 +18,10 @@ use crate::{execute::Cancel, outside, script::STACK_BYTES};
 
 pub use crate::runs::{jitter, now};
 
-/// Worker threads do I/O only; scripts have threads of their own.
+/// Worker threads only do I/O; scripts have their own threads.
 const WORKERS: usize = 2;
-/// Each script holds a thread, and may wait for one more (a key, a file) and for one of the
-/// embedded server; with fewer, scripts could wait for threads that only scripts hold.
+/// Each script holds a thread, and may need one more for work such as a key or a file, and one for the embedded server; with
+/// fewer threads, scripts could wait for threads that other scripts hold.
 const THREADS_PER_SCRIPT: usize = 3;
 const SPARE_THREADS: usize = 64;
 
@@ -36,15 +36,15 @@ pub fn runtime(max_parallel: u16) -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))
 }
 
-/// The first Ctrl-C (or SIGTERM, or SIGHUP as `on_hang_up` says) cancels; after a second one the process is gone at once, with the
-/// programs that it runs, which costs nothing but the time to resume: `farewell` says how.
+/// The first Ctrl-C (or SIGTERM, or SIGHUP according to `on_hang_up`) cancels; a second one ends the process and its programs at once, which
+/// does no harm, because the run can be resumed: `farewell` says how.
 pub fn watch_for_interrupts(cancel: Cancel, farewell: String, on_hang_up: OnHangUp) {
     let mut signals = Signals::listen(on_hang_up);
     tokio::spawn(async move {
         signals.any().await;
         say!("\ncancelling; once more to stop at once (the run can be resumed either way)");
         cancel.cancel();
-        // A terminal that closes often sends SIGHUP twice, so a second one does not count.
+        // A terminal that is closed often sends SIGHUP twice, so a second one does not count.
         signals.asked().await;
         outside::kill_programs();
         say!("\n{farewell}");
@@ -52,14 +52,14 @@ pub fn watch_for_interrupts(cancel: Cancel, farewell: String, on_hang_up: OnHang
     });
 }
 
-/// Returns a future that waits for a signal to end this process: Ctrl-C, SIGTERM, or SIGHUP, which it gets
-/// when its terminal closes. SIGHUP is left alone where it is ignored, as under `nohup`.
+/// Returns a future that waits for a signal to end this process: Ctrl-C, SIGTERM, or SIGHUP, which the process receives when its
+/// terminal is closed. SIGHUP is not handled if it is ignored, as under `nohup`.
 pub fn interrupted() -> impl Future<Output = ()> {
     let mut signals = Signals::listen(OnHangUp::Cancel);
     async move { signals.any().await }
 }
 
-/// What a terminal that closes does to a run.
+/// What a run does when the terminal is closed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum OnHangUp {
     Cancel,
@@ -68,7 +68,7 @@ pub enum OnHangUp {
 }
 
 struct Signals {
-    /// Each is `None` where it can't be listened to.
+    /// Each is `None` if it is not possible to listen for it.
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
     hang_up: Option<Signal>,
@@ -76,7 +76,7 @@ struct Signals {
 
 impl Signals {
     fn listen(on_hang_up: OnHangUp) -> Self {
-        // Listening replaces what was there, so this looks first.
+        // Listening replaces the former disposition, so this reads it first.
         let hears = on_hang_up == OnHangUp::Cancel && !*IGNORES_HANG_UP;
         Self {
             interrupt: signal(SignalKind::interrupt()).ok(),
@@ -95,7 +95,7 @@ impl Signals {
         }
     }
 
-    /// Waits for a signal other than that of a terminal that closes.
+    /// Waits for a signal other than that of a closed terminal.
     async fn asked(&mut self) {
         tokio::select! {
             () = next(&mut self.interrupt) => {}
@@ -113,8 +113,8 @@ async fn next(signal: &mut Option<Signal>) {
     }
 }
 
-/// Whether this process was started with SIGHUP ignored. Where the system does not tell (there is no
-/// `/proc`), it counts as ignored: then it does what it did to this process before.
+/// Whether this process was started with SIGHUP ignored. If the system does not show this (there is no `/proc`), it counts as
+/// ignored, so that the signal keeps its effect.
 static IGNORES_HANG_UP: LazyLock<bool> = LazyLock::new(|| {
     let status = std::fs::read_to_string("/proc/self/status");
     status.map_or(true, |status| ignores(&status, SignalKind::hangup()))
@@ -133,16 +133,16 @@ pub fn absolute(path: &Path) -> Result<PathBuf, Failure> {
         .map_err(|e| Failure::new("system", format!("can't use {}: {e}", path.display())))
 }
 
-/// Writes a file that only its owner may read, whole or not at all. A new folder is its owner's, too.
+/// Writes a file that only its owner may read, all or nothing. A new folder is also accessible only to its owner.
 pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let draft = draft_private(path, text)?;
     fs::rename(&draft, path).inspect_err(|_| forget(&draft))
 }
 
-/// As [`write_private`], unless the file is there already; says whether it was not.
+/// Like [`write_private`], unless the file already exists; returns whether it wrote the file.
 pub fn write_new_private(path: &Path, text: &str) -> io::Result<bool> {
     let draft = draft_private(path, text)?;
-    // A link, unlike a rename, replaces nothing.
+    // Unlike a rename, a link does not replace an existing file.
     let linked = fs::hard_link(&draft, path);
     forget(&draft);
     match linked {
@@ -152,7 +152,7 @@ pub fn write_new_private(path: &Path, text: &str) -> io::Result<bool> {
     }
 }
 
-/// Writes what a private file is to hold beside it. Processes of two containers may have one id, so chance names it.
+/// Writes the content of a private file to a draft beside it. The draft has a random name, because processes in two containers may have the same id.
 fn draft_private(path: &Path, text: &str) -> io::Result<PathBuf> {
     if let Some(folder) = path.parent() {
         DirBuilder::new()
@@ -180,7 +180,7 @@ fn forget(draft: &Path) {
     let _ = fs::remove_file(draft);
 }
 
-/// Who asks, for the record: `USER`, `LOGNAME`, or else what the system calls the user of this process.
+/// Returns the requester for the record: `USER`, `LOGNAME`, or else the system's name of the user of this process.
 pub fn requester() -> String {
     let said = |name: &&str| env::var(name).ok().filter(|user| !user.is_empty());
     let named = ["USER", "LOGNAME"].iter().find_map(said);

@@ -98,7 +98,7 @@ fn report(done: &Pruning) {
     }
 }
 
-/// Returns which runs are deleted, as the command line or else the configuration says.
+/// Returns which runs are deleted, according to the command line or else the configuration.
 fn wanted(command: &Prune, config: Option<&RetentionConfig>) -> Result<Retention, Failure> {
     let keep: Option<Duration> = command.keep.or(config.map(|config| config.keep));
     let Some(keep) = keep else {

@@ -24,7 +24,7 @@ use crate::{
     value::{Digest, Value},
 };
 
-/// `windlass resume [RUN]`: continues with the files that the run began with. With `--edited` or `--redo`, shows first what
+/// `windlass resume [RUN]`: continues with the files that the run began with. With `--edited` or `--redo`, first shows what
 /// that changes.
 pub fn resume(args: &Args, command: &Resume) -> Done {
     refuse_params_alone(command)?;
@@ -138,7 +138,7 @@ fn go(
     )
 }
 
-/// The files as they are now, and their params.
+/// The current files, and their params.
 struct Edit {
     program: Program,
     kube: BTreeSet<String>,
@@ -159,12 +159,12 @@ fn read_edit(
         _ => BTreeMap::new(),
     };
     given.retain(|name, _| program.workflow.params.contains_key(name));
-    // A run keeps its params: a variable that was set since does not ask for a change.
+    // A run keeps its params, so a variable that was set later does not change them.
     given.extend(command.params.named(&program.workflow)?);
     let params = Value::Map(bind_params(&program.workflow, given)?);
     let mut kube = preflight(args, &program.workflow, &params, &taken.info.target)?;
     if !kube.is_empty() {
-        // An undo takes back what was done in clusters that it no longer speaks to.
+        // An undo also reverses effects in clusters that the run no longer uses.
         kube.extend(taken.info.kube.iter().cloned());
     }
     Ok(Edit {
@@ -175,7 +175,7 @@ fn read_edit(
     })
 }
 
-/// Refuses other params for a run that keeps its own: ignoring them would look like accepting them.
+/// Refuses other params for a run that keeps its own: ignoring them would be misleading.
 fn refuse_params_alone(command: &Resume) -> Result<(), Failure> {
     match command.params.are_given() && !command.edited {
         true => Err(
@@ -188,7 +188,7 @@ fn refuse_params_alone(command: &Resume) -> Result<(), Failure> {
 
 fn find(archive: &Archive, command: &Resume) -> Result<RunId, Failure> {
     let part = command.run.as_deref();
-    // What has succeeded may still be edited.
+    // A run that has succeeded can still be edited.
     if part.is_some() || command.edited || !command.redo.is_empty() {
         return archive.find(part);
     }
@@ -210,7 +210,7 @@ fn find(archive: &Archive, command: &Resume) -> Result<RunId, Failure> {
         .hint("`windlass runs` lists them")
     })?;
     let mut chosen = newest.id.clone();
-    // Each holds a lock that the one before waits for.
+    // Each run holds a lock for which the one before it waits.
     for _ in 0..runs.len() {
         match held_up_by(archive, &chosen)? {
             Some(holder) if runs.iter().any(|run| run.id == holder && is_open(run)) => {
@@ -223,8 +223,8 @@ fn find(archive: &Archive, command: &Resume) -> Result<RunId, Failure> {
     Ok(chosen)
 }
 
-/// Returns the run that holds a lock which this run needs, if no process drives it. A run that can't be read waits for
-/// none: taking it over reports why.
+/// Returns the run that holds a lock which this run needs, if no process drives it. Returns `None` for a run that can't be read: taking it
+/// over reports the reason.
 fn held_up_by(archive: &Archive, run: &RunId) -> Result<Option<RunId>, Failure> {
     let Ok((program, state)) = archive.state_of(run).and_then(|state| {
         let (_, program) = frozen(archive, run, &state)?;

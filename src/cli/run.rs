@@ -104,7 +104,7 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
             let run = journal.begin(new)?;
             if command.detach {
                 let id = run.id().clone();
-                // Its lock goes with it: the other process takes the run up.
+                // Dropping the run releases its lock, so that the other process can take it over.
                 drop(run);
                 return detach(args, command, &id);
             }
@@ -137,7 +137,7 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
     )
 }
 
-/// Returns the steps that the run is limited to; empty for all.
+/// Returns the steps to which the run is limited; empty for all.
 pub fn chosen(command: &Run, program: &Program) -> Result<BTreeSet<String>, Failure> {
     let workflow = &program.workflow;
     let chosen = match &command.until {
@@ -178,7 +178,7 @@ fn detach(args: &Args, command: &Run, id: &RunId) -> Done {
         resume.args(["--lock-timeout", &format!("{}s", timeout.as_secs().max(1))]);
     }
     resume.stdin(Stdio::null()).stdout(output).stderr(errors);
-    // Ctrl-C and a terminal that closes reach the group of this process, not that one.
+    // Ctrl-C and closing the terminal signal the group of this process, not that of the other one.
     resume.process_group(0);
     resume
         .spawn()

@@ -46,13 +46,13 @@ pub fn runs(args: &Args, command: &Runs) -> Done {
 }
 
 impl Runs {
-    /// Whether only some runs are wanted.
+    /// Says whether the user asked for only some of the runs.
     fn chooses(&self) -> bool {
         let named = [&self.workflow, &self.target, &self.requester];
         named.into_iter().any(Option::is_some) || self.since.is_some() || !self.status.is_empty()
     }
 
-    /// Whether a run is wanted, as far as its row tells.
+    /// Says whether the user asked for a run, as far as its row shows.
     fn takes(&self, run: &RunRow) -> bool {
         let is = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| Some(wanted) == found)
@@ -65,7 +65,7 @@ impl Runs {
     }
 }
 
-/// Returns the runs that are wanted; of those that have not ended, what they wait for now.
+/// Returns the runs that the user asked for; those that have not ended with what they wait for.
 fn listed(archive: &Archive, command: &Runs) -> Result<Vec<RunRow>, super::Failure> {
     let limit = command.limit.map_or(usize::MAX, |limit| limit as usize);
     let mut runs = archive.runs()?;
@@ -73,12 +73,12 @@ fn listed(archive: &Archive, command: &Runs) -> Result<Vec<RunRow>, super::Failu
     if command.status.is_empty() {
         runs.truncate(limit);
     }
-    // A server says it with each.
+    // A server includes this in each run.
     if matches!(archive, Archive::Server(_)) {
         return Ok(runs);
     }
     for run in runs.iter_mut().filter(|run| run.ended_at.is_none()) {
-        // A run that can't be read is still one of the list.
+        // A run that can't be read still belongs to the list.
         if let Ok(state) = archive.state_of(&run.id) {
             let is_driven = archive.is_owned(&run.id)?;
             let status = match state.outcome {

@@ -11,7 +11,7 @@ pub fn schema(command: &Schema) -> Done {
     print(&text(command.test))
 }
 
-/// The schema of a test file, or of a workflow, as it is written to a file.
+/// Returns the schema of a test file, or of a workflow, as it is written to a file.
 pub fn text(of_tests: bool) -> String {
     let schema = match of_tests {
         true => test_schema(),

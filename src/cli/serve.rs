@@ -26,7 +26,7 @@ const TOKEN: &str = "serve.token";
 /// `windlass serve`: the page and the API, until a signal ends it.
 pub fn serve(args: &Args, command: &Serve) -> Done {
     logging::start(&command.logging, "info")?;
-    // What it draws is shown in browsers.
+    // The output is shown in browsers, so it has no colours.
     console::set_colors_enabled_stderr(false);
     let (config, was_asked_for) = args.config();
     let config = absolute(config)?;
@@ -85,7 +85,7 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
             keep_retention(kept.clone(), retention, pruned).map_err(threads)?;
         }
         triggers.keep(now).map_err(threads)?;
-        // A caller may stop this as soon as it has read the line.
+        // The caller may stop this process as soon as it has read the line.
         let interrupted = interrupted();
         if is_loopback {
             say!("open this address in a browser (it works once; later, log in with the token)");
@@ -101,15 +101,15 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
             Some(_) => say!("stopping; Restate drives the runs on"),
         }
         server.stop().await;
-        // As after a crash, what the runs do now is done again, or looked up, when they are taken up: nothing waits for scripts, and
-        // none of them sees its program end.
+        // As after a crash, the current calls of the runs are repeated, or looked up, when the runs continue: nothing waits for scripts, and no
+        // script sees its program end.
         outside::kill_programs();
         telemetry::flush();
         std::process::exit(exit::SUCCEEDED.into())
     })
 }
 
-/// Opens the runs of this machine, or those of the engine that the command line names.
+/// Opens the runs of this machine, or those of the Restate server on the command line.
 fn open(args: &Args, options: HereOptions) -> Result<Arc<dyn Runs>, Failure> {
     #[cfg(feature = "restate")]
     if let Some(remote) = super::engine::served(args)? {
@@ -130,7 +130,7 @@ fn open(args: &Args, options: HereOptions) -> Result<Arc<dyn Runs>, Failure> {
     Ok(Arc::new(Here::open(options)?))
 }
 
-/// Prints what the retention deleted.
+/// Prints what the retention has deleted.
 fn pruned(done: Result<Pruning, RunsError>) {
     match done {
         Ok(done) => {
@@ -159,7 +159,7 @@ fn refuse_unusable(targets: &Targets) -> Result<(), String> {
     Ok(())
 }
 
-/// Reads the token in a file. Creates it for its owner alone if it does not exist.
+/// Reads the token in a file. Creates the file, readable only by its owner, if it does not exist.
 fn kept_token(path: &Path) -> Result<String, Failure> {
     let failed =
         |e: io::Error| Failure::new("output", format!("can't use {}: {e}", path.display()));

@@ -1,4 +1,4 @@
-//! Which server a command is about, if it is about one's.
+//! Finds the server that a command uses, if there is one.
 
 use std::{env, path::PathBuf, sync::Arc};
 
@@ -15,22 +15,22 @@ use crate::{
     value::Secret,
 };
 
-/// The server that is meant.
+/// A server with its options.
 pub struct Named {
-    /// Without a slash at its end.
+    /// The address without a trailing slash.
     pub url: String,
     pub ca: Option<PathBuf>,
 }
 
-/// Finds the server that the command line, the environment or windlass.toml names; `None` where runs are on this machine, or
-/// with `--on` on an engine.
+/// Returns the server that the command line, the environment or windlass.toml names; `None` if runs are on this machine or, with
+/// `--on`, on Restate.
 pub fn named(args: &Args) -> Result<Option<Named>, Failure> {
     if args.on.is_some() {
         return Ok(None);
     }
     let (config, was_asked_for) = args.config();
     let (url, ca) = match &args.server {
-        // Nothing else is looked at where a server is named, or none is wanted.
+        // If the command line names a server, or turns it off, no other setting is read.
         Some(url) if url.is_empty() || args.server_ca.is_some() => {
             (Some(url.clone()), args.server_ca.clone())
         }
@@ -59,7 +59,7 @@ pub fn server(args: &Args) -> Result<Option<Arc<There>>, Failure> {
     Ok(Some(Arc::new(There::open(named.address(token))?)))
 }
 
-/// Refuses a command that would use this machine although a server is named, which the user did not mean.
+/// Refuses a command that would use this machine although a server is named, because the user probably did not intend that.
 pub fn refuse_what_stays_here(args: &Args) -> Result<(), Failure> {
     if asks_servers(&args.command) || is_without_runs(&args.command) {
         return Ok(());
@@ -75,7 +75,7 @@ pub fn refuse_what_stays_here(args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// Returns the command's name, as it was given.
+/// Returns the command's name as the user gave it.
 fn given_name() -> String {
     let matches = Args::command().try_get_matches();
     let name = matches
@@ -84,7 +84,7 @@ fn given_name() -> String {
     name.unwrap_or_default()
 }
 
-/// Whether a command sends its work to the server, or itself refuses what the server can't do.
+/// Says whether a command sends its work to the server, or itself refuses what the server can't do.
 fn asks_servers(command: &Command) -> bool {
     matches!(
         command,
@@ -113,7 +113,7 @@ fn asks_servers(command: &Command) -> bool {
     )
 }
 
-/// Whether a command is about files, or about a server of this machine, and not about runs that may be elsewhere.
+/// Says whether a command only uses files, or a server on this machine, rather than runs that may be elsewhere.
 fn is_without_runs(command: &Command) -> bool {
     #[cfg(feature = "restate")]
     if matches!(command, Command::Worker(_)) {
@@ -140,7 +140,7 @@ fn is_without_runs(command: &Command) -> bool {
     )
 }
 
-/// Says that something can't be done on a server.
+/// Returns the error for something that can't be done on a server.
 pub fn not_remote(why: &str) -> Failure {
     Failure::new("not-remote", why)
 }

@@ -30,7 +30,7 @@ pub fn library(name: &str) -> Option<BTreeMap<String, Arc<str>>> {
 /// Compiles a shipped workflow from the copy in this program.
 ///
 /// # Errors
-/// A name that is not shipped. Mistakes in a shipped workflow are ruled out by the tests.
+/// A name that is not shipped. The tests make sure that shipped workflows have no mistakes.
 pub fn program(name: &str) -> Result<Program, Failure> {
     Ok(compile(&format!("{name}.yaml"), &mut Frozen(texts()))?)
 }

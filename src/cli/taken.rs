@@ -16,9 +16,9 @@ use windlass_ground::Timestamp;
 pub struct Taken {
     pub run: Held,
     pub state: State,
-    /// How it began.
+    /// The start of the run.
     pub info: RunInfo,
-    /// The files that it continues with.
+    /// The files with which it continues.
     pub program: Program,
 }
 
@@ -26,7 +26,7 @@ impl Taken {
     /// Records events without driving the run.
     ///
     /// # Errors
-    /// An event that can't follow: nothing is recorded then, for a journal with such an event could not be read again.
+    /// An event that can't follow: then nothing is recorded, because a journal with such an event could not be read again.
     pub fn record(mut self, events: Vec<Event>, at: Timestamp) -> Result<(), Failure> {
         for event in &events {
             self.state.apply(event, at).map_err(DriveError::from)?;
@@ -47,7 +47,7 @@ pub fn take(archive: &Archive, id: &RunId) -> Result<Taken, Failure> {
     })
 }
 
-/// How a run began, and the files that it continues with.
+/// Returns the start of a run, and the files with which it continues.
 pub fn frozen(archive: &Archive, id: &RunId, state: &State) -> Result<(RunInfo, Program), Failure> {
     let info = state
         .run
@@ -57,7 +57,7 @@ pub fn frozen(archive: &Archive, id: &RunId, state: &State) -> Result<(RunInfo, 
     Ok((info, program))
 }
 
-/// Finds the run that a command is about, and reads it without owning it.
+/// Finds the run of a command, and reads it without owning it.
 pub fn look(args: &Args, part: Option<&str>) -> Result<(Archive, RunId, State), Failure> {
     let archive = Archive::open(args)?;
     let id = archive.find(part)?;

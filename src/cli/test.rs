@@ -206,7 +206,7 @@ pub(super) enum Tone {
     Bad,
 }
 
-/// Returns a word in front of a line, as cargo writes it.
+/// Returns a word before a line, in the style of cargo.
 pub(super) fn tag(word: &str, tone: Tone) -> String {
     let word = style(format!("{word:>12}")).for_stderr().bold();
     match tone {
@@ -263,7 +263,7 @@ fn summarise(ran: &Ran, took: Duration) {
     );
 }
 
-/// Shows what is wrong with tests.
+/// Shows the problems of failed tests.
 pub(super) fn show_failures<'a>(failed: impl Iterator<Item = &'a Tested>) {
     for test in failed {
         say!(

@@ -70,7 +70,7 @@ pub fn triggers(args: &Args, command: &Triggers) -> Done {
                 None => Inventory::default(),
             };
             let state = absolute(&args.state)?;
-            // Listing creates no folder.
+            // Listing triggers creates no folder.
             let seen = seen_by_servers(args)?;
             let book = match TriggerBook::is_in(&state) && seen.is_none() {
                 true => TriggerBook::open(&state)?,
@@ -133,7 +133,7 @@ fn said(key: &TriggerKey, is_paused: bool) -> u8 {
     exit::SUCCEEDED
 }
 
-/// Tells the servers on the Restate server that the command line names; `false` if it names none.
+/// Passes the change on to the servers of the Restate server on the command line; returns `false` if it names none.
 #[cfg(feature = "restate")]
 fn tell_servers(
     args: &Args,
@@ -152,8 +152,8 @@ fn tell_servers(_: &Args, _: &TriggerKey, _: impl FnOnce() -> SeenChange) -> Res
     Ok(false)
 }
 
-/// Asks the Restate server that the command line names for what its servers know of triggers, by their names; `None` if it
-/// names none.
+/// Returns what the servers of the Restate server on the command line know of triggers, by name; `None` if it names
+/// none.
 #[cfg(feature = "restate")]
 fn seen_by_servers(args: &Args) -> Result<Option<BTreeMap<String, SeenTrigger>>, Failure> {
     let Some(remote) = super::engine::served(args)? else {
@@ -211,7 +211,7 @@ fn listed(library: &Library) -> Result<Vec<Listed>, RunsError> {
     Ok(listed.collect())
 }
 
-/// Opens the server's database; a trigger may be paused before a server ever ran.
+/// Opens the server's database; a trigger may be paused before any server has run.
 fn book(args: &Args) -> Result<TriggerBook, Failure> {
     let state = absolute(&args.state)?;
     crate::disk::create_folders(&state, 0o700)

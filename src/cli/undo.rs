@@ -17,7 +17,7 @@ use crate::{
     report, runs,
 };
 
-/// `windlass undo [RUN]`: reverses what the journal says was done.
+/// `windlass undo [RUN]`: reverses what the journal recorded.
 pub fn undo(args: &Args, command: &Undo) -> Done {
     let (archive, id, state) = look(args, command.run.as_deref())?;
     runs::refuse_undo(&id, &state)?;

@@ -34,7 +34,7 @@ pub fn validate(args: &Args, command: &Validate) -> Done {
                 begin(Wanted {
                     program: &program,
                     file,
-                    // What it has is only known to a run.
+                    // The target's clusters are only known to a run.
                     target: "",
                     kube: clusters(workflow, &params)?,
                     out: String::new(),
@@ -75,7 +75,7 @@ pub fn validate(args: &Args, command: &Validate) -> Done {
     }
 }
 
-/// Returns the files to check: those named, and all workflows below a folder. Test files and files of mock servers have commands of their own.
+/// Returns the files to check: those that are named, and all workflows below a folder. Test files and files of mock servers have their own commands.
 fn workflows(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in paths {
@@ -99,8 +99,8 @@ fn workflows(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-/// Whether a folder's path is also the name of a workflow: a file beside it, or a shipped one. The workflow is checked then, as
-/// `run` would run it.
+/// Says whether a folder's path is also the name of a workflow: of a file beside it, or of a shipped one. Then that workflow is checked,
+/// as `run` would run it.
 fn is_named(path: &Path) -> bool {
     let name = path.to_str().unwrap_or_default();
     path.with_extension("yaml").is_file() || shipped::names().any(|known| known == name)
@@ -122,7 +122,7 @@ fn is_mock(path: &Path) -> bool {
     path.to_string_lossy().ends_with(".http.yaml")
 }
 
-/// Whether a file declares itself a workflow; other files in a folder are skipped.
+/// Says whether a file declares itself a workflow; other files in a folder are skipped.
 fn is_workflow(path: &Path) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str());
     matches!(ending, Some("yaml" | "yml"))

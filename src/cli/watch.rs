@@ -21,11 +21,11 @@ use crate::{
 
 /// How often a run is checked.
 const PAUSE: Duration = Duration::from_millis(200);
-/// The maximum share of the time that is spent on asking Restate, which has other things to do.
+/// The largest share of the time for requests to Restate, which has other work.
 const SHARE: u32 = 10;
-/// How long Restate may be unreachable: its servers restart, its nodes take over from each other.
+/// How long Restate may be unreachable: servers restart, and nodes take over from each other.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// After how long without news Restate is asked whether something is stuck, and how often.
+/// How long without news before Restate is asked whether something is stuck, and how often.
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// A run, and the invocation that drives it.
@@ -40,7 +40,7 @@ pub struct Watched<'r> {
 }
 
 impl Watched<'_> {
-    /// Reports to the observer what happens, until the run has ended or waits for a person.
+    /// Reports events to the observer until the run has ended or waits for a person.
     pub fn follow(
         self,
         driving: &Driving,
@@ -97,7 +97,7 @@ impl Watched<'_> {
         }
     }
 
-    /// Reports that the invocation which drove the run waited too long for a lock, or was killed.
+    /// Reports that the invocation that drove the run waited too long for a lock, or was killed.
     fn left(&self) -> Result<Failure, RemoteError> {
         if let Some(GaveUp { lock, run }) = self.remote.gave_up(self.run)? {
             return Ok(DriveError::Locked { lock, run }.into());
@@ -139,7 +139,7 @@ impl Watched<'_> {
         Ok(())
     }
 
-    /// Reports what holds up the run; returns how many parts of it are paused.
+    /// Reports what blocks the run; returns how many parts of it are paused.
     fn tell_what_is_stuck(&self, notices: &mut Notices) -> usize {
         let look =
             || Ok::<_, RemoteError>((self.remote.waits(self.run)?, self.remote.stuck(self.run)?));
@@ -163,7 +163,7 @@ impl Watched<'_> {
     }
 }
 
-/// Reports each thing once.
+/// Reports each problem once.
 struct Notices<'o> {
     observer: &'o Arc<dyn Observer>,
     told: BTreeSet<(String, String)>,
@@ -190,7 +190,7 @@ impl<'o> Notices<'o> {
     }
 }
 
-/// How many steps are at work, as far as the run's events tell.
+/// Returns how many steps are running, as far as the run's events show.
 fn running(state: &State) -> usize {
     let steps = state.steps.values().filter(|i| !i.is_composite());
     steps.filter(|i| i.status == Status::Running).count()

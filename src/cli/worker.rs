@@ -60,7 +60,7 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
         let _guard = runtime.enter();
         interrupted()
     };
-    // Programs that start workers wait for this line, and may stop it as soon as they have read it.
+    // Programs that start workers wait for this line, and may stop the worker as soon as they have read it.
     print(&format!("{listens_at}\n"))?;
     if let Some(admin) = &command.register {
         let substrate = SubstrateTarget {
@@ -76,12 +76,12 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
     serving.abort();
     outside::end_programs(outside::DEFAULT_GRACE);
     telemetry::flush();
-    // What runs here is tried again elsewhere.
+    // Another worker retries what is running here.
     runtime.shutdown_background();
     Ok(exit::SUCCEEDED)
 }
 
-/// Refuses a worker that others could reach: who is accepted as its server can run any script.
+/// Refuses a worker that others could reach: a client that is accepted as its server can run any script.
 fn check_reach(command: &Worker) -> Result<(), Failure> {
     let address = command.listen;
     if address.ip().is_loopback() {
@@ -110,7 +110,7 @@ fn check_reach(command: &Worker) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Opens targets as this worker's own `windlass.toml` says. The file is read each time, so a corrected file takes effect
+/// Opens targets according to this worker's own `windlass.toml`. The file is read each time, so a corrected file takes effect
 /// without a restart.
 struct Configured {
     config: PathBuf,
@@ -138,7 +138,7 @@ impl OpensTargets for Configured {
                 Ok::<_, Failure>(OpenTarget::open(found, folders, kube.clone()).await?)
             };
             let open = open.await.map_err(|failure| failure.to_string())?;
-            // Files and variables here are not those of who started a run.
+            // Files and variables on this machine do not belong to the person who started a run.
             let clients = outside::Clients {
                 secrets: open.clients.secrets.clone().elsewhere(),
                 ..open.clients.clone()

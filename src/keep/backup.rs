@@ -24,14 +24,14 @@ use crate::{
 /// The journal within a state folder.
 pub(super) const JOURNAL: &str = "journal.db";
 
-/// Where a backup goes.
+/// The destination of a backup.
 pub enum Destination<'a> {
-    /// A file, which replaces one that is there.
+    /// A file, which replaces an existing one.
     File(&'a Path),
     Writer(&'a mut dyn Write),
 }
 
-/// What was backed up.
+/// The result of a backup.
 #[derive(Debug)]
 pub struct BackedUp {
     pub runs: u64,
@@ -40,11 +40,11 @@ pub struct BackedUp {
     pub size: u64,
 }
 
-/// Writes a state folder, as it is at one moment, to one file. Runs may go on meanwhile. Once this returns, a backup in a file is on the
-/// disk; one that is interrupted leaves what was there before.
+/// Writes the state folder, as it is at one point in time, to one file, while runs may continue. After this has returned, a backup in a file is on
+/// disk; an interrupted backup leaves the former file.
 ///
 /// # Errors
-/// A folder that holds nothing, a file within it, or what can't be read or written.
+/// An empty folder, a file within it, or something that can't be read or written.
 pub fn back_up(state: &Path, to: Destination) -> Result<BackedUp, RunsError> {
     let folder = match &to {
         Destination::File(path) => Some(folder_outside(state, path)?),
@@ -128,7 +128,7 @@ impl Copies<'_> {
         let (from, to) = (self.state.join(within), self.next());
         match fs::copy(&from, &to) {
             Ok(_) => self.keep(within, to),
-            // It was a draft of another process.
+            // The file was a draft of another process.
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(e) => Err(unreadable(&from, &e)),
         }
@@ -158,8 +158,8 @@ impl Copies<'_> {
     }
 }
 
-/// Takes snapshots of all databases of a folder, and finds its other files. These are looked for afterwards: what a database needs of
-/// them (the identity) is there before the database needs it.
+/// Takes snapshots of all databases of a folder, and then lists its other files. In this order, the files that a database needs (the
+/// identity) are never missing.
 fn take(state: &Path) -> Result<(Vec<Snapshot>, Vec<PathBuf>), RunsError> {
     let found = || Contents::of(state).map_err(|e| unreadable(state, &e));
     let mut before = found()?;
@@ -171,7 +171,7 @@ fn take(state: &Path) -> Result<(Vec<Snapshot>, Vec<PathBuf>), RunsError> {
             .collect();
         let taken = snapshots(&paths)?;
         let after = found()?;
-        // Another process may have made one meanwhile.
+        // Another process may have created a database meanwhile.
         if after.databases == before.databases {
             return Ok((taken, after.others));
         }
@@ -217,7 +217,7 @@ fn header(size: u64, seconds: u64) -> Header {
 
 fn count_runs(journal: &Path) -> Result<u64, RunsError> {
     let journal = Connection::open(journal)?;
-    // A journal that is being made has no tables yet.
+    // A journal that is just being created has no tables yet.
     let sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'runs'";
     let tables: u64 = journal.query_row(sql, [], |row| row.get(0))?;
     match tables {
@@ -226,7 +226,7 @@ fn count_runs(journal: &Path) -> Result<u64, RunsError> {
     }
 }
 
-/// Makes a folder for drafts, on the disk of the backup, for its owner alone.
+/// Creates a folder for drafts, on the disk of the backup, accessible only to its owner.
 fn draft_in(folder: Option<&Path>) -> Result<TempDir, RunsError> {
     let folder = folder.map_or_else(std::env::temp_dir, Path::to_path_buf);
     let mut draft = tempfile::Builder::new();
@@ -236,7 +236,7 @@ fn draft_in(folder: Option<&Path>) -> Result<TempDir, RunsError> {
         .map_err(|e| unwritable(&folder, &e))
 }
 
-/// Returns the folder of a backup, which the next backup must not hold.
+/// Returns the folder of a backup, which must not be inside the state folder.
 fn folder_outside(state: &Path, path: &Path) -> Result<PathBuf, RunsError> {
     let folder = disk::parent(path);
     let is_within = || {

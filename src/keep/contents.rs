@@ -4,13 +4,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What SQLite's files begin with (sqlite.org/fileformat2.html, 1.3.1).
+/// The first bytes of SQLite's files (sqlite.org/fileformat2.html, 1.3.1).
 const SQLITE: &[u8; 16] = b"SQLite format 3\0";
-/// Held by processes that drive runs; they mean nothing elsewhere.
+/// The locks of processes that drive runs; they mean nothing elsewhere.
 const LOCKS: &str = "locks";
-/// What `windlass certs` read of each run, which is read again.
+/// The cache of `windlass certs`, which can be read again from the runs.
 const CACHE: &str = "inventory.db";
-/// What SQLite has beside a database, by the end of its name.
+/// The name endings of SQLite's files beside a database.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// The files of a state folder, by their paths within it.
@@ -21,10 +21,10 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// Finds what a backup of a state folder holds.
+    /// Lists what a backup of a state folder contains.
     ///
     /// # Errors
-    /// What can't be looked at.
+    /// A file or folder that can't be checked.
     pub fn of(state: &Path) -> io::Result<Self> {
         let mut found = Self::default();
         found.collect(state, Path::new(""))?;
@@ -39,7 +39,7 @@ impl Contents {
             if is_left_out(&path) {
                 continue;
             }
-            // A link counts as what it leads to: the identity may be mounted from elsewhere.
+            // A link counts as its target: the identity may be mounted from elsewhere.
             let metadata = match fs::metadata(state.join(&path)) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 found => found?,

@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 use crate::{runs::RunsError, value::Digest};
 use windlass_ground::Timestamp;
 
-/// Goes up when the form of a backup changes.
+/// Increases when the format of a backup changes.
 pub const FORMAT: &str = "windlass-backup/1";
 /// The name of the manifest within the tar file.
 pub const MANIFEST: &str = "manifest.json";
 /// The folder of the state folder's files within the tar file.
 pub const STATE: &str = "state";
-/// The largest manifest that is read, in bytes: that of some 100,000 files.
+/// The largest manifest that is read, in bytes: enough for some 100,000 files.
 pub const MOST: u64 = 16 << 20;
 
-/// Says what a backup holds.
+/// Describes the contents of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     pub format: String,
@@ -27,7 +27,7 @@ pub struct Manifest {
     pub at: Timestamp,
     /// How many runs its journal has.
     pub runs: u64,
-    /// By their paths within the state folder, with `/` between their parts.
+    /// The files, by their paths within the state folder, with `/` between the parts.
     pub files: BTreeMap<String, Kept>,
 }
 
@@ -43,7 +43,7 @@ impl Manifest {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// Says what is wrong with it: another format, or a path that leads out of the state folder.
+    /// The problem: another format, or a path that leads out of the state folder.
     pub fn read(text: &[u8]) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Format {
@@ -62,12 +62,12 @@ impl Manifest {
     }
 }
 
-/// Says what a backup is refused for.
+/// Returns the error for a backup that is not valid.
 pub fn bad_backup(file: &Path, why: impl std::fmt::Display) -> RunsError {
     RunsError::wrong("bad-backup", format!("{}: {why}", file.display()))
 }
 
-/// Returns a path of the state folder as a manifest has it; `None` for one that is not text.
+/// Returns a path of the state folder in the form of the manifest; `None` if it is not text.
 pub fn path_text(path: &Path) -> Option<String> {
     let parts: Option<Vec<_>> = path
         .components()

@@ -1,12 +1,12 @@
-//! Backups of a state folder, and what is made of one.
+//! Writes backups of a state folder, and restores them.
 //!
-//! - `contents` finds what of a state folder a backup holds;
-//! - `manifest` is the list of it, with a digest of each file;
-//! - `backup` writes one file while runs go on, `restore` makes a state folder of it.
+//! - `contents` lists what of a state folder a backup contains;
+//! - `manifest` is that list, with a digest of each file;
+//! - `backup` writes one file while runs continue, `restore` creates a state folder from it.
 //!
 //! # On disk
 //! A backup is a tar file (0600): `manifest.json`, then `state/PATH` for each file of the manifest, in its order. All databases are
-//! of one moment. Its format is `windlass-backup/1`.
+//! from the same point in time. Its format is `windlass-backup/1`.
 
 mod backup;
 mod contents;

@@ -21,22 +21,22 @@ use crate::{
 };
 use windlass_ground::Timestamp;
 
-/// What a backup holds, once all of it has been verified.
+/// The contents of a backup, after all of it has been verified.
 #[derive(Debug)]
 pub struct Restored {
     /// When the backup was taken.
     pub at: Timestamp,
     pub runs: usize,
-    /// The runs that had not ended; the newest first.
+    /// The runs that had not ended, newest first.
     pub unfinished: Vec<RunId>,
-    /// How many attempts of steps ran when the backup was taken.
+    /// How many attempts of steps were running when the backup was taken.
     pub suspect: usize,
 }
 
-/// Makes a state folder of a backup. The folder appears as a whole, once every file has its digest and every run its chain.
+/// Creates a state folder from a backup. The folder appears as a whole, after the digest of every file and the chain of every run have been verified.
 ///
 /// # Errors
-/// A folder that holds something, a file that is not a whole backup, or what can't be written.
+/// A folder that is not empty, a file that is not a complete backup, or something that can't be written.
 pub fn restore(file: &Path, state: &Path) -> Result<Restored, RunsError> {
     refuse_filled(state)?;
     let above = disk::parent(state);
@@ -48,7 +48,7 @@ pub fn restore(file: &Path, state: &Path) -> Result<Restored, RunsError> {
         restored.suspect = suspect(&made, &restored.unfinished)?;
     }
     sync(&made).map_err(|e| unwritable(&made, &e))?;
-    // Onto an empty folder or onto none: it fails if anything was put there meanwhile.
+    // Replaces an empty folder or none: this fails if anything was put there meanwhile.
     fs::rename(&made, state)
         .and_then(|()| disk::sync_folder(above))
         .map_err(|e| {
@@ -58,10 +58,10 @@ pub fn restore(file: &Path, state: &Path) -> Result<Restored, RunsError> {
     Ok(restored)
 }
 
-/// Verifies a backup as [`restore`] does, and keeps nothing of it.
+/// Verifies a backup as [`restore`] does, without restoring it.
 ///
 /// # Errors
-/// A file that is not a whole backup.
+/// A file that is not a complete backup.
 pub fn check_backup(file: &Path) -> Result<Restored, RunsError> {
     unpack(file, draft_in(&std::env::temp_dir())?.path())
 }
@@ -136,7 +136,7 @@ enum Failed {
     Write(io::Error),
 }
 
-/// Writes a file for its owner alone, and returns its size and its digest as they are on the disk.
+/// Writes a file that only its owner may read, and returns its size and digest as they are on disk.
 fn write(entry: &mut Entry<impl Read>, path: &Path) -> Result<(u64, Digest), Failed> {
     disk::create_folders(disk::parent(path), 0o700).map_err(Failed::Write)?;
     let mut file = OpenOptions::new()
@@ -151,7 +151,7 @@ fn write(entry: &mut Entry<impl Read>, path: &Path) -> Result<(u64, Digest), Fai
     Ok((size, written.map_err(Failed::Write)?))
 }
 
-/// Verifies the chain of each run and its files; returns how many there are, and those that have not ended.
+/// Verifies the chain and the files of each run; returns how many runs there are, and those that have not ended.
 fn verify_runs(state: &Path) -> Result<(usize, Vec<RunId>), RunsError> {
     let journal = Journal::open(state)?;
     journal.check_pages()?;
@@ -170,8 +170,8 @@ fn verify_runs(state: &Path) -> Result<(usize, Vec<RunId>), RunsError> {
     Ok((runs.len(), unfinished))
 }
 
-/// Records of each attempt that ran when the backup was taken that it was lost: it may have made calls since, and what an attempt
-/// after it would make again is looked up or asked about first. Returns how many there are.
+/// Records that each attempt which was running at the time of the backup is lost: it may have made calls since, so the next attempt looks up
+/// their results or asks about them. Returns how many there are.
 fn suspect(state: &Path, unfinished: &[RunId]) -> Result<usize, RunsError> {
     let (journal, at, mut count) = (Journal::open(state)?, now(), 0);
     for run in unfinished {
@@ -184,7 +184,7 @@ fn suspect(state: &Path, unfinished: &[RunId]) -> Result<usize, RunsError> {
             let event = Event::StepFailed(StepFailed {
                 step: step.clone(),
                 error: lost(),
-                // Nothing has continued without it, whatever its `on_error` says.
+                // Other steps have not continued without it, whatever its `on_error` is.
                 retry_at: Some(at),
             });
             (event, at)
@@ -198,11 +198,11 @@ fn suspect(state: &Path, unfinished: &[RunId]) -> Result<usize, RunsError> {
     Ok(count)
 }
 
-/// The error of an attempt that ran when its run was backed up.
+/// Returns the error of an attempt that was running when its run was backed up.
 fn lost() -> StepError {
     let message = "the run was restored from a backup that was taken while this attempt ran";
     StepError::new(ATTEMPT_KILLED, message).with_hint(
-        "what it did after the backup is not recorded; the next attempt looks before each call, or asks",
+        "its calls after the backup are not recorded; the next attempt looks for the result of each call, or asks",
     )
 }
 
@@ -222,14 +222,14 @@ fn refuse_filled(state: &Path) -> Result<(), RunsError> {
     }
 }
 
-/// Makes a folder for drafts beside what is to be restored, for its owner alone.
+/// Creates a folder for drafts beside the folder to restore, accessible only to its owner.
 fn draft_in(folder: &Path) -> Result<TempDir, RunsError> {
     let mut draft = tempfile::Builder::new();
     draft.prefix(".windlass-restore-");
     draft.tempdir_in(folder).map_err(|e| unwritable(folder, &e))
 }
 
-/// Waits until a folder and what is in it are on the disk.
+/// Waits until a folder and its contents are on disk.
 fn sync(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path: PathBuf = entry?.path();

@@ -1,4 +1,4 @@
-//! What a client asks about a place, answered from outlines; and the quick fixes of what was found.
+//! Answers a client's requests about a place from outlines; and offers quick fixes for mistakes.
 
 use std::{collections::HashMap, path::PathBuf};
 
@@ -180,7 +180,7 @@ impl Server {
             .into_iter()
             .filter(|(at, _)| wanted.start <= *at && *at <= wanted.end);
         let hints = edges.map(|(at, label)| InlayHint {
-            // Behind the colon of the step's name.
+            // After the colon of the step's name.
             position: text.position(at + 1, self.files.encoding),
             label: label.into(),
             kind: None,

@@ -1,4 +1,4 @@
-//! What the client can do, and what the server can.
+//! The capabilities of the client and of the server.
 
 use std::path::PathBuf;
 
@@ -10,18 +10,18 @@ use gen_lsp_types::{
 
 use super::{text::Encoding, uri::path_of};
 
-/// What the client can do, as far as it matters.
+/// The capabilities of the client that matter here.
 #[derive(Clone, Copy, Default)]
 pub struct Client {
-    /// Whether it can be asked to say when files change that it has not open.
+    /// Whether it can report changes of files that are not open.
     pub watches_files: bool,
 }
 
-/// What positions count: UTF-8 where the client prefers that.
+/// Returns the unit of positions: UTF-8 if the client prefers it.
 pub fn encoding(params: &InitializeParams) -> Encoding {
     let general = params.capabilities.general.as_ref();
     let offered = general.and_then(|general| general.position_encodings.as_deref());
-    // The first that the client names is the one that it prefers.
+    // The client lists the one that it prefers first.
     match offered.and_then(|offered| offered.first()) {
         Some(PositionEncodingKind::UTF8) => Encoding::Utf8,
         _ => Encoding::Utf16,

@@ -1,4 +1,4 @@
-//! What is known of a name, as Markdown.
+//! Describes names in Markdown.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use windlass_script::{Need, Parameter};
 
-/// Describes what a name stands for; `None` where nothing is known of it.
+/// Describes what a name stands for; returns `None` if nothing is known about it.
 pub fn describe(files: &Files, pages: &Pages, symbol: &Symbol) -> Option<String> {
     match symbol {
         Symbol::HostFunction(name) => pages.explain(name),

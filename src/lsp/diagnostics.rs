@@ -1,4 +1,4 @@
-//! What `validate` says of the open files, at the places in the editor.
+//! Reports the mistakes that `validate` finds in the open files, at their places in the editor.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,21 +24,21 @@ pub struct Found {
     pub code: &'static str,
     pub message: String,
     pub hint: Option<String>,
-    /// Bytes of the file.
+    /// The range in the file, in bytes.
     pub span: Range<usize>,
-    /// Other places that belong to it, in the same file, and what is there.
+    /// Related places in the same file, with labels.
     pub related: Vec<(Range<usize>, String)>,
 }
 
-/// What was found in a workflow and in all that it uses.
+/// The mistakes in a workflow and in all files that it uses.
 #[derive(Default)]
 pub struct Checked {
-    /// Every file that was read, or could not be; also those without mistakes.
+    /// Every file that was read or could not be read, including those without mistakes.
     pub files: BTreeSet<PathBuf>,
     pub found: BTreeMap<PathBuf, Vec<Found>>,
 }
 
-/// Compiles a workflow as it stands in the editor.
+/// Compiles a workflow with the texts in the editor.
 pub fn check_workflow(files: &Files, path: &Path) -> Checked {
     let (Some(folder), Some(name)) = (
         path.parent(),
@@ -63,7 +63,7 @@ pub fn check_workflow(files: &Files, path: &Path) -> Checked {
     checked
 }
 
-/// Checks a script that no workflow uses, by itself. One without `fn run` may not be a step's.
+/// Checks a script that no workflow uses on its own. A script without `fn run` may be a library.
 pub fn check_script(files: &Files, path: &Path) -> Checked {
     let mut checked = Checked::default();
     let Some((text, outline)) = files.script(path) else {
@@ -117,7 +117,7 @@ impl Found {
         }
     }
 
-    /// Shows it to an editor.
+    /// Converts it to a diagnostic of the editor.
     pub fn to_diagnostic(&self, files: &Files, pages: &Pages, path: &Path) -> Option<Diagnostic> {
         let text = files.text(path)?;
         let content = text.content();
@@ -147,7 +147,7 @@ impl Found {
     }
 }
 
-/// Returns the range that is underlined: at most the first line, and at least one character where there is one.
+/// Returns the range to underline: at most the first line, and at least one character if there is one.
 fn shown(text: &Arc<str>, span: &Range<usize>) -> Range<usize> {
     let start = text.floor_char_boundary(span.start);
     let end = text.ceil_char_boundary(span.end).max(start);

@@ -1,4 +1,4 @@
-//! The files as they stand in the editor: open documents, and the disk for all others.
+//! The files as the editor sees them: open documents, and the disk for all others.
 
 use std::{
     cell::RefCell,
@@ -22,7 +22,7 @@ use windlass_engine::compile::{Folder, Sources};
 use windlass_script::{ParsedScripts, join_path};
 
 pub struct Document {
-    /// As the client calls it.
+    /// The client's name for it.
     pub uri: Uri,
     pub version: i32,
     pub language: String,
@@ -36,11 +36,11 @@ pub struct Files {
     open: BTreeMap<PathBuf, Document>,
     paths: HashMap<String, PathBuf>,
     outlines: RefCell<HashMap<PathBuf, (Stamp, Outline)>>,
-    /// A workflow is compiled at every edit, with scripts that stay as they are.
+    /// A workflow is compiled at every edit, but most of its scripts do not change.
     parsed: Arc<Mutex<ParsedScripts>>,
 }
 
-/// What a file is, and what is known of it without compiling it.
+/// The kind of a file, and what is known of it without compiling it.
 #[derive(Clone)]
 pub enum Outline {
     Workflow(Arc<str>, Arc<Workflow>),
@@ -49,7 +49,7 @@ pub enum Outline {
     None,
 }
 
-/// Says whether a file is still the one that was read.
+/// Identifies the version of a file that was read.
 #[derive(PartialEq, Eq)]
 enum Stamp {
     /// A document in the editor; the address of its text, which changes with each edit.
@@ -57,11 +57,11 @@ enum Stamp {
     Disk(Option<SystemTime>, u64),
 }
 
-/// Folders without files of the user.
+/// Folders that contain no files of the user.
 const SKIPPED: [&str; 3] = ["node_modules", "target", "out"];
-/// The most files that are looked at for those that use another.
+/// The most files that are searched for those that use another one.
 const MAX_FILES: usize = 2_000;
-/// The most names of files and folders that are looked at on the way: a home folder, opened as a whole, has more.
+/// The most names of files and folders that a search visits: a home folder that is opened as a whole has more.
 const MAX_ENTRIES: usize = 50_000;
 const MAX_DEPTH: usize = 8;
 /// Larger files are not workflows: `compile` refuses them, too.
@@ -82,7 +82,7 @@ impl Files {
     pub fn open(&mut self, document: Document) -> PathBuf {
         let path = match path_of(&document.uri) {
             Some(path) => real(&path),
-            // A document without a file is one of the folder that is open: it may name files there.
+            // A document without a file belongs to the open folder, and may name files there.
             None => self.untitled(&document.uri),
         };
         self.paths.insert(document.uri.0.clone(), path.clone());
@@ -134,7 +134,7 @@ impl Files {
         }
     }
 
-    /// Reads a file as it is now, with the way to its positions.
+    /// Reads the current text of a file, with its line positions.
     pub fn text(&self, path: &Path) -> Option<Text> {
         match self.open.get(path) {
             Some(document) => Some(document.text.clone()),
@@ -197,7 +197,7 @@ impl Files {
             return Outline::None;
         };
         let text = text.content().clone();
-        // Most YAML files of a folder are none, and need not be read further.
+        // Most YAML files in a folder are not workflows, and need not be read completely.
         if !self.open.contains_key(path) && !self.is_script(path) && !text.contains("workflow") {
             return Outline::None;
         }
@@ -224,7 +224,7 @@ impl Files {
                 .is_some_and(|extension| extension == "rhai")
     }
 
-    /// Whether a file is a workflow: one that says so by its key, or one that its user calls so.
+    /// Says whether a file is a workflow: by its key, or because the user opened it as one.
     pub fn is_workflow(&self, path: &Path) -> bool {
         let language = self
             .open
@@ -236,7 +236,7 @@ impl Files {
         language == Some("windlass") || workflow.is_one(&text)
     }
 
-    /// Returns the files that a file names, as its `compile` would find them.
+    /// Returns the files that a file names, as `compile` would find them.
     pub fn named_by(&self, path: &Path) -> Vec<PathBuf> {
         let (folder, mut found) = (path.parent().unwrap_or(Path::new("")), Vec::new());
         let mut add = |written: &str| found.push(real(&folder.join(written)));
@@ -267,7 +267,7 @@ impl Files {
         found
     }
 
-    /// Returns every file that a file names, and that those name, itself included.
+    /// Returns every file that a file names, directly or indirectly, including itself.
     pub fn reached_from(&self, path: &Path) -> BTreeSet<PathBuf> {
         let (mut seen, mut open) = (BTreeSet::new(), vec![path.to_owned()]);
         while let Some(path) = open.pop() {
@@ -278,14 +278,14 @@ impl Files {
         seen
     }
 
-    /// Finds the workflows that lead to a file: those that are open, and those of the folders around it.
+    /// Returns the workflows that lead to a file: open ones, and those in the folders around it.
     pub fn users_of(&self, path: &Path) -> Vec<PathBuf> {
         self.users(&[path.to_owned()])
             .remove(path)
             .unwrap_or_default()
     }
 
-    /// Finds the workflows that lead to each of these files, other than itself.
+    /// Returns the workflows that lead to each of these files, other than the file itself.
     pub fn users(&self, paths: &[PathBuf]) -> BTreeMap<PathBuf, Vec<PathBuf>> {
         let folders: BTreeSet<_> = paths
             .iter()
@@ -316,7 +316,7 @@ impl Files {
         users
     }
 
-    /// Returns the folders of the editor that a file is in; without any, its own and the one above.
+    /// Returns the folders of the editor that contain a file; if there are none, its own folder and the one above.
     fn folders_around(&self, path: &Path) -> Vec<PathBuf> {
         let folders = self
             .folders
@@ -333,7 +333,7 @@ impl Files {
     }
 }
 
-/// A search for YAML files, which ends where a folder holds too much to be one of workflows.
+/// A search for YAML files, which ends if a folder is too large to be one of workflows.
 struct Search {
     found: BTreeSet<PathBuf>,
     entries: usize,
@@ -364,12 +364,12 @@ impl Search {
     }
 }
 
-/// Reads the files of a workflow's folder for `compile`, open documents in place of what is saved.
+/// Reads the files of a workflow's folder for `compile`, with open documents in place of saved files.
 pub struct Overlay<'f> {
     files: &'f Files,
     root: PathBuf,
     folder: Folder,
-    /// Every file that was asked for.
+    /// Every file that was requested.
     pub asked: BTreeMap<String, PathBuf>,
 }
 
@@ -406,10 +406,10 @@ impl Sources for Overlay<'_> {
     }
 }
 
-/// Resolves a path that a file says, as `compile` does within the folder of that file.
+/// Resolves a path in a file as `compile` does within the folder of that file.
 pub fn resolve(file: &Path, written: &str) -> Option<PathBuf> {
     let folder = file.parent()?;
-    // What leads out of the folder is still where a person would go to.
+    // A path that leads out of the folder can still be opened by a person.
     let inside = join_path("", written).unwrap_or_else(|| written.to_owned());
     Some(real(&folder.join(inside)))
 }

@@ -1,4 +1,4 @@
-//! Hints that are replacements, as quick fixes.
+//! Offers hints that are replacements as quick fixes.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use super::{
 };
 use windlass_script::closest;
 
-/// A change of one file that takes a mistake away.
+/// A change of one file that fixes a mistake.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Fix {
     pub title: String,
@@ -17,7 +17,7 @@ pub struct Fix {
     pub new_text: String,
 }
 
-/// Finds what a mistake's hint says to write, and where.
+/// Returns the replacements in a mistake's hint, with their places.
 pub fn fixes(text: &str, found: &Found) -> Vec<Fix> {
     let hint = found.hint.as_deref().unwrap_or_default();
     if let Some(name) = between(hint, "did you mean `", "`") {
@@ -32,13 +32,13 @@ pub fn fixes(text: &str, found: &Found) -> Vec<Fix> {
     Vec::new()
 }
 
-/// Replaces the name that was meant to be another one. It is one of those in the message, and stands at the place of the
-/// mistake or behind it on its line: of a call, the place is where it begins.
+/// Replaces a misspelt name. It is one of the names in the message, and is at the place of the mistake or after it on the same
+/// line: the place of a call is its beginning.
 fn misspelt(text: &str, found: &Found, meant: &str) -> Option<Fix> {
     let start = text.floor_char_boundary(found.span.start);
     let end = text.ceil_char_boundary(found.span.end).max(start);
     let mut quoted = found.message.split('`').skip(1).step_by(2);
-    // What other tools call it may be far from what it is called here.
+    // The name in another tool may be quite different from the name here.
     let (wrong, span) = match quoted
         .clone()
         .find(|name| !name.is_empty() && *name == &text[start..end])
@@ -70,7 +70,7 @@ fn whole_word(text: &str, word: &str) -> Option<usize> {
     })
 }
 
-/// Makes an expression of a text that names what there is.
+/// Turns a text that equals an existing name into an expression.
 fn forgotten_mark(text: &str, found: &Found) -> Option<Fix> {
     let root = Workflow::read(text).root;
     let node = scalar_at(&root, found.span.start)
@@ -84,10 +84,10 @@ fn forgotten_mark(text: &str, found: &Found) -> Option<Fix> {
     })
 }
 
-/// Puts an expression into the quotes that YAML needs around it.
+/// Adds the quotes that YAML requires around an expression.
 fn unquoted_expression(text: &str, found: &Found) -> Option<Fix> {
     let root = Workflow::read(text).root;
-    // The parser may give up on the line behind the one that is wrong.
+    // The parser may report the mistake on the next line.
     let at = text[..text.floor_char_boundary(found.span.end)].rfind("${{");
     let line_end = |at: usize| text[at..].find('\n').map_or(text.len(), |end| at + end);
     let at = text[found.span.start..line_end(found.span.start)]
@@ -114,7 +114,7 @@ fn scalar_at(root: &Node, offset: usize) -> Option<(Node, Style)> {
     found
 }
 
-/// Writes a text as a YAML scalar, in double quotes where they change nothing in it.
+/// Returns a text as a YAML scalar, in double quotes if they do not change it.
 fn in_quotes(text: &str) -> String {
     match text.contains(['"', '\\']) {
         true => format!("'{}'", text.replace('\'', "''")),
@@ -183,7 +183,7 @@ mod tests {
             ),
             "b: { needs: [a] }"
         );
-        // A name that is nowhere is replaced nowhere.
+        // A name that does not occur is not replaced.
         assert_eq!(
             fixed("a: b", "a", "unknown-step", step, "did you mean `root_ca`?"),
             "a: b"

@@ -12,7 +12,7 @@ use super::{
     workflow::Workflow,
 };
 
-/// Finds what is known of the word at a byte: its place, and Markdown about it.
+/// Returns the place of the word at a byte, and Markdown about it.
 pub fn hover(
     files: &Files,
     pages: &Pages,
@@ -81,7 +81,7 @@ fn option(text: &str, code: &Code, offset: usize) -> Option<(Range<usize>, Strin
     ))
 }
 
-/// What an expression begins with.
+/// Returns the root of an expression.
 fn root(text: &str, workflow: &Workflow, offset: usize) -> Option<(Range<usize>, String)> {
     let mut chains = workflow
         .expressions

@@ -1,26 +1,26 @@
-//! Tokens of Rhai, from texts that need not parse: a half-written script, an expression without its end.
+//! Splits Rhai into tokens, even if it does not parse: a half-written script, or an expression without its end.
 //!
-//! Rhai's own tokenizer gives lines and columns, and stops at the first mistake; an editor needs bytes, and all that is
-//! behind the mistake as well.
+//! Rhai's own tokenizer returns lines and columns, and stops at the first mistake; an editor needs bytes, and the tokens after the mistake
+//! as well.
 
 use std::ops::Range;
 
-/// How the quotes of a script are written where it stands in a YAML scalar.
+/// How quotes are written in a script that is part of a YAML scalar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Quoting {
-    /// As they are.
+    /// Unchanged.
     #[default]
     None,
-    /// Inside of `"…"`: a double quote is `\"`.
+    /// Inside of `"…"`, where a double quote is `\"`.
     Double,
-    /// Inside of `'…'`: a single quote is `''`.
+    /// Inside of `'…'`, where a single quote is `''`.
     Single,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
     pub kind: Kind,
-    /// Bytes of the whole text.
+    /// The range in the whole text, in bytes.
     pub span: Range<usize>,
 }
 
@@ -28,7 +28,7 @@ pub struct Token {
 pub enum Kind {
     Word,
     Number,
-    /// A text; its span includes the quotes. A part of a backtick text that has `${…}` in it is one of its own.
+    /// A text; its span includes the quotes. Each part of a backtick text with `${…}` in it is a separate token.
     Text,
     Comment,
     Sign(char),
@@ -38,7 +38,7 @@ pub enum Kind {
     OpenMap,
 }
 
-/// Reads the tokens of a part of a text.
+/// Splits a part of a text into tokens.
 pub fn lex(text: &str, range: Range<usize>, quoting: Quoting) -> Vec<Token> {
     let mut lexer = Lexer {
         text,
@@ -52,8 +52,8 @@ pub fn lex(text: &str, range: Range<usize>, quoting: Quoting) -> Vec<Token> {
     lexer.tokens
 }
 
-/// Finds the `}}` behind an expression that begins at `start`; `None` where it has no end before `end`. Reads no further than
-/// that, since a text may hold many expressions.
+/// Returns the `}}` after an expression that begins at `start`; `None` if there is none before `end`. Reads no further than that, since a
+/// text may contain many expressions.
 pub fn end_of_expression(text: &str, start: usize, end: usize, quoting: Quoting) -> Option<usize> {
     let mut lexer = Lexer {
         text,
@@ -67,7 +67,7 @@ pub fn end_of_expression(text: &str, start: usize, end: usize, quoting: Quoting)
     lexer.rest().starts_with("}}").then_some(lexer.at)
 }
 
-/// How deep texts may stand in texts, by `${…}`; deeper ones are read as plain texts.
+/// How deeply texts may be nested by `${…}`; deeper ones are read as plain texts.
 const MAX_DEPTH: usize = 32;
 
 struct Lexer<'a> {
@@ -76,12 +76,12 @@ struct Lexer<'a> {
     end: usize,
     quoting: Quoting,
     tokens: Vec<Token>,
-    /// How many interpolations are open.
+    /// The number of open interpolations.
     depth: usize,
 }
 
 impl Lexer<'_> {
-    /// Reads up to the end, or up to the sign that closes an interpolation.
+    /// Reads up to the end, or up to the character that closes an interpolation.
     fn run(&mut self, until: Option<char>) {
         let mut depth = 0_usize;
         while let Some(c) = self.peek() {
@@ -146,7 +146,7 @@ impl Lexer<'_> {
         self.at = to;
     }
 
-    /// Returns the quote that begins here, and how it is written.
+    /// Returns the quote that begins here, and its form in the text.
     fn quote(&self) -> Option<(char, &'static str)> {
         let rest = self.rest();
         match self.quoting {
@@ -159,7 +159,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// Reads a text in quotes. One without its end goes as far as its line, a backtick text as far as it can.
+    /// Reads a text in quotes. Without a closing quote it ends with its line, and a backtick text with the whole text.
     fn string(&mut self, (quote, written): (char, &'static str)) {
         let mut start = self.at;
         self.at += written.len();
@@ -204,16 +204,16 @@ pub fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// What is written as `a.b["c"]`, with the place of each part: of a text in brackets, without its quotes.
+/// A path such as `a.b["c"]`, with the place of each part: for a text in brackets, without its quotes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain {
     pub parts: Vec<(String, Range<usize>)>,
-    /// Whether something that is not written literally stands between the first parts and the last:
-    /// `steps.relay[item].arn`, whose parts are `steps`, `relay`, `arn`.
+    /// Whether there is something that is not literal between the parts: `steps.relay[item].arn`, whose parts are `steps`, `relay`,
+    /// `arn`.
     pub skips: bool,
-    /// Whether a dot stands behind the last part, with nothing behind it.
+    /// Whether it ends with a dot.
     pub is_open: bool,
-    /// The end of all of it.
+    /// The end of the whole path.
     pub end: usize,
 }
 
@@ -222,7 +222,7 @@ impl Chain {
         &self.parts[0].0
     }
 
-    /// Returns the name of a part behind the root.
+    /// Returns the name of a part after the root.
     pub fn part(&self, at: usize) -> Option<&str> {
         self.parts.get(at).map(|(name, _)| name.as_str())
     }
@@ -232,7 +232,7 @@ impl Chain {
     }
 }
 
-/// Finds the chains among tokens: also those inside of brackets.
+/// Lists the chains in tokens, including those inside of brackets.
 pub fn chains(text: &str, tokens: &[Token]) -> Vec<Chain> {
     let tokens: Vec<_> = tokens
         .iter()
@@ -269,7 +269,7 @@ fn chain(text: &str, tokens: &[&Token], pairs: &[Option<usize>], start: usize) -
         };
         if let Some(dot) = dot {
             match tokens.get(dot + 1) {
-                // The name of a called function is not part of the path.
+                // The name of a called function does not belong to the path.
                 Some(word) if word.kind == Kind::Word && kind(dot + 2) != Some(Kind::Sign('(')) => {
                     chain.parts.push(name(word));
                     chain.end = word.span.end;
@@ -306,7 +306,7 @@ fn chain(text: &str, tokens: &[&Token], pairs: &[Option<usize>], start: usize) -
     chain
 }
 
-/// What is between the quotes of a text, however they are written; they may be missing at its end.
+/// Returns the text between quotes, in any form; the closing quote may be missing.
 pub fn unquoted(text: &str, span: &Range<usize>) -> Range<usize> {
     let quoted = &text[span.clone()];
     for quote in ["\\\"", "''", "\"", "'", "`"] {
@@ -318,7 +318,7 @@ pub fn unquoted(text: &str, span: &Range<usize>) -> Range<usize> {
     span.start + usize::from(opening)..span.end
 }
 
-/// For each token that opens a bracket, the one that closes it.
+/// Returns, for each token that opens a bracket, the one that closes it.
 pub fn pairs(tokens: &[&Token]) -> Vec<Option<usize>> {
     let (mut pairs, mut open) = (vec![None; tokens.len()], Vec::new());
     for (at, token) in tokens.iter().enumerate() {
@@ -386,7 +386,7 @@ mod tests {
         assert_eq!(words("`a ${b", Quoting::None), ["`a ${", "b", ""]);
         assert_eq!(words("\"a\\", Quoting::None), ["\"a\\"]);
         assert_eq!(words("/* a", Quoting::None), ["/* a"]);
-        // Of any depth.
+        // Any depth works.
         words(&"`${".repeat(100_000), Quoting::None);
     }
 

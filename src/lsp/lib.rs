@@ -1,19 +1,19 @@
 //! The language server, for workflows (YAML with `${{ }}` expressions) and scripts (Rhai), as they stand in the editor.
 //!
-//! - [`serve`] speaks the protocol over standard input and output: `server` is the loop, `answers` what is asked about
-//!   places, `capabilities` what the two sides can do;
-//! - `files` are the open documents, and the disk for all others; its `Overlay` is what `compile` reads through, so
-//!   that unsaved files are checked with all that they use;
-//! - `diagnostics` are what `compile` says, and nothing else; `fixes` are its hints that are replacements;
-//! - `yaml`, `lexer`, `workflow` and `script` are outlines of texts that need not be valid: all that completion, hover,
-//!   definitions and renames know while a user types. They never judge a file. The mutants of `windlass test` are cut
-//!   along the same tokens;
-//! - `marks` are the names in a file with what each stands for, in whichever file: definitions, references, renames and
-//!   hovers are looked up in them (`rename`, `hover`, `describe`);
-//! - `place` and `spot` find the key or argument that the user is typing; `complete` lists what may stand there.
+//! - [`serve`] implements the protocol over standard input and output: `server` is the loop, `answers` answers requests about
+//!   places, `capabilities` are those of both sides;
+//! - `files` are the open documents, and the disk for all others; `compile` reads through its `Overlay`, so that unsaved files
+//!   are checked with everything that they use;
+//! - `diagnostics` are the mistakes that `compile` reports, and no others; `fixes` are hints that are replacements;
+//! - `yaml`, `lexer`, `workflow` and `script` are outlines of texts that need not be valid: completion, hover, definitions and renames use
+//!   only these while a user types. They never report mistakes. The mutants of `windlass test` use the same
+//!   tokens;
+//! - `marks` are the names in a file, and the symbols that they stand for in any file, for definitions, references, renames and
+//!   hovers (`rename`, `hover`, `describe`);
+//! - `place` and `spot` find the key or argument that the user is typing; `complete` lists the possible completions.
 //!
-//! One thread owns all of it and answers in the order of the messages, so no answer is about a text that is gone.
-//! Diagnostics are worked out when no message waits: of ten keys typed at once, the last text is checked.
+//! One thread owns all data and answers messages in order, so no answer is about an outdated text. Diagnostics are computed when no message
+//! waits: if ten keys are typed quickly, only the last text is checked.
 
 mod answers;
 mod capabilities;

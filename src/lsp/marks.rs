@@ -1,4 +1,4 @@
-//! The names in a file and what each stands for: from these come definitions, references, renames and hovers.
+//! The names in a file and the symbols that they stand for: used for definitions, references, renames and hovers.
 
 use std::{
     collections::BTreeSet,
@@ -26,12 +26,12 @@ pub enum Symbol {
         file: PathBuf,
         name: String,
     },
-    /// Of a workflow or a script.
+    /// An output of a workflow or a script.
     Output {
         file: PathBuf,
         name: String,
     },
-    /// Of a step with an inline body, which declares none.
+    /// An input of a step with an inline body, which declares none.
     BodyInput {
         file: PathBuf,
         step: String,
@@ -42,7 +42,7 @@ pub enum Symbol {
         step: String,
         name: String,
     },
-    /// A function of a script's own.
+    /// A function of a script.
     Function {
         file: PathBuf,
         name: String,
@@ -69,7 +69,7 @@ pub struct Occurrence {
 }
 
 impl Symbol {
-    /// Returns the file that says what it is.
+    /// Returns the file that defines it.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::Step { file, .. }
@@ -84,17 +84,17 @@ impl Symbol {
     }
 }
 
-/// Finds the name at a byte of a file.
+/// Returns the name at a byte of a file.
 pub fn mark_at(files: &Files, path: &Path, offset: usize) -> Option<Mark> {
     let marks = marks(files, path);
-    // Behind the last letter is still on the word.
+    // The position after the last letter still belongs to the word.
     let around = marks
         .into_iter()
         .filter(|mark| mark.span.start <= offset && offset <= mark.span.end);
     around.min_by_key(|mark| (mark.span.end == offset, mark.span.len()))
 }
 
-/// Finds all places of a symbol: in the file that says what it is, in what uses that, and in open files.
+/// Lists all places of a symbol: in the file that defines it, in files that use that file, and in open files.
 pub fn occurrences(files: &Files, symbol: &Symbol, from: &Path) -> Vec<Occurrence> {
     let home = symbol.file().unwrap_or(from);
     let mut places = BTreeSet::from([home.to_owned(), from.to_owned()]);
@@ -272,7 +272,7 @@ impl OfWorkflow<'_> {
                         name: name.to_owned(),
                     }),
                 );
-                // Of a step with items, the part behind its name is an item, unless one stands in brackets.
+                // For a step with items, the part after its name is an item, unless one is in brackets.
                 let step = self
                     .workflow
                     .step(name)
@@ -286,7 +286,7 @@ impl OfWorkflow<'_> {
     }
 }
 
-/// What a step's `with` gives under a name.
+/// Returns the symbol of a name in a step's `with`.
 pub fn input(path: &Path, step: &Step, name: &str) -> Option<Symbol> {
     let name = name.to_owned();
     match &step.action {
@@ -363,7 +363,7 @@ fn of_script(path: &Path, script: &Script) -> Vec<Mark> {
     marks
 }
 
-/// Returns the calls and imports of a script; `own` is the file whose functions it calls by their names alone.
+/// Returns the calls and imports of a script; `own` is the file whose functions it calls without a module.
 fn calls(path: &Path, script: &Script, own: Option<&Path>) -> Vec<Mark> {
     let mut marks = Vec::new();
     let mut add = |span: &Range<usize>, symbol| {

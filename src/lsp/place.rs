@@ -1,4 +1,4 @@
-//! Which key or value of a workflow file a byte belongs to, also where nothing stands yet.
+//! Finds the key or value of a workflow file that contains a byte, even if nothing is written there yet.
 
 use std::ops::Range;
 
@@ -7,18 +7,18 @@ use windlass_engine::compile::{FileKey, Form, SECTIONS, Section};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The keys that lead there; of a value, with its own key.
+    /// The keys that lead there; for a value, including its own key.
     pub path: Vec<String>,
     pub is_key: bool,
-    /// The keys that stand beside it already.
+    /// The other keys of the same map.
     pub beside: Vec<String>,
-    /// What has been typed of it.
+    /// The part that has been typed.
     pub word: Range<usize>,
     /// Whether it is inside of `{…}` or `[…]`.
     pub is_flow: bool,
 }
 
-/// Finds the place of a byte.
+/// Returns the place of a byte.
 pub fn place_at(text: &str, root: &Node, offset: usize) -> Place {
     let word = word_before(text, offset);
     if let Some(place) = in_flow(text, root, offset, &word, &mut Vec::new()) {
@@ -30,14 +30,14 @@ pub fn place_at(text: &str, root: &Node, offset: usize) -> Place {
     let content = &head[indent..];
     let mut blocks = Vec::new();
     block_entries(root, &mut blocks);
-    // A map may begin behind the dash of an item.
+    // A map may begin after the dash of an item.
     let dashes = content.len() - content.trim_start_matches(['-', ' ']).len();
     let is_item = content.starts_with("- ") || content == "-";
     let column = match is_item {
         true => indent + dashes,
         false => indent,
     };
-    // The key of this line, if it has come as far as its colon.
+    // The key of this line, if its colon has been typed.
     let own = blocks.iter().find(|entry| {
         let begins =
             line_start + column == entry.key.start || line_start + column + 1 == entry.key.start;
@@ -50,7 +50,7 @@ pub fn place_at(text: &str, root: &Node, offset: usize) -> Place {
         stack.push(entry);
     }
     let at = match (own, is_item) {
-        // An item may stand in the column of its list's key.
+        // An item may be in the column of its list's key.
         (None, true) => Some(indent + 1),
         _ => Some(column),
     };
@@ -74,7 +74,7 @@ pub fn place_at(text: &str, root: &Node, offset: usize) -> Place {
             is_flow: false,
         };
     }
-    // A scalar may go on below its key.
+    // A scalar may continue below its key.
     let goes_on = stack.last().is_some_and(|parent| match parent.value.kind {
         Kind::Scalar(_) => parent.value.span.start < offset && offset <= parent.value.span.end,
         _ => false,
@@ -88,7 +88,7 @@ pub fn place_at(text: &str, root: &Node, offset: usize) -> Place {
     }
 }
 
-/// Finds the innermost `{…}` or `[…]` around a byte.
+/// Returns the innermost `{…}` or `[…]` around a byte.
 fn in_flow(
     text: &str,
     node: &Node,
@@ -161,7 +161,7 @@ fn in_flow(
 }
 
 fn keys(text: &str, entries: &[Entry], word: &Range<usize>) -> Vec<String> {
-    // The key that is being typed is not there yet.
+    // The key that is being typed does not count.
     let others = entries.iter().filter(|entry| entry.key.start != word.start);
     others
         .map(|entry| text[entry.key.clone()].to_owned())
@@ -181,14 +181,14 @@ fn block_entries<'n>(node: &'n Node, found: &mut Vec<&'n Entry>) {
     }
 }
 
-/// What stands before a byte without a break: a name, a path, a template.
+/// Returns the text right before a byte: a name, a path, a template.
 fn word_before(text: &str, offset: usize) -> Range<usize> {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
     let head = &text[..offset];
     let start = head.rfind(|c| !is_part(c)).map_or(0, |at| {
         at + head[at..].chars().next().map_or(1, char::len_utf8)
     });
-    // The dash of an item is none.
+    // The dash of an item does not belong to it.
     let start = if head[start..].starts_with('-') {
         start + 1
     } else {
@@ -197,7 +197,7 @@ fn word_before(text: &str, offset: usize) -> Range<usize> {
     start.min(offset)..offset
 }
 
-/// Returns the map of a workflow file whose keys stand at the end of a path, as the table of keys has it.
+/// Returns the map of a workflow file at the end of a path of keys, from the table of keys.
 pub fn section_at(path: &[String]) -> Option<&'static Section> {
     let named = |name: &str| SECTIONS.into_iter().find(|section| section.name == name);
     let mut section = named("workflow")?;
@@ -205,7 +205,7 @@ pub fn section_at(path: &[String]) -> Option<&'static Section> {
     while let Some(name) = path.next() {
         section = match section.key(name)?.form {
             Form::Section(inner) | Form::Sections(inner) => inner,
-            // Behind the key stands a name of the author's own.
+            // The next part is a name of the author's own.
             Form::Steps => path.next().and_then(|_| named("step"))?,
             Form::Params => path.next().and_then(|_| named("param"))?,
             Form::Phases => path.next().and_then(|_| named("phase"))?,
@@ -215,14 +215,14 @@ pub fn section_at(path: &[String]) -> Option<&'static Section> {
     Some(section)
 }
 
-/// Returns the key of the file that a path of keys ends with, and the map that it is of.
+/// Returns the key at the end of a path of keys, and the map that contains it.
 pub fn file_key_at(path: &[String]) -> Option<(&'static Section, &'static FileKey)> {
     let (name, above) = path.split_last()?;
     let section = section_at(above)?;
     Some((section, section.key(name)?))
 }
 
-/// Finds the keys that lead to the key at a byte, itself included.
+/// Returns the keys that lead to the key at a byte, including that key.
 pub fn key_at(text: &str, root: &Node, offset: usize) -> Option<(Vec<String>, Range<usize>)> {
     fn find(
         text: &str,
@@ -253,7 +253,7 @@ pub fn key_at(text: &str, root: &Node, offset: usize) -> Option<(Vec<String>, Ra
     find(text, root, offset, &mut path).map(|span| (path, span))
 }
 
-/// Whether a value of this form is a map that its author writes below the key.
+/// Says whether a value of this form is a map that is written below the key.
 pub fn is_below(form: &Form) -> bool {
     matches!(
         form,
@@ -271,7 +271,7 @@ mod tests {
     use super::*;
     use crate::yaml::outline;
 
-    /// Where the cursor `^` is: `steps/a/with:` for a value, `steps/a/` for a key.
+    /// Returns the place of the cursor `^`: `steps/a/with:` for a value, `steps/a/` for a key.
     fn shown(marked: &str) -> String {
         let offset = marked.find('^').expect("a cursor");
         let text = marked.replace('^', "");

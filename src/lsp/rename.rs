@@ -1,4 +1,4 @@
-//! Renames of what a workflow and its scripts declare, at all places in all files.
+//! Renames declarations of workflows and scripts, at all places in all files.
 
 use std::path::Path;
 
@@ -10,17 +10,17 @@ use super::{
 use windlass_engine::compile::StepName;
 use windlass_script::is_readable;
 
-/// Finds what would be renamed at a byte.
+/// Returns what would be renamed at a byte.
 ///
 /// # Errors
-/// Why it can't be renamed, as a sentence.
+/// The reason why it can't be renamed, as a sentence.
 pub fn renamable(files: &Files, path: &Path, offset: usize) -> Result<Mark, String> {
     let mark = mark_at(files, path, offset).ok_or("no name here can be renamed")?;
     match &mark.symbol {
         Symbol::Step { .. } | Symbol::BodyInput { .. } | Symbol::BodyOutput { .. } => Ok(mark),
         Symbol::Input { .. } => Ok(mark),
         Symbol::Output { file, name } => match files.script(file) {
-            // Its outputs may come from anywhere else.
+            // The outputs may come from anywhere else.
             Some((_, script)) if !script.given.iter().any(|given| given.text == *name) => {
                 Err(format!(
                     "the script does not end with a map that has `{name}`: rename it in the script by hand"
@@ -41,7 +41,7 @@ pub fn renamable(files: &Files, path: &Path, offset: usize) -> Result<Mark, Stri
 /// Lists the places that a rename changes.
 ///
 /// # Errors
-/// Why the new name can't be taken, as a sentence.
+/// The reason why the new name can't be used, as a sentence.
 pub fn rename(
     files: &Files,
     path: &Path,

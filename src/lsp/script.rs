@@ -1,4 +1,4 @@
-//! The outline of a Rhai script, or of an inline body: what it declares, imports, reads and calls, with the places.
+//! The outline of a Rhai script, or of an inline body: its declarations, imports, reads and calls, with their places.
 
 use std::ops::Range;
 
@@ -9,18 +9,18 @@ use super::{
 
 #[derive(Clone, Debug, Default)]
 pub struct Script {
-    /// The `//!` lines at its head.
+    /// The `//!` lines at the start of the file.
     pub description: String,
-    /// `None` where there is no `INPUTS`.
+    /// `None` if there is no `INPUTS`.
     pub inputs: Option<Vec<Field>>,
     pub outputs: Option<Vec<Field>>,
     pub functions: Vec<Function>,
     pub imports: Vec<Import>,
     pub calls: Vec<Call>,
     pub chains: Vec<Chain>,
-    /// Variables, constants, parameters: a name may stand more than once.
+    /// Variables, constants, parameters: a name may occur more than once.
     pub variables: Vec<Name>,
-    /// The keys of the map that ends `run`, or an inline body, if one does: its outputs.
+    /// The keys of the map at the end of `run`, or of an inline body, if there is one: its outputs.
     pub given: Vec<Name>,
     pub tokens: Vec<Token>,
 }
@@ -29,9 +29,9 @@ pub struct Script {
 #[derive(Clone, Debug)]
 pub struct Field {
     pub name: Name,
-    /// As it is declared: `string = RSA_2048`.
+    /// The declaration as it is written: `string = RSA_2048`.
     pub declared: String,
-    /// The comment behind it.
+    /// The comment after it.
     pub about: String,
 }
 
@@ -41,13 +41,13 @@ pub struct Function {
     pub parameters: Vec<Name>,
     /// The comment above it.
     pub about: String,
-    /// With its body.
+    /// The range including the body.
     pub span: Range<usize>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Import {
-    /// As it is written, without `.rhai`.
+    /// The path as it is written, without `.rhai`.
     pub path: Name,
     pub alias: Option<Name>,
 }
@@ -55,7 +55,7 @@ pub struct Import {
 /// A call: `pca::describe(arn)`.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Empty for a function of the script's own.
+    /// `None` for a function of the script itself.
     pub module: Option<Name>,
     pub function: Name,
 }
@@ -120,7 +120,7 @@ impl Script {
             }
         }
         let end = match script.function("run") {
-            // Without the brace that closes its body.
+            // Without the closing brace of its body.
             Some(run) => tokens.partition_point(|token| token.span.end < run.span.end),
             None => tokens.len(),
         };
@@ -147,8 +147,8 @@ impl Script {
             .find(|function| function.name.text == name)
     }
 
-    /// Returns the names under which the inputs are known at a byte: `inputs` in an inline body, else the parameter of `run` and
-    /// the first of `undo`, within these.
+    /// Returns the names of the inputs at a byte: `inputs` in an inline body, otherwise the parameter of `run` and the first one of
+    /// `undo`, within these functions.
     pub fn inputs_at(&self, offset: usize, is_inline: bool) -> Option<&str> {
         if is_inline {
             return Some("inputs");
@@ -160,7 +160,7 @@ impl Script {
         function.parameters.first().map(|name| name.text.as_str())
     }
 
-    /// Returns the reads of inputs, each with the name that is read and its place.
+    /// Returns the reads of inputs, each with its name and place.
     pub fn input_reads(&self, is_inline: bool) -> impl Iterator<Item = &(String, Range<usize>)> {
         self.chains.iter().filter_map(move |chain| {
             let variable = self.inputs_at(chain.start(), is_inline)?;
@@ -169,7 +169,7 @@ impl Script {
     }
 }
 
-/// Returns the `//!` lines that a script begins with.
+/// Returns the `//!` lines at the beginning of a script.
 fn head(text: &str, tokens: &[Token]) -> String {
     let comments = tokens.iter().map_while(|token| {
         let comment = text[token.span.clone()].strip_prefix("//!");
@@ -181,9 +181,9 @@ fn head(text: &str, tokens: &[Token]) -> String {
 #[derive(Clone, Copy)]
 struct Reader<'a> {
     text: &'a str,
-    /// Without comments.
+    /// The tokens, without comments.
     tokens: &'a [&'a Token],
-    /// Which of them close which.
+    /// For each opening bracket, the closing one.
     pairs: &'a [Option<usize>],
     all: &'a [Token],
 }
@@ -193,7 +193,7 @@ impl<'a> Reader<'a> {
         self.tokens.get(at).map(|token| token.kind)
     }
 
-    /// Returns the bracket that closes the one at a place.
+    /// Returns the bracket that closes the one at this place.
     fn close(&self, open: usize) -> Option<usize> {
         self.pairs[open].filter(|close| *close < self.tokens.len())
     }
@@ -202,7 +202,7 @@ impl<'a> Reader<'a> {
         self.kind(at) == Some(Kind::Sign(sign))
     }
 
-    /// Returns the word at a place, or nothing where something else stands.
+    /// Returns the word at this place; empty if there is another token.
     fn word(&self, at: usize) -> &'a str {
         match self.tokens.get(at) {
             Some(token) if token.kind == Kind::Word => &self.text[token.span.clone()],
@@ -222,7 +222,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// What a constant declares that is a map of texts.
+    /// Returns the declarations in a constant that is a map of texts.
     fn fields(&self, constant: &str) -> Option<Vec<Field>> {
         let at = (0..self.tokens.len())
             .find(|at| self.word(*at) == "const" && self.word(at + 1) == constant)?;
@@ -283,7 +283,7 @@ impl<'a> Reader<'a> {
         let mut parameters = Vec::new();
         let mut next = at + 3;
         while self.is_sign(at + 2, '(') && !self.is_sign(next, ')') && next < self.tokens.len() {
-            // Without its bracket, a list of parameters ends where something else begins.
+            // If its closing bracket is missing, a list of parameters ends at the next other token.
             match self.kind(next) {
                 Some(Kind::Word) => parameters.extend(self.name(next)),
                 Some(Kind::Sign(',')) => {}
@@ -291,7 +291,7 @@ impl<'a> Reader<'a> {
             }
             next += 1;
         }
-        // Behind the bracket that closes the parameters, if it is there.
+        // After the closing bracket of the parameters, if it exists.
         let body = (next..next + 2).find(|at| self.is_sign(*at, '{'));
         let end = match body.and_then(|open| self.close(open)) {
             Some(close) => self.tokens[close].span.end,
@@ -312,7 +312,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Returns the comments right above a place.
+    /// Returns the comments directly above a place.
     fn above(&self, offset: usize) -> String {
         let before = self.all.partition_point(|token| token.span.start < offset);
         let (mut lines, mut start) = (Vec::new(), offset);
@@ -369,7 +369,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Returns the keys of a map that ends the tokens.
+    /// Returns the keys of a map at the end of the tokens.
     fn last_map(&self) -> Vec<Name> {
         let Some(last) = self.tokens.len().checked_sub(1) else {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! The loop: messages in their order, diagnostics when none waits.
+//! The server loop: handles messages in order, and computes diagnostics when none waits.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -34,7 +34,7 @@ use windlass_script::STACK_BYTES;
 /// How a client ended the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// With a `shutdown` and an `exit`.
+    /// With `shutdown` and `exit`.
     AsAgreed,
     Abandoned,
 }
@@ -50,13 +50,13 @@ pub enum ServeError {
     Parameters(#[from] serde_json::Error),
 }
 
-/// Serves one client over standard input and output, until it goes.
+/// Serves one client over standard input and output, until the client ends the session.
 ///
 /// # Errors
-/// A message that is not one of the protocol, or a broken stream.
+/// An invalid message, or a broken stream.
 pub fn serve(pages: Pages) -> Result<Ended, ServeError> {
     let (connection, threads) = Connection::stdio();
-    // Files are parsed here, which takes as much stack as where they run.
+    // Parsing needs as much stack here as in a run.
     let server = thread::Builder::new()
         .name("lsp".to_owned())
         .stack_size(STACK_BYTES)
@@ -64,7 +64,7 @@ pub fn serve(pages: Pages) -> Result<Ended, ServeError> {
     let ended = server
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-    // A client that has closed one end may leave the other open: it is not waited for.
+    // A client that has closed one stream may leave the other one open, so the thread is not waited for.
     if ended == Ended::AsAgreed {
         threads.join()?;
     }
@@ -77,11 +77,11 @@ pub(super) struct Server {
     pub(super) pages: Pages,
     pub(super) files: Files,
     waiting: VecDeque<Message>,
-    /// The workflows, and scripts without one, that are checked: each with what was found.
+    /// The workflows, and scripts without one, that are checked, each with its mistakes.
     roots: BTreeMap<PathBuf, Checked>,
-    /// The workflows that lead to an open file, other than itself.
+    /// For each open file, the workflows that lead to it, other than itself.
     users: BTreeMap<PathBuf, Vec<PathBuf>>,
-    /// What the client was last told of each file.
+    /// The diagnostics that were last sent for each file.
     pub(super) published: BTreeMap<PathBuf, Vec<Found>>,
     /// Files that have changed since the last check.
     changed: BTreeSet<PathBuf>,
@@ -146,11 +146,11 @@ impl Server {
     }
 
     fn send(&self, message: impl Into<Message>) {
-        // A client that has gone is seen by the loop.
+        // If the client has gone, the loop notices it.
         let _ = self.connection.sender.send(message.into());
     }
 
-    /// Asks the client to say when files change that it has not open.
+    /// Asks the client to report changes of files that are not open.
     fn watch_files(&self) {
         let watchers =
             ["**/*.yaml", "**/*.yml", "**/*.rhai"].map(|pattern| json!({ "globPattern": pattern }));
@@ -188,7 +188,7 @@ impl Server {
         self.send(response);
     }
 
-    /// Whether the client has taken a request back meanwhile.
+    /// Says whether the client has cancelled a request.
     fn is_cancelled(&self, id: &RequestId) -> bool {
         self.waiting.iter().any(|message| match message {
             Message::Notification(notification) if notification.method == "$/cancelRequest" => {
@@ -215,7 +215,7 @@ impl Server {
                 Ok(Json::Null)
             }
             "textDocument/codeAction" => {
-                // What is offered has to fit the text as it is.
+                // The answer must match the current text.
                 self.check();
                 given(request, |params| self.code_actions(params))
             }
@@ -256,7 +256,7 @@ impl Server {
 
     fn notification(&mut self, notification: Notification) {
         let Notification { method, params } = notification;
-        // What is not understood can't be answered.
+        // Unknown methods can't be answered.
         match method.as_str() {
             "textDocument/didOpen" => read(params).map(|params| self.did_open(params)),
             "textDocument/didChange" => read(params).map(|params| self.did_change(params)),
@@ -313,7 +313,7 @@ impl Server {
     fn did_close(&mut self, params: &DidCloseTextDocumentParams) {
         let uri = &params.text_document.uri;
         if let Some(path) = self.files.close(uri) {
-            // What is said of a file that nobody sees is taken back, by the name that the client gave it.
+            // Diagnostics of a file that is no longer shown are removed, under the client's name for the file.
             if self
                 .published
                 .remove(&path)
@@ -339,7 +339,7 @@ impl Server {
         self.look_again();
     }
 
-    /// Takes into account that any file may have changed.
+    /// Handles that any file may have changed.
     fn look_again(&mut self) {
         self.find_users();
         self.changed.extend(self.roots.keys().cloned());
@@ -356,7 +356,7 @@ impl Server {
         self.users = self.files.users(&open);
     }
 
-    /// Returns the files to check for what is open: workflows, and those that lead to an open file.
+    /// Returns the files to check for the open ones: workflows, and those that lead to an open file.
     fn wanted_roots(&self) -> BTreeSet<PathBuf> {
         let mut wanted = BTreeSet::new();
         for (path, _) in self.files.documents() {
@@ -368,20 +368,20 @@ impl Server {
                     users => wanted.extend(users.iter().cloned()),
                 }
             } else if self.files.is_workflow(path) {
-                // Its paths are those of the folder that it is run in.
+                // Its paths are relative to the folder of the workflow that uses it.
                 match users.iter().any(|user| is_outer(&user)) {
                     true => wanted.extend(users.iter().filter(is_outer).cloned()),
                     false => drop(wanted.insert(path.clone())),
                 }
             } else {
-                // It has no `workflow:` yet, and is named as one.
+                // It has no `workflow:` yet, but another workflow names it.
                 wanted.extend(users.iter().cloned());
             }
         }
         wanted
     }
 
-    /// Checks what has changed, and tells the client.
+    /// Checks what has changed, and sends diagnostics to the client.
     fn check(&mut self) {
         if self.changed.is_empty() {
             return;
@@ -458,7 +458,7 @@ impl Server {
     }
 }
 
-/// Why a request is not answered.
+/// The reason why a request is not answered.
 pub struct Refused {
     code: ErrorCode,
     message: String,
@@ -483,7 +483,7 @@ fn given<P: DeserializeOwned, R: Serialize>(
         .map_err(|e| Refused::new(ErrorCode::InternalError, e.to_string()))
 }
 
-/// As [`given`], for what may be refused: the client shows why.
+/// Like [`given`], for requests that may be refused with a reason that the client shows.
 fn tried<P: DeserializeOwned, R: Serialize>(
     request: Request,
     answer: impl FnOnce(P) -> Result<R, String>,
@@ -498,7 +498,7 @@ fn read<P: DeserializeOwned>(params: Json) -> Option<P> {
     serde_json::from_value(params).ok()
 }
 
-/// Whether a file is in a folder below that of another.
+/// Says whether a file is in a folder below that of another file.
 fn is_below(path: &Path, other: &Path) -> bool {
     other
         .parent()

@@ -1,4 +1,4 @@
-//! What a step takes and gives, from the outlines of the files that it names.
+//! Finds the inputs and outputs of a step, from the outlines of the files that it names.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -11,11 +11,11 @@ use super::{
 };
 use windlass_script::Parameter;
 
-/// An input or an output, or a param.
+/// An input, an output, or a param.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Item {
     pub name: String,
-    /// Empty where nothing says it.
+    /// The type; empty if it is not declared.
     pub ty: String,
     pub default: Option<String>,
     pub about: String,
@@ -23,7 +23,7 @@ pub struct Item {
 }
 
 impl Item {
-    /// `name: string = x`
+    /// Formats `name: string = x`.
     pub fn declared(&self) -> String {
         let ty = if self.ty.is_empty() { "any" } else { &self.ty };
         match &self.default {
@@ -33,7 +33,7 @@ impl Item {
     }
 }
 
-/// Lists what a file takes: the params of a workflow, the inputs of a script.
+/// Lists the inputs of a file: the params of a workflow, or the inputs of a script.
 pub fn taken_by(files: &Files, path: &Path) -> Vec<Item> {
     match files.outline(path) {
         Outline::Workflow(_, workflow) => params(&workflow),
@@ -42,7 +42,7 @@ pub fn taken_by(files: &Files, path: &Path) -> Vec<Item> {
     }
 }
 
-/// Lists what a file gives.
+/// Lists the outputs of a file.
 pub fn given_by(files: &Files, path: &Path) -> Vec<Item> {
     match files.outline(path) {
         Outline::Workflow(text, workflow) => {
@@ -78,13 +78,13 @@ pub fn params(workflow: &Workflow) -> Vec<Item> {
     params.collect()
 }
 
-/// Lists the inputs that a step may be given.
+/// Lists the possible inputs of a step.
 pub fn inputs_of(files: &Files, path: &Path, text: &str, step: &Step) -> Vec<Item> {
     match &step.action {
         Action::Script(file) | Action::Workflow(file) => {
             resolve(path, &file.text).map_or_else(Vec::new, |file| taken_by(files, &file))
         }
-        // What its body reads.
+        // The inputs that its body reads.
         Action::Inline { span, quoting } => {
             let body = Script::read(text, span.clone(), *quoting);
             let mut names: Vec<_> = body
@@ -106,7 +106,7 @@ pub fn inputs_of(files: &Files, path: &Path, text: &str, step: &Step) -> Vec<Ite
     }
 }
 
-/// Lists what a step gives.
+/// Lists the outputs of a step.
 pub fn outputs_of(files: &Files, path: &Path, text: &str, step: &Step) -> Vec<Item> {
     match &step.action {
         Action::Script(file) | Action::Workflow(file) => {
@@ -143,8 +143,8 @@ fn names(script: &Script) -> Vec<Item> {
     names.collect()
 }
 
-/// Finds which inputs of a step are just passed on to a host function, and as what: an input that is a template has the
-/// values of one.
+/// Returns which inputs of a step are passed on unchanged to a host function, and as which parameter: an input that is passed on as a
+/// template has the values of one.
 pub fn passed_on(
     files: &Files,
     path: &Path,
@@ -162,7 +162,7 @@ pub fn passed_on(
             let body = Script::read(text, span.clone(), *quoting);
             passed_on_by(text, &body, true)
         }
-        // What a workflow passes on to its steps.
+        // The inputs that a workflow passes on to its steps.
         Action::Workflow(file) => {
             let Some(inner_path) = resolve(path, &file.text) else {
                 return BTreeMap::new();
@@ -230,16 +230,16 @@ fn passed_on_by(
     found
 }
 
-/// The script around a byte: all of a file, or the inline body of a step.
+/// The script around a byte: the whole file, or the inline body of a step.
 pub struct Code<'a> {
     pub script: Script,
     pub range: std::ops::Range<usize>,
     pub quoting: Quoting,
-    /// The step whose body it is.
+    /// The step with this body.
     pub step: Option<&'a Step>,
 }
 
-/// Finds the inline body that a byte is in.
+/// Returns the inline body that contains a byte.
 pub fn body_at<'w>(text: &str, workflow: &'w Workflow, offset: usize) -> Option<Code<'w>> {
     workflow.steps.iter().find_map(|step| match &step.action {
         Action::Inline { span, quoting } if span.start <= offset && offset <= span.end => {

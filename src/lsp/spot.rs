@@ -1,4 +1,4 @@
-//! Which argument or option of a host function a place in a script is.
+//! Finds the argument or option of a host function at a place in a script.
 
 use super::{
     lexer::{Kind, Token, unquoted},
@@ -12,18 +12,18 @@ pub struct Spot {
 }
 
 pub enum Slot {
-    /// Where an option is named, in a map with these.
+    /// The name of an option, in a map with these.
     Key {
         fields: &'static [Parameter],
         given: Vec<String>,
     },
-    /// Where an attribute of a distinguished name is.
+    /// An attribute of a distinguished name.
     Attribute { given: Vec<String> },
-    /// Where the value of an argument or an option is.
+    /// The value of an argument or an option.
     Value(&'static Parameter),
 }
 
-/// Finds what the place behind these tokens is; none of them is a comment. `None` outside of a call to a host function.
+/// Returns the spot after these tokens, none of which is a comment. `None` outside of a call to a host function.
 pub fn spot(text: &str, tokens: &[&Token]) -> Option<Spot> {
     let mut open = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
@@ -73,7 +73,7 @@ pub fn spot(text: &str, tokens: &[&Token]) -> Option<Spot> {
     Some(Spot { function, slot })
 }
 
-/// Returns the host function whose arguments a bracket opens.
+/// Returns the host function whose arguments begin at a bracket.
 fn called(text: &str, tokens: &[&Token], open: usize) -> Option<&'static Function> {
     if tokens[open].kind != Kind::Sign('(') || open < 3 || tokens[open - 2].kind != Kind::Path {
         return None;
@@ -83,9 +83,9 @@ fn called(text: &str, tokens: &[&Token], open: usize) -> Option<&'static Functio
 }
 
 struct Entry {
-    /// Which one it is between its brackets, from 0.
+    /// Its number between the brackets, from 0.
     number: usize,
-    /// Where it begins among the tokens behind the bracket.
+    /// Its start among the tokens after the bracket.
     start: usize,
 }
 
@@ -114,7 +114,7 @@ fn entry(tokens: &[&Token]) -> Entry {
     entry
 }
 
-/// Returns the key of an entry that has come as far as its colon.
+/// Returns the key of an entry whose colon has been typed.
 fn key<'t>(text: &'t str, entry: &[&Token]) -> Option<&'t str> {
     let [name, colon, ..] = entry else {
         return None;
@@ -123,7 +123,7 @@ fn key<'t>(text: &'t str, entry: &[&Token]) -> Option<&'t str> {
     is_key.then(|| &text[unquoted(text, &name.span)])
 }
 
-/// Returns the keys of a map, as far as these tokens go.
+/// Returns the keys of a map in these tokens.
 fn keys(text: &str, tokens: &[&Token]) -> Vec<String> {
     let (mut depth, mut found) = (0_i32, Vec::new());
     for (at, token) in tokens.iter().enumerate() {

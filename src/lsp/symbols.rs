@@ -1,4 +1,4 @@
-//! The parts of a file, for an editor's outline, and the edges between steps, beside their names.
+//! Lists the parts of a file for an editor's outline, and the edges between steps, for display beside their names.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ pub struct Part {
     pub detail: String,
     pub kind: SymbolKind,
     pub span: Range<usize>,
-    /// Of its name.
+    /// The range of its name.
     pub name_span: Range<usize>,
     pub parts: Vec<Part>,
 }
@@ -73,7 +73,7 @@ pub fn of_workflow(text: &str, workflow: &Workflow) -> Vec<Part> {
     sections.collect()
 }
 
-/// Lists what a script declares, and its functions.
+/// Lists the declarations and functions of a script.
 pub fn of_script(text: &str, script: &Script) -> Vec<Part> {
     let mut parts = Vec::new();
     for (name, fields) in [("INPUTS", &script.inputs), ("OUTPUTS", &script.outputs)] {
@@ -121,7 +121,7 @@ pub fn of_script(text: &str, script: &Script) -> Vec<Part> {
     parts
 }
 
-/// Lists what steps read of others: where to show it, and the names.
+/// Lists the steps that each step reads: the place to show it, and the names.
 pub fn edges(workflow: &Workflow) -> Vec<(usize, String)> {
     let found = workflow.steps.iter().filter_map(|step| {
         let names: Vec<_> = workflow

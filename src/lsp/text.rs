@@ -1,27 +1,27 @@
-//! The text of a document, and the way between its bytes and an editor's positions.
+//! The text of a document, with conversions between its bytes and an editor's positions.
 
 use std::{ops::Range, sync::Arc};
 
 use gen_lsp_types::{Position, Range as Span};
 
-/// What a position counts within a line.
+/// The unit of a position within a line.
 ///
-/// UTF-16 is what every client speaks; UTF-8 is taken where a client offers it
-/// (LSP 3.17, "Position Encoding Kinds").
+/// Every client supports UTF-16; UTF-8 is used if the client offers it (LSP 3.17, "Position Encoding
+/// Kinds").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     Utf8,
     Utf16,
 }
 
-/// A text with the places of its lines.
+/// A text with the starts of its lines.
 #[derive(Clone, Debug)]
 pub struct Text {
     content: Arc<str>,
-    /// Where each line begins, in bytes.
+    /// The start of each line, in bytes.
     lines: Vec<usize>,
-    /// Whether the file begins with a byte order mark. It is no part of `content`, because the readers of files leave
-    /// it out as well, but an editor that keeps it counts it.
+    /// Whether the file begins with a byte order mark. It is not part of `content`, because the readers of files leave it out as well,
+    /// but an editor that keeps it counts it.
     has_mark: bool,
 }
 
@@ -62,8 +62,8 @@ impl Text {
         }
     }
 
-    /// Converts a position to a byte of the text. A character beyond the end of its line is that end, and a line
-    /// beyond the last is the end of the text, as the protocol says.
+    /// Converts a position to a byte of the text. A character beyond the end of its line counts as that end, and a line beyond the last one as
+    /// the end of the text, as the protocol specifies.
     pub fn offset(&self, position: Position, encoding: Encoding) -> usize {
         let line = position.line as usize;
         let Some(start) = self.lines.get(line).copied() else {
@@ -85,7 +85,7 @@ impl Text {
         start..self.offset(span.end, encoding).max(start)
     }
 
-    /// Replaces a part of the text; without a range, all of it.
+    /// Replaces a part of the text; without a range, the whole text.
     pub fn edit(&mut self, span: Option<Span>, new: &str, encoding: Encoding) {
         let Some(span) = span else {
             *self = Self::new(new);
@@ -94,7 +94,7 @@ impl Text {
         let begins_the_file = span.start.line == 0 && span.start.character == 0;
         let range = self.range(span, encoding);
         let mut text = String::with_capacity(self.content.len() + new.len());
-        // What replaces the mark replaces it.
+        // A change that includes the mark replaces it.
         if self.has_mark && !begins_the_file {
             text.push(MARK);
         }
@@ -174,7 +174,7 @@ mod tests {
         let text = Text::new("ab\r\ncd");
         assert_eq!(text.offset(at(0, 99), Encoding::Utf16), 2);
         assert_eq!(text.offset(at(9, 0), Encoding::Utf16), 6);
-        // The middle of a character is its beginning.
+        // A position within a character counts as its start.
         assert_eq!(Text::new("😀").offset(at(0, 1), Encoding::Utf16), 0);
     }
 

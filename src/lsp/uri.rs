@@ -1,11 +1,11 @@
-//! Paths and the URIs that editors call them by.
+//! Converts paths and the URIs of editors.
 
 use std::path::{Component, Path, PathBuf};
 
 use gen_lsp_types::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// What stands as it is in a path of a URI: RFC 3986, "unreserved", and the `/` between its parts.
+/// The characters that need no escape in the path of a URI: RFC 3986, "unreserved", and the `/` between its parts.
 const ENCODED: AsciiSet = NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -13,7 +13,7 @@ const ENCODED: AsciiSet = NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/');
 
-/// Returns the path of a `file:` URI; `None` for a document that is in no file.
+/// Returns the path of a `file:` URI; `None` for a document without a file.
 pub fn path_of(uri: &Uri) -> Option<PathBuf> {
     let rest = uri.0.strip_prefix("file://")?;
     let path = match rest.starts_with('/') {
@@ -30,7 +30,7 @@ pub fn uri_of(path: &Path) -> Uri {
     Uri(format!("file://{}", utf8_percent_encode(&path, &ENCODED)))
 }
 
-/// Where a file really is: links are followed as far as there are files, and `.` and `..` are gone.
+/// Returns the real path of a file: follows links as far as files exist, and removes `.` and `..`.
 pub fn real(path: &Path) -> PathBuf {
     if let Ok(real) = path.canonicalize() {
         return real;

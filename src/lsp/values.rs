@@ -1,4 +1,4 @@
-//! The values that an argument, an option or an input may have, where there are only so many.
+//! Lists the possible values of an argument, an option or an input, if their number is limited.
 
 use windlass_script::{Parameter, ValueKind};
 use windlass_world::{
@@ -71,7 +71,7 @@ pub const TEMPLATES: [&str; 61] = [
     "SubordinateCACertificate_PathLen3_CSRPassthrough/V1",
 ];
 
-/// What a CA with an RSA or an elliptic key signs with, by AWS's names.
+/// The signing algorithms of CAs with RSA and elliptic keys, by AWS's names.
 const SIGNING_ALGORITHMS: [&str; 6] = [
     "SHA256WITHRSA",
     "SHA384WITHRSA",
@@ -81,7 +81,7 @@ const SIGNING_ALGORITHMS: [&str; 6] = [
     "SHA512WITHECDSA",
 ];
 
-/// Returns the values of a parameter; empty where it may have any. Texts are without quotes.
+/// Returns the values of a parameter; empty if it may have any. Texts are without quotes.
 pub fn values_of(parameter: &Parameter) -> Vec<&'static str> {
     match parameter.name {
         "key_algorithm" => KeyAlgorithm::NAMES.to_vec(),

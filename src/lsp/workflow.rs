@@ -1,4 +1,4 @@
-//! The outline of a workflow file: its params, steps and outputs, and what its expressions read, with their places.
+//! The outline of a workflow file: its params, steps and outputs, and the reads of its expressions, with their places.
 
 use std::{collections::BTreeSet, ops::Range};
 
@@ -7,7 +7,7 @@ use super::{
     yaml::{self, Entry, Node, Style},
 };
 
-/// A name and where it stands.
+/// A name and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
     pub text: String,
@@ -19,7 +19,7 @@ pub struct Workflow {
     pub root: Node,
     pub description: Option<String>,
     pub params: Vec<Param>,
-    /// Those under `finally` come last.
+    /// The steps; those under `finally` come last.
     pub steps: Vec<Step>,
     pub outputs: Vec<Output>,
     pub expressions: Vec<Expression>,
@@ -31,7 +31,7 @@ pub struct Param {
     pub ty: Option<String>,
     pub default: Option<String>,
     pub description: Option<String>,
-    /// The whole of it.
+    /// The range of the whole param.
     pub span: Range<usize>,
 }
 
@@ -44,7 +44,7 @@ pub struct Step {
     pub needs: Vec<Name>,
     pub has_items: bool,
     pub is_finally: bool,
-    /// The whole of it.
+    /// The range of the whole step.
     pub span: Range<usize>,
 }
 
@@ -55,7 +55,7 @@ pub enum Action {
     Script(Name),
     Workflow(Name),
     Approval,
-    /// Where an inline body stands.
+    /// The place of an inline body.
     Inline {
         span: Range<usize>,
         quoting: Quoting,
@@ -68,12 +68,12 @@ pub struct Output {
     pub span: Range<usize>,
 }
 
-/// What stands behind `${{`, to its `}}` or as far as it could be read.
+/// The text after `${{`, up to its `}}` or as far as it could be read.
 #[derive(Clone, Debug)]
 pub struct Expression {
     pub span: Range<usize>,
     pub quoting: Quoting,
-    /// What it reads, and calls.
+    /// Its reads and calls.
     pub chains: Vec<Chain>,
 }
 
@@ -128,7 +128,7 @@ impl Workflow {
         workflow
     }
 
-    /// Whether a file is a workflow: it has a name under `workflow:`, and not only that one word of some other file.
+    /// Says whether a file is a workflow: it has the key `workflow:`. The word alone, without a colon, is not enough.
     pub fn is_one(&self, text: &str) -> bool {
         self.root
             .entry(text, "workflow")
@@ -139,13 +139,13 @@ impl Workflow {
         self.steps.iter().find(|step| step.name.text == name)
     }
 
-    /// Returns the step that a byte of the file belongs to.
+    /// Returns the step that contains a byte of the file.
     pub fn step_at(&self, offset: usize) -> Option<&Step> {
         let mut steps = self.steps.iter();
         steps.find(|step| step.span.start <= offset && offset <= step.span.end)
     }
 
-    /// Returns the steps whose outputs a step reads, in the order of the file; each once, with where it is read first.
+    /// Returns the steps whose outputs a step reads, in the order of the file; each once, with the place of the first read.
     pub fn reads_of<'w>(&'w self, step: &Step) -> Vec<(&'w str, Range<usize>)> {
         let mut found: Vec<(&str, Range<usize>)> = Vec::new();
         let inside =
@@ -184,7 +184,7 @@ fn word(text: &str, node: &Node, key: &str) -> Option<String> {
     folded(text, &value)
 }
 
-/// Returns a text as people read it: the lines of a folded one in one line.
+/// Formats a text for people: joins the lines of a folded text.
 fn folded(text: &str, node: &Node) -> Option<String> {
     let words: Vec<_> = node.text(text)?.split_whitespace().collect();
     Some(words.join(" "))
@@ -273,7 +273,7 @@ fn trimmed(text: &str, span: Range<usize>) -> Range<usize> {
     start..start + inside.trim().len()
 }
 
-/// Finds the expressions of a scalar.
+/// Returns the expressions of a scalar.
 fn expressions(text: &str, node: &Node, style: Style) -> Vec<Expression> {
     let Some(content) = node.content(text) else {
         return Vec::new();
@@ -283,7 +283,7 @@ fn expressions(text: &str, node: &Node, style: Style) -> Vec<Expression> {
     while let Some(open) = text[at..content.end.max(at)].find("${{") {
         let start = at + open + 3;
         let close = end_of_expression(text, start, content.end, quoting);
-        // Without its end, the user is typing in it: also behind the blank that a scalar ends with.
+        // Without a `}}`, the user is typing in it: this includes the blank at the end of a scalar.
         let after = &text[content.end..];
         let blanks = after.len() - after.trim_start_matches([' ', '\t']).len();
         let end = close.unwrap_or(content.end + blanks);

@@ -1,4 +1,4 @@
-//! istiod's certificate authority: what it takes from mounted files, and what it answers to a CSR.
+//! istiod's certificate authority: what it reads from mounted files, and how it answers a CSR.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use super::{
 };
 use windlass_cluster::Moment;
 
-/// What a pod sees of a mounted Secret or ConfigMap: the content of each file.
+/// A mounted Secret or ConfigMap, as a pod sees it: the content of each file.
 pub(super) type Files = BTreeMap<String, String>;
 
-/// A certificate and its key, as they are shown: PEM, leaf first.
+/// A certificate and its key, as a player presents them: PEM, leaf first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Leaf {
     pub chain: String,
@@ -24,7 +24,7 @@ pub(super) struct Leaf {
 const HOUR: Moment = 3_600_000;
 /// MESH 1.11.
 const WORKLOAD_LIFE: Moment = 24 * HOUR;
-/// MESH 2.1: asked for, and cut to the signer's end.
+/// MESH 2.1: the lifetime that is requested, which is cut to the signer's end.
 const SERVING_LIFE: Moment = 10 * 365 * 24 * HOUR;
 
 /// A half-filled secret keeps istiod from starting (MESH 1.3).
@@ -41,7 +41,7 @@ pub(super) struct Ca {
     pub is_plugged: bool,
     pub certificate: String,
     pub key: String,
-    /// What is sent after a leaf.
+    /// The certificates that are sent after a leaf.
     pub chain: String,
     pub root: String,
 }
@@ -49,14 +49,14 @@ pub(super) struct Ca {
 /// What an istiod finds in its folder when it starts.
 pub(super) enum Found {
     Plugged(Ca),
-    /// No plugged CA: it signs with one of its own.
+    /// No plugged CA: it signs with its own CA.
     Nothing,
 }
 
-/// Reads `/etc/cacerts` as an istiod does that starts.
+/// Reads `/etc/cacerts` as an istiod does at its start.
 ///
 /// # Errors
-/// Why it exits.
+/// The reason why istiod exits.
 pub(super) fn find(files: &Files, version: Version, now: Moment) -> Result<Found, String> {
     let Some(ca) = read(files, version)? else {
         return Ok(Found::Nothing);
@@ -81,10 +81,10 @@ pub(super) fn find(files: &Files, version: Version, now: Moment) -> Result<Found
     Ok(Found::Plugged(ca))
 }
 
-/// Reads the folder as a hot reload does.
+/// Reads the folder as istiod does for a hot reload.
 ///
 /// # Errors
-/// Why the CA stays as it is.
+/// The reason why the CA stays as it is.
 pub(super) fn reload(files: &Files, version: Version, now: Moment) -> Result<Ca, String> {
     let ca = read(files, version)?.ok_or("no signing CA bundle was found")?;
     check(&ca, now)?;
@@ -121,7 +121,7 @@ fn read(files: &Files, version: Version) -> Result<Option<Ca>, String> {
             ));
         }
         true => true,
-        // Only the key file is looked for: a half-filled secret silently gives a self-signed CA.
+        // These versions check only for the key file: a half-filled secret silently leads to a self-signed CA.
         false => files.contains_key("ca-key.pem") && missing.is_empty(),
     };
     Ok(is_there.then(|| Ca {
@@ -133,7 +133,7 @@ fn read(files: &Files, version: Version) -> Result<Option<Ca>, String> {
     }))
 }
 
-/// What istiod checks of a bundle whenever it loads one (MESH 1.5).
+/// Makes the checks that istiod makes whenever it loads a bundle (MESH 1.5).
 fn check(ca: &Ca, now: Moment) -> Result<(), String> {
     verify::verify_signer(&ca.certificate, &ca.chain, &ca.root, now).map_err(|why| {
         format!("cannot verify the cert with the provided root chain and cert pool: {why}")
@@ -146,7 +146,7 @@ fn check(ca: &Ca, now: Moment) -> Result<(), String> {
     }
 }
 
-/// Makes the CA of an istiod that has none plugged in; it lives ten years.
+/// Creates the CA of an istiod without a plugged one; it is valid for ten years.
 pub(super) fn self_signed(now: Moment) -> Result<(String, String), String> {
     let key = x509::new_key()?;
     let request = Request {
@@ -162,15 +162,15 @@ pub(super) fn self_signed(now: Moment) -> Result<(String, String), String> {
     Ok((x509::issue(&request, None, now)?, key))
 }
 
-/// What istiod answers to a CSR: the leaf, the chain's certificates, and last the roots (MESH 2.8).
+/// istiod's answer to a CSR: the leaf, the chain's certificates, and last the roots (MESH 2.8).
 pub(super) struct Answer {
     pub leaf: Leaf,
-    /// The last element, which proxies take for their roots.
+    /// The last element, which proxies use as their roots.
     pub roots: String,
 }
 
 impl Ca {
-    /// Returns the end of what it signs.
+    /// Returns when a certificate that it signs ends.
     fn end(&self, life: Moment, version: Version, now: Moment) -> Result<Moment, String> {
         let wanted = now + life;
         let signer = x509::parsed(&self.certificate).into_iter().next();
@@ -183,8 +183,8 @@ impl Ca {
         }
     }
 
-    /// Signs for a workload. `former` is what it holds: where nothing would differ and most of its life is left, it
-    /// stays, since a fresh one could not be told from it.
+    /// Signs for a workload. Returns `former`, the answer that the workload already has, if the new one would be the same and most of
+    /// its lifetime is left: nothing could tell them apart.
     pub fn answer(
         &self,
         identity: &str,
@@ -194,7 +194,7 @@ impl Ca {
     ) -> Result<Answer, String> {
         let not_after = self.end(WORKLOAD_LIFE, version, now)?;
         let roots = match version.is(1, 24, 4) || version.is(1, 25, 1) {
-            // The bundle is split, and only its last root is the last element.
+            // These versions split the bundle, and the last element holds only its last root.
             true => x509::blocks(&self.root).pop().unwrap_or_default(),
             false => self.root.clone(),
         };

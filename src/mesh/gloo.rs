@@ -1,7 +1,7 @@
 //! Gloo Mesh issues the CAs of istiods: RootTrustPolicy, IssuedCertificate, `cacerts` (MESH 5a, 5b).
 //!
-//! The agent plays both sides of an issue, as of when the policy reached it: it reads the policy and the signing CA in
-//! the management cluster, and writes in its own.
+//! The agent plays both sides of an issue, with the state from when the policy reached it: it reads the policy and the signing
+//! CA in the management cluster, and writes to its own cluster.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -23,19 +23,19 @@ const BOUNCES: &str = "podbouncedirectives.internal.gloo.solo.io";
 const AGENT: &str = "gloo-mesh-agent";
 const SERVER: &str = "gloo-mesh-mgmt-server";
 const NAMESPACE: &str = "gloo-mesh";
-/// The label of a secret that the agent has written; it leaves those of others alone.
+/// The label of the secrets that the agent writes; it does not touch other secrets.
 const OWN: &str = "internal.gloo.solo.io/issued-certificate";
 const TYPE: &str = "certificates.mesh.gloo.solo.io/issued_certificate";
 const DAY: Moment = 86_400_000;
 /// Passive CAs in a policy (MESH 5.2).
 const PASSIVE: Since = &[(2, 3, 0)];
-/// How often a bounce looks for the root in ConfigMaps before it fails.
+/// How often a bounce checks ConfigMaps for the root before it fails.
 const LOOKS: u32 = 600;
 
-/// How far the agent is with the certificate of its cluster.
+/// The progress of the agent with the certificate of its cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Progress {
-    /// The generation of the IssuedCertificate that was issued.
+    /// The generation of the IssuedCertificate that was issued last.
     generation: i64,
     /// When its certificate is renewed.
     due: Option<Moment>,
@@ -43,7 +43,7 @@ struct Progress {
 
 const PROGRESS: &str = "gloo-progress";
 
-/// Works on a changed policy in the management cluster: makes the root that it leaves to Gloo Mesh.
+/// Handles a changed policy in the management cluster: creates the root if the policy leaves that to Gloo Mesh.
 pub(super) fn policy_changed(cluster: &Cluster, policy: &Json) -> Result<(), StateError> {
     let ca = &policy["spec"]["config"]["mgmtServerCa"];
     let is_generated = ca["secretRef"].is_null() && policy["spec"]["config"]["agentCa"].is_null();
@@ -82,12 +82,12 @@ fn generated_name(policy: &Json) -> String {
     format!("{}.{}", name(policy), namespace(policy))
 }
 
-/// Returns the certificate of a cluster's istiod.
+/// Returns the name of the certificate of a cluster's istiod.
 fn issued_name(cluster: &Cluster) -> String {
     format!("istiod-istio-system-{}", cluster.name())
 }
 
-/// Takes what the management server has pushed: the IssuedCertificate as the policy wants it.
+/// Applies what the management server has pushed: the IssuedCertificate that the policy asks for.
 pub(super) fn receive(cluster: &Cluster, management: &Offline) -> Result<(), StateError> {
     if !relay::is_connected(cluster)? {
         return Ok(());
@@ -154,7 +154,7 @@ pub(super) fn receive(cluster: &Cluster, management: &Offline) -> Result<(), Sta
     cluster.wake("issue", cluster.now() + delay)
 }
 
-/// Whether a policy is about a cluster's mesh: all of them where it selects none.
+/// Says whether a policy is for a cluster's mesh; a policy without a selector is for all.
 fn selects(policy: &Json, cluster: &str) -> bool {
     let all = policy["spec"]["applyToMeshes"].as_array();
     let Some(all) = all.filter(|all| !all.is_empty()) else {
@@ -172,7 +172,7 @@ fn selects(policy: &Json, cluster: &str) -> bool {
     })
 }
 
-/// Issues what is pending or due.
+/// Issues certificates that are pending or due.
 pub(super) fn issue(cluster: &Cluster, management: &Offline) -> Result<(), StateError> {
     let Some(mut object) = cluster.find(ISSUED, NAMESPACE, &issued_name(cluster))? else {
         return Ok(());
@@ -220,7 +220,7 @@ fn progress(cluster: &Cluster) -> Result<Progress, StateError> {
     Ok(read.ok().flatten().unwrap_or_default())
 }
 
-/// Writes `cacerts`; gives when it is to be renewed.
+/// Writes `cacerts`; returns when it must be renewed.
 fn write(
     cluster: &Cluster,
     management: &Offline,
@@ -281,7 +281,7 @@ fn write(
             true
         }
     });
-    // The root that signs comes alone where nothing is passive, as it was written.
+    // Without passive roots, the signing root is written alone and unchanged.
     let roots = match roots.len() == x509::blocks(root).len() {
         true => root.to_owned(),
         false => roots.concat(),
@@ -314,7 +314,7 @@ fn write(
     Ok(Ok(issued.due))
 }
 
-/// Returns the version that the management server's pods have.
+/// Returns the version of the management server's pods.
 fn version(management: &Cluster) -> Result<Version, StateError> {
     let pods = management.list("pods", Some(NAMESPACE))?;
     let server = pods.iter().find(|pod| pods::label(pod, "app") == SERVER);
@@ -328,7 +328,7 @@ struct Issued {
     due: Moment,
 }
 
-/// Signs an intermediate for a key that was made here and stays here.
+/// Signs an intermediate for a key that was created here and is not sent anywhere.
 fn certify(
     cluster: &Cluster,
     spec: &Json,
@@ -376,8 +376,8 @@ fn certify(
     })
 }
 
-/// Deletes pods so that they take the new CA: istiod, then gateways, then workloads, each once istiod's root has
-/// arrived (MESH 5.11, 5.12). The pods' work is not waited for.
+/// Deletes pods so that they take the new CA: istiod, then gateways, then workloads, each after istiod's new root has
+/// arrived (MESH 5.11, 5.12). Does not wait until the new pods work.
 pub(super) fn bounce(cluster: &Cluster, stage: u32, looks: u32) -> Result<(), StateError> {
     let root = pods::secret(cluster, "istio-system", "cacerts")?;
     let has_arrived =

@@ -1,4 +1,4 @@
-//! Handshakes: TLS 1.3 between two players, in memory, with what each has loaded.
+//! Makes TLS 1.3 handshakes between two players, in memory, with the material that each has loaded.
 
 use std::{
     io::Cursor,
@@ -21,22 +21,22 @@ use super::{
 };
 use windlass_cluster::Moment;
 
-/// What a player shows and asks for in one kind of handshake.
+/// What a player presents and verifies in one kind of handshake.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Party {
-    /// The certificate that it shows, leaf first, and its key, PEM. A client may have none.
+    /// The certificate that it presents, leaf first, and its key, PEM. A client may have none.
     pub shows: Option<(String, String)>,
-    /// The anchors under which it verifies the other side, PEM; none where it does not ask.
+    /// The anchors under which it verifies the other side, PEM; `None` if it does not verify.
     pub trusts: Option<String>,
     pub library: Library,
-    /// What the other side must be called.
+    /// The name that the other side must have.
     pub expects: Expected,
 }
 
-/// Shakes hands.
+/// Makes one handshake.
 ///
 /// # Errors
-/// Who refused, and why: `client: x509: certificate signed by unknown authority`.
+/// The side that rejected the other, and the reason: `client: x509: certificate signed by unknown authority`.
 pub(super) fn shake(client: &Party, server: &Party, at: Moment) -> Result<(), String> {
     let client_says = Arc::new(Words::default());
     let server_says = Arc::new(Words::default());
@@ -97,7 +97,7 @@ pub(super) fn shake(client: &Party, server: &Party, at: Moment) -> Result<(), St
     shaken
 }
 
-/// Carries bytes both ways until both have finished: with TLS 1.3 a client is done before the server has judged it.
+/// Carries bytes in both directions until both sides have finished: with TLS 1.3, the client finishes before the server has verified it.
 fn pump(client: &mut ClientConnection, server: &mut ServerConnection) -> Result<(), String> {
     loop {
         let mut is_idle = true;
@@ -135,7 +135,7 @@ fn pump(client: &mut ClientConnection, server: &mut ServerConnection) -> Result<
     }
 }
 
-/// What a judge said last.
+/// The reason that a judge gave last.
 #[derive(Debug, Default)]
 struct Words(Mutex<Option<String>>);
 
@@ -149,12 +149,12 @@ impl Words {
     }
 }
 
-/// Judges the other side's chain.
+/// Verifies the other side's chain.
 struct Judge {
     trust: Trust,
     purpose: Purpose,
     expects: Expected,
-    /// Instead of rustls's clock: handshakes are as of the moment that is played.
+    /// Replaces rustls's clock: a handshake is judged at the time that the rehearsal plays.
     at: Moment,
     words: Arc<Words>,
     provider: Arc<CryptoProvider>,

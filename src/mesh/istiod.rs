@@ -1,4 +1,4 @@
-//! istiod: it loads a CA, gives its roots to namespaces and webhooks, and signs for proxies (MESH 1 and 2).
+//! istiod: loads a CA, distributes its roots to namespaces and webhooks, and signs for proxies (MESH 1 and 2).
 
 use serde_json::{Value as Json, json};
 
@@ -20,7 +20,7 @@ pub(super) const MANAGER: &str = "pilot-discovery";
 const IGNORED: [&str; 3] = ["kube-node-lease", "kube-public", "local-path-storage"];
 const SELF_SIGNED: &str = "istio-ca-secret";
 
-/// Reload is always on (MESH 1.12), and roots may change hot (MESH 1.14).
+/// From here on, reload is always on (MESH 1.12), and roots may be changed without a restart (MESH 1.14).
 const RELOADS: Since = &[(1, 20, 0)];
 const RELOADS_BY_DEFAULT: Since = &[(1, 18, 0)];
 /// Roots are compared as certificates, not as bytes (MESH 1.14).
@@ -73,7 +73,7 @@ pub(super) fn start(cluster: &Cluster, pod: &Json) -> Result<Option<Hold>, State
     Ok(None)
 }
 
-/// Returns the CA of a mesh without a plugged one: all replicas share it.
+/// Returns the CA of a mesh without a plugged one, which all replicas share.
 fn self_signed(cluster: &Cluster, namespace: &str) -> Result<Ca, StateError> {
     let files = pods::secret(cluster, namespace, SELF_SIGNED)?;
     let (certificate, key) = match (files.get("ca-cert.pem"), files.get("ca-key.pem")) {
@@ -98,14 +98,14 @@ fn self_signed(cluster: &Cluster, namespace: &str) -> Result<Ca, StateError> {
     })
 }
 
-/// Takes what kubelet has put into the mounted folder.
+/// Handles the files that kubelet has written to the mounted folder.
 pub(super) fn remount(cluster: &Cluster, mut istiod: Istiod) -> Result<(), StateError> {
     let files = pods::secret(cluster, &istiod.place.namespace, "cacerts")?;
     if files == istiod.mounted {
         return Ok(());
     }
     istiod.mounted = files;
-    // One that started without a plugged CA does not look at the folder (MESH 1.4); an emptied folder is no write.
+    // An istiod that started without a plugged CA does not watch the folder (MESH 1.4); an emptied folder is not a write.
     let has_loaded = istiod.ca.is_plugged
         && istiod.reloads
         && !istiod.mounted.is_empty()
@@ -118,7 +118,7 @@ pub(super) fn remount(cluster: &Cluster, mut istiod: Istiod) -> Result<(), State
     }
 }
 
-/// Reads the folder again; `true` if the CA is another one now. The words are istiod's (MESH 1.13).
+/// Reads the folder again; returns `true` if the CA has changed. The log lines are those of istiod (MESH 1.13).
 fn reload(istiod: &mut Istiod, now: Moment) -> bool {
     let version = istiod.version();
     let mut log = |line: &str| istiod.log.push(line.to_owned());
@@ -146,7 +146,7 @@ fn reload(istiod: &mut Istiod, now: Moment) -> bool {
     }
     match new.serving(&istiod.place.namespace, version, now) {
         Ok(serving) => istiod.serving = serving,
-        // The CA is swapped all the same (MESH 2.9).
+        // The CA is replaced even so (MESH 2.9).
         Err(why) => log(&format!("failed to update the serving certificate: {why}")),
     }
     log(
@@ -157,7 +157,7 @@ fn reload(istiod: &mut Istiod, now: Moment) -> bool {
     true
 }
 
-/// Whether a root bundle may take the place of another without a restart (MESH 1.14).
+/// Says whether a root bundle may replace another one without a restart (MESH 1.14).
 fn may_follow(before: &str, after: &str, version: Version) -> bool {
     if !version.has(RELOADS) {
         return false;
@@ -171,7 +171,7 @@ fn may_follow(before: &str, after: &str, version: Version) -> bool {
     within(&before, &after) || within(&after, &before)
 }
 
-/// Returns the replica that writes ConfigMaps and repairs webhooks: the oldest has the lease until it is gone.
+/// Returns the replica that writes ConfigMaps and repairs webhooks: the oldest one holds the lease until it is gone.
 pub(super) fn leader(cluster: &Cluster) -> Result<Option<Istiod>, StateError> {
     let all = Istiod::all(cluster)?;
     Ok(all
@@ -179,7 +179,7 @@ pub(super) fn leader(cluster: &Cluster) -> Result<Option<Istiod>, StateError> {
         .min_by_key(|istiod| (istiod.born, istiod.place.pod.clone())))
 }
 
-/// Gives a replica's new roots and signer to those who depend on it.
+/// Distributes a replica's new roots and signer.
 fn spread(cluster: &Cluster, istiod: &Istiod) -> Result<(), StateError> {
     if leader(cluster)?.is_some_and(|leader| leader.place == istiod.place) {
         write_roots(cluster, istiod)?;
@@ -190,7 +190,7 @@ fn spread(cluster: &Cluster, istiod: &Istiod) -> Result<(), StateError> {
     ztunnel::istiod_changed(cluster)
 }
 
-/// Puts the roots into every namespace.
+/// Writes the roots to every namespace.
 pub(super) fn write_roots(cluster: &Cluster, istiod: &Istiod) -> Result<(), StateError> {
     for namespace in cluster.list("namespaces", None)? {
         write_root(cluster, istiod, name(&namespace))?;
@@ -259,7 +259,7 @@ pub(super) fn write_bundle(
     }
 }
 
-/// Restores the bundle of a webhook that was changed by another client.
+/// Restores the bundle of a webhook after another client has changed it.
 pub(super) fn repair_webhook(
     cluster: &Cluster,
     resource: &str,
@@ -280,7 +280,7 @@ pub(super) fn repair_webhook(
     }
 }
 
-/// A replica is gone: the next one takes the lease and writes what it knows, and its proxies connect to others.
+/// Handles the end of a replica: the next one takes the lease and writes its roots, and the proxies connect to others.
 pub(super) fn gone(cluster: &Cluster, pod: &str) -> Result<(), StateError> {
     proxy::istiod_gone(cluster, pod)?;
     match leader(cluster)? {
@@ -289,7 +289,7 @@ pub(super) fn gone(cluster: &Cluster, pod: &str) -> Result<(), StateError> {
     }
 }
 
-/// What a replica shows on 15012 and 15017.
+/// Returns a replica as the server on 15012 and 15017.
 pub(super) fn server(istiod: &Istiod) -> Party {
     Party {
         shows: Some((istiod.serving.chain.clone(), istiod.serving.key.clone())),
@@ -299,7 +299,7 @@ pub(super) fn server(istiod: &Istiod) -> Party {
     }
 }
 
-/// Returns a client that verifies istiod under a bundle.
+/// Returns a client that verifies istiod with a bundle.
 pub(super) fn client(bundle: &str, library: Library, namespace: &str) -> Party {
     Party {
         shows: None,

@@ -1,4 +1,4 @@
-//! A mesh for tests: clusters in a folder, certificates made on the spot, and handshakes looked at all the time.
+//! A mesh for tests: clusters in a folder, certificates created on the spot, and handshakes that are checked all the time.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use super::{
 };
 use windlass_cluster::{Cluster, Moment, Offline, is_pod_ready};
 
-/// No test waits longer than this for what must happen.
+/// The longest time that a test waits for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 const DAY: Moment = 86_400_000;
 
@@ -112,7 +112,7 @@ impl Authority {
 }
 
 impl Lab {
-    /// Opens clusters whose time passes fast.
+    /// Opens clusters with short delays.
     pub fn new(names: &[&str], options: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path: PathBuf = folder.path().to_owned();
@@ -150,7 +150,7 @@ impl Lab {
         self.matrix.look().unwrap()
     }
 
-    /// Looks as if for the first time.
+    /// Checks all handshakes without what earlier checks have learnt.
     pub fn look_anew(&mut self) -> Handshakes {
         self.matrix = Matrix::open(self.folder.path()).unwrap();
         self.look()
@@ -224,7 +224,7 @@ impl Lab {
         self.until(&what, |lab, _| is_whole(&lab.clusters[cluster]));
     }
 
-    /// Waits for something, and looks all the while.
+    /// Waits for a condition, and checks handshakes meanwhile.
     pub fn until(&mut self, what: &str, is_so: impl Fn(&Self, &Handshakes) -> bool) -> Handshakes {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -241,7 +241,7 @@ impl Lab {
         }
     }
 
-    /// As [`until`](Self::until), and no handshake may fail at any look.
+    /// As [`until`](Self::until), but fails if any handshake fails meanwhile.
     pub fn whole_until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
         self.until(what, |lab, seen| {
             assert_eq!(seen.failed().count(), 0, "{what}:\n{}", shown(seen));
@@ -249,7 +249,7 @@ impl Lab {
         });
     }
 
-    /// What the players of a cluster hold: `kubectl get meshtrust`.
+    /// Returns what the players of a cluster hold: `kubectl get meshtrust`.
     pub fn trusts(&self, cluster: &str) -> Vec<Json> {
         self.clusters[cluster].catch_up().unwrap();
         self.clusters[cluster]
@@ -257,7 +257,7 @@ impl Lab {
             .unwrap()
     }
 
-    /// Plugs a CA of its own into each workload cluster, under one root, and restarts what must.
+    /// Plugs an own CA into each workload cluster, all under one root, and restarts what must be restarted.
     pub fn plug(&mut self, root: &Authority) {
         let names: Vec<_> = self.clusters.keys().cloned().collect();
         for cluster in names.iter().filter(|name| *name != "mgmt") {

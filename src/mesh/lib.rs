@@ -1,20 +1,20 @@
 //! The rehearsal mesh: what Istio and Gloo Mesh do with certificates, on rehearsal clusters.
 //!
-//! A rehearsal that cannot fail proves nothing. So every player (a replica of istiod, a ztunnel, a sidecar, a
-//! gateway, Gloo Mesh's server and agents) has what it has *mounted*, which is late, what it has *loaded* and what it was *issued*, and a handshake uses what is
-//! loaded, with real X.509 checks. Numbers such as "MESH 1.14" in comments name the facts behind a behaviour.
+//! A rehearsal that cannot fail proves nothing. So for every player (a replica of istiod, a ztunnel, a sidecar, a gateway, Gloo Mesh's
+//! server and agents) the mesh keeps what it has *mounted*, which is late, what it has *loaded* and what it was *issued*. A handshake uses
+//! what is loaded, with real X.509 checks. Numbers such as "MESH 1.14" in comments name the fact behind a behaviour.
 //!
 //! # Layout
 //!
-//! 1. `options` says which versions a mesh has and how fast its time passes (`written` reads them from a configuration);
-//!    `plant` puts its first objects (`seed/`).
-//! 2. `member` is the part of a mesh in one cluster: it is handed to the API server as its
+//! 1. `options` are the versions of a mesh and its delays (`written` reads them from a configuration);
+//!    `plant` creates its first objects (`seed/`).
+//! 2. `member` is the part of a mesh in one cluster: it is passed to the API server as its
 //!    [`Controllers`](windlass_cluster::Controllers) and calls the players: `istiod` (with its `ca`), `proxy`, `ztunnel`,
-//!    the API server's own call of a `webhook`, Gloo Mesh's `relay`, and what it issues (`gloo`).
-//! 3. `player` is what they hold, in the cluster's database; `trust` shows it with `kubectl get meshtrust`.
-//! 4. `matrix` asks who can talk to whom: `handshake` does TLS 1.3 in memory, `verify` judges chains as the library of
+//!    the API server's own call of a `webhook`, Gloo Mesh's `relay`, and `gloo`, which issues certificates.
+//! 3. `player` is the state of the players, in the cluster's database; `trust` shows it with `kubectl get meshtrust`.
+//! 4. `matrix` checks who can talk to whom: `handshake` does TLS 1.3 in memory, `verify` verifies chains as the library of
 //!    each player does, `x509` reads and issues certificates.
-//! 5. `sockets` is what listens on the ports of players, with what `report` says there.
+//! 5. `sockets` listens on the ports of players, and serves what `report` writes.
 
 mod ca;
 mod gloo;

@@ -1,4 +1,4 @@
-//! Who can talk to whom: new handshakes between all players of the clusters of a folder.
+//! Checks who can talk to whom: new handshakes between all players of the clusters in a folder.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,22 +24,22 @@ use super::{
 };
 use windlass_cluster::{Cluster, Moment, Offline, StateError, is_cluster_name, is_pod_ready};
 
-/// One new handshake, tried now.
+/// One new handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake {
     /// `cluster-1/bookinfo/reviews`
     pub from: String,
     pub to: String,
     pub port: u16,
-    /// Who refused, and why.
+    /// The side that rejected the other, and the reason.
     pub error: Option<String>,
 }
 
-/// All handshakes of a mesh at one moment.
+/// All handshakes of a mesh at one time.
 #[derive(Clone, Debug, Default)]
 pub struct Handshakes {
     pub all: Vec<Handshake>,
-    /// How many were really made: players that hold the same material are one class.
+    /// How many handshakes were really made: players with the same material form one class.
     pub classes: usize,
 }
 
@@ -82,7 +82,7 @@ impl Handshakes {
     }
 }
 
-/// Tries all handshakes between the players of the clusters of a folder. Blocks.
+/// Tries all handshakes between the players of the clusters in a folder. Blocks.
 ///
 /// # Errors
 /// A folder or a cluster's state that can't be read.
@@ -90,22 +90,22 @@ pub fn handshakes(folder: &Path) -> Result<Handshakes, StateError> {
     Matrix::open(folder)?.look()
 }
 
-/// The clusters of a folder, kept open to look at their handshakes again and again.
+/// The clusters in a folder, kept open so that their handshakes can be checked repeatedly.
 #[derive(Debug)]
 pub struct Matrix {
     folder: PathBuf,
     clusters: BTreeMap<String, Offline>,
-    /// What failed before, and until when the answer holds.
+    /// Handshakes that failed before: the error, and the time until which it is valid.
     failed: HashMap<(u64, u64), (String, Moment)>,
     accepted: Accepted,
     classes: Classes,
 }
 
-/// Which chains were accepted by which judges in handshakes that succeeded, and until when that holds.
+/// The chains that judges accepted in handshakes that succeeded, and the time until which that is valid.
 ///
-/// A handshake succeeds where each side accepts what the other one shows, and neither judgement depends on the other. The
-/// workloads of `n` clusters make about `n²` pairs, but only as many judges and chains as there are clusters; so each
-/// chain has to pass each kind of judge once, and the rest is known.
+/// A handshake succeeds if each side accepts the chain of the other one, and neither judgement depends on the other. The
+/// workloads of `n` clusters make about `n²` pairs, but there are only as many judges and chains as clusters. So each
+/// chain has to pass each kind of judge once, and all other results are known.
 #[derive(Debug, Default)]
 struct Accepted {
     by_clients: HashMap<(u64, u64), Moment>,
@@ -134,8 +134,8 @@ const ISTIO_NAMESPACE: &str = "istio-system";
 /// How many classes are remembered at most: a mesh that is watched for days renews its certificates again and again.
 const MAX_CLASSES: usize = 4096;
 
-/// The classes of parties that were seen before, by the digest of all that a party holds: to look again at what has not
-/// changed reads no certificate.
+/// The classes of parties that were seen before, by the digest of everything that a party holds: checking unchanged parties
+/// again reads no certificate.
 #[derive(Debug, Default)]
 struct Classes(HashMap<u64, Class>);
 
@@ -159,7 +159,7 @@ impl Classes {
 }
 
 impl Matrix {
-    /// Opens the clusters that are in a folder.
+    /// Opens the clusters in a folder.
     ///
     /// # Errors
     /// A folder or a cluster's state that can't be read.
@@ -175,7 +175,7 @@ impl Matrix {
         Ok(matrix)
     }
 
-    /// Opens what has been made since.
+    /// Opens clusters that have been created since.
     fn find_clusters(&mut self) -> Result<(), StateError> {
         for name in names(&self.folder)? {
             if !self.clusters.contains_key(&name) {
@@ -187,7 +187,7 @@ impl Matrix {
         Ok(())
     }
 
-    /// Tries all handshakes as of now.
+    /// Tries all handshakes at the current time.
     ///
     /// # Errors
     /// A cluster's state that can't be read.
@@ -221,13 +221,13 @@ impl Matrix {
         found
             .all
             .sort_by(|a, b| (a.port, &a.from, &a.to).cmp(&(b.port, &b.from, &b.to)));
-        // Players of one class with the same outcome are one row.
+        // Players of one class with the same outcome form one row.
         found.all.dedup();
         Ok(found)
     }
 }
 
-/// Shakes hands, or knows how that ends from what classes of the same material did; `true` if it really did.
+/// Makes a handshake, or returns the known outcome of parties with the same material; `true` if it was really made.
 fn shake_or_know(
     failed: &mut HashMap<(u64, u64), (String, Moment)>,
     accepted: &mut Accepted,
@@ -280,17 +280,17 @@ pub(super) fn names(folder: &Path) -> Result<Vec<String>, StateError> {
     Ok(names)
 }
 
-/// A party, as a member of those that hold the same.
+/// A party as a member of the class of parties that hold the same material.
 #[derive(Clone, Debug)]
 struct Class {
     party: Arc<Party>,
-    /// The same for parties that accept the same chains.
+    /// Equal for parties that accept the same chains.
     judges: u64,
-    /// The same for parties whose chains are accepted by the same judges; leaves count by their issuer and names.
+    /// Equal for parties whose chains the same judges accept; leaves count by their issuer and names.
     shows: u64,
-    /// The same for parties that are the same in both.
+    /// Equal for parties that are equal in both.
     digest: u64,
-    /// When one of its certificates ends that is still valid.
+    /// When the first of its certificates that are valid now ends.
     until: Moment,
 }
 
@@ -335,7 +335,7 @@ impl Class {
                 }
             }
         }
-        // The anchors count in the judge, and their ends in `until`.
+        // The anchors are part of the judge, and their ends are part of `until`.
         let shows = hasher.finish();
         Self {
             party: Arc::new(party),
@@ -362,22 +362,22 @@ struct Pair<'a> {
     server: Class,
 }
 
-/// One end of handshakes: its label and class.
+/// One end of a handshake: its label and class.
 type End = (String, Class);
 
-/// A workload's end: what it is as a server, and how it is one of its clients.
+/// The ends of a workload: as a server, and as a client of each other workload.
 struct Workload {
     label: String,
     identity: String,
     port: Option<u16>,
     server: Class,
-    /// Clients through ztunnel expect the server's very identity.
+    /// Clients through ztunnel expect the server's exact identity.
     is_ambient: bool,
 }
 
 #[derive(Default)]
 struct Ends {
-    /// By cluster: replicas of istiod, and who calls them on 15012 and on 15017.
+    /// By cluster: the replicas of istiod, and their clients on 15012 and on 15017.
     istiods: BTreeMap<String, Vec<End>>,
     proxies: BTreeMap<String, Vec<End>>,
     webhooks: BTreeMap<String, Vec<End>>,
@@ -564,7 +564,7 @@ impl Ends {
 }
 
 impl Workload {
-    /// This workload as the client of another one.
+    /// Returns this workload as the client of another one.
     fn calling(&self, server: &Self) -> Class {
         let mut class = self.server.clone();
         if self.is_ambient {

@@ -23,14 +23,14 @@ use windlass_cluster::{
 /// The cluster with the management plane.
 pub(super) const MANAGEMENT: &str = "mgmt";
 
-/// The path at which the API server of any cluster of a mesh answers who can talk to whom.
+/// The path at which the API server of each cluster of a mesh answers who can talk to whom.
 pub const HANDSHAKES: &str = "/apis/rehearsal.windlass.dev/v1/handshakes";
 
 /// Returns the options of one cluster of a mesh.
 ///
-/// A mesh spans the clusters of one folder: each is a folder of its name in it, and the one that is called `mgmt` has
-/// Gloo Mesh's management plane. Servers of several processes may play the same mesh; `given` is what one of them was
-/// started with, and the mesh's own options stay where it is `None`.
+/// A mesh consists of the clusters in one folder: each has a folder of its name in it, and the cluster named `mgmt` has
+/// Gloo Mesh's management plane. Servers of several processes may play the same mesh; `given` are the options that one
+/// of them was started with, and if it is `None`, the mesh keeps its options.
 pub fn member(folder: &Path, name: &str, given: Option<&MeshOptions>) -> Options {
     let member = Member {
         folder: folder.to_owned(),
@@ -45,13 +45,13 @@ pub fn member(folder: &Path, name: &str, given: Option<&MeshOptions>) -> Options
     }
 }
 
-/// The part of a mesh that is in one cluster.
+/// The part of a mesh in one cluster.
 #[derive(Debug)]
 struct Member {
     folder: PathBuf,
     name: String,
     given: Option<MeshOptions>,
-    /// The management cluster, for those that have agents.
+    /// The management cluster, for clusters with agents.
     management: OnceLock<Offline>,
 }
 
@@ -73,7 +73,7 @@ impl Member {
         self.management.get()
     }
 
-    /// What the management server has published since the agent looked last.
+    /// Returns the new revision of the management server if the agent has not seen it yet.
     fn news(&self, cluster: &Cluster) -> Result<Option<u64>, StateError> {
         let Some(management) = self.management() else {
             return Ok(None);
@@ -121,7 +121,7 @@ impl Controllers for Member {
         if self.management().is_none() {
             let opened = Offline::open(member(&self.folder, MANAGEMENT, None));
             let opened = opened.map_err(|error| StateError::new(error.to_string()))?;
-            // Another thread may have been faster; its connection is as good.
+            // Another thread may have set it first; its connection is just as good.
             let _ = self.management.set(opened);
         }
         match self.management() {
@@ -191,7 +191,7 @@ impl Controllers for Member {
             "pods" => Ok(()),
             "secrets" if self.name == MANAGEMENT => {
                 relay::secret_changed(cluster, object, mount()?)?;
-                // What failed for want of a signing CA is tried again.
+                // Retries what failed because there was no signing CA.
                 relay::count_up(cluster)
             }
             "secrets" => istiod::secret_changed(cluster, object, mount()?),
@@ -263,7 +263,7 @@ fn with<P: Player>(
     }
 }
 
-/// A pod is gone, and the player with it.
+/// Removes the player of a pod that is gone.
 fn gone(cluster: &Cluster, pod: &Json, is_management: bool) -> Result<(), StateError> {
     let (space, own) = (namespace(pod), name(pod));
     for kind in [
@@ -278,13 +278,13 @@ fn gone(cluster: &Cluster, pod: &Json, is_management: bool) -> Result<(), StateE
     trust::withdraw(cluster, space, own)?;
     match pods::label(pod, "app") {
         "istiod" => istiod::gone(cluster, own),
-        // Its agents lose their connection.
+        // The server's agents lose their connection.
         "gloo-mesh-mgmt-server" if is_management => relay::count_up(cluster),
         _ => ztunnel::pod_gone(cluster, pod),
     }
 }
 
-/// Writes istiod's root where it was changed or removed, and into new namespaces.
+/// Writes istiod's root again after it was changed or removed, and to new namespaces.
 fn repair_root(cluster: &Cluster, namespace: &str) -> Result<(), StateError> {
     if cluster.find("namespaces", "", namespace)?.is_none() {
         return Ok(());

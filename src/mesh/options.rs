@@ -3,10 +3,10 @@ use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 use super::version::Version;
 use windlass_cluster::{Cluster, Moment, StateError};
 
-/// Which versions a mesh has, with which flags, and how fast its time passes.
+/// The versions and flags of a mesh, and its delays.
 ///
-/// Versions and flags become the images and environments of the seeded workloads, where players read them: a later
-/// `kubectl set image` or `set env` works as on a real mesh. What passes in hours there passes in seconds here.
+/// Versions and flags become the images and environment variables of the seeded workloads, where players read them: a later
+/// `kubectl set image` or `set env` works as on a real mesh. Delays that take hours on a real mesh take seconds here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeshOptions {
     pub istio: Version,
@@ -21,11 +21,11 @@ pub struct MeshOptions {
     pub xds_agent: bool,
     /// How long a changed Secret or ConfigMap takes to reach mounted files; 60 to 90 s on a real cluster.
     pub mount: Duration,
-    /// How long after a certificate was issued its proxy renews it: the half of 24 h.
+    /// How long after its issue a certificate is renewed by its proxy; half of 24 h on a real mesh.
     pub renew: Duration,
-    /// How long istiod keeps a stream of a proxy; 30 min.
+    /// How long istiod keeps a proxy's stream open; 30 min on a real mesh.
     pub stream: Duration,
-    /// How long Gloo Mesh takes from a changed policy to an issued certificate.
+    /// How long Gloo Mesh needs from a changed policy to an issued certificate.
     pub issue: Duration,
 }
 
@@ -50,7 +50,7 @@ impl Default for MeshOptions {
 const KEPT: &str = "options";
 
 impl MeshOptions {
-    /// Reads what a cluster was planted with, or was given since.
+    /// Reads the options with which the cluster was created, or which were set since.
     pub(super) fn of(cluster: &Cluster) -> Result<Self, StateError> {
         let text = cluster.kept(KEPT)?.unwrap_or_default();
         text.parse().map_err(StateError::new)
@@ -105,7 +105,7 @@ impl MeshOptions {
     /// Reads keys with their values, in any order; what is left out is as in [`default`](Self::default).
     ///
     /// # Errors
-    /// The mistake, and where another key was probably meant, that key.
+    /// The mistake, and the key that was probably meant, if there is one.
     pub(super) fn of_pairs<'a>(
         pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, String> {
@@ -117,7 +117,7 @@ impl MeshOptions {
             }
             options.set(key, value)?;
         }
-        // A mesh is seldom upgraded in part: ztunnel follows istiod unless it is named.
+        // A mesh is seldom upgraded in part: ztunnel has the version of istiod unless it is given.
         if seen.contains_key("istio") && !seen.contains_key("ztunnel") {
             options.ztunnel = options.istio;
         }
@@ -143,7 +143,7 @@ impl MeshOptions {
     }
 }
 
-/// Says that there is no such key, and which one was probably meant.
+/// Returns the error for an unknown key, with the key that was probably meant.
 pub(super) fn no_key(key: &str) -> String {
     let near = KEYS
         .into_iter()
@@ -211,7 +211,7 @@ impl fmt::Display for MeshOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let switch = |on: bool| if on { "on" } else { "off" };
         let time = humantime::format_duration;
-        // Without its spaces a duration of several parts is still read.
+        // A duration of several parts is also read without its spaces.
         let delays = [
             ("mount", self.mount),
             ("renew", self.renew),

@@ -1,4 +1,4 @@
-//! What the clusters of a mesh begin with.
+//! The first objects of the clusters of a mesh.
 
 use serde_json::Value as Json;
 
@@ -13,7 +13,7 @@ const REGISTRATION: &str = include_str!("seed/registration.yaml");
 const ISTIO: &str = include_str!("seed/istio.yaml");
 const APPS: &str = include_str!("seed/apps.yaml");
 
-/// How long the infrastructure has been there before the first app.
+/// How long before the first app the infrastructure was created.
 const BEFORE_APPS: Moment = 1_800_000;
 
 pub(super) fn management(cluster: &Cluster, options: &MeshOptions) -> Result<(), StateError> {
@@ -41,7 +41,7 @@ pub(super) fn workload(cluster: &Cluster, options: &MeshOptions) -> Result<(), S
     put_all(&later, APPS, options)
 }
 
-/// Gives the workloads of an older seed the images and variables of other options, as an upgrade with Helm does.
+/// Sets the images and variables of the workloads to other options, as an upgrade with Helm does.
 pub(super) fn upgrade(cluster: &Cluster, options: &MeshOptions) -> Result<(), StateError> {
     for text in [GLOO, ISTIO] {
         for (resource, new) in manifests(text, options)? {
@@ -74,7 +74,7 @@ pub(super) fn upgrade(cluster: &Cluster, options: &MeshOptions) -> Result<(), St
 fn put_all(cluster: &Cluster, text: &str, options: &MeshOptions) -> Result<(), StateError> {
     for (resource, object) in manifests(text, options)? {
         let found = cluster.find(&resource, pods::namespace(&object), pods::name(&object))?;
-        // A cluster of an older version has some of it already.
+        // A cluster of an older version has some of the objects already.
         if found.is_none() {
             cluster.put(&resource, object, "helm")?;
         }
@@ -101,7 +101,7 @@ fn manifests(text: &str, options: &MeshOptions) -> Result<Vec<(String, Json)>, S
         .collect()
 }
 
-/// Returns the resource of a manifest's kind: all kinds here have regular plurals.
+/// Returns the resource of a manifest's kind; all kinds in the seeds have regular plurals.
 fn resource_of(object: &Json) -> String {
     let kind = pods::text(object, "/kind").to_lowercase();
     let plural = match kind.strip_suffix('y') {

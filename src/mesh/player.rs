@@ -1,4 +1,4 @@
-//! Players: what each has mounted, loaded and been issued. All of it is kept in its cluster's database.
+//! The state of players: what each has mounted, loaded and been issued. It is kept in the cluster's database.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
@@ -18,13 +18,13 @@ pub(super) struct Istiod {
     pub place: Place,
     pub version: String,
     pub multi_root: bool,
-    /// Whether a changed folder is read again without a restart.
+    /// Whether it reads a changed folder again without a restart.
     pub reloads: bool,
     pub born: Moment,
     pub mounted: Files,
     pub ca: Ca,
     pub serving: Leaf,
-    /// The pool under which clients' certificates are verified, built once at start (MESH 2.5).
+    /// The pool with which it verifies clients' certificates, built once at the start (MESH 2.5).
     pub clients: String,
     /// What it has logged about its CA.
     pub log: Vec<String>,
@@ -39,22 +39,22 @@ pub(super) struct Proxy {
     /// Whether it takes roots from istiod's pushes (`PROXY_CONFIG_XDS_AGENT`).
     pub xds_agent: bool,
     pub istiod_namespace: String,
-    /// `root-cert.pem`, under which it verifies istiod.
+    /// `root-cert.pem`, with which it verifies istiod.
     pub mounted: String,
-    /// The roots of its last CSR's answer.
+    /// The roots in the answer to its last CSR.
     pub answered: String,
     /// The roots that istiod pushed last.
     pub pushed: String,
     pub leaf: Leaf,
     pub issued: Moment,
-    /// The istiod that it is connected to, and since when.
+    /// The istiod that it is connected to, and the time of the connection.
     pub stream: Option<(String, Moment)>,
-    /// Why its last renewal failed.
+    /// The reason why its last renewal failed.
     pub trouble: Option<String>,
 }
 
 impl Proxy {
-    /// Returns the anchors that Envoy has: the sorted union of both sets (MESH 3.2).
+    /// Returns Envoy's anchors: the sorted union of both sets (MESH 3.2).
     pub fn roots(&self) -> String {
         let both = [self.answered.as_str(), self.pushed.as_str()].concat();
         let mut blocks = super::x509::blocks(&both);
@@ -64,26 +64,26 @@ impl Proxy {
     }
 }
 
-/// A ztunnel, and what it holds for each identity on its node.
+/// A ztunnel, with the state of each identity on its node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Ztunnel {
     pub place: Place,
     pub node: String,
     pub version: String,
     pub mounted: String,
-    /// The root under which its CA client verifies istiod: read once, in old versions (MESH 4.3).
+    /// The root with which its CA client verifies istiod; old versions read it once (MESH 4.3).
     pub ca_root: String,
     pub identities: Vec<Identity>,
 }
 
-/// What a ztunnel holds for one service account.
+/// The state of a ztunnel for one service account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
     pub name: String,
     pub leaf: Option<Leaf>,
     pub roots: String,
     pub issued: Moment,
-    /// When it is renewed because istiod would answer something else now.
+    /// When it is renewed because istiod would answer differently now.
     pub due: Option<Moment>,
     pub trouble: Option<String>,
 }
@@ -97,7 +97,7 @@ pub(super) struct Place {
     pub workload: String,
 }
 
-/// A kind of player, kept under keys of its own.
+/// A kind of player, stored under its own keys.
 pub(super) trait Player: Serialize + DeserializeOwned + PartialEq {
     const KIND: &'static str;
     fn place(&self) -> &Place;
@@ -121,7 +121,7 @@ pub(super) trait Player: Serialize + DeserializeOwned + PartialEq {
         cluster.keep(&self.key(), &text)
     }
 
-    /// Wakes it for something that it does: `mount`, `renew`.
+    /// Wakes it at a time for an action: `mount`, `renew`.
     fn wake(&self, cluster: &Cluster, what: &str, at: Moment) -> Result<(), StateError> {
         cluster.wake(&format!("{what}/{}", self.key()), at)
     }
@@ -185,7 +185,7 @@ impl Place {
         };
         let owner = text("/metadata/ownerReferences/0/name");
         let workload = match pod["metadata"]["ownerReferences"][0]["kind"].as_str() {
-            // A ReplicaSet is called after its Deployment and a digest of the template.
+            // A ReplicaSet's name consists of its Deployment's name and a digest of the template.
             Some("ReplicaSet") => match owner.rsplit_once('-') {
                 Some((name, _)) => name.to_owned(),
                 None => owner,

@@ -1,4 +1,4 @@
-//! Reads what pods and the objects around them say.
+//! Reads pods and the objects around them.
 
 use serde_json::Value as Json;
 
@@ -34,7 +34,7 @@ pub(super) fn has_container(pod: &Json, name: &str) -> bool {
     containers(pod).any(|container| container["name"] == name)
 }
 
-/// Returns the version that the tag of a container's image says, or a default where it says none.
+/// Returns the version in the tag of a container's image, or a default if the tag has none.
 pub(super) fn version(pod: &Json, container: &str, default: Version) -> Version {
     let of = containers(pod).find(|one| one["name"] == container);
     let image = of.and_then(|one| one["image"].as_str());
@@ -62,7 +62,7 @@ pub(super) fn identity(pod: &Json) -> String {
     format!("spiffe://{TRUST_DOMAIN}/ns/{}/sa/{account}", namespace(pod))
 }
 
-/// Returns the files of a Secret; none where it is not there, as an optional volume.
+/// Returns the files of a Secret; none if it does not exist, as in an optional volume.
 pub(super) fn secret(cluster: &Cluster, namespace: &str, name: &str) -> Result<Files, StateError> {
     let found = cluster.find("secrets", namespace, name)?;
     Ok(found.as_ref().map(secret_files).unwrap_or_default())
@@ -88,16 +88,16 @@ pub(super) fn secret_data(files: &[(&str, &str)]) -> Json {
     Json::Object(files.iter().map(entry).collect())
 }
 
-/// Returns the root that istiod has put into a namespace.
+/// Returns the root that istiod has written to a namespace.
 pub(super) fn root_cert(cluster: &Cluster, namespace: &str) -> Result<Option<String>, StateError> {
     let found = cluster.find("configmaps", namespace, ROOT_MAP)?;
     Ok(found.map(|map| text(&map, "/data/root-cert.pem").to_owned()))
 }
 
-/// The ConfigMap in which istiod gives its roots to all namespaces (MESH 2.6).
+/// The ConfigMap in which istiod distributes its roots to all namespaces (MESH 2.6).
 pub(super) const ROOT_MAP: &str = "istio-ca-root-cert";
 
-/// Returns a number that follows from a name: which replica of a service it reaches.
+/// Picks an item by a digest of a name: the replica of a service that a client of this name reaches.
 pub(super) fn pick<'a, T>(all: &'a [T], name: &str) -> Option<&'a T> {
     let sum = name.bytes().fold(7_usize, |sum, byte| {
         sum.wrapping_mul(31).wrapping_add(byte.into())

@@ -1,4 +1,4 @@
-//! Sidecars and gateways: istio-agent gets a leaf and roots from istiod, Envoy shakes hands with them (MESH 3).
+//! Sidecars and gateways: istio-agent gets a leaf and roots from istiod, and Envoy makes handshakes with them (MESH 3).
 
 use serde_json::Value as Json;
 
@@ -15,7 +15,7 @@ use super::{
 };
 use windlass_cluster::{Cluster, Hold, Moment, StateError};
 
-/// Starts the proxy of a pod: it is ready once it has its first leaf.
+/// Starts the proxy of a pod, which is ready after it has received its first leaf.
 pub(super) fn start(cluster: &Cluster, pod: &Json) -> Result<Option<Hold>, StateError> {
     let Some(mounted) = pods::root_cert(cluster, namespace(pod))? else {
         return Ok(Some(Hold {
@@ -66,7 +66,7 @@ fn save(cluster: &Cluster, proxy: &Proxy) -> Result<(), StateError> {
     trust::publish_proxy(cluster, proxy)
 }
 
-/// Renews the leaf now. What fails is kept as its trouble; the former leaf stays.
+/// Renews the leaf now. An error is stored as the proxy's trouble, and the former leaf stays.
 fn renew(cluster: &Cluster, proxy: &mut Proxy) -> Result<(), StateError> {
     let all = Istiod::all(cluster)?;
     let now = cluster.now();
@@ -100,7 +100,7 @@ fn renew(cluster: &Cluster, proxy: &mut Proxy) -> Result<(), StateError> {
     Ok(())
 }
 
-/// Returns the istiod that a proxy speaks to: over the stream that it has, or a new one under its mounted root (MESH 3.4).
+/// Returns the istiod that a proxy talks to: over its open stream, or over a new one that it verifies with its mounted root (MESH 3.4).
 fn connect<'a>(
     all: &'a [Istiod],
     proxy: &mut Proxy,
@@ -121,7 +121,7 @@ fn connect<'a>(
     Ok(istiod)
 }
 
-/// How long after its issue a leaf is renewed in any case.
+/// Returns how long after its issue a leaf is renewed because of its age.
 pub(super) fn half_life(leaf: &Leaf) -> Moment {
     let first = x509::parsed(&leaf.chain).into_iter().next();
     first.map_or(0, |leaf| {
@@ -129,14 +129,14 @@ pub(super) fn half_life(leaf: &Leaf) -> Moment {
     })
 }
 
-/// Returns the first moment after now at which a leaf is renewed by its age. The half of 24 h passes in the option `renew`.
+/// Returns the next time at which a leaf is renewed because of its age. The option `renew` stands for half of 24 h.
 pub(super) fn next_renewal(issued: Moment, leaf: &Leaf, renew: Moment, now: Moment) -> Moment {
     let period = renew.min(half_life(leaf).max(1));
     let passed = (now - issued).max(0) / period;
     issued + (passed + 1) * period
 }
 
-/// Tells proxies that istiod would answer something else now.
+/// Handles a change of what istiod would answer to proxies.
 pub(super) fn istiod_changed(cluster: &Cluster, istiod: &Istiod) -> Result<(), StateError> {
     let options = MeshOptions::of(cluster)?;
     let now = cluster.now();
@@ -147,7 +147,7 @@ pub(super) fn istiod_changed(cluster: &Cluster, istiod: &Istiod) -> Result<(), S
                 .stream
                 .as_ref()
                 .is_some_and(|(pod, _)| *pod == istiod.place.pod)
-            // Equal text means no push at all (MESH 2.9).
+            // If the text is equal, nothing is pushed (MESH 2.9).
             && proxy.pushed != istiod.ca.root;
         if is_pushed {
             proxy.pushed.clone_from(&istiod.ca.root);
@@ -164,7 +164,7 @@ pub(super) fn istiod_changed(cluster: &Cluster, istiod: &Istiod) -> Result<(), S
     Ok(())
 }
 
-/// Lets the proxies of a replica that is gone connect to another one.
+/// Connects the proxies of a replica that is gone to another one.
 pub(super) fn istiod_gone(cluster: &Cluster, pod: &str) -> Result<(), StateError> {
     for mut proxy in Proxy::all(cluster)? {
         if proxy.stream.as_ref().is_some_and(|(of, _)| of == pod) {
@@ -178,7 +178,7 @@ pub(super) fn istiod_gone(cluster: &Cluster, pod: &str) -> Result<(), StateError
     Ok(())
 }
 
-/// Renews the leaf of a proxy that was woken for it.
+/// Renews the leaf of a proxy that was woken for a renewal.
 pub(super) fn renewal(cluster: &Cluster, before: &Proxy) -> Result<(), StateError> {
     let mut proxy = before.clone();
     renew(cluster, &mut proxy)?;
@@ -188,7 +188,7 @@ pub(super) fn renewal(cluster: &Cluster, before: &Proxy) -> Result<(), StateErro
     }
 }
 
-/// Takes the root that kubelet has put into the mounted file.
+/// Handles the root that kubelet has written to the mounted file.
 pub(super) fn remount(cluster: &Cluster, mut proxy: Proxy) -> Result<(), StateError> {
     let root = pods::root_cert(cluster, &proxy.place.namespace)?.unwrap_or_default();
     if root == proxy.mounted {
@@ -214,7 +214,7 @@ pub(super) fn root_changed(cluster: &Cluster, map: &Json, mount: Moment) -> Resu
     Ok(())
 }
 
-/// Returns a proxy as a client of istiod: under its mounted file, with a token instead of a certificate.
+/// Returns a proxy as a client of istiod, which verifies with its mounted file and sends a token instead of a certificate.
 pub(super) fn client_of_istiod(proxy: &Proxy) -> Party {
     istiod::client(&proxy.mounted, Library::Go, &proxy.istiod_namespace)
 }

@@ -1,6 +1,6 @@
 //! Gloo Mesh's relay: agents connect to the management server (MESH 5c).
 //!
-//! The management server takes a changed serving certificate hot; everything else is read at a start (MESH 5.18, 5.19).
+//! The management server reloads a changed serving certificate; all other material is read at the start (MESH 5.18, 5.19).
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -15,12 +15,12 @@ use super::{
 };
 use windlass_cluster::{Cluster, Moment, Offline, StateError};
 
-/// The name under which agents know the management server.
+/// The name by which agents verify the management server.
 pub(super) const AUTHORITY: &str = "gloo-mesh-mgmt-server.gloo-mesh";
 const SERVER_SECRET: &str = "relay-server-tls-secret";
 const CLIENT_SECRET: &str = "relay-client-tls-secret";
 const ROOT_SECRET: &str = "relay-root-tls-secret";
-/// What counts up when a management server is another one, or another policy is in force.
+/// A revision that increases when the management server is replaced, or another policy is in force.
 pub(super) const REVISION: &str = "relay-revision";
 
 /// A replica of the management server.
@@ -28,7 +28,7 @@ pub(super) const REVISION: &str = "relay-revision";
 pub(super) struct Server {
     pub place: Place,
     pub serving: Option<Leaf>,
-    /// The roots under which it verifies agents.
+    /// The roots with which it verifies agents.
     pub clients: String,
     pub log: Vec<String>,
 }
@@ -60,7 +60,7 @@ impl Player for Agent {
     }
 }
 
-/// Returns the certificate of a kubernetes.io/tls layout, if both its files are there.
+/// Returns the certificate of a kubernetes.io/tls layout, if both files exist.
 fn leaf(files: &Files) -> Option<Leaf> {
     let file = |name: &str| files.get(name).filter(|text| !text.is_empty()).cloned();
     Some(Leaf {
@@ -91,7 +91,7 @@ pub(super) fn start_server(cluster: &Cluster, pod: &Json) -> Result<(), StateErr
     count_up(cluster)
 }
 
-/// Takes a changed serving certificate; its clients' roots stay as they were at the start.
+/// Reloads a changed serving certificate; the roots for clients stay as they were at the start.
 pub(super) fn remount_server(cluster: &Cluster, mut server: Server) -> Result<(), StateError> {
     let files = pods::secret(cluster, &server.place.namespace, SERVER_SECRET)?;
     let serving = leaf(&files);
@@ -101,7 +101,7 @@ pub(super) fn remount_server(cluster: &Cluster, mut server: Server) -> Result<()
     server.serving = serving;
     server.log.push("reloaded the serving certificate".into());
     save_server(cluster, &server)?;
-    // Those that are not connected try again; open connections stay.
+    // Agents without a connection try again; open connections stay.
     count_up(cluster)
 }
 
@@ -130,7 +130,7 @@ pub(super) fn revision(cluster: &Cluster) -> Result<u64, StateError> {
     Ok(text.and_then(|text| text.parse().ok()).unwrap_or_default())
 }
 
-/// Wakes the management server for a changed secret of its own.
+/// Wakes the management server after one of its secrets has changed.
 pub(super) fn secret_changed(
     cluster: &Cluster,
     secret: &Json,
@@ -155,7 +155,7 @@ pub(super) fn start_agent(
 ) -> Result<(), StateError> {
     let space = namespace(pod);
     let files = pods::secret(cluster, space, CLIENT_SECRET)?;
-    // With a certificate of its own, the root in that secret is the one that counts (MESH 5.20).
+    // If it has a certificate of its own, it uses the root in that secret (MESH 5.20).
     let roots = match root(&files) {
         Some(root) => root,
         None => root(&pods::secret(cluster, space, ROOT_SECRET)?).unwrap_or_default(),
@@ -172,7 +172,7 @@ pub(super) fn start_agent(
     save_agent(cluster, &agent)
 }
 
-/// Connects the agents that have lost their server, and those that never had one.
+/// Connects the agents that have lost their server or never had one.
 pub(super) fn reconnect(cluster: &Cluster, management: Option<&Offline>) -> Result<(), StateError> {
     for mut agent in Agent::all(cluster)? {
         let before = agent.clone();
@@ -232,7 +232,7 @@ fn save_agent(cluster: &Cluster, agent: &Agent) -> Result<(), StateError> {
     )
 }
 
-/// Whether a cluster's configuration reaches it.
+/// Says whether the configuration reaches a cluster.
 pub(super) fn is_connected(cluster: &Cluster) -> Result<bool, StateError> {
     let all = Agent::all(cluster)?;
     Ok(all.iter().any(|agent| agent.connected.is_some()))
@@ -248,7 +248,7 @@ pub(super) fn client(agent: &Agent) -> Party {
     }
 }
 
-/// Returns the management server, as it judges the agent of a registered cluster.
+/// Returns the management server as the verifier of the agent of a registered cluster.
 pub(super) fn party(server: &Server, cluster: &str) -> Party {
     Party {
         shows: shown(server.serving.as_ref()),

@@ -1,4 +1,4 @@
-//! What the admin ports of players say: `/config_dump` and metrics (MESH 8.3, 8.5, 8.6, 8.7).
+//! The admin ports of players: `/config_dump` and metrics (MESH 8.3, 8.5, 8.6, 8.7).
 
 use serde_json::{Value as Json, json};
 
@@ -17,7 +17,7 @@ fn base64(text: &str) -> String {
     data_encoding::BASE64.encode(text.as_bytes())
 }
 
-/// Envoy's dump, as far as its secrets.
+/// Returns Envoy's dump, limited to its secrets.
 pub(super) fn envoy(proxy: &Proxy) -> String {
     let dump = json!({ "configs": [{
         "@type": "type.googleapis.com/envoy.admin.v3.SecretsConfigDump",
@@ -26,7 +26,7 @@ pub(super) fn envoy(proxy: &Proxy) -> String {
     format!("{dump:#}")
 }
 
-/// Envoy's answer to `?resource=dynamic_active_secrets`: that list alone.
+/// Returns Envoy's answer to `?resource=dynamic_active_secrets`: only that list.
 pub(super) fn envoy_secrets(proxy: &Proxy) -> String {
     const DYNAMIC: &str = "type.googleapis.com/envoy.admin.v3.SecretsConfigDump.DynamicSecret";
     let mut configs = secrets(proxy);
@@ -63,7 +63,7 @@ fn secrets(proxy: &Proxy) -> [Json; 2] {
     ]
 }
 
-/// ztunnel's dump, as far as its certificates.
+/// Returns ztunnel's dump, limited to its certificates.
 pub(super) fn ztunnel(tunnel: &Ztunnel) -> String {
     let certificates: Vec<_> = tunnel
         .identities
@@ -105,7 +105,7 @@ fn listed(pem: &str) -> Vec<Json> {
         .collect()
 }
 
-/// istiod's metrics of its CA: of the first root, and of the first certificate of the chain.
+/// Returns istiod's metrics of its CA: of the first root, and of the first certificate of the chain.
 pub(super) fn istiod_metrics(istiod: &Istiod, now: Moment) -> String {
     let end = |pem: &str| x509::parsed(pem).first().map(x509::not_after);
     let chain = match istiod.ca.chain.is_empty() {

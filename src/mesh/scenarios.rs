@@ -1,4 +1,4 @@
-//! Rotations in the right order and in wrong ones (MESH 7).
+//! Rotations in the right order and in wrong orders (MESH 7).
 
 use serde_json::Value as Json;
 
@@ -10,7 +10,7 @@ fn is_cross(from: &str, to: &str) -> bool {
     from.split('/').next() != to.split('/').next()
 }
 
-/// Whether every player of a cluster that shows a leaf shows one below this root, and trusts exactly these.
+/// Says whether every player of a cluster that presents a leaf presents one below this root, and trusts exactly these.
 fn has_moved(lab: &Lab, cluster: &str, issuer: &str, roots: &[&str]) -> bool {
     let all = lab.trusts(cluster);
     all.iter().all(|one| {
@@ -73,7 +73,7 @@ fn before_day_one_each_cluster_is_a_mesh_of_its_own() {
     for port in [15006, 15008, 15012, 15017] {
         assert!(seen.all.iter().any(|one| one.port == port), "{port}");
     }
-    // Pods with the same material cost no handshake of their own, nor does a second look.
+    // Pods with the same material need no handshakes of their own, and a second check needs none either.
     assert!(
         seen.classes < seen.all.len(),
         "{} of {}",
@@ -83,7 +83,7 @@ fn before_day_one_each_cluster_is_a_mesh_of_its_own() {
     assert_eq!(lab.look().classes, 0);
 }
 
-/// The pairs of workloads grow with the square of the clusters; the handshakes that are made do not.
+/// The pairs of workloads grow with the square of the clusters; the handshakes that are really made do not.
 #[test]
 fn each_chain_passes_each_kind_of_judge_once() {
     let made = |names: &[&str]| {
@@ -96,7 +96,7 @@ fn each_chain_passes_each_kind_of_judge_once() {
     let two = made(&TWO);
     let six = made(&["c-1", "c-2", "c-3", "c-4", "c-5", "c-6"]);
     assert!(six.0 > 5 * two.0, "{two:?}, {six:?}");
-    // About three times; with the square it would be nine.
+    // About three times as many; the square would be nine times.
     assert!(six.1 <= 4 * two.1, "{two:?}, {six:?}");
 }
 
@@ -146,7 +146,7 @@ fn a_root_is_rotated_with_restarts() {
     }
 }
 
-/// MESH 3.10: A, A+B, A+B+B with the other signer, B; nothing is restarted.
+/// MESH 3.10: A, A+B, A+B+B with the other signer, B; nothing restarts.
 #[test]
 fn a_root_is_rotated_hot_with_multi_root() {
     let mut lab = Lab::new(&TWO, "multi-root=on,xds-agent=on");
@@ -172,7 +172,7 @@ fn a_root_is_rotated_hot_with_multi_root() {
     phase(&mut lab, &news, &[&b], "new", &["B"]);
 }
 
-/// What a wrong order must show: a failed handshake whose error has these words.
+/// Checks that a wrong order leads to a failed handshake whose error contains these words.
 fn breaks(lab: &mut Lab, what: &str, words: &[&str]) {
     lab.until(what, |_, seen| {
         seen.failed().any(|one| {
@@ -212,12 +212,12 @@ fn wrong_order_straight_swap() {
 fn wrong_order_signer_before_trust_is_everywhere() {
     let (mut lab, a) = plugged("multi-root=on,xds-agent=on");
     let b = Authority::root("B");
-    // cluster-2 is late with its trust.
+    // cluster-2 gets the new trust too late.
     lab.cacerts("cluster-1", &b.below("new").cacerts(&[], &[&a, &b]));
     breaks(&mut lab, "signer before trust", &UNKNOWN);
 }
 
-/// Accepted hot, and it breaks all the same (MESH 1.16).
+/// The write is accepted without a restart, and breaks handshakes even so (MESH 1.16).
 #[test]
 fn wrong_order_trust_and_signer_in_one_write() {
     let (mut lab, a) = plugged("multi-root=on,renew=1h");
@@ -264,10 +264,10 @@ fn wrong_order_cacerts_is_deleted() {
     breaks(&mut lab, "cacerts deleted", &UNKNOWN);
 }
 
-/// Refused on 1.29 and before, so that the next signer is untrusted after a restart; taken by 1.30.
+/// Up to 1.29 the bundle is rejected, so that the next signer is untrusted after a restart; 1.30 accepts it.
 #[test]
 fn wrong_order_a_reordered_bundle() {
-    // Where it breaks, nothing is renewed by itself: what moves next is one workload, and the others stay behind.
+    // In the breaking case, no leaf is renewed meanwhile: one workload moves next, and the others stay behind.
     for (options, is_taken) in [("istio=1.29,renew=1h", false), ("istio=1.30", true)] {
         let mut lab = Lab::new(&["cluster-1"], &format!("{options},multi-root=on"));
         let (a, b) = (Authority::root("A"), Authority::root("B"));
@@ -275,7 +275,7 @@ fn wrong_order_a_reordered_bundle() {
         lab.cacerts("cluster-1", &old.cacerts(&[], &[&a]));
         lab.restart_istiod("cluster-1");
         lab.roll("cluster-1");
-        // Two roots, and then the same in another order with a third one: no byte string has the other.
+        // Two roots, then the same ones in another order with a third one: neither text contains the other.
         lab.cacerts("cluster-1", &old.cacerts(&[], &[&b, &a]));
         let c = Authority::root("C");
         lab.until("B was taken", |lab, _| {
@@ -295,7 +295,7 @@ fn wrong_order_a_reordered_bundle() {
                 has_moved(lab, "cluster-1", "old", &["A", "B", "C"])
             });
         }
-        // The next phase without a check, and an istiod that restarts for another reason.
+        // The next phase starts without a check, and an istiod restarts for another reason.
         let new = c.below("new");
         lab.cacerts("cluster-1", &new.cacerts(&[], &[&a, &b, &c]));
         lab.restart("cluster-1", "deployments.apps", "istio-system", "istiod");
@@ -311,7 +311,7 @@ fn wrong_order_a_reordered_bundle() {
     }
 }
 
-/// Starts no istiod since 1.26; before, it silently signs by itself.
+/// Since 1.26, no istiod starts; before, it silently signs with its own CA.
 #[test]
 fn wrong_order_a_half_filled_secret() {
     let (mut lab, a) = plugged("istio=1.29");
@@ -338,7 +338,7 @@ fn wrong_order_a_half_filled_secret() {
     breaks(&mut lab, "half-filled secret on 1.25", &UNKNOWN);
 }
 
-/// istiod loads such a CA without a word (MESH 1.9).
+/// istiod loads such a CA without a warning (MESH 1.9).
 #[test]
 fn wrong_order_a_path_length_of_zero_above_an_issuing_ca() {
     let (mut lab, a) = plugged("");
@@ -361,13 +361,13 @@ fn wrong_order_a_chain_without_the_intermediate() {
     let (mut lab, a) = plugged("");
     let issuing = a.below("issuing");
     let own = issuing.below("istio");
-    // The first certificate alone: it can't be loaded, so the CA stays; after a restart istiod does not start.
+    // With the first certificate alone, the CA can't be loaded, so the old one stays; after a restart istiod does not start.
     let mut files = own.cacerts(&[], &[&a]);
     lab.cacerts("cluster-1", &files);
     lab.until("refused", |lab, _| {
         log(lab, "cluster-1").contains("Failed to update new Plug-in CA certs")
     });
-    // The chain has what the load check needs, and not the signer itself.
+    // The chain satisfies the check at load, but does not contain the signer itself.
     for (name, text) in &mut files {
         if *name == "cert-chain.pem" {
             text.clone_from(&issuing.certificate);
@@ -377,7 +377,7 @@ fn wrong_order_a_chain_without_the_intermediate() {
     breaks(&mut lab, "chain without the signer", &UNKNOWN);
 }
 
-/// Old istiods issue leaves that outlive their signer (MESH 1.10).
+/// Old versions of istiod issue leaves that end after their signer (MESH 1.10).
 #[test]
 fn wrong_order_an_intermediate_that_expires_before_its_leaves() {
     let (mut lab, a) = plugged("istio=1.27,renew=1h");
@@ -424,7 +424,7 @@ fn old_ztunnels_read_one_root_and_lose_their_channel() {
 const SERVER: &str = "gloo-mesh-mgmt-server.gloo-mesh";
 const THREE: [&str; 3] = ["mgmt", "cluster-1", "cluster-2"];
 
-/// Writes the relay's secrets everywhere, under one CA and with these roots.
+/// Writes the relay's secrets to all clusters, under one CA and with these roots.
 fn relay(lab: &Lab, authority: &Authority, roots: &[&Authority]) {
     server_secret(lab, authority, roots);
     for cluster in TWO {
@@ -502,7 +502,7 @@ fn the_relay_changes_its_root_in_five_steps() {
     server_secret(&lab, &a, &[&a, &b]);
     restart_server(&mut lab);
     assert_eq!(relay_errors(&mut lab), [""; 0]);
-    // The server's certificate is taken hot.
+    // The server reloads its certificate.
     server_secret(&lab, &b, &[&a, &b]);
     lab.until("B is served", |lab, _| {
         lab.trusts("mgmt")
@@ -541,7 +541,7 @@ fn wrong_order_an_agent_moves_before_the_server_trusts_it() {
     let (mut lab, a) = relayed();
     let b = Authority::root("B");
     client_secret(&lab, "cluster-1", &b, &[&a, &b]);
-    // Until it restarts, nothing has happened.
+    // Without a restart, nothing changes.
     assert_eq!(relay_errors(&mut lab), [""; 0]);
     restart_agents(&mut lab);
     breaks(
@@ -590,7 +590,7 @@ fn cacerts_root(lab: &Lab, cluster: &str) -> String {
     names.join(",")
 }
 
-/// MESH 5.7, 7.5: passive roots, another signer, the end of the old root.
+/// MESH 5.7, 7.5: passive roots, another signer, removal of the old root.
 #[test]
 fn gloo_mesh_issues_from_a_secret_and_rotates_with_passive_cas() {
     let mut lab = Lab::new(&THREE, "");
@@ -667,7 +667,7 @@ fn gloo_mesh_leaves_a_foreign_secret_alone_and_says_so() {
         let found = lab.find(cluster, super::gloo::ISSUED, "gloo-mesh", &name);
         found.map_or(Json::Null, |found| found["status"].clone())
     };
-    // The generated root came first; the secret that it had written is Gloo Mesh's own in cluster-2.
+    // The generated root was first; its secret in cluster-2 belongs to Gloo Mesh itself.
     lab.until("cluster-2 has it", |lab, _| {
         state(lab, "cluster-2")["state"] == "FINISHED"
     });

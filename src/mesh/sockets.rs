@@ -1,4 +1,4 @@
-//! What listens on the ports of players, as on real ones: for port-forward (MESH 8).
+//! Listens on the ports of players, as real ones do: for port-forward (MESH 8).
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ use super::{
 use crate::x509;
 use windlass_cluster::{Cluster, Offline, Ports, StateError, nothing_listens};
 
-/// As much as a socket's buffer holds.
+/// As large as the buffer of a socket.
 const BUFFER: usize = 64 * 1024;
 
 /// The ports of the pods of one cluster of a mesh.
@@ -32,11 +32,11 @@ const BUFFER: usize = 64 * 1024;
 pub(super) struct Sockets {
     folder: PathBuf,
     name: String,
-    /// The clusters that were looked at.
+    /// The clusters that were opened.
     open: Mutex<BTreeMap<String, Arc<Offline>>>,
 }
 
-/// What answers on a port.
+/// The kind of server on a port.
 enum Listener {
     Tls(Arc<ServerConfig>),
     /// Documents by path, or by path and query.
@@ -83,7 +83,7 @@ impl Sockets {
         cluster.read(|cluster| find(cluster, namespace, pod, port))
     }
 
-    /// Returns the metrics of the relay: which cluster's agent is connected.
+    /// Returns the metrics of the relay, which show which cluster's agent is connected.
     fn connected(&self) -> Result<String, StateError> {
         let mut clusters = Vec::new();
         for name in names(&self.folder)? {
@@ -124,7 +124,7 @@ fn dump(text: String) -> Listener {
     Listener::Http(vec![("/config_dump", "application/json", text)])
 }
 
-/// Envoy's dump, whole or only its secrets.
+/// Serves Envoy's dump, whole or only its secrets.
 fn envoy(proxy: &Proxy) -> Listener {
     let secrets = "/config_dump?resource=dynamic_active_secrets";
     let kind = "application/json";
@@ -157,7 +157,7 @@ fn find(
         let leaf = server.serving.as_ref().filter(|_| port == 9900);
         return Ok(leaf.and_then(|leaf| tls(leaf, Some(&server.clients))));
     }
-    // ztunnel opens the port of HBONE inside the pods of its node.
+    // ztunnel opens the HBONE port inside the pods of its node.
     let found = cluster.find("pods", namespace, pod)?;
     let (Some(found), 15008) = (found, port) else {
         return Ok(None);
@@ -174,7 +174,7 @@ fn find(
     Ok(None)
 }
 
-/// Returns a listener that shows a leaf; nothing listens where it can't be used.
+/// Returns a listener that presents a leaf; `None` if the leaf can't be used.
 fn tls(leaf: &Leaf, clients: Option<&String>) -> Option<Listener> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider.clone())
@@ -197,10 +197,10 @@ fn tls(leaf: &Leaf, clients: Option<&String>) -> Option<Listener> {
     Some(Listener::Tls(Arc::new(config)))
 }
 
-/// Makes the handshake and keeps the connection until the client closes it; what is sent over it is ignored.
+/// Makes the handshake and keeps the connection until the client closes it; ignores what is sent over it.
 async fn serve_tls(socket: DuplexStream, config: Arc<ServerConfig>) {
     match TlsAcceptor::from(config).accept(socket).await {
-        // The client has been told by an alert.
+        // rustls has sent the client an alert.
         Err(_) => {}
         Ok(mut stream) => {
             let mut ignored = [0; 1024];
@@ -225,7 +225,7 @@ async fn serve_http(socket: DuplexStream, pages: Vec<(&'static str, &'static str
             .body(text);
         async move { answer }
     });
-    // A client that leaves in the middle ends it.
+    // An error means that the client closed the connection.
     let _ = http1::Builder::new()
         .keep_alive(false)
         .serve_connection(TokioIo::new(socket), answer)

@@ -1,4 +1,4 @@
-//! `kubectl get meshtrust`: what a player holds, without its keys.
+//! `kubectl get meshtrust`: the material that a player holds, without its keys.
 
 use serde_json::{Value as Json, json};
 
@@ -79,7 +79,7 @@ pub(super) fn publish_ztunnel(cluster: &Cluster, ztunnel: &Ztunnel) -> Result<()
     )
 }
 
-/// Writes what a player holds; columns show the names of the roots and of the first certificate.
+/// Writes the material of a player; columns show the names of the roots and of the first certificate.
 pub(super) fn put(
     cluster: &Cluster,
     place: &Place,
@@ -126,7 +126,7 @@ pub(super) fn withdraw(cluster: &Cluster, namespace: &str, pod: &str) -> Result<
     }
 }
 
-/// Returns the certificates of a PEM text, in words.
+/// Describes the certificates of a PEM text.
 pub(super) fn described(pem: &str) -> Json {
     let all = x509::certificates(pem).unwrap_or_default();
     all.iter()

@@ -1,7 +1,7 @@
 //! Verifies chains as the libraries of the players do.
 //!
-//! All of them build paths with webpki here. Two of them check more of a trust anchor than it does: Go and BoringSSL
-//! hold an anchor's validity and path length against a chain, rustls takes an anchor as it is.
+//! All of them build paths with webpki here. Two of them check more of a trust anchor than webpki does: Go and BoringSSL
+//! check an anchor's validity and path length, rustls accepts an anchor as it is.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use webpki::{EndEntityCert, Error, KeyUsage, VerifiedPath};
 use super::x509::{self, Certificate};
 use windlass_cluster::Moment;
 
-/// Whose TLS library a player has; it decides what is checked, and the words of an error.
+/// The TLS library of a player, which decides what is checked, and the text of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Library {
     /// istiod, istio-agent, the API server, Gloo Mesh.
@@ -25,14 +25,14 @@ pub(super) enum Library {
     Rustls,
 }
 
-/// What a certificate is shown for.
+/// The purpose for which a certificate is presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Purpose {
     Server,
     Client,
 }
 
-/// What the name of a peer must be.
+/// The name that a peer must have.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Expected {
     /// A DNS name, by the rules of TLS.
@@ -41,7 +41,7 @@ pub(super) enum Expected {
     TrustDomain(String),
     /// Exactly this SPIFFE id.
     Identity(String),
-    /// A DNS name that is exactly this one: the name of a registered cluster.
+    /// Exactly this DNS name: the name of a registered cluster.
     Cluster(String),
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Trust {
 }
 
 impl Trust {
-    /// Reads a bundle. What can't be an anchor is left out, as all three libraries do.
+    /// Reads a bundle. Certificates that can't be an anchor are left out, as all three libraries do.
     pub fn new(bundle: &str, library: Library) -> Self {
         let all = x509::certificates(bundle).unwrap_or_default();
         let anchor = |der: &CertificateDer| {
@@ -65,10 +65,10 @@ impl Trust {
         }
     }
 
-    /// Verifies a chain, leaf first, as of a moment.
+    /// Verifies a chain, leaf first, at a given time.
     ///
     /// # Errors
-    /// The reason, in the library's words.
+    /// The reason, in the text of the library.
     pub fn verify(
         &self,
         chain: &[CertificateDer],
@@ -106,7 +106,7 @@ impl Trust {
         self.check_name(&end, leaf, expected)
     }
 
-    /// What Go and BoringSSL check of an anchor.
+    /// Makes the checks of Go and BoringSSL on an anchor.
     fn check_anchor(
         &self,
         path: &VerifiedPath,
@@ -125,7 +125,7 @@ impl Trust {
         let unix = |at: Moment| {
             UnixTime::since_unix_epoch(Duration::from_millis(u64::try_from(at).unwrap_or_default()))
         };
-        // As webpki: to the end of the last second.
+        // As in webpki, the last second still counts as valid.
         if at >= x509::not_after(anchor) + 1000 {
             return Err(Error::CertExpired {
                 time: unix(at),
@@ -155,7 +155,7 @@ impl Trust {
         match expected {
             Expected::Host(host) => {
                 let fits = match self.library {
-                    // webpki knows no `*.gloo-mesh`: a wildcard needs two labels after it.
+                    // webpki does not accept `*.gloo-mesh`: a wildcard needs two labels after it.
                     Library::Rustls => ServerName::try_from(host.as_str())
                         .is_ok_and(|name| end.verify_is_valid_for_subject_name(&name).is_ok()),
                     Library::Go | Library::Envoy => has.iter().any(|name| is_host(name, host)),
@@ -205,7 +205,7 @@ impl Trust {
         }
     }
 
-    /// Returns an error as the library says it.
+    /// Returns an error in the text of the library.
     fn words(&self, error: &Error, leaf: &CertificateDer, at: Moment) -> String {
         let issuer = x509::parse(leaf).map(|leaf| x509::short_name(&leaf.tbs_certificate.issuer));
         let issuer = issuer.unwrap_or_default();
@@ -241,7 +241,7 @@ impl Trust {
             },
             Library::Envoy => {
                 let why = match error {
-                    // A candidate of another key is none: the leaf names its issuer's key.
+                    // BoringSSL does not try a candidate with another key: the leaf names its issuer's key.
                     Error::UnknownIssuer | Error::InvalidSignatureForPublicKey => {
                         format!("unable to get local issuer certificate (issuer {issuer:?})")
                     }
@@ -262,7 +262,7 @@ impl Trust {
     }
 }
 
-/// Whether a DNS name of a certificate is a host's, by Go's rules: a wildcard stands for the first label.
+/// Says whether a DNS name of a certificate matches a host by Go's rules: a wildcard stands for the first label.
 fn is_host(name: &str, host: &str) -> bool {
     if name.eq_ignore_ascii_case(host) {
         return true;
@@ -273,7 +273,7 @@ fn is_host(name: &str, host: &str) -> bool {
     }
 }
 
-/// Returns the name of rustls's own error for one of webpki's.
+/// Returns the name of rustls's error for an error of webpki.
 fn rustls_word(error: &Error) -> String {
     match error {
         Error::CertExpired { .. } => "Expired".into(),
@@ -304,10 +304,10 @@ pub(super) fn rfc3339(at: Moment) -> String {
 }
 
 /// Verifies the certificate of a CA as istiod does when it loads one: the CA counts as the end of its chain, so a path
-/// length that its own leaves will break is not seen (MESH 1.5, 1.9).
+/// length that its leaves will violate is not noticed (MESH 1.5, 1.9).
 ///
 /// # Errors
-/// The reason, in Go's words.
+/// The reason, in the text of Go.
 pub(super) fn verify_signer(
     signer: &str,
     chain: &str,
@@ -325,7 +325,7 @@ pub(super) fn verify_signer(
     }
 }
 
-/// Whether a path of valid certificates leads from one to a root; `below` counts the intermediates below it.
+/// Says whether a path of valid certificates leads from one to a root; `below` counts the intermediates below it.
 fn climb(
     der: &CertificateDer,
     below: u8,

@@ -9,11 +9,11 @@ pub struct Version {
     patch: u16,
 }
 
-/// The first version of each supported line that has a change, oldest line first.
+/// For each supported line that has a change, its first version with the change, oldest line first.
 pub(crate) type Since = &'static [(u16, u16, u16)];
 
 impl Version {
-    /// Makes the newest patch of a minor version.
+    /// Returns the newest patch of a minor version.
     pub const fn newest(major: u16, minor: u16) -> Self {
         Self {
             major,
@@ -28,7 +28,7 @@ impl Version {
         tag.split('-').next()?.parse().ok()
     }
 
-    /// Returns whether a change is in this version: in a line that has it, from its patch on, and in all later lines.
+    /// Says whether this version has a change: a line has it from the listed patch on, and so do all later lines.
     pub(crate) fn has(self, since: Since) -> bool {
         let line = since
             .iter()
@@ -40,7 +40,7 @@ impl Version {
         }
     }
 
-    /// Returns whether it is exactly this one.
+    /// Says whether it is exactly this version.
     pub(crate) fn is(self, major: u16, minor: u16, patch: u16) -> bool {
         (self.major, self.minor, self.patch) == (major, minor, patch)
     }

@@ -1,4 +1,4 @@
-//! The sidecar injector: the API server calls istiod on 15017 under the webhook's bundle.
+//! The sidecar injector: the API server calls istiod on 15017 and verifies it with the webhook's bundle.
 
 use serde_json::{Value as Json, json};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use windlass_cluster::{Cluster, StateError};
 
-/// Admits a pod, with a sidecar where its namespace asks for one; `Some` is the API server's refusal.
+/// Admits a pod, with a sidecar if its namespace asks for one; `Some` is the API server's rejection.
 pub(super) fn admit(cluster: &Cluster, pod: &mut Json) -> Result<Option<String>, StateError> {
     let space = cluster.find("namespaces", "", namespace(pod))?;
     let may_get_one = pods::label(pod, "sidecar.istio.io/inject") != "false"

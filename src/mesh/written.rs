@@ -1,4 +1,4 @@
-//! The options of a mesh as a table of a configuration has them: `{ istio = "1.29", multi-root = "on" }`.
+//! Reads the options of a mesh from a table in a configuration: `{ istio = "1.29", multi-root = "on" }`.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -11,7 +11,7 @@ use super::options::{KEYS, MeshOptions, no_key};
 
 impl<'de> Deserialize<'de> for MeshOptions {
     /// Reads the keys and values that [`from_str`](std::str::FromStr::from_str) reads, each as a text. A mistake is
-    /// reported at the key or the value that it is in, so that a format that knows places can show it.
+    /// reported at its key or value, so that a format with positions can show the place.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Table)
     }
@@ -65,7 +65,7 @@ impl Visitor<'_> for Entry {
     type Value = String;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A version without quotes is a number, and 1.30 as a number is 1.3.
+        // A version without quotes is a number, and the number 1.30 is 1.3.
         f.write_str(match self.0 {
             "istio" | "ztunnel" | "gloo" => r#"a version in quotes, such as "1.29""#,
             "multi-root" | "xds-agent" => r#""on" or "off""#,

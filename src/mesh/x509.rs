@@ -47,20 +47,20 @@ const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.
 const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
 const ANY_USE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 
-/// How far the clocks of a mesh may differ: istiod's certificates begin two minutes early (MESH 1.11).
+/// How much the clocks of a mesh may differ: istiod's certificates begin two minutes early (MESH 1.11).
 const EARLY: Moment = 120_000;
 
-/// Returns the certificates of a PEM text, in their order.
+/// Returns the certificates of a PEM text in order.
 ///
 /// # Errors
-/// What is no PEM, in Go's words as far as they are known.
+/// The mistake in a text that is not PEM, in Go's words if they are known.
 pub(super) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     CertificateDer::pem_slice_iter(pem.as_bytes())
         .collect::<Result<_, _>>()
         .map_err(|error| format!("failed to parse certificate PEM: {error}"))
 }
 
-/// Returns the certificates of a PEM text as they are read, whatever can't be read left out.
+/// Returns the certificates of a PEM text that can be parsed.
 pub(super) fn parsed(pem: &str) -> Vec<Certificate> {
     let all = certificates(pem).unwrap_or_default();
     all.iter().filter_map(|der| parse(der).ok()).collect()
@@ -83,19 +83,19 @@ pub(super) fn to_pem(der: &[u8]) -> String {
     )
 }
 
-/// Each certificate of a PEM text as a PEM of its own.
+/// Splits a PEM text into one text for each certificate.
 pub(super) fn blocks(pem: &str) -> Vec<String> {
     let all = certificates(pem).unwrap_or_default();
     all.iter().map(|der| to_pem(der)).collect()
 }
 
-/// Returns a private key in any of the forms that Istio reads: PKCS#8, `RSA PRIVATE KEY`, `EC PRIVATE KEY`.
+/// Returns a private key in any format that Istio reads: PKCS#8, `RSA PRIVATE KEY`, `EC PRIVATE KEY`.
 pub(super) fn private_key(pem: &str) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_slice(pem.as_bytes())
         .map_err(|_| "failed to parse the private key PEM".to_owned())
 }
 
-/// Makes a P-256 key, PKCS#8 PEM. Proxies and agents make RSA keys by default, which takes a second each in a rehearsal.
+/// Creates a P-256 key, PKCS#8 PEM. Proxies and agents create RSA keys by default, which take a second each in a rehearsal.
 pub(super) fn new_key() -> Result<String, String> {
     let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING);
     let der = key.and_then(|key| key.to_pkcs8v1());
@@ -112,7 +112,7 @@ pub(super) fn new_key() -> Result<String, String> {
     ))
 }
 
-/// What is to be certified.
+/// A request for a certificate.
 pub(super) struct Request<'a> {
     /// The key, PEM.
     pub key: &'a str,
@@ -122,12 +122,12 @@ pub(super) struct Request<'a> {
     pub dns_names: &'a [String],
     pub uris: &'a [String],
     pub is_ca: bool,
-    /// How many CAs may stand between it and a leaf; no limit where it is `None`.
+    /// How many CAs may be between it and a leaf; `None` for no limit.
     pub path_len: Option<u8>,
     pub not_after: Moment,
 }
 
-/// Issues a certificate, PEM. `issuer` is the CA's certificate and key, PEM; none for one that signs itself.
+/// Issues a certificate, PEM. `issuer` is the CA's certificate and key, PEM; `None` for a self-signed certificate.
 pub(super) fn issue(
     request: &Request,
     issuer: Option<(&str, &str)>,
@@ -194,7 +194,7 @@ fn signing_key(pem: &str) -> Result<std::sync::Arc<dyn SigningKey>, String> {
         .map_err(|_| "the private key is of an unsupported type".to_owned())
 }
 
-/// Whether a key is that of a certificate.
+/// Says whether a key belongs to a certificate.
 pub(super) fn fits(certificate: &Certificate, key: &str) -> bool {
     let Ok(key) = signing_key(key) else {
         return false;
@@ -299,7 +299,7 @@ where
     found.ok().flatten().map(|(_, value)| value)
 }
 
-/// When a certificate ends, in milliseconds since 1970.
+/// Returns when a certificate ends, in milliseconds since 1970.
 pub(super) fn not_after(certificate: &Certificate) -> Moment {
     moment(certificate.tbs_certificate.validity.not_after)
 }
@@ -312,12 +312,12 @@ fn moment(time: Time) -> Moment {
     Moment::try_from(time.to_unix_duration().as_millis()).unwrap_or(Moment::MAX)
 }
 
-/// Returns the CA flag, and the path length where it is limited.
+/// Returns the CA flag, and the path length if it is limited.
 pub(super) fn basic_constraints(certificate: &Certificate) -> Option<BasicConstraints> {
     extension(certificate)
 }
 
-/// Whether the extended key usage, if there is one, allows authenticating a server.
+/// Says whether the extended key usage, if there is one, allows authenticating a server.
 pub(super) fn may_serve(certificate: &Certificate) -> bool {
     let uses: Option<ExtendedKeyUsage> = extension(certificate);
     uses.is_none_or(|uses| uses.0.contains(&SERVER_AUTH) || uses.0.contains(&ANY_USE))
@@ -335,7 +335,7 @@ pub(super) fn names(certificate: &Certificate) -> Vec<String> {
     names.iter().filter_map(text).collect()
 }
 
-/// Who has issued a certificate: the name and, where it says so, the key.
+/// Returns the issuer of a certificate: the name and, if present, the key identifier.
 pub(super) fn origin(certificate: &Certificate) -> (String, Option<Vec<u8>>) {
     let id: Option<AuthorityKeyIdentifier> = extension(certificate);
     let id = id.and_then(|id| id.key_identifier);
@@ -345,7 +345,7 @@ pub(super) fn origin(certificate: &Certificate) -> (String, Option<Vec<u8>>) {
     )
 }
 
-/// Returns the common name, or the whole name where there is none.
+/// Returns the common name, or the whole name if there is none.
 pub(super) fn short_name(name: &Name) -> String {
     let text = name.to_string();
     let common = text
@@ -380,12 +380,12 @@ pub(super) fn decimal_serial(certificate: &Certificate) -> String {
         .collect()
 }
 
-/// Returns the SHA-256 of a text, hexadecimal: what tells material apart.
+/// Returns the SHA-256 of a text, hexadecimal, which tells material apart.
 pub(super) fn fingerprint(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
-/// Whether a certificate's key has signed another one.
+/// Says whether a certificate's key has signed another certificate.
 pub(super) fn has_signed(issuer: &Certificate, signed: &[u8]) -> bool {
     let Ok(certificate) = parse(signed) else {
         return false;
@@ -410,7 +410,7 @@ pub(super) fn has_signed(issuer: &Certificate, signed: &[u8]) -> bool {
     algorithms.all.iter().filter(fits).any(verifies)
 }
 
-/// Returns an algorithm's DER without its outer header, as verifiers name it.
+/// Returns an algorithm's DER without its outer header, the form in which verifiers name it.
 fn content(algorithm: &AlgorithmIdentifierOwned) -> Result<Vec<u8>, x509_cert::der::Error> {
     let mut content = algorithm.oid.to_der()?;
     if let Some(parameters) = &algorithm.parameters {

@@ -1,4 +1,4 @@
-//! ztunnel: it holds a leaf and roots for each identity on its node (MESH 4).
+//! ztunnel: holds a leaf and roots for each identity on its node (MESH 4).
 
 use serde_json::Value as Json;
 
@@ -16,14 +16,14 @@ use super::{
 };
 use windlass_cluster::{Cluster, Hold, Moment, StateError, is_pod_ready};
 
-/// All roots of the last element are read (MESH 4.2).
+/// From here on, all roots of the last element are read (MESH 4.2).
 const READS_ALL: Since = &[(1, 24, 6), (1, 25, 3), (1, 26, 0)];
-/// The CA client follows its root file (MESH 4.3).
+/// From here on, the CA client follows its root file (MESH 4.3).
 const FOLLOWS_ROOT: Since = &[(1, 28, 6), (1, 29, 2), (1, 30, 0)];
-/// A valid leaf stays when its renewal fails (MESH 4.4).
+/// From here on, a valid leaf stays if its renewal fails (MESH 4.4).
 const KEEPS_LEAF: Since = &[(1, 28, 0)];
 
-/// Starts a ztunnel: it asks for a leaf for each identity on its node.
+/// Starts a ztunnel, which requests a leaf for each identity on its node.
 pub(super) fn start(cluster: &Cluster, pod: &Json) -> Result<Option<Hold>, StateError> {
     let Some(mounted) = pods::root_cert(cluster, namespace(pod))? else {
         return Ok(Some(Hold {
@@ -53,7 +53,7 @@ pub(super) fn start(cluster: &Cluster, pod: &Json) -> Result<Option<Hold>, State
     Ok(None)
 }
 
-/// Whether a pod is in the mesh through a ztunnel.
+/// Says whether a pod is in the mesh through a ztunnel.
 pub(super) fn is_ambient(cluster: &Cluster, pod: &Json) -> Result<bool, StateError> {
     const MODE: &str = "istio.io/dataplane-mode";
     if pods::has_container(pod, "istio-proxy") {
@@ -84,7 +84,7 @@ fn take(ztunnel: &mut Ztunnel, identity: &str) {
     }
 }
 
-/// A pod of the mesh has started on a node.
+/// Handles a started pod of the mesh on a node.
 pub(super) fn pod_started(cluster: &Cluster, pod: &Json) -> Result<(), StateError> {
     let identity = pods::identity(pod);
     for mut ztunnel in Ztunnel::all(cluster)? {
@@ -103,7 +103,7 @@ pub(super) fn pod_started(cluster: &Cluster, pod: &Json) -> Result<(), StateErro
     Ok(())
 }
 
-/// A pod is gone; an identity without pods goes with its last one.
+/// Handles a removed pod; an identity is removed with its last pod.
 pub(super) fn pod_gone(cluster: &Cluster, gone: &Json) -> Result<(), StateError> {
     if !is_ambient(cluster, gone)? {
         return Ok(());
@@ -148,7 +148,7 @@ fn renew(cluster: &Cluster, ztunnel: &mut Ztunnel, at: usize) -> Result<(), Stat
         Ok(answer) => {
             one.roots = match version.has(READS_ALL) {
                 true => answer.roots,
-                // Only the first PEM block of the element.
+                // These versions read only the first PEM block of the element.
                 false => x509::blocks(&answer.roots)
                     .into_iter()
                     .next()
@@ -183,7 +183,7 @@ fn answer(
         .map_err(|why| format!("CSR failed: {why}"))
 }
 
-/// Tells ztunnels that istiod would answer something else now: they learn it when they renew.
+/// Handles a change of what istiod would answer to ztunnels, which notice it at their next renewal.
 pub(super) fn istiod_changed(cluster: &Cluster) -> Result<(), StateError> {
     let renew = millis(MeshOptions::of(cluster)?.renew);
     let now = cluster.now();
@@ -207,7 +207,7 @@ fn wake_for_due(cluster: &Cluster, ztunnel: &Ztunnel) -> Result<(), StateError> 
     }
 }
 
-/// Renews what is due.
+/// Renews the leaves that are due.
 pub(super) fn renewal(cluster: &Cluster, mut ztunnel: Ztunnel) -> Result<(), StateError> {
     for at in 0..ztunnel.identities.len() {
         if ztunnel.identities[at]
@@ -221,14 +221,14 @@ pub(super) fn renewal(cluster: &Cluster, mut ztunnel: Ztunnel) -> Result<(), Sta
     save(cluster, &ztunnel)
 }
 
-/// Takes the root that kubelet has put into the mounted file.
+/// Handles the root that kubelet has written to the mounted file.
 pub(super) fn remount(cluster: &Cluster, mut ztunnel: Ztunnel) -> Result<(), StateError> {
     let root = pods::root_cert(cluster, &ztunnel.place.namespace)?.unwrap_or_default();
     if root == ztunnel.mounted {
         return Ok(());
     }
     ztunnel.mounted.clone_from(&root);
-    // A rebuild that fails keeps the former root.
+    // If the client can't be rebuilt, it keeps the former root.
     if ztunnel.version().has(FOLLOWS_ROOT) && !x509::parsed(&root).is_empty() {
         ztunnel.ca_root = root;
         for at in 0..ztunnel.identities.len() {
@@ -253,12 +253,12 @@ pub(super) fn root_changed(cluster: &Cluster, map: &Json, mount: Moment) -> Resu
     Ok(())
 }
 
-/// ztunnel's CA client.
+/// Returns ztunnel's CA client.
 pub(super) fn ca_client(ztunnel: &Ztunnel) -> Party {
     istiod::client(&ztunnel.ca_root, Library::Rustls, &ztunnel.place.namespace)
 }
 
-/// ztunnel's XDS client, which reads the mounted root whenever it connects.
+/// Returns ztunnel's XDS client, which reads the mounted root at each connection.
 pub(super) fn xds_client(ztunnel: &Ztunnel) -> Party {
     istiod::client(&ztunnel.mounted, Library::Rustls, &ztunnel.place.namespace)
 }
@@ -271,7 +271,7 @@ pub(super) fn as_client(party: Party, server: &str) -> Party {
     }
 }
 
-/// Returns a workload that is called.
+/// Returns a workload as a server.
 pub(super) fn party(one: &Identity) -> Party {
     Party {
         shows: one

@@ -16,15 +16,15 @@ use windlass_report as report;
 use windlass_runs::{Filter, Row, Runs, RunsError, now};
 use windlass_targets::{NoticeKind, NotifyConfig};
 
-/// Makes notices of what happened in runs, of questions that expire, and of certificates that are due.
+/// Creates notifications of run events, of questions that expire and of certificates that are due.
 pub struct Collector {
     runs: Arc<dyn Runs>,
     outbox: Arc<Outbox>,
-    /// Events before it are not told.
+    /// Events before this time cause no notification.
     since: Timestamp,
     due: Duration,
     expiring: Duration,
-    /// When the runs ended whose last events have been read: they need no look.
+    /// Maps a finished run, whose events have all been read, to the time at which it ended: it is not read again.
     over: Mutex<BTreeMap<RunId, Timestamp>>,
 }
 
@@ -47,10 +47,10 @@ impl Collector {
         })
     }
 
-    /// Reads what happened in all runs since it was called last.
+    /// Reads the new events of all runs and stores a notification of each event that needs one.
     ///
     /// # Errors
-    /// A journal or an outbox that can't be used. A run that can't be read holds up none of the others.
+    /// The journal or the outbox can't be used. If one run can't be read, the others are read all the same.
     pub fn read_runs(&self, now: Timestamp) -> Result<(), RunsError> {
         let brief = Filter {
             is_brief: true,
@@ -65,14 +65,14 @@ impl Collector {
             }
         }
         if !notices.is_empty() || !positions.is_empty() {
-            // Of several runs, what happened first is told first.
+            // Events of several runs are reported in the order in which they happened.
             notices.sort_by_key(|notice| notice.at);
             self.outbox.add(&notices, &positions)?;
         }
         first.map_or(Ok(()), Err)
     }
 
-    /// Makes notices of what happened in a run since it was read last; returns up to where it has been read, if that has moved.
+    /// Creates notifications of a run's new events. Returns the position up to which the events have been read, if it has moved.
     fn read_run(
         &self,
         row: &Row,
@@ -98,7 +98,7 @@ impl Collector {
                 records.push(record);
             }
         })?;
-        // Why a run failed is looked up in the journal, which is in use while its events are read.
+        // The reason of a failure is looked up after the loop: the journal is in use while its events are read.
         notices.extend(records.iter().filter_map(|record| self.told(row, record)));
         notices.extend(self.expiring(row, now));
         let has_moved = cursor.next != before.cursor.next || ended_at != before.ended_at;
@@ -109,7 +109,7 @@ impl Collector {
         self.over.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a notice of an event.
+    /// Returns the notification of an event, or `None` if it needs none.
     fn told(&self, row: &Row, record: &Record) -> Option<Notice> {
         let run = &row.run;
         let name = format!("{} on {}", run.workflow, run.target);
@@ -184,7 +184,7 @@ impl Collector {
         )
     }
 
-    /// Returns the first error that a run ended with.
+    /// Returns the first error of a run that ended.
     fn why(&self, id: &RunId) -> String {
         let Ok(shown) = self.runs.run(id) else {
             return String::new();
@@ -197,12 +197,12 @@ impl Collector {
         first.unwrap_or_default()
     }
 
-    /// Makes a notice of each question of a run that expires soon.
+    /// Returns a notification of each question of a run that expires soon.
     fn expiring(&self, row: &Row, now: Timestamp) -> Vec<Notice> {
         let run = &row.run;
         let soon = row.asks.iter().filter_map(|ask| {
             let deadline = ask.deadline?;
-            // One that never had longer was told when it was asked.
+            // A question that had no more time from the start has been reported when it was asked.
             let is_short = deadline.since(ask.asked_at) <= self.expiring;
             (!is_short && deadline > now && deadline.since(now) <= self.expiring)
                 .then_some((ask, deadline))
@@ -237,10 +237,10 @@ impl Collector {
         notices.collect()
     }
 
-    /// Makes a notice of each certificate in use that expires soon.
+    /// Stores a notification of each certificate in use that expires soon.
     ///
     /// # Errors
-    /// A journal or an outbox that can't be used.
+    /// The journal or the outbox can't be used.
     pub fn look_at_certificates(&self, now: Timestamp) -> Result<(), RunsError> {
         let inventory = self.runs.certificates()?;
         let soon = inventory
@@ -291,7 +291,7 @@ impl Collector {
     }
 }
 
-/// Says whether an event may be of interest to anybody.
+/// Says whether an event may cause a notification.
 fn is_told(event: &Event) -> bool {
     matches!(
         event,

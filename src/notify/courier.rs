@@ -14,36 +14,36 @@ use windlass_runs::{Runs, RunsError, SendTurn, jitter, now};
 use windlass_targets::{Channel, ReceiverConfig};
 use windlass_world::value::Digest;
 
-/// The pause after the first failure, and the longest one. A pause doubles, and up to half of it is taken off, so that what failed
-/// together is not tried again together.
+/// The pause after the first failure, and the longest pause. Each pause is twice the one before, less a random part of up to half, so
+/// that notifications that failed together are not retried together.
 const SHORTEST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(600);
-/// How long a notice is tried: over a weekend on which a receiver is down.
+/// How long a notification is retried: long enough for a receiver that is down over a weekend.
 const GIVES_UP: Duration = Duration::from_hours(72);
-/// How often a receiver is asked again that refuses what a notice says: those behind it wait meanwhile.
+/// How often a notification is sent again to a receiver that rejects its contents: the later notifications wait meanwhile.
 const REFUSALS: u32 = 8;
-/// How often it is looked whether there is something to send, should nobody say so.
+/// How often the outbox is read, even if nothing has signalled a new notification.
 const LOOKS: Duration = Duration::from_secs(2);
 
-/// How long a notice is one server's among several: longer than an attempt may take.
+/// How long one of several servers keeps its turn to send a notification: longer than an attempt may take.
 const TURN: Duration = Duration::from_secs(90);
-/// How long it waits at least before it asks again whether another server has sent a notice.
+/// The shortest wait before asking again whether another server has sent a notification.
 const SOON: Duration = Duration::from_millis(100);
 
-/// Sends to one receiver, one notice after another.
+/// Sends notifications to one receiver, one after another.
 pub struct Courier {
     outbox: Arc<Outbox>,
-    /// Says what the server shares with others.
+    /// Gives access to what the servers share.
     runs: Arc<dyn Runs>,
     receiver: ReceiverConfig,
-    /// Where people reach the server.
+    /// The address at which people reach the server.
     base: Option<String>,
     mailer: Option<Mailer>,
 }
 
 impl Courier {
     /// # Errors
-    /// A receiver that can't be sent to, as a sentence.
+    /// A receiver that can't be used, as a sentence.
     pub fn new(
         outbox: Arc<Outbox>,
         runs: Arc<dyn Runs>,
@@ -66,14 +66,14 @@ impl Courier {
     /// Sends until the process ends.
     pub async fn run(self) {
         let this = Arc::new(self);
-        let mut trouble = Trouble::with("use the outbox of notices");
+        let mut trouble = Trouble::with("use the outbox of notifications");
         loop {
             let added = this.outbox.added.notified();
             let stepped = this.clone().step().await;
             trouble.note(&stepped);
             let pause = match stepped {
                 Ok(pause) => pause,
-                // The database can't be used for now.
+                // The database can't be used at the moment.
                 Err(_) => Some(LOOKS),
             };
             if let Some(pause) = pause {
@@ -82,7 +82,7 @@ impl Courier {
         }
     }
 
-    /// Tries to send the first notice. Returns how long nothing is to be done.
+    /// Tries to send the first notification. Returns how long to wait before the next call, `None` for no wait.
     async fn step(self: Arc<Self>) -> Result<Option<Duration>, RunsError> {
         let this = self.clone();
         let Some(queued) = blocking(move || this.outbox.next(&this.receiver.name)).await? else {
@@ -105,7 +105,7 @@ impl Courier {
         Ok(None)
     }
 
-    /// Asks the other servers over the same runs whose turn it is to send a notice. What one of them has sent is noted here as well.
+    /// Asks the other servers of the same runs whether this one may send the notification. Records one that another server has sent.
     fn turn(&self, queued: &Queued) -> Result<SendTurn, RunsError> {
         let Some(peers) = self.runs.peers() else {
             return Ok(SendTurn::Ours);
@@ -118,7 +118,7 @@ impl Courier {
         Ok(turn)
     }
 
-    /// Names a notice for this receiver, the same on every server.
+    /// Returns the id of this delivery, which is the same on every server.
     fn delivery(&self, notice: &Notice) -> Digest {
         Digest::of(&[self.receiver.name.as_bytes(), notice.key.as_bytes()])
     }
@@ -129,7 +129,7 @@ impl Courier {
         let is_over = || peers.map_or(Ok(()), |peers| peers.is_sent(delivery));
         let failed = match sent {
             Ok(()) => {
-                tracing::debug!(receiver = %name, notice = queued.id, "a notice was sent");
+                tracing::debug!(receiver = %name, notice = queued.id, "sent a notification");
                 is_over()?;
                 return self.outbox.sent(name, queued.id, at);
             }
@@ -140,7 +140,7 @@ impl Courier {
             .first_at
             .is_some_and(|first| at.since(first) > GIVES_UP);
         if is_old || (failed.is_refused && queued.attempts + 1 >= REFUSALS) {
-            tracing::error!(receiver = %name, notice, attempt, %why, "a notice was dropped");
+            tracing::error!(receiver = %name, notice, attempt, %why, "gave up on a notification");
             is_over()?;
             return self.outbox.give_up(name, queued.id, &failed.why, at);
         }
@@ -153,7 +153,7 @@ impl Courier {
         if let Some(peers) = peers {
             peers.not_sent(delivery, next_at)?;
         }
-        tracing::warn!(receiver = %name, notice, attempt, %why, "a notice could not be sent; it is tried again");
+        tracing::warn!(receiver = %name, notice, attempt, %why, "failed to send a notification; it will be retried");
         self.outbox
             .failed(name, queued.id, &failed.why, at, next_at)
     }
@@ -162,7 +162,7 @@ impl Courier {
         let notice = &queued.notice;
         let link = form::link(self.base.as_deref(), notice);
         let link = link.as_deref();
-        // The same for every attempt.
+        // The id is the same for every attempt.
         let id = match self.runs.peers() {
             None => format!("windlass-{}-{}", notice.at.as_millis(), queued.id),
             Some(_) => format!("windlass-{}", self.delivery(notice).short(32)),
@@ -207,7 +207,7 @@ impl Courier {
         }
     }
 
-    /// Posts to an address that is a secret itself.
+    /// Posts to an address that is itself a secret.
     async fn card(
         &self,
         url: Result<String, String>,
@@ -231,7 +231,7 @@ fn marks(id: &str, notice: &Notice) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Signs a body as GitHub does: "Validating webhook deliveries" of its documentation.
+/// Signs a body as GitHub does: "Validating webhook deliveries" in its documentation.
 fn signature(secret: &str, body: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let tag = hmac::sign(&key, body.as_bytes());

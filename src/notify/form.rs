@@ -1,4 +1,4 @@
-//! What each kind of receiver wants to get.
+//! The format that each kind of receiver expects.
 
 use serde_json::{Value as Json, json};
 
@@ -7,16 +7,16 @@ use windlass_ground::Timestamp;
 use windlass_report as report;
 use windlass_targets::NoticeKind;
 
-/// PagerDuty cuts summaries at this, in characters.
+/// PagerDuty truncates summaries to this length, in characters.
 const PAGERDUTY_SUMMARY: usize = 1024;
 
-/// Returns the address of the page that shows a notice, where people reach the server.
+/// Returns the address of the page that shows a notification, if the address of the server is known.
 pub fn link(base: Option<&str>, notice: &Notice) -> Option<String> {
     let base = base?.trim_end_matches('/');
     Some(format!("{base}{}", notice.path))
 }
 
-/// A generic webhook: the notice as it is, with an id by which a receiver knows one that it got twice.
+/// Builds the body for a generic webhook: the notification with an id by which the receiver recognises a repeated delivery.
 pub fn webhook(id: &str, notice: &Notice, link: Option<&str>) -> Json {
     json!({
         "id": id,
@@ -32,7 +32,7 @@ pub fn webhook(id: &str, notice: &Notice, link: Option<&str>) -> Json {
     })
 }
 
-/// Slack: "Sending messages using incoming webhooks" and "Block Kit".
+/// Builds the body for Slack: "Sending messages using incoming webhooks" and "Block Kit".
 pub fn slack(notice: &Notice, link: Option<&str>) -> Json {
     let title = slack_text(&notice.title);
     let headline = match link {
@@ -55,14 +55,14 @@ fn section(text: &str) -> Json {
     json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } })
 }
 
-/// Slack's own three signs: "Formatting text for app surfaces", Escaping text. What else would be a format, a mention or a link needs
-/// one of them, or is only bold.
+/// Escapes Slack's three control characters ("Formatting text for app surfaces", Escaping text). A mention or a link needs one of them;
+/// the other marks only make text bold or the like.
 fn slack_text(text: &str) -> String {
     let text = text.replace('&', "&amp;");
     text.replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Microsoft Teams: a workflow "Post to a channel when a webhook request is received", with an Adaptive Card.
+/// Builds the body for Microsoft Teams: a workflow "Post to a channel when a webhook request is received", with an Adaptive Card.
 pub fn teams(notice: &Notice, link: Option<&str>) -> Json {
     let mut body = vec![json!({
         "type": "TextBlock", "size": "medium", "weight": "bolder", "wrap": true,
@@ -102,7 +102,7 @@ pub fn teams(notice: &Notice, link: Option<&str>) -> Json {
     })
 }
 
-/// Cards take a part of Markdown ("Text features"): no text of a run becomes a link or a list.
+/// Escapes the Markdown that cards understand ("Text features"), so that no text of a run becomes a link or a list.
 fn card_text(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -110,7 +110,7 @@ fn card_text(text: &str) -> String {
             escaped.push('\\');
         }
         escaped.push(c);
-        // One line end is a space there.
+        // Cards show a single line end as a space.
         if c == '\n' {
             escaped.push('\n');
         }
@@ -118,8 +118,8 @@ fn card_text(text: &str) -> String {
     escaped
 }
 
-/// PagerDuty: "Events API v2", "Send an alert event". What belongs together has one `dedup_key`, and a run that succeeds resolves its
-/// alert.
+/// Builds the body for PagerDuty ("Events API v2", "Send an alert event"). Notifications about the same trouble share a `dedup_key`, and a
+/// run that succeeds resolves its alert.
 pub fn pagerduty(key: &str, notice: &Notice, link: Option<&str>) -> Json {
     let summary: String = notice.title.chars().take(PAGERDUTY_SUMMARY).collect();
     let mut event = json!({
@@ -149,7 +149,7 @@ pub fn pagerduty(key: &str, notice: &Notice, link: Option<&str>) -> Json {
     event
 }
 
-/// An e-mail: its subject and its text.
+/// Returns the subject and the text of an e-mail.
 pub fn email(notice: &Notice, link: Option<&str>) -> (String, String) {
     let mut text = format!("{}\n\n", notice.title);
     if !notice.text.is_empty() {

@@ -1,8 +1,8 @@
-//! Brings a body of JSON to a server that the configuration names.
+//! Posts JSON to a server that the configuration names.
 //!
-//! The server's name is resolved once, and the connection goes to what came out of that: a name that leads elsewhere the next time
-//! (DNS rebinding) can't turn what was looked at into something else. Redirects are not followed, and proxies of the environment are
-//! not used: both would connect to where nobody looked.
+//! The server's name is resolved once, and the connection goes to the address that was checked: a name that resolves to another address
+//! later (DNS rebinding) does not get past the check. Redirects are not followed and the proxies of the environment are not used: both
+//! would connect to an address that was not checked.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -13,12 +13,12 @@ use reqwest::{Client, Url, redirect::Policy};
 
 use windlass_world::value::{Redactor, Secret};
 
-/// How long one attempt may take.
+/// The time limit of one attempt.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// As much of an answer is read, in bytes, and as many characters of it are shown.
+/// How much of an answer is read, in bytes, and how much of it is shown, in characters.
 const READ: usize = 8192;
 const SHOWN: usize = 200;
-/// Shorter texts are words, not secrets.
+/// Shorter texts are not treated as secrets: they may be ordinary words.
 const LEAST: usize = 8;
 
 /// A request.
@@ -26,17 +26,17 @@ pub struct Post<'a> {
     pub url: &'a str,
     pub headers: Vec<(&'static str, String)>,
     pub body: String,
-    /// What is not shown, should a server send it back.
+    /// Texts to mask if the server sends them back.
     pub secrets: Vec<String>,
 }
 
-/// Why something could not be brought to its receiver.
+/// The reason why a delivery failed.
 #[derive(Debug)]
 pub struct Failed {
     pub why: String,
-    /// Whether the receiver took it and refused what it says: a later attempt is hardly of use.
+    /// Whether the receiver rejected the contents: another attempt will hardly help.
     pub is_refused: bool,
-    /// How long the receiver asks to wait.
+    /// How long the receiver asks the sender to wait.
     pub wait: Option<Duration>,
 }
 
@@ -103,7 +103,7 @@ pub async fn post(post: Post<'_>) -> Result<(), Failed> {
         said.extend_from_slice(&more);
     }
     said.truncate(READ);
-    // Secrets first: what is cut before would leave half of one.
+    // Masks secrets before the text is cut: a cut secret would not be found.
     let said = redactor.owned(String::from_utf8_lossy(&said).trim().to_owned());
     let said: String = said.chars().take(SHOWN).collect();
     let said = said.replace(|c: char| c.is_control(), " ");
@@ -119,8 +119,8 @@ pub async fn post(post: Post<'_>) -> Result<(), Failed> {
     })
 }
 
-/// Finds the secrets of a request in what a server says of it. Addresses of Slack, of Teams and of many a webhook are secrets
-/// themselves, and a server may name only the path, or a part of it.
+/// Masks the secrets of a request in the server's answer. The addresses of Slack, Teams and many webhooks are secrets themselves, and a
+/// server may repeat only the path.
 fn redactor(post: &Post) -> Redactor {
     let rest = post.url.split_once("://").map_or("", |(_, rest)| rest);
     let path = rest.find('/').map_or("", |at| &rest[at..]);
@@ -131,8 +131,8 @@ fn redactor(post: &Post) -> Redactor {
     Redactor::of_call(&secrets)
 }
 
-/// Says whether an address may be connected to. Those of machines within a company may: the configuration names them. Those that only
-/// mean this link may not: in a cloud, anybody who gets a request sent there gets the machine's credentials.
+/// Says whether an address may be connected to. Addresses of a private network are allowed: the configuration names them. Link-local ones
+/// are not: in a cloud, a request to the metadata address returns the credentials of the machine.
 fn may_be(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
@@ -145,7 +145,7 @@ fn may_be(address: IpAddr) -> bool {
     }
 }
 
-/// Says why a request failed, without its address, which may be a secret.
+/// Describes a failed request without its address, which may be a secret.
 fn plainly(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();

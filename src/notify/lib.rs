@@ -1,28 +1,28 @@
-//! Tells people what happens in runs: `[notify]` of `windlass.toml`, done by `windlass serve`.
+//! Sends notifications of what happens in runs: `[notify]` of `windlass.toml`, used by `windlass serve`.
 //!
-//! - `notice` is one thing that is told; `collector` makes notices of the journal's events, of questions that expire and of
+//! - `notice` is one notification; `collector` creates notifications from the journal's events, from questions that expire and from
 //!   certificates that are due;
-//! - [`Outbox`] keeps them until each receiver has got them, in their order;
-//! - `courier` sends to one receiver, again and again with pauses; `form` is what each kind of receiver wants to get, `http` and
-//!   `mail` bring it there.
+//! - [`Outbox`] keeps them, in order, until each receiver has accepted them;
+//! - `courier` sends to one receiver and retries with pauses; `form` builds the format that each kind of receiver expects, `http` and
+//!   `mail` send it.
 //!
 //! # How nothing is lost
-//! The position in each run's events is kept in the same database as the notices, and moves in the transaction that writes them. A
-//! notice has a key (of an event: the run and its number), so reading an event twice makes it once. A delivery is marked as sent after
-//! the receiver has accepted it: one whose answer was lost is sent again, with the same id.
+//! The position in each run's events is kept in the same database as the notifications, and moves in the transaction that stores them. A
+//! notification has a key (for an event: the run and the event's number), so an event that is read twice causes one notification. A
+//! delivery is marked as sent after the receiver has accepted it: if the answer was lost, it is sent again, with the same id.
 //!
-//! Several servers over the same runs all make the notices, which have the same keys; before one is sent, its turn is asked for where
-//! the servers share something, so one of them sends it.
+//! Several servers of the same runs all create the notifications, with the same keys. Before a server sends one, it asks the shared
+//! store for its turn, so only one of them sends it.
 //!
 //! # On disk
 //! `STATE/serve.db` (SQLite):
 //!
 //! | table | what |
 //! |---|---|
-//! | `notices` | what is told, as JSON without anything secret |
+//! | `notices` | the notifications, as JSON without secrets |
 //! | `deliveries` | for each notice and receiver: `queued`, `sent` or `given_up` |
 //! | `positions` | up to where the events of each run have been read |
-//! | `notify_facts` | since when events are told |
+//! | `notify_facts` | the time since which events cause notifications |
 
 mod collector;
 mod courier;

@@ -1,4 +1,4 @@
-//! Brings e-mails to a server by SMTP (RFC 5321), with TLS where the configuration does not forbid it.
+//! Sends e-mails over SMTP (RFC 5321), with TLS unless the configuration turns it off.
 
 use std::{fs, time::Duration};
 
@@ -14,10 +14,10 @@ use lettre::{
 use super::http::Failed;
 use windlass_targets::{EmailConfig, MailTls};
 
-/// How long one command to the server may take.
+/// The time limit of one command to the server.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Sends e-mails as one receiver's configuration says.
+/// Sends e-mails to one receiver.
 pub struct Mailer {
     config: EmailConfig,
     from: Mailbox,
@@ -29,7 +29,7 @@ impl Mailer {
     /// Reads addresses and certificates.
     ///
     /// # Errors
-    /// What can't be used, as a sentence.
+    /// Something that can't be used, as a sentence.
     pub fn new(config: &EmailConfig) -> Result<Self, String> {
         let mailbox = |text: &String| {
             let read = text.parse::<Mailbox>();
@@ -43,7 +43,7 @@ impl Mailer {
         })
     }
 
-    /// Sends a text. `id` is the same for the same one, so that a reader's program shows one that came twice once.
+    /// Sends a text. `id` is the same for every attempt, so that a mail program shows a repeated e-mail once.
     pub async fn send(&self, id: &str, subject: &str, text: String) -> Result<(), Failed> {
         let broken =
             |e: lettre::error::Error| Failed::new(format!("the e-mail can't be made: {e}"));

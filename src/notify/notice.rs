@@ -7,15 +7,15 @@ use windlass_targets::NoticeKind;
 const LONGEST_TITLE: usize = 200;
 const LONGEST_TEXT: usize = 1_000;
 
-/// One thing that is told. It is stored as it is, so new fields have defaults.
+/// One notification. It is stored in this form, so new fields need defaults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// The same for the same thing: what is found twice is told once.
+    /// Identifies the cause: a cause that is found again causes no second notification.
     pub key: String,
     pub kind: NoticeKind,
     /// When it happened.
     pub at: Timestamp,
-    /// What other notices about the same trouble share.
+    /// Shared by all notifications about the same trouble.
     pub about: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
@@ -27,12 +27,12 @@ pub struct Notice {
     pub step: Option<String>,
     pub title: String,
     pub text: String,
-    /// The page of the server that shows it.
+    /// The path of the server's page that shows it.
     pub path: String,
 }
 
 impl Notice {
-    /// Cleans what others wrote: signs that no terminal or page should act on are shown as such, and nothing is long.
+    /// Makes text of others safe to show: replaces control characters with visible ones, and truncates long texts.
     pub fn cleaned(self) -> Self {
         Self {
             title: clean(&self.title, LONGEST_TITLE).replace(['\n', '\t'], " "),
@@ -42,7 +42,7 @@ impl Notice {
     }
 }
 
-/// Control characters and marks that turn a text's direction become signs that can be seen.
+/// Replaces control characters, and marks that change a text's direction, with visible characters.
 fn clean(text: &str, most: usize) -> String {
     let seen = text.chars().map(|c| match c {
         '\n' | '\t' => c,

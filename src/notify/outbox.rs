@@ -16,27 +16,27 @@ use windlass_runs::{Cursor, RunsError, now};
 use windlass_targets::{NoticeKind, ReceiverConfig};
 use windlass_world::value::Digest;
 
-/// How long what was sent is kept.
+/// How long sent notifications are kept.
 const KEPT: Duration = Duration::from_hours(30 * 24);
 
-/// Keeps notices until each receiver has got them. What it says is on the disk when it returns.
+/// Keeps notifications until each receiver has accepted them. Each method returns after its changes are on disk.
 pub struct Outbox {
     database: Mutex<Connection>,
     receivers: Vec<ReceiverConfig>,
-    /// Says that there is something new to send.
+    /// Signals that there is something new to send.
     pub(super) added: Notify,
 }
 
-/// A notice that a receiver is to get.
+/// A notification that waits for its receiver.
 #[derive(Clone, Debug)]
 pub struct Queued {
-    /// Of the notice: the order in which they are sent.
+    /// The notification's id, which is also the order of sending.
     pub id: i64,
     pub notice: Notice,
     pub attempts: u32,
     /// When the next attempt is made.
     pub next_at: Timestamp,
-    /// When it was first tried.
+    /// When the first attempt was made.
     pub first_at: Option<Timestamp>,
 }
 
@@ -72,43 +72,43 @@ pub struct Delivered {
     pub error: Option<String>,
 }
 
-/// What a receiver is still to get.
+/// What is queued for a receiver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ReceiverQueue {
     pub receiver: String,
     /// `webhook`, `slack`, `teams`, `pagerduty` or `email`.
     pub channel: String,
     pub queued: u64,
-    /// How many attempts of the first one have failed.
+    /// How many attempts to send the first notification have failed.
     pub attempts: u64,
     pub sent: u64,
     pub given_up: u64,
 }
 
-/// Up to where the events of a run have been read.
+/// The position up to which the events of a run have been read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReadUpTo {
     pub cursor: Cursor,
-    /// When the run had ended, as it was then.
+    /// When the run had ended, as of that read.
     pub ended_at: Option<Timestamp>,
 }
 
 /// A trigger that could not start a run.
 pub struct FailedStart<'a> {
-    /// The name of the workflow's file, as triggers are named by.
+    /// The name of the workflow's file, as in the trigger's name.
     pub file: &'a str,
-    /// The name that the workflow gives itself.
+    /// The name inside the workflow's file.
     pub workflow: &'a str,
     pub trigger: &'a str,
     pub target: &'a str,
-    /// When it was to start.
+    /// When it should have started.
     pub at: Timestamp,
-    /// Why it did not.
+    /// Why it did not start.
     pub text: String,
 }
 
 impl Outbox {
-    /// Opens the outbox of a state folder, which is there. The first time, what happened before is not told.
+    /// Opens the outbox of an existing state folder. Events from before the first call cause no notifications.
     pub fn open(state: &Path, receivers: Vec<ReceiverConfig>) -> Result<Self, RunsError> {
         let database = open_database(&state.join("serve.db"), Durability::Machine)?;
         Self::of(database, receivers)
@@ -146,7 +146,7 @@ impl Outbox {
         Ok(this)
     }
 
-    /// Gives up what is for receivers that are no longer configured.
+    /// Gives up deliveries to receivers that are no longer configured.
     fn drop_strangers(&self) -> Result<(), RunsError> {
         let names: Vec<_> = self.receivers.iter().map(|one| one.name.as_str()).collect();
         let names = serde_json::to_string(&names).unwrap_or_default();
@@ -162,13 +162,13 @@ impl Outbox {
         &self.receivers
     }
 
-    /// Says since when events are told.
+    /// Returns the time since which events cause notifications.
     pub(super) fn since(&self) -> Result<Timestamp, RunsError> {
         let since = "SELECT value FROM notify_facts WHERE name = 'since'";
         Ok(self.database().query_row(since, [], |row| row.get(0))?)
     }
 
-    /// Writes down notices, and up to where the events of runs have been read, all or nothing.
+    /// Stores notifications, and the positions up to which runs have been read, all or nothing.
     pub(super) fn add(
         &self,
         notices: &[Notice],
@@ -227,7 +227,7 @@ impl Outbox {
         Ok(wanted.len())
     }
 
-    /// Tells that a trigger could not start a run.
+    /// Stores a notification that a trigger could not start a run.
     pub fn start_failed(&self, failed: FailedStart) {
         let FailedStart { file, trigger, .. } = failed;
         let notice = Notice {
@@ -236,7 +236,7 @@ impl Outbox {
             at: now(),
             about: format!("trigger {file}/{trigger}"),
             run: None,
-            // As runs name it: receivers choose by that.
+            // The name that runs have: receivers filter by it.
             workflow: Some(failed.workflow.to_owned()),
             target: Some(failed.target.to_owned()),
             step: None,
@@ -244,13 +244,13 @@ impl Outbox {
             text: failed.text,
             path: "/triggers".into(),
         };
-        // The start is tried again, and the trigger shows the error.
+        // Ignoring the error is safe: the start is retried, and the trigger shows the error.
         if let Err(error) = self.add(&[notice.cleaned()], &[]) {
-            tracing::error!(%error, "a notice of a failed start can't be kept");
+            tracing::error!(%error, "can't store the notification of a failed start");
         }
     }
 
-    /// Returns up to where the events of a run have been read.
+    /// Returns the position up to which the events of a run have been read.
     pub(super) fn position(&self, run: &RunId) -> Result<Option<ReadUpTo>, RunsError> {
         let found = self
             .database()
@@ -268,7 +268,7 @@ impl Outbox {
         Ok(found)
     }
 
-    /// Returns the first notice that a receiver has not got.
+    /// Returns the first notification that a receiver has not accepted.
     pub(super) fn next(&self, receiver: &str) -> Result<Option<Queued>, RunsError> {
         let found = self
             .database()
@@ -296,7 +296,7 @@ impl Outbox {
         }))
     }
 
-    /// Notes that a receiver has accepted a notice.
+    /// Records that a receiver has accepted a notification.
     pub(super) fn sent(&self, receiver: &str, id: i64, at: Timestamp) -> Result<(), RunsError> {
         self.database().execute(
             "UPDATE deliveries SET state = 'sent', attempts = attempts + 1, done_at = ?, error = NULL WHERE receiver = ? AND notice = ?",
@@ -305,7 +305,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Notes that an attempt failed, and when the next one is made.
+    /// Records that an attempt failed, and when the next one is made.
     pub(super) fn failed(
         &self,
         receiver: &str,
@@ -322,7 +322,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Notes that a notice is not tried again, so that those behind it get their turn.
+    /// Records that a notification is not retried, so that the later ones are sent.
     pub(super) fn give_up(
         &self,
         receiver: &str,
@@ -337,11 +337,11 @@ impl Outbox {
         Ok(())
     }
 
-    /// Forgets what was sent long ago.
+    /// Deletes old deliveries and notifications.
     pub(super) fn prune(&self, at: Timestamp) -> Result<(), RunsError> {
         let mut database = self.database();
         let all = database.transaction()?;
-        // What certificates and questions said stays while it could be found again.
+        // Notifications of certificates stay: their keys prevent a second notification of the same certificate.
         all.execute(
             "DELETE FROM deliveries WHERE state <> 'queued' AND done_at < ?",
             [at - KEPT],
@@ -353,7 +353,7 @@ impl Outbox {
         Ok(all.commit()?)
     }
 
-    /// Lists the deliveries of as many notices as `limit`, the newest first: of those before a notice, if one is given.
+    /// Lists the deliveries of up to `limit` notifications, newest first, starting before the notification that is given, if any.
     ///
     /// # Errors
     /// A database that can't be read.
@@ -378,7 +378,7 @@ impl Outbox {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Counts what each configured receiver is still to get.
+    /// Counts what is queued for each configured receiver.
     ///
     /// # Errors
     /// A database that can't be read.

@@ -5,9 +5,9 @@ use windlass_ground::{Timestamp, Trouble};
 use windlass_runs::{Runs, RunsError};
 use windlass_targets::{NoticeKind, NotifyConfig};
 
-/// How often it is looked whether something happened in a run.
+/// How often runs are checked for new events.
 const LOOKS: Duration = Duration::from_millis(300);
-/// How often questions that expire are looked for though nothing happened, certificates, and what is old.
+/// How often expiring questions, certificates and old notifications are checked, even if no run has new events.
 const QUESTIONS: Duration = Duration::from_secs(30);
 const CERTIFICATES: Duration = Duration::from_mins(10);
 const OLD: Duration = Duration::from_hours(24);
@@ -22,10 +22,10 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Makes all that the configuration asks for.
+    /// Creates the collector, the outbox and a courier for each receiver of the configuration.
     ///
     /// # Errors
-    /// What in it can't be used.
+    /// The first setting that can't be used.
     pub fn new(
         runs: Arc<dyn Runs>,
         outbox: Arc<Outbox>,
@@ -53,7 +53,7 @@ impl Notifier {
         })
     }
 
-    /// Tells what happens, until the process ends; `clock` says the time. To be called on a runtime.
+    /// Sends notifications until the process ends; `clock` returns the current time. Must be called on a runtime.
     pub fn keep(self, clock: impl Fn() -> Timestamp + Send + 'static) -> io::Result<()> {
         for courier in self.couriers {
             tokio::spawn(courier.run());
@@ -72,7 +72,7 @@ impl Notifier {
             let mut troubles = Troubles::default();
             loop {
                 let now = clock();
-                // What can't be read now is read the next time: the positions stay where they are.
+                // What can't be read now is read the next time: the positions do not move.
                 let version = runs.version();
                 troubles.version.note(&version);
                 let version = version.ok();
@@ -98,7 +98,7 @@ impl Notifier {
     }
 }
 
-/// What may go wrong at each look.
+/// The kinds of trouble, each of which is logged when it begins and ends.
 struct Troubles {
     version: Trouble,
     runs: Trouble,
@@ -110,9 +110,9 @@ impl Default for Troubles {
     fn default() -> Self {
         Self {
             version: Trouble::with("see whether runs have new events"),
-            runs: Trouble::with("read the events of runs for notices"),
+            runs: Trouble::with("read the events of runs for notifications"),
             certificates: Trouble::with("look for certificates that are due"),
-            old: Trouble::with("remove old notices"),
+            old: Trouble::with("remove old notifications"),
         }
     }
 }

@@ -19,17 +19,17 @@ use windlass_world::{
     x509::Stamped,
 };
 
-/// What a bundle proves beside its chain.
+/// What a bundle proves in addition to its chain.
 pub struct Proof {
     /// The format of the chain.
     pub chain: u32,
-    /// Whose signatures hold: the digests of their keys.
+    /// The digests of the keys whose signatures are valid.
     pub signers: Vec<String>,
-    /// When authorities say that they saw it.
+    /// The times at which authorities have seen it.
     pub timestamps: Vec<Stamped>,
 }
 
-/// What an audit found, for people. The chain holds if this is printed at all.
+/// Formats the result of an audit for people. If this is printed at all, the chain is intact.
 pub fn audit(run: &RunId, state: &State, records: &[Record], proof: &Proof) -> String {
     let mut text = format!("run {run}: {} events, unbroken\n", records.len());
     text.push_str(&format!("head      sha256 {}\n", head(records)));
@@ -96,7 +96,7 @@ pub fn audit(run: &RunId, state: &State, records: &[Record], proof: &Proof) -> S
     text
 }
 
-/// The same for machines.
+/// The same for programs.
 pub fn audit_json(run: &RunId, state: &State, records: &[Record], proof: &Proof) -> Json {
     let info = state.run.as_ref();
     let calls = calls(records);
@@ -136,7 +136,7 @@ struct Question<'a> {
     asked_at: Timestamp,
     deadline: Option<Timestamp>,
     answer: Option<Given<'a>>,
-    /// Why the answer did not count.
+    /// The reason why the answer did not count.
     refused: Option<&'a str>,
 }
 
@@ -147,7 +147,7 @@ struct Given<'a> {
     at: Timestamp,
 }
 
-/// Every question and every answer, also those that were asked again or given in vain.
+/// Lists every question and every answer, including questions that were repeated and answers that did not count.
 fn questions(records: &[Record]) -> Vec<Question<'_>> {
     let mut found: Vec<Question> = Vec::new();
     for record in records {
@@ -251,7 +251,7 @@ impl Question<'_> {
     }
 }
 
-/// A call that changes something outside, and what became of it.
+/// A call that changes something outside, and its outcome.
 struct Made<'a> {
     step: &'a InstanceId,
     position: u32,
@@ -263,20 +263,20 @@ struct Made<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Became<'a> {
     Done,
-    /// An undo found it done by somebody else.
+    /// An undo found that it had been reversed already.
     NotNeeded,
-    /// An undo left what was no longer as the run left it.
+    /// An undo left what had been changed since the run.
     Left,
     Failed,
     NotDone,
     InDoubt,
-    /// This person says that it was done.
+    /// This person stated that it was made.
     SaidDone(&'a str),
     SaidNotDone(&'a str),
 }
 
-/// Every call that may have changed something, in order: announced, recorded with its result, or
-/// answered for by hand.
+/// Lists every call that may have changed something, in order: announced, recorded with its result, or confirmed by a
+/// person.
 fn calls(records: &[Record]) -> Vec<Made<'_>> {
     let mut calls: Vec<Made> = Vec::new();
     let mut newest: BTreeMap<(&InstanceId, u32), usize> = BTreeMap::new();
@@ -328,7 +328,7 @@ fn calls(records: &[Record]) -> Vec<Made<'_>> {
                 made.end(became, &record.event);
                 calls.push(made);
             }
-            // The place is that of a read now.
+            // The position now belongs to a read.
             (Some(_), _) => {
                 newest.remove(&key);
             }
@@ -364,7 +364,7 @@ impl<'a> Made<'a> {
         self.became = match Reversed::read(given) {
             Some(Reversed::Already(_)) => Became::NotNeeded,
             Some(Reversed::Left(_)) => Became::Left,
-            // What undos of earlier versions gave where there was nothing to revoke: the reason.
+            // Undos of earlier versions recorded the reason here if there was nothing to revoke.
             None if self.call.function == "pca::revoke_certificate"
                 && matches!(given, Value::String(_)) =>
             {
@@ -417,7 +417,7 @@ impl Became<'_> {
     }
 }
 
-/// How often each call that changed something outside was done.
+/// Counts how often each changing call was made.
 fn counts(calls: &[Made]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for made in calls.iter().filter(|made| made.became.is_done()) {
@@ -426,7 +426,7 @@ fn counts(calls: &[Made]) -> BTreeMap<String, usize> {
     counts
 }
 
-/// As [`counts`], by what the calls were about.
+/// Like [`counts`], grouped by the objects of the calls.
 fn objects(calls: &[Made]) -> Vec<Json> {
     let mut counts: BTreeMap<(&str, String), usize> = BTreeMap::new();
     for made in calls.iter().filter(|made| made.became.is_done()) {

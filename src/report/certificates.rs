@@ -12,13 +12,13 @@ pub struct WrittenCertificate {
     pub serial: String,
     /// RFC 3339.
     pub not_after: String,
-    /// The file that begins with it.
+    /// The file whose first certificate it is.
     pub file: String,
     pub step: InstanceId,
 }
 
-/// Lists the certificates that a run made, in the order in which they were written; each once, with
-/// the file of its own (a chain file begins with its issuer's).
+/// Lists the certificates that a run wrote, in the order in which they were written; each once, with its own file (a chain file
+/// begins with the certificate of the issuer).
 pub fn certificates(state: &State) -> Vec<WrittenCertificate> {
     let mut found: BTreeMap<(Timestamp, String), WrittenCertificate> = BTreeMap::new();
     let mut seen = BTreeMap::new();
@@ -37,7 +37,7 @@ pub fn certificates(state: &State) -> Vec<WrittenCertificate> {
             };
             let text = |key: &str| first.field(key).map(Value::to_text).unwrap_or_default();
             let (fingerprint, file) = (text("fingerprint"), file.to_text());
-            // A certificate alone in its file is at home there.
+            // A file with only this certificate is preferred.
             let rank = (certificates.len(), file.len(), file.clone());
             match seen.get(&fingerprint) {
                 Some((best, _)) if *best <= rank => continue,

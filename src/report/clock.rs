@@ -1,36 +1,36 @@
-//! Times for people: in the zone of the machine that shows them, or in UTC.
+//! Formats times for people: in the zone of this machine, or in UTC.
 
 use std::sync::OnceLock;
 
 use jiff::{Zoned, tz::TimeZone};
 use windlass_ground::Timestamp;
 
-/// The zone in which this process shows times. UTC if it is not set: what a server writes is read elsewhere.
+/// The zone in which this process shows times. UTC if it is not set: the output of a server is read elsewhere.
 static ZONE: OnceLock<TimeZone> = OnceLock::new();
 
-/// Shows times in the zone of this machine from now on: the one that `TZ` names, or else that of `/etc/localtime`.
-/// Only the first call counts.
+/// Shows times in the zone of this machine from now on: the one in `TZ`, or else that of `/etc/localtime`. Only the first call has an
+/// effect.
 pub fn use_local_zone() {
-    // It was set already.
+    // An error means that it is already set.
     let _ = ZONE.set(TimeZone::system());
 }
 
-/// Gives a time for people, with its zone: `2026-11-23 22:34:01 UTC`, or `2026-11-23 23:34:01 +01:00`.
+/// Formats a time with its zone: `2026-11-23 22:34:01 UTC`, or `2026-11-23 23:34:01 +01:00`.
 pub fn local_time(at: Timestamp) -> String {
     shown(at, &zone(), "%F %T")
 }
 
-/// Gives a time for a column: as [`local_time`], but bare in UTC, which the [`heading`] names.
+/// Formats a time for a column: like [`local_time`], but without the zone if it is UTC, which the [`heading`] shows.
 pub fn column_time(at: Timestamp) -> String {
     bare_in_utc(at, "%F %T")
 }
 
-/// Gives a time for the lines of a log, with its milliseconds; bare in UTC.
+/// Formats a time for the lines of a log, with milliseconds; without the zone if it is UTC.
 pub fn log_time(at: Timestamp) -> String {
     bare_in_utc(at, "%F %T%.3f")
 }
 
-/// The heading of a column of times: `STARTED (UTC)`, or `STARTED` where each time has its offset.
+/// Returns the heading of a column of times: `STARTED (UTC)`, or `STARTED` if each time has its offset.
 pub fn heading(name: &str) -> String {
     match is_utc(&zone()) {
         true => format!("{name} (UTC)"),
@@ -38,13 +38,13 @@ pub fn heading(name: &str) -> String {
     }
 }
 
-/// The day of a time in the zone of this process, such as `2026-11-23`.
+/// Returns the day of a time in the zone of this process, such as `2026-11-23`.
 pub fn local_day(at: Timestamp) -> String {
     zoned(at, &zone()).map_or_else(String::new, |at| at.strftime("%F").to_string())
 }
 
-/// When a day such as `2026-01-31` begins in the zone of this process. `None` for a text that
-/// is not a day.
+/// Returns when a day such as `2026-01-31` begins in the zone of this process. `None` for a text that is not a
+/// day.
 pub fn start_of_day(day: &str) -> Option<Timestamp> {
     let day: jiff::civil::Date = day.parse().ok()?;
     let begins = day.to_zoned(zone()).ok()?.timestamp();
@@ -77,7 +77,7 @@ fn shown(at: Timestamp, zone: &TimeZone, format: &str) -> String {
     format!("{} {offset}", at.strftime(format))
 }
 
-/// Whether a zone is UTC all the year. A machine without a zone is taken to be in UTC.
+/// Says whether a zone is UTC all year. A machine without a zone counts as UTC.
 fn is_utc(zone: &TimeZone) -> bool {
     zone.is_unknown()
         || matches!(

@@ -120,18 +120,18 @@ pages![
     "wrong-type",
 ];
 
-/// Every error code.
+/// Lists every error code.
 pub fn codes() -> impl Iterator<Item = &'static str> {
     PAGES.iter().map(|(code, _)| *code)
 }
 
-/// The page of an error code as it is written, in Markdown.
+/// Returns the page of an error code in Markdown.
 pub fn code_markdown(code: &str) -> Option<&'static str> {
     let (_, page) = PAGES.iter().find(|(known, _)| *known == code)?;
     Some(page)
 }
 
-/// The page of an error code.
+/// Returns the page of an error code.
 pub fn code_page(code: &str) -> Option<Page> {
     code_markdown(code).map(Page::read)
 }

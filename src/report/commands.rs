@@ -1,28 +1,28 @@
-//! The commands in hints, with the options that this process was given.
+//! Completes the commands in hints with the options of this process.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use windlass_engine::journal::RunId;
 use windlass_world::value::Command;
 
-/// The options that a command in a hint repeats, so that it finds the same runs: set once by the command
-/// line, and by what drives a run where its target says.
+/// The options that a command in a hint repeats, so that it finds the same runs: set by the command line, and by code that
+/// drives a run at the place in its target.
 static REPEATED: Mutex<Vec<(&str, String)>> = Mutex::new(Vec::new());
 
-/// How a command in a hint begins.
+/// The beginning of a command in a hint.
 const BEGIN: &str = "`windlass ";
 
-/// These commands look at no run and at no target.
+/// Commands that use no runs and no targets.
 const WITHOUT_RUNS: [&str; 5] = ["iam", "rbac", "pca", "kube", "worker"];
 
-/// Has every command in a hint of this process repeat an option.
+/// Makes every command in a hint of this process repeat an option.
 pub fn repeat(option: &'static str, value: impl Into<String>) {
     let mut repeated = repeated();
     repeated.retain(|(known, _)| *known != option);
     repeated.push((option, value.into()));
 }
 
-/// A command that can be pasted here and now.
+/// Returns a command that can be pasted as it is.
 pub fn command(command: Command) -> String {
     let repeated = repeated();
     let with_options = repeated.iter().fold(command, |command, (option, value)| {
@@ -31,8 +31,8 @@ pub fn command(command: Command) -> String {
     with_options.to_string()
 }
 
-/// Completes the commands of a hint, each of which stands between backticks: they get the options that
-/// this process was given, and the run where they name none.
+/// Completes the commands in a hint, each of which is between backticks: adds the options of this process, and the run if a command
+/// names none.
 pub fn completed(hint: &str, run: Option<&RunId>) -> String {
     let mut text = String::with_capacity(hint.len());
     let mut rest = hint;

@@ -3,7 +3,7 @@
 use super::explain::fields_of;
 use windlass_script::{Function, HostModule, MODULES, Need, Parameter, ValueKind};
 
-/// The definition files of all host modules: name, content.
+/// Returns the definition files of all host modules: name and content.
 pub fn definitions() -> Vec<(String, String)> {
     let file = |module: &HostModule| (format!("{}.d.rhai", module.name), definition(module));
     MODULES.iter().map(file).collect()
@@ -12,7 +12,7 @@ pub fn definitions() -> Vec<(String, String)> {
 fn definition(module: &HostModule) -> String {
     let mut text = format!("/// {}\nmodule {};\n", module.about, module.name);
     for function in module.functions {
-        // Rhai has no optional parameters: each number of arguments is a function of its own.
+        // Rhai has no optional parameters: each number of arguments is a separate function.
         for count in function.least_arguments()..=function.takes.len() {
             text.push('\n');
             text.push_str(&comment(function));
@@ -53,7 +53,7 @@ fn comment(function: &Function) -> String {
     lines.collect()
 }
 
-/// `- format (string = "JSON"): how it is written`.
+/// Formats `- format (string = "JSON"): how it is written`.
 fn described(parameter: &Parameter, before: &str) -> String {
     let need = match parameter.need {
         Need::Required => String::new(),
@@ -83,7 +83,7 @@ fn signature(function: &Function, count: usize) -> String {
     format!("fn {name}({}){gives};\n", parameters.join(", "))
 }
 
-/// As Rhai calls a type; `?` is any.
+/// Returns Rhai's name of a type; `?` stands for any.
 fn rhai_type(kind: ValueKind) -> &'static str {
     match kind {
         ValueKind::Any | ValueKind::Maybe(_) | ValueKind::Either(_) => "?",

@@ -16,14 +16,14 @@ use windlass_engine::journal::{
 use windlass_script::Reversed;
 use windlass_world::value::{StepError, Value, one_line};
 
-/// The events of a journal as lines. The line of a call's end repeats what its beginning said.
+/// Formats the events of a journal as lines. The line of a call's end repeats the call from its beginning.
 #[derive(Default)]
 pub struct EventLines {
     intended: BTreeMap<(InstanceId, u32), String>,
 }
 
 impl EventLines {
-    /// One event as a line; to be given them in their order. Without `is_full` long messages of failures are cut.
+    /// Formats one event as a line. Must be called for the events in their order. Without `is_full`, long messages of failures are cut.
     pub fn line(&mut self, record: &Record, is_full: bool) -> String {
         let known = match &record.event {
             Event::EffectIntended(EffectIntended {
@@ -47,7 +47,7 @@ impl EventLines {
     }
 }
 
-/// `call` is that of the event, where the event does not say it itself.
+/// `call` is the event's call, if the event itself does not contain it.
 fn event_line(record: &Record, call: &str, is_full: bool) -> String {
     let said = |error: &StepError| match is_full {
         true => error.message.clone(),
@@ -128,7 +128,7 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
         Event::StepSkipped(StepSkipped { step, reason }) => format!("{step} skipped: {reason}"),
         Event::StepInterrupted { step } => format!("{step} stopped"),
         Event::StepReset { step } => format!("{step} starts over"),
-        Event::StepReopened { step } => format!("{step} runs again, and replays what it did"),
+        Event::StepReopened { step } => format!("{step} runs again, and replays its calls"),
         Event::ApprovalAsked(ApprovalAsked { step, message, .. }) => {
             format!("{step} asks: {message}")
         }
@@ -215,7 +215,7 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
     format!("{}  {text}", log_time(record.at))
 }
 
-/// `by alice`, and how a server knew that: `by alice (token alice, header, from 10.0.0.4)`.
+/// Formats `by alice`, with how a server authenticated her: `by alice (token alice, header, from 10.0.0.4)`.
 fn by(name: &str, via: Option<&Via>) -> String {
     match via {
         None => format!("by {name}"),
@@ -223,7 +223,7 @@ fn by(name: &str, via: Option<&Via>) -> String {
     }
 }
 
-/// One event as JSON, with secrets masked.
+/// Returns one event as JSON, with secrets masked.
 pub fn event_json(record: &Record) -> Json {
     let event = serde_json::to_value(&record.event).unwrap_or_default();
     json!({ "seq": record.seq, "at": record.at, "digest": record.digest, "event": event })
@@ -247,7 +247,7 @@ fn outcome_text(outcome: &EffectOutcome, is_full: bool) -> String {
     }
 }
 
-/// A text of many lines under the line that it belongs to.
+/// Indents a text of several lines below the line to which it belongs.
 fn indented(text: &str) -> String {
     text.replace('\n', "\n    ")
 }

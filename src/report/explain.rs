@@ -1,4 +1,4 @@
-//! What is known of a host function, a module, a key of the workflow file or an error code, as a page.
+//! Shows a host function, a module, a key of the workflow file or an error code as a page.
 
 use super::{
     codes::{code_page, codes},
@@ -10,10 +10,10 @@ use windlass_script::{
     ValueKind, closest, function, functions,
 };
 
-/// Finds the pages about a word: several where it is a key of several maps, or a function of several modules.
+/// Returns the pages about a word: several if it is a key of several maps, or a function of several modules.
 ///
 /// # Errors
-/// The topics that were probably meant: the nearest, or those that the word is a part of.
+/// The topics that were probably meant: the most similar ones, or those that contain the word.
 pub fn explain(word: &str) -> Result<Vec<Page>, Vec<String>> {
     if let Some(page) = code_page(word) {
         return Ok(vec![page]);
@@ -41,7 +41,7 @@ pub fn explain(word: &str) -> Result<Vec<Page>, Vec<String>> {
     }
 }
 
-/// As many topics are suggested.
+/// The number of topics that are suggested.
 const SUGGESTED: usize = 4;
 
 fn near(word: &str) -> Vec<String> {
@@ -52,7 +52,7 @@ fn near(word: &str) -> Vec<String> {
     let word = word.to_lowercase();
     let is_near = |topic: &&String| word.len() > 2 && topic.to_lowercase().contains(&word);
     let mut found: Vec<_> = topics.iter().filter(is_near).cloned().collect();
-    // Functions stand there with their module, too.
+    // Functions are listed with their module, too.
     found.retain(|topic| {
         !topics
             .iter()
@@ -62,7 +62,7 @@ fn near(word: &str) -> Vec<String> {
     found
 }
 
-/// Every word that [`explain`] knows.
+/// Lists every word that [`explain`] knows.
 pub fn topics() -> Vec<String> {
     let mut topics: Vec<_> = codes().map(str::to_owned).collect();
     topics.extend(functions().map(|row| row.name.to_owned()));
@@ -80,7 +80,7 @@ pub fn topics() -> Vec<String> {
     topics
 }
 
-/// The page that lists all topics.
+/// Returns the page that lists all topics.
 pub fn topics_page() -> Page {
     let keys = all_sections().map(|section| Term {
         name: section.name.to_owned(),
@@ -128,8 +128,8 @@ fn module_page(module: &HostModule) -> Page {
         .terms("functions", terms.collect())
 }
 
-/// A host function: how it is called, what it does, what it needs. Options and results that are those of another function
-/// are not listed again.
+/// Returns the page of a host function: its usage, its effect, its permissions. Options and results that equal those of another function are
+/// not repeated.
 pub fn function_page(row: &Function, alike: Option<&Function>) -> Page {
     let page = Page::new(format!("`{}`", row.name))
         .code("rhai", row.usage())
@@ -156,7 +156,7 @@ pub fn function_page(row: &Function, alike: Option<&Function>) -> Page {
     page.terms("facts", facts(row)).code("rhai", row.example)
 }
 
-/// The fields of a result, or of each item of one.
+/// Returns the fields of a result, or of each item of one.
 pub(super) fn fields_of(kind: ValueKind) -> Option<&'static [Parameter]> {
     match kind {
         ValueKind::Record(fields) => Some(fields),
@@ -249,7 +249,7 @@ fn subject(on: On) -> String {
     }
 }
 
-/// Options, with those of maps inside of them as `outer.inner`.
+/// Lists options, with nested ones as `outer.inner`.
 fn of_record(outer: &str, options: &'static [Parameter]) -> Vec<Term> {
     let mut terms = Vec::new();
     for option in options {
@@ -287,7 +287,7 @@ fn term(parameter: &Parameter) -> Term {
     }
 }
 
-/// A key of the workflow file.
+/// Returns the page of a key of the workflow file.
 fn key_page(section: &Section, key: &FileKey) -> Page {
     let of = match section.name {
         "workflow" => "of a workflow".to_owned(),
@@ -317,7 +317,7 @@ fn key_page(section: &Section, key: &FileKey) -> Page {
     page.code("yaml", key.example)
 }
 
-/// The keys of a map, each as it stands in a file.
+/// Lists the keys of a map, each as it is written in a file.
 fn key_terms(section: &Section) -> Vec<Term> {
     let terms = section.keys.iter().map(|key| {
         let mut kind = value_of(&key.form);
@@ -339,7 +339,7 @@ fn key_terms(section: &Section) -> Vec<Term> {
     terms.collect()
 }
 
-/// The keys of a map, as one page.
+/// Returns the page of a map and its keys.
 pub fn section_page(section: &Section) -> Page {
     let title = format!("A {}", section.name);
     Page::new(title)
@@ -347,7 +347,7 @@ pub fn section_page(section: &Section) -> Page {
         .terms("key", key_terms(section))
 }
 
-/// What may stand behind a key.
+/// Describes the values of a key.
 fn value_of(form: &Form) -> String {
     match form {
         Form::Text => "string".to_owned(),

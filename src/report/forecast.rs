@@ -1,5 +1,5 @@
-//! What a run would call, beyond which steps it has: each change with its arguments as far as they are known, how many calls of each kind, and
-//! what that costs.
+//! Predicts what a run would call: each change with its arguments as far as they are known, the number of calls of each kind, and
+//! their cost.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,15 +17,15 @@ use windlass_engine::{
 };
 use windlass_script::{HostCall, Known, Needs};
 
-/// What a call does to something outside.
+/// How a call affects something outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Does {
     Creates,
     Changes,
     Deletes,
-    /// Creates it, or changes what is there.
+    /// Creates or changes it.
     Writes,
-    /// Something that only the other side knows.
+    /// Runs something whose effect only the other side knows.
     Runs,
 }
 
@@ -52,7 +52,7 @@ impl Does {
         }
     }
 
-    /// As in a diff.
+    /// Returns the sign, as in a diff.
     fn sign(self) -> &'static str {
         match self {
             Self::Creates => "+",
@@ -66,16 +66,16 @@ impl Does {
 #[derive(Clone, Copy)]
 struct Times {
     count: u64,
-    /// There may be more: the items of a `for_each` are known later.
+    /// Whether there may be more: the items of a `for_each` are only known later.
     is_least: bool,
 }
 
-/// Counts calls, and says what is not sure about the number.
+/// The number of calls, and whether it is certain.
 #[derive(Default)]
 struct Count {
     count: u64,
     is_least: bool,
-    /// Not all may be made: a `when` is known later.
+    /// Whether there may be fewer: a `when` is only known later.
     is_most: bool,
 }
 
@@ -91,8 +91,8 @@ impl Count {
     }
 }
 
-/// What a run would change and what it costs, for people, and what `fn undo` of its scripts would change; empty for a run
-/// that changes nothing.
+/// Formats what a run would change and what that costs, and what `fn undo` of its scripts would change; empty for a run that changes
+/// nothing.
 pub fn forecast(steps: &[Preview], room: Room) -> String {
     let times = times(steps);
     let text = changes(steps, &times, |step| &step.calls);
@@ -116,7 +116,7 @@ pub fn forecast(steps: &[Preview], room: Room) -> String {
     text
 }
 
-/// The calls that change something, below the steps that make them.
+/// Lists the changing calls below the steps that make them.
 fn changes(
     steps: &[Preview],
     times: &HashMap<InstanceId, Times>,
@@ -142,7 +142,7 @@ fn changes(
     text
 }
 
-/// The same for programs: `changes`, `calls` and `cost`, and as `undo` what the scripts' own `fn undo` would change.
+/// Returns the same for programs: `changes`, `calls` and `cost`, and as `undo` what the scripts' own `fn undo` would change.
 pub fn forecast_json(steps: &[Preview]) -> Json {
     let times = times(steps);
     let counted = counts(steps, &times);
@@ -201,7 +201,7 @@ fn running<'a, 'w>(steps: &'a [Preview<'w>]) -> impl Iterator<Item = &'a Preview
         .filter(|step| step.runs != Foreseen::Known(false))
 }
 
-/// How often each step runs: once for each of its items, and of the items of what it is in.
+/// Returns how often each step runs: once for each of its items, and for each item of the steps that contain it.
 fn times(steps: &[Preview]) -> HashMap<InstanceId, Times> {
     let mut found: HashMap<InstanceId, Times> = HashMap::new();
     for step in steps {
@@ -229,7 +229,7 @@ fn times(steps: &[Preview]) -> HashMap<InstanceId, Times> {
     found
 }
 
-/// Counts the calls that change something, and what else AWS limits, each once where its script has it: a loop may make more.
+/// Counts the changing calls, and other calls that AWS limits, once for each place in a script: a loop may make more.
 fn counts(steps: &[Preview], times: &HashMap<InstanceId, Times>) -> BTreeMap<&'static str, Count> {
     let mut found: BTreeMap<&'static str, Count> = BTreeMap::new();
     for step in running(steps) {
@@ -248,7 +248,7 @@ fn counts(steps: &[Preview], times: &HashMap<InstanceId, Times>) -> BTreeMap<&'s
     found
 }
 
-/// The operation of AWS Private CA that a call is; none for one that waits.
+/// Returns the operation of AWS Private CA that a call makes; `None` for one that waits.
 fn operation(function: &str) -> Option<&'static str> {
     let row = windlass_script::function(function).filter(|_| !function.contains("::wait_"))?;
     match &row.needs {
@@ -274,7 +274,7 @@ fn capitalized(word: &str) -> impl Iterator<Item = char> + '_ {
     first.into_iter().chain(chars)
 }
 
-/// A call that changes something, in lines: what it is given, and what is known once it runs.
+/// Formats a changing call in several lines: its arguments, and what is only known when it runs.
 fn change(call: &HostCall) -> String {
     let does = Does::of(call.function);
     let mut text = format!(
@@ -304,7 +304,7 @@ fn change(call: &HostCall) -> String {
     text
 }
 
-/// The arguments of a call that are known, options by their own names, and the names of the others.
+/// Returns the known arguments of a call, with options by name, and the names of the others.
 fn arguments(call: &HostCall) -> (Vec<(String, Json)>, Vec<String>) {
     let (mut known, mut later) = (Vec::new(), Vec::new());
     for (name, value) in call.arguments() {
@@ -327,7 +327,7 @@ fn divide(name: String, value: &Known, known: &mut Vec<(String, Json)>, later: &
     }
 }
 
-/// What is known; of a list or a map, `…` stands for what is not.
+/// Returns the known value; in a list or a map, `…` stands for unknown parts.
 fn to_json(value: &Known) -> Option<Json> {
     let part = |value: &Known| to_json(value).unwrap_or_else(|| "…".into());
     Some(match value {
@@ -344,7 +344,7 @@ fn to_json(value: &Known) -> Option<Json> {
     })
 }
 
-/// What the CAs and certificates cost on AWS, for people.
+/// Formats what the CAs and certificates cost on AWS.
 fn costs(counted: &BTreeMap<&'static str, Count>) -> String {
     let (authorities, certificates) = (made(counted, CREATE), made(counted, ISSUE));
     if authorities.count + certificates.count == 0 {

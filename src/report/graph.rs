@@ -14,26 +14,26 @@ use windlass_engine::{
     journal::{InstanceId, State},
 };
 
-/// How a workflow's graph is drawn.
+/// The format of a workflow's graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GraphFormat {
-    /// A line a step, with what it waits for.
+    /// One line for each step, with the steps that it waits for.
     Text,
-    /// A line a step, with lanes from each to those that wait for it.
+    /// One line for each step, with lanes to the steps that wait for it.
     Lanes,
     Mermaid,
     Dot,
 }
 
-/// Where the steps stand that are drawn: those of a run, or of none.
+/// The statuses of the steps that are drawn, if they are those of a run.
 #[derive(Clone, Copy)]
 pub struct Standings<'a> {
-    /// `None` for a workflow that is only looked at.
+    /// `None` for a workflow without a run.
     pub state: Option<&'a State>,
 }
 
 impl Standings<'_> {
-    /// The sign of a step.
+    /// Returns the sign of a step.
     pub(super) fn mark(self, step: &Step) -> String {
         match self.state {
             Some(state) => describe_status(state.status(&id_of(step))).to_string(),
@@ -41,7 +41,7 @@ impl Standings<'_> {
         }
     }
 
-    /// What is said of a step behind its name: what it does or, of a run, how it stands.
+    /// Returns the note after a step's name: what it does or, in a run, its status.
     pub(super) fn note(self, step: &Step) -> String {
         match self.status(step) {
             Some((status, took)) => format!("{} {status} {took}", kind(step))
@@ -51,7 +51,7 @@ impl Standings<'_> {
         }
     }
 
-    /// How a step of a run stands, and how long it took.
+    /// Returns the status of a step in a run, and how long it took.
     fn status(self, step: &Step) -> Option<(&'static str, String)> {
         let state = self.state?;
         let id = id_of(step);
@@ -64,7 +64,7 @@ fn id_of(step: &Step) -> InstanceId {
     InstanceId::step(None, step.name.as_str())
 }
 
-/// Draws the graph of a workflow or of a run of it. Solid edges carry data, dotted ones only order.
+/// Draws the graph of a workflow or of a run. Solid edges carry data, dotted ones only order.
 pub fn draw(workflow: &Workflow, format: GraphFormat, standings: Standings) -> String {
     match format {
         GraphFormat::Text => text(workflow, ""),
@@ -74,7 +74,7 @@ pub fn draw(workflow: &Workflow, format: GraphFormat, standings: Standings) -> S
     }
 }
 
-/// One line a step, in the order in which they may run, with what each waits for.
+/// Draws one line for each step, in a possible order of the run, with the steps that each waits for.
 fn text(workflow: &Workflow, indent: &str) -> String {
     let width = workflow
         .steps()
@@ -152,7 +152,7 @@ fn mermaid(workflow: &Workflow, standings: Standings) -> String {
     out
 }
 
-/// The colour of a status, as the page has it by day.
+/// Returns the colour of a status in the light theme of the page.
 fn colour(status: &str) -> &'static str {
     match status {
         "succeeded" => "#1a7f37",

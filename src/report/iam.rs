@@ -12,18 +12,18 @@ use windlass_world::{
     value::Value,
 };
 
-/// All CAs, where the one is only known at run time.
+/// All CAs, for calls whose CA is only known at run time.
 const ANY_AUTHORITY: &str = "arn:aws:acm-pca:*:*:certificate-authority/*";
 
 const CREATE: &str = "CreateCertificateAuthority";
 const ISSUE: &str = "IssueCertificate";
 const TAGGING: [&str; 2] = ["TagCertificateAuthority", "UntagCertificateAuthority"];
 
-/// The least IAM policy that the calls of a workflow need, and the secrets that its params name, `with_undo` with their reversal. `None` where they ask nothing
-/// of AWS: AWS takes no empty one.
+/// Returns the least IAM policy for the calls of a workflow and for the secrets in its params; `with_undo` includes their reversal. `None` if they
+/// do not call AWS, which accepts no empty policy.
 ///
-/// It names CAs, templates and tags as far as the calls tell them (AWS Service Authorization Reference, "Actions,
-/// resources, and condition keys for AWS Private Certificate Authority").
+/// It names CAs, templates and tags, as far as they follow from the calls (AWS Service Authorization Reference, "Actions, resources,
+/// and condition keys for AWS Private Certificate Authority").
 pub fn iam_policy(
     calls: &BTreeSet<HostCall>,
     params: &BTreeMap<String, Value>,
@@ -45,7 +45,7 @@ pub fn iam_policy(
     (!is_empty).then(|| json!({ "Version": "2012-10-17", "Statement": statements }))
 }
 
-/// What the calls of other services of AWS need. Which resources they are about is not told by their params alone.
+/// Returns the permissions for calls of other AWS services. Their params alone do not show the resources.
 fn of_services(
     calls: &BTreeSet<HostCall>,
     params: &BTreeMap<String, Value>,
@@ -68,7 +68,7 @@ fn of_services(
             if call.option("protocol").is_none() {
                 continue;
             }
-            // One that is described says its own name in signatures, which is mostly that of its actions.
+            // A described service has its own name in signatures, which is usually that of its actions.
             let signing = call.option("signing_name").and_then(Known::as_text);
             let prefix = signing.unwrap_or(service_name);
             named.extend(operation.map(|operation| format!("{prefix}:{operation}")));
@@ -85,7 +85,7 @@ fn of_services(
         .then(|| json!({ "Sid": "Services", "Effect": "Allow", "Action": named, "Resource": "*" }))
 }
 
-/// The actions that read the secrets which params name.
+/// Returns the actions that read the secrets to which params refer.
 fn of_references(value: &Value) -> Vec<String> {
     match value {
         Value::Reference(reference) => {
@@ -98,7 +98,7 @@ fn of_references(value: &Value) -> Vec<String> {
     }
 }
 
-/// The action that reads what a reference names, of which the beginning is known.
+/// Returns the action that reads the secret of a reference whose beginning is known.
 fn of_reference(text: &str) -> Option<&'static str> {
     match text.split_once(':')?.0 {
         "secretsmanager" => Some("secretsmanager:GetSecretValue"),
@@ -107,7 +107,7 @@ fn of_reference(text: &str) -> Option<&'static str> {
     }
 }
 
-/// The calls to services of AWS of which the text does not tell the service or the operation: how many.
+/// Counts the AWS calls whose service or operation the script's text does not show.
 pub fn open_aws_calls(calls: &BTreeSet<HostCall>) -> usize {
     let named = calls.iter().filter_map(HostCall::aws_operation);
     named
@@ -115,12 +115,12 @@ pub fn open_aws_calls(calls: &BTreeSet<HostCall>) -> usize {
         .count()
 }
 
-/// What an action is allowed on.
+/// The resource on which an action is allowed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Resource {
     Account,
     AnyAuthority,
-    /// By its ARN.
+    /// A CA, by its ARN.
     Authority(String),
 }
 
@@ -146,7 +146,7 @@ impl Resource {
 #[derive(Default)]
 struct Allowed {
     actions: BTreeMap<Resource, BTreeSet<&'static str>>,
-    /// The templates of certificates that may be issued where not every template is allowed.
+    /// The templates of certificates that may be issued, if not all templates are allowed.
     templates: BTreeMap<Resource, BTreeSet<String>>,
 }
 
@@ -155,7 +155,7 @@ impl Allowed {
         let resource = Resource::of(action, call);
         let template = call.given_as(|kind| matches!(kind, ValueKind::Template));
         match template.and_then(Known::as_text) {
-            // A request without a template has no key for a condition to look at, so only a known one is asked for.
+            // A request without a template has no condition key, so the condition is only used for a known template.
             Some(template) if action == ISSUE => {
                 let template = template_arn(template, "*");
                 self.templates.entry(resource).or_default().insert(template);
@@ -166,7 +166,7 @@ impl Allowed {
         }
     }
 
-    /// Leaves out what is allowed on one CA and on all of them, or with one template and with all of them.
+    /// Removes permissions on one CA if they are granted on all of them, and those for one template if they are granted for all.
     fn without_repeats(mut self) -> Self {
         let any = Resource::AnyAuthority;
         let on_any = self.actions.get(&any).cloned().unwrap_or_default();
@@ -240,9 +240,9 @@ impl Allowed {
 
 /// The tags that calls set or remove.
 struct Tags {
-    /// `None` where a key is only known at run time.
+    /// `None` if a key is only known at run time.
     keys: Option<BTreeSet<String>>,
-    /// The values that a CA may be created with, of the keys of which all are known.
+    /// The values with which a CA may be created, for keys whose values are all known.
     values: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -256,7 +256,7 @@ impl Tags {
         for call in calls {
             match call.function {
                 "pca::create_certificate_authority" => match call.given_as(is_tags) {
-                    // Without the option, or with options that are not known.
+                    // The options are known, and do not contain it.
                     None if call.knows_options() => {}
                     Some(Known::Map(map)) => {
                         for (key, value) in map {
@@ -304,7 +304,7 @@ impl Tags {
         }
     }
 
-    /// A CA must bear the tag by which its call is found in doubt, no other tags than these, and these values.
+    /// A CA must have the tag by which its call is found in doubt, no other tags than these, and these values.
     fn of_creation(&self, keys: &BTreeSet<String>) -> Json {
         let mut condition = json!({
             "ForAllValues:StringEquals": { "aws:TagKeys": keys },
@@ -326,7 +326,7 @@ fn is_tags(kind: ValueKind) -> bool {
     matches!(kind, ValueKind::Tags)
 }
 
-/// Puts resources together on which the same is allowed.
+/// Groups resources on which the same is allowed.
 fn alike<T: Ord + Clone>(allowed: &BTreeMap<Resource, BTreeSet<T>>) -> BTreeMap<Vec<T>, Vec<&str>> {
     let mut alike: BTreeMap<Vec<T>, Vec<&str>> = BTreeMap::new();
     for (resource, what) in allowed.iter().filter(|(_, what)| !what.is_empty()) {

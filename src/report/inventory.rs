@@ -1,4 +1,4 @@
-//! The inventory of certificates: a tree by issuer for people, JSON, and metrics for Prometheus.
+//! Shows the inventory of certificates: a tree by issuer for people, JSON, and metrics for Prometheus.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,10 +20,10 @@ use windlass_inventory::{Condition, Entry, Inventory, Origin, Place};
 
 const DAY: i64 = 86_400;
 const HOUR: i64 = 3_600;
-/// How long before it expires a certificate counts as due by default: this, and no more than a third of its life.
+/// The default time before expiry at which a certificate is due, but at most a third of its lifetime.
 const DUE: i64 = 30 * DAY;
 
-/// Which certificates are shown.
+/// Selects the certificates to show.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pick {
     /// Only those in use that expire within this many seconds, or have expired.
@@ -35,7 +35,7 @@ pub struct Pick {
 }
 
 impl Pick {
-    /// Whether a certificate is one of them, at a moment.
+    /// Says whether a certificate is selected at this time.
     pub fn takes(&self, entry: &Entry, now: Timestamp) -> bool {
         if self.is_expired && (entry.left(now) > 0 || !entry.matters()) {
             return false;
@@ -52,7 +52,7 @@ impl Pick {
     }
 }
 
-/// Draws the certificates below their issuers, with how long each has left and where it is. Issuers of what is shown are shown, too.
+/// Draws the certificates below their issuers, with the time that each is still valid and its place. Issuers of shown certificates are shown, too.
 pub fn inventory_tree(inventory: &Inventory, pick: Pick, view: View) -> String {
     let tree = Tree::new(inventory, pick, view.now);
     let mut rows = Vec::new();
@@ -60,7 +60,7 @@ pub fn inventory_tree(inventory: &Inventory, pick: Pick, view: View) -> String {
     for root in tree.children(None) {
         let issuer = tree.stranger(root);
         match issuer {
-            // A heading for all that it issued.
+            // A heading for all certificates of this issuer.
             Some(issuer) => {
                 strangers.insert(issuer);
             }
@@ -102,7 +102,7 @@ pub fn inventory_tree(inventory: &Inventory, pick: Pick, view: View) -> String {
     text
 }
 
-/// The certificates of an inventory as JSON, by when they expire. Times are RFC 3339, those of runs milliseconds since 1970.
+/// Returns the certificates of an inventory as JSON, ordered by expiry. Times are RFC 3339, those of runs milliseconds since 1970.
 pub fn inventory_json(inventory: &Inventory, pick: Pick, now: Timestamp) -> Json {
     let issuers = inventory.issuers();
     let picked = inventory.certificates.iter().zip(&issuers);
@@ -150,7 +150,7 @@ pub fn inventory_json(inventory: &Inventory, pick: Pick, now: Timestamp) -> Json
     })
 }
 
-/// The text format of Prometheus: when each certificate that is used somewhere expires, one line for each place.
+/// Returns metrics in the text format of Prometheus: when each certificate in use expires, one line for each place.
 pub fn inventory_metrics(inventory: &Inventory, pick: Pick, now: Timestamp) -> String {
     const EXPIRY: &str = "windlass_certificate_expiry_timestamp_seconds";
     let mut text = format!(
@@ -277,9 +277,9 @@ struct Tree<'i> {
     pick: Pick,
     now: Timestamp,
     issuers: Vec<Option<usize>>,
-    /// Those that are shown.
+    /// The certificates that are shown.
     shown: BTreeSet<usize>,
-    /// The shown ones below each shown one, and below none.
+    /// The shown certificates below each shown one, and those without a shown issuer.
     below: BTreeMap<Option<usize>, Vec<usize>>,
 }
 
@@ -300,7 +300,7 @@ impl<'i> Tree<'i> {
         let mut shown = BTreeSet::new();
         for (number, entry) in inventory.certificates.iter().enumerate() {
             let mut next = Some(number).filter(|_| pick.takes(entry, now));
-            // Its issuers, up to the root; two CAs that certify each other end it.
+            // Adds its issuers, up to the root; two CAs that certify each other end the loop.
             while let Some(number) = next.filter(|number| shown.insert(*number)) {
                 next = issuers[number];
             }
@@ -326,7 +326,7 @@ impl<'i> Tree<'i> {
         tree
     }
 
-    /// Whether a certificate is reached again by going up from its issuer.
+    /// Says whether going up from its issuer leads back to a certificate.
     fn is_above(&self, number: usize, issuer: usize) -> bool {
         let (mut next, mut steps) = (Some(issuer), 0);
         while let Some(at) = next {
@@ -342,7 +342,7 @@ impl<'i> Tree<'i> {
         self.below.get(&of).cloned().unwrap_or_default()
     }
 
-    /// The name of an issuer whose certificate is not known.
+    /// Returns the name of an issuer whose certificate is not known.
     fn stranger(&self, number: usize) -> Option<&'i str> {
         let facts = &self.inventory.certificates[number].facts;
         let is_unknown = self.issuers[number].is_none() && !facts.is_self_issued();
@@ -431,7 +431,7 @@ fn note(inventory: &Inventory, row: &Row) -> String {
     notes.join(", ")
 }
 
-/// What is shown, and what is not.
+/// Counts what is shown, and what is not.
 fn tally(inventory: &Inventory, pick: Pick, now: Timestamp) -> String {
     let all = &inventory.certificates;
     let picked: Vec<&Entry> = all.iter().filter(|entry| pick.takes(entry, now)).collect();
@@ -476,7 +476,7 @@ fn tally(inventory: &Inventory, pick: Pick, now: Timestamp) -> String {
     text
 }
 
-/// What a certificate is called: its common name or subject, or its first name where that is empty.
+/// Returns the name of a certificate: its common name or subject, or its first alternative name if the subject is empty.
 fn name(entry: &Entry) -> String {
     match (entry.facts.subject.as_str(), entry.facts.names.first()) {
         ("", Some(name)) => name.clone(),
@@ -485,7 +485,7 @@ fn name(entry: &Entry) -> String {
     }
 }
 
-/// The common name of a distinguished name, as far as it has one that needs no escapes.
+/// Returns the common name of a distinguished name, if it has one that needs no escapes.
 fn common_name(subject: &str) -> String {
     let plain = subject.split(',').find_map(|part| part.strip_prefix("CN="));
     match plain {
@@ -494,7 +494,7 @@ fn common_name(subject: &str) -> String {
     }
 }
 
-/// The place that matters most, and how many more there are: what runs is read from objects, files are copies.
+/// Returns the most important place, and the number of others: objects are used by running programs, files are copies.
 fn places(entry: &Entry, folder: &Path) -> String {
     let rank = |place: &&Place| match place {
         Place::Server { .. } => 0,
@@ -523,7 +523,7 @@ fn origin_json(origin: &Origin) -> Json {
     })
 }
 
-/// Escapes the value of a label, as the text format says.
+/// Escapes the value of a label, as the text format specifies.
 fn label(value: &str) -> String {
     value
         .replace('\\', "\\\\")
@@ -531,7 +531,7 @@ fn label(value: &str) -> String {
         .replace('\n', "\\n")
 }
 
-/// Seconds as people count them: days, hours on the last two.
+/// Formats seconds as days, or as hours for the last two days.
 pub fn days(seconds: i64) -> String {
     match seconds {
         0..HOUR => plural((seconds / 60) as usize, "minute"),
@@ -547,14 +547,14 @@ fn plural(count: usize, noun: &str) -> String {
     }
 }
 
-/// Gives a time in whole seconds, as certificates have it.
+/// Formats a time in whole seconds, as in certificates.
 fn rfc3339(at: Timestamp) -> String {
     at.to_utc()
         .and_then(|at| at.format(&Rfc3339).ok())
         .unwrap_or_default()
 }
 
-/// Orders names so that `cluster-2` comes before `cluster-10`.
+/// Returns a key that orders `cluster-2` before `cluster-10`.
 fn natural(text: &str) -> Vec<(String, u64)> {
     let mut parts = Vec::new();
     let mut rest = text;

@@ -5,8 +5,8 @@ use windlass_engine::journal::{Instance, InstanceId, RunId, RunRow, State, Statu
 use windlass_ground::Timestamp;
 use windlass_world::value::{StepError, Value};
 
-/// A run as `show --json` and `run --json` print it. Times are milliseconds since 1970; secrets
-/// are masked. `now` says which questions have expired.
+/// Returns a run as `show --json` and `run --json` print it. Times are milliseconds since 1970; secrets are masked. `now` decides which questions have
+/// expired.
 pub fn run_json(id: &RunId, state: &State, now: Timestamp) -> Json {
     let run = state.run.as_ref();
     let steps: Vec<Json> = state
@@ -61,8 +61,8 @@ pub fn run_json(id: &RunId, state: &State, now: Timestamp) -> Json {
     })
 }
 
-/// The errors that a run ended with, the run's own first, each with its step; what only passes on an error
-/// from inside is left out.
+/// Returns the errors with which a run ended, the run's own first, each with its step; leaves out errors that only pass on an error from
+/// inside.
 pub fn errors(state: &State) -> Vec<(Option<&InstanceId>, &StepError)> {
     let of_steps = state.steps.iter().filter_map(|(step, instance)| {
         let error = instance.error.as_deref()?;
@@ -82,7 +82,7 @@ fn error_json(run: &RunId, step: Option<&InstanceId>, error: &StepError) -> Json
     })
 }
 
-/// The list of `runs --json`.
+/// Returns the list of `runs --json`.
 pub fn runs_json(runs: &[RunRow]) -> Json {
     runs.iter()
         .map(|run| {
@@ -100,8 +100,8 @@ pub fn runs_json(runs: &[RunRow]) -> Json {
         .collect()
 }
 
-/// A step that was stopped in the middle of a run that has ended is not one that never began, and a
-/// question that has expired does not wait.
+/// Returns the status of a step. A step that was interrupted when its run ended is not shown as pending, and an expired question is not
+/// shown as waiting.
 fn step_status(state: &State, instance: &Instance, now: Timestamp) -> &'static str {
     match instance.status {
         Status::Pending if instance.attempt > 0 && state.outcome.is_some() => "interrupted",

@@ -1,4 +1,4 @@
-//! A workflow's graph for a terminal: one line a step, and beside it lanes that lead to the steps which wait for it, as `git log --graph` draws
+//! Draws a workflow's graph for a terminal: one line for each step, with lanes to the steps that wait for it, as `git log --graph` draws
 //! commits.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{graph::Standings, plain::line};
 use windlass_engine::compile::Workflow;
 
-/// Where a line leaves a cell.
+/// The directions in which a line leaves a cell.
 const UP: u8 = 1;
 const DOWN: u8 = 2;
 const LEFT: u8 = 4;
@@ -16,14 +16,14 @@ const SIGNS: [char; 16] = [
     ' ', '╵', '╷', '│', '╴', '╯', '╮', '┤', '╶', '╰', '╭', '├', '─', '┴', '┬', '┼',
 ];
 
-/// A line of the drawing: its lanes, and the step that stands in one of them.
+/// A line of the drawing: its lanes, and the step in one of them.
 struct Row {
     cells: Vec<u8>,
-    /// The lane of a step, and which.
+    /// The lane of the step, and the step.
     step: Option<(usize, usize)>,
 }
 
-/// Draws the steps from the first to the last. Edges that others imply are left out.
+/// Draws the steps from the first to the last. Edges that follow from others are left out.
 pub fn lanes(workflow: &Workflow, standings: &Standings) -> String {
     let steps: Vec<_> = workflow.steps().collect();
     let rows = rows(&before(workflow));
@@ -53,7 +53,7 @@ pub fn lanes(workflow: &Workflow, standings: &Standings) -> String {
     text
 }
 
-/// For each step, by its place in the order, those that it waits for and that no other of these implies.
+/// Returns, for each step by its place in the order, the steps that it waits for, without those that follow from others.
 fn before(workflow: &Workflow) -> Vec<Vec<usize>> {
     let steps: Vec<_> = workflow.steps().collect();
     let place: BTreeMap<_, _> = steps
@@ -78,10 +78,10 @@ fn before(workflow: &Workflow) -> Vec<Vec<usize>> {
     found
 }
 
-/// Lays the lanes out from the last step to the first, and turns the result upside down: so a step's lane begins where it
-/// stands and ends at what waits for it.
+/// Lays out the lanes from the last step to the first, and turns the result upside down: so a step's lane begins at the step and ends at
+/// the steps that wait for it.
 fn rows(before: &[Vec<usize>]) -> Vec<Row> {
-    // What each lane leads to.
+    // The step to which each lane leads.
     let mut lanes: Vec<Option<usize>> = Vec::new();
     let mut rows = Vec::new();
     for (step, waits_for) in before.iter().enumerate().rev() {
@@ -107,7 +107,7 @@ fn rows(before: &[Vec<usize>]) -> Vec<Row> {
         });
         let mut rest = waits_for.iter().rev();
         lanes[own] = None;
-        // The nearest one that no lane leads to continues this lane.
+        // The nearest step to which no lane leads continues this lane.
         let straight = waits_for
             .iter()
             .rev()
@@ -128,7 +128,7 @@ fn rows(before: &[Vec<usize>]) -> Vec<Row> {
             }
             let mut cells = upright(&lanes);
             resize(&mut cells, lanes.len());
-            // The step above has a line down to here.
+            // The step above has a line down to this cell.
             cells[2 * own] |= UP;
             for (lane, is_there) in joins {
                 cells[2 * lane] &= !(UP | DOWN);
@@ -153,7 +153,7 @@ fn rows(before: &[Vec<usize>]) -> Vec<Row> {
     rows
 }
 
-/// Finds a lane that leads nowhere, or opens one.
+/// Returns a lane that is not in use, or opens one.
 fn free(lanes: &mut Vec<Option<usize>>) -> usize {
     lanes.iter().position(Option::is_none).unwrap_or_else(|| {
         lanes.push(None);
@@ -161,7 +161,7 @@ fn free(lanes: &mut Vec<Option<usize>>) -> usize {
     })
 }
 
-/// The cells of lanes that go straight on; between two lanes there is one more cell.
+/// Returns the cells of lanes that continue straight; between two lanes there is one more cell.
 fn upright(lanes: &[Option<usize>]) -> Vec<u8> {
     let mut cells = Vec::new();
     resize(&mut cells, lanes.len());
@@ -177,7 +177,7 @@ fn resize(cells: &mut Vec<u8>, lanes: usize) {
     cells.resize((2 * lanes).saturating_sub(1).max(cells.len()), 0);
 }
 
-/// Draws a line across from one lane to another, which it meets from there as `ends` says.
+/// Draws a horizontal line from one lane to another; `ends` is how it meets the other lane.
 fn join(cells: &mut [u8], from: usize, to: usize, ends: u8) {
     let (a, b) = (2 * from, 2 * to);
     let (out, back) = if b > a { (RIGHT, LEFT) } else { (LEFT, RIGHT) };
@@ -195,7 +195,7 @@ fn join(cells: &mut [u8], from: usize, to: usize, ends: u8) {
 mod tests {
     use super::*;
 
-    /// The drawing with a letter for each step.
+    /// Returns the drawing with a letter for each step.
     fn drawn(before: &[&[usize]]) -> String {
         let before: Vec<Vec<usize>> = before.iter().map(|steps| steps.to_vec()).collect();
         let lines = rows(&before).into_iter().map(|row| {
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn every_edge_can_be_followed() {
-        // Each step stands once, in order, whatever the edges are.
+        // Each step occurs once, in order, whatever the edges are.
         for seed in 0..200_usize {
             let before: Vec<Vec<usize>> = (0..9_usize)
                 .map(|at| {
@@ -240,7 +240,7 @@ mod tests {
                 .filter_map(|row| row.step.map(|(_, step)| step))
                 .collect();
             assert_eq!(order, (0..9).collect::<Vec<_>>());
-            // No line ends in the air: what leaves a cell downwards is met by the cell below.
+            // Every line that leaves a cell downwards continues in the cell below.
             for pair in rows.windows(2) {
                 let below = |at: usize| pair[1].cells.get(at).copied().unwrap_or(0);
                 for (at, cell) in pair[0].cells.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! State → people and machines: progress, the summary, tables, JSON, graphs.
+//! Shows the state of runs to people and programs: progress, the summary, tables, JSON, graphs.
 
 mod audit;
 mod certificates;

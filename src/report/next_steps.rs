@@ -11,8 +11,8 @@ use windlass_ground::Timestamp;
 use windlass_script::{Class, Function};
 use windlass_world::value::Command;
 
-/// The commands to type next, each on a line. Where Restate drives the run, it continues by itself
-/// once a question is answered.
+/// Returns the commands to type next, one in each line. If Restate drives the run, the run continues by itself after a question is
+/// answered.
 pub fn next_steps(run: &RunId, state: &State, is_of_engine: bool, now: Timestamp) -> Vec<String> {
     let on_run = |name| command(Command::new(name).arg(run));
     let (expired, waiting): (Vec<_>, Vec<_>) =
@@ -62,12 +62,12 @@ pub fn next_steps(run: &RunId, state: &State, is_of_engine: bool, now: Timestamp
     }
 }
 
-/// The command that answers a question of a run.
+/// Returns the command that answers a question of a run.
 pub(super) fn answer(name: &str, run: &RunId, step: &InstanceId) -> String {
     command(Command::new(name).arg(run).arg(step))
 }
 
-/// How to continue a run that failed: as it is, unless it would fail the same way.
+/// Returns the ways to continue a failed run: unchanged, unless it would fail in the same way.
 fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
     let resume = || Command::new("resume").arg(run);
     let failed = state.steps.iter().filter_map(|(step, instance)| {
@@ -97,7 +97,7 @@ fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
         }
     }
     if diverged != resume() {
-        lines.push(format!("To begin it anew: {}", command(diverged)));
+        lines.push(format!("To start it again: {}", command(diverged)));
     }
     if is_wrong {
         let edited = command(resume().flag("--edited"));
@@ -115,7 +115,7 @@ fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
     lines
 }
 
-/// Errors that come again for as long as the files and params stay as they are.
+/// Errors that occur again until the files or params are changed.
 const NEEDS_AN_EDIT: [&str; 10] = [
     "duplicate-item",
     "expression-failed",
@@ -136,19 +136,19 @@ fn meaning(answer: &str) -> &str {
     }
 }
 
-/// Whether there is anything for an undo.
+/// Says whether there is anything to undo.
 fn left_something(state: &State) -> bool {
     let mut rounds = state.steps.values().flat_map(Instance::rounds);
     rounds.any(|round| round.effects.iter().any(may_have_changed))
 }
 
-/// Whether an effect changed something outside, as far as can be told. A call that no function is known for may have.
+/// Says whether an effect changed something outside, as far as that is known. A call of an unknown function may have.
 fn may_have_changed(effect: &EffectState) -> bool {
     let row = windlass_script::function(&effect.call.function);
     effect.call.class != Class::Read && row.is_none_or(Function::is_change) && effect.may_be_done()
 }
 
-/// Every question that a run asked, with its answer.
+/// Lists every question that a run asked, with its answer.
 pub fn approvals(state: &State) -> Vec<String> {
     let asked = state
         .steps
@@ -157,7 +157,7 @@ pub fn approvals(state: &State) -> Vec<String> {
     asked.map(|(step, approval)| line(step, approval)).collect()
 }
 
-/// A question whose time is over, before that is recorded.
+/// Describes a question that has expired before that is recorded.
 fn overdue(step: &InstanceId, asked: &Approval) -> String {
     let deadline = asked.deadline.map_or_else(String::new, local_time);
     format!("{step} expired {deadline}, and takes its `on_timeout` for an answer")

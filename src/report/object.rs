@@ -2,7 +2,7 @@ use serde_json::Value as Json;
 
 use windlass_engine::journal::CallRecord;
 
-/// A call as a line names it: its function, and the object that it is about.
+/// Formats a call for a line: its function, and its object.
 pub fn call_line(call: &CallRecord) -> String {
     match object(call) {
         Some(object) => format!("{} {object}", call.function),
@@ -10,8 +10,8 @@ pub fn call_line(call: &CallRecord) -> String {
     }
 }
 
-/// What a call is about: an object of a cluster, a CA and a certificate of it, a file, an address, a
-/// program; as far as its record says.
+/// Returns the object of a call: an object of a cluster, a CA and a certificate of it, a file, an address, or a program; as far as its
+/// record shows it.
 pub(super) fn object(call: &CallRecord) -> Option<String> {
     let arguments = &call.arguments;
     let map = match arguments {
@@ -30,13 +30,13 @@ pub(super) fn object(call: &CallRecord) -> Option<String> {
         let words: Vec<_> = std::iter::once(program).chain(arguments).collect();
         return Some(words.join(" "));
     }
-    // The query may hold a token.
+    // The query may contain a token.
     let url = text("url").and_then(|url| url.split(['?', '#']).next());
     let named = text("object").or(url).or(text("name")).or(text("kind"));
     let parts = [
         text("cluster").map(str::to_owned),
         named.map(str::to_owned),
-        // `Secret/cacerts in istio-system` says it already.
+        // `Secret/cacerts in istio-system` contains it already.
         text("namespace")
             .filter(|_| text("object").is_none())
             .map(|namespace| format!("in {namespace}")),

@@ -2,7 +2,7 @@ use console::style;
 
 use super::plain::styled;
 
-/// A page of documentation, for a terminal or as Markdown. Texts are Markdown of one line.
+/// A page of documentation, for a terminal or as Markdown. Its texts are single lines of Markdown.
 pub struct Page {
     pub title: String,
     pub blocks: Vec<Block>,
@@ -10,13 +10,13 @@ pub struct Page {
 
 pub enum Block {
     Text(String),
-    /// Lines of a language.
+    /// Code in a language.
     Code(&'static str, String),
-    /// A heading, and terms with what they mean.
+    /// A heading, and terms with their meanings.
     Terms(String, Vec<Term>),
 }
 
-/// A term, what it is, and what it means.
+/// A term, its kind, and its meaning.
 pub struct Term {
     pub name: String,
     pub kind: String,
@@ -49,7 +49,7 @@ impl Page {
         self
     }
 
-    /// Reads a page that is written in Markdown: a heading, paragraphs, lists and code.
+    /// Reads a page in Markdown: a heading, paragraphs, lists and code.
     pub fn read(markdown: &str) -> Self {
         let mut page = Self::new("");
         let mut lines = markdown.lines().peekable();
@@ -87,7 +87,7 @@ impl Page {
         }
     }
 
-    /// The page as Markdown, under a heading of this level.
+    /// Returns the page as Markdown, under a heading of this level.
     pub fn to_markdown(&self, level: usize) -> String {
         let mut text = format!("{} {}\n", "#".repeat(level), self.title);
         for block in &self.blocks {
@@ -110,7 +110,7 @@ impl Page {
         text
     }
 
-    /// The page for a terminal of this width.
+    /// Returns the page for a terminal of this width.
     pub fn to_terminal(&self, width: usize) -> String {
         let mut text = format!("{}\n", style(plain(&self.title)).bold());
         for block in &self.blocks {
@@ -141,7 +141,7 @@ impl Page {
     }
 }
 
-/// The marks of Markdown that say nothing in a terminal.
+/// Removes the marks of Markdown that have no meaning in a terminal.
 fn plain(text: &str) -> String {
     text.replace("**", "")
 }

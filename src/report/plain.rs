@@ -1,20 +1,20 @@
-//! Texts from scripts, servers and comments as a terminal may show them.
+//! Makes texts from scripts, servers and comments safe for a terminal.
 
 use std::borrow::Cow;
 
-/// How much of a text a line shows; the journal and JSON have all of it.
+/// How much of a text a line shows; the journal and JSON contain all of it.
 const MOST_IN_A_LINE: usize = 400;
-/// How much an error block shows: its beginning, and more of its end, where a program says what went wrong.
+/// How much an error block shows: its beginning, and a longer part of its end, where a program reports the error.
 const BLOCK_BEGINNING: usize = 1000;
 const BLOCK_END: usize = 3000;
 
-/// A text within a line of ours: control characters, line ends and what changes the direction of writing are escaped, so that
-/// it can neither steer the terminal nor begin a line that looks like one of ours.
+/// Escapes control characters, line ends and characters that change the direction of writing, for a text within one of our lines: so the text can
+/// neither control the terminal nor start a line that looks like ours.
 pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)
 }
 
-/// As [`line`], and cut to what a line has room for.
+/// Like [`line`], and cut to the length for a line.
 pub fn short_line(text: &str) -> String {
     let text = line(text);
     match text.char_indices().nth(MOST_IN_A_LINE) {
@@ -23,12 +23,12 @@ pub fn short_line(text: &str) -> String {
     }
 }
 
-/// A text that was asked for by itself, for a terminal: all is escaped but line ends and tabs.
+/// Escapes a whole text for a terminal, except line ends and tabs.
 pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t'))
 }
 
-/// A text that is drawn with a margin, which keeps its line ends; of a long one the middle is left out.
+/// Escapes a text that is drawn with a margin and keeps its line ends; the middle of a long text is left out.
 pub fn block(text: &str) -> String {
     let text = escaped(text, |c| c == '\n');
     let count = text.chars().count();
@@ -43,7 +43,7 @@ pub fn block(text: &str) -> String {
     )
 }
 
-/// A text of ours with colours in it, and perhaps texts of others: all is escaped but line ends, tabs and colours.
+/// Escapes our own text with colours, which may contain texts of others: keeps line ends, tabs and colours.
 pub fn styled(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unseen) {
         return Cow::Borrowed(text);
@@ -68,7 +68,7 @@ pub fn styled(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// A text of which places are known by their bytes: each byte of what may not be shown becomes a question mark.
+/// Returns a text of the same length in bytes: each byte of a character that may not be shown becomes a question mark.
 pub fn same_length(text: &str) -> Cow<'_, str> {
     let stays = |c: char| !is_unseen(c) || matches!(c, '\n' | '\r' | '\t');
     if text.chars().all(stays) {
@@ -101,8 +101,8 @@ fn escaped(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// Control characters, ends of lines and paragraphs, marks and overrides of direction (UAX #9), and characters without width that
-/// make two names look alike.
+/// Says whether it is a control character, an end of a line or paragraph, a mark or override of direction (UAX #9), or a character without
+/// width that makes two names look alike.
 fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -110,7 +110,7 @@ fn is_unseen(c: char) -> bool {
             | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The length of a sequence that sets a colour (ECMA-48, SGR).
+/// Returns the length of a sequence that sets a colour (ECMA-48, SGR).
 fn colour(text: &str) -> Option<usize> {
     let rest = text.strip_prefix("\u{1b}[")?;
     let length = rest.find(|c: char| !(c.is_ascii_digit() || c == ';'))?;

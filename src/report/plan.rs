@@ -7,7 +7,7 @@ use windlass_engine::{
     journal::RunId,
 };
 
-/// What a resume does to each step, for people.
+/// Formats what a resume does with each step.
 pub fn resume_plan(run: &RunId, plan: &Plan) -> String {
     let mut text = format!("resume plan of run {run}\n");
     let width = plan.fates.iter().map(|fate| fate.step.as_str().len()).max();
@@ -24,14 +24,16 @@ pub fn resume_plan(run: &RunId, plan: &Plan) -> String {
         text.push('\n');
         if !fate.repeats.is_empty() {
             let repeats = fate.repeats.join(", ");
-            let note = style("what it did before stays until an undo; it makes again:").yellow();
+            let note =
+                style("an undo can still reverse what it did before; it makes these calls again:")
+                    .yellow();
             text.push_str(&format!("      {note} {repeats}\n"));
         }
     }
     text
 }
 
-/// The same for machines.
+/// The same for programs.
 pub fn plan_json(plan: &Plan) -> Json {
     let fate = |fate: &Fate| {
         json!({
@@ -42,7 +44,7 @@ pub fn plan_json(plan: &Plan) -> Json {
     plan.fates.iter().map(fate).collect()
 }
 
-/// Finds the fate that [`plan_json`] calls so.
+/// Returns the fate with this name in [`plan_json`].
 pub fn fate_named(name: &str) -> Option<FateKind> {
     let all = [
         FateKind::Kept,

@@ -13,11 +13,11 @@ use windlass_engine::{
     journal::InstanceId,
 };
 
-/// As many clusters are named in a row.
+/// How many clusters are listed.
 const NAMED: usize = 4;
 
-/// What a run would do, for people: a line a step, with the calls that change something; a table for each phase, with
-/// what it replaces, as far as that is known.
+/// Formats what a run would do: a line for each step, with the calls that change something; a table for each phase, with what it replaces, as
+/// far as that is known.
 pub fn preview(phases: &[Replacing], steps: &[Preview], room: Room) -> String {
     let parts = steps.chunk_by(|a, b| a.phase == b.phase);
     let texts: Vec<_> = parts
@@ -43,8 +43,8 @@ fn outside_of_phases(steps: &[Preview], room: Room) -> String {
     table.render("  ", room)
 }
 
-/// A phase: what it replaces, what each of its steps does in which clusters, what holds after it, and what its undo
-/// takes.
+/// Formats a phase: what it replaces, what each of its steps does in which clusters, what is true after it, and what its undo
+/// requires.
 fn in_phase(phase: &Phase, replaces: Option<&[Replaced]>, steps: &[Preview], room: Room) -> String {
     let mut heading = format!("Phase {}", phase.name);
     if let Some(description) = &phase.description {
@@ -78,7 +78,7 @@ fn in_phase(phase: &Phase, replaces: Option<&[Replaced]>, steps: &[Preview], roo
     text
 }
 
-/// Whether a step is within a nested workflow that is skipped: one line tells of all of them.
+/// Says whether a step is within a nested workflow that is skipped, which is shown as one line.
 fn is_in_skipped(step: &Preview, steps: &[Preview]) -> bool {
     let parent = step.step.parent();
     parent.is_some_and(|parent| {
@@ -93,7 +93,7 @@ fn name(step: &Preview) -> String {
     format!("{indent}{}", step.step.last_part())
 }
 
-/// The clusters that a step is about, or its items.
+/// Returns the clusters of a step, or of its items.
 fn clusters(step: &Preview) -> String {
     match (&step.cluster, step.names.as_slice(), step.items) {
         (Some(cluster), ..) => cluster.clone(),
@@ -124,7 +124,7 @@ fn does(step: &Preview) -> String {
     }
 }
 
-/// The calls that change something outside.
+/// Lists the calls that change something outside.
 fn changes(step: &Preview) -> Vec<String> {
     if step.runs == Foreseen::Known(false) {
         return Vec::new();
@@ -142,7 +142,7 @@ fn changes(step: &Preview) -> Vec<String> {
     texts.into_iter().collect()
 }
 
-/// What the clusters would refuse of a run, for people; empty where they would refuse nothing.
+/// Formats what the clusters would reject of a run; empty if they would reject nothing.
 pub fn obstacles(found: &[Obstacle]) -> String {
     let mut text = String::new();
     let (sure, open): (Vec<_>, Vec<_>) = found.iter().partition(|obstacle| obstacle.is_sure);
@@ -168,7 +168,7 @@ pub fn obstacles(found: &[Obstacle]) -> String {
     text
 }
 
-/// The same for machines. `refused` lists what the clusters would refuse of a step.
+/// The same for programs. `refused` lists what the clusters would reject of a step.
 pub fn preview_json(steps: &[Preview], obstacles: &[Obstacle]) -> Json {
     let foreseen = |runs: Foreseen<bool>| match runs {
         Foreseen::Known(runs) => json!(runs),

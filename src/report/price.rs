@@ -1,4 +1,4 @@
-//! What AWS Private CA costs.
+//! The prices of AWS Private CA.
 //!
 //! Source: the price list that AWS publishes for the region us-east-1 (offer AWSCertificateManager, in effect since 2025-07-01), which
 //! <https://aws.amazon.com/private-ca/pricing/> shows. Most regions cost the same; an account's own discounts and the
@@ -12,23 +12,23 @@ pub const SOURCE: &str = "AWS list prices of us-east-1, in effect since 2025-07-
 /// USD.
 pub type Usd = f64;
 
-/// What one mode of a CA costs.
+/// The prices of one mode of a CA.
 pub struct Mode {
     pub name: &'static str,
-    /// For each CA that is not deleted, whatever it does; by the day.
+    /// The price of each CA that is not deleted, whatever its status; charged by the day.
     pub a_month: Usd,
-    /// For each certificate that it issues, once: the price, up to so many in a calendar month, account and region.
+    /// The price of each certificate that it issues, up to a number in a calendar month, account and region.
     pub certificates: &'static [(u64, Usd)],
 }
 
-/// The mode of a CA that is not created in another one; Windlass creates all in this one.
+/// The default mode of a CA, which Windlass always uses.
 pub const GENERAL_PURPOSE: Mode = Mode {
     name: "general-purpose",
     a_month: 400.0,
     certificates: &[(1_000, 0.75), (10_000, 0.35), (u64::MAX, 0.001)],
 };
 
-/// A CA whose certificates live for seven days at most.
+/// The mode for certificates that are valid for at most seven days.
 pub const SHORT_LIVED: Mode = Mode {
     name: "short-lived",
     a_month: 50.0,
@@ -36,7 +36,7 @@ pub const SHORT_LIVED: Mode = Mode {
 };
 
 impl Mode {
-    /// What so many certificates cost, if they are the first of their month.
+    /// Returns the price of this many certificates, if they are the first of their month.
     pub fn issuing(&self, count: u64) -> Usd {
         let mut before = 0;
         let mut sum = 0.0;
@@ -48,7 +48,7 @@ impl Mode {
         sum
     }
 
-    /// The table for programs.
+    /// Returns the prices for programs.
     pub fn json(&self) -> Json {
         let tiers = self.certificates.iter().map(|(up_to, price)| {
             json!({ "up_to": (*up_to != u64::MAX).then_some(up_to), "usd": price })

@@ -12,7 +12,7 @@ use super::{
 use windlass_engine::journal::{InstanceId, RunId};
 use windlass_world::value::{StepError, brief};
 
-/// Draws a diagnostic for a terminal, or plainly where colours are not wanted.
+/// Draws a diagnostic for a terminal, without colours if they are turned off.
 pub fn render(diagnostic: &dyn Diagnostic) -> String {
     let theme = match console::colors_enabled_stderr() {
         true => GraphicalTheme::unicode(),
@@ -21,7 +21,7 @@ pub fn render(diagnostic: &dyn Diagnostic) -> String {
     let width = usize::from(console::Term::stderr().size().1).clamp(60, 120);
     let handler = GraphicalReportHandler::new_themed(theme)
         .with_width(width)
-        // A command in a hint stays in one piece, however long it is.
+        // A command in a hint is never broken, however long it is.
         .with_break_words(false)
         .with_word_splitter(WordSplitter::NoHyphenation)
         .with_word_separator(WordSeparator::Custom(words))
@@ -33,8 +33,8 @@ pub fn render(diagnostic: &dyn Diagnostic) -> String {
     }
 }
 
-/// Draws an error of a run, with the place in the script as the run froze it. `step` is where it
-/// happened, unless it is the run's own.
+/// Draws an error of a run, with its place in the script that the run froze. `step` is the step of the error, unless it is the run's
+/// own.
 pub fn render_error(
     run: &RunId,
     step: Option<&InstanceId>,
@@ -44,7 +44,7 @@ pub fn render_error(
     render(&Problem::new(run, step, error, files))
 }
 
-/// Takes a text apart at its blanks, but for what is between backticks.
+/// Splits a text at its blanks, except within backticks.
 fn words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
     let (mut start, mut is_quoted, mut is_blank) = (0, false, false);
     let mut ends: Vec<usize> = Vec::new();

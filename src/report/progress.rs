@@ -24,21 +24,21 @@ use windlass_engine::{
 };
 use windlass_world::value::format_duration;
 
-/// Running lines at once; a screen has about 24.
+/// The number of lines for running steps; a screen has about 24 lines.
 const MOST_LINES: usize = 12;
 /// How often spinners turn.
 const TICK: Duration = Duration::from_millis(120);
-/// Counting the steps of a large run takes this share of the time at most.
+/// The largest share of the time for counting the steps of a large run.
 const SHARE: u32 = 20;
 
-/// Progress on a terminal: a line for each running step with what it is doing, and a bar over
-/// all of them.
+/// Shows progress on a terminal: a line for each running step with its current call, and a bar for all
+/// steps.
 pub struct Bars {
     workflow: Arc<Workflow>,
     bars: MultiProgress,
     total: ProgressBar,
     running: Mutex<HashMap<InstanceId, ProgressBar>>,
-    /// When the steps are counted again.
+    /// When the steps may be counted again.
     next_tally: Mutex<Instant>,
     run: RunId,
 }
@@ -115,7 +115,7 @@ impl Observer for Bars {
                     if let Some(line) =
                         line_of(event, state, &self.run).filter(|line| line.is_trouble)
                     {
-                        // The terminal is a person's: what went well is in the summary.
+                        // On a terminal, the summary shows the successful steps.
                         let _ = self.bars.println(for_people(&line.text));
                     }
                 }
@@ -153,7 +153,7 @@ impl Observer for Bars {
     }
 }
 
-/// Progress where there is no terminal: a line for each step that ends.
+/// Shows progress without a terminal: a line for each step that ends.
 pub struct Lines(pub RunId);
 
 impl Observer for Lines {
@@ -181,7 +181,7 @@ impl Observer for Lines {
     }
 }
 
-/// What a script says, in one line.
+/// Formats a message of a script in one line.
 fn said(step: &InstanceId, message: &str) -> String {
     let step = line(step.as_str());
     format!("  {} {}", style(format!("{step}:")).dim(), line(message))

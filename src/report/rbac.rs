@@ -3,8 +3,8 @@ use std::collections::BTreeSet;
 use windlass_script::{HostCall, permits_of};
 use windlass_world::outside::rules;
 
-/// The ClusterRole that the calls of a workflow need, as YAML, `with_undo` with their reversal. `None` where they speak
-/// to no cluster.
+/// Returns the ClusterRole for the calls of a workflow, as YAML; `with_undo` includes their reversal. `None` if they use
+/// no cluster.
 pub fn cluster_role(workflow: &str, calls: &BTreeSet<HostCall>, with_undo: bool) -> Option<String> {
     let (permits, open) = permits_of(calls, with_undo);
     if permits.is_empty() && open.is_empty() {

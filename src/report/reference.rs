@@ -2,7 +2,7 @@ use super::explain::{function_page, section_page};
 use windlass_engine::compile::{MOCK_SECTIONS, SECTIONS, SUITE_SECTIONS, Section};
 use windlass_script::{Function, MODULES};
 
-/// `docs/reference.md`: all keys of workflows, test files and mock files, and all host functions.
+/// Returns `docs/reference.md`: all keys of workflows, test files and mock files, and all host functions.
 pub fn reference() -> String {
     let mut text = "# Reference\n\n\
         This page is made from the tables in `src/engine/compile/` (`keys.rs` and its namesakes) and `src/script/host/`. `windlass explain NAME` shows one\n\
@@ -36,7 +36,7 @@ pub fn reference() -> String {
     text
 }
 
-/// Whether two functions have the very same options and result.
+/// Says whether two functions have the same options and result.
 fn is_alike(row: &Function, other: &Function) -> bool {
     match (row.options(), other.options()) {
         (Some((_, own)), Some((_, others))) => std::ptr::eq(own, others) && own.len() > 1,

@@ -1,4 +1,4 @@
-//! What a phase replaces: what is in an object of a cluster now, and what will be there.
+//! Shows what a phase replaces: the current and the future state of an object in a cluster.
 
 use console::style;
 use serde::{Deserialize, Serialize};
@@ -13,9 +13,9 @@ use windlass_engine::{
 };
 use windlass_world::value::Value;
 
-/// As many clusters are named in a line.
+/// How many clusters are listed in a line.
 const NAMED: usize = 6;
-/// As many digits of a serial number are shown to people; JSON has all of them.
+/// How many digits of a serial number are shown to people; JSON contains all of them.
 const SERIAL: usize = 8;
 
 /// What a phase does to a part of an object.
@@ -44,7 +44,7 @@ pub type Replacing<'w> = (&'w Phase, Option<Vec<Replaced>>);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Replaced {
-    /// A cluster's role, or what else the object is in; nothing where `object` says it all.
+    /// A cluster's role, or another container of the object; `None` if `object` is enough.
     #[serde(default)]
     cluster: Option<String>,
     object: String,
@@ -57,7 +57,7 @@ pub struct Replaced {
     restarts: Vec<String>,
 }
 
-/// A certificate that is there, or one that will be made: of that, no serial number is known.
+/// A certificate that exists or will be issued; a future one has no known serial number.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Certificate {
@@ -69,16 +69,16 @@ struct Certificate {
     /// RFC 3339.
     #[serde(default)]
     not_after: Option<String>,
-    /// How long it will live.
+    /// How long it will be valid.
     #[serde(default)]
     validity: Option<String>,
 }
 
 impl Replaced {
-    /// Reads what a phase's `replaces` gave.
+    /// Reads the result of a phase's `replaces`.
     ///
     /// # Errors
-    /// What is wrong with it, and where.
+    /// The mistake, and its place.
     pub fn read(phase: &str, value: &Value) -> Result<Vec<Self>, String> {
         let about = format!("`replaces` of the phase {phase}");
         let Json::Array(rows) = value.to_json() else {
@@ -118,8 +118,8 @@ impl Replaced {
     }
 }
 
-/// What a phase replaces, for people: each object with what is removed (`-`), added (`+`) and stays there. Objects of
-/// several clusters that change alike are shown once. `None` is what is not known before the run has begun.
+/// Formats what a phase replaces: each object with what is removed (`-`), added (`+`) and unchanged. Objects that change in the same
+/// way in several clusters are shown once. `None` if that is not known before the run.
 pub fn replaced(phase: &Phase, rows: Option<&[Replaced]>, room: Room) -> String {
     let indent = "    ";
     if phase.replaces.is_none() {
@@ -177,7 +177,7 @@ pub fn replacing<'w>(
     phases.collect()
 }
 
-/// The same for programs; `null` is what is not known before the run has begun.
+/// The same for programs; `null` if that is not known before the run.
 pub fn replaced_json(phases: &[Replacing]) -> Json {
     let phases = phases.iter().map(|(phase, rows)| {
         json!({
@@ -236,7 +236,7 @@ pub(super) fn wrapped(indent: &str, text: &str, further: usize, room: Room) -> S
         .collect()
 }
 
-/// A part of an object for people.
+/// Formats a part of an object for people.
 fn in_words(part: &Json) -> Result<String, String> {
     if let Json::String(text) = part {
         return Ok(text.clone());
@@ -263,7 +263,7 @@ fn in_words(part: &Json) -> Result<String, String> {
     Ok(text)
 }
 
-/// `CN=x` of a name that has one, or all of it.
+/// Returns `CN=x` of a name that has one, or else the whole name.
 fn common_name(subject: &str) -> &str {
     let mut parts = subject.split(',').map(str::trim);
     parts

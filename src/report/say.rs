@@ -10,15 +10,15 @@ use std::{
 
 use super::plain::styled;
 
-/// Prints to people, on stderr: colours, and nothing else that steers a terminal. A closed one is no reason to stop a rotation, where `eprintln!` would panic.
+/// Prints to people, on stderr: colours, but nothing else that controls a terminal. If stderr is closed, a rotation must not stop; `eprintln!` would panic.
 pub fn say(text: &str) {
     let _ = std::io::stderr()
         .lock()
         .write_all(styled(&for_people(text)).as_bytes());
 }
 
-/// A text as the reader's terminal can show it: where the locale is not UTF-8, our own signs are replaced
-/// by ones of ASCII. What scripts and other programs wrote is left as it is.
+/// Returns a text that the reader's terminal can show: if the locale is not UTF-8, our own signs are replaced by ASCII. Texts of scripts and other
+/// programs are not changed.
 pub fn for_people(text: &str) -> Cow<'_, str> {
     match *IS_UTF8 || text.is_ascii() {
         true => text.into(),
@@ -26,12 +26,12 @@ pub fn for_people(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether the reader's terminal shows UTF-8.
+/// Says whether the reader's terminal shows UTF-8.
 pub(super) fn is_utf8() -> bool {
     *IS_UTF8
 }
 
-/// Replaces signs by ones of ASCII from here on, whatever the locale says.
+/// Replaces signs by ASCII from now on, whatever the locale is.
 pub fn use_ascii() {
     WANTS_ASCII.store(true, Ordering::Relaxed);
 }
@@ -49,7 +49,7 @@ static IS_UTF8: LazyLock<bool> = LazyLock::new(|| {
     speaks_utf8(named.as_deref())
 });
 
-/// Containers name no locale, and their terminals show UTF-8.
+/// Containers set no locale, and their terminals show UTF-8.
 fn speaks_utf8(locale: Option<&str>) -> bool {
     locale.is_none_or(|locale| {
         let locale = locale.to_ascii_lowercase();

@@ -7,14 +7,14 @@ use windlass_world::value::FailureClass;
 
 /// One expression and nothing around it.
 const EXPRESSION: &str = r"^\s*\$\{\{[\s\S]*\}\}\s*$";
-/// Says no more than that there is a number and a unit: a schema must not refuse what windlass takes.
+/// Only requires a number and a unit: a schema must not reject what windlass accepts.
 const DURATION: &str = r"^\s*[0-9][\s\S]*[A-Za-z]\s*$";
 const TYPE: &str = r"^\s*(any|bool|bytes|duration|float|int|secret|string|(list|map)(\s*\([\s\S]*\))?)\s*(\?\s*)*$";
 const BACKOFF: &str = r"^[\s\S]*[0-9][\s\S]*[A-Za-z][\s\S]*$";
 /// `StepName`.
 const STEP_NAME: &str = "^[a-z_][a-z0-9_]*$";
 
-/// The schema, made from the table of keys.
+/// Returns the schema of a workflow file, generated from the table of keys.
 pub fn workflow_schema() -> Json {
     let definitions = SECTIONS.iter().map(|section| {
         let schema = match section.name {
@@ -35,7 +35,7 @@ pub fn workflow_schema() -> Json {
     })
 }
 
-/// The schema of a test file.
+/// Returns the schema of a test file.
 pub fn test_schema() -> Json {
     let definitions = SUITE_SECTIONS.iter().map(|section| {
         let mut schema = of_section(section);
@@ -54,7 +54,7 @@ pub fn test_schema() -> Json {
                 ] });
                 schema["properties"]["params"]["type"] = json!(["object", "null"]);
             }
-            // Its first key is a function, with what it is called with.
+            // Its first key is a function, whose value are the arguments.
             "given" => schema["patternProperties"][FUNCTION] = json!({ "type": ["object", "null"] }),
             "expect" => {
                 let counts = json!({ "type": "integer", "minimum": 0 });
@@ -72,7 +72,7 @@ pub fn test_schema() -> Json {
             }),
             _ => {}
         }
-        // A reference is a URI, which has no blanks.
+        // A reference is a URI, which must not contain blanks.
         (section.name.replace(' ', "-"), schema)
     });
     json!({
@@ -83,7 +83,7 @@ pub fn test_schema() -> Json {
     })
 }
 
-/// The name of a host function with its module, or of a call that an undo makes.
+/// The name of a host function with its module, or of an undo's call.
 const FUNCTION: &str = "^[a-z0-9]+::[a-z0-9_]+$";
 
 fn reference(section: &str) -> Json {
@@ -102,7 +102,7 @@ fn map_of(section: &str, or_text: bool) -> Json {
     json!({ "type": "object", "additionalProperties": values })
 }
 
-/// A map that has just one of some keys.
+/// Returns the schema of a map with exactly one of some keys.
 fn one_of(section: &Section, keys: &[&str]) -> Json {
     let mut schema = of_section(section);
     schema["oneOf"] = keys
@@ -121,7 +121,7 @@ fn of_section(section: &Section) -> Json {
         "type": "object",
         "description": section.about,
         "properties": properties.collect::<Map<_, _>>(),
-        // Such keys are the author's own, for what `<<` takes over.
+        // Such keys are the author's own, for the entries that `<<` merges.
         "patternProperties": { "^x-": true },
         "additionalProperties": false,
     });
@@ -147,7 +147,7 @@ fn of_section(section: &Section) -> Json {
 
 fn of_key(key: &FileKey) -> Json {
     let mut schema = of_form(&key.form);
-    // Beside a `$ref`, too: since 2019-09 both count.
+    // This also applies beside a `$ref`: since 2019-09, both are used.
     schema["description"] = json!(key.about);
     if let Some(default) = key.default {
         schema["default"] = serde_json::from_str(default).unwrap_or_else(|_| json!(default));

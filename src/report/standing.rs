@@ -1,13 +1,13 @@
 use windlass_engine::journal::{Approval, Instance, InstanceId, State, Status, Verdict};
 use windlass_ground::Timestamp;
 
-/// Where a run stands that has not ended.
+/// The status of a run that has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     Running,
-    /// For somebody's approval.
+    /// It waits for an approval.
     Waiting,
-    /// The time of its question is over; its `on_timeout` answers as soon as something drives the run.
+    /// Its question has expired; its `on_timeout` takes effect when a process drives the run.
     Expired,
     /// Its question was answered, and it has not been resumed.
     Answered(Verdict),
@@ -16,7 +16,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// `is_driven` says whether something drives the run, `now` says which questions have expired.
+    /// Returns the status. `is_driven` says whether the run is being driven; `now` decides which questions have expired.
     pub fn of(state: &State, is_driven: bool, now: Timestamp) -> Self {
         let is_any = |wanted: fn(&Instance) -> bool| state.steps.values().any(wanted);
         if waiting(state).any(|(_, asked)| !asked.has_expired(now)) {
@@ -42,7 +42,7 @@ impl Standing {
         newest.map_or(Self::Interrupted, |answer| Self::Answered(answer.verdict))
     }
 
-    /// One word, as lists show it.
+    /// Returns the word that lists show.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -54,7 +54,7 @@ impl Standing {
     }
 }
 
-/// The questions without an answer.
+/// Lists the questions without an answer.
 pub(super) fn waiting(state: &State) -> impl Iterator<Item = (&InstanceId, &Approval)> {
     state
         .steps

@@ -5,7 +5,7 @@ use windlass_engine::journal::{Instance, Status};
 use windlass_ground::Timestamp;
 use windlass_world::value::format_duration;
 
-/// A status as a person reads it at a glance.
+/// Formats a status for people, with its colour.
 pub fn describe_status(status: Status) -> StyledObject<&'static str> {
     match status {
         Status::Succeeded => style("✓").green(),
@@ -18,7 +18,7 @@ pub fn describe_status(status: Status) -> StyledObject<&'static str> {
     }
 }
 
-/// A moment for people, in UTC: `2026-11-23 22:34:01`.
+/// Formats a time for people, in UTC: `2026-11-23 22:34:01`.
 pub fn utc_time(at: Timestamp) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
     at.to_utc()
@@ -26,12 +26,12 @@ pub fn utc_time(at: Timestamp) -> String {
         .unwrap_or_default()
 }
 
-/// How long ago a moment was, for people: `3m 5s ago`.
+/// Formats how long ago a time was: `3m 5s ago`.
 pub fn ago(moment: Timestamp, now: Timestamp) -> String {
     format!("{} ago", format_duration(now.since(moment)))
 }
 
-/// How long an instance that has ended took, waits included; nothing of others.
+/// Returns how long an instance that has ended took, including waits; `None` for others.
 pub fn took(instance: &Instance) -> Option<String> {
     let took = instance.ended_at?.since(instance.started_at?);
     Some(format_duration(took))

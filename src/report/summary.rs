@@ -17,12 +17,12 @@ use windlass_engine::{
 use windlass_ground::Timestamp;
 use windlass_world::value::format_duration;
 
-/// How the run ended, in one line; if it has not, whether something drives it matters.
+/// Formats how the run ended, in one line; if it has not, the line depends on whether it is being driven.
 pub fn headline(run: &RunId, state: &State, is_driven: bool, now: Timestamp) -> String {
     let workflow = state.run.as_ref().map_or("", |info| info.workflow.as_str());
     let took = began(state).and_then(|at| Some(state.ended_at?.millis_since(at)));
     let took = took.map_or(String::new(), |ms| {
-        // Of an undo only its own time is shown.
+        // For an undo, only its own time is shown.
         let worked = if state.is_undoing { ms } else { state.worked };
         format!(" in {}", times(worked, ms))
     });
@@ -49,9 +49,9 @@ pub fn headline(run: &RunId, state: &State, is_driven: bool, now: Timestamp) -> 
     )
 }
 
-/// How long something worked, and, where it had to wait or lay idle, how long it took with that.
+/// Formats how long something worked and, if it had to wait or was idle, how long it took in total.
 fn times(worked: i64, took: i64) -> String {
-    /// Less is the moment between two events, and no wait.
+    /// A shorter time lies between two events, and is not a wait.
     const LEAST: i64 = 1000;
     let text = |ms: i64| format_duration(Duration::from_millis(ms.max(0) as u64));
     match took - worked < LEAST {
@@ -60,7 +60,7 @@ fn times(worked: i64, took: i64) -> String {
     }
 }
 
-/// When it began, or its undo did.
+/// Returns when the run, or its undo, began.
 fn began(state: &State) -> Option<Timestamp> {
     if !state.is_undoing {
         return Some(state.run.as_ref()?.started_at);
@@ -69,32 +69,32 @@ fn began(state: &State) -> Option<Timestamp> {
     undos.filter_map(|(_, undo)| undo.started_at).min()
 }
 
-/// How a run is shown.
+/// The context in which a run is shown.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    /// Where the reader is.
+    /// The folder of the reader.
     pub folder: &'a Path,
     pub detail: Detail,
     pub room: Room,
-    /// Whether something drives the run now.
+    /// Whether the run is being driven.
     pub is_driven: bool,
     pub now: Timestamp,
 }
 
-/// How much of a run is listed.
+/// How much of a run is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// The workflow's own steps, and below them only what is in trouble.
+    /// The workflow's own steps, and of those inside them only the ones with problems.
     Brief,
     /// Every execution of every step.
     Full,
 }
 
-/// What a run did: each step with its time, each certificate with its file.
+/// Formats what a run did: each step with its time, each certificate with its file.
 pub fn summary(workflow: &Workflow, state: &State, view: View) -> String {
     let mut text = steps_table(workflow, state, view);
     let mut made = certificates(state);
-    // After an undo none of them is left.
+    // After an undo, there are no certificates.
     if made.is_empty() || state.outcome == Some(Outcome::Undone) {
         return text;
     }
@@ -130,7 +130,7 @@ pub fn summary(workflow: &Workflow, state: &State, view: View) -> String {
     text
 }
 
-/// A long distinguished name by its common name alone.
+/// Shortens a long distinguished name to its common name.
 pub(super) fn shorten(name: &str) -> String {
     const MOST: usize = 40;
     let common_name = name.split(',').find(|part| part.starts_with("CN="));
@@ -140,7 +140,7 @@ pub(super) fn shorten(name: &str) -> String {
     }
 }
 
-/// A path as a person in `folder` would write it.
+/// Returns a path as a person in `folder` would write it.
 pub(super) fn relative(path: &str, folder: &Path) -> String {
     let path = Path::new(path);
     path.strip_prefix(folder)
@@ -166,7 +166,7 @@ fn steps_table(workflow: &Workflow, state: &State, view: View) -> String {
     rows.table.render("  ", view.room)
 }
 
-/// What is true of a step together with all that ran inside of it.
+/// Adds to the steps the combined result of everything inside of them.
 fn with_outer(undone: BTreeMap<InstanceId, Undone>) -> BTreeMap<InstanceId, Undone> {
     let mut all: BTreeMap<InstanceId, Undone> = BTreeMap::new();
     for (id, reached) in undone {
@@ -187,7 +187,7 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Adds an execution of a step and, below it, those that run inside, in the workflow's order.
+    /// Adds an instance and, below it, the instances inside of it, in the workflow's order.
     fn add(&mut self, step: &Step, id: &InstanceId, is_item: bool) {
         let instance = self.state.instance(id);
         self.row(id);
@@ -237,7 +237,7 @@ impl Rows<'_> {
             {
                 "expired".into()
             }
-            // Nothing goes forward in an undo: what did had been cut off.
+            // No step runs forward during an undo, so this one was interrupted.
             (Status::Running | Status::Waiting | Status::Retrying { .. }, ..)
                 if self.state.is_undoing =>
             {

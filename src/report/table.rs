@@ -2,9 +2,9 @@ use console::{Alignment, measure_text_width, pad_str};
 
 use super::plain::styled;
 
-/// What stands between two columns.
+/// The gap between two columns.
 const GAP: &str = "   ";
-/// What a cell is not shortened below, in characters: it would say nothing.
+/// The shortest length to which a cell is cut, in characters: a shorter text would be useless.
 const LEAST: usize = 6;
 
 /// Rows under a heading, aligned, without lines: as kubectl prints them. Cells may be coloured.
@@ -18,7 +18,7 @@ pub struct Table {
 
 struct Cell {
     text: String,
-    /// In columns of a terminal. Measured once: of a table of 100,000 rows this is most of the work.
+    /// The width in terminal columns. Measured once, because this takes most of the time for a table of 100,000 rows.
     width: usize,
 }
 
@@ -49,17 +49,17 @@ impl Cell {
     }
 }
 
-/// How much room a table has.
+/// The space for a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Room {
-    /// Characters in a line. `None` if the output is not a terminal.
+    /// The number of characters in a line. `None` if the output is not a terminal.
     pub width: Option<usize>,
-    /// Whether what was shortened follows whole, on a line of its own.
+    /// Whether shortened cells are repeated in full on a line of their own.
     pub repeats: bool,
 }
 
 impl Room {
-    /// As wide as a terminal is, or as `COLUMNS` says where there is none.
+    /// Uses the width of the terminal, or `COLUMNS` if there is none.
     pub fn of(terminal: &console::Term) -> Self {
         let size = terminal.size_checked();
         let told = || std::env::var("COLUMNS").ok()?.parse().ok();
@@ -97,7 +97,7 @@ impl Table {
         self
     }
 
-    /// Shortens these columns in the middle, so that names with one beginning stay distinct.
+    /// Shortens these columns in the middle, so that names with the same beginning stay distinct.
     pub fn naming(mut self, columns: &[usize]) -> Self {
         self.names.extend(columns);
         self
@@ -111,8 +111,8 @@ impl Table {
         self.rows.push(cells.map(Cell::new).collect());
     }
 
-    /// Every line begins with `indent`; no line ends in spaces. Where there is too little room, the
-    /// widest columns are shortened.
+    /// Formats the table. Every line begins with `indent`; no line ends in spaces. If there is too little room, the widest columns are
+    /// shortened.
     pub fn render(&self, indent: &str, room: Room) -> String {
         let widths = self.fit(indent.len(), room.width);
         let mut text = String::new();
@@ -140,7 +140,7 @@ impl Table {
         text
     }
 
-    /// The width of each column.
+    /// Returns the width of each column.
     fn fit(&self, indent: usize, room: Option<usize>) -> Vec<usize> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
@@ -165,7 +165,7 @@ impl Table {
     }
 }
 
-/// What was shortened, whole, in as many lines as it takes.
+/// Returns the shortened cells in full, in as many lines as needed.
 fn repeated(indent: &str, whole: &str, width: Option<usize>) -> String {
     let indent = format!("{indent}    ");
     let room = width
@@ -187,7 +187,7 @@ fn repeated(indent: &str, whole: &str, width: Option<usize>) -> String {
     text
 }
 
-/// A name that is cut in its middle; what colours its mark stays.
+/// Cuts a name in its middle; keeps the colour of its mark.
 fn without_middle(cell: &str, width: usize) -> String {
     const RESET: &str = "\u{1b}[0m";
     if measure_text_width(cell) <= width {

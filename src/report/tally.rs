@@ -3,8 +3,8 @@ use windlass_engine::{
     journal::{InstanceId, State},
 };
 
-/// How many step executions of a workflow are over, and how many there will be, as far as is
-/// known: a `for_each` that was not reached yet counts as one.
+/// Returns how many instances of a workflow have ended, and how many there will be, as far as is known: a `for_each` that has not been
+/// reached counts as one.
 pub(super) fn tally(workflow: &Workflow, state: &State) -> (u64, u64) {
     tally_in(workflow, None, state)
 }

@@ -7,7 +7,7 @@ use windlass_engine::{
     journal::RunId,
 };
 
-/// What an undo would do, for people: first what stays, then what is reversed, in its order.
+/// Formats what an undo would do: first what stays, then what is reversed, in order.
 pub fn undo_plan(run: &RunId, items: &[UndoItem]) -> String {
     let part = |is_part: fn(&UndoKind) -> bool| -> Vec<&UndoItem> {
         items.iter().filter(|item| is_part(&item.kind)).collect()
@@ -65,7 +65,7 @@ fn section(title: &str, items: &[&UndoItem]) -> String {
     text
 }
 
-/// A line for each thing that stays; advice that is the same for several follows them once.
+/// Formats a line for each thing that stays; identical hints for several of them follow once.
 fn grouped(stays: &[&UndoItem]) -> String {
     let mut groups: Vec<(Option<&str>, Vec<String>)> = Vec::new();
     for item in stays {
@@ -87,7 +87,7 @@ fn grouped(stays: &[&UndoItem]) -> String {
     texts.collect()
 }
 
-/// The same for machines.
+/// The same for programs.
 pub fn undo_json(items: &[UndoItem]) -> Json {
     items
         .iter()

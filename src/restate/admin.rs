@@ -1,4 +1,4 @@
-//! What the command line asks of the engine itself, over its admin API.
+//! Requests of the command line to Restate itself, over its admin API.
 
 use serde_json::{Value as Json, json};
 
@@ -10,10 +10,10 @@ use super::{
 use windlass_engine::journal::RunId;
 
 impl Remote {
-    /// Registers a worker with the engine: `worker` is the address that the engine dials.
+    /// Registers a worker with Restate: `worker` is the address that Restate connects to.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn register(&self, worker: &str, is_forced: bool) -> Result<(), RemoteError> {
         let body = json!({ "uri": worker, "force": is_forced });
         match self.tell::<Json>("deployments", &body) {
@@ -24,10 +24,10 @@ impl Remote {
         }
     }
 
-    /// What workers could not do of a run so far: its driver's part, and attempts of its steps.
+    /// Returns what workers have failed to do of a run so far: its driver, and attempts of its steps.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn stuck(&self, run: &RunId) -> Result<Vec<Stuck>, RemoteError> {
         let mut rows = self.query(&format!(
             "SELECT id, status, last_failure FROM sys_invocation \
@@ -47,10 +47,10 @@ impl Remote {
         Ok(rows.iter().filter_map(Stuck::read).collect())
     }
 
-    /// Resumes every invocation of a run that Restate has paused; returns how many there were.
+    /// Resumes every paused invocation of a run; returns how many there were.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn resume_paused(&self, run: &RunId) -> Result<usize, RemoteError> {
         let rows = self.query(&format!(
             "SELECT id FROM sys_invocation WHERE status = 'paused' AND {}",
@@ -67,7 +67,7 @@ impl Remote {
     /// Lists the locks that runs hold, each with its run.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn locks(&self) -> Result<Vec<(String, RunId)>, RemoteError> {
         let rows = self.query(
             "SELECT service_key, value_utf8 FROM state \
@@ -97,7 +97,7 @@ impl Remote {
     }
 }
 
-/// Whether a row of the engine's invocations is the driver of a run, or what that called.
+/// Returns the condition for invocations that are the driver of a run, or were called by it.
 fn of_run(run: &RunId) -> String {
     format!(
         "(target_service_key = '{run}' \

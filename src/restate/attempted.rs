@@ -8,11 +8,11 @@ use restate_sdk::{
 use super::wire::Report;
 use windlass_engine::journal::InstanceId;
 
-/// An attempt that runs somewhere.
+/// An attempt that is running on a worker.
 pub(super) trait Attempted:
     DurableFuture<Output = Result<Json<Report>, TerminalError>> + Send
 {
-    /// Asks it to stop; a call that it is making ends first.
+    /// Asks it to stop; a call in progress ends first.
     fn cancel<'a>(&'a self) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 }
 
@@ -20,7 +20,7 @@ impl<C: CallFuture<Response = Json<Report>> + Send> Attempted for C {
     fn cancel<'a>(&'a self) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         let handle = self.invocation_handle();
         Box::pin(async move {
-            // An attempt that can't be asked ends by itself.
+            // An attempt that can't be asked ends without it.
             if let Ok(handle) = handle.await {
                 handle.cancel();
             }
@@ -28,7 +28,7 @@ impl<C: CallFuture<Response = Json<Report>> + Send> Attempted for C {
     }
 }
 
-/// One that the driver waits for.
+/// An attempt that the driver waits for.
 pub(super) struct Running<'ctx> {
     pub instance: InstanceId,
     pub is_finally: bool,

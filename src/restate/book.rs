@@ -8,23 +8,23 @@ use windlass_engine::journal::{
 use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
-/// What a driver keeps of its run's events, beside the state that is their fold: where they are stored, and
-/// what Restate's other objects hear of them.
+/// What a driver keeps of its run's events besides their fold, the state: where they are stored, and the data for
+/// Restate's other objects.
 pub(super) struct Book {
     run: RunId,
-    /// The next page of the run's state.
+    /// The number of the next page of the run's state.
     pages: u64,
     next_seq: u64,
     head: Digest,
-    /// What lists show; `None` before the run began.
+    /// The row in lists; `None` before the run begins.
     pub row: Option<RunRow>,
-    /// Those that the run holds.
+    /// The locks that the run holds.
     pub locks: BTreeMap<String, Option<InstanceId>>,
-    /// Where the run's scripts find the world and leave their files.
+    /// Where the run's steps run, and where they write files.
     pub place: Place,
 }
 
-/// The key of a page of a run's state.
+/// Returns the key of a page of a run's state.
 pub(super) fn page(number: u64) -> String {
     format!("page-{number}")
 }
@@ -42,7 +42,7 @@ impl Book {
         }
     }
 
-    /// Takes note of events that are stored already, in this many pages.
+    /// Records events that are already stored, in this many pages.
     pub fn read(&mut self, records: &[Record], pages: u64) {
         self.pages = pages;
         for record in records {
@@ -52,7 +52,7 @@ impl Book {
         }
     }
 
-    /// Keeps what goes with an event; says whether lists show it.
+    /// Records the data that goes with an event; returns whether the row in lists changes.
     pub fn note(&mut self, event: &Event, at: Timestamp) -> bool {
         let mut show = |change: &dyn Fn(&mut RunRow)| {
             self.row.as_mut().map(change);
@@ -106,7 +106,7 @@ impl Book {
         }
     }
 
-    /// Chains an event's text to the one before.
+    /// Links an event's text to the one before.
     pub fn link(&mut self, at: Timestamp, body: String) -> Link {
         let link = Link::after(self.head, self.next_seq, at, body);
         self.next_seq += 1;
@@ -114,7 +114,7 @@ impl Book {
         link
     }
 
-    /// The key of the page that is written next.
+    /// Returns the key of the next page.
     pub fn next_page(&mut self) -> String {
         self.pages += 1;
         page(self.pages - 1)

@@ -1,4 +1,4 @@
-//! The socket that the engine dials.
+//! The socket to which Restate connects.
 
 use std::{
     future::{Ready, ready},
@@ -41,18 +41,18 @@ use windlass_world::x509::{Certificate, PrivateKey};
 const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
 const BREATH: Duration = Duration::from_millis(100);
 
-/// Where a worker listens, and how it shows who it is.
+/// Where a worker listens, and how it identifies itself.
 #[derive(Clone, Debug)]
 pub struct Listen {
     pub address: SocketAddr,
     /// Certificate chain and key, as PEM files; without them it speaks plain HTTP/2.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// How long a client may take for the TLS handshake, and again for the preface of HTTP/2. After as long a silence
-    /// it is asked whether it is still there, and has as long to answer: what the engine asked for ends with its connection.
+    /// How long a client may take for the TLS handshake, and again for the preface of HTTP/2. After the same time of silence, the worker
+    /// sends a ping, which must be answered within that time: what Restate asked for ends with its connection.
     pub timeout: Duration,
 }
 
-/// Why a worker can't serve.
+/// The reason why a worker can't serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     #[error("can't listen on {address}")]
@@ -69,7 +69,7 @@ pub enum ServeError {
     Journal(#[from] JournalError),
 }
 
-/// A socket that accepts connections already.
+/// A socket that accepts connections.
 pub(super) struct Socket {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -97,15 +97,15 @@ impl Socket {
         let service = Door(HyperEndpoint::new(endpoint));
         let mut trouble = Trouble::with("accept connections");
         loop {
-            // A connection that could not be accepted is the other side's to try again.
+            // After a failed accept, the other side connects again.
             let accepted = self.listener.accept().await;
             trouble.note(&accepted);
             let Ok((stream, _)) = accepted else {
-                // Mostly too many open files; some will be closed.
+                // Usually there are too many open files, some of which will be closed.
                 tokio::time::sleep(BREATH).await;
                 continue;
             };
-            // Without this every action waits for a delayed acknowledgement, some 40 ms.
+            // Otherwise, every action waits for a delayed acknowledgement, some 40 ms.
             let _ = stream.set_nodelay(true);
             let (tls, service) = (self.tls.clone(), service.clone());
             tokio::spawn(connection(stream, tls, self.timeout, service));
@@ -129,7 +129,7 @@ async fn speak(
     timeout: Duration,
     service: Door,
 ) {
-    // hyper sends no ping before the preface has come, and waits for it as long as it takes.
+    // hyper sends no ping before the preface has arrived, and waits for it without a limit.
     let mut preface = [0; PREFACE];
     let read = tokio::time::timeout(timeout, stream.read_exact(&mut preface));
     if !matches!(read.await, Ok(Ok(_))) {
@@ -138,7 +138,7 @@ async fn speak(
     }
     let (reader, writer) = tokio::io::split(stream);
     let stream = tokio::io::join(Cursor::new(preface).chain(reader), writer);
-    // What breaks a connection breaks its invocations, and the engine tries those again.
+    // A broken connection breaks its invocations, and Restate retries those.
     let ended = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(timeout)
@@ -150,8 +150,8 @@ async fn speak(
     }
 }
 
-/// Answers those whose signature is none with the status alone: neither what runs here nor why
-/// they were refused is theirs to know.
+/// Answers requests without a valid signature with only a status: their senders must not learn what runs here or why
+/// they were rejected.
 #[derive(Clone)]
 struct Door(HyperEndpoint);
 
@@ -161,7 +161,7 @@ impl Service<Request<Incoming>> for Door {
     type Future = Ready<Result<Self::Response, Self::Error>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        // A service and a handler, or what the server asks of the worker: no path has an id in it.
+        // The path names a service and a handler, or another request of the server: no path contains an id.
         let (method, route) = (request.method().clone(), request.uri().path().to_owned());
         ready(self.0.call(request).into_inner().map(|answer| {
             let status = answer.status().as_u16();

@@ -1,4 +1,4 @@
-//! The substrate of a run's driver on the engine: attempts are invocations, waits are durable.
+//! The substrate of a run's driver on Restate: attempts are invocations, waits are durable.
 
 use std::{collections::BTreeMap, pin::Pin};
 
@@ -25,22 +25,22 @@ use windlass_engine::{
 use windlass_ground::Timestamp;
 use windlass_world::value::{Digest, StepError, Value};
 
-/// Something that the engine keeps for the driver, and gives back in every life.
+/// A value that Restate keeps for the driver, and returns in every life.
 type Promised<'ctx, T> =
     Pin<Box<dyn DurableFuture<Output = Result<T, TerminalError>> + Send + 'ctx>>;
 
-/// What a driver on the engine knows beside the run's state.
+/// The data of a driver on Restate, besides the run's state.
 pub(super) struct Engine<'ctx> {
     ctx: &'ctx ObjectContext<'ctx>,
     pub vault: &'ctx Vault,
     run: RunId,
-    /// Of the last thing that happened: the driver has no clock of its own.
+    /// The time of the last thing that happened: the driver has no clock of its own.
     moment: Timestamp,
-    /// The last message when the order was given that this driver obeys.
+    /// The last message at the time of the order that this driver carries out.
     after_letter: u64,
     draws: u64,
     book: Book,
-    /// The locks that it waits for, and who holds them.
+    /// The locks that it waits for, and their holders.
     waits: BTreeMap<String, String>,
     attempts: Vec<Running<'ctx>>,
     mail: Option<Promised<'ctx, Json<Letters>>>,
@@ -50,7 +50,7 @@ pub(super) struct Engine<'ctx> {
     is_cancelled: bool,
 }
 
-/// The key of what a run waits for.
+/// The key under which the locks that a run waits for are stored.
 pub(super) const WAITS: &str = "waits";
 
 impl<'ctx> Engine<'ctx> {
@@ -72,20 +72,20 @@ impl<'ctx> Engine<'ctx> {
         }
     }
 
-    /// Takes note of what happened in the run before.
+    /// Records the earlier events of the run.
     pub fn remember(&mut self, records: &[Record], pages: u64) {
         self.book.read(records, pages);
         let moments = records.iter().map(|record| record.at);
         self.moment = moments.fold(self.moment, Timestamp::max);
     }
 
-    /// Gives ciphertexts to the secrets of values that have none yet, in an action, so that every life
-    /// has the same.
+    /// Encrypts the secrets of values that have no ciphertext yet, in an action, so that every life has the same
+    /// ciphertexts.
     async fn seal(&mut self, values: Vec<Value>) -> Result<(), DriveError> {
         if values.iter().all(|value| self.vault.knows(value)) {
             return Ok(());
         }
-        // A cancel of the engine's interrupts the first wait that it meets.
+        // A cancel in Restate interrupts the first wait that it meets.
         for _ in 0..2 {
             let vault = self.vault.fresh();
             let values = Value::List(values.clone());
@@ -113,7 +113,7 @@ impl<'ctx> Engine<'ctx> {
         client.release(Json(holder)).send();
     }
 
-    /// Shows watchers of the run which lock it waits for, and its holder.
+    /// Shows watchers of the run for which lock it waits, and the lock's holder.
     fn remember_wait(&mut self, lock: &str, claim: &Claim) {
         let before = self.waits.clone();
         match claim {
@@ -131,7 +131,7 @@ impl<'ctx> Engine<'ctx> {
         }
     }
 
-    /// Listens for messages, unless it does already.
+    /// Starts to listen for messages, unless it does already.
     fn listen(&mut self) {
         if self.mail.is_some() {
             return;
@@ -150,7 +150,7 @@ impl<'ctx> Engine<'ctx> {
         let mut happened = Vec::new();
         for letter in letters.letters {
             self.last_letter = self.last_letter.max(letter.number);
-            // A cancel is for the driver that was there when it was sent.
+            // A cancel is for the driver that existed when the cancel was sent.
             let is_cancel = matches!(letter.message, Message::Cancel { .. });
             if is_cancel && letter.number <= self.after_letter {
                 continue;
@@ -186,13 +186,14 @@ impl<'ctx> Engine<'ctx> {
     }
 }
 
-/// The error of an attempt that was lost with what it recorded.
+/// Returns the error of an attempt that was lost with its records.
 pub(super) fn killed(message: &str) -> StepError {
-    StepError::new(ATTEMPT_KILLED, message)
-        .with_hint("what it did is not recorded; the next attempt looks before each call")
+    StepError::new(ATTEMPT_KILLED, message).with_hint(
+        "its last calls are not recorded; the next attempt looks for the result of each call",
+    )
 }
 
-/// Every value in an event.
+/// Returns every value in an event.
 fn values_of(event: &Event) -> Vec<Value> {
     let mut values = Vec::new();
     let copied = event.clone().try_map(|value| {
@@ -261,7 +262,7 @@ impl Substrate for Engine<'_> {
     async fn start(&mut self, task: Task) -> Result<(), DriveError> {
         let instance = task.instance.clone();
         let is_finally = task.is_finally;
-        // Whatever it is sent stands in events that were sealed before.
+        // All values that are sent to it are in events that were sealed before.
         let parcel = Parcel::pack(
             &self.run,
             self.book.place.clone(),
@@ -352,7 +353,7 @@ impl Substrate for Engine<'_> {
             }
             Err(_) => {
                 self.is_cancelled = true;
-                // It may have been given all the same.
+                // The claim may have succeeded even so.
                 self.release(lock, step);
                 Ok(Claim::Held {
                     run: self.run.clone(),

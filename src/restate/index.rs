@@ -2,10 +2,10 @@ use restate_sdk::prelude::*;
 
 use windlass_engine::journal::RunRow;
 
-/// The rows that a list of runs shows. The runs' events are the truth; this is a copy, for lists.
+/// The rows of a list of runs, which are derived from the runs' events.
 pub(super) struct Index;
 
-/// The key of the one index that there is.
+/// The key of the only index.
 pub(super) const ALL: &str = "all";
 
 #[restate_sdk::object(name = "WindlassRuns", client_visibility = "pub(super)")]
@@ -16,14 +16,14 @@ impl Index {
         Ok(())
     }
 
-    /// Forgets the row of a run that is deleted.
+    /// Deletes the row of a run that is deleted.
     #[handler]
     async fn remove(&self, ctx: ObjectContext<'_>, run: String) -> Result<(), HandlerError> {
         ctx.clear(&run);
         Ok(())
     }
 
-    /// Lists the runs, the newest first.
+    /// Lists the runs, newest first.
     #[handler]
     async fn list(&self, ctx: SharedObjectContext<'_>) -> Result<Json<Vec<RunRow>>, HandlerError> {
         let mut keys = ctx.get_keys().await?;

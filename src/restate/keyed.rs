@@ -5,21 +5,21 @@ use super::{run::RunClient, wire::Order};
 use windlass_engine::journal::RunId;
 use windlass_world::value::Digest;
 
-/// Starts that have an idempotency key: one object each, so that whichever server receives a key, and however often, one run is
-/// started.
+/// Starts with an idempotency key: one object for each key, so that one run is started, on whichever server and how often the key
+/// arrives.
 pub(super) struct Keyed;
 
 const RUN: &str = "run";
 
-/// A start that a key is for.
+/// The start that belongs to a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyedStart {
     pub run: RunId,
-    /// Of what was asked for.
+    /// The digest of the request.
     pub request: Digest,
 }
 
-/// A start, and what its run begins with.
+/// A start, and the order that begins its run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeyedOrder {
     pub start: KeyedStart,
@@ -28,8 +28,8 @@ pub struct KeyedOrder {
 
 #[restate_sdk::object(name = "WindlassStart", client_visibility = "pub(super)")]
 impl Keyed {
-    /// Gives the key its run and has that driven, in one invocation; does nothing where the key has a run. Returns the start that
-    /// the key belongs to.
+    /// Assigns the run to the key and lets it be driven, in one invocation; does nothing if the key has a run. Returns the start that
+    /// belongs to the key.
     #[handler]
     async fn begin(
         &self,
@@ -47,7 +47,7 @@ impl Keyed {
         Ok(Json(start))
     }
 
-    /// Returns the start that the key belongs to.
+    /// Returns the start that belongs to the key.
     #[handler]
     async fn known(
         &self,

@@ -1,7 +1,7 @@
-//! An attempt's ledger on the engine: each entry is one of its actions.
+//! An attempt's ledger on Restate: each entry is one action.
 //!
-//! The script runs on a thread of its own and asks over a channel; the handler, which alone may speak to
-//! the engine, does what is asked, one thing after another.
+//! The script runs on its own thread and sends requests over a channel; only the handler may call Restate, and it
+//! serves one request after another.
 
 use std::{
     sync::{
@@ -22,12 +22,12 @@ use windlass_engine::{
 use windlass_ground::Timestamp;
 use windlass_script::{Call, Class, Stop};
 
-/// What a script's thread asks of the handler.
+/// A request of a script's thread to the handler.
 pub(super) enum Ask {
     Enter {
         name: String,
         making: Making,
-        /// `None`: the attempt was cancelled.
+        /// The answer; `None` if the attempt was cancelled.
         answer: blocking::Sender<Option<EntryParcel>>,
     },
     Wait {
@@ -41,20 +41,20 @@ pub(super) enum Ask {
 pub(super) struct Actions {
     asks: mpsc::UnboundedSender<Ask>,
     vault: std::sync::Arc<Vault>,
-    /// Of this life of the attempt.
+    /// The number of this life of the attempt.
     life: u64,
     timeout: Option<Duration>,
     clock: fn() -> Timestamp,
-    /// As far as the entries tell.
+    /// The time, as far as the entries show it.
     moment: Mutex<Moment>,
-    /// A cancelled attempt does nothing more.
+    /// A cancelled attempt makes no more entries.
     is_cancelled: AtomicBool,
 }
 
 #[derive(Clone, Copy)]
 struct Moment {
     now: Timestamp,
-    /// Of the first entry: there the step's timeout begins, in every life.
+    /// The time of the first entry, when the step's timeout begins, in every life.
     began: Option<Timestamp>,
 }
 
@@ -84,7 +84,7 @@ impl Actions {
         self.moment.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks, and waits for the answer. A handler that is gone was superseded: so is this script.
+    /// Sends a request, and waits for the answer. If the handler is gone, a newer life has replaced it, and this script as well.
     fn ask<T>(&self, ask: impl FnOnce(blocking::Sender<T>) -> Ask) -> Result<T, Stop> {
         if self.is_cancelled.load(Ordering::Relaxed) {
             return Err(Stop::Cancelled);
@@ -147,7 +147,7 @@ impl Ledger for Actions {
     }
 
     fn announces(&self, call: &Call) -> bool {
-        // The engine makes an action of a dead worker again. Where that is no harm one action is enough.
+        // Restate repeats an action of a dead worker. If that is safe, the call needs no separate announcement.
         match call.class {
             Class::Read => false,
             Class::Keyed => call.before.is_some() || call.again.is_some(),

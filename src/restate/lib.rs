@@ -1,26 +1,26 @@
-//! The substrate for teams that outgrow one machine: a Restate server drives the same driver.
+//! The substrate for teams that outgrow one machine: a Restate server runs the same driver.
 //!
-//! No type of the engine's SDK leaves this folder. Everything the engine keeps is JSON, with secrets sealed.
+//! No type of Restate's SDK leaves this crate. Everything that Restate stores is JSON, with secrets sealed.
 //!
 //! | service | key | what |
 //! |---|---|---|
 //! | `WindlassRun` | run | `drive` is the driver; the run's events and frozen files are its state |
 //! | `WindlassStep` | | `attempt` is one attempt of one step, each effect one action |
 //! | `WindlassMail` | run | messages to a run, and the promise that its driver waits on |
-//! | `WindlassLock` | lock | who holds a lock, and who waits for it |
+//! | `WindlassLock` | lock | the holder of a lock, and who waits for it |
 //! | `WindlassRuns` | `all` | the rows that a list of runs shows |
-//! | `WindlassPruned` | `all` | what is left of deleted runs |
+//! | `WindlassPruned` | `all` | the remains of deleted runs |
 //! | `WindlassStart` | idempotency key | the run that was started with the key |
-//! | `WindlassServers` | `all` | what servers share: how far triggers have been looked at |
-//! | `WindlassDelivery` | notice and receiver | which server sends a notice, and whether it was sent |
+//! | `WindlassServers` | `all` | what servers share: how far triggers have been checked |
+//! | `WindlassDelivery` | notification and receiver | which server sends a notification, and whether it was sent |
 //!
-//! - [`Worker`] serves them, `endpoint` their sockets;
-//! - `run`, `step`, `mail`, `lock`, `index`, `pruned`, `keyed`, `servers` are the services, `wire` what they say to each other;
-//! - `engine` is the substrate of a run's driver, `book` what it keeps of the run's events, `attempted` what it waits
+//! - [`Worker`] serves them, `endpoint` provides their sockets;
+//! - `run`, `step`, `mail`, `lock`, `index`, `pruned`, `keyed`, `servers` are the services, `wire` the types of their messages;
+//! - `engine` is the substrate of a run's driver, `book` is what it keeps of the run's events, `attempted` is what it waits
 //!   for; `ledger` is the substrate of an attempt;
-//! - [`Remote`] is the other end: what the command line asks of the services, and (`admin`) of the engine itself; `replica` is
-//!   what servers ask;
-//! - `stuck` is what workers say when they can't do something, as the engine keeps it and the command line reads it.
+//! - [`Remote`] is the other end: requests of the command line to the services, and (`admin`) to Restate itself; `replica` are
+//!   the requests of servers;
+//! - `stuck` are the errors of workers that can't do something, as Restate stores them and the command line reads them.
 
 mod admin;
 mod attempted;

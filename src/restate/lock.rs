@@ -17,7 +17,7 @@ const WAITING: &str = "waiting";
     lazy_state = true
 )]
 impl Lock {
-    /// Gives the lock to who asks, if it is free or theirs already.
+    /// Gives the lock to the caller, if it is free or already theirs.
     #[handler]
     async fn claim(
         &self,
@@ -44,7 +44,7 @@ impl Lock {
         }))
     }
 
-    /// Gives the lock up; without its holder this does nothing.
+    /// Releases the lock; if the caller is not its holder, this does nothing.
     #[handler]
     async fn release(
         &self,

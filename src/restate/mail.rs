@@ -4,9 +4,9 @@ use super::wire::{Letter, Letters, Listening};
 use windlass_engine::journal::Message;
 use windlass_ground::Timestamp;
 
-/// What others tell a run, kept until its driver has read it.
+/// Messages to a run, kept until its driver has read them.
 ///
-/// The driver leaves a promise here; it is kept as soon as there is something to read.
+/// The driver leaves a promise here, which is resolved when there is a message.
 pub(super) struct Mail;
 
 const LETTERS: &str = "letters";
@@ -20,7 +20,7 @@ const WOKEN: &str = "woken";
     lazy_state = true
 )]
 impl Mail {
-    /// Takes a message to the run, and when it was sent.
+    /// Stores a message to the run, with the time when it was sent.
     #[handler]
     async fn post(
         &self,
@@ -43,7 +43,7 @@ impl Mail {
         Ok(())
     }
 
-    /// The number of the last message; a new driver passes over requests to stop that came before it.
+    /// Returns the number of the last message; a new driver ignores requests to stop from before that.
     #[handler]
     async fn last(&self, ctx: SharedObjectContext<'_>) -> Result<u64, HandlerError> {
         Ok(ctx.get::<u64>(NEXT).await?.map_or(0, |next| next - 1))
@@ -56,10 +56,10 @@ impl Mail {
         Ok(())
     }
 
-    /// Tells the driver that a lock it wants may be free.
+    /// Notifies the driver that a lock which it waits for may be free.
     #[handler]
     async fn wake(&self, ctx: ObjectContext<'_>) -> Result<(), HandlerError> {
-        // The promise may be that of a driver that is gone.
+        // The promise may belong to a driver that is gone, so this is stored as well.
         ctx.set(WOKEN, true);
         if let Some(promise) = ctx.get::<String>(PROMISE).await? {
             keep(&ctx, &promise, Vec::new());

@@ -5,7 +5,7 @@ use windlass_engine::journal::RunId;
 use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
-/// What is left of deleted runs.
+/// The remains of deleted runs.
 pub(super) struct PrunedRuns;
 
 /// A run that was deleted.
@@ -13,12 +13,12 @@ pub(super) struct PrunedRuns;
 pub struct PrunedRun {
     pub run: RunId,
     pub at: Timestamp,
-    /// Who deleted it.
+    /// The person who deleted it.
     pub by: String,
-    /// How many events it had, and the digest of the last.
+    /// The number of its events, and the digest of the last one.
     pub events: u64,
     pub head: Digest,
-    /// What the inventory keeps of it.
+    /// The inventory's data of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<String>,
 }
@@ -35,7 +35,7 @@ impl PrunedRuns {
         Ok(())
     }
 
-    /// Lists them, the oldest run first.
+    /// Lists them, oldest run first.
     #[handler]
     async fn list(
         &self,

@@ -1,4 +1,4 @@
-//! The other end: what the command line asks of the engine, over its ingress.
+//! The other end: requests of the command line to Restate, over its ingress.
 
 use std::{
     collections::BTreeMap,
@@ -27,27 +27,27 @@ use windlass_world::{
     x509::Certificate,
 };
 
-/// A shared handler answers at once; a minute means that no worker is there.
+/// A shared handler answers at once, so after a minute there must be no worker.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a driver takes at most to tell its attempts that they are cancelled.
+/// How long a driver takes at most to cancel its attempts.
 const HEARING: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Where an engine is.
+/// The addresses of a Restate server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// Of its ingress.
+    /// The address of its ingress.
     pub url: String,
-    /// Of its admin API.
+    /// The address of its admin API.
     pub admin: String,
-    /// Sent with each request, for a proxy that wants to know who asks.
+    /// Headers that are sent with each request, for a proxy that authenticates the caller.
     pub headers: BTreeMap<String, String>,
-    /// Certificates that are trusted beside the system's, as a PEM file.
+    /// A PEM file with certificates to trust in addition to those of the system.
     pub ca: Option<PathBuf>,
 }
 
-/// Why the engine could not be asked.
+/// The reason why a request to Restate failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     #[error("can't reach Restate at {url}")]
@@ -71,7 +71,7 @@ pub enum RemoteError {
 }
 
 impl RemoteError {
-    /// Whether it may pass by itself: a server that starts, a node that takes over.
+    /// Says whether the problem may be temporary: a server that is starting, a node that takes over.
     pub fn passes(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::NoAnswer(_) => true,
@@ -80,7 +80,7 @@ impl RemoteError {
         }
     }
 
-    /// What to do about it.
+    /// Returns what the user can do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Unreachable { .. } => {
@@ -97,7 +97,7 @@ impl RemoteError {
     }
 }
 
-/// Speaks to an engine. Blocks.
+/// A client of Restate. Blocks.
 pub struct Remote {
     pub(super) address: Address,
     pub(super) client: reqwest::Client,
@@ -106,7 +106,7 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Speaks to the engine at an address; `state` is where the identity of sealed secrets is.
+    /// Creates the client for an address; `state` is the folder with the identity of sealed secrets.
     ///
     /// # Errors
     /// Certificates that can't be read.
@@ -139,7 +139,7 @@ impl Remote {
         &self.address
     }
 
-    /// Seals the events of an order.
+    /// Seals the secrets in the events of an order.
     ///
     /// # Errors
     /// An identity that can't be used.
@@ -150,7 +150,7 @@ impl Remote {
         Ok(sealed.collect::<Result<_, _>>()?)
     }
 
-    /// Digests the secrets in a value under a key of the identity's, which the workers share. `None`
+    /// Digests the secrets in a value under a key derived from the identity, which the workers share. Returns `None`
     /// without secrets.
     ///
     /// # Errors
@@ -159,36 +159,36 @@ impl Remote {
         Ok(self.vault.digest_secrets(value)?)
     }
 
-    /// Gives a run its order, and does not wait until it is done; returns the invocation that does it.
+    /// Sends an order to a run without waiting for its end; returns the invocation that carries it out.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn send(&self, run: &RunId, order: &Order) -> Result<String, RemoteError> {
         let sent: serde_json::Value = self.ask(&format!("WindlassRun/{run}/drive/send"), order)?;
         let id = sent["invocationId"].as_str().unwrap_or_default();
         Ok(id.to_owned())
     }
 
-    /// Gives a run an order that only records something, and waits until that is done.
+    /// Sends an order that only records something, and waits until that is done.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn record(&self, run: &RunId, order: &Order) -> Result<Done, RemoteError> {
         self.ask(&format!("WindlassRun/{run}/drive"), order)
     }
 
-    /// Deletes a run that has ended, if it is as it was looked at.
+    /// Deletes a run that has ended, if it has not changed since it was checked.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn forget(&self, pruned: &PrunedRun) -> Result<Done, RemoteError> {
         self.ask(&format!("WindlassRun/{}/forget", pruned.run), pruned)
     }
 
-    /// Lists what is left of deleted runs.
+    /// Lists the remains of deleted runs.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn pruned(&self) -> Result<Vec<PrunedRun>, RemoteError> {
         self.ask(&format!("WindlassPruned/{ALL}/list"), &())
     }
@@ -196,17 +196,17 @@ impl Remote {
     /// Leaves a message for the driver of a run.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn post(&self, run: &RunId, message: &Message, at: Timestamp) -> Result<(), RemoteError> {
         let sent = json!([at, message]);
         let _: serde_json::Value = self.ask(&format!("WindlassMail/{run}/post"), &sent)?;
         Ok(())
     }
 
-    /// Asks a run to stop, as soon as its steps let it; what the engine has paused hears it too.
+    /// Asks a run to stop as soon as its steps allow it; invocations that Restate has paused receive the request, too.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn cancel(
         &self,
         run: &RunId,
@@ -216,17 +216,17 @@ impl Remote {
     ) -> Result<(), RemoteError> {
         self.post(run, &Message::Cancel { requester, via }, at)?;
         let since = Instant::now();
-        // The driver passes it on to attempts; one that is resumed before that is paused again.
+        // The driver passes the cancel on to attempts; an attempt that is resumed before that is paused again.
         while self.resume_paused(run)? > 0 && since.elapsed() < HEARING {
             std::thread::sleep(PAUSE);
         }
         Ok(())
     }
 
-    /// Lists the runs, the newest first.
+    /// Lists the runs, newest first.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn runs(&self) -> Result<Vec<RunRow>, RemoteError> {
         self.ask(&format!("WindlassRuns/{ALL}/list"), &())
     }
@@ -234,7 +234,7 @@ impl Remote {
     /// Reads a run's events as they are stored.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn links(&self, run: &RunId) -> Result<Vec<Link>, RemoteError> {
         Ok(self.pages(run, 0)?.links)
     }
@@ -242,7 +242,7 @@ impl Remote {
     /// Reads a run's events and folds them.
     ///
     /// # Errors
-    /// What the engine says, or a chain that is broken.
+    /// An error of Restate, or a broken chain.
     pub fn state_of(&self, run: &RunId) -> Result<State, RemoteError> {
         let records = self.open(run, 0, Digest::ZERO, self.links(run)?)?;
         Ok(fold(run, &records)?)
@@ -251,7 +251,7 @@ impl Remote {
     /// Reads the files that an edition of a run froze.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn files(
         &self,
         run: &RunId,
@@ -265,7 +265,7 @@ impl Remote {
             .collect())
     }
 
-    /// Reads a run from its first event on, as it goes.
+    /// Reads a run from its first event on, while the run continues.
     pub fn follow<'r>(&'r self, run: &'r RunId) -> Following<'r> {
         Following {
             remote: self,
@@ -274,30 +274,30 @@ impl Remote {
         }
     }
 
-    /// The invocation that drives the run right now.
+    /// Returns the invocation that drives the run right now.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn driver(&self, run: &RunId) -> Result<Option<String>, RemoteError> {
         match self.driving(run)?.driver {
-            // One that was killed by hand left its name behind.
+            // A driver that was killed by hand is still recorded.
             Some(driver) if self.is_alive(&driver)? => Ok(Some(driver)),
             _ => Ok(None),
         }
     }
 
-    /// The locks that a run waits for, and who holds each.
+    /// Returns the locks that a run waits for, with their holders.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn waits(&self, run: &RunId) -> Result<BTreeMap<String, String>, RemoteError> {
         Ok(self.driving(run)?.waits)
     }
 
-    /// The lock for which a run's last driver waited too long, if that is why it ended.
+    /// Returns the lock for which a run's last driver waited too long, if that is why it ended.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn gave_up(&self, run: &RunId) -> Result<Option<GaveUp>, RemoteError> {
         Ok(self.driving(run)?.gave_up)
     }
@@ -306,15 +306,15 @@ impl Remote {
         self.ask(&format!("WindlassRun/{run}/driver"), &())
     }
 
-    /// The number of the last message to a run.
+    /// Returns the number of the last message to a run.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn last_letter(&self, run: &RunId) -> Result<u64, RemoteError> {
         self.ask(&format!("WindlassMail/{run}/last"), &())
     }
 
-    /// Reads all pages from one on.
+    /// Reads all pages, starting with one.
     pub(super) fn pages(&self, run: &RunId, from: u64) -> Result<Pages, RemoteError> {
         let mut all = Pages {
             next: from,
@@ -344,20 +344,20 @@ impl Remote {
         Ok(open_links(run, first, before, links, open)?)
     }
 
-    /// Whether an invocation has not ended.
+    /// Says whether an invocation has not ended.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn is_alive(&self, invocation: &str) -> Result<bool, RemoteError> {
         let url = format!(
             "{}/restate/invocation/{invocation}/output",
             self.address.url
         );
         match self.answer::<serde_json::Value>(self.client.get(&url), &url) {
-            // Not ready: it still runs.
+            // The answer is "not ready": it is still running.
             Err(RemoteError::Refused { status: 470, .. }) => Ok(true),
             Ok(_) | Err(RemoteError::Refused { status: 404, .. }) => Ok(false),
-            // How it ended, not how the question did.
+            // This is the error with which the invocation ended, not an error of the request.
             Err(RemoteError::Refused { body, .. }) if is_of_invocation(&body) => Ok(false),
             Err(error) => Err(error),
         }
@@ -371,7 +371,7 @@ impl Remote {
         let url = format!("{}/{path}", self.address.url);
         let body = serde_json::to_string(body).map_err(|e| RemoteError::Address(e.to_string()))?;
         let mut request = self.client.post(&url);
-        // A handler without a parameter takes no body.
+        // A handler without a parameter accepts no body.
         if body != "null" {
             request = request
                 .header("content-type", "application/json")
@@ -421,13 +421,13 @@ impl Remote {
     }
 }
 
-/// Whether an error is what an invocation ended with.
+/// Says whether an error is the one with which an invocation ended.
 fn is_of_invocation(body: &str) -> bool {
     let body: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
     body["source"] == "invocation"
 }
 
-/// A run that is being read while it goes.
+/// Reads a run while it continues.
 pub struct Following<'r> {
     remote: &'r Remote,
     run: &'r RunId,
@@ -435,10 +435,10 @@ pub struct Following<'r> {
 }
 
 impl Following<'_> {
-    /// Reads what has come since the last time.
+    /// Reads the events since the last call.
     ///
     /// # Errors
-    /// What the engine says, or a chain that is broken.
+    /// An error of Restate, or a broken chain.
     pub fn read(&mut self) -> Result<Vec<Record>, RemoteError> {
         self.remote.read_on(self.run, &mut self.position)
     }

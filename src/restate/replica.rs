@@ -1,4 +1,4 @@
-//! What servers ask of the engine, beside what the command line asks.
+//! Requests of servers to Restate, besides those of the command line.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ use windlass_engine::journal::{Record, RunId};
 use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
-/// Up to where the events of a run have been read.
+/// The position up to which the events of a run have been read.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadPosition {
     /// The next page of the run's state.
     pub(super) page: u64,
     /// The number of the next event.
     pub(super) next: u64,
-    /// Of the event before.
+    /// The digest of the event before.
     pub(super) digest: Digest,
 }
 
@@ -60,33 +60,33 @@ pub struct ReadPiece {
 pub enum TakenUp {
     /// Its invocation drives the run, or has done so.
     Yes,
-    /// Another order was first, so that this one does nothing.
+    /// Another order came first, so this one does nothing.
     TooLate,
     /// No worker has begun it.
     NotYet,
 }
 
 impl Remote {
-    /// Starts a run unless the key has one; returns the start that the key belongs to.
+    /// Starts a run unless the key has one; returns the start that belongs to the key.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn begin_once(&self, key: Digest, order: &KeyedOrder) -> Result<KeyedStart, RemoteError> {
         self.ask(&format!("WindlassStart/{key}/begin"), order)
     }
 
-    /// Returns the start that a key belongs to, if it was used before.
+    /// Returns the start that belongs to a key, if the key has been used.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn start_of(&self, key: Digest) -> Result<Option<KeyedStart>, RemoteError> {
         self.ask(&format!("WindlassStart/{key}/known"), &())
     }
 
-    /// Says what became of an order that [`Remote::send`] gave to a run.
+    /// Returns the progress of an order that [`Remote::send`] sent to a run.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn taken_up(&self, run: &RunId, invocation: &str) -> Result<TakenUp, RemoteError> {
         let driver = self.driving(run)?.driver;
         if driver.as_deref() == Some(invocation) {
@@ -99,13 +99,13 @@ impl Remote {
             });
         }
         match driver {
-            // It waits behind an order that changes the run, and is void then.
+            // It waits behind an order that changes the run, and will be void then.
             Some(other) if self.is_alive(&other)? => Ok(TakenUp::TooLate),
             _ => Ok(TakenUp::NotYet),
         }
     }
 
-    /// Returns what an invocation that is over gave, if the engine still has it.
+    /// Returns the result of an invocation that is over, if Restate still has it.
     fn done(&self, invocation: &str) -> Result<Option<Done>, RemoteError> {
         let url = format!(
             "{}/restate/invocation/{invocation}/output",
@@ -118,10 +118,10 @@ impl Remote {
         }
     }
 
-    /// Reads the events of a run behind a position, and moves it.
+    /// Reads the events of a run after a position, and moves the position.
     ///
     /// # Errors
-    /// What the engine says, or a chain that is broken.
+    /// An error of Restate, or a broken chain.
     pub fn read_on(
         &self,
         run: &RunId,
@@ -160,34 +160,34 @@ impl Remote {
         })
     }
 
-    /// Returns since when servers notify.
+    /// Returns the time since which servers send notifications.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn notifies_since(&self, now: Timestamp) -> Result<Timestamp, RemoteError> {
         self.ask(&format!("WindlassServers/{ALL}/since"), &now)
     }
 
-    /// Returns how far each trigger has been looked at, by its name.
+    /// Returns how far each trigger has been checked, by its name.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn triggers(&self) -> Result<BTreeMap<String, TriggerMark>, RemoteError> {
         self.ask(&format!("WindlassServers/{ALL}/triggers"), &())
     }
 
-    /// Changes what is known of a trigger.
+    /// Updates the record of a trigger.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn mark_trigger(&self, name: &str, change: &TriggerChange) -> Result<(), RemoteError> {
         self.ask(&format!("WindlassServers/{ALL}/mark"), &(name, change))
     }
 
-    /// Asks whether this server may send a notice.
+    /// Asks whether this server may send a notification.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn claim_delivery(
         &self,
         delivery: Digest,
@@ -196,10 +196,10 @@ impl Remote {
         self.ask(&format!("WindlassDelivery/{delivery}/claim"), claim)
     }
 
-    /// Says what became of an attempt to send a notice.
+    /// Records the result of an attempt to send a notification.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn end_delivery(&self, delivery: Digest, end: &DeliveryEnd) -> Result<(), RemoteError> {
         self.ask(&format!("WindlassDelivery/{delivery}/end"), end)
     }

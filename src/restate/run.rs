@@ -22,7 +22,7 @@ use windlass_engine::{
 };
 use windlass_world::value::Digest;
 
-/// Runs: one object each. Its state holds the run's events, in pages as they became durable together,
+/// Runs: one object for each. Its state holds the run's events, in pages of events that became durable together,
 /// and its frozen files.
 pub(super) struct Run {
     pub worker: Arc<Shared>,
@@ -30,9 +30,9 @@ pub(super) struct Run {
 
 const DRIVER: &str = "driver";
 const GAVE_UP: &str = "gave_up";
-/// Bytes of events in one answer; the engine takes 32 MiB.
+/// The size of the events in one answer, in bytes; Restate accepts 32 MiB.
 const MAX_ANSWER: usize = 8 << 20;
-/// How many pages are asked for at once: few at first, since a follower of a run has read the others.
+/// How many pages are requested at once: few at first, since a follower of a run has read the earlier ones.
 const FIRST_BATCH: u64 = 4;
 const LARGEST_BATCH: u64 = 64;
 
@@ -42,7 +42,7 @@ const LARGEST_BATCH: u64 = 64;
     lazy_state = true
 )]
 impl Run {
-    /// Drives the run by an order, to its end. Exclusive: Restate lets one driver in at a time.
+    /// Carries out an order and drives the run to its end. Exclusive: Restate runs one driver at a time.
     #[handler]
     async fn drive(
         &self,
@@ -96,7 +96,7 @@ impl Run {
         let program = self.worker.program(&main, files).holds_up(&run)?;
         let conduct = Conduct {
             max_parallel: order.max_parallel.into(),
-            // A driver that waits costs nothing here.
+            // A waiting driver costs nothing on Restate.
             waits_for_people: true,
             lock_timeout: order.lock_timeout.map(Duration::from_millis),
             observer: (self.worker.observes)(&run),
@@ -108,7 +108,7 @@ impl Run {
         Ok(Json(Done::Done))
     }
 
-    /// Deletes the run, if its events are those that were looked at: what is left of it is kept before anything goes.
+    /// Deletes the run, if its events have not changed since they were checked: its remains are stored before anything is deleted.
     #[handler]
     async fn forget(
         &self,
@@ -131,7 +131,7 @@ impl Run {
         Ok(Json(Done::Done))
     }
 
-    /// Reads the run's events from one page of its state on, as many as fit one answer.
+    /// Reads the run's events, starting with one page of its state, as many as fit in one answer.
     #[handler]
     async fn events(
         &self,
@@ -141,7 +141,7 @@ impl Run {
         Ok(Json(pages(&ctx, from, FIRST_BATCH, MAX_ANSWER).await?))
     }
 
-    /// What drives the run, and what that waits for.
+    /// Returns the driver of the run, and what it waits for.
     #[handler]
     async fn driver(&self, ctx: SharedObjectContext<'_>) -> Result<Json<Driving>, HandlerError> {
         let driver = ctx.get::<String>(DRIVER).await?;
@@ -165,7 +165,7 @@ impl Run {
     }
 }
 
-/// What runs as far as the events tell: its driver was killed in the engine, and its attempts with it.
+/// Returns the attempts that are running according to the events: the driver was killed in Restate, and its attempts with it.
 fn lost_attempts(state: &State) -> impl Iterator<Item = Event> {
     let running = state
         .steps
@@ -196,9 +196,9 @@ async fn drive(
     }
 }
 
-/// Reads JSON from the run's state: drivers and readers have contexts of different types.
+/// Reads JSON from the run's state; drivers and readers have contexts of different types.
 trait Reads {
-    /// Asks at once, and gives what the answer is waited for with.
+    /// Sends the request at once, and returns a future of the answer.
     fn read<'a, T>(
         &'a self,
         key: &'a str,
@@ -231,7 +231,7 @@ impl Reads for SharedObjectContext<'_> {
     }
 }
 
-/// Reads pages until there is none, or until they have this many bytes together.
+/// Reads pages until there are no more, or until they have this many bytes together.
 async fn pages(
     ctx: &impl Reads,
     from: u64,
@@ -245,12 +245,12 @@ async fn pages(
     };
     let mut bytes = 0;
     loop {
-        // Asked for together: they cost one way there and back.
+        // Requested together, they cost one round trip.
         let keys: Vec<_> = (read.next..read.next + batch).map(page).collect();
         let asked: Vec<_> = keys.iter().map(|key| ctx.read::<Vec<Link>>(key)).collect();
         for asked in asked {
             let answer = asked.await?;
-            // Every question has to be heard out, also what comes after the last page.
+            // Every request must be awaited, even for pages after the last one.
             if read.is_last || bytes > most {
                 continue;
             }
@@ -279,7 +279,7 @@ async fn frozen(ctx: &impl Reads, edition: u32) -> Result<BTreeMap<String, Strin
     Ok(files.map(Json::into_inner).unwrap_or_default())
 }
 
-/// The file that the run uses, and the edition of the files.
+/// Returns the path of the run's workflow file, and the edition of the files.
 fn main_of(state: &State, events: &[Event]) -> (String, u32) {
     let told = events.iter().rev().find_map(|event| match event {
         Event::RunStarted(RunStarted { main, .. }) => Some((main.clone(), 0)),

@@ -4,20 +4,20 @@ use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
 use windlass_ground::Timestamp;
 
-/// What the servers over one engine share beside the runs: since when they notify, and how far each trigger has been looked at.
+/// The data that the servers of one Restate share besides the runs: since when they send notifications, and how far each trigger has been checked.
 pub(super) struct Servers;
 
 const SINCE: &str = "since";
 const TRIGGERS: &str = "triggers";
 
-/// How far a trigger has been looked at, whichever server did.
+/// How far a trigger has been checked by any server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TriggerMark {
-    /// When it starts its workflow, as it was when it was last looked at.
+    /// The trigger's definition when it was last checked.
     pub definition: String,
-    /// Up to when what came due has been dealt with.
+    /// The time up to which due starts have been handled.
     pub reached: Timestamp,
-    /// Who paused it, and when.
+    /// The person who paused it, and when.
     pub paused: Option<(String, Timestamp)>,
     /// The last start that it made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,17 +29,17 @@ pub struct TriggerMark {
 pub struct TriggerStart {
     pub due: Timestamp,
     pub at: Timestamp,
-    /// Whether nothing ran when it was due, and it was made up for.
+    /// Whether it was due while no server ran, and was made later.
     pub is_late: bool,
-    /// `None` where the run is not known any more.
+    /// `None` if the run is no longer known.
     pub run: Option<String>,
 }
 
-/// What changes of a trigger.
+/// A change of a trigger's record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TriggerChange {
-    /// A server looks at it for the first time, or at another definition of it: nothing before this moment is due.
+    /// A server checks it for the first time, or with a new definition: nothing before this time is due.
     Begun {
         definition: String,
         at: Timestamp,
@@ -52,7 +52,7 @@ pub enum TriggerChange {
         by: String,
         at: Timestamp,
     },
-    /// What came due while it was paused is not made up for.
+    /// Starts that were due while it was paused are not made later.
     Resumed {
         at: Timestamp,
     },
@@ -60,7 +60,7 @@ pub enum TriggerChange {
 
 #[restate_sdk::object(name = "WindlassServers", client_visibility = "pub(super)")]
 impl Servers {
-    /// Returns since when servers notify: since the first that asked.
+    /// Returns the time since which servers send notifications: that of the first request.
     #[handler]
     async fn since(
         &self,
@@ -87,7 +87,7 @@ impl Servers {
         Ok(marks.unwrap_or_else(|| Json(BTreeMap::new())))
     }
 
-    /// Changes the trigger of a name.
+    /// Updates the trigger with this name.
     #[handler]
     async fn mark(
         &self,
@@ -108,7 +108,7 @@ impl Servers {
 impl TriggerMark {
     fn apply(&mut self, change: TriggerChange) {
         match change {
-            // Several servers may begin at once: the first one counts.
+            // Several servers may begin at once: the first one is recorded.
             TriggerChange::Begun { definition, .. } if definition == self.definition => {}
             TriggerChange::Begun { definition, at } => {
                 (self.definition, self.reached) = (definition, at);
@@ -132,19 +132,19 @@ impl TriggerMark {
     }
 }
 
-/// A notice for one receiver, which several servers have: one of them sends it.
+/// A notification for one receiver, which several servers have created: one of them sends it.
 pub(super) struct Delivery;
 
 const STATE: &str = "state";
-/// How long is remembered that a notice was sent. Older ones count as sent, or else they would be sent again.
+/// How long it is remembered that a notification was sent. Older ones count as sent; otherwise they would be sent again.
 const KEPT: Duration = Duration::from_hours(30 * 24);
-/// Servers' clocks differ.
+/// Longer than [`KEPT`], because the clocks of servers differ.
 const FORGOTTEN: Duration = Duration::from_secs(31 * 86_400);
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Sending {
-    /// A server tries to send it, or waits before it tries again; from `until` on another one may.
+    /// A server is trying to send it, or waits for its next attempt; from `until` on, another server may try.
     Tried {
         by: String,
         until: Timestamp,
@@ -152,44 +152,44 @@ enum Sending {
     Over,
 }
 
-/// A server that wants to send a notice.
+/// The request of a server to send a notification.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeliveryClaim {
-    /// Names the server.
+    /// The name of the server.
     pub by: String,
     pub at: Timestamp,
-    /// How long nobody else may.
+    /// Until when no other server may send it.
     pub until: Timestamp,
-    /// When it happened that the notice is about.
+    /// The time of the notification's cause.
     pub happened_at: Timestamp,
 }
 
-/// Whether a server may send a notice.
+/// Whether a server may send a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryTurn {
     Yours,
-    /// It is another server's until then.
+    /// Another server may send it until then.
     Theirs {
         until: Timestamp,
     },
-    /// It was sent, or given up.
+    /// It was sent or given up.
     Over,
 }
 
-/// What became of an attempt to send a notice.
+/// The result of an attempt to send a notification.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryEnd {
-    /// It was sent, or given up.
+    /// It was sent or given up.
     Over,
-    /// It failed; the next attempt is made then.
+    /// The attempt failed; the next one is made at this time.
     Failed { next_at: Timestamp },
 }
 
 #[restate_sdk::object(name = "WindlassDelivery", client_visibility = "pub(super)")]
 impl Delivery {
-    /// Gives the notice to the server that asks, unless it was sent or is another's.
+    /// Lets the calling server send the notification, unless it was sent or another server may send it.
     #[handler]
     async fn claim(
         &self,
@@ -206,7 +206,7 @@ impl Delivery {
         Ok(Json(turn))
     }
 
-    /// Says what became of an attempt.
+    /// Records the result of an attempt.
     #[handler]
     async fn end(
         &self,
@@ -221,7 +221,7 @@ impl Delivery {
                     .send_after(FORGOTTEN);
             }
             DeliveryEnd::Failed { next_at } => {
-                // Any server may try again then.
+                // From then on, any server may try again.
                 let by = String::new();
                 ctx.set(STATE, Json(Sending::Tried { by, until: next_at }));
             }

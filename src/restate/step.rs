@@ -27,8 +27,8 @@ pub(super) struct Step {
 
 #[restate_sdk::service(name = "WindlassStep", client_visibility = "pub(super)")]
 impl Step {
-    /// Does one attempt. A script that failed is a result; an error is trouble of this worker, after
-    /// which the engine tries again, here or elsewhere.
+    /// Makes one attempt. A failed script is a result; an error is a problem of this worker, after which Restate tries
+    /// again, on this or another worker.
     #[handler]
     async fn attempt(
         &self,
@@ -39,11 +39,11 @@ impl Step {
         let worker = &self.worker;
         let part = format!("step {}", parcel.instance);
         let vault = Arc::new(worker.vault.fresh());
-        // Without what it needs an attempt does nothing new, and yet tells what it did if it is cancelled.
+        // Without these, an attempt makes no new calls, but still reports its records if it is cancelled.
         let (clients, hindrance) = match self.means(&parcel, &vault).await {
             Ok(clients) => (clients, None),
             Err(error) => {
-                // An attempt whose inputs can't be read could not tell what it did.
+                // An attempt whose inputs can't be read could not report its records.
                 let clients = Clients {
                     secrets: SecretReader::new(AwsClient::nowhere()).elsewhere(),
                     ..Clients::nowhere()
@@ -72,8 +72,8 @@ impl Step {
             clients,
             limits: Limits {
                 cancelled: ends.flag.clone(),
-                // Where a script stands when a timeout passes differs from life to life; its next entry
-                // says whether it has passed.
+                // When a timeout passes, the position of the script differs from life to life; its next entry checks whether the timeout
+                // has passed.
                 timeout: None,
             },
             observer,
@@ -125,7 +125,7 @@ impl Step {
 }
 
 impl Step {
-    /// What an attempt needs: clients of its target, and the identity that the run's secrets are sealed to.
+    /// Returns what an attempt needs: the clients of its target, and the identity for which the run's secrets are sealed.
     async fn means(
         &self,
         parcel: &Parcel,
@@ -138,20 +138,20 @@ impl Step {
 
 /// Makes an entry that a script asks for.
 struct Entering {
-    /// For errors: what it is a part of.
+    /// The part of the run that it belongs to, for errors.
     part: String,
     vault: Arc<Vault>,
     life: u64,
     clock: fn() -> Timestamp,
-    /// Why nothing can be done here.
+    /// The reason why this worker can't do anything.
     hindrance: Option<Hindrance>,
-    /// What was made in this life.
+    /// The entries of this life.
     made: Arc<Mutex<Option<EntryParcel>>>,
 }
 
 impl Entering {
-    /// Makes the entry as one action; says also whether the attempt was cancelled. A call that was being
-    /// made then has ended, and its entry counts: the engine would drop it.
+    /// Makes the entry as one action; also returns whether the attempt was cancelled. A call in progress has ended by then,
+    /// and its entry counts, although Restate would drop it.
     async fn enter(
         self,
         ctx: &Context<'_>,
@@ -191,8 +191,8 @@ impl Entering {
     }
 }
 
-/// Packs the report. Secrets that the script made of others have no ciphertext yet, and get one in an
-/// action, so that it is the same in every life.
+/// Packs the report. Secrets that the script derived from others have no ciphertext yet, and get one in an action, so that
+/// it is the same in every life.
 async fn report(
     ctx: &Context<'_>,
     vault: &Arc<Vault>,
@@ -215,13 +215,13 @@ async fn report(
     };
     let packed = ctx.run(pack).name("report").await;
     packed.or_else(|error| {
-        // Cancelled as late as this, the attempt has ended all the same.
+        // A cancel that comes this late does not change that the attempt has ended.
         let report = made.lock().unwrap_or_else(PoisonError::into_inner).take();
         report.map(Json).ok_or_else(|| error.into())
     })
 }
 
-/// Ends the script of an attempt that is over or superseded: no two attempts of a step overlap.
+/// Ends the script of an attempt that is over or was replaced: two attempts of a step never overlap.
 #[derive(Default)]
 struct EndsScript {
     flag: Arc<AtomicBool>,

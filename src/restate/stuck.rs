@@ -1,19 +1,19 @@
-//! What workers can't do of a run: said by them, kept by the engine, read by the command line.
+//! What workers can't do of a run: reported by them, stored by Restate, read by the command line.
 
 use std::{error::Error, fmt};
 
 use restate_sdk::prelude::HandlerError;
 use serde_json::Value as Json;
 
-/// What the SDK writes around an error.
+/// The text that the SDK puts before an error.
 const PREFIX: &str = "Handler failed with retryable error: ";
 const SUFFIX: char = '\'';
 
-/// A part of a run that no worker could do so far.
+/// A part of a run that workers have failed to do so far.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stuck {
     pub why: String,
-    /// Restate has paused it until an operator resumes it; else Restate retries it.
+    /// Whether Restate has paused it until an operator resumes it; otherwise Restate retries it.
     pub is_paused: bool,
 }
 
@@ -27,7 +27,7 @@ impl fmt::Display for Stuck {
 }
 
 impl Stuck {
-    /// Reads a row that tells an invocation's status and its last failure, if it tells one.
+    /// Reads the status and the last failure of an invocation from a row, if the row has them.
     pub(super) fn read(row: &Json) -> Option<Self> {
         let is_paused = row["status"] == "paused";
         let event: Option<Json> = row["event_json"]
@@ -49,14 +49,14 @@ impl Stuck {
     }
 }
 
-/// Without what the SDK writes around it.
+/// Removes the text that the SDK adds.
 pub(super) fn plain(why: &str) -> &str {
     why.strip_prefix(PREFIX).map_or(why, |inner| {
         inner.strip_suffix(SUFFIX).unwrap_or(inner).trim_end()
     })
 }
 
-/// Says which part of a run an error holds up. The engine tries again after it.
+/// Adds to an error which part of a run it stops. Restate retries after it.
 pub(super) trait HoldsUp<T> {
     fn holds_up(self, part: &impl fmt::Display) -> Result<T, HandlerError>;
 }
@@ -71,7 +71,7 @@ impl<T, E: Error> HoldsUp<T> for Result<T, E> {
     }
 }
 
-/// What keeps a worker from doing its part.
+/// The reason why a worker can't do its part.
 #[derive(Clone)]
 pub(super) struct Hindrance(String);
 
@@ -87,7 +87,7 @@ impl Hindrance {
     }
 }
 
-/// The SDK shows an error as it is debugged.
+/// The SDK shows errors in their debug format.
 impl fmt::Debug for Hindrance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

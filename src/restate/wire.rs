@@ -1,4 +1,4 @@
-//! What the services say to each other, and to the command line. Values are sealed JSON in all of it.
+//! The messages between the services, and with the command line. All values in them are sealed JSON.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,60 +17,60 @@ use windlass_ground::Timestamp;
 use windlass_script::{FrozenScript, Script, Stop};
 use windlass_world::value::{FailureClass, Redactor, StepError, Value};
 
-/// What a run is asked to do: begin, continue, go backwards.
+/// An order to a run: begin, continue, or undo.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Order {
-    /// When it was given.
+    /// When it was sent.
     pub at: Timestamp,
-    /// How many events the run had when the order was thought out; it is void if it has others now.
+    /// How many events the run had when the order was made; the order is void if it has another number now.
     pub expects: u64,
-    /// Applied first.
+    /// Events to apply first.
     pub events: Vec<Event<Json>>,
-    /// The last message to the run when it was given; requests to stop up to there were for others.
+    /// The last message to the run at the time of the order; requests to stop up to that one were for earlier drivers.
     pub after_letter: u64,
     /// Frozen files that the run does not have yet, and their edition.
     pub files: Option<(u32, BTreeMap<String, String>)>,
     pub max_parallel: u16,
-    /// Whether the events are all that is asked for.
+    /// Whether the order only records the events.
     pub is_only_record: bool,
-    /// How long it waits for a lock with nothing else to do, in milliseconds; as long as it takes if it is left out.
+    /// How long it waits for a lock with nothing else to do, in milliseconds; no limit if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock_timeout: Option<u64>,
 }
 
-/// What became of an order.
+/// The result of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Done {
-    /// The run is over, or what was asked is recorded.
+    /// The run is over, or the events have been recorded.
     Done,
     /// The run has other events than the order expects.
     Void,
 }
 
-/// A run's events from one page of its state on.
+/// A run's events, starting with one page of its state.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Pages {
     pub links: Vec<Link>,
-    /// The page after the last one of them.
+    /// The number of the page after them.
     pub next: u64,
-    /// Whether there are no more.
+    /// Whether there are no more pages.
     pub is_last: bool,
 }
 
-/// What drives a run.
+/// The driver of a run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Driving {
-    /// The last invocation that did, which may be gone.
+    /// The last invocation that drove the run, which may be gone.
     pub driver: Option<String>,
-    /// The locks that it waits for, and who holds each.
+    /// The locks that it waits for, with their holders.
     pub waits: BTreeMap<String, String>,
-    /// The lock for which it waited too long, so that it ended.
+    /// The lock for which it waited too long, which ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gave_up: Option<GaveUp>,
 }
 
-/// A lock that a run waited for as long as its order allows.
+/// A lock for which a run waited as long as its order allows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GaveUp {
     pub lock: String,
@@ -91,7 +91,7 @@ pub(super) struct Letter {
     pub message: Message,
 }
 
-/// A driver's question for messages: the promise to keep when there are some.
+/// A driver's request for messages: the promise to resolve when there are some.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Listening {
     pub promise: String,
@@ -99,7 +99,7 @@ pub(super) struct Listening {
     pub after: u64,
 }
 
-/// Who asks for a lock, or gives it up.
+/// The requester or holder of a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Holder {
     pub run: RunId,
@@ -107,20 +107,20 @@ pub(super) struct Holder {
     pub step: Option<InstanceId>,
 }
 
-/// Where a run's steps do what they do.
+/// Where a run's steps run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Place {
     pub target: String,
-    /// The Kubernetes clusters that the run speaks to.
+    /// The Kubernetes clusters that the run uses.
     pub kube: BTreeSet<String>,
 }
 
-/// One attempt of one step, as it travels to a worker.
+/// One attempt of one step, in the form that is sent to a worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Parcel {
     pub run: RunId,
     pub place: Place,
-    /// Who can open the run's secrets.
+    /// The identity for which the run's secrets are sealed.
     pub sealed_to: String,
     /// When it was sent.
     pub at: Timestamp,
@@ -134,14 +134,14 @@ pub(super) struct Parcel {
     is_suspect: bool,
     #[serde(default)]
     is_fresh: bool,
-    /// Milliseconds.
+    /// In milliseconds.
     timeout: Option<u64>,
     /// Secrets of the run that others may quote to the attempt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     quotable: Vec<Json>,
 }
 
-/// How many of a run's secrets an attempt receives beside those of its inputs: the oldest, which are the params'.
+/// The size limit of the run's secrets that an attempt receives besides those of its inputs: the oldest ones, which are those of the params.
 const MOST_QUOTABLE_BYTES: usize = 64 << 10;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -169,7 +169,7 @@ impl Parcel {
         let mut bytes = 0;
         let quotable = task.redactor.secrets().into_iter().map(Value::Secret);
         let quotable = quotable
-            // A replay must send the same: only what has its ciphertext already.
+            // A replay must send the same data, so only secrets that already have a ciphertext are sent.
             .filter(|secret| vault.knows(secret))
             .map(&mut close)
             .take_while(|sealed| {
@@ -273,7 +273,7 @@ impl Parcel {
     }
 }
 
-/// Why a worker can't do what it was sent.
+/// The reason why a worker can't carry out a message.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UnpackError {
     #[error(transparent)]
@@ -305,17 +305,17 @@ impl OtherIdentity {
     }
 }
 
-/// One entry of an attempt's ledger, as the engine keeps it.
+/// One entry of an attempt's ledger, as Restate stores it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct EntryParcel {
     pub at: Timestamp,
-    /// Which life of the attempt made it.
+    /// The life of the attempt that made it.
     pub life: u64,
     pub events: Vec<Event<Json>>,
     pub stop: Option<Stop>,
 }
 
-/// How an attempt ended, as it travels back to its run.
+/// How an attempt ended, in the form that is sent back to its run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Report {
     pub at: Timestamp,

@@ -34,48 +34,47 @@ use windlass_engine::{
 use windlass_ground::Timestamp;
 use windlass_world::outside::Clients;
 
-/// How long the engine waits for a step that says nothing before it suspends it: a step that sleeps
-/// longer holds no thread.
+/// How long Restate waits for a silent step before it suspends it, so that a step which sleeps longer holds no
+/// thread.
 const INACTIVITY: Duration = Duration::from_secs(20);
-/// How long one call to the outside may take after that; a connection that broke is noticed sooner, by
-/// the engine's pings.
+/// How long one call to the outside may take after that; a broken connection is noticed sooner, by Restate's pings.
 const LONGEST_CALL: Duration = Duration::from_secs(24 * 60 * 60);
-/// How fast the engine tries again what a dead worker left.
+/// The pause before Restate's first retry of what a dead worker left.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
-/// How often a question is tried: three seconds, as good as three minutes for who waits for the answer.
+/// How often a question is tried: within three seconds, as its sender waits for the answer.
 const QUESTION_ATTEMPTS: u64 = 6;
 const FOR_EVER: u64 = u32::MAX as u64;
-/// Programs that are kept parsed.
+/// How many programs are kept parsed.
 const MAX_PROGRAMS: usize = 64;
 
-/// Makes the observer of a run.
+/// Creates the observer of a run.
 pub type Observing = Box<dyn Fn(&RunId) -> Arc<dyn Observer> + Send + Sync>;
 
-/// How a worker works.
+/// The settings of a worker.
 pub struct WorkerOptions {
     pub listen: Listen,
-    /// Where the identity of sealed secrets is.
+    /// The folder with the identity of sealed secrets.
     pub state: PathBuf,
     /// How many scripts may run at once.
     pub max_parallel: usize,
-    /// Restate's public keys; requests signed with other keys are refused. Empty: none are, which only a
-    /// worker on loopback may do.
+    /// Restate's public keys; requests signed with other keys are rejected. If it is empty, all requests are accepted, which is
+    /// only allowed on loopback.
     pub identity_keys: Vec<String>,
-    /// How often the engine tries an invocation that workers could not finish before it pauses it.
+    /// How often Restate tries an invocation that workers could not finish before it pauses it.
     pub retries: u64,
-    /// How long the engine keeps what it knows of invocations that are over.
+    /// How long Restate keeps the records of invocations that are over.
     pub retention: Duration,
     pub opens: Box<dyn OpensTargets>,
-    /// Makes what receives the events of a run, and the calls of its attempts.
+    /// Creates the receiver of a run's events and of the calls of its attempts.
     pub observes: Observing,
     pub clock: fn() -> Timestamp,
 }
 
-/// Opens the targets that runs name, by the worker's own configuration.
+/// Opens the targets of runs, by the worker's own configuration.
 pub trait OpensTargets: Send + Sync {
     /// # Errors
-    /// Why it can't, for the engine's log; it tries again.
+    /// The reason why it can't, for Restate's log; Restate tries again.
     fn open<'a>(
         &'a self,
         target: &'a str,
@@ -83,25 +82,25 @@ pub trait OpensTargets: Send + Sync {
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<Opened, String>> + Send + 'a>>;
 }
 
-/// Clients of a target, and what must live as long as they are used.
+/// The clients of a target, and what must live as long as they are used.
 pub struct Opened {
     pub clients: Clients,
     pub keeps: Box<dyn std::any::Any + Send + Sync>,
 }
 
-/// Serves the engine's calls.
+/// Serves Restate's calls.
 pub struct Worker {
     socket: Socket,
     endpoint: Endpoint,
-    /// Whether the identity of sealed secrets is a new one, which other workers have to be given.
+    /// Whether the identity of sealed secrets is new, so that other workers must get it.
     pub has_new_identity: bool,
 }
 
 impl Worker {
-    /// Opens the socket; nothing is served yet.
+    /// Opens the socket without serving yet.
     ///
     /// # Errors
-    /// An address that is taken, a certificate, a key or an identity that can't be used.
+    /// An address that is in use, or a certificate, a key or an identity that can't be used.
     pub async fn open(options: WorkerOptions) -> Result<Self, ServeError> {
         let vault = Vault::new(&options.state);
         let has_new_identity = vault.ensure_identity()?;
@@ -127,11 +126,11 @@ impl Worker {
             .inactivity_timeout(INACTIVITY)
             .abort_timeout(LONGEST_CALL)
             .journal_retention(options.retention);
-        // What people and runs tell each other waits for workers as long as it takes: were it paused, all
-        // that comes after it would wait unseen.
+        // Messages between people and runs are retried without a limit: if one were paused, all messages after it would
+        // wait without being noticed.
         let keeps_trying = service.clone().retry_policy_max_attempts(FOR_EVER);
         let drive = HandlerOptions::new().journal_retention(options.retention);
-        // Who asks waits for the answer, and asks again.
+        // The sender of a question waits for the answer, and sends it again.
         let question = || {
             HandlerOptions::new()
                 .retry_policy_initial_interval(FIRST_RETRY)
@@ -193,7 +192,7 @@ impl Worker {
     }
 }
 
-/// Lives of different processes must differ.
+/// Lives in different processes must have different numbers.
 fn first_life() -> u64 {
     let mut bytes = [0; 8];
     match aws_lc_rs::rand::fill(&mut bytes) {
@@ -202,7 +201,7 @@ fn first_life() -> u64 {
     }
 }
 
-/// What the services of one worker share.
+/// The data that the services of one worker share.
 pub(super) struct Shared {
     pub vault: Vault,
     pub clock: fn() -> Timestamp,
@@ -215,7 +214,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Opens a target, once for all steps that use it; others are not held up by that.
+    /// Opens a target, once for all steps that use it, without blocking other targets.
     pub async fn open(&self, place: &Place) -> Result<Clients, TargetError> {
         let target = {
             let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
@@ -226,18 +225,18 @@ impl Shared {
         opened.map(|open| open.clients.clone()).map_err(TargetError)
     }
 
-    /// Waits until there is room for another script.
+    /// Waits until another script may run.
     pub async fn room(&self) -> Option<OwnedSemaphorePermit> {
-        // It is never closed.
+        // The semaphore is never closed.
         self.room.clone().acquire_owned().await.ok()
     }
 
-    /// Numbers a life of an invocation, unlike any other.
+    /// Returns the number of a new life of an invocation, different from all others.
     pub fn life(&self) -> u64 {
         self.lives.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Parses a program, once for all lives of all runs of it.
+    /// Parses a program once for all lives of all runs that use it.
     pub fn program(
         &self,
         main: &str,

@@ -2,17 +2,17 @@ use windlass_engine::compile::Workflow;
 use windlass_targets::{OpenError, Target};
 use windlass_world::outside::{AwsClient, Identity, PcaClient};
 
-/// The client whose account counts: that of Private CA, or else of the other services.
+/// The client whose account is checked: that of Private CA, or else that of the other services.
 pub enum AwsAsked {
     Pca(PcaClient),
     Any(AwsClient),
 }
 
-/// Connects to the AWS of a target with every client that a workflow needs, so that what is wrong with it is found before anything
-/// is recorded. `None` where the workflow asks nothing of AWS and the target names no account.
+/// Connects to the target's AWS with every client that a workflow needs, so that problems are found before anything is
+/// recorded. Returns `None` if the workflow does not call AWS and the target names no account.
 ///
 /// # Errors
-/// A profile that does not exist, a CA bundle that can't be read, another account than the target's.
+/// A profile that does not exist, a CA bundle that can't be read, or another account than the target's.
 pub async fn connect_to_aws(
     target: &Target,
     workflow: &Workflow,

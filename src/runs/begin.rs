@@ -10,39 +10,38 @@ use windlass_engine::{
 use windlass_ground::Timestamp;
 use windlass_world::value::{Digest, Value};
 
-/// As many are shown: a list that is wrong is often read by many steps.
+/// How many problems are shown at most: many steps may read the same wrong list.
 const SHOWN: usize = 4;
 
 /// A run that has not begun.
 pub struct Beginning {
     pub event: Event,
-    /// When it begins.
+    /// The start time.
     pub at: Timestamp,
-    /// Holds nothing but the event.
+    /// The state after the event.
     pub state: State,
 }
 
-/// What a run is to begin with.
+/// The data for a new run.
 pub struct Wanted<'a> {
     pub program: &'a Program,
     pub file: &'a Path,
-    /// The folder that `file` is named from, absolute.
+    /// The absolute path of the folder that `file` is relative to.
     pub folder: &'a Path,
-    /// Empty where nobody said it.
+    /// Empty if nobody gave a target.
     pub target: &'a str,
     pub kube: BTreeSet<String>,
-    /// The steps that it is limited to; empty for all.
+    /// The steps to which it is limited; empty for all.
     pub chosen: BTreeSet<String>,
     pub out: String,
     pub params: Value,
     pub requester: &'a Person,
 }
 
-/// Makes the first event of a run, and refuses params with which the run is sure to fail. Nothing is
-/// recorded.
+/// Creates the first event of a run, and rejects params with which the run is certain to fail. Records nothing.
 ///
 /// # Errors
-/// What would fail, at most four steps of it.
+/// What would fail, with at most four steps.
 pub fn begin(wanted: Wanted) -> Result<Beginning, RunsError> {
     let (program, at) = (wanted.program, now());
     refuse_choice(&program.workflow, &wanted.chosen)?;
@@ -69,10 +68,10 @@ pub fn begin(wanted: Wanted) -> Result<Beginning, RunsError> {
 }
 
 impl Beginning {
-    /// Records the keyed digest of the secrets among the params with the run: an approval is bound to it.
+    /// Records the keyed digest of the secrets among the params with the run: approvals are bound to it.
     ///
     /// # Errors
-    /// What `digest` says.
+    /// The error of `digest`.
     pub fn with_secrets<E>(
         mut self,
         digest: impl FnOnce(&Value) -> Result<Option<Digest>, E>,

@@ -13,21 +13,21 @@ use windlass_world::value::Digest;
 /// The longest idempotency key, in bytes.
 pub const MAX_KEY: usize = 255;
 
-/// Remembers which runs this service drives, and which start a key belongs to. What it says is on the disk when it returns.
+/// Records which runs this service drives, and which start belongs to a key. Each method returns after its changes are on disk.
 pub struct Book {
     database: Mutex<Connection>,
 }
 
-/// What is known of a key.
+/// The start that belongs to a key.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Start {
     pub run: RunId,
-    /// Of what was asked for.
+    /// The digest of the request.
     pub request: Digest,
 }
 
 impl Book {
-    /// Opens the book of a state folder, which is there.
+    /// Opens the book of an existing state folder.
     pub fn open(state: &Path) -> Result<Self, RunsError> {
         let database = open_database(&state.join("serve.db"), Durability::Machine)?;
         database.execute_batch(
@@ -41,7 +41,7 @@ impl Book {
         })
     }
 
-    /// Gives a key its run, unless it has one. What was asked for is what is asked for now: a run that never began has no other.
+    /// Assigns a run to a key, unless the key has one. The recorded request becomes this one: a run that never began has no other request.
     pub fn claim(&self, key: Digest, request: Digest, run: &RunId) -> Result<(), RunsError> {
         self.database().execute(
             "INSERT INTO starts (key, request, run) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET request = excluded.request",
@@ -50,7 +50,7 @@ impl Book {
         Ok(())
     }
 
-    /// Returns the start that a key belongs to, if it was used before.
+    /// Returns the start that belongs to a key, if the key has been used.
     pub fn known(&self, key: Digest) -> Result<Option<Start>, RunsError> {
         let found = self
             .database()
@@ -68,7 +68,7 @@ impl Book {
         Ok(found)
     }
 
-    /// Notes that this service drives a run until [`Book::done`].
+    /// Records that this service drives a run until [`Book::done`].
     pub fn drives(&self, run: &RunId) -> Result<(), RunsError> {
         self.database().execute(
             "INSERT INTO driven (run) VALUES (?) ON CONFLICT DO NOTHING",
@@ -77,7 +77,7 @@ impl Book {
         Ok(())
     }
 
-    /// Notes that a run needs nobody to drive it any more.
+    /// Records that a run no longer needs a driver.
     pub fn done(&self, run: &RunId) -> Result<(), RunsError> {
         self.database()
             .execute("DELETE FROM driven WHERE run = ?", [run.as_str()])?;

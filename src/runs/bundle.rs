@@ -1,4 +1,4 @@
-//! An evidence bundle: everything about a run that is no secret.
+//! An evidence bundle: everything about a run that is not secret.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
@@ -18,20 +18,20 @@ use windlass_world::{
     x509::{Certificate, Signature, SignerError, TimestampError, TimestampToken},
 };
 
-/// Goes up when the bundle changes.
+/// Increases when the format of the bundle changes.
 ///
-/// 1: the first. 2: a statement that says what the chain covers, with signatures and timestamps.
+/// 1: the first. 2: with a statement of what the chain covers, and its signatures and timestamps.
 const FORMAT: &str = "windlass-evidence/2";
 const FORMAT_1: &str = "windlass-evidence/1";
 
-/// What `--bundle` writes and `--verify` reads.
+/// The file that `--bundle` writes and `--verify` reads.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bundle {
     format: String,
     pub run: RunId,
-    /// What the chain stands for, as it is signed and timestamped: the run, the format of the chain, how
-    /// many events it has, and the digest of the last.
+    /// What the chain proves, in the form that is signed and timestamped: the run, the format of the chain, the number of its
+    /// events, and the digest of the last one.
     pub statement: String,
     events: Vec<Link>,
     /// The frozen files, by edition.
@@ -44,7 +44,7 @@ pub struct Bundle {
 
 type Files = BTreeMap<u32, BTreeMap<String, String>>;
 
-/// As format 1 has it.
+/// A bundle in format 1.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Bundle1 {
@@ -57,7 +57,7 @@ struct Bundle1 {
     files: Files,
 }
 
-/// A bundle that is exactly what its chain covers.
+/// A bundle whose contents are exactly what its chain covers.
 pub struct Checked {
     pub state: State,
     pub records: Vec<Record>,
@@ -94,9 +94,8 @@ impl Bundle {
         }
     }
 
-    /// Checks that the chain holds, that the files and the statement are those that it names, no more
-    /// and no fewer, and that every signature and timestamp is of the statement. The certificates of timestamps must lead to
-    /// one of `roots`, if there are any.
+    /// Checks that the chain is intact, that the files and the statement are exactly those that it names, and that every signature and
+    /// timestamp is for the statement. The certificates of timestamps must lead to one of `roots`, if there are any.
     pub fn check(&self, roots: &[Certificate]) -> Result<Checked, RunsError> {
         let verified = journal::verify(&self.run, &self.events)?;
         if self.statement != statement(&self.run, &verified) {
@@ -136,7 +135,7 @@ impl Bundle {
         })
     }
 
-    /// Holds the files against the digests that the events name.
+    /// Compares the files with the digests in the events.
     fn check_files(&self, records: &[Record]) -> Result<(), RunsError> {
         let named: BTreeMap<u32, Digest> = records
             .iter()
@@ -170,10 +169,10 @@ impl Bundle {
     }
 }
 
-/// Gathers and verifies all that a run proves.
+/// Collects and verifies the evidence of a run.
 ///
 /// # Errors
-/// What the journal says, and a run that is not what its chain covers.
+/// An error of the journal, or a run that differs from what its chain covers.
 pub fn gather(journal: &Journal, id: &RunId) -> Result<Evidence, RunsError> {
     let events = journal.evidence(id)?;
     gathered(id, &journal.runs()?, events, |edition| {
@@ -181,10 +180,10 @@ pub fn gather(journal: &Journal, id: &RunId) -> Result<Evidence, RunsError> {
     })
 }
 
-/// Makes the bundle of a run's events, and verifies it; `files` reads those of an edition.
+/// Builds the bundle of a run's events, and verifies it; `files` reads the files of an edition.
 ///
 /// # Errors
-/// A chain that is broken, a list that says something else, and what `files` says.
+/// A broken chain, a list that differs from the events, or an error of `files`.
 pub fn gathered(
     id: &RunId,
     rows: &[RunRow],
@@ -211,7 +210,7 @@ pub fn gathered(
     })
 }
 
-/// Each line is needed: the newest digest stands for the others only together with the format.
+/// Each line is needed: the newest digest covers the others only together with the format.
 fn statement(run: &RunId, verified: &Verified) -> String {
     let head = verified
         .records
@@ -224,7 +223,7 @@ fn statement(run: &RunId, verified: &Verified) -> String {
     )
 }
 
-/// Holds what lists show of the run against its events.
+/// Compares the run's row in lists with its events.
 pub fn refuse_other_list(runs: &[RunRow], run: &RunId, state: &State) -> Result<(), RunsError> {
     let row = runs.iter().find(|row| row.id == *run);
     let is_true = row.zip(state.run.as_ref()).is_some_and(|(row, info)| {

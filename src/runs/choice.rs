@@ -1,4 +1,4 @@
-//! Which steps a run may be limited to.
+//! Decides to which steps a run may be limited.
 
 use std::collections::BTreeSet;
 
@@ -6,11 +6,12 @@ use super::error::RunsError;
 use windlass_engine::{compile::Workflow, decide};
 use windlass_script::closest;
 
-/// Refuses to limit a run to steps (`chosen`, empty for all) that can't run without others, or that others guard: a choice may
-/// leave out work, but not the approval that the work waits for.
+/// Rejects a choice of steps (`chosen`, empty for all) that can't run without others, or that an approval guards: a choice may leave out
+/// work, but not the approval that the work waits for.
 ///
 /// # Errors
-/// The first step that is not in the workflow, that reads the outputs of one that is left out, or that comes after an approval
+/// The first step that is not in the workflow, that reads the outputs of a step that is left out, or that comes after an approval
+/// that is left out.
 /// that is left out.
 pub fn refuse_choice(workflow: &Workflow, chosen: &BTreeSet<String>) -> Result<(), RunsError> {
     for name in chosen {
@@ -32,7 +33,7 @@ pub fn refuse_choice(workflow: &Workflow, chosen: &BTreeSet<String>) -> Result<(
     Ok(())
 }
 
-/// Says that a workflow has no such step.
+/// Returns the error for a step that the workflow does not have.
 pub fn unknown_step(workflow: &Workflow, name: &str) -> RunsError {
     let error = RunsError::wrong("unknown-step", format!("the workflow has no step `{name}`"));
     let names = workflow.steps().map(|(_, step)| step.name.as_str());

@@ -4,7 +4,7 @@ use super::error::RunsError;
 use windlass_engine::journal::RunId;
 use windlass_ground::Timestamp;
 
-/// Returns the current time, by the one clock of the program.
+/// Returns the current time, from the program's only clock.
 pub fn now() -> Timestamp {
     OffsetDateTime::now_utc().into()
 }
@@ -18,10 +18,10 @@ pub fn jitter() -> f64 {
     }
 }
 
-/// Makes the id of a run that starts now.
+/// Creates the id of a run that starts now.
 ///
 /// # Errors
-/// A system that gives no randomness.
+/// The system has no randomness.
 pub fn new_id() -> Result<RunId, RunsError> {
     let mut random = [0; 6];
     aws_lc_rs::rand::fill(&mut random)

@@ -12,14 +12,14 @@ use windlass_ground::Timestamp;
 use windlass_script::{Class, sealed_answer};
 use windlass_world::{outside::Clients, value::Value};
 
-/// A call of which only a person can say whether it was done.
+/// A call in doubt: only a person can say whether it was made.
 #[derive(Clone, Debug)]
 pub struct Doubt {
     pub step: InstanceId,
     pub call: Option<DoubtfulCall>,
 }
 
-/// The last call that a step made; `None` in a [`Doubt`] where what the attempt did has no record.
+/// The last call of a step; `None` in a [`Doubt`] if the attempt's calls have no record.
 #[derive(Clone, Debug)]
 pub struct DoubtfulCall {
     pub function: String,
@@ -27,19 +27,19 @@ pub struct DoubtfulCall {
     pub at: Timestamp,
 }
 
-/// What a person says of a call in doubt.
+/// A person's answer about a call in doubt.
 #[derive(Clone, Debug)]
 pub enum DoubtAnswer {
-    /// It was done, and gave this.
+    /// The call was made, and returned this.
     Done(Value),
-    /// It was not done: it is made again.
+    /// The call was not made: make it again.
     Again,
 }
 
-/// What a person says of several steps, in the order in which it counts.
+/// A person's answers about several steps, in the order in which they apply.
 pub type DoubtAnswers = [(InstanceId, DoubtAnswer)];
 
-/// Lists the calls that keep a run from being resumed until somebody says what became of them.
+/// Lists the calls in doubt that prevent a resume of the run.
 pub fn doubts(state: &State) -> Vec<Doubt> {
     if state.at_work() > 0 {
         return Vec::new();
@@ -72,16 +72,16 @@ pub fn doubts(state: &State) -> Vec<Doubt> {
     found.collect()
 }
 
-/// Whether an answer is about the undo of a run, which is running or has failed.
+/// Says whether an answer is about the undo of a run, which is running or has failed.
 pub fn is_of_undo(state: &State) -> bool {
     state.is_undoing || state.outcome == Some(Outcome::UndoFailed)
 }
 
-/// Makes the event of an answer about a step. While a run is undone, it is about the last call of the step's undo, or else about the
-/// newest call of the step itself that its undo could not find out about. What the call gives as a secret becomes one.
+/// Returns the event of an answer about a step. During an undo, the answer is about the last call of the step's undo, or else about the
+/// newest call of the step itself that its undo could not settle. What the call returns as a secret becomes a secret.
 ///
 /// # Errors
-/// A step of which nothing is in doubt, and an attempt without records of which somebody says that it was done.
+/// A step without a call in doubt, or an attempt without records about which the answer is that it was made.
 pub fn answered(
     state: &State,
     step: &InstanceId,
@@ -117,10 +117,10 @@ pub fn answered(
     }
 }
 
-/// Makes the events of answers that a run continues with after the events `before`. Each answer is to what the one before it left.
+/// Returns the events of several answers, after the events `before`. Each answer applies to the state after the one before it.
 ///
 /// # Errors
-/// As [`answered`], which includes a second answer where nothing else is in doubt; events that can't follow.
+/// The same as of [`answered`], which includes a second answer if nothing else is in doubt; events that can't follow.
 pub fn all_answered(
     state: &State,
     before: &[Event],
@@ -140,7 +140,7 @@ pub fn all_answered(
     Ok(events)
 }
 
-/// `None` if the last call of `instance` is not in doubt.
+/// Returns `None` if the last call of `instance` is not in doubt.
 fn to_last_call(
     state: &State,
     instance: &InstanceId,
@@ -167,12 +167,12 @@ fn to_call_of_undone(state: &State, step: &InstanceId, answer: &DoubtAnswer) -> 
     }))
 }
 
-/// Finds the newest call of a step that its undo has to know about and could not find out: its round, its place there, and itself.
+/// Returns the newest call of a step that its undo must know about and could not settle: the round, the position, and the effect.
 fn unknown_of_undone<'s>(
     state: &'s State,
     step: &InstanceId,
 ) -> Option<(u32, Position, &'s EffectState)> {
-    // Nothing is asked: only whether something would have to be.
+    // No request is sent: the check is only whether one would be needed.
     let clients = Clients::nowhere();
     let rounds = state.instance(step)?.rounds();
     rounds.into_iter().find_map(|round| {
@@ -185,7 +185,7 @@ fn unknown_of_undone<'s>(
     })
 }
 
-/// What a call gave by what a person says; `None` if it was not done. It is as secret as what the call itself would have given.
+/// Returns the result of a call according to a person; `None` if the call was not made. It is as secret as the call's own result.
 fn said(effect: &EffectState, answer: &DoubtAnswer) -> Option<Value> {
     match answer {
         DoubtAnswer::Done(value) => {

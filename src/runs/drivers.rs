@@ -27,9 +27,9 @@ use windlass_script::STACK_BYTES;
 use windlass_targets::{Folders, OpenTarget, Targets};
 use windlass_telemetry as telemetry;
 
-/// The drivers are tasks that mostly wait; scripts have threads of their own.
+/// Drivers are tasks that mostly wait; scripts have their own threads.
 const WORKERS: usize = 4;
-/// As for a single run: each script holds a thread, and may wait for one more (a key, a file) and for one of the embedded server.
+/// As for a single run: each script holds a thread, and may need one more for work such as a key or a file, and one for the embedded server.
 const THREADS_PER_SCRIPT: usize = 3;
 const SPARE_THREADS: usize = 64;
 
@@ -38,11 +38,11 @@ const SPARE_THREADS: usize = 64;
 pub struct Driving {
     /// How many steps of one run may run at once.
     pub max_parallel: u16,
-    /// How many runs may be driven at once; those that wait for people count.
+    /// How many runs may be driven at once, including those that wait for people.
     pub max_runs: usize,
 }
 
-/// Drives runs, each on a task of its own.
+/// Drives runs, each in its own task.
 pub struct Drivers {
     /// `None` only while it is dropped.
     runtime: Option<Runtime>,
@@ -56,19 +56,19 @@ struct Shared {
     config: PathBuf,
     is_config_asked_for: bool,
     book: Book,
-    /// The runs that are driven now.
+    /// The runs that are driven.
     live: Mutex<BTreeSet<RunId>>,
-    /// How many places are taken for runs that are about to be driven; changed while `live` is held, or to less.
+    /// The number of places for runs that are about to be driven; it only increases while `live` is held.
     places: AtomicUsize,
-    /// Why a run could not be driven on.
+    /// The reason why a run could not be driven further.
     troubles: Mutex<BTreeMap<RunId, String>>,
-    /// The lock that a run waits for, and the run that holds it.
+    /// For each waiting run: the lock, and the run that holds it.
     waits: Arc<Mutex<BTreeMap<RunId, (String, String)>>>,
     changed: watch::Sender<u64>,
     tallies: Arc<Mutex<Tallies>>,
 }
 
-/// A place among the runs that may be driven at once; it is free again once this is dropped.
+/// A place among the runs that may be driven at once; dropping it frees the place.
 pub struct RunPlace(Arc<Shared>);
 
 impl Drop for RunPlace {
@@ -77,7 +77,7 @@ impl Drop for RunPlace {
     }
 }
 
-/// A run that nobody else drives, with its first events recorded.
+/// A run that no other process drives, with its first events recorded.
 pub struct Held {
     pub run: RunJournal,
     pub program: Arc<Program>,
@@ -127,7 +127,7 @@ impl Drivers {
         self.shared.changed.subscribe()
     }
 
-    /// Returns the threads that runs are driven on, for what needs the clients of a target.
+    /// Returns a handle to the threads of the runs, for code that needs the clients of a target.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
@@ -147,16 +147,16 @@ impl Drivers {
         lock(&self.shared.troubles).get(run).cloned()
     }
 
-    /// Notes why a run can't be driven on.
+    /// Records why a run can't be driven further.
     pub fn troubled(&self, run: &RunId, error: RunsError) {
         tracing::error!(%run, code = error.code, %error, "the run can't be driven");
         lock(&self.shared.troubles).insert(run.clone(), error.message);
     }
 
-    /// Takes a place for one more run.
+    /// Reserves a place for one more run.
     ///
     /// # Errors
-    /// There are as many as may be.
+    /// All places are taken.
     pub fn place(&self) -> Result<RunPlace, RunsError> {
         let most = self.shared.driving.max_runs;
         let live = lock(&self.shared.live);
@@ -175,7 +175,7 @@ impl Drivers {
         }
     }
 
-    /// Drives a run to its end, or until it can't go on, in a place that was taken for it.
+    /// Drives a run in a reserved place, until it ends or can't continue.
     pub fn drive(&self, held: Held, place: Option<RunPlace>) {
         let (shared, id) = (self.shared.clone(), held.run.id().clone());
         lock(&shared.live).insert(id.clone());
@@ -190,7 +190,7 @@ impl Drivers {
                     log_end(&id, ended);
                     shared.book.done(&id).err()
                 }
-                // It is still one of ours: the next start of this service tries again.
+                // The run still belongs to this service: its next start tries again.
                 Err(error) => Some(error),
             };
             if let Some(error) = trouble {
@@ -203,7 +203,7 @@ impl Drivers {
         });
     }
 
-    /// Opens the target of a run as its driver would.
+    /// Opens the target of a run as the run's driver does.
     pub async fn open(&self, info: &RunInfo) -> Result<OpenTarget, RunsError> {
         self.shared.open(info).await
     }
@@ -211,7 +211,7 @@ impl Drivers {
 
 impl Drop for Drivers {
     fn drop(&mut self) {
-        // A runtime that waits for its threads can't be dropped by one of them.
+        // A runtime that waits for its threads can't be dropped on one of them.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -281,7 +281,7 @@ pub fn workflow_file(info: &RunInfo) -> PathBuf {
     Path::new(&info.folder).join(&info.file)
 }
 
-/// Says that something happened, and counts it.
+/// Signals changes of a run, and counts them.
 struct Watcher {
     id: RunId,
     waits: Arc<Mutex<BTreeMap<RunId, (String, String)>>>,

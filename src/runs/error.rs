@@ -10,35 +10,35 @@ use windlass_engine::{
 use windlass_restate::RemoteError;
 use windlass_targets::{ConfigError, OpenError, UnsafeOut};
 
-/// Why something that was asked of the runs was not done.
+/// The reason why a request about runs failed.
 #[derive(Debug)]
 pub struct RunsError {
     pub kind: Kind,
-    /// The name of a page under `docs/errors/`.
+    /// The error code, which names a page in `docs/errors/`.
     pub code: &'static str,
     pub message: String,
-    /// What to do about it.
+    /// What the user can do about it.
     pub hint: Option<String>,
     /// The mistakes of a workflow that can't be compiled.
     pub mistakes: Option<Mistakes>,
-    /// What is wrong with each param, by its name.
+    /// The problem of each param, by name.
     pub params: Vec<(String, String)>,
 }
 
-/// Whose fault it is.
+/// The kind of error, for the status of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// What was asked for does not exist.
+    /// The requested thing does not exist.
     Missing,
-    /// What was asked for can't be done as things stand.
+    /// The request does not fit the current state.
     Conflict,
-    /// What was asked for is wrong in itself.
+    /// The request itself is wrong.
     Wrong,
-    /// The person who asked may not have it.
+    /// The person does not have permission.
     Denied,
-    /// It could not be done for now.
+    /// The request can't be handled at the moment.
     Busy,
-    /// Something broke here.
+    /// An internal error.
     Broken,
 }
 

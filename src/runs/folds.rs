@@ -10,10 +10,10 @@ use windlass_engine::{
 };
 use windlass_world::value::Digest;
 
-/// How many states are kept: those that people look at, and those that wait for somebody.
+/// How many states are kept: those of runs that people look at, and of runs that wait for people.
 const KEPT: usize = 256;
 
-/// Where a reader of a run's events stands.
+/// The position of a reader in a run's events.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor {
     /// The number of the next event.
@@ -31,12 +31,12 @@ impl Default for Cursor {
 }
 
 impl Cursor {
-    /// Stands before event `next`, given the digest of the one before it.
+    /// Returns the position before event `next`, given the digest of the event before it.
     pub fn at(next: u64, digest: Digest) -> Self {
         Self { next, digest }
     }
 
-    /// Stands behind an event that was read elsewhere.
+    /// Returns the position after an event that was read elsewhere.
     pub(super) fn behind(record: &Record) -> Self {
         Self {
             next: record.seq + 1,
@@ -49,7 +49,7 @@ impl Cursor {
         (self.next, self.digest)
     }
 
-    /// Reads the events that follow, and moves behind them. The chain is checked.
+    /// Reads the events after the cursor, and moves it. Checks the chain.
     pub fn advance(
         &mut self,
         journal: &Journal,
@@ -71,7 +71,7 @@ impl Cursor {
 }
 
 impl Cursor {
-    /// Works as [`Cursor::advance`] for `most` events at most; returns whether more follow.
+    /// Like [`Cursor::advance`], for at most `most` events; returns whether more follow.
     pub fn advance_some(
         &mut self,
         journal: &Journal,
@@ -89,7 +89,7 @@ impl Cursor {
     }
 }
 
-/// The states of runs that were looked at lately: only what happened since is read.
+/// Caches the states of recently used runs, so that only new events are read.
 #[derive(Default)]
 pub struct Folds {
     kept: Mutex<Kept>,
@@ -98,7 +98,7 @@ pub struct Folds {
 #[derive(Default)]
 struct Kept {
     folds: BTreeMap<RunId, (u64, Arc<Mutex<Fold>>)>,
-    /// Counts the looks.
+    /// The number of lookups.
     looks: u64,
 }
 
@@ -109,10 +109,10 @@ struct Fold {
 }
 
 impl Folds {
-    /// Returns the state of a run as its journal has it now.
+    /// Returns the current state of a run, according to its journal.
     ///
     /// # Errors
-    /// What the journal says; a run that does not exist.
+    /// An error of the journal; a run that does not exist.
     pub fn state_of(&self, journal: &Journal, run: &RunId) -> Result<Arc<State>, RunsError> {
         let fold = self.fold(run);
         let mut fold = fold.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,7 +124,7 @@ impl Folds {
             illegal = applied.err().or(illegal.take());
         });
         if read.is_err() || illegal.is_some() {
-            // What was applied of it can't be taken back.
+            // The events that were applied can't be removed from the state.
             *fold = Fold::default();
             self.forget(run);
             read?;

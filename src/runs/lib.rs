@@ -1,4 +1,4 @@
-//! The service over runs: what a page, an API or a program can ask for, and no words of its own.
+//! The service over runs: what a page, an API or a program can request, without any user interface.
 //!
 //! - [`Runs`] is all that can be done with runs; [`Here`] does it for the state folder of this machine, `OnRestate` for a
 //!   Restate server, [`There`] for a Windlass server elsewhere; [`Peers`] is what several servers over the same runs have in common;
@@ -6,19 +6,19 @@
 //!   cancelled or undone, `preflight` whether a target has what a workflow needs, `aws` whether its AWS is the one that is meant,
 //!   `foresee` what a run would find there;
 //! - `library` finds the workflows that may be started, by name and never by path;
-//! - `drivers` drives several runs at once, `book` remembers which they are and which start a key belongs to;
-//! - `bundle` is the evidence of a run, `revise` is a resume with other files, other params or steps that run again, `doubt` what becomes of calls in doubt;
-//! - `prune` deletes runs that ended long ago, `retention` does it once a day;
-//! - `log` makes lines of events;
-//! - `folds` keeps the states of runs that are looked at again and again.
+//! - `drivers` drives several runs at once, `book` records which runs they are and which start belongs to a key;
+//! - `bundle` is the evidence of a run, `revise` a resume with other files, other params or steps that run again, `doubt` settles calls in doubt;
+//! - `prune` deletes runs that ended long ago, `retention` does so once a day;
+//! - `log` turns events into lines;
+//! - `folds` caches the states of runs that are read repeatedly.
 //!
 //! # On disk
 //! `STATE/serve.db` (SQLite, WAL, `synchronous=FULL`):
 //!
 //! | table | what |
 //! |---|---|
-//! | `starts` | the run of each idempotency key, and a digest of what was asked for |
-//! | `driven` | the runs that go on when this service begins again |
+//! | `starts` | the run of each idempotency key, and a digest of the request |
+//! | `driven` | the runs that continue when this service starts again |
 
 mod aws;
 mod begin;

@@ -10,11 +10,11 @@ use windlass_engine::compile::{Opened, Program, compile, open};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WorkflowName(String);
 
-/// No file of a person's is called longer than this.
+/// The longest name; names that people give are shorter.
 const MAX_NAME: usize = 128;
 
 impl WorkflowName {
-    /// Reads a name that somebody asks for; `None` for what can't be one, such as a path.
+    /// Parses a requested name; returns `None` for anything else, such as a path.
     pub fn parse(text: &str) -> Option<Self> {
         let is_first = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let is_one = text.len() <= MAX_NAME
@@ -38,7 +38,7 @@ impl fmt::Display for WorkflowName {
 
 /// The folders whose workflows may be started.
 ///
-/// A name is looked up among the files that are there; no part of a request becomes part of a path.
+/// A name is only compared with the files in the folders; no part of a request becomes part of a path.
 #[derive(Clone, Debug)]
 pub struct Library {
     folders: Vec<PathBuf>,
@@ -50,7 +50,7 @@ impl Library {
         Self { folders }
     }
 
-    /// Lists the workflows by name, each with its file. Where two folders have the same name, the first one counts.
+    /// Lists the workflows by name, each with its file. If two folders have the same name, the first folder takes precedence.
     ///
     /// # Errors
     /// A folder that can't be read.
@@ -82,7 +82,7 @@ impl Library {
     /// Finds the file of a workflow.
     ///
     /// # Errors
-    /// None of that name.
+    /// There is no workflow of that name.
     pub fn find(&self, name: &WorkflowName) -> Result<PathBuf, RunsError> {
         let all = self.list()?;
         let file = all.into_iter().find(|(known, _)| known == name);
@@ -90,7 +90,7 @@ impl Library {
             .ok_or_else(|| RunsError::missing("unknown-workflow", format!("no workflow `{name}`")))
     }
 
-    /// Compiles a workflow as its file is now.
+    /// Compiles the current file of a workflow.
     ///
     /// # Errors
     /// A file that can't be read, or every mistake in it.

@@ -11,14 +11,14 @@ pub struct LogLine {
     /// The event's number, which names the line.
     pub seq: u64,
     pub at: Timestamp,
-    /// With the time of day, and with the whole text of an error.
+    /// The text, with the time of day; of an error, the whole text.
     pub text: String,
     pub step: Option<InstanceId>,
-    /// Whether it says that something failed.
+    /// Whether it reports a failure.
     pub is_error: bool,
 }
 
-/// The lines of a run so far: only what happened since is read.
+/// The lines of a run so far, so that only new events are read.
 #[derive(Default)]
 pub struct Lines {
     cursor: Cursor,
@@ -27,10 +27,10 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Reads what happened since, and returns all of it.
+    /// Reads new events, and returns all lines.
     ///
     /// # Errors
-    /// What the journal says.
+    /// An error of the journal.
     pub fn read(&mut self, journal: &Journal, run: &RunId) -> Result<Arc<Vec<LogLine>>, RunsError> {
         let Self {
             cursor,
@@ -46,7 +46,7 @@ impl Lines {
     }
 }
 
-/// Makes the line of an event; to be given them in their order.
+/// Returns the line of an event. Must be called for the events in their order.
 pub fn line(said: &mut EventLines, record: &Record) -> LogLine {
     LogLine {
         seq: record.seq,

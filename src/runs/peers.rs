@@ -1,4 +1,4 @@
-//! What several servers over the same runs tell each other.
+//! What several servers of the same runs share.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use super::error::RunsError;
 use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
-/// What several servers over the same runs tell each other, so that each trigger starts one run and each notice
-/// is sent once.
+/// The connection between several servers of the same runs, so that each trigger starts one run and each notification is sent
+/// once.
 pub trait Peers: Send + Sync {
-    /// Returns since when events are told: since the first server that asked.
+    /// Returns the time since which events cause notifications: that of the first request of any server.
     fn notifies_since(&self, now: Timestamp) -> Result<Timestamp, RunsError>;
 
-    /// Asks whether this server may send a notice to its receiver; where it may, no other one may before `until`.
+    /// Asks whether this server may send a notification to its receiver; if so, no other server may send it before `until`.
     fn may_send(
         &self,
         delivery: Digest,
@@ -21,39 +21,39 @@ pub trait Peers: Send + Sync {
         until: Timestamp,
     ) -> Result<SendTurn, RunsError>;
 
-    /// Tells the others that a notice was sent, or given up.
+    /// Records for all servers that a notification was sent or given up.
     fn is_sent(&self, delivery: Digest) -> Result<(), RunsError>;
 
-    /// Tells the others that a notice could not be sent, and when the next attempt is made, whoever makes it.
+    /// Records for all servers that a notification could not be sent, and when any of them makes the next attempt.
     fn not_sent(&self, delivery: Digest, next_at: Timestamp) -> Result<(), RunsError>;
 
-    /// Returns how far each trigger has been looked at, by its name.
+    /// Returns how far each trigger has been checked, by its name.
     fn trigger_marks(&self) -> Result<BTreeMap<String, SeenTrigger>, RunsError>;
 
-    /// Changes what is known of a trigger.
+    /// Updates the record of a trigger.
     fn mark_trigger(&self, trigger: &str, change: SeenChange) -> Result<(), RunsError>;
 }
 
-/// Whether a server may send a notice.
+/// Whether a server may send a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendTurn {
     Ours,
-    /// Another server's, until then.
+    /// Another server may send it, until this time.
     Theirs {
         until: Timestamp,
     },
-    /// It was sent, or given up.
+    /// It was sent or given up.
     Over,
 }
 
-/// How far a trigger has been looked at by any server.
+/// How far a trigger has been checked by any server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenTrigger {
-    /// When it starts its workflow, as it was when it was last looked at.
+    /// The trigger's definition when it was last checked.
     pub definition: String,
-    /// Up to when what came due has been dealt with.
+    /// The time up to which due starts have been handled.
     pub reached: Timestamp,
-    /// Who paused it, and when.
+    /// The person who paused it, and when.
     pub paused: Option<(String, Timestamp)>,
     /// The last start that it made.
     pub last: Option<SeenStart>,
@@ -64,16 +64,16 @@ pub struct SeenTrigger {
 pub struct SeenStart {
     pub due: Timestamp,
     pub at: Timestamp,
-    /// Whether nothing ran when it was due, and it was made up for.
+    /// Whether it was due while no server ran, and was made later.
     pub is_late: bool,
-    /// `None` where the run is not known any more.
+    /// `None` if the run is no longer known.
     pub run: Option<String>,
 }
 
-/// What changes of a trigger.
+/// A change of a trigger's record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SeenChange {
-    /// It is looked at for the first time, or has another definition: nothing before `at` is due.
+    /// It is checked for the first time, or has a new definition: nothing before `at` is due.
     Begun {
         definition: String,
         at: Timestamp,

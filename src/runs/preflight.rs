@@ -1,5 +1,5 @@
-//! What is looked at before a run begins: whether the target has the clusters that the workflow
-//! speaks to, whether they can be reached, and what the caller may do there.
+//! Checks before a run begins whether the target has the clusters that the workflow uses, whether they can be reached, and
+//! what the caller is allowed to do there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,28 +12,28 @@ use windlass_world::{
     value::{Failure as Trouble, Value},
 };
 
-/// What the caller may not do, by cluster.
+/// The permissions that the caller lacks, by cluster.
 pub type Missing = BTreeMap<String, BTreeSet<Permit>>;
 
-/// What a preflight found that refuses nothing.
+/// A finding of a preflight that does not prevent the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// The target names no Kubernetes clusters: what needs them is skipped.
+    /// The target names no Kubernetes clusters: steps that need them are skipped.
     NoClusters { target: String },
-    /// Missing permissions are only warned of: they may have been given in single namespaces, which
-    /// nobody can tell beforehand.
+    /// Missing permissions are only a warning: they may have been granted in single namespaces, which can't be known
+    /// beforehand.
     Missing {
         cluster: String,
         permits: BTreeSet<Permit>,
     },
-    /// What a server found, in its words.
+    /// A finding of a server, as its text.
     Said(String),
 }
 
-/// Finds the Kubernetes clusters that a run will speak to; none where the target has none at all.
+/// Returns the Kubernetes clusters that a run will use; none if the target has none at all.
 ///
 /// # Errors
-/// A target that does not exist or names only some of the clusters, and clusters that can't be reached.
+/// A target that does not exist or names only some of the clusters, or clusters that can't be reached.
 pub fn preflight(
     targets: &Targets,
     workflow: &Workflow,
@@ -41,7 +41,7 @@ pub fn preflight(
     target: &str,
 ) -> Result<(BTreeSet<String>, Vec<Note>), RunsError> {
     let wanted = clusters(workflow, params)?;
-    // Rehearsal clusters are made as they are asked for.
+    // Rehearsal clusters are created when they are first used.
     let Some(found) = targets.find(target)?.filter(|found| found.mesh().is_none()) else {
         return Ok((wanted, Vec::new()));
     };
@@ -59,7 +59,7 @@ pub fn preflight(
     Ok((wanted, notes))
 }
 
-/// Returns a target that names some of the clusters would leave a mesh half rotated.
+/// Rejects a target that names only some of the clusters: the run would leave a mesh half rotated.
 fn refuse_a_part(found: &Target, target: &str, wanted: &BTreeSet<String>) -> Result<(), RunsError> {
     let lacking: Vec<_> = wanted
         .iter()
@@ -79,11 +79,11 @@ fn refuse_a_part(found: &Target, target: &str, wanted: &BTreeSet<String>) -> Res
     Err(RunsError::wrong("clusters", message).hint(hint))
 }
 
-/// Asks every cluster what the workflow's calls may not do there in all namespaces. Blocks its thread, which must not be one of an
-/// asynchronous runtime.
+/// Asks every cluster which of the workflow's calls the caller may not make in all namespaces. Blocks its thread, which must not belong
+/// to an asynchronous runtime.
 ///
 /// # Errors
-/// Clusters that can't be reached or refuse the caller.
+/// Clusters that can't be reached or reject the caller.
 pub fn ask(
     target: &Target,
     workflow: &Workflow,
@@ -120,7 +120,7 @@ pub fn ask(
     };
     let hint = first.hint.clone();
     let mut texts: Vec<_> = troubles.iter().map(ToString::to_string).collect();
-    // What is wrong with the kubeconfig is wrong for every cluster.
+    // A mistake in the kubeconfig is the same for every cluster.
     texts.dedup();
     let error = RunsError::wrong("clusters", texts.join("\n  "));
     Err(match hint {
@@ -129,7 +129,7 @@ pub fn ask(
     })
 }
 
-/// `patch deployments.apps, list pods`.
+/// Formats permits as `patch deployments.apps, list pods`.
 pub fn permits_text(permits: &BTreeSet<Permit>) -> String {
     let texts: Vec<_> = permits
         .iter()

@@ -1,4 +1,4 @@
-//! Deleting runs that ended long ago.
+//! Deletes runs that ended long ago.
 
 use std::{
     collections::BTreeMap,
@@ -16,33 +16,33 @@ use windlass_engine::journal::{
 use windlass_ground::{Timestamp, disk};
 use windlass_inventory as inventory;
 
-/// Which runs are deleted. What has not ended never is.
+/// Selects the runs to delete. Runs that have not ended are never deleted.
 #[derive(Clone, Debug)]
 pub struct Retention {
     /// How long a run is kept after its end.
     pub keep: Duration,
-    /// How many runs of each workflow on each target are kept however old they are.
+    /// How many runs of each workflow on each target are kept regardless of their age.
     pub keep_last: usize,
-    /// The workflow whose runs are deleted; all if it is left out.
+    /// The workflow whose runs are deleted; all workflows if it is left out.
     pub workflow: Option<String>,
-    /// Whether runs that can still be resumed are deleted as well: those that failed or were cancelled.
+    /// Whether to delete runs that can still be resumed as well: those that failed or were cancelled.
     pub failed: bool,
-    /// The moment that counts: what ends later changes nothing.
+    /// The time from which ages are computed: runs that end later do not count.
     pub at: Timestamp,
 }
 
-/// What became of a deletion.
+/// The result of a deletion.
 #[derive(Clone, Debug, Default)]
 pub struct Pruning {
     pub deleted: Vec<RunId>,
-    /// The runs that were left, each with why.
+    /// The runs that were kept, each with the reason.
     pub left: Vec<(RunId, String)>,
-    /// How many bytes of the journal are free for later runs, instead of given back to the disk.
+    /// How many bytes of the journal are free for later runs, because they were not returned to the disk.
     pub free: u64,
 }
 
 impl Retention {
-    /// Picks the runs to delete, of a list of all with the newest first.
+    /// Selects the runs to delete from a list of all runs, newest first.
     pub(crate) fn pick(&self, runs: Vec<(RunRow, String)>) -> Vec<(RunRow, String)> {
         let until = self.at - self.keep;
         let mut newer: BTreeMap<(String, String), usize> = BTreeMap::new();
@@ -162,7 +162,7 @@ fn delete(
 /// Lists the runs that [`prune`] would delete, the newest first.
 ///
 /// # Errors
-/// What the journal says.
+/// An error of the journal.
 pub fn prunable(journal: &Journal, wanted: &Retention) -> Result<Vec<RunRow>, RunsError> {
     let picked = picked(journal, wanted)?.into_iter();
     Ok(picked.map(|(run, _)| run).collect())
@@ -172,7 +172,7 @@ pub fn prunable(journal: &Journal, wanted: &Retention) -> Result<Vec<RunRow>, Ru
 /// inventory; the evidence of each is on the disk in `bundles` before the run is deleted.
 ///
 /// # Errors
-/// What the journal says, and bundles that can't be written. A run that can't be read, or is resumed meanwhile, is left.
+/// An error of the journal, or bundles that can't be written. A run that can't be read, or is resumed meanwhile, is kept.
 pub fn prune(
     journal: &Journal,
     wanted: &Retention,
@@ -225,10 +225,10 @@ impl Prunable for Journal {
     }
 }
 
-/// Gives all that is free in a journal back to the disk, unless something drives runs or serves them.
+/// Returns all free space in a journal to the disk, unless a process drives or serves its runs.
 ///
 /// # Errors
-/// What the journal says.
+/// An error of the journal.
 pub fn compact(journal: &Journal) -> Result<bool, RunsError> {
     let serve = RunId::stored("serve".into());
     let is_used = RunLock::is_taken(journal.state_folder(), &serve)?
@@ -336,10 +336,10 @@ mod tests {
         assert_eq!(failed, all);
         let of_one = picked(|wanted| wanted.workflow = Some("v".into()));
         assert_eq!(of_one, ["other"]);
-        // The newest count, whatever became of them: of `w` eight, of `v` two.
+        // The newest runs are kept whatever their outcome: of `w` eight, of `v` two.
         assert_eq!(picked(|wanted| wanted.keep_last = 2), ["undone", "old"]);
         assert_eq!(picked(|wanted| wanted.keep_last = 8), [""; 0]);
-        // As of an earlier moment, later runs are none.
+        // At an earlier time, later runs do not count.
         let before = picked(|wanted| (wanted.at, wanted.keep) = (day(9), Duration::ZERO));
         assert_eq!(before, ["undone", "other", "old"]);
     }

@@ -13,7 +13,7 @@ use windlass_targets::RetentionConfig;
 const DAILY: Duration = Duration::from_secs(86_400);
 
 impl Retention {
-    /// What a configuration asks for, as of a moment.
+    /// Returns what a configuration asks for, at a given time.
     pub fn of(config: &RetentionConfig, at: Timestamp) -> Self {
         Self {
             keep: config.keep,
@@ -25,10 +25,10 @@ impl Retention {
     }
 }
 
-/// Deletes what a configuration says, now and once a day until the process ends; `told` gets what became of it.
+/// Deletes runs according to a configuration, now and once a day until the process ends; `told` receives the results.
 ///
 /// # Errors
-/// A thread that can't be started.
+/// The thread can't be started.
 pub fn keep_retention(
     runs: Arc<dyn Runs>,
     config: RetentionConfig,

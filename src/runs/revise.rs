@@ -4,26 +4,26 @@ use super::{doubt::DoubtAnswer, preflight::Note};
 use windlass_engine::{compile::Program, decide::Plan, journal::InstanceId};
 use windlass_world::value::{Digest, Value};
 
-/// What a run is to be resumed with, where that is not what it had.
+/// The differences of a resume from a plain one.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
-    /// Whether it continues with the workflow's files as they are now.
+    /// Whether it continues with the current files of the workflow.
     pub takes_files: bool,
-    /// Params that change; the others stay. Only with new files, as a run keeps its params otherwise.
+    /// Params that change; the others stay. Only valid with new files, as a run keeps its params otherwise.
     pub params: BTreeMap<String, Value>,
-    /// Steps that run again from the start, with all that depends on them.
+    /// Steps that run again from the start, with all steps that depend on them.
     pub redo: Vec<InstanceId>,
-    /// The files that it continues with, where the caller has them: those of the run are not on this machine.
+    /// The files with which it continues, if the caller has them: the run's files are not on this machine.
     pub sent: Option<SentFiles>,
-    /// What became of calls in doubt.
+    /// The answers about calls in doubt.
     pub answers: Vec<(InstanceId, DoubtAnswer)>,
 }
 
-/// Files of a workflow that a client sends.
+/// Files of a workflow from a client.
 #[derive(Clone)]
 pub struct SentFiles {
     pub program: Arc<Program>,
-    /// Whether they may be other ones than those that may be started by name.
+    /// Whether they may differ from those of the workflows that may be started by name.
     pub may_differ: bool,
 }
 
@@ -34,20 +34,20 @@ impl fmt::Debug for SentFiles {
     }
 }
 
-/// What a resume with changes does.
+/// The effect of a resume with changes.
 pub struct Revision {
     pub plan: Plan,
     pub files: Vec<FileChange>,
     pub notes: Vec<Note>,
-    /// Of the run as it is, the files, the params and the plan: what a confirmation is bound to.
+    /// The digest of the current run, the files, the params and the plan: a confirmation is bound to it.
     pub digest: Digest,
 }
 
-/// A file that is not what it was.
+/// A file that has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileChange {
     pub path: String,
-    /// `None` where there was none.
+    /// `None` if there was no such file.
     pub before: Option<Arc<str>>,
     pub after: Option<Arc<str>>,
 }

@@ -1,4 +1,4 @@
-//! When a run may be resumed, cancelled or undone.
+//! Decides when a run may be resumed, cancelled or undone.
 
 use super::error::RunsError;
 use windlass_engine::{
@@ -8,11 +8,11 @@ use windlass_engine::{
 };
 use windlass_world::value::Command;
 
-/// Refuses to resume a run that is over. `changes` says that its files, params or single steps are to be other
-/// ones: then a run that has succeeded may be resumed as well.
+/// Rejects a resume of a run that is over. With `changes` (other files, other params or single steps), a run that has succeeded may be
+/// resumed as well.
 ///
 /// # Errors
-/// Why, with what to do instead.
+/// The reason, with what to do instead.
 pub fn refuse_resume(
     id: &RunId,
     workflow: &Workflow,
@@ -44,10 +44,10 @@ pub fn refuse_resume(
     }
 }
 
-/// Refuses to cancel a run that has ended.
+/// Rejects a cancel of a run that has ended.
 ///
 /// # Errors
-/// How it ended.
+/// The run's outcome.
 pub fn refuse_cancel(id: &RunId, state: &State) -> Result<(), RunsError> {
     let Some(outcome) = state.outcome else {
         return Ok(());
@@ -61,10 +61,10 @@ pub fn refuse_cancel(id: &RunId, state: &State) -> Result<(), RunsError> {
     Err(RunsError::conflict("nothing-to-cancel", message))
 }
 
-/// Refuses to undo a run twice.
+/// Rejects a second undo of a run.
 ///
 /// # Errors
-/// That it has been undone.
+/// The run has been undone already.
 pub fn refuse_undo(id: &RunId, state: &State) -> Result<(), RunsError> {
     match state.outcome {
         Some(Outcome::Undone) => Err(RunsError::conflict(

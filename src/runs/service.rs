@@ -35,26 +35,26 @@ use windlass_report::{EventLines, Standing};
 use windlass_targets::Scope;
 use windlass_world::value::{Digest, Value};
 
-/// All that can be done with runs.
+/// The operations on runs.
 ///
-/// Every call blocks its thread on the disk or the network, which must not be one of an asynchronous runtime.
+/// Every call blocks its thread on the disk or the network, so it must not be made on a thread of an asynchronous runtime.
 pub trait Runs: Send + Sync {
     /// Lists the workflows that may be started, by name.
     fn workflows(&self) -> Result<Vec<Listed>, RunsError>;
 
-    /// Compiles a workflow as its files are now.
+    /// Compiles the current files of a workflow.
     fn workflow(&self, name: &WorkflowName) -> Result<Program, RunsError>;
 
-    /// Returns the targets that a run may have.
+    /// Returns the targets on which a run may be started.
     fn targets(&self) -> Result<Vec<String>, RunsError>;
 
     /// Lists runs, the newest first.
     fn list(&self, filter: &Filter) -> Result<Page, RunsError>;
 
-    /// Returns a run as it is now.
+    /// Returns the current state of a run.
     fn run(&self, id: &RunId) -> Result<Shown, RunsError>;
 
-    /// Reads the events of a run behind a cursor, and moves it.
+    /// Reads the events of a run after a cursor, and moves the cursor.
     fn events(
         &self,
         id: &RunId,
@@ -62,7 +62,7 @@ pub trait Runs: Send + Sync {
         each: &mut dyn FnMut(Record),
     ) -> Result<(), RunsError>;
 
-    /// Works as [`Runs::events`] for `most` events at most, so that a long run is never in memory as a whole. Returns whether more
+    /// Like [`Runs::events`], for at most `most` events, so that a long run is never in memory as a whole. Returns whether more
     /// follow.
     fn some_events(
         &self,
@@ -72,8 +72,8 @@ pub trait Runs: Send + Sync {
         each: &mut dyn FnMut(Record),
     ) -> Result<bool, RunsError>;
 
-    /// Works as [`Runs::events`] for a reader of all runs: it may leave out what happened in the last moments, but nothing that
-    /// the last list told.
+    /// Like [`Runs::events`], for a reader of all runs: it may leave out the events of the last moments, but none that the last
+    /// list showed.
     fn events_so_far(
         &self,
         id: &RunId,
@@ -96,8 +96,8 @@ pub trait Runs: Send + Sync {
         Err(unsupported())
     }
 
-    /// Starts a run. Once this returns, the run is found and goes on after a crash; the same key gives the same run, whether or
-    /// not its first answer arrived.
+    /// Starts a run. After this has returned, the run exists and continues even after a crash; a repeated call with the same key returns the
+    /// same run.
     fn start(
         &self,
         wanted: &StartWanted,
@@ -105,16 +105,16 @@ pub trait Runs: Send + Sync {
         who: &Person,
     ) -> Result<Started, RunsError>;
 
-    /// Works as [`Runs::start`] for a workflow whose files the caller has.
+    /// Like [`Runs::start`], for a workflow whose files the caller sends.
     fn send(&self, sent: &Sent, key: Option<&str>, who: &Person) -> Result<Started, RunsError>;
 
     /// Returns the files that a run froze, by their paths; `edition` counts the edits of the run.
     fn files(&self, id: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, RunsError>;
 
-    /// Reads the events of a run without its secrets, in the form in which the chain of digests covers them.
+    /// Reads the events of a run without its secrets, in the form that the chain of digests covers.
     fn links(&self, id: &RunId) -> Result<Vec<Link>, RunsError>;
 
-    /// Answers a question of a run. `digest` is of what was shown to the person; an answer to something else does not count.
+    /// Answers a question of a run. `digest` is the digest of what was shown to the person; an answer to something else does not count.
     fn answer(
         &self,
         id: &RunId,
@@ -125,13 +125,13 @@ pub trait Runs: Send + Sync {
         who: &Person,
     ) -> Result<(), RunsError>;
 
-    /// Stops a run; it can be resumed.
+    /// Stops a run, which can be resumed later.
     fn cancel(&self, id: &RunId, who: &Person) -> Result<(), RunsError>;
 
     /// Resumes a run that failed, was cancelled or was interrupted.
     fn resume(&self, id: &RunId, who: &Person) -> Result<(), RunsError>;
 
-    /// Lists what an undo would do, by looking at what is there now, and with what a person says of calls in doubt.
+    /// Lists what an undo would do, based on the current state and on a person's answers about calls in doubt.
     fn undo_plan(&self, id: &RunId, answers: &DoubtAnswers) -> Result<Vec<UndoItem>, RunsError>;
 
     /// Reverses what a run did; records first what a person says of calls in doubt. Refuses where a newer run changed the
@@ -152,22 +152,22 @@ pub trait Runs: Send + Sync {
         Ok(self.sightings()?.inventory())
     }
 
-    /// Changes whenever something happened in a run that this service drives.
+    /// Changes whenever something happens in a run that this service drives.
     fn changes(&self) -> watch::Receiver<u64>;
 
-    /// Says what was counted in the runs that this process drove.
+    /// Returns the counters of the runs that this process drove.
     fn tallies(&self) -> Tallies;
 
-    /// Returns a number that changes whenever a run gets an event, whoever drives it.
+    /// Returns a number that changes whenever a run gets an event, no matter which process drives it.
     fn version(&self) -> Result<i64, RunsError>;
 
-    /// Returns the lock that a run driven here waits for, and the run that holds it, as people are told it.
+    /// Returns the lock that a run driven here waits for, and the run that holds it, in the form for people.
     fn waits_for(&self, id: &RunId) -> Option<(String, String)>;
 
-    /// Says why a run that this service should drive can't go on, until it does.
+    /// Returns why a run that this service should drive can't continue; `None` when it can again.
     fn trouble(&self, id: &RunId) -> Option<String>;
 
-    /// Returns the lines of a run's log, all of them.
+    /// Returns all lines of a run's log.
     fn log(&self, id: &RunId) -> Result<Arc<Vec<LogLine>>, RunsError> {
         let (mut said, mut lines) = (EventLines::default(), Vec::new());
         self.events(id, &mut Cursor::default(), &mut |record| {
@@ -176,19 +176,19 @@ pub trait Runs: Send + Sync {
         Ok(Arc::new(lines))
     }
 
-    /// Returns a cursor before the event with a number, so that the end of a long journal is read without its beginning. What it
-    /// reads is chained to the event before, which is taken as it is stored.
+    /// Returns a cursor before the event with this number, so that the end of a long journal can be read without its beginning. Its
+    /// events are checked against the digest of the event before, which is itself not checked.
     fn cursor(&self, _: &RunId, _seq: u64) -> Result<Cursor, RunsError> {
         Ok(Cursor::default())
     }
 
-    /// Works out what a resume with changes does, and changes nothing.
+    /// Returns what a resume with changes would do, and changes nothing.
     fn revision(&self, _: &RunId, _: &Changes) -> Result<Revision, RunsError> {
         Err(unsupported())
     }
 
-    /// Resumes a run with changes. `shown` is the digest of the revision that the person was shown; where it is another one by
-    /// now, nothing is done.
+    /// Resumes a run with changes. `shown` is the digest of the revision that was shown to the person; if the revision has changed,
+    /// nothing is done.
     fn resume_with(
         &self,
         _: &RunId,
@@ -199,27 +199,27 @@ pub trait Runs: Send + Sync {
         Err(unsupported())
     }
 
-    /// Records what became of calls in doubt, and resumes the run.
+    /// Records the answers about calls in doubt, and resumes the run.
     fn answer_doubts(&self, _: &RunId, _: &DoubtAnswers, _: &Person) -> Result<(), RunsError> {
         Err(unsupported())
     }
 
-    /// Gathers the evidence of a run, and verifies it.
+    /// Collects and verifies the evidence of a run.
     fn evidence(&self, _: &RunId) -> Result<Evidence, RunsError> {
         Err(unsupported())
     }
 
-    /// Returns what this server tells others over the same runs, and learns from them; `None` where it is the only one.
+    /// Returns the connection to other servers of the same runs; `None` if this is the only server.
     fn peers(&self) -> Option<&dyn Peers> {
         None
     }
 
-    /// Lists the runs that [`Runs::prune`] would delete, the newest first.
+    /// Lists the runs that [`Runs::prune`] would delete, newest first.
     fn prunable(&self, _: &Retention) -> Result<Vec<RunRow>, RunsError> {
         Err(unsupported())
     }
 
-    /// Lists what is left of deleted runs.
+    /// Lists the remains of deleted runs.
     fn pruned(&self) -> Result<Vec<Pruned>, RunsError> {
         Err(unsupported())
     }
@@ -240,7 +240,7 @@ pub trait Runs: Send + Sync {
     }
 }
 
-/// Who asks.
+/// The person who makes a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
     pub name: String,
@@ -251,26 +251,26 @@ pub struct Person {
 pub struct Listed {
     pub name: WorkflowName,
     pub file: PathBuf,
-    /// Or why it can't be.
+    /// The workflow, or the reason why it can't be started.
     pub program: Result<Program, RunsError>,
 }
 
-/// Which runs are listed.
+/// Selects the runs of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub status: Option<String>,
     pub workflow: Option<String>,
     pub target: Option<String>,
     pub requester: Option<String>,
-    /// Part of an id, a workflow's or a target's name.
+    /// A part of an id, or of the name of a workflow or target.
     pub text: Option<String>,
-    /// Those that started before this one.
+    /// Runs that started before this one.
     pub before: Option<RunId>,
-    /// Those of one of these workflows and targets; `None` for all.
+    /// Runs of these workflows and targets; `None` for all.
     pub within: Option<Vec<Scope>>,
-    /// 0 for all.
+    /// The largest number of runs; 0 for all.
     pub limit: usize,
-    /// Whether errors of runs that have ended are left out: they have to be looked up in their events.
+    /// Whether to leave out the errors of runs that have ended, which must be looked up in their events.
     pub is_brief: bool,
 }
 
@@ -285,11 +285,11 @@ pub struct Page {
 #[derive(Clone, Debug)]
 pub struct Row {
     pub run: RunRow,
-    /// As people call it.
+    /// The status, as shown to people.
     pub status: String,
-    /// The first line of why it failed.
+    /// The first line of the reason why it failed.
     pub error: Option<String>,
-    /// What it asks of people now.
+    /// The questions that it asks now.
     pub asks: Vec<Ask>,
 }
 
@@ -303,19 +303,19 @@ pub struct Ask {
     pub deadline: Option<Timestamp>,
 }
 
-/// A run that is looked at.
+/// A run with its current state.
 pub struct Shown {
     pub id: RunId,
     pub state: Arc<State>,
     pub info: RunInfo,
-    /// The files that it uses now.
+    /// The files that it uses.
     pub program: Arc<Program>,
     pub is_driven: bool,
-    /// When this was true.
+    /// The time of this state.
     pub at: Timestamp,
 }
 
-/// What a run is to be started with.
+/// The data for starting a run.
 #[derive(Clone, Debug)]
 pub struct StartWanted {
     pub workflow: WorkflowName,
@@ -323,16 +323,16 @@ pub struct StartWanted {
     pub params: BTreeMap<String, Value>,
 }
 
-/// A workflow whose files the caller has, and what its run is to be started with.
+/// A workflow whose files the caller sends, and the data for starting a run of it.
 pub struct Sent {
     pub program: Program,
-    /// The file as the person named it.
+    /// The name of the file, as the person gave it.
     pub file: String,
     pub target: String,
     pub params: BTreeMap<String, Value>,
-    /// The steps that the run is limited to; empty for all.
+    /// The steps to which the run is limited; empty for all.
     pub chosen: BTreeSet<String>,
-    /// Whether the files may be other ones than those that may be started by name.
+    /// Whether the files may differ from those of the workflows that may be started by name.
     pub may_differ: bool,
 }
 
@@ -350,7 +350,7 @@ pub struct Planned {
     pub program: Program,
     /// The run's first event.
     pub event: Event,
-    /// When it would be.
+    /// The start time.
     pub at: Timestamp,
     /// What steps that only read found: the events after the first one.
     pub looked: Vec<Event>,
@@ -363,11 +363,11 @@ pub struct Planned {
     pub notes: Vec<Note>,
 }
 
-/// What a run proves.
+/// The evidence of a run.
 pub struct Evidence {
     /// The bundle that `windlass audit --verify` reads.
     pub bundle: String,
-    /// As `windlass audit --json` prints it.
+    /// The summary, as `windlass audit --json` prints it.
     pub summary: serde_json::Value,
 }
 
@@ -395,7 +395,7 @@ impl Planned {
 }
 
 impl Shown {
-    /// Says in one word where it stands.
+    /// Returns its status in one word.
     pub fn status(&self) -> &'static str {
         status(&self.state, self.is_driven, self.at)
     }
@@ -405,7 +405,7 @@ impl Shown {
         asks(&self.state, self.at)
     }
 
-    /// Returns the calls of which only a person can say whether they were done; none while it is driven.
+    /// Returns the calls in doubt, which only a person can settle; none while the run is driven.
     pub fn doubts(&self) -> Vec<Doubt> {
         match self.is_driven {
             true => Vec::new(),
@@ -413,10 +413,10 @@ impl Shown {
         }
     }
 
-    /// Says whether a person may answer a question of it now.
+    /// Says whether a person may answer one of its questions now.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why not.
     pub fn may_answer(&self, ask: &Ask, who: &Person) -> Result<(), Refusal> {
         let answer = Decision {
             step: ask.step.clone(),
@@ -436,7 +436,7 @@ fn unsupported() -> RunsError {
         .hint("use the command line where the runs are")
 }
 
-/// Says in one word where a run stands at a moment.
+/// Returns the status of a run at this time in one word.
 pub(super) fn status(state: &State, is_driven: bool, at: Timestamp) -> &'static str {
     match state.outcome {
         Some(outcome) => outcome.as_str(),
@@ -444,7 +444,7 @@ pub(super) fn status(state: &State, is_driven: bool, at: Timestamp) -> &'static 
     }
 }
 
-/// Returns the questions of a run that can be answered at a moment.
+/// Returns the questions of a run that can be answered at this time.
 pub(super) fn asks(state: &State, at: Timestamp) -> Vec<Ask> {
     let waiting = state
         .steps

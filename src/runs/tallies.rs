@@ -6,10 +6,10 @@ use windlass_engine::journal::{
     StepSucceeded,
 };
 
-/// What was counted in the runs that this process drove, since it began.
+/// The counters of the runs that this process has driven since its start.
 #[derive(Clone, Debug, Default)]
 pub struct Tallies {
-    /// The runs that it drives now.
+    /// The runs that it drives.
     pub driven: u64,
     /// Attempts of steps, by how they ended.
     pub steps: BTreeMap<&'static str, u64>,
@@ -19,12 +19,12 @@ pub struct Tallies {
     pub runs: BTreeMap<&'static str, u64>,
 }
 
-/// How far the calls of a run have been counted: for each instance its round, and how many calls of it.
+/// The calls of a run that have been counted: for each instance, its round and the number of calls.
 #[derive(Default)]
 pub struct Counted(BTreeMap<InstanceId, (u32, usize)>);
 
 impl Counted {
-    /// Begins behind the calls that a run has made already.
+    /// Begins after the calls that a run has made already.
     pub fn of(state: &State) -> Self {
         let begun = state.steps.iter().filter(|(_, i)| !i.effects.is_empty());
         Self(
@@ -36,7 +36,7 @@ impl Counted {
 }
 
 impl Tallies {
-    /// Counts events of a run, and the calls of attempts that ended with them; `state` is the run with them.
+    /// Counts events of a run, and the calls of attempts that ended with them; `state` is the run after them.
     pub fn count(this: &Mutex<Self>, counted: &Mutex<Counted>, events: &[Event], state: &State) {
         let (mut tallies, mut counted) = (lock(this), lock(counted));
         for event in events {
@@ -62,7 +62,7 @@ impl Tallies {
     fn calls(&mut self, instance: &Instance, known: &mut (u32, usize)) {
         let from = match known.0 == instance.round {
             true => known.1,
-            // It began anew, with calls of its own.
+            // The instance was reset, so its calls are new.
             false => 0,
         };
         for effect in instance.effects.iter().skip(from) {
@@ -79,7 +79,7 @@ impl Tallies {
     }
 }
 
-/// Says what counts as counted: a call that ended its attempt is made again in its place.
+/// Returns what has been counted: a call that ended its attempt does not count, because it is made again at the same position.
 fn counted(instance: &Instance) -> (u32, usize) {
     let is_open = instance
         .effects

@@ -5,7 +5,7 @@ use std::{
 
 use windlass_world::value::Digest;
 
-/// Lets requests with the same key pass one after another.
+/// Makes requests with the same key wait for each other.
 #[derive(Default)]
 pub struct Turns {
     taken: Mutex<BTreeSet<Digest>>,

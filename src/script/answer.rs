@@ -1,9 +1,8 @@
-//! What a call to a server or a program gave.
+//! The answer of a call to a server or a program.
 //!
-//! A text is recorded as a text only where that is exact: the bytes are UTF-8, and what is read of them
-//! is just them. Anything else is recorded as its bytes, once. What a script asks for is made of that:
-//! `body` decodes by the answer's charset, `body_bytes` is always there, `json` parses, and each says why
-//! it can't.
+//! Text is recorded as text only if that loses nothing: the bytes are valid UTF-8 and decode to just that text. Anything
+//! else is recorded as bytes, once. Scripts read fields that are derived from the record: `body` is decoded by the
+//! answer's charset, `body_bytes` is always available, `json` is parsed. Each field fails with the reason if it can't be read.
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
@@ -16,7 +15,7 @@ use super::{
 };
 use windlass_world::value::{Bytes, Secret, Value};
 
-/// The fields that hold texts, and the names of their bytes.
+/// The fields that hold text, with the names of the fields that hold their bytes.
 const TEXTS: [(&str, &str); 3] = [
     ("body", "body_bytes"),
     ("stdout", "stdout_bytes"),
@@ -31,7 +30,7 @@ type Thrown = Box<EvalAltResult>;
 pub(super) struct Answer(Arc<BTreeMap<String, Value>>);
 
 impl Answer {
-    /// Returns the fields that a text is recorded as.
+    /// Returns the name and the value under which a text is recorded.
     pub fn record(name: &str, bytes: &[u8], charset: Option<&str>) -> (String, Value) {
         match decode(bytes, charset) {
             Ok(text) if text.as_bytes() == bytes => (name.into(), text.into_owned().into()),
@@ -39,7 +38,7 @@ impl Answer {
         }
     }
 
-    /// Wraps what was recorded; what an operator answered in its place may be anything.
+    /// Wraps a recorded answer. An answer that an operator gave for a call in doubt may be any value.
     pub fn of(recorded: Value) -> Dynamic {
         match recorded {
             Value::Map(fields) => Dynamic::from(Self(Arc::new(fields))),
@@ -47,8 +46,8 @@ impl Answer {
         }
     }
 
-    /// Returns the answer as a value that leaves its script: `body` where it is a text, else `body_bytes`; `json`
-    /// where the answer says that it is some.
+    /// Returns the answer as a value for outside the script: with `body` if it is text, else `body_bytes`, and with `json`
+    /// if the content type is JSON.
     pub fn to_value(&self) -> Value {
         let mut fields = (*self.0).clone();
         for (name, bytes) in TEXTS {
@@ -143,7 +142,7 @@ impl Answer {
         }
     }
 
-    /// Returns the body as JSON, whatever its content type says; nothing if it is empty.
+    /// Returns the body as JSON, regardless of the content type; `()` if it is empty.
     fn json(&self) -> Result<Value, String> {
         let (text, is_secret) = match self.text("body")? {
             Value::String(text) => (text, false),
@@ -158,7 +157,7 @@ impl Answer {
                 Some(kind) => format!("its content type is `{kind}`"),
                 None => "it has no content type".into(),
             };
-            // The parser's own words may quote what it found.
+            // The parser's message may quote the body.
             match is_secret {
                 true => format!("`body` is not JSON ({kind})"),
                 false => format!("`body` is not JSON ({kind}): {why}"),
@@ -186,7 +185,7 @@ impl Answer {
     }
 }
 
-/// Returns the charset that a content type names.
+/// Returns the charset of a content type.
 pub(super) fn charset_of(content_type: &str) -> Option<&str> {
     content_type.split(';').skip(1).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
@@ -325,7 +324,7 @@ mod tests {
         assert_eq!(json.field("token"), Some(&Value::Secret(Secret::new("x"))));
         assert_eq!(answer.names(), ["body", "body_bytes", "json"]);
         assert_eq!(answer.to_value().field(PARTS), None);
-        // What is not where it was thought to be may be anywhere.
+        // The path does not exist in this JSON, so all values in it are secret.
         let mut fields = BTreeMap::from(recorded);
         fields.insert(PARTS.into(), Value::List(vec!["access_token".into()]));
         let json = Answer(Arc::new(fields)).field("json").expect("JSON");

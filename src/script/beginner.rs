@@ -1,16 +1,16 @@
-//! What people write who know other tools: expressions in a script, names of the workflow, shell commands.
+//! Common mistakes of people who know other tools: expressions in a script, names of the workflow, shell commands.
 
 use rhai::{ParseError, ParseErrorType};
 
 use super::fault::Fault;
 
-/// How a statement of a script may begin: what begins otherwise and does not parse may be a shell command.
+/// The words that may begin a statement of a script. Text that begins otherwise and does not parse may be a shell command.
 const KEYWORDS: [&str; 22] = [
     "break", "const", "continue", "do", "else", "export", "false", "fn", "for", "if", "import",
     "let", "loop", "private", "return", "switch", "throw", "true", "try", "until", "while", "this",
 ];
 
-/// Finds a `${{` in the code or the texts of a script, where nothing evaluates it.
+/// Finds a `${{` in the code or the strings of a script, where it is not evaluated.
 pub(super) fn expression_mark(text: &str, is_inline: bool) -> Option<Fault> {
     let at = outside_of_comments(text, "${{")?;
     let inside = text[at + 3..].split("}}").next().unwrap_or_default().trim();
@@ -27,7 +27,7 @@ pub(super) fn expression_mark(text: &str, is_inline: bool) -> Option<Fault> {
     Some(Fault::new("misplaced-expression", at..at + 3, message).help(help))
 }
 
-/// Adds what to do about a mistake of the syntax, where it looks like one of another language.
+/// Adds a hint to a syntax error that looks like another language.
 pub(super) fn helped(fault: Fault, text: &str, error: &ParseError, is_inline: bool) -> Fault {
     let unknown = match error.err_type() {
         ParseErrorType::VariableUndefined(name) => Some(name.as_str()),
@@ -48,7 +48,7 @@ pub(super) fn helped(fault: Fault, text: &str, error: &ParseError, is_inline: bo
     }
 }
 
-/// Whether the first line is a word, as a program is named, alone or with words behind it.
+/// Says whether the first line looks like a command: a program's name, alone or followed by words.
 fn looks_like_shell(text: &str) -> bool {
     let line = text.trim_start().lines().next().unwrap_or_default();
     let mut words = line.split_whitespace();
@@ -69,7 +69,7 @@ fn looks_like_shell(text: &str) -> bool {
     }
 }
 
-/// `echo hello` as `"echo", ["hello"]`.
+/// Returns `echo hello` as `"echo", ["hello"]`.
 fn as_call(text: &str) -> String {
     let line = text.trim().lines().next().unwrap_or_default();
     let words = shlex::split(line).unwrap_or_default();
@@ -80,7 +80,7 @@ fn as_call(text: &str) -> String {
     }
 }
 
-/// Finds a text that does not stand in a comment.
+/// Finds a text outside of comments.
 fn outside_of_comments(text: &str, wanted: &str) -> Option<usize> {
     let (mut at, mut quote) = (0, None);
     while let Some(c) = text[at..].chars().next() {

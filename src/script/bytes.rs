@@ -1,7 +1,7 @@
 //! How [`Bytes`] behave inside Rhai.
 //!
-//! They are a type of their own and not Rhai's blob: that counts against the limit of an array, 20,000
-//! items, which a keystore or an image exceeds.
+//! They are not Rhai's blob type: a blob's size is limited like an array's, to 20,000 items, which a keystore or an
+//! image exceeds.
 
 use rhai::{EvalAltResult, FuncRegistration, Module};
 
@@ -33,7 +33,7 @@ pub(super) fn register(module: &mut Module) {
     }
 }
 
-/// Without this an interpolation would put `bytes(12)` into a text.
+/// Rejects bytes in an interpolation, which would otherwise insert the text `bytes(12)`.
 fn refuse_join() -> Result<(), Thrown> {
     Err("bytes can't be joined to a text: `bytes.to_text()` reads UTF-8, `base64::encode(bytes)` encodes them".into())
 }
@@ -44,7 +44,7 @@ fn to_text(bytes: &mut Bytes) -> Result<String, Thrown> {
         .map_err(|e| format!("the bytes are not UTF-8: {e}").into())
 }
 
-/// `bytes.extract(start, length)`; what lies beyond the end is left out.
+/// Implements `bytes.extract(start, length)`; a range beyond the end is shortened.
 fn extract(bytes: &mut Bytes, start: i64, length: i64) -> Bytes {
     let start = usize::try_from(start).unwrap_or(0).min(bytes.len());
     let length = usize::try_from(length)

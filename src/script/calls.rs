@@ -15,13 +15,13 @@ use super::{
     literal::{self, Wrong},
 };
 
-/// The functions that an engine knows: namespace (empty for the global one) → name → arities.
+/// The functions that an interpreter knows: namespace (empty for the global one) → name → arities.
 type Catalogue = BTreeMap<String, BTreeMap<String, BTreeSet<usize>>>;
 
 static STEPS: LazyLock<Catalogue> = LazyLock::new(|| catalogue(engine::steps()));
 static EXPRESSIONS: LazyLock<Catalogue> = LazyLock::new(|| catalogue(engine::expressions()));
 
-/// How functions of Rhai's own are called, with which most scripts begin.
+/// The usage of Rhai's own functions that beginners use first.
 const BUILT_IN: [&str; 3] = ["print(text)", "debug(text)", "type_of(value)"];
 
 /// Rhai resolves these itself.
@@ -38,12 +38,12 @@ const KEYWORDS: [&str; 10] = [
     "throw",
 ];
 
-/// What else a script may call: functions of its own and of what it imports.
+/// The other functions that a script may call: its own and those of its imports.
 #[derive(Default)]
 pub(super) struct Own {
     /// Namespace (empty for the script's own) → name → arities.
     pub functions: Catalogue,
-    /// Name with its namespace → how it is called.
+    /// Name with its namespace → usage.
     pub usages: BTreeMap<String, String>,
 }
 
@@ -70,19 +70,19 @@ pub(super) struct FoundCall {
     pub namespace: String,
     pub name: String,
     given: Vec<Known>,
-    /// What is wrong with the arguments of a call to a host function.
+    /// The mistakes in the arguments of a call to a host function.
     wrong: Vec<Wrong>,
     is_method: bool,
     position: Position,
 }
 
-/// Lists every call in a script, its functions' bodies included.
+/// Lists every call in a script, including those in its functions.
 pub(super) fn list(ast: &AST) -> Vec<FoundCall> {
     list_knowing(ast, None)
 }
 
-/// Lists the calls to host functions that a script makes, with what its text tells of them. `inputs` is the variable that
-/// holds its inputs, in its `run` or as an inline body.
+/// Lists the calls to host functions in a script, with the arguments that its text shows. `inputs` is the variable that
+/// holds the inputs, in `fn run` or in an inline body.
 pub(super) fn host_calls(ast: &AST, inputs: Option<&str>, is_inline: bool) -> Vec<HostCall> {
     let (mut entry, mut rest) = (ast.clone(), ast.clone());
     match is_inline {
@@ -101,7 +101,7 @@ pub(super) fn host_calls(ast: &AST, inputs: Option<&str>, is_inline: bool) -> Ve
     calls.filter_map(FoundCall::into_host_call).collect()
 }
 
-/// Lists the calls to host functions in all of an AST, of which `inputs` is the variable that holds the inputs.
+/// Lists the calls to host functions in an AST. `inputs` is the variable that holds the inputs.
 pub(super) fn host_calls_in(ast: &AST, inputs: Option<&str>) -> Vec<HostCall> {
     let calls = list_knowing(ast, inputs).into_iter();
     calls.filter_map(FoundCall::into_host_call).collect()
@@ -271,7 +271,7 @@ fn with_suggestion<'a>(
     }
 }
 
-/// Finds the name that was probably meant, if one is near. Between names of one letter anything is.
+/// Finds the name that was probably meant, if one is similar. Ignores names of one letter: any two of them are similar.
 pub fn closest<'a>(wrong: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .map(|name| (strsim::damerau_levenshtein(wrong, name), name))

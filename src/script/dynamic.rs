@@ -1,4 +1,4 @@
-//! Values in and out of Rhai.
+//! Converts values to and from Rhai.
 
 use rhai::{Array, Dynamic, Map};
 
@@ -24,7 +24,7 @@ pub(super) fn to_dynamic(value: &Value) -> Dynamic {
     }
 }
 
-/// Why a Rhai value can't leave its script.
+/// The reason why a Rhai value can't leave its script.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub(super) enum Unfit {
     #[error("{}a {kind} can't leave a script", at(path))]
@@ -48,7 +48,7 @@ pub(super) fn from_dynamic(value: &Dynamic) -> Result<Value, Unfit> {
     convert(value, &mut String::new(), 0)
 }
 
-/// Returns a value as people read it, with its secrets masked.
+/// Formats a value for people, with its secrets masked.
 pub(super) fn masked(value: &Dynamic) -> String {
     match from_dynamic(value) {
         Ok(Value::Secret(_)) => MASK.to_owned(),

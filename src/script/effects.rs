@@ -6,24 +6,24 @@ use tokio_util::sync::CancellationToken;
 use super::host::{Function, table};
 use windlass_world::value::{Failure, Redactor, Value};
 
-/// Says what to do with an effect whose process died inside the call.
+/// How an effect is settled if its process died inside the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
-    /// Changes nothing outside: do it again. Its intent is not even written.
+    /// The call changes nothing outside: repeat it. Its intent is not even written.
     Read,
-    /// The far side knows the effect's key, or the same call twice leaves the same thing: do it
-    /// again with the same key.
+    /// The other side knows the effect's key, or repeating the call leaves the same state: repeat it with the
+    /// same key.
     Keyed,
-    /// The key is on the thing itself: look for it first.
+    /// The created object carries the key: look for it first.
     Found,
-    /// It can't be found out: stop and ask.
+    /// There is no way to find out whether the call was made: stop and ask.
     Unsure,
 }
 
-/// Names one effect of one run for ever: 32 hex digits, made from run, step instance and position.
+/// Identifies one effect of one run permanently: 32 hex digits, derived from run, step instance and position.
 ///
-/// AWS takes idempotency tokens of 36 characters at most.
+/// The length fits AWS, whose idempotency tokens have at most 36 characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EffectKey(String);
 
@@ -43,52 +43,52 @@ impl fmt::Display for EffectKey {
     }
 }
 
-/// What becomes of a call under way when its attempt is stopped.
+/// What happens to a call in progress when its attempt is stopped.
 #[derive(Clone, Debug, Default)]
 pub enum OnStop {
-    /// A cancel awaits its end; the step's timeout does not.
+    /// A cancel waits for the call to end; the step's timeout does not.
     #[default]
     Await,
-    /// It is abandoned, and in doubt.
+    /// The call is abandoned, and is in doubt.
     Drop,
-    /// It is asked to end, waited for, and in doubt.
+    /// The call is asked to end and waited for, and is in doubt.
     Ask(CancellationToken),
 }
 
 type Doing<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
 
-/// Does the outside call. Called at most once for each [`Call`].
+/// Makes the outside call. Called at most once for each [`Call`].
 pub type Act = Box<dyn FnOnce(EffectKey) -> Doing<Value> + Send>;
 
-/// Looks whether the call was done before, under this key.
+/// Looks for the result of an earlier call with this key.
 pub type Look = Box<dyn FnOnce(EffectKey) -> Doing<Option<Value>> + Send>;
 
-/// Looks at what is there before the call, as far as an undo needs it.
+/// Reads the state before the call, as far as an undo needs it.
 pub type Before = Box<dyn FnOnce() -> Doing<Value> + Send>;
 
-/// One call from a script to the outside world, not made yet.
+/// One call from a script to the outside, not made yet.
 pub struct Call {
-    /// As the script names it: `pca::issue_certificate`.
+    /// The function's name in scripts: `pca::issue_certificate`.
     pub function: &'static str,
-    /// What it is called with. Secrets are masked where this is recorded.
+    /// The arguments. Secrets are masked in the journal.
     pub arguments: Value,
     pub class: Class,
     pub act: Act,
     /// Present for [`Class::Found`].
     pub look: Option<Look>,
-    /// Recorded with the intent, so that an undo has it also after a crash inside the call.
+    /// Recorded with the intent, so that an undo can use it even after a crash inside the call.
     pub before: Option<Before>,
-    /// What becomes of it if the attempt is stopped while it is under way.
+    /// What happens to the call if the attempt is stopped while the call is in progress.
     pub on_stop: OnStop,
-    /// What is done in place of `act` when the call is in doubt, where that is not quite the same.
+    /// Replaces `act` when the call is in doubt, if repeating it needs a different action.
     pub again: Option<Act>,
-    /// How long the far side knows the key of a [`Class::Keyed`] call; `None` for as long as need be. Later the call
-    /// is as [`Class::Unsure`].
+    /// How long the other side remembers the key of a [`Class::Keyed`] call; `None` for no limit. After that time, the
+    /// call is treated as [`Class::Unsure`].
     pub key_lives: Option<Duration>,
 }
 
 impl Call {
-    /// Makes a call of a host function, of the class that its row says.
+    /// Creates a call of a host function, with the class from the function's row.
     pub(super) fn of<F>(
         function: &'static str,
         arguments: Value,
@@ -99,7 +99,7 @@ impl Call {
     {
         let row = table::caller(function);
         debug_assert!(row.is_some(), "{function} has no row");
-        // Only its row says whether it is safe to make it again.
+        // Only the row says whether repeating the call is safe.
         let class = row.and_then(|row| row.classes().first().copied());
         Self {
             key_lives: row.and_then(Function::key_lives),
@@ -117,7 +117,7 @@ impl Call {
         F: Future<Output = Result<Value, Failure>> + Send + 'static,
     {
         debug_assert!(is_allowed(function, class), "{function}");
-        // The other side may quote what it was sent, also what is too short for a run's redactor.
+        // The other side may quote its input, including secrets too short for a run's redactor.
         let secrets = arguments.secrets();
         Self {
             function,
@@ -138,14 +138,14 @@ impl Call {
         }
     }
 
-    /// Gives the call another one of the classes that its row allows.
+    /// Sets the class to another one that the function's row allows.
     pub(super) fn classed(mut self, class: Class) -> Self {
         debug_assert!(is_allowed(self.function, class), "{}", self.function);
         self.class = class;
         self
     }
 
-    /// Does something else when the call is in doubt: a DELETE that finds nothing then was done.
+    /// Sets the action for a call in doubt: for example, a DELETE that then finds nothing has succeeded.
     pub fn or_again<F>(mut self, again: impl FnOnce(EffectKey) -> F + Send + 'static) -> Self
     where
         F: Future<Output = Result<Value, Failure>> + Send + 'static,
@@ -154,7 +154,7 @@ impl Call {
         self
     }
 
-    /// Gives a call of [`Class::Found`] what is asked first when it is in doubt.
+    /// Sets what a call of [`Class::Found`] looks for when it is in doubt.
     pub fn or_find<F>(mut self, look: impl FnOnce(EffectKey) -> F + Send + 'static) -> Self
     where
         F: Future<Output = Result<Option<Value>, Failure>> + Send + 'static,
@@ -163,19 +163,19 @@ impl Call {
         self
     }
 
-    /// Lets a cancel end the call in the middle: it may take as long as it likes.
+    /// Lets a cancel interrupt the call, which may take any time.
     pub fn cancellable(mut self) -> Self {
         self.on_stop = OnStop::Drop;
         self
     }
 
-    /// Lets a cancel, or the step's timeout, ask the call to end. It must end soon then, and is waited for.
+    /// Lets a cancel, or the step's timeout, ask the call to end by this token. The call must then end soon; it is waited for.
     pub fn ending_on(mut self, token: CancellationToken) -> Self {
         self.on_stop = OnStop::Ask(token);
         self
     }
 
-    /// Records what `before` gives ahead of the call, for an undo.
+    /// Records the result of `before` ahead of the call, for an undo.
     pub fn remembering<F>(mut self, before: impl FnOnce() -> F + Send + 'static) -> Self
     where
         F: Future<Output = Result<Value, Failure>> + Send + 'static,
@@ -185,7 +185,7 @@ impl Call {
     }
 }
 
-/// Whether a call of this name may have the class. Calls that are not host functions, such as those of an undo, may have any.
+/// Says whether a call of this name may have the class. Calls that are not host functions, such as those of an undo, may have any.
 fn is_allowed(function: &str, class: Class) -> bool {
     table::caller(function).is_none_or(|row| row.classes().contains(&class))
 }
@@ -198,26 +198,26 @@ pub enum Level {
     Warn,
 }
 
-/// The gate between a script and the world.
+/// The gate between a script and the outside.
 ///
-/// Guarantees of an implementation: once [`Effects::perform`] has returned `Ok` or
-/// [`Interruption::Failed`], the same call at the same place of a later attempt returns the same
-/// without touching the world, also after a crash. A call that has side effects outside is
-/// durably announced before it is made. Calls of one step attempt are made one after another.
+/// An implementation guarantees: once [`Effects::perform`] has returned `Ok` or
+/// [`Interruption::Failed`], the same call at the same position of a later attempt returns the same
+/// result without a call to the outside, even after a crash. A call with side effects is durably
+/// announced before it is made. The calls of one step attempt are made one after another.
 pub trait Effects: Send + Sync {
     fn perform(&self, call: Call) -> Result<Value, Interruption>;
 
-    /// Waits at least this long from the moment it was first asked, across restarts.
+    /// Waits at least this long from the first time that it was called, across restarts.
     fn sleep(&self, duration: Duration) -> Result<(), Interruption>;
 
-    /// Whether the next effect was recorded by an earlier attempt.
+    /// Says whether the next effect was recorded by an earlier attempt.
     fn is_replaying(&self) -> bool;
 
-    /// Records a message of the script for people. Lost at most when the process dies.
+    /// Records a message of the script for people. The last messages may be lost when the process dies.
     fn note(&self, level: Level, message: String);
 }
 
-/// Why [`Effects::perform`] gave no value.
+/// The reason why [`Effects::perform`] returned no value.
 #[derive(Debug)]
 pub enum Interruption {
     /// The call was made and failed; a script may catch this.
@@ -226,7 +226,7 @@ pub enum Interruption {
     Stopped(Stop),
 }
 
-/// Why a script was stopped.
+/// The reason why a script was stopped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
@@ -234,25 +234,25 @@ pub enum Stop {
     Cancelled,
     /// The step's `timeout` passed.
     TimedOut(Duration),
-    /// The script no longer makes the calls that the journal holds.
+    /// The script no longer makes the calls that are in the journal.
     Diverged {
         position: u32,
         recorded: String,
         made: String,
     },
-    /// The process died inside this call before, or its answer was lost, and only a person can tell whether it was
-    /// done.
+    /// The process died inside this call, or its answer was lost, and only a person can find out whether it
+    /// was made.
     InDoubt {
         position: u32,
         call: String,
-        /// It was done, and this is what was answered in place of what was expected.
+        /// The call was made, and the other side answered with this error instead of a result.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         refused: Option<Failure>,
     },
     /// An effect's result is too large to be recorded.
     TooLarge { call: String, bytes: usize },
-    /// With this effect's result, those of the step are too much together.
+    /// With this effect's result, the results of the step are too large together.
     TooMuch { call: String, step_bytes: usize },
-    /// The journal could not be written; nothing may happen that it does not know.
+    /// The journal could not be written; without it, no effect is allowed.
     Journal(String),
 }

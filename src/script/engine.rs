@@ -34,17 +34,17 @@ static EXPRESSIONS: LazyLock<Engine> = LazyLock::new(|| {
 });
 static STEPS: LazyLock<Engine> = LazyLock::new(step_engine);
 
-/// Returns the one engine that parses and evaluates expressions: no host modules, no clock.
+/// Returns the interpreter that parses and evaluates expressions: no host modules, no clock.
 pub(super) fn expressions() -> &'static Engine {
     &EXPRESSIONS
 }
 
-/// Returns the engine that parses step scripts; running one takes a [`step_engine`] of its own.
+/// Returns the interpreter that parses step scripts; to run one, use a [`step_engine`] of its own.
 pub(super) fn steps() -> &'static Engine {
     &STEPS
 }
 
-/// Makes the engine for one evaluation of a script. Cheap: the packages and modules are shared.
+/// Creates the interpreter for one evaluation of a script. This is cheap: the packages and modules are shared.
 pub(super) fn step_engine() -> Engine {
     let mut engine = pure();
     for (name, module) in host::modules() {

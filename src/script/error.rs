@@ -1,4 +1,4 @@
-//! What Rhai says went wrong, in the words of this house.
+//! Turns Rhai's errors into the errors of this crate.
 
 use rhai::{Dynamic, EvalAltResult, Position};
 
@@ -13,8 +13,8 @@ use super::{
 };
 use windlass_world::value::{Place, StepError};
 
-/// Turns an evaluation error into what is journaled and shown; a [`Stop`] comes out as itself, with the
-/// place of the call that met it.
+/// Turns an evaluation error into what is journaled and shown; returns a [`Stop`] unchanged, with the
+/// place of the call that was stopped.
 pub(super) fn explain(
     script: &Script,
     error: EvalAltResult,
@@ -73,7 +73,7 @@ fn at(script: &Script, source: &str, what: &str, position: Position) -> String {
         .map_or_else(String::new, |place| format!("{what} at {place}"))
 }
 
-/// Where a person finds a place that Rhai names in a script, or in a module that it imports.
+/// Returns the place, in a script or in a module that it imports, of a position from Rhai.
 fn place_of(script: &Script, source: &str, position: Position) -> Option<Place> {
     let text = match source == &*script.path {
         true => Some(&script.text),
@@ -105,12 +105,12 @@ fn describe(mut error: EvalAltResult) -> StepError {
         EvalAltResult::ErrorRuntime(thrown, _) => describe_thrown(thrown),
         EvalAltResult::ErrorStackOverflow(_) => {
             StepError::new("script-limit", "the script's calls are nested too deeply")
-                .with_hint("is there a function that calls itself without an end?")
+                .with_hint("is there a function that calls itself endlessly?")
         }
         EvalAltResult::ErrorDataTooLarge(..) => {
             let _ = error.take_position();
             StepError::new("script-limit", lowercase_first(&error.to_string()))
-                .with_hint("large things go to files")
+                .with_hint("write large data to a file instead")
         }
         _ => {
             let _ = error.take_position();
@@ -120,7 +120,7 @@ fn describe(mut error: EvalAltResult) -> StepError {
                     if signature.contains("Secret") =>
                 {
                     described.with_hint(
-                        "this function takes no secret, so that none becomes a plain text; pass the secret on as it is",
+                        "this function does not accept a secret, so that no secret becomes plain text; pass the secret on unchanged",
                     )
                 }
                 _ => described,

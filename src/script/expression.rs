@@ -17,16 +17,16 @@ use super::{
 };
 use windlass_world::value::{Place, Value};
 
-/// The names that an expression of a workflow may read, always in this order in its scope.
+/// The names that an expression of a workflow may read, in the order of its scope.
 pub const ROOTS: &[&str] = &["params", "steps", "item", "run", "target"];
 
-/// What stands between `${{` and `}}`: pure, parsed once, evaluated with [`Names`].
+/// The expression between `${{` and `}}`: pure, parsed once, evaluated with [`Names`].
 #[derive(Clone)]
 pub struct Expression {
     text: String,
     ast: AST,
     reads: Vec<Read>,
-    /// The names that it may read, and those that it reads.
+    /// The names that it may read; `reads` lists those that it does read.
     known: &'static [&'static str],
     roots: BTreeSet<&'static str>,
 }
@@ -38,9 +38,9 @@ pub struct Expression {
 pub struct Read {
     pub root: &'static str,
     pub path: Vec<String>,
-    /// Whether the whole of the path is known, or an index or a method goes on from there.
+    /// Whether `path` is complete; false if an index or a method follows.
     pub is_whole: bool,
-    /// Bytes of the expression's text.
+    /// The range in the expression's text, in bytes.
     pub span: Range<usize>,
 }
 
@@ -52,7 +52,7 @@ pub struct Names {
     pub item: Value,
     pub run: Value,
     pub target: Value,
-    /// Of expressions in files that are no workflows.
+    /// The other names, for expressions outside of workflows.
     pub others: BTreeMap<&'static str, Value>,
 }
 
@@ -75,9 +75,9 @@ impl Names {
 pub struct ExpressionError {
     pub text: String,
     pub message: String,
-    /// The byte of `text` where it went wrong.
+    /// The position of the error in `text`, in bytes.
     pub at: usize,
-    /// Where that is in its file, as far as the caller knows.
+    /// The place in the file, if the caller knows it.
     pub place: Option<Place>,
 }
 
@@ -91,7 +91,7 @@ impl Expression {
         Self::parse_over(text, ROOTS)
     }
 
-    /// As [`Expression::parse`], over other names.
+    /// Parses and checks an expression over other names than [`ROOTS`].
     ///
     /// # Errors
     /// As [`Expression::parse`].
@@ -151,7 +151,7 @@ impl Expression {
         &self.reads
     }
 
-    /// Returns the one path that the expression consists of, if it is nothing else:
+    /// Returns the path, if the expression is nothing but one path:
     /// `steps.root_ca.arn` but not `steps.root_ca.arn + "x"`.
     pub fn as_plain_read(&self) -> Option<&Read> {
         match self.reads.as_slice() {
@@ -160,7 +160,7 @@ impl Expression {
         }
     }
 
-    /// Says that nothing can be made of a secret that is not read yet.
+    /// Returns the error for an expression that uses a secret which is not read yet.
     pub fn unread(&self, value: &Value) -> ExpressionError {
         ExpressionError {
             text: self.text.clone(),
@@ -173,7 +173,7 @@ impl Expression {
     /// Evaluates the expression.
     ///
     /// # Errors
-    /// In the words of the author's language, with the byte where it went wrong: the caller knows the file.
+    /// An [`ExpressionError`] with a message for the author and the byte of the mistake; the caller adds the file.
     pub fn evaluate(&self, names: &Names) -> Result<Value, ExpressionError> {
         let error_at = |at, message: String| ExpressionError {
             text: self.text.clone(),
@@ -203,8 +203,8 @@ impl Expression {
     }
 }
 
-/// Whether an expression can read a name: `steps.go` is none to Rhai, which keeps words for itself
-/// that it makes no use of.
+/// Says whether an expression can read a name: it can't read `steps.go`, because `go` is a word that Rhai reserves
+/// without using it.
 pub fn is_readable(name: &str) -> bool {
     Expression::parse(&format!("params.{name}")).is_ok()
 }
@@ -221,7 +221,7 @@ fn explained(error: &EvalAltResult) -> String {
             Some(exceeded) => format!("the expression takes {exceeded}"),
             None => "the expression was ended".into(),
         },
-        // What was thrown may be nested too deeply to be printed by Rhai.
+        // The thrown value may be nested too deeply for Rhai to print it.
         EvalAltResult::ErrorRuntime(thrown, _) => {
             from_dynamic(thrown).map_or_else(|e| e.to_string(), |value| value.to_text())
         }
@@ -229,7 +229,7 @@ fn explained(error: &EvalAltResult) -> String {
     }
 }
 
-/// Says for people which names an expression may read: `a`, `b` and `c`.
+/// Lists the names that an expression may read, for a message: `a`, `b` and `c`.
 fn reads_of(known: &[&str]) -> String {
     let names: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
     let (last, others) = names
@@ -256,8 +256,8 @@ fn find_reads(ast: &AST, text: &str, known: &'static [&'static str]) -> (Vec<Rea
             {
                 follow(&pair.rhs, text, &mut read);
             }
-            // A closure that captures `steps` is compiled to a curried call; what it reads stands
-            // in its body, which is walked too.
+            // A closure that captures `steps` is compiled to a curried call; its reads are in its body, which
+            // is visited as well.
             Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(rhai::Stmt::FnCall(call, _)))
                 if call.name == "curry" => return true,
             _ => {}
@@ -276,8 +276,8 @@ fn find_reads(ast: &AST, text: &str, known: &'static [&'static str]) -> (Vec<Rea
     (reads, faults)
 }
 
-/// Lets texts stand in single quotes, which YAML's double-quoted style would need to escape. Rhai
-/// has characters there, of which an expression has no need. Every column stays where it is.
+/// Allows strings in single quotes, which need no escape in YAML's double-quoted style. Rhai uses single
+/// quotes for characters, which expressions do not need. Columns do not change.
 fn in_double_quotes(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -307,7 +307,7 @@ fn in_double_quotes(text: &str) -> String {
     out
 }
 
-/// Follows `.a.b["c"]` as far as it is literal.
+/// Follows `.a.b["c"]` as long as the parts are literal.
 fn follow(rhs: &Expr, text: &str, read: &mut Read) {
     match rhs {
         Expr::Property(property, position) => {

@@ -7,11 +7,11 @@ use super::places::Places;
 /// One mistake in a script or an expression, found before anything runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
-    /// The name of a page under `docs/errors/`.
+    /// The error code, which names a page in `docs/errors/`.
     pub code: &'static str,
-    /// The file it is in; `None` for an expression and an inline body, whose caller knows.
+    /// The path and text of the file; `None` for an expression or an inline body, whose caller knows the file.
     pub file: Option<(Arc<str>, Arc<str>)>,
-    /// Bytes of that file's (or that expression's) text.
+    /// The range in the file's (or the expression's) text, in bytes.
     pub span: Range<usize>,
     pub message: String,
     pub help: Option<String>,
@@ -33,7 +33,7 @@ impl Fault {
         self
     }
 
-    /// Moves it from a text to the file that the text was taken from; its caller knows that one.
+    /// Moves it from a text to the file that the text was taken from, which the caller knows.
     pub(super) fn at(mut self, places: &Places) -> Self {
         self.file = None;
         self.span = places.span_of(self.span);
@@ -50,7 +50,7 @@ impl Fault {
     }
 }
 
-/// Finds the token at a position: Rhai counts lines and columns in characters, from 1.
+/// Returns the token at a position: Rhai counts lines and columns in characters, from 1.
 pub(super) fn token_at(text: &str, position: Position) -> Range<usize> {
     let start = offset(text, position);
     let rest = &text[start..];
@@ -63,12 +63,12 @@ pub(super) fn token_at(text: &str, position: Position) -> Range<usize> {
     start..start + length
 }
 
-/// Finds the byte at a position of a text. [`Lines`] finds many.
+/// Returns the byte at a position of a text. Use [`Lines`] to find many.
 pub(super) fn offset(text: &str, position: Position) -> usize {
     Lines::of(text).offset(text, position)
 }
 
-/// Where the lines of a text begin, so that the place of each token is found without reading all that is before it.
+/// The starts of the lines of a text, which make it cheap to find many positions.
 pub(super) struct Lines(Vec<usize>);
 
 impl Lines {

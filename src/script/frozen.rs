@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{places::Places, script::Script};
 
-/// A script with all that it imports, as it travels to where it runs.
+/// A script with everything that it imports, in the form in which it is sent to a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrozenScript {
     pub path: String,
-    /// Where the parts of an inline body stand in its file; `None` for a file of its own.
+    /// The places of an inline body's parts in its file; `None` for a script file.
     pub(super) places: Option<Places>,
     pub(super) text: String,
     /// The module's file, without `.rhai` → its text.

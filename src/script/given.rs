@@ -1,4 +1,4 @@
-//! What is known of a call to a host function from the script's text alone.
+//! What a script's text shows of a call to a host function.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,23 @@ use rhai::Expr;
 use super::host::{self, Function, Needs, ValueKind};
 use windlass_world::{outside::aws::is_read, value::Value};
 
-/// An argument, as far as the text tells it.
+/// The value of an argument, as far as the text shows it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Known {
     Text(String),
-    /// The text that an interpolated one begins with.
+    /// An interpolated text that begins with this.
     Begins(String),
     Bool(bool),
     Int(i64),
     List(Vec<Known>),
     Map(BTreeMap<String, Known>),
-    /// The input of this name, of the script's `run`.
+    /// The input of this name, of the script's `fn run`.
     Input(String),
     Unknown,
 }
 
 impl Known {
-    /// `inputs` is the variable that holds the inputs of the script.
+    /// Reads the value of an argument. `inputs` is the variable that holds the inputs of the script.
     pub(super) fn of(expression: &Expr, inputs: Option<&str>) -> Self {
         let of = |expression| Self::of(expression, inputs);
         match expression {
@@ -64,7 +64,7 @@ impl Known {
         }
     }
 
-    /// Returns the entry of a map; nothing of anything else.
+    /// Returns the entry of a map; `None` for any other value.
     pub fn field(&self, key: &str) -> Option<&Self> {
         match self {
             Self::Map(map) => map.get(key),
@@ -72,7 +72,7 @@ impl Known {
         }
     }
 
-    /// Puts what is known of a script's inputs in the place of their reads.
+    /// Replaces reads of the script's inputs by their values, as far as these are known.
     fn with_inputs(&self, inputs: &BTreeMap<String, Value>) -> Self {
         match self {
             Self::Input(name) => inputs.get(name).map_or(Self::Unknown, Self::from),
@@ -109,7 +109,7 @@ impl From<&Value> for Known {
     }
 }
 
-/// A call to a host function, as far as the script's text tells.
+/// A call to a host function, as far as the script's text shows it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HostCall {
     /// `pca::issue_certificate`.
@@ -117,12 +117,12 @@ pub struct HostCall {
     given: Vec<Known>,
 }
 
-/// The objects of Kubernetes that a call is about, as far as its arguments tell.
+/// The Kubernetes objects that a call is about, as far as its arguments show it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
-    /// As kubectl takes it: `deployment`, `roottrustpolicies.admin.gloo.solo.io`. `None` also where the function knows it.
+    /// The kind in the form that kubectl takes: `deployment`, `roottrustpolicies.admin.gloo.solo.io`. `None` also if the function implies it.
     pub kind: Option<String>,
-    /// `None` also for a call that is about all of its kind.
+    /// `None` also for a call about all objects of its kind.
     pub name: Option<String>,
 }
 
@@ -139,7 +139,7 @@ impl HostCall {
         host::function(self.function)
     }
 
-    /// Returns the call of a script that is given these inputs.
+    /// Returns the call with these inputs filled in.
     pub fn with_inputs(&self, inputs: &BTreeMap<String, Value>) -> Self {
         let given = self.given.iter().map(|known| known.with_inputs(inputs));
         Self {
@@ -148,26 +148,26 @@ impl HostCall {
         }
     }
 
-    /// Returns the service of AWS, and the operation, that a call of any such names; each where it is known.
+    /// Returns the AWS service and the operation of a call to `aws`; each is `None` if it is not known.
     pub fn aws_operation(&self) -> Option<(Option<&str>, Option<&str>)> {
         let is_any = matches!(self.row()?.needs, Needs::AwsOperation);
         let text = |at: usize| self.given.get(at).and_then(Known::as_text);
         is_any.then(|| (text(0), text(1)))
     }
 
-    /// Whether the name of the operation of AWS says that it only reads.
+    /// Says whether the name of the AWS operation is that of a read.
     fn reads_aws(&self) -> bool {
         let named = self.aws_operation();
         matches!(named, Some((Some(service), Some(operation))) if is_read(service, operation))
     }
 
-    /// Lists what is given, with the names of the parameters.
+    /// Lists the arguments with the names of their parameters.
     pub fn arguments(&self) -> impl Iterator<Item = (&'static str, &Known)> {
         let parameters = self.row().map_or(&[][..], |row| row.takes).iter();
         parameters.map(|parameter| parameter.name).zip(&self.given)
     }
 
-    /// Whether it changes something outside, if it is made.
+    /// Says whether the call, if it is made, may change something outside.
     pub fn is_change(&self) -> bool {
         let Some(change) = self.row().and_then(Function::change) else {
             return false;
@@ -179,17 +179,17 @@ impl HostCall {
         option != Some(&Known::Bool(true))
     }
 
-    /// Whether it changes something outside, whatever those of its options turn out to be that are not known.
+    /// Says whether the call changes something outside, whatever the values of its unknown options are.
     pub fn is_sure_change(&self) -> bool {
         let Some(change) = self.row().and_then(Function::change) else {
             return false;
         };
-        // An operation that is not known may be one that reads.
+        // An unknown operation may be a read.
         let is_open = matches!(self.aws_operation(), Some((None, _) | (_, None)));
         if is_open || self.reads_aws() {
             return false;
         }
-        // Without options, nothing says that it only reads.
+        // A call without options is not marked as a read.
         let has_none = self
             .row()
             .is_some_and(|row| self.given.len() < row.takes.len());
@@ -202,19 +202,19 @@ impl HostCall {
         })
     }
 
-    /// What is given for an option, where that is known.
+    /// Returns the value of an option, if it is known.
     pub fn option(&self, name: &str) -> Option<&Known> {
         let (at, _) = self.row()?.options()?;
         self.given.get(at)?.field(name)
     }
 
-    /// Whether it is known which options are given.
+    /// Says whether it is known which options are given.
     pub fn knows_options(&self) -> bool {
         let options = self.row().and_then(Function::options);
         options.is_some_and(|(at, _)| matches!(self.given.get(at), Some(Known::Map(_))))
     }
 
-    /// What is given for the parameter, or the option, of this kind.
+    /// Returns the argument for the parameter, or the option, of this kind.
     pub fn given_as(&self, is_it: impl Fn(ValueKind) -> bool) -> Option<&Known> {
         let row = self.row()?;
         if let Some(at) = row.takes.iter().position(|parameter| is_it(parameter.kind)) {
@@ -225,7 +225,7 @@ impl HostCall {
         self.given.get(at)?.field(option.name)
     }
 
-    /// Returns the kind of the objects of Kubernetes that it is about, and the name of the one.
+    /// Returns the kind and the name of the Kubernetes objects that the call is about.
     pub fn about(&self) -> About {
         let argument = |is_it: fn(ValueKind) -> bool| self.given_as(is_it);
         let is_object = |kind: ValueKind| matches!(kind, ValueKind::Object | ValueKind::Workload);
@@ -235,7 +235,7 @@ impl HostCall {
                     Some((kind, name)) => About::of(kind, Some(name)),
                     None => About::default(),
                 },
-                // `deployment/${name}`.
+                // For example `deployment/${name}`.
                 Known::Begins(text) => match text.split_once('/') {
                     Some((kind, _)) => About::of(kind, None),
                     None => About::default(),

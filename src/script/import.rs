@@ -6,7 +6,7 @@ use std::{
 
 use rhai::{AST, Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
 
-/// Gives a script the modules that were read and parsed with it, and no others: no file is
+/// Resolves imports to the modules that were read and parsed with a script, and to no others: no file is
 /// opened while a script runs.
 #[derive(Clone, Default)]
 pub(super) struct Imports {
@@ -33,8 +33,8 @@ impl ModuleResolver for Imports {
     }
 }
 
-/// Resolves a path that the file `from` says, to a path from the outermost workflow's folder. `None` if it
-/// leaves that folder.
+/// Resolves an import path, as written in the file `from`, to a path from the outermost workflow's folder. Returns `None`
+/// if it leaves that folder.
 pub fn join_path(from: &str, path: &str) -> Option<String> {
     let mut parts: Vec<&str> = from.split('/').collect();
     parts.pop();

@@ -1,5 +1,5 @@
-//! Finds the inputs that a script reads, so that a misspelt name is reported before it runs: at run time its value would
-//! be `()`.
+//! Finds the inputs that a script reads, so that a misspelt name is reported before the script runs: at run time, its
+//! value would be `()`.
 
 use std::{collections::BTreeSet, ops::Range};
 
@@ -11,19 +11,19 @@ use super::fault::token_at;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputRead {
     pub name: String,
-    /// Of an inline body in its file, of a script in itself.
+    /// The range in the inline body's file, or in the script file.
     pub span: Range<usize>,
 }
 
-/// These functions add names to a map that can't be found in the text.
+/// Functions that add names to a map which the text does not show.
 const ADDING: [&str; 4] = ["+=", "fill_with", "mixin", "set"];
 
-/// Lists what an inline body reads of `inputs`.
+/// Lists the reads of `inputs` in an inline body.
 pub(super) fn of_body(ast: &AST, text: &str) -> Vec<InputRead> {
     Finder::new("inputs", ast, text).find(Finder::look_at_body)
 }
 
-/// Lists what a function of a script reads of its first parameter.
+/// Lists the reads of the first parameter in a function of a script.
 pub(super) fn of_function(ast: &AST, text: &str, name: &str) -> Vec<InputRead> {
     let function = ast.iter_functions().find(|f| f.name == name);
     let Some(parameter) = function.and_then(|f| f.params.first().copied()) else {
@@ -32,7 +32,7 @@ pub(super) fn of_function(ast: &AST, text: &str, name: &str) -> Vec<InputRead> {
     Finder::new(parameter, ast, text).find(|finder| finder.look_into(name))
 }
 
-/// Returns the variable that holds the inputs of a script's `run`, or of an inline body, if the script leaves it as it is.
+/// Returns the variable that holds the inputs of a script's `fn run`, or of an inline body, unless the script changes it.
 pub(super) fn unchanged(ast: &AST, text: &str, is_inline: bool) -> Option<String> {
     if !is_inline {
         return unchanged_in(ast, text, "run");
@@ -42,7 +42,7 @@ pub(super) fn unchanged(ast: &AST, text: &str, is_inline: bool) -> Option<String
     is_unchanged.then(|| "inputs".to_owned())
 }
 
-/// The first parameter of a function of a script, if the function leaves it as it is.
+/// Returns the first parameter of a function of a script, unless the function changes it.
 pub(super) fn unchanged_in(ast: &AST, text: &str, function: &str) -> Option<String> {
     let found = ast.iter_functions().find(|f| f.name == function)?;
     let variable = found.params.first()?;
@@ -51,7 +51,7 @@ pub(super) fn unchanged_in(ast: &AST, text: &str, function: &str) -> Option<Stri
     is_unchanged.then(|| (*variable).to_owned())
 }
 
-/// Returns the outputs of an inline body that ends with a map, and ends only there.
+/// Returns the outputs of an inline body whose only exit is a map at its end.
 pub(super) fn outputs_of_body(ast: &AST) -> Option<BTreeSet<String>> {
     let Some(Stmt::Expr(last)) = ast.statements().last() else {
         return None;
@@ -82,11 +82,11 @@ struct Finder<'a> {
     text: &'a str,
     own_functions: BTreeSet<&'a str>,
     reads: Vec<InputRead>,
-    /// What the script puts into the map itself.
+    /// The entries that the script itself writes to the map.
     written: BTreeSet<String>,
-    /// Closures that see the variable.
+    /// The closures that capture the variable.
     closures: Vec<String>,
-    /// Whether the variable may have any names, or is another one.
+    /// Whether the variable may have other entries, or another value was assigned to it.
     is_lost: bool,
 }
 
@@ -115,7 +115,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Whether the variable stays what it was, entries included.
+    /// Says whether the variable and its entries stay unchanged.
     fn leaves_it(mut self, look: impl FnOnce(&mut Self)) -> bool {
         self.look_with_closures(look);
         !self.is_lost && self.written.is_empty()
@@ -150,7 +150,7 @@ impl<'a> Finder<'a> {
         matches!(expression, Expr::Variable(variable, ..) if variable.1 == self.variable)
     }
 
-    /// Looks at one node; always goes on.
+    /// Visits one node; always continues.
     fn look(&mut self, path: &[ASTNode]) -> bool {
         match path.last() {
             Some(ASTNode::Stmt(statement)) => self.look_at_statement(statement),
@@ -196,7 +196,7 @@ impl<'a> Finder<'a> {
             return;
         }
         match (call.name.as_str(), call.args.first()) {
-            // So Rhai writes a closure that sees variables from around it.
+            // Rhai compiles a closure that captures variables to this.
             ("curry", Some(Expr::DynamicConstant(closure, _))) => {
                 let name = closure.read_lock::<FnPtr>().map(|f| f.fn_name().to_owned());
                 self.closures.extend(name);
@@ -207,7 +207,7 @@ impl<'a> Finder<'a> {
 
     fn may_add(&self, method: &FnCallExpr) -> bool {
         let name = method.name.as_str();
-        // A function of the script's own may change `this`.
+        // One of the script's own functions may change `this`.
         ADDING.contains(&name) || self.own_functions.contains(name)
     }
 
@@ -227,7 +227,7 @@ impl<'a> Finder<'a> {
     }
 }
 
-/// Of `.a.b` or `["a"].b` the first part.
+/// Returns the first part of `.a.b` or `["a"].b`.
 fn first_of(chain: &Expr) -> &Expr {
     match chain {
         Expr::Dot(pair, ..) | Expr::Index(pair, ..) => first_of(&pair.lhs),

@@ -1,8 +1,8 @@
-//! Lets an interpolated string with a secret in it be a secret.
+//! Makes an interpolated string with a secret in it a secret.
 //!
-//! Rhai makes a text of what stands between `${` and `}` itself, and a text is all that it can make. So what runs is another text
-//! than what is checked: `` `a ${b} c` `` becomes `` __joined([`a `,{b},` c`]) ``, and the value of a `switch` is looked at, because
-//! Rhai takes the default for whatever it can't hash. Lines stay as they are; [`position_in`] says where a column was before.
+//! Rhai itself joins the parts of an interpolated string, and the result is always a plain text. So the code that runs differs from the
+//! code that is checked: `` `a ${b} c` `` becomes `` __joined([`a `,{b},` c`]) ``, and the value of a `switch` is checked first, because
+//! Rhai takes the default case for a value that it can't hash. Line numbers do not change; [`position_in`] maps columns back.
 
 use rhai::{AST, Engine, ParseError, Position, Scope, Token};
 
@@ -11,30 +11,30 @@ use super::{
     secret::{JOINED, SWITCHED},
 };
 
-/// Replaces bytes of a text, none or more, by others.
+/// Replaces a range of a text, which may be empty.
 struct Change {
     at: usize,
     length: usize,
     text: String,
 }
 
-/// Compiles a text that has been compiled before, as it is to run.
+/// Compiles a text, which has been compiled for the checks before, in the form that runs.
 ///
 /// # Errors
-/// Only nesting too deep: an interpolated string takes two levels more.
+/// Nesting that is too deep, as an interpolated string takes two more levels. There are no other errors.
 pub(super) fn compile_to_run(
     engine: &Engine,
     scope: &Scope,
     text: &str,
 ) -> Result<AST, Box<ParseError>> {
     let with_switches = engine.compile_with_scope(scope, written(engine, text, true));
-    // Where the body of a `switch` begins is a guess: it may follow a block.
+    // The start of a `switch` body is a guess: a block may come before it.
     let compiled =
         with_switches.or_else(|_| engine.compile_with_scope(scope, written(engine, text, false)));
     compiled.map_err(Box::new)
 }
 
-/// Where a position of what runs is in the text that its author wrote.
+/// Returns the position in the author's text for a position in the code that runs.
 pub(super) fn position_in(engine: &Engine, text: &str, position: Position) -> Position {
     let (Some(line), Some(column)) = (position.line(), position.position()) else {
         return position;
@@ -69,10 +69,10 @@ fn written(engine: &Engine, text: &str, with_switches: bool) -> String {
     written
 }
 
-/// What stands open while tokens are read.
+/// A construct that is open while tokens are read.
 enum Open {
     Bracket,
-    /// What is between `${` and `}`.
+    /// The code between `${` and `}`.
     Interpolation,
     /// The value of a `switch`.
     Switch,
@@ -91,7 +91,7 @@ fn changes(engine: &Engine, text: &str, with_switches: bool) -> Vec<Change> {
     let inputs = [text];
     let (tokens, control) = engine.lex(&inputs);
     let mut open = Vec::new();
-    // Whether the next `{` begins an interpolation, and whether the last token ends a value.
+    // `interpolates`: the next `{` begins an interpolation. `ends_value`: the last token ends a value.
     let (mut interpolates, mut ends_value) = (false, false);
     for (token, position) in tokens {
         let at = lines.offset(text, position);
@@ -99,14 +99,14 @@ fn changes(engine: &Engine, text: &str, with_switches: bool) -> Vec<Change> {
         match token {
             Token::EOF | Token::LexError(_) => break,
             Token::InterpolatedString(_) => {
-                // The first part of a string, not one that follows a `}`.
+                // This is the first part of a string, not one that follows a `}`.
                 if text[at..].starts_with('`') && !interpolates {
                     change(at, 0, format!("{JOINED}(["));
                 }
                 interpolates = true;
             }
             Token::LeftBrace if interpolates => {
-                // Of `${`.
+                // Replaces `${`.
                 change(at - 1, 2, "`,{".into());
                 open.push(Open::Interpolation);
                 interpolates = false;
@@ -124,7 +124,7 @@ fn changes(engine: &Engine, text: &str, with_switches: bool) -> Vec<Change> {
             Token::RightBrace if matches!(open.last(), Some(Open::Interpolation)) => {
                 open.pop();
                 control.borrow_mut().is_within_text = true;
-                // A line end right after a backtick is none of the text.
+                // A line end right after a backtick is not part of the text.
                 let rest = &text[at + 1..];
                 let line_end = match rest.starts_with('\n') || rest.starts_with("\r\n") {
                     true => "\"\\n\",",
@@ -160,7 +160,7 @@ fn changes(engine: &Engine, text: &str, with_switches: bool) -> Vec<Change> {
     changes
 }
 
-/// Where a string in backticks ends, after its closing one; `None` if an interpolation comes before.
+/// Returns the end of a string in backticks, after the closing one; `None` if an interpolation comes first.
 fn end_of_string(text: &str) -> Option<usize> {
     let mut chars = text.char_indices().peekable();
     while let Some((at, c)) = chars.next() {

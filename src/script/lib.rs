@@ -1,15 +1,15 @@
-//! Everything Rhai: parsing and checking of scripts and expressions, the sandbox they run in,
-//! and the host modules through which a script touches the world.
+//! Parses, checks and runs Rhai scripts and expressions in a sandbox, and provides the host modules through
+//! which a script reaches the outside.
 //!
 //! - [`Script`] is a parsed and checked `.rhai` file (or inline body) with its imports;
-//! - [`Expression`] is what stands between `${{` and `}}`;
-//! - [`Effects`] is the gate that a host module's calls go through; `execute/` implements it;
+//! - [`Expression`] is the text between `${{` and `}}`;
+//! - [`Effects`] is the gate that all calls of host modules pass; `execute/` implements it;
 //! - [`run`] evaluates a script on the calling thread, which must be a blocking one with a stack
 //!   of at least [`STACK_BYTES`].
 //!
-//! No other room names a Rhai type.
+//! No other crate names a Rhai type.
 
-/// Counts what each thread allocates: a script that takes too much is stopped by it.
+/// Counts the allocations of each thread, so that a script is stopped when it uses too much memory.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -1,9 +1,8 @@
-//! What an evaluation may use, with the reason for each limit.
+//! The limits of an evaluation, with the reason for each limit.
 //!
-//! Rhai checks a value's size after each call of a native function. What one call can grow by
-//! itself is limited in `natives`, how deeply closures capture each other in [`check_captures`],
-//! and the sum of everything by the memory that the thread holds, which is looked at with every
-//! operation.
+//! Rhai checks the size of a value after each call of a native function. How much a single call can
+//! allocate is limited in `natives`, how deeply closures capture each other in [`check_captures`], and
+//! the total by the memory that the thread holds, which is checked at every operation.
 
 use std::cell::Cell;
 
@@ -15,45 +14,45 @@ use tikv_jemalloc_ctl::thread::{ThreadLocal, allocatedp, deallocatedp};
 /// dropped on it.
 pub const STACK_BYTES: usize = 16 << 20;
 
-/// Deep enough for people, far from the stack's end.
+/// Deep enough for scripts that people write, and far from the end of the stack.
 const MAX_CALL_LEVELS: usize = 48;
 const MAX_EXPRESSION_DEPTH: usize = 64;
-/// The same as the largest effect result.
+/// The same as the limit of an effect's result.
 const MAX_STRING_BYTES: usize = 1 << 20;
-/// Also bounds how deep arrays and maps can be nested in each other: dropping them recurses.
+/// Also limits how deeply arrays and maps can be nested in each other: dropping them recurses.
 const MAX_ITEMS: usize = 20_000;
 const MAX_FUNCTIONS: usize = 500;
 const MAX_MODULES: usize = 100;
 const MAX_VARIABLES: usize = 500;
-/// How deeply closures may capture each other, and values be nested in what they capture: dropping
-/// these recurses, and Rhai does not count them.
+/// How deeply closures may capture each other, and how deeply captured values may be nested: dropping
+/// them recurses, and Rhai does not count these levels.
 const MAX_CAPTURES: usize = 64;
-/// How many values one look at what a closure captured visits.
+/// How many values one check of a closure's captures visits.
 const MAX_CAPTURED_VALUES: usize = 100_000;
 
-/// What the whole of one evaluation may use.
+/// What one evaluation may use in total.
 #[derive(Clone, Copy)]
 pub(super) struct Allowance {
-    /// Rhai counts those of closures that a native function calls only within each call.
+    /// Operations of closures that a native function calls are counted by Rhai for each call only.
     pub operations: u64,
     pub memory_bytes: u64,
 }
 
-/// Of a step script. The shipped workflows make a few hundred operations; ten million are about a
-/// second of work, which is a script that computes, or loops. All results that a step may have are
-/// 16 MiB in the journal.
+/// The limits of a step script. The shipped workflows need a few hundred operations; ten million take about
+/// a second, so a script that needs more computes or loops. All results of a step may take 16 MiB in the
+/// journal.
 pub(super) const STEP: Allowance = Allowance {
     operations: 10_000_000,
     memory_bytes: 256 << 20,
 };
 
-/// Of an expression, which is evaluated between steps, on the driver's thread.
+/// The limits of an expression, which is evaluated between steps, on the driver's thread.
 pub(super) const EXPRESSION: Allowance = Allowance {
     operations: 1_000_000,
     memory_bytes: 64 << 20,
 };
 
-/// What an evaluation used up.
+/// The limit that an evaluation exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exceeded {
     Operations(u64),
@@ -69,7 +68,7 @@ impl std::fmt::Display for Exceeded {
     }
 }
 
-/// Sets the limits that an engine enforces by itself.
+/// Sets the limits that Rhai enforces itself.
 pub(super) fn set(engine: &mut Engine) {
     engine.set_max_call_levels(MAX_CALL_LEVELS);
     engine.set_max_expr_depths(MAX_EXPRESSION_DEPTH, MAX_EXPRESSION_DEPTH);
@@ -80,7 +79,7 @@ pub(super) fn set(engine: &mut Engine) {
     engine.set_max_modules(MAX_MODULES);
     engine.set_max_variables(MAX_VARIABLES);
     // A function pointer that is curried with itself doubles with every call. Closures that capture
-    // do not need the name.
+    // variables do not need the name.
     engine.disable_symbol("curry");
     #[expect(
         deprecated,
@@ -94,7 +93,7 @@ pub(super) fn set(engine: &mut Engine) {
     });
 }
 
-/// Evaluates within an allowance; [`exceeded`] says when it is used up.
+/// Evaluates within an allowance; [`exceeded`] returns the limit that was exceeded, if any.
 pub(super) fn within<T>(allowance: Allowance, body: impl FnOnce() -> T) -> T {
     let meter = Meter {
         left: allowance.operations,
@@ -107,7 +106,7 @@ pub(super) fn within<T>(allowance: Allowance, body: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Counts one operation, and says what is used up, if anything is.
+/// Counts one operation, and returns the limit that is exceeded, if any.
 pub(super) fn exceeded() -> Option<Exceeded> {
     let mut meter = METER.get()?;
     let Allowance {
@@ -128,7 +127,7 @@ pub(super) fn too_large(what: &str) -> Box<EvalAltResult> {
     EvalAltResult::ErrorDataTooLarge(what.into(), Position::NONE).into()
 }
 
-/// Refuses a text that is longer than Rhai lets one be, before it is made.
+/// Rejects a text longer than Rhai's limit before it is allocated.
 pub(super) fn check_text(bytes: usize) -> Result<(), Box<EvalAltResult>> {
     match bytes > MAX_STRING_BYTES {
         true => Err(too_large("Length of string")),
@@ -136,7 +135,7 @@ pub(super) fn check_text(bytes: usize) -> Result<(), Box<EvalAltResult>> {
     }
 }
 
-/// Refuses a list that is longer than Rhai lets one be, before it is made.
+/// Rejects a list longer than Rhai's limit before it is allocated.
 pub(super) fn check_items(count: usize) -> Result<(), Box<EvalAltResult>> {
     match count > MAX_ITEMS {
         true => Err(too_large("Size of array/BLOB")),
@@ -144,7 +143,7 @@ pub(super) fn check_items(count: usize) -> Result<(), Box<EvalAltResult>> {
     }
 }
 
-/// What is measured of the evaluation on this thread.
+/// Measures the evaluation on this thread.
 #[derive(Clone, Copy)]
 struct Meter {
     allowance: Allowance,
@@ -160,7 +159,7 @@ thread_local! {
         allocatedp::read().ok().zip(deallocatedp::read().ok());
 }
 
-/// Returns the bytes that this thread allocated and did not free; differences of it count.
+/// Returns how many bytes this thread has allocated and not freed; only differences are meaningful.
 fn held() -> u64 {
     COUNTERS.with(|counters| {
         counters.map_or(0, |(allocated, freed)| {
@@ -177,15 +176,14 @@ fn check_captures(captured: &Dynamic) -> Result<(), Box<EvalAltResult>> {
     }
 }
 
-/// Whether something in a value is more than so many levels below it, or more than so many values
-/// would have to be looked at.
+/// Says whether a value is nested deeper than `levels`, or whether checking it takes more than the remaining `visits`.
 pub(super) fn is_deeper(value: &Dynamic, levels: usize, visits: &mut usize) -> bool {
     *visits = visits.saturating_sub(1);
     if levels == 0 || *visits == 0 {
         return true;
     }
     if value.is_shared() {
-        // One that is locked is being changed right now; its writer is checked as well.
+        // A locked value is being changed right now; the code that changes it checks it too.
         return value
             .read_lock::<Dynamic>()
             .is_some_and(|inner| is_deeper(&inner, levels - 1, visits));

@@ -1,5 +1,5 @@
-//! Holds the literal arguments of a call against its function's row. What a run decides is not looked at, so that only
-//! what is sure to be wrong is found.
+//! Checks the literal arguments of a call against the row of its function. Arguments that are only known at run time are
+//! not checked, so every mistake that is reported is certain.
 
 use rhai::{Expr, FnCallExpr, Position};
 
@@ -37,7 +37,7 @@ impl Wrong {
 
     pub fn as_fault(&self, text: &str) -> Fault {
         let mut span = token_at(text, self.position);
-        // Of a text all of it, up to its other quote.
+        // Covers the whole of a string, up to its closing quote.
         if text[span.clone()] == *"\""
             && let Some(length) = text[span.end..].find(['"', '\n'])
         {
@@ -69,13 +69,13 @@ pub(super) fn check(row: &Function, call: &FnCallExpr, position: Position) -> Ve
 
 struct Check {
     function: &'static str,
-    /// Of the call.
+    /// The position of the call.
     position: Position,
     wrong: Vec<Wrong>,
 }
 
 impl Check {
-    /// Checks the names of a service and an operation of AWS.
+    /// Checks the names of an AWS service and operation.
     fn operation(&mut self, call: &FnCallExpr) {
         let text = |at: usize| match call.args.get(at) {
             Some(Expr::StringConstant(text, _)) => Some(text.as_str()),
@@ -83,7 +83,7 @@ impl Check {
         };
         let is_described = match call.args.get(3) {
             Some(Expr::Map(map, _)) => map.0.iter().any(|(key, _)| key.name == "protocol"),
-            // Options that are not known may describe a service.
+            // Unknown options may include the description of a service.
             Some(_) => true,
             None => false,
         };
@@ -95,7 +95,7 @@ impl Check {
         }
     }
 
-    /// Checks one argument, option or item; `name` is how a message calls it.
+    /// Checks one argument, option or item; `name` is its name in messages.
     fn value(&mut self, name: &str, kind: ValueKind, given: &Expr) {
         match (kind, given) {
             (ValueKind::Either(kinds), _) => self.either(name, kinds, given),
@@ -158,7 +158,7 @@ impl Check {
         }
     }
 
-    /// Looks closely only at the one kind that a literal can be.
+    /// Reports details only for the one kind that the literal can be.
     fn either(&mut self, name: &str, kinds: &'static [ValueKind], given: &Expr) {
         let Some(found) = kind_of(given) else {
             return;
@@ -188,7 +188,7 @@ impl Check {
     ) {
         for (key, at, value) in entries {
             match fields.iter().find(|field| field.name == *key) {
-                // An option that is nothing is not given.
+                // An option with the value `()` counts as not given.
                 Some(_) if matches!(value, Expr::Unit(_)) => {}
                 Some(field) => self.value(field.name, field.kind, value),
                 None => self.unknown(fields, key, *at),
@@ -198,7 +198,7 @@ impl Check {
             let given = entries.iter().find(|(key, ..)| *key == name);
             given.is_some_and(|(.., value)| !matches!(value, Expr::Unit(_)))
         };
-        // What is misspelt is not missing, too.
+        // A misspelt option is not reported as missing too.
         let is_misspelt = |name: &str| {
             let mut unknown = entries
                 .iter()
@@ -278,7 +278,7 @@ impl Check {
     }
 }
 
-/// What a literal is.
+/// The kind of a literal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Literal {
     Bool,
@@ -302,7 +302,7 @@ impl Literal {
     }
 }
 
-/// `None` for what only a run can tell.
+/// Returns the kind of a literal; `None` for a value that is only known at run time.
 fn kind_of(expression: &Expr) -> Option<Literal> {
     match expression {
         Expr::BoolConstant(..) => Some(Literal::Bool),
@@ -321,7 +321,7 @@ fn fits(kind: ValueKind, literal: Literal) -> bool {
         ValueKind::Bool => literal == Literal::Bool,
         ValueKind::Float => matches!(literal, Literal::Float | Literal::Int),
         ValueKind::Int => literal == Literal::Int,
-        // No literal is a secret, bytes, or a function.
+        // No literal can be a secret, bytes, or a function.
         ValueKind::Bytes | ValueKind::Closure(_) | ValueKind::Nothing | ValueKind::Secret => false,
         ValueKind::List(_) => literal == Literal::List,
         ValueKind::Map(_)

@@ -19,9 +19,9 @@ use super::{
 pub(super) struct Modules {
     pub texts: BTreeMap<String, Arc<str>>,
     pub asts: BTreeMap<String, AST>,
-    /// The same as they run.
+    /// The same modules, in the form that runs.
     pub runs: BTreeMap<String, AST>,
-    /// By the path of a file: the files that a name of an import may mean there.
+    /// By file path: the files that each import name of the file may stand for.
     pub aliases: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     /// The imports being read, outermost first: a repeat is a cycle.
     open: Vec<String>,
@@ -130,16 +130,16 @@ impl Modules {
     }
 }
 
-/// How imports are found.
+/// The rule by which imports are found.
 const RULE: &str = "imports are paths from the file that says them, without `.rhai`";
 
-/// Returns the way from a file's folder to the workflow's.
+/// Returns the relative path from a file's folder to the workflow's folder.
 fn way_up(file: &str) -> String {
     "../".repeat(file.matches('/').count())
 }
 
 struct FoundImport {
-    /// `None` if it is computed.
+    /// `None` if the path is computed.
     path: Option<String>,
     alias: Option<String>,
     position: Position,

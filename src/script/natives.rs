@@ -1,9 +1,9 @@
-//! Functions of Rhai's own packages that could end the process, made anew within the limits.
+//! Replaces functions of Rhai's own packages that could crash the process with versions that keep the limits.
 //!
-//! `replace` multiplies what it is given; `pad` of an array multiplies numbers that a script
-//! chooses, without a check for overflow; comparing and printing (`secret`) call themselves for each level of
-//! nesting, a few KiB of stack each. Found by reading the packages of Rhai 1.27: every other
-//! native function gives no more than the sum of its arguments, or checks before it grows.
+//! `replace` multiplies its input; `pad` of an array multiplies numbers that a script chooses, without an overflow check;
+//! comparing and printing (`secret`) recurse for each level of nesting, with a few KiB of stack each. This list comes from
+//! reading the packages of Rhai 1.27: every other native function returns no more than the sum of its arguments, or checks
+//! the size before it allocates.
 
 use rhai::{
     Array, Dynamic, EvalAltResult, FuncRegistration, ImmutableString, Map, Module,
@@ -14,7 +14,7 @@ use super::limits::{check_items, check_text, is_deeper, too_large};
 
 type Given<T> = Result<T, Box<EvalAltResult>>;
 
-/// How deeply a value may be nested that is compared or printed.
+/// How deeply a value may be nested to be compared or printed.
 const MAX_DEPTH: usize = 128;
 
 pub(super) fn register(module: &mut Module) {
@@ -73,7 +73,7 @@ fn replace(text: &mut ImmutableString, find: &str, with: &str) -> Given<()> {
     Ok(())
 }
 
-/// Returns a text with each `find` replaced, if it is no longer than a text may be.
+/// Returns a text with each `find` replaced, unless the result would be too long.
 pub(super) fn replaced(text: &str, find: &str, with: &str) -> Given<String> {
     let count = text.matches(find).count();
     let added = count.saturating_mul(with.len());
@@ -94,7 +94,7 @@ fn pad(array: &mut Array, length: i64, item: Dynamic) -> Given<()> {
     Ok(())
 }
 
-/// Returns the items below a value, and the bytes of its texts; it must not be nested too deeply.
+/// Returns the number of items in a value, and the bytes of its texts. The value must not be nested too deeply.
 fn weigh(value: &Dynamic) -> (usize, usize) {
     let sum = |(items, bytes): (usize, usize), item| {
         let (more_items, more_bytes) = weigh(item);
@@ -141,8 +141,8 @@ fn maps_equal(context: NativeCallContext, a: &mut Map, mut b: Map) -> Given<bool
     Ok(true)
 }
 
-/// As Rhai's own: things of different kinds are different, and those of one kind that can't
-/// be compared are a mistake.
+/// Compares as Rhai does: values of different types are not equal, and values of one type that can't
+/// be compared are an error.
 fn are_equal(context: &NativeCallContext, a: &mut Dynamic, b: &mut Dynamic) -> Given<bool> {
     match context.call_native_fn_raw("==", true, &mut [a, b]) {
         Ok(equal) => Ok(equal.as_bool().unwrap_or(false)),

@@ -1,4 +1,4 @@
-//! Scripts that were parsed before, for a program that reads the same ones again and again.
+//! Caches parsed scripts, for a program that reads the same ones repeatedly.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,13 +7,13 @@ use super::{
     script::{ReadImport, Script},
 };
 
-/// Parses a script once for each text that it and its imports have.
+/// Parses a script once for each version of its text and of its imports.
 #[derive(Default)]
 pub struct ParsedScripts(BTreeMap<String, Kept>);
 
 struct Kept {
     text: Arc<str>,
-    /// What was asked for, and what was found.
+    /// The imports that were requested, and their texts.
     imports: Vec<Import>,
     script: Arc<Script>,
 }
@@ -21,11 +21,11 @@ struct Kept {
 type Import = ((String, String), (String, Arc<str>));
 
 impl ParsedScripts {
-    /// As [`Script::parse`]. The imports of a script that is known are read all the same: they may have changed, and the
-    /// caller may note what is read.
+    /// Parses a script as [`Script::parse`] does. The imports of a cached script are read again: they may have changed, and the
+    /// caller may record which files are read.
     ///
     /// # Errors
-    /// As [`Script::parse`]; a script with mistakes is not kept.
+    /// The same as of [`Script::parse`]; a script with mistakes is not cached.
     pub fn parse(
         &mut self,
         path: &str,
@@ -69,7 +69,7 @@ mod tests {
 
     const SCRIPT: &str = "import \"lib\" as lib;\nfn run(inputs) { lib::a(); #{} }";
 
-    /// Parses with a library of this text; how many files were read, and the script or the first mistake.
+    /// Parses with a library of this text; returns how many files were read, and the script or the first mistake.
     fn parse(
         parsed: &mut ParsedScripts,
         script: &str,

@@ -1,4 +1,4 @@
-//! What calls need of a cluster's RBAC.
+//! Computes the cluster RBAC permissions that calls need.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +8,11 @@ use super::{
 };
 use windlass_world::outside::Permit;
 
-/// The types of workloads.
+/// The resources of workloads.
 const WORKLOADS: [&str; 3] = ["deployments", "statefulsets", "daemonsets"];
 
-/// What calls need together, and the functions whose kind of objects is only known at run time. `with_undo` adds what
-/// their reversal needs.
+/// Returns the permissions that calls need together, and the functions whose kind of objects is only known at run time. `with_undo`
+/// adds what their reversal needs.
 pub fn permits_of<'a>(
     calls: impl IntoIterator<Item = &'a HostCall>,
     with_undo: bool,
@@ -40,14 +40,14 @@ pub fn permits_of<'a>(
     (permits, open)
 }
 
-/// The verbs that change an object that has a name.
+/// The verbs that change an existing object.
 const CHANGING: [&str; 3] = ["patch", "update", "delete"];
-/// What other objects need to be there.
+/// The resources that other objects depend on.
 const GROUND: [&str; 2] = ["namespaces", "customresourcedefinitions"];
 
 impl HostCall {
-    /// Whether the call may change this object of some cluster, or what the object needs to be there. `object` is as
-    /// calls record it: `deployment/istiod in istio-system`.
+    /// Says whether the call may change this object of some cluster, or something that the object depends on. `object` has the
+    /// form in which calls record it: `deployment/istiod in istio-system`.
     pub fn may_change(&self, object: &str) -> bool {
         if !self.is_change() {
             return false;
@@ -55,7 +55,7 @@ impl HostCall {
         let module = self.row().map_or("", |row| row.module());
         match module {
             "kube" => {}
-            // A program such as helm, or an API, may do anything.
+            // A program such as helm, or an API, may change anything.
             "exec" | "http" => return true,
             _ => return false,
         }
@@ -71,21 +71,21 @@ impl HostCall {
     }
 }
 
-/// Whether the change of one object outdates what is known of another: they are the same, or the other can't be there
-/// without it. Both are as calls record them.
+/// Says whether a change of one object makes what is known of another one outdated: they are the same object, or the other one
+/// depends on it. Both have the form in which calls record them.
 pub fn outdates(changed: &str, other: &str) -> bool {
     let changed = patch_of(changed);
     GROUND.contains(&changed.resource.as_str()) || changed == patch_of(other)
 }
 
-/// What a patch of an object needs. `deployment/istiod in istio-system` says which; the namespace does not matter.
+/// Returns the permission to patch an object, such as `deployment/istiod in istio-system`; the namespace does not matter.
 fn patch_of(object: &str) -> Permit {
     let (kind, rest) = object.split_once('/').unwrap_or((object, ""));
     let name = rest.split(' ').next().filter(|name| !name.is_empty());
     Permit::of(kind, "patch", name)
 }
 
-/// `None` where the kind is not known.
+/// Returns the permissions of a rule; `None` if the kind is not known.
 fn of_rule(call: &HostCall, rule: &Rule) -> Option<Vec<Permit>> {
     let about = call.about();
     let (words, name): (Vec<&str>, _) = match (rule.on, about.kind.as_deref()) {
@@ -109,7 +109,7 @@ mod tests {
     use crate::Script;
     use windlass_world::outside::rules;
 
-    /// Returns the rules for a body, each on a line, and the functions whose kind is not known.
+    /// Returns the rules for a script body, one on each line, and the functions whose kind is not known.
     fn rules_of(body: &str, with_undo: bool) -> (Vec<String>, Vec<&'static str>) {
         let text: Arc<str> = body.into();
         let mut no_imports = |_: &str, _: &str| Err("no imports".to_owned());
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(
             rules,
             [
-                // No rule can grant a `create` for one name.
+                // A rule can't limit `create` to one name.
                 ": secrets create",
                 ": secrets named cacerts delete,get,patch",
                 ": secrets named other get",

@@ -6,29 +6,28 @@ use serde::{Deserialize, Serialize};
 use super::fault::offset;
 use windlass_world::value::Place;
 
-/// Where the parts of a text stand in the file that it was taken from: YAML's escapes, folds and
-/// indentation are in the file and not in the text.
+/// Maps the parts of a text to their places in its file: YAML's escapes, folds and indentation are in the
+/// file and not in the text.
 ///
-/// Empty for a text that is a whole file.
+/// Empty if the text is a whole file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Places(Vec<Stretch>);
 
-/// A part of the text that stands in the file just as it is, up to where the next one begins.
+/// A part of the text that is in the file unchanged, up to the next part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Stretch {
-    /// Bytes of the text.
+    /// Its start in the text, in bytes.
     at: usize,
-    /// Bytes of the file.
+    /// Its start in the file, in bytes.
     source: usize,
-    /// Lines and columns of the file count from 1, columns in characters.
+    /// Its line and column in the file, both from 1; columns count characters.
     line: usize,
     column: usize,
 }
 
 impl Places {
-    /// Takes pairs of a byte of the text and the byte of the file `source` that it stands at, in the
-    /// order of both; the first one is that of byte 0. They are counted from a byte of the file before all of them, and
-    /// the line that this one is in.
+    /// Takes pairs of a byte of the text and its byte in the file `source`, in ascending order; the first pair is that of
+    /// byte 0. The bytes of the file are counted from a start before all of them, whose line is given.
     pub fn new(
         source: &str,
         (mut seen, mut line): (usize, usize),
@@ -51,12 +50,12 @@ impl Places {
         Self(stretches.collect())
     }
 
-    /// Returns the bytes of the file that bytes of the text come from.
+    /// Returns the range of the file that a range of the text comes from.
     pub fn span_of(&self, span: Range<usize>) -> Range<usize> {
         let start = self.byte(span.start);
         match span.is_empty() {
             true => start..start,
-            // By its last byte: what follows it may stand on another line.
+            // Uses the last byte: the byte after it may be on another line.
             false => start..self.byte(span.end - 1) + 1,
         }
     }
@@ -65,7 +64,7 @@ impl Places {
         self.stretch(at).map_or(at, |s| s.source + at - s.at)
     }
 
-    /// Where a byte of the text stands in the file named `file`.
+    /// Returns the place, in the file named `file`, of a byte of the text.
     pub fn place_of(&self, file: &str, text: &str, at: usize) -> Option<Place> {
         let stretch = self.stretch(at)?;
         let column = stretch.column + text.get(stretch.at..at)?.chars().count();
@@ -76,7 +75,7 @@ impl Places {
         })
     }
 
-    /// Returns the line and column of the file for a place that Rhai names in the text.
+    /// Returns the line and column in the file for a position in the text from Rhai.
     pub(super) fn line_and_column(&self, text: &str, position: Position) -> Option<(usize, usize)> {
         let line = position.line()?;
         let at = offset(text, position);

@@ -1,7 +1,7 @@
-//! Finds which calls to host functions a function of a script can make: those in its own body, and in the bodies of all
-//! functions that it reaches, those of imports included.
+//! Finds the calls to host functions that a function of a script can make: those in its own body, and in the bodies of all
+//! functions that it reaches, including those of imports.
 //!
-//! The text alone decides, so a function that is only named (a closure, `Fn("name")`, a callback) counts as called.
+//! Only the text is analysed, so a function that is named (a closure, `Fn("name")`, a callback) counts as called.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,13 +9,13 @@ use rhai::{AST, ASTNode, Expr, FnCallExpr, FnPtr, Stmt};
 
 use super::{calls, given::HostCall, modules::Modules};
 
-/// A file, and a function of it; `None` for what stands outside of its functions.
+/// A file and a function in it; `None` for the statements outside of functions.
 type Place<'a> = (&'a str, Option<String>);
 
-/// A script with what it imports.
+/// A script with its imports.
 pub(super) struct Reach<'a> {
     path: &'a str,
-    /// By their paths, its own included.
+    /// The files by path, including the script's own.
     files: BTreeMap<&'a str, &'a AST>,
     modules: &'a Modules,
 }
@@ -31,8 +31,8 @@ impl<'a> Reach<'a> {
         }
     }
 
-    /// Lists the calls that a function of the script can make, or an inline body where `function` is `None`. `inputs` is
-    /// the variable that holds its inputs.
+    /// Lists the calls that a function of the script can make, or an inline body if `function` is `None`. `inputs` is
+    /// the variable that holds the inputs.
     pub fn calls_of(&self, function: Option<&str>, inputs: Option<&str>) -> BTreeSet<HostCall> {
         let entry: Place = (self.path, function.map(str::to_owned));
         let (mut open, mut seen) = (vec![entry.clone()], BTreeSet::new());
@@ -49,13 +49,13 @@ impl<'a> Reach<'a> {
             let inputs = inputs.filter(|_| place == entry);
             found.extend(calls::host_calls_in(&body, inputs));
             open.extend(self.named_in(file, &body));
-            // The statements of a file run as it is loaded.
+            // The statements of a file run when it is loaded.
             open.push((file, None));
         }
         found
     }
 
-    /// The functions that a body calls or names.
+    /// Lists the functions that a body calls or names.
     fn named_in(&self, file: &'a str, body: &AST) -> Vec<Place<'a>> {
         let own: BTreeSet<_> = self.files[file].iter_functions().map(|f| f.name).collect();
         let mut found = Vec::new();
@@ -75,7 +75,7 @@ impl<'a> Reach<'a> {
                         true => name(&call.name),
                         false => imported.extend(self.imported(file, call)),
                     }
-                    // The name is computed: it may be any.
+                    // The name is computed, so it may be any function.
                     if call.name == "Fn" && !is_constant(call) {
                         own.iter().for_each(|own| name(own));
                     }
@@ -94,7 +94,7 @@ impl<'a> Reach<'a> {
         found
     }
 
-    /// The functions that `module::name(…)` may mean in a file.
+    /// Lists the functions that `module::name(…)` may stand for in a file.
     fn imported(&self, file: &'a str, call: &FnCallExpr) -> Vec<Place<'a>> {
         let mut files = BTreeSet::from([file]);
         for alias in &*call.namespace.path {
@@ -116,7 +116,7 @@ fn is_constant(call: &FnCallExpr) -> bool {
     matches!(call.args.first(), Some(Expr::StringConstant(..)))
 }
 
-/// One function of a file alone, or its statements without any function.
+/// Returns the AST with only one function, or with only the statements outside of functions.
 fn body(ast: &AST, function: Option<&str>) -> AST {
     let mut body = ast.clone();
     match function {
@@ -190,7 +190,7 @@ mod tests {
         let undo = names(&script.undo_calls);
         assert!(undo.contains(&"time::sleep") && undo.contains(&"kube::delete"));
         assert!(!undo.contains(&"http::get") && !undo.contains(&"http::put"));
-        // What needs permissions is all of it.
+        // The permissions cover all of them.
         assert!(names(&script.host_calls).contains(&"exec::run"));
     }
 

@@ -22,22 +22,22 @@ use super::{
 };
 use windlass_world::value::{Place, StepError, Value};
 
-/// How often a running script looks whether it should stop: every operation would double a
-/// loop's time, every 1,024th costs little and is still microseconds.
+/// How often a running script checks whether it should stop: a check at every operation would double the
+/// time of a loop; one in 1,024 costs little and still reacts within microseconds.
 const OPERATIONS_PER_LOOK: u64 = 1024;
 
-/// What ends a script from outside.
+/// The limits that end a script from outside.
 #[derive(Clone, Default)]
 pub struct Limits {
     pub cancelled: Arc<AtomicBool>,
     pub timeout: Option<Duration>,
 }
 
-/// How an attempt ended without outputs.
+/// How an attempt ended if it has no outputs.
 #[derive(Debug, PartialEq)]
 pub enum Ended {
     Failed(StepError),
-    /// With the place of the call that met it, where a call did.
+    /// Stopped, with the place of the call that was stopped, if any.
     Stopped(Stop, Option<Place>),
 }
 
@@ -50,8 +50,8 @@ impl From<StepError> for Ended {
 /// Runs `fn run(inputs)` of a script (or an inline body) on this thread and returns its outputs.
 ///
 /// # Errors
-/// [`Ended::Failed`] with the place in the script; [`Ended::Stopped`] when it was made to end.
-/// A panic inside Rhai comes out as an ordinary failure.
+/// [`Ended::Failed`] with the place in the script; [`Ended::Stopped`] when it was stopped.
+/// A panic inside Rhai is returned as an ordinary failure.
 pub fn run(
     script: &Script,
     inputs: BTreeMap<String, Value>,
@@ -88,7 +88,7 @@ pub fn run_undo(
     limits: &Limits,
 ) -> Result<(), Ended> {
     let mut inputs = inputs.clone();
-    // They were checked when it ran; the script may want other ones since.
+    // The inputs were checked when the script ran; the script may declare other ones since then.
     if let (Some(signature), Value::Map(inputs)) = (&script.inputs, &mut inputs) {
         signature.complete(inputs);
     }
@@ -108,7 +108,7 @@ fn evaluate(
 ) -> Result<Dynamic, Ended> {
     let mut engine = engine::step_engine();
     engine.set_module_resolver(script.imports.clone());
-    // As `log::info` does.
+    // Prints as `log::info` does.
     let (said, debugged) = (host.effects.clone(), host.effects.clone());
     engine.on_print(move |text| said.note(Level::Info, text.to_owned()));
     engine.on_debug(move |text, _, _| debugged.note(Level::Info, text.to_owned()));
@@ -137,7 +137,7 @@ fn outputs(script: &Script, returned: &Dynamic) -> Result<BTreeMap<String, Value
     let outputs = match value {
         Value::Map(map) => map,
         Value::Null => BTreeMap::new(),
-        // The last value of an inline body is often just what its last call gave.
+        // The last value of an inline body is often just the result of its last call.
         _ if script.is_inline => BTreeMap::new(),
         other => {
             let error = StepError::new(

@@ -19,43 +19,43 @@ use super::{
 };
 use windlass_world::value::Digest;
 
-/// A step script that has been parsed and checked, with all it imports.
+/// A step script that has been parsed and checked, with everything that it imports.
 ///
-/// It holds no unknown function, no unreadable signature and no import outside the workflow's
-/// folder; what it does is still its own affair.
+/// It has no unknown function, no invalid signature and no import outside the workflow's folder. It can
+/// still fail when it runs.
 pub struct Script {
     pub path: Arc<str>,
     pub text: Arc<str>,
-    /// The `//!` lines at its head.
+    /// The `//!` lines at the start of the file.
     pub description: String,
-    /// `None` for an inline body, which takes whatever `with:` gives.
+    /// `None` for an inline body, which accepts any `with:`.
     pub inputs: Option<Signature>,
-    /// `None` if it declares none: then any outputs may be read, and nothing is checked.
+    /// `None` if it declares none: then any outputs may be read, and none are checked.
     pub outputs: Option<Signature>,
-    /// What an inline body reads of its inputs, which are just those of its step's `with:`.
+    /// The inputs that an inline body reads; it has exactly those of its step's `with:`.
     pub input_reads: Vec<InputRead>,
-    /// What an inline body gives, where its text tells that.
+    /// The outputs of an inline body, if its text shows them.
     pub literal_outputs: Option<BTreeSet<String>>,
-    /// Digests its text and every imported text.
+    /// The digest of its text and every imported text.
     pub digest: Digest,
-    /// Whether it says itself how it is undone: `fn undo(inputs, outputs)`.
+    /// Whether it defines its own undo: `fn undo(inputs, outputs)`.
     pub has_undo: bool,
     /// The calls to host functions in it and in its imports.
     pub host_calls: BTreeSet<HostCall>,
-    /// The calls that a run of it can make, those of its `fn undo` left out.
+    /// The calls that a run of it can make, without those of `fn undo`.
     pub run_calls: BTreeSet<HostCall>,
     /// The calls that its `fn undo` can make.
     pub undo_calls: BTreeSet<HostCall>,
-    /// What runs, which is not quite what was checked: see `interpolation`.
+    /// The code that runs, which differs from the code that is checked: see `interpolation`.
     pub(super) ast: AST,
     pub(super) imports: Imports,
     pub is_inline: bool,
-    /// Of an inline body, in the file that it stands in.
+    /// The places of an inline body in its file.
     pub(super) places: Places,
 }
 
-/// Reads an imported file, given its path from the workflow's folder and the path as it is written there;
-/// returns the path that it was found at, or says why it can't be read.
+/// Reads an imported file, given its path from the workflow's folder and the path as written in the import.
+/// Returns the path of the file that was found and its text, or the reason why it can't be read.
 pub type ReadImport<'a> = dyn FnMut(&str, &str) -> Result<(String, Arc<str>), String> + 'a;
 
 impl Script {
@@ -69,10 +69,10 @@ impl Script {
 
     /// Parses an inline body (`run: |`), which sees `inputs` and whose last value is its outputs.
     ///
-    /// `path` is the file that it stands in, `places` where.
+    /// `path` is the file that contains it, and `places` its places in that file.
     ///
     /// # Errors
-    /// As [`Script::parse`]; what is found in the body has its place in that file, and names no file.
+    /// The same as of [`Script::parse`]; mistakes in the body have their place in that file, and name no file.
     pub fn parse_inline(
         path: &str,
         text: Arc<str>,
@@ -82,7 +82,7 @@ impl Script {
         Self::parse_as(path, text, Some(places), read)
     }
 
-    /// What it takes to parse the same script elsewhere.
+    /// Returns all that another process needs to parse the same script.
     pub fn frozen(&self) -> FrozenScript {
         FrozenScript::new(self)
     }
@@ -90,7 +90,7 @@ impl Script {
     /// Parses a script that was frozen.
     ///
     /// # Errors
-    /// As [`Script::parse`]; only another version of windlass can find a mistake in it.
+    /// The same as of [`Script::parse`]. They can only occur if another version of windlass froze the script.
     pub fn thaw(frozen: &FrozenScript) -> Result<Self, Vec<Fault>> {
         // Version 0.1 froze imports by their paths from the workflow's folder.
         let mut read = |file: &str, written: &str| {
@@ -279,7 +279,7 @@ fn check_undo(ast: &AST, text: &str) -> Option<Fault> {
     )
 }
 
-/// Finds what a script reads of its inputs and does not declare.
+/// Finds inputs that a script reads and does not declare.
 fn check_inputs(ast: &AST, text: &str, accepted: Option<&Signature>) -> Vec<Fault> {
     let names = || accepted.iter().flat_map(|known| known.fields.keys());
     ["run", "undo"]
@@ -331,14 +331,14 @@ pub(super) fn syntax_fault(text: &str, error: &ParseError) -> Fault {
             fault.help("a text of a script is in double quotes, or in backticks")
         }
         _ if text.get(span_text.clone()) == Some("curry") => fault.help(
-            "there is no `curry` here; a closure takes along the variables that it uses: `|x| f.call(a, x)`",
+            "`curry` is not available; a closure captures the variables that it uses: `|x| f.call(a, x)`",
         ),
         ParseErrorType::Reserved(_) => fault.help(RESERVED),
         _ => fault,
     }
 }
 
-/// What to do about a name that Rhai keeps for itself.
+/// The hint for a name that Rhai reserves.
 const RESERVED: &str = "Rhai keeps this word for itself: take another name, or read it in brackets, `inputs[\"name\"]`";
 
 pub(super) fn lowercase_first(text: &str) -> String {

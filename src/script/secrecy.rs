@@ -1,4 +1,4 @@
-//! The option `secret_output`: what of a call's result is a secret.
+//! The option `secret_output`: which parts of a call's result are secret.
 
 use std::collections::BTreeMap;
 
@@ -6,27 +6,27 @@ use windlass_world::value::Value;
 
 /// The name of the option.
 pub(super) const SECRET_OUTPUT: &str = "secret_output";
-/// The field of a recorded HTTP answer that lists which parts of its JSON are secrets. Its body is one as a whole, because
-/// it holds them.
+/// The field of a recorded HTTP answer that lists the secret parts of its JSON. The whole body is a secret too, because it
+/// contains them.
 pub(super) const PARTS: &str = "secret_parts";
-/// What stays readable of an answer that is secret as a whole: whether the call succeeded is no secret.
+/// The fields of a secret answer that stay readable: whether the call succeeded is not a secret.
 const PLAIN: [&str; 2] = ["status", "code"];
 
-/// How much of a result is a secret.
+/// How much of a result is secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum SecretOutput {
     #[default]
     Nothing,
     All,
-    /// What these paths lead to, such as `json.access_token`. A path goes through every item of a list.
+    /// The values at these paths, such as `json.access_token`. A path goes through every item of a list.
     Parts(Vec<String>),
 }
 
 impl SecretOutput {
-    /// Reads the option. `is_part` says which paths the function has.
+    /// Reads the option. `is_part` says which paths the function allows.
     ///
     /// # Errors
-    /// What it should be instead.
+    /// A description of the values that are allowed.
     pub fn read(given: Option<&Value>, is_part: fn(&str) -> bool) -> Result<Self, String> {
         let wrong = || {
             format!(
@@ -51,13 +51,13 @@ impl SecretOutput {
         paths.collect::<Result<_, _>>().map(Self::Parts)
     }
 
-    /// Whether anything of the result is a secret, so that a failure must not quote it.
+    /// Says whether any part of the result is secret, so that an error must not quote it.
     pub fn hides(&self) -> bool {
         *self != Self::Nothing
     }
 
-    /// Seals a value. Where a path leads nowhere, all of it is sealed: a secret in another place than its author thought
-    /// must not stay readable.
+    /// Makes parts of a value secret. If a path does not exist, the whole value becomes secret: a secret in another place than the
+    /// author expected must not stay readable.
     pub fn sealed(&self, value: Value) -> Value {
         let paths = match self {
             Self::Nothing => return value,
@@ -72,7 +72,7 @@ impl SecretOutput {
         }
     }
 
-    /// Seals the recorded answer of a server or a program, whose `json` is read from its `body` later.
+    /// Makes parts of a recorded answer secret. The `json` of an answer is read from its `body` later.
     pub fn sealed_answer(&self, answer: Value) -> Value {
         let Value::Map(fields) = answer else {
             return match self {
@@ -120,32 +120,32 @@ impl SecretOutput {
     }
 }
 
-/// Which parts of an HTTP answer can be named.
+/// Says whether a path names a part of an HTTP answer.
 pub(super) fn is_part_of_http(path: &str) -> bool {
     let first = path.split('.').next();
     matches!(first, Some("json" | "headers")) || path == "body"
 }
 
-/// Which parts of what a program printed can be named.
+/// Says whether a path names a part of a program's output.
 pub(super) fn is_part_of_exec(path: &str) -> bool {
     matches!(path, "stdout" | "stderr")
 }
 
-/// Any: only the answer tells what it has.
+/// Accepts any path: which parts exist is only known with the answer.
 pub(super) fn is_part_of_aws(_: &str) -> bool {
     true
 }
 
-/// Seals what a path leads to, in every item of a list on its way. False where it leads nowhere.
+/// Makes the values at a path secret, in every item of a list on the way. Returns false if the path does not exist.
 fn seal_at(value: &mut Value, path: &str) -> bool {
     match value {
-        // Every item, also after one that has it; a list without items hides nothing.
+        // Visits every item, even after a match. A list without items hides nothing.
         Value::List(items) => {
             let is_empty = items.is_empty();
             let found = items.iter_mut().map(|item| seal_at(item, path));
             found.fold(is_empty, |any, one| any | one)
         }
-        // It is one as a whole.
+        // The whole value is a secret already.
         Value::Secret(_) => true,
         Value::Map(map) => {
             let (key, rest) = match path.split_once('.') {
@@ -165,7 +165,7 @@ fn seal_at(value: &mut Value, path: &str) -> bool {
     }
 }
 
-/// Seals a text of an answer, or the bytes that it is recorded as.
+/// Makes a text of an answer secret, or the bytes that it is recorded as.
 fn seal_text(answer: &mut Value, name: &str) -> bool {
     seal_at(answer, name) || seal_at(answer, &format!("{name}_bytes"))
 }

@@ -1,8 +1,8 @@
-//! How a [`Secret`] behaves inside Rhai: what is made from one is one again, a comparison is a bool, and nothing gives its text
+//! Implements [`Secret`] in Rhai: a value made from a secret is a secret, a comparison returns a bool, and no function returns its text
 //! or its mask as a plain text.
 //!
-//! Rhai's own functions take any value for a text where they join and print. Those are replaced here, also for lists and maps
-//! with secrets in them. What else takes a text finds no function for a secret, and fails.
+//! Rhai's own functions for joining and printing convert any value to text. They are replaced here, also for lists and maps with secrets
+//! in them. Any other function that takes a text does not accept a secret, so the call fails.
 
 use std::any::TypeId;
 
@@ -59,7 +59,7 @@ impl Written {
     }
 }
 
-/// Says that an expression can't use what is not read yet.
+/// Returns the message for an expression that uses a secret which is not read yet.
 pub(super) fn unread(shown: &str) -> String {
     format!(
         "{shown} is read when a step that is given it starts, so an expression can only pass it on: compute with it in the \
@@ -115,14 +115,14 @@ fn revealed(context: &NativeCallContext, value: &mut Dynamic) -> String {
     printed(context, "to_debug", value)
 }
 
-/// As Rhai prints it.
+/// Prints as Rhai does.
 fn printed(context: &NativeCallContext, function: &str, value: &mut Dynamic) -> String {
     let printed = context.call_native_fn_raw(function, true, &mut [value]);
     let text = printed.ok().and_then(|text| text.into_string().ok());
     text.unwrap_or_else(|| value.type_name().to_owned())
 }
 
-/// Whether a secret is anywhere inside.
+/// Says whether a value contains a secret.
 pub(super) fn holds_secret(value: &Dynamic) -> bool {
     if value.is::<Secret>() {
         return true;
@@ -140,7 +140,7 @@ fn set(name: &str) -> FuncRegistration {
     FuncRegistration::new(name).in_global_namespace()
 }
 
-/// Equality is decided in constant time. An order would tell a secret bit by bit, and fails.
+/// Compares in constant time. Ordering would reveal a secret bit by bit, and is an error.
 fn register_comparisons(module: &mut Module) {
     fn is_equal(secret: &Secret, other: &Dynamic) -> bool {
         if let Some(other) = other.read_lock::<Secret>() {
@@ -201,7 +201,7 @@ fn register_comparisons(module: &mut Module) {
     });
 }
 
-/// What stands around the value of a `switch`, and what an interpolated string becomes; see `interpolation`.
+/// The functions around the value of a `switch` and of an interpolated string; see `interpolation`.
 pub(super) const SWITCHED: &str = "__switched";
 pub(super) const JOINED: &str = "__joined";
 
@@ -209,7 +209,7 @@ fn register_joins(module: &mut Module) {
     set(JOINED).set_into_module(module, |context: NativeCallContext, parts: Array| {
         joined(&context, parts)
     });
-    // As Rhai's own, which would write the mask of a secret, or of one in a list.
+    // Replaces Rhai's own version, which would write the mask of a secret, or of one in a list.
     set("+").set_into_module(
         module,
         |context: NativeCallContext,
@@ -252,7 +252,7 @@ fn register_joins(module: &mut Module) {
             Ok(Dynamic::from(join(a.as_str(), b.reveal())?))
         },
     );
-    // A variable that holds a text holds a secret after `text += secret`.
+    // A variable that holds a text becomes a secret after `text += secret`.
     for name in ["+=", "append"] {
         set(name).set_into_module_raw(
             module,
@@ -291,7 +291,7 @@ fn append(
     Ok(Dynamic::UNIT)
 }
 
-/// What prints for people prints the mask; `to_string` gives a text that flows on, and so a secret.
+/// `print` and `debug` are for people and print the mask; the result of `to_string` may be used further, so it is a secret.
 fn register_prints(module: &mut Module) {
     for name in ["to_string", "to_debug"] {
         set(name).set_into_module(module, |secret: &mut Secret| secret.clone());
@@ -358,7 +358,7 @@ fn of_text(is_secret: bool, text: String) -> Result<Dynamic, Thrown> {
     })
 }
 
-/// Parts of a secret are secrets. Its length is none: it tells whether one was given at all.
+/// Parts of a secret are secrets. Its length is not: scripts use it to test whether a value was given.
 fn register_parts(module: &mut Module) {
     set("len").set_into_module(module, |a: &mut Secret| a.reveal().chars().count() as i64);
     set("is_empty").set_into_module(module, |a: &mut Secret| a.reveal().is_empty());
@@ -397,7 +397,7 @@ fn register_parts(module: &mut Module) {
 
 fn part(secret: &mut Secret, start: i64, len: i64) -> Secret {
     let count = secret.reveal().chars().count() as i64;
-    // As of a text: from its end, if it is negative.
+    // A negative start counts from the end, as for a text.
     let start = match start < 0 {
         true => (count + start).max(0),
         false => start,

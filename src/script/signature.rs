@@ -5,7 +5,7 @@ use rhai::AST;
 use super::{dynamic::from_dynamic, fault::Fault};
 use windlass_world::value::{StepError, Type, Value};
 
-/// What a script says of its inputs (`const INPUTS`) or outputs (`const OUTPUTS`).
+/// The inputs (`const INPUTS`) or outputs (`const OUTPUTS`) that a script declares.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Signature {
     pub fields: BTreeMap<String, Field>,
@@ -25,11 +25,11 @@ impl Field {
 }
 
 impl Signature {
-    /// Reads the constant `name` of a script, without running anything. `Ok(None)` if there is
+    /// Reads the constant `name` of a script, without running anything. Returns `Ok(None)` if there is
     /// no such constant.
     ///
     /// # Errors
-    /// One fault for each entry that is no declaration.
+    /// One fault for each entry that is not a valid declaration.
     pub(super) fn read(ast: &AST, text: &str, name: &str) -> Result<Option<Self>, Vec<Fault>> {
         let Some((.., value)) = ast
             .iter_literal_variables(true, true)
@@ -72,10 +72,10 @@ impl Signature {
         }
     }
 
-    /// Completes given values by their defaults and checks every one.
+    /// Adds defaults to the given values and checks every value.
     ///
     /// # Errors
-    /// The first value that is unknown, missing or of another type.
+    /// The first value that is unknown, missing or of the wrong type.
     pub fn bind(&self, mut given: BTreeMap<String, Value>) -> Result<Value, StepError> {
         if let Some(name) = given.keys().find(|name| !self.fields.contains_key(*name)) {
             return Err(StepError::new(
@@ -103,7 +103,7 @@ impl Signature {
         Ok(Value::Map(given))
     }
 
-    /// Puts the default in place of each value that is missing.
+    /// Adds the default of each value that is missing.
     pub fn complete(&self, given: &mut BTreeMap<String, Value>) {
         for (name, field) in &self.fields {
             let value = given.entry(name.clone()).or_insert(Value::Null);
@@ -115,10 +115,10 @@ impl Signature {
         }
     }
 
-    /// Checks what a script returned.
+    /// Checks the outputs that a script returned.
     ///
     /// # Errors
-    /// The first output that is missing, undeclared or of another type.
+    /// The first output that is missing, undeclared or of the wrong type.
     pub fn check_outputs(&self, returned: &BTreeMap<String, Value>) -> Result<(), StepError> {
         for (name, field) in &self.fields {
             let value = returned.get(name).unwrap_or(&Value::Null);
@@ -164,7 +164,7 @@ fn parse_field(text: &str) -> Result<Field, String> {
     let Some(default) = default else {
         return Ok(Field { ty, default: None });
     };
-    // `string = RSA_2048` needs no quotes; everything else is JSON.
+    // `string = RSA_2048` needs no quotes; all other defaults are JSON.
     let value = match serde_json::from_str(default) {
         Ok(json) => Value::from_json(json),
         Err(_) => Value::from(default),

@@ -1,4 +1,4 @@
-//! Which lines of a script run.
+//! Records which lines of a script run.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,11 +11,11 @@ use super::script::Script;
 
 /// Receives the lines of scripts that run. Must not block.
 pub trait Trace: Send + Sync {
-    /// A statement of this line (from 1) of a file of the workflow's folder begins.
+    /// Reports that a statement begins on this line (from 1) of a file in the workflow's folder.
     fn reached(&self, file: &str, line: usize);
 }
 
-/// Lets an engine, which runs this script, tell its lines.
+/// Reports the lines of this script while the interpreter runs it.
 pub(super) fn watch(engine: &mut Engine, script: &Script, trace: Arc<dyn Trace>) {
     let (path, text, places) = (
         script.path.clone(),
@@ -42,7 +42,7 @@ pub(super) fn watch(engine: &mut Engine, script: &Script, trace: Arc<dyn Trace>)
 }
 
 impl Script {
-    /// Returns the lines (from 1) that a run of it may reach, by file: those in which a statement of a function, or of an
+    /// Returns the lines (from 1) that a run of it may reach, by file: those on which a statement of a function, or of an
     /// inline body, begins.
     pub fn lines(&self) -> BTreeMap<String, BTreeSet<usize>> {
         let own = |position| {
@@ -72,7 +72,7 @@ fn lines_of(
 ) -> BTreeSet<usize> {
     let mut ast = ast.clone();
     if !is_inline {
-        // Constants of the file: each run passes them.
+        // Removes the constants of the file, whose lines every run passes.
         ast.clear_statements();
     }
     let mut lines = BTreeSet::new();

@@ -35,7 +35,7 @@ pub struct Targets {
     /// Who may use `windlass serve`.
     #[serde(default)]
     pub serve: ServeConfig,
-    /// Who is told what happens in runs.
+    /// Which receivers get which notifications.
     #[serde(default)]
     pub notify: NotifyConfig,
     /// Signed requests that start runs, by name.
@@ -43,13 +43,13 @@ pub struct Targets {
     pub hooks: BTreeMap<String, HookConfig>,
     /// Which runs the server deletes, once a day.
     pub retention: Option<RetentionConfig>,
-    /// The server whose runs the commands of the terminal are about, instead of those of the state folder.
+    /// The server whose runs the commands of the terminal use, instead of those of the state folder.
     pub server: Option<String>,
-    /// The CAs (PEM) that the server's certificate has to lead to, instead of those of the system.
+    /// The CAs (PEM) that must have issued the server's certificate, instead of those of the system.
     pub server_ca: Option<PathBuf>,
 }
 
-/// One environment, as `windlass.toml` says it.
+/// One environment of `windlass.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(
     deny_unknown_fields,
@@ -58,20 +58,20 @@ pub struct Targets {
 pub struct Target {
     #[serde(default)]
     pub pca: PcaTarget,
-    /// The other services of AWS; what it does not say is as in `pca`.
+    /// The other AWS services; settings that are left out are as in `pca`.
     #[serde(default)]
     pub aws: AwsTarget,
     /// Kubernetes clusters: a kubeconfig context for each role that workflows name.
     #[serde(default)]
     pub kube: BTreeMap<String, String>,
-    /// Where those contexts are, instead of `KUBECONFIG` and `~/.kube/config`.
+    /// The file with those contexts, instead of `KUBECONFIG` and `~/.kube/config`.
     pub kubeconfig: Option<PathBuf>,
-    /// How long a request to a cluster rides out an API server that can't be reached, restarts or is overloaded.
+    /// How long a request is retried while an API server can't be reached, restarts or is overloaded.
     #[serde(default, deserialize_with = "duration")]
     pub kube_patience: Option<Duration>,
-    /// Which mesh its rehearsal clusters have, of which there is then one for every role, instead of those of `kube`.
+    /// The mesh of its rehearsal clusters. If it is set, every role has a rehearsal cluster, and `kube` is not used.
     mesh: Option<Spanned<MeshOptions>>,
-    /// Its name, where it has rehearsal clusters: they have a folder of this name.
+    /// The target's name, if it has rehearsal clusters: they have a folder of this name.
     #[serde(skip)]
     name: String,
     #[serde(default)]
@@ -79,32 +79,32 @@ pub struct Target {
     /// The programs that scripts may start.
     #[serde(default)]
     pub exec: ExecTarget,
-    /// Where its runs are driven; by this process if it is left out.
+    /// Where its runs are driven: in this process if it is left out.
     pub substrate: Option<SubstrateTarget>,
 }
 
 impl Target {
-    /// The services of AWS, with what `pca` says of them too.
+    /// Returns the settings of the AWS services; those that are left out are taken from `pca`.
     pub fn aws(&self) -> AwsTarget {
         self.aws.clone().or(&self.pca)
     }
 
-    /// Which mesh its rehearsal clusters have; `None` if its clusters are those of `kube`.
+    /// Returns the mesh of its rehearsal clusters; `None` if its clusters are those of `kube`.
     pub fn mesh(&self) -> Option<&MeshOptions> {
         self.mesh.as_ref().map(Spanned::get_ref)
     }
 
-    /// Whether its certificate authority is the embedded one: that of a rehearsal that names no other.
+    /// Says whether it uses the embedded certificate authority, as a rehearsal does that names no other.
     pub fn has_embedded_pca(&self) -> bool {
         self.mesh.is_some() && self.pca == PcaTarget::default()
     }
 
-    /// Where in the state folder its embedded servers are.
+    /// Returns the folder of its embedded servers in the state folder.
     pub(super) fn folder(&self, state: &Path) -> PathBuf {
         state.join("targets").join(&self.name)
     }
 
-    /// The key that contradicts `mesh`, if there is one.
+    /// Returns the key that contradicts `mesh`, if any.
     fn contradiction(&self) -> Option<&'static str> {
         let keys = [
             ("kube", !self.kube.is_empty()),
@@ -116,7 +116,7 @@ impl Target {
             .map(|(key, _)| key)
     }
 
-    /// The Kubernetes clusters that it names.
+    /// Returns its Kubernetes clusters.
     pub fn kube(&self) -> KubeTarget {
         KubeTarget {
             contexts: self.kube.clone(),
@@ -126,20 +126,20 @@ impl Target {
     }
 }
 
-/// Reads a duration as people write it: `90s`.
+/// Reads a duration such as `90s`.
 pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_duration(&text).map(Some).map_err(D::Error::custom)
 }
 
-/// Which HTTP servers scripts may talk to.
+/// The HTTP servers that scripts may call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(
     deny_unknown_fields,
     expecting = "a table such as { allow = [\"api.example.com\"] }"
 )]
 pub struct HttpTarget {
-    /// Host names, or `*.domain`; every host if it is left out.
+    /// Host names, or `*.domain`; all hosts if it is left out.
     pub allow: Option<Vec<String>>,
 }
 
@@ -173,7 +173,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// What to do about it.
+    /// Returns what the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unknown { hint, .. } => Some(hint.clone()),
@@ -189,10 +189,10 @@ impl ConfigError {
 }
 
 impl Targets {
-    /// Reads a configuration file. A missing file has no targets unless it was asked for.
+    /// Reads a configuration file. A missing file has no targets, and is an error if the user asked for it.
     ///
     /// # Errors
-    /// A file that can't be read, with unknown keys, or that defines `local`.
+    /// A file that can't be read, has unknown keys or defines `local`.
     pub fn load(path: &Path, was_asked_for: bool) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
         let text = match fs::read_to_string(path) {
@@ -239,12 +239,12 @@ impl Targets {
         Ok(targets)
     }
 
-    /// The names that a user can give, with the built-in one.
+    /// Returns the names that a user can give, with the built-in target.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.targets.keys().map(String::as_str).chain([LOCAL])
     }
 
-    /// Finds a target. `Ok(None)` is the built-in one.
+    /// Finds a target. `Ok(None)` is the built-in target.
     ///
     /// # Errors
     /// [`ConfigError::Unknown`], with the name that was probably meant.

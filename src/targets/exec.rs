@@ -9,7 +9,7 @@ use serde::{
 
 use windlass_world::outside::{ProgramTarget, check_name};
 
-/// Programs by name: `exec = ["istioctl"]`, or with more about each one,
+/// Programs by name: `exec = ["istioctl"]`, or with options for each program,
 /// `exec = { istioctl = { env = ["SSH_AUTH_SOCK"] } }`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExecTarget(pub BTreeMap<String, ProgramTarget>);

@@ -1,18 +1,18 @@
 use std::path::{Component, Path, PathBuf};
 
-/// The folders and files that a run stands on.
+/// The folders and files that a run uses.
 #[derive(Clone, Copy, Debug)]
 pub struct Folders<'a> {
     /// Where scripts read and write.
     pub out: &'a Path,
     pub state: &'a Path,
-    /// `windlass.toml`, whether it is there or not.
+    /// `windlass.toml`, which need not exist.
     pub config: &'a Path,
-    /// The workflow's file, where it is known.
+    /// The workflow's file, if it is known.
     pub workflow: Option<&'a Path>,
 }
 
-/// An output folder from which scripts could reach more than their own files.
+/// An output folder that would give scripts access to more than their own files.
 #[derive(Debug, thiserror::Error)]
 #[error("the output folder {out} {why}")]
 pub struct UnsafeOut {
@@ -21,9 +21,9 @@ pub struct UnsafeOut {
 }
 
 impl UnsafeOut {
-    /// What to do about it.
+    /// Returns what the user can do about it.
     pub fn hint(&self) -> String {
-        "scripts read and write anything in the output folder: give it a folder of its own, such as --out out".into()
+        "scripts can read and write everything in the output folder: use a separate folder, such as --out out".into()
     }
 }
 
@@ -32,7 +32,7 @@ impl Folders<'_> {
     /// the journal, or rewrite the configuration or the workflow. Symbolic links are followed.
     ///
     /// # Errors
-    /// What the folder holds.
+    /// An output folder that holds, or is inside, one of these.
     pub fn check(&self) -> Result<(), UnsafeOut> {
         let unsafe_out = |why: String| UnsafeOut {
             out: self.out.display().to_string(),
@@ -61,7 +61,7 @@ impl Folders<'_> {
     }
 }
 
-/// The path with its links followed as far as it exists; what does not exist yet is kept as it is.
+/// Returns the path with links followed; the part that does not exist yet stays as it is.
 fn real(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
     let found = path

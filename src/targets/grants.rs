@@ -4,10 +4,10 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::serve::Role;
 
-/// How a name in a list of people says that it is a group's.
+/// The prefix that marks a name in a list of people as a group.
 pub const GROUP: &str = "group:";
 
-/// Roles that somebody is given, as `windlass.toml` says it.
+/// Roles that are given to users and groups in `windlass.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(
     deny_unknown_fields,
@@ -24,21 +24,21 @@ pub struct GrantConfig {
     targets: Option<Vec<Pattern>>,
 }
 
-/// Workflows and targets that something is said about.
+/// A set of workflows and targets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// The names that workflow files give themselves; all if it is left out.
+    /// The names inside the workflow files; all if it is left out.
     pub workflows: Option<Vec<Pattern>>,
-    /// All if it is left out.
+    /// The names of targets; all if it is left out.
     pub targets: Option<Vec<Pattern>>,
 }
 
-/// A name in which each `*` stands for any text.
+/// A name in which each `*` matches any text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(String);
 
 impl GrantConfig {
-    /// Says whether it is given to somebody.
+    /// Says whether the grant is for a user with this name and these groups.
     pub fn is_to(&self, name: &str, groups: &[String]) -> bool {
         self.to.iter().any(|to| match to.strip_prefix(GROUP) {
             Some(group) => groups.iter().any(|known| known == group),
@@ -46,7 +46,7 @@ impl GrantConfig {
         })
     }
 
-    /// Returns the workflows and targets that it is for.
+    /// Returns the workflows and targets of the grant.
     pub fn scope(&self) -> Scope {
         Scope {
             workflows: self.workflows.clone(),
@@ -68,7 +68,7 @@ impl Scope {
         holds(&self.targets, name)
     }
 
-    /// Says whether it leaves nothing out.
+    /// Says whether it includes every workflow and target.
     pub fn is_all(&self) -> bool {
         self.workflows.is_none() && self.targets.is_none()
     }
@@ -79,7 +79,7 @@ fn holds(patterns: &Option<Vec<Pattern>>, name: &str) -> bool {
     patterns.as_ref().is_none_or(any)
 }
 
-/// Writes it for people: `workflows gloo-*, dev-* on all targets`.
+/// Shows it as `workflows gloo-*, dev-* on all targets`.
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |patterns: &Option<Vec<Pattern>>| match patterns {
@@ -101,12 +101,12 @@ impl fmt::Display for Scope {
 }
 
 impl Pattern {
-    /// Reads a pattern; `None` for an empty one, which no name is.
+    /// Parses a pattern; returns `None` for an empty one, which matches no name.
     pub fn parse(text: &str) -> Option<Self> {
         (!text.is_empty()).then(|| Self(text.to_owned()))
     }
 
-    /// Says whether a name is one of those that it stands for.
+    /// Says whether the pattern matches a name.
     pub fn takes(&self, name: &str) -> bool {
         let mut parts = self.0.split('*');
         let first = parts.next().unwrap_or_default();
@@ -133,7 +133,7 @@ impl Pattern {
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| D::Error::custom("an empty pattern takes no name"))
+        Self::parse(&text).ok_or_else(|| D::Error::custom("an empty pattern matches no name"))
     }
 }
 

@@ -1,9 +1,9 @@
-//! Where things really are: the targets of `windlass.toml`, and opening one of them.
+//! The targets of `windlass.toml`, and how one of them is opened.
 //!
 //! The built-in target `local` starts the embedded AWS Private CA inside this process, on a
-//! random port of loopback, with its state in `STATE/pca/`, and a rehearsal cluster for each role
-//! that is asked for, in `STATE/kube/ROLE/`; the ordinary clients talk to them. A target with `mesh` has both too, in
-//! `STATE/targets/NAME/`.
+//! random loopback port, with its state in `STATE/pca/`, and a rehearsal cluster for each role
+//! that is needed, in `STATE/kube/ROLE/`; the ordinary clients talk to them. A target with `mesh`
+//! has both too, in `STATE/targets/NAME/`.
 
 mod config;
 mod exec;

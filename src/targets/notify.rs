@@ -1,4 +1,4 @@
-//! `[notify]` and `[hooks]` of `windlass.toml`: who is told what, and which signed requests start runs.
+//! `[notify]` and `[hooks]` of `windlass.toml`: which receivers get which notifications, and which signed requests start runs.
 
 use std::{
     collections::BTreeSet,
@@ -11,25 +11,25 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use windlass_world::value::parse_duration;
 
-/// A secret is no longer than this, in bytes.
+/// The longest secret, in bytes.
 const LONGEST_SECRET: usize = 4096;
 /// PagerDuty's Events API v2.
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
 
-/// Who is told what, as `windlass.toml` says it.
+/// The `[notify]` table of `windlass.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(
     deny_unknown_fields,
     expecting = "a table such as { url = \"https://windlass.example.com\" }"
 )]
 pub struct NotifyConfig {
-    /// Where people reach the server: links begin with it.
+    /// The address at which people reach the server: links begin with it.
     #[serde(default)]
     pub url: Option<String>,
-    /// How long before a certificate in use expires it is told.
+    /// How long before a certificate in use expires its notification is sent.
     #[serde(default = "thirty_days", deserialize_with = "duration")]
     pub due: Duration,
-    /// How long before a question expires it is told.
+    /// How long before a question expires its notification is sent.
     #[serde(default = "one_hour", deserialize_with = "duration")]
     pub expiring_approval: Duration,
     #[serde(default)]
@@ -60,11 +60,11 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
     parse_duration(&text).map_err(D::Error::custom)
 }
 
-/// Something that people are told of.
+/// A kind of notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoticeKind {
-    /// A run asks something.
+    /// A run asks a question.
     Waiting,
     /// A run failed, or one could not be started by its trigger.
     Failed,
@@ -99,15 +99,15 @@ impl NoticeKind {
     }
 }
 
-/// Somebody who is told things.
+/// A receiver of notifications.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Written")]
 pub struct ReceiverConfig {
     /// Names it in the outbox.
     pub name: String,
-    /// What it is told of.
+    /// The kinds of notification that it receives.
     pub on: BTreeSet<NoticeKind>,
-    /// Of which workflows; empty for all.
+    /// The workflows whose notifications it receives; empty for all.
     pub workflows: BTreeSet<String>,
     pub channel: Channel,
 }
@@ -134,7 +134,7 @@ impl Channel {
     }
 }
 
-/// A receiver as it is written.
+/// A receiver as it is written in the configuration.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -167,7 +167,7 @@ impl TryFrom<Written> for ReceiverConfig {
                 "the receiver `{name}` needs one of webhook, slack, teams, pagerduty and email"
             ));
         };
-        // What went well is told to those who ask for it.
+        // By default a receiver gets no notification of runs that succeed.
         let usual = || {
             let all = NoticeKind::ALL.into_iter();
             all.filter(|kind| *kind != NoticeKind::Succeeded).collect()
@@ -181,7 +181,7 @@ impl TryFrom<Written> for ReceiverConfig {
     }
 }
 
-/// A server that takes any JSON.
+/// A webhook: a server that accepts any JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(
     deny_unknown_fields,
@@ -189,11 +189,11 @@ impl TryFrom<Written> for ReceiverConfig {
 )]
 pub struct WebhookConfig {
     pub url: String,
-    /// What bodies are signed with.
+    /// The file with the key that signs the bodies.
     pub secret_file: Option<SecretFile>,
 }
 
-/// An address that is a secret itself.
+/// An address that is itself a secret.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(
     deny_unknown_fields,
@@ -205,10 +205,10 @@ pub struct UrlConfig {
 }
 
 impl UrlConfig {
-    /// Reads the address.
+    /// Returns the address.
     ///
     /// # Errors
-    /// None, or a file that can't be read.
+    /// No address, or a file that can't be read.
     pub fn url(&self) -> Result<String, String> {
         match (&self.url, &self.url_file) {
             (Some(url), None) => Ok(url.clone()),
@@ -218,7 +218,7 @@ impl UrlConfig {
     }
 }
 
-/// The address is a secret.
+/// Hides the address, which is a secret.
 impl fmt::Debug for UrlConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UrlConfig").finish_non_exhaustive()
@@ -232,7 +232,7 @@ impl fmt::Debug for UrlConfig {
 )]
 pub struct PagerdutyConfig {
     pub routing_key_file: SecretFile,
-    /// Another one for a service region such as the EU.
+    /// Set for another service region, such as the EU.
     #[serde(default = "pagerduty")]
     pub url: String,
 }
@@ -252,7 +252,7 @@ pub struct EmailConfig {
     pub port: Option<u16>,
     #[serde(default)]
     pub tls: MailTls,
-    /// The certificates of who signed the server's, beside those that the system trusts.
+    /// CA certificates to trust for the server, in addition to those of the system.
     pub ca_file: Option<PathBuf>,
     pub user: Option<String>,
     pub password_file: Option<SecretFile>,
@@ -260,16 +260,16 @@ pub struct EmailConfig {
     pub to: Vec<String>,
 }
 
-/// How an e-mail server is spoken to.
+/// When the connection to an e-mail server uses TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MailTls {
-    /// In the clear until STARTTLS, and not without.
+    /// Starts unencrypted and switches with STARTTLS; fails if the server does not offer it.
     #[default]
     Starttls,
     /// TLS from the first byte.
     Always,
-    /// In the clear: for a server on the same machine.
+    /// Never uses TLS: for a server on the same machine.
     Never,
 }
 
@@ -284,20 +284,20 @@ pub struct HookConfig {
     pub secret: SecretFile,
 }
 
-/// A file that holds a secret. It is read whenever the secret is needed, so it may be changed.
+/// A file that holds a secret. It is read each time the secret is needed, so the secret may be changed.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct SecretFile(PathBuf);
 
 impl SecretFile {
-    /// Takes a relative path as one from a folder.
+    /// Resolves a relative path against a folder.
     pub(super) fn within(&mut self, folder: &Path) {
         if self.0.is_relative() {
             self.0 = folder.join(&self.0);
         }
     }
 
-    /// Reads the secret, without the line end that an editor adds.
+    /// Reads the secret, without the line end that editors add.
     ///
     /// # Errors
     /// A file that can't be read, is empty or holds no text, as a sentence with its path.
@@ -314,7 +314,7 @@ impl SecretFile {
 }
 
 impl NotifyConfig {
-    /// Takes relative paths as those from a folder.
+    /// Resolves relative paths against a folder.
     pub(super) fn within(&mut self, folder: &Path) {
         for receiver in &mut self.receivers {
             match &mut receiver.channel {
@@ -339,10 +339,10 @@ impl NotifyConfig {
         }
     }
 
-    /// Refuses what could not work: names that are used twice, secrets that can't be read.
+    /// Checks for names that are used twice and secrets that can't be read.
     ///
     /// # Errors
-    /// The first one, as a sentence.
+    /// The first problem, as a sentence.
     pub fn check(&self) -> Result<(), String> {
         let mut names = BTreeSet::new();
         for receiver in &self.receivers {
@@ -356,7 +356,7 @@ impl NotifyConfig {
                 Channel::Pagerduty(pagerduty) => Some(pagerduty.routing_key_file.read()),
                 Channel::Email(email) => {
                     if email.to.is_empty() {
-                        return Err(format!("the receiver `{name}` has nobody in `to`"));
+                        return Err(format!("the receiver `{name}` has no address in `to`"));
                     }
                     email.password_file.as_ref().map(SecretFile::read)
                 }

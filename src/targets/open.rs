@@ -11,7 +11,7 @@ use windlass_world::outside::{
     SecretReader,
 };
 
-/// A target that has been opened: its clients, and the embedded servers behind them.
+/// An open target: its clients, and the embedded servers behind them.
 ///
 /// Dropping it stops the servers.
 pub struct OpenTarget {
@@ -32,7 +32,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// What to do about it.
+    /// Returns what the user can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Authority(_) | Self::Key(_) | Self::Out(_) => None,
@@ -42,10 +42,11 @@ impl OpenError {
 }
 
 impl OpenTarget {
-    /// Opens a target; `None` is the built-in one. Of Kubernetes, only `clusters` can be spoken to.
+    /// Opens a target; `None` is the built-in one. Its Kubernetes clients reach only `clusters`.
     ///
     /// # Errors
-    /// An output folder that scripts must not have, an embedded server that can't start, a CA bundle that can't be read, contradictions. Nothing is asked of AWS yet.
+    /// An output folder that scripts must not have, an embedded server that can't start, a CA bundle that can't be read, or contradictory
+    /// settings. Sends no request to AWS yet.
     pub async fn open(
         target: Option<&Target>,
         folders: Folders<'_>,
@@ -69,7 +70,7 @@ impl OpenTarget {
         let home = target.map_or_else(|| state.to_owned(), |target| target.folder(state));
         let rehearsal = Rehearsal::new(&home, target.and_then(Target::mesh));
         let kube = KubeClients::new(rehearsal, clusters);
-        // Other users of this machine reach the port too.
+        // Other users of this machine can reach the port too.
         let key = AccessKey::random()?;
         let options = Options {
             access_keys: vec![key.clone()],
@@ -80,7 +81,7 @@ impl OpenTarget {
         let credentials = (key.id.as_str(), key.secret.as_str());
         let pca = PcaClient::embedded(&server.endpoint(), &region, credentials);
         let clients = match target {
-            // What it says of HTTP, programs and the rest of AWS holds in a rehearsal too.
+            // The target's settings for HTTP, programs and the rest of AWS apply in a rehearsal too.
             Some(target) => of_config(target, pca, kube, files),
             None => {
                 let aws = AwsClient::embedded(&server.endpoint(), &region, credentials);
@@ -102,7 +103,7 @@ impl OpenTarget {
     }
 }
 
-/// The clients of a target of the configuration.
+/// Creates the clients of a target of the configuration.
 fn of_config(target: &Target, pca: PcaClient, kube: KubeClients, files: OutputFolder) -> Clients {
     let aws = AwsClient::new(target.aws());
     Clients {

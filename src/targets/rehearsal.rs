@@ -12,8 +12,8 @@ use windlass_world::{
     value::{Failure, FailureClass},
 };
 
-/// The folder in which the embedded servers of a target keep what they hold: of the built-in one (`None`) the state
-/// folder itself, of one with `mesh` a folder of its name in it. `None` is a target whose clusters are elsewhere.
+/// Returns the folder of a target's embedded servers: for the built-in target (`None`) the state folder itself, for a target with
+/// `mesh` a folder of its name in it. Returns `None` for a target whose clusters are elsewhere.
 pub fn rehearsal_folder(target: Option<&Target>, state: &Path) -> Option<PathBuf> {
     match target {
         None => Some(state.to_owned()),
@@ -21,17 +21,17 @@ pub fn rehearsal_folder(target: Option<&Target>, state: &Path) -> Option<PathBuf
     }
 }
 
-/// Embedded clusters: whatever role is asked for, in a folder of its own.
+/// Embedded clusters: one for each role that is asked for, in a folder of its own.
 pub(super) struct Rehearsal {
     folder: PathBuf,
-    /// The mesh that the target says; else the clusters keep the one that they have.
+    /// The mesh of the target; if `None`, the clusters keep the mesh that they have.
     mesh: Option<MeshOptions>,
-    /// Dropping them stops them.
+    /// The running servers, which stop when they are dropped.
     servers: Arc<Mutex<BTreeMap<String, Server>>>,
 }
 
 impl Rehearsal {
-    /// The clusters in the folder of a target.
+    /// Creates the clusters in the folder of a target.
     pub fn new(folder: &Path, mesh: Option<&MeshOptions>) -> Self {
         Self {
             folder: folder.join("kube"),
@@ -55,7 +55,7 @@ impl Clusters for Rehearsal {
                     causes(error),
                 )
             };
-            // A worker receives the roles of a run with its start.
+            // The role is checked here: a worker receives the roles of a run from outside, with its start.
             if !is_cluster_name(&role) {
                 return Err(failed(&BadName));
             }

@@ -5,14 +5,14 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use super::{config::duration, grants::GrantConfig, oidc::OidcConfig};
 use windlass_world::value::Digest;
 
-/// Who may use `windlass serve`, as `windlass.toml` says it.
+/// The `[serve]` table of `windlass.toml`: who may use `windlass serve`, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(
     deny_unknown_fields,
     expecting = "a table such as { hosts = [\"windlass.example.com\"] }"
 )]
 pub struct ServeConfig {
-    /// The names under which browsers reach the server, beside those of loopback.
+    /// The host names under which browsers reach the server, in addition to loopback.
     #[serde(default)]
     pub hosts: Vec<String>,
     #[serde(default)]
@@ -22,7 +22,7 @@ pub struct ServeConfig {
     pub grants: Vec<GrantConfig>,
     /// The provider that people log in with.
     pub oidc: Option<OidcConfig>,
-    /// The CAs (PEM) whose client certificates say who a machine is; needs TLS.
+    /// The CAs (PEM) whose client certificates identify machines; needs TLS.
     pub client_ca: Option<PathBuf>,
     /// How long a browser's session lives without a request [default: 12 hours].
     #[serde(default, deserialize_with = "duration")]
@@ -32,18 +32,18 @@ pub struct ServeConfig {
     pub session_limit: Option<Duration>,
     /// How many connections are served at once [default: 512].
     pub max_connections: Option<NonZeroUsize>,
-    /// How long a client may take for the head of a request, for its body, and with nothing taken of an answer [default: 60 s].
+    /// How long a client may take for the head of a request and for its body, and how long it may read nothing of an answer [default: 60 s].
     #[serde(default, deserialize_with = "client_timeout")]
     pub client_timeout: Option<Duration>,
 }
 
-/// Reads a duration of a second at least: less would cut off everybody who is far away.
+/// Reads a duration of at least one second: less would cut off distant clients.
 fn client_timeout<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Duration>, D::Error> {
     let given = duration(deserializer)?;
     match given.is_some_and(|given| given < Duration::from_secs(1)) {
-        true => Err(D::Error::custom("it has to be one second at least")),
+        true => Err(D::Error::custom("it must be at least one second")),
         false => Ok(given),
     }
 }
@@ -52,14 +52,14 @@ fn client_timeout<'de, D: Deserializer<'de>>(
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenConfig {
-    /// Who it stands for: the name in the journal, and the one that `approvers` means.
+    /// The user's name in the journal and in `approvers`.
     pub name: String,
-    /// What `sha256sum` prints of the token.
+    /// The SHA-256 of the token, as `sha256sum` prints it.
     pub sha256: Digest,
-    /// For all workflows and targets.
+    /// The roles, which hold for all workflows and targets.
     #[serde(default)]
     pub roles: Vec<Role>,
-    /// What `group:NAME` of grants and approvers means.
+    /// The groups, which grants and approvers name as `group:NAME`.
     #[serde(default)]
     pub groups: Vec<String>,
 }
@@ -88,7 +88,7 @@ impl Role {
         }
     }
 
-    /// Says whether who has this role may do what needs the other one.
+    /// Says whether a user with this role may do what needs the other role.
     pub fn covers(self, needed: Self) -> bool {
         self == Self::Admin || needed == Self::Viewer || self == needed
     }

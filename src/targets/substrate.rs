@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
-/// Which engine runs a target's workflows, where it is not this process.
+/// The Restate server that runs a target's workflows, instead of this process.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(
     deny_unknown_fields,
@@ -11,22 +11,22 @@ use serde::Deserialize;
 pub struct SubstrateTarget {
     /// The address of a Restate server's ingress.
     pub restate: String,
-    /// That of its admin API, for `resume`; the ingress's host at port 9070 if it is left out.
+    /// The address of its admin API, for `resume`; port 9070 of the ingress's host if it is left out.
     pub admin: Option<String>,
-    /// Sent with each request.
+    /// Headers that are sent with each request.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// The environment variable that holds a bearer token.
     pub token_env: Option<String>,
-    /// Certificates to trust beside the system's, as a PEM file.
+    /// A PEM file with certificates to trust in addition to those of the system.
     pub ca: Option<PathBuf>,
 }
 
-/// The port of the admin API unless the server's configuration says another.
+/// The default port of the admin API.
 const ADMIN_PORT: u16 = 9070;
 
 impl SubstrateTarget {
-    /// The engine at an address, with nothing else said about it.
+    /// Returns the settings for the Restate server at an address, without any options.
     pub fn at(url: &str) -> Self {
         Self {
             restate: url.into(),
@@ -37,12 +37,12 @@ impl SubstrateTarget {
         }
     }
 
-    /// The address of the ingress, without a slash at its end.
+    /// Returns the address of the ingress, without a trailing slash.
     pub fn ingress(&self) -> String {
         self.restate.trim_end_matches('/').into()
     }
 
-    /// The address of the admin API, without a slash at its end.
+    /// Returns the address of the admin API, without a trailing slash.
     pub fn admin(&self) -> String {
         if let Some(admin) = &self.admin {
             return admin.trim_end_matches('/').into();

@@ -1,23 +1,23 @@
-//! The numbers of AWS accounts in what a test is recorded from, and what the test has in their place.
+//! Replaces AWS account numbers in a recorded test by stand-ins.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
-/// What a test has in place of accounts: AWS's own documentation uses these numbers.
+/// The stand-ins for accounts: AWS's own documentation uses these numbers.
 const STAND_INS: [&str; 3] = ["111122223333", "444455556666", "777788889999"];
-/// How many digits the number of an account has (AWS Account Management Reference Guide, "View AWS account identifiers").
+/// The number of digits of an account (AWS Account Management Reference Guide, "View AWS account identifiers").
 const DIGITS: usize = 12;
-/// How the fields of AWS's answers that hold an account end, in lower case.
+/// How the names of fields with an account end in AWS's answers, in lower case.
 const FIELDS: [&str; 4] = ["account", "accountid", "account_id", "ownerid"];
 
-/// The accounts that were seen. A number counts as an account where an ARN or the name of a field says so, and is then replaced
-/// everywhere: it may appear first where nothing says what it is.
+/// The accounts that were found. A number counts as an account if an ARN or the name of a field shows it, and is then replaced
+/// everywhere: it may first appear where nothing shows what it is.
 #[derive(Default)]
 pub struct Accounts(BTreeSet<String>);
 
 impl Accounts {
-    /// Notes the accounts in the ARNs of a text.
+    /// Records the accounts in the ARNs of a text.
     pub fn see(&mut self, text: &str) {
         for part in text.split("arn:").skip(1) {
             if let Some(account) = part.split(':').nth(3) {
@@ -26,7 +26,7 @@ impl Accounts {
         }
     }
 
-    /// Notes the account that a field holds.
+    /// Records the account in a field.
     pub fn see_field(&mut self, key: &str, value: &Json) {
         let key = key.to_ascii_lowercase();
         if let Json::String(text) = value
@@ -36,7 +36,7 @@ impl Accounts {
         }
     }
 
-    /// Returns a text without these accounts, and those that it held.
+    /// Returns a text with these accounts replaced, and the accounts that it contained.
     pub fn replaced(&self, text: &str) -> (String, BTreeSet<String>) {
         let stand_ins = self.stand_ins();
         let (mut replaced, mut found) = (String::new(), BTreeSet::new());
@@ -59,7 +59,7 @@ impl Accounts {
         (replaced, found)
     }
 
-    /// Different accounts stay different.
+    /// Different accounts get different stand-ins.
     fn stand_ins(&self) -> BTreeMap<&str, String> {
         let fixed = STAND_INS.iter().map(|number| (*number).to_owned());
         let more = (1..).map(|number| format!("{number:012}"));

@@ -1,4 +1,4 @@
-//! Which of a test's answers was given how often, by the log of its calls.
+//! Counts how often each answer of a test was used, from the log of its calls.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,7 +10,7 @@ use crate::{
     value::Value,
 };
 
-/// How often an answer has been given.
+/// Returns how often an answer has been used.
 pub fn used(log: &Log, number: usize) -> usize {
     let lines = log.lines.iter();
     lines
@@ -18,7 +18,7 @@ pub fn used(log: &Log, number: usize) -> usize {
         .count()
 }
 
-/// How often an answer may be given.
+/// Returns how often an answer may be used.
 pub fn most(given: &[Given], number: usize) -> usize {
     let one = &given[number];
     let is_same =
@@ -30,7 +30,7 @@ pub fn most(given: &[Given], number: usize) -> usize {
     }
 }
 
-/// What a call gave whose answer was lost, by its key.
+/// Returns the result of a call whose answer was lost, by its key.
 pub fn lost_in(log: &Log, key: &EffectKey) -> Option<Value> {
     log.lines.iter().find_map(|line| match &line.answer {
         Answered::Lost { value, .. } if line.key == key.as_str() => {
@@ -40,8 +40,8 @@ pub fn lost_in(log: &Log, key: &EffectKey) -> Option<Value> {
     })
 }
 
-/// Returns the answers that were given to a process which did not live to record them. The calls of a step come one after another,
-/// so they are those at its end that the journal does not have.
+/// Returns the answers to calls that a process died before recording. The calls of a step are made one after another, so these are the last
+/// calls in the log that the journal does not have.
 pub fn unrecorded(lines: &[Line], events: &[Event]) -> BTreeMap<String, VecDeque<usize>> {
     let (mut functions, mut recorded) = (BTreeMap::new(), BTreeMap::<String, usize>::new());
     for event in events {
@@ -86,7 +86,7 @@ pub fn unrecorded(lines: &[Line], events: &[Event]) -> BTreeMap<String, VecDeque
     answers
 }
 
-/// Returns the numbers of the answers that were never given.
+/// Returns the numbers of the answers that were never used.
 pub fn unused(given: &[Given], lines: &[Line]) -> Vec<usize> {
     let is_used = |number: usize| {
         lines.iter().any(|line| matches!(&line.answer, Answered::Given { number: n } | Answered::Lost { number: n, .. } if *n == number))

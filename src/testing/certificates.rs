@@ -1,4 +1,4 @@
-//! Compares certificates and handshakes with what a test expects of them.
+//! Compares certificates and handshakes with the expectations of a test.
 
 use time::OffsetDateTime;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 const SECONDS_OF_A_DAY: f64 = 86_400.0;
-/// How many handshakes that failed are shown.
+/// How many failed handshakes are shown.
 const SHOWN: usize = 10;
 
 /// Lists the expectations that a certificate does not meet.
@@ -36,7 +36,7 @@ pub fn wrong(expected: &ExpectedCertificate, outcome: &Outcome) -> Vec<Problem> 
         Ok(found) => found,
         Err(e) => return vec![Problem::new(format!("`{place}` can't be read: {e}"))],
     };
-    // A text that was read has at least one.
+    // A text that could be read has at least one.
     let Some(first) = found.first() else {
         return Vec::new();
     };
@@ -66,7 +66,7 @@ pub fn wrong(expected: &ExpectedCertificate, outcome: &Outcome) -> Vec<Problem> 
     problems
 }
 
-/// What differs: its name, what is wanted, what is found.
+/// Returns the differences: the name of the field, the expected value, and the actual one.
 fn fields(
     wanted: &WantedCertificate,
     found: &Certificate,
@@ -102,7 +102,7 @@ fn fields(
     wrong
 }
 
-/// Why a certificate does not verify, or that it does where it must not.
+/// Returns why a certificate does not verify, or that it verifies although it must not.
 fn unverified(wanted: &WantedVerdict, shown: &str, outcome: &Outcome) -> Option<String> {
     let Some(roots) = outcome.certificates_at(&wanted.under) else {
         return Some(format!("there is no certificate in `{}`", wanted.under));
@@ -127,7 +127,7 @@ fn unverified(wanted: &WantedVerdict, shown: &str, outcome: &Outcome) -> Option<
     }
 }
 
-/// Compares handshakes with what is expected of them.
+/// Compares handshakes with the expected ones.
 pub fn wrong_handshakes(wanted: &ExpectedHandshakes, outcome: &Outcome) -> Option<Problem> {
     let found = outcome.handshakes.as_ref()?;
     if found.all.is_empty() {

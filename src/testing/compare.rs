@@ -1,4 +1,4 @@
-//! Compares runs of a test: one that was killed and resumed must end as one that was not.
+//! Compares runs of a test: a run that was killed and resumed must end like one that was not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,11 +7,11 @@ use serde_json::Value as Json;
 use super::{log::Answered, outcome::Outcome};
 use crate::{script::Class, value::Digest};
 
-/// What is compared of a run, by name.
+/// The facts of a run that are compared, by name.
 pub type Facts = BTreeMap<String, String>;
 
-/// What two runs that were not killed have in common, and all names that either has: a random password, a serial number
-/// and the order of what happens side by side is another one each time, and says nothing of a third run.
+/// The facts in which two runs that were not killed agree, and all names in either of them: a random password, a serial number and the order
+/// of parallel events are different each time, and show nothing about a third run.
 pub struct Common {
     facts: Facts,
     names: BTreeSet<String>,
@@ -30,7 +30,7 @@ impl Common {
         }
     }
 
-    /// What is otherwise in a run, a line each; empty if nothing is.
+    /// Lists the differences of a run, one in each line; empty if there are none.
     pub fn differences(&self, outcome: &Outcome) -> Vec<String> {
         let found = facts(outcome);
         let mut differences = Vec::new();
@@ -49,8 +49,8 @@ impl Common {
     }
 }
 
-/// Returns a call's arguments without texts that the journal shortened: two requests with random keys, whose signatures are of one
-/// length or not, are shortened to the same text or to another one, which says nothing of a third.
+/// Returns a call's arguments without texts that the journal shortened: whether shortened texts with random parts are equal depends on their
+/// lengths, so they can't be compared.
 fn comparable(arguments: &Json) -> Json {
     match arguments {
         Json::String(text) if text.contains("… (") && text.ends_with(" bytes)") => "…".into(),
@@ -92,7 +92,7 @@ fn facts(outcome: &Outcome) -> Facts {
             add(name, effect.call.function.clone());
         }
     }
-    // A change that is made again in doubt has the same key, and is one change to the other side.
+    // A change that is repeated in doubt has the same key, and is one change to the other side.
     let mut changes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for line in &outcome.calls {
         if line.class != Class::Read && line.answer != Answered::Nobody {

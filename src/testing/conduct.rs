@@ -1,4 +1,4 @@
-//! The processes that play tests.
+//! Starts the processes that play tests.
 
 use std::{
     fs::File,
@@ -9,18 +9,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often a process is looked at.
+/// How often a process is checked.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Starts processes that play a test of a file in a folder.
 #[derive(Clone, Debug)]
 pub struct Player {
-    /// The program, and what comes before its three arguments: the test file, the test's name, the folder.
+    /// The program, with the arguments before its last three: the test file, the test's name, the folder.
     pub program: PathBuf,
     pub command: &'static str,
 }
 
-/// What a process plays.
+/// The part of a test that a process plays.
 #[derive(Clone, Copy, Debug)]
 pub struct Part<'a> {
     /// The test file.
@@ -34,18 +34,18 @@ pub struct Part<'a> {
 #[derive(Debug)]
 pub enum Played {
     ToItsEnd,
-    /// It was killed at the moment that it was given.
+    /// It was killed at the given point.
     Killed,
     TookTooLong,
-    /// It could not play the test; says why.
+    /// It could not play the test, for this reason.
     Broke(String),
 }
 
-/// What the processes of a test write to.
+/// The file for the output of a test's processes.
 const PRINTED: &str = "printed";
 
 impl Player {
-    /// Plays a test until it has ended, or up to a moment at which the process kills itself.
+    /// Plays a test until it has ended, or until the point at which the process kills itself.
     pub fn play(
         &self,
         part: Part,

@@ -1,4 +1,4 @@
-//! Which steps, branches and lines the tests of a workflow reached.
+//! Measures which steps, branches and lines of a workflow the tests reached.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,21 +11,21 @@ use crate::{
     journal::{ApprovalAsked, Event, InstanceId, StepSkipped, StepStarted},
 };
 
-/// Within a test's folder: the lines that ran.
+/// The file with the lines that ran, within a test's folder.
 const FILE: &str = "covered.json";
 
-/// What the runs of tests reached.
+/// What the runs of tests have reached.
 #[derive(Clone, Debug, Default)]
 pub struct Covered {
     /// Steps that began, by the workflow's file and name.
     steps: BTreeSet<(String, String)>,
-    /// What conditions came to.
+    /// The values of conditions.
     branches: BTreeSet<(String, String, bool)>,
-    /// By file.
+    /// Lines, by file.
     lines: BTreeSet<(String, usize)>,
 }
 
-/// What can be reached, and how much of it was.
+/// What can be reached, and how much of it has been.
 #[derive(Clone, Debug)]
 pub struct Coverage {
     pub steps: Part,
@@ -33,11 +33,11 @@ pub struct Coverage {
     pub lines: Part,
 }
 
-/// How much of something was reached.
+/// How much of one kind has been reached.
 #[derive(Clone, Debug, Default)]
 pub struct Part {
     pub reached: usize,
-    /// What was not, for people, in the order of the files.
+    /// What has not been reached, for people, in the order of the files.
     pub missed: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ impl Part {
     }
 }
 
-/// Keeps the lines that ran in a test's folder, with those of a process before.
+/// Writes the lines that ran to a test's folder, with those of earlier processes.
 pub fn write(folder: &Path, lines: BTreeSet<(String, usize)>) -> io::Result<()> {
     let mut all = read(folder)?;
     all.extend(lines);
@@ -69,7 +69,7 @@ fn read(folder: &Path) -> io::Result<BTreeSet<(String, usize)>> {
 }
 
 impl Covered {
-    /// Reads what the run in a folder reached.
+    /// Reads what the run in a folder has reached.
     pub fn of(folder: &Path, workflow: &Workflow, events: &[Event]) -> io::Result<Self> {
         let mut covered = Self {
             lines: read(folder)?,
@@ -104,12 +104,12 @@ impl Covered {
         }
     }
 
-    /// Whether a line (from 1) of a script ran.
+    /// Says whether a line (from 1) of a script ran.
     pub fn reaches(&self, file: &str, line: usize) -> bool {
         self.lines.contains(&(file.to_owned(), line))
     }
 
-    /// Adds what a run reached of files in a folder: their names here are whole.
+    /// Adds what a run in a folder has reached, with absolute file names.
     pub fn add(&mut self, folder: &Path, other: Self) {
         let steps = other.steps.into_iter();
         self.steps
@@ -122,7 +122,7 @@ impl Covered {
             .extend(lines.map(|(file, line)| (at(folder, &file), line)));
     }
 
-    /// Holds what was added against what there is in a folder.
+    /// Compares what was reached with everything in a folder.
     pub fn measure(&self, program: &Program, folder: &Path) -> Coverage {
         let mut coverage = Coverage {
             steps: Part::default(),
@@ -185,12 +185,12 @@ impl Covered {
     }
 }
 
-/// Returns a file of a folder, by its whole name: tests of a script and of a workflow reach the same lines.
+/// Returns the absolute name of a file in a folder, because tests of a script and of a workflow reach the same lines.
 fn at(folder: &Path, file: &str) -> String {
     folder.join(file).display().to_string()
 }
 
-/// Returns the file of the workflow that an instance's step stands in, and the step's name.
+/// Returns the workflow file that contains an instance's step, and the step's name.
 fn place_of(workflow: &Workflow, id: &InstanceId) -> Option<(String, String)> {
     let mut inner = workflow;
     let mut segments = id.segments().peekable();

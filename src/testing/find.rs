@@ -4,13 +4,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How the name of a test file ends.
+/// The endings of test file names.
 const ENDINGS: [&str; 2] = [".test.yaml", ".test.yml"];
-/// Folders that hold no sources.
+/// Folders without sources.
 const SKIPPED: [&str; 2] = ["target", "node_modules"];
 
-/// Finds the test files in these files and folders, sorted. A file is taken whatever its name is; of a workflow it is
-/// the one beside it. Folders whose name begins with a dot are left out.
+/// Returns the test files in these files and folders, sorted. A file is accepted whatever its name is; for a workflow, the test file
+/// beside it is used. Folders whose names begin with a dot are skipped.
 ///
 /// # Errors
 /// A path that can't be read.
@@ -28,13 +28,13 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
     Ok(found.into_iter().collect())
 }
 
-/// Whether a file is a test file by its name.
+/// Says whether a file is a test file by its name.
 pub fn is_test(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
-/// Returns the test file of a workflow, where there is one; any other file as it is.
+/// Returns the test file of a workflow, if there is one; returns any other file unchanged.
 fn beside(path: &Path) -> PathBuf {
     let tests = path.with_extension("test.yaml");
     match !is_test(path) && tests.is_file() {
@@ -43,7 +43,7 @@ fn beside(path: &Path) -> PathBuf {
     }
 }
 
-/// Finds the files below a folder that are wanted.
+/// Lists the wanted files below a folder.
 ///
 /// # Errors
 /// A folder that can't be read.
@@ -57,7 +57,7 @@ pub fn walk(
         let entry = entry.map_err(failed)?;
         let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy();
-        // A link to a folder could lead round in a circle.
+        // A link to a folder could form a cycle.
         let is_folder = entry.file_type().map_err(failed)?.is_dir();
         match is_folder {
             true if name.starts_with('.') || SKIPPED.contains(&&*name) => {}

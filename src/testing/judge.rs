@@ -1,4 +1,4 @@
-//! Compares the outcome of a run with what its test expects.
+//! Compares the outcome of a run with the expectations of its test.
 
 use similar::TextDiff;
 
@@ -14,7 +14,7 @@ use crate::{
     value::{Value, one_line},
 };
 
-/// Something that is not as a test expects.
+/// A difference from what a test expects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// In one sentence.
@@ -39,7 +39,7 @@ impl Problem {
     }
 }
 
-/// Lists what is not as the test expects.
+/// Lists the differences from what the test expects.
 pub fn judge(case: &Case, outcome: &Outcome) -> Vec<Problem> {
     let mut problems = Vec::new();
     problems.extend(unanswered(outcome));
@@ -115,7 +115,7 @@ pub fn judge(case: &Case, outcome: &Outcome) -> Vec<Problem> {
             .as_ref()
             .and_then(|wanted| certificates::wrong_handshakes(wanted, outcome)),
     );
-    // Where more is wrong, that is mostly why.
+    // If there are other problems, they are usually the cause of this one.
     let is_alone = problems.is_empty();
     let unused = answers::unused(&case.given, &outcome.calls);
     problems.extend(
@@ -126,7 +126,7 @@ pub fn judge(case: &Case, outcome: &Outcome) -> Vec<Problem> {
     problems
 }
 
-/// Returns an answer that was never used: an earlier one was given in its place, or no call is like that.
+/// Describes an answer that was never used: an earlier one was used in its place, or no call matches it.
 fn never_used(case: &Case, number: usize, outcome: &Outcome, is_alone: bool) -> Problem {
     let given = &case.given[number];
     let problem = Problem::new(format!(
@@ -156,7 +156,7 @@ fn never_used(case: &Case, number: usize, outcome: &Outcome, is_alone: bool) -> 
     }
 }
 
-/// Returns the calls that no answer matched, with what to add to the test.
+/// Describes the calls that no answer matched, with the lines to add to the test.
 fn unanswered(outcome: &Outcome) -> Vec<Problem> {
     let calls = outcome
         .calls
@@ -264,7 +264,7 @@ fn wrong_calls(wanted: &Calls, outcome: &Outcome) -> Option<Problem> {
                     .iter()
                     .zip(&made)
                     .all(|(wanted, line)| is_call(&wanted.function, &wanted.arguments, line));
-            // A call that is as expected is shown as the test writes it, so that only what differs stands out.
+            // A call that matches is shown as the test writes it, so that only the differences stand out.
             let found = made
                 .iter()
                 .enumerate()
@@ -304,7 +304,7 @@ fn written(call: &ExpectedCall) -> String {
     }
 }
 
-/// Returns a call as a test writes it.
+/// Formats a call in the form of a test.
 pub fn shown(line: &Line) -> String {
     format!("{} {}", line.function, flow(&line.arguments))
 }
@@ -323,7 +323,7 @@ fn wrong_file(name: &str, wanted: Option<&str>, outcome: &Outcome) -> Option<Pro
         }
         (Some(wanted), Some(file)) => {
             let found = String::from_utf8_lossy(&file.content);
-            // The line break that ends a file is there or not.
+            // The line break at the end of a file does not matter.
             let fits = fits(wanted, &found) || fits(wanted, found.trim_end_matches('\n'));
             (!fits).then(|| {
                 let problem = Problem::new(format!("the file `{name}` is not as expected"));
@@ -353,7 +353,7 @@ fn differs(wanted: &Value, found: &Value) -> String {
     diff(&format!("{wanted:#}"), &format!("{found:#}"))
 }
 
-/// What is expected (`-`) and what is found (`+`), line by line.
+/// Shows the expected (`-`) and the actual (`+`) text, line by line.
 pub fn diff(wanted: &str, found: &str) -> String {
     let (wanted, found) = (
         format!("{}\n", wanted.trim_end()),
@@ -370,7 +370,7 @@ pub fn diff(wanted: &str, found: &str) -> String {
     text.trim_end().to_owned()
 }
 
-/// JSON as YAML in one line writes it: `{ url: "https://…" }`.
+/// Formats JSON as one line of YAML: `{ url: "https://…" }`.
 pub fn flow(json: &serde_json::Value) -> String {
     match json {
         serde_json::Value::Object(map) if map.is_empty() => "{}".into(),

@@ -12,7 +12,7 @@ pub fn junit(tests: &[Tested]) -> String {
         files.entry(&test.file).or_default().push(test);
     }
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    // A text never fails to be written to.
+    // Writing to a String can't fail.
     let _ = writeln!(
         xml,
         "<testsuites name=\"windlass\" {}>",
@@ -60,7 +60,7 @@ fn totals<'a>(tests: impl Iterator<Item = &'a Tested>) -> String {
     format!("tests=\"{all}\" failures=\"{failed}\" errors=\"0\" time=\"{seconds:.3}\"")
 }
 
-/// Returns a text in XML; what XML has no way to write is left out.
+/// Escapes a text for XML, without characters that XML can't express.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,6 +1,6 @@
-//! What a run of a test asked of the outside, call by call: `calls.jsonl`.
+//! The log of a test's outside calls: `calls.jsonl`.
 //!
-//! It is written as each call is made, so the process that resumes a killed run knows what was answered before.
+//! Each call is written when it is made, so the process that resumes a killed run knows the earlier answers.
 
 use std::{
     fs::{File, OpenOptions},
@@ -20,10 +20,10 @@ const FILE: &str = "calls.jsonl";
 pub struct Line {
     pub step: String,
     pub function: String,
-    /// By the names of the function's parameters, secrets masked.
+    /// The arguments, by the names of the function's parameters, with secrets masked.
     pub arguments: serde_json::Value,
     pub class: Class,
-    /// Names the call for ever: one that is made again in doubt has the same.
+    /// Identifies the call permanently: a call that is repeated in doubt has the same key.
     pub key: String,
     pub answer: Answered,
 }
@@ -32,29 +32,29 @@ pub struct Line {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "snake_case")]
 pub enum Answered {
-    /// By an answer of the test, by its number from 0.
+    /// By an answer of the test, with its number from 0.
     Given { number: usize },
-    /// As `Given`, and the answer was lost; what it would have given is kept for when the call is made again.
+    /// Like `Given`, but the answer was lost; the result is kept for when the call is repeated.
     Lost {
         number: usize,
         value: serde_json::Value,
     },
-    /// The far side knew it by its key.
+    /// By the result of an earlier call with the same key.
     Again,
-    /// By the embedded servers, or on this machine.
+    /// By the embedded servers, or by this machine.
     Target,
     /// No answer matched.
     Nobody,
 }
 
-/// A log that is written to.
+/// A log that is being written.
 pub struct Log {
     file: File,
     pub lines: Vec<Line>,
 }
 
 impl Log {
-    /// Opens the log of a folder, with what was written before.
+    /// Opens the log of a folder, with its earlier lines.
     pub fn open(folder: &Path) -> io::Result<Self> {
         let path = path_in(folder);
         let lines = read(folder)?;

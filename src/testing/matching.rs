@@ -2,8 +2,8 @@
 
 use crate::value::Value;
 
-/// Whether a value matches a pattern. In a text `*` stands for any part of it, `\*` for itself; a map needs the
-/// pattern's entries and may have more; a list has just the pattern's items.
+/// Says whether a value matches a pattern. In a text, `*` stands for any text and `\*` for a star; a map must have the pattern's
+/// entries and may have more; a list must have exactly the pattern's items.
 pub fn matches(pattern: &Value, value: &Value) -> bool {
     match (pattern, value) {
         (Value::Map(wanted), Value::Map(map)) => wanted.iter().all(|(key, wanted)| {
@@ -29,7 +29,7 @@ pub fn matches(pattern: &Value, value: &Value) -> bool {
     }
 }
 
-/// Whether a text matches a glob: `*` stands for any part, also none and also over lines.
+/// Says whether a text matches a glob: `*` stands for any text, which may be empty or span lines.
 pub fn fits(glob: &str, text: &str) -> bool {
     let mut parts = parts_of(glob).into_iter();
     let Some(first) = parts.next() else {
@@ -51,7 +51,7 @@ pub fn fits(glob: &str, text: &str) -> bool {
     rest.ends_with(last.as_str())
 }
 
-/// What is between the stars.
+/// Returns the texts between the stars.
 fn parts_of(glob: &str) -> Vec<String> {
     let (mut parts, mut part) = (Vec::new(), String::new());
     let mut characters = glob.chars().peekable();

@@ -1,6 +1,6 @@
-//! What a test looks at in the embedded clusters: certificates in secrets, and handshakes.
+//! Reads what a test checks in the embedded clusters: certificates in secrets, and handshakes.
 //!
-//! The process that plays the test writes it down at the end, while its servers are there: `secrets.json` and
+//! The process that plays the test writes it to files at the end, while its servers are running: `secrets.json` and
 //! `handshakes.json`.
 
 use std::{
@@ -27,17 +27,17 @@ use crate::{
 
 const SECRETS: &str = "secrets.json";
 const HANDSHAKES: &str = "handshakes.json";
-/// How often handshakes are tried where they must succeed throughout.
+/// How often handshakes are tried if they must succeed throughout.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Certificates (PEM) by the place that a test names; `None` where there is none.
+/// Certificates (PEM) by the place in the test; `None` if there is none.
 pub type Held = BTreeMap<String, Option<String>>;
 
-/// Writes down the certificates that a test looks at in secrets, of any cluster, also of one that its run may not speak to.
+/// Writes the certificates in secrets that a test checks to a file. The secrets may be in any cluster, even in one that its run does not use.
 /// Blocks.
 ///
 /// # Errors
-/// A cluster that can't be read, a folder that can't be written.
+/// A cluster that can't be read, or a folder that can't be written to.
 pub fn write_secrets(folder: &Path, clusters: &Path, expect: &Expect) -> Result<(), MeshError> {
     let mut held = Held::new();
     let mut opened = BTreeMap::new();
@@ -74,7 +74,7 @@ pub fn write_secrets(folder: &Path, clusters: &Path, expect: &Expect) -> Result<
     Ok(())
 }
 
-/// Returns the certificates under a key of a Secret, and nothing else that it may hold.
+/// Returns only the certificates under a key of a Secret.
 fn certificates(secret: &Json, key: &str) -> Option<String> {
     let data = secret["data"][key].as_str()?;
     let text = BASE64.decode(data.as_bytes()).ok()?;
@@ -84,9 +84,9 @@ fn certificates(secret: &Json, key: &str) -> Option<String> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum MeshError {
-    #[error("the clusters can't be looked at: {0}")]
+    #[error("the clusters can't be read: {0}")]
     Cluster(#[from] StateError),
-    #[error("the mesh can't be looked at: {0}")]
+    #[error("the mesh can't be read: {0}")]
     Mesh(String),
     #[error("the test's folder can't be used")]
     Folder(#[from] io::Error),
@@ -99,7 +99,7 @@ pub fn secrets(folder: &Path) -> io::Result<Held> {
     }
 }
 
-/// Handshakes that are tried all the while a run is driven.
+/// Tries handshakes repeatedly while a run is driven.
 pub struct Watch {
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<Vec<Handshake>, String>>>,
@@ -107,7 +107,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch, if a test wants it.
+    /// Starts watching, if the test asks for it.
     pub fn start(clusters: PathBuf, expect: &Expect) -> Self {
         let is_over = Arc::<AtomicBool>::default();
         let thread = matches!(expect.handshakes, Some(ExpectedHandshakes::Throughout)).then(|| {
@@ -121,10 +121,10 @@ impl Watch {
         }
     }
 
-    /// Ends the watch, and writes down how the handshakes ended: those of now, and those that failed before.
+    /// Stops watching, and writes the outcome of the handshakes: the current ones, and those that failed before.
     ///
     /// # Errors
-    /// Clusters that can't be read, a folder that can't be written.
+    /// Clusters that can't be read, or a folder that can't be written to.
     pub fn end(self, folder: &Path) -> Result<(), MeshError> {
         self.is_over.store(true, Ordering::Relaxed);
         let before = match self.thread {
@@ -164,7 +164,7 @@ fn watch(clusters: &Path, is_over: &AtomicBool) -> Result<Vec<Handshake>, String
     Ok(failed)
 }
 
-/// Returns the handshakes of a test's mesh; none where the test looks at none.
+/// Returns the handshakes of a test's mesh; `None` if the test checks none.
 pub fn handshakes(folder: &Path) -> io::Result<Option<Handshakes>> {
     match fs::read_to_string(folder.join(HANDSHAKES)) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),

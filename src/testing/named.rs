@@ -1,4 +1,4 @@
-//! The arguments of a call by the names of its function's parameters.
+//! Returns the arguments of a call by the names of its function's parameters.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use crate::{
     value::Value,
 };
 
-/// Names the arguments of a call as `windlass explain` names them. What a call records is mostly so named; some calls record
-/// one text, and those of `kube` name the object with its namespace.
+/// Names the arguments of a call as `windlass explain` does. Most calls are recorded with these names; some record a single text,
+/// and those of `kube` record the object together with its namespace.
 pub fn named(called: &str, arguments: &Value) -> BTreeMap<String, Value> {
     let row = function(called);
     let mut names = BTreeMap::new();
@@ -24,7 +24,7 @@ pub fn named(called: &str, arguments: &Value) -> BTreeMap<String, Value> {
                     }
                 }
             }
-            // Calls that change a CA record its ARN as `ca`, whatever the table calls it.
+            // Calls that change a CA record its ARN as `ca`, regardless of the parameter's name.
             let takes = |name: &str| {
                 row.is_some_and(|row| row.takes.iter().any(|field| field.name == name))
             };
@@ -35,7 +35,7 @@ pub fn named(called: &str, arguments: &Value) -> BTreeMap<String, Value> {
                 names.insert("arn".into(), ca);
             }
         }
-        // A call that waits for a certificate records its ARN, and not the CA before it.
+        // A call that waits for a certificate records the certificate's ARN, and not its first parameter, the CA.
         one => {
             let mut required = row.into_iter().flat_map(|row| row.takes);
             let last = required.rfind(|field| {
@@ -46,7 +46,7 @@ pub fn named(called: &str, arguments: &Value) -> BTreeMap<String, Value> {
         }
     }
     if called == "aws::request" {
-        // What the call is about, for people: service, operation and params say it.
+        // This describes the call for people, and repeats the service, the operation and the params.
         names.remove("object");
     }
     if let Some(Value::String(object)) = names.get("object").cloned()
@@ -76,7 +76,7 @@ fn name_object(called: &str, names: &mut BTreeMap<String, Value>, object: &str) 
     }
 }
 
-/// Returns the request of an undo, which records no more than one text: `method` and `url` of `PUT https://…` (`http::undo`), `service` and
+/// Returns the request of an undo, which is recorded as a single text: `method` and `url` of `PUT https://…` (`http::undo`), `service` and
 /// `operation` of `acm:DeleteCertificate …` (`aws::undo`).
 pub fn request_of(called: &str, arguments: &Value) -> Option<BTreeMap<String, Value>> {
     let text = arguments.as_str();
@@ -95,8 +95,8 @@ pub fn request_of(called: &str, arguments: &Value) -> Option<BTreeMap<String, Va
     Some(pair.map(|(key, text)| (key.to_owned(), text.into())).into())
 }
 
-/// Returns the function that a call is also known as: `http::undo` sends the request of `http::put`, `aws::undo` one of `aws::request`, and
-/// `kube::replace_pods` looks by `kube::pods` for pods that are older than a restart.
+/// Returns another function with which a call matches: `http::undo` sends the request of `http::put`, `aws::undo` one of `aws::request`, and
+/// `kube::replace_pods` uses `kube::pods` to look for pods that are older than a restart.
 pub fn also_known(called: &str, arguments: &BTreeMap<String, Value>) -> Option<String> {
     match called {
         "http::undo" => {

@@ -25,12 +25,12 @@ use crate::{
     value::{StepError, Value},
 };
 
-/// Only its owner may read such a file: a secret.
+/// A file that only its owner may read contains a secret.
 const OTHERS: u32 = 0o077;
 
-/// What a test looks at.
+/// The data that a test checks.
 pub struct Outcome {
-    /// The folder that its scripts wrote to.
+    /// The folder to which its scripts wrote.
     pub out: PathBuf,
     pub state: State,
     pub calls: Vec<Line>,
@@ -38,13 +38,13 @@ pub struct Outcome {
     pub logs: Vec<String>,
     pub covered: Covered,
     pub undone: Vec<String>,
-    /// Why answers to questions did not count.
+    /// The reasons why answers to questions did not count.
     pub refused: Option<String>,
     /// The CAs of the embedded server, kind and status.
     pub authorities: serde_json::Value,
-    /// The certificates that the test looks at in secrets.
+    /// The certificates in secrets that the test checks.
     secrets: Held,
-    /// The handshakes of the embedded clusters, where the test looks at them.
+    /// The handshakes of the embedded clusters, if the test checks them.
     pub handshakes: Option<Handshakes>,
 }
 
@@ -103,7 +103,7 @@ impl Outcome {
         })
     }
 
-    /// How the run ended.
+    /// Returns how the run ended.
     pub fn status(&self) -> &'static str {
         match self.state.outcome {
             Some(outcome) => outcome.as_str(),
@@ -111,7 +111,7 @@ impl Outcome {
         }
     }
 
-    /// Whether the status is as expected. A run that reverses what it did because it failed has failed.
+    /// Says whether the status is as expected. A run that was undone because it failed counts as failed.
     pub fn is(&self, status: &str, was_undone_by_test: bool) -> bool {
         let ended = self.state.outcome;
         let has_failed = ended == Some(Ended::Undone) && !was_undone_by_test;
@@ -121,7 +121,7 @@ impl Outcome {
     /// Returns the errors that it ended with.
     pub fn errors(&self) -> Vec<(Option<&InstanceId>, &StepError)> {
         let found = report::errors(&self.state);
-        // What was undone after it had failed has no failed step any more, and its errors all the same.
+        // After an undo, a step that failed no longer has that status, but its errors are still in the log.
         if !found.is_empty() {
             return found;
         }
@@ -131,7 +131,7 @@ impl Outcome {
             .collect()
     }
 
-    /// Returns the status of each step that the run looked at; those of an undo apart.
+    /// Returns the status of each step that began; without those of an undo.
     pub fn steps(&self) -> BTreeMap<String, &'static str> {
         let steps = self
             .state
@@ -148,12 +148,12 @@ impl Outcome {
         instance.map_or(Status::Pending.as_str(), shown)
     }
 
-    /// Returns the calls that left for the outside, in their order.
+    /// Returns the outside calls, in order.
     pub fn left(&self) -> impl Iterator<Item = &Line> {
         self.calls.iter().filter(|line| leaves(&line.function))
     }
 
-    /// How many calls that change something are recorded as done, by function.
+    /// Returns how many changes are recorded as made, by function.
     pub fn effects(&self) -> BTreeMap<String, i64> {
         let mut counts = BTreeMap::new();
         let steps = self
@@ -177,7 +177,7 @@ impl Outcome {
         &self.state.outputs
     }
 
-    /// Returns the text of a place that holds certificates.
+    /// Returns the text at a place with certificates.
     pub fn certificates_at(&self, place: &CertificatePlace) -> Option<String> {
         match place {
             CertificatePlace::File(name) => {
@@ -188,7 +188,7 @@ impl Outcome {
         }
     }
 
-    /// Returns a text without the path of the folder that scripts wrote to, which is another one each time.
+    /// Returns a text without the path of the output folder, which differs each time.
     pub fn without_folder(&self, text: &str) -> String {
         text.replace(&*self.out.to_string_lossy(), OUT)
     }

@@ -1,4 +1,4 @@
-//! The run of a test, in a process of its own.
+//! Plays the run of a test, in a separate process.
 
 use std::{collections::BTreeSet, fs, io, path::Path, sync::Arc};
 
@@ -23,21 +23,21 @@ use crate::{
 };
 use windlass_ground::Timestamp;
 
-/// The state folder, and the folder that scripts write to, within a test's folder.
+/// The names of the state folder and of the output folder within a test's folder.
 pub const STATE: &str = ".windlass";
 pub const OUT: &str = "out";
-/// How many moments the process could have been killed at.
+/// The file with the number of points at which the process could have been killed.
 pub const MOMENTS: &str = "moments";
-/// The answers to questions that did not count.
+/// The file with the answers to questions that did not count.
 pub const REFUSED: &str = "refused";
-/// The CAs that the embedded server has at the end.
+/// The file with the CAs of the embedded server at the end.
 pub const AUTHORITIES: &str = "authorities.json";
 
-/// What expressions read as the target's name where nothing is reached.
+/// The target's name in expressions if there is no target.
 const NOWHERE: &str = "test";
 /// How many steps of a test run at once.
 const MAX_PARALLEL: usize = 16;
-/// A script may wait for a thread of its own and for one of an embedded server.
+/// A script may need a thread of its own and one for an embedded server.
 const THREADS: usize = 3 * MAX_PARALLEL + 16;
 
 #[derive(Debug, thiserror::Error)]
@@ -62,11 +62,11 @@ pub enum PlayError {
     NoRandomness,
 }
 
-/// Plays a test to its end in a folder, or continues what a killed process began there; or, by its number from 0, a run
-/// that comes before it.
+/// Plays a test to its end in a folder, or continues what a killed process began there; or plays a run that comes before it, by its
+/// number from 0.
 ///
 /// # Errors
-/// Only what keeps the run from being driven; how it ended is in the folder.
+/// Only what prevents the run from being driven; its outcome is in the folder.
 pub fn play(
     suite: &Suite,
     name: &str,
@@ -109,7 +109,7 @@ pub fn play(
     played
 }
 
-/// Returns a run before a test as a test that expects nothing.
+/// Returns a run before a test in the form of a test without expectations.
 fn alone(case: &Case, before: &Before) -> Case {
     Case {
         params: before.params.clone(),
@@ -149,7 +149,7 @@ impl Play<'_> {
         };
         let records = self.journal.load(run.id())?.into_iter();
         let records: Vec<_> = records.collect();
-        // A process before this one may have been ahead, and time does not go back.
+        // The clock of an earlier process may have been ahead, and time must not go back.
         stage::catch_up(records.last().map_or(Timestamp::EPOCH, |record| record.at));
         let events: Vec<_> = records.into_iter().map(|record| record.event).collect();
         let outside = Arc::new(Outside::open(self.case, self.folder, &events)?);
@@ -167,7 +167,7 @@ impl Play<'_> {
         }
         coverage::write(self.folder, outside.lines().take())?;
         if let Some(watch) = watch {
-            // It reads the clusters' databases, and may have to wait for a look that is under way.
+            // It reads the clusters' databases, and may have to wait for a check that is in progress.
             tokio::task::block_in_place(|| watch.end(self.folder))?;
         }
         if let Some(open) = &open {
@@ -218,7 +218,7 @@ impl Play<'_> {
         Ok((run, state))
     }
 
-    /// Opens the embedded servers, if the test is on them.
+    /// Opens the embedded servers, if the test uses them.
     async fn open(&self, state: &State) -> Result<Option<OpenTarget>, PlayError> {
         if !self.case.is_local {
             return Ok(None);
@@ -237,7 +237,7 @@ impl Play<'_> {
         ))
     }
 
-    /// Returns the events that the run continues with; `None` once nothing is left to do.
+    /// Returns the events with which the run continues; `None` if nothing is left to do.
     fn next(&self, run: &RunJournal, state: &mut State) -> Result<Option<Vec<Event>>, PlayError> {
         let undo = || {
             vec![Event::UndoStarted(UndoStarted {
@@ -268,7 +268,7 @@ impl Play<'_> {
         Ok(Some(events))
     }
 
-    /// Returns the answers that the test gives to what is asked now.
+    /// Returns the test's answers to the current questions.
     fn answers(&self, run: &RunJournal, state: &State) -> Result<Vec<Event>, PlayError> {
         let waiting = state
             .steps
@@ -306,7 +306,7 @@ impl Play<'_> {
 
     fn approver(&self, id: &InstanceId) -> Option<&crate::compile::Approver> {
         let whole = self.case.approvals.get(id.as_str());
-        // All items of a `for_each` are answered by its name.
+        // An answer for a `for_each` without an item is for all of its items.
         let bare: Vec<_> = id.segments().map(|segment| segment.name).collect();
         whole.or_else(|| self.case.approvals.get(&bare.join("/")))
     }
@@ -325,7 +325,7 @@ impl Play<'_> {
         }
     }
 
-    /// Writes down which CAs there are: one that the run does not know of is an orphan.
+    /// Writes the list of CAs to a file: a CA that the run does not know of is an orphan.
     async fn list_authorities(&self, clients: &Clients) -> Result<(), PlayError> {
         let found = clients.pca.list().await.unwrap_or_default();
         let mut kinds: Vec<_> = found

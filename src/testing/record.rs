@@ -1,4 +1,4 @@
-//! A test of a run that has ended: what the outside answered then, and how the run ended.
+//! Creates a test from a run that has ended: the answers of the outside, and how the run ended.
 
 use std::{fmt::Write, time::Duration};
 
@@ -19,14 +19,14 @@ use crate::{
     value::{Failure, MASK, Value},
 };
 
-/// A test file, and what stands in it in place of what the run had.
+/// A test file, and the list of its stand-ins.
 pub struct Recorded {
     pub text: String,
-    /// For people: `1 secret`, `the account 123456789012`.
+    /// What was replaced, for people: `1 secret`, `the account 123456789012`.
     pub replaced: Vec<String>,
 }
 
-/// What a test has in place of a secret.
+/// The stand-in for a secret.
 const SECRET: &str = "a-secret";
 
 /// How the digest of a secret begins that an argument has in its place.
@@ -87,7 +87,7 @@ pub fn record(
         Json::from(name)
     );
     let mut text = String::new();
-    // A text never fails to be written to.
+    // Writing to a String can't fail.
     let mut line = |text_line: String| {
         let _ = writeln!(text, "    {text_line}");
     };
@@ -150,7 +150,7 @@ pub fn record(
             step.status.as_str()
         ));
     }
-    // Only now all accounts are known, those of the steps' items too.
+    // All accounts, including those in the steps' items, are only known now.
     let (text, accounts) = writer.accounts.replaced(&text);
     let accounts = accounts
         .iter()
@@ -232,7 +232,7 @@ fn is_certificates(text: &str) -> bool {
 }
 
 struct Writer<'a> {
-    /// The folder that scripts wrote to.
+    /// The folder to which scripts wrote.
     out: &'a str,
     accounts: Accounts,
     secrets: usize,
@@ -312,7 +312,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Returns a value of the run as the test has it: secrets are stand-ins.
+    /// Returns a value of the run in the form of the test, with stand-ins for secrets.
     fn value(&mut self, value: &Value) -> Json {
         match value {
             Value::Secret(secret) if is_certificates(secret.reveal()) => secret.reveal().into(),
@@ -334,7 +334,7 @@ impl Writer<'_> {
         }
     }
 
-    /// What a test matches a recorded argument by: what was cut or masked may be anything.
+    /// Returns the pattern for a recorded argument: parts that were cut or masked match any text.
     fn pattern(&mut self, json: Json) -> Json {
         match json {
             Json::String(text) => {
@@ -358,7 +358,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Returns a text whose accounts are noted.
+    /// Returns a text after recording the accounts in it.
     fn seen(&mut self, text: &str) -> String {
         self.accounts.see(text);
         text.to_owned()

@@ -1,6 +1,6 @@
-//! What is outside before a test begins: the embedded servers, as the runs in its `before` leave them.
+//! Prepares the embedded servers for a test, as the runs in its `before` leave them.
 //!
-//! Tests with the same `before` share it: it is played once, and each test gets a copy of the servers' folders.
+//! Tests with the same `before` share it: its runs are played once, and each test gets a copy of the servers' folders.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,19 +14,19 @@ use tempfile::TempDir;
 use super::{judge::Problem, play::STATE};
 use crate::value::Value;
 
-/// The folders of the embedded servers, within the state folder.
+/// The folders of the embedded servers within the state folder.
 const SERVERS: [&str; 2] = ["pca", "kube"];
-/// Within a test's folder: the outputs of the runs before it.
+/// The file with the outputs of the runs before the test, within a test's folder.
 const OUTPUTS: &str = "before.json";
 
-/// The folders that runs before tests left.
+/// The folders that runs before tests have left.
 #[derive(Debug, Default)]
 pub struct Setups(Mutex<HashMap<String, Arc<OnceLock<Made>>>>);
 
 type Made = Result<Arc<TempDir>, Problem>;
 
 impl Setups {
-    /// Finds what was made under a name, or makes it; other callers wait meanwhile.
+    /// Returns the setup with a name, or creates it; other callers wait meanwhile.
     pub fn find(&self, name: &str, make: impl FnOnce() -> Result<TempDir, Problem>) -> Made {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let made = all.entry(name.to_owned()).or_default().clone();
@@ -35,10 +35,10 @@ impl Setups {
     }
 }
 
-/// Copies the servers of one test's folder into another, with the outputs of the runs before.
+/// Copies the servers of one test's folder to another, with the outputs of the runs before.
 ///
 /// # Errors
-/// A folder that can't be read or written.
+/// A folder that can't be read or written to.
 pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
     for server in SERVERS {
         copy_folder(&from.join(STATE).join(server), &to.join(STATE).join(server))?;
@@ -60,7 +60,7 @@ fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
         match () {
             () if kind.is_dir() => copy_folder(&path, &copy)?,
             () if kind.is_file() => fs::copy(&path, &copy).map(|_| ())?,
-            // A socket of a process that is gone.
+            // This is a socket of a process that has ended.
             () => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Snapshots: everything that a test checks, in a file that people read and keep.
+//! Snapshots: files for people that contain everything a test checks.
 
 use std::{
     fmt::Write,
@@ -11,7 +11,7 @@ use super::{
     outcome::Outcome,
 };
 
-/// Where the snapshots of a test file are: `snapshots/NAME.snap` beside it.
+/// Returns the path of a snapshot of a test file: `snapshots/NAME.snap` beside it.
 pub fn path_of(file: &Path, name: &str) -> PathBuf {
     file.with_file_name("snapshots")
         .join(format!("{name}.snap"))
@@ -49,7 +49,7 @@ fn text_of(outcome: &Outcome) -> String {
     let mut text = format!("status: {}\n", outcome.status());
     let mut section = |name: &str, lines: Vec<String>| {
         if !lines.is_empty() {
-            // A text never fails to be written to.
+            // Writing to a String can't fail.
             let _ = writeln!(text, "{name}:");
             lines.iter().for_each(|line| {
                 let _ = writeln!(text, "  {}", line.trim_end().replace('\n', "\n    "));

@@ -31,33 +31,33 @@ use windlass_ground::Timestamp;
 
 /// The modules whose calls the embedded servers answer.
 const EMBEDDED: [&str; 2] = ["kube", "pca"];
-/// The one service of AWS that they have.
+/// The only AWS service of the embedded servers.
 const EMBEDDED_SERVICE: &str = "acm-pca";
 
-/// Scripts ask it for the moment, which is that of the test's clock.
+/// The function with which scripts read the time, which is that of the test's clock.
 const CLOCK: &str = "time::now";
 
-/// By how much the clock of this process is ahead of the machine's, in milliseconds: one process, one test.
+/// How far the clock of this process is ahead of the machine's, in milliseconds: one process plays one test.
 static AHEAD: AtomicI64 = AtomicI64::new(0);
 
-/// Returns the clock of a test's run. It jumps over waits.
+/// Returns the current time of a test's clock, which jumps over waits.
 pub fn now() -> Timestamp {
     let now = Timestamp::from(time::OffsetDateTime::now_utc()).as_millis();
     Timestamp::from_millis(now + AHEAD.load(Ordering::Relaxed))
 }
 
-/// Sets the clock to a moment.
+/// Sets the clock.
 pub fn set_clock(moment: Timestamp) {
     AHEAD.fetch_add(moment.millis_since(now()), Ordering::Relaxed);
 }
 
-/// Moves the clock on to a moment, if it is not there yet.
+/// Advances the clock to a time, unless it is later already.
 pub fn catch_up(moment: Timestamp) {
     let behind = moment.millis_since(now());
     AHEAD.fetch_add(behind.max(0), Ordering::Relaxed);
 }
 
-/// Returns the moment of a test's clock, as scripts see it.
+/// Returns the current time of a test's clock in the form for scripts.
 fn moment() -> String {
     let ahead = time::Duration::milliseconds(AHEAD.load(Ordering::Relaxed));
     let moment = time::OffsetDateTime::now_utc() + ahead;
@@ -77,7 +77,7 @@ struct Shared {
     given: Vec<Given>,
     is_local: bool,
     log: Mutex<Log>,
-    /// Answers, by the keys of their calls, that a killed process was given and did not live to record.
+    /// The answers that a killed process got and did not record, by the keys of their calls.
     unrecorded: Mutex<BTreeMap<String, VecDeque<usize>>>,
 }
 
@@ -101,7 +101,7 @@ impl Trace for Reached {
 }
 
 impl Outside {
-    /// Sets up the outside of a test, with what was answered before its process was killed.
+    /// Sets up the outside of a test, with the answers that were given before its process was killed.
     pub fn open(case: &Case, folder: &Path, events: &[Event]) -> io::Result<Self> {
         let log = Log::open(folder)?;
         let shared = Shared {
@@ -151,7 +151,7 @@ impl Stage for Outside {
         call.act = asked.answered(call.act);
         call.again = call.again.map(|again| asked.answered(again));
         if !self.is_local && leaves(call.function) {
-            // What was there before can't be looked at, so an undo has to do without it.
+            // The state before the call can't be read, so an undo must work without it.
             call.before = call.before.map(|before| -> Before {
                 Box::new(move || Box::pin(async move { Ok(before().await.unwrap_or_default()) }))
             });
@@ -166,7 +166,7 @@ impl Stage for Outside {
     }
 
     fn passes(&self, wait: Duration) -> bool {
-        // The embedded servers have the machine's clock.
+        // The embedded servers use the machine's clock.
         if self.is_local {
             return false;
         }
@@ -191,7 +191,7 @@ struct Asked {
 type Answering = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send>>;
 
 impl Asked {
-    /// Answers in place of what the call does.
+    /// Gives an answer instead of making the call.
     fn answered(self: &Arc<Self>, act: Act) -> Act {
         let asked = self.clone();
         Box::new(move |key| Box::pin(asked.answer(key, act)))
@@ -209,7 +209,7 @@ impl Asked {
         next.await
     }
 
-    /// Finds the answer, and writes down which one it is before it is given.
+    /// Chooses the answer, and logs which one it is before it is given.
     fn next(&self, key: &EffectKey, act: Act) -> io::Result<Answering> {
         let mut log = self
             .shared
@@ -221,7 +221,7 @@ impl Asked {
             log.add(line)?;
             return Ok(done(Ok(self.sealed(value))));
         }
-        // The other side has not changed since: it answers the same.
+        // The other side has not changed since, so it returns the same.
         let repeated = self.repeated(key);
         let Some(number) = repeated.or_else(|| self.pick(&log)) else {
             let is_answered = !leaves(self.function) || self.is_embedded();
@@ -281,7 +281,7 @@ impl Asked {
         self.shared.is_local && is_embedded(self.function, &self.arguments)
     }
 
-    /// Returns the number of the answer that comes next.
+    /// Returns the number of the next answer.
     fn pick(&self, log: &Log) -> Option<usize> {
         let arguments = self.named(log);
         let other = also_known(self.function, &arguments);
@@ -297,7 +297,7 @@ impl Asked {
         })
     }
 
-    /// Returns the arguments by their names; of an undo's request also what the call that it reverses said of it.
+    /// Returns the arguments by their names; for an undo's request, also those from the call that it reverses.
     fn named(&self, log: &Log) -> BTreeMap<String, Value> {
         let Some(mut request) = request_of(self.function, &self.arguments) else {
             return named(self.function, &self.arguments);
@@ -332,7 +332,7 @@ impl Asked {
         }
     }
 
-    /// What a lost call gave, where the far side would know it by its key.
+    /// Returns the result of a lost call if the other side would recognise its key.
     fn lost(&self, key: &EffectKey) -> Option<Value> {
         let log = self
             .shared
@@ -360,7 +360,7 @@ impl Asked {
         Failure::new(FailureClass::Rejected, self.function, "NotGiven", message)
     }
 
-    /// Returns the answer as the client of the module would give it.
+    /// Returns the answer in the form in which the module's client returns it.
     fn finished(&self, value: &Value) -> Result<Value, Failure> {
         if function(self.function).is_none() {
             return Ok(reversed());
@@ -376,7 +376,7 @@ impl Asked {
         sealed_answer(self.function, &self.arguments, value)
     }
 
-    /// Fails as the HTTP client does on a status that is not expected.
+    /// Fails as the HTTP client does for an unexpected status.
     fn judge_http(
         &self,
         arguments: &BTreeMap<String, Value>,

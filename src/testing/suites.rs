@@ -1,4 +1,4 @@
-//! Runs the tests of files, side by side.
+//! Runs the tests of files in parallel.
 
 use std::{
     collections::BTreeMap,
@@ -26,42 +26,42 @@ use super::{
 };
 use crate::compile::{Case, Kill, Library, Mistakes, Program, Suite, read_suite};
 
-/// How long a run before a test may take.
+/// The time limit of a run before a test.
 const BEFORE: Duration = Duration::from_secs(300);
 
-/// How tests are run.
+/// The options of a test run.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub player: Player,
-    /// How many tests run at once.
+    /// The number of tests that run at once.
     pub jobs: usize,
-    /// Only tests whose file or name holds one of these; all if it is empty.
+    /// Only tests whose file or name contains one of these; all if it is empty.
     pub filters: Vec<String>,
-    /// Writes snapshots that are not there or not as they should be.
+    /// Whether to write snapshots that are missing or differ.
     pub accepts: bool,
-    /// Also kills the runs of the tests that want it.
+    /// Whether to kill the runs of the tests that ask for it.
     pub kills: bool,
     /// The workflows that tests may name without having their files.
     pub library: Library,
 }
 
-/// What came of a test.
+/// The result of a test.
 #[derive(Clone, Debug)]
 pub struct Tested {
     pub file: PathBuf,
     pub name: String,
-    /// Where the test stands in its file, from 1.
+    /// The line of the test in its file, from 1.
     pub line: usize,
     pub took: Duration,
     /// Empty if it passed.
     pub problems: Vec<Problem>,
-    /// At how many moments its run was killed.
+    /// How many times its run was killed.
     pub kills: usize,
     pub(super) covered: Covered,
 }
 
 impl Tested {
-    /// Returns all that is wrong, for people.
+    /// Returns all problems as a text for people.
     pub fn said(&self) -> String {
         let problems = self.problems.iter().map(|problem| match &problem.detail {
             Some(detail) => format!("{}\n{}", problem.what, indented(detail)),
@@ -79,27 +79,27 @@ fn indented(text: &str) -> String {
     lines.join("\n")
 }
 
-/// What came of all tests.
+/// The results of all tests.
 pub struct Ran {
-    /// In the order of the files.
+    /// The tests, in the order of the files.
     pub tests: Vec<Tested>,
     /// How many tests the filters left out.
     pub filtered: usize,
-    /// By the workflow's file, or the script's; what any test reached counts, whatever file it is in.
+    /// The coverage, by the file of the workflow or script; what any test reaches counts, whatever file the test is in.
     pub coverage: Vec<(PathBuf, Coverage)>,
 }
 
-/// Why no test was run.
+/// The reason why no test was run.
 #[derive(Debug)]
 pub struct SuiteError {
     /// The mistakes of each file that has some.
     pub mistakes: Vec<Mistakes>,
 }
 
-/// Runs the tests of these files. Calls `begins` with the number of tests and of files, and `ends` with each test as it ends.
+/// Runs the tests of these files. Calls `begins` with the numbers of tests and files, and `ends` with each test when it ends.
 ///
 /// # Errors
-/// Mistakes in the files; no test was run then.
+/// Mistakes in the files; then no test has been run.
 pub fn run(
     files: &[PathBuf],
     options: &Options,
@@ -109,7 +109,7 @@ pub fn run(
     run_with(files, options, &Setups::default(), begins, ends)
 }
 
-/// As [`run`], with what other tests began with.
+/// Like [`run`], for tests that can continue with the setups of other tests.
 pub(super) fn run_with(
     files: &[PathBuf],
     options: &Options,
@@ -152,7 +152,7 @@ pub(super) fn run_with(
                 {
                     let tested = test((file, file), suite, case, options, setups);
                     let number = next_number(wanted, file, case);
-                    // The receiver is there until all senders are gone.
+                    // The receiver exists until all senders are gone.
                     let _ = sender.send((number, tested));
                 }
             });
@@ -193,14 +193,14 @@ fn coverage(suites: &[(&Path, Suite)], tests: &[Tested]) -> Vec<(PathBuf, Covera
     measured.collect()
 }
 
-/// Returns the folder of a workflow, or of a script, that a test file names: what its files are called from.
+/// Returns the folder of a workflow, or of a script, that a test file names; the names of its files are relative to it.
 pub(super) fn folder_of(test: &Path, workflow: &str) -> PathBuf {
     let named = test.with_file_name(workflow);
     let real = named.canonicalize().unwrap_or(named);
     real.parent().unwrap_or(Path::new("")).to_owned()
 }
 
-/// Runs a test: that of its file, or of a copy of it, which is what is played.
+/// Runs a test of a file, or of a copy of that file.
 pub(super) fn test(
     (file, played): (&Path, &Path),
     suite: &Suite,
@@ -234,7 +234,7 @@ pub(super) fn test(
     tested
 }
 
-/// A test under way.
+/// A test that is running.
 struct Testing<'a> {
     file: &'a Path,
     played: &'a Path,
@@ -248,7 +248,7 @@ struct Testing<'a> {
 impl Testing<'_> {
     fn go(&self, tested: &mut Tested) -> Result<(), Problem> {
         let folder = self.folder()?;
-        // The moments are counted where none is to come.
+        // Without a kill point, the points are counted.
         self.play(&folder, self.case.kill.map(|_| u64::MAX))?;
         let outcome = self.outcome(&folder)?;
         tested.problems = judge(self.case, &outcome);
@@ -259,7 +259,7 @@ impl Testing<'_> {
                 .problems
                 .extend(snapshot::check(&path, &outcome, self.options.accepts).map_err(broken)?);
         }
-        // What does not run as it should is not worth killing.
+        // A run that fails its test is not killed.
         let kill = self.case.kill.filter(|_| self.options.kills);
         if let (Some(kill), true) = (kill, tested.problems.is_empty()) {
             let moments = moments(&folder);
@@ -268,7 +268,7 @@ impl Testing<'_> {
         Ok(())
     }
 
-    /// Kills the run at each of these moments, resumes it and holds it against one that was not killed.
+    /// Kills the run at each of these points, resumes it and compares it with one that was not killed.
     fn kill(
         &self,
         kill: Kill,
@@ -348,7 +348,7 @@ impl Testing<'_> {
         Ok(folder)
     }
 
-    /// What the runs before the test leave, up to this one.
+    /// Returns what the runs before the test leave, up to and including this one.
     fn setup(&self, last: usize) -> Result<Arc<TempDir>, Problem> {
         let mut name = format!(
             "{} {}",
@@ -390,7 +390,7 @@ impl Testing<'_> {
         })
     }
 
-    /// Plays the test in a folder; says whether it was killed.
+    /// Plays the test in a folder; returns whether it was killed.
     fn play(&self, folder: &TempDir, kill_at: Option<u64>) -> Result<bool, Problem> {
         self.play_part(folder, None, kill_at)
     }
@@ -401,7 +401,7 @@ impl Testing<'_> {
         before: Option<usize>,
         kill_at: Option<u64>,
     ) -> Result<bool, Problem> {
-        // The time for what tests share counts for none of them.
+        // The time for shared setups does not count for any test.
         let left = match before {
             Some(_) => BEFORE,
             None => self.until.saturating_duration_since(Instant::now()),

@@ -11,10 +11,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use windlass_ground::{Durability, Timestamp, open_database};
 use windlass_runs::{RunsError, SeenStart, SeenTrigger};
 
-/// How long is remembered what became of a start: longer than a certificate that is renewed is valid.
+/// How long the outcome of a start is remembered: longer than the validity of a certificate that is renewed.
 const KEPT: Duration = Duration::from_hours(800 * 24);
 
-/// Names a trigger: `WORKFLOW/TRIGGER`.
+/// The name of a trigger: `WORKFLOW/TRIGGER`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TriggerKey {
     /// The name of the workflow's file.
@@ -23,7 +23,7 @@ pub struct TriggerKey {
 }
 
 impl TriggerKey {
-    /// Reads `WORKFLOW/TRIGGER`.
+    /// Parses `WORKFLOW/TRIGGER`.
     pub fn parse(text: &str) -> Option<Self> {
         let (workflow, trigger) = text.split_once('/')?;
         let is_whole = !workflow.is_empty() && !trigger.is_empty() && !trigger.contains('/');
@@ -40,42 +40,42 @@ impl fmt::Display for TriggerKey {
     }
 }
 
-/// Remembers what came due, and what became of it. What it says is on the disk when it returns.
+/// Records the starts that were due, and their outcomes. Each method returns after its changes are on disk.
 pub struct TriggerBook {
     database: Mutex<Connection>,
 }
 
-/// What is known of a trigger.
+/// The record of a trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// When it starts its workflow, as it was when it was last looked at.
+    /// The trigger's definition when it was last checked.
     pub definition: String,
-    /// Up to when its schedule has been looked at.
+    /// The time up to which its schedule has been checked.
     pub reached: Timestamp,
     pub paused: Option<Paused>,
 }
 
-/// Who paused a trigger.
+/// Who paused a trigger, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paused {
     pub by: String,
     pub at: Timestamp,
 }
 
-/// Something that came due.
+/// A start that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
     pub key: TriggerKey,
-    /// When it came due.
+    /// When it was due.
     pub due: Timestamp,
-    /// Whether nothing ran then, and it is made up for.
+    /// Whether no server ran at that time, so that it is made later.
     pub is_late: bool,
-    /// How many earlier ones it also makes up for.
+    /// How many earlier missed starts it replaces.
     pub missed: u32,
     pub attempts: u32,
     /// When the next attempt to start it is made.
     pub next_at: Timestamp,
-    /// Why it has not been started.
+    /// The reason why it has not been made.
     pub why: Option<String>,
 }
 
@@ -85,21 +85,21 @@ pub struct Made {
     pub due: Timestamp,
     pub at: Timestamp,
     pub is_late: bool,
-    /// `None` where an earlier process started it, and the workflow has changed since.
+    /// `None` if an earlier process started it, and the workflow has changed since.
     pub run: Option<String>,
 }
 
 impl TriggerBook {
-    /// Opens the book of a state folder, which is there.
+    /// Opens the book of an existing state folder.
     pub fn open(state: &Path) -> Result<Self, RunsError> {
         let database = open_database(&state.join("serve.db"), Durability::Machine)?;
         Self::of(database)
     }
 
-    /// Makes a book of which nothing is kept, for a place where no server ever ran.
+    /// Creates a book in memory, for a place where no server has run.
     ///
     /// # Errors
-    /// No memory.
+    /// There is no memory.
     pub fn empty() -> Result<Self, RunsError> {
         Self::of(Connection::open_in_memory()?)
     }
@@ -148,7 +148,7 @@ impl TriggerBook {
         Ok(known)
     }
 
-    /// Begins to look at a trigger, or at another definition of it: nothing before `at` is due. Who paused it stays.
+    /// Begins to check a trigger, or a new definition of it: nothing before `at` is due. A pause stays in force.
     pub fn begin(
         &self,
         key: &TriggerKey,
@@ -163,7 +163,7 @@ impl TriggerBook {
         Ok(())
     }
 
-    /// Takes over what other servers know of a trigger.
+    /// Adopts what other servers have recorded about a trigger.
     pub fn adopt(&self, key: &TriggerKey, mark: &SeenTrigger) -> Result<(), RunsError> {
         let (by, at) = mark.paused.clone().unzip();
         self.database().execute(
@@ -188,7 +188,7 @@ impl TriggerBook {
         Ok(())
     }
 
-    /// Notes how far a schedule has been looked at, and drops what waits: nobody wants it any more.
+    /// Records up to when a schedule has been checked, and drops waiting starts, which are no longer wanted.
     pub fn pass(&self, key: &TriggerKey, reached: Timestamp) -> Result<(), RunsError> {
         let mut database = self.database();
         let all = database.transaction()?;
@@ -213,7 +213,7 @@ impl TriggerBook {
         Ok(())
     }
 
-    /// Lets a trigger start again; what came due while it was paused is not made up for.
+    /// Lets a trigger start its workflow again; starts that were due while it was paused are not made later.
     pub fn resume(&self, key: &TriggerKey, at: Timestamp) -> Result<(), RunsError> {
         self.database().execute(
             "UPDATE triggers SET reached = max(reached, ?3), paused_by = NULL, paused_at = NULL
@@ -223,13 +223,13 @@ impl TriggerBook {
         Ok(())
     }
 
-    /// Notes that something is to be started, that it takes the place of what still waits, and up to when the schedule has been
-    /// looked at. What has been dealt with already stays so.
+    /// Records that a start is due, that it replaces a start that still waits, and up to when the schedule has been checked.
+    /// Starts that have been handled already do not change.
     pub fn want(&self, due: &Due, also: &[Timestamp], at: Timestamp) -> Result<(), RunsError> {
         self.came_due(due, also, at, "waiting", None)
     }
 
-    /// Notes that something was missed and is not made up for.
+    /// Records that a start was missed and is not made later.
     pub fn skip(&self, due: &Due, at: Timestamp) -> Result<(), RunsError> {
         self.came_due(due, &[], at, "skipped", Some("missed while nothing ran"))
     }
@@ -287,7 +287,7 @@ impl TriggerBook {
         Ok(all.commit()?)
     }
 
-    /// Lists what waits to be started, the oldest first.
+    /// Lists the waiting starts, oldest first.
     pub fn waiting(&self) -> Result<Vec<Due>, RunsError> {
         let database = self.database();
         let mut statement = database.prepare_cached(
@@ -298,7 +298,7 @@ impl TriggerBook {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Notes the run that was started.
+    /// Records the run that was started.
     pub fn started(&self, due: &Due, run: Option<&str>, at: Timestamp) -> Result<(), RunsError> {
         self.database().execute(
             "UPDATE trigger_starts SET state = 'started', run = ?, at = ?, why = NULL
@@ -308,7 +308,7 @@ impl TriggerBook {
         Ok(())
     }
 
-    /// Notes why something could not be started, and when that is tried again.
+    /// Records why a start failed, and when it is retried.
     pub fn waits(
         &self,
         due: &Due,
@@ -344,7 +344,7 @@ impl TriggerBook {
         Ok(last)
     }
 
-    /// Notes a start that a request asked for.
+    /// Records a start for a request.
     pub fn asked(&self, key: &TriggerKey, run: &str, at: Timestamp) -> Result<(), RunsError> {
         self.database().execute(
             "INSERT INTO trigger_starts (workflow, trigger, due, state, at, is_late, missed, run)
@@ -354,7 +354,7 @@ impl TriggerBook {
         Ok(())
     }
 
-    /// Returns the times of a trigger that have been dealt with, or wait.
+    /// Returns the times at which starts of a trigger were due and have been handled, or are waiting.
     pub fn seen(&self, key: &TriggerKey) -> Result<BTreeSet<Timestamp>, RunsError> {
         let database = self.database();
         let mut statement = database

@@ -9,16 +9,16 @@ use windlass_engine::{compile::Occasion, journal::Via};
 use windlass_runs::{Kind, MAX_KEY, Person, RunsError, StartWanted, now};
 use windlass_world::value::{Digest, Value};
 
-/// How GitHub says what it signed with: "Validating webhook deliveries" of its documentation.
+/// The prefix of GitHub's signatures: "Validating webhook deliveries" in its documentation.
 const SCHEME: &str = "sha256=";
-/// Headers that no expression reads: what they hold is nobody's business.
+/// Headers that expressions can't read, because they may contain secrets.
 const KEPT_BACK: [&str; 4] = [
     "authorization",
     "cookie",
     "proxy-authorization",
     "x-hub-signature-256",
 ];
-/// Headers that name a delivery, so that one that is sent again starts nothing twice.
+/// Headers that identify a delivery, so that a repeated one starts nothing twice.
 const DELIVERIES: [&str; 4] = [
     "idempotency-key",
     "x-github-delivery",
@@ -26,19 +26,19 @@ const DELIVERIES: [&str; 4] = [
     "x-windlass-delivery",
 ];
 
-/// What a request to a hook started.
+/// The runs that a request to a hook started.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub struct HookAnswer {
     pub starts: Vec<HookStart>,
-    /// Whether one could not be started for now.
+    /// Whether a start failed because the server is busy.
     #[serde(skip)]
     pub is_busy: bool,
-    /// Whether the request names its delivery: sent again, it starts nothing twice.
+    /// Whether the request identifies its delivery: then a repetition starts nothing twice.
     #[serde(skip)]
     pub is_named: bool,
 }
 
-/// What a request to a hook started in one workflow, or why nothing.
+/// The run that a request to a hook started in one workflow, or the reason why there is none.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HookStart {
     pub workflow: String,
@@ -51,10 +51,10 @@ pub struct HookStart {
     pub problem: Option<String>,
 }
 
-/// Why a request to a hook is refused.
+/// The reason why a request to a hook is rejected.
 #[derive(Debug, PartialEq, Eq)]
 pub enum HookRefused {
-    /// There is no such hook, or the signature is not of its secret: which of the two is not said.
+    /// There is no such hook, or the signature does not match its secret: the answer does not say which.
     Unsigned,
     /// The body can't be read.
     Body(String),
@@ -65,10 +65,10 @@ pub enum HookRefused {
 }
 
 impl Triggers {
-    /// Starts what a signed request asks for. The names of headers are lower case; `from` is the address of who sent it.
+    /// Starts the runs for a signed request. The names of headers are lower case; `from` is the address of the sender.
     ///
     /// # Errors
-    /// Why nothing was tried. What could not be started is in the answer.
+    /// The reason why nothing was started. Starts that failed are in the answer.
     pub fn hook(
         &self,
         name: &str,
@@ -123,7 +123,7 @@ impl Triggers {
             let (run, is_repeated, problem) = match started {
                 Ok((run, is_repeated)) => (Some(run), is_repeated, None),
                 Err(error) => {
-                    // A trigger that somebody paused starts nothing, as it should.
+                    // A paused trigger is not an error.
                     if error.code != "trigger-paused" {
                         self.starter().hook_failed(one, now(), &error);
                     }
@@ -192,7 +192,7 @@ fn is_signed(secret: &[u8], body: &[u8], signature: &str) -> bool {
         return false;
     };
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-    // Takes as long for a wrong one as for a good one.
+    // Compares in constant time.
     hmac::verify(&key, body, &tag).is_ok()
 }
 

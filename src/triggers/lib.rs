@@ -1,24 +1,24 @@
-//! Starts by themselves: what `triggers:` of a workflow asks for, done by `windlass serve`.
+//! Starts workflows automatically: `triggers:` of workflow files, used by `windlass serve`.
 //!
-//! - [`Planted`] is a trigger and the workflow that it stands in; [`planted`] finds them all;
-//! - `scheduler` decides what is due, and starts it through a [`Starter`]; the clock is handed to it;
-//! - `starter` is that for the service over runs; `hook` checks signed requests and starts what they ask for;
-//! - `book` remembers what was due and what became of it; `standing` says it to people;
-//! - [`Triggers`] is all of it within a server; `together` is what several servers over the same runs tell each
-//!   other, `there` asks a server elsewhere.
+//! - [`Planted`] is a trigger with its workflow; [`planted`] finds all of them;
+//! - `scheduler` decides what is due, and starts it through a [`Starter`]; the clock is passed in;
+//! - `starter` implements it with the service over runs; `hook` checks signed requests and starts runs for them;
+//! - `book` records due starts and their outcomes; `standing` describes them for people;
+//! - [`Triggers`] is all of this within a server; `together` shares it between several servers of the same runs,
+//!   `there` asks a server elsewhere.
 //!
-//! # How nothing is lost or doubled
-//! What came due is written down (`waiting`), together with how far the schedule has been looked at, before anything is started. A
-//! start has a key made of the workflow, the trigger and the time at which it was due, so one that was made and not noted gives the
-//! same run again.
+//! # How no start is lost or repeated
+//! A due start is recorded (`waiting`), together with the time up to which the schedule has been checked, before it is made. Its key consists
+//! of the workflow, the trigger and the time at which it was due, so a start that was made but not recorded returns the same run
+//! again.
 //!
 //! # On disk
 //! `STATE/serve.db` (SQLite):
 //!
 //! | table | what |
 //! |---|---|
-//! | `triggers` | how far each trigger has been looked at, and who paused it |
-//! | `trigger_starts` | what came due, and what became of it: `waiting`, `started`, `replaced`, `skipped` |
+//! | `triggers` | up to when each trigger has been checked, and who paused it |
+//! | `trigger_starts` | the due starts, and their outcomes: `waiting`, `started`, `replaced`, `skipped` |
 
 mod book;
 mod hook;

@@ -4,7 +4,7 @@ use super::book::TriggerKey;
 use windlass_engine::compile::{Trigger, Workflow};
 use windlass_runs::{Listed, WorkflowName};
 
-/// A trigger, and the workflow that it stands in.
+/// A trigger with its workflow.
 #[derive(Clone)]
 pub struct Planted {
     pub workflow: WorkflowName,
@@ -12,7 +12,7 @@ pub struct Planted {
     pub trigger: Trigger,
 }
 
-/// A workflow whose triggers are not known because its file has mistakes.
+/// A workflow whose triggers are not known, because its file has mistakes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unread {
     pub workflow: WorkflowName,
@@ -33,7 +33,7 @@ impl Planted {
     }
 }
 
-/// Finds the triggers of all workflows that may be started, in the order of their names, and the workflows that can't be read.
+/// Returns the triggers of all workflows that may be started, ordered by name, and the workflows that can't be read.
 pub fn planted(listed: Vec<Listed>) -> (Vec<Planted>, Vec<Unread>) {
     let (mut found, mut broken) = (Vec::new(), Vec::new());
     for one in listed {

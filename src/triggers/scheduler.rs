@@ -13,22 +13,22 @@ use windlass_engine::compile::{CatchUp, Occasion, Schedule};
 use windlass_ground::Timestamp;
 use windlass_runs::{RunsError, jitter};
 
-/// A start that comes later than this after it was due was missed: a server that runs looks every second, but may be busy, or its
-/// machine asleep for a moment.
+/// A start that is later than this counts as missed: a running server checks every second, but it may be busy, or its machine may have
+/// been suspended.
 const ON_TIME: Duration = Duration::from_mins(5);
-/// How often it is looked whether a lock is free again.
+/// How often it is checked whether a lock is free.
 const LOOKS: Duration = Duration::from_secs(5);
 /// The pause before the second attempt of a start that failed, and the longest one.
 const SHORTEST: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_mins(15);
-/// As many missed starts are counted.
+/// How many missed starts are counted at most.
 const COUNTED: u32 = 1000;
 
-/// Decides what is due and starts it, one after another: so two triggers never start for one lock at the same moment.
+/// Decides what is due and starts it, one start after another, so that two triggers never start for one lock at the same time.
 pub struct Scheduler<S> {
     book: Arc<TriggerBook>,
     starter: S,
-    /// When each start that waits for a lock is looked at again.
+    /// When each start that waits for a lock is checked again.
     looks: Mutex<BTreeMap<(TriggerKey, Timestamp), Timestamp>>,
 }
 
@@ -45,17 +45,17 @@ impl<S: Starter> Scheduler<S> {
         &self.starter
     }
 
-    /// Does what is due at a moment.
+    /// Makes the starts that are due at this time.
     ///
     /// # Errors
-    /// A book that can't be written. What can't be started is in the book, and tried again.
+    /// The book can't be written. Starts that fail are recorded in the book, and retried.
     pub fn tick(&self, planted: &[Planted], now: Timestamp) -> Result<(), RunsError> {
         for one in planted {
             self.look(one, now)?;
         }
         for due in self.book.waiting()? {
             let found = planted.iter().find(|one| one.key() == due.key);
-            // The workflow may only be missing while somebody edits its file.
+            // The workflow may be missing only while a person edits its file.
             if let Some(one) = found {
                 self.start(one, &due, now)?;
             }
@@ -63,7 +63,7 @@ impl<S: Starter> Scheduler<S> {
         Ok(())
     }
 
-    /// Writes down what of a trigger has come due since it was looked at last.
+    /// Records the starts of a trigger that have become due since the last check.
     fn look(&self, one: &Planted, now: Timestamp) -> Result<(), RunsError> {
         let (key, definition) = (one.key(), one.trigger.occasion_text());
         let known = self.book.known(&key)?;
@@ -79,7 +79,7 @@ impl<S: Starter> Scheduler<S> {
         }
     }
 
-    /// Lets what comes due pass. A certificate stays due until it is renewed, so nothing of that is lost.
+    /// Skips due starts of a paused trigger. A certificate stays due until it is renewed, so it is not forgotten.
     fn pass(
         &self,
         one: &Planted,
@@ -122,7 +122,7 @@ impl<S: Starter> Scheduler<S> {
         }
     }
 
-    /// One start is for all certificates that have come due meanwhile.
+    /// One start is for all certificates that have become due.
     fn expiring(
         &self,
         one: &Planted,
@@ -148,7 +148,7 @@ impl<S: Starter> Scheduler<S> {
         self.book.want(&due(key, last), &dues, now)
     }
 
-    /// Starts what waits, unless something holds its lock.
+    /// Makes a waiting start, unless its lock is held.
     fn start(&self, one: &Planted, due: &Due, now: Timestamp) -> Result<(), RunsError> {
         let mark = (due.key.clone(), due.due);
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);

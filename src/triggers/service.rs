@@ -20,9 +20,9 @@ use windlass_notify::Outbox;
 use windlass_runs::{Runs, RunsError, now};
 use windlass_targets::HookConfig;
 
-/// How often the scheduler looks.
+/// How often the scheduler checks the triggers.
 const TICK: Duration = Duration::from_secs(1);
-/// How often the workflows' files are read again, and the certificates: that costs more.
+/// How often the workflows' files and the certificates are read again, which costs more.
 const FILES: Duration = Duration::from_secs(30);
 const CERTIFICATES: Duration = Duration::from_secs(60);
 
@@ -39,7 +39,7 @@ pub struct Triggers {
 struct Looked {
     planted: Vec<Planted>,
     broken: Vec<Unread>,
-    /// Why the scheduler could not do its work when it looked last.
+    /// The reason why the scheduler's last check failed.
     trouble: Option<String>,
 }
 
@@ -66,7 +66,7 @@ impl Triggers {
         Ok(this)
     }
 
-    /// Starts what comes due, until the process ends; `clock` says the time.
+    /// Makes due starts until the process ends; `clock` returns the current time.
     pub fn keep(
         self: &Arc<Self>,
         clock: impl Fn() -> Timestamp + Send + 'static,
@@ -130,7 +130,7 @@ impl Triggers {
         Ok(())
     }
 
-    /// Says how every trigger stands at a moment.
+    /// Returns the status of every trigger at this time.
     ///
     /// # Errors
     /// A book that can't be read.
@@ -139,7 +139,7 @@ impl Triggers {
         standings(&self.book, &self.planted(), &inventory, now)
     }
 
-    /// Says why some triggers are not known, or nothing is started.
+    /// Returns why some triggers are not known, or no starts are made.
     pub fn problems(&self) -> Vec<String> {
         let found = self.found();
         let broken = found.broken.iter();
@@ -147,7 +147,7 @@ impl Triggers {
         found.trouble.clone().into_iter().chain(broken).collect()
     }
 
-    /// Stops a trigger from starting anything, or lets it start again.
+    /// Pauses a trigger, or resumes it.
     ///
     /// # Errors
     /// A trigger that does not exist.
@@ -193,10 +193,10 @@ impl Triggers {
     }
 }
 
-/// Refuses a name that no trigger has.
+/// Returns an error for a name that no trigger has.
 ///
 /// # Errors
-/// That there is none, with the names that there are.
+/// There is no such trigger, with the names that exist.
 pub fn refuse_unknown(planted: &[Planted], key: &TriggerKey) -> Result<(), RunsError> {
     if planted.iter().any(|one| one.key() == *key) {
         return Ok(());

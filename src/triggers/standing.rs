@@ -11,10 +11,10 @@ use windlass_ground::Timestamp;
 use windlass_inventory::Inventory;
 use windlass_runs::RunsError;
 
-/// How many of the next starts are told.
+/// How many of the next starts are shown.
 const SHOWN: usize = 5;
 
-/// How a trigger stands. Times are milliseconds since 1970.
+/// The status of a trigger. Times are milliseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TriggerStanding {
     /// The name of the workflow's file.
@@ -31,7 +31,7 @@ pub struct TriggerStanding {
     pub next: Vec<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<LastStart>,
-    /// What is due and has not been started.
+    /// The start that is due and has not been made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waits: Option<Waits>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,23 +48,23 @@ pub struct LastStart {
     pub due: Timestamp,
     #[schema(value_type = i64)]
     pub at: Timestamp,
-    /// Whether nothing ran when it was due, and it was made up for.
+    /// Whether it was due while no server ran, and was made later.
     pub is_made_up: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
 }
 
-/// What is due and has not been started.
+/// A start that is due and has not been made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Waits {
     #[schema(value_type = i64)]
     pub due: Timestamp,
-    /// What it waits for, or why it could not be started.
+    /// What it waits for, or why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
 
-/// Says how triggers stand at a moment.
+/// Returns the status of all triggers at this time.
 ///
 /// # Errors
 /// A book that can't be read.

@@ -19,37 +19,37 @@ use windlass_world::value::Value;
 
 /// Starts runs for the scheduler.
 pub trait Starter {
-    /// Says what keeps a trigger from starting now: another run that has its lock.
+    /// Returns what prevents a start now: another run that holds its lock.
     ///
     /// # Errors
     /// A journal that can't be read.
     fn held_by(&self, one: &Planted, due: Timestamp) -> Result<Option<String>, RunsError>;
 
-    /// Starts a run for what was due, however often it is asked for; `None` where it was started before and
-    /// is not known by its key any more.
+    /// Starts a run for a due start; repeated calls start one run. Returns `None` if it was started before and its key is no longer
+    /// known.
     ///
     /// # Errors
-    /// Why it can't be started now.
+    /// The reason why it can't be started now.
     fn start(&self, one: &Planted, due: Timestamp) -> Result<Option<String>, RunsError>;
 
-    /// Returns the lives of the certificates that this workflow made on this target, and that are in use.
+    /// Returns the lifetimes of the certificates in use that this workflow issued on this target.
     fn lives(&self, one: &Planted) -> Vec<Life>;
 
     /// Receives that a start failed for the first time.
     fn failed(&self, one: &Planted, due: Timestamp, error: &RunsError);
 }
 
-/// How long a certificate lives.
+/// The lifetime of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Life {
-    /// When a run made it.
+    /// When a run issued it.
     pub made_at: Timestamp,
     pub expires_at: Timestamp,
 }
 
 impl Life {
-    /// Returns when it is due that is to be renewed so long before it expires. One that would be due when it is made
-    /// is due once two thirds of its life are over: or else each run would start the next one at once.
+    /// Returns when a certificate is due that must be renewed this long before it expires. If it would already be due when it is issued, it
+    /// is due after two thirds of its lifetime; otherwise each run would start the next one at once.
     pub fn due_at(self, before: Duration) -> Timestamp {
         let whole = self.expires_at.since(self.made_at);
         match before < whole {
@@ -63,7 +63,7 @@ impl Life {
 pub struct ThroughRuns {
     runs: Arc<dyn Runs>,
     outbox: Arc<Outbox>,
-    /// The inventory as it was looked at last.
+    /// The inventory of the last check.
     inventory: Mutex<Inventory>,
 }
 
@@ -76,12 +76,12 @@ impl ThroughRuns {
         }
     }
 
-    /// Takes over the certificates as they are now.
+    /// Stores the current certificates.
     pub fn look_at(&self, inventory: Inventory) {
         *lock(&self.inventory) = inventory;
     }
 
-    /// Returns the certificates as they were looked at last.
+    /// Returns the certificates of the last check.
     pub fn inventory(&self) -> Inventory {
         lock(&self.inventory).clone()
     }
@@ -100,7 +100,7 @@ impl Starter for ThroughRuns {
         let rows = self.runs.list(&brief)?.rows;
         let open: Vec<_> = rows
             .iter()
-            // One that waits for a person has its lock also where no process drives it.
+            // A run that waits for a person holds its lock even if no process drives it.
             .filter(|row| row.run.ended_at.is_none() && row.status != "interrupted")
             .collect();
         let mut same = Vec::new();
@@ -108,7 +108,7 @@ impl Starter for ThroughRuns {
         for row in open {
             let shown = self.runs.run(&row.run.id)?;
             if is_start_of(&shown.info, one, due) {
-                // It was started for this very time, by a process that could not note it.
+                // It was started for this time, by a process that could not record it.
                 return Ok(None);
             }
             if shown.program.workflow.name == workflow.name {
@@ -145,7 +145,7 @@ impl Starter for ThroughRuns {
             .start(&wanted, Some(&start_key(one, due)), &person(one, due));
         match started {
             Ok(started) => Ok(Some(started.run.to_string())),
-            // The trigger's params were changed between the start and now.
+            // The trigger's params have changed since the start.
             Err(error) if error.code == "idempotency-key" => Ok(None),
             Err(error) => Err(error),
         }
@@ -166,7 +166,7 @@ impl Starter for ThroughRuns {
 }
 
 impl ThroughRuns {
-    /// Tells that a signed request could not start a run at a moment.
+    /// Reports that a signed request could not start a run.
     pub fn hook_failed(&self, one: &Planted, at: Timestamp, error: &RunsError) {
         let text = format!(
             "A signed request to its hook came: {}\nIt is tried again only if it is sent again.",
@@ -175,7 +175,7 @@ impl ThroughRuns {
         self.tell_failed(one, at, text);
     }
 
-    /// Tells that a trigger starts nothing any more, since its workflow has mistakes.
+    /// Reports that a trigger is inactive because its workflow has mistakes.
     pub fn lost(&self, one: &Planted, at: Timestamp, why: &str) {
         let text = format!(
             "Its file has mistakes, and nothing is started until they are corrected: {why}"
@@ -195,7 +195,7 @@ impl ThroughRuns {
     }
 }
 
-/// Returns the lives of the certificates of an inventory that a trigger's workflow made on its target, and that are in use.
+/// Returns the lifetimes of the certificates in use that a trigger's workflow issued on its target.
 pub fn lives(inventory: &Inventory, one: &Planted) -> Vec<Life> {
     let used = inventory
         .certificates
@@ -212,7 +212,7 @@ pub fn lives(inventory: &Inventory, one: &Planted) -> Vec<Life> {
     lives.collect()
 }
 
-/// Returns the key of a start: with the requester's name, which says the workflow and the trigger, it is the same for the same time.
+/// Returns the key of a start. Together with the requester, which names the workflow and the trigger, it is the same for the same time.
 fn start_key(one: &Planted, due: Timestamp) -> String {
     format!("{} {}", one.key(), due.as_millis())
 }
@@ -229,7 +229,7 @@ fn person(one: &Planted, due: Timestamp) -> Person {
 }
 
 fn is_start_of(info: &RunInfo, one: &Planted, due: Timestamp) -> bool {
-    // One that still waited when this came due was replaced by it.
+    // A start that was still waiting when this one became due was replaced by it.
     info.requester == one.requester() && info.started_at >= due
 }
 
@@ -239,7 +239,7 @@ fn params(one: &Planted) -> Result<BTreeMap<String, Value>, RunsError> {
     Ok(bind_params(&one.program, params)?)
 }
 
-/// Returns the lock that a run of a workflow takes; `None` where it takes none, or where only its start can tell.
+/// Returns the lock that a run of a workflow takes; `None` if it takes none, or if the lock is only known at the start.
 fn lock_of(workflow: &Workflow, params: BTreeMap<String, Value>, target: &str) -> Option<String> {
     let names = Names {
         params: Value::Map(params),

@@ -6,11 +6,11 @@ use serde_json::json;
 use super::{book::TriggerKey, standing::TriggerStanding};
 use windlass_runs::{RunsError, There, encoded};
 
-/// How a server's triggers stand.
+/// The status of a server's triggers.
 #[derive(Deserialize)]
 pub struct TriggersThere {
     pub triggers: Vec<TriggerStanding>,
-    /// Why some are not known.
+    /// Why some triggers are not known.
     pub problems: Vec<String>,
 }
 
@@ -18,16 +18,16 @@ impl TriggersThere {
     /// Asks a server.
     ///
     /// # Errors
-    /// A server that can't be reached, or refuses.
+    /// A server that can't be reached, or rejects the request.
     pub fn of(there: &There) -> Result<Self, RunsError> {
         there.get("/api/v1/triggers", &[])
     }
 }
 
-/// Pauses a trigger of a server, or lets it start again.
+/// Pauses or resumes a trigger of a server.
 ///
 /// # Errors
-/// A server that can't be reached, or refuses.
+/// A server that can't be reached, or rejects the request.
 pub fn set_paused_there(there: &There, key: &TriggerKey, is_paused: bool) -> Result<(), RunsError> {
     let (workflow, trigger) = (encoded(&key.workflow), encoded(&key.trigger));
     let verb = if is_paused { "pause" } else { "resume" };

@@ -1,4 +1,4 @@
-//! Triggers of several servers over the same runs: each knows how far the others have looked, and who paused what.
+//! The triggers of several servers of the same runs: each knows up to when the others have checked them, and who paused which.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use super::{
 use windlass_ground::Timestamp;
 use windlass_runs::{Peers, RunsError, SeenChange, SeenStart, SeenTrigger};
 
-/// What the servers know of the triggers, by their names.
+/// The servers' records of the triggers, by name.
 pub type Seen = BTreeMap<String, SeenTrigger>;
 
-/// Takes over what the servers know of the triggers, and makes known those that are new.
+/// Adopts the servers' records of the triggers, and publishes new triggers.
 ///
 /// # Errors
-/// A book that can't be written, and what the servers share can't be asked for.
+/// A book that can't be written, or shared data that can't be read.
 pub fn take_over(
     book: &TriggerBook,
     peers: &dyn Peers,
@@ -31,7 +31,7 @@ pub fn take_over(
             .is_none_or(|mark| mark.definition != definition)
         {
             let known = book.known(&key)?;
-            // What this server knows from when it was alone counts.
+            // What this server knows from before it shared its runs is kept.
             let paused = known.as_ref().and_then(|known| known.paused.clone());
             let known = known.filter(|known| known.definition == definition);
             let at = known.map_or(now, |known| known.reached);
@@ -49,11 +49,11 @@ pub fn take_over(
     Ok(marks)
 }
 
-/// Tells the other servers up to when what came due has been dealt with here, where that is more than they have `seen`. What still
-/// waits counts as not dealt with, so that another server starts it if this one is lost with its book.
+/// Publishes up to when starts have been handled here, if that is later than in `seen`. A waiting start does not count as handled, so
+/// that another server makes it if this one is lost with its book.
 ///
 /// # Errors
-/// As [`take_over`].
+/// The same as of [`take_over`].
 pub fn tell(
     book: &TriggerBook,
     peers: &dyn Peers,
@@ -87,10 +87,10 @@ pub fn tell(
     Ok(())
 }
 
-/// Tells the other servers that a trigger was paused by somebody, or resumed.
+/// Publishes that a person has paused or resumed a trigger.
 ///
 /// # Errors
-/// As [`take_over`].
+/// The same as of [`take_over`].
 pub fn tell_pause(
     peers: &dyn Peers,
     key: &TriggerKey,

@@ -175,7 +175,7 @@ fn what_fails_and_is_tried_again_is_logged() {
     assert_eq!(failed["level"], "WARN");
     assert_eq!(
         failed["message"],
-        "a notice could not be sent; it is tried again"
+        "failed to send a notification; it will be retried"
     );
     assert!(
         failed["why"].as_str().is_some_and(|why| !why.is_empty()),

@@ -62,7 +62,7 @@ pub struct Test {
     pub json: bool,
 }
 
-/// What `windlass test` starts for each test.
+/// The hidden command that `windlass test` starts for each test.
 #[derive(ClapArgs)]
 pub struct PlayTest {
     pub file: PathBuf,

@@ -73,7 +73,7 @@ fn verify(path: &Path, roots: &[Certificate]) -> Result<(Bundle, Checked), Failu
     Ok((bundle, checked))
 }
 
-/// Gathers the evidence of a run, signs it, and has it timestamped.
+/// Collects the evidence of a run, signs it, and has it timestamped.
 fn collect(
     args: &Args,
     command: &Audit,

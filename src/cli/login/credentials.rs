@@ -19,13 +19,13 @@ use crate::{
 };
 use windlass_ground::Timestamp;
 
-/// A token that ends sooner than this is renewed before it is used.
+/// A token that expires sooner than this is renewed before it is used.
 const SOON: Duration = Duration::from_secs(60);
 
 /// The stored logins of this user, in a file that only they may read.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Credentials {
-    /// By the address of each server.
+    /// The logins, by the address of each server.
     #[serde(default)]
     servers: BTreeMap<String, Entry>,
 }
@@ -58,7 +58,7 @@ impl Entry {
         }
     }
 
-    /// Returns how to renew the token, if it is time to.
+    /// Returns how to renew the token, if it must be renewed.
     fn due(&self) -> Option<Renewal> {
         let expires_at = self.expires_at?;
         let is_old = expires_at - SOON < now();
@@ -67,7 +67,7 @@ impl Entry {
 }
 
 impl Credentials {
-    /// Returns the token for a server, renewed if it has expired; `None` where nobody logged in.
+    /// Returns the token for a server, renewed if it has expired; `None` if the user has not logged in there.
     pub fn token_of(server: &Named) -> Result<Option<Secret>, Failure> {
         let all = Self::read()?;
         let Some(entry) = all.servers.get(&server.url) else {
@@ -76,8 +76,8 @@ impl Credentials {
         if entry.due().is_none() {
             return Ok(Some(Secret::new(entry.token.as_str())));
         }
-        // Many providers take a refresh token once (RFC 6749, 10.4; RFC 9700, 4.14.2), so one command renews, and those that waited
-        // for it find a new token.
+        // Many providers accept a refresh token only once (RFC 6749, 10.4; RFC 9700, 4.14.2), so one command renews it, and the commands that waited
+        // find the new token.
         let _lock = lock()?;
         let mut all = Self::read()?;
         let Some(entry) = all.servers.get(&server.url) else {
@@ -146,14 +146,14 @@ impl Credentials {
     }
 }
 
-/// Keeps other commands from changing the file, so that none of them loses what another wrote; `None` where there is no place for one.
+/// Locks the file, so that commands do not overwrite each other's changes; returns `None` if there is no folder for it.
 fn lock() -> Result<Option<Lock>, Failure> {
     let Some(path) = path() else { return Ok(None) };
     let lock = Lock::of(&path).map_err(|e| unusable(&path, &e))?;
     Ok(Some(lock))
 }
 
-/// `$XDG_CONFIG_HOME/windlass/credentials.json`, or that below `~/.config`.
+/// Returns `$XDG_CONFIG_HOME/windlass/credentials.json`, or that path below `~/.config`.
 fn path() -> Option<PathBuf> {
     let of = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
     let folder = match of("XDG_CONFIG_HOME") {

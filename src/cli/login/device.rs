@@ -20,11 +20,11 @@ use crate::{
 use windlass_ground::Timestamp;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// How often the provider is asked where it does not say (RFC 8628, 3.2), and how much slower where it says so (3.5).
+/// The default interval of requests to the provider (RFC 8628, 3.2), and by how much it grows when the provider asks for that (3.5).
 const INTERVAL: u64 = 5;
 const SLOWER: u64 = 5;
-/// The longest that a code is waited for, and the longest pause between two questions, in seconds: what a provider says may be
-/// anything.
+/// The longest lifetime of a code, and the longest pause between two requests, in seconds: a provider could return any
+/// value.
 const LONGEST: u64 = 24 * 3600;
 const LONGEST_INTERVAL: u64 = 300;
 /// The largest answer of a provider, in bytes.
@@ -63,7 +63,7 @@ struct Tokens {
     refresh_token: Option<String>,
 }
 
-/// Asks a server for its provider; `None` where it has none.
+/// Asks a server for its provider; returns `None` if it has none.
 pub fn provider_of(server: &Named) -> Result<Option<Provider>, Failure> {
     let http = client(server)?;
     let request = http.get(format!("{}/api/v1/login", server.url));
@@ -78,7 +78,7 @@ pub fn provider_of(server: &Named) -> Result<Option<Provider>, Failure> {
     }
 }
 
-/// Has a person log in with a browser, and returns the token that the provider gives for it.
+/// Lets a person log in with a browser, and returns the provider's token.
 pub fn log_in(server: &Named, provider: Provider) -> Result<Entry, Failure> {
     let http = client(server)?;
     let endpoints = discover(&http, &provider.issuer)?;
@@ -137,7 +137,7 @@ pub fn renew(server: &Named, renewal: Renewal) -> Result<Entry, Failure> {
     )
 }
 
-/// Asks the provider until the person has logged in (RFC 8628, 3.4 and 3.5).
+/// Sends requests to the provider until the person has logged in (RFC 8628, 3.4 and 3.5).
 fn wait(
     http: &Client,
     endpoints: &Endpoints,
@@ -199,7 +199,7 @@ fn entry(
     Ok(Entry {
         expires_at: expiry(&token),
         token,
-        // A provider may keep the old one good, or give another.
+        // A provider may keep the old refresh token valid, or return another one.
         renewal: tokens
             .refresh_token
             .or(before)
@@ -239,7 +239,7 @@ fn discover(http: &Client, issuer: &str) -> Result<Endpoints, Failure> {
     Ok(endpoints)
 }
 
-/// Why a request was refused.
+/// An error answer.
 struct Refused {
     status: u16,
     /// The code of RFC 6749, 5.2.
@@ -247,7 +247,7 @@ struct Refused {
     why: String,
 }
 
-/// Sends a request; an answer that can't be had at all is a failure.
+/// Sends a request; returns a failure if there is no answer at all.
 fn ask<T: DeserializeOwned>(request: RequestBuilder) -> Result<Result<T, Refused>, Failure> {
     let asked = block_on(async {
         let answer = request.send().await?;
@@ -286,7 +286,7 @@ fn client(server: &Named) -> Result<Client, Failure> {
         .proxy(by_proxy(Proxies::of_environment()))
         .redirect(reqwest::redirect::Policy::none())
         .timeout(TIMEOUT)
-        // Each request has a runtime of its own, which a connection does not outlive.
+        // Each request has its own runtime, and a connection can't outlive its runtime.
         .pool_max_idle_per_host(0)
         .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
     if let Some(path) = &server.ca {
@@ -299,13 +299,13 @@ fn client(server: &Named) -> Result<Client, Failure> {
         let all = all
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e| wrong(e.to_string()))?;
-        // The provider may have a certificate of another CA than the server.
+        // The provider's certificate may come from another CA than the server's.
         builder = builder.tls_certs_merge(all);
     }
     builder.build().map_err(|e| failed(e.to_string()))
 }
 
-/// Refuses to send a token over a network in plain text.
+/// Refuses to send a token unencrypted over a network.
 fn must_be_secure(address: &str) -> Result<(), Failure> {
     let url = Url::parse(address).ok();
     let host = url

@@ -5,10 +5,10 @@ use std::{
     path::Path,
 };
 
-/// Keeps other processes from changing a file until it is dropped, or its process ends. The lock is a file beside it, since a
-/// change puts another file in its place.
+/// Locks a file for other processes until this is dropped, or its process ends. The lock is a separate file beside it, because each
+/// change replaces the file.
 pub struct Lock {
-    /// The lock is the open file's (flock(2)).
+    /// The lock belongs to the open file (flock(2)).
     _file: File,
 }
 

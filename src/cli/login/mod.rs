@@ -23,7 +23,7 @@ use crate::{
     value::Secret,
 };
 
-/// `windlass login`: logs in with the server's provider or with a token, which is stored once the server has accepted it.
+/// `windlass login`: logs in with the server's provider or with a token, which is stored after the server has accepted it.
 pub fn login(args: &Args, command: &Login) -> Done {
     let server = wanted(args)?;
     let provider = match command.token {
@@ -74,7 +74,7 @@ fn wanted(args: &Args) -> Result<Named, Failure> {
     })
 }
 
-/// Reads a token that is typed, unseen, or that another program writes.
+/// Reads a token that is typed without being shown, or that another program writes.
 fn read_token(server: &Named) -> Result<String, Failure> {
     let failed = |e: std::io::Error| Failure::new("login", format!("can't read the token: {e}"));
     let mut text = String::new();

@@ -26,7 +26,7 @@ use crate::{
     value::Command,
 };
 
-/// Resumes a run of a server, and shows what happens.
+/// Resumes a server's run, and shows its events.
 pub fn resume(archive: &Archive, there: &There, command: &Resume, id: &RunId) -> Done {
     refuse_driving(&command.driving)?;
     let state = archive.state_of(id)?;
@@ -79,12 +79,12 @@ pub fn resume(archive: &Archive, there: &There, command: &Resume, id: &RunId) ->
     )?))
 }
 
-/// Whether a terminal sent the files of a run: the server names no folder of its own for them.
+/// Says whether a terminal sent the files of a run: then the server names no folder for them.
 fn is_sent(info: &RunInfo) -> bool {
     info.folder.is_empty()
 }
 
-/// Reads the files that a terminal sent, as they are now, by the name that they were given.
+/// Reads the current files that a terminal sent, under the names that were given.
 fn files_here(info: &RunInfo) -> Result<Program, Failure> {
     let read = Source::of_run(info).compile();
     read.map_err(|failure| match failure.is("unreadable-file") {
@@ -95,7 +95,7 @@ fn files_here(info: &RunInfo) -> Result<Program, Failure> {
     })
 }
 
-/// Returns the workflow of a run as the server has it now.
+/// Returns the current workflow of a run on the server.
 fn now_there(there: &There, info: &RunInfo, program: Program) -> Result<Program, Failure> {
     let name = Path::new(&info.file).file_stem();
     let name = name.and_then(|stem| WorkflowName::parse(stem.to_str()?));
@@ -115,7 +115,7 @@ pub fn cancel(there: &There, _: &Cancel, id: &RunId) -> Done {
     Ok(exit::SUCCEEDED)
 }
 
-/// Answers questions of a run of a server.
+/// Answers questions of a server's run.
 pub fn answer(
     there: &There,
     command: &args::Answer,
@@ -141,7 +141,7 @@ pub fn answer(
     Ok(exit::SUCCEEDED)
 }
 
-/// Shows what the undo of a run of a server would do, asks for confirmation, and starts it.
+/// Shows what the undo of a server's run would do, asks for confirmation, and starts it.
 pub fn undo(
     archive: &Archive,
     there: &There,

@@ -1,4 +1,4 @@
-//! Commands that change something on a server. Like their counterparts on this machine, they show what happens until the run ends.
+//! Commands that change something on a server. Like their counterparts on this machine, they show events until the run ends.
 
 mod act;
 mod plan;

@@ -8,7 +8,7 @@ use crate::{
 /// Shows what a run of a workflow of this machine would do on a server, which looks at its target.
 pub fn plan(command: &Plan, program: Program, there: &There) -> Done {
     let given = command.params.given(&program.workflow)?;
-    // Mistakes show here in the words of the command line.
+    // This reports mistakes here, in the terms of the command line.
     bind_params(&program.workflow, given.clone())?;
     let sent = Sent {
         file: command.file.display().to_string(),

@@ -22,16 +22,16 @@ use crate::{
 /// The default of `--out`.
 const OUT: &str = "out";
 
-/// Runs a workflow of this machine on a server: its file is uploaded with all the files that it reads.
+/// Runs a workflow on this machine on a server: its file is uploaded with all the files that it reads.
 pub fn run(command: &Run, program: Program, there: &There) -> Done {
     if command.out != Path::new(OUT) {
         return Err(not_remote(
-            "--out names a folder of this machine, and a server writes into a folder of its own",
+            "--out names a folder on this machine, but a server writes to its own folder",
         ));
     }
     refuse_driving(&command.driving)?;
     let given = command.params.given(&program.workflow)?;
-    // Mistakes show here in the words of the command line.
+    // This reports mistakes here, in the terms of the command line.
     bind_params(&program.workflow, given.clone())?;
     let sent = Sent {
         file: command.file.display().to_string(),
@@ -54,7 +54,7 @@ pub fn run(command: &Run, program: Program, there: &There) -> Done {
     Ok(exit_code(ended))
 }
 
-/// Refuses options that only the process which drives a run can obey.
+/// Refuses options that only a process which drives the run can apply.
 pub fn refuse_driving(driving: &Driving) -> Result<(), Failure> {
     if driving.max_parallel != MAX_PARALLEL {
         return Err(not_remote(

@@ -16,12 +16,12 @@ use crate::{
     runs::{Person, Runs, There},
 };
 
-/// After how long without news it is checked whether the run waits for people.
+/// How long without news before it is checked whether the run waits for people.
 const PAUSE: Duration = Duration::from_millis(200);
-/// After how long without news the server is asked what holds up the run.
+/// How long without news before the server is asked what blocks the run.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// Shows what happens in a run of a server from `state` on, until it ends or waits for people. The caller chooses the exit
+/// Shows the events of a server's run from `state` on, until it ends or waits for people. The caller chooses the exit
 /// code.
 pub fn follow(
     there: &There,
@@ -66,14 +66,14 @@ pub fn follow(
             break Ended::Over(outcome);
         }
     };
-    // The exit code tells how the run ended, whether or not anybody could be told of it.
+    // The exit code shows how the run ended, even if that could not be printed.
     if let Err(failure) = drive::show_end(driving, id, (&program, &state), there.url(), true) {
         failure.report();
     }
     Ok(ended)
 }
 
-/// Returns the user of this command, as the server knows them.
+/// Returns the user of this command, under the name on the server.
 pub fn caller(there: &There) -> Person {
     Person {
         name: there.name().to_owned(),
@@ -81,7 +81,7 @@ pub fn caller(there: &There) -> Person {
     }
 }
 
-/// Whether nothing happens until a person answers.
+/// Says whether nothing can happen until a person answers.
 pub fn waits_for_people(state: &State) -> bool {
     let mut asks = false;
     for instance in state.steps.values().filter(|i| !i.is_composite()) {

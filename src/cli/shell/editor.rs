@@ -19,7 +19,7 @@ use crate::{
 };
 
 const PROMPT: &str = "windlass> ";
-/// As many entries are remembered.
+/// How many entries the history has at most.
 const HISTORY: usize = 2000;
 
 /// The names of the variables and functions of the session, which completion offers.
@@ -32,7 +32,7 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    /// Opens the terminal. The history is a file of the state folder, which only its owner may read.
+    /// Opens the prompt. The history is a file in the state folder, which only its owner may read.
     pub fn open(state: &Path, names: Names) -> Result<Self, Failure> {
         let config = Config::builder()
             .max_history_size(HISTORY)
@@ -43,17 +43,17 @@ impl Prompt {
         let mut editor = Editor::with_config(config).map_err(failed)?;
         editor.set_helper(Some(Assistant { names }));
         let history = state.join("shell-history");
-        // At first there is none, and a damaged one must not keep the shell from starting.
+        // There is no history at first, and a damaged one must not prevent the start.
         let _ = editor.load_history(&history);
         Ok(Self { editor, history })
     }
 
-    /// Reads an entry; `None` at the end of the input. Ctrl-C drops what was typed.
+    /// Reads an entry; `None` at the end of the input. Ctrl-C discards what was typed.
     pub fn read(&mut self) -> Result<Option<String>, Failure> {
         loop {
             match self.editor.readline(PROMPT) {
                 Ok(text) => {
-                    // Only convenience is lost without it.
+                    // Without the history, only convenience is lost.
                     let _ = self.editor.add_history_entry(text.as_str());
                     let _ = self.editor.append_history(&self.history);
                     return Ok(Some(text));
@@ -107,7 +107,7 @@ impl Completer for Assistant {
 impl Hinter for Assistant {
     type Hint = String;
 
-    /// Shows what a function takes as soon as its bracket is open.
+    /// Shows the parameters of a function when its bracket is open.
     fn hint(&self, line: &str, at: usize, _: &Context) -> Option<String> {
         if at < line.len() {
             return None;
@@ -125,7 +125,7 @@ impl Highlighter for Assistant {
     }
 }
 
-/// Where the name that ends at `at` begins.
+/// Returns the start of the name that ends at `at`.
 fn word_start(line: &str, at: usize) -> usize {
     let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     line[..at].rfind(|c: char| !is_part(c)).map_or(0, |before| {
@@ -133,7 +133,7 @@ fn word_start(line: &str, at: usize) -> usize {
     })
 }
 
-/// What a word may become: as it is shown, and what replaces the word.
+/// Returns the completions of a word: the text to show, and the text that replaces the word.
 fn candidates(word: &str, is_first: bool, names: &BTreeSet<String>) -> Vec<(String, String)> {
     if is_first && word.starts_with(':') {
         let commands = COMMANDS.iter().map(|(name, _)| (*name).to_owned());

@@ -1,4 +1,4 @@
-//! Splits what is typed at the prompt into statements, functions and the value at the end.
+//! Splits the text typed at the prompt into statements, functions and the value at the end.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,32 +7,32 @@ use std::{
 
 use crate::lsp::lexer::{Kind, Quoting, Token, lex};
 
-/// One entry, which is run as a whole.
+/// One entry, which runs as a whole.
 #[derive(Debug, Default, PartialEq)]
 pub struct Entry {
     /// The statements, with functions blanked out, so that lines and columns stay the same.
     pub statements: String,
-    /// Where an expression at the end begins; its value is shown.
+    /// The start of an expression at the end, whose value is shown.
     pub value: Option<usize>,
     /// Whether there are statements besides functions.
     pub runs: bool,
     /// The variables that it declares.
     pub declares: BTreeSet<String>,
-    /// All words in it: a variable of an earlier entry is only passed on where one of them names it.
+    /// All words in it: the variable of an earlier entry is only passed on if one of them names it.
     pub words: BTreeSet<String>,
     /// The functions that it defines, by name and number of parameters.
     pub functions: BTreeMap<String, String>,
 }
 
-/// Statements that end with a block, and need no semicolon behind it.
+/// Statements that end with a block, and need no semicolon after it.
 const BLOCKS: [&str; 7] = ["if", "switch", "while", "for", "loop", "try", "{"];
-/// Statements that give no value.
+/// Statements without a value.
 const VALUELESS: [&str; 14] = [
     "let", "const", "import", "export", "while", "for", "loop", "do", "try", "return", "throw",
     "break", "continue", "fn",
 ];
 
-/// Whether a text can be run, or its end is still to be typed: a bracket, a text in backticks or a comment is open.
+/// Says whether a text can be run. Otherwise a bracket, a text in backticks or a comment is still open.
 pub fn is_complete(text: &str) -> bool {
     open_part(text).is_none()
 }
@@ -85,7 +85,7 @@ pub fn open_part(text: &str) -> Option<OpenPart> {
     })
 }
 
-/// Takes an entry apart. It need not be valid: the compiler says what is wrong with it.
+/// Splits an entry. It need not be valid: the compiler reports its mistakes.
 pub fn read_entry(text: &str) -> Entry {
     let tokens = lex(text, 0..text.len(), Quoting::None);
     let tokens: Vec<_> = tokens
@@ -127,12 +127,12 @@ pub fn read_entry(text: &str) -> Entry {
         last = gives.then_some(span.start);
     }
     entry.value = last;
-    // Whole characters were replaced by as many blanks as they have bytes.
+    // Whole characters were replaced, each by as many blanks as it has bytes.
     entry.statements = String::from_utf8(statements).unwrap_or_else(|_| text.to_owned());
     entry
 }
 
-/// Returns the statements, each as a range of tokens, with the semicolon behind it.
+/// Returns the statements, each as a range of tokens, including the semicolon after it.
 fn split(text: &str, tokens: &[&Token]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let (mut start, mut depth) = (0, 0_usize);
@@ -141,7 +141,7 @@ fn split(text: &str, tokens: &[&Token]) -> Vec<Range<usize>> {
         match token.kind {
             Kind::OpenMap | Kind::Sign('{' | '(' | '[') => depth += 1,
             Kind::Sign('}' | ')' | ']') => depth = depth.saturating_sub(1),
-            // What stands between `${` and `}` belongs to the text around it.
+            // The code between `${` and `}` belongs to the text around it.
             Kind::Text if !part.starts_with(['"', '\'']) => {
                 depth = depth.saturating_sub(usize::from(part.starts_with('}')));
                 depth += usize::from(part.ends_with("${"));
@@ -179,7 +179,7 @@ fn split(text: &str, tokens: &[&Token]) -> Vec<Range<usize>> {
     found
 }
 
-/// Whether a statement is an assignment: `x = 1`, `x.y += 1`. It gives no value.
+/// Says whether a statement is an assignment, which has no value: `x = 1`, `x.y += 1`.
 fn assigns(text: &str, statement: &[&Token]) -> bool {
     let mut depth = 0_usize;
     statement.iter().any(|token| {
@@ -201,7 +201,7 @@ fn assigns(text: &str, statement: &[&Token]) -> bool {
     })
 }
 
-/// Counts the parameters of a function, whose first bracket holds them.
+/// Counts the parameters of a function, which are in its first brackets.
 fn parameters(names: &[&str]) -> usize {
     let inside = names.iter().skip_while(|name| **name != "(").skip(1);
     let inside: Vec<_> = inside.take_while(|name| **name != ")").collect();

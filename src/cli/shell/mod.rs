@@ -1,9 +1,9 @@
-//! `windlass shell`: a prompt for the host functions. A session is one run with a step for each entry, so the journal has what was
-//! done, and an undo reverses it.
+//! `windlass shell`: a prompt for the host functions. A session is one run with a step for each entry, so the journal records its calls, and
+//! an undo reverses them.
 //!
-//! - `entry` takes apart what was typed;
+//! - `entry` splits the typed text;
 //! - `session` runs it: each entry is an edit of the run that adds a step;
-//! - `editor` is the prompt of a terminal; where stdin is a file or a pipe, entries are read from there.
+//! - `editor` is the prompt of a terminal; if stdin is a file or a pipe, entries are read from it.
 
 mod editor;
 mod entry;
@@ -28,7 +28,7 @@ use editor::Prompt;
 use entry::{OpenPart, is_complete, open_part};
 use session::{Session, Told};
 
-/// What may be typed beside Rhai.
+/// The commands of the prompt, besides Rhai.
 const COMMANDS: [(&str, &str); 4] = [
     (":help", "show what can be typed here"),
     (
@@ -83,7 +83,7 @@ fn at_a_terminal(args: &Args, command: &Shell, session: &mut Session) -> Done {
     Ok(exit::SUCCEEDED)
 }
 
-/// Runs the entries of a file or a pipe, up to the first that fails.
+/// Runs the entries of a file or a pipe, until the first one fails.
 fn from_a_pipe(command: &Shell, session: &mut Session) -> Done {
     let mut text = String::new();
     for line in std::io::stdin().lock().lines() {
@@ -113,11 +113,11 @@ fn from_a_pipe(command: &Shell, session: &mut Session) -> Done {
     })
 }
 
-/// Runs an entry and shows what it gave and did. Returns whether it succeeded.
+/// Runs an entry, and shows its value and its changes. Returns whether it succeeded.
 fn evaluate(command: &Shell, session: &mut Session, text: &str) -> Result<bool, Failure> {
     let told = match session.enter(text) {
         Ok(told) => told,
-        // Nothing of it was run; the next entry may be right.
+        // Nothing of it has run; the next entry may be right.
         Err(failure) => {
             failure.report();
             return Ok(false);
@@ -141,7 +141,7 @@ fn evaluate(command: &Shell, session: &mut Session, text: &str) -> Result<bool, 
     Ok(true)
 }
 
-/// Returns a value as it is printed, with secrets masked; nothing for `()`.
+/// Formats a value for printing, with secrets masked; returns `None` for `()`.
 fn shown(value: &Value, as_json: bool) -> Option<String> {
     let masked = value.to_json();
     Some(match value {
@@ -164,13 +164,13 @@ enum Order {
     Quit,
 }
 
-/// Does what a command of the prompt says; `None` for anything else.
+/// Runs a command of the prompt; returns `None` for any other text.
 fn order(text: &str, session: &Session) -> Option<Order> {
     let (word, rest) = match text.trim().split_once(char::is_whitespace) {
         Some((word, rest)) => (word, rest.trim()),
         None => (text.trim(), ""),
     };
-    // As it is in other prompts, unless a variable has this name.
+    // As in other prompts, unless a variable has this name.
     let is_plain = rest.is_empty() && session.names().all(|name| name != word);
     match word {
         ":quit" | ":q" | ":exit" => return Some(Order::Quit),

@@ -33,18 +33,18 @@ use crate::{
     value::Value,
 };
 
-/// The file of the workflow that the session is.
+/// The name of the session's workflow file.
 const MAIN: &str = "shell.yaml";
-/// The clusters of the target `local` that a prompt can speak to, beside those that are there already.
+/// The clusters of the target `local` that a prompt can use, in addition to existing ones.
 const REHEARSAL: [&str; 2] = ["mgmt", "cluster-1"];
 
-/// What became of an entry.
+/// The result of an entry.
 #[derive(Default)]
 pub struct Told {
     pub value: Option<Value>,
     /// The calls that changed something, a line each.
     pub changes: Vec<String>,
-    /// Why it failed, drawn.
+    /// The reason why it failed, as it is drawn.
     pub problem: Option<String>,
 }
 
@@ -57,15 +57,15 @@ pub struct Session<'a> {
     run: Option<RunId>,
     /// The entries that ran, in their order.
     steps: Vec<Step>,
-    /// As many were typed.
+    /// How many entries were typed.
     count: usize,
-    /// Which step last gave each variable.
+    /// For each variable, the step that set it last.
     variables: BTreeMap<String, String>,
     functions: BTreeMap<String, String>,
     has_changed: bool,
 }
 
-/// A run that is about to be driven on.
+/// A run that is about to continue.
 struct Ready {
     run: RunJournal,
     program: Program,
@@ -78,7 +78,7 @@ struct Ready {
 struct Step {
     name: String,
     text: Arc<str>,
-    /// The bytes before what was typed.
+    /// How many bytes of the script come before the typed text.
     head: usize,
     /// What was typed, without its functions.
     typed: Arc<str>,
@@ -107,10 +107,10 @@ impl Step {
 }
 
 impl<'a> Session<'a> {
-    /// Checks where the session is to be. Nothing is recorded before the first entry.
+    /// Checks where the session will be recorded. Nothing is recorded before the first entry.
     ///
     /// # Errors
-    /// A target that does not exist or gives its runs to an engine, an output folder that scripts must not have.
+    /// A target that does not exist or whose runs Restate drives, or an output folder that scripts must not have.
     pub fn open(args: &'a Args, command: &Shell) -> Result<Self, Failure> {
         let (config, was_asked_for) = args.config();
         let targets = Targets::load(config, was_asked_for)?;
@@ -148,12 +148,12 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Returns the run, once there is one.
+    /// Returns the run, if there is one yet.
     pub fn run(&self) -> Option<&RunId> {
         self.run.as_ref()
     }
 
-    /// Whether an entry changed something outside.
+    /// Says whether an entry changed something outside.
     pub fn has_changed(&self) -> bool {
         self.has_changed
     }
@@ -168,7 +168,7 @@ impl<'a> Session<'a> {
     /// Runs an entry, as a new step of the run.
     ///
     /// # Errors
-    /// Mistakes in it, and whatever kept it from running at all.
+    /// Mistakes in it, or a reason why it could not run at all.
     pub fn enter(&mut self, text: &str) -> Result<Told, Failure> {
         let entry = read_entry(text);
         let before = self.functions.clone();
@@ -177,7 +177,7 @@ impl<'a> Session<'a> {
             return Ok(Told::default());
         }
         if !entry.runs {
-            // A function has its mistakes shown when it is typed.
+            // Mistakes in a function are shown when it is typed.
             let checked = self
                 .compiled(&self.step(&Entry::default(), "checked"))
                 .map(|_| Told::default());
@@ -294,7 +294,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Reads from the state of the run what an entry did, and remembers its variables.
+    /// Reads the result of an entry from the state of the run, and records its variables.
     fn told(&mut self, step: Step, entry: &Entry, ended: Ended, state: &State) -> Told {
         let id = InstanceId::step(None, &step.name);
         let instance = state.instance(&id);
@@ -323,7 +323,7 @@ impl<'a> Session<'a> {
                 }
                 self.steps.push(step);
             }
-            // The next edit leaves it out; what it did stays until an undo.
+            // The next edit leaves the entry out; an undo can still reverse its calls.
             _ if ended == Ended::Over(Outcome::Cancelled) => {
                 told.problem = Some("cancelled".into())
             }
@@ -334,8 +334,8 @@ impl<'a> Session<'a> {
         told
     }
 
-    /// Makes the script of an entry: its first line gives it the variables that it names, then comes what was typed, and at
-    /// the end what it leaves behind.
+    /// Builds the script of an entry: its first line defines the variables that it names, then comes the typed text, and at the end the
+    /// values that it leaves.
     fn step(&self, entry: &Entry, name: &str) -> Step {
         let of_functions = self
             .functions
@@ -391,7 +391,7 @@ impl<'a> Session<'a> {
                 "description": entry.statements.trim(),
                 "with": with,
                 "needs": last.into_iter().collect::<Vec<_>>(),
-                // An entry that fails ends neither the session nor its run.
+                // A failed entry ends neither the session nor its run.
                 "on_error": "continue",
             }),
             name: name.to_owned(),
@@ -431,7 +431,7 @@ fn file(step: &str) -> String {
     format!("{step}.rhai")
 }
 
-/// Returns the clusters of a target's folder that were rehearsed on before, and two to begin with.
+/// Returns the clusters in a target's folder, and two default ones.
 fn rehearsal_clusters(folder: &Path) -> BTreeSet<String> {
     let there = std::fs::read_dir(folder.join("kube"))
         .into_iter()
@@ -452,7 +452,7 @@ fn changes(instance: &Instance) -> Vec<String> {
         .collect()
 }
 
-/// Returns an error of an entry, drawn in the text that was typed.
+/// Returns an error of an entry, drawn in the typed text.
 fn problem(run: &RunId, error: &crate::value::StepError, step: &Step) -> String {
     let file = file(&step.name);
     let mut error = error.clone();
@@ -471,7 +471,7 @@ fn problem(run: &RunId, error: &crate::value::StepError, step: &Step) -> String 
     report::render_error(run, None, &error, &[(file, step.typed.clone())].into())
 }
 
-/// The entries of the session; what they import is in the current folder.
+/// The entries of the session; their imports are in the current folder.
 struct Typed {
     texts: BTreeMap<String, Arc<str>>,
     folder: Folder,
@@ -486,7 +486,7 @@ impl Sources for Typed {
     }
 }
 
-/// Says what scripts say, and nothing of steps.
+/// Shows messages of scripts, and nothing about steps.
 struct Quiet;
 
 impl Observer for Quiet {

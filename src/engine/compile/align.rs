@@ -1,4 +1,4 @@
-//! Finds the places of a YAML scalar's value in the scalar as it is written.
+//! Maps the value of a YAML scalar to its places in the file.
 
 use std::iter::Peekable;
 use std::str::CharIndices;
@@ -6,10 +6,10 @@ use std::str::CharIndices;
 use super::document::{Kind, Node, Style};
 use windlass_script::Places;
 
-/// Holds the value of a text scalar against how it is written.
+/// Compares the value of a text scalar with its source in the file.
 ///
-/// The parser tells only the value. But apart from blanks, which YAML folds and strips, and from
-/// escapes, the two consist of the same characters in the same order.
+/// The parser returns only the value. But apart from blanks, which YAML folds and strips, and escapes, the value
+/// and the source consist of the same characters in the same order.
 pub(super) fn places_of(file: &str, node: &Node) -> Places {
     let Kind::Scalar { text, style, .. } = &node.kind else {
         return Places::default();
@@ -17,7 +17,7 @@ pub(super) fn places_of(file: &str, node: &Node) -> Places {
     let raw = &file[node.span.clone()];
     let head = match style {
         Style::Single | Style::Double => 1,
-        // What is behind the mark on its line is no part of it.
+        // The rest of the line after the mark is not part of the value.
         Style::Block if raw.starts_with(['|', '>']) => raw.find('\n').unwrap_or(raw.len()),
         Style::Block | Style::Plain => 0,
     };
@@ -29,14 +29,14 @@ pub(super) fn places_of(file: &str, node: &Node) -> Places {
     let start = node.span.start + head;
     let (mut pairs, mut next) = (Vec::new(), None);
     for (at, c) in text.char_indices() {
-        // What the parser adds, such as a line end at the end of the file, stands nowhere.
+        // A character that the parser adds, such as a line end at the end of the file, has no place.
         let nowhere = written.last;
         let (from, to) = written.find(c).unwrap_or((nowhere, nowhere));
         let (from, to) = (start + from, start + to);
         if next != Some(from) {
             pairs.push((at, from));
         }
-        // An escape, or a line end: what follows it stands somewhere else.
+        // After an escape or a line end, the next character has another offset.
         let is_as_written = to - from == c.len_utf8() && c != '\n';
         next = is_as_written.then_some(to);
     }
@@ -46,16 +46,16 @@ pub(super) fn places_of(file: &str, node: &Node) -> Places {
     Places::new(file, (node.span.start, node.line), pairs)
 }
 
-/// What of a scalar, as it is written, has not been found in its value yet.
+/// The part of a scalar's source that has not been matched with its value yet.
 struct Written<'a> {
     chars: Peekable<CharIndices<'a>>,
     style: Style,
-    /// Where the last character that was looked at stands.
+    /// The position of the last character that was read.
     last: usize,
 }
 
 impl Written<'_> {
-    /// Finds where the next character of the value is written.
+    /// Finds the next character of the value in the source.
     fn find(&mut self, wanted: char) -> Option<(usize, usize)> {
         if wanted.is_whitespace() {
             return self.find_blank(wanted);
@@ -68,7 +68,7 @@ impl Written<'_> {
         }
     }
 
-    /// A blank may be a fold, of which any part will do: it must not go beyond what is no blank.
+    /// Finds a blank. It may come from a fold, so any blank matches; the search stops at the first character that is not blank.
     fn find_blank(&mut self, wanted: char) -> Option<(usize, usize)> {
         let mut ahead = self.chars.clone();
         let mut first = None;
@@ -91,7 +91,7 @@ impl Written<'_> {
         }
     }
 
-    /// One character as YAML reads it, `None` for an escaped line end; and where it is written.
+    /// Returns the next character as YAML reads it, `None` for an escaped line end, with its range in the source.
     fn next(&mut self) -> Option<(usize, Option<char>, usize)> {
         let (from, c) = self.chars.next()?;
         self.last = from;
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
     use crate::compile::document::parse;
 
-    /// What stands in the file where each word of the value does.
+    /// Returns the source of each word of the value.
     fn found(yaml: &str, words: &[&str]) -> Vec<String> {
         let file: Arc<str> = yaml.into();
         let root = parse(&"w.yaml".into(), &file).unwrap_or_else(|e| panic!("{e}"));

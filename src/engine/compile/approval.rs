@@ -11,7 +11,7 @@ pub(super) const ON_TIMEOUT: [(&str, OnTimeout); 2] = [
 ];
 
 impl Approval {
-    /// Reads `approval:` and the keys of its step that go with it.
+    /// Reads `approval:` and the keys of its step that belong to it.
     pub(super) fn read(report: &mut Report, question: &Node, fields: &mut Fields) -> Self {
         Self {
             question: Template::read(report, question),

@@ -1,4 +1,4 @@
-//! Holds names and types against each other, across files.
+//! Checks names and types across files.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -20,7 +20,7 @@ pub(super) type Params = BTreeMap<String, Param>;
 /// The inputs that a step gives, with the places of their names and values.
 pub(super) type Inputs = Vec<(Spanned, Range<usize>)>;
 
-/// Refuses `fresh` where a step does more than look: what it did would be done again, and forgotten.
+/// Rejects `fresh` for a step that changes something: the change would be repeated, and its record discarded.
 fn fresh(report: &mut Report, step: &Step) {
     let misplaced = match &step.action {
         Action::Workflow(_) if !is_known(&step.action) => return,
@@ -49,7 +49,7 @@ fn fresh(report: &mut Report, step: &Step) {
     report.add(mistake.help(misplaced.1));
 }
 
-/// Checks what a step gives to its script or workflow.
+/// Checks the inputs that a step gives to its script or workflow.
 pub(super) fn step(
     report: &mut Report,
     graph: &DiGraph<Step, Edge>,
@@ -172,7 +172,7 @@ pub(super) fn step(
     }
 }
 
-/// Finds what an inline body reads of its inputs and its step does not give.
+/// Finds inputs that an inline body reads and its step does not give.
 fn input_reads(report: &mut Report, step: &Step, script: &Script) {
     let unknown = |read: &&InputRead| !step.with.contains_key(&read.name);
     for read in script.input_reads.iter().filter(unknown) {
@@ -194,7 +194,7 @@ fn what(action: &Action) -> String {
     }
 }
 
-/// Name → type and whether it must be given. `None` for an inline body, which takes anything.
+/// Returns the type of each input by name, and whether it is required. `None` for an inline body, which accepts any input.
 fn accepted_inputs(action: &Action) -> Option<BTreeMap<String, (Type, bool)>> {
     Some(match action {
         Action::Script(script) => {
@@ -213,7 +213,7 @@ fn accepted_inputs(action: &Action) -> Option<BTreeMap<String, (Type, bool)>> {
     })
 }
 
-/// The outputs that a step declares, with their types. `None` if it may give anything.
+/// Returns the outputs that a step declares, with their types. `None` if it may have any outputs.
 pub(super) fn declared_outputs(step: &Step) -> Option<BTreeMap<String, Type>> {
     if !is_known(&step.action) {
         return None;
@@ -248,7 +248,7 @@ pub(super) fn declared_outputs(step: &Step) -> Option<BTreeMap<String, Type>> {
     }
 }
 
-/// The type of a template that is nothing but one read, where it is declared.
+/// Returns the type of a template that consists of a single read, if the type is declared.
 fn type_of(
     graph: &DiGraph<Step, Edge>,
     by_name: &Steps,
@@ -272,7 +272,7 @@ fn type_of(
     }
 }
 
-/// Whether a value of type `found` may fit where `wanted` is declared.
+/// Says whether a value of type `found` may be given where `wanted` is declared.
 fn accepts(wanted: &Type, found: &Type) -> bool {
     match (wanted, found) {
         (Type::Any, _) | (_, Type::Any) => true,
@@ -284,13 +284,13 @@ fn accepts(wanted: &Type, found: &Type) -> bool {
         (Type::Float, Type::Int)
         | (Type::String, Type::Duration)
         | (Type::Duration, Type::String)
-        // A text that shows a secret is one.
+        // A text that contains a secret is a secret.
         | (Type::Secret, Type::String) => true,
         _ => wanted == found,
     }
 }
 
-/// Whether a step's action is known, so that its inputs and outputs can be checked.
+/// Says whether a step's action is known, so that its inputs and outputs can be checked.
 fn is_known(action: &Action) -> bool {
     !matches!(action, Action::Workflow(workflow) if workflow.path.is_empty())
 }

@@ -4,15 +4,15 @@ use super::graph::Workflow;
 use windlass_script::Names;
 use windlass_world::value::Value;
 
-/// Why the Kubernetes clusters of a workflow can't be determined.
+/// The reason why the Kubernetes clusters of a workflow can't be determined.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("`kube` of the workflow {0}")]
 pub struct ClustersError(String);
 
-/// Finds the Kubernetes clusters that a run of a workflow speaks to, by their roles.
+/// Returns the Kubernetes clusters that a run of a workflow uses, by their roles.
 ///
 /// # Errors
-/// A `kube:` that can't be evaluated, or gives no list of names.
+/// A `kube:` that can't be evaluated, or is not a list of names.
 pub fn clusters(workflow: &Workflow, params: &Value) -> Result<BTreeSet<String>, ClustersError> {
     let Some(kube) = &workflow.kube else {
         return Ok(BTreeSet::new());

@@ -9,7 +9,7 @@ use super::{
     graph::{Edge, Step, StepIndex},
 };
 
-/// Reports every set of steps that wait for each other, by one whole cycle of each.
+/// Reports every set of steps that wait for each other, with one complete cycle of each.
 pub(super) fn check(report: &mut Report, graph: &DiGraph<Step, Edge>) {
     for component in algo::tarjan_scc(graph) {
         let Some(cycle) = cycle_in(graph, &component) else {
@@ -28,14 +28,14 @@ pub(super) fn check(report: &mut Report, graph: &DiGraph<Step, Edge>) {
     }
 }
 
-/// Walks one whole cycle of a strongly connected component, in the order in which data flows,
-/// from its first step in the file back to it. `None` for a single step that does not read itself.
+/// Returns one complete cycle of a strongly connected component, in the direction of the data flow, from its first
+/// step in the file back to that step. `None` for a single step that does not read itself.
 fn cycle_in(graph: &DiGraph<Step, Edge>, component: &[StepIndex]) -> Option<Vec<StepIndex>> {
     let start = *component.iter().min()?;
     if component.len() == 1 && graph.find_edge(start, start).is_none() {
         return None;
     }
-    // Breadth first, so the cycle that is shown is a shortest one.
+    // The search is breadth-first, so the cycle is a shortest one.
     let mut came_from: HashMap<StepIndex, StepIndex> = HashMap::new();
     let mut queue = VecDeque::from([start]);
     while let Some(index) = queue.pop_front() {
@@ -66,7 +66,7 @@ fn cycle_in(graph: &DiGraph<Step, Edge>, component: &[StepIndex]) -> Option<Vec<
     None
 }
 
-/// A topological order that follows the file where it may. `None` if there is a cycle.
+/// Returns a topological order that follows the file where possible. `None` if there is a cycle.
 pub(super) fn order(graph: &DiGraph<Step, Edge>) -> Option<Vec<StepIndex>> {
     let mut waiting: Vec<usize> = graph
         .node_indices()

@@ -1,7 +1,7 @@
-//! YAML with places: a tree whose every node knows its bytes in the text.
+//! Parses YAML into a tree in which each node has its range in the text.
 //!
-//! What would come through as something else is refused: integers beyond 64 bits, numbers that JSON has no
-//! word for, tags of other tools, a second document.
+//! Values that would be changed on the way are rejected: integers beyond 64 bits, numbers that JSON can't
+//! express, tags of other tools, a second document.
 
 use std::{borrow::Cow, collections::HashMap, ops::Range, sync::Arc};
 
@@ -13,7 +13,7 @@ use windlass_world::value::Value;
 
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// For a map or a list: where it starts. Its end is rarely where a person sees it.
+    /// For a map or a list, only its start: people rarely look for its end.
     pub span: Range<usize>,
     /// The line of the file that it starts in, from 1.
     pub line: usize,
@@ -45,17 +45,16 @@ pub struct Key {
     pub span: Range<usize>,
 }
 
-/// A workflow has a few thousand nodes, and a list that it is run for may be a hundred times as long; more come only
-/// from aliases of aliases.
+/// A workflow has a few thousand nodes, and a list of items for it may have a hundred times as many; only aliases of
+/// aliases produce more.
 const MAX_NODES: usize = 250_000;
-/// All texts of a file together, those of aliases counted wherever they stand; the file itself has at most
-/// a megabyte.
+/// The total size of all texts of a file, with aliases counted each time; the file itself has at most a megabyte.
 const MAX_TEXT_BYTES: usize = 8 << 20;
-/// A file is read once more for each tab that the parser does not take for a blank.
+/// For each tab that the parser does not accept as a blank, the file is parsed again.
 const MAX_TABS: usize = 100;
 
 impl Node {
-    /// The plain value that it says.
+    /// Returns the plain value.
     pub fn to_value(&self) -> Value {
         match &self.kind {
             Kind::Scalar { value, .. } => value.clone(),
@@ -68,7 +67,7 @@ impl Node {
         }
     }
 
-    /// What an author calls this kind of node, with its article.
+    /// Returns the kind of this node with its article, for messages.
     pub fn a_kind(&self) -> &'static str {
         match &self.kind {
             Kind::Scalar { value, .. } => value.a_kind(),
@@ -92,10 +91,10 @@ pub fn parse(file: &Arc<str>, text: &Arc<str>) -> Result<Node, Mistake> {
     }
 }
 
-/// Reads one value that stands in no file; an empty text is null.
+/// Parses a value that is not in a file; an empty text is null.
 ///
 /// # Errors
-/// What is wrong, with its line and column.
+/// The mistake, with its line and column.
 pub fn parse_value(text: &str) -> Result<Value, String> {
     let (file, text) = (Arc::from(""), Arc::from(text));
     match read(&file, &text, &text) {
@@ -109,7 +108,7 @@ pub fn parse_value(text: &str) -> Result<Value, String> {
     }
 }
 
-/// Reads what is `spelled`: the text, but for tabs that are spaces there.
+/// Parses `spelled`, which is the text with some of its tabs replaced by spaces.
 fn read(file: &Arc<str>, text: &Arc<str>, spelled: &str) -> Result<Option<Node>, Mistake> {
     let mut spelled = spelled.to_owned();
     for _ in 0..MAX_TABS {
@@ -122,8 +121,8 @@ fn read(file: &Arc<str>, text: &Arc<str>, spelled: &str) -> Result<Option<Node>,
     read_once(file, text, &spelled).0
 }
 
-/// The tab at which the parser gave up, if it only stands between a sign and what comes after it on the
-/// line: YAML allows that (section 6.2, "Separation Spaces"), and the parser does not everywhere.
+/// Returns the tab at which the parser failed, if it only separates an indicator from what follows on the
+/// line: YAML allows that (section 6.2, "Separation Spaces"), and the parser accepts it only in some places.
 fn separating_tab(text: &str, failed_at: usize) -> Option<usize> {
     let line_start = text[..failed_at].rfind('\n').map_or(0, |i| i + 1);
     let blank = |c: char| c == ' ' || c == '\t';
@@ -134,7 +133,7 @@ fn separating_tab(text: &str, failed_at: usize) -> Option<usize> {
     matches!(sign, ':' | '-' | '?' | ',' | '{' | '[').then_some(tab)
 }
 
-/// Reads a text once; where it is no YAML, also says at which byte.
+/// Parses a text once; on failure, also returns the byte at which the parser failed.
 fn read_once(
     file: &Arc<str>,
     text: &Arc<str>,
@@ -165,7 +164,7 @@ struct Reader<'a> {
     anchors: HashMap<usize, Node>,
     nodes: usize,
     text_bytes: usize,
-    /// The byte at which the parser gave up.
+    /// The byte at which the parser failed.
     failed_at: Option<usize>,
     file: &'a Arc<str>,
     text: &'a Arc<str>,
@@ -210,12 +209,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What to do where YAML takes the signs of an expression for its own.
+    /// Returns the hint for an expression whose characters YAML takes for its own syntax.
     fn unquoted_expression(&self, at: usize) -> Option<String> {
         let start = self.text[..at].rfind('\n').map_or(0, |i| i + 1);
         let line = self.text[start..].lines().next()?;
         let at = line.find("${{").or_else(|| {
-            // The parser may report it on the line after it.
+            // The parser may report the mistake on the next line.
             let before = self.text[..start].trim_end().lines().next_back()?;
             before.find("${{")
         });
@@ -321,7 +320,7 @@ impl<'a> Reader<'a> {
             Some(tag) if tag.handle.is_empty() && tag.suffix == "!" => {
                 (ScalarStyle::SingleQuoted, None)
             }
-            // A tag says more than quotes do: `!!int "12"`.
+            // A tag takes precedence over quotes: `!!int "12"`.
             Some(tag) if tag.is_yaml_core_schema() => (ScalarStyle::Plain, Some(tag)),
             Some(tag) => return Err(self.unknown_tag(tag, bytes)),
             None => (style, None),
@@ -341,7 +340,7 @@ impl<'a> Reader<'a> {
                 unfit(format!("the integer {text} does not fit into 64 bits"))
             }
             Some(Scalar::FloatingPoint(x)) if !x.is_finite() => {
-                unfit(format!("`{text}` is no number that can be kept"))
+                unfit(format!("`{text}` can't be represented as a number"))
             }
             Some(Scalar::FloatingPoint(x)) => Ok(Value::Float(x.into_inner())),
             Some(Scalar::String(text)) => Ok(Value::String(text.into_owned())),
@@ -349,7 +348,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Refuses a tag of a list or a map that says it is something else.
+    /// Rejects a tag on a list or a map that names another type.
     fn refuse_tag(
         &self,
         tag: Option<&Tag>,
@@ -386,7 +385,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads what stands behind `<<`: a map, or a list of maps.
+    /// Reads the value of `<<`: a map, or a list of maps.
     fn merged(&mut self, key: Range<usize>, depth: usize) -> Result<Vec<(Key, Node)>, Mistake> {
         let node = match self.next()? {
             Some((event, span)) => self.node(event, span, depth + 1)?,
@@ -412,7 +411,7 @@ impl<'a> Reader<'a> {
         loop {
             let key = match self.next()? {
                 None | Some((Event::MappingEnd, _)) => {
-                    // What a map says itself counts, and of two maps that it merges the first.
+                    // A map's own entries take precedence, then those of the first map that it merges.
                     for (key, node) in merged {
                         if !entries.iter().any(|(known, _)| known.name == key.name) {
                             entries.push((key, node));
@@ -450,10 +449,10 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The key that takes over the entries of other maps: <https://yaml.org/type/merge.html>.
+/// The key that merges the entries of other maps: <https://yaml.org/type/merge.html>.
 const MERGE: &str = "<<";
 
-/// Whether a plain scalar is an integer, of whatever size, as YAML's core schema writes them.
+/// Says whether a plain scalar is an integer in YAML's core schema, of any size.
 fn is_integer(text: &str) -> bool {
     let digits = |text: &str, radix| !text.is_empty() && text.chars().all(|c| c.is_digit(radix));
     match (text.strip_prefix("0x"), text.strip_prefix("0o")) {
@@ -463,7 +462,7 @@ fn is_integer(text: &str) -> bool {
     }
 }
 
-/// The parser's span of a quoted text reaches to the next token on its line.
+/// Returns the length of a quoted text: the parser's span reaches to the next token on its line.
 fn quoted_length(text: &str) -> usize {
     let mut chars = text.char_indices();
     let quote = chars.next().map(|(_, c)| c);
@@ -481,11 +480,11 @@ fn quoted_length(text: &str) -> usize {
     text.len()
 }
 
-/// How much a node holds.
+/// The size of a node.
 struct Size {
     nodes: usize,
     text_bytes: usize,
-    /// Levels below it.
+    /// The levels below it.
     depth: usize,
 }
 
@@ -600,7 +599,7 @@ mod tests {
     fn g3_depth_and_size_have_limits() {
         let deep = "- ".repeat(36_000);
         refused(&deep, "too deeply or too large");
-        // The parser has a limit of its own for these.
+        // The parser has its own limit for such nesting.
         assert!(parse_value(&"[".repeat(36_000)).is_err());
         assert!(parse_value(&"{a: ".repeat(36_000)).is_err());
         let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();

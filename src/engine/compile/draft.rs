@@ -1,4 +1,4 @@
-//! The keys of a workflow file, read one by one; names are not looked up yet.
+//! Reads the keys of a workflow file one by one; names are not resolved yet.
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use super::{
 use windlass_script::{Places, is_readable};
 use windlass_world::value::Value;
 
-/// A text and where it stands.
+/// A text and its place.
 #[derive(Clone, Debug)]
 pub(super) struct Spanned {
     pub text: String,
@@ -36,7 +36,7 @@ pub(super) struct Draft {
     pub triggers: Vec<TriggerDraft>,
     pub steps: Vec<StepDraft>,
     pub outputs: Vec<(String, Template)>,
-    /// Texts of the outputs and the lock that look like what an expression reads.
+    /// Texts in the outputs and the lock that look like expressions without `${{ }}`.
     pub bare: Vec<Spanned>,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct StepDraft {
     pub description: Option<String>,
     pub phase: Option<Spanned>,
     pub action: ActionDraft,
-    /// Input, its place, its value, the value's place.
+    /// For each input: the name, its place, the value, and the value's place.
     pub with: Vec<(Spanned, Template, Range<usize>)>,
     pub needs: Vec<Spanned>,
     pub when: Option<Template>,
@@ -60,7 +60,7 @@ pub(super) struct StepDraft {
     pub on_error: OnError,
     pub is_fresh: bool,
     pub lock: Option<Template>,
-    /// Texts that look like what an expression reads.
+    /// Texts that look like expressions without `${{ }}`.
     pub bare: Vec<Spanned>,
 }
 
@@ -68,9 +68,9 @@ pub(super) enum ActionDraft {
     Script(Spanned),
     Workflow(Spanned),
     Approval(Approval),
-    /// The body, and where it stands in the file.
+    /// The body and its place in the file.
     Inline(Arc<str>, Places),
-    /// What could not be read has been reported.
+    /// The action could not be read; the mistake has been reported.
     Unreadable,
 }
 
@@ -206,7 +206,7 @@ fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> O
     name.map(|_| draft)
 }
 
-/// Gathers the texts that are just what an expression reads, such as `steps.root_ca.arn`.
+/// Collects the texts that consist of what an expression could read, such as `steps.root_ca.arn`.
 pub(super) fn bare_reads(node: &Node, found: &mut Vec<Spanned>) {
     match &node.kind {
         Kind::List(items) => items.iter().for_each(|item| bare_reads(item, found)),
@@ -231,13 +231,13 @@ pub(super) fn bare_reads(node: &Node, found: &mut Vec<Spanned>) {
     }
 }
 
-/// A condition that is a text would only be found to be none when the step begins.
+/// Reads `when`. A condition that is a plain text is reported here; otherwise the mistake would only show when the step begins.
 fn read_when(report: &mut Report, node: &Node) -> Template {
     let before = report.mistakes.len();
     let template = Template::read(report, node);
     match &template {
         Template::Expression(_) | Template::Literal(Value::Bool(_)) => {}
-        // What could not be read has been reported.
+        // The mistake has been reported already.
         _ if report.mistakes.len() > before => {}
         _ => no_expression(report, node, &template, "`when` must be true or false"),
     }

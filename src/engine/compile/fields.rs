@@ -1,4 +1,4 @@
-//! Reading the keys of a map strictly, with every mistake reported and none fatal.
+//! Reads the keys of a map strictly, and reports every mistake without stopping at it.
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ pub(super) struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// Makes a mistake of this file, not yet reported.
+    /// Creates a mistake of this file without reporting it.
     pub fn at(
         &self,
         code: &'static str,
@@ -118,7 +118,7 @@ impl Report<'_> {
     pub fn entries<'n>(&mut self, node: &'n Node, what: &str) -> &'n [(Key, Node)] {
         match &node.kind {
             Kind::Map(entries) => entries,
-            // `steps:` with nothing behind it.
+            // This is `steps:` without a value.
             Kind::Scalar {
                 value: Value::Null, ..
             } => &[],
@@ -132,11 +132,11 @@ impl Report<'_> {
 
 /// The keys of one map that have not been read yet.
 ///
-/// What they are is in [`Section`]; a key is read as what its row says.
+/// [`Section`] describes the keys; each key is read in the form that its row states.
 pub(super) struct Fields<'n> {
     section: &'static Section,
     entries: Vec<&'n (Key, Node)>,
-    /// All keys that are there, also those that have been read.
+    /// All keys of the map, including those that have been read.
     given: Vec<&'n str>,
     what: String,
 }
@@ -158,7 +158,7 @@ impl<'n> Fields<'n> {
         }
     }
 
-    /// Looks at a key that is still to be taken.
+    /// Returns the value of a key without taking it.
     pub fn peek(&self, name: &str) -> Option<&'n Node> {
         let entry = self.entries.iter().find(|(key, _)| key.name == name)?;
         Some(&entry.1)
@@ -225,7 +225,7 @@ impl<'n> Fields<'n> {
         }
     }
 
-    /// Reads one of a few words, those of the key's row; the first one that means the default is it.
+    /// Reads one of the words in the key's row; the default is the first one.
     pub fn word<T: Copy + Default>(
         &mut self,
         report: &mut Report,
@@ -250,11 +250,11 @@ impl<'n> Fields<'n> {
         self.section.key(name).map(|key| key.form)
     }
 
-    /// Reports the keys that are none.
+    /// Reports unknown keys.
     pub fn finish(self, report: &mut Report) {
         let is_known = |key: &&FileKey| key.only_with.is_none_or(|with| self.given.contains(&with));
         let known: Vec<_> = self.section.keys.iter().filter(is_known).collect();
-        // A key that begins with `x-` is the author's own: a place for what `<<` takes over.
+        // A key that begins with `x-` belongs to the author: a place for the entries that `<<` merges.
         let unknown = self.entries.into_iter();
         for (key, _) in unknown.filter(|(key, _)| !key.name.starts_with("x-")) {
             let message = format!("{} has no key `{}`", self.what, key.name);

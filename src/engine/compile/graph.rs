@@ -18,53 +18,53 @@ use windlass_world::value::{Digest, FailureClass, Type, Value};
 /// A step's place in its workflow's graph.
 pub type StepIndex = NodeIndex;
 
-/// A checked workflow with all that it uses, and the texts it was made from.
+/// A checked workflow with everything that it uses, and the texts that it was compiled from.
 #[derive(Clone)]
 pub struct Program {
     pub workflow: Arc<Workflow>,
-    /// Every file that was read, by its path from the workflow's folder: what a run freezes.
+    /// Every file that was read, by its path from the workflow's folder: a run freezes these.
     pub files: BTreeMap<String, Arc<str>>,
     /// The file that was compiled.
     pub main: String,
-    /// Digests all the files.
+    /// The digest of all files.
     pub digest: Digest,
 }
 
-/// A checked workflow: no cycle, no unknown step, every script parsed.
+/// A checked workflow: it has no cycle and no unknown step, and every script has been parsed.
 #[derive(Debug)]
 pub struct Workflow {
     pub name: String,
     pub description: Option<String>,
-    /// Its file, from the workflow's folder.
+    /// The path of its file from the workflow's folder.
     pub path: Arc<str>,
     pub params: BTreeMap<String, Param>,
-    /// What one run at a time may hold.
+    /// The name of a lock that only one run at a time may hold.
     pub lock: Option<Template>,
-    /// The Kubernetes clusters that it speaks to, by their roles.
+    /// The Kubernetes clusters that it uses, by their roles.
     pub kube: Option<Template>,
-    /// How many runs of it there may be at once; `None` for any number.
+    /// How many runs of it may exist at once; `None` for any number.
     pub concurrency: Option<u32>,
     pub on_failure: OnFailure,
-    /// What its steps do one after another, in the order of the file.
+    /// Its phases, which follow one another, in the order of the file.
     pub phases: Vec<Phase>,
-    /// What starts it by itself, in the order of the file.
+    /// Its triggers, in the order of the file.
     pub triggers: Vec<Trigger>,
-    /// In the order of the file.
+    /// The outputs, in the order of the file.
     pub outputs: Vec<(String, Template)>,
     pub(super) graph: DiGraph<Step, Edge>,
     pub(super) by_name: BTreeMap<StepName, StepIndex>,
-    /// Every step after all that it depends on; otherwise in the order of the file.
+    /// All steps, each after the steps that it depends on; otherwise in the order of the file.
     pub(super) order: Vec<StepIndex>,
-    /// Where each step stands in `order`, by its index.
+    /// The position of each step in `order`, by its index.
     pub(super) ranks: Vec<usize>,
 }
 
-/// Why one step comes after another.
+/// The reason why one step comes after another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edge {
     /// It reads the other's outputs.
     Data,
-    /// `needs:` says so.
+    /// `needs:` names the other step.
     Order,
 }
 
@@ -76,18 +76,18 @@ pub struct Param {
     pub description: Option<String>,
 }
 
-/// A part of a workflow that begins once the phases before it have ended.
+/// A part of a workflow that begins after the earlier phases have ended.
 #[derive(Clone, Debug)]
 pub struct Phase {
     pub name: String,
     pub description: Option<String>,
-    /// What is there now and what will be there, for the plan.
+    /// The current state and the future one, for the plan.
     pub replaces: Option<Template>,
-    /// What holds once it has ended.
+    /// What is true after it has ended.
     pub after: Option<String>,
-    /// What it takes to undo it.
+    /// What an undo of it requires.
     pub undo: Option<String>,
-    /// Where its name stands in the file.
+    /// The place of its name in the file.
     pub span: Range<usize>,
 }
 
@@ -95,29 +95,29 @@ pub struct Phase {
 pub struct Step {
     pub name: StepName,
     pub description: Option<String>,
-    /// One of the workflow's `phases`.
+    /// The name of its phase.
     pub phase: Option<String>,
     pub action: Action,
     pub with: BTreeMap<String, Template>,
     pub when: Option<Template>,
     pub for_each: Option<Template>,
-    /// Names the items of a `for_each`.
+    /// The name of each item of a `for_each`.
     pub key: Option<Template>,
     /// How many items of a `for_each` may run at once; `None` for all.
     pub max_parallel: Option<u32>,
-    /// Whether no item of a `for_each` begins once another one has failed.
+    /// Whether items of a `for_each` do not begin after another item has failed.
     pub fail_fast: bool,
     pub retry: Retry,
-    /// For one attempt.
+    /// The timeout of one attempt.
     pub timeout: Option<Duration>,
     pub on_error: OnError,
-    /// Whether it looks again whenever it runs again, rather than replay what it read.
+    /// Whether it reads again whenever it runs again, instead of replaying what it read.
     pub is_fresh: bool,
-    /// What one execution at a time may hold, in whichever run.
+    /// The name of a lock that only one instance at a time may hold, in any run.
     pub lock: Option<Template>,
-    /// Whether it stands under `finally:`.
+    /// Whether it is under `finally:`.
     pub is_finally: bool,
-    /// Where its name stands in the file.
+    /// The place of its name in the file.
     pub span: Range<usize>,
 }
 
@@ -132,16 +132,16 @@ pub enum Action {
 #[derive(Clone, Debug)]
 pub struct Approval {
     pub question: Template,
-    /// Who may answer: a list of names, or `None` for anybody.
+    /// The names of those who may answer, or `None` for anyone.
     pub approvers: Option<Template>,
-    /// Whether the requester of the run may not answer.
+    /// Whether the requester of the run is not allowed to answer.
     pub not_requester: bool,
-    /// How long it waits; `None` for ever.
+    /// How long it waits; `None` for no limit.
     pub timeout: Option<Duration>,
     pub on_timeout: OnTimeout,
 }
 
-/// The answer if none came in time.
+/// The answer if none arrives in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum OnTimeout {
     #[default]
@@ -149,10 +149,10 @@ pub enum OnTimeout {
     Approve,
 }
 
-/// What a failed run does by itself.
+/// What a failed run does automatically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum OnFailure {
-    /// It waits to be resumed or undone.
+    /// It waits until it is resumed or undone.
     #[default]
     Stop,
     /// It reverses what it did.
@@ -169,24 +169,24 @@ impl std::fmt::Debug for Action {
     }
 }
 
-/// What a failed step does to the run.
+/// How a failed step affects the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum OnError {
-    /// What depends on it does not run, and the run fails.
+    /// Steps that depend on it do not run, and the run fails.
     #[default]
     Fail,
-    /// What depends on it runs and sees nothing as its outputs; the run does not fail.
+    /// Steps that depend on it run and see null as its outputs; the run does not fail.
     Continue,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Retry {
-    /// With the first one: 1 means no retry.
+    /// The number of attempts, including the first one: 1 means no retry.
     pub attempts: u32,
-    /// The pause before the first retry; it doubles up to `longest`.
+    /// The pause before the first retry; it doubles with each retry, up to `longest`.
     pub shortest: Duration,
     pub longest: Duration,
-    /// The failures that are worth another attempt; empty for every one.
+    /// The failures that are retried; empty for all.
     pub on: Vec<FailureClass>,
 }
 
@@ -202,7 +202,7 @@ impl Default for Retry {
 }
 
 impl Step {
-    /// Lists every template that it evaluates, and whether that may read `item`.
+    /// Lists all templates that it evaluates, and whether each may read `item`.
     pub fn templates(&self) -> impl Iterator<Item = (&Template, bool)> {
         let of_action: Vec<_> = match &self.action {
             Action::Approval(approval) => std::iter::once(&approval.question)
@@ -212,7 +212,7 @@ impl Step {
         };
         let of_items = self.with.values().chain(&self.lock);
         let of_items = of_items.chain(&self.key).chain(of_action);
-        // `when` is asked once, for the whole step.
+        // `when` is evaluated once, for the whole step.
         let of_whole = self.for_each.iter().chain(&self.when);
         of_items
             .map(|template| (template, true))
@@ -221,7 +221,7 @@ impl Step {
 }
 
 impl Workflow {
-    /// Lists the steps in an order in which each comes after all it depends on.
+    /// Lists the steps in an order in which each comes after the steps that it depends on.
     pub fn steps(&self) -> impl Iterator<Item = (StepIndex, &Step)> {
         self.order.iter().map(|index| (*index, &self.graph[*index]))
     }
@@ -257,7 +257,7 @@ impl Workflow {
         self.order[rank]
     }
 
-    /// Lists the calls to host functions in its scripts, those of nested workflows included.
+    /// Lists the calls to host functions in its scripts and in those of nested workflows.
     pub fn host_calls(&self) -> BTreeSet<&HostCall> {
         self.steps()
             .flat_map(|(_, step)| match &step.action {
@@ -268,25 +268,25 @@ impl Workflow {
             .collect()
     }
 
-    /// The bare graph, for drawing.
+    /// Returns the graph with labels only, for drawing.
     pub fn labelled_graph(&self) -> DiGraph<&str, Edge> {
         self.graph
             .map(|_, step| step.name.as_str(), |_, edge| *edge)
     }
 
-    /// Lists what a step waits for.
+    /// Lists the steps that a step waits for.
     pub fn dependencies(&self, index: StepIndex) -> impl Iterator<Item = (&Step, Edge)> {
         self.graph
             .edges_directed(index, Direction::Incoming)
             .map(|edge| (&self.graph[edge.source()], *edge.weight()))
     }
 
-    /// Lists what a step waits for, by place.
+    /// Lists the steps that a step waits for, by index.
     pub fn dependency_indices(&self, index: StepIndex) -> impl Iterator<Item = StepIndex> {
         self.graph.neighbors_directed(index, Direction::Incoming)
     }
 
-    /// Lists what waits for a step.
+    /// Lists the steps that wait for a step.
     pub fn dependents(&self, index: StepIndex) -> impl Iterator<Item = (&Step, Edge)> {
         self.graph
             .edges_directed(index, Direction::Outgoing)

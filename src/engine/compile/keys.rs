@@ -1,5 +1,5 @@
-//! The keys of a workflow file: the one description from which the reader's checks, the JSON Schema and the reference
-//! page come.
+//! Describes the keys of a workflow file. The reader's checks, the JSON Schema and the reference page come from this one
+//! description.
 
 use super::{
     approval::ON_TIMEOUT,
@@ -14,7 +14,7 @@ pub struct Section {
     pub name: &'static str,
     /// One line of documentation.
     pub about: &'static str,
-    /// In the order in which a reader meets them.
+    /// The keys, in the order of the reference page.
     pub keys: &'static [FileKey],
 }
 
@@ -23,19 +23,19 @@ pub struct FileKey {
     pub name: &'static str,
     pub form: Form,
     pub is_required: bool,
-    /// What it is if it is left out, as in the file.
+    /// The default, as it is written in the file.
     pub default: Option<&'static str>,
     /// One line of documentation, or a few sentences.
     pub about: &'static str,
-    /// As it stands in a file.
+    /// An example, as it is written in the file.
     pub example: &'static str,
-    /// The key of the same map without which it is not known.
+    /// Another key of the same map, without which this key is not allowed.
     pub only_with: Option<&'static str>,
-    /// What other tools call it.
+    /// The names of this key in other tools.
     pub other_names: &'static [&'static str],
 }
 
-/// What may stand behind a key.
+/// The values that a key accepts.
 #[derive(Clone, Copy)]
 pub enum Form {
     Text,
@@ -128,10 +128,10 @@ impl FileKey {
     }
 }
 
-/// The most items, and the most runs, at once.
+/// The largest number of items, and of runs, at once.
 pub const MOST_PARALLEL: i64 = 10_000;
 
-/// The words of a key, from those that the reader knows.
+/// Returns the words of a key from the words that the reader knows.
 const fn words<T, const N: usize>(known: &[(&'static str, T); N]) -> [&'static str; N] {
     let (mut words, mut i) = ([""; N], 0);
     while i < N {
@@ -434,7 +434,7 @@ pub static TRIGGER: Section = Section {
     ],
 };
 
-/// All maps of the file whose keys are known.
+/// All maps of the file that have known keys.
 pub static SECTIONS: [&Section; 6] = [&WORKFLOW, &STEP, &PARAM, &RETRY, &PHASE, &TRIGGER];
 
 impl Section {

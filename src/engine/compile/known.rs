@@ -11,8 +11,8 @@ use windlass_world::value::Value;
 type CallsOf = fn(&Script) -> &BTreeSet<HostCall>;
 
 impl Workflow {
-    /// Lists the calls to host functions in its scripts, those of nested workflows included, with what the files and
-    /// these params tell of their arguments. A param that is not given may have any value.
+    /// Lists the calls to host functions in its scripts and in those of nested workflows, with the arguments that follow from the
+    /// files and these params. A param that is not given may have any value.
     pub fn known_calls(&self, params: &BTreeMap<String, Value>) -> BTreeSet<HostCall> {
         let steps = self.steps();
         steps
@@ -22,17 +22,17 @@ impl Workflow {
 }
 
 impl Step {
-    /// As [`Workflow::known_calls`], of one step of a workflow with these params.
+    /// Like [`Workflow::known_calls`], for one step of a workflow with these params.
     pub fn known_calls(&self, params: &BTreeMap<String, Value>) -> BTreeSet<HostCall> {
         self.known_of(params, |script| &script.host_calls)
     }
 
-    /// As [`Step::known_calls`], without those that only an undo makes.
+    /// Like [`Step::known_calls`], without the calls that only an undo makes.
     pub fn known_run_calls(&self, params: &BTreeMap<String, Value>) -> BTreeSet<HostCall> {
         self.known_of(params, |script| &script.run_calls)
     }
 
-    /// As [`Step::known_calls`], of the step's own `fn undo` alone.
+    /// Like [`Step::known_calls`], but only for the step's own `fn undo`.
     pub fn known_undo_calls(&self, params: &BTreeMap<String, Value>) -> BTreeSet<HostCall> {
         self.known_of(params, |script| &script.undo_calls)
     }
@@ -54,7 +54,7 @@ impl Step {
         }
     }
 
-    /// What its script or workflow gets, as far as that follows from these params of the workflow; defaults included.
+    /// Returns the inputs of its script or workflow that follow from these params of the workflow, including defaults.
     pub fn known_inputs(&self, params: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
         let mut inputs = known_inputs(self, params);
         let defaults: Vec<_> = match &self.action {
@@ -81,8 +81,8 @@ impl Step {
     }
 }
 
-/// What a step gives to its script or workflow, as far as that follows from the params. What is nothing is left out:
-/// a default may take its place.
+/// Returns the inputs that a step gives to its script or workflow, as far as they follow from the params. Null values are left
+/// out: a default may replace them.
 fn known_inputs(step: &Step, params: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     let names = Names {
         params: Value::Map(params.clone()),
@@ -98,7 +98,7 @@ fn known_inputs(step: &Step, params: &BTreeMap<String, Value>) -> BTreeMap<Strin
     known.collect()
 }
 
-/// Whether a template reads nothing but these params.
+/// Says whether a template reads nothing but these params.
 fn follows_from(template: &Template, params: &BTreeMap<String, Value>) -> bool {
     let expressions = template.expressions();
     let mut reads = expressions

@@ -5,10 +5,10 @@ use super::{
 };
 use windlass_world::value::{Type, Value, parse_duration};
 
-/// What a param's value must be beside its type. Of a list or a map it holds for every item.
+/// Restricts a param's value in addition to its type. For a list or a map, it applies to every item.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Limits {
-    /// Empty for anything.
+    /// The allowed values; empty for any.
     pub one_of: Vec<Value>,
     pub none_of: Vec<Value>,
     pub min: Option<Value>,
@@ -16,10 +16,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Checks a value that is of the param's type.
+    /// Checks a value of the param's type.
     ///
     /// # Errors
-    /// What is wrong with it, as `0 is less than 1`.
+    /// The violated limit, such as `0 is less than 1`.
     pub fn check(&self, value: &Value) -> Result<(), String> {
         match value {
             Value::Null => return Ok(()),
@@ -86,7 +86,7 @@ impl Limits {
     }
 }
 
-/// A limit that could never be met, or never be missed, is a slip.
+/// Reports a limit that no value meets, or that every value meets: it must be a mistake.
 fn fitting(report: &mut Report, node: &Node, ty: &Type, key: &str, value: Value) -> Option<Value> {
     match leaf(ty).check(&value) {
         Ok(()) => Some(value),
@@ -99,7 +99,7 @@ fn fitting(report: &mut Report, node: &Node, ty: &Type, key: &str, value: Value)
     }
 }
 
-/// What a type is made of at its innermost.
+/// Returns the innermost type of lists and maps.
 fn leaf(ty: &Type) -> &Type {
     match ty {
         Type::Optional(inner) | Type::List(inner) | Type::Map(inner) => leaf(inner),
@@ -107,7 +107,7 @@ fn leaf(ty: &Type) -> &Type {
     }
 }
 
-/// What can be less or more: a number, or the seconds of a duration.
+/// Returns a value that can be compared: a number, or the seconds of a duration.
 fn measure(value: &Value) -> Option<f64> {
     match value {
         Value::Int(i) => Some(*i as f64),

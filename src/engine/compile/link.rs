@@ -1,4 +1,4 @@
-//! Loads what a workflow names, and finds the edges between its steps.
+//! Loads the files that a workflow names, and finds the edges between its steps.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -81,10 +81,10 @@ pub fn digest_of<T: AsRef<str>>(files: &BTreeMap<String, T>) -> Digest {
 struct Linker<'a> {
     sources: &'a mut dyn Sources,
     files: BTreeMap<String, Arc<str>>,
-    /// `None` for one that has mistakes, which are reported once.
+    /// `None` for a script with mistakes, which are reported once.
     scripts: HashMap<String, Option<Arc<Script>>>,
     workflows: HashMap<String, Option<Arc<Workflow>>>,
-    /// The workflows being read, outermost first: a repeat is a cycle.
+    /// The workflows that are being read, outermost first: a repetition is a cycle.
     open: Vec<String>,
     mistakes: Vec<Mistake>,
 }
@@ -96,7 +96,7 @@ impl Linker<'_> {
         Ok(text)
     }
 
-    /// `None` if there are mistakes; they have been reported.
+    /// Returns `None` if there are mistakes; they have been reported.
     fn workflow(&mut self, path: &str, text: Arc<str>) -> Option<Arc<Workflow>> {
         let file: Arc<str> = path.into();
         let root = match document::parse(&file, &text) {
@@ -212,7 +212,7 @@ impl Linker<'_> {
         };
         let script = match parsed {
             Some(parsed) => {
-                // What a panic left is whole: a script is kept once it is parsed.
+                // The map is valid even after a panic: a script is added after it has been parsed.
                 let mut parsed = parsed.lock().unwrap_or_else(PoisonError::into_inner);
                 parsed.parse(path, script_text, &mut read)
             }
@@ -264,7 +264,7 @@ impl Linker<'_> {
     }
 }
 
-/// Makes the graph; `None` if a step could not be made.
+/// Builds the graph; returns `None` if a step could not be built.
 fn build(
     report: &mut Report,
     file: &Arc<str>,
@@ -357,7 +357,7 @@ fn step_of(draft: StepDraft, action: Option<Action>) -> Option<(Step, Vec<Spanne
         name: draft.name,
         description: draft.description,
         phase: draft.phase.map(|named| named.text),
-        // A step whose script has mistakes stays in the graph, so that what reads it is checked.
+        // A step whose script has mistakes stays in the graph, so that the steps that read it are checked.
         action: action.unwrap_or_else(|| Action::Workflow(Arc::new(unknown_workflow()))),
         with: draft
             .with
@@ -380,7 +380,7 @@ fn step_of(draft: StepDraft, action: Option<Action>) -> Option<(Step, Vec<Spanne
     Some((step, draft.needs, inputs))
 }
 
-/// Stands for what could not be read; it never leaves this module, because its mistake has been
+/// Stands in for a workflow that could not be read; it never leaves this module, because its mistake has been
 /// reported.
 fn unknown_workflow() -> Workflow {
     Workflow {

@@ -4,10 +4,10 @@ use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
 use windlass_script::Fault;
 
-/// One mistake of an author, with its place and what to do about it.
+/// One mistake in a file, with its place and a hint.
 #[derive(Clone, Debug)]
 pub struct Mistake {
-    /// The name of a page under `docs/errors/`.
+    /// The error code, which names a page in `docs/errors/`.
     pub code: &'static str,
     pub message: String,
     source: NamedSource<Arc<str>>,
@@ -23,7 +23,7 @@ impl Mistake {
         span: Range<usize>,
         message: impl Into<String>,
     ) -> Self {
-        // The excerpt is drawn on the assumption that both ends are within the text.
+        // The code that draws the excerpt needs both ends within the text.
         let span = text.floor_char_boundary(span.start)..text.ceil_char_boundary(span.end);
         Self {
             code,
@@ -46,7 +46,7 @@ impl Mistake {
         self
     }
 
-    /// Adds the help if there is one to give.
+    /// Adds the help, if there is any.
     pub(super) fn maybe_help(mut self, help: Option<String>) -> Self {
         self.help = help.or(self.help);
         self
@@ -82,12 +82,12 @@ impl Mistake {
         self
     }
 
-    /// The file that it is in, by its path from the workflow's folder.
+    /// Returns the file, by its path from the workflow's folder.
     pub fn file(&self) -> &str {
         self.source.name()
     }
 
-    /// Lists the places that it is about, the one to look at first before all others: bytes of its file, and what is there.
+    /// Lists the places of the mistake, the main one first: a range of its file, and a label.
     pub fn places(&self) -> impl Iterator<Item = (Range<usize>, &str)> {
         self.labels.iter().map(|label| {
             let span = label.offset()..label.offset() + label.len();
@@ -95,7 +95,7 @@ impl Mistake {
         })
     }
 
-    /// Where it begins, from 1, columns in characters.
+    /// Returns where it begins: line and column, both from 1, columns in characters.
     pub(super) fn line_and_column(&self) -> (usize, usize) {
         let text = self.source.inner();
         let before = &text[..self.place().1.min(text.len())];
@@ -104,7 +104,7 @@ impl Mistake {
         (line, before[line_start..].chars().count() + 1)
     }
 
-    /// The file and the byte that the mistake starts at, to sort by.
+    /// Returns the file and the byte at which the mistake starts, to sort by.
     fn place(&self) -> (&str, usize) {
         (
             self.source.name(),
@@ -141,7 +141,7 @@ impl Diagnostic for Mistake {
     }
 }
 
-/// Every mistake of a workflow and of all that it uses; at least one.
+/// Every mistake of a workflow and of all files that it uses; at least one.
 #[derive(Clone, Debug)]
 pub struct Mistakes(pub Vec<Mistake>);
 

@@ -1,9 +1,9 @@
-//! What the author wrote → a checked [`Program`], or every mistake at once.
+//! Compiles files into a checked [`Program`], or returns every mistake at once.
 //!
-//! The way of a file: [`Sources`] gives its text, `document` reads YAML with places, `draft`
-//! reads the keys, [`Template`]s and expressions (`align` finds their places), `link` loads scripts and nested workflows,
-//! `check` holds inputs against types, `reads` finds the edges, `cycle` refuses those that close, and [`Workflow`] is the
-//! graph that comes out: it has no cycle, no unknown step, and no script that does not parse.
+//! The stages of a file: [`Sources`] returns its text, `document` parses YAML with places, `draft` reads the keys, [`Template`]s
+//! and expressions (`align` finds their places), `link` loads scripts and nested workflows, `check` checks inputs against types,
+//! `reads` finds the edges, `cycle` rejects cycles, and the result is a [`Workflow`]: a graph without cycles, unknown steps and
+//! scripts that do not parse.
 
 mod align;
 mod approval;
@@ -61,7 +61,7 @@ pub use template::Template;
 pub use trial::{TrialError, compile_script};
 pub use trigger::{CatchUp, Occasion, Trigger};
 
-/// The keys of every file that people write, workflows first.
+/// Returns the keys of all files that people write, workflows first.
 pub fn all_sections() -> impl Iterator<Item = &'static Section> {
     let others = SUITE_SECTIONS.iter().chain(&MOCK_SECTIONS);
     SECTIONS.iter().chain(others).copied()

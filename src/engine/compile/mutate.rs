@@ -1,4 +1,4 @@
-//! Where a workflow file can be altered so that it is another workflow, for tests of its tests.
+//! Finds the places where a workflow file can be altered into another valid workflow, for `windlass test --mutate`.
 
 use std::{ops::Range, sync::Arc};
 
@@ -11,14 +11,14 @@ pub enum Alterable {
     Condition { step: String, span: Range<usize> },
     /// An output, with all of its lines.
     Output { name: String, span: Range<usize> },
-    /// The body of a step, which is a script.
+    /// The body of a step, if it is a script.
     Body { span: Range<usize> },
     /// An entry that can be left out, with its comma or all of its lines: `needs` of a step, an input, the default of a
     /// param.
     Entry { what: String, span: Range<usize> },
 }
 
-/// Keys that are for people, and such as nothing is without.
+/// Keys that are only for people, and keys that a workflow can't be without.
 const KEPT: [&str; 10] = [
     "description",
     "workflow",
@@ -32,11 +32,11 @@ const KEPT: [&str; 10] = [
     "type",
 ];
 
-/// Keys whose work a test does not show: it has one run, which begins by itself and is not resumed, and its clock ends no
-/// attempt.
+/// Keys whose effect a test does not show: a test has one run, which is started without a trigger and is not resumed, and its
+/// clock ends no attempt.
 const UNSEEN: [&str; 5] = ["concurrency", "fresh", "lock", "timeout", "triggers"];
 
-/// Finds what can be altered in a workflow file; nothing in one that is no YAML.
+/// Finds the places in a workflow file that can be altered; returns none if the file is not YAML.
 pub fn alterable(file: &str, text: &str) -> Vec<Alterable> {
     let (file, text): (Arc<str>, Arc<str>) = (file.into(), text.into());
     let Ok(root) = document::parse(&file, &text) else {
@@ -70,7 +70,7 @@ pub fn alterable(file: &str, text: &str) -> Vec<Alterable> {
                 });
                 found.extend(outputs);
             }
-            // What phases say is for people.
+            // The keys of phases are for people.
             "phases" => {}
             name if can_go(section) && !name.starts_with("x-") => {
                 found.extend(entry(&text, section, format!("`{name}`")));
@@ -102,7 +102,7 @@ fn of_step(step: &Key, node: &Node, text: &str) -> Vec<Alterable> {
     let mut found = Vec::new();
     for (key, node) in entries(node) {
         match &*key.name {
-            // It is altered instead.
+            // `when` is altered, not left out.
             "when" => {}
             "with" => {
                 for (input, _) in entries(node) {
@@ -153,7 +153,7 @@ fn with_quotes(text: &str, span: Range<usize>) -> Range<usize> {
     }
 }
 
-/// The lines of an entry of a map in block style: its own, and those below it that are further in.
+/// Returns the lines of an entry of a map in block style: its own line, and the lines with deeper indentation below it.
 fn lines_of(text: &str, key: &Key) -> Option<Range<usize>> {
     let start = text[..key.span.start].rfind('\n').map_or(0, |at| at + 1);
     let indentation = &text[start..key.span.start];
@@ -171,7 +171,7 @@ fn lines_of(text: &str, key: &Key) -> Option<Range<usize>> {
     Some(start..end)
 }
 
-/// An entry of a map in flow style, with the comma behind it or else before it.
+/// Returns an entry of a map in flow style, with the comma after it, or else the one before it.
 fn part_of(text: &str, key: &Key) -> Option<Range<usize>> {
     let start = with_quotes(text, key.span.clone()).start;
     let (mut depth, mut quote, mut end) = (0, None, None);
@@ -182,7 +182,7 @@ fn part_of(text: &str, key: &Key) -> Option<Range<usize>> {
             (Some('"'), '\\') => drop(chars.next()),
             (Some(open), c) if c == open => quote = None,
             (Some(_), _) => {}
-            // Within a plain word, a quote is a sign as any other.
+            // Inside a plain word, a quote is an ordinary character.
             (None, '"' | '\'') if begins_a_word(&text[..start + at]) => quote = Some(c),
             (None, '{' | '[') => depth += 1,
             (None, '}' | ']') if depth > 0 => depth -= 1,
@@ -264,7 +264,7 @@ mod tests {
                 ),
             ]
         );
-        // What is left is YAML each time.
+        // The rest is valid YAML each time.
         for one in &found {
             if let Alterable::Entry { what, span } = one {
                 let mut left = text.to_owned();

@@ -2,7 +2,7 @@ use std::{borrow::Borrow, fmt};
 
 use serde::{Deserialize, Serialize};
 
-/// A step's id: `[a-z_][a-z0-9_]*`, so that it is a name inside expressions.
+/// The name of a step: `[a-z_][a-z0-9_]*`, so that it is also a name in expressions.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StepName(String);
 
@@ -20,7 +20,7 @@ impl StepName {
     }
 }
 
-/// Lets a map of steps be asked by a text; both sort alike.
+/// Allows looking up a step by text: names and texts have the same order.
 impl Borrow<str> for StepName {
     fn borrow(&self) -> &str {
         &self.0

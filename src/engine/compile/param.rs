@@ -12,23 +12,23 @@ use windlass_script::is_readable;
 use windlass_world::value::{ParseTypeError, Source, Type, Value};
 
 impl Param {
-    /// Checks a value, or that nothing may be given.
+    /// Checks a value; null is accepted for an optional param.
     ///
     /// # Errors
-    /// What does not fit: the type, or what it is limited to.
+    /// The problem: the type, or a limit.
     pub fn check(&self, value: &Value) -> Result<(), String> {
         self.ty.check(value).map_err(|e| e.to_string())?;
         self.limits.check(value)
     }
 
-    /// Whether it has to be given.
+    /// Says whether the param must be given.
     pub fn is_required(&self) -> bool {
         self.default.is_none() && !self.ty.is_optional()
     }
 
     /// Reads one entry of `params:`.
     pub(super) fn read(report: &mut Report, key: &Key, node: &Node) -> Option<Self> {
-        // One with a `-`, say, is read as `params["a-b"]`.
+        // A name with a `-`, for example, is read as `params["a-b"]`.
         let is_word = StepName::parse(&key.name.to_ascii_lowercase()).is_some();
         if is_word && !is_readable(&key.name) {
             reserved(report, key, "a param's name", "params");
@@ -84,7 +84,7 @@ impl Param {
                 report.add(mistake);
                 return None;
             }
-            // The secret itself does not belong into a file.
+            // A secret itself must not be in a file.
             Ok(referred) if referred.holds_secret() => value,
             Ok(referred) => referred,
             Err(e) => {
@@ -102,7 +102,7 @@ impl Param {
     }
 }
 
-/// Whether it names a secret that only the person who starts a run can name.
+/// Says whether it names a secret that only the person who starts a run may name.
 fn is_of_who_starts(value: &Value) -> bool {
     match value {
         Value::Reference(reference) => {

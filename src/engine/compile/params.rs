@@ -7,7 +7,7 @@ use super::{
 use windlass_script::closest;
 use windlass_world::value::{Type, Value, parse_duration};
 
-/// A param that was given wrongly, or not at all.
+/// A param that is missing or invalid.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ParamError {
     #[error("`{0}` is not of the form name=value")]
@@ -27,7 +27,7 @@ pub enum ParamError {
 }
 
 impl ParamError {
-    /// The param that it is about.
+    /// Returns the param that the error is about.
     pub fn param(&self) -> Option<&str> {
         match self {
             Self::NoPair(_) => None,
@@ -38,19 +38,19 @@ impl ParamError {
         }
     }
 
-    /// What to do about it.
+    /// Returns what the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoPair(_) => Some("write -p clusters='[cluster-1, cluster-2]'".into()),
             Self::Unknown { hint, .. } => Some(hint.clone()),
             Self::Wrong { hint, .. } => hint.clone(),
-            // What is missing is asked for all at once.
+            // All missing params are asked for at once.
             Self::Missing { .. } | Self::NotYaml { .. } => None,
         }
     }
 }
 
-/// Every param that was given wrongly, or not at all; at least one.
+/// All params that are missing or invalid; at least one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParamErrors(pub Vec<ParamError>);
 
@@ -88,7 +88,7 @@ pub fn parse_argument(workflow: &Workflow, argument: &str) -> Result<(String, Va
 /// Reads a file of params: a map in YAML or JSON.
 ///
 /// # Errors
-/// Why it is none, as a sentence without the file's name.
+/// The reason why it is not a map of params, as a sentence without the file's name.
 pub fn parse_params(text: &str) -> Result<BTreeMap<String, Value>, String> {
     match parse_value(text)? {
         Value::Map(map) => Ok(map),
@@ -97,11 +97,11 @@ pub fn parse_params(text: &str) -> Result<BTreeMap<String, Value>, String> {
     }
 }
 
-/// Reads references to secrets among the params of the person who starts a run (`ssm:/app/password`). Params from elsewhere
-/// do not pass here: they could name a file of that person.
+/// Resolves references to secrets (`ssm:/app/password`) in the params of the person who starts a run. Params from other
+/// sources are not resolved: they could name a file of that person.
 ///
 /// # Errors
-/// Every text that begins as a reference and is none.
+/// Every text that begins like a reference but is not valid.
 pub fn refer_params(
     workflow: &Workflow,
     given: BTreeMap<String, Value>,
@@ -132,12 +132,12 @@ pub fn refer_params(
     }
 }
 
-/// Completes given params by their defaults and checks each.
+/// Adds defaults to the given params and checks all of them.
 ///
-/// A text given where a param's type says secret becomes one.
+/// A text becomes a secret if the param's type is a secret.
 ///
 /// # Errors
-/// Every param that is unknown, missing, of another type, or not what it is limited to.
+/// Every param that is unknown, missing, of the wrong type, or outside its limits.
 pub fn bind_params(
     workflow: &Workflow,
     mut given: BTreeMap<String, Value>,
@@ -190,7 +190,7 @@ fn unknown(workflow: &Workflow, name: &str) -> ParamError {
     }
 }
 
-/// What was probably meant by a value of another type.
+/// Returns what was probably meant by a value of the wrong type.
 fn hint(name: &str, param: &Param, value: &Value) -> Option<String> {
     let ty = match &param.ty {
         Type::Optional(inner) => inner,
@@ -209,7 +209,7 @@ fn hint(name: &str, param: &Param, value: &Value) -> Option<String> {
             ))
         }
         Type::Bool => Some(format!("write -p {name}=true or -p {name}=false")),
-        // The items may be secrets: those are not shown.
+        // The items may be secrets, which are not shown.
         Type::List(item) if **item == Type::String => {
             Some(format!("write it as a list: -p {name}='[{text}]'"))
         }

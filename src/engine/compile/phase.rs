@@ -1,4 +1,4 @@
-//! `phases:` what a workflow does one after another, and the check that none begins before those before it have ended.
+//! Reads `phases:`, and checks that no phase begins before the earlier ones have ended.
 
 use std::collections::HashMap;
 
@@ -41,7 +41,7 @@ pub(super) fn read(
     phases
 }
 
-/// Reports a step's phase that the workflow does not have.
+/// Reports the phase of a step if the workflow does not define it.
 pub(super) fn is_there(report: &mut Report, phases: &[Phase], named: &Spanned) {
     if phases.iter().any(|phase| phase.name == named.text) {
         return;
@@ -56,8 +56,8 @@ pub(super) fn is_there(report: &mut Report, phases: &[Phase], named: &Spanned) {
     report.add(mistake.help(help));
 }
 
-/// Reports steps that could begin before a step of an earlier phase has ended: phases are worth something only
-/// because each is a barrier.
+/// Reports steps that could begin before a step of an earlier phase has ended: a phase is only useful if it is a
+/// barrier.
 pub(super) fn check(
     report: &mut Report,
     graph: &DiGraph<Step, Edge>,

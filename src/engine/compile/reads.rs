@@ -1,4 +1,4 @@
-//! What expressions read: the edges between steps, and names that nothing has.
+//! Finds what expressions read: the edges between steps, and names that do not exist.
 
 use std::ops::Range;
 
@@ -14,10 +14,10 @@ use super::{
 };
 use windlass_script::{Read, closest};
 
-/// As many names are read at one glance.
+/// How many names a message lists at most.
 const FEW: usize = 8;
 
-/// Finds what a step waits for, and reports what it reads that does not exist.
+/// Finds the steps that a step waits for, and reports reads of names that do not exist.
 pub(super) fn edges(
     report: &mut Report,
     graph: &DiGraph<Step, Edge>,
@@ -60,7 +60,7 @@ pub(super) fn edges(
         }
         !is_backwards
     });
-    // A step that both reads and needs another has the stronger edge: the last one given wins.
+    // A step that both reads and needs another one gets the stronger edge: the last one wins.
     edges.sort_by_key(|(_, edge, _)| matches!(edge, Edge::Data));
     edges
         .into_iter()
@@ -68,7 +68,7 @@ pub(super) fn edges(
         .collect()
 }
 
-/// Reports texts that are just the name of something that there is: their author forgot the `${{ }}`.
+/// Reports texts that equal an existing name: the author forgot the `${{ }}`.
 pub(super) fn bare(
     report: &mut Report,
     by_name: &Steps,
@@ -110,7 +110,7 @@ pub(super) fn outputs(
     }
 }
 
-/// Checks what of the workflow itself may read the outputs of any step.
+/// Checks the expressions of the workflow itself that may read the outputs of any step.
 pub(super) fn after_steps(
     report: &mut Report,
     graph: &DiGraph<Step, Edge>,
@@ -125,7 +125,7 @@ pub(super) fn after_steps(
     }
 }
 
-/// Checks what of the workflow itself is evaluated before any step runs.
+/// Checks the expressions of the workflow itself that are evaluated before any step runs.
 pub(super) fn beforehand(
     report: &mut Report,
     graph: &DiGraph<Step, Edge>,
@@ -150,11 +150,11 @@ pub(super) fn beforehand(
     }
 }
 
-/// What `item` is where an expression stands.
+/// The meaning of `item` in an expression.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Item {
     None,
-    /// The step has a `for_each`, of which this is evaluated once, for all items.
+    /// The step has a `for_each`, and this expression is evaluated once, for all items.
     OfEach,
     Here,
 }
@@ -246,7 +246,7 @@ fn unknown_step(report: &mut Report, by_name: &Steps, name: &str, span: Range<us
     report.add(mistake);
 }
 
-/// Suggests the step that was probably meant, or says which there are.
+/// Suggests the step that was probably meant, or lists the steps.
 fn suggest_step(by_name: &Steps, wrong: &str) -> Option<String> {
     let names = || by_name.keys().map(StepName::as_str);
     match closest(wrong, names()) {

@@ -8,11 +8,11 @@ use super::{
 use windlass_script::closest;
 use windlass_world::value::{FailureClass, parse_duration};
 
-/// The most attempts that make sense: with the default backoff that is more than half an hour.
+/// The largest number of attempts that makes sense: with the default backoff, they take more than half an hour.
 pub(super) const MOST_ATTEMPTS: i64 = 100;
 
 impl Retry {
-    /// Reads what stands under `retry:`.
+    /// Reads `retry:`.
     pub(super) fn read(report: &mut Report, node: &Node) -> Self {
         let mut retry = Self::default();
         let mut fields = Fields::of(report, node, &RETRY, "`retry`");

@@ -1,4 +1,4 @@
-//! When a `schedule:` comes due: cron, by the clocks of a time zone.
+//! Computes when a `schedule:` is due: cron, in the local time of a time zone.
 
 use std::time::Duration;
 
@@ -13,14 +13,13 @@ use jiff::{
 };
 use windlass_ground::Timestamp;
 
-/// A clock that was set forward by no more than this: the largest change that the time zone database knows is one of a whole
-/// day, where the date line moved.
+/// The largest change of the clocks that the time zone database contains is one whole day, where the date line moved.
 const LARGEST_CHANGE: SignedDuration = SignedDuration::from_hours(25);
 
-/// A cron pattern of five fields and the time zone whose clocks it means.
+/// A cron pattern of five fields, and its time zone.
 ///
-/// A time of day that daylight saving skips comes due as long after the change as it would have been after it (02:30 at 03:30);
-/// one that comes twice is due the first time. Two times that fall on the same moment are one.
+/// A local time that daylight saving skips is due as long after the change as it would have been without it (02:30 at 03:30). A local
+/// time that occurs twice is due the first time. Two local times that are the same instant are due once.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     cron: Cron,
@@ -29,7 +28,7 @@ pub struct Schedule {
     zone_name: String,
 }
 
-/// Why a schedule can't be read.
+/// The reason why a schedule can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
     #[error("`{text}` is not a valid cron pattern: {why}")]
@@ -41,10 +40,10 @@ pub enum ScheduleError {
 }
 
 impl Schedule {
-    /// Reads a pattern and the name of a zone (IANA).
+    /// Parses a pattern and the name of a time zone (IANA).
     ///
     /// # Errors
-    /// What is not valid; a pattern such as 30 February, which no day fits.
+    /// The part that is not valid; also a pattern such as 30 February, which never matches.
     pub fn parse(text: &str, zone_name: &str) -> Result<Self, ScheduleError> {
         let zone =
             TimeZone::get(zone_name).map_err(|_| ScheduleError::Zone(zone_name.to_owned()))?;
@@ -78,7 +77,7 @@ impl Schedule {
         &self.zone_name
     }
 
-    /// Says what the clocks of a zone show at a moment: `2026-11-29 03:00 Europe/Berlin`.
+    /// Formats a timestamp in the local time of a zone: `2026-11-29 03:00 Europe/Berlin`.
     pub fn local_time(at: Timestamp, zone: &str) -> String {
         let found = TimeZone::get(zone).ok().zip(instant(at));
         let local =
@@ -86,14 +85,14 @@ impl Schedule {
         local.map_or_else(String::new, |local| format!("{local} {zone}"))
     }
 
-    /// Finds the first moment after another one at which it comes due.
+    /// Returns the first time after `after` at which it is due.
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
         let after = instant(after)?;
         let begin = self.civil_before(after);
         let mut found: Option<jiff::Timestamp> = None;
         let mut civil = self.cron.find_next_occurrence(&begin, true).ok()?;
         loop {
-            // What daylight saving skipped comes due later than some of what its clocks say after it.
+            // A time that daylight saving skipped is due later than some local times that follow it.
             let is_past =
                 |found: jiff::Timestamp| civil > Zoned::new(found, self.zone.clone()).datetime();
             if found.is_some_and(is_past) {
@@ -108,8 +107,8 @@ impl Schedule {
         found.map(|found| Timestamp::from_millis(found.as_millisecond()))
     }
 
-    /// Finds the last moment within a span (after the first, not after the second) at which it came due, and how many there were,
-    /// at most `most`.
+    /// Returns the last time in a span (`after` excluded, `until` included) at which it was due, and how many there were,
+    /// counted up to `most`.
     pub fn last_within(
         &self,
         after: Timestamp,
@@ -123,7 +122,7 @@ impl Schedule {
             found = Some(next);
             from = next;
             if count >= most {
-                // More than anybody counts: only the last one matters.
+                // The exact number does not matter any more: only the last time is needed.
                 found = self.last_before(until).or(found);
                 break;
             }
@@ -131,7 +130,7 @@ impl Schedule {
         found.map(|last| (last, count))
     }
 
-    /// Finds the last moment at which it came due, not after another one.
+    /// Returns the last time, up to and including `until`, at which it was due.
     fn last_before(&self, until: Timestamp) -> Option<Timestamp> {
         let mut span = Duration::from_mins(2);
         loop {
@@ -149,7 +148,7 @@ impl Schedule {
         }
     }
 
-    /// Returns what the clocks said at a moment; where they were changed shortly before it, what they said before that.
+    /// Returns the local time at an instant; if the clocks were changed shortly before, the local time without that change.
     fn civil_before(&self, at: jiff::Timestamp) -> DateTime {
         let before = self.zone.preceding(at).next();
         let is_recent =
@@ -161,7 +160,7 @@ impl Schedule {
         }
     }
 
-    /// Returns the moment at which the clocks say something.
+    /// Returns the instant of a local time.
     fn moment(&self, civil: DateTime) -> Option<jiff::Timestamp> {
         let zoned = self.zone.to_ambiguous_zoned(civil);
         let zoned = zoned.disambiguate(Disambiguation::Compatible).ok()?;
@@ -169,12 +168,12 @@ impl Schedule {
     }
 }
 
-/// Gives a point in time to the calendar. `None` outside of the years that it knows.
+/// Converts a timestamp for the calendar. `None` outside of the years that the calendar supports.
 fn instant(at: Timestamp) -> Option<jiff::Timestamp> {
     jiff::Timestamp::from_millisecond(at.as_millis()).ok()
 }
 
-/// Says what the parser says, as a part of a sentence.
+/// Turns the parser's message into a part of a sentence.
 fn plainly(why: &str) -> String {
     let why = why
         .trim_start_matches("Invalid pattern: ")
@@ -197,7 +196,7 @@ mod tests {
         text.parse().expect("a time")
     }
 
-    /// The moments of a span, as UTC.
+    /// Returns the times of a span, in UTC.
     fn all(schedule: &Schedule, from: &str, to: &str) -> Vec<String> {
         let (mut last, to) = (at(from), at(to));
         let mut found = Vec::new();
@@ -238,7 +237,7 @@ mod tests {
             all(&new_york, "2026-11-01T00:00:00Z", "2026-11-02T12:00:00Z"),
             ["2026-11-01T05:30", "2026-11-02T06:30"]
         );
-        // In the middle of the hour that comes again.
+        // In the middle of the hour that is repeated.
         assert_eq!(
             new_york.next_after(at("2026-11-01T06:10:00Z")),
             Some(at("2026-11-02T06:30:00Z"))

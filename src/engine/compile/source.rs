@@ -13,55 +13,55 @@ use super::{
     mistake::{Mistake, Mistakes},
 };
 
-/// Where the texts of a workflow come from: a folder, or the copies that a run keeps.
+/// The source of the texts of a workflow: a folder, or the copies that a run keeps.
 ///
 /// Paths are relative to the workflow's folder, with `/` between their parts.
 pub trait Sources {
     /// # Errors
-    /// Why the file can't be read, as a sentence without its name.
+    /// The reason why the file can't be read, as a sentence without its name.
     fn read(&mut self, path: &str) -> Result<Arc<str>, String>;
 
-    /// Reads an imported file: `path` is resolved from the file that says `written`. Returns the path that
-    /// was read.
+    /// Reads an imported file: `path` is the path `written` in an import, resolved against the importing file. Returns
+    /// the path that was read.
     ///
     /// # Errors
-    /// As [`Sources::read`].
+    /// The same as of [`Sources::read`].
     fn read_import(&mut self, path: &str, _written: &str) -> Result<(String, Arc<str>), String> {
         self.read(path).map(|text| (path.to_owned(), text))
     }
 
-    /// The scripts that were parsed before, where the same files are compiled again and again; `None` for those that are
-    /// compiled once.
+    /// Returns the cache of parsed scripts, if the same files are compiled repeatedly; `None` if they are compiled
+    /// once.
     fn parsed(&self) -> Option<Arc<Mutex<ParsedScripts>>> {
         None
     }
 }
 
-/// Reads from a folder, and keeps what was read: that is what a run freezes.
+/// Reads from a folder, and keeps the texts: a run freezes them.
 pub struct Folder {
     root: PathBuf,
     read: BTreeMap<String, Arc<str>>,
 }
 
-/// Workflow files and scripts are small; a larger file is a mistaken path.
+/// Workflow files and scripts are small; a larger file must be a wrong path.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Where a workflow file is.
+/// The place of a workflow file.
 pub struct Opened {
-    /// The folder that its paths are resolved in.
+    /// The folder against which its paths are resolved.
     pub folder: Folder,
     /// Its path in that folder.
     pub main: String,
 }
 
-/// What a workflow is called that has no file.
+/// The name of a workflow that has no file.
 const STDIN: &str = "stdin";
 
-/// Opens a workflow file: a regular file, where a link leads to, or `-` and `/dev/stdin`, whose scripts are
+/// Opens a workflow file: a regular file, also through a link, or `-` and `/dev/stdin`, whose scripts are
 /// looked for in the current folder.
 ///
 /// # Errors
-/// Why it can't be read, as a sentence without its name.
+/// The reason why it can't be read, as a sentence without its name.
 pub fn open(file: &Path) -> Result<Opened, String> {
     if is_stdin(file) {
         let text = read_text(io::stdin().lock())?;
@@ -77,7 +77,7 @@ pub fn open(file: &Path) -> Result<Opened, String> {
     if !real.is_file() {
         return Err("it is not a file".into());
     }
-    // A link stands for the file that it leads to, with the scripts beside that.
+    // A link stands for its target, with the scripts next to the target.
     let folder = folder_of(&real).to_owned();
     let name = real.file_name().and_then(|name| name.to_str());
     let main = name.ok_or("its name is not UTF-8 text")?.to_owned();
@@ -89,7 +89,7 @@ pub fn open(file: &Path) -> Result<Opened, String> {
 
 /// A YAML file that a user named, parsed.
 pub(super) struct Document {
-    /// As the user named it.
+    /// The name under which the user gave it.
     pub file: Arc<str>,
     pub text: Arc<str>,
     pub root: Node,
@@ -116,10 +116,10 @@ impl Document {
     }
 }
 
-/// Reads a text that a user named, from a file, a pipe or stdin.
+/// Reads a text from a file, a pipe or stdin that a user named.
 ///
 /// # Errors
-/// Why it can't be read, as a sentence without its name.
+/// The reason why it can't be read, as a sentence without its name.
 pub fn read_named(file: &Path) -> Result<String, String> {
     let text = match is_stdin(file) {
         true => read_text(io::stdin().lock())?,
@@ -152,7 +152,7 @@ fn read_text(from: impl io::Read) -> Result<String, String> {
     }
 }
 
-/// A text without the byte order mark that some editors begin it with.
+/// Returns a text without the byte order mark that some editors write.
 fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
@@ -175,7 +175,7 @@ impl Folder {
         }
     }
 
-    /// Everything that was read so far, by its path.
+    /// Returns everything that was read so far, by path.
     pub fn into_frozen(self) -> BTreeMap<String, Arc<str>> {
         self.read
     }
@@ -192,7 +192,7 @@ impl Sources for Folder {
     }
 }
 
-/// Reads the copies that a run began with.
+/// Reads the copies that a run keeps.
 pub struct Frozen(pub BTreeMap<String, Arc<str>>);
 
 impl Sources for Frozen {
@@ -203,7 +203,7 @@ impl Sources for Frozen {
             .ok_or_else(|| "the run holds no copy of it".into())
     }
 
-    /// Runs that began with windlass 0.1 hold imports by their paths from the workflow's folder.
+    /// Runs of windlass 0.1 hold imports by their paths from the workflow's folder.
     fn read_import(&mut self, path: &str, written: &str) -> Result<(String, Arc<str>), String> {
         let found = [path, written].into_iter().find_map(|path| {
             let text = self.0.get(path)?;
@@ -222,7 +222,7 @@ fn read_within(root: &Path, path: &str) -> Result<String, String> {
     if metadata.is_dir() {
         return Err("it is a folder".into());
     }
-    // A pipe would be waited for, a device never ends.
+    // Reading a pipe would block, and a device never ends.
     if !metadata.is_file() {
         return Err("it is not a regular file".into());
     }

@@ -11,8 +11,8 @@ use windlass_world::value::{Place, Secret, Value};
 
 /// A value of a workflow file that may hold expressions.
 ///
-/// A text that is one `${{ expression }}` keeps the expression's type; inside a longer text the
-/// value is interpolated.
+/// A text that is a single `${{ expression }}` keeps the expression's type; in a longer text, the value is
+/// interpolated.
 #[derive(Clone, Debug)]
 pub enum Template {
     Literal(Value),
@@ -28,26 +28,26 @@ pub enum Part {
     Expression(Placed),
 }
 
-/// An expression and where it stands in its file.
+/// An expression and its place in its file.
 #[derive(Clone, Debug)]
 pub struct Placed {
     pub expression: Arc<Expression>,
     file: Arc<str>,
-    /// The whole text that it stands in.
+    /// The whole text that contains it.
     text: Arc<str>,
-    /// Of that text.
+    /// The places of that text.
     places: Arc<Places>,
-    /// Where it begins in that text.
+    /// Its start in that text.
     start: usize,
 }
 
 impl Placed {
-    /// Where it stands in its file.
+    /// Returns its place in the file.
     pub fn place(&self) -> Option<Place> {
         self.place_of(0)
     }
 
-    /// Evaluates it; an error says where in the file it went wrong.
+    /// Evaluates it; an error contains the place in the file.
     fn evaluate(&self, names: &Names) -> Result<Value, ExpressionError> {
         self.expression.evaluate(names).map_err(|error| {
             let place = self.place_of(error.at);
@@ -55,7 +55,7 @@ impl Placed {
         })
     }
 
-    /// Says that a text can't be made of a secret that is not read yet.
+    /// Returns the error for a text with a secret that is not read yet.
     fn unread(&self, value: &Value) -> ExpressionError {
         ExpressionError {
             place: self.place(),
@@ -68,7 +68,7 @@ impl Placed {
             .place_of(&self.file, &self.text, self.start + at)
     }
 
-    /// Where one of the expression's reads stands in the file.
+    /// Returns the range in the file of one of the expression's reads.
     pub fn span_of(&self, read: &Read) -> Range<usize> {
         let span = self.start + read.span.start..self.start + read.span.end;
         self.places.span_of(span)
@@ -76,7 +76,7 @@ impl Placed {
 }
 
 impl Template {
-    /// Its value, if it has no expressions.
+    /// Returns its value, if it has no expressions.
     pub fn constant(&self) -> Option<Value> {
         match self {
             Self::Literal(value) => Some(value.clone()),
@@ -93,7 +93,7 @@ impl Template {
         }
     }
 
-    /// Whether it says the same as another one, wherever in their files the two stand.
+    /// Says whether it equals another template, regardless of their places.
     pub fn says_the_same(&self, other: &Self) -> bool {
         let same = |a: &Placed, b: &Placed| a.expression.text() == b.expression.text();
         match (self, other) {
@@ -161,12 +161,12 @@ impl Template {
         }
     }
 
-    /// Where its first expression stands.
+    /// Returns the place of its first expression.
     pub fn place(&self) -> Option<Place> {
         self.expressions().first()?.place()
     }
 
-    /// Reads a node; expressions that do not parse are reported and become nothing.
+    /// Reads a node; expressions that do not parse are reported and replaced by empty text.
     pub(super) fn read(report: &mut Report, node: &Node) -> Self {
         match &node.kind {
             Kind::List(items) => {
@@ -188,7 +188,7 @@ impl Template {
     }
 }
 
-/// A text that shows a secret is a secret.
+/// A text that contains a secret is a secret.
 fn interpolate(parts: &[Part], names: &Names) -> Result<Value, ExpressionError> {
     let (mut text, mut is_secret) = (String::new(), false);
     for part in parts {
@@ -260,7 +260,7 @@ fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Temp
         }
     }
     let rest = match style {
-        // A block scalar ends with the line end that its author did not mean.
+        // A block scalar ends with a line end that its author did not intend.
         Style::Block if matches!(parts.as_slice(), [Part::Expression(_)]) => rest.trim_end(),
         _ => rest,
     };
@@ -275,14 +275,14 @@ fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Temp
     }
 }
 
-/// Whether a plain scalar is followed on its line by what YAML takes for a comment.
+/// Says whether the line of a plain scalar contains what YAML takes for a comment.
 fn ends_in_comment(file: &str, node: &Node) -> bool {
     let after = file.get(node.span.start..).unwrap_or_default();
     let line = after.lines().next().unwrap_or_default();
     line.contains(" #")
 }
 
-/// Finds the `}}` that ends an expression: not one inside a string or a map literal.
+/// Finds the `}}` that ends an expression, skipping strings and map literals.
 fn end_of_expression(text: &str) -> Option<usize> {
     let (mut braces, mut quote, mut escaped) = (0_usize, None, false);
     let bytes = text.as_bytes();

@@ -1,4 +1,4 @@
-//! One script as a workflow of its own: what `windlass try` runs, and what a test file of a script tests.
+//! Wraps one script in a workflow: for `windlass try`, and for test files of scripts.
 
 use std::{collections::BTreeSet, fmt::Write, path::Path, sync::Arc};
 
@@ -14,15 +14,15 @@ use windlass_world::value::Value;
 /// The file of the workflow around the script.
 const MAIN: &str = "try.yaml";
 
-/// Why a script is no workflow.
+/// The reason why a script can't be run as a workflow.
 #[derive(Debug)]
 pub enum TrialError {
-    /// The file can't be read; says why.
+    /// The file can't be read, with the reason.
     Unreadable(String),
     Mistakes(Mistakes),
 }
 
-/// Compiles a workflow of one step, `script`, whose params are the script's inputs, and whose outputs are the script's.
+/// Compiles a workflow of one step, `script`, with the script's inputs as params and the script's outputs as outputs.
 ///
 /// # Errors
 /// A file that can't be read, or every mistake of the script.
@@ -32,7 +32,7 @@ pub fn compile_script(script: &Path) -> Result<Program, TrialError> {
     let parsed = Script::parse(&main, text, &mut |path, written| {
         folder.read_import(path, written)
     });
-    // The workflow is compiled all the same, and shows the mistakes in their places.
+    // On a mistake, the workflow is compiled anyway, and reports the mistakes with their places.
     let clusters = parsed.as_ref().map_or_else(|_| BTreeSet::new(), clusters);
     let (inputs, outputs) = parsed.map_or((None, None), |script| (script.inputs, script.outputs));
     let workflow = workflow(
@@ -48,7 +48,7 @@ pub fn compile_script(script: &Path) -> Result<Program, TrialError> {
     compile(MAIN, &mut sources).map_err(TrialError::Mistakes)
 }
 
-/// The clusters that a script speaks to, where its text or its inputs say so, as a workflow names them.
+/// Returns the clusters that a script uses, as far as its text or its inputs name them, in the form of a workflow.
 fn clusters(script: &Script) -> BTreeSet<String> {
     let named = script.host_calls.iter().filter_map(|call| {
         match call.given_as(|kind| matches!(kind, ValueKind::Cluster))? {
@@ -60,7 +60,7 @@ fn clusters(script: &Script) -> BTreeSet<String> {
     named.collect()
 }
 
-/// A text as JSON, and so as YAML, writes it.
+/// Returns a text as JSON, which is also valid YAML.
 fn quoted(text: &str) -> String {
     Value::from(text).to_json().to_string()
 }
@@ -73,7 +73,7 @@ fn workflow(
 ) -> String {
     let name = script.strip_suffix(".rhai").unwrap_or(script);
     let mut yaml = format!("workflow: {}\n", quoted(name));
-    // A text never fails to be written to.
+    // Writing to a String can't fail.
     let mut line = |text: String| {
         let _ = writeln!(yaml, "{text}");
     };
@@ -118,7 +118,7 @@ fn workflow(
     yaml
 }
 
-/// The script's folder, with a workflow in it that is not there.
+/// The script's folder, with a workflow that exists only in memory.
 struct Around {
     workflow: Arc<str>,
     folder: Folder,

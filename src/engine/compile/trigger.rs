@@ -1,4 +1,4 @@
-//! `triggers:` what starts a workflow by itself.
+//! Reads `triggers:`, which start a workflow automatically.
 
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
@@ -16,9 +16,9 @@ use windlass_world::value::Value;
 
 /// What expressions in the params of a webhook may read.
 static HOOK_ROOTS: &[&str] = &["body", "headers"];
-/// The zone of a schedule that names none.
+/// The default zone of a schedule.
 const UTC: &str = "UTC";
-/// The target of a trigger that names none.
+/// The default target of a trigger.
 const LOCAL: &str = "local";
 /// The longest name: it is part of addresses and of idempotency keys.
 const LONGEST_NAME: usize = 64;
@@ -26,17 +26,17 @@ const LONGEST_NAME: usize = 64;
 pub(super) const CATCH_UP: [(&str, CatchUp); 2] =
     [("once", CatchUp::Once), ("none", CatchUp::None)];
 
-/// Starts a workflow by itself.
+/// Starts a workflow automatically.
 #[derive(Clone, Debug)]
 pub struct Trigger {
-    /// Tells it apart from the other triggers of its workflow.
+    /// The name, unique among the triggers of its workflow.
     pub name: String,
     pub occasion: Occasion,
     pub target: String,
-    /// What the run is given; only those of a webhook hold expressions.
+    /// The params of the run; only those of a webhook contain expressions.
     pub params: BTreeMap<String, Template>,
     pub catch_up: CatchUp,
-    /// Where it stands in the file.
+    /// Its place in the file.
     pub span: Range<usize>,
 }
 
@@ -45,22 +45,22 @@ pub struct Trigger {
 #[expect(clippy::large_enum_variant, reason = "a workflow has a few of them")]
 pub enum Occasion {
     Schedule(Schedule),
-    /// So long before a certificate expires that the workflow made.
+    /// This long before a certificate expires that the workflow issued.
     WhenDue(Duration),
     /// When a signed request arrives at the hook of this name.
     Webhook(String),
 }
 
-/// What becomes of starts that were missed while nothing ran.
+/// What happens to starts that were missed while no server ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum CatchUp {
-    /// One is made up for all of them.
+    /// One start replaces all of them.
     #[default]
     Once,
     None,
 }
 
-/// A trigger as it was read; params have not been held against those of the workflow yet.
+/// A trigger as it was read; its params have not been checked against those of the workflow yet.
 #[derive(Debug)]
 pub(super) struct TriggerDraft {
     trigger: Trigger,
@@ -89,7 +89,7 @@ impl Trigger {
         params.collect()
     }
 
-    /// Says in a few words when it starts its workflow.
+    /// Describes briefly when it starts its workflow.
     pub fn occasion_text(&self) -> String {
         match &self.occasion {
             Occasion::Schedule(schedule) => format!("{} ({})", schedule.text(), schedule.zone()),
@@ -99,7 +99,7 @@ impl Trigger {
     }
 }
 
-/// `30d`, `36h`.
+/// Formats a duration as `30d`, `36h`.
 fn days(length: Duration) -> String {
     let hours = length.as_secs() / 3600;
     match hours % 24 {
@@ -140,7 +140,7 @@ pub(super) fn read(report: &mut Report, node: Option<&Node>) -> Vec<TriggerDraft
 
 fn read_one(report: &mut Report, node: &Node) -> Option<TriggerDraft> {
     let mut fields = Fields::of(report, node, &TRIGGER, "a trigger");
-    // Without it these are no keys of a trigger.
+    // Without `schedule`, these keys are not allowed.
     let has_schedule = fields.peek("schedule").is_some();
     let zone = match has_schedule {
         true => fields.take("time_zone"),
@@ -177,7 +177,7 @@ fn read_one(report: &mut Report, node: &Node) -> Option<TriggerDraft> {
     })
 }
 
-/// Reads the one key that says when, with the place of that key.
+/// Reads the key that says when the trigger fires, with the key's place.
 fn read_occasion(
     report: &mut Report,
     fields: &mut Fields,
@@ -317,7 +317,7 @@ fn read_params(report: &mut Report, node: Option<&Node>, is_webhook: bool) -> Re
     (params, places)
 }
 
-/// Holds the params of triggers against those of their workflow.
+/// Checks the params of triggers against those of their workflow.
 pub(super) fn check(
     report: &mut Report,
     params: &BTreeMap<String, Param>,
@@ -345,7 +345,7 @@ fn check_one(report: &mut Report, params: &BTreeMap<String, Param>, draft: &Trig
             report.add(mistake.help(help));
             continue;
         };
-        // What an expression gives is known when the request arrives.
+        // The value of an expression is only known when a request arrives.
         let Some(value) = trigger.params.get(&name.text).and_then(Template::constant) else {
             continue;
         };

@@ -1,14 +1,14 @@
-//! What has to be looked at, kept beside the fold, so that a decision costs as much as what changed.
+//! Remembers which steps have to be looked at, so that the cost of a decision is proportional to what changed.
 //!
-//! An [`Agenda`] is nothing but a memory: where steps stood when they were last looked at, and which of them an event
-//! has touched since. A new one has to look at all, and decides the same: [`super::next`] is that. What a look depends
-//! on beside the events of its own step is named here:
-//! - steps before it: each knows how many of these are open ([`Before`]), and is looked at when none is, or one failed;
+//! An [`Agenda`] is only a cache: the standing of each step when it was last looked at, and which steps an event has touched
+//! since then. A new agenda has to look at everything and decides the same: that is [`super::next`]. The result of a look also
+//! depends on these, beyond the events of its own step:
+//! - the steps before it: each step counts how many of these are open ([`Before`]), and is looked at when none is, or when one has failed;
 //! - the clock: [`Looks::due`];
 //! - a free slot for another attempt: [`Looks::hungry`];
-//! - a lock that is missing: what lacks one is looked at every time, since its wish has to be repeated every time;
-//! - anything that touches many steps at once (a resume, an edit, a cancel, an undo), or a clock that was set back:
-//!   then the agenda is emptied.
+//! - a missing lock: a step that lacks one is looked at every time, because the request must be repeated every time;
+//! - an event that touches many steps (a resume, an edit, a cancel, an undo), or a clock that was set back: then the agenda
+//!   is cleared.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -27,23 +27,23 @@ use crate::{
 };
 use windlass_ground::Timestamp;
 
-/// Remembers between decisions about one run what need not be looked at again.
+/// Remembers between decisions about one run which steps need not be looked at again.
 ///
-/// Every event that is applied to the state must be noted here, too.
+/// Every event that is applied to the state must be passed to [`Agenda::note`], too.
 #[derive(Debug, Default)]
 pub struct Agenda {
     /// `None` if everything has to be looked at.
     pub(super) root: Option<Box<ScopeAgenda>>,
-    /// What an undo goes through, and how far it has come.
+    /// The instances that an undo visits, and the position that it has reached.
     pub(super) undo: Option<(Vec<InstanceId>, usize)>,
-    /// Whether a step that may hold a lock has ended.
+    /// Whether a step has ended that may hold a lock.
     pub(super) may_release: bool,
-    /// When it decided last.
+    /// The time of the last decision.
     last: Timestamp,
 }
 
 impl Agenda {
-    /// Returns what an undo goes through, and how far it has come. What an undo does itself adds nothing that has to be undone.
+    /// Returns the instances that an undo visits, and the position that it has reached. The events of an undo never add to this list.
     pub(super) fn undo_order(
         &mut self,
         workflow: &Workflow,
@@ -87,7 +87,7 @@ impl Agenda {
         }
     }
 
-    /// Decides what may happen next; the same as [`super::next`].
+    /// Decides what may happen next; the result is that of [`super::next`].
     pub fn next<'w>(&mut self, workflow: &'w Workflow, state: &State, moment: Moment) -> Next<'w> {
         if moment.now < self.last {
             *self = Self::default();
@@ -96,9 +96,9 @@ impl Agenda {
         next::decide(self, workflow, state, moment)
     }
 
-    /// Lets an instance, and all that it runs inside of, be looked at.
+    /// Marks an instance, and all instances that contain it, to be looked at.
     fn mark(&mut self, workflow: &Workflow, id: &InstanceId, state: &State) {
-        // An undo goes by its own list.
+        // An undo has its own list.
         if id.undone().is_some() {
             return;
         }
@@ -152,27 +152,27 @@ impl Agenda {
     }
 }
 
-/// What is known of a step that runs.
+/// What is known of a running step.
 #[derive(Debug)]
 pub(super) enum Part {
     Items(Box<ItemsAgenda>),
     Scope(Box<ScopeAgenda>),
 }
 
-/// What is known of one workflow within a run. Steps go by their ranks.
+/// What is known of one workflow within a run. Steps are identified by their ranks.
 #[derive(Debug)]
 pub(super) struct ScopeAgenda {
     standings: Vec<Standing>,
     before: Vec<Before>,
-    /// How many steps are open, and how many keep the workflow from success: of its own, and under `finally`.
+    /// How many steps are open, and how many prevent the success of the workflow: its own steps, and those under `finally`.
     open: [usize; 2],
     failed: [usize; 2],
-    /// Of its own steps, and of those under `finally`.
+    /// The looks at its own steps, and at those under `finally`.
     pub looks: [Looks; 2],
     pub parts: HashMap<usize, Part>,
 }
 
-/// The steps of the same kind (under `finally`, or not) that a step waits for.
+/// The steps of the same kind (under `finally` or not) that a step waits for.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Before {
     all: u32,
@@ -182,7 +182,7 @@ pub(super) struct Before {
 }
 
 impl Before {
-    /// Whether one of them failed, or never runs.
+    /// Says whether one of them failed, or never runs.
     pub fn has_stopped(self) -> bool {
         self.stopped > 0
     }
@@ -241,7 +241,7 @@ impl ScopeAgenda {
         self.open[usize::from(is_finally)] > 0
     }
 
-    /// Whether a step failed, or never runs because one did: of the workflow's own, or of those under `finally`.
+    /// Says whether a step failed, or never runs because of a failed one: among the workflow's own steps, or those under `finally`.
     pub fn has_failed(&self, is_finally: bool) -> bool {
         self.failed[usize::from(is_finally)] > 0
     }
@@ -254,7 +254,7 @@ impl ScopeAgenda {
             .map(|(rank, _)| rank)
     }
 
-    /// Remembers where a step stands; what waits for it is looked at if it can begin now, or never will.
+    /// Records the standing of a step; marks the steps that wait for it if they can begin now, or never will.
     pub fn stand(&mut self, workflow: &Workflow, rank: usize, now: Standing) {
         let was = std::mem::replace(&mut self.standings[rank], now);
         if was == now {
@@ -285,16 +285,16 @@ impl ScopeAgenda {
     }
 }
 
-/// What is known of a `for_each` step. Items go by their positions.
+/// What is known of a `for_each` step. Items are identified by their positions.
 #[derive(Debug)]
 pub(super) struct ItemsAgenda {
     statuses: Vec<Known>,
-    /// Those that have not begun.
+    /// The items that have not begun.
     pub pending: BTreeSet<usize>,
     pub active: usize,
     pub failed: usize,
     pub looks: Looks,
-    /// The workflows that items of a `workflow:` step are.
+    /// The nested workflows of the items of a `workflow:` step.
     pub parts: HashMap<usize, Box<ScopeAgenda>>,
 }
 
@@ -333,7 +333,7 @@ impl ItemsAgenda {
         new
     }
 
-    /// Learns where the items stand that something happened to; only those that are active have to be looked at.
+    /// Updates the statuses of the items that events touched; only active items have to be looked at.
     pub fn refresh(&mut self, items: &Items, state: &State) {
         for position in self.looks.marked() {
             let known = Known::of(state.status(&items.ids()[position]));
@@ -367,13 +367,13 @@ impl ItemsAgenda {
     }
 }
 
-/// Which parts of something have to be looked at, and what the others said when they were.
+/// Which parts have to be looked at, and the last results for the others.
 #[derive(Debug, Default)]
 pub(super) struct Looks {
     marked: BTreeSet<usize>,
-    /// The instances that wait only for a free slot.
+    /// The instances that only lack a free slot.
     hungry: BTreeSet<usize>,
-    /// Those that wait for something: a person, a moment.
+    /// The instances that wait for a person or a time.
     open: HashMap<usize, Seen>,
     /// When to look at them again.
     due: BTreeSet<(Timestamp, usize)>,
@@ -390,20 +390,20 @@ impl Looks {
         self.marked.iter().copied().collect()
     }
 
-    /// Marks what is due at a moment.
+    /// Marks the parts that are due at this time.
     pub fn wake(&mut self, now: Timestamp) {
         let due = self.due.range(..=(now, usize::MAX));
         self.marked.extend(due.map(|(_, part)| *part));
     }
 
-    /// The first part from `from` on that has to be looked at.
+    /// Returns the first part, from `from` on, that has to be looked at.
     pub fn next(&self, from: usize, has_room: bool) -> Option<usize> {
         let marked = self.marked.range(from..).next();
         let hungry = self.hungry.range(from..).next().filter(|_| has_room);
         marked.into_iter().chain(hungry).min().copied()
     }
 
-    /// Keeps the result of a look.
+    /// Stores the result of a look.
     pub fn seen(&mut self, part: usize, seen: Seen) {
         match seen.wants {
             true => self.marked.insert(part),
@@ -428,7 +428,7 @@ impl Looks {
         }
     }
 
-    /// Says what all parts wait for.
+    /// Adds what all parts wait for to the decision.
     pub fn tell(&self, decision: &mut Decision) {
         decision.seen.asks += self.asks;
         decision.seen.retries += self.retries;

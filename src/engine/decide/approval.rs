@@ -1,4 +1,4 @@
-//! Questions to people, and whose answers count.
+//! Asks people questions, and decides whether an answer counts.
 
 use super::{
     decision::{Decision, View},
@@ -14,10 +14,10 @@ use crate::{
 use windlass_ground::Timestamp;
 use windlass_world::value::{Digest, StepError, Value};
 
-/// How a name among the approvers says that it is a group's.
+/// The prefix that marks a name among the approvers as a group.
 const GROUP: &str = "group:";
 
-/// Why an answer does not count.
+/// The reason why an answer does not count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("`{step}` does not wait for an approval (it is {status})")]
@@ -42,13 +42,13 @@ pub enum Refusal {
     Expired {
         step: String,
         deadline: Timestamp,
-        /// What its `on_timeout` says.
+        /// The verdict of its `on_timeout`.
         verdict: Verdict,
     },
 }
 
 impl<'w> Scope<'_, 'w> {
-    /// Asks, once.
+    /// Asks the question, once.
     pub(super) fn ask(
         &self,
         decision: &mut Decision<'_, 'w>,
@@ -59,7 +59,7 @@ impl<'w> Scope<'_, 'w> {
     ) {
         let view = decision.view();
         let asked = self.text(view, &approval.question, item, "approval");
-        // Who may answer is settled now as well, so that a mistake there shows at once.
+        // The approvers are evaluated now as well, so that a mistake there is reported at once.
         let asked = asked.and_then(|text| {
             self.approvers(view, approval, item)?;
             Ok(text)
@@ -82,7 +82,7 @@ impl<'w> Scope<'_, 'w> {
         }
     }
 
-    /// Keeps waiting, or applies the answer of the timeout.
+    /// Continues to wait, or applies the answer of the timeout.
     pub(super) fn wait(
         &self,
         decision: &mut Decision,
@@ -116,7 +116,7 @@ impl<'w> Scope<'_, 'w> {
         }
     }
 
-    /// `None` for anybody.
+    /// Returns the approvers; `None` for anyone.
     fn approvers(
         &self,
         view: View,
@@ -145,9 +145,9 @@ fn on_timeout(approval: &Approval) -> Verdict {
     }
 }
 
-/// What an approval is bound to: the question, the files that the run uses, and
-/// their params. Secrets among these count by a keyed digest, which the process that sets the params records
-/// with them; the digest of the params alone counts each by its mask.
+/// Returns the digest that an approval is bound to: the question, the files that the run uses, and their params. Secrets in
+/// the params count by a keyed digest, which the process that sets the params records with them; the digest of the params alone
+/// represents each secret by its mask.
 fn digest(state: &State, id: &InstanceId, message: &str) -> Digest {
     let run = state.run.as_ref();
     let params = run.map_or(Digest::ZERO, |run| run.params.digest());
@@ -163,12 +163,12 @@ fn digest(state: &State, id: &InstanceId, message: &str) -> Digest {
     Digest::of(&parts)
 }
 
-/// Whether a question that was asked would be asked in the same words about the same things now.
+/// Says whether a question would be asked now with the same message about the same things.
 pub(super) fn still_holds(state: &State, id: &InstanceId, asked: &journal::Approval) -> bool {
     digest(state, id, &asked.message) == asked.digest
 }
 
-/// Says whether who answers is one of these, by name or by group.
+/// Says whether the person who answers is one of these, by name or by group.
 fn is_among(approvers: &[String], answer: &journal::Decision) -> bool {
     let groups = answer.via.as_ref().map_or(&[][..], |via| &via.groups);
     approvers.iter().any(|name| match name.strip_prefix(GROUP) {
@@ -177,11 +177,11 @@ fn is_among(approvers: &[String], answer: &journal::Decision) -> bool {
     })
 }
 
-/// Decides whether an answer counts that was given at `at`, and what it does.
-/// A question whose time was over then has its answer already, whether or not that is recorded.
+/// Decides whether an answer that was given at `at` counts, and returns its event. A question whose deadline had passed
+/// then is already answered by the timeout, even if that is not recorded yet.
 ///
 /// # Errors
-/// Why it does not.
+/// The reason why it does not count.
 pub fn on_answer(
     workflow: &Workflow,
     state: &State,
@@ -228,7 +228,7 @@ pub fn on_answer(
             });
         }
         let view = View { state, run_id };
-        // Approvers that can't be evaluated approve nothing.
+        // If the approvers can't be evaluated, nobody may approve.
         let approvers = scope.approvers(view, approval, &item).map_err(|why| {
             let (step, why) = (name(), why.to_string());
             Refusal::UnknownApprovers { step, why }

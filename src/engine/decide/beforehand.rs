@@ -1,4 +1,4 @@
-//! What of a run would fail for its params alone: found before anything is started.
+//! Finds what in a run would fail because of its params alone, before anything is started.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,23 +13,23 @@ use windlass_world::value::{StepError, Value};
 /// A step that can't begin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trouble {
-    /// Of a step in a nested workflow, without its items; `None` for the workflow itself.
+    /// The step; for a nested workflow, without its items; `None` for the workflow itself.
     pub step: Option<InstanceId>,
     pub error: StepError,
 }
 
-/// Finds the steps that are sure to be reached and sure to fail, whatever the steps before them give.
-/// `state` holds nothing but the run's start; without a target's name nothing of the target is known.
+/// Finds the steps that are certain to be reached and certain to fail, whatever the outputs of the steps before them.
+/// `state` holds nothing but the run's start; without a target's name, nothing about the target is known.
 pub fn troubles(workflow: &Workflow, state: &State) -> Vec<Trouble> {
     let scope = Scope::whole(workflow, state);
     let mut found = Vec::new();
-    // Nothing that is known beforehand reads the run's id.
+    // No value that is known beforehand depends on the run's id.
     let view = View { state, run_id: "" };
     scope.troubles(view, &mut found);
     found
 }
 
-/// Whether a step runs, as far as that is known.
+/// Whether a step runs; `None` if that is not known.
 pub(super) type Runs = Option<bool>;
 
 impl Scope<'_, '_> {
@@ -52,7 +52,7 @@ impl Scope<'_, '_> {
                 });
                 None
             });
-            // A question that is not asked holds up nothing.
+            // A question that is not asked does not stop the steps after it.
             let is_question = matches!(step.action, Action::Approval(_));
             standings.insert(index, if is_question { Some(true) } else { runs });
             if runs == Some(true)
@@ -102,7 +102,7 @@ impl Scope<'_, '_> {
         }
     }
 
-    /// Looks at a step that will run: at its items, and at what each is given.
+    /// Checks a step that will run: its items, and the inputs of each.
     fn reach(
         &self,
         view: View,
@@ -161,7 +161,7 @@ impl Scope<'_, '_> {
                         is_finally: self.is_under_finally(step),
                     };
                     inside.troubles(view, found);
-                    // The other items would say the same.
+                    // The other items would report the same.
                     if found.len() > before {
                         return Ok(());
                     }
@@ -172,7 +172,7 @@ impl Scope<'_, '_> {
         Ok(())
     }
 
-    /// Whether all that a template reads is known before the run begins.
+    /// Says whether everything that a template reads is known before the run begins.
     pub(super) fn knows(&self, view: View, template: &Template, item: &Value) -> bool {
         let has_target = view
             .state

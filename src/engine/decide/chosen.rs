@@ -1,4 +1,4 @@
-//! Runs of some of a workflow's steps: `--only` and `--until`.
+//! Runs of a part of a workflow: `--only` and `--until`.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::{
     journal::State,
 };
 
-/// The steps up to one: all that it depends on, and itself. `None` if there is no such step.
+/// Returns the steps up to one: all that it depends on, and itself. `None` if there is no such step.
 pub fn steps_until(workflow: &Workflow, name: &str) -> Option<BTreeSet<String>> {
     let mut open = vec![workflow.rank_named(name).map(|rank| workflow.index(rank))?];
     let mut found = BTreeSet::new();
@@ -20,8 +20,8 @@ pub fn steps_until(workflow: &Workflow, name: &str) -> Option<BTreeSet<String>> 
     Some(found)
 }
 
-/// The step before `name`, directly or not, that asks for an approval, or has one inside of its workflow, and is not among the
-/// chosen.
+/// Returns a step before `name`, directly or indirectly, that asks for an approval, or contains one in its workflow, and is not among
+/// the chosen steps.
 pub fn approval_left_out(
     workflow: &Workflow,
     name: &str,
@@ -43,7 +43,7 @@ fn asks(action: &Action) -> bool {
     }
 }
 
-/// The steps whose outputs a step reads.
+/// Returns the steps whose outputs a step reads.
 pub fn reads_of(step: &Step) -> BTreeSet<String> {
     step.templates()
         .flat_map(|(template, _)| steps_read_by(template))
@@ -62,7 +62,7 @@ fn steps_read_by(template: &Template) -> Vec<String> {
 }
 
 impl Scope<'_, '_> {
-    /// Whether the run was begun without a step of the workflow itself. What stands under `finally` always runs.
+    /// Says whether the run was started without this step of the workflow itself. Steps under `finally` always run.
     pub(super) fn leaves_out(&self, state: &State, step: &Step) -> bool {
         let is_outermost = self.inside.is_none() && !self.is_under_finally(step);
         let chosen = state
@@ -73,7 +73,7 @@ impl Scope<'_, '_> {
         chosen.is_some_and(|chosen| is_outermost && !chosen.contains(step.name.as_str()))
     }
 
-    /// Whether a step comes only after steps that were left out: they do not skip it.
+    /// Says whether all steps before a step were left out: then they do not cause it to be skipped.
     pub(super) fn comes_after_left_out(&self, state: &State, rank: usize) -> bool {
         let index = self.workflow.index(rank);
         self.workflow
@@ -81,7 +81,7 @@ impl Scope<'_, '_> {
             .all(|(before, _)| self.leaves_out(state, before))
     }
 
-    /// Whether a template reads a step that was left out.
+    /// Says whether a template reads a step that was left out.
     pub(super) fn reads_left_out(&self, state: &State, template: &Template) -> bool {
         let steps = steps_read_by(template);
         let mut steps = steps

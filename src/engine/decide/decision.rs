@@ -7,7 +7,7 @@ use crate::{
 use windlass_ground::Timestamp;
 use windlass_world::value::{StepError, Value};
 
-/// What a decision depends on beside the workflow and the state.
+/// The input of a decision beyond the workflow and the state.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment<'a> {
     pub run_id: &'a str,
@@ -19,24 +19,24 @@ pub struct Moment<'a> {
 /// What may happen next. Empty, with nothing running, only when the run has ended.
 #[derive(Debug, Default)]
 pub struct Next<'w> {
-    /// To be appended and applied, in this order; then [`super::next`] is asked again.
+    /// Events to append and apply, in this order; then [`super::next`] is called again.
     pub events: Vec<Event>,
-    /// Attempts to be started once the events are durable.
+    /// Attempts to start when the events are durable.
     pub starts: Vec<Start<'w>>,
-    /// When to ask again although nothing happened.
+    /// When to decide again even if nothing happens.
     pub wake_at: Option<Timestamp>,
-    /// Locks that are missing; an [`Event::LockTaken`] gives one.
+    /// Locks that are missing; an [`Event::LockTaken`] grants one.
     pub wants: Vec<Want>,
     /// How many questions wait for a person.
     pub asks: usize,
-    /// How many steps failed and are tried again by themselves.
+    /// How many failed steps will be retried automatically.
     pub retries: usize,
 }
 
-/// A lock that something waits for.
+/// A lock that a step or the run waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Want {
-    /// Any one of these will do.
+    /// The names of the locks; any one of them is enough.
     pub any_of: Vec<String>,
     /// The step that would hold it; `None` for the run.
     pub step: Option<InstanceId>,
@@ -50,45 +50,45 @@ pub struct Start<'w> {
     pub step: Option<&'w Step>,
     pub attempt: u32,
     pub inputs: BTreeMap<String, Value>,
-    /// Whether it stands under `finally`, so that a cancel of the run leaves it alone.
+    /// Whether it is under `finally`, so that a cancel of the run does not stop it.
     pub is_finally: bool,
 }
 
-/// What expressions look at.
+/// What expressions can read.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
     pub state: &'a State,
     pub run_id: &'a str,
 }
 
-/// What a look at a part of the run found that no event of that part announces.
+/// The result of a look at a part of the run, beyond what its events show.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
     pub asks: usize,
     pub retries: usize,
     /// When to look again.
     pub wake_at: Option<Timestamp>,
-    /// Something in it waits only for a free slot.
+    /// Whether something in it only lacks a free slot.
     pub lacks_room: bool,
-    /// Something in it lacks a lock.
+    /// Whether something in it lacks a lock.
     pub wants: bool,
 }
 
 impl Seen {
-    /// Whether it waits for a person or a moment.
+    /// Says whether it waits for a person or a time.
     pub fn is_open(&self) -> bool {
         self.asks > 0 || self.retries > 0 || self.wake_at.is_some()
     }
 }
 
-/// What is being put together while the scopes are visited.
+/// The decision while the scopes are visited.
 pub(super) struct Decision<'a, 'w> {
     pub state: &'a State,
     pub moment: Moment<'a>,
     pub next: Next<'w>,
-    /// Attempts that run, with those that are started now.
+    /// The number of running attempts, including those that are started now.
     pub running: usize,
-    /// Of the part that is looked at.
+    /// The result for the current part.
     pub seen: Seen,
 }
 
@@ -110,8 +110,8 @@ impl<'w> Decision<'_, 'w> {
         seen
     }
 
-    /// Whether a retry at `at` is not due yet. A pause that is longer than the longest there is
-    /// can only come of a clock that was set back; it is over then.
+    /// Says whether a retry at `at` is not due yet. A remaining pause that is longer than the longest possible pause
+    /// means that the clock was set back; then the retry is due.
     pub fn is_early(&self, at: Timestamp, longest: Duration) -> bool {
         let left = at.since(self.moment.now);
         !left.is_zero() && left <= longest

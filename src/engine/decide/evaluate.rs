@@ -1,4 +1,4 @@
-//! What the expressions of a scope see, and what they give.
+//! Evaluates the expressions of a scope.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +34,7 @@ impl Scope<'_, '_> {
         }
     }
 
-    /// Evaluates what a step gives to its script or workflow.
+    /// Evaluates the inputs that a step gives to its script or workflow.
     pub fn inputs(
         &self,
         view: View,
@@ -94,7 +94,7 @@ impl Scope<'_, '_> {
     }
 
     pub fn outputs(&self, view: View) -> Result<Value, StepError> {
-        // Steps that were skipped have none.
+        // Outputs of skipped steps do not exist.
         let outputs = self.workflow.outputs.iter();
         let outputs = outputs.filter(|(_, template)| !self.reads_left_out(view.state, template));
         let outputs = outputs.map(|(name, template)| {
@@ -145,8 +145,8 @@ impl Scope<'_, '_> {
         })
     }
 
-    /// Finds what a template gives that is one path to something that is there: `${{ params.clusters }}`. Nothing has to
-    /// be worked out then, so no limit of the interpreter applies: lists that drive a `for_each` may be long.
+    /// Returns the value of a template that is a single path to an existing value: `${{ params.clusters }}`. It is not evaluated by the
+    /// interpreter, so the interpreter's limits do not apply: lists for a `for_each` may be long.
     fn plainly_read<'v>(
         &'v self,
         view: View<'v>,
@@ -174,7 +174,7 @@ impl Scope<'_, '_> {
         Some(found)
     }
 
-    /// Gathers just those params that the template reads: each value is copied for each evaluation.
+    /// Collects only the params that the template reads: each value is copied for each evaluation.
     fn params_read_by(&self, template: &Template) -> Value {
         let expressions = template.expressions();
         let mut reads = expressions
@@ -187,7 +187,7 @@ impl Scope<'_, '_> {
         };
         let names: Option<BTreeSet<&String>> = reads.by_ref().collect();
         match names {
-            // They are read as a whole.
+            // The params are read as a whole.
             None => self.params.clone(),
             Some(names) => Value::map(names.into_iter().filter_map(|name| {
                 let value = params.get(name)?;
@@ -196,7 +196,7 @@ impl Scope<'_, '_> {
         }
     }
 
-    /// Gathers the outputs of just those steps that the template reads.
+    /// Collects only the outputs of the steps that the template reads.
     pub fn outputs_read_by(&self, view: View, template: &Template) -> Value {
         let expressions = template.expressions();
         let names: BTreeSet<&str> = expressions
@@ -217,12 +217,12 @@ impl Scope<'_, '_> {
     }
 }
 
-/// Gives each item the key that names its instance: its text, or, for what has none, its position.
+/// Gives each item the key that names its instance: its text or, for items without a name, its position.
 fn keyed_items(value: Value) -> Result<Vec<(String, Value)>, StepError> {
     let is_named = |item: &Value| matches!(item, Value::String(_) | Value::Int(_) | Value::Bool(_));
     match value {
         Value::List(items) => {
-            // Beside items that are named by themselves, `0` could be one of these.
+            // If other items have names, one of them could be `0`.
             let mark = if items.iter().any(is_named) { "#" } else { "" };
             let items = items.into_iter().enumerate();
             Ok(items
@@ -246,10 +246,10 @@ fn keyed_items(value: Value) -> Result<Vec<(String, Value)>, StepError> {
     }
 }
 
-/// Whether an item was named by its position `i`, as it has no name of its own.
+/// Says whether an item was named by its position `i` because it has no name.
 pub(super) fn is_position((key, item): &(String, Value), i: usize) -> bool {
     let is_named = matches!(item, Value::String(_) | Value::Int(_) | Value::Bool(_));
-    // Those of a map have its keys.
+    // Items of a map have its keys.
     let is_entry = item.field("key") == Some(&Value::from(key.as_str()));
     !is_named && !is_entry && (*key == i.to_string() || *key == format!("#{i}"))
 }

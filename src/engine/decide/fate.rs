@@ -3,51 +3,51 @@ use crate::{
     journal::{Event, InstanceId, State},
 };
 
-/// What happens to one execution of a step.
+/// What happens to one instance in a resume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fate {
     pub step: InstanceId,
     pub kind: FateKind,
     pub reason: String,
-    /// The calls with an effect outside that will be made another time.
+    /// Its calls with effects outside that will be made again.
     pub repeats: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FateKind {
-    /// What it did and gave stays.
+    /// It stays as it is, with its effects and outputs.
     Kept,
-    /// It had not ended; its recorded calls are replayed, and it continues from there.
+    /// It had not ended; its recorded calls are replayed, and it continues after them.
     GoesOn,
-    /// It runs another time, and what it did is replayed as long as it makes the same calls.
+    /// It runs again, and its recorded calls are replayed as long as it makes the same calls.
     Replayed,
     /// A `fresh` step runs another time, and makes its reads again instead of replaying them.
     LooksAgain,
-    /// It runs another time from the start; what it did before is left to an undo.
+    /// It runs again from the start; an undo can still reverse its earlier effects.
     Again,
     /// It has not run.
     New,
-    /// It is no longer in the workflow; what it did is left to an undo.
+    /// It is no longer in the workflow; an undo can still reverse its effects.
     Removed,
 }
 
-/// A resume, thought through.
+/// The plan of a resume.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// In the order of the workflow.
+    /// The fates, in the order of the workflow.
     pub fates: Vec<Fate>,
-    /// To be appended after the run was resumed.
+    /// Events to append after the run is resumed.
     pub events: Vec<Event>,
 }
 
-/// What a plan is made from.
+/// The input of a plan.
 pub struct Change<'a> {
-    /// What the run went by so far.
+    /// The workflow that the run has used so far.
     pub old: &'a Workflow,
     pub new: &'a Workflow,
-    /// With the program and the params that it will use.
+    /// The state with the program and the params that the run will use.
     pub state: &'a State,
     pub run_id: &'a str,
-    /// Steps that are to run again from the start, with all that depends on them.
+    /// Steps to run again from the start, with all steps that depend on them.
     pub redo: &'a [InstanceId],
 }

@@ -1,4 +1,4 @@
-//! Locks: what must be held before a scope or a step may begin.
+//! Decides which locks must be held before a scope or a step may begin.
 
 use super::{
     decision::{Decision, Want},
@@ -11,9 +11,9 @@ use crate::{
 use windlass_world::value::{StepError, Value};
 
 impl<'w> Scope<'_, 'w> {
-    /// Whether the workflow holds what its `lock` and `concurrency` say; asks for what it lacks.
+    /// Says whether the workflow holds the locks of its `lock` and `concurrency`; requests the missing ones.
     pub fn has_locks(&self, decision: &mut Decision<'_, 'w>) -> Result<bool, StepError> {
-        // Only a run counts; nested workflows are parts of one.
+        // `concurrency` counts runs, and a nested workflow is part of one.
         if let (None, Some(most)) = (self.inside, self.workflow.concurrency) {
             let name = &self.workflow.name;
             let slots = (1..=most).map(|n| format!("one of {most} runs of {name} ({n})"));
@@ -28,7 +28,7 @@ impl<'w> Scope<'_, 'w> {
         Ok(decision.holds_or_wants(vec![name], self.inside))
     }
 
-    /// Whether an execution of a step holds what its `lock` says; asks for it if not.
+    /// Says whether an instance holds the lock of its step; requests it if not.
     pub fn has_lock_of(
         &self,
         decision: &mut Decision<'_, 'w>,
@@ -44,9 +44,9 @@ impl<'w> Scope<'_, 'w> {
     }
 }
 
-/// Whether the run holds what an execution of a step held while it ran: its own lock and those of what
-/// it ran inside; asks for what it lacks. The run keeps them until its undo ends, since a step that has
-/// gone back is half of what they are for.
+/// Says whether the run holds all locks that an instance held while it ran: its own lock and those of the instances
+/// that contain it; requests the missing ones. The run keeps them until its undo ends, because a half-undone run is not
+/// a state that other runs may see.
 pub(super) fn has_locks_again(
     decision: &mut Decision,
     workflow: &Workflow,
@@ -58,7 +58,7 @@ pub(super) fn has_locks_again(
             continue;
         };
         let view = decision.view();
-        // One that can't be named was never taken.
+        // A lock whose name can't be evaluated was never taken.
         let mut name = |scope: &Scope, lock: &Option<Template>, item: &Value| {
             let text = lock
                 .as_ref()
@@ -78,7 +78,7 @@ pub(super) fn has_locks_again(
             name(&inside, &inner.lock, &Value::Null);
         }
     }
-    // Nothing else of this run runs meanwhile, so any step of it that holds the lock will do.
+    // No other step of this run runs during an undo, so it does not matter which step holds the lock.
     names.retain(|name| !decision.state.locks.contains_key(name));
     names
         .into_iter()
@@ -88,7 +88,7 @@ pub(super) fn has_locks_again(
 impl Decision<'_, '_> {
     fn holds_or_wants(&mut self, any_of: Vec<String>, step: Option<&InstanceId>) -> bool {
         let locks = &self.state.locks;
-        // What runs inside of the holder is part of what the lock is for.
+        // An instance inside of the holder shares the holder's lock.
         let outer = |holder: &InstanceId| {
             std::iter::successors(step.cloned(), InstanceId::parent).any(|id| id == *holder)
         };
@@ -108,7 +108,7 @@ impl Decision<'_, '_> {
     }
 }
 
-/// Gives up the locks of steps that are over.
+/// Releases the locks of steps that have ended.
 pub(super) fn released(state: &State) -> Vec<Event> {
     let is_over = |step: &InstanceId| state.status(step).is_settled();
     state

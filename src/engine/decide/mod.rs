@@ -1,15 +1,14 @@
-//! The pure core: a workflow and where its run stands → what may happen next.
+//! Decides, from a workflow and the state of its run, what may happen next.
 //!
-//! No clock, no I/O, no async: [`next`] is a function of its arguments, so the embedded driver
-//! and any other substrate decide the same. It is called again after each batch of events; what
-//! it returns is appended to the journal first and done afterwards. An [`Agenda`] remembers between two
-//! calls what need not be looked at again, and decides the same.
+//! There is no clock, no I/O and no async here: [`next`] is a function of its arguments, so all substrates decide the same.
+//! It is called again after each batch of events; its result is first appended to the journal and then done. An [`Agenda`]
+//! remembers between two calls what need not be looked at again, without changing the decision.
 //!
-//! - `scope` holds the rules of the graph, `unit` those of one execution, `evaluate` what its expressions see;
-//! - `approval`, `lock` and `undo` are what their names say;
-//! - `resume` says what continues when a run is resumed, `plan` what an edit or a
-//!   `--redo` changes, by the rules of `planner` and in the words of `reason`; `preview` what a run would do before it begins,
-//!   `beforehand` what of it would fail, `trials` what of it can be tried.
+//! - `scope` holds the rules of the graph, `unit` those of one instance, `evaluate` evaluates its expressions;
+//! - `approval`, `lock` and `undo` decide about approvals, locks and undos;
+//! - `resume` decides what continues when a run is resumed, `plan` what an edit or a `--redo` changes, by the rules of
+//!   `planner` and with the reasons of `reason`; `preview` shows what a run would do before it begins, `beforehand` what in it
+//!   would fail, `trials` what in it can be tried.
 
 mod agenda;
 mod approval;

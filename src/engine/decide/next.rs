@@ -11,12 +11,12 @@ use crate::{
 };
 use windlass_world::value::Value;
 
-/// Decides what may happen next, by looking at everything.
+/// Decides what may happen next by looking at everything.
 pub fn next<'w>(workflow: &'w Workflow, state: &State, moment: Moment) -> Next<'w> {
     Agenda::default().next(workflow, state, moment)
 }
 
-/// Decides what may happen next, by looking at what the agenda says.
+/// Decides what may happen next by looking only at what the agenda marks.
 pub(super) fn decide<'w>(
     agenda: &mut Agenda,
     workflow: &'w Workflow,
@@ -36,7 +36,7 @@ pub(super) fn decide<'w>(
     if state.is_undoing {
         let scope = Scope::whole(workflow, state);
         let seen = decision.look(|decision| {
-            // The lock protects what is undone, if anything is; a lock whose name can't be evaluated was never taken.
+            // The lock protects the steps that are undone, if there are any; a lock whose name can't be evaluated was never taken.
             let is_free = undo::has_nothing(agenda, workflow, state) || state.is_cancelled;
             if is_free || scope.has_locks(decision) != Ok(false) {
                 undo::next(decision, workflow, agenda);
@@ -60,7 +60,7 @@ pub(super) fn decide<'w>(
     agenda.root = Some(root);
     if let Some(settled) = settled {
         decision.next.events.push(match settled {
-            // It continues, backwards, and keeps its locks.
+            // The run continues with its undo, and keeps its locks.
             Settled::Failed { .. }
                 if workflow.on_failure == OnFailure::Undo && !state.is_cancelled =>
             {
@@ -75,7 +75,7 @@ pub(super) fn decide<'w>(
     told(decision, seen)
 }
 
-/// The decision, with what the whole run waits for.
+/// Returns the decision with what the whole run waits for.
 fn told<'w>(decision: Decision<'_, 'w>, seen: Seen) -> Next<'w> {
     Next {
         asks: seen.asks,

@@ -1,4 +1,4 @@
-//! What a resume with other files, other params or `--redo` will do, before it does it.
+//! Plans a resume with other files, other params or `--redo`, before it is done.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::{
 use crate::journal::{Event, InstanceId};
 use windlass_ground::Timestamp;
 
-/// Why a resume can't be planned.
+/// The reason why a resume can't be planned.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unplannable {
     #[error("`{0}` has not run, so it can't run again")]
@@ -22,10 +22,10 @@ pub enum Unplannable {
     Unnamed { step: String, position: usize },
 }
 
-/// Thinks a resume through.
+/// Plans a resume.
 ///
 /// # Errors
-/// A `redo` of something that never ran, or items that can't be told from each other.
+/// A `redo` of a step that never ran, or items that can't be told apart.
 pub fn plan(change: &Change) -> Result<Plan, Unplannable> {
     let ran = |id: &&InstanceId| change.state.instance(id).is_none();
     if let Some(id) = change.redo.iter().find(ran) {
@@ -43,7 +43,7 @@ pub fn plan(change: &Change) -> Result<Plan, Unplannable> {
     }
     let mut state = change.state.clone();
     for event in &planner.plan.events {
-        // What is reset or reopened is known to the state: that is where it was found.
+        // The events are about instances of this state, so they can be applied.
         let _ = state.apply(event, Timestamp::EPOCH);
     }
     let mut finally = Vec::new();
@@ -54,7 +54,7 @@ pub fn plan(change: &Change) -> Result<Plan, Unplannable> {
     Ok(planner.plan)
 }
 
-/// The instance that an event starts over.
+/// Returns the instance that an event resets.
 fn reset(event: &Event) -> Option<&InstanceId> {
     match event {
         Event::StepReset { step } => Some(step),

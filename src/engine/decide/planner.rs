@@ -1,4 +1,4 @@
-//! The rules of a resume plan: each step's fate, from what changed before it and about it.
+//! The rules of a resume plan: each step's fate follows from its own changes and those of the steps before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,20 +21,20 @@ use windlass_world::value::Value;
 pub(super) struct Planner<'a> {
     pub change: &'a Change<'a>,
     pub plan: Plan,
-    /// Why there is no plan, once that is found.
+    /// The reason why there is no plan, as soon as one is found.
     pub unplannable: Option<Unplannable>,
 }
 
-/// What is known about a unit (a step, or one item of it) before it is decided.
+/// What is known about an instance (of a step, or of one item) before its fate is decided.
 struct Unit<'u> {
     id: InstanceId,
     step: &'u Step,
     old: Option<&'u Step>,
     item: Value,
-    /// The worst that happens to what it depends on.
+    /// The worst fate of what it depends on.
     before: Option<(FateKind, String)>,
-    /// The steps that it depends on that run now for the first time, or continue: what a `fresh` step saw
-    /// was before that.
+    /// The steps that it depends on and that run now for the first time, or continue: a `fresh` step has seen the state
+    /// before that.
     moves: Option<String>,
 }
 
@@ -48,7 +48,7 @@ impl Planner<'_> {
 
     /// Decides about every step of a scope; returns the worst fate in it.
     ///
-    /// `outside` is the worst that happens to what the whole scope depends on.
+    /// `outside` is the worst fate of what the whole scope depends on.
     pub fn scope(
         &mut self,
         scope: &Scope,
@@ -148,7 +148,7 @@ impl Planner<'_> {
         for (key, _) in items.iter().filter(|(key, _)| !still.contains(key)) {
             self.tell(&id.item(key), FateKind::Removed, "no longer an item");
         }
-        // What it reads may change: it waits for that again, and looks at its items anew.
+        // Its inputs may change, so it waits for them and evaluates its items again.
         if worst > FateKind::GoesOn || now != items || unit_before {
             self.plan.events.push(Event::StepReopened { step: id });
             worst = worst.max(FateKind::Replayed);
@@ -156,7 +156,7 @@ impl Planner<'_> {
         worst
     }
 
-    /// Decides about one execution of a step.
+    /// Decides about one instance.
     fn unit(&mut self, scope: &Scope, unit: &Unit) -> FateKind {
         let id = &unit.id;
         let Some(instance) = self.change.state.instance(id).filter(|i| has_begun(i)) else {
@@ -197,11 +197,7 @@ impl Planner<'_> {
             self.plan.events.push(Event::StepReset {
                 step: unit.id.clone(),
             });
-            return self.tell(
-                &unit.id,
-                FateKind::New,
-                "was skipped, and is looked at again",
-            );
+            return self.tell(&unit.id, FateKind::New, "was skipped, and is decided again");
         }
         self.tell(&unit.id, FateKind::Kept, "stays skipped")
     }
@@ -277,7 +273,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Decides about a step that looks again whenever it runs again.
+    /// Decides about a `fresh` step, which reads again whenever it runs again.
     fn fresh(
         &mut self,
         unit: &Unit,
@@ -346,7 +342,7 @@ impl Planner<'_> {
         worst
     }
 
-    /// Says which input is another one now, and why; only where that can be told beforehand.
+    /// Returns which input has changed, and why, if that can be told beforehand.
     fn changed_input(&self, scope: &Scope, unit: &Unit, instance: &Instance) -> Option<String> {
         // What is replayed before it gives, as far as that can be told, what it gave.
         let now = scope
@@ -356,7 +352,7 @@ impl Planner<'_> {
             return None;
         };
         let names: BTreeSet<_> = now.keys().chain(were.keys()).collect();
-        // Not by their digests, which count every secret as the same.
+        // Digests can't be compared here, because they represent all secrets in the same way.
         let name = names
             .into_iter()
             .find(|name| now.get(*name) != were.get(*name))?;
@@ -395,7 +391,7 @@ impl Planner<'_> {
         kind
     }
 
-    /// Starts an execution, and all inside of it, over.
+    /// Resets an instance and everything inside of it.
     fn again(&mut self, id: &InstanceId, reason: String) -> FateKind {
         let state = self.change.state;
         let own = state.steps.get_key_value(id).into_iter();
@@ -440,7 +436,7 @@ fn is_over(instance: &Instance) -> bool {
     matches!(instance.status, Status::Succeeded | Status::Skipped)
 }
 
-/// The step's own name, of `a[x]/b` it is `b`.
+/// Returns the step's own name: for `a[x]/b`, that is `b`.
 fn last_name(id: &InstanceId) -> &str {
     let part = id.as_str().rsplit('/').next().unwrap_or_default();
     part.split('[').next().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What a run would do, as far as it can be told before it begins.
+//! Shows what a run would do, as far as that is known before it begins.
 
 use std::collections::BTreeMap;
 
@@ -10,34 +10,34 @@ use crate::{
 use windlass_script::{HostCall, Read};
 use windlass_world::value::Value;
 
-/// What is known of a value beforehand.
+/// What is known of a value before the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Foreseen<T> {
     Known(T),
-    /// It is only known once the steps that it reads have run.
+    /// It is only known after the steps that it reads have run.
     Later,
 }
 
 /// A step of a run that has not begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preview<'w> {
-    /// Of a step in a nested workflow, of all its executions.
+    /// The step; for a nested workflow, without its items.
     pub step: InstanceId,
     pub does: Does<'w>,
-    /// The phase of the workflow's own step that it belongs to.
+    /// The phase of the workflow's own step that contains it.
     pub phase: Option<&'w str>,
     pub description: Option<&'w str>,
-    /// The Kubernetes cluster of its inputs, where that is known.
+    /// The Kubernetes cluster in its inputs, if known.
     pub cluster: Option<String>,
-    /// The names of its items, where these are known.
+    /// The names of its items, if known.
     pub names: Vec<String>,
-    /// Whether its `when`, and those of what it waits for, let it run.
+    /// Whether its `when`, and the steps that it waits for, let it run.
     pub runs: Foreseen<bool>,
     /// How many items a `for_each` has; `None` without one.
     pub items: Option<Foreseen<usize>>,
-    /// What it calls, directly, with what is known of the arguments.
+    /// The calls of its script, with what is known of the arguments.
     pub calls: Vec<HostCall>,
-    /// The same of the `fn undo` of its script: what an undo of it calls.
+    /// The calls of its script's `fn undo`, which an undo of it makes.
     pub undo_calls: Vec<HostCall>,
 }
 
@@ -45,12 +45,12 @@ pub struct Preview<'w> {
 pub enum Does<'w> {
     Script(&'w str),
     Workflow(&'w str),
-    /// The question, where it can be told.
+    /// The question, if it is known.
     Asks(Option<String>),
 }
 
-/// Foresees a run: its steps in an order in which they may run, those of nested workflows below
-/// their step. `state` holds the run's start and, where they were run for it, the outputs of steps that only read.
+/// Previews a run: its steps in an order in which they may run, those of nested workflows after their step. `state`
+/// holds the run's start and, if they were run for the preview, the outputs of steps that only read.
 pub fn preview<'w>(workflow: &'w Workflow, state: &State, run_id: &str) -> Vec<Preview<'w>> {
     let scope = Scope::whole(workflow, state);
     let mut found = Vec::new();
@@ -61,7 +61,7 @@ pub fn preview<'w>(workflow: &'w Workflow, state: &State, run_id: &str) -> Vec<P
     found
 }
 
-/// Foresees what each phase replaces, by the names of the phases; those of which `state` does not tell it are left out.
+/// Evaluates what each phase replaces, by the names of the phases; leaves out the phases for which `state` does not show it.
 pub fn replaced(workflow: &Workflow, state: &State, run_id: &str) -> BTreeMap<String, Value> {
     let scope = Scope::whole(workflow, state);
     let view = View { state, run_id };
@@ -91,7 +91,7 @@ impl<'w> Scope<'_, 'w> {
             let runs_before = |name: &str| {
                 let id = InstanceId::step(self.inside, name);
                 let before = found[from..].iter().find(|p| p.step == id)?;
-                // A question that is not asked holds up nothing.
+                // A question that is not asked does not stop the steps after it.
                 (!matches!(before.does, Does::Asks(_))).then_some(before.runs)
             };
             let before: Vec<_> = self
@@ -147,7 +147,7 @@ impl<'w> Scope<'_, 'w> {
                 step: id.clone(),
             });
             if let Action::Workflow(inner) = &step.action {
-                // Its params come of a step's inputs: nothing of them is known for all items.
+                // Its params come from a step's inputs, so none of them is known for all items.
                 let inside = Scope {
                     workflow: inner,
                     inside: Some(&id),
@@ -192,7 +192,7 @@ impl<'w> Scope<'_, 'w> {
         }
     }
 
-    /// The names of a step's items, where these are known and have some.
+    /// Returns the names of a step's items, if they are known and have names.
     fn names(&self, view: View, step: &Step, items: Option<&Foreseen<Value>>) -> Vec<String> {
         match (&step.for_each, &step.key, items) {
             (Some(template), Some(_), Some(Foreseen::Known(_))) => {
@@ -204,7 +204,7 @@ impl<'w> Scope<'_, 'w> {
     }
 }
 
-/// The items of a `for_each` that name themselves.
+/// Returns the names of the items of a `for_each` that have names.
 fn names(items: &Foreseen<Value>) -> Vec<String> {
     match items {
         Foreseen::Known(Value::List(items)) => items

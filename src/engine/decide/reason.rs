@@ -1,4 +1,4 @@
-//! The words of a resume plan: why a step has the fate that it has.
+//! Explains a resume plan: why a step has its fate.
 
 use crate::{
     compile::{Step, Template, Workflow},
@@ -16,10 +16,10 @@ pub(super) fn script_change(old: &Script, new: &Script) -> Option<String> {
     })
 }
 
-/// Whether a step was done once and is for each item now, or the other way round: neither what it did
-/// nor what it gave fits any more.
+/// Says whether a step ran once and now runs for each item, or the other way round: then neither its effects nor its outputs
+/// fit any more.
 pub(super) fn other_shape(step: &Step, instance: &Instance) -> Option<&'static str> {
-    // One that was skipped, or whose items could not be told, has no shape yet.
+    // A step that was skipped, or whose items could not be evaluated, fits both.
     if instance.attempt == 0 {
         return None;
     }
@@ -30,7 +30,7 @@ pub(super) fn other_shape(step: &Step, instance: &Instance) -> Option<&'static s
     }
 }
 
-/// Whether two editions of a workflow give the same outputs from the same steps.
+/// Says whether two editions of a workflow have the same outputs from the same steps.
 pub(super) fn gives_the_same(old: &Workflow, new: &Workflow) -> bool {
     let (old, new) = (&old.outputs, &new.outputs);
     old.len() == new.len()
@@ -40,7 +40,7 @@ pub(super) fn gives_the_same(old: &Workflow, new: &Workflow) -> bool {
             .all(|((name, was), (other, is))| name == other && is.says_the_same(was))
 }
 
-/// How much of an unfinished step is replayed.
+/// Describes how much of an unfinished step is replayed.
 pub(super) fn going_on(instance: &Instance) -> String {
     let done = instance
         .effects
@@ -68,7 +68,7 @@ fn in_doubt(effect: &EffectState) -> String {
     }
 }
 
-/// What a template reads: `params.region`, `steps.root_ca.arn`.
+/// Lists what a template reads: `params.region`, `steps.root_ca.arn`.
 pub(super) fn sources(template: &Template) -> Vec<String> {
     let mut found: Vec<_> = template
         .expressions()

@@ -11,22 +11,22 @@ use crate::{
 };
 use windlass_ground::Timestamp;
 
-/// Decides what a resume begins with: the run continues, and the steps under `finally` run again
-/// where something before it will.
+/// Returns the first events of a resume: the run continues, and the steps under `finally` run again if a step before
+/// them will run.
 pub fn on_resume(workflow: &Workflow, state: &State, requester: &str) -> Vec<Event> {
     let mut events = vec![resumed(workflow, state, requester, &[])];
     reset_finally(workflow, None, state, &mut events);
     events
 }
 
-/// The event that takes a run up again. Where a step may fail (`on_error: continue`) and did, the
-/// run has continued without it, and later steps have seen that: it stays so. So does a question
-/// that was rejected: only a `redo` asks it again.
+/// Returns the event that resumes a run. A failed step with `on_error: continue` stays failed: the run has continued
+/// without it, and later steps have seen that. A rejected question stays rejected, too: only a `redo` asks it
+/// again.
 pub fn resumed(workflow: &Workflow, state: &State, requester: &str, redo: &[InstanceId]) -> Event {
     let is_tolerated = |id: &InstanceId| {
         state.status(id) == Status::Failed
             && step_of(workflow, id).is_some_and(|step| step.on_error == OnError::Continue)
-            // Of a `for_each` it is the whole that is tolerated.
+            // For a `for_each`, the step as a whole may fail, not an item.
             && !id.is_item()
     };
     let is_kept = |id: &InstanceId| {
@@ -46,7 +46,7 @@ pub fn resumed(workflow: &Workflow, state: &State, requester: &str, redo: &[Inst
     })
 }
 
-/// Finds the rejected question that a failed run ended with, if a resume would run nothing again.
+/// Returns the rejected question with which a failed run ended, if a resume would run nothing again.
 pub fn ended_by_rejection(workflow: &Workflow, state: &State) -> Option<InstanceId> {
     if state.outcome != Some(Outcome::Failed) || state.error.is_some() {
         return None;
@@ -66,7 +66,7 @@ pub fn ended_by_rejection(workflow: &Workflow, state: &State) -> Option<Instance
     }
 }
 
-/// The locks that a run would wait for if it were resumed at `now`, unless
+/// Returns the locks for which a run would wait if it were resumed at `now`, unless
 /// they are free.
 pub fn wanted_locks(
     workflow: &Workflow,
@@ -79,7 +79,7 @@ pub fn wanted_locks(
         true => Vec::new(),
         false => on_resume(workflow, state, ""),
     };
-    // A run that can't be resumed waits for nothing.
+    // A run that can't be resumed waits for no lock.
     if events
         .iter()
         .any(|event| resumed.apply(event, now).is_err())
@@ -92,7 +92,7 @@ pub fn wanted_locks(
         max_parallel: 1,
     };
     let wants = next(workflow, &resumed, moment).wants;
-    // Of several that would do, one may be free.
+    // If one of several locks is enough, one of them may be free.
     let only = |want: Want| <[String; 1]>::try_from(want.any_of).ok();
     wants.into_iter().filter_map(only).flatten().collect()
 }
@@ -101,7 +101,7 @@ fn is_rejected(state: &State, id: &InstanceId) -> bool {
     state.instance(id).is_some_and(Instance::is_rejected)
 }
 
-/// Lets what stands under `finally` run again where something before it will.
+/// Resets the steps under `finally` if a step before them will run.
 pub(super) fn reset_finally(
     workflow: &Workflow,
     inside: Option<&InstanceId>,

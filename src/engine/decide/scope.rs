@@ -1,5 +1,5 @@
-//! One workflow within a run: the root, or a nested one. The rules of the graph are here; those of one
-//! execution are in `unit`.
+//! One workflow within a run: the root, or a nested one. The rules of the graph are here; those of one instance are in
+//! `unit`.
 
 use super::{agenda::ScopeAgenda, decision::Decision};
 use crate::{
@@ -10,15 +10,15 @@ use windlass_world::value::{StepError, Value};
 
 pub(super) struct Scope<'a, 'w> {
     pub workflow: &'w Workflow,
-    /// The instance of the `workflow:` step that this is the inside of.
+    /// The instance of the `workflow:` step that contains this scope.
     pub inside: Option<&'a InstanceId>,
     pub params: &'a Value,
-    /// Whether the `workflow:` step, or one that it is inside of, stands under `finally`.
+    /// Whether the `workflow:` step, or one that contains it, is under `finally`.
     pub is_finally: bool,
 }
 
 impl<'a, 'w> Scope<'a, 'w> {
-    /// That of a whole run.
+    /// Returns the scope of a whole run.
     pub fn whole(workflow: &'w Workflow, state: &'a State) -> Self {
         Self {
             workflow,
@@ -39,7 +39,7 @@ pub(super) enum Settled {
 }
 
 impl Settled {
-    /// It ended before anything in it ran.
+    /// Returns the end of a scope in which nothing ran.
     fn nothing(error: Option<StepError>) -> Self {
         Self::Failed {
             steps: Vec::new(),
@@ -48,22 +48,22 @@ impl Settled {
     }
 }
 
-/// Where a step stands, as far as its dependents care.
+/// The standing of a step, as its dependents see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// It may still do something.
     Open,
     Succeeded,
     Skipped,
-    /// Failed, and `on_error: continue`.
+    /// It failed, and has `on_error: continue`.
     Tolerated,
     Failed,
-    /// It never runs, because something before it failed.
+    /// It never runs, because a step before it failed.
     Blocked,
 }
 
 impl<'w> Scope<'_, 'w> {
-    /// Decides about every step that has to be looked at; says how the scope ended, once it has.
+    /// Decides about every step that has to be looked at; returns how the scope ended, if it has.
     pub fn visit(
         &self,
         decision: &mut Decision<'_, 'w>,
@@ -72,7 +72,7 @@ impl<'w> Scope<'_, 'w> {
         let gives_up = decision.state.is_cancelled && !self.is_finally;
         match self.has_locks(decision) {
             Ok(true) => {}
-            // What stands under `finally` needs the lock as much as anything.
+            // Steps under `finally` need the lock as well.
             Ok(false) if !gives_up => return None,
             Ok(false) => return Some(Settled::nothing(None)),
             Err(error) => return Some(Settled::nothing(Some(error))),
@@ -139,7 +139,7 @@ impl<'w> Scope<'_, 'w> {
         let id = InstanceId::step(self.inside, step.name.as_str());
         match decision.state.status(&id) {
             Status::Succeeded => return Standing::Succeeded,
-            // A question that was not asked holds up nothing.
+            // A question that was not asked does not stop the steps after it.
             Status::Skipped if matches!(step.action, Action::Approval(_)) => {
                 return Standing::Succeeded;
             }
@@ -154,7 +154,7 @@ impl<'w> Scope<'_, 'w> {
             }
             Status::Pending => {}
         }
-        // What stands under `finally` runs however the others ended; only each other it awaits.
+        // Steps under `finally` run regardless of how the others ended; they only wait for each other.
         let before = agenda.before(rank);
         if before.has_stopped() {
             return Standing::Blocked;
@@ -201,7 +201,7 @@ impl<'w> Scope<'_, 'w> {
         Standing::Open
     }
 
-    /// After a cancel only what stands under `finally` begins.
+    /// After a cancel, only steps under `finally` begin.
     pub fn may_begin(&self, decision: &Decision, step: &Step) -> bool {
         !decision.state.is_cancelled || self.is_under_finally(step)
     }

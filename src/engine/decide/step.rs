@@ -5,13 +5,13 @@ use crate::{
 };
 use windlass_world::value::Value;
 
-/// Finds the step that an instance executes (or reverses), through nested workflows. `None` for
-/// an instance of a step that the workflow does not have.
+/// Finds the step of an instance (or of the undo of one), through nested workflows. `None` if the workflow does not have
+/// the step.
 pub fn step_of<'w>(workflow: &'w Workflow, instance: &InstanceId) -> Option<&'w Step> {
     place_of(workflow, instance).map(|(_, step)| step)
 }
 
-/// Finds the step of an instance, and the workflow that it stands in.
+/// Finds the step of an instance, and the workflow that contains it.
 fn place_of<'w>(workflow: &'w Workflow, instance: &InstanceId) -> Option<(&'w Workflow, &'w Step)> {
     let mut workflow = workflow;
     let mut parts = instance.segments().peekable();
@@ -27,7 +27,7 @@ fn place_of<'w>(workflow: &'w Workflow, instance: &InstanceId) -> Option<(&'w Wo
 }
 
 impl<'a> Scope<'a, 'a> {
-    /// The scope that an instance runs in, its step, and its item (null outside of `for_each`).
+    /// Returns the scope of an instance, its step, and its item (null outside of `for_each`).
     pub(super) fn around(
         workflow: &'a Workflow,
         state: &'a State,

@@ -1,4 +1,4 @@
-//! Which steps of a run that has not begun can be tried on what is there: those whose inputs are all known.
+//! Finds the steps of a run that can be tried before it begins: those whose inputs are all known.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -13,23 +13,23 @@ use crate::{
 use windlass_script::{HostCall, Read, Script};
 use windlass_world::value::Value;
 
-/// Stands for the id that the run would get.
+/// Stands in for the id that the run would get.
 const RUN: &str = "RUN";
 
-/// One execution of a step, known before the run begins.
+/// One instance that is known before the run begins.
 #[derive(Clone)]
 pub struct Trial {
     pub step: InstanceId,
     pub script: Arc<Script>,
     pub inputs: BTreeMap<String, Value>,
-    /// What the steps that it waits for may call before it runs.
+    /// The calls that steps before it may make.
     pub before: Arc<BTreeSet<HostCall>>,
-    /// Whether the run fails if it fails.
+    /// Whether the run fails if this instance fails.
     pub is_needed: bool,
 }
 
-/// Finds the executions that are sure to be reached if nothing fails before them, and whose inputs are known. `state`
-/// holds nothing but the run's start. What stands under `finally` is left out: it runs on whatever the others left.
+/// Returns the instances that are certain to be reached if nothing before them fails, and whose inputs are known. `state`
+/// holds nothing but the run's start. Steps under `finally` are left out: they depend on how the others end.
 pub fn trials(workflow: &Workflow, state: &State) -> Vec<Trial> {
     let mut found = Vec::new();
     let scope = Scope::whole(workflow, state);
@@ -38,10 +38,10 @@ pub fn trials(workflow: &Workflow, state: &State) -> Vec<Trial> {
     found
 }
 
-/// What is the same for all of a scope.
+/// What is the same for all steps of a scope.
 #[derive(Clone, Default)]
 struct Reached {
-    /// What may be called before the first step of the scope runs.
+    /// The calls that may be made before the first step of the scope.
     before: BTreeSet<HostCall>,
     is_optional: bool,
 }
@@ -86,7 +86,7 @@ impl Scope<'_, '_> {
             {
                 continue;
             }
-            // What can't be evaluated is refused before anything is tried.
+            // Inputs that can't be evaluated are reported before anything is tried.
             let Ok(inputs) = self.inputs(view, step, &item, None) else {
                 continue;
             };
@@ -115,7 +115,7 @@ impl Scope<'_, '_> {
         }
     }
 
-    /// Whether all that a template reads is known, or, as the run's id, is as good whatever it is.
+    /// Says whether everything that a template reads is known, or, like the run's id, may have any value.
     fn can_try(&self, view: View, template: &Template, item: &Value) -> bool {
         let expressions = template.expressions();
         let mut reads = expressions
@@ -129,7 +129,7 @@ impl Scope<'_, '_> {
         }
     }
 
-    /// The executions of a step; none where its items are not known.
+    /// Returns the instances of a step; none if its items are not known.
     fn known_items(&self, view: View, step: &Step, id: &InstanceId) -> Vec<(InstanceId, Value)> {
         let Some(items) = &step.for_each else {
             return vec![(id.clone(), Value::Null)];

@@ -1,4 +1,4 @@
-//! Which steps are undone, and in which order.
+//! Decides which steps are undone, and in which order.
 
 use super::{
     agenda::Agenda,
@@ -12,9 +12,8 @@ use crate::{
 };
 use windlass_world::value::{StepError, Value};
 
-/// Lists the executions that did something outside, in the order in which they are undone: the
-/// last that began is the first. A step begins after all that it depends on have ended, so this
-/// is an order of reverse dependency.
+/// Lists the instances that changed something outside, in the order of the undo: the last one that began comes first. A step
+/// begins after all steps that it depends on have ended, so this order is one of reverse dependency.
 pub fn undo_order(workflow: &Workflow, state: &State) -> Vec<InstanceId> {
     let mut found: Vec<_> = state
         .steps
@@ -45,12 +44,12 @@ fn did_something(workflow: &Workflow, id: &InstanceId, instance: &Instance) -> b
     instance.has_changed_something() || says_how || instance.is_suspect
 }
 
-/// Whether a run left nothing to undo.
+/// Says whether a run left nothing to undo.
 pub(super) fn has_nothing(agenda: &mut Agenda, workflow: &Workflow, state: &State) -> bool {
     agenda.undo_order(workflow, state).0.is_empty()
 }
 
-/// Decides what an undo does next: one step after another, and none after one that failed.
+/// Decides what an undo does next: one step at a time, and none after one that failed.
 pub(super) fn next<'w>(
     decision: &mut Decision<'_, 'w>,
     workflow: &'w Workflow,

@@ -1,4 +1,4 @@
-//! One execution of a step: begun, gone on with, over. A `for_each` step is its items' executions.
+//! Decides about one instance: how it begins, continues and ends. A `for_each` step has an instance for each item.
 
 use super::{
     agenda::{ItemsAgenda, Part, ScopeAgenda},
@@ -33,7 +33,7 @@ impl<'w> Scope<'_, 'w> {
         }
     }
 
-    /// Starts the first attempt of one unit: a step, or one item of it.
+    /// Starts the first attempt of an instance: of a step, or of one item.
     pub(super) fn begin(
         &self,
         decision: &mut Decision<'_, 'w>,
@@ -88,7 +88,7 @@ impl<'w> Scope<'_, 'w> {
         }
     }
 
-    /// Decides what follows for a step that has started; `part` is what is known of its inside.
+    /// Decides how a step that has started continues; `part` is what is known of the instances inside it.
     pub(super) fn go_on(
         &self,
         decision: &mut Decision<'_, 'w>,
@@ -130,7 +130,7 @@ impl<'w> Scope<'_, 'w> {
         agenda.refresh(instances, decision.state);
         agenda.looks.wake(decision.moment.now);
         let most = step.max_parallel.map_or(usize::MAX, |n| n as usize);
-        // One failure is enough: what has not begun does not begin.
+        // After the first failure, no other item begins.
         let is_stopped = step.fail_fast && agenda.failed > 0;
         let may_begin = self.may_begin(decision, step) && !is_stopped;
         let needs_room = matches!(step.action, Action::Script(_));
@@ -155,7 +155,7 @@ impl<'w> Scope<'_, 'w> {
                 agenda.looks.seen(position, seen);
                 continue;
             }
-            // One that waits for its lock counts, or each would hold its own already.
+            // An item that waits for its lock counts, or all items would request theirs at once.
             not_asked = from;
             let asked = |next: &Next| next.events.len() + next.wants.len();
             let before = asked(&decision.next);
@@ -223,7 +223,7 @@ impl<'w> Scope<'_, 'w> {
         };
         match (instance.status, &step.action) {
             (Status::Running, Action::Workflow(workflow)) => {
-                // A run that ended gave its locks up, and one that is resumed takes them again.
+                // A run that ended has released its locks; after a resume it takes them again.
                 match self.has_lock_of(decision, step, id, item) {
                     Ok(true) => {}
                     Ok(false) if self.may_begin(decision, step) => return,

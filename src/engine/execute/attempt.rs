@@ -21,24 +21,24 @@ use windlass_world::{
     value::{Command, FailureClass, Redactor, StepError, Value, format_duration},
 };
 
-/// What one attempt of a step has to do: all that a substrate must bring to wherever it is done.
+/// The task of one attempt of a step: everything that a substrate must bring to where the attempt runs.
 pub struct Task {
     pub instance: InstanceId,
     pub work: Work,
     /// `None` for the undo of a step that is no longer in the workflow.
     pub script: Option<Arc<Script>>,
     pub round: u32,
-    /// How often the instance was tried so far, this attempt included.
+    /// The number of this attempt of the instance, from 1.
     pub attempt: u32,
     pub recorded: Vec<EffectState>,
     pub timeout: Option<Duration>,
-    /// An attempt before it was lost with its records: whatever it does may have been done.
+    /// An earlier attempt was lost with its records: it may have made any of the calls.
     pub is_suspect: bool,
-    /// Of a `fresh` step, which may only read.
+    /// It is an attempt of a `fresh` step, which may only read.
     pub is_fresh: bool,
-    /// A cancel of the run leaves it alone.
+    /// A cancel of the run does not stop it.
     pub is_finally: bool,
-    /// Knows the secrets of the run; of an attempt elsewhere, those that it is given and makes.
+    /// Knows the secrets of the run; for an attempt on another machine, those that it receives and creates.
     pub redactor: Arc<Redactor>,
 }
 
@@ -47,17 +47,17 @@ pub enum Work {
     Run {
         inputs: BTreeMap<String, Value>,
     },
-    /// Reverses what another instance did.
+    /// Reverses the effects of another instance.
     Undo {
         of: InstanceId,
-        /// The newest first.
+        /// The rounds, newest first.
         rounds: Vec<Round>,
-        /// An attempt of it was lost with its records.
+        /// An attempt of that instance was lost with its records.
         is_suspect: bool,
     },
 }
 
-/// A task, where it is done and with what.
+/// A task with the means to do it.
 pub struct Attempt {
     pub run: RunId,
     pub task: Task,
@@ -65,11 +65,11 @@ pub struct Attempt {
     pub clients: Clients,
     pub limits: Limits,
     pub observer: Arc<dyn Observer>,
-    /// What a test puts in front of the clients.
+    /// A test's replacement for the outside.
     pub stage: Option<Arc<dyn Stage>>,
 }
 
-/// How an attempt ended, with what it recorded on the way.
+/// How an attempt ended, with the events that it recorded.
 pub struct Finished {
     pub instance: InstanceId,
     pub recorded: Vec<(Event, Timestamp)>,
@@ -77,7 +77,7 @@ pub struct Finished {
 }
 
 pub enum Trouble {
-    /// The attempt failed; `class` says whether another one may help.
+    /// The attempt failed; `class` decides whether it is retried.
     Failed {
         error: StepError,
         class: Option<FailureClass>,
@@ -88,7 +88,7 @@ pub enum Trouble {
 }
 
 impl Attempt {
-    /// Does the work. Blocks; needs a stack of [`script::STACK_BYTES`].
+    /// Runs the attempt. Blocks; needs a stack of [`script::STACK_BYTES`].
     pub fn run(mut self) -> Finished {
         let recorded = std::mem::take(&mut self.task.recorded);
         self.task.teach(&recorded);
@@ -129,7 +129,7 @@ impl Attempt {
         }
     }
 
-    /// Reads the secrets that the inputs only name: anew in each attempt, and recorded nowhere.
+    /// Reads the secrets to which the inputs refer: again in each attempt, and without recording them.
     pub(super) fn read(
         &self,
         inputs: BTreeMap<String, Value>,
@@ -182,7 +182,7 @@ impl Attempt {
 }
 
 impl Task {
-    /// Lets the redactor know the secrets that the attempt is given.
+    /// Teaches the redactor the secrets that the attempt receives.
     fn teach(&self, recorded: &[EffectState]) {
         let redactor = &*self.redactor;
         recorded.iter().for_each(|effect| effect.teach(redactor));
@@ -193,7 +193,7 @@ impl Task {
     }
 }
 
-/// What an attempt gave as it is recorded. Secrets that the script made are among its outputs.
+/// Returns the attempt's outputs as they are recorded. They include secrets that the script created.
 fn redacted(
     result: Result<BTreeMap<String, Value>, Trouble>,
     redactor: &Redactor,
@@ -279,7 +279,7 @@ fn stopped(stop: Stop, run: &RunId, instance: &InstanceId) -> StepError {
     }
 }
 
-/// A run that is being undone is not resumed, so its doubts are answered by another undo.
+/// A run that is being undone is not resumed, so another undo answers its doubts.
 fn how_to_answer(run: &RunId, instance: &InstanceId) -> String {
     let (name, step) = match instance.undone() {
         Some(of) => ("undo", of),

@@ -1,4 +1,4 @@
-//! What an observer receives of the calls that an attempt makes.
+//! Reports the calls of an attempt to an observer.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use windlass_script::{Act, Call};
 use windlass_world::outside::traced;
 
 impl Gate {
-    /// Names a call of this attempt.
+    /// Returns the id of a call of this attempt.
     pub(super) fn call_id(&self, position: u32) -> CallId {
         CallId {
             step: self.instance.clone(),
@@ -22,8 +22,8 @@ impl Gate {
         }
     }
 
-    /// Takes the run's secrets out of what is made for a call, and reports the call once it has its result. An entry that an earlier life made is not made again, so it is
-    /// not reported again either.
+    /// Removes the run's secrets from the events of a call, and reports the call when it has its result. An entry of an earlier life is
+    /// not made again, so it is not reported again.
     pub(super) fn reporting(&self, record: CallRecord, position: u32, making: Making) -> Making {
         let (observer, redactor) = (self.observer.clone(), self.redactor.clone());
         let (id, clock) = (self.call_id(position), self.ledger.clock());
@@ -45,7 +45,7 @@ impl Gate {
         })
     }
 
-    /// Gives a call the trace that it belongs to, for its requests.
+    /// Adds the trace of a call to its requests.
     pub(super) fn tracing(&self, call: Call, position: u32) -> Call {
         let Some(parent) = self.observer.traceparent(&self.call_id(position)) else {
             return call;

@@ -1,4 +1,4 @@
-//! Calls in doubt: the process died inside, or the answer was lost.
+//! Settles calls in doubt: the process died inside the call, or the answer was lost.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use super::{entries::outcome_of, shown::describe, stops::Stops};
 use crate::journal::{CallRecord, EffectOutcome};
 use windlass_script::{Call, Class, EffectKey, OnStop, Stop};
 
-/// Looks for the effect of a call that is in doubt, or does it again.
+/// Looks for the effect of a call in doubt, or makes the call again.
 ///
-/// `age` is how long ago it was announced, in milliseconds; `None` if that is unknown.
+/// `age` is how long ago it was announced, in milliseconds; `None` if that is not known.
 pub(super) async fn settle_doubt(
     call: Call,
     record: &CallRecord,
@@ -47,11 +47,11 @@ pub(super) async fn settle_doubt(
     }
 }
 
-/// Whether the far side still knows a call by its key, so that the call is not done a second time.
+/// Says whether the other side still knows the call's key, so that it does not make the call twice.
 pub(super) fn is_key_alive(lives: Option<Duration>, age: Option<i64>) -> bool {
     match (lives, age) {
         (None, _) => true,
-        // A clock that was put back says nothing.
+        // If the clock was set back, the age is not known.
         (Some(lives), Some(age)) => (0..=lives.as_millis() as i64).contains(&age),
         (Some(_), None) => false,
     }

@@ -23,7 +23,7 @@ use windlass_world::{
     value::{FailureClass, Redactor, StepError},
 };
 
-/// How this process drives a run.
+/// The settings with which this process drives a run.
 #[derive(Clone)]
 pub struct Settings {
     pub clients: Clients,
@@ -31,18 +31,18 @@ pub struct Settings {
     pub max_parallel: usize,
     pub observer: Arc<dyn Observer>,
     pub cancel: Cancel,
-    /// Whether to keep waiting while the run needs an answer from a person; else it is suspended.
+    /// Whether to keep waiting for an answer from a person; otherwise the run is suspended.
     pub waits_for_people: bool,
-    /// How long to wait for a lock while nothing else can be done; `None` for ever.
+    /// How long to wait for a lock while nothing else can be done; `None` for no limit.
     pub lock_timeout: Option<Duration>,
     pub clock: fn() -> Timestamp,
     /// A number from 0 to 1 that spreads retries.
     pub jitter: fn() -> f64,
-    /// What a test puts in front of the outside.
+    /// A test's replacement for the outside.
     pub stage: Option<Arc<dyn Stage>>,
 }
 
-/// An undo meets the same throttling as anything else.
+/// The number of attempts of an undo, which is throttled like any other step.
 const UNDO_ATTEMPTS: u32 = 5;
 
 /// How a drive ended.
@@ -53,7 +53,7 @@ pub enum Ended {
     Waiting,
 }
 
-/// Why a run could not be driven to its end. It can be resumed once that is fixed.
+/// The reason why a run could not be driven to its end. It can be resumed after the problem is fixed.
 #[derive(Debug, thiserror::Error)]
 pub enum DriveError {
     #[error("the run can't continue without its journal")]
@@ -74,10 +74,10 @@ pub enum DriveError {
 
 /// Drives a run to its end.
 ///
-/// `events` are applied first: nothing for a new run, what `decide` says for a resumed one.
+/// `events` are applied first: none for a new run, and those from `decide` for a resumed one.
 ///
 /// # Errors
-/// Only what stops the driver itself; a failed run is an [`Outcome`].
+/// Only problems of the driver itself; a failed run is an [`Outcome`].
 pub async fn drive(
     run: RunJournal,
     program: &Program,
@@ -97,7 +97,7 @@ pub async fn drive(
         .await
 }
 
-/// How a run is driven, on whatever it stands.
+/// How a run is driven, on any substrate.
 pub struct Conduct {
     /// As [`Settings::max_parallel`].
     pub max_parallel: usize,
@@ -112,28 +112,28 @@ pub struct Driver<'p, S> {
     pub(super) program: &'p Program,
     pub(super) state: State,
     pub(super) conduct: Conduct,
-    /// What of the state has to be looked at.
+    /// The parts of the state that have to be looked at.
     agenda: Agenda,
-    /// Applied, and not yet handed over.
+    /// Events that have been applied, and not handed over yet.
     batch: Vec<(Event, Timestamp)>,
-    /// Handed over, and not yet shown.
+    /// Events that have been handed over, and not shown yet.
     unshown: Vec<Event>,
-    /// When each of them happened.
+    /// The times of these events.
     unshown_at: Vec<Timestamp>,
-    /// Whether an answer may be about to be overtaken by its deadline: no message may be left for later then.
+    /// Whether a deadline may be about to overtake an answer: then no message may wait for a later read.
     is_urgent: bool,
     pub(super) running: usize,
-    /// When it began.
+    /// When the drive began.
     pub(super) began: Timestamp,
-    /// Since when it has waited for a lock with nothing else to do.
+    /// The time since which it has been waiting for a lock with nothing else to do.
     pub(super) waits_since: Option<Timestamp>,
-    /// Knows every secret of the run, and is shared with its attempts where they are made here.
+    /// Knows every secret of the run, and is shared with the attempts in this process.
     redactor: Arc<Redactor>,
-    /// The locks whose holders have been named.
+    /// The locks whose holders have been shown.
     pub(super) named: BTreeSet<String>,
 }
 
-/// Whether people may hear of it a moment later. Trouble and questions are shown at once.
+/// Says whether an event may be shown a moment later. Trouble and questions are shown at once.
 fn can_wait(event: &Event) -> bool {
     matches!(
         event,
@@ -187,7 +187,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
             for start in next.starts {
                 self.start(start).await?;
             }
-            // What follows leaves the process: the end of the run is reported, or a lock that this run released is granted to another.
+            // The next actions are visible outside: the end of the run is reported, or a lock that this run released is granted to another one.
             if self.state.outcome.is_some() || !next.wants.is_empty() || self.running == 0 {
                 self.settle().await?;
             }
@@ -210,7 +210,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
                 return Err(DriveError::Stalled);
             }
             let wait = Wait {
-                // An engine has no clock that would be looked at meanwhile.
+                // Restate has no clock that could be checked meanwhile.
                 wake_at: next.wake_at.into_iter().chain(self.lock_deadline()).min(),
                 wants_locks: !next.wants.is_empty(),
             };
@@ -231,7 +231,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
         }
     }
 
-    /// Asks what may happen until nothing more follows by itself.
+    /// Decides repeatedly until nothing more can happen.
     fn decide(&mut self) -> Result<Next<'p>, DriveError> {
         let mut starts = Vec::new();
         loop {
@@ -244,7 +244,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
             let mut next = self.agenda.next(workflow, &self.state, moment);
             starts.append(&mut next.starts);
             let events = std::mem::take(&mut next.events);
-            // What starts an attempt lets nothing else begin: to ask again would cost as much, for nothing.
+            // The start of an attempt does not enable anything else, so another decision would be a waste.
             let is_last = events.iter().all(starts_attempt);
             self.happens(events)?;
             if is_last {
@@ -270,8 +270,8 @@ impl<'p, S: Substrate> Driver<'p, S> {
         Ok(())
     }
 
-    /// Hands over what has happened. It is durable before anything leaves: the first call of an attempt that changes
-    /// the next sync includes it, and so does all that is shown to people.
+    /// Hands over the events so far. They become durable before anything depends on them: the next sync, which the first changing
+    /// call of an attempt makes, includes them, and so does everything that is shown to people.
     async fn hand_over(&mut self) -> Result<(), DriveError> {
         if !self.batch.is_empty() {
             let batch = std::mem::take(&mut self.batch);
@@ -287,7 +287,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
         Ok(())
     }
 
-    /// Makes all that was handed over durable, and shows it.
+    /// Makes everything that was handed over durable, and shows it.
     async fn settle(&mut self) -> Result<(), DriveError> {
         self.substrate.settle().await?;
         if !self.unshown.is_empty() {
@@ -379,7 +379,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
     ) -> Event {
         let tries = self.state.instance(&instance).map_or(1, |i| i.tries);
         let retry = self.retry_of(&instance);
-        // Whether a call was done that can't be looked up is unknown: an operator must say.
+        // If a call can't be looked up, it is not known whether it was made: an operator must decide.
         let is_in_doubt = self.state.instance(&instance).is_some_and(|instance| {
             let last = instance.effects.last();
             last.is_some_and(|e| e.call.class == Class::Unsure && e.may_be_done())
@@ -397,7 +397,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
         })
     }
 
-    /// The `retry` of the step that an instance executes.
+    /// Returns the `retry` of an instance's step.
     fn retry_of(&self, instance: &InstanceId) -> Option<Retry> {
         if instance.undone().is_some() {
             return Some(Retry {

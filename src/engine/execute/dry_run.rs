@@ -1,5 +1,5 @@
-//! Tries steps of a run that has not begun: their scripts run, what they read is real, what they change in Kubernetes is
-//! sent as a dry run, and nothing else leaves.
+//! Tries steps of a run that has not begun: their scripts run, their reads are real, their changes in Kubernetes are sent as dry
+//! runs, and no other call is made.
 
 use std::{
     collections::BTreeSet,
@@ -19,24 +19,24 @@ use windlass_world::{
     value::{Failure, FailureClass, Redactor, StepError, Value},
 };
 
-/// How long one script may take. It is only a look, and the run does not depend on it.
+/// The time limit of one script. A trial is only a check, and the run does not depend on it.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(20);
-/// Reads of one object, which a change of another one does not outdate.
+/// Reads of a single object, which a change of another object does not outdate.
 const READS_OF_ONE: [&str; 2] = ["kube::find", "kube::get"];
-/// What an API server says where a webhook can't be asked without doing something (HTTP 400).
+/// The API server's message if a webhook does not support dry runs (HTTP 400).
 const NO_DRY_RUN: &str = "does not support dry run";
 
-/// Says why a step would fail, found before the run begins.
+/// A reason why a step would fail, found before the run begins.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Obstacle {
     pub step: InstanceId,
     pub error: StepError,
-    /// Whether nothing that the run does before would remove it.
+    /// Whether no earlier step of the run could remove it.
     pub is_sure: bool,
 }
 
-/// Tries each step. Those of which nothing can be told are passed over, as are answers that say nothing about the
-/// change itself, such as an API server that can't be reached.
+/// Tries each step. Skips steps that can't be judged, and failures that say nothing about the change itself, such as an
+/// API server that can't be reached.
 pub async fn obstacles(trials: Vec<Trial>, clients: &Clients) -> Vec<Obstacle> {
     let clients = Clients {
         kube: clients.kube.dry(),
@@ -58,7 +58,7 @@ pub async fn obstacles(trials: Vec<Trial>, clients: &Clients) -> Vec<Obstacle> {
 
 impl Trial {
     fn run(self, host: Host, dry_run: &DryRun) -> Option<Obstacle> {
-        // Of a secret that is not read yet, nothing can be told.
+        // A secret that is not read yet can't be judged.
         if self.inputs.values().any(Value::holds_reference) {
             return None;
         }
@@ -80,10 +80,10 @@ impl Trial {
                 .before
                 .iter()
                 .any(|call| call.may_change(&refused.object)),
-            // What was read may be another thing once the steps before have run.
+            // The steps before may change the values that were read.
             None if self.before.iter().any(|call| call.is_change()) => return None,
             None if error.failure.as_ref().is_some_and(is_trouble) => return None,
-            // What a dry run gives lacks what controllers add.
+            // The result of a dry run lacks the changes that controllers make.
             None => !dry_run.seen().changed.is_empty(),
         };
         Some(Obstacle {
@@ -97,33 +97,33 @@ impl Trial {
 /// The gate of a script that is only tried.
 struct DryRun {
     runtime: Handle,
-    /// Knows the secrets that the script is given and reads.
+    /// Knows the secrets that the script receives and reads.
     redactor: Redactor,
     seen: Mutex<Seen>,
 }
 
 #[derive(Default)]
 struct Seen {
-    /// What would have been changed, by cluster and object: reading it would give what it was before.
+    /// The objects, by cluster, that would have been changed: reading them would return the state before.
     changed: BTreeSet<(String, String)>,
     /// The last change that failed.
     refused: Option<Refused>,
 }
 
-/// A change that an API server, or the client itself, refused.
+/// A change that an API server, or the client itself, rejected.
 struct Refused {
     object: String,
     failure: Failure,
 }
 
 impl Refused {
-    /// Whether it says something about the change itself.
+    /// Says whether the failure is about the change itself.
     fn is_verdict(&self) -> bool {
         !is_trouble(&self.failure) && !self.failure.message.contains(NO_DRY_RUN)
     }
 }
 
-/// Whether the other side was not there to say anything.
+/// Says whether the other side could not be asked.
 fn is_trouble(failure: &Failure) -> bool {
     use FailureClass::{Throttled, Timeout, Unavailable};
     matches!(failure.class, Throttled | Timeout | Unavailable)
@@ -134,18 +134,18 @@ impl DryRun {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a call may be made; the script ends at one that may not.
+    /// Says whether a call may be made; otherwise the script ends there.
     fn allows(&self, call: &Call) -> bool {
-        // Such a call may wait for as long as it likes.
+        // Such a call may wait without a limit.
         if !matches!(call.on_stop, OnStop::Await) {
             return false;
         }
         let Some(row) = function(call.function) else {
-            // A step of another call: `kube::evict` of `kube::replace_pods`, which waits for pods.
+            // This is a part of another call, such as `kube::evict` of `kube::replace_pods`, which waits for pods.
             return false;
         };
         match (&row.does, row.module()) {
-            // Steps before may write what is read.
+            // Earlier steps may write what this reads.
             (_, "file" | "exec") => false,
             (Impact::Changes(_), "kube") => self.is_known(call, true),
             (Impact::Changes(_), _) => false,
@@ -154,8 +154,8 @@ impl DryRun {
         }
     }
 
-    /// Whether what a call is about is still as the run would find it, after the changes that were not made. `is_of_one`
-    /// says that it is about one object alone.
+    /// Says whether the object of a call is still as the run would find it, after the changes that were not made. `is_of_one`
+    /// means that the call is about a single object.
     fn is_known(&self, call: &Call, is_of_one: bool) -> bool {
         let (cluster, object) = about(call);
         let seen = self.seen();
@@ -167,7 +167,7 @@ impl DryRun {
     }
 }
 
-/// The cluster and the object that a call to Kubernetes records.
+/// Returns the cluster and the object in the record of a call to Kubernetes.
 fn about(call: &Call) -> (String, String) {
     let text = |name| {
         let field = call.arguments.field(name);
@@ -216,6 +216,6 @@ impl Effects for DryRun {
     }
 
     fn note(&self, _: Level, _: String) {
-        // What the script says, it says when it runs.
+        // Messages of the script are shown when it really runs.
     }
 }

@@ -1,4 +1,4 @@
-//! The substrate that needs nothing: the journal in SQLite, and threads of this process.
+//! The embedded substrate: the journal in SQLite, and threads of this process.
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
@@ -21,11 +21,11 @@ use crate::journal::{Claim, Event, InstanceId, JournalError, Message, RunId, Run
 use windlass_ground::Timestamp;
 use windlass_script::{Call, Class, Limits, Stop};
 
-/// How long it takes until a message of another process, or a lock that it gave up, is seen.
+/// How often messages of other processes, and locks that they release, are looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// How long people wait at most until they see what happened: the syncs of the disk that this costs are too few to be
-/// felt, and the wait is too short.
+/// How long an event may wait until people see it: too short to be noticed, and long enough to save most of
+/// the disk's syncs.
 const SETTLE_WITHIN: Duration = Duration::from_millis(100);
 
 /// Asks a run to stop: running scripts end at their next operation, `finally` steps run, and the
@@ -54,14 +54,14 @@ pub(super) struct Embedded {
     runners: Runners,
     sender: mpsc::UnboundedSender<Finished>,
     receiver: mpsc::UnboundedReceiver<Finished>,
-    /// How many attempts have been started and not been heard of.
+    /// How many attempts have been started and have not ended.
     running: usize,
     /// Whether the driver has seen a request that this process stop.
     is_cancel_known: bool,
-    /// The number of the last message that was read, and when messages were last looked for.
+    /// The number of the last message that was read.
     last_message: i64,
     looked_at: Option<Instant>,
-    /// Since when there is something that is not durable yet.
+    /// The time since which events wait to become durable.
     unsettled_since: Option<Instant>,
 }
 
@@ -87,7 +87,7 @@ impl Embedded {
         let mut messages = Vec::new();
         for (number, at, message) in self.run.messages(self.last_message)? {
             self.last_message = number;
-            // A cancel is for the process that drove the run when it was sent.
+            // A cancel is for the process that drove the run when the cancel was sent.
             let is_late = matches!(message, Message::Cancel { .. });
             if !(is_late && self.run.is_for_another(number)) {
                 messages.push((message, at));
@@ -126,7 +126,7 @@ impl Substrate for Embedded {
     }
 
     async fn start(&mut self, task: Task) -> Result<(), DriveError> {
-        // A cancel has ended everything but what stands under `finally`.
+        // A cancel ends all attempts except those under `finally`.
         let cancel = match task.is_finally {
             true => Cancel::default(),
             false => self.settings.cancel.clone(),
@@ -181,7 +181,7 @@ impl Substrate for Embedded {
 
     async fn wait(&mut self, wait: Wait) -> Result<Vec<Happened>, DriveError> {
         let cancel = self.settings.cancel.token.clone();
-        // Nothing happens meanwhile, so a test does not wait for it.
+        // Nothing can happen during this wait, so a test skips it.
         if let (Some(stage), Some(at), 0) = (&self.settings.stage, wait.wake_at, self.running) {
             stage.passes(at.since((self.settings.clock)()));
         }
@@ -197,7 +197,7 @@ impl Substrate for Embedded {
                 finished = self.receiver.recv() => break finished,
                 () = cancel.cancelled(), if !self.is_cancel_known => break None,
                 () = tokio::time::sleep(pause) => {
-                    // What attempts have found out meanwhile.
+                    // Makes the records of running attempts durable.
                     self.run.settle()?;
                     messages = self.read_messages()?;
                     let is_due = wait.wake_at.is_some_and(|at| at <= (self.settings.clock)());
@@ -208,13 +208,13 @@ impl Substrate for Embedded {
             }
         };
         let mut happened = Vec::new();
-        // Before anything that the cancel has ended, or it would be started again.
+        // The cancel comes before the attempts that it ended, or they would be started again.
         if cancel.is_cancelled() && !self.is_cancel_known {
             happened.push(Happened::Cancelled);
         }
         let messages = messages.into_iter();
         happened.extend(messages.map(|(message, at)| Happened::Message(message, at)));
-        // Whatever else has ended meanwhile shares the next sync of the disk.
+        // Other attempts that have ended share the next sync of the disk.
         let mut next = finished;
         while let Some(finished) = next {
             self.running -= 1;
@@ -243,7 +243,7 @@ impl Substrate for Embedded {
     }
 }
 
-/// Enters what an attempt does in the run's journal. An attempt has one life here: the next one gets
+/// Writes the entries of an attempt to the run's journal. An attempt has only one life here: the next attempt gets
 /// its entries as records.
 struct Pages {
     run: Arc<RunJournal>,
@@ -334,7 +334,7 @@ impl Ledger for Pages {
 
     fn note(&self, event: Event) -> (Event, Timestamp) {
         let noted = (event, (self.clock)());
-        // If the journal is broken, the next effect says so.
+        // If the journal is broken, the next effect reports it.
         let _ = self.run.append_lazily(vec![noted.clone()]);
         noted
     }

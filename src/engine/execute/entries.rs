@@ -1,4 +1,4 @@
-//! The entries that a call makes in the ledger: its announcement, its result, what became of it.
+//! Writes the entries of a call to the ledger: its announcement, its result, and how a doubt was settled.
 
 use super::{doubt::settle_doubt, gate::Gate, stops::Stops, substrate::Made};
 use crate::journal::{CallRecord, EffectEnded, EffectIntended, EffectOutcome, Event, Position};
@@ -6,14 +6,14 @@ use windlass_ground::Timestamp;
 use windlass_script::{Call, Class, EffectKey, Interruption, OnStop, Stop};
 use windlass_world::value::{Failure, Proof, Value};
 
-/// Larger things go to files; the journal and every replay hold each result in memory.
+/// Larger data must go to files: the journal and every replay hold each result in memory.
 const MAX_RESULT_BYTES: usize = 1 << 20;
-/// Of all results of a step together: an engine takes them back in one message, of 32 MiB at most.
+/// The limit for all results of a step together: Restate returns them in one message, of 32 MiB at most.
 pub(super) const MAX_STEP_BYTES: usize = 16 << 20;
 
 impl Gate {
-    /// Announces a call, with what is there before it. A failure of looking is the call's own, and
-    /// ends it here. Says whether an earlier life announced it: then that may have made it, too.
+    /// Announces a call, with the state before it. A failure to read that state is the call's own failure, and ends
+    /// the call. Says whether an earlier life announced it: then that life may have made the call, too.
     pub(super) fn announce(
         &self,
         call: &mut Call,
@@ -47,10 +47,10 @@ impl Gate {
                 })
             };
             match looked {
-                // The call leaves next.
+                // The call is made next.
                 Ok(before) => Made::from(intended(before)).urgent(),
                 Err(failure) => {
-                    // Nothing was done; that is known.
+                    // The call was certainly not made.
                     let outcome = EffectOutcome::Failed(failure.proving(Proof::NotDone));
                     let ended = Event::EffectEnded(EffectEnded {
                         step: step.clone(),
@@ -77,7 +77,7 @@ impl Gate {
         })
     }
 
-    /// Makes a call, or finds out what became of it, and records the result.
+    /// Makes a call, or settles a call in doubt, and records the result.
     pub(super) fn make(&self, call: Call, making: MakeCall) -> Result<EffectOutcome, Interruption> {
         let MakeCall {
             position,
@@ -106,7 +106,7 @@ impl Gate {
             };
             let done = done.and_then(|outcome| check_size(function, outcome, room));
             let position = Position(position);
-            // A read, a key and a look give the same again; nothing else does.
+            // A repeated read, a call with a key and a look return the same result; other calls do not.
             let is_urgent = record.class == Class::Unsure;
             let call = (!is_announced).then_some(record);
             match (done, call) {
@@ -120,7 +120,7 @@ impl Gate {
                     stop: None,
                     is_urgent,
                 },
-                // It may have been done all the same, and an undo must know of it.
+                // The call may have been made even so, and an undo must know of it.
                 (Err(stop), Some(call)) if call.class != Class::Read => Made {
                     events: vec![Event::EffectIntended(EffectIntended {
                         step,
@@ -144,13 +144,13 @@ impl Gate {
     }
 }
 
-/// What became of an announcement.
+/// The result of an announcement.
 pub(super) enum Announced {
     Intended {
         is_old: bool,
         at: Timestamp,
     },
-    /// It could not even be looked at.
+    /// The state before could not be read.
     Ended(EffectOutcome),
 }
 
@@ -158,14 +158,14 @@ pub(super) enum Announced {
 pub(super) struct MakeCall {
     pub position: u32,
     pub record: CallRecord,
-    /// It may have been made before.
+    /// The call may have been made before.
     pub is_in_doubt: bool,
     pub is_announced: bool,
-    /// `None` if it was not.
+    /// `None` if it was not announced.
     pub announced_at: Option<Timestamp>,
-    /// It was announced just now, so a cancel lets it end.
+    /// The call was announced just now, so a cancel lets it end.
     pub is_begun: bool,
-    /// How many bytes its result may have, beside those of the step's other calls.
+    /// How many bytes its result may have, besides the results of the step's other calls.
     pub room: usize,
 }
 
@@ -186,7 +186,7 @@ fn check_size(function: &str, outcome: EffectOutcome, room: usize) -> Result<Eff
     }
 }
 
-/// What a result takes in the journal.
+/// Returns the size of a result in the journal.
 pub(super) fn size_of(outcome: &EffectOutcome) -> usize {
     match outcome {
         EffectOutcome::Done(value) => {

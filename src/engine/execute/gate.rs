@@ -20,53 +20,53 @@ use windlass_script::{
 };
 use windlass_world::value::{Digest, Failure, FailureClass, MASK, Redactor, Value};
 
-/// Shorter waits are not worth a record: after a crash they begin again.
+/// Shorter waits are not recorded: after a crash they begin again.
 const SHORTEST_DURABLE_SLEEP: Duration = Duration::from_secs(1);
-/// What the messages of one attempt may have together, in bytes and in number: they are kept with
-/// the run for ever, and every reader of the run holds them in memory.
+/// The limits of the messages of one attempt, in bytes and in number: they are kept with the run, and every reader of
+/// the run holds them in memory.
 const MAX_NOTED_BYTES: usize = 1 << 20;
 const MAX_NOTES: usize = 10_000;
 
-/// The gate of one attempt: every effect of its script goes through here, in order.
+/// The gate of one attempt: every effect of its script passes here, in order.
 ///
-/// Recorded effects are replayed without touching the world; the first one that is not recorded
-/// is done, with its intent durable before it is made, if it changes something, and its result durable before
-/// anything leaves that may depend on it.
+/// Recorded effects are replayed without a call to the outside. The first effect that is not recorded is made: its intent is
+/// durable before the call, if the call changes something, and its result is durable before anything that may depend on
+/// it leaves.
 pub(super) struct Gate {
     pub run: RunId,
     pub instance: InstanceId,
-    /// How often the instance was reset: another round has other keys.
+    /// How often the instance was reset: each round has its own keys.
     pub round: u32,
-    /// How often the instance was tried so far, this attempt included.
+    /// The number of this attempt of the instance, from 1.
     pub attempt: u32,
     pub recorded: Vec<EffectState>,
-    /// Calls beyond the records may have been made, too.
+    /// An earlier attempt may have made calls beyond the records.
     pub is_suspect: bool,
-    /// It may only read: its records are forgotten when it runs again.
+    /// It may only read: its records are discarded when it runs again.
     pub is_fresh: bool,
     pub ledger: Arc<dyn Ledger>,
     pub observer: Arc<dyn Observer>,
     pub stage: Option<Arc<dyn Stage>>,
-    /// Knows the secrets of the run as far as they are known here.
+    /// Knows the secrets of the run, as far as they are known here.
     pub redactor: Arc<Redactor>,
     pub progress: Mutex<Progress>,
 }
 
 #[derive(Default)]
 pub(super) struct Progress {
-    /// Of the next effect.
+    /// The position of the next effect.
     position: u32,
-    /// What was recorded by this attempt, in order, for the fold.
+    /// The events of this attempt, in order, for the fold.
     events: Vec<(Event, Timestamp)>,
-    /// Of the results that were passed by so far.
+    /// The total size of the results so far.
     bytes: usize,
-    /// Of the messages of this attempt.
+    /// The total size of the messages of this attempt.
     noted_bytes: usize,
     notes: usize,
 }
 
 impl Gate {
-    /// Takes what this attempt recorded.
+    /// Returns the recorded events and removes them from the gate.
     pub fn take_events(&self) -> Vec<(Event, Timestamp)> {
         std::mem::take(&mut self.progress().events)
     }
@@ -75,7 +75,7 @@ impl Gate {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The message itself, the notice that no more are kept, or, after that, nothing.
+    /// Returns the message, or the notice that no more messages are kept, or `None` after that notice.
     fn within_budget(&self, message: String) -> Option<String> {
         let mut progress = self.progress();
         if progress.notes > MAX_NOTES {
@@ -98,12 +98,12 @@ impl Gate {
         progress.position - 1
     }
 
-    /// The key of a call of this attempt.
+    /// Returns the key of a call of this attempt.
     pub(super) fn key(&self, position: u32) -> EffectKey {
         self.key_of(&self.instance, self.round, position)
     }
 
-    /// The same for ever for one position of one round of one instance of one run.
+    /// Returns the key, which is always the same for one position of one round of one instance of one run.
     pub(super) fn key_of(&self, instance: &InstanceId, round: u32, position: u32) -> EffectKey {
         let digest = Digest::of(&[
             self.run.as_str().as_bytes(),
@@ -114,8 +114,8 @@ impl Gate {
         EffectKey::new(digest.short(32))
     }
 
-    /// Makes an entry about a call and gives its last event with its moment, if it has one, and whether it is from an
-    /// earlier life. What is recorded, and what the script is given, is without the secrets that the other side quotes.
+    /// Makes an entry about a call. Returns its last event with the time, if it has one, and whether it is from an earlier life.
+    /// Secrets that the other side quotes are removed from what is recorded and from what the script gets.
     pub(super) fn enter(
         &self,
         function: &str,
@@ -127,7 +127,7 @@ impl Gate {
         self.enter_redacted(function, name, making)
     }
 
-    /// As [`Gate::enter`], for what is without the run's secrets already.
+    /// Like [`Gate::enter`], for events that contain no secrets of the run.
     pub(super) fn enter_redacted(
         &self,
         function: &str,
@@ -154,12 +154,12 @@ fn given(outcome: EffectOutcome) -> Result<Value, Interruption> {
     match outcome {
         EffectOutcome::Done(value) => Ok(value),
         EffectOutcome::Failed(failure) => Err(Interruption::Failed(failure)),
-        // Only an undo says that of an effect, and nothing goes forward after it.
+        // Only an undo records this outcome, and a run does not continue after an undo began.
         EffectOutcome::NotDone => Err(Interruption::Stopped(Stop::Cancelled)),
     }
 }
 
-/// The mask of a secret is for people. Sent as a value it would take the secret's place, and look like success.
+/// Says whether a value contains the mask of a secret. The mask is for people; sent as a value it would replace the secret and appear to succeed.
 fn holds_mask(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains(MASK),
@@ -173,7 +173,7 @@ fn holds_mask(value: &Value) -> bool {
 }
 
 fn mask_sent(function: &str) -> Failure {
-    let message = format!("an argument holds {MASK}, which only stands for a secret");
+    let message = format!("an argument contains {MASK}, which is only the mask of a secret");
     Failure::new(FailureClass::Rejected, function, WRONG_ARGUMENTS, message).with_hint(
         "pass the secret itself, or take the mask out: text.replace(\"‹secret›\", \"***\")",
     )
@@ -220,7 +220,7 @@ impl Effects for Gate {
                     self.progress().bytes += size_of(outcome);
                     return Ok(value.clone());
                 }
-                // It was done, and its answer ended the attempt: it is not made blindly again.
+                // The call was made, and its answer ended the attempt: it is not repeated without asking.
                 Some(EffectOutcome::Failed(failure)) if effect.is_refused_done() => {
                     refused = Some(failure.clone());
                 }
@@ -352,7 +352,7 @@ impl Effects for Gate {
             return;
         };
         let message = self.redactor.owned(message);
-        // It may tell of what was read. If the journal is broken, the next effect says so.
+        // The message may contain what was read. If the journal is broken, the next effect reports it.
         if self.ledger.settle().is_err() {
             return;
         }

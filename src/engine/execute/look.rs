@@ -1,5 +1,5 @@
-//! Runs the steps of a run that has not begun as far as they only read: those that come before anything changes. What
-//! they give tells a plan which steps run, where, and what they replace.
+//! Runs the steps of a run that has not begun as far as they only read: those that come before any change. Their outputs
+//! show in a plan which steps run, where, and what they replace.
 
 use std::{
     collections::BTreeMap,
@@ -26,14 +26,14 @@ use windlass_world::{
     value::{Redactor, Value},
 };
 
-/// Stands for the id that the run would get.
+/// Stands in for the id that the run would get.
 const RUN: &str = "RUN";
 /// How long one script may take. A step that takes longer is left open in the plan.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(20);
-/// How many scripts run at once: each holds a thread, and the clients need some, too.
+/// How many scripts run at once: each holds a thread, and the clients need some as well.
 const AT_ONCE: usize = 8;
-/// The modules whose reads are made. Files, programs and web servers are left alone: what they say may depend on what
-/// the run does first, and to ask some of them is to do something.
+/// The modules whose reads are made. Files, programs and web servers are left out: their answers may depend on earlier
+/// steps of the run, and asking some of them changes something.
 const ASKED: [&str; 3] = ["kube", "pca", "tls"];
 
 /// The code of what a script says by `throw`.
@@ -114,7 +114,7 @@ pub async fn look(
     }
 }
 
-/// Nobody else minds: the lock is only taken in this state.
+/// Takes a lock in this state only, so no other run is affected.
 fn taken(want: Want) -> Option<Event> {
     let lock = want.any_of.into_iter().next()?;
     let step = want.step;
@@ -128,7 +128,7 @@ async fn read(starts: Vec<Start<'_>>, clients: &Clients) -> Vec<Result<Event, Ob
             return None;
         };
         let is_readable = script.run_calls.iter().all(only_reads)
-            // Of a secret that is not read yet, nothing can be told.
+            // A secret that is not read yet can't be used.
             && !start.inputs.values().any(Value::holds_reference);
         let reader = is_readable.then(|| Reader::new(script.clone(), clients))?;
         Some(async move {
@@ -151,7 +151,7 @@ fn only_reads(call: &HostCall) -> bool {
     }
 }
 
-/// One script, and the gate of its calls.
+/// A script, with the gate of its calls.
 struct Reader {
     script: Arc<Script>,
     clients: Clients,
@@ -203,7 +203,7 @@ impl Reader {
 
 struct Gate {
     runtime: Handle,
-    /// Knows the secrets that the script is given and reads.
+    /// Knows the secrets that the script receives and reads.
     redactor: Redactor,
 }
 
@@ -211,7 +211,7 @@ impl Effects for Gate {
     fn perform(&self, call: Call) -> Result<Value, Interruption> {
         let is_read = function(call.function)
             .is_some_and(|row| !row.is_change() && !matches!(row.module(), "file" | "exec"));
-        // A call that waits may wait for as long as it likes.
+        // Such a call may wait without a limit.
         if !is_read || !matches!(call.on_stop, OnStop::Await) {
             return Err(Interruption::Stopped(Stop::Cancelled));
         }
@@ -231,6 +231,6 @@ impl Effects for Gate {
     }
 
     fn note(&self, _: Level, _: String) {
-        // What the script says, it says when it runs.
+        // Messages of the script are shown when it really runs.
     }
 }

@@ -1,5 +1,5 @@
-//! Does what `decide` says: starts attempts on blocking threads, sends every effect through the
-//! gate, and writes each event to the journal before acting on it.
+//! Does what `decide` returns: starts attempts on blocking threads, passes every effect through the gate, and writes
+//! each event to the journal before acting on it.
 //!
 //! - [`drive`] takes a run to its end, on the journal of this machine;
 //! - `driver` is the loop, the same on every `substrate`; `embedded` is the one that needs nothing, `runners` its threads;
@@ -8,8 +8,8 @@
 //! - `neighbours` is what others ask for and hold, `retry` when a failure is tried again;
 //! - `dry_run` tries steps before a run begins, `look` runs those that only read;
 //! - Restate, the substrate for many machines, is a crate of its own;
-//! - [`Stage`] is the outside of a test;
-//! - [`Observer`] receives what happens, to show it to people, and each call (`calls`), to trace it.
+//! - [`Stage`] replaces the outside in a test;
+//! - [`Observer`] receives events, to show them to people, and each call (`calls`), to trace it.
 
 mod attempt;
 mod calls;

@@ -1,4 +1,4 @@
-//! What others ask of this run, and what they hold that it needs.
+//! Handles what others request of this run, and the locks that they hold.
 
 use super::{
     driver::{DriveError, Driver},
@@ -11,8 +11,8 @@ use crate::{
 use windlass_ground::Timestamp;
 
 impl<S: Substrate> Driver<'_, S> {
-    /// Does what was asked at `at`. An answer that does not count is recorded
-    /// as such: its sender could not be told. One to an earlier driver may have been heard there.
+    /// Handles a request that was made at `at`. An answer that does not count is recorded as refused, because its sender has
+    /// not been informed; an answer from before this drive is not, because an earlier driver may have handled it.
     pub(super) async fn hear(&mut self, message: Message, at: Timestamp) -> Result<(), DriveError> {
         match message {
             Message::Cancel { requester, via } => self.cancel(requester, via).await,
@@ -47,13 +47,13 @@ impl<S: Substrate> Driver<'_, S> {
         }
     }
 
-    /// Tries to get each lock that is missing; says whether one was got.
+    /// Tries to get each missing lock; returns whether it got one.
     pub(super) async fn claim(&mut self, wants: &[Want]) -> Result<bool, DriveError> {
         let (mut has_got, mut held) = (false, None);
         for want in wants {
             let mut holder = None;
             for lock in &want.any_of {
-                // Within a batch two steps may want the same.
+                // Two steps of a batch may want the same lock.
                 if self.state.locks.contains_key(lock) {
                     continue;
                 }
@@ -76,7 +76,7 @@ impl<S: Substrate> Driver<'_, S> {
             if self.named.insert(lock.clone()) {
                 let status = self.substrate.status_of(&run)?;
                 let step = step.map_or(String::new(), |step| format!(", step {step}"));
-                // Nothing drives it, so that it gives the lock up by itself.
+                // No process drives the holder, so it does not release the lock without help.
                 let advice = match status.as_str() {
                     "interrupted" | "approved" | "rejected" | "expired" => format!(
                         "\n    to continue that run: windlass resume {run}\n    to cancel it: windlass cancel {run}"
@@ -92,7 +92,7 @@ impl<S: Substrate> Driver<'_, S> {
         Ok(has_got)
     }
 
-    /// When it stops waiting for a lock.
+    /// Returns when it stops waiting for a lock.
     pub(super) fn lock_deadline(&self) -> Option<Timestamp> {
         let most = self.conduct.lock_timeout?;
         self.waits_since.map(|since| since + most)

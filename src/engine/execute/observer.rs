@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::journal::{CallRecord, EffectOutcome, Event, InstanceId, Position, State};
 use windlass_ground::Timestamp;
 
-/// Which call of a run one is.
+/// Identifies a call of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallId {
     pub step: InstanceId,
@@ -21,37 +21,37 @@ pub struct Called<'a> {
     pub record: &'a CallRecord,
     pub began: Timestamp,
     pub took: Duration,
-    /// Without the run's secrets, as it is recorded.
+    /// The outcome as it is recorded, without the run's secrets.
     pub outcome: &'a EffectOutcome,
 }
 
-/// Is told what happens in a run, as it happens. Must not block.
+/// Receives run events as they happen. Must not block.
 pub trait Observer: Send + Sync {
-    /// These events have become durable; `state` is the run with them.
+    /// Receives events that have become durable; `state` is the run after them.
     fn happened(&self, events: &[Event], state: &State);
 
-    /// Receives the same with the moment of each event.
+    /// Receives the same events with their times.
     fn happened_at(&self, events: &[Event], _moments: &[Timestamp], state: &State) {
         self.happened(events, state);
     }
 
-    /// A running step begins a call.
+    /// Receives the start of a call of a running step.
     fn doing(&self, step: &InstanceId, what: &str);
 
-    /// The run waits for a lock that another run holds.
+    /// Receives that the run waits for a lock that another run holds.
     fn waits_for(&self, lock: &str, holder: &str);
 
-    /// Something that is not the run's own keeps a part of it from going on.
+    /// Receives a problem outside of the run that blocks a part of it.
     fn held_up(&self, why: &str);
 
-    /// A script says something.
+    /// Receives a message of a script.
     fn said(&self, step: &InstanceId, message: &str);
 
-    /// Receives each call that this process has made. One that a script is given from the records is not made again, and
+    /// Receives each call that this process has made. A call whose result a script gets from the records is not made again, and
     /// not reported again.
     fn called(&self, _: &Called) {}
 
-    /// Returns the W3C `traceparent` that a call takes to the other side; `None` where calls are not traced.
+    /// Returns the W3C `traceparent` that a call sends to the other side; `None` if calls are not traced.
     fn traceparent(&self, _: &CallId) -> Option<String> {
         None
     }

@@ -1,11 +1,11 @@
-//! Whether and when a failed attempt is followed by another.
+//! Decides whether and when a failed attempt is retried.
 
 use std::time::Duration;
 
 use crate::compile::Retry;
 use windlass_world::value::FailureClass;
 
-/// A refused call would be refused again, unless `on` names its class.
+/// Says whether a retry may help. A rejected call would be rejected again, unless `on` names its class.
 pub(super) fn is_worth_it(retry: &Retry, tries: u32, class: Option<FailureClass>) -> bool {
     let is_wanted = match class {
         Some(class) if !retry.on.is_empty() => retry.on.contains(&class),
@@ -15,8 +15,8 @@ pub(super) fn is_worth_it(retry: &Retry, tries: u32, class: Option<FailureClass>
     is_wanted && tries < retry.attempts
 }
 
-/// Doubles from the shortest pause to the longest, and takes a random half off, so that steps
-/// which failed together do not come back together.
+/// Returns the pause before a retry. It doubles from the shortest to the longest one, less a random part of up to half, so
+/// that steps which failed together are not retried together.
 pub(super) fn backoff(retry: &Retry, tries: u32, jitter: f64) -> Duration {
     let doubled = retry.shortest.saturating_mul(
         1_u32

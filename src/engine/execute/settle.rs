@@ -1,4 +1,4 @@
-//! Effects in doubt, looked up before their undo.
+//! Settles effects in doubt before their undo.
 
 use super::{doubt::is_key_alive, gate::Gate, shown::describe, substrate::Made, undo::ended};
 use crate::journal::{
@@ -10,7 +10,7 @@ use windlass_world::{
     value::{Command, StepError, Value},
 };
 
-/// Where an effect stands in its run.
+/// The place of an effect in its run.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     pub step: &'a InstanceId,
@@ -18,8 +18,7 @@ pub(super) struct Place<'a> {
     pub position: u32,
 }
 
-/// Whether an undo must know first if an effect was done. Where the former state
-/// is enough to go back to, it need not.
+/// Says whether an undo must know if an effect was made. It need not if restoring the former state is enough.
 pub fn must_be_found_out(effect: &EffectState, clients: &Clients) -> bool {
     !matches!(finding(effect, clients), Finding::NotNeeded)
 }
@@ -33,8 +32,8 @@ fn finding(effect: &EffectState, clients: &Clients) -> Finding {
 }
 
 impl Gate {
-    /// Finds out what became of an effect of another instance, where its reversal needs to know, and
-    /// remembers it. The script has no part in that: it may be another one now, or gone.
+    /// Finds out whether an effect of another instance was made, if its reversal needs to know, and records the result. This does
+    /// not involve the script, which may have changed or may no longer exist.
     pub(super) fn settle(
         &self,
         place: Place,
@@ -70,7 +69,7 @@ impl Gate {
             };
             let outcome = match stops.act(looking, OnStop::Await).await {
                 Err(stop) => return Made::stopped(stop),
-                // It is still unknown.
+                // It is still not known.
                 Ok(Err(_)) => return Made::default(),
                 Ok(Ok(_)) => found.map_or(EffectOutcome::NotDone, EffectOutcome::Done),
             };
@@ -101,7 +100,7 @@ fn still_unknown(run: &RunId, step: &InstanceId, function: &str) -> StepError {
     let undo = || Command::new("undo").arg(run);
     let answer = |what| undo().option("--answer", format!("{step}={what}"));
     StepError::new("undo-unknown", message).with_hint(format!(
-        "`{}` looks again; `{}` says what it gave, `{}` that it was not done",
+        "`{}` checks again; `{}` gives its result, `{}` says that it was not made",
         undo(),
         answer("done:VALUE"),
         answer("again")

@@ -1,4 +1,4 @@
-//! Calls as records and messages show them.
+//! Formats calls for records and messages.
 
 use windlass_world::value::{Redactor, Value};
 
@@ -12,8 +12,8 @@ pub(super) fn describe(function: &str, arguments: &serde_json::Value) -> String 
     }
 }
 
-/// Arguments as a record shows them: secrets masked, long texts cut to their start. A key that begins
-/// with `$` gets one more, as wherever values are stored: `$secret` marks what is encrypted.
+/// Returns arguments for a record: secrets masked, long texts cut to their start. A key that begins with `$` gets one more
+/// `$`, as in all stored values: `$secret` marks encrypted ones.
 pub(super) fn shown(arguments: &Value, redactor: &Redactor) -> serde_json::Value {
     fn cut(json: &mut serde_json::Value) {
         match json {
@@ -37,7 +37,7 @@ pub(super) fn shown(arguments: &Value, redactor: &Redactor) -> serde_json::Value
             _ => {}
         }
     }
-    // Before anything is cut: half a secret is not found.
+    // Secrets are masked before texts are cut: half a secret would not be found.
     let mut json = redactor.json(arguments.to_json());
     cut(&mut json);
     json

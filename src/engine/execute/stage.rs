@@ -3,14 +3,14 @@ use std::time::Duration;
 use crate::journal::InstanceId;
 use windlass_script::{Call, Trace};
 
-/// The outside as a test sets it up: it stands between the gate and the clients, so whatever a host function calls, and
-/// whatever an undo calls, passes it.
+/// A test's replacement for the outside. It is between the gate and the clients, so all calls of host functions and of undos
+/// pass it.
 pub trait Stage: Send + Sync {
-    /// Gives a call of a step, which has not been made yet, another way to be made. The gate treats it as any call:
-    /// it is announced, recorded and replayed.
+    /// Replaces how a call of a step is made, before it is made. The gate handles it like any call: it is announced,
+    /// recorded and replayed.
     fn set(&self, step: &InstanceId, call: Call) -> Call;
 
-    /// Takes over a wait, and moves its clock on instead; `false` if the wait has to take its time.
+    /// Replaces a wait by advancing its clock; returns `false` if the wait must take its time.
     fn passes(&self, wait: Duration) -> bool;
 
     /// Receives the lines of scripts that run.

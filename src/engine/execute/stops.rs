@@ -13,17 +13,17 @@ use crate::journal::crash_point;
 use windlass_script::{OnStop, Stop};
 use windlass_world::value::{Failure, Value};
 
-/// What ends an attempt from outside.
+/// Ends an attempt from outside.
 #[derive(Clone, Default)]
 pub struct Stops {
     pub cancelled: Arc<AtomicBool>,
     pub cancellation: CancellationToken,
-    /// When the step's timeout passes, and how long it is.
+    /// The time at which the step's timeout passes, and the timeout.
     pub deadline: Option<(Instant, Duration)>,
 }
 
 impl Stops {
-    /// Whether nothing more may begin.
+    /// Says whether the attempt may go on: an error if nothing more may begin.
     pub fn check(&self) -> Result<(), Stop> {
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(Stop::Cancelled);
@@ -34,7 +34,7 @@ impl Stops {
         }
     }
 
-    /// Makes a call; `on_stop` says what a cancel and the step's timeout do to it.
+    /// Makes a call; `on_stop` decides how a cancel and the step's timeout affect it.
     pub async fn act(
         &self,
         call: impl Future<Output = Result<Value, Failure>>,
@@ -60,15 +60,15 @@ impl Stops {
         };
         if let (Err(_), OnStop::Ask(token)) = (&done, on_stop) {
             token.cancel();
-            // Its own answer does not say how far it came, so the call stays in doubt.
+            // Its own answer does not say whether it was made completely, so the call stays in doubt.
             let _ = call.await;
         }
-        // The other side has acted, but its answer is not here yet.
+        // The other side has acted, but the answer is not recorded yet.
         crash_point();
         done
     }
 
-    /// Waits; a cancel and the step's timeout end that.
+    /// Waits; a cancel or the step's timeout ends the wait.
     pub async fn wait(&self, duration: Duration) -> Result<(), Stop> {
         self.check()?;
         let until = Instant::now() + duration;

@@ -1,4 +1,4 @@
-//! What a run stands on: the words that fit a journal of our own as well as an engine of others.
+//! The interface between the driver and what makes a run durable: the embedded journal or Restate.
 
 use std::{pin::Pin, time::Duration};
 
@@ -12,108 +12,106 @@ use windlass_ground::Timestamp;
 use windlass_script::{Call, Stop};
 use windlass_world::value::Redactor;
 
-/// Makes a run durable and its steps run.
+/// Makes a run durable and runs its steps.
 ///
-/// The driver is the only one that speaks to it, and asks one thing after another. What a substrate
-/// answers must be the same when the driver is replayed: the moment, the order in which attempts end.
+/// Only the driver calls it, one call after another. When the driver is replayed, the answers of a substrate must be the same:
+/// the time, and the order in which attempts end.
 pub trait Substrate: Send {
     fn run_id(&self) -> &RunId;
 
-    /// The moment now.
+    /// Returns the current time.
     fn now(&mut self) -> Timestamp;
 
-    /// A number from 0 to 1 that spreads retries.
+    /// Returns a number from 0 to 1 that spreads retries.
     fn jitter(&mut self) -> f64;
 
-    /// Takes events over: once [`Substrate::settle`] returns, they are found again after a crash, with all that
-    /// came before. Whatever an attempt makes durable is durable only with all that was taken over before it.
-    /// What goes with an event (the run's status in lists, its locks) goes at the same time.
+    /// Takes over events: after [`Substrate::settle`] has returned, they survive a crash, with all events before them. Whatever
+    /// an attempt makes durable becomes durable only together with all events that were taken over before it. Data that belongs to an
+    /// event (the run's status in lists, its locks) changes at the same time.
     fn append(
         &mut self,
         batch: Vec<(Event, Timestamp)>,
     ) -> impl Future<Output = Result<(), DriveError>> + Send;
 
-    /// Makes all that was taken over durable, before it is shown or relied on.
+    /// Makes all events that were taken over durable, before they are shown or relied on.
     fn settle(&mut self) -> impl Future<Output = Result<(), DriveError>> + Send;
 
-    /// Whether people have waited long enough to see what was taken over.
+    /// Says whether people have waited long enough to see the events that were taken over.
     fn is_overdue(&self) -> bool;
 
-    /// Starts one attempt; [`Substrate::wait`] says how it ended.
+    /// Starts one attempt; [`Substrate::wait`] returns how it ended.
     fn start(&mut self, task: Task) -> impl Future<Output = Result<(), DriveError>> + Send;
 
-    /// Whether what an attempt recorded is among the run's events already when it ends.
+    /// Says whether the records of an attempt are already among the run's events when the attempt ends.
     fn has_recorded(&self) -> bool;
 
-    /// Asks running attempts to stop, except those of steps that stand under `finally`.
+    /// Asks running attempts to stop, except those of steps under `finally`.
     fn cancel_attempts(&mut self) -> impl Future<Output = Result<(), DriveError>> + Send;
 
-    /// Waits until something happened or is due. Holds no thread.
+    /// Waits until something happens or is due. Does not block a thread.
     fn wait(
         &mut self,
         wait: Wait,
     ) -> impl Future<Output = Result<Vec<Happened>, DriveError>> + Send;
 
-    /// Tries to get a lock, for one step or for the run. It is held, also while no process drives the
-    /// run, until an event gives it up.
+    /// Tries to get a lock, for one step or for the run. It is held until an event releases it, even while no process drives
+    /// the run.
     fn claim(
         &mut self,
         lock: &str,
         step: Option<&InstanceId>,
     ) -> impl Future<Output = Result<Claim, DriveError>> + Send;
 
-    /// What came from others while the driver had no time to wait.
-    /// Each with when it was sent.
-    /// `is_urgent` if none may be left for later.
+    /// Returns the messages that have arrived while the driver had no time to wait, each with the time when it was sent. If
+    /// `is_urgent`, no message may be left for later.
     fn messages(&mut self, is_urgent: bool) -> Result<Vec<(Message, Timestamp)>, DriveError>;
 
-    /// What a list shows as the status of another run.
+    /// Returns the status of another run, as a list shows it.
     fn status_of(&mut self, run: &RunId) -> Result<String, DriveError>;
 }
 
-/// What a driver waits for, beside attempts and messages.
+/// What a driver waits for, besides attempts and messages.
 #[derive(Clone, Copy, Debug)]
 pub struct Wait {
     pub wake_at: Option<Timestamp>,
     pub wants_locks: bool,
 }
 
-/// What a driver waited for. None of them: something is due, or a lock may be free.
+/// An event that a driver waited for. If there are none, something is due, or a lock may be free.
 pub enum Happened {
     Finished(Finished),
-    /// With when it was sent.
+    /// A message, with the time when it was sent.
     Message(Message, Timestamp),
     /// The driver of the run asks it to stop.
     Cancelled,
 }
 
-/// Remembers what one attempt of a step did.
+/// Records what one attempt of a step does.
 ///
-/// A substrate that brings a dead attempt back to life runs its script again from the top and hands out
-/// the entries that it made; one that does not gives them to the next attempt, as its records.
+/// A substrate that restarts a dead attempt runs its script again from the top and returns the entries that it made; other
+/// substrates pass the entries to the next attempt as its records.
 pub trait Ledger: Send + Sync {
-    /// Makes an entry. Once this returns, what `making` gave is found again after a crash, if it is urgent
-    /// ([`Made::is_urgent`]) or anything that was entered after it is; a later life of this attempt is given the same
-    /// without making it.
+    /// Makes an entry. After this has returned, the result of `making` survives a crash if the entry, or any later entry, is urgent
+    /// ([`Made::is_urgent`]); a later life of this attempt gets the same result without making the entry again.
     fn enter(&self, name: &str, making: Making) -> Result<Entry, Stop>;
 
-    /// Waits this long, also across lives.
+    /// Waits this long, counted across lives.
     fn wait(&self, duration: Duration) -> Result<(), Stop>;
 
-    /// Whether a call must be announced by an entry of its own before it is made: what it can't do
-    /// again without harm, or what an undo must know of.
+    /// Says whether a call must be announced by its own entry before it is made: a call that can't safely be repeated, or that an
+    /// undo must know of.
     fn announces(&self, call: &Call) -> bool;
 
-    /// The moment now, as a later life of the attempt would say it.
+    /// Returns the current time; a later life of the attempt gets the same one.
     fn now(&self) -> Timestamp;
 
-    /// The clock of this machine: for what is decided inside an entry.
+    /// Returns the clock of this machine, for decisions inside an entry.
     fn clock(&self) -> fn() -> Timestamp;
 
-    /// What ends a call that is being made now.
+    /// Returns what ends a call that is in progress.
     fn stops(&self) -> Stops;
 
-    /// Makes what was entered so far durable: its result is about to be shown.
+    /// Makes the entries so far durable, because their results are about to be shown.
     fn settle(&self) -> Result<(), Stop>;
 
     /// Does something that waits for the outside and is no entry.
@@ -125,17 +123,17 @@ pub trait Ledger: Send + Sync {
     fn note(&self, event: Event) -> (Event, Timestamp);
 }
 
-/// Does what an entry records.
+/// Does the work that an entry records.
 pub type Making = Pin<Box<dyn Future<Output = Made> + Send>>;
 
-/// What came of an entry.
+/// The result of an entry.
 #[derive(Debug, Default)]
 pub struct Made {
     pub events: Vec<Event>,
-    /// Why the script must end here.
+    /// The reason why the script must end here.
     pub stop: Option<Stop>,
-    /// Whether it must be durable at once: something that it announces leaves next, or what it says can't be found out
-    /// a second time. Anything else may be lost with all that came after it, and is worked out again.
+    /// Whether it must be durable at once: it announces something that is sent next, or its content can't be found out a second
+    /// time. Other entries may be lost with all that follow them, and are made again.
     pub is_urgent: bool,
 }
 
@@ -154,9 +152,9 @@ impl Made {
         }
     }
 
-    /// The same as it may be recorded: secrets of the run are taken out of what the other side said about this call.
+    /// Returns the result as it may be recorded, without secrets of the run in the other side's messages about this call.
     pub fn redacted(self, function: &str, redactor: &Redactor) -> Self {
-        // What a call gives as a secret it may also give as a text.
+        // A value that a call returns as a secret may also occur in its texts.
         for event in &self.events {
             event.teach(function, redactor);
         }
@@ -183,6 +181,6 @@ impl From<Event> for Made {
 pub struct Entry {
     pub events: Vec<(Event, Timestamp)>,
     pub stop: Option<Stop>,
-    /// An earlier life of the attempt made it: what it was about to do then may have been done.
+    /// An earlier life of the attempt made it: the call that followed may have been made.
     pub is_old: bool,
 }

@@ -1,4 +1,4 @@
-//! Undoing one step: what it did, the last first.
+//! Undoes one step: reverses its effects, the last one first.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -25,7 +25,7 @@ use windlass_world::{
 };
 
 impl Attempt {
-    /// Reverses every round of a step, the newest first.
+    /// Reverses every round of a step, newest first.
     pub(super) fn undo(
         &self,
         gate: &Arc<Gate>,
@@ -60,14 +60,14 @@ impl Attempt {
     }
 }
 
-/// An attempt whose records are lost can't be undone.
+/// Returns the error for an attempt whose records are lost, so that it can't be undone.
 pub(super) fn lost(run: &RunId, step: &InstanceId) -> StepError {
-    let message = "an attempt was killed; what it did beyond its records is unknown";
+    let message = "an attempt was killed; its calls beyond its records are not known";
     let answer = Command::new("undo")
         .arg(run)
         .option("--answer", format!("{step}=again"));
     StepError::new("undo-unknown", message).with_hint(format!(
-        "look at the other side, take back what is there, then `{answer}` says that there is nothing more"
+        "check the other side, reverse what is there, then run `{answer}` to say that nothing is left"
     ))
 }
 
@@ -75,7 +75,7 @@ fn own_way<'s>(script: Option<&'s Arc<Script>>, round: RoundRef) -> Option<&'s A
     script.filter(|script| script.has_undo && round.outputs.is_some())
 }
 
-/// `None` for an effect that was not done, or that only read.
+/// Returns the reversal of an effect; `None` if the effect was not made, or only read.
 fn reversal_of(
     effect: &EffectState,
     key: Option<&EffectKey>,
@@ -85,11 +85,11 @@ fn reversal_of(
         return None;
     }
     let result = match effect.is_unknown() {
-        // Whether its own way back may be taken, only a person knows.
+        // Only a person can decide whether the author's way back may be used.
         true if effect.call.class == Class::Unsure => return Some(doubtful(effect)),
         true => None,
         false if !effect.is_done() => return None,
-        // `None` where it was done, and answered in another way than was expected.
+        // `None` if the call was made but its answer was not as expected.
         false => effect.result(),
     };
     let done = Done {
@@ -122,7 +122,7 @@ pub(super) fn ended(interruption: Interruption) -> Ended {
     }
 }
 
-/// One thing that an undo does, or can't do.
+/// One action of an undo, or the reason why there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UndoItem {
     pub step: InstanceId,
@@ -136,27 +136,27 @@ pub enum UndoKind {
     Reversed,
     /// There is nothing to reverse (any more); says why.
     Already(String),
-    /// What is there is not what the run left, so it stays; says what is different.
+    /// The current state is not what the run left, so it stays; says what is different.
     Left(String),
-    /// It is not known whether it was done; it is looked up first.
+    /// It is not known whether the call was made; the undo finds out first.
     Unknown,
-    /// What is there could not be looked at now; says why. The undo looks again.
+    /// The current state could not be read now; says why. The undo tries again.
     Unseen(String),
     /// It can't be reversed.
     Stays,
 }
 
-/// How much of what a step did an undo has reversed.
+/// How much of a step's effects an undo has reversed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Undone {
     Whole,
     Part,
-    /// All of it stays.
+    /// All effects stay.
     Nothing,
 }
 
 impl Undone {
-    /// Of two steps together.
+    /// Combines the results of two steps.
     pub fn and(self, other: Self) -> Self {
         match self == other {
             true => self,
@@ -165,8 +165,8 @@ impl Undone {
     }
 }
 
-/// Says of each step whose undo has succeeded how much of it is reversed, as the undo recorded it; of steps that left
-/// nothing, nothing.
+/// Returns, for each step whose undo has succeeded, how much was reversed according to the undo's records; leaves out steps
+/// without effects.
 pub fn undone(workflow: &Workflow, state: &State) -> BTreeMap<InstanceId, Undone> {
     let clients = Clients::nowhere();
     let mut found: BTreeMap<InstanceId, Undone> = BTreeMap::new();
@@ -195,7 +195,7 @@ pub fn undone(workflow: &Workflow, state: &State) -> BTreeMap<InstanceId, Undone
     found
 }
 
-/// What the undo of a step recorded of each effect.
+/// Returns the results that the undo of a step recorded, one for each effect.
 fn verdicts(state: &State, id: &InstanceId) -> Vec<Reversed> {
     let undo = state.instance(&id.undo());
     let rounds = undo.into_iter().flat_map(Instance::rounds);
@@ -205,7 +205,7 @@ fn verdicts(state: &State, id: &InstanceId) -> Vec<Reversed> {
         .filter_map(EffectState::result)
         .map(|given| match Reversed::read(given) {
             Some(verdict) => verdict,
-            // What earlier versions recorded.
+            // Earlier versions recorded this.
             None => match given {
                 Value::String(why) if why.starts_with("left") => Reversed::Left(why.clone()),
                 _ => Reversed::Done,
@@ -267,11 +267,11 @@ pub async fn undo_plan(workflow: &Workflow, state: &State, clients: &Clients) ->
     items
 }
 
-/// What is there now, by what it is about; what an effect's way back changes is changed here, too, for the earlier
+/// The current state of each thing. When an effect would be reversed, the state is changed here as well, for the earlier
 /// effects on the same thing.
 type There = BTreeMap<String, Result<Value, Failure>>;
 
-/// How many looks are made at once.
+/// How many reads are made at once.
 const LOOKS: usize = 8;
 
 async fn look_at_all(steps: &[(InstanceId, StepBack)]) -> There {
@@ -305,18 +305,18 @@ fn judged(way: &WayBack, there: &mut There) -> UndoKind {
 
 /// One part of a step's undo.
 enum StepBack {
-    /// An attempt was killed, and what it did is not known.
+    /// An attempt was killed, and its effects are not known.
     Suspect,
-    /// The script of this path does it.
+    /// The script with this path does it.
     Script(Arc<str>),
-    /// It has to be found out first whether this function was done.
+    /// It must first be found out whether this function's call was made.
     Find(String),
     By(WayBack),
     /// Says what stays.
     Stays(String),
 }
 
-/// What the undo of a step consists of, in its order.
+/// Returns the parts of a step's undo, in order.
 fn steps_back(
     workflow: &Workflow,
     state: &State,

@@ -1,4 +1,4 @@
-//! The chain that ties each event to the one before.
+//! The chain that links each event to the one before.
 
 use std::borrow::Cow;
 
@@ -6,19 +6,19 @@ use super::{id::RunId, seal::MARK};
 use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
-/// The format of the chain; what its first event is chained to.
+/// The current format of the chain, which decides what the first event is linked to.
 ///
-/// 2 (of journals up to version 2): nothing. 3: the format and the run's id, so that the events of
-/// one run can't pass as those of another. The number of each event is digested with it, so the
-/// newest digest stands for the id, the format, the number of events and every event.
+/// Format 2 (journals up to version 2): to nothing. Format 3: to the format and the run's id, so that the events of one run
+/// can't pass as those of another. The digest includes the number of each event, so the newest digest stands for the id, the
+/// format, the number of events and every event.
 pub(super) const CHAIN: u32 = 3;
 
-/// What the first event of a new run is chained to.
+/// Returns the digest that the first event of a new run is linked to.
 pub fn chain_start(run: &RunId) -> Digest {
     start(CHAIN, run)
 }
 
-/// What the first event of a run is chained to, in this format.
+/// Returns the digest that the first event of a run is linked to in this format.
 pub(super) fn start(format: u32, run: &RunId) -> Digest {
     match format {
         ..=2 => Digest::ZERO,
@@ -30,8 +30,8 @@ pub(super) fn start(format: u32, run: &RunId) -> Digest {
     }
 }
 
-/// The format of a chain that begins with the event of this digest, which `link` chains to a start.
-/// A run that an engine keeps since before format 3 has the one that it began with.
+/// Returns the format of a chain whose first event has this digest; `link` computes that digest from a start. A run that
+/// Restate has kept since before format 3 keeps its format.
 pub(super) fn format_of(run: &RunId, first: Digest, link: impl Fn(Digest) -> Digest) -> u32 {
     match link(start(2, run)) == first {
         true => 2,
@@ -41,13 +41,13 @@ pub(super) fn format_of(run: &RunId, first: Digest, link: impl Fn(Digest) -> Dig
 
 /// Digests an event with the one before it.
 ///
-/// A sealed secret counts by the digest of its ciphertext, so that the chain can be verified by
-/// a reader of the events who does not have it.
+/// A sealed secret is represented by the digest of its ciphertext, so that a reader of the events who does not have the
+/// secret can verify the chain.
 pub(super) fn link(previous: Digest, seq: u64, at: Timestamp, body: &str) -> Digest {
     link_redacted(previous, seq, at, &redact(body))
 }
 
-/// As [`link`], for a body that is redacted already.
+/// Like [`link`], for a body that is redacted already.
 pub(super) fn link_redacted(previous: Digest, seq: u64, at: Timestamp, body: &str) -> Digest {
     Digest::of(&[
         previous.as_bytes(),
@@ -57,10 +57,10 @@ pub(super) fn link_redacted(previous: Digest, seq: u64, at: Timestamp, body: &st
     ])
 }
 
-/// Puts the digest of each sealed secret in its place.
+/// Replaces each sealed secret by its digest.
 ///
-/// A text of a user's can't look like one: inside JSON its quotes are escaped, and a key of his
-/// that begins with `$` is stored with another one before it.
+/// A user's text can't look like a sealed secret: its quotes are escaped in JSON, and a user's key that begins with `$` is stored
+/// with another `$` before it.
 pub(super) fn redact(body: &str) -> Cow<'_, str> {
     let mark = format!("{{\"{MARK}\":\"");
     if !body.contains(&mark) {

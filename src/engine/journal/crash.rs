@@ -1,5 +1,5 @@
-//! A way to die at a chosen moment, for the tests that hold a resumed run equal to an
-//! uninterrupted one at every moment that there is.
+//! Kills the process at a chosen point, for the tests that compare a resumed run with an uninterrupted one at every
+//! point.
 
 use std::{
     env,
@@ -9,16 +9,16 @@ use std::{
     },
 };
 
-/// At which moment to die, counted from 1.
+/// The number of the point at which to die, from 1.
 static AT: LazyLock<Option<u64>> =
     LazyLock::new(|| env::var("WINDLASS_CRASH_AT").ok()?.parse().ok());
 static PASSED: AtomicU64 = AtomicU64::new(0);
 
-/// Marks a moment after which a crash must do no harm: before and after every commit of the
-/// journal, and before and after every outside call.
+/// Marks a point at which a crash must do no harm: before and after every commit of the journal, and before and after every
+/// outside call.
 ///
-/// With `WINDLASS_CRASH_AT=n` in the environment the process aborts at the n-th of them, without
-/// running a destructor or writing a byte; otherwise this does nothing.
+/// With `WINDLASS_CRASH_AT=n` in the environment, the process aborts at the n-th point, without running a destructor or
+/// writing a byte; otherwise this does nothing.
 pub fn crash_point() {
     if let Some(at) = *AT
         && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == at
@@ -27,7 +27,7 @@ pub fn crash_point() {
     }
 }
 
-/// How many moments there were so far, in a process that was given one to die at.
+/// Returns how many points there were so far, in a process that was given one to die at.
 pub fn crash_points() -> u64 {
     PASSED.load(Ordering::Relaxed)
 }

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use super::{id::RunId, state::IllegalTransition};
 
-/// Why the journal can't be read or written.
+/// The reason why the journal can't be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     #[error("can't use the state folder {}", path.display())]
@@ -15,7 +15,7 @@ pub enum JournalError {
     TooOpen {
         path: PathBuf,
         mode: u32,
-        /// The mode that keeps them out.
+        /// The mode that denies others access.
         private: u32,
     },
     #[error("the journal database failed")]
@@ -56,7 +56,7 @@ pub enum JournalError {
 }
 
 impl JournalError {
-    /// What to do about it.
+    /// Returns what the user can do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Folder { .. } => {

@@ -12,7 +12,7 @@ use super::{
 use windlass_script::Class;
 use windlass_world::value::{Digest, Failure, Value};
 
-/// What can happen in a run. `V` is [`Value`] in memory, and its sealed form on disk.
+/// An event of a run. `V` is [`Value`] in memory, and its sealed form on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event<V = Value> {
@@ -22,45 +22,45 @@ pub enum Event<V = Value> {
     /// The run continues with other files or params; `edition` is that of the frozen files.
     RunEdited(RunEdited<V>),
     RunCancelled(RunCancelled),
-    /// Nothing can happen before an answer to an approval, and the process does not wait.
+    /// The run waits for an answer to an approval, and no process waits with it.
     RunSuspended,
-    /// What the run did is reversed from here on, until [`Event::RunEnded`].
+    /// The run's effects are reversed from here on, until [`Event::RunEnded`].
     UndoStarted(UndoStarted),
     RunEnded(RunEnded<V>),
     StepStarted(StepStarted<V>),
     StepSucceeded(StepSucceeded<V>),
     StepFailed(StepFailed),
     StepSkipped(StepSkipped),
-    /// Cancelled in the middle; it may run again.
+    /// The step was cancelled while it ran; it may run again.
     StepInterrupted {
         step: InstanceId,
     },
-    /// It runs again from the start, with new keys; what it did before is only known to an undo.
+    /// The step runs again from the start, with new keys; only an undo uses the records of its earlier effects.
     StepReset {
         step: InstanceId,
     },
-    /// It runs again, and replays what it did.
+    /// The step runs again, and replays its records.
     StepReopened {
         step: InstanceId,
     },
     /// The step waits for a person.
     ApprovalAsked(ApprovalAsked),
-    /// The answer, with which the step succeeds or fails at once.
+    /// The answer, which makes the step succeed or fail at once.
     ApprovalDecided(ApprovalDecided),
-    /// An answer reached the driver and did not count; its sender was not told.
+    /// An answer reached the driver and did not count; its sender had not been informed.
     AnswerRefused(AnswerRefused),
-    /// The run, or the one step of it, holds the lock from here on.
+    /// The run, or one step of it, holds the lock from here on.
     LockTaken(LockTaken),
     LockReleased(LockReleased),
     /// The call is about to be made.
     EffectIntended(EffectIntended<V>),
     EffectEnded(EffectEnded<V>),
-    /// An undo, or the operator who started it, found out whether an effect in doubt was done.
+    /// An undo, or the operator who started it, found out whether an effect in doubt was made.
     EffectSettled(EffectSettled<V>),
-    /// The operator says whether a call that can't be looked up was done: its result if it was
-    /// done, nothing if it is to be made again.
+    /// The operator states whether a call that can't be looked up was made: its result if it was made, `None` if the call must
+    /// be made again.
     EffectAnswered(EffectAnswered<V>),
-    /// The operator says that an attempt whose records are lost did nothing beyond what is recorded.
+    /// The operator states that an attempt whose records are lost made no calls beyond the recorded ones.
     AttemptAnswered(AttemptAnswered),
     Logged(Logged),
 }
@@ -68,8 +68,8 @@ pub enum Event<V = Value> {
 impl Event<serde_json::Value> {
     /// Reads a stored event.
     ///
-    /// What is stored begins with the tag, so the payload of a frequent event is read at once. `serde` would keep a copy of
-    /// the whole first, because in general a tag may stand anywhere.
+    /// A stored event begins with its tag, so the payload of a frequent event is parsed directly. `serde` would first copy the whole
+    /// event, because in general the tag may be anywhere.
     pub(super) fn from_stored(body: &str) -> serde_json::Result<Self> {
         let tagged = body.strip_prefix("{\"event\":\"");
         let tag = tagged.and_then(|rest| rest.split_once('"'));
@@ -93,9 +93,9 @@ pub enum Outcome {
     Succeeded,
     Failed,
     Cancelled,
-    /// What it did has been reversed.
+    /// The run's effects have been reversed.
     Undone,
-    /// What it did has been reversed in part; another undo continues from there.
+    /// The run's effects have been reversed in part; another undo continues.
     UndoFailed,
 }
 
@@ -111,24 +111,24 @@ impl Outcome {
     }
 }
 
-/// Which call an effect was.
+/// Identifies the call of an effect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallRecord {
     pub function: String,
-    /// For people: secrets masked, long texts cut.
+    /// The arguments for people: secrets masked, long texts cut.
     pub arguments: serde_json::Value,
-    /// Of function and whole arguments; tells whether a script still makes the same call.
+    /// The digest of function and full arguments; shows whether a script still makes the same call.
     pub digest: Digest,
     pub class: Class,
 }
 
-/// What a call gave.
+/// The outcome of a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EffectOutcome<V = Value> {
     Done(V),
     Failed(Failure),
-    /// It was in doubt, and turned out never to have happened.
+    /// The call was in doubt, and was never made.
     NotDone,
 }
 
@@ -146,7 +146,7 @@ impl<V> EffectOutcome<V> {
 }
 
 impl<V> Event<V> {
-    /// The step instance that it is about; `None` for the run itself.
+    /// Returns the step instance of the event; `None` for the run itself.
     pub fn step(&self) -> Option<&InstanceId> {
         Some(match self {
             Self::RunStarted(_)
@@ -232,7 +232,7 @@ mod tests {
             r#"{"event":"logged","step":"a","level":"info","message":"m"}"#.into(),
             r#"{"event":"step_interrupted","step":"a"}"#.into(),
             r#"{"event":"run_suspended"}"#.into(),
-            // Not as we write it, and still one.
+            // Not as this version writes it, but still valid.
             r#"{"step":"a","event":"step_interrupted"}"#.to_owned(),
         ];
         for body in &written {

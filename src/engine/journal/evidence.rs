@@ -1,4 +1,4 @@
-//! A run's events, in a form that can be verified without its secrets.
+//! A run's events in a form that can be verified without its secrets.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use super::{
 use windlass_ground::Timestamp;
 use windlass_world::value::{Digest, Value};
 
-/// One event of a run as it counts in the chain: each secret is the digest of its ciphertext.
+/// One event of a run, as it is digested: each secret is replaced by the digest of its ciphertext.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
@@ -25,7 +25,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// Chains an event to the one with the digest `previous`.
+    /// Links an event to the one with the digest `previous`.
     pub fn after(previous: Digest, seq: u64, at: Timestamp, body: String) -> Self {
         Self {
             digest: link(previous, seq, at, &body),
@@ -35,7 +35,7 @@ impl Link {
         }
     }
 
-    /// The same without its secrets.
+    /// Returns the event without its secrets.
     pub fn redacted(self) -> Self {
         Self {
             body: redact(&self.body).into_owned(),
@@ -48,7 +48,7 @@ impl Journal {
     /// Reads a run's events without its secrets. Nothing is verified yet.
     ///
     /// # Errors
-    /// Events that are missing at the end, or what the database says.
+    /// Events that are missing at the end, or an error of the database.
     pub fn evidence(&self, run: &RunId) -> Result<Vec<Link>, JournalError> {
         let mut links = Vec::new();
         self.links(run, 0, |link| {
@@ -59,11 +59,11 @@ impl Journal {
     }
 }
 
-/// Checks the chain of stored events from number `first` on, given the digest of the one before (which
-/// counts for nothing where `first` is 0), and opens each with `open`, which is given its text as well.
+/// Checks the chain of stored events from number `first` on, given the digest of the event before (which is ignored
+/// if `first` is 0), and opens each with `open`, which also gets its text.
 ///
 /// # Errors
-/// The first event that is not what was written, or can't be read.
+/// The first event that was changed, or that can't be read.
 pub fn open_links(
     run: &RunId,
     first: u64,
@@ -76,7 +76,7 @@ pub fn open_links(
     links.map(|link| chain.open(link, &mut open)).collect()
 }
 
-/// Checks a chain event by event: a long run need not be in memory as a whole.
+/// Checks a chain event by event, so that a long run need not be in memory as a whole.
 pub(super) struct Chain<'a> {
     run: &'a RunId,
     expected: u64,
@@ -84,7 +84,7 @@ pub(super) struct Chain<'a> {
 }
 
 impl<'a> Chain<'a> {
-    /// As in [`open_links`].
+    /// Begins a chain, as in [`open_links`].
     pub fn new(run: &'a RunId, first: u64, before: Digest) -> Self {
         Self {
             run,
@@ -130,18 +130,17 @@ impl<'a> Chain<'a> {
 
 /// A run whose chain holds from its first event to its last.
 pub struct Verified {
-    /// As it stands after the last event.
+    /// The state after the last event.
     pub state: State,
     pub records: Vec<Record>,
     /// The format of its chain.
     pub chain: u32,
 }
 
-/// Verifies a chain from its first event to its last, and that each event can follow the ones
-/// before it.
+/// Verifies a chain from its first event to its last, and that each event can follow the ones before it.
 ///
 /// # Errors
-/// No events at all, or the first event that is not what was written, can't be read, or can't follow.
+/// There are no events, or an event was changed, can't be read, or can't follow.
 pub fn verify(run: &RunId, links: &[Link]) -> Result<Verified, JournalError> {
     let broken = |seq| JournalError::BrokenChain {
         run: run.clone(),

@@ -3,10 +3,10 @@ use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 use super::error::JournalError;
 use windlass_ground::disk;
 
-/// Others could put another journal, or another identity, in its place.
+/// Others could replace the journal or the identity.
 pub(super) const OTHERS_WRITE: u32 = 0o002;
 
-/// Makes the state folder, for its owner only, and keeps it out of version control.
+/// Creates the state folder, for its owner only, and excludes it from version control.
 pub(super) fn create(state: &Path) -> io::Result<()> {
     if state.is_dir() {
         return Ok(());
@@ -16,11 +16,11 @@ pub(super) fn create(state: &Path) -> io::Result<()> {
     fs::write(state.join(".gitignore"), "*\n")
 }
 
-/// Refuses a file or folder of this user's that others have more rights to than they must, as ssh
-/// does. A folder of another user (a mounted secret) is left as it is.
+/// Rejects a file or folder of this user that gives others more rights than necessary, as ssh does. A folder of another
+/// user (a mounted secret) is accepted.
 pub(super) fn check_private(path: &Path, forbidden: u32) -> Result<(), JournalError> {
     let Ok(metadata) = fs::metadata(path) else {
-        // The caller that opens it reports why that fails.
+        // The caller reports the error when it opens the path.
         return Ok(());
     };
     let mode = metadata.mode() & 0o7777;

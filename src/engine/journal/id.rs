@@ -8,16 +8,16 @@ use std::{
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, macros::format_description};
 
-/// Names a run, and sorts by its time: `20261123-223401482-k3f9ma` (UTC, to the millisecond, and
+/// Identifies a run, and sorts by its start: `20261123-223401482-k3f9ma` (UTC, to the millisecond, and
 /// six random characters).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RunId(String);
 
-/// No vowels, no look-alikes.
+/// No vowels and no similar characters.
 const LETTERS: &[u8; 32] = b"23456789bcdfghjkmnpqrstvwxyzBCDF";
 
 impl RunId {
-    /// Makes the id of a run that starts at `at`, from six random bytes.
+    /// Creates the id of a run that starts at `at`, from six random bytes.
     pub fn new(at: OffsetDateTime, random: [u8; 6]) -> Self {
         let format =
             format_description!("[year][month][day]-[hour][minute][second][subsecond digits:3]");
@@ -33,7 +33,7 @@ impl RunId {
         &self.0
     }
 
-    /// Parses the id of a run; `None` for a text that can't be one.
+    /// Parses the id of a run; returns `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = |part: &str, count| {
             part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit())
@@ -48,7 +48,7 @@ impl RunId {
         is_one.then(|| Self(text.to_owned()))
     }
 
-    /// An id that was read somewhere.
+    /// Wraps an id that was read from a store.
     pub fn stored(text: String) -> Self {
         Self(text)
     }
@@ -60,17 +60,17 @@ impl fmt::Display for RunId {
     }
 }
 
-/// Names one execution of a step within a run: `root_ca`, `relay_client[cluster-1]`,
+/// Identifies one execution of a step within a run: `root_ca`, `relay_client[cluster-1]`,
 /// `relay_client[cluster-1]/sign`.
 ///
-/// The one that reverses `root_ca` is `root_ca!undo`.
+/// The instance that reverses `root_ca` is `root_ca!undo`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstanceId(Arc<str>);
 
 const UNDO: &str = "!undo";
 
 impl InstanceId {
-    /// A step of the workflow itself (`inside` is `None`) or of a nested one.
+    /// Returns the instance of a step of the workflow itself (`inside` is `None`) or of a nested one.
     pub fn step(inside: Option<&InstanceId>, name: &str) -> Self {
         match inside {
             None => Self(name.into()),
@@ -78,18 +78,18 @@ impl InstanceId {
         }
     }
 
-    /// One item of a `for_each` step.
+    /// Returns the instance of one item of a `for_each` step.
     pub fn item(&self, key: &str) -> Self {
         Self(format!("{self}[{}]", escape(key)).into())
     }
 
-    /// The instance that reverses what this one did.
+    /// Returns the instance that reverses this one.
     pub fn undo(&self) -> Self {
         Self(format!("{self}{UNDO}").into())
     }
 
-    /// The instance that this one reverses, if it is such a one. (A step's name and the `]` of
-    /// an item can't end like that.)
+    /// Returns the instance that this one reverses, if it is an undo. (A step's name and the `]` of an item can't end
+    /// like that.)
     pub fn undone(&self) -> Option<Self> {
         self.0.strip_suffix(UNDO).map(|text| Self(text.into()))
     }
@@ -98,8 +98,8 @@ impl InstanceId {
         &self.0
     }
 
-    /// Walks the path from the outermost step inwards: of `a[x]/b` it is `a` with the item `a[x]`, then `b`.
-    /// That of an undo is the path of what it reverses.
+    /// Lists the path from the outermost step inwards: for `a[x]/b`, that is `a` with the item `a[x]`, then `b`. The path of an
+    /// undo is the path of the instance that it reverses.
     pub fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
         let path = self.0.strip_suffix(UNDO).unwrap_or(&self.0);
         let mut start = 0;
@@ -117,12 +117,12 @@ impl InstanceId {
         })
     }
 
-    /// Whether it is one item of a `for_each` step, or the undo of one.
+    /// Says whether it is one item of a `for_each` step, or the undo of one.
     pub fn is_item(&self) -> bool {
         self.0.strip_suffix(UNDO).unwrap_or(&self.0).ends_with(']')
     }
 
-    /// The instance that this one runs inside of: of `a[x]/b` it is `a[x]`, of `a[x]` it is `a`.
+    /// Returns the instance that contains this one: for `a[x]/b` that is `a[x]`, for `a[x]` it is `a`.
     pub fn parent(&self) -> Option<Self> {
         if let Some(undone) = self.undone() {
             return undone.parent();
@@ -134,12 +134,12 @@ impl InstanceId {
         cut.map(|at| Self(self.0[..at].into()))
     }
 
-    /// How many instances this one runs inside of.
+    /// Returns how many instances contain this one.
     pub fn depth(&self) -> usize {
         std::iter::successors(self.parent(), Self::parent).count()
     }
 
-    /// The part that tells it from its siblings: `sign`, `cluster-1`.
+    /// Returns the part that differs from its siblings: `sign`, `cluster-1`.
     pub fn last_part(&self) -> &str {
         let start = match self.0.ends_with(']') {
             true => self.0.rfind('['),
@@ -149,7 +149,7 @@ impl InstanceId {
     }
 }
 
-/// Why a text does not name an instance.
+/// The reason why a text does not name an instance.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` does not name a step of a run, such as `root_ca` or `relay_client[cluster-1]/sign`")]
 pub struct NotAnInstance(String);
@@ -166,7 +166,7 @@ impl FromStr for InstanceId {
     }
 }
 
-/// Whether a text is the name of a step, with the key of an item or without.
+/// Says whether a text is the name of a step, with or without the key of an item.
 fn is_segment(text: &str) -> bool {
     let (name, key) = match text.strip_suffix(']') {
         None => (text, ""),
@@ -184,7 +184,7 @@ fn is_segment(text: &str) -> bool {
 /// One step on the path of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment<'a> {
-    /// Of the step, within its workflow.
+    /// The name of the step within its workflow.
     pub name: &'a str,
     /// The id of the step's instance.
     pub step: &'a str,
@@ -192,14 +192,14 @@ pub struct Segment<'a> {
     pub item: Option<&'a str>,
 }
 
-/// Lets the steps of a run be asked by a text; both sort alike.
+/// Allows looking up a step of a run by text: ids and texts have the same order.
 impl Borrow<str> for InstanceId {
     fn borrow(&self) -> &str {
         &self.0
     }
 }
 
-/// Keeps the three characters with a meaning in an id out of an item's key.
+/// Escapes the three characters in an item's key that have a meaning in an id.
 fn escape(key: &str) -> String {
     let mut escaped = String::with_capacity(key.len());
     for c in key.chars() {

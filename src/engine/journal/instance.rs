@@ -10,10 +10,10 @@ use windlass_ground::Timestamp;
 use windlass_script::Class;
 use windlass_world::value::{Digest, StepError, Value};
 
-/// The code of an attempt that was lost with what it recorded.
+/// The code of an attempt that was lost with its records.
 pub const ATTEMPT_KILLED: &str = "attempt-killed";
 
-/// Where one execution of a step stands.
+/// The state of one execution of a step.
 #[derive(Clone, Debug, Default)]
 pub struct Instance {
     pub status: Status,
@@ -21,9 +21,9 @@ pub struct Instance {
     pub attempt: u32,
     /// Attempts since the start or the last resume: what `retry.attempts` counts.
     pub tries: u32,
-    /// How often it was reset; part of its effects' keys.
+    /// How often it was reset; part of the keys of its effects.
     pub round: u32,
-    /// Sorts the instances by when their rounds began.
+    /// Sorts the instances by the start of their rounds.
     pub order: u64,
     pub inputs: Value,
     pub items: Option<Vec<(String, Value)>>,
@@ -33,7 +33,7 @@ pub struct Instance {
     pub effects: Vec<EffectState>,
     /// An attempt was lost with its records: it may have made calls beyond them.
     pub is_suspect: bool,
-    /// What the rounds before this one did, the oldest first.
+    /// The effects of the rounds before this one, oldest first.
     pub earlier: Vec<Round>,
     /// What it gave before it was reopened: until it has more to show, its way back is that of then.
     pub(super) gave: Option<Box<Gave>>,
@@ -44,11 +44,11 @@ pub struct Instance {
     /// When the first attempt began.
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
-    /// Milliseconds that its attempts took so far; of a composite one, in which the run was at work.
+    /// The total time of its attempts in milliseconds; for a composite one, the time in which the run was at work.
     pub worked: i64,
-    /// When the attempt began that runs now.
+    /// The start of the attempt that is running.
     pub(super) work_since: Option<Timestamp>,
-    /// What [`super::State::worked`] was when a composite one began.
+    /// The value of [`super::State::worked`] when a composite one began.
     pub(super) run_worked: Option<i64>,
 }
 
@@ -73,7 +73,7 @@ pub struct Round<V = Value> {
     pub outputs: Option<V>,
 }
 
-/// A round of a step as it stands in its instance: most readers only look.
+/// A borrowed round, which may be part of an instance.
 #[derive(Clone, Copy, Debug)]
 pub struct RoundRef<'a> {
     /// As [`Instance::round`].
@@ -98,7 +98,7 @@ impl RoundRef<'_> {
 }
 
 impl Round {
-    /// Lends it to who only looks.
+    /// Borrows it for a reader.
     pub fn lent(&self) -> RoundRef<'_> {
         RoundRef {
             number: self.number,
@@ -148,7 +148,7 @@ impl Approval {
         }
     }
 
-    /// Whether its time is over at a moment: then no answer counts any more.
+    /// Says whether its deadline has passed at this time: then no answer counts any more.
     pub fn has_expired(&self, at: Timestamp) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= at)
     }
@@ -167,9 +167,9 @@ pub enum Status {
     #[default]
     Pending,
     Running,
-    /// For a person's answer.
+    /// It waits for a person's answer.
     Waiting,
-    /// Failed, and to be tried again at this time.
+    /// It failed, and will be retried at this time.
     Retrying {
         at: Timestamp,
     },
@@ -191,7 +191,7 @@ impl Status {
         }
     }
 
-    /// Whether nothing more happens to it by itself.
+    /// Says whether it stays as it is without an outside action.
     pub fn is_settled(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Skipped)
     }
@@ -201,14 +201,14 @@ impl Status {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EffectState<V = Value> {
     pub call: CallRecord,
-    /// When it was intended (or ended, for a read).
+    /// When it was announced (or ended, for a read).
     pub at: Timestamp,
-    /// What was there before, as far as an undo needs it.
+    /// The state before the call, as far as an undo needs it.
     pub before: Option<V>,
     pub outcome: Option<EffectOutcome<V>>,
-    /// Whether it failed, and its attempt with it.
+    /// Whether it failed and ended its attempt.
     pub ended_attempt: bool,
-    /// What an undo found out about it since.
+    /// What an undo later found out about it.
     pub settled: Option<EffectOutcome<V>>,
 }
 
@@ -227,8 +227,7 @@ impl<V> EffectState<V> {
 }
 
 impl EffectState {
-    /// Whether it is unknown if it was done: the process died inside the call, or its answer was
-    /// lost.
+    /// Says whether it is unknown if the call was made: the process died inside the call, or its answer was lost.
     pub fn is_unknown(&self) -> bool {
         self.call.class != Class::Read
             && self.settled.is_none()
@@ -239,7 +238,7 @@ impl EffectState {
             }
     }
 
-    /// Whether it was done, and ended its attempt all the same: its answer was not the one that was expected.
+    /// Says whether the call was made but ended its attempt: its answer was not as expected.
     pub fn is_refused_done(&self) -> bool {
         let failure = match &self.outcome {
             Some(EffectOutcome::Failed(failure)) => failure,
@@ -248,17 +247,17 @@ impl EffectState {
         self.call.class != Class::Read && self.ended_attempt && failure.is_done
     }
 
-    /// Whether it was done, or may have been: making it again could do it twice.
+    /// Says whether the call was made, or may have been: making it again could do it twice.
     pub fn may_be_done(&self) -> bool {
         self.is_unknown() || self.is_done()
     }
 
-    /// Whether an operator, or a lookup at the remote side, must settle it before its step continues.
+    /// Says whether an operator, or a lookup at the other side, must settle it before its step continues.
     pub fn is_open(&self) -> bool {
         self.is_unknown() || self.is_refused_done()
     }
 
-    /// Whether it was done: what it gave may have been lost.
+    /// Says whether the call was made, even if its result was lost.
     pub fn is_done(&self) -> bool {
         match self.settled.as_ref().or(self.outcome.as_ref()) {
             Some(EffectOutcome::Done(_)) => true,
@@ -267,7 +266,7 @@ impl EffectState {
         }
     }
 
-    /// What it gave, if it was done.
+    /// Returns the result, if the call was made.
     pub fn result(&self) -> Option<&Value> {
         match self.settled.as_ref().or(self.outcome.as_ref()) {
             Some(EffectOutcome::Done(value)) => Some(value),
@@ -277,17 +276,17 @@ impl EffectState {
 }
 
 impl Instance {
-    /// Whether other instances run inside of it.
+    /// Says whether it contains other instances.
     pub fn is_composite(&self) -> bool {
         self.is_scope || self.items.is_some()
     }
 
-    /// Whether an attempt of it runs.
+    /// Says whether an attempt of it is running.
     pub(super) fn is_at_work(&self) -> bool {
         self.status == Status::Running && !self.is_composite()
     }
 
-    /// Counts the attempt that ends at `at`; `run_worked` is what the run has worked by then.
+    /// Adds the time of the attempt that ends at `at`; `run_worked` is the run's working time by then.
     pub(super) fn stop_work(&mut self, at: Timestamp, run_worked: i64) {
         let since = self.work_since.take();
         match self.run_worked.filter(|_| self.is_composite()) {
@@ -296,13 +295,13 @@ impl Instance {
         }
     }
 
-    /// Whether it asks, and its time for an answer is over at a moment.
+    /// Says whether it waits for an answer and its deadline has passed at this time.
     pub fn has_expired(&self, at: Timestamp) -> bool {
         let asked = self.approval.as_deref();
         self.status == Status::Waiting && asked.is_some_and(|asked| asked.has_expired(at))
     }
 
-    /// Whether an approver, or the timeout, rejected it.
+    /// Says whether an approver, or the timeout, rejected it.
     pub fn is_rejected(&self) -> bool {
         let answer = self
             .approval
@@ -311,7 +310,7 @@ impl Instance {
         self.status == Status::Failed && answer.is_some_and(|a| a.verdict == Verdict::Rejected)
     }
 
-    /// Every round that did something, the newest first.
+    /// Lists every round with effects, newest first.
     pub fn rounds(&self) -> impl Iterator<Item = RoundRef<'_>> {
         let (inputs, outputs) = self.success().unzip();
         let this = RoundRef {
@@ -356,8 +355,8 @@ impl Instance {
         earlier.map(|round| &mut round.effects)
     }
 
-    /// Lets an unfinished step run again: what it did stays done, and only the failure that
-    /// ended the last attempt is forgotten, so that the call is made again.
+    /// Allows an unfinished step to run again: its effects stay, and only the failure that ended the last attempt is
+    /// discarded, so that the call is made again.
     pub(super) fn revive(&mut self) {
         self.status = match self.is_composite() {
             true => Status::Running,
@@ -369,7 +368,7 @@ impl Instance {
         self.forget_last_failure();
     }
 
-    /// Lets a step run again from its start, as if it had done nothing.
+    /// Allows a step to run again from its start, as if it had done nothing.
     pub(super) fn reset(&mut self) {
         let is_composite = self.is_composite();
         let round = self.rounds().next().map(RoundRef::to_round);
@@ -386,7 +385,7 @@ impl Instance {
         self.earlier.extend(round.filter(is_kept));
     }
 
-    /// Lets a step run again and replay what it did.
+    /// Allows a step to run again and replay its effects.
     pub(super) fn reopen(&mut self) {
         let is_composite = self.is_composite();
         let success = self.success().filter(|_| !is_composite);
@@ -412,13 +411,13 @@ impl Instance {
         self.forget_last_failure();
     }
 
-    /// The failure that ended an attempt is not replayed in the next: the call is made again, or,
-    /// where it may have been done all the same, is in doubt.
+    /// Discards the failure that ended an attempt: the next attempt does not replay it, but makes the call again or, if it may have
+    /// been made even so, treats it as in doubt.
     pub(super) fn forget_last_failure(&mut self) {
         let Some(last) = self.effects.last_mut().filter(|last| last.ended_attempt) else {
             return;
         };
-        // What was done stays: the next attempt meets it first.
+        // An effect that was made stays: the next attempt meets it first.
         if last.is_refused_done() {
             return;
         }
@@ -431,8 +430,8 @@ impl Instance {
         }
     }
 
-    /// Marks the effect whose failure ended the attempt, if it was one: the last, whatever the script
-    /// made of it. Where a process dies no attempt fails, and what was caught there is replayed.
+    /// Marks the effect whose failure ended the attempt, if there is one: always the last effect, even if the script caught the
+    /// error. If the process died, no attempt failed, and a failure that a script caught is replayed.
     pub(super) fn mark_what_ended_it(&mut self) {
         if let Some(last) = self.effects.last_mut() {
             last.ended_attempt = matches!(last.outcome, Some(EffectOutcome::Failed(_)));

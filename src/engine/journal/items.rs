@@ -9,7 +9,7 @@ use super::{
 #[derive(Clone, Debug, Default)]
 pub struct Items {
     ids: Vec<InstanceId>,
-    /// Positions in `ids`, in the order of the ids.
+    /// The positions in `ids`, sorted by id.
     sorted: Vec<usize>,
 }
 
@@ -32,8 +32,8 @@ impl Items {
         found.ok().map(|found| self.sorted[found])
     }
 
-    /// Says where each item stands. One walk along the run's steps: a search for each of a thousand
-    /// items, after each one that ends, is most of what a driver does otherwise.
+    /// Returns the status of each item, in one pass over the run's steps: searching for each of a thousand items after each one
+    /// that ends would take most of a driver's time.
     pub fn statuses(&self, steps: &BTreeMap<InstanceId, Instance>) -> Vec<Status> {
         let mut statuses = vec![Status::Pending; self.ids.len()];
         let Some(first) = self.sorted.first() else {

@@ -1,4 +1,4 @@
-//! Lists of runs and of locks, read from their tables in the order and the number that somebody looks at.
+//! Lists runs and locks from their tables, in the order and number that a page shows.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -11,20 +11,20 @@ use super::{
 use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
-/// Sorts behind every id: ids are digits, `-` and lower-case letters.
+/// Sorts after every id: ids consist of digits, `-` and lower-case letters.
 const AFTER_ALL: &str = "~";
 
-/// Which rows of the list of runs are read.
+/// Selects rows of the list of runs.
 #[derive(Clone, Debug, Default)]
 pub struct RunsWanted {
-    /// Those that started before this one.
+    /// Runs that started before this one.
     pub before: Option<RunId>,
     pub workflow: Option<String>,
     pub target: Option<String>,
     pub requester: Option<String>,
-    /// Part of an id, a workflow's or a target's name.
+    /// A part of an id, or of the name of a workflow or target.
     pub text: Option<String>,
-    /// Those with this outcome, and those that have not ended.
+    /// Runs with this outcome; runs that have not ended are always included.
     pub outcome: Option<String>,
     pub limit: usize,
 }
@@ -38,11 +38,11 @@ pub struct HeldLock {
 }
 
 impl Journal {
-    /// Lists runs, the newest first, each with a text that changes whenever the run gets an event. Costs what is returned, not what
-    /// there is, but for a scan of the rows that a filter leaves out.
+    /// Lists runs, newest first, each with a text that changes whenever the run gets an event. The cost depends on the number of returned runs,
+    /// apart from a scan of the rows that a filter excludes.
     ///
     /// # Errors
-    /// What the database says, and locks that can't be looked at.
+    /// An error of the database, or of locks that can't be checked.
     pub fn list_runs(&self, wanted: &RunsWanted) -> Result<Vec<(RunRow, String)>, JournalError> {
         let mut runs = {
             let database = self.inner.database();
@@ -92,7 +92,7 @@ impl Journal {
         Ok(runs)
     }
 
-    /// Returns the digest of an event as it is stored, if there is one.
+    /// Returns the digest of a stored event, if there is one.
     ///
     /// # Errors
     /// What the database says.

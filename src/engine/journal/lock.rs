@@ -8,12 +8,12 @@ use std::{
 
 use super::{error::JournalError, id::RunId, owner::Owner};
 
-/// How often a lock that is held is tried again, and after which pause: a process that only asks whether a
-/// run is driven holds its lock for some microseconds.
+/// How often and with which pause a lock that is held is tried again: a process that only checks whether a run is driven
+/// holds its lock for some microseconds.
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Owns a run for this process, until it is dropped or the process dies: the OS lets go then.
+/// Gives this process sole ownership of a run until it is dropped or the process dies, when the OS releases it.
 #[derive(Debug)]
 pub struct RunLock {
     _file: File,
@@ -40,7 +40,7 @@ impl RunLock {
             .map_err(failed)?;
         match try_lock(&file) {
             Ok(()) => {
-                // For the message below only; the lock is what counts.
+                // Only for the error message; the lock itself decides.
                 file.set_len(0)
                     .and_then(|()| write!(file, "{}", Owner::own().to_line()))
                     .map_err(failed)?;
@@ -61,16 +61,16 @@ impl RunLock {
         }
     }
 
-    /// Removes its file: there is no such run any more.
+    /// Removes the lock's file, because the run has been deleted.
     pub(super) fn remove(self) {
-        // One that stays is an empty file, and nothing else.
+        // If this fails, an empty file stays, which does no harm.
         let _ = fs::remove_file(&self.path);
     }
 
-    /// Whether some process drives the run right now.
+    /// Says whether a process drives the run right now.
     ///
     /// # Errors
-    /// A lock that is there and can't be looked at: whether it is held is unknown then.
+    /// The lock exists but can't be checked, so it is not known whether it is held.
     pub fn is_taken(state: &Path, run: &RunId) -> Result<bool, JournalError> {
         let path = state.join("locks").join(run.as_str());
         match File::open(&path) {

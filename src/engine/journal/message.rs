@@ -4,15 +4,15 @@ use windlass_world::value::Digest;
 
 use super::id::InstanceId;
 
-/// What another process asks of the one that drives a run.
+/// A request of another process to the one that drives a run.
 ///
-/// It waits in the journal's database, and becomes an event when the driver reads it.
+/// It is stored in the journal's database, and becomes an event when the driver reads it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all = "snake_case")]
 pub enum Message {
     Cancel {
         requester: String,
-        /// How the requester was authenticated, where a server did that.
+        /// How the requester was authenticated, if a server did that.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         via: Option<Via>,
     },
@@ -25,22 +25,22 @@ pub struct Decision {
     pub step: InstanceId,
     pub verdict: Verdict,
     pub approver: String,
-    /// How the approver was authenticated, where a server did that.
+    /// How the approver was authenticated, if a server did that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Via>,
     pub comment: Option<String>,
-    /// Of what was shown to the approver; an answer to something else does not count.
+    /// The digest of what was shown to the approver; an answer to something else does not count.
     pub digest: Digest,
 }
 
 /// How a server authenticated a user, for the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Via {
-    /// What authenticated them, such as `token ci`.
+    /// The means of authentication, such as `token ci`.
     pub how: String,
-    /// The address that they came from.
+    /// The address of the client.
     pub from: String,
-    /// The groups that they are in: what `group:NAME` among approvers means.
+    /// The groups of the user: `group:NAME` among approvers refers to these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
 }

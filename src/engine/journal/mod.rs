@@ -1,25 +1,25 @@
 //! The journal of runs: the only truth about them.
 //!
-//! - [`Event`] is what can happen, with what it carries (`payload`); a run is a sequence of them;
-//! - [`State`] is the fold over that sequence, and refuses what can't follow;
+//! - [`Event`] is an event with its data (`payload`); a run is a sequence of events;
+//! - [`State`] is the fold over that sequence, and rejects events that can't follow;
 //! - [`Journal`] keeps the events in SQLite, `RunJournal` appends to one run;
 //! - `redacted` takes secrets out of events before they are recorded, `seal` encrypts the others, `lock` lets one process at a time own a run;
-//! - [`Vault`] seals the secrets of events that another substrate keeps.
+//! - [`Vault`] seals the secrets of events that another substrate stores.
 //!
 //! # On disk
-//! `STATE/journal.db` (SQLite, WAL, `synchronous=FULL`, `user_version` 3; older ones are brought up
-//! by `schema`):
+//! `STATE/journal.db` (SQLite, WAL, `synchronous=FULL`, `user_version` 3; `schema` upgrades older
+//! ones):
 //!
 //! | table | what |
 //! |---|---|
-//! | `runs` | one row a run; its `status` is a copy of what the events say, for lists; `events` and `head` say where its chain ends |
-//! | `events` | `(run, seq)`, milliseconds since 1970, the event as JSON, the SHA-256 that chains it to the one before (`chain`) |
-//! | `files`, `run_files` | the texts that a run froze, each once; an edition for each `resume --edited` |
-//! | `messages` | what other processes ask of the one that drives a run |
-//! | `locks` | who holds which lock, also while no process drives the run |
-//! | `pruned` | what is left of deleted runs; made with the first of them (`prune`) |
+//! | `runs` | one row for each run; its `status` is derived from the events, for lists; `events` and `head` record where its chain ends |
+//! | `events` | `(run, seq)`, milliseconds since 1970, the event as JSON, the SHA-256 that links it to the one before (`chain`) |
+//! | `files`, `run_files` | the texts that a run froze, each stored once; an edition for each `resume --edited` |
+//! | `messages` | requests of other processes to the one that drives a run |
+//! | `locks` | the holder of each lock, even while no process drives its run |
+//! | `pruned` | the remains of deleted runs; created when the first run is deleted (`prune`) |
 //!
-//! `STATE/identity.txt` (0600) is the `age` identity that secrets in events are encrypted to;
+//! `STATE/identity.txt` (0600) is the `age` identity for which secrets in events are encrypted;
 //! `STATE/locks/RUN` is the OS lock of the process that drives a run.
 
 mod chain;

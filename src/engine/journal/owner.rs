@@ -1,21 +1,20 @@
-//! Which process drives a run, for people: the lock is what counts.
+//! Records which process drives a run, for people: the lock itself decides.
 
 use std::{fmt, fs, process};
 
-/// A process, by what tells it from others. Its id alone does not: in a container, other processes have the same ids, and
-/// ids are given out again.
+/// Identifies a process. The id alone does not: processes in a container have the same ids as others, and ids are reused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     pid: u32,
-    /// When it started, in ticks since the machine did (proc_pid_stat(5), `starttime`); nothing where the system does not
-    /// tell.
+    /// When it started, in ticks since the machine did (proc_pid_stat(5), `starttime`); `None` if the system does not
+    /// report it.
     started: Option<u64>,
-    /// The PID namespace that the id is of (namespaces(7)).
+    /// The PID namespace of the id (namespaces(7)).
     namespace: Option<String>,
 }
 
 impl Owner {
-    /// This process.
+    /// Returns this process.
     pub fn own() -> Self {
         let pid = process::id();
         Self {
@@ -25,7 +24,7 @@ impl Owner {
         }
     }
 
-    /// Reads what [`Owner::to_line`] wrote; a lock of an older version holds the id alone.
+    /// Parses the output of [`Owner::to_line`]; a lock of an older version holds only the id.
     pub fn read(line: &str) -> Option<Self> {
         let mut parts = line.split_whitespace();
         Some(Self {
@@ -47,7 +46,7 @@ impl Owner {
         }
     }
 
-    /// Whether the process of that id is, as seen from here, the one that is meant.
+    /// Says whether the process with that id, as seen from here, is this one.
     fn is_seen(&self) -> bool {
         match (&self.namespace, self.started) {
             (Some(of), Some(_)) => {
@@ -58,7 +57,7 @@ impl Owner {
     }
 }
 
-/// `process 17`, where people could look at that or stop it.
+/// Shows `process 17` if people could look at that process or stop it.
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.is_seen() {
@@ -75,7 +74,7 @@ fn namespace() -> Option<String> {
 
 fn started(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name of the program, in brackets, may hold anything.
+    // The program's name, in parentheses, may contain anything.
     let (_, after) = stat.rsplit_once(')')?;
     after.split_whitespace().nth(19)?.parse().ok()
 }

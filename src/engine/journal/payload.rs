@@ -1,5 +1,5 @@
-//! What the events of a run carry: a struct for each event with fields of its own. They are stored as the fields of the
-//! event's JSON object, so their names and defaults are part of the format of the journal.
+//! The data of a run's events: a struct for each event that has fields. They are stored as fields of the event's JSON object, so
+//! their names and defaults are part of the journal's format.
 
 use std::collections::BTreeSet;
 
@@ -19,27 +19,27 @@ pub struct RunStarted<V = Value> {
     pub workflow: String,
     /// The file as the user named it, and its path within the frozen files.
     pub file: String,
-    /// The folder that `file` was named from, absolute; runs before it was kept have none.
+    /// The absolute path of the folder that `file` is relative to; empty in older runs.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub folder: String,
     pub main: String,
-    /// Digests all frozen files.
+    /// The digest of all frozen files.
     pub program: Digest,
     pub target: String,
-    /// The Kubernetes clusters that it speaks to, by their roles in the target.
+    /// The Kubernetes clusters that it uses, by their roles in the target.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub kube: BTreeSet<String>,
-    /// The steps that it is limited to; empty for all.
+    /// The steps to which it is limited; empty for all.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub chosen: BTreeSet<String>,
-    /// The folder that scripts write to, absolute.
+    /// The absolute path of the folder that scripts write to.
     pub out: String,
     pub params: V,
     /// A keyed digest of the secrets among the params; `None` if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<Digest>,
     pub requester: String,
-    /// How the requester was authenticated, where a server did that.
+    /// How the requester was authenticated, if a server did that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Via>,
     /// The version of windlass.
@@ -52,10 +52,10 @@ pub struct RunResumed {
     /// As in [`RunStarted`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Via>,
-    /// Those that failed, and stay so: the run went on without them.
+    /// The steps that failed and stay failed: the run continued without them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keeps: Vec<InstanceId>,
-    /// The steps that the requester had run again from their start.
+    /// The steps that the requester let run again from their start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redo: Vec<InstanceId>,
 }
@@ -94,7 +94,7 @@ pub struct UndoStarted {
 pub struct RunEnded<V = Value> {
     pub outcome: Outcome,
     pub outputs: V,
-    /// Why, if no step says it.
+    /// The reason, if no step has it.
     pub error: Option<StepError>,
 }
 
@@ -102,13 +102,13 @@ pub struct RunEnded<V = Value> {
 pub struct StepStarted<V = Value> {
     pub step: InstanceId,
     pub attempt: u32,
-    /// With the first attempt.
+    /// Present in the first attempt.
     pub inputs: Option<V>,
-    /// For a `for_each` step: key and item.
+    /// For a `for_each` step: the key and value of each item.
     pub items: Option<Vec<(String, V)>>,
     /// For a `workflow:` step.
     pub is_scope: bool,
-    /// For a `fresh` step: what earlier attempts read is not replayed.
+    /// For a `fresh` step: the reads of earlier attempts are not replayed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_fresh: bool,
 }
@@ -123,7 +123,7 @@ pub struct StepSucceeded<V = Value> {
 pub struct StepFailed {
     pub step: InstanceId,
     pub error: StepError,
-    /// `None` if it is not tried again by itself.
+    /// `None` if it is not retried automatically.
     pub retry_at: Option<Timestamp>,
 }
 
@@ -138,9 +138,9 @@ pub struct ApprovalAsked {
     pub step: InstanceId,
     pub attempt: u32,
     pub message: String,
-    /// Of what is to be approved: the message, the files, the params.
+    /// The digest of what is to be approved: the message, the files, the params.
     pub digest: Digest,
-    /// When it is decided without anybody.
+    /// When the timeout decides.
     pub deadline: Option<Timestamp>,
 }
 
@@ -186,7 +186,7 @@ pub struct EffectIntended<V = Value> {
     pub step: InstanceId,
     pub position: Position,
     pub call: CallRecord,
-    /// What was there before, as far as an undo needs it.
+    /// The state before the call, as far as an undo needs it.
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
     pub before: Option<V>,
 }
@@ -195,7 +195,7 @@ pub struct EffectIntended<V = Value> {
 pub struct EffectEnded<V = Value> {
     pub step: InstanceId,
     pub position: Position,
-    /// Present if no [`EffectIntended`] came before.
+    /// Present if there is no [`EffectIntended`] before.
     pub call: Option<CallRecord>,
     pub outcome: EffectOutcome<V>,
 }
@@ -203,7 +203,7 @@ pub struct EffectEnded<V = Value> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EffectSettled<V = Value> {
     pub step: InstanceId,
-    /// Which round of the step's it belongs to.
+    /// The round of the step that it belongs to.
     pub round: u32,
     pub position: Position,
     pub outcome: EffectOutcome<V>,
@@ -240,7 +240,7 @@ fn none<V>() -> Option<V> {
     None
 }
 
-/// Reads a value that is there, which may be null.
+/// Reads a value that is present, which may be null.
 fn present<'de, D, V>(deserializer: D) -> Result<Option<V>, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -249,7 +249,7 @@ where
     V::deserialize(deserializer).map(Some)
 }
 
-/// Conversions of every value in an event.
+/// Convert every value in an event.
 impl<V> RunStarted<V> {
     pub(super) fn try_map<W, E>(
         self,
@@ -395,7 +395,7 @@ mod tests {
     use super::super::event::Event;
     use serde_json::Value as Json;
 
-    /// One of each event, byte for byte as journals hold it.
+    /// One event of each kind, byte for byte as in journals.
     const STORED: [&str; 27] = [
         r#"{"event":"run_started","workflow":"w","file":"w.yaml","folder":"/f","main":"w.yaml","program":"PROGRAM","target":"t","kube":["mgmt"],"chosen":["a"],"out":"/o","params":{"a":1},"secrets":"PROGRAM","requester":"r","via":{"how":"token","from":"127.0.0.1"},"version":"1"}"#,
         r#"{"event":"run_started","workflow":"w","file":"w.yaml","main":"w.yaml","program":"PROGRAM","target":"t","out":"/o","params":null,"requester":"r","version":"1"}"#,

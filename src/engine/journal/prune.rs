@@ -1,4 +1,4 @@
-//! Deleting runs that have ended: what stays of each is one row.
+//! Deletes runs that have ended. One row of each is kept.
 
 use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
@@ -6,38 +6,38 @@ use super::{error::JournalError, id::RunId, lock::RunLock, store::Journal};
 use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
-/// Made when the first run is deleted. Of each deleted run it keeps what a list showed, the end of its chain (so that an evidence
-/// bundle can still be held against it), and what it saw of certificates (`seen`, JSON of the inventory's, without secrets).
+/// Created when the first run is deleted. For each deleted run it keeps what a list showed, the end of its chain (so that an evidence
+/// bundle can still be checked against it), and the certificates that it saw (`seen`, JSON of the inventory, without secrets).
 const TABLE: &str = "
     CREATE TABLE IF NOT EXISTS pruned (
         run TEXT PRIMARY KEY, workflow TEXT NOT NULL, target TEXT NOT NULL, requester TEXT, started_at INTEGER NOT NULL,
         ended_at INTEGER, status TEXT, events INTEGER, head BLOB, pruned_at INTEGER NOT NULL, pruned_by TEXT NOT NULL, seen TEXT
     ) WITHOUT ROWID;";
 
-/// How many pages a step of [`Journal::free_pages`] gives back: other writers wait for one step at most.
+/// How many pages a step of [`Journal::free_pages`] frees: other writers wait for at most one step.
 const STEP: u32 = 512;
 
-/// What is left of a run that was deleted.
+/// The remains of a deleted run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pruned {
     pub run: RunId,
     /// When it was deleted.
     pub at: Timestamp,
-    /// How many events it had, and the digest of the last.
+    /// The number of its events, and the digest of the last one.
     pub events: u64,
     pub head: Digest,
-    /// What the inventory keeps of it.
+    /// The inventory's data of the run.
     pub seen: Option<String>,
 }
 
 impl Journal {
-    /// Deletes a run that has ended, with its events and the files that no other run has. `seen` is kept for the inventory. `by` is who
-    /// deletes it. Does nothing to a run that is not as it was looked at: `stamp` is the text of [`Journal::stamps`].
+    /// Deletes a run that has ended, with its events and the files that no other run uses. `seen` is kept for the inventory. `by` is the person who
+    /// deletes it. Does nothing if the run has changed since it was checked: `stamp` is the text of [`Journal::stamps`].
     ///
-    /// Once this returns, the run is gone also after a crash; until then, all of it is there.
+    /// After this has returned, the run stays deleted even after a crash; before that, all of it exists.
     ///
     /// # Errors
-    /// [`JournalError::Owned`], or what the database says. `Ok(false)` for a run that has changed or is gone.
+    /// [`JournalError::Owned`], or an error of the database. `Ok(false)` if the run has changed or does not exist.
     pub fn prune(
         &self,
         run: &RunId,
@@ -45,7 +45,7 @@ impl Journal {
         seen: Option<&str>,
         by: &str,
     ) -> Result<bool, JournalError> {
-        // Nothing can resume it meanwhile.
+        // Holding the lock prevents a resume meanwhile.
         let lock = RunLock::take(&self.inner.state, run)?;
         let mut database = self.inner.database();
         let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -91,7 +91,7 @@ impl Journal {
         Ok(is_same)
     }
 
-    /// Lists what is left of deleted runs, by their ids.
+    /// Lists the remains of deleted runs, by id.
     ///
     /// # Errors
     /// What the database says.
@@ -114,7 +114,7 @@ impl Journal {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Says when a run was deleted, if one with this id was.
+    /// Returns when a run was deleted, if one with this id was.
     ///
     /// # Errors
     /// What the database says.
@@ -128,7 +128,7 @@ impl Journal {
         Ok(found.optional()?)
     }
 
-    /// What the inventory keeps of deleted runs, by their ids.
+    /// Returns the inventory's data of deleted runs, by id.
     ///
     /// # Errors
     /// What the database says.
@@ -139,7 +139,7 @@ impl Journal {
             .collect())
     }
 
-    /// Says that a run was deleted, if one with this id was.
+    /// Returns an error if a run with this id was deleted.
     ///
     /// # Errors
     /// What the database says.
@@ -154,7 +154,7 @@ impl Journal {
         }))
     }
 
-    /// Says whether there is a run with this id. It is one look at an index.
+    /// Says whether there is a run with this id, with a single index lookup.
     ///
     /// # Errors
     /// What the database says.
@@ -164,8 +164,8 @@ impl Journal {
         Ok(statement.exists([run.as_str()])?)
     }
 
-    /// Gives the pages that deleted runs left back to the disk, in steps between which others write. Returns how many bytes are
-    /// still free for later runs: all of them in a journal that a Windlass before this made, until [`Journal::compact`].
+    /// Returns the free pages of deleted runs to the disk, in steps, so that others can write in between. Returns how many bytes are still free for
+    /// later runs: in a journal of an older Windlass that is all of them, until [`Journal::compact`].
     ///
     /// # Errors
     /// What the database says.
@@ -178,17 +178,17 @@ impl Journal {
             if left == 0 || mode != 2 {
                 return Ok(left * free("page_size")?);
             }
-            // A step happens as its rows are read.
+            // A step is done while its rows are read.
             let mut step = database.prepare(&format!("PRAGMA incremental_vacuum({STEP})"))?;
             let mut rows = step.query([])?;
             while rows.next()?.is_some() {}
         }
     }
 
-    /// Writes the journal anew without free pages. Nothing else can be written to it meanwhile.
+    /// Rewrites the journal without free pages. Nothing else can write to it meanwhile.
     ///
     /// # Errors
-    /// What the database says; another process that reads.
+    /// An error of the database, for example because another process is reading.
     pub fn compact(&self) -> Result<(), JournalError> {
         let database = self.inner.database();
         database.execute_batch(

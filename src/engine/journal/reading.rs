@@ -1,4 +1,4 @@
-//! Opening stored events while more of them are read: of a long run, on several threads.
+//! Opens stored events while more of them are read; for a long run, on several threads.
 
 use std::{
     collections::VecDeque,
@@ -14,24 +14,24 @@ use super::{
 };
 use windlass_world::value::Digest;
 
-/// How much a thread opens at once: enough to be worth the start of a thread (some 20 µs), little enough for the memory.
+/// How many events a thread opens at once: enough to pay for starting a thread (some 20 µs), and few enough to save memory.
 const EVENTS: usize = 1024;
 const BYTES: usize = 1 << 20;
 
-/// Checks, parses and opens events in batches, and gives their records in order.
+/// Checks, parses and opens events in batches, and passes on their records in order.
 ///
-/// Each batch is chained to the digest that is stored with the event before it; that this digest is the right one is
-/// checked with the batch that holds it.
+/// The first event of a batch is linked to the digest that is stored with the event before it; that digest itself is checked with the batch
+/// that contains it.
 pub(super) struct Opening<'scope, 'env, O> {
     scope: &'scope Scope<'scope, 'env>,
     run: &'env RunId,
     open: &'env O,
-    /// The number of the first event that waits, and the digest of the one before.
+    /// The number of the first waiting event, and the digest of the event before it.
     first: u64,
     before: Digest,
     waiting: Vec<Link>,
     bytes: usize,
-    /// The oldest first.
+    /// The threads that are running, oldest first.
     at_work: VecDeque<ScopedJoinHandle<'scope, Result<Vec<Record>, JournalError>>>,
     threads: usize,
 }
@@ -40,7 +40,7 @@ impl<'scope, 'env, O> Opening<'scope, 'env, O>
 where
     O: Fn(&str, Event<serde_json::Value>) -> Result<Event, JournalError> + Sync,
 {
-    /// Events from number `first` on, given the digest of the one before, as in [`open_links`].
+    /// Begins with the event number `first`, given the digest of the event before it, as in [`open_links`].
     pub fn new(
         scope: &'scope Scope<'scope, 'env>,
         run: &'env RunId,
@@ -61,10 +61,10 @@ where
         }
     }
 
-    /// Takes the next event, and gives `each` those that are opened by now where enough are at work.
+    /// Takes the next event, and passes opened events to `each` if enough threads are running.
     ///
     /// # Errors
-    /// As [`open_links`], or what `each` says.
+    /// The same as of [`open_links`], or an error of `each`.
     pub fn take(
         &mut self,
         link: Link,
@@ -85,10 +85,10 @@ where
         Ok(())
     }
 
-    /// Gives `each` all that was taken.
+    /// Passes all remaining events to `each`.
     ///
     /// # Errors
-    /// As [`Opening::take`].
+    /// The same as of [`Opening::take`].
     pub fn finish(
         mut self,
         each: &mut impl FnMut(Record) -> Result<(), JournalError>,
@@ -102,7 +102,7 @@ where
             .try_for_each(each)
     }
 
-    /// Takes out what waits; what comes next is chained to its end.
+    /// Takes the waiting events as a batch; the next batch is linked to its end.
     fn batch(&mut self) -> Vec<Link> {
         let links = std::mem::take(&mut self.waiting);
         self.bytes = 0;
@@ -113,7 +113,7 @@ where
         links
     }
 
-    /// Gives `each` the oldest batch that is at work, once it is ready.
+    /// Passes the oldest running batch to `each` when it is ready.
     fn give(
         &mut self,
         each: &mut impl FnMut(Record) -> Result<(), JournalError>,

@@ -1,4 +1,4 @@
-//! Events without the secrets that others quote.
+//! Removes secrets that others quote from events.
 
 use super::{
     event::{CallRecord, EffectOutcome, Event},
@@ -13,10 +13,10 @@ use super::{
 use windlass_world::value::{Redactor, Value};
 
 impl Event {
-    /// The event as it is recorded: every text that came from outside of the workflow's files without secrets. A value in
-    /// which there is one becomes a secret, which is sealed.
+    /// Returns the event as it is recorded: without secrets in texts that came from outside of the workflow's files. A value that
+    /// contains a secret becomes a secret, which is sealed.
     ///
-    /// Params, inputs and items stay as they are: they come from results that have been through this, or from who started the run.
+    /// Params, inputs and items are not changed: they come from results that have been redacted already, or from the person who started the run.
     pub fn redacted(self, redactor: &Redactor) -> Self {
         if redactor.is_empty() {
             return self;
@@ -37,7 +37,7 @@ impl Event {
         }
     }
 
-    /// Lets a redactor know the secrets in the event, given the function of the call that it is about, if it is about one.
+    /// Teaches a redactor the secrets in the event, given the function of the event's call, if it has one.
     pub fn teach(&self, function: &str, redactor: &Redactor) {
         match self {
             Self::EffectIntended(intended) => {
@@ -169,7 +169,7 @@ impl Logged {
 }
 
 impl State {
-    /// Lets a redactor know every secret of the run so far.
+    /// Teaches a redactor every secret of the run so far.
     pub fn teach(&self, redactor: &Redactor) {
         if let Some(run) = &self.run {
             redactor.learn(&run.params);
@@ -191,7 +191,7 @@ impl State {
 }
 
 impl Round {
-    /// Lets a redactor know every secret of the round.
+    /// Teaches a redactor every secret of the round.
     pub fn teach(&self, redactor: &Redactor) {
         redactor.learn(&self.inputs);
         self.outputs.iter().for_each(|given| redactor.learn(given));
@@ -202,7 +202,7 @@ impl Round {
 }
 
 impl EffectState {
-    /// Lets a redactor know the secrets that the call gave or found.
+    /// Teaches a redactor the secrets that the call returned or found.
     pub fn teach(&self, redactor: &Redactor) {
         let function = &self.call.function;
         let before = self.before.iter();
@@ -213,7 +213,7 @@ impl EffectState {
     }
 }
 
-/// All that stands in a Secret of Kubernetes counts as secret, also names of namespaces and hosts.
+/// All values of a Kubernetes Secret count as secrets, including names of namespaces and hosts.
 fn learn_given(function: &str, given: &Value, redactor: &Redactor) {
     match function.starts_with("kube::") {
         true => redactor.learn_found(given),
@@ -221,7 +221,7 @@ fn learn_given(function: &str, given: &Value, redactor: &Redactor) {
     }
 }
 
-/// A file that is overwritten is sealed because it may have been a secret; mostly it is a certificate.
+/// An overwritten file is sealed because it may have been a secret, but it is usually a certificate, so it is not learnt.
 fn learn_before(function: &str, before: &Value, redactor: &Redactor) {
     if !function.starts_with("file::") {
         learn_given(function, before, redactor);
@@ -238,7 +238,7 @@ impl CallRecord {
 }
 
 impl EffectOutcome {
-    /// What the call gave, if it was done.
+    /// Returns the result of the call, if it was made.
     pub fn value(&self) -> Option<&Value> {
         match self {
             Self::Done(value) => Some(value),

@@ -1,4 +1,4 @@
-//! The tables of the journal, and how older ones become these.
+//! Creates the tables of the journal, and upgrades older ones.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
@@ -6,11 +6,11 @@ use super::{chain, error::JournalError, id::RunId};
 use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
-/// Goes up with every change of the tables or of what stands in them.
+/// Increases with every change of the tables or of their contents.
 ///
-/// 1: the first. 2: secrets count in the chain by their digest; a run's files have editions;
-/// messages and locks. 3: the chain begins with the run's id; a run says how many events it has, the
-/// digest of the last one, and who started it.
+/// 1: the first version. 2: the chain represents secrets by their digests; a run's files have editions; messages and
+/// locks. 3: the chain begins with the run's id; a run records how many events it has, the digest of the last one, and
+/// who started it.
 const VERSION: i64 = 3;
 
 const TABLES: &str = "
@@ -43,16 +43,16 @@ const COLUMNS_OF_3: &str = "
     ALTER TABLE runs ADD COLUMN events INTEGER;
     ALTER TABLE runs ADD COLUMN head BLOB;";
 
-/// Makes the tables, or brings those of an older version up to this one, all or nothing.
+/// Creates the tables, or upgrades those of an older version, all or nothing.
 ///
 /// # Errors
-/// A newer version, a chain that is broken already, or what SQLite says.
+/// A newer version, a chain that is broken already, or an error of SQLite.
 pub(super) fn prepare(database: &mut Connection) -> Result<(), JournalError> {
     if version(database)? == VERSION {
         return Ok(());
     }
     let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Another process may have been here meanwhile.
+    // Another process may have upgraded it meanwhile.
     match version(&transaction)? {
         VERSION => return Ok(()),
         0 => {
@@ -62,7 +62,7 @@ pub(super) fn prepare(database: &mut Connection) -> Result<(), JournalError> {
         }
         1 => {
             from_1(&transaction)?;
-            // In version 1 a body counted as it stood.
+            // In version 1, bodies were digested unchanged.
             from_2(&transaction, chain::link_redacted)?;
         }
         2 => from_2(&transaction, chain::link)?,
@@ -91,7 +91,7 @@ fn from_1(transaction: &Transaction) -> Result<(), JournalError> {
     Ok(())
 }
 
-/// Chains every run anew, with its id; `link` is how its events are chained so far.
+/// Links every run again, with its id; `link` is how its events have been linked so far.
 fn from_2(
     transaction: &Transaction,
     link: fn(Digest, u64, Timestamp, &str) -> Digest,
@@ -140,7 +140,7 @@ fn from_2(
     Ok(())
 }
 
-/// Who started a run, by the text of its first event.
+/// Returns who started a run, from the text of its first event.
 fn requester(body: &str) -> Option<String> {
     let first: serde_json::Value = serde_json::from_str(body).ok()?;
     Some(first["requester"].as_str()?.to_owned())

@@ -18,27 +18,26 @@ use super::{error::JournalError, folder};
 use windlass_ground::disk;
 use windlass_world::value::{Bytes, Digest, MASK, Reference, Secret, Value};
 
-/// Marks an encrypted value in stored JSON. A map key of the user's that begins with `$` is
-/// stored with one more.
+/// Marks an encrypted value in stored JSON. A user's map key that begins with `$` is stored with one more `$`.
 pub(super) const MARK: &str = "$secret";
-/// Marks bytes: their base64, or that encrypted where they are a secret.
+/// Marks bytes: their base64, or their ciphertext if they are a secret.
 const BYTES: &str = "$bytes";
-/// Marks a float that JSON has no number for: `NaN`, `inf`, `-inf`.
+/// Marks a float that JSON can't express: `NaN`, `inf`, `-inf`.
 const FLOAT: &str = "$float";
 
-/// Marks the name of a secret that is kept elsewhere.
+/// Marks a reference to a secret in another store.
 const REFERENCE: &str = "$from";
 
-/// Tells the key of digests from whatever else is made from the identity.
+/// Separates the key of digests from other keys that are derived from the identity.
 const DIGEST_KEY: &[u8] = b"windlass digests of secrets 1";
 
-/// Encrypts the secrets of values on their way to the journal, and back.
+/// Encrypts the secrets of values for the journal, and decrypts them.
 pub(super) struct Seal {
     path: PathBuf,
     identity: Mutex<Option<Identity>>,
 }
 
-/// Only its owner can read it.
+/// Only the owner of the file may read it.
 const PRIVATE: u32 = 0o077;
 
 impl Seal {
@@ -49,26 +48,26 @@ impl Seal {
         }
     }
 
-    /// Turns a value into what may stand in the journal. Makes the identity if there is none.
+    /// Converts a value to its stored form. Creates the identity if there is none.
     pub fn close(&self, value: Value) -> Result<Json, JournalError> {
         close_with(value, &mut |secret| self.close_secret(secret))
     }
 
-    /// Encrypts one secret: the text of its ciphertext, another one each time.
+    /// Encrypts one secret: returns its ciphertext as text, which is different each time.
     pub fn close_secret(&self, secret: &Secret) -> Result<String, JournalError> {
         let sealed = age::encrypt(&self.recipient()?, secret.reveal().as_bytes())
             .map_err(|e| JournalError::Identity(e.to_string()))?;
         Ok(BASE64_NOPAD.encode(&sealed))
     }
 
-    /// Makes the identity unless there is one. Says whether it made it.
+    /// Creates the identity unless there is one. Returns whether it created it.
     pub fn ensure(&self) -> Result<bool, JournalError> {
         let is_there = self.existing()?.is_some();
         self.recipient()?;
         Ok(!is_there)
     }
 
-    /// Fails if there are secrets of this journal that can't be opened for want of the identity.
+    /// Fails if the text contains secrets of this journal that can't be opened because the identity is missing.
     pub fn require(&self, stored: &str) -> Result<(), JournalError> {
         match stored.contains(&format!("{{\"{MARK}\":\"")) && self.existing()?.is_none() {
             true => Err(JournalError::Identity("identity.txt is not there".into())),
@@ -76,8 +75,8 @@ impl Seal {
         }
     }
 
-    /// Reads a stored value. Without the identity a secret becomes the text of its mask, which
-    /// is enough to show a run, not to resume it.
+    /// Reads a stored value. Without the identity, a secret becomes the text of its mask, which is enough to show a run but not to
+    /// resume it.
     pub fn open(&self, json: Json) -> Result<Value, JournalError> {
         open_with(json, &mut |sealed| self.open_secret(sealed))
     }
@@ -96,8 +95,8 @@ impl Seal {
             .map_err(|_| damaged())
     }
 
-    /// Digests the secrets in a value under a key of the identity's, so that a reader of the digest
-    /// can't try which secret it is of. `None` without secrets. Makes the identity if there is none.
+    /// Digests the secrets in a value under a key derived from the identity, so that a reader of the digest can't test guesses of the
+    /// secret. Returns `None` if there are no secrets. Creates the identity if there is none.
     pub fn digest_secrets(&self, value: &Value) -> Result<Option<Digest>, JournalError> {
         if value.secrets().is_empty() {
             return Ok(None);
@@ -107,7 +106,7 @@ impl Seal {
         let text = identity.to_string();
         let key = Digest::of(&[DIGEST_KEY, text.expose_secret().as_bytes()]);
         let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
-        // The secrets with where they stand: two that change places are others.
+        // The digest includes the places of the secrets: two that change places give another digest.
         let json = close_with(value.clone(), &mut |secret| {
             let tag = hmac::sign(&key, secret.reveal().as_bytes());
             Ok(HEXLOWER.encode(tag.as_ref()))
@@ -126,7 +125,7 @@ impl Seal {
         identity.map(Identity::to_public).ok_or_else(gone)
     }
 
-    /// The identity, or `None` if there is none.
+    /// Returns the identity, or `None` if there is none.
     fn existing(&self) -> Result<Option<Identity>, JournalError> {
         let mut cached = self.cached();
         self.read_once(&mut cached)?;
@@ -157,7 +156,7 @@ impl Seal {
         Ok(())
     }
 
-    /// Makes the identity, whole or not at all: two processes may try at once, and the first wins.
+    /// Creates the identity, all or nothing: if two processes try at once, the first one wins.
     fn create(&self) -> Result<(), JournalError> {
         let failed = |source| JournalError::Folder {
             path: self.path.clone(),
@@ -173,7 +172,7 @@ impl Seal {
             identity.to_public(),
             identity.to_string().expose_secret()
         );
-        // A process's id names it only within its container.
+        // A process's id is unique only within its container.
         let mut name = [0; 8];
         aws_lc_rs::rand::fill(&mut name)
             .map_err(|_| JournalError::Identity("the system gave no randomness".into()))?;
@@ -182,11 +181,11 @@ impl Seal {
             .with_extension(format!("txt.{}", data_encoding::HEXLOWER.encode(&name)));
         let written = write_new(&temporary, text.as_bytes());
         let linked = written.and_then(|()| fs::hard_link(&temporary, &self.path));
-        // Also after a failure: the key stays in no other file.
+        // Removed even after a failure, so that no other file keeps the key.
         let _ = fs::remove_file(&temporary);
         match linked {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(failed(e)),
-            // Before anything is sealed to it.
+            // This comes before anything is sealed with the identity.
             _ => disk::sync_folder(disk::parent(&self.path)).map_err(failed),
         }
     }
@@ -207,7 +206,7 @@ fn gone() -> JournalError {
     JournalError::Identity("identity.txt vanished".into())
 }
 
-/// Turns a value into what may be stored, each secret by what `close` says is its ciphertext.
+/// Converts a value to its stored form; `close` returns the ciphertext of a secret.
 pub(super) fn close_with(
     value: Value,
     close: &mut impl FnMut(&Secret) -> Result<String, JournalError>,
@@ -240,7 +239,7 @@ pub(super) fn close_with(
     })
 }
 
-/// Reads a stored value, each secret by what `open` makes of its ciphertext.
+/// Reads a stored value; `open` returns the secret of a ciphertext.
 pub(super) fn open_with(
     json: Json,
     open: &mut impl FnMut(&str) -> Result<Value, JournalError>,
@@ -265,12 +264,12 @@ pub(super) fn open_with(
             },
             Some((REFERENCE, Json::String(text))) => match Reference::parse(text) {
                 Ok(Some(reference)) => Value::Reference(reference),
-                _ => return Err(damaged("a reference to a secret that is none")),
+                _ => return Err(damaged("an invalid reference to a secret")),
             },
             Some((FLOAT, Json::String(number))) => number
                 .parse()
                 .map(Value::Float)
-                .map_err(|_| damaged("a float that is no number"))?,
+                .map_err(|_| damaged("a float that is not a number"))?,
             _ => Value::Map(
                 map.into_iter()
                     .map(|(key, item)| {
@@ -288,7 +287,7 @@ fn damaged(what: &str) -> JournalError {
     JournalError::Damaged(format!("a stored value holds {what}"))
 }
 
-/// The mark of a stored value that JSON has no word for, and what stands under it.
+/// Returns the mark of a stored value that JSON can't express, and the value under it.
 fn marked(map: &Map<String, Json>) -> Option<(&str, &Json)> {
     let (key, value) = map.iter().next()?;
     (map.len() == 1).then_some((key.as_str(), value))

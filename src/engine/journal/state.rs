@@ -16,56 +16,56 @@ use super::{
 use windlass_ground::Timestamp;
 use windlass_world::value::{Digest, StepError, Value};
 
-/// Where a run stands: the fold over its events.
+/// The state of a run: the fold over its events.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     pub run: Option<RunInfo>,
     pub steps: BTreeMap<InstanceId, Instance>,
-    /// `None` while it is not ended; a resume takes it back.
+    /// `None` as long as the run has not ended; a resume removes it.
     pub outcome: Option<Outcome>,
     pub outputs: Value,
-    /// Why the run failed, if no step says it.
+    /// The reason why the run failed, if no step has it.
     pub error: Option<StepError>,
     pub is_cancelled: bool,
-    /// Since an undo began; nothing goes forward any more.
+    /// Whether an undo has begun; then no step runs forward any more.
     pub is_undoing: bool,
-    /// The locks it holds: name, and the step that holds it where it is not the run.
+    /// The locks that it holds: the name, and the step that holds it unless the run does.
     pub locks: BTreeMap<String, Option<InstanceId>>,
-    /// How many events were applied.
+    /// The number of applied events.
     pub events: u64,
-    /// Everybody who started the run or changed what it does since: by an edit, a redo, an answer
-    /// about a call in doubt.
+    /// All people who started the run or later changed what it does: by an edit, a redo, or an answer about a call in
+    /// doubt.
     pub requesters: BTreeSet<String>,
-    /// Milliseconds in which some step was at work; not the waits for people, nor the time in which
-    /// nothing drove the run.
+    /// The time in which a step was at work, in milliseconds, without waits for people and without the time in which no
+    /// process drove the run.
     pub worked: i64,
-    /// When it was started, or resumed or undone last.
+    /// When it was started, resumed or undone for the last time.
     pub begun_at: Timestamp,
     /// How many steps are at work, and when the last event happened.
     at_work: usize,
     last_at: Timestamp,
     pub ended_at: Option<Timestamp>,
-    /// How often it has ended: a resume or an undo may continue it after an end.
+    /// How often it has ended: a resume or an undo may continue it.
     pub ends: u32,
     /// When it was continued after its last end.
     pub continued_at: Option<Timestamp>,
 }
 
-/// How a run began.
+/// The start of a run.
 #[derive(Clone, Debug)]
 pub struct RunInfo {
     pub workflow: String,
     pub file: String,
-    /// The folder that `file` was named from; empty where that was not kept.
+    /// The folder that `file` is relative to; empty if that was not recorded.
     pub folder: String,
     pub main: String,
     pub program: Digest,
-    /// Of the frozen files that the run uses now.
+    /// The edition of the frozen files that the run uses now.
     pub edition: u32,
     pub target: String,
-    /// The Kubernetes clusters that it speaks to, by their roles in the target.
+    /// The Kubernetes clusters that it uses, by their roles in the target.
     pub kube: BTreeSet<String>,
-    /// The steps that it is limited to; empty for all.
+    /// The steps to which it is limited; empty for all.
     pub chosen: BTreeSet<String>,
     pub out: String,
     pub params: Value,
@@ -129,7 +129,7 @@ impl State {
         self.steps.get(id)
     }
 
-    /// Lists the instances that run inside of another one, with their undos, in the order of their ids.
+    /// Lists the instances inside of another one, with their undos, ordered by id.
     pub fn inside(&self, outer: &InstanceId) -> impl Iterator<Item = (&InstanceId, &Instance)> {
         let below = |mark: char| {
             let prefix = format!("{outer}{mark}");
@@ -140,8 +140,8 @@ impl State {
         below('/').chain(below('['))
     }
 
-    /// Lists the steps of one workflow that have an instance: of the run's own (`None`), or of the one inside of an instance.
-    /// Passes over what is inside of each of them, which may be much.
+    /// Lists the steps of one workflow that have an instance: the run's own workflow (`None`), or the one inside of an instance.
+    /// Skips what is inside of each step, which may be much.
     pub fn steps_of(&self, inside: Option<&InstanceId>) -> impl Iterator<Item = &InstanceId> {
         let prefix = inside.map(|id| format!("{id}/")).unwrap_or_default();
         let mut from = prefix.clone();
@@ -169,7 +169,7 @@ impl State {
     /// Applies one event that happened at `at`.
     ///
     /// # Errors
-    /// An event that can't follow; the state is as before then.
+    /// An event that can't follow; then the state is unchanged.
     pub fn apply(&mut self, event: &Event, at: Timestamp) -> Result<(), IllegalTransition> {
         if let Some(why) = self.refusal(event) {
             return Err(IllegalTransition(why));
@@ -179,19 +179,19 @@ impl State {
         }
         self.count_work(event, at);
         self.change(event, at);
-        // They change many steps at once.
+        // These events change many steps at once.
         if let Event::RunResumed(_) | Event::UndoStarted(_) = event {
             self.at_work = self.steps.values().filter(|i| i.is_at_work()).count();
         }
         Ok(())
     }
 
-    /// How many attempts of steps run.
+    /// Returns how many attempts of steps are running.
     pub fn at_work(&self) -> usize {
         self.at_work
     }
 
-    /// Says why an event can't follow; `None` if it can.
+    /// Returns the reason why an event can't follow; `None` if it can.
     fn refusal(&self, event: &Event) -> Option<String> {
         let goes_on = matches!(event, Event::RunResumed(_) | Event::UndoStarted(_));
         let why = match event {
@@ -219,7 +219,7 @@ impl State {
         Some(why.to_owned())
     }
 
-    /// What [`State::apply`] does to the run and its steps, once the event may follow.
+    /// Applies an event to the run and its steps; the event must be allowed to follow.
     fn change(&mut self, event: &Event, at: Timestamp) {
         self.events += 1;
         match event {
@@ -293,14 +293,14 @@ impl State {
         }
     }
 
-    /// What an event does to the instance that it is about.
+    /// Applies an event to its instance.
     fn change_instance(&mut self, event: &Event, at: Timestamp) {
         let (order, now) = (self.events, (at, self.worked));
         let says_something = matches!(event, Event::AnswerRefused(_) | Event::Logged(_));
         let Some(step) = event.step().filter(|_| !says_something) else {
             return;
         };
-        // Looked up before it is made: an id is copied only once, and of 100,000 instances each look costs.
+        // Looks the id up before inserting it: an id is copied only once, and with 100,000 instances each lookup counts.
         let may_be_first = matches!(
             event,
             Event::StepStarted(_)
@@ -379,8 +379,8 @@ impl State {
         self.at_work -= usize::from(was_at_work);
     }
 
-    /// Counts the time since the last event, if a step was at work in it. Until a resume nothing was:
-    /// the process had died, or the run had ended.
+    /// Adds the time since the last event, if a step was at work. The time before a resume does not count: the process had
+    /// died, or the run had ended.
     fn count_work(&mut self, event: &Event, at: Timestamp) {
         let is_gap = match event {
             Event::RunResumed(_) | Event::UndoStarted(_) => self.outcome.is_none(),
@@ -393,7 +393,7 @@ impl State {
         self.last_at = at;
     }
 
-    /// Takes back that the run has ended.
+    /// Makes the run continue after its end.
     fn go_on(&mut self, at: Timestamp) {
         if self.outcome.is_some() {
             self.continued_at = Some(at);
@@ -507,7 +507,7 @@ mod tests {
         }
     }
 
-    /// Every kind of event about one instance, and about a run.
+    /// Returns every kind of event, about one instance and about a run.
     fn all_kinds(step: &InstanceId) -> Vec<Event> {
         let step = || step.clone();
         let call = || CallRecord {
@@ -624,7 +624,7 @@ mod tests {
     fn an_illegal_event_changes_nothing() {
         let step = InstanceId::step(None, "a");
         let kinds = all_kinds(&step);
-        // Every state that up to three of them lead to, and then each of them again.
+        // Applies up to three events in every combination, and then each event to every state that results.
         let (mut states, mut refused) = (vec![started()], 0);
         for depth in 0..4 {
             let mut reached = Vec::new();

@@ -32,7 +32,7 @@ pub struct Journal {
     pub(super) inner: Arc<Inner>,
 }
 
-/// What all handles of one journal share.
+/// The data that all handles of one journal share.
 pub(super) struct Inner {
     pub state: PathBuf,
     pub seal: Seal,
@@ -78,8 +78,7 @@ pub struct RunRow {
 }
 
 impl RunRow {
-    /// Returns its status, as shown to users: a run that no process drives and that has not ended was
-    /// interrupted.
+    /// Returns its status, as shown to users: a run that has not ended and that no process drives was interrupted.
     pub fn status(&self) -> &str {
         match (&self.outcome, self.is_owned) {
             (Some(outcome), _) => outcome,
@@ -89,7 +88,7 @@ impl RunRow {
     }
 }
 
-/// What a new run begins with.
+/// The data with which a new run begins.
 pub struct NewRun<'a> {
     pub id: RunId,
     /// Its [`Event::RunStarted`].
@@ -99,10 +98,10 @@ pub struct NewRun<'a> {
 }
 
 impl Journal {
-    /// Opens the journal of a state folder, making both if they are not there.
+    /// Opens the journal of a state folder; creates both if they do not exist.
     ///
     /// # Errors
-    /// A folder that can't be used, a database of another version, a damaged one.
+    /// A folder that can't be used, a database of another version, or a damaged one.
     pub fn open(state: &Path) -> Result<Self, JournalError> {
         folder::create(state).map_err(|source| JournalError::Folder {
             path: state.into(),
@@ -126,8 +125,7 @@ impl Journal {
         &self.inner.state
     }
 
-    /// Records a new run. Once this returns, the run is found again after a crash, with the
-    /// files it began with.
+    /// Records a new run. After this has returned, the run survives a crash, with the files that it began with.
     pub fn begin(&self, new: NewRun) -> Result<RunJournal, JournalError> {
         let lock = RunLock::take(&self.inner.state, &new.id)?;
         let head = Head {
@@ -169,7 +167,7 @@ impl Journal {
         self.load_from(run, 0, Digest::ZERO)
     }
 
-    /// Reads a run's events from number `seq` on, given the digest of the one before.
+    /// Reads a run's events from number `seq` on, given the digest of the event before.
     pub fn load_from(
         &self,
         run: &RunId,
@@ -184,10 +182,10 @@ impl Journal {
         Ok(records)
     }
 
-    /// As [`Journal::load_from`], one event after another.
+    /// Like [`Journal::load_from`], but passes on one event after another.
     ///
     /// # Errors
-    /// As there, or what `each` says. A journal that is cut at its end is found after its last event.
+    /// The same, or an error of `each`. A journal whose end is cut off is detected after its last event.
     pub fn walk(
         &self,
         run: &RunId,
@@ -198,11 +196,11 @@ impl Journal {
         self.read((run, seq, before), None, false, each).map(|_| ())
     }
 
-    /// Works as [`Journal::walk`] for `most` events at most, so that a reader need not hold all of a long run in memory. Returns
-    /// whether more follow.
+    /// Like [`Journal::walk`], for at most `most` events, so that a reader need not hold all of a long run in memory. Returns whether more
+    /// events follow.
     ///
     /// # Errors
-    /// As there.
+    /// The same as there.
     pub fn walk_some(
         &self,
         run: &RunId,
@@ -217,7 +215,7 @@ impl Journal {
         })
     }
 
-    /// Opens a run's events from a number on, given the digest of the one before. Returns whether more follow than `most`.
+    /// Opens a run's events from a number on, given the digest of the event before. Returns whether there are more than `most`.
     fn read(
         &self,
         (run, seq, before): (&RunId, u64, Digest),
@@ -240,8 +238,8 @@ impl Journal {
         })
     }
 
-    /// Reads a run's events from number `seq` on as they are stored, and checks that they end where the
-    /// run says that it does.
+    /// Reads a run's events from number `seq` on as they are stored, and checks that they end where the run's row
+    /// says.
     pub(super) fn links(
         &self,
         run: &RunId,
@@ -251,7 +249,7 @@ impl Journal {
         self.links_of(run, seq, None, each).map(|_| ())
     }
 
-    /// Works as [`Journal::links`] for `most` events at most; returns whether more follow.
+    /// Like [`Journal::links`], for at most `most` events; returns whether more follow.
     fn links_of(
         &self,
         run: &RunId,
@@ -259,10 +257,10 @@ impl Journal {
         most: Option<usize>,
         mut each: impl FnMut(Link) -> Result<(), JournalError>,
     ) -> Result<bool, JournalError> {
-        // SQLite takes a negative limit for none.
+        // SQLite treats a negative limit as no limit.
         let limit = most.map_or(-1, |most| i64::try_from(most).unwrap_or(-1));
         let database = self.inner.database();
-        // One look: another process may append in between.
+        // A single transaction: another process may append in between.
         let look = database.unchecked_transaction()?;
         let mut statement = look.prepare_cached(
             "SELECT seq, at, body, digest FROM events WHERE run = ? AND seq >= ? ORDER BY seq LIMIT ?",
@@ -318,7 +316,7 @@ impl Journal {
     /// ([`crate::journal::RunInfo::edition`]).
     ///
     /// # Errors
-    /// A file that is not what was frozen, or what the database says.
+    /// A file that was changed after it was frozen, or an error of the database.
     pub fn files(
         &self,
         run: &RunId,
@@ -349,7 +347,7 @@ impl Journal {
         Ok(files)
     }
 
-    /// Leaves a message for the process that drives a run, or will.
+    /// Stores a message for the process that drives a run, or will drive it.
     ///
     /// # Errors
     /// What the database says.
@@ -366,7 +364,7 @@ impl Journal {
         Ok(())
     }
 
-    /// What a list shows as the run's status.
+    /// Returns the run's status as a list shows it.
     ///
     /// # Errors
     /// What the database says.
@@ -376,23 +374,23 @@ impl Journal {
         Ok(row.map_or("unknown", RunRow::status).to_owned())
     }
 
-    /// Digests the secrets in a value under a key of the identity's. `None` without secrets.
+    /// Digests the secrets in a value under a key derived from the identity. Returns `None` without secrets.
     ///
     /// # Errors
-    /// An identity that can't be used or made.
+    /// An identity that can't be used or created.
     pub fn digest_secrets(&self, value: &Value) -> Result<Option<Digest>, JournalError> {
         self.inner.seal.digest_secrets(value)
     }
 
-    /// Whether a process drives the run right now.
+    /// Says whether a process drives the run right now.
     ///
     /// # Errors
-    /// Locks that can't be looked at.
+    /// Locks that can't be checked.
     pub fn is_owned(&self, run: &RunId) -> Result<bool, JournalError> {
         RunLock::is_taken(&self.inner.state, run)
     }
 
-    /// The run that holds a lock.
+    /// Returns the run that holds a lock.
     ///
     /// # Errors
     /// What the database says.
@@ -404,10 +402,10 @@ impl Journal {
         Ok(held.optional()?)
     }
 
-    /// Lets SQLite check its own pages and indices.
+    /// Lets SQLite check its pages and indices.
     ///
     /// # Errors
-    /// [`JournalError::Damaged`] with what it found.
+    /// [`JournalError::Damaged`] with the findings.
     pub fn check_pages(&self) -> Result<(), JournalError> {
         let database = self.inner.database();
         let found: String =
@@ -446,8 +444,7 @@ impl Journal {
         Ok(runs)
     }
 
-    /// A number that changes whenever another handle of this journal, in whatever process, has committed. It costs no look at
-    /// any table.
+    /// Returns a number that changes whenever another handle of this journal, in any process, has committed. Reads no table.
     ///
     /// # Errors
     /// What the database says.
@@ -472,7 +469,7 @@ impl Journal {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Finds the run that a user means by any unambiguous part of its id, or the newest one.
+    /// Finds the run that a user means by an unambiguous part of its id, or the newest one.
     pub fn find(&self, part: Option<&str>) -> Result<RunId, JournalError> {
         let database = self.inner.database();
         let Some(part) = part else {

@@ -1,6 +1,6 @@
-//! What an event does to one execution of a step, and whether it may follow what was before.
+//! Applies an event to one instance, and checks whether it may follow the events before.
 //!
-//! [`Instance::refusal`] looks and changes nothing; after it said nothing, each change is a method that can't fail.
+//! [`Instance::refusal`] changes nothing; if it returns `None`, the methods that apply the change can't fail.
 
 use super::{
     event::{CallRecord, EffectOutcome, Event},
@@ -17,7 +17,7 @@ use windlass_ground::Timestamp;
 use windlass_world::value::{StepError, Value};
 
 impl Instance {
-    /// Says why an event about the instance `step` can't follow; `None` if it can. `instance` is nothing before its first
+    /// Returns the reason why an event about the instance `step` can't follow; `None` if it can. `instance` is `None` before its first
     /// event.
     pub(super) fn refusal(
         instance: Option<&Self>,
@@ -102,7 +102,7 @@ impl Instance {
         }
     }
 
-    /// Begins an attempt at `at`; `run_worked` is what the run has worked by then.
+    /// Begins an attempt at `at`; `run_worked` is the run's working time by then.
     pub(super) fn start(
         &mut self,
         attempt: u32,
@@ -123,7 +123,7 @@ impl Instance {
         self.run_worked.get_or_insert(run_worked);
     }
 
-    /// Becomes the whole of a list.
+    /// Becomes the instance of a whole `for_each` with these items.
     pub(super) fn hold(&mut self, step: &InstanceId, items: &[(String, Value)]) {
         let ids = items.iter().map(|(key, _)| step.item(key));
         self.item_instances = Items::new(ids.collect());
@@ -148,7 +148,7 @@ impl Instance {
     ) {
         let was_killed = error.code == ATTEMPT_KILLED;
         if was_killed {
-            // When it was lost is not known.
+            // It is not known when the attempt was lost.
             self.work_since = None;
         } else {
             self.stop_work(at, run_worked);
@@ -178,7 +178,7 @@ impl Instance {
         self.approval = Some(Box::new(asked));
     }
 
-    /// Takes an answer that was given at `at`.
+    /// Applies an answer that was given at `at`.
     pub(super) fn decide(
         &mut self,
         step: &InstanceId,
@@ -190,7 +190,7 @@ impl Instance {
         let Some(asked) = &mut self.approval else {
             return;
         };
-        // After the deadline only the deadline itself answers, whenever that is recorded.
+        // After the deadline, only the timeout answers, no matter when that is recorded.
         let at = asked.deadline.map_or(at, |deadline| deadline.min(at));
         asked.answer = Some(Answer {
             verdict,
@@ -214,7 +214,7 @@ impl Instance {
         }
     }
 
-    /// Adds an effect at its end; without an outcome it is only announced.
+    /// Adds an effect; without an outcome, it is only announced.
     pub(super) fn add_effect(
         &mut self,
         call: &CallRecord,
@@ -250,13 +250,13 @@ impl Instance {
         }
     }
 
-    /// Takes what an operator says of the last effect: its result if it was done.
+    /// Applies an operator's statement about the last effect: its result if it was made.
     pub(super) fn answer_effect(&mut self, done: Option<&Value>) {
         match (done, self.effects.last_mut()) {
             (Some(value), Some(effect)) => effect.end(EffectOutcome::Done(value.clone())),
             _ => {
                 self.effects.pop();
-                // Nor was any call after it.
+                // The operator's statement covers all later calls, too.
                 self.is_suspect = false;
             }
         }
@@ -264,7 +264,7 @@ impl Instance {
 }
 
 impl EffectState {
-    /// Whether its result is still missing, or may be another one.
+    /// Says whether its result is still missing, or may be replaced.
     fn can_end(&self) -> bool {
         self.outcome.is_none() || self.is_refused_done()
     }

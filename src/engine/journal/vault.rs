@@ -13,13 +13,13 @@ use super::{
 };
 use windlass_world::value::{Digest, Secret, Value};
 
-/// Seals the secrets of a run whose events are kept elsewhere than in the database.
+/// Seals the secrets of a run whose events are stored outside of the database.
 ///
-/// It remembers the ciphertext of each secret that passed through it, so that who does the same things
-/// in the same order gets the same texts: a replay can be held against what was recorded.
+/// It remembers the ciphertext of each secret that it has sealed, so that repeating the same actions in the same order gives
+/// the same texts: a replay can be compared with what was recorded.
 pub struct Vault {
     seal: Arc<Seal>,
-    /// Ciphertexts by the digest of what they hide.
+    /// The ciphertexts, by the digest of the secret.
     known: Mutex<BTreeMap<Digest, String>>,
 }
 
@@ -32,33 +32,33 @@ impl Vault {
         }
     }
 
-    /// Makes the identity unless there is one, so that secrets can't be taken for their masks. Says whether
-    /// it made it.
+    /// Creates the identity unless there is one, so that secrets can't be confused with their masks. Returns whether it created
+    /// it.
     ///
     /// # Errors
-    /// An identity that can't be used or made.
+    /// An identity that can't be used or created.
     pub fn ensure_identity(&self) -> Result<bool, JournalError> {
         self.seal.ensure()
     }
 
-    /// The public half of the identity.
+    /// Returns the public half of the identity.
     ///
     /// # Errors
-    /// An identity that can't be used or made.
+    /// An identity that can't be used or created.
     pub fn recipient(&self) -> Result<String, JournalError> {
         Ok(self.seal.recipient()?.to_string())
     }
 
-    /// As for a journal's: digests the secrets in a value under a key of the identity's. `None`
-    /// without secrets.
+    /// Digests the secrets in a value under a key derived from the identity, as for a journal. Returns `None` without
+    /// secrets.
     ///
     /// # Errors
-    /// An identity that can't be used or made.
+    /// An identity that can't be used or created.
     pub fn digest_secrets(&self, value: &Value) -> Result<Option<Digest>, JournalError> {
         self.seal.digest_secrets(value)
     }
 
-    /// Makes one with the same identity that remembers nothing.
+    /// Returns a vault with the same identity that remembers nothing.
     pub fn fresh(&self) -> Self {
         Self {
             seal: self.seal.clone(),
@@ -66,10 +66,10 @@ impl Vault {
         }
     }
 
-    /// Turns a value into what may be stored.
+    /// Converts a value to its stored form.
     ///
     /// # Errors
-    /// An identity that can't be used or made.
+    /// An identity that can't be used or created.
     pub fn close(&self, value: Value) -> Result<Json, JournalError> {
         close_with(value, &mut |secret| {
             if let Some(sealed) = self.known().get(&digest(secret)) {
@@ -81,7 +81,7 @@ impl Vault {
         })
     }
 
-    /// Reads a stored value. Without the identity a secret becomes the text of its mask.
+    /// Reads a stored value. Without the identity, a secret becomes the text of its mask.
     ///
     /// # Errors
     /// A secret of another identity.
@@ -95,7 +95,7 @@ impl Vault {
         })
     }
 
-    /// Whether the ciphertexts of all secrets in a value are known.
+    /// Says whether the ciphertexts of all secrets in a value are known.
     pub fn knows(&self, value: &Value) -> bool {
         match value {
             Value::Secret(secret) => self.known().contains_key(&digest(secret)),
@@ -105,7 +105,7 @@ impl Vault {
         }
     }
 
-    /// Fails if a text holds secrets that can't be opened for want of the identity.
+    /// Fails if a text contains secrets that can't be opened because the identity is missing.
     ///
     /// # Errors
     /// [`JournalError::Identity`].
@@ -113,18 +113,18 @@ impl Vault {
         self.seal.require(stored)
     }
 
-    /// As [`Vault::close`], for every value of an event.
+    /// Like [`Vault::close`], for every value of an event.
     ///
     /// # Errors
-    /// As there.
+    /// The same as there.
     pub fn close_event(&self, event: Event) -> Result<Event<Json>, JournalError> {
         event.try_map(|value| self.close(value))
     }
 
-    /// As [`Vault::open`], for every value of an event.
+    /// Like [`Vault::open`], for every value of an event.
     ///
     /// # Errors
-    /// As there.
+    /// The same as there.
     pub fn open_event(&self, event: Event<Json>) -> Result<Event, JournalError> {
         event.try_map(|json| self.open(json))
     }

@@ -1,4 +1,4 @@
-//! Appending: the one writer of a run, and the commits that all writers of a process share.
+//! Appends events: the single writer of a run, and the commits that all writers of a process share.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +26,7 @@ use windlass_world::value::Digest;
 #[derive(Default)]
 pub(super) struct Queue {
     rows: Vec<Row>,
-    /// How many rows were ever queued, and how many of them are durable.
+    /// The number of rows that were ever queued, and the number that is durable.
     queued: u64,
     durable: u64,
     /// The last row that is more than a message for people.
@@ -50,11 +50,10 @@ struct Row {
     beside: Beside,
 }
 
-/// What changes together with an event, in the same transaction.
+/// The data that changes together with an event, in the same transaction.
 enum Beside {
     Nothing,
-    /// The run itself, with the files that it begins with: a run is never found without its first
-    /// event.
+    /// The run itself, with the files that it begins with: a run never exists without its first event.
     Begun {
         workflow: String,
         file: String,
@@ -100,7 +99,7 @@ pub struct RunJournal {
     journal: Journal,
     run: RunId,
     head: Mutex<Head>,
-    /// The newest message when the run was taken up.
+    /// The newest message when this process took over the run.
     taken_at: i64,
     _lock: RunLock,
 }
@@ -116,7 +115,7 @@ pub(super) struct Head {
 #[serde(rename_all = "snake_case")]
 pub enum Claim {
     Taken,
-    /// Another run, or another step of this one, has it.
+    /// Another run, or another step of this one, holds it.
     Held {
         run: RunId,
         step: Option<String>,
@@ -176,13 +175,13 @@ impl RunJournal {
         self.journal.inner.commit(ticket)
     }
 
-    /// Records events, each with when it happened. Once this returns, they
-    /// are found again after a crash, with all events appended before them.
+    /// Records events, each with the time when it happened. After this has returned, they survive a crash, with all events
+    /// that were appended before them.
     ///
-    /// Callers at the same time share one sync of the disk.
+    /// Concurrent callers share one sync of the disk.
     ///
     /// # Errors
-    /// Nothing is recorded then, and nothing more can be by this process.
+    /// Then nothing is recorded, and this process can't record anything more.
     pub fn append(&self, events: Vec<(Event, Timestamp)>) -> Result<(), JournalError> {
         let ticket = self.queue(with_beside(events))?;
         self.journal.inner.commit(ticket)
@@ -196,7 +195,7 @@ impl RunJournal {
         self.queue(with_beside(events)).map(|_| ())
     }
 
-    /// Makes all that was recorded lazily durable.
+    /// Makes all lazily recorded events durable.
     ///
     /// # Errors
     /// As [`RunJournal::append`].
@@ -205,7 +204,7 @@ impl RunJournal {
         self.journal.inner.commit(ticket)
     }
 
-    /// As [`RunJournal::settle`], if more than messages for people was recorded: these may be lost.
+    /// Like [`RunJournal::settle`], but does nothing if only messages for people were recorded: these may be lost.
     ///
     /// # Errors
     /// As [`RunJournal::append`].
@@ -230,7 +229,7 @@ impl RunJournal {
     ) -> Result<(), JournalError> {
         let mut database = self.journal.inner.database();
         let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // One that no event names was left by a crash.
+        // A crash left an edition that no event names.
         transaction.execute(
             "DELETE FROM run_files WHERE run = ? AND edition = ?",
             params![self.run.as_str(), edition],
@@ -239,8 +238,8 @@ impl RunJournal {
         Ok(transaction.commit()?)
     }
 
-    /// Asks for a lock. It is held, also while no process drives the run, until the run ends or
-    /// an [`Event::LockReleased`] is appended. Asking again for what is held already is no harm.
+    /// Requests a lock. It is held, even while no process drives the run, until the run ends or an
+    /// [`Event::LockReleased`] is appended. Requesting a lock that the run already holds changes nothing.
     ///
     /// # Errors
     /// What the database says.
@@ -270,8 +269,8 @@ impl RunJournal {
         })
     }
 
-    /// Lists the messages with a higher number than `after`, oldest first, each with its number and
-    /// when it was left.
+    /// Lists the messages with a higher number than `after`, oldest first, each with its number and the time when it was
+    /// stored.
     ///
     /// # Errors
     /// What the database says.
@@ -286,7 +285,7 @@ impl RunJournal {
         let mut messages = Vec::new();
         for row in rows {
             let (id, at, body) = row?;
-            // One from a newer windlass is for a newer windlass.
+            // A message from a newer windlass is ignored: it is for a newer windlass.
             if let Ok(message) = serde_json::from_str(&body) {
                 messages.push((id, at, message));
             }
@@ -294,7 +293,7 @@ impl RunJournal {
         Ok(messages)
     }
 
-    /// Whether a message was left before this process took the run up: one to an earlier process.
+    /// Says whether a message was stored before this process took over the run: it is for an earlier process.
     pub fn is_for_another(&self, message: i64) -> bool {
         message <= self.taken_at
     }
@@ -348,8 +347,8 @@ fn with_beside(events: Vec<(Event, Timestamp)>) -> Vec<(Event, Timestamp, Beside
 }
 
 impl Inner {
-    /// Makes everything up to `ticket` durable. The first caller commits for all that queued;
-    /// the others find it done when they get the database.
+    /// Makes everything up to `ticket` durable. The first caller commits all queued rows; the others find the work
+    /// done when they get the database.
     fn commit(&self, ticket: u64) -> Result<(), JournalError> {
         {
             let queue = self.queue();
@@ -379,7 +378,7 @@ impl Inner {
                 Ok(())
             }
             Err(e) => {
-                // The rows are lost, and what follows them in the chain with them.
+                // The rows are lost, and the events that would follow them in the chain can't be written.
                 queue.is_broken = true;
                 Err(e.into())
             }
@@ -436,7 +435,7 @@ fn write(database: &mut Connection, rows: &[Row]) -> rusqlite::Result<()> {
                 }
             }
         }
-        // After the rows: the first of them makes the run.
+        // After the rows, because the first of them creates the run.
         let mut ends: BTreeMap<&str, &Row> = BTreeMap::new();
         ends.extend(rows.iter().map(|row| (row.run.as_str(), row)));
         let mut end =

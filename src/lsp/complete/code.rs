@@ -149,7 +149,7 @@ fn inputs(code: &Code, word: &Range<usize>) -> Vec<Suggestion> {
     }
 }
 
-/// Completes a text that has begun: a value, or the path of an import.
+/// Completes a text whose quote is open: a value, or the path of an import.
 fn in_text(
     files: &Files,
     path: &Path,
@@ -198,7 +198,7 @@ fn in_text(
     )
 }
 
-/// Returns the operations of the service of AWS that the argument before names.
+/// Returns the operations of the AWS service in the argument before.
 fn operations<'a>(text: &str, before: &[&Token]) -> Vec<&'a str> {
     let named = before.iter().rev().find(|token| token.kind == Kind::Text);
     let named = named.and_then(|token| service(&text[unquoted(text, &token.span)]));
@@ -287,7 +287,7 @@ fn own_functions<'s>(
     })
 }
 
-/// Returns the names that an expression of a script may begin with.
+/// Returns the names with which an expression of a script may begin.
 fn names(pages: &Pages, code: &Code, offset: usize, word: &Range<usize>) -> Vec<Suggestion> {
     let mut found = Vec::new();
     if let Some(inputs) = code.script.inputs_at(offset, code.step.is_some()) {

@@ -10,15 +10,15 @@ use crate::{
     workflow::{Expression, Workflow},
 };
 
-/// What is written up to a byte: `steps.root_ca.a` is `steps`, `root_ca` and the word `a`.
+/// The path before a byte: `steps.root_ca.a` is `steps`, `root_ca` and the word `a`.
 pub(super) struct Before {
     pub parts: Vec<String>,
     pub word: Range<usize>,
-    /// Whether something in brackets stands between.
+    /// Whether there is something in brackets between the parts.
     pub skips: bool,
 }
 
-/// Reads what has been written up to the end of these tokens. `None` behind a dot of something else, or within a text.
+/// Reads the path at the end of these tokens. `None` after a dot of something else, or within a text.
 pub(super) fn path_before(text: &str, tokens: &[Token], offset: usize) -> Option<Before> {
     let last = tokens.last();
     if last.is_some_and(|token| {

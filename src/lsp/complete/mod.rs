@@ -1,7 +1,7 @@
-//! Completion: what may stand where the user is typing.
+//! Completion: lists what may be inserted where the user is typing.
 //!
-//! `workflow` knows the keys and values of a workflow file, `expression` what stands between `${{` and `}}`, `code` scripts
-//! and inline bodies.
+//! `workflow` completes the keys and values of a workflow file, `expression` the text between `${{` and `}}`, `code` scripts and inline
+//! bodies.
 
 mod code;
 mod expression;
@@ -26,13 +26,13 @@ use super::{
 use code::in_code;
 use workflow::in_workflow;
 
-/// One thing that may stand there.
+/// One possible completion.
 #[derive(Clone, Debug)]
 pub struct Suggestion {
     pub label: String,
     pub kind: ItemKind,
     pub detail: String,
-    /// Markdown.
+    /// Its description in Markdown.
     pub about: String,
     /// What it replaces: what has been typed of it.
     pub replaces: Range<usize>,

@@ -5,7 +5,7 @@ use crate::{bundle::gather, error::RunsError, service::Evidence};
 use windlass_engine::journal::RunId;
 
 impl Here {
-    /// Gathers and verifies all that a run proves.
+    /// Collects and verifies the evidence of a run.
     pub(super) fn gather(&self, id: &RunId) -> Result<Evidence, RunsError> {
         self.refuse_missing(id)?;
         gather(&self.reader, id)

@@ -1,4 +1,4 @@
-//! The lines of runs that people read, kept while they do.
+//! Caches the log lines of runs while people read them.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use windlass_engine::journal::RunId;
 /// How many logs are kept.
 const KEPT: usize = 8;
 
-/// The logs that were read lately.
+/// The logs that were read recently.
 #[derive(Default)]
 pub(super) struct Logs {
     kept: Mutex<BTreeMap<RunId, Kept>>,
@@ -23,7 +23,7 @@ pub(super) struct Logs {
 
 #[derive(Default)]
 struct Kept {
-    /// Counts the looks: the highest is the last.
+    /// The number of lookups: the log with the highest number was read last.
     look: u64,
     lines: Arc<Mutex<Lines>>,
 }

@@ -1,4 +1,4 @@
-//! Who can talk to whom on the rehearsal clusters of a target.
+//! Checks who can talk to whom on the rehearsal clusters of a target.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use windlass_targets::{Target, rehearsal_folder};
 use windlass_world::outside::KubeClients;
 
 impl Here {
-    /// Tries all handshakes of a target's mesh now. What was tried before with the same material is remembered.
+    /// Tries all handshakes of a target's mesh now. Results for the same material are remembered.
     pub(super) fn try_handshakes(&self, target: &str) -> Result<Handshakes, RunsError> {
         let targets = self.load_targets()?;
         let target = targets.find(target)?;
@@ -35,7 +35,7 @@ impl Here {
 /// Asks the rehearsal clusters of a target for their handshakes.
 ///
 /// # Errors
-/// A target without clusters, and clusters that can't be reached or are not rehearsal clusters.
+/// A target without clusters, or clusters that can't be reached or are not rehearsal clusters.
 pub(crate) async fn ask(target: &Target) -> Result<Handshakes, RunsError> {
     let kube = target.kube();
     let roles: BTreeSet<String> = kube.contexts.keys().cloned().collect();

@@ -1,5 +1,5 @@
-//! The runs in the state folder of this machine: `rows` lists them, `start` and `sent` start them, `on` makes the events that one continues with; `revise`
-//! resumes with changes, `evidence`, `log` and `mesh` are for who looks.
+//! The runs in the state folder of this machine: `rows` lists them, `start` and `sent` start them, `on` returns the events with which a run continues; `revise`
+//! resumes with changes, `evidence`, `log` and `mesh` are for readers.
 
 mod evidence;
 mod log;
@@ -62,22 +62,22 @@ use windlass_world::value::Digest;
 /// How many programs are kept: those of runs that people look at.
 const PROGRAMS: usize = 64;
 
-/// What [`Here`] stands on.
+/// The settings of [`Here`].
 pub struct HereOptions {
     pub state: PathBuf,
-    /// `windlass.toml`, and whether the user named it.
+    /// The path of `windlass.toml`, and whether the user gave it.
     pub config: (PathBuf, bool),
-    /// Each run writes into a folder of its own in this one, named as the run.
+    /// The folder with an output folder for each run, named after the run.
     pub out: PathBuf,
     pub library: Library,
     pub driving: Driving,
 }
 
-/// The runs in the state folder of this machine; those that are started here are driven by this process.
+/// The runs in the state folder of this machine; this process drives the runs that are started here.
 pub struct Here {
     options: HereOptions,
     journal: Journal,
-    /// A connection of its own, so that no reader holds up a run.
+    /// A separate connection, so that readers do not block runs.
     reader: Journal,
     drivers: Drivers,
     folds: Folds,
@@ -86,23 +86,23 @@ pub struct Here {
     turns: Turns,
     looks: Looks,
     logs: Logs,
-    /// The meshes of rehearsals that somebody has looked at, by the folder of their target.
+    /// The meshes of rehearsals that were checked, by the folder of their target.
     matrices: Mutex<BTreeMap<PathBuf, Matrix>>,
-    /// Keeps a second service out; `None` for one that only looks.
+    /// Prevents a second service; `None` for one that only reads.
     _lock: Option<RunLock>,
 }
 
 impl Here {
-    /// Opens the state folder, and takes up the runs that an earlier process drove from here.
+    /// Opens the state folder, and continues the runs that an earlier process drove here.
     ///
     /// # Errors
-    /// A journal that can't be used. A single run that can't be taken up is [`Runs::trouble`].
+    /// A journal that can't be used. A single run that can't be continued is reported by [`Runs::trouble`].
     pub fn open(options: HereOptions) -> Result<Self, RunsError> {
         let this = Self::open_alone(options)?;
         for run in this.drivers.book().driven()? {
             match this.take_up_again(&run) {
                 Ok(()) => {}
-                // Somebody resumed it at a terminal.
+                // A person has resumed it in a terminal.
                 Err(error) if error.code == "run-owned" => this.drivers.book().done(&run)?,
                 Err(error) => this.drivers.troubled(&run, error),
             }
@@ -110,17 +110,17 @@ impl Here {
         Ok(this)
     }
 
-    /// Opens the state folder, and leaves the runs that an earlier process drove as they are.
+    /// Opens the state folder without continuing the runs that an earlier process drove.
     ///
     /// # Errors
-    /// A journal that can't be used, or a service that runs already.
+    /// A journal that can't be used, or a service that is running already.
     pub fn open_alone(options: HereOptions) -> Result<Self, RunsError> {
         let journal = Journal::open(&options.state)?;
         let lock = only_one(&options.state)?;
         Self::with(options, journal, Some(lock))
     }
 
-    /// Opens the state folder to look at its runs, beside whatever drives them.
+    /// Opens the state folder to read its runs, while other processes may drive them.
     ///
     /// # Errors
     /// A journal that can't be used.
@@ -137,7 +137,7 @@ impl Here {
         let reader = Journal::open(&options.state)?;
         let book = Book::open(&options.state)?;
         let (config, was_asked_for) = (&options.config.0, options.config.1);
-        // Mistakes there are errors before anything is started.
+        // Mistakes in the configuration are reported before anything is started.
         Targets::load(config, was_asked_for)?;
         options.library.list()?;
         let drivers = Drivers::new(
@@ -162,9 +162,9 @@ impl Here {
         })
     }
 
-    /// Resumes a run that this service drove when it ended.
+    /// Resumes a run that this service was driving when it ended.
     fn take_up_again(&self, id: &RunId) -> Result<(), RunsError> {
-        // It was to begin, and its start was never answered.
+        // The run was never begun, and its start was never answered.
         if !self.exists(id)? {
             return self.drivers.book().done(id);
         }
@@ -191,7 +191,7 @@ impl Here {
         Ok(self.reader.has(id)?)
     }
 
-    /// Refuses the id of a run that is not there, or not any more.
+    /// Returns an error for the id of a run that does not exist, or has been deleted.
     fn refuse_missing(&self, id: &RunId) -> Result<(), RunsError> {
         if self.exists(id)? {
             return Ok(());
@@ -202,7 +202,7 @@ impl Here {
         })
     }
 
-    /// Takes a run that nobody drives.
+    /// Takes a run that no process drives.
     fn take(&self, id: &RunId) -> Result<Held, RunsError> {
         self.refuse_missing(id)?;
         let (run, state) = self.journal.adopt(id)?;
@@ -214,13 +214,13 @@ impl Here {
         })
     }
 
-    /// Records the events that a run continues with, and drives it.
+    /// Records events of a run, and continues to drive it.
     fn go(&self, held: Held, events: Vec<Event>) -> Result<(), RunsError> {
         let place = self.drivers.place()?;
         self.go_in(held, events, Some(place))
     }
 
-    /// Works as [`Here::go`]; without a place, however many runs are driven.
+    /// Like [`Here::go`]; without a place, the number of driven runs is not limited.
     fn go_in(
         &self,
         mut held: Held,
@@ -233,7 +233,7 @@ impl Here {
         Ok(())
     }
 
-    /// Returns the program that a run goes on with.
+    /// Returns the program with which a run continues.
     fn program(&self, id: &RunId, info: &RunInfo) -> Result<Arc<Program>, RunsError> {
         if let Some(program) = lock(&self.programs).get(&info.program) {
             return Ok(program.clone());
@@ -380,7 +380,7 @@ impl Runs for Here {
         if self.journal.is_owned(id)? {
             return Ok(self.journal.post(id, &Message::Decide(decision), at)?);
         }
-        // Nobody drives the run, so the answer goes into its journal at once, and the run goes on.
+        // No process drives the run, so the answer is written to its journal at once, and the run continues.
         let held = self.take(id)?;
         let workflow = &held.program.workflow;
         let answered = decide::on_answer(workflow, &held.state, id.as_str(), &decision, at)?;
@@ -460,7 +460,7 @@ impl Runs for Here {
     }
 
     fn version(&self) -> Result<i64, RunsError> {
-        // All that is written here goes through the other handle.
+        // Everything that this process writes goes through the other handle.
         Ok(self.reader.version()?)
     }
 
@@ -536,7 +536,7 @@ impl Runs for Here {
 }
 
 impl Here {
-    /// Works as [`Here::take`]; says `why` where the run is driven now.
+    /// Like [`Here::take`]; `why` is the error if the run is being driven.
     fn take_idle(&self, id: &RunId, why: &str) -> Result<Held, RunsError> {
         self.take(id).map_err(|error| match error.code {
             "run-owned" => RunsError::conflict("run-owned", format!("run {id}: {why}")),
@@ -545,7 +545,7 @@ impl Here {
     }
 }
 
-/// Two services would both take up what an earlier one drove.
+/// Two services would both continue the runs of an earlier one.
 pub(super) fn only_one(state: &Path) -> Result<RunLock, RunsError> {
     RunLock::take(state, &RunId::stored("serve".into())).map_err(|error| match error {
         JournalError::Owned { owner, .. } => {

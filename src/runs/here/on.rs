@@ -13,7 +13,7 @@ use windlass_engine::{
 };
 use windlass_world::value::Redactor;
 
-/// Says what a run that stands still continues with when nothing drives it.
+/// Returns the events with which an idle run continues.
 pub(crate) fn goes_on(workflow: &Workflow, state: &State, who: &Person) -> Vec<Event> {
     if state.is_undoing {
         return vec![undo_started(who)];
@@ -34,10 +34,10 @@ pub(crate) fn undo_started(who: &Person) -> Event {
     })
 }
 
-/// Returns the state of a run once its undo has begun, and calls in doubt have been answered.
+/// Returns the state of a run after its undo has begun, and calls in doubt have been answered.
 ///
 /// # Errors
-/// As [`all_answered`].
+/// The same as of [`all_answered`].
 pub(crate) fn undoing(state: &State, answers: &DoubtAnswers) -> Result<State, RunsError> {
     let this = Person {
         name: String::new(),
@@ -62,8 +62,8 @@ pub(crate) fn cancelled(who: &Person) -> Event {
     })
 }
 
-/// Returns the last cancel that was sent to the process that drove a run, if that ended before it read it: whoever sent it was
-/// told that the run is being cancelled. One from before the run was last resumed does not count.
+/// Returns the last cancel that was sent to the process that drove a run, if the process ended before it read the cancel: the sender has been
+/// informed that the run is being cancelled. A cancel from before the last resume does not count.
 pub(super) fn unread_cancel(held: &Held) -> Result<Option<Event>, RunsError> {
     let messages = held.run.messages(0)?.into_iter();
     let mut cancels = messages.filter_map(|(_, at, message)| match message {
@@ -78,7 +78,7 @@ pub(super) fn unread_cancel(held: &Held) -> Result<Option<Event>, RunsError> {
         .map(|(_, event)| event))
 }
 
-/// Records events of a run that is held, so that they are durable before anybody is told.
+/// Records events of a run that is held, so that they are durable before anyone sees them.
 pub(super) fn record(held: &mut Held, events: Vec<Event>) -> Result<(), RunsError> {
     let (at, redactor) = (now(), Redactor::default());
     held.state.teach(&redactor);

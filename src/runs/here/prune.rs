@@ -1,4 +1,4 @@
-//! Deleting old runs of this machine's state folder.
+//! Deletes old runs of this machine's state folder.
 
 use super::Here;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 };
 
 impl Here {
-    /// Deletes runs; their evidence goes where `[retention]` says.
+    /// Deletes runs; their evidence is written to the folder in `[retention]`.
     pub(super) fn prune_runs(
         &self,
         wanted: &Retention,

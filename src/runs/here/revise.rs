@@ -1,4 +1,4 @@
-//! Resuming a run with other files, other params, or steps that run again; and answers to doubts.
+//! Resumes a run with other files, other params, or steps that run again; and answers calls in doubt.
 
 use std::{
     collections::BTreeSet,
@@ -25,13 +25,13 @@ use windlass_report as report;
 use windlass_targets::Targets;
 use windlass_world::value::{Digest, Value};
 
-/// A revision, with what is recorded of it.
+/// A revision, with the events that record it.
 pub(crate) struct Revised {
     pub revision: Revision,
     pub edit: Option<Edit>,
 }
 
-/// The files as they are now, and the params that go with them.
+/// The current files, and the params for them.
 pub(crate) struct Edit {
     pub program: Arc<Program>,
     kube: BTreeSet<String>,
@@ -40,7 +40,7 @@ pub(crate) struct Edit {
     secrets: Option<Digest>,
 }
 
-/// Where the files of an edit are, and what seals its secrets.
+/// The sources of an edit: where its files are, and what seals its secrets.
 pub(crate) struct Reviser<'a> {
     pub library: &'a Library,
     pub targets: Targets,
@@ -48,7 +48,7 @@ pub(crate) struct Reviser<'a> {
 }
 
 impl Here {
-    /// Works out what a resume with changes does.
+    /// Returns what a resume with changes would do.
     pub(super) fn revision_of(&self, id: &RunId, changes: &Changes) -> Result<Revision, RunsError> {
         let state = self.folds.state_of(&self.reader, id)?;
         let program = self.program(id, info(&state)?)?;
@@ -59,7 +59,7 @@ impl Here {
             .revision)
     }
 
-    /// Resumes a run with changes, if they still mean what was shown.
+    /// Resumes a run with changes, if their effect is still the one that was shown.
     pub(super) fn resume_revised(
         &self,
         id: &RunId,
@@ -81,7 +81,7 @@ impl Here {
         self.go(held, events)
     }
 
-    /// Records what became of calls in doubt, and resumes the run.
+    /// Records the answers about calls in doubt, and resumes the run.
     pub(super) fn resume_answered(
         &self,
         id: &RunId,
@@ -113,7 +113,7 @@ impl Here {
     }
 }
 
-/// Refuses a plan that is not the one that was shown.
+/// Rejects a plan that differs from the one that was shown.
 pub(crate) fn refuse_other_plan(
     shown: Option<Digest>,
     revision: &Revision,
@@ -126,10 +126,10 @@ pub(crate) fn refuse_other_plan(
         .hint("look at the plan again, and confirm that one"))
 }
 
-/// The events that a run is resumed with, and the files that are to be frozen before, with the number of their edition.
+/// The events of a resume, and the files to freeze before, with the number of their edition.
 pub(crate) type Resumption = (Vec<Event>, Option<(u32, Arc<Program>)>);
 
-/// Makes the events that a run is resumed with, and the files that are to be frozen before.
+/// Returns the events of a resume, and the files to freeze before.
 pub(crate) fn resumes_with(
     program: &Program,
     state: &State,
@@ -162,10 +162,10 @@ pub(crate) fn resumes_with(
 }
 
 impl Reviser<'_> {
-    /// Works out what a resume with changes does.
+    /// Returns what a resume with changes does.
     ///
     /// # Errors
-    /// A run that can't be resumed so, files with mistakes, params that are wrong.
+    /// A run that can't be resumed in this way, files with mistakes, or invalid params.
     pub fn revised(
         &self,
         id: &RunId,
@@ -225,10 +225,10 @@ impl Reviser<'_> {
         })
     }
 
-    /// Reads the files of a run as they are now. Only those of the library: a run that began at a terminal may name any path.
+    /// Reads the current files of a run. Only from the library: a run that began in a terminal may name any path.
     fn edit(&self, run: &RunInfo, changes: &Changes) -> Result<(Edit, Vec<Note>), RunsError> {
         let (program, file) = self.files_now(run, changes.sent.as_ref())?;
-        // Who may do what with a run is judged by the name of its workflow.
+        // Permissions for a run depend on the name of its workflow.
         if program.workflow.name != run.workflow {
             let message = format!(
                 "{} is the workflow `{}` now, and the run is one of `{}`",
@@ -248,7 +248,7 @@ impl Reviser<'_> {
         let params = Value::Map(bind_params(&program.workflow, params)?);
         let (mut kube, notes) = preflight(&self.targets, &program.workflow, &params, &run.target)?;
         if !kube.is_empty() {
-            // An undo takes back what was done in clusters that it no longer speaks to.
+            // An undo also reverses effects in clusters that the run no longer uses.
             kube.extend(run.kube.iter().cloned());
         }
         let secrets = (self.digest_secrets)(&params)?;
@@ -263,10 +263,10 @@ impl Reviser<'_> {
 }
 
 impl Reviser<'_> {
-    /// Returns the files that a run is to continue with, and what to call the workflow's file.
+    /// Returns the files with which a run continues, and the name of the workflow's file.
     ///
     /// # Errors
-    /// A file that may not be started by name, and files that were sent by who may not send them.
+    /// A file that may not be started by name, or files from a client that may not send them.
     fn files_now(
         &self,
         run: &RunInfo,
@@ -292,7 +292,7 @@ impl Reviser<'_> {
     }
 }
 
-/// Says whether two paths lead to one file: a folder may be named by a link.
+/// Says whether two paths lead to the same file: a folder may be given through a link.
 fn is_same(one: &Path, other: &Path) -> bool {
     let real = |path: &Path| path.canonicalize().ok();
     one == other || real(one).is_some_and(|one| Some(one) == real(other))

@@ -11,29 +11,29 @@ use windlass_engine::journal::{Journal, RunId, RunRow, RunsWanted};
 use windlass_ground::Timestamp;
 use windlass_report as report;
 
-/// How many rows are read at once, at least, and where all are wanted.
+/// The smallest number of rows that are read at once; also the number if all are wanted.
 const FEW: usize = 64;
 const MANY: usize = 4096;
 
-/// What was found out about runs that were listed.
+/// Cached data of runs that were listed.
 #[derive(Default)]
 pub struct Rows {
     known: Mutex<BTreeMap<RunId, Known>>,
 }
 
-/// One look at the list.
+/// The input of one listing.
 struct Look<'a> {
     reader: &'a Journal,
     folds: &'a Folds,
     at: Timestamp,
 }
 
-/// What a list shows of a run beside its row, as of some event of it.
+/// The data of a run in a list that is not in its row, as of some event.
 #[derive(Clone)]
 struct Known {
     stamp: String,
     is_driven: bool,
-    /// When a question expires that changes it.
+    /// When a question expires, which changes the data.
     until: Option<Timestamp>,
     status: &'static str,
     error: Option<String>,
@@ -68,7 +68,7 @@ impl Rows {
                     return Ok(page);
                 }
                 let row = match run.outcome.as_deref() {
-                    // Why it failed is in its events.
+                    // The reason of the failure is in its events.
                     Some("failed" | "undo failed") if !filter.is_brief => {
                         self.row(&look, run, &stamp)
                     }
@@ -91,7 +91,7 @@ impl Rows {
         }
     }
 
-    /// Completes a row by what only the events say.
+    /// Completes a row with the data that only the events contain.
     fn row(&self, look: &Look, row: RunRow, stamp: &str) -> Row {
         let at = look.at;
         let is_new = |known: &Known| {
@@ -111,7 +111,7 @@ impl Rows {
                     run: row,
                 }
             }
-            // A run that can't be read is still one of the list.
+            // A run that can't be read still belongs to the list.
             Err(error) => Row {
                 status: row.status().to_owned(),
                 error: Some(error.message),
@@ -143,7 +143,7 @@ fn known(
 }
 
 impl Filter {
-    /// Says which rows are read at once: as many as a page has and one that says that more follow, where every row is of it.
+    /// Returns how many rows are read at once: one more than a page has, to see whether more follow, if every row belongs to the list.
     fn wanted(&self) -> RunsWanted {
         RunsWanted {
             before: self.before.clone(),

@@ -1,4 +1,4 @@
-//! Runs of workflows that a client sends.
+//! Runs of workflows whose files a client sends.
 
 use std::path::{Path, PathBuf};
 
@@ -16,8 +16,8 @@ use windlass_engine::compile::Program;
 use windlass_world::value::{Digest, Value};
 
 impl Here {
-    /// Starts a run of files that a client has. Files that are those of a workflow here are that workflow; scripts may do
-    /// whatever the target lets them, so any others are refused unless the caller may send them.
+    /// Starts a run of files from a client. If they are equal to those of a workflow here, the run is one of that workflow. Scripts may do
+    /// anything that the target allows, so other files are rejected unless the caller has the permission to send them.
     pub(super) fn start_sent(
         &self,
         sent: &Sent,
@@ -31,7 +31,7 @@ impl Here {
         }
     }
 
-    /// Checks everything that a start of files that a client has needs, and makes its first event.
+    /// Makes all checks for a start with files from a client, and returns its first event.
     pub(super) fn prepare_sent(
         &self,
         sent: &Sent,
@@ -44,11 +44,11 @@ impl Here {
     }
 }
 
-/// Finds the workflow that may be started by name and is made of exactly the files that a client sends; `None` if there is none
-/// and the caller may send such files.
+/// Returns the workflow that may be started by name and has exactly the files that a client sends; `None` if there is none and the
+/// caller may send other files.
 ///
 /// # Errors
-/// A library that can't be read, and that the files are other ones.
+/// A library that can't be read, or files that differ without permission.
 pub(crate) fn known_file(library: &Library, sent: &Sent) -> Result<Option<PathBuf>, RunsError> {
     let found = find(library, &sent.program)?;
     if found.is_some() || sent.may_differ {
@@ -57,10 +57,10 @@ pub(crate) fn known_file(library: &Library, sent: &Sent) -> Result<Option<PathBu
     Err(denied(&sent.program, &sent.target))
 }
 
-/// Refuses files that are not those of a workflow here, unless the caller may send such files.
+/// Rejects files that differ from those of the workflows here, unless the caller may send such files.
 ///
 /// # Errors
-/// As [`known_file`].
+/// The same as of [`known_file`].
 pub(super) fn refuse_unknown(
     library: &Library,
     sent: &SentFiles,
@@ -90,7 +90,7 @@ fn denied(program: &Program, target: &str) -> RunsError {
         .hint("have the change put into the server's --workflows folder")
 }
 
-/// Says what a start asks for. A secret counts by its mask: a digest of a weak one could be guessed.
+/// Digests the request of a start. Secrets count by their mask: the digest of a weak secret could be guessed.
 pub(crate) fn digest(sent: &Sent) -> Digest {
     let params = Value::Map(sent.params.clone()).digest();
     let chosen: Vec<_> = sent.chosen.iter().map(String::as_str).collect();

@@ -22,19 +22,19 @@ use windlass_engine::{
 use windlass_targets::{Folders, Target};
 use windlass_world::value::{Digest, Value};
 
-/// A workflow that has been checked, its run's first event, and what was found that refuses nothing.
+/// A workflow that has been checked, its run's first event, and the findings that do not prevent the run.
 pub(crate) type Prepared = (Program, Beginning, Vec<Note>);
 
-/// Makes a run that writes to a folder.
+/// Prepares a run that writes to a folder.
 pub(super) type Prepare<'a> = &'a dyn Fn(&Path) -> Result<Prepared, RunsError>;
 
-/// What a run is to be begun with, beside its program.
+/// The data of a new run besides its program.
 pub(crate) struct About<'a> {
-    /// The workflow's file, from `folder`.
+    /// The workflow's file, relative to `folder`.
     pub name: &'a Path,
-    /// Empty where the file is not on this machine.
+    /// Empty if the file is not on this machine.
     pub folder: &'a Path,
-    /// The file, where it is on this machine.
+    /// The path of the file, if it is on this machine.
     pub on_disk: Option<&'a Path>,
     pub target: &'a str,
     pub params: &'a BTreeMap<String, Value>,
@@ -42,8 +42,8 @@ pub(crate) struct About<'a> {
 }
 
 impl<'a> About<'a> {
-    /// Describes a run of a workflow that a client sends. Where its files are those of one here, it is that one, whatever the client
-    /// calls it: a resume with the files as they are now reads them again.
+    /// Describes a run of a workflow whose files a client sends. If a workflow here has the same files, the run is one of that workflow, under
+    /// its name here: a resume with the current files reads them again.
     pub fn of_sent(sent: &'a Sent, known: Option<&'a Path>) -> Self {
         let (target, params, chosen) = (&sent.target, &sent.params, &sent.chosen);
         match known {
@@ -82,7 +82,7 @@ impl<'a> About<'a> {
 }
 
 impl Here {
-    /// Starts a run, however often it is asked for.
+    /// Starts a run, for each request a new one.
     pub(super) fn start_new(
         &self,
         wanted: &StartWanted,
@@ -91,7 +91,7 @@ impl Here {
         self.begin_new(&|out| self.prepare(wanted, out, who))
     }
 
-    /// Starts a run, unless one was started with this key.
+    /// Starts a run, unless a run was started with this key.
     pub(super) fn start_once(
         &self,
         wanted: &StartWanted,
@@ -102,7 +102,7 @@ impl Here {
         self.begin_once(digest(wanted), key, who, &prepare)
     }
 
-    /// Begins what `prepare` makes for a folder to write to.
+    /// Begins the run that `prepare` returns for an output folder.
     pub(super) fn begin_new(&self, prepare: Prepare) -> Result<Started, RunsError> {
         let place = self.drivers.place()?;
         let id = new_id()?;
@@ -112,7 +112,7 @@ impl Here {
         Ok(started(id))
     }
 
-    /// Works as [`Here::begin_new`], unless a run was started with this key; `request` digests what is asked for.
+    /// Like [`Here::begin_new`], unless a run was started with this key; `request` is the digest of the request.
     pub(super) fn begin_once(
         &self,
         request: Digest,
@@ -128,7 +128,7 @@ impl Here {
             if known.request != request && exists {
                 return Err(other_start());
             }
-            // A run that was deleted since was started all the same.
+            // A run that has been deleted since was started, too.
             if exists || self.reader.refuse_pruned(&known.run)?.is_some() {
                 return Ok(Started {
                     run: known.run.clone(),
@@ -137,7 +137,7 @@ impl Here {
             }
         }
         let place = self.drivers.place()?;
-        // A process that died may have claimed the key for a run that it never began.
+        // A process may have claimed the key and died before it began the run.
         let id = known.map_or_else(new_id, |known| Ok(known.run))?;
         let out = self.options.out.join(id.as_str());
         let (program, beginning, _) = prepare(&out)?;
@@ -183,7 +183,7 @@ impl Here {
         self.prepare_program(Library::compile(&file)?, about, out, who)
     }
 
-    /// Works as [`Here::prepare`] for a workflow that has been compiled.
+    /// Like [`Here::prepare`], for a workflow that has been compiled.
     pub(super) fn prepare_program(
         &self,
         program: Program,
@@ -225,7 +225,7 @@ impl Here {
         Ok((program, beginning, notes))
     }
 
-    /// Finds what is wrong with the AWS of a target before anything is recorded.
+    /// Finds problems with the AWS of a target before anything is recorded.
     fn connect_to_aws(
         &self,
         target: Option<&Target>,
@@ -266,10 +266,10 @@ impl Here {
     }
 }
 
-/// Digests an idempotency key of a person's.
+/// Digests the idempotency key of a person.
 ///
 /// # Errors
-/// One that is empty or too long.
+/// A key that is empty or too long.
 pub(crate) fn key_of(key: &str, who: &Person) -> Result<Digest, RunsError> {
     if key.is_empty() || key.len() > MAX_KEY {
         let message = format!("an idempotency key has 1 to {MAX_KEY} bytes");
@@ -278,7 +278,7 @@ pub(crate) fn key_of(key: &str, who: &Person) -> Result<Digest, RunsError> {
     Ok(Digest::of(&[who.name.as_bytes(), key.as_bytes()]))
 }
 
-/// Says that a key was used for something else.
+/// Returns the error for a key that was used for another request.
 pub(crate) fn other_start() -> RunsError {
     let message = "this idempotency key was used for another start";
     let hint = "make a new key for each start, and send it again only to repeat that start";
@@ -292,7 +292,7 @@ fn started(run: RunId) -> Started {
     }
 }
 
-/// Says what a start asks for. A secret counts by its mask: a digest of a weak one could be guessed.
+/// Digests the request of a start. Secrets count by their mask: the digest of a weak secret could be guessed.
 pub(crate) fn digest(wanted: &StartWanted) -> Digest {
     let params = Value::Map(wanted.params.clone()).digest();
     Digest::of(&[

@@ -1,4 +1,4 @@
-//! What people do with runs: the events that a run continues with, as an order to the engine.
+//! Implements what people do with runs, as orders to Restate.
 
 use std::{
     collections::BTreeMap,
@@ -28,16 +28,16 @@ use windlass_engine::{
 use windlass_restate::{Order, TakenUp};
 use windlass_world::value::{Digest, Value};
 
-/// How long an order waits until a worker has taken it up; it is done all the same once there is one.
+/// How long an order waits for a worker; a worker that starts later still carries it out.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A run that nothing drove when it was looked at.
+/// A run that no process drove when it was checked.
 struct IdleRun {
     id: RunId,
     program: Arc<Program>,
     state: Arc<State>,
-    /// The last message that it was sent.
+    /// The last message to it.
     after_letter: u64,
 }
 
@@ -88,7 +88,7 @@ impl OnRestate {
     }
 
     pub(super) fn go_on(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
-        // What the engine has paused of it continues as it is.
+        // If Restate has paused invocations of the run, they continue unchanged.
         if self.remote.driver(id)?.is_some() && self.remote.resume_paused(id)? > 0 {
             return Ok(());
         }
@@ -168,7 +168,7 @@ impl OnRestate {
         })
     }
 
-    /// Finds a run that nothing drives; says `why` where something does.
+    /// Returns a run that no process drives; `why` is the error if one does.
     fn idle(&self, id: &RunId, why: &str) -> Result<IdleRun, RunsError> {
         let after_letter = self.remote.last_letter(id)?;
         let run = self.shown(id)?;
@@ -183,8 +183,8 @@ impl OnRestate {
         })
     }
 
-    /// Has the engine drive a run on with events, and with files that are frozen before. Where another order was first, this one
-    /// does nothing, and that is an error.
+    /// Lets Restate continue to drive a run with these events, after freezing these files. If another order came first, this one does
+    /// nothing, which is an error.
     fn go(
         &self,
         idle: &IdleRun,

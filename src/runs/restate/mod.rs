@@ -1,7 +1,7 @@
 //! The runs that a Restate server drives: `reads` has what is known of them, `pieces` the events that were read lately, `pulse` sees what happens, `rows` lists them;
 //! `start` starts one, `prune` deletes old ones, `act` is what people do with one, `peers` is what the servers over one engine tell each other.
 //!
-//! Any number of processes may serve the same runs: what decides between them is in the engine.
+//! Any number of processes may serve the same runs: Restate decides between them.
 
 mod act;
 mod peers;
@@ -64,14 +64,14 @@ use windlass_world::value::Digest;
 /// How many programs are kept: those of runs that people look at.
 const PROGRAMS: usize = 64;
 
-/// What [`OnRestate`] stands on.
+/// The settings of [`OnRestate`].
 pub struct OnRestateOptions {
     pub remote: Arc<Remote>,
-    /// Where the identity of sealed secrets is, and what this process alone has.
+    /// The folder with the identity of sealed secrets, and with the data of this process.
     pub state: PathBuf,
-    /// `windlass.toml`, and whether the user named it.
+    /// The path of `windlass.toml`, and whether the user gave it.
     pub config: (PathBuf, bool),
-    /// Where files of scripts are looked for before an undo; workers write into a folder of their own.
+    /// Where an undo's plan looks for files of scripts; workers write to their own folder.
     pub out: PathBuf,
     pub library: Library,
     /// How many steps of one run may run at once.
@@ -96,10 +96,10 @@ pub struct OnRestate {
 }
 
 impl OnRestate {
-    /// Looks at the engine, and at what is configured.
+    /// Connects to Restate, and reads the configuration.
     ///
     /// # Errors
-    /// An engine that can't be reached or has no worker, a configuration with mistakes, a state folder that is in use.
+    /// Restate can't be reached or has no worker, the configuration has mistakes, or the state folder is in use.
     pub fn open(options: OnRestateOptions) -> Result<Self, RunsError> {
         let (config, was_asked_for) = (&options.config.0, options.config.1);
         Targets::load(config, was_asked_for)?;
@@ -139,7 +139,7 @@ impl OnRestate {
             id: id.clone(),
             program: self.program(id, &info)?,
             info,
-            // A driver stores the end of its run a moment before it ends.
+            // A driver stores the end of its run shortly before it ends itself.
             is_driven: is_driven && state.outcome.is_none(),
             state,
             at: now(),
@@ -166,7 +166,7 @@ impl OnRestate {
         Ok(Targets::load(config, *was_asked_for)?)
     }
 
-    /// Says whether the engine of these runs drives those of a target: unless the target names another one.
+    /// Says whether Restate drives the runs of a target: all targets that name no other Restate.
     fn drives(&self, target: &Target) -> bool {
         let named = target.substrate.as_ref();
         named.is_none_or(|named| named.ingress() == self.remote.address().url)
@@ -182,7 +182,7 @@ impl OnRestate {
         }
     }
 
-    /// Opens the target of a run here, as its workers do where they are.
+    /// Opens the target of a run here, as workers do on their machines.
     async fn open_target(&self, info: &RunInfo) -> Result<OpenTarget, RunsError> {
         let targets = self.load_targets()?;
         let target = targets.find(&info.target)?;
@@ -199,7 +199,7 @@ impl OnRestate {
 
 impl Drop for OnRestate {
     fn drop(&mut self) {
-        // A runtime that waits for its threads can't be dropped by one of them.
+        // A runtime that waits for its threads can't be dropped on one of them.
         if let Some(threads) = self.threads.take() {
             threads.shutdown_background();
         }
@@ -383,7 +383,7 @@ impl Runs for OnRestate {
     }
 
     fn tallies(&self) -> Tallies {
-        // Workers do the work.
+        // Workers do the work, so nothing is counted here.
         Tallies::default()
     }
 

@@ -1,4 +1,4 @@
-//! Deleting old runs that a Restate server keeps.
+//! Deletes old runs in Restate.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use windlass_engine::journal::{Link, Pruned, RunId, RunRow, State};
 use windlass_restate::{Done, PrunedRun, Remote};
 
 impl OnRestate {
-    /// Deletes runs; their evidence goes where `[retention]` says.
+    /// Deletes runs; their evidence is written to the folder in `[retention]`.
     pub(super) fn prune_runs(
         &self,
         wanted: &Retention,
@@ -43,20 +43,20 @@ impl OnRestate {
     }
 }
 
-/// Lists the runs that [`prune_on`] would delete, the newest first.
+/// Lists the runs that [`prune_on`] would delete, newest first.
 ///
 /// # Errors
-/// What the engine says.
+/// An error of Restate.
 pub fn prunable_on(remote: &Remote, wanted: &Retention) -> Result<Vec<RunRow>, RunsError> {
     let picked = picked(remote, wanted)?.into_iter();
     Ok(picked.map(|(row, _)| row).collect())
 }
 
-/// Deletes runs that a Restate server keeps, as [`crate::prune`] deletes those of a journal. `state` is the folder with the copy of
+/// Deletes runs in Restate, as [`crate::prune`] deletes those of a journal. `state` is the folder with the copy of
 /// their certificates.
 ///
 /// # Errors
-/// What the engine says, and bundles that can't be written. A run that can't be read, or has changed meanwhile, is left.
+/// An error of Restate, or bundles that can't be written. A run that can't be read, or has changed meanwhile, is kept.
 pub fn prune_on(
     remote: &Remote,
     state: &Path,

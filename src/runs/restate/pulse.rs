@@ -1,4 +1,4 @@
-//! Says that something happened in a run, whichever worker did it: the engine tells nobody by itself.
+//! Notices when something has happened in a run on any worker, because Restate does not report it.
 
 use std::{
     sync::{
@@ -16,22 +16,22 @@ use crate::{drivers::lock, error::RunsError};
 use windlass_engine::journal::RunId;
 use windlass_restate::Remote;
 
-/// How often the runs are looked at.
+/// How often the runs are checked.
 const PAUSE: Duration = Duration::from_millis(400);
-/// Looks take this share of the time at most: the engine has other things to do.
+/// The largest share of the time that checks may take: Restate has other work.
 const SHARE: u32 = 4;
 
-/// Looks at the runs that have not ended, again and again, until it is dropped.
+/// Checks the runs that have not ended repeatedly, until it is dropped.
 pub(super) struct Pulse {
     changed: watch::Sender<u64>,
-    /// Why the last look failed.
+    /// The reason why the last check failed.
     trouble: Arc<Mutex<Option<String>>>,
     is_over: Arc<AtomicBool>,
 }
 
 impl Pulse {
     /// # Errors
-    /// A thread that can't be started.
+    /// The thread can't be started.
     pub fn start(remote: Arc<Remote>, reads: Arc<RunReads>) -> Result<Self, RunsError> {
         let this = Self {
             changed: watch::Sender::new(0),
@@ -66,10 +66,10 @@ impl Pulse {
         self.changed.subscribe()
     }
 
-    /// Counts the looks that found something.
+    /// Returns how many checks have found something new.
     ///
     /// # Errors
-    /// Why the last look found nothing out.
+    /// The reason why the last check failed.
     pub fn count(&self) -> Result<i64, RunsError> {
         match &*lock(&self.trouble) {
             None => Ok(*self.changed.borrow() as i64),
@@ -84,7 +84,7 @@ impl Drop for Pulse {
     }
 }
 
-/// Says whether anything has happened since the last look, of which `listed` is the list of runs.
+/// Checks whether anything has happened since the last check, which saw the list `listed`.
 fn look(remote: &Remote, reads: &RunReads, listed: &mut String) -> Result<bool, RunsError> {
     let rows = remote.runs()?;
     let text = serde_json::to_string(&rows).unwrap_or_default();

@@ -21,13 +21,13 @@ use windlass_ground::Timestamp;
 use windlass_restate::{ReadPosition, Remote};
 use windlass_world::value::Digest;
 
-/// How many runs are kept: those that people look at, and those that have not ended, which are looked at again and again.
+/// How many runs are kept: those that people look at, and those that have not ended, which are read repeatedly.
 const KEPT: usize = 1024;
-/// As many runs are asked about at once.
+/// How many runs are read at once.
 const AT_ONCE: usize = 8;
-/// How long it counts that something drives a run, where nobody asks for that run alone.
+/// How long the answer to whether a run is driven stays valid, unless the request is for that run alone.
 const DRIVEN: Duration = Duration::from_secs(3);
-/// A run in which nothing has happened for a while is looked at less often: after this share of that time, and at least so often.
+/// A run in which nothing has happened for a while is read less often: after this share of that time, up to a limit.
 const SHARE: u32 = 10;
 const LONGEST: Duration = Duration::from_secs(5);
 
@@ -55,11 +55,11 @@ pub(super) enum Freshness {
 #[derive(Default)]
 struct Kept {
     runs: BTreeMap<RunId, (u64, Arc<Mutex<RunRead>>)>,
-    /// Counts the looks.
+    /// The number of lookups.
     looks: u64,
 }
 
-/// A run as far as it has been read.
+/// A run, as far as it has been read.
 #[derive(Default)]
 pub(super) struct RunRead {
     /// The end of what was read.
@@ -73,14 +73,14 @@ pub(super) struct RunRead {
     pub locked: BTreeMap<String, Timestamp>,
     /// Whether something drove it, and when that was asked.
     driven: Option<(bool, Instant)>,
-    /// When it was read last; `None` where that is known to be too long ago.
+    /// When it was last read; `None` if that is known to be outdated.
     read_at: Option<Instant>,
-    /// When something new was read of it last.
+    /// When new events were last read.
     changed_at: Option<Instant>,
 }
 
 impl RunRead {
-    /// Says whether something drives the run, as far as is known.
+    /// Says whether the run is driven, as far as is known.
     pub fn is_driven(&self) -> bool {
         self.driven.is_none_or(|(is_driven, _)| is_driven)
     }
@@ -236,7 +236,7 @@ impl RunReads {
     /// Reads what has happened in a run, and looks at all of it.
     ///
     /// # Errors
-    /// What the engine says, a chain that is broken; a run that does not exist.
+    /// An error of Restate, a broken chain, or a run that does not exist.
     pub fn look<T>(&self, id: &RunId, look: impl FnOnce(&RunRead) -> T) -> Result<T, RunsError> {
         let read = self.entry(id);
         let mut read = lock(&read);
@@ -244,10 +244,10 @@ impl RunReads {
         Ok(look(&read))
     }
 
-    /// Works as [`RunReads::look`], after asking whether something drives the run.
+    /// Like [`RunReads::look`], after checking whether the run is driven.
     ///
     /// # Errors
-    /// As [`RunReads::look`].
+    /// The same as of [`RunReads::look`].
     pub fn look_whole<T>(
         &self,
         id: &RunId,
@@ -255,17 +255,17 @@ impl RunReads {
     ) -> Result<T, RunsError> {
         let read = self.entry(id);
         let mut read = lock(&read);
-        // Asked first: what drove the run until now has stored its end.
+        // This comes first: a driver that has ended has stored the end of its run.
         read.driven = Some((self.remote.driver(id)?.is_some(), Instant::now()));
         self.read(id, &mut read)?;
         Ok(look(&read))
     }
 
-    /// Looks at a run as it was read last, within the last moments where the run has not ended; reads it if it never was, or if
-    /// [`RunReads::hears`] has heard something else since.
+    /// Passes a run to `look` as it was last read, which is recent if the run has not ended. Reads it if it has not been read yet, or if
+    /// [`RunReads::hears`] has received something newer.
     ///
     /// # Errors
-    /// As [`RunReads::look`].
+    /// The same as of [`RunReads::look`].
     pub fn look_lately<T>(
         &self,
         id: &RunId,
@@ -279,7 +279,7 @@ impl RunReads {
         Ok(look(&read))
     }
 
-    /// Takes note of when a run ended, as the list of runs says: what was read may be older.
+    /// Records when a run ended, according to the list of runs: its cached events may be older.
     pub fn hears(&self, id: &RunId, ended_at: Option<Timestamp>) {
         let kept = lock(&self.kept).runs.get(id).map(|(_, read)| read.clone());
         if let Some(read) = kept {
@@ -290,10 +290,10 @@ impl RunReads {
         }
     }
 
-    /// Reads what has happened in runs that have not ended; says whether anything has.
+    /// Reads the new events of runs that have not ended; returns whether there are any.
     ///
     /// # Errors
-    /// What the engine says.
+    /// An error of Restate.
     pub fn look_at_all(&self, open: &[RunId]) -> Result<bool, RunsError> {
         let (next, has_changed) = (AtomicUsize::new(0), AtomicBool::new(false));
         let look = || -> Result<(), RunsError> {
@@ -327,14 +327,14 @@ impl RunReads {
             read.driven = Some((self.remote.driver(id)?.is_some(), Instant::now()));
         }
         match self.read(id, &mut read) {
-            // One that can't be read holds up none of the others; who looks at it is told.
+            // A run that can't be read does not stop the others; a person who opens it sees the error.
             Err(error) if matches!(error.code, "journal" | "no-such-run") => Ok(false),
             read => read,
         }?;
         Ok(before != (read.position.next(), read.is_driven()))
     }
 
-    /// Reads what has happened in a run since; returns whether that is anything.
+    /// Reads the new events of a run; returns whether there are any.
     fn read(&self, id: &RunId, read: &mut RunRead) -> Result<bool, RunsError> {
         match self.read_on(id, read) {
             Ok(_) if read.position.next() == 0 => {
@@ -342,7 +342,7 @@ impl RunReads {
                 Err(missing(id))
             }
             Err(error) => {
-                // What was applied of it can't be taken back.
+                // The events that were applied can't be removed from the state.
                 *read = RunRead::default();
                 self.forget(id);
                 Err(error)
@@ -423,7 +423,7 @@ impl RunReads {
         read
     }
 
-    /// Forgets what was read of a run.
+    /// Discards the cached data of a run.
     pub fn forget(&self, id: &RunId) {
         lock(&self.kept).runs.remove(id);
         self.pieces.forget(id);

@@ -11,7 +11,7 @@ use windlass_engine::journal::{RunId, RunRow};
 use windlass_ground::Timestamp;
 use windlass_report as report;
 
-/// The first error of each run that has ended, with when it did.
+/// The first error of each run that has ended, with the time of its end.
 pub(super) type FirstErrors = Mutex<BTreeMap<RunId, (Option<Timestamp>, Option<String>)>>;
 
 impl OnRestate {
@@ -38,7 +38,7 @@ impl OnRestate {
         Ok(page)
     }
 
-    /// Completes a row by what only the events say.
+    /// Completes a row with the data that only the events contain.
     fn row(&self, mut run: RunRow, is_brief: bool, at: Timestamp) -> Row {
         let plain = |run: RunRow, error| Row {
             status: run.status().to_owned(),
@@ -62,7 +62,7 @@ impl OnRestate {
                         run,
                     }
                 }
-                // A run that can't be read is still one of the list.
+                // A run that can't be read still belongs to the list.
                 Err(error) => plain(run, Some(error.message)),
             };
         }
@@ -93,7 +93,7 @@ fn headline(read: &RunRead) -> Option<String> {
 }
 
 impl Filter {
-    /// Says whether a run is of the list, as far as its row tells.
+    /// Says whether a run belongs to the list, as far as its row shows.
     fn takes(&self, run: &RunRow) -> bool {
         let is = |wanted: &Option<String>, found: &str| {
             wanted.as_ref().is_none_or(|wanted| wanted == found)

@@ -25,19 +25,19 @@ use windlass_restate::{KeyedOrder, KeyedStart, Order};
 use windlass_targets::Folders;
 use windlass_world::value::{Digest, Value};
 
-/// How long a start waits until a worker has begun the run: the run can be shown then. One that no worker has begun by
-/// then begins once there is one.
+/// How long a start waits until a worker has begun the run, so that the run can be shown. If none has by then, the run begins when
+/// a worker is there.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What is to be started.
+/// The request to start.
 pub(super) enum ToStart<'a> {
     Named(&'a StartWanted),
     Sent(&'a Sent),
 }
 
 impl ToStart<'_> {
-    /// Says what is asked for; a secret counts by its mask.
+    /// Digests the request; secrets count by their mask.
     fn digest(&self) -> Digest {
         match self {
             Self::Named(wanted) => start::digest(wanted),
@@ -47,7 +47,7 @@ impl ToStart<'_> {
 }
 
 impl OnRestate {
-    /// Starts a run; the same key gives the same run, whichever server received it first.
+    /// Starts a run; the same key returns the same run, on any server.
     pub(super) fn begin(
         &self,
         asked: &ToStart,
@@ -60,7 +60,7 @@ impl OnRestate {
             return Ok(self.started(run, false));
         };
         let (key, request) = (key_of(key, who)?, asked.digest());
-        // A start that is repeated is not checked again: its workflow may be another one by now.
+        // A repeated start is not checked again: its workflow may have changed since.
         if let Some(known) = self.remote.start_of(key)? {
             return self.repeated(known, request);
         }
@@ -95,7 +95,7 @@ impl OnRestate {
         Started { run, is_repeated }
     }
 
-    /// Checks what is to be started, and makes the order that begins a new run of it.
+    /// Checks the request, and returns the order that begins a new run.
     fn first_order(&self, asked: &ToStart, who: &Person) -> Result<(RunId, Order), RunsError> {
         let run = new_id()?;
         let (program, beginning, _) = self.prepare(asked, who)?;
@@ -109,7 +109,7 @@ impl OnRestate {
         Ok((run, order))
     }
 
-    /// Makes an order for a run that has so many events, and was sent so many messages.
+    /// Returns an order for a run that has this many events and has received this many messages.
     pub(super) fn order(
         &self,
         events: Vec<Event>,
@@ -199,7 +199,7 @@ impl OnRestate {
             target: about.target,
             kube,
             chosen: about.chosen.clone(),
-            // Workers write into a folder of their own, whatever this says; what an undo would do is looked up here.
+            // Workers ignore this and write to their own folder; the plan of an undo looks here.
             out: self.options.out.display().to_string(),
             params,
             requester: who,

@@ -19,28 +19,28 @@ use windlass_world::{
 };
 
 const CONNECT: Duration = Duration::from_secs(10);
-/// An undo's plan looks at what is there, which may be slow.
+/// The plan of an undo reads the current state, which may be slow.
 const ANSWER: Duration = Duration::from_secs(300);
 
-/// The largest answer, and the largest event: a step records 16 MiB at most, and a workflow's files are as large together.
+/// The largest answer, and the largest event: a step records at most 16 MiB, and the files of a workflow are at most as large together.
 pub const LARGEST: usize = 64 << 20;
 const LARGEST_REFUSAL: usize = 1 << 20;
 
-/// Where a server is, and what proves to it who asks.
+/// The address of a server, and what authenticates the caller.
 #[derive(Clone)]
 pub struct Address {
     pub url: String,
-    /// The CAs (PEM) that its certificate has to lead to, instead of those of the system.
+    /// The CAs (PEM) that must have issued its certificate, instead of those of the system.
     pub ca: Option<PathBuf>,
     pub token: Option<Secret>,
-    /// The files of a certificate chain and of its key (PEM), for a machine.
+    /// The files of a certificate chain and of its key (PEM), if the caller is a machine.
     pub certificate: Option<(PathBuf, PathBuf)>,
 }
 
-/// Asks a server.
+/// Sends requests to a server.
 pub struct Client {
     http: reqwest::Client,
-    /// Without a slash at its end.
+    /// The address without a trailing slash.
     pub url: String,
     token: Option<Secret>,
     has_certificate: bool,
@@ -50,7 +50,7 @@ pub struct Client {
 
 impl Client {
     /// # Errors
-    /// An address that is none, or that would have the token sent in plain text over a network; files that can't be used.
+    /// An invalid address, an address to which the token would be sent unencrypted over a network, or files that can't be used.
     pub fn new(address: Address) -> Result<Self, RunsError> {
         let wrong = |why: String| RunsError::wrong("server", why);
         let url = Url::parse(&address.url).map_err(|e| {
@@ -118,7 +118,7 @@ impl Client {
         self.read(path, answer).await
     }
 
-    /// Works as [`Client::get`]; `None` where the answer is larger than one may be.
+    /// Like [`Client::get`]; returns `None` if the answer is too large.
     pub async fn get_bounded<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -139,7 +139,7 @@ impl Client {
         self.request(Method::GET, &format!("{path}{query}"))
     }
 
-    /// Sends JSON; a key makes a repeated request the same one.
+    /// Sends JSON; with a key, a repeated request has the same effect as one.
     pub async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -156,7 +156,7 @@ impl Client {
         self.read(path, self.send(request).await?).await
     }
 
-    /// Sends a request, and returns an answer that is no refusal.
+    /// Sends a request, and returns the answer if it is not an error.
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, RunsError> {
         let answer = request.send().await.map_err(|e| self.unreachable(&e))?;
         match answer.status() {
@@ -184,7 +184,7 @@ impl Client {
             Err(BodyError::TooLarge(_)) => return Ok(None),
             Err(BodyError::Lost(e)) => return Err(self.unreachable(&e)),
         };
-        // Some answers have nothing but a status.
+        // Some answers consist of a status only.
         let text = if text.is_empty() { &b"null"[..] } else { &text };
         let read = serde_json::from_slice(text).map_err(|e| self.unreadable(path, &e))?;
         Ok(Some(read))
@@ -226,19 +226,19 @@ impl Client {
         error
     }
 
-    /// Says why a server can't be asked.
+    /// Returns the error for a server that can't be reached.
     pub fn unreachable(&self, error: &reqwest::Error) -> RunsError {
         let why = causes(error);
         let message = format!("can't reach {}: {why}", self.url);
         let failed = RunsError::new(Kind::Busy, "server", message);
-        // The reasons of TLS have no type of their own on the way here.
+        // The causes of TLS errors have no type of their own here.
         match why.contains("certificate") {
             true => failed.hint("if its certificate is of a CA of your own, give that with --server-ca"),
             false => failed.hint("see that it runs, and that --server, WINDLASS_SERVER or `server` in windlass.toml has its address"),
         }
     }
 
-    /// Says that an answer is larger than any that a server gives.
+    /// Returns the error for an answer that is larger than any that a server sends.
     pub fn too_large(&self, path: &str) -> RunsError {
         let most = LARGEST >> 20;
         let message = format!(
@@ -248,7 +248,7 @@ impl Client {
         RunsError::broken("server", message)
     }
 
-    /// Says that an answer is not what this version expects.
+    /// Returns the error for an answer that this version does not understand.
     pub fn unreadable(&self, path: &str, error: &serde_json::Error) -> RunsError {
         let own = env!("CARGO_PKG_VERSION");
         let version = self.version.get().map_or("unknown", String::as_str);
@@ -288,7 +288,7 @@ fn read(path: &Path) -> Result<Vec<u8>, RunsError> {
 }
 
 fn causes(error: &reqwest::Error) -> String {
-    // Its own words repeat the address.
+    // The error's own text repeats the address.
     let mut source = error.source();
     if source.is_none() {
         return error.to_string();

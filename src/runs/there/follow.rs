@@ -1,4 +1,4 @@
-//! Events of a server as they happen: a connection that is lost resumes behind the last event that arrived.
+//! Receives events of a server as they happen; after a lost connection it continues with the event after the last one.
 
 use std::{
     sync::{
@@ -18,11 +18,11 @@ use super::{
 use crate::error::{Kind, RunsError};
 use windlass_engine::journal::{Record, RunId};
 
-/// A server sends a comment every 15 s where nothing happens; three of them that do not come are a lost connection.
+/// A server sends a comment every 15 s if nothing happens; if three of them are missing, the connection is lost.
 const SILENCE: Duration = Duration::from_secs(45);
-/// How long a server may be away before who follows is told.
+/// How long a server may be unreachable before the follower gets an error.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// How long it waits before it connects again: at first, and at most.
+/// The pause before it connects again: the first one, and the longest one.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// The events of a run as they happen.
@@ -32,7 +32,7 @@ pub struct Following {
 }
 
 impl Following {
-    /// Follows a run from its event `next` on.
+    /// Follows a run, starting with event `next`.
     pub(super) fn begin(
         threads: &tokio::runtime::Handle,
         client: Arc<Client>,
@@ -42,17 +42,17 @@ impl Following {
         let (sender, news) = channel();
         let task = threads.spawn(async move {
             if let Err(error) = follow(&client, &run, next, &sender).await {
-                // Nobody follows any more.
+                // The follower has gone.
                 let _ = sender.send(Err(error));
             }
         });
         Self { news, task }
     }
 
-    /// Waits for the next event; `None` if there is none in this time.
+    /// Waits for the next event; returns `None` if there is none in this time.
     ///
     /// # Errors
-    /// Why there will be none: the server has been away for minutes, or refuses.
+    /// The reason why there will be none: the server has been unreachable for minutes, or rejects the request.
     pub fn next(&self, most: Duration) -> Result<Option<Record>, RunsError> {
         match self.news.recv_timeout(most) {
             Ok(news) => news.map(Some),
@@ -95,7 +95,7 @@ async fn follow(
             let record = item.record();
             if record.seq == next {
                 next += 1;
-                // Who does not listen any more has this aborted.
+                // If the follower has gone, this task is aborted.
                 let _ = sender.send(Ok(record));
             }
             Ok(())
@@ -122,7 +122,7 @@ pub(super) struct Sent {
     pub data: String,
 }
 
-/// Reads one connection's events until it is lost.
+/// Reads the events of one connection until it is lost.
 pub(super) async fn listen(
     client: &Client,
     path: &str,
@@ -152,7 +152,7 @@ pub(super) async fn listen(
     }
 }
 
-/// Takes server-sent events apart, wherever the network cuts them.
+/// Splits a stream into server-sent events, wherever the network splits the data.
 #[derive(Default)]
 struct Reader {
     rest: Vec<u8>,
@@ -160,7 +160,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// How many bytes it has of an event that has not ended.
+    /// Returns how many bytes of an incomplete event it holds.
     fn held(&self) -> usize {
         self.rest.len() + self.sent.data.len()
     }
@@ -188,7 +188,7 @@ impl Reader {
                         .data
                         .push_str(data.strip_prefix(' ').unwrap_or(data));
                 }
-                // A comment, or a field for others: `seq` is in the data as well.
+                // A comment, or a field that is not needed: `seq` is in the data as well.
                 _ => {}
             }
             begin += length + 1;

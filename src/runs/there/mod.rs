@@ -1,5 +1,5 @@
-//! The runs of a Windlass server elsewhere, asked over its API: `client` sends requests, `follow` reads events as they happen, `revise`
-//! resumes with changes, `plan` says what a start would do, `wire` is what the server says, `params` what it is given.
+//! The runs of a Windlass server elsewhere, through its API: `client` sends requests, `follow` receives events as they happen, `revise`
+//! resumes with changes, `plan` shows what a start would do, `wire` reads the server's answers, `params` writes params.
 
 mod client;
 mod follow;
@@ -49,27 +49,27 @@ use windlass_inventory::{Gathered, RunStamp, gather};
 use windlass_mesh::Handshakes;
 use windlass_world::value::Digest;
 
-/// How many runs one answer lists, and how many events of one it has: as many as a server gives.
+/// How many runs, and how many events of a run, one answer has: as many as a server sends.
 const ROWS: usize = 200;
 const EVENTS: usize = 1000;
-/// How often a start is sent again whose answer did not arrive; its key makes them one.
+/// How often a start is sent again if its answer is lost; its key makes the repetitions one start.
 const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// The runs of a Windlass server elsewhere. Secrets are masked in all that it gives; who asks is who the server takes the token for.
+/// The runs of a Windlass server elsewhere. Secrets are masked in everything that it returns; the user is the one to whom the token belongs.
 pub struct There {
     client: Arc<Client>,
     threads: Runtime,
-    /// Who the server takes the caller for.
+    /// The user's name on the server.
     name: String,
     changes: OnceLock<watch::Sender<u64>>,
 }
 
 impl There {
-    /// Asks a server who it takes the caller for.
+    /// Connects, and asks the server for the user's name.
     ///
     /// # Errors
-    /// A server that can't be reached, is none, or does not let the caller in.
+    /// A server that can't be reached, is not Windlass, or rejects the caller.
     pub fn open(address: Address) -> Result<Self, RunsError> {
         let client = Arc::new(Client::new(address)?);
         let threads = tokio::runtime::Builder::new_multi_thread()
@@ -79,7 +79,7 @@ impl There {
             .map_err(|e| RunsError::broken("system", format!("can't start threads: {e}")))?;
         let who: WhoAmI = threads.block_on(client.get("/api/v1/whoami", &[]))?;
         if let Some(version) = who.version {
-            // It is set once.
+            // An error means that it is set already.
             let _ = client.version.set(version);
         }
         Ok(Self {
@@ -90,17 +90,17 @@ impl There {
         })
     }
 
-    /// Returns where the server is.
+    /// Returns the address of the server.
     pub fn url(&self) -> &str {
         &self.client.url
     }
 
-    /// Returns the name that the server knows the caller by.
+    /// Returns the user's name on the server.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Follows a run from its event `next` on.
+    /// Follows a run, starting with event `next`.
     pub fn follow(&self, run: &RunId, next: u64) -> Following {
         Following::begin(
             self.threads.handle(),
@@ -123,7 +123,7 @@ impl There {
         }
     }
 
-    /// Says whether something drives a run now.
+    /// Says whether the run is being driven.
     pub fn is_driven(&self, id: &RunId) -> Result<bool, RunsError> {
         Ok(self.detail(id)?.is_driven)
     }
@@ -132,10 +132,10 @@ impl There {
         self.get(&format!("/api/v1/runs/{id}"), &[])
     }
 
-    /// Asks the server for what it has at a path.
+    /// Sends a GET request for a path.
     ///
     /// # Errors
-    /// A server that can't be reached, or refuses.
+    /// A server that can't be reached, or rejects the request.
     pub fn get<T: serde::de::DeserializeOwned>(
         &self,
         path: &str,
@@ -144,21 +144,21 @@ impl There {
         self.threads.block_on(self.client.get(path, query))
     }
 
-    /// Sends JSON to a path of the server, for what it answers with a status alone.
+    /// Sends JSON to a path, if the answer is only a status.
     ///
     /// # Errors
-    /// A server that can't be reached, or refuses.
+    /// A server that can't be reached, or rejects the request.
     pub fn post(&self, path: &str, body: &Json) -> Result<(), RunsError> {
         let posted: Result<Json, _> = self.threads.block_on(self.client.post(path, body, None));
         posted.map(|_| ())
     }
 
-    /// Sends JSON to a path of the server, for what it answers.
+    /// Sends JSON to a path, and returns the answer.
     fn ask<T: serde::de::DeserializeOwned>(&self, path: &str, body: &Json) -> Result<T, RunsError> {
         self.threads.block_on(self.client.post(path, body, None))
     }
 
-    /// Starts a run; with a key, again while its answer does not arrive.
+    /// Starts a run; with a key, retries while no answer arrives.
     fn begin(&self, path: &str, body: &Json, key: Option<&str>) -> Result<Started, RunsError> {
         let mut tries = 0;
         loop {
@@ -194,7 +194,7 @@ impl There {
                         told.send_modify(|count| *count += 1);
                         Ok(())
                     };
-                    // Whatever ended it, who asks is told by the next call.
+                    // The next call returns the error, whatever ended this one.
                     let _ = follow::listen(&client, "/api/v1/stream", None, &mut tell).await;
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -460,7 +460,7 @@ impl Runs for There {
             run: row.run.id,
             stamp: None,
         });
-        // Nothing of a server is kept here.
+        // Nothing of a server is stored here.
         let folder = tempfile::tempdir()
             .map_err(|e| RunsError::broken("system", format!("can't make a folder: {e}")))?;
         let kept = self.seen_of_pruned()?;
@@ -533,8 +533,8 @@ fn texts(files: Files) -> BTreeMap<String, Arc<str>> {
     files.map(|(path, text)| (path, text.into())).collect()
 }
 
-/// Writes a name as a part of an address.
+/// Encodes a name as a part of an address.
 pub fn encoded(name: &str) -> String {
-    // A name holds nothing else that an address writes otherwise.
+    // A name contains no other character that needs escaping.
     name.replace(' ', "%20")
 }

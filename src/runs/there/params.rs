@@ -1,4 +1,4 @@
-//! The params of a run as they are sent to a server.
+//! Prepares the params of a run to be sent to a server.
 
 use std::{collections::BTreeMap, future::Future, pin::Pin};
 
@@ -10,11 +10,11 @@ use windlass_world::{
     value::{Failure, OnlyNamed, Source, Value},
 };
 
-/// Returns params as JSON, their secrets in plain text: the server seals them when they arrive. A secret that is in a file or a
-/// variable of this machine is read here.
+/// Returns params as JSON, with secrets in plain text: the server seals them when they arrive. Secrets in files or variables of this machine
+/// are read here.
 ///
 /// # Errors
-/// A file or a variable that can't be read, and a reference to any other place: a server takes no references.
+/// A file or a variable that can't be read, or a reference to any other store: a server does not accept references.
 pub async fn sendable(params: &BTreeMap<String, Value>) -> Result<Json, RunsError> {
     let reader = SecretReader::new(AwsClient::nowhere());
     let mut sent = serde_json::Map::new();
@@ -44,7 +44,7 @@ pub async fn sendable(params: &BTreeMap<String, Value>) -> Result<Json, RunsErro
 
 type Reading<'a> = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send + 'a>>;
 
-/// Gives each secret that is in a file or a variable what it names; other references stay.
+/// Replaces references to files and variables by their secrets; other references stay.
 fn read_local<'a>(reader: &'a SecretReader, value: &'a Value) -> Reading<'a> {
     Box::pin(async move {
         Ok(match value {

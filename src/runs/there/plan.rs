@@ -1,4 +1,4 @@
-//! What a start on a server would do.
+//! Shows what a start on a server would do.
 
 use std::collections::BTreeMap;
 
@@ -72,7 +72,7 @@ impl There {
         })
     }
 
-    /// Writes a workflow, its files and what its run begins with as the API takes them.
+    /// Returns a workflow, its files and the data of a new run in the format of the API.
     pub(super) fn frozen(&self, sent: &Sent) -> Result<Json, RunsError> {
         Ok(json!({
             "files": file_texts(&sent.program),
@@ -85,7 +85,7 @@ impl There {
     }
 }
 
-/// Writes the files of a program by their paths.
+/// Returns the files of a program by path.
 pub(super) fn file_texts(program: &Program) -> Json {
     let files = program.files.iter();
     let files: BTreeMap<_, _> = files.map(|(path, text)| (path, &**text)).collect();

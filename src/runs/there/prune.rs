@@ -1,4 +1,4 @@
-//! Deleting old runs of a server.
+//! Deletes old runs of a server.
 
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -75,7 +75,7 @@ impl There {
         })
     }
 
-    /// What the inventory of the server keeps of deleted runs. A server of an older version deletes none.
+    /// The inventory's data of deleted runs. A server of an older version deletes no runs.
     pub(super) fn seen_of_pruned(&self) -> Result<Vec<(RunId, String)>, RunsError> {
         let pruned: PrunedRuns = match self.get("/api/v1/pruned", &[]) {
             Err(error) if error.code == "not-found" => return Ok(Vec::new()),

@@ -1,4 +1,4 @@
-//! Resuming a server's run with changes, and settling calls in doubt.
+//! Resumes a server's run with changes, and settles calls in doubt.
 
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -32,7 +32,7 @@ struct FateItem {
 }
 
 impl There {
-    /// Asks what a resume with changes does. The texts of files stay on the server, as does what it noted.
+    /// Requests the effect of a resume with changes. The texts of files stay on the server, as do its notes.
     pub(super) fn revision_of(&self, id: &RunId, changes: &Changes) -> Result<Revision, RunsError> {
         let path = format!("/api/v1/runs/{id}/revision");
         let body = self.changes(changes, None)?;
@@ -71,7 +71,7 @@ impl There {
     }
 
     pub(super) fn settle(&self, id: &RunId, answers: &DoubtAnswers) -> Result<(), RunsError> {
-        // As servers before there were several answers know it.
+        // Older servers only know a single answer.
         if let [(step, answer)] = answers {
             let body = self.answer_body(step, answer)?;
             return self.post(&format!("/api/v1/runs/{id}/doubt"), &body);
@@ -80,7 +80,7 @@ impl There {
         self.post(&format!("/api/v1/runs/{id}/doubts"), &body)
     }
 
-    /// Writes answers as the API takes them.
+    /// Returns answers in the format of the API.
     pub(super) fn answers(&self, answers: &DoubtAnswers) -> Result<Vec<Json>, RunsError> {
         let answers = answers.iter();
         answers
@@ -120,7 +120,7 @@ impl There {
 }
 
 impl FateItem {
-    /// `None` for a fate that this version does not know.
+    /// Returns `None` for a fate that this version does not know.
     fn fate(self) -> Option<Fate> {
         Some(Fate {
             kind: report::fate_named(&self.fate)?,

@@ -1,4 +1,4 @@
-//! What a server says, as far as it is needed here. The desk's `api/types.rs` is the other end.
+//! The parts of a server's answers that are needed here. The desk's `api/types.rs` is the other end.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,11 @@ use windlass_world::value::{Digest, MASK, Secret, Value};
 #[derive(Deserialize)]
 pub struct WhoAmI {
     pub name: String,
-    /// Servers before it was said have none.
+    /// `None` on older servers.
     pub version: Option<String>,
 }
 
-/// Why a request was not done (RFC 9457).
+/// The reason why a request failed (RFC 9457).
 #[derive(Deserialize)]
 pub struct Problem {
     pub code: String,
@@ -68,7 +68,7 @@ pub struct RunDetail {
 }
 
 impl RunDetail {
-    /// Returns the lock that the run waits for, and who holds it, out of the server's sentence.
+    /// Returns the lock that the run waits for, and its holder, from the server's sentence.
     pub fn lock(&self) -> Option<(String, String)> {
         let sentence = self.waits_for.as_deref()?;
         let rest = sentence.strip_prefix("the lock `")?;
@@ -138,7 +138,7 @@ pub struct UndoLine {
 }
 
 impl RunItem {
-    /// A run's status is known to the server only, so it takes the place of its outcome.
+    /// Only the server knows a run's status, so the status replaces the outcome.
     pub fn row(self) -> Row {
         Row {
             run: RunRow {
@@ -199,7 +199,7 @@ pub fn masked(json: Json) -> Value {
 }
 
 impl UndoLine {
-    /// `None` for what only another version knows.
+    /// Returns `None` for an item that only another version knows.
     pub fn item(self) -> Option<UndoItem> {
         let why = self.why.unwrap_or_default();
         let kind = match self.kind.as_str() {

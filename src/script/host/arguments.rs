@@ -14,13 +14,13 @@ use windlass_world::{
     x509::{AlternativeNames, NameKind, Subject},
 };
 
-/// The map argument of a host function, taken apart strictly: what is missing, misspelt or of
-/// the wrong type is refused before anything is called.
+/// Reads the map argument of a host function strictly: missing, misspelt or wrongly typed entries are
+/// rejected before the call is made.
 pub(super) struct Arguments {
     function: &'static str,
     left: BTreeMap<String, Value>,
     known: Vec<&'static str>,
-    /// What the map may hold, as the function's row says; `None` where no row does.
+    /// The entries that the map may have, from the function's row; `None` if no row describes them.
     fields: Option<&'static [Parameter]>,
 }
 
@@ -30,7 +30,7 @@ impl Arguments {
         Self::of(function, map, options.map(|(_, fields)| fields))
     }
 
-    /// Takes a map apart that may hold these fields, or any.
+    /// Reads a map that may have these fields, or any.
     pub fn of(
         function: &'static str,
         map: Map,
@@ -48,19 +48,19 @@ impl Arguments {
         }
     }
 
-    /// What was given, for the record.
+    /// Returns all entries, for the record.
     pub fn to_value(&self) -> Value {
         Value::Map(self.left.clone())
     }
 
-    /// As [`to_value`](Self::to_value), with these a secret also where a script gave a plain text: private keys.
+    /// As [`to_value`](Self::to_value), but makes these entries secret even if a script gave a plain text: private keys.
     pub fn to_value_hiding(&self, keys: &[&str]) -> Value {
         let mut value = self.to_value();
         hide(&mut value, keys);
         value
     }
 
-    /// Takes an option; one that is not given is its default, where its row has one.
+    /// Returns an option; one that is not given has its default from the row, if there is one.
     pub fn optional(&mut self, key: &'static str) -> Option<Value> {
         debug_assert!(
             self.fields.is_none() || self.field(key).is_some(),
@@ -72,7 +72,7 @@ impl Arguments {
         given.or_else(|| self.field(key)?.default_value())
     }
 
-    /// Whether the function's row has this option.
+    /// Says whether the function's row has this option.
     pub fn takes(&self, key: &str) -> bool {
         self.field(key).is_some()
     }
@@ -98,7 +98,7 @@ impl Arguments {
             .transpose()
     }
 
-    /// Returns a text, bytes, or a secret: all are kept as one.
+    /// Returns a text, bytes, or a secret, as a secret.
     pub fn optional_content(&mut self, key: &'static str) -> Result<Option<Secret>, Thrown> {
         match self.optional(key) {
             None => Ok(None),
@@ -107,7 +107,7 @@ impl Arguments {
         }
     }
 
-    /// Returns a text, or a secret: both are kept as one.
+    /// Returns a text or a secret, as a secret.
     pub fn optional_secret(&mut self, key: &'static str) -> Result<Option<Secret>, Thrown> {
         self.optional(key)
             .map(|value| self.as_secret(key, value))
@@ -119,7 +119,7 @@ impl Arguments {
         self.as_secret(key, value)
     }
 
-    /// Returns a moment, as `time::now()` gives one.
+    /// Returns a timestamp in the format of `time::now()`.
     pub fn optional_time(&mut self, key: &'static str) -> Result<Option<OffsetDateTime>, Thrown> {
         let Some(text) = self.optional_text(key)? else {
             return Ok(None);
@@ -131,7 +131,7 @@ impl Arguments {
         })
     }
 
-    /// Returns a map of scalars: texts and secrets as they are, numbers and bools as their texts.
+    /// Returns a map of scalars: texts and secrets unchanged, numbers and bools as text.
     pub fn scalar_map(&mut self, key: &'static str) -> Result<BTreeMap<String, Value>, Thrown> {
         match self.optional(key) {
             None => Ok(BTreeMap::new()),
@@ -182,7 +182,7 @@ impl Arguments {
         }
     }
 
-    /// Returns a map within the map, to be taken apart as strictly.
+    /// Returns a map within the map, which is read as strictly.
     pub fn optional_map(&mut self, key: &'static str) -> Result<Option<Self>, Thrown> {
         match self.optional(key) {
             None => Ok(None),
@@ -231,7 +231,7 @@ impl Arguments {
         Ok(subject)
     }
 
-    /// Returns the names of a certificate, of every kind, each under its own key.
+    /// Returns the alternative names for a certificate, each kind under its own key.
     pub fn alternative_names(&mut self) -> Result<AlternativeNames, Thrown> {
         let mut names = AlternativeNames::default();
         for kind in NameKind::ALL {
@@ -248,7 +248,7 @@ impl Arguments {
         Ok(names)
     }
 
-    /// Refuses whatever was not asked for.
+    /// Rejects entries that were not read.
     pub fn finish(self) -> Result<(), Thrown> {
         match self.left.keys().next() {
             None => Ok(()),
@@ -288,7 +288,7 @@ impl Arguments {
     }
 }
 
-/// Makes secrets of these entries, in maps within as well.
+/// Makes these entries secret, also in nested maps.
 fn hide(value: &mut Value, keys: &[&str]) {
     let Value::Map(map) = value else { return };
     for (name, entry) in map {
@@ -299,7 +299,7 @@ fn hide(value: &mut Value, keys: &[&str]) {
     }
 }
 
-/// Refuses a call before it is made. Made again it would be the same, so no retry helps.
+/// Rejects a call before it is made. A repeated call would be rejected too, so the failure is permanent.
 pub(super) fn refuse(function: &str, why: impl std::fmt::Display) -> Thrown {
     throw(&rejected(function, WRONG_ARGUMENTS, why))
 }

@@ -1,7 +1,7 @@
-//! `aws`: any service of AWS.
+//! `aws`: any AWS service.
 //!
-//! What an operation does is told by its name (`is_read`), or by the script; nothing is guessed the dangerous way: what
-//! is not known to read is a change, and what carries no key stops and asks in doubt.
+//! The name of an operation (`is_read`), or the script, says whether it only reads. Unknown operations are handled as the more
+//! dangerous case: an operation that is not known to read is a change, and a change without a key stops and asks when it is in doubt.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -39,9 +39,9 @@ pub(super) const FUNCTION: &str = "aws::request";
 /// The name of the call that an undo makes.
 const UNDOING: &str = "aws::undo";
 
-/// How long a service knows a key, where nothing else is known: what AWS Private CA promises, which promises least.
+/// How long a service remembers a key if nothing else is known: the time of AWS Private CA, which is the shortest.
 const KEY_LIVES: &str = "5m";
-/// Services that know a key for ever: it is the id of the secret's version (AWS Secrets Manager API Reference,
+/// Services that remember a key for ever: it is the id of the secret's version (AWS Secrets Manager API Reference,
 /// "PutSecretValue").
 const KEY_LIVES_FOR_EVER: [&str; 1] = ["secretsmanager"];
 
@@ -192,7 +192,7 @@ fn bind<'b, 'm>(binder: &'b mut Binder<'m>) -> &'b mut Binder<'m> {
         )
 }
 
-/// What a script asked for, taken apart.
+/// The parsed options of a call.
 #[derive(Clone)]
 struct Asked {
     call: AwsCall,
@@ -201,11 +201,11 @@ struct Asked {
     class: Class,
     key_lives: Option<Duration>,
     secret: SecretOutput,
-    /// As many pages are read at most; `None` for a call that gives what one request gives.
+    /// The most pages to read; `None` for a call that returns the result of one request.
     pages: Option<usize>,
 }
 
-/// A call that an undo makes, as the journal keeps it.
+/// The call of an undo, as it is stored in the journal.
 struct Way {
     call: AwsCall,
     from_answer: BTreeMap<String, String>,
@@ -233,7 +233,7 @@ fn call(
         }
         Some(undo) => {
             let mut kept = kept_undo(service_name, &undo, &described);
-            // A mistake in it should show now, not when something has gone wrong already.
+            // Reports a mistake in the undo now, not when the undo is needed.
             let way = Way::read(&kept);
             let way = way.map_err(|why| refuse(FUNCTION, format!("`undo`: {why}")))?;
             let sealed = way.call.sealed_params();
@@ -330,7 +330,7 @@ impl Asked {
                 false => format!("{name} gives its result in one piece: leave `pages` out"),
             }));
         }
-        // What carries the key is a text.
+        // The param that carries the key must be a text.
         let looked_at = match &token {
             Some(token) => with_param(&call, token, "key".into()),
             None => call.clone(),
@@ -360,7 +360,7 @@ impl Asked {
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The most pages that a call may ask for. The journal takes 1 MiB of what they hold together.
+/// The most pages that a call may ask for. The journal takes 1 MiB for all of them together.
 const MAX_PAGES: i64 = 1_000;
 
 fn most_pages(given: Option<Value>) -> Result<Option<usize>, String> {
@@ -374,8 +374,8 @@ fn most_pages(given: Option<Value>) -> Result<Option<usize>, String> {
     }
 }
 
-/// Returns the call with a param that the script did not give. A param that is nothing counts as not given, as in the request, which
-/// leaves it out.
+/// Returns the call with an added param that the script did not give. A param with the value `()` counts as not given, because the request
+/// omits it.
 fn with_param(call: &AwsCall, name: &str, value: Value) -> AwsCall {
     let mut call = call.clone();
     if let Value::Map(params) = &mut call.params {
@@ -387,10 +387,10 @@ fn with_param(call: &AwsCall, name: &str, value: Value) -> AwsCall {
     call
 }
 
-/// Returns the call with its key in the param that carries it, if one does.
+/// Returns the call with its key in the param that carries it, if there is one.
 ///
 /// # Errors
-/// A call whose param is empty in the end: AWS would take a repetition of it for another call, so nothing is sent.
+/// The param would be empty: AWS would treat a repetition as another call, so nothing is sent.
 fn with_key(call: &AwsCall, token: Option<&str>, key: &EffectKey) -> Result<AwsCall, Failure> {
     let Some(token) = token else {
         return Ok(call.clone());
@@ -412,7 +412,7 @@ fn with_key(call: &AwsCall, token: Option<&str>, key: &EffectKey) -> Result<AwsC
         .proving(Proof::NotDone))
 }
 
-/// Returns the param that AWS's models mark as the carrier of an operation's key.
+/// Returns the param that AWS's models mark as the idempotency token of an operation.
 fn marked_token(service: &Service, operation: &str) -> Option<String> {
     let operation = service.operations.get(operation)?;
     service.token(operation).map(str::to_owned)
@@ -458,7 +458,7 @@ fn find(
     }
 }
 
-/// What is wrong with a service's name, and what to do.
+/// Returns the error and the hint for an unknown service.
 fn unknown_service(name: &str) -> (String, String) {
     let lower = name.to_ascii_lowercase();
     let lower: String = lower
@@ -482,7 +482,7 @@ fn unknown_operation(service: &Service, operation: &str) -> Option<(String, Stri
     }
     let names = || service.operations.keys().map(String::as_str);
     let plain = |text: &str| text.replace(['-', '_'], "").to_ascii_lowercase();
-    // `get-secret-value` and `get_secret_value`, as the CLI and boto3 have it.
+    // Accepts `get-secret-value` and `get_secret_value` as well, the forms of the CLI and of boto3.
     let exact = names().find(|known| plain(known) == plain(operation));
     let help = match exact.or_else(|| closest(operation, names())) {
         Some(near) => format!("did you mean `{near}`?"),
@@ -509,9 +509,9 @@ fn explained(call: &AwsCall, unfit: &Unfit) -> String {
     }
 }
 
-/// What a call is about, for people: the operation, and what its required params name.
+/// Describes a call for people: the operation and the values of its required params.
 fn object(call: &AwsCall) -> String {
-    /// Longer texts are documents.
+    /// Longer texts are documents rather than names.
     const LONGEST: usize = 100;
     let mut text = format!("{}:{}", call.service.name, call.operation);
     let sealed = call.sealed_params();
@@ -527,7 +527,7 @@ fn object(call: &AwsCall) -> String {
     text
 }
 
-/// What is kept of an `undo` for the day that it is needed.
+/// Returns the part of an `undo` that is stored until it is needed.
 fn kept_undo(service: &str, undo: &Value, described: &Option<Described>) -> Value {
     let mut kept = undo.as_map().cloned().unwrap_or_default();
     kept.insert("service".into(), service.into());
@@ -584,7 +584,7 @@ impl Way {
                 operation,
                 params,
                 timeout: DEFAULT_TIMEOUT,
-                // An undo must be safe to be made again: its author says so by giving one.
+                // An undo may be repeated; the author declares that it is safe by giving one.
                 is_repeatable: true,
                 is_read: false,
             },
@@ -607,7 +607,7 @@ fn at<'v>(answer: &'v Value, path: &str) -> Option<&'v Value> {
     })
 }
 
-/// Returns the call that the script gave as `undo`.
+/// Returns the reversal that makes the call which the script gave as `undo`.
 fn of_call(done: Done, clients: &Clients) -> Reversal {
     if *done.before == Value::Null {
         return Reversal::never(format!("{} has no `undo`", named(&done)));
@@ -632,7 +632,7 @@ fn of_call(done: Done, clients: &Clients) -> Reversal {
     }
     let what = object(&call);
     let (client, about) = (clients.aws.clone(), what.as_str().into());
-    // It is sent again after a lost answer, so it carries its key wherever AWS takes one.
+    // The call is sent again if its answer is lost, so it carries its key wherever AWS takes one.
     let token = marked_token(&call.service, &call.operation);
     Reversal::By(WayBack::blind(what, UNDOING, about, move |key| {
         let (client, keyed) = (client.clone(), with_key(&call, token.as_deref(), &key));
@@ -648,7 +648,7 @@ fn of_call(done: Done, clients: &Clients) -> Reversal {
     }))
 }
 
-/// Whether an error says that there is no such thing (any more).
+/// Says whether an error means that the thing does not exist (any more).
 fn is_gone(code: &str) -> bool {
     code.starts_with("NoSuch")
         || code.ends_with("NotFound")
@@ -657,11 +657,11 @@ fn is_gone(code: &str) -> bool {
         || code == "NoSuchEntity"
 }
 
-/// Seals what an operation gives as its client does: what AWS calls sensitive is a secret. `record` holds the arguments of the call,
-/// as the journal has them.
+/// Makes an operation's result secret in the same places as the client does: what AWS's models mark as sensitive. `record` holds the
+/// arguments of the call, as in the journal.
 pub(super) fn sealed(record: &Value, answer: Value) -> Value {
     let text = |key: &str| record.field(key).and_then(Value::as_str);
-    // What is only described has no model.
+    // Services that are only described by the script have no model.
     let known = text("service").and_then(service);
     let operation = known.zip(text("operation"));
     match operation.and_then(|(known, name)| Some((known, known.operations.get(name)?))) {
@@ -678,7 +678,7 @@ fn named(done: &Done) -> String {
     }
 }
 
-/// What is sure to be wrong with a literal call: which argument, from 0, what, and what to do.
+/// Finds a mistake in the literal arguments of a call: the argument, from 0, the message, and the hint.
 pub(in super::super) fn literal_mistake(
     service_name: &str,
     operation: Option<&str>,

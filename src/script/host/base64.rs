@@ -1,4 +1,4 @@
-//! `base64`: the standard alphabet, padded, and the one for URLs, bare. What is made from a secret
+//! `base64`: the standard alphabet with padding, and the URL alphabet without. The result for a secret
 //! is a secret.
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, Encoding};

@@ -49,8 +49,8 @@ pub(super) static TABLE: [Function; 1] = [Function {
     bind: |b| b.with(create),
 }];
 
-/// `csr::create(key, #{ subject, dns_names, ip_addresses, uris, email_addresses, key_usage,
-/// extended_key_usage, is_ca })` gives PEM. An effect, because an ECDSA signature is another one each time.
+/// Implements `csr::create(key, #{ subject, dns_names, ip_addresses, uris, email_addresses, key_usage,
+/// extended_key_usage, is_ca })`; returns PEM. It is an effect because each ECDSA signature is different.
 fn create(context: NativeCallContext, key: Secret, map: Map) -> Result<String, Thrown> {
     const FUNCTION: &str = "csr::create";
     let mut arguments = Arguments::new(FUNCTION, map)?;

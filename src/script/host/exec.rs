@@ -1,4 +1,4 @@
-//! `exec`: programs, as far as the target allows them by name.
+//! `exec`: runs the programs that the target allows by name.
 
 use std::collections::BTreeMap;
 
@@ -28,9 +28,9 @@ use windlass_world::{
 };
 
 const FUNCTION: &str = "exec::run";
-/// What the journal takes of one call.
+/// The largest record of one call that the journal takes.
 const MAX_RECORD_BYTES: usize = 1 << 20;
-/// Tells a program which effect it is, so that it can be made to do nothing twice.
+/// The environment variable with the effect's key, by which a program can recognise a repeated call.
 const KEY_VARIABLE: &str = "WINDLASS_EFFECT_KEY";
 
 const SCALAR: ValueKind = Either(&[Text, ValueKind::Secret, Int, Float, Bool]);
@@ -110,8 +110,8 @@ pub(super) static TABLE: [Function; 1] = [Function {
     },
 }];
 
-/// `exec::run("istioctl", ["analyze"], #{ stdin, env, timeout, grace, expect, read, idempotent,
-/// secret_output, undo })` gives `code`, `stdout`, `stdout_bytes`, `stderr`, `stderr_bytes`.
+/// Implements `exec::run("istioctl", ["analyze"], #{ stdin, env, timeout, grace, expect, read, idempotent,
+/// secret_output, undo })`; returns `code`, `stdout`, `stdout_bytes`, `stderr`, `stderr_bytes`.
 fn run(
     context: &NativeCallContext,
     program: &str,
@@ -237,7 +237,7 @@ fn codes(given: Option<Value>) -> Result<Vec<i32>, String> {
         .collect()
 }
 
-/// Returns the program that the script gave as `undo`.
+/// Returns the reversal that runs the program which the script gave as `undo`.
 fn of_run(done: Done, clients: &Clients) -> Reversal {
     let Some((program, arguments)) = texts(done.before).ok().and_then(|mut texts| {
         (!texts.is_empty()).then(|| {
@@ -262,7 +262,7 @@ fn of_run(done: Done, clients: &Clients) -> Reversal {
     };
     let (programs, about) = (clients.programs.clone(), what.as_str().into());
     let ending = invocation.ending.clone();
-    // An undo must be safe to be made again: its author says so by giving one.
+    // An undo may be repeated; the author declares that it is safe by giving one.
     let way = WayBack::blind(what, "exec::undo", about, move |key| {
         let running = start(
             programs.clone(),

@@ -1,4 +1,4 @@
-//! `file`: the run's output folder, and nothing else on the disk.
+//! `file`: reads and writes files in the run's output folder, and nowhere else.
 
 use data_encoding::BASE64;
 use rhai::{Dynamic, Map, NativeCallContext};
@@ -26,7 +26,7 @@ use windlass_world::{
     x509::Certificate,
 };
 
-/// Certificates and requests are for everyone to read; what holds a secret is not.
+/// The mode of certificates and requests, which everyone may read; files with secrets have another mode.
 const PUBLIC: u32 = 0o644;
 const OWNER_ONLY: u32 = 0o600;
 
@@ -161,8 +161,8 @@ pub(super) static TABLE: [Function; 8] = [
     },
 ];
 
-/// Writes a whole file below the output folder and returns its path. Writing the same again
-/// leaves the same, so in doubt it is done again.
+/// Writes a whole file below the output folder and returns its path. Repeating the write leaves the same
+/// file, so a write in doubt is repeated.
 fn write(
     context: &NativeCallContext,
     function: &'static str,
@@ -175,7 +175,7 @@ fn write(
         .windows(MASK.len())
         .any(|part| part == MASK.as_bytes())
     {
-        let why = format!("the text holds {MASK}, which only stands for a secret");
+        let why = format!("the text contains {MASK}, which is only the mask of a secret");
         return Err(refuse(function, why));
     }
     let record = match mode {
@@ -188,7 +188,7 @@ fn write(
     let (name, looked_at) = (name.to_owned(), name.to_owned());
     let operation = format!("write {name}");
     let folder = files.clone();
-    // An undo knows what was written by its digest; that of a secret is one too.
+    // An undo recognises what was written by its digest; the digest of a secret is a secret too.
     let secret_digest = (mode == OWNER_ONLY).then(|| {
         let digest = Digest::of_content(&content);
         Value::Secret(Secret::new(digest.to_string()))
@@ -197,7 +197,7 @@ fn write(
         on_blocking_thread(function, move || {
             let written = files.write(&name, &content, mode, key.as_str())?;
             let certificates = Certificate::read_all(&content).unwrap_or_default();
-            // The digest of a weak secret would be a way to guess it.
+            // A plain digest would allow guessing a weak secret.
             let digest = written.sha256.to_string();
             let digest = match mode {
                 OWNER_ONLY => Value::Secret(Secret::new(digest)),
@@ -217,7 +217,7 @@ fn write(
     })
     .remembering(move || async move {
         on_blocking_thread(function, move || {
-            // A file that can't be read can't be written either, and the write reports it.
+            // A file that can't be read can't be written either, and the write reports the error.
             let mut before = before(&folder, looked_at).map_err(|failure| Failure {
                 operation,
                 ..failure
@@ -235,12 +235,12 @@ fn write(
         .map_or_else(String::new, Value::to_text))
 }
 
-/// What a file was before it is written: `#{ name }` alone if it was not there.
+/// Returns the state of a file before it is written: `#{ name }` alone if it did not exist.
 fn before(files: &OutputFolder, name: String) -> Result<Value, Failure> {
     let mut value = Value::map([("name", name.as_str().into())]);
     if let (Some(found), Value::Map(map)) = (files.snapshot(&name)?, &mut value) {
         map.insert("mode".into(), Value::Int(i64::from(found.mode)));
-        // Whether it was secret is not known: so it was.
+        // It is not known whether the content was secret, so it is treated as secret.
         let content = found.content.map(|bytes| BASE64.encode(&bytes));
         map.insert(
             "content".into(),
@@ -258,7 +258,7 @@ fn of_removal(done: Done, clients: &Clients) -> Reversal {
     reversal(done, &clients.files, true)
 }
 
-/// Restores the old content of a written file, or removes the file. A file that was changed since is left alone.
+/// Restores the old content of a written file, or removes the file. A file that has been changed since is left alone.
 fn reversal(done: Done, files: &OutputFolder, was_removed: bool) -> Reversal {
     let name = done
         .before
@@ -281,7 +281,7 @@ fn reversal(done: Done, files: &OutputFolder, was_removed: bool) -> Reversal {
     if was_removed && old.is_none() {
         return Reversal::Nothing;
     }
-    // What the run left: `None` where it removed the file, or where an older journal does not say.
+    // The file as the run left it: `None` if the run removed it, or if the journal is from an older version that does not record it.
     let written = if was_removed { None } else { written(&done) };
     let what = match &old {
         Some(_) => format!("put the old content of {name} back"),
@@ -352,8 +352,8 @@ fn written(done: &Done) -> Option<String> {
     }
 }
 
-/// `file::write_template("app.conf", template, #{ name: … })` puts the values where the template
-/// says `{{ name }}`. With a secret among them the file is 0600.
+/// Implements `file::write_template("app.conf", template, #{ name: … })`, which replaces `{{ name }}` in the template
+/// by the value. If one of the values is a secret, the file has mode 0600.
 fn write_template(
     context: NativeCallContext,
     name: &str,
@@ -396,7 +396,7 @@ fn write_template(
     write(&context, FUNCTION, name, text.into_bytes(), mode)
 }
 
-/// `file::exists("root-ca.pem")`.
+/// Implements `file::exists("root-ca.pem")`.
 fn exists(context: NativeCallContext, name: &str) -> Result<bool, Thrown> {
     const FUNCTION: &str = "file::exists";
     let (files, owned) = (host(&context)?.clients.files, name.to_owned());
@@ -407,7 +407,7 @@ fn exists(context: NativeCallContext, name: &str) -> Result<bool, Thrown> {
     Ok(perform(&context, call)? == Value::Bool(true))
 }
 
-/// `file::list()` gives the names of all files of the output folder, sorted.
+/// Implements `file::list()`, which returns the names of all files in the output folder, sorted.
 fn list(context: NativeCallContext) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "file::list";
     let files = host(&context)?.clients.files;
@@ -419,7 +419,7 @@ fn list(context: NativeCallContext) -> Result<Dynamic, Thrown> {
     Ok(to_dynamic(&perform(&context, call)?))
 }
 
-/// `file::remove("old.pem")`; one that is not there is removed already.
+/// Implements `file::remove("old.pem")`; a file that does not exist counts as removed.
 fn remove(context: NativeCallContext, name: &str) -> Result<(), Thrown> {
     const FUNCTION: &str = "file::remove";
     let files = host(&context)?.clients.files;
@@ -434,8 +434,8 @@ fn remove(context: NativeCallContext, name: &str) -> Result<(), Thrown> {
     perform(&context, call).map(|_| ())
 }
 
-/// `file::read("root-ca.pem")` gives the text of a file that this or an earlier run wrote: a secret
-/// if only its owner may read the file.
+/// Implements `file::read("root-ca.pem")`, which returns the text of a file that this or an earlier run wrote: as a
+/// secret if only its owner may read the file.
 fn read(context: NativeCallContext, name: &str) -> Result<Dynamic, Thrown> {
     read_as(&context, "file::read", name, |content, function| {
         String::from_utf8(content).map(Value::String).map_err(|e| {
@@ -449,7 +449,7 @@ fn read(context: NativeCallContext, name: &str) -> Result<Dynamic, Thrown> {
     })
 }
 
-/// `file::read_bytes("keystore.p12")` gives the bytes of a file, as [`read`] does its text.
+/// Implements `file::read_bytes("keystore.p12")`, which returns bytes instead of the text of [`read`].
 fn read_bytes(context: NativeCallContext, name: &str) -> Result<Dynamic, Thrown> {
     read_as(&context, "file::read_bytes", name, |content, _| {
         Ok(Bytes::new(content).into())

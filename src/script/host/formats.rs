@@ -1,7 +1,7 @@
-//! `json`, `yaml` and `toml`: text to values and back. A text with a secret in it is one.
+//! `json`, `yaml` and `toml`: convert text to values and back. A text with a secret in it is a secret.
 //!
-//! What a format can't say is refused with its place; an integer beyond 64 bits is read as the text of
-//! its digits.
+//! A value that a format can't express is rejected with its place; an integer beyond 64 bits is read as the text of its
+//! digits.
 
 use rhai::{Array, Dynamic};
 

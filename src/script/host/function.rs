@@ -1,5 +1,5 @@
-//! What is known of a host function: the one description from which its registration, the checks of its arguments, its
-//! class, its undo, its permissions and its documentation come.
+//! Describes host functions. The registration, the checks of arguments, the class, the undo, the permissions and the
+//! documentation of a function all come from this one description.
 
 use std::{fmt, time::Duration};
 
@@ -17,25 +17,25 @@ pub struct HostModule {
     pub name: &'static str,
     /// One line of documentation.
     pub about: &'static str,
-    /// Whether its calls leave this machine, those of an undo too: a test of a workflow answers them in place of the other side.
+    /// Whether its calls, and those of an undo, leave this machine: a workflow test answers such calls itself.
     pub leaves: bool,
     pub functions: &'static [Function],
 }
 
 /// One host function.
 pub struct Function {
-    /// With its module: `pca::issue_certificate`.
+    /// The name with its module: `pca::issue_certificate`.
     pub name: &'static str,
     /// One line of documentation, or a few sentences.
     pub about: &'static str,
-    /// Its parameters; those that may be left out come last.
+    /// The parameters; optional ones come last.
     pub takes: &'static [Parameter],
     pub gives: Gives,
     pub does: Impact,
     pub needs: Needs,
-    /// A statement that validates in a script with `inputs`.
+    /// A statement that is valid in a script with `inputs`.
     pub example: &'static str,
-    /// Registers the Rust functions behind it: several where argument types differ or arguments may be left out.
+    /// Registers the Rust functions behind it: several if argument types differ or arguments are optional.
     pub(super) bind: Bind,
 }
 
@@ -47,12 +47,12 @@ pub struct Parameter {
     pub about: &'static str,
 }
 
-/// Whether a parameter or an option has to be given.
+/// Whether a parameter or an option must be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     Required,
     Optional,
-    /// It may be left out, and is this then, written as in a script.
+    /// It is optional, and has this default, written as in a script.
     Default(&'static str),
 }
 
@@ -97,13 +97,13 @@ pub(super) const fn preset(
     }
 }
 
-/// The type of an argument, an option or a result; for some texts also what they name.
+/// The type of an argument, an option or a result; for some texts also what the text names.
 #[derive(Clone, Copy)]
 pub enum ValueKind {
     Any,
     Bool,
     Bytes,
-    /// A function of the script, with this parameter.
+    /// A function of the script with this parameter.
     Closure(&'static str),
     /// A text such as `90s`.
     Duration,
@@ -119,7 +119,7 @@ pub enum ValueKind {
     Map(&'static ValueKind),
     /// A map with these keys.
     Record(&'static [Parameter]),
-    /// Nothing, or this.
+    /// `()` or this.
     Maybe(&'static ValueKind),
     Either(&'static [ValueKind]),
     /// The ARN of a certificate authority.
@@ -142,17 +142,17 @@ pub enum ValueKind {
     ObjectKind,
     /// A service of AWS, as the aws CLI names it.
     AwsService,
-    /// An operation of the service that stands before it.
+    /// An operation of the service in the argument before it.
     AwsOperation,
-    /// Names a secret that is kept elsewhere: `ssm:/app/password`.
+    /// A reference to a secret in a store: `ssm:/app/password`.
     SecretReference,
-    /// The name of a Secret of Kubernetes.
+    /// The name of a Kubernetes Secret.
     SecretName,
     /// A Kubernetes object as a map, with `apiVersion`, `kind` and `metadata.name`.
     Manifest,
 }
 
-/// What a call gives back.
+/// What a call returns.
 pub struct Gives {
     pub kind: ValueKind,
     pub about: &'static str,
@@ -169,32 +169,32 @@ impl Gives {
     }
 }
 
-/// What a call does to the world.
+/// What effect a call has.
 pub enum Impact {
-    /// It works on its arguments alone, and is no effect.
+    /// It computes from its arguments alone, and is not an effect.
     Computes,
-    /// It is recorded, so that a replay sees the same, and touches nothing outside: the clock, randomness, a message.
+    /// It is recorded, so that a replay has the same result, and touches nothing outside: the clock, randomness, a message.
     Records,
-    /// It looks at something outside.
+    /// It reads something outside.
     Reads,
     Changes(Changing),
 }
 
-/// How a change is found again in doubt, and reversed.
+/// How a change in doubt is found again, and how it is reversed.
 pub struct Changing {
     pub doubt: Doubt,
     pub undo: Reversible,
     /// The option that makes a call a read, when it is `true`.
     pub unless: Option<&'static str>,
-    /// Finds out what became of a call whose end is not known, as far as its reversal needs that.
+    /// Finds out whether a call in doubt was made, as far as its reversal needs that.
     pub(super) find: fn(&Value, &Clients) -> Finding,
 }
 
-/// What happens with a call whose process died inside of it, or whose answer was lost; says why that is right.
+/// What happens with a call if its process died inside it, or if its answer was lost; each variant says why that is right.
 pub enum Doubt {
-    /// It is made again under the same key, or leaves the same when it is made twice.
+    /// It is made again under the same key, or repeating it leaves the same state.
     Again(&'static str),
-    /// As [`Doubt::Again`], for as long as the other side knows the key; later the run asks.
+    /// As [`Doubt::Again`], as long as the other side remembers the key; after that, the run asks.
     AgainFor(Duration, &'static str),
     /// It is looked for first.
     Found(&'static str),
@@ -204,13 +204,13 @@ pub enum Doubt {
     Decided(&'static [Class], &'static str),
 }
 
-/// What reverses a change: from its record, or `None` of it.
+/// Returns what reverses a change, given its record.
 pub(super) type Way = fn(Done, &Clients) -> Reversal;
 
-/// How a change is reversed; says to what, or why not.
+/// How a change is reversed: says to which state, or why it can't be.
 pub enum Reversible {
     By(&'static str, Way),
-    /// Only where the script gives the option `undo`.
+    /// Only if the script gives the option `undo`.
     IfGiven(&'static str, Way),
     Never(&'static str, Way),
 }
@@ -237,7 +237,7 @@ impl Changing {
 }
 
 impl Doubt {
-    /// Says for people what happens.
+    /// Describes for people what happens.
     pub fn words(&self) -> &'static str {
         match self {
             Self::Again(words)
@@ -250,7 +250,7 @@ impl Doubt {
 }
 
 impl Reversible {
-    /// Says for people what is reversed, or why it is not.
+    /// Describes for people what is reversed, or why it is not.
     pub fn words(&self) -> &'static str {
         match self {
             Self::By(words, _) | Self::IfGiven(words, _) | Self::Never(words, _) => words,
@@ -264,39 +264,39 @@ impl Reversible {
     }
 }
 
-/// The permissions that a call needs, and what its undo needs beyond that.
+/// The permissions that a call needs, and those that its undo needs in addition.
 pub enum Needs {
     Nothing,
-    /// Actions of IAM, without their `acm-pca:`, on the [`ValueKind::Authority`] that is given.
+    /// IAM actions, without their `acm-pca:`, on the given [`ValueKind::Authority`].
     Aws {
         run: &'static [&'static str],
         undo: &'static [&'static str],
     },
-    /// The action of IAM for the operation of AWS that its arguments name.
+    /// The IAM action for the AWS operation in the arguments.
     AwsOperation,
-    /// Verbs of Kubernetes.
+    /// Kubernetes verbs.
     Kubernetes {
         run: &'static [Rule],
         undo: &'static [Rule],
     },
 }
 
-/// Verbs on what a call is about.
+/// Verbs on the objects of a call.
 pub struct Rule {
     pub on: On,
     pub verbs: &'static [&'static str],
 }
 
-/// What a call to Kubernetes is about.
+/// The objects of a call to Kubernetes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum On {
-    /// What its argument names: an object, a type, or a manifest.
+    /// The argument: an object, a type, or a manifest.
     Argument,
-    /// A workload that its argument names, or any.
+    /// The workload in the argument, or any workload.
     Workload,
-    /// The Secret that its argument names.
+    /// The Secret in the argument.
     Secret,
-    /// All of this type.
+    /// All objects of this type.
     All(&'static str),
 }
 
@@ -320,13 +320,13 @@ impl Function {
         self.name.split_once("::").map_or("", |(module, _)| module)
     }
 
-    /// How it is called, as messages show it: `kube::list(cluster, namespace, kind, [#{ labels, fields }])`.
+    /// Returns how it is called, as messages show it: `kube::list(cluster, namespace, kind, [#{ labels, fields }])`.
     pub fn usage(&self) -> String {
         let parameters: Vec<_> = self.takes.iter().map(Parameter::usage).collect();
         format!("{}({})", self.name, parameters.join(", "))
     }
 
-    /// Whether a call may change something outside.
+    /// Says whether a call may change something outside.
     pub fn is_change(&self) -> bool {
         matches!(self.does, Impact::Changes(_))
     }
@@ -338,7 +338,7 @@ impl Function {
         }
     }
 
-    /// Returns the classes that its calls may have; empty where it makes none.
+    /// Returns the classes that its calls may have; empty if it makes no calls.
     pub fn classes(&self) -> &'static [Class] {
         match &self.does {
             Impact::Computes => &[],
@@ -347,7 +347,7 @@ impl Function {
         }
     }
 
-    /// How long the other side knows the key of a call; `None` for as long as need be.
+    /// Returns how long the other side remembers the key of a call; `None` for no limit.
     pub fn key_lives(&self) -> Option<Duration> {
         match self.change()?.doubt {
             Doubt::AgainFor(lives, _) => Some(lives),
@@ -355,7 +355,7 @@ impl Function {
         }
     }
 
-    /// Returns the options that it takes, and which of its arguments they are, from 0.
+    /// Returns the position of the options in its arguments, from 0, and the options.
     pub fn options(&self) -> Option<(usize, &'static [Parameter])> {
         let mut parameters = self.takes.iter().enumerate();
         parameters.find_map(|(at, field)| match field.kind {
@@ -364,7 +364,7 @@ impl Function {
         })
     }
 
-    /// How many arguments it takes at least; the most are those of [`Function::takes`].
+    /// Returns the smallest number of arguments; the largest is the length of [`Function::takes`].
     pub fn least_arguments(&self) -> usize {
         let needed = |field: &&Parameter| field.need == Need::Required;
         self.takes.iter().filter(needed).count()
@@ -395,7 +395,7 @@ impl Parameter {
         }
     }
 
-    /// Returns the value that stands in for one that is not given.
+    /// Returns the default of a value that is not given.
     pub(super) fn default_value(&self) -> Option<Value> {
         match self.need {
             Need::Default(text) => Value::parse_json(text).ok(),
@@ -445,10 +445,10 @@ impl fmt::Display for ValueKind {
     }
 }
 
-/// Names the Rust functions behind a row.
+/// Registers the Rust functions behind a row.
 pub(super) type Bind = for<'b, 'm> fn(&'b mut Binder<'m>) -> &'b mut Binder<'m>;
 
-/// Puts the Rust functions behind a row into its module, under the row's name.
+/// Adds the Rust functions behind a row to its module, under the row's name.
 pub(super) struct Binder<'a> {
     module: &'a mut Module,
     name: &'static str,

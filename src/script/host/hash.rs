@@ -1,4 +1,4 @@
-//! `hash`: digests, as lower-case hex. What is made from a secret is a secret.
+//! `hash`: digests, as lower-case hex. The digest of a secret is a secret.
 
 use aws_lc_rs::{digest, hmac};
 

@@ -1,8 +1,7 @@
-//! `http`: requests to web servers.
+//! `http`: sends requests to web servers.
 //!
-//! A request that changes nothing is a read; PUT and DELETE are done again in doubt, as HTTP
-//! defines them; POST and PATCH stop and ask, unless `idempotency` sends the effect's key, or `read` says that
-//! they change nothing.
+//! A request that changes nothing is a read. PUT and DELETE in doubt are repeated, as HTTP defines them to be idempotent.
+//! POST and PATCH stop and ask, unless `idempotency` sends the effect's key, or `read` says that they change nothing.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +29,7 @@ use windlass_world::{
     value::{Failure, MASK, Proof, Redactor, Secret, Value, parse_duration},
 };
 
-/// What the journal takes of one call.
+/// The largest record of one call that the journal takes.
 const MAX_RECORD_BYTES: usize = 1 << 20;
 /// The header of the IETF draft "The Idempotency-Key HTTP Header Parameter".
 const IDEMPOTENCY_HEADER: &str = "Idempotency-Key";
@@ -109,7 +108,7 @@ const OPTIONS: &[Parameter] = &[
     HIDDEN,
     REVERSED_BY,
 ];
-/// Of a method that says nothing about what it does.
+/// The options for methods that do not say what the request does.
 const OPTIONS_OF_POST: &[Parameter] = &[
     HEADERS,
     QUERY,
@@ -275,15 +274,15 @@ fn bind<'b, 'm>(
         )
 }
 
-/// What a script asked for, taken apart.
+/// The parsed options of a request.
 #[derive(Clone)]
 struct Asked {
     request: HttpRequest,
     /// The header that carries the effect's key.
     key_header: Option<String>,
-    /// What of the answer is a secret.
+    /// The parts of the answer that are secret.
     secret: SecretOutput,
-    /// Of a secret URL: a server that fails often quotes its path.
+    /// The parts of a secret URL: a failing server often quotes the path.
     url_parts: Vec<Secret>,
 }
 
@@ -387,7 +386,7 @@ impl Asked {
         record(response, &self.secret).map_err(|bytes| {
             let why = format!("the answer takes {bytes} bytes in the journal, which holds 1 MiB");
             let name = format!("{} {}", self.request.method, self.request.shown);
-            // The server has answered as it was expected to.
+            // The answer had an expected status, so the server has done the call.
             match self.request.is_read() {
                 true => rejected(&name, "TooLarge", why),
                 false => rejected(&name, "TooLarge", why).proving(Proof::Done),
@@ -396,7 +395,7 @@ impl Asked {
     }
 }
 
-/// `http::get(url)`, `http::post(url, #{ json: … })`: gives `status`, `headers`, `body`, `body_bytes`, `json`.
+/// Implements `http::get(url)`, `http::post(url, #{ json: … })`: returns `status`, `headers`, `body`, `body_bytes`, `json`.
 fn send(
     context: &NativeCallContext,
     function: &'static str,
@@ -415,7 +414,7 @@ fn send(
                 "`read` and `undo` contradict each other: what changes nothing is not reversed",
             ));
         }
-        // A mistake in it should show now, not when something has gone wrong already.
+        // Reports a mistake in the undo now, not when the undo is needed.
         of_undo(&undo).map_err(|why| refuse(function, format!("`undo`: {why}")))?;
     }
     let client = host(context)?.clients.http;
@@ -425,7 +424,7 @@ fn send(
         asked.send(client, key)
     });
     if again.request.method == "DELETE" {
-        // What a DELETE in doubt does not find, it has deleted.
+        // A repeated DELETE that finds nothing has succeeded.
         call = call.or_again(move |key| again.or_gone().send(same_client, key));
     }
     if undo != Value::Null {
@@ -434,8 +433,8 @@ fn send(
     Ok(Answer::of(perform(context, call)?))
 }
 
-/// Headers that say how an answer is sent, and nothing of what is in it: all answers of a server have the same, and what is a
-/// secret once is hidden everywhere.
+/// Headers that say how an answer is sent, and nothing about its contents. They stay readable: all answers of a server have the same ones,
+/// and a value that is secret once is masked everywhere.
 const PLAIN_HEADERS: [&str; 13] = [
     "cache-control",
     "connection",
@@ -452,7 +451,7 @@ const PLAIN_HEADERS: [&str; 13] = [
     "x-content-type-options",
 ];
 
-/// Returns an answer as the journal holds it, or how many bytes it takes if that is too many.
+/// Returns an answer as it is recorded, or its size in bytes if it is too large.
 pub(super) fn record(response: HttpResponse, secret: &SecretOutput) -> Result<Value, usize> {
     let charset = response.headers.get("content-type");
     let charset = charset.and_then(|kind| charset_of(kind));
@@ -490,9 +489,9 @@ fn shown(url: &Value) -> String {
     }
 }
 
-/// What of a secret URL a server could quote: its path and query, and each longer part of them.
+/// Returns the parts of a secret URL that a server could quote: path and query, and each longer part of them.
 fn parts_of(url: &Value) -> Vec<Secret> {
-    /// Shorter parts are words such as `hooks`, whose mask would tell less than it hides.
+    /// Shorter parts are words such as `hooks`; masking them would make messages unreadable.
     const SHORTEST: usize = 6;
     let Value::Secret(url) = url else {
         return Vec::new();
@@ -507,7 +506,7 @@ fn parts_of(url: &Value) -> Vec<Secret> {
         .collect()
 }
 
-/// Returns a URL as the journal shows it: what stands before an `@` is a password.
+/// Returns a URL as it is recorded: the text before an `@` is a password.
 fn recorded(url: Value) -> Value {
     let Value::String(text) = &url else {
         return url;
@@ -522,7 +521,7 @@ fn recorded(url: Value) -> Value {
     }
 }
 
-/// Returns the body, and the content type that goes with how it was given.
+/// Returns the body, and the content type that matches its form.
 fn body(arguments: &mut Arguments) -> Result<(Option<Secret>, Option<&'static str>), Thrown> {
     let given = (
         arguments.optional("json"),
@@ -557,7 +556,7 @@ fn body(arguments: &mut Arguments) -> Result<(Option<Secret>, Option<&'static st
     }
 }
 
-/// What a value is on its way out.
+/// Returns the text of a value as it is sent.
 fn content(value: &Value) -> Secret {
     match value {
         Value::Secret(secret) => secret.clone(),
@@ -580,13 +579,13 @@ fn with_query(url: &str, query: &BTreeMap<String, Value>) -> Secret {
             )
         })
         .collect();
-    // What comes after a `#` stays here, so the query comes before it.
+    // The text after a `#` is not sent, so the query goes before it.
     let (url, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
     let mark = if url.contains('?') { '&' } else { '?' };
     Secret::new(format!("{url}{mark}{}{fragment}", pairs.join("&")))
 }
 
-/// Percent-encodes everything but RFC 3986's unreserved characters.
+/// Percent-encodes all but the unreserved characters of RFC 3986.
 fn encode(bytes: &[u8]) -> String {
     bytes
         .iter()
@@ -636,7 +635,7 @@ fn of_undo(undo: &Value) -> Result<Asked, String> {
     if !METHODS.contains(&method.as_str()) {
         return Err(format!("there is no method {method}"));
     }
-    // What would reverse an undo is never asked for.
+    // An undo is never undone itself.
     options.remove("undo");
     const FUNCTION: &str = "http undo";
     Arguments::of(FUNCTION, options, Some(UNDO))
@@ -644,7 +643,7 @@ fn of_undo(undo: &Value) -> Result<Asked, String> {
         .map_err(|e| e.to_string())
 }
 
-/// Returns the request that the script gave as `undo`.
+/// Returns the reversal that sends the request which the script gave as `undo`.
 fn of_request(done: Done, clients: &Clients) -> Reversal {
     if *done.before == Value::Null {
         return Reversal::never(format!("{} has no `undo`", done.function));
@@ -659,9 +658,9 @@ fn of_request(done: Done, clients: &Clients) -> Reversal {
         }
     };
     let what = format!("{} {}", asked.request.method, asked.request.shown);
-    // The mask of a secret URL is for people, and is sent nowhere.
+    // The mask of a secret URL is for people, and must not be sent.
     let (client, about) = (clients.http.clone(), what.replace(MASK, "***").into());
-    // An undo must be safe to be made again: its author says so by giving one.
+    // An undo may be repeated; the author declares that it is safe by giving one.
     Reversal::By(WayBack::blind(what, "http::undo", about, move |key| {
         let sending = asked.clone().send(client.clone(), key);
         async move { sending.await.map(|_| Reversed::Done) }

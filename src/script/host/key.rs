@@ -1,4 +1,4 @@
-//! `key`: private keys, made here and never shown.
+//! `key`: creates private keys, which are never shown.
 
 use rhai::{Dynamic, NativeCallContext};
 
@@ -49,8 +49,8 @@ pub(super) static TABLE: [Function; 2] = [
     },
 ];
 
-/// `key::read(text)`, `key::read(text, passphrase)` finds the private key in a PEM text, whatever
-/// form it has, and gives it as PKCS #8 without a passphrase, a secret. Pure, so no effect.
+/// Implements `key::read(text)` and `key::read(text, passphrase)`: finds the private key in a PEM text, in any format,
+/// and returns it as PKCS #8 without a passphrase, as a secret. It is pure, so it is not an effect.
 fn read(text: &Dynamic, passphrase: &Dynamic) -> Result<Secret, Thrown> {
     const FUNCTION: &str = "key::read";
     let secret = |name: &str, given: &Dynamic| match from_dynamic(given) {
@@ -79,8 +79,8 @@ fn read(text: &Dynamic, passphrase: &Dynamic) -> Result<Secret, Thrown> {
     }
 }
 
-/// `key::generate("RSA_2048")` gives a private key, PKCS #8 in PEM, as a secret. An effect: a
-/// replay gives the same key.
+/// Implements `key::generate("RSA_2048")`: returns a private key, PKCS #8 in PEM, as a secret. It is an effect, so a
+/// replay returns the same key.
 fn generate(context: NativeCallContext, algorithm: &str) -> Result<Secret, Thrown> {
     const FUNCTION: &str = "key::generate";
     let parsed = KeyAlgorithm::parse(algorithm).map_err(|e| refuse(FUNCTION, e))?;

@@ -1,11 +1,11 @@
-//! The host modules: the namespaces through which a script touches the world. One file each.
+//! The host modules: the namespaces through which a script reaches the outside. One file each.
 //!
-//! Each has a table with a row for each function (`function` says what a row holds), and the Rust functions behind the
+//! Each module has a table with one row for each function (`function` describes the rows), and the Rust functions behind the
 //! rows. A new function is one row and one Rust function: its registration, the checks of its arguments, its class, its
 //! undo, its permissions and its documentation come from the row.
 //!
-//! A host function checks its arguments, builds a [`Call`] and hands it to the gate; it never
-//! does anything outside by itself.
+//! A host function checks its arguments, builds a [`Call`] and passes it to the gate. It never makes an outside call
+//! itself.
 
 mod arguments;
 mod aws;
@@ -57,18 +57,18 @@ use windlass_world::{
     value::{Failure, FailureClass, Value},
 };
 
-/// The code of a failure that is the script's own: nothing was called.
+/// The code of a failure that is the script's own mistake: no call was made.
 pub const WRONG_ARGUMENTS: &str = "WrongArguments";
 
-/// What host functions throw.
+/// The error that host functions throw.
 type Thrown = Box<EvalAltResult>;
 
-/// What one attempt of a step may use; every host function finds it in its call's context.
+/// What one attempt of a step may use; host functions find it in the context of their call.
 #[derive(Clone)]
 pub struct Host {
     pub effects: Arc<dyn Effects>,
     pub clients: Clients,
-    /// What this attempt has restarted, so that a wait knows what it waits for.
+    /// The restarts of this attempt, which its waits wait for.
     restarts: kube::Restarts,
     /// Receives the lines of the script that run, in a test.
     pub(super) trace: Option<Arc<dyn Trace>>,
@@ -96,14 +96,14 @@ static REGISTERED: LazyLock<Vec<(&str, Shared<Module>)>> = LazyLock::new(|| {
         for function in module.functions {
             function.register(&mut built);
         }
-        // Without both, each interpreter would get a copy of its own: half of the cost of a small step.
+        // Without the index and the id, each interpreter would get its own copy: half of the cost of a small step.
         built.build_index().set_id(module.name);
         (module.name, built.into())
     };
     MODULES.iter().map(registered).collect()
 });
 
-/// Returns every host module by its name.
+/// Returns all host modules with their names.
 pub(super) fn modules() -> &'static [(&'static str, Shared<Module>)] {
     &REGISTERED
 }
@@ -115,7 +115,7 @@ fn host(context: &NativeCallContext) -> Result<Host, Thrown> {
         .ok_or_else(|| "host functions work only inside a step".into())
 }
 
-/// Sends a call through the gate.
+/// Passes a call through the gate.
 fn perform(context: &NativeCallContext, call: Call) -> Result<Value, Thrown> {
     host(context)?.effects.perform(call).map_err(interrupt)
 }
@@ -127,12 +127,12 @@ fn interrupt(interruption: Interruption) -> Thrown {
     }
 }
 
-/// No `try`/`catch` of a script holds this.
+/// Ends the script with an error that no `try`/`catch` can catch.
 fn terminate(stop: Stop) -> Thrown {
     EvalAltResult::ErrorTerminated(Dynamic::from(stop), Position::NONE).into()
 }
 
-/// Returns a failure as scripts catch it: a map whose fields they can read.
+/// Returns a failure as scripts catch it: as a map with readable fields.
 fn throw(failure: &Failure) -> Thrown {
     let value = Value::map([
         ("class", failure.class.as_str().into()),
@@ -147,7 +147,7 @@ fn throw(failure: &Failure) -> Thrown {
     EvalAltResult::ErrorRuntime(to_dynamic(&value), Position::NONE).into()
 }
 
-/// Reads back what [`throw`] threw, also after a script threw it on.
+/// Reads back what [`throw`] threw, also after a script threw it again.
 pub(super) fn failure_of(thrown: &Dynamic) -> Option<Failure> {
     let map = thrown.as_map_ref().ok()?;
     let text = |map: &Map, key: &str| map.get(key)?.clone().into_string().ok();
@@ -164,7 +164,7 @@ pub(super) fn failure_of(thrown: &Dynamic) -> Option<Failure> {
     })
 }
 
-/// Runs work that takes a processor for a while where it holds up no other task.
+/// Runs CPU-bound work on a thread where it does not block other tasks.
 async fn on_blocking_thread<T: Send + 'static>(
     operation: &str,
     work: impl FnOnce() -> T + Send + 'static,

@@ -1,11 +1,10 @@
 use std::time::Duration;
 
-/// How long a wait lasts.
+/// Limits how long a wait lasts.
 ///
-/// A long wait is many looks, each an effect of its own: it survives a restart, and a cancel is
-/// heard. Only looks that are really made use patience up, so a resumed step, whose records are
-/// replayed, waits as long again. What ends the wait is the result of its last look, so a replay
-/// sees the same.
+/// A long wait consists of many looks, and each look is an effect: so the wait survives a restart, and a cancel can interrupt it.
+/// Only looks that are really made count. A resumed step replays the recorded looks, and then waits for the full
+/// time again. The result of the last look ends the wait, so a replay ends in the same way.
 pub(super) struct Patience {
     pub whole: Duration,
     left: Duration,
@@ -16,8 +15,8 @@ impl Patience {
         Self { whole, left: whole }
     }
 
-    /// Takes the time of one look, or of the pause before it. Gives what is left of it, and whether
-    /// nothing is left after it.
+    /// Subtracts the time of one look, or of the pause before it. Returns how much of that time may be used, and whether none is
+    /// left afterwards.
     pub fn take(&mut self, time: Duration, is_replayed: bool) -> (Duration, bool) {
         let time = time.min(self.left);
         if !is_replayed {

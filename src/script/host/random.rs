@@ -1,4 +1,4 @@
-//! `random`: an effect, so that a replay sees the same.
+//! `random`: random values. Each is an effect, so that a replay returns the same value.
 
 use rhai::{Array, Dynamic, NativeCallContext};
 
@@ -16,7 +16,7 @@ use super::{
 use crate::effects::Call;
 use windlass_world::value::{Failure, Secret, Value};
 
-/// Without look-alikes, so that it can be read aloud.
+/// Without characters that look alike, so that a password can be read aloud.
 const PASSWORD_CHARACTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
 
 pub(super) static TABLE: [Function; 5] = [
@@ -96,9 +96,9 @@ fn fill(function: &str, buffer: &mut [u8]) -> Result<(), Failure> {
         .map_err(|_| rejected(function, "NoRandomness", "the system gave no randomness"))
 }
 
-/// Returns a number below `end`, each as likely as the others.
+/// Returns a number below `end`; all are equally likely.
 fn below(function: &str, end: u64) -> Result<u64, Failure> {
-    // What is left over at the top would make the first numbers likelier.
+    // The remainder at the top would make the first numbers more likely, so it is excluded.
     let whole = u64::MAX - u64::MAX % end;
     loop {
         let drawn = u64::from_le_bytes(bytes(function)?);
@@ -108,7 +108,7 @@ fn below(function: &str, end: u64) -> Result<u64, Failure> {
     }
 }
 
-/// `random::hex(16)` gives that many random bytes as hex digits, twice as many characters.
+/// Implements `random::hex(16)`: returns 16 random bytes as 32 hex digits.
 fn hex(context: NativeCallContext, count: i64) -> Result<String, Thrown> {
     const FUNCTION: &str = "random::hex";
     if !(1..=1024).contains(&count) {
@@ -123,7 +123,7 @@ fn hex(context: NativeCallContext, count: i64) -> Result<String, Thrown> {
     Ok(drawn.to_text())
 }
 
-/// `random::uuid()` gives a version 4 UUID (RFC 9562).
+/// Implements `random::uuid()`: returns a version 4 UUID (RFC 9562).
 fn uuid(context: NativeCallContext) -> Result<String, Thrown> {
     const FUNCTION: &str = "random::uuid";
     let drawn = draw(&context, FUNCTION, Value::Null, || {
@@ -133,7 +133,7 @@ fn uuid(context: NativeCallContext) -> Result<String, Thrown> {
     Ok(drawn.to_text())
 }
 
-/// `random::int(1, 6)` gives a number of these, both included.
+/// Implements `random::int(1, 6)`: returns a number of this range, both ends included.
 fn int(context: NativeCallContext, first: i64, last: i64) -> Result<i64, Thrown> {
     const FUNCTION: &str = "random::int";
     let span = last
@@ -151,7 +151,7 @@ fn int(context: NativeCallContext, first: i64, last: i64) -> Result<i64, Thrown>
     }
 }
 
-/// `random::choice(["a", "b"])` gives one of them.
+/// Implements `random::choice(["a", "b"])`: returns one of the items.
 fn choice(context: NativeCallContext, items: Array) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "random::choice";
     let count = items.len();
@@ -167,7 +167,7 @@ fn choice(context: NativeCallContext, items: Array) -> Result<Dynamic, Thrown> {
     }
 }
 
-/// `random::password(24)` gives letters and digits, as a secret.
+/// Implements `random::password(24)`: returns letters and digits, as a secret.
 fn password(context: NativeCallContext, length: i64) -> Result<Secret, Thrown> {
     const FUNCTION: &str = "random::password";
     if !(8..=1024).contains(&length) {

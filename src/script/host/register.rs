@@ -5,16 +5,16 @@ use rhai::{
 use super::Thrown;
 use crate::effects::Stop;
 
-/// Registers a host function, as Rhai's own type of this name does, so that whatever the function throws
-/// has the place of its call. Rhai itself leaves out the place where a call names a module.
+/// Registers a host function, as Rhai's type of the same name does, but gives its errors the position of the call. Rhai itself
+/// omits the position if a call names a module.
 pub(super) struct FuncRegistration(rhai::FuncRegistration);
 
-/// A [`Stop`] with the place of the call that met it. Rhai replaces the place of an error that no script
-/// can catch on its way out.
+/// A [`Stop`] with the place of the call that was stopped. Rhai overwrites the position of an error that no script
+/// can catch.
 #[derive(Clone)]
 pub(crate) struct Halt {
     pub stop: Stop,
-    /// The script or module that made the call; empty where it has no name.
+    /// The script or module that made the call; empty if it has no name.
     pub source: String,
     pub position: Position,
 }
@@ -45,7 +45,7 @@ impl FuncRegistration {
                 is_pure: true,
                 is_volatile: false,
             },
-            // Only a function that changes its first argument is another one.
+            // Only a function that changes its first argument needs another registration.
             other => other,
         };
         self.0.set_into_module_raw(module, types, placed);

@@ -2,15 +2,15 @@ use super::{aws, function::ValueKind, table::caller};
 use crate::secrecy::{SECRET_OUTPUT, SecretOutput};
 use windlass_world::value::Value;
 
-/// Seals what a call gave, where it is not its client that says so but a test, or the person who answers a doubt. What the function
-/// gives as a secret is one, as is all that the recorded options say. `record` holds the arguments as the journal has them.
+/// Makes an answer secret where the function's client would: used when a test, or a person who answers a doubt, gives the answer. The
+/// row of the function and the recorded options say what is secret. `record` holds the arguments as in the journal.
 pub fn sealed_answer(call: &str, record: &Value, answer: Value) -> Value {
-    // The calls of undos have no row, and give nothing to a script.
+    // The calls of undos have no row, and return nothing to a script.
     let Some(row) = caller(call) else {
         return answer;
     };
     let options = record.field("options").unwrap_or(record);
-    // What is recorded was read before. If it can't be read now, nothing is shown.
+    // The option was valid when it was recorded. If it can't be read now, the whole answer is secret.
     let secret = SecretOutput::read(options.field(SECRET_OUTPUT), |_| true);
     let secret = secret.unwrap_or(SecretOutput::All);
     match row.module() {

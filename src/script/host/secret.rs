@@ -1,4 +1,4 @@
-//! `secret`: secrets that are kept elsewhere.
+//! `secret`: reads secrets from other stores.
 
 use rhai::{Dynamic, NativeCallContext};
 

@@ -126,7 +126,7 @@ pub static MODULES: [HostModule; 19] = [
     },
 ];
 
-/// Calls that a function makes under another name than its own, where they change something.
+/// Changing calls that a function makes under the name of another function.
 const MADE_BY: [(&str, &str); 1] = [("kube::evict", "kube::replace_pods")];
 
 static BY_NAME: LazyLock<BTreeMap<&str, &Function>> =
@@ -142,7 +142,7 @@ pub fn function(name: &str) -> Option<&'static Function> {
     BY_NAME.get(name).copied()
 }
 
-/// Whether a call leaves this machine, by its name. The call of an undo is named after its module and has no row.
+/// Says whether a call, given by name, leaves this machine. The call of an undo is named after its module and has no row.
 pub fn leaves(call: &str) -> bool {
     let name = call.split("::").next().unwrap_or_default();
     MODULES
@@ -150,7 +150,7 @@ pub fn leaves(call: &str) -> bool {
         .any(|module| module.name == name && module.leaves)
 }
 
-/// Returns the function that a recorded call is of.
+/// Returns the function that made a recorded call.
 pub(crate) fn caller(call: &str) -> Option<&'static Function> {
     let made_by = MADE_BY.iter().find(|(made, _)| *made == call);
     function(made_by.map_or(call, |(_, by)| by))
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(BY_NAME.len(), functions().count(), "a name is there twice");
     }
 
-    /// A test of a workflow answers what leaves this machine, and really makes the other calls.
+    /// A workflow test answers calls that leave this machine, and really makes the others.
     #[test]
     fn what_needs_permissions_leaves_this_machine() {
         for row in functions() {
@@ -200,7 +200,7 @@ mod tests {
         }
     }
 
-    /// What is registered takes as many arguments as its row says, all numbers of them.
+    /// Each function is registered for every number of arguments that its row allows.
     #[test]
     fn e8_a_row_says_how_many_arguments_there_are() {
         let registered = steps().collect_fn_metadata(
@@ -232,7 +232,7 @@ mod tests {
         }
     }
 
-    /// Returns every option of every row, those inside of others too.
+    /// Returns every option of every row, including nested ones.
     fn parameters() -> Vec<(&'static str, &'static Parameter)> {
         fn inside(kind: ValueKind) -> Vec<&'static Parameter> {
             match kind {
@@ -309,7 +309,7 @@ mod tests {
         }
     }
 
-    /// A class that makes a call again after a crash is chosen on purpose, not by leaving something out.
+    /// A class that repeats a call after a crash must be chosen explicitly, not by omission.
     #[test]
     fn a_change_is_no_read_unless_an_option_says_so() {
         for row in functions() {

@@ -1,4 +1,4 @@
-//! `time`: the clock is an effect, so that a replay sees the same moment.
+//! `time`: reading the clock is an effect, so that a replay sees the same time.
 
 use ::time::{
     Duration, OffsetDateTime, format_description, format_description::well_known::Rfc3339,
@@ -83,7 +83,7 @@ pub(super) static TABLE: [Function; 5] = [
     },
 ];
 
-/// `time::now()` gives the moment in UTC, RFC 3339.
+/// Implements `time::now()`: returns the current time in UTC, RFC 3339.
 pub(super) fn now(context: &NativeCallContext) -> Result<String, Thrown> {
     let call = Call::of("time::now", Value::Null, |_| async {
         Ok(Value::from(
@@ -95,7 +95,7 @@ pub(super) fn now(context: &NativeCallContext) -> Result<String, Thrown> {
     Ok(perform(context, call)?.to_text())
 }
 
-/// `time::add(moment, "30d")` gives a later moment, `time::add(moment, "-30d")` an earlier one.
+/// Implements `time::add(moment, "30d")`, and `time::add(moment, "-30d")` for an earlier time.
 fn add(moment: &str, duration: &str) -> Result<String, Thrown> {
     let at = parse("time::add", moment)?;
     let (is_back, text) = match duration.strip_prefix('-') {
@@ -115,13 +115,13 @@ fn add(moment: &str, duration: &str) -> Result<String, Thrown> {
         .map_err(|e| format!("time::add: {e}").into())
 }
 
-/// `time::seconds_between(earlier, later)`; negative if they are the other way round.
+/// Implements `time::seconds_between(earlier, later)`; the result is negative if they are in reverse order.
 fn seconds_between(earlier: &str, later: &str) -> Result<i64, Thrown> {
     const FUNCTION: &str = "time::seconds_between";
     Ok((parse(FUNCTION, later)? - parse(FUNCTION, earlier)?).whole_seconds())
 }
 
-/// `time::format(moment, "[year]-[month]-[day]")`, in the words of the `time` crate.
+/// Implements `time::format(moment, "[year]-[month]-[day]")`, with the format descriptions of the `time` crate.
 fn format(moment: &str, pattern: &str) -> Result<String, Thrown> {
     let at = parse("time::format", moment)?;
     let pattern = format_description::parse_borrowed::<2>(pattern)
@@ -139,7 +139,7 @@ fn parse(function: &str, moment: &str) -> Result<OffsetDateTime, Thrown> {
     })
 }
 
-/// `time::sleep("90s")` waits; a resumed run waits only for what is left.
+/// Implements `time::sleep("90s")`; a resumed run waits only for the rest of the time.
 fn sleep(context: NativeCallContext, duration: &str) -> Result<(), Thrown> {
     let duration = parse_duration(duration).map_err(|e| format!("time::sleep: {e}"))?;
     host(&context)?.effects.sleep(duration).map_err(interrupt)

@@ -1,4 +1,4 @@
-//! `tls`: which chain a server presents, and whether two sides would accept each other.
+//! `tls`: reads the chain that a server presents, and checks whether two sides would accept each other.
 
 use rhai::{Dynamic, Map, NativeCallContext};
 
@@ -23,7 +23,7 @@ use windlass_world::{
 
 const PEM: ValueKind = Either(&[Text, ValueKind::Secret]);
 
-/// How a server is asked for its chain.
+/// The options for requesting a server's chain.
 pub(super) const PROBE: &[Parameter] = &[
     optional("server_name", Text, "the name that is asked for (SNI)"),
     optional(
@@ -162,8 +162,8 @@ pub(super) static TABLE: [Function; 2] = [
     },
 ];
 
-/// `tls::chain(host, port, #{ server_name, alpn, timeout, client_certificate, client_key })` gives the chain that a
-/// server presents, without verifying it. Without `server_name` the host is the name that is asked for.
+/// Implements `tls::chain(host, port, #{ server_name, alpn, timeout, client_certificate, client_key })`: returns the chain that
+/// a server presents, without verifying it. Without `server_name`, the host is sent as the server name.
 fn chain(
     context: NativeCallContext,
     server: &str,
@@ -198,7 +198,7 @@ pub(super) fn port_of(function: &str, port: i64) -> Result<u16, Thrown> {
     }
 }
 
-/// Reads how a server is to be asked, and gives it for the record as well.
+/// Reads the options of the request, and returns them for the record as well.
 pub(super) fn probe(function: &'static str, options: Map) -> Result<(Probe, Value), Thrown> {
     let mut arguments = Arguments::new(function, options)?;
     let record = arguments.to_value_hiding(&["client_key"]);
@@ -225,7 +225,7 @@ pub(super) fn probe(function: &'static str, options: Map) -> Result<(Probe, Valu
     Ok((probe, record))
 }
 
-/// What a script sees of a chain.
+/// Returns a chain as scripts see it.
 pub(super) fn served_value(served: Served) -> Value {
     let certificates = served.certificates.iter().map(certificate_value).collect();
     Value::map([
@@ -239,7 +239,7 @@ pub(super) fn served_value(served: Served) -> Value {
     ])
 }
 
-/// As `x509::read` gives it, with its PEM, and its names together.
+/// Returns a certificate as `x509::read` does, with its PEM and all its names in one list.
 fn certificate_value(certificate: &Certificate) -> Value {
     let names = &certificate.names;
     let addresses = names.ip_addresses.iter().map(ToString::to_string);
@@ -257,8 +257,8 @@ fn certificate_value(certificate: &Certificate) -> Value {
     value
 }
 
-/// `tls::handshake(#{ client: #{ certificate, key, roots, server_name, alpn }, server: #{ certificate, key, roots,
-/// client_name, alpn }, at, tls })` lets two sides shake hands in memory, and says who refuses whom.
+/// Implements `tls::handshake(#{ client: #{ certificate, key, roots, server_name, alpn }, server: #{ certificate, key, roots,
+/// client_name, alpn }, at, tls })`: makes a handshake between two sides in memory, and says which side rejects the other.
 fn handshake(context: NativeCallContext, map: Map) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "tls::handshake";
     let mut arguments = Arguments::new(FUNCTION, map)?;

@@ -1,7 +1,7 @@
-//! What reverses a call that was made: each host module knows it for its own.
+//! Reverses calls that were made. Each host module defines how for its own calls.
 //!
-//! A [`WayBack`] looks at what is there, judges whether that is still what the run left, and acts only then. The plan of
-//! an undo, the undo itself and every report of it rest on that one judgement.
+//! A [`WayBack`] reads the current state, judges whether it is still what the run left, and acts only then. The plan of
+//! an undo, the undo itself and all reports of it use the same judgement.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -14,29 +14,29 @@ use windlass_world::{
     value::{Failure, FailureClass, Value},
 };
 
-/// How often a way back looks again when another client writes at the same time.
+/// How often a way back reads the state again when another client writes at the same time.
 const LOOKS: usize = 5;
 
-/// An effect as the journal holds it.
+/// An effect as it is in the journal.
 #[derive(Clone, Copy, Debug)]
 pub struct Done<'a> {
     pub function: &'a str,
-    /// Its own, where it may have been cut off; nothing in a plan.
+    /// The call's own key, if the call may have been interrupted; `None` in a plan.
     pub key: Option<&'a EffectKey>,
-    /// For people: secrets masked, long texts cut.
+    /// The arguments for people: secrets masked, long texts cut.
     pub arguments: &'a serde_json::Value,
-    /// What was there before, as the call recorded it.
+    /// The state before the call, as the call recorded it.
     pub before: &'a Value,
-    /// `None` if it is not known whether it was done, or what it gave.
+    /// `None` if it is not known whether the call was made, or what it returned.
     pub result: Option<&'a Value>,
 }
 
-/// What can be done about an effect.
+/// How an effect can be reversed.
 pub enum Reversal {
-    /// It left nothing outside.
+    /// The effect left nothing outside.
     Nothing,
     By(WayBack),
-    /// Says what stays.
+    /// It can't be reversed; says what stays.
     Never(String),
 }
 
@@ -46,20 +46,20 @@ impl Reversal {
     }
 }
 
-/// How to find out what became of a call whose end is not known.
+/// How to find out whether a call in doubt was made.
 pub enum Finding {
-    /// What was there before it is enough for its reversal.
+    /// The reversal needs only the state before the call.
     NotNeeded,
     By {
         look: Look,
-        /// How long after the call the answer can be trusted; `None` for ever.
+        /// How long after the call the answer is reliable; `None` for no limit.
         within: Option<Duration>,
     },
-    /// Its reversal needs its result, and too little was recorded to look for it.
+    /// The reversal needs the result, and too little was recorded to look for it.
     Impossible,
 }
 
-/// Says how to find out what became of a call, as far as its reversal needs that. Nothing new is done.
+/// Returns how to find out whether a call was made, as far as its reversal needs that. Makes no new change.
 pub fn finding(function: &str, before: &Value, clients: &Clients) -> Finding {
     match table::caller(function).and_then(Function::change) {
         Some(change) => (change.find)(before, clients),
@@ -67,7 +67,7 @@ pub fn finding(function: &str, before: &Value, clients: &Clients) -> Finding {
     }
 }
 
-/// Finds what reverses an effect.
+/// Returns how an effect is reversed.
 pub fn reversal(done: Done, clients: &Clients) -> Reversal {
     match table::caller(done.function) {
         Some(row) => match row.change() {
@@ -78,19 +78,19 @@ pub fn reversal(done: Done, clients: &Clients) -> Reversal {
     }
 }
 
-/// What became of an effect, or would become of it, in an undo.
+/// What an undo does, or would do, with an effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reversed {
     /// It is reversed.
     Done,
     /// There is nothing to reverse (any more); says why.
     Already(String),
-    /// What is there is not what the run left, so it stays; says what is different.
+    /// The current state is not what the run left, so it stays; says what is different.
     Left(String),
 }
 
 impl Reversed {
-    /// As the journal keeps it.
+    /// Returns the form that is stored in the journal.
     fn to_value(&self) -> Value {
         let entries = |undo: &str, why: Option<&String>| {
             let why = why.map(|why| ("why", why.as_str().into()));
@@ -103,7 +103,7 @@ impl Reversed {
         }
     }
 
-    /// Reads what a [`WayBack`] gave. `None` for any other call's result.
+    /// Reads the result of a [`WayBack`]. Returns `None` for the result of any other call.
     pub fn read(given: &Value) -> Option<Self> {
         let why = || given.field("why").map_or_else(String::new, Value::to_text);
         match given.field("undo")?.as_str()? {
@@ -121,15 +121,15 @@ type Judge = Arc<dyn Fn(&Value) -> Judgement + Send + Sync>;
 type Tidy = Arc<dyn Fn() -> Doing<()> + Send + Sync>;
 type Act = Arc<dyn Fn(Value, EffectKey) -> Doing<Reversed> + Send + Sync>;
 
-/// What a look at what is there now means for an undo.
+/// What the current state means for an undo.
 pub struct Judgement {
     pub verdict: Reversed,
-    /// What is there once the verdict is carried out: what an earlier effect on the same thing is judged by.
+    /// The state after the verdict is carried out. An earlier effect on the same thing is judged by it.
     pub then: Value,
 }
 
 impl Judgement {
-    /// It is as the run left it, and becomes `then`.
+    /// The state is as the run left it, and becomes `then`.
     pub(super) fn goes(then: Value) -> Self {
         Self {
             verdict: Reversed::Done,
@@ -152,27 +152,27 @@ impl Judgement {
     }
 }
 
-/// Takes one effect back, if what is there is still what the run left.
+/// Reverses one effect, if the current state is still what the run left.
 #[derive(Clone)]
 pub struct WayBack {
-    /// For people: `delete secret/x in y of mgmt`.
+    /// The action, for people: `delete secret/x in y of mgmt`.
     pub what: String,
-    /// As the journal names the call.
+    /// The name of the call in the journal.
     function: &'static str,
     about: Value,
-    /// Names the thing outside, the same for every effect on it.
+    /// Identifies the thing outside; equal for all effects on it.
     pub subject: String,
     look: LookNow,
     judge: Judge,
     act: Act,
-    /// Clears what a call that was cut off left behind, whatever is judged.
+    /// Removes what an interrupted call left behind, regardless of the judgement.
     tidy: Option<Tidy>,
     /// Ends the act when the attempt is stopped.
     ending: Option<CancellationToken>,
 }
 
 impl WayBack {
-    /// Adds what is done first, whatever is judged.
+    /// Adds an action that is done first, regardless of the judgement.
     pub(super) fn after<F>(mut self, tidy: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<(), Failure>> + Send + 'static,
@@ -187,7 +187,7 @@ impl WayBack {
         self
     }
 
-    /// Returns a way back that does not look first: it does what its author gave, or what may safely be repeated.
+    /// Creates a way back that does not read the state first: it does what the author gave, or what may safely be repeated.
     pub(super) fn blind<F>(
         what: String,
         function: &'static str,
@@ -210,8 +210,8 @@ impl WayBack {
         }
     }
 
-    /// Returns a way back that acts on what `look` finds, if `judge` finds that it is what the run left. `act` fails with
-    /// [`FailureClass::Conflict`] where that has changed since the look.
+    /// Creates a way back that reads the state with `look` and acts if `judge` finds that it is what the run left. `act` fails
+    /// with [`FailureClass::Conflict`] if the state has changed since the look.
     pub(super) fn new<L, A>(
         what: String,
         (function, about): (&'static str, Value),
@@ -237,17 +237,17 @@ impl WayBack {
         }
     }
 
-    /// Looks at what is there now. Changes nothing.
+    /// Reads the current state. Changes nothing.
     pub async fn look(&self) -> Result<Value, Failure> {
         (self.look)().await
     }
 
-    /// Judges what is there, or what later effects will have left there.
+    /// Judges the current state, or the state that later effects will have left.
     pub fn judge(&self, now: &Value) -> Judgement {
         (self.judge)(now)
     }
 
-    /// Returns the whole of it as one call, which may safely be made again. Its result is what [`Reversed::read`] reads.
+    /// Returns the whole reversal as one call, which may safely be repeated. [`Reversed::read`] reads its result.
     pub fn call(self) -> Call {
         let (function, about) = (self.function, self.about.clone());
         let ending = self.ending.clone();
@@ -290,7 +290,7 @@ mod tests {
         ] {
             assert_eq!(Reversed::read(&verdict.to_value()), Some(verdict));
         }
-        // What undos of earlier versions recorded.
+        // Undos of earlier versions recorded this.
         assert_eq!(Reversed::read(&Value::Null), None);
     }
 }

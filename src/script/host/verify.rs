@@ -1,4 +1,4 @@
-//! `x509::verify`: whether a certificate leads to a root.
+//! `x509::verify`: checks whether a certificate leads to a root.
 
 use rhai::{Dynamic, Map, NativeCallContext};
 use time::OffsetDateTime;
@@ -64,8 +64,8 @@ pub(super) const VERIFY: Function = Function {
     bind: |b| b.with(verify),
 };
 
-/// `x509::verify(#{ leaf, chain, roots, purpose, name, at })` gives `#{ ok, error, chain }`. An effect, because it
-/// reads the clock.
+/// Implements `x509::verify(#{ leaf, chain, roots, purpose, name, at })`: returns `#{ ok, error, chain }`. It is an effect
+/// because it reads the clock.
 fn verify(context: NativeCallContext, map: Map) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "x509::verify";
     let mut arguments = Arguments::new(FUNCTION, map)?;
@@ -87,7 +87,7 @@ fn verify(context: NativeCallContext, map: Map) -> Result<Dynamic, Thrown> {
     let name = name.map(|name| PeerName::parse(&name)).transpose();
     let name = name.map_err(|e| refuse(FUNCTION, format!("`name`: {e}")))?;
     let chain = chain.as_ref().map_or("", |chain| chain.reveal());
-    // What can't be read is refused before the call.
+    // Invalid input is rejected before the call.
     let mut question = Verification::new(
         leaf.reveal(),
         chain,

@@ -1,4 +1,4 @@
-//! `x509`: reading certificates, which is pure and so no effect, and verifying them.
+//! `x509`: reads certificates, which is pure and so not an effect, and verifies them.
 
 use rhai::{Array, Dynamic};
 

@@ -22,27 +22,27 @@ use crate::{
     testing::suites::{self, Options, Setups, SuiteError, Tested, folder_of},
 };
 
-/// A test of a mutant may take so many times what it takes without: what takes longer does not end.
+/// How many times longer a test may take with a mutant than without: a test that takes longer probably never ends.
 const SLOWER: u32 = 10;
-/// And at least this, since machines are busy at times.
+/// The shortest time limit, because machines are busy at times.
 const LEAST: Duration = Duration::from_secs(20);
 
-/// Which mutants are made.
+/// Selects the mutants.
 #[derive(Clone, Debug, Default)]
 pub struct MutateOptions {
-    /// Only so many, spread over all of them; all if it is left out.
+    /// How many mutants, spread over all of them; all if it is left out.
     pub sample: Option<usize>,
-    /// Draws the sample by this number instead: the same number draws the same mutants.
+    /// The seed with which the sample is drawn instead: the same seed draws the same mutants.
     pub seed: Option<u64>,
-    /// Only of files whose path holds one of these; of all files if it is empty.
+    /// Only mutants of files whose path contains one of these; of all files if it is empty.
     pub of: Vec<String>,
 }
 
-/// An altered file, and what became of it.
+/// An altered file, and the result of its tests.
 #[derive(Clone, Debug)]
 pub struct Mutant {
     pub file: PathBuf,
-    /// From 1.
+    /// The line, from 1.
     pub line: usize,
     /// What was altered, in one sentence.
     pub what: String,
@@ -57,11 +57,11 @@ pub enum Fate {
     Survived { tests: usize },
     /// No test reaches the line.
     NotReached,
-    /// `validate` refuses it, so it says nothing of the tests.
+    /// `validate` refuses the file, so it shows nothing about the tests.
     Refused,
 }
 
-/// What is about to be done.
+/// The work that is about to be done.
 #[derive(Clone, Copy, Debug)]
 pub struct Hunt {
     pub mutants: usize,
@@ -69,15 +69,15 @@ pub struct Hunt {
     pub tests: usize,
 }
 
-/// What came of all mutants.
+/// The results of all mutants.
 #[derive(Clone, Debug)]
 pub struct Hunted {
-    /// In the order of the files.
+    /// The mutants, in the order of the files.
     pub mutants: Vec<Mutant>,
 }
 
 impl Hunted {
-    /// How many were noticed, and how many could have been.
+    /// Returns how many were noticed, and how many could have been.
     pub fn score(&self) -> (usize, usize) {
         let is_noticed = |mutant: &&Mutant| matches!(mutant.fate, Fate::Noticed { .. });
         let noticed = self.mutants.iter().filter(is_noticed).count();
@@ -103,27 +103,27 @@ impl Hunted {
     }
 }
 
-/// How many mutants of a file were noticed, of those that could have been.
+/// How many mutants of a file were noticed, out of those that could have been.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Score {
     pub noticed: usize,
     pub all: usize,
 }
 
-/// Why no mutant was made.
+/// The reason why no mutant was made.
 #[derive(Debug)]
 pub enum HuntError {
     Suites(SuiteError),
-    /// Tests that fail as it is.
+    /// Tests that already fail without a mutant.
     Failing(Vec<Tested>),
     Folder(io::Error),
 }
 
-/// Runs the tests of these files as they are, then on one mutant after another. Calls `begins` when the mutants are known,
-/// and `ends` with each one.
+/// Runs the tests of these files without changes, then with one mutant after another. Calls `begins` when the mutants are known, and
+/// `ends` with each one.
 ///
 /// # Errors
-/// Mistakes in the files, or a test that fails without any mutant; no mutant was made then.
+/// Mistakes in the files, or a test that fails without a mutant; then no mutant was made.
 pub fn hunt(
     files: &[PathBuf],
     options: &Options,
@@ -143,7 +143,7 @@ pub fn hunt(
     if !failing.is_empty() {
         return Err(HuntError::Failing(failing));
     }
-    // They were read a moment ago.
+    // They have just been read.
     let read = files
         .iter()
         .filter_map(|file| Some((file.as_path(), read_suite(file, options.library).ok()?)));
@@ -181,12 +181,12 @@ pub fn hunt(
                         return;
                     };
                     let fate = work.fate(one, &mut copy);
-                    // The receiver is there until all senders are gone.
+                    // The receiver exists until all senders are gone.
                     let _ = sender.send((number, fate));
                 }
             });
             if let Err(e) = worker {
-                // The others stop, too.
+                // This makes the other workers stop, too.
                 next.store(planned.len(), Ordering::Relaxed);
                 return Err(e);
             }
@@ -211,7 +211,7 @@ pub fn hunt(
     })
 }
 
-/// All files that the tests use, by their whole names.
+/// All files that the tests use, by absolute name.
 struct Tree(BTreeMap<PathBuf, Arc<str>>);
 
 impl Tree {
@@ -222,7 +222,7 @@ impl Tree {
                 let folder = folder_of(test, name);
                 let own = program.files.iter();
                 let own = own.map(|(file, text)| (folder.join(file), text.clone()));
-                // The workflow around a script has no file.
+                // The generated workflow around a script has no file.
                 files.extend(own.filter(|(path, _)| path.is_file()));
             }
         }
@@ -230,11 +230,11 @@ impl Tree {
     }
 }
 
-/// A mutant that is to be made.
+/// A mutant that will be made.
 struct Planned {
     file: PathBuf,
     edit: Edit,
-    /// The tests that may notice, by their numbers, the quickest first.
+    /// The numbers of the tests that may notice it, quickest first.
     tests: Vec<usize>,
 }
 
@@ -289,13 +289,13 @@ fn planned(
     }
 }
 
-/// Numbers below `all`, as far from one another as they can be.
+/// Returns numbers below `all`, with distances as large as possible.
 fn spread(all: usize, sample: usize) -> BTreeSet<usize> {
     let is_chosen = |number: &usize| (number + 1) * sample / all != number * sample / all;
     (0..all).filter(is_chosen).collect()
 }
 
-/// Numbers below `all`, drawn by a seed.
+/// Returns numbers below `all`, drawn with a seed.
 fn drawn(all: usize, sample: usize, seed: u64) -> BTreeSet<usize> {
     let mut numbers: Vec<_> = (0..all).collect();
     numbers.sort_by_cached_key(|number| {
@@ -307,7 +307,7 @@ fn drawn(all: usize, sample: usize, seed: u64) -> BTreeSet<usize> {
     numbers.into_iter().take(sample).collect()
 }
 
-/// Returns the test files whose workflow uses a file, with what they call it; not those that only begin with a run of it.
+/// Returns the test files whose workflow uses a file, with the file's name in them; without those that only use it in a run before a test.
 fn users<'a>(path: &Path, suites: &[(&'a Path, Suite)]) -> BTreeMap<&'a Path, String> {
     let users = suites.iter().filter_map(|(test, suite)| {
         let folder = folder_of(test, &suite.workflow);
@@ -321,7 +321,7 @@ fn users<'a>(path: &Path, suites: &[(&'a Path, Suite)]) -> BTreeMap<&'a Path, St
     users.collect()
 }
 
-/// Returns a file as people see it: from the current folder, if it is below that.
+/// Returns a file's name for people: relative to the current folder, if it is below that.
 fn shown(path: &Path) -> PathBuf {
     let here = std::env::current_dir().and_then(|here| here.canonicalize());
     let below = here
@@ -408,7 +408,7 @@ impl Work<'_> {
     }
 }
 
-/// Returns the place of a whole name below a folder.
+/// Returns the place of an absolute name below a folder.
 fn below(folder: &Path, path: &Path) -> PathBuf {
     folder.join(path.strip_prefix("/").unwrap_or(path))
 }

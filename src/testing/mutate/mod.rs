@@ -11,17 +11,17 @@ use std::ops::Range;
 
 pub use hunt::{Fate, Hunt, HuntError, Hunted, Mutant, MutateOptions, Score, hunt};
 
-/// One thing that can be altered in a text.
+/// One possible alteration of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
     pub span: Range<usize>,
-    /// What stands there instead.
+    /// The new text.
     pub new: String,
-    /// Where it is in the file, from 1.
+    /// The line in the file, from 1.
     pub line: usize,
-    /// The line of the statement that it is in: tests that reach that one may notice. `None` for what every run of the
-    /// file reads.
+    /// The line of the statement that contains it: tests that reach that line may notice. `None` for text that every run of the file
+    /// reads.
     pub reached_by: Option<usize>,
-    /// In one sentence, for people.
+    /// The alteration in one sentence, for people.
     pub what: String,
 }

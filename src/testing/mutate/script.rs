@@ -1,16 +1,16 @@
-//! What can be altered in a script so that it still parses.
+//! Finds the alterations of a script that still parse.
 
 use std::{collections::BTreeMap, ops::Range};
 
 use super::Edit;
 use crate::lsp::lexer::{Kind, Quoting, Token, lex};
 
-/// Lists the edits of the functions in a part of a text; of the whole part where it is the body of a step.
+/// Lists the edits of the functions in a part of a text, or of the whole part if it is the body of a step.
 ///
-/// Removed are statements: calls, assignments, `throw`, `return`, `break`, `continue`, loops, and the options of calls.
-/// Altered are conditions (to `true` and to `false`), comparisons, `&&` and `||`, `!`, whole numbers, `true` and `false`,
-/// and what a function gives. Texts and calls of `log` are for people, and stay; so do `let`, `const` and `import`, without
-/// which nothing would parse.
+/// It removes statements (calls, assignments, `throw`, `return`, `break`, `continue`, loops) and options of calls. It alters conditions (to
+/// `true` and to `false`), comparisons, `&&` and `||`, `!`, whole numbers, `true` and `false`, and results of functions. Texts and calls of
+/// `log` are for people and stay; so do `let`, `const` and `import`, without which nothing would
+/// parse.
 pub fn edits(text: &str, part: Range<usize>, is_body: bool) -> Vec<Edit> {
     let tokens: Vec<_> = lex(text, part, Quoting::None)
         .into_iter()
@@ -38,14 +38,14 @@ pub fn edits(text: &str, part: Range<usize>, is_body: bool) -> Vec<Edit> {
     editor.edits
 }
 
-/// Returns the closing token of each opening one; `None` where they do not match.
+/// Returns the closing token of each opening one; `None` if they do not match.
 fn closers(text: &str, tokens: &[Token]) -> Option<BTreeMap<usize, usize>> {
     let mut open = Vec::new();
     let mut pairs = BTreeMap::new();
     for (at, token) in tokens.iter().enumerate() {
         match token.kind {
             Kind::OpenMap | Kind::Sign('(' | '[' | '{') => open.push(at),
-            // The rest of a text behind `${…}` begins with the `}` of that.
+            // The part of a text after `${…}` begins with the `}` of the interpolation.
             Kind::Text if text[token.span.clone()].starts_with('}') => {
                 pairs.insert(open.pop()?, at);
                 if text[token.span.clone()].ends_with("${") {
@@ -66,7 +66,7 @@ struct Editor<'a> {
     text: &'a str,
     tokens: &'a [Token],
     closers: BTreeMap<usize, usize>,
-    /// The statements, by their tokens; those within others, too.
+    /// The statements as ranges of tokens, including nested ones.
     statements: Vec<Range<usize>>,
     edits: Vec<Edit>,
 }
@@ -87,7 +87,7 @@ impl Editor<'_> {
         token.is_some_and(|token| token.kind == Kind::Sign(sign))
     }
 
-    /// Whether a sign of two characters begins here.
+    /// Says whether an operator of two characters begins here.
     fn is_pair(&self, at: usize, pair: &str) -> bool {
         let (Some(one), Some(two)) = (self.tokens.get(at), self.tokens.get(at + 1)) else {
             return false;
@@ -110,7 +110,7 @@ impl Editor<'_> {
         bodies.collect()
     }
 
-    /// Edits what stands between the braces of a function.
+    /// Edits the code between the braces of a function.
     fn function(&mut self, from: usize, to: usize) {
         self.block(from, to, true);
         for at in from..to {
@@ -134,7 +134,7 @@ impl Editor<'_> {
         }
     }
 
-    /// Edits a statement with blocks, and gives where the next one begins.
+    /// Edits a statement with blocks, and returns the start of the next one.
     fn compound(&mut self, start: usize, to: usize) -> usize {
         let is_loop = matches!(self.said(start), "for" | "loop");
         let mut at = start;
@@ -146,7 +146,7 @@ impl Editor<'_> {
             self.block(open + 1, close, false);
             at = close + 1;
             if self.is_word(at, "else") {
-                // A debugger stops at its condition as at a statement.
+                // Coverage counts a nested condition as a statement.
                 if self.is_word(at + 1, "if") {
                     let open = self.next_block(at + 1, to).unwrap_or(to);
                     self.statements.push(at + 1..open);
@@ -167,7 +167,7 @@ impl Editor<'_> {
         }
     }
 
-    /// Returns the brace that opens the next block, with no bracket around it.
+    /// Returns the brace that opens the next block outside of any brackets.
     fn next_block(&self, from: usize, to: usize) -> Option<usize> {
         let mut at = from;
         while at < to {
@@ -179,7 +179,7 @@ impl Editor<'_> {
         None
     }
 
-    /// Returns the token behind this one, or behind what it opens. A part of a text may close one `${…}` and open another.
+    /// Returns the token after this one, or after the bracket that it opens. A part of a text may close one `${…}` and open another.
     fn after(&self, at: usize) -> usize {
         match self.closers.get(&at) {
             None => at + 1,
@@ -188,7 +188,7 @@ impl Editor<'_> {
         }
     }
 
-    /// Edits a statement up to its `;`, and gives where the next one begins.
+    /// Edits a statement up to its `;`, and returns the start of the next one.
     fn simple(&mut self, start: usize, to: usize, is_function: bool) -> usize {
         let mut at = start;
         while at < to && !self.is_sign(at, ';') {
@@ -201,7 +201,7 @@ impl Editor<'_> {
         let is_said = self.is_word(start, "log") || at == start;
         match at < to {
             true if !is_kept && !is_said => self.remove(start, at + 1, "the statement"),
-            // An empty map is as good as nothing.
+            // An empty map has the same effect as no result.
             false if is_function && at > start + 2 && !is_said => {
                 let span = self.span(start, at);
                 let what = format!("`{}` became `()`", shown(&self.text[span.clone()]));
@@ -283,7 +283,7 @@ impl Editor<'_> {
         }
     }
 
-    /// Whether a value begins here, and no operator can stand.
+    /// Says whether a value begins here, so that there can't be an operator.
     fn is_before_value(&self, at: usize) -> bool {
         let before = at.checked_sub(1).map(|before| self.tokens[before].kind);
         before.is_none_or(|kind| matches!(kind, Kind::Sign('(' | ',' | '=' | ':' | '{' | ';')))
@@ -310,7 +310,7 @@ impl Editor<'_> {
         self.add(at, token.span.clone(), &new, what);
     }
 
-    /// Removes each entry of a map that a call is given.
+    /// Removes each entry of a map that is an argument of a call.
     fn options(&mut self, at: usize) {
         let is_map = self.tokens[at].kind == Kind::OpenMap;
         let is_argument = at > 0 && (self.is_sign(at - 1, '(') || self.is_sign(at - 1, ','));
@@ -344,7 +344,7 @@ impl Editor<'_> {
 
     fn add(&mut self, at: usize, span: Range<usize>, new: &str, what: String) {
         let line = |byte: usize| 1 + self.text[..byte].matches('\n').count();
-        // The innermost statement around it.
+        // The innermost statement that contains it.
         let around = self.statements.iter().filter(|one| one.contains(&at));
         let statement = around.map(|one| one.start).max().unwrap_or(at);
         self.edits.push(Edit {
@@ -357,7 +357,7 @@ impl Editor<'_> {
     }
 }
 
-/// Returns a part of a text in one line.
+/// Returns a part of a text as one line.
 fn shown(text: &str) -> String {
     const LONGEST: usize = 60;
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -412,7 +412,7 @@ fn helped(one) { one != () }
                 text.replace("import \"lib/a\" as a;", "").into(),
                 &mut |_, _| Err("none".into()),
             );
-            // A cluster that is no declared input is refused with or without the edit.
+            // A cluster that is not a declared input is refused with or without the edit.
             let faults = parsed.err().unwrap_or_default();
             assert!(
                 faults.iter().all(|fault| fault.code != "syntax"),
@@ -433,7 +433,7 @@ fn helped(one) { one != () }
         assert_eq!(line_of("the option `labels"), Some(4));
         assert_eq!(line_of("the statement `throw"), Some(8));
         assert_eq!(line_of("the condition `one.n >= 2` became `true`"), Some(9));
-        // The last condition is of the statement that begins before it, not of the one in the block before it.
+        // The last condition belongs to the statement that begins before it, not to the one in the block before it.
         let text = "fn run(inputs) {\n    let found = if inputs.a {\n        1\n    } else if inputs.b {\n        2\n    };\n}\n";
         let edits = script_edits(text);
         let edit = edits

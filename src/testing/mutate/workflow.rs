@@ -1,4 +1,4 @@
-//! What can be altered in a workflow file.
+//! Finds the alterations of a workflow file.
 
 use super::{Edit, script};
 use crate::compile::{Alterable, alterable};
@@ -45,7 +45,7 @@ fn of(place: Alterable, text: &str) -> Vec<Edit> {
 
 fn line_of(text: &str, byte: usize) -> usize {
     let is_blank = |c: char| c.is_whitespace();
-    // What is removed begins with the indentation of its line.
+    // The removed part begins with the indentation of its line.
     let start = byte + text[byte..].find(|c| !is_blank(c)).unwrap_or(0);
     1 + text[..start].matches('\n').count()
 }

@@ -1,16 +1,16 @@
-//! What an answer proves about a call that changes something: one table for every client.
+//! What an answer proves about a call that changes something: one table for all clients.
 //!
-//! Only an answer that *proves* that nothing was done counts as "not done". Whatever the table does not name is
-//! [`Proof::Unknown`]: AWS answers 503 after it made a CA, a gateway answers 502 after its server wrote, a program
-//! exits with 1 after half of its work.
+//! Only an answer that *proves* that nothing was done counts as "not done". Answers that are not in the table are
+//! [`Proof::Unknown`]: AWS may answer 503 after it has created a CA, a gateway may answer 502 after its server has written, a
+//! program may exit with 1 after half of its work.
 
 use crate::value::Proof;
 
-/// Who answers.
+/// The kind of the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Client {
     Aws,
-    /// A service of AWS whose error codes are not all known here.
+    /// An AWS service whose error codes are not all known here.
     AwsService,
     Http,
     Kubernetes,
@@ -20,26 +20,26 @@ pub(super) enum Client {
 
 /// Nothing was sent: no connection, no credentials, a request that can't be built.
 pub(super) const NOT_SENT: &str = "not sent";
-/// Something may have been sent, and no whole answer came back.
+/// Something may have been sent, and no complete answer was received.
 pub(super) const LOST: &str = "lost";
-/// An API server gave 500 for what it could not read of a manifest.
+/// The API server answered 500 because it could not read a manifest.
 pub(super) const MANIFEST_REFUSED: &str = "manifest refused";
 /// The program could not be started.
 pub(super) const NOT_STARTED: &str = "not started";
-/// The program ran and ended with an exit code that is not expected, by a signal, or not in time.
+/// The program ran, and ended with an unexpected exit code, by a signal, or by a timeout.
 pub(super) const ENDED: &str = "ended";
-/// The file system refused before the file took its name.
+/// The file system returned an error before the file got its name.
 pub(super) const NOT_NAMED: &str = "not named";
-/// The file has its name, and a folder could not be synced.
+/// The file has its name, but a folder could not be synced.
 pub(super) const NAMED: &str = "named";
 
-/// What one answer proves.
+/// A row: what an answer proves.
 #[derive(Clone, Copy, Debug)]
 struct Row {
     client: Client,
-    /// An operation of AWS or a method of HTTP; `*` for each.
+    /// An AWS operation or an HTTP method; `*` for any.
     operation: &'static str,
-    /// An error code of AWS; a status, or a class of them such as `4xx`; one of the words above.
+    /// An AWS error code; a status, or a class of statuses such as `4xx`; one of the words above.
     answer: &'static str,
     proof: Proof,
 }
@@ -56,7 +56,7 @@ const fn row(client: Client, operation: &'static str, answer: &'static str, proo
 use Client::{Aws, AwsService, File, Http, Kubernetes, Program};
 use Proof::{Done, NotDone, Unknown};
 
-/// The first row that fits counts. What no row fits is unknown.
+/// The first row that matches applies. If none does, it is not known.
 static TABLE: [Row; 59] = [
     // Nothing has left this machine.
     row(Aws, "*", NOT_SENT, NotDone),
@@ -69,8 +69,8 @@ static TABLE: [Row; 59] = [
         "RequestAlreadyProcessedException",
         Done,
     ),
-    // AWS Private CA API Reference, "Common Errors" and the errors of each operation: the request was refused for
-    // who sent it ...
+    // AWS Private CA API Reference, "Common Errors" and the errors of each operation: the request was rejected because of its
+    // sender ...
     row(Aws, "*", "AccessDenied", NotDone),
     row(Aws, "*", "AccessDeniedException", NotDone),
     row(Aws, "*", "ExpiredToken", NotDone),
@@ -91,7 +91,7 @@ static TABLE: [Row; 59] = [
     row(Aws, "*", "Throttling", NotDone),
     row(Aws, "*", "ThrottlingException", NotDone),
     row(Aws, "*", "TooManyRequestsException", NotDone),
-    // ... or for what it asks for.
+    // ... or because of its contents.
     row(Aws, "*", "CertificateMismatchException", NotDone),
     row(Aws, "*", "ConcurrentModificationException", NotDone),
     row(Aws, "*", "InvalidAction", NotDone),
@@ -113,7 +113,7 @@ static TABLE: [Row; 59] = [
     row(Aws, "*", "UnknownOperationException", NotDone),
     row(Aws, "*", "ValidationException", NotDone),
     // Smithy, "error trait": an error is the client's (4xx) or the server's (5xx); "Common Error Types" of AWS's services:
-    // RequestTimeout is a 4xx that may come after, and RequestInProgress speaks of a call that goes on.
+    // RequestTimeout is a 4xx that may come after the work, and RequestInProgress means that a call is still running.
     row(AwsService, "*", "RequestInProgressException", Unknown),
     row(AwsService, "*", "RequestTimeout", Unknown),
     row(AwsService, "*", "RequestTimeoutException", Unknown),
@@ -123,24 +123,24 @@ static TABLE: [Row; 59] = [
     // the answer to a request that was carried out.
     row(Http, "*", "2xx", Done),
     row(Http, "*", "303", Done),
-    // RFC 9110, 15.5: "the client seems to have erred"; 408 is also what proxies give for a slow server, and 499 is
-    // nginx's word for a client that left.
+    // RFC 9110, 15.5: "the client seems to have erred"; proxies also answer 408 for a slow server, and 499 is nginx's
+    // status for a client that has closed the connection.
     row(Http, "*", "408", Unknown),
     row(Http, "*", "499", Unknown),
     row(Http, "*", "4xx", NotDone),
-    // Kubernetes API conventions, "HTTP Status codes": a 4xx is refused before it is stored, 429 before it began; 500,
+    // Kubernetes API conventions, "HTTP Status codes": a 4xx request is rejected before it is stored, 429 before it began; 500,
     // 503 and 504 may come after.
     row(Kubernetes, "*", MANIFEST_REFUSED, NotDone),
     row(Kubernetes, "*", "408", Unknown),
     row(Kubernetes, "*", "4xx", NotDone),
-    // execve(2): no program ran. An exit code says nothing about what the program did before.
+    // execve(2): no program ran. An exit code does not show what the program did before.
     row(Program, "*", NOT_STARTED, NotDone),
-    // rename(2): a file that did not get its name is as it was.
+    // rename(2): a file that did not get its name is unchanged.
     row(File, "*", NOT_NAMED, NotDone),
     row(File, "*", NAMED, Unknown),
 ];
 
-/// Looks up what an answer proves.
+/// Returns what an answer proves.
 pub(super) fn proof(client: Client, operation: &str, answer: &str) -> Proof {
     find(client, operation, answer).map_or(Unknown, |row| row.proof)
 }
@@ -153,7 +153,7 @@ fn find(client: Client, operation: &str, answer: &str) -> Option<&'static Row> {
     })
 }
 
-/// As [`proof`], of an error of any service of AWS: its code decides, or else its status.
+/// Like [`proof`], for an error of any AWS service: its code decides, or else its status.
 pub(super) fn proof_of_aws(operation: &str, code: &str, status: u16) -> Proof {
     let status = status.to_string();
     let looked = [
@@ -167,12 +167,12 @@ pub(super) fn proof_of_aws(operation: &str, code: &str, status: u16) -> Proof {
     found.map_or(Unknown, |row| row.proof)
 }
 
-/// As [`proof`], of an HTTP status.
+/// Like [`proof`], for an HTTP status.
 pub(super) fn proof_of_status(client: Client, operation: &str, status: u16) -> Proof {
     proof(client, operation, &status.to_string())
 }
 
-/// Whether an answer is the one that a row names, or of its class.
+/// Says whether an answer is the one in a row, or of its class.
 fn fits(named: &str, answer: &str) -> bool {
     match named.strip_suffix("xx") {
         Some(class) => {

@@ -1,8 +1,8 @@
-//! Reads the body of an answer, which may be of any length, or never end.
+//! Reads the body of an answer, which may be very long or never end.
 
 use reqwest::Response;
 
-/// Why a body was not read.
+/// The reason why a body was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     #[error("the answer is larger than {} MiB", .0 >> 20)]
@@ -11,10 +11,10 @@ pub enum BodyError {
     Lost(#[from] reqwest::Error),
 }
 
-/// Reads a body of at most `largest` bytes; no more than that is ever held.
+/// Reads a body of at most `largest` bytes, and never holds more in memory.
 ///
 /// # Errors
-/// A larger body, and a connection that is lost.
+/// A larger body, or a lost connection.
 pub async fn read_answer(mut answer: Response, largest: usize) -> Result<Vec<u8>, BodyError> {
     let mut body = Vec::new();
     while let Some(part) = answer.chunk().await? {
@@ -44,7 +44,7 @@ mod tests {
             for mut client in listener.incoming().flatten() {
                 let _ = client.read(&mut [0; 4096]);
                 let _ = client.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n12345");
-                // Until nobody reads any more.
+                // False when the reader has gone.
                 let mut is_asked_for = true;
                 while is_asked_for {
                     is_asked_for = client.write_all(&[b'x'; 1 << 16]).is_ok();

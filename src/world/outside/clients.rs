@@ -1,6 +1,6 @@
 use super::{AwsClient, HttpClient, KubeClients, OutputFolder, PcaClient, Programs, SecretReader};
 
-/// What a run may touch: one client for each side of the world.
+/// The clients that a run may use: one for each kind of other side.
 #[derive(Clone, Debug)]
 pub struct Clients {
     pub pca: PcaClient,
@@ -13,7 +13,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Clients that reach nothing, for what is only read again.
+    /// Clients that reach nothing, for work that only reads records.
     pub fn nowhere() -> Self {
         Self {
             pca: PcaClient::embedded("http://127.0.0.1:9", "nowhere", ("none", "none")),

@@ -9,7 +9,7 @@ use super::answer::{Client, NAMED, NOT_NAMED, proof};
 use crate::value::{Digest, Failure, FailureClass};
 use windlass_ground::disk;
 
-/// The folder that a run writes to (`--out`), and nowhere else.
+/// The folder that a run writes to (`--out`). It gives access to no other files.
 #[derive(Clone, Debug)]
 pub struct OutputFolder {
     root: PathBuf,
@@ -23,7 +23,7 @@ pub struct Written {
     pub sha256: Digest,
 }
 
-/// A file as it was.
+/// The former state of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// `None` if it is larger than 512 KiB.
@@ -32,10 +32,10 @@ pub struct Snapshot {
     pub mode: u32,
 }
 
-/// A snapshot goes into the journal, in base64 and encrypted.
+/// A snapshot is stored in the journal, in base64 and encrypted.
 const MAX_SNAPSHOT_BYTES: u64 = 512 << 10;
 
-/// Files that scripts read are held in memory and go through the journal.
+/// Files that scripts read are held in memory and stored in the journal.
 const MAX_READ_BYTES: u64 = 1 << 20;
 
 impl OutputFolder {
@@ -47,14 +47,14 @@ impl OutputFolder {
         &self.root
     }
 
-    /// Writes a whole file, or leaves what was there: the content goes to a temporary file beside
-    /// it, is synced, and takes the name at once.
+    /// Writes a whole file, or leaves the old one: the content is written to a temporary file beside it, is synced, and then
+    /// gets the name in one step.
     ///
-    /// `mode` is the Unix permission bits, in force from the first byte on. `writer` is another one for
-    /// each of those who write at the same time.
+    /// `mode` is the Unix permission bits, in force from the first byte on. Each concurrent writer needs a different
+    /// `writer`.
     ///
     /// # Errors
-    /// A name that leaves the folder, or whatever the file system says.
+    /// A name that leaves the folder, or an error of the file system.
     pub fn write(
         &self,
         name: &str,
@@ -77,10 +77,10 @@ impl OutputFolder {
         })
     }
 
-    /// Removes what a write that was cut off left beside the file.
+    /// Removes the temporary file of an interrupted write.
     ///
     /// # Errors
-    /// As [`OutputFolder::write`].
+    /// The same as of [`OutputFolder::write`].
     pub fn clear_after(&self, name: &str, writer: &str) -> Result<(), Failure> {
         let operation = format!("remove {name}");
         let path = self.resolve(name, &operation)?;
@@ -91,10 +91,10 @@ impl OutputFolder {
         }
     }
 
-    /// Whether there is such a file. Nothing is read.
+    /// Says whether there is such a file, without reading it.
     ///
     /// # Errors
-    /// A name that leaves the folder, or whatever the file system says.
+    /// A name that leaves the folder, or an error of the file system.
     pub fn exists(&self, name: &str) -> Result<bool, Failure> {
         let operation = format!("look at {name}");
         let path = self.resolve(name, &operation)?;
@@ -105,10 +105,10 @@ impl OutputFolder {
         }
     }
 
-    /// Reads a file of the folder, 1 MiB at most, with its Unix permission bits.
+    /// Reads a file in the folder, up to 1 MiB, with its Unix permission bits.
     ///
     /// # Errors
-    /// A name that leaves the folder, a file that is not there or too large.
+    /// A name that leaves the folder, or a file that does not exist or is too large.
     pub fn read(&self, name: &str) -> Result<(Vec<u8>, u32), Failure> {
         let operation = format!("read {name}");
         let path = self.resolve(name, &operation)?;
@@ -131,10 +131,10 @@ impl OutputFolder {
         Ok((content, mode & 0o7777))
     }
 
-    /// Looks at a file as it is now; `None` if there is none.
+    /// Returns the current state of a file; `None` if there is none.
     ///
     /// # Errors
-    /// A name that leaves the folder, or whatever the file system says.
+    /// A name that leaves the folder, or an error of the file system.
     pub fn snapshot(&self, name: &str) -> Result<Option<Snapshot>, Failure> {
         let operation = format!("read {name}");
         let path = self.resolve(name, &operation)?;
@@ -159,10 +159,10 @@ impl OutputFolder {
         }))
     }
 
-    /// Digests a file as it is now; `None` if there is none.
+    /// Digests the current content of a file; `None` if there is none.
     ///
     /// # Errors
-    /// As [`OutputFolder::snapshot`].
+    /// The same as of [`OutputFolder::snapshot`].
     pub fn digest(&self, name: &str) -> Result<Option<Digest>, Failure> {
         let operation = format!("read {name}");
         let path = self.resolve(name, &operation)?;
@@ -173,10 +173,10 @@ impl OutputFolder {
         }
     }
 
-    /// Lists the files below the folder by their names, sorted; links are left out.
+    /// Lists the names of the files in the folder and below, sorted, without links.
     ///
     /// # Errors
-    /// Whatever the file system says.
+    /// An error of the file system.
     pub fn list(&self) -> Result<Vec<String>, Failure> {
         let (mut names, mut folders) = (Vec::new(), vec![self.root.clone()]);
         while let Some(folder) = folders.pop() {
@@ -202,11 +202,11 @@ impl OutputFolder {
         Ok(names)
     }
 
-    /// Removes a file, and the folders above it that are empty then. One that is not there is
-    /// removed already.
+    /// Removes a file, and the folders above it that are then empty. A file that does not exist counts as
+    /// removed.
     ///
     /// # Errors
-    /// As [`OutputFolder::write`].
+    /// The same as of [`OutputFolder::write`].
     pub fn remove(&self, name: &str) -> Result<(), Failure> {
         let operation = format!("remove {name}");
         let path = self.resolve(name, &operation)?;
@@ -225,8 +225,8 @@ impl OutputFolder {
         disk::sync_folder(folder).map_err(failed)
     }
 
-    /// Finds the file that a name means. No `..`, no absolute path, and no symbolic link on the
-    /// way that leads out of the folder.
+    /// Returns the path of a file. The name must not contain `..`, be absolute, or pass a symbolic link that leads out of the
+    /// folder.
     fn resolve(&self, name: &str, operation: &str) -> Result<PathBuf, Failure> {
         let refuse = |why: &str| {
             Failure::new(FailureClass::Rejected, operation, "OutsideFolder", why)
@@ -264,8 +264,8 @@ impl OutputFolder {
     }
 }
 
-/// Named by its writer: others may write the same file at the same time, and what a crash left is
-/// replaced by the same writer's next attempt, or cleared by an undo.
+/// Returns a name that contains the writer's: others may write the same file at the same time, and the same writer's next
+/// attempt replaces what a crash left, or an undo removes it.
 fn temporary(path: &Path, writer: &str) -> PathBuf {
     path.with_file_name(format!(".{writer}.windlass-tmp"))
 }
@@ -280,7 +280,7 @@ fn write_whole(path: &Path, content: &[u8], mode: u32, writer: &str) -> io::Resu
     }
     let written = write_new(&temporary, content, mode).and_then(|()| fs::rename(&temporary, path));
     if let Err(error) = written {
-        // It may hold a key, or a part of one.
+        // It may contain a key, or a part of one.
         let _ = fs::remove_file(&temporary);
         return Err(error);
     }
@@ -293,13 +293,13 @@ fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
         .create_new(true)
         .mode(mode)
         .open(path)?;
-    // Whatever the umask takes away: a file's mode says later whether its text is a secret.
+    // Set explicitly, because of the umask: the mode later decides whether the file's text is a secret.
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(content)?;
     file.sync_all()
 }
 
-/// Opens a file for reading. A pipe, whose opening waits for a writer, and a folder are none.
+/// Opens a file for reading. Rejects folders, and pipes, whose opening would wait for a writer.
 fn open(path: &Path) -> io::Result<File> {
     match fs::metadata(path)?.is_file() {
         true => File::open(path),
@@ -310,7 +310,7 @@ fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Whether there is no such file, or no such folder on the way to it.
+/// Says whether the file, or a folder on the way to it, does not exist.
 fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -376,7 +376,7 @@ mod tests {
     fn g3_a_look_reads_nothing() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let out = OutputFolder::new(folder.path());
-        // Larger than any memory, and no block of it is on the disk.
+        // The file is larger than any memory, but takes no space on the disk.
         let large = File::create(folder.path().join("large")).expect("made");
         large.set_len(1 << 42).expect("sparse");
         fs::create_dir(folder.path().join("folder")).expect("made");

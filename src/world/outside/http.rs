@@ -20,67 +20,67 @@ use crate::{
 };
 use redirect::Hop;
 
-/// Answers go through the journal, which takes 1 MiB a call with all that is around it. Counted is what
-/// is left when gzip and its like are decoded, so a small answer can't grow large.
+/// Answers are stored in the journal, which takes 1 MiB for a call including everything around it. The limit applies to the
+/// decoded size, so a small compressed answer can't become large.
 pub(super) const MAX_BODY_BYTES: usize = 1 << 20;
-/// How much of an answer that was not expected its failure holds. Secrets are taken out of it before it is cut for display.
+/// How much of an unexpected answer its failure contains. Secrets are removed before it is cut for display.
 const MAX_MESSAGE_BYTES: usize = 64 << 10;
 
-/// HTTP servers, within what the target allows.
+/// A client for the HTTP servers that the target allows.
 #[derive(Clone, Debug, Default)]
 pub struct HttpClient {
-    /// Host names, or `*.domain`; `None` for every host.
+    /// Host names, or `*.domain`; `None` for all hosts.
     allowed: Option<Vec<String>>,
-    /// For the requests that trust the system's CAs and show no certificate. Made once: to read these CAs takes longer than
-    /// a request. Connections are not reused: one that the server closes in the same moment would leave a request in doubt.
+    /// The client for requests that trust the system's CAs and present no certificate. It is created once: reading these CAs takes longer than a
+    /// request. Connections are not reused: if the server closed one at the same moment, the request would be in doubt.
     plain: Arc<OnceLock<Client>>,
 }
 
 #[derive(Clone, Debug)]
 pub struct HttpRequest {
     pub method: String,
-    /// With its query: both may hold a token.
+    /// The URL with its query; both may contain a token.
     pub url: Secret,
-    /// The URL as records and errors show it.
+    /// The URL in records and errors.
     pub shown: String,
     pub headers: Vec<(String, Secret)>,
     pub body: Option<Secret>,
     pub timeout: Duration,
     /// A client certificate with its chain, and its key, PEM.
     pub identity: Option<(String, Secret)>,
-    /// The CAs to trust instead of the system's, PEM.
+    /// The CAs to trust instead of those of the system, PEM.
     pub ca: Option<String>,
-    /// The statuses that are no failure; empty for every 2xx.
+    /// The statuses that are not a failure; empty for all 2xx.
     pub expected: Vec<u16>,
-    /// Whether 404 and 410 are no failures either.
+    /// Whether 404 and 410 are not failures either.
     pub expects_gone: bool,
     /// Whether a failure must not quote the answer.
     pub hides_answer: bool,
-    /// Whether it changes nothing although its method may: a login, a search.
+    /// Whether it changes nothing although its method might: a login, a search.
     pub only_reads: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpResponse {
     pub status: u16,
-    /// Names in lower case; several values of one are joined by `, `.
+    /// Names in lower case; several values of one name are joined by `, `.
     pub headers: BTreeMap<String, String>,
-    /// As the server meant it: gzip, deflate, br and zstd are decoded.
+    /// The body after decoding of gzip, deflate, br and zstd.
     pub body: Vec<u8>,
 }
 
 impl HttpRequest {
-    /// Whether it asks for nothing to be changed (RFC 9110, "safe").
+    /// Says whether it does not ask for a change (RFC 9110, "safe").
     pub fn is_safe(&self) -> bool {
         matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
     }
 
-    /// Whether it leaves the server as it was.
+    /// Says whether it changes nothing on the server.
     pub fn is_read(&self) -> bool {
         self.only_reads || self.is_safe()
     }
 
-    /// Whether sending it twice is the same as sending it once (RFC 9110, "idempotent").
+    /// Says whether sending it twice has the same effect as once (RFC 9110, "idempotent").
     pub fn is_idempotent(&self) -> bool {
         self.is_safe() || matches!(self.method.as_str(), "PUT" | "DELETE")
     }
@@ -98,19 +98,19 @@ impl HttpRequest {
 }
 
 impl HttpResponse {
-    /// The body for people, as far as a failure holds it.
+    /// Returns the body for people, cut to the size for a failure.
     pub(super) fn said(&self) -> String {
         if self.body.len() <= MAX_MESSAGE_BYTES {
             return String::from_utf8_lossy(&self.body).into_owned();
         }
-        // At the end of a word: a part of a secret would not be known for one.
+        // Cut at the end of a word: a part of a secret would not be recognised.
         let head = &self.body[..MAX_MESSAGE_BYTES];
         let end = head.iter().rposition(u8::is_ascii_whitespace);
         String::from_utf8_lossy(&head[..end.unwrap_or(0)]).into_owned() + " …"
     }
 }
 
-/// A URL as people may see it: without user, password, query and fragment, which often hold tokens.
+/// Returns a URL for people: without user, password, query and fragment, which often contain tokens.
 pub fn shown_url(url: &str) -> String {
     let bare = url.split(['?', '#']).next().unwrap_or_default();
     let Some((scheme, rest)) = bare.split_once("://") else {
@@ -121,7 +121,7 @@ pub fn shown_url(url: &str) -> String {
     format!("{scheme}://{host}{path}")
 }
 
-/// A secret URL as people may see it: which server it is, since DNS and TLS tell that to everybody.
+/// Returns a secret URL for people: only the server, which DNS and TLS reveal anyway.
 pub fn shown_secret_url(url: &Secret) -> String {
     match url.reveal().parse::<Url>() {
         Ok(url) if url.has_host() => format!("{}/{MASK}", url.origin().ascii_serialization()),
@@ -138,11 +138,11 @@ impl HttpClient {
         }
     }
 
-    /// Sends one request. Redirects are followed where nothing is changed by it.
+    /// Sends one request. Follows redirects if the request changes nothing.
     ///
     /// # Errors
-    /// A host that the target does not allow, a server that can't be reached or answers with
-    /// another status than was expected, and an answer over 1 MiB.
+    /// A host that the target does not allow, a server that can't be reached or answers with an unexpected status, or an answer
+    /// over 1 MiB.
     pub async fn send(&self, request: &HttpRequest) -> Result<HttpResponse, Failure> {
         let name = request.name();
         let rejected =
@@ -174,7 +174,7 @@ impl HttpClient {
                 .next(&answer, request, |host| self.allows(host))
                 .map_err(|why| rejected("BadRedirect", why))?;
             let Some(next) = next else { break answer };
-            // To another host goes a client that has no certificate to show.
+            // A request to another host uses a client without a certificate.
             client = (next.is_bare == hop.is_bare).then_some(sender);
             hop = next;
         };
@@ -208,7 +208,7 @@ impl HttpClient {
         })
     }
 
-    /// Refuses a host that the target does not allow.
+    /// Rejects a host that the target does not allow.
     pub(super) fn check_host(&self, operation: &str, host: &str) -> Result<(), Failure> {
         if self.allows(host) {
             return Ok(());
@@ -232,10 +232,10 @@ impl HttpClient {
     }
 }
 
-/// Holds an answer against what its request expects.
+/// Checks an answer against the expectations of its request.
 ///
 /// # Errors
-/// A status that is not expected, as a failure with what that proves.
+/// An unexpected status, as a failure with what it proves.
 pub fn judge(request: &HttpRequest, response: HttpResponse) -> Result<HttpResponse, Failure> {
     let is_gone = request.expects_gone && matches!(response.status, 404 | 410);
     match request.expects(response.status) || is_gone {
@@ -244,7 +244,7 @@ pub fn judge(request: &HttpRequest, response: HttpResponse) -> Result<HttpRespon
     }
 }
 
-/// The client certificate with its chain, and its key, in the form that `reqwest` reads.
+/// Returns the client certificate with its chain, and its key, in the format of `reqwest`.
 fn identity(certificate: &str, key: &Secret) -> Result<Secret, String> {
     let certificates = Certificate::read_all(certificate.as_bytes())
         .map_err(|e| format!("`client_certificate`: {e}"))?;
@@ -259,7 +259,7 @@ fn identity(certificate: &str, key: &Secret) -> Result<Secret, String> {
     Ok(Secret::new(text))
 }
 
-/// The CAs of a PEM text.
+/// Returns the CAs of a PEM text.
 fn trusted(text: &str) -> Result<Vec<reqwest::Certificate>, String> {
     let certificates = Certificate::read_all(text.as_bytes()).map_err(|e| format!("`ca`: {e}"))?;
     certificates
@@ -304,7 +304,7 @@ async fn ask(
     }
     let names_one =
         |(header, _): &(String, Secret)| header.eq_ignore_ascii_case(TRACEPARENT_HEADER);
-    // What the script says itself counts.
+    // A header of the script takes precedence.
     if let Some(parent) = traceparent().filter(|_| !request.headers.iter().any(names_one)) {
         builder = builder.header(TRACEPARENT_HEADER, parent);
     }
@@ -314,12 +314,12 @@ async fn ask(
     builder.send().await
 }
 
-/// The rule of [`Proxies`] for clients of `reqwest`, in place of its own.
+/// Applies the rule of [`Proxies`] to a client of `reqwest`, instead of its own rule.
 pub fn by_proxy(proxies: Proxies) -> reqwest::Proxy {
     reqwest::Proxy::custom(move |url| {
         let host = url.host_str().unwrap_or_default();
         let proxy = proxies.of(url.scheme(), host, url.port())?;
-        // Names are resolved by the proxy, as everywhere else; `reqwest` has a scheme of its own for that.
+        // The proxy resolves names, as in all other clients; `reqwest` has a separate scheme for that.
         Some(match proxy.strip_prefix("socks5://") {
             Some(rest) => format!("socks5h://{rest}"),
             None => proxy.to_owned(),
@@ -330,7 +330,7 @@ pub fn by_proxy(proxies: Proxies) -> reqwest::Proxy {
 pub(super) fn headers(found: &HeaderMap) -> BTreeMap<String, String> {
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in found {
-        // What is not UTF-8 is Latin-1, as HTTP had it: each byte is a character, and none is lost.
+        // A value that is not UTF-8 is read as Latin-1, as in older HTTP: each byte becomes one character.
         let value = match std::str::from_utf8(value.as_bytes()) {
             Ok(text) => text.to_owned(),
             Err(_) => value.as_bytes().iter().copied().map(char::from).collect(),
@@ -343,7 +343,7 @@ pub(super) fn headers(found: &HeaderMap) -> BTreeMap<String, String> {
     headers
 }
 
-/// A request that changes something may have done so although it failed.
+/// Adds to a failure what it proves: a request that changes something may have done so even if it failed.
 fn proving(failure: Failure, request: &HttpRequest, proof: Proof) -> Failure {
     match request.is_read() {
         true => failure,
@@ -396,7 +396,7 @@ fn status_failure(name: &str, request: &HttpRequest, response: &HttpResponse) ->
     )
 }
 
-/// The whole story of an error, without the URL, which may hold a token.
+/// Returns all causes of an error, without the URL, which may contain a token.
 fn causes(error: &reqwest::Error) -> String {
     let mut text = String::new();
     let mut source = error.source();

@@ -1,7 +1,7 @@
-//! The clients for the world outside: AWS Private CA and other services of AWS, Kubernetes, HTTP servers, programs, and the
-//! run's output folder. Real protocols and real files; no Rhai, no journal, no workflow.
+//! The clients for the outside: AWS Private CA and other AWS services, Kubernetes, HTTP servers, programs, and the run's
+//! output folder. They use real protocols and files, and know no Rhai, journal or workflow.
 //!
-//! Every call answers with a value or a [`crate::value::Failure`], classified here and only here.
+//! Every call returns a value or a [`crate::value::Failure`], which is classified here and nowhere else.
 
 mod answer;
 pub mod aws;

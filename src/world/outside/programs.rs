@@ -1,8 +1,8 @@
-//! Programs that scripts start.
+//! Runs the programs that scripts start.
 //!
-//! - [`group`]: the process group of a program, and how it is ended;
+//! - [`group`]: the process group of a program, and how it ends;
 //! - [`output`]: what a program prints, and how much of it is kept;
-//! - [`variables`]: what a program finds in its environment.
+//! - [`variables`]: the environment of a program.
 
 mod group;
 mod output;
@@ -31,28 +31,28 @@ use super::answer::{Client, ENDED, NOT_STARTED, proof};
 pub use group::{end_programs, kill_programs};
 pub use variables::{check_name, check_variable};
 
-/// How long a program has between SIGTERM and SIGKILL; as long as `docker stop` gives it.
+/// The time between SIGTERM and SIGKILL; the same as the default of `docker stop`.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
-/// How long the output of a program that has ended is read where a child of it keeps the pipe open. What
-/// the program itself printed is in the pipe by then, and read in a few milliseconds; the rest is for a
-/// child that is about to end, too.
+/// How long the output of a program that has ended is read if a child of it keeps the pipe open. The program's own output is in
+/// the pipe by then, and is read in a few milliseconds; the rest of the time is for a child that is about to end,
+/// too.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// How a target lets scripts start a program.
+/// The settings of a program in a target.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(
     deny_unknown_fields,
     expecting = "a table such as { path = \"/opt/bin/istioctl\", env = [\"SSH_AUTH_SOCK\"] }"
 )]
 pub struct ProgramTarget {
-    /// The file to start; looked for in `PATH` if it is left out.
+    /// The file to start; looked up in `PATH` if it is left out.
     pub path: Option<PathBuf>,
-    /// Variables of this process that the program gets, too.
+    /// Variables of this process that are passed to the program.
     #[serde(default)]
     pub env: Vec<String>,
 }
 
-/// The programs that the target allows scripts to start.
+/// The programs that a target allows scripts to start.
 #[derive(Clone, Debug, Default)]
 pub struct Programs {
     allowed: Arc<BTreeMap<String, Allowed>>,
@@ -60,7 +60,7 @@ pub struct Programs {
 
 #[derive(Debug)]
 struct Allowed {
-    /// `None` if no such file was found when the target was opened.
+    /// `None` if the file was not found when the target was opened.
     path: Option<PathBuf>,
     variables: Vec<String>,
 }
@@ -72,12 +72,12 @@ pub struct Invocation {
     pub stdin: Option<Secret>,
     pub variables: BTreeMap<String, Secret>,
     pub timeout: Option<Duration>,
-    /// Between SIGTERM and SIGKILL.
+    /// The time between SIGTERM and SIGKILL.
     pub grace: Duration,
-    /// The exit codes that are no failure.
+    /// The exit codes that are not a failure.
     pub expected: Vec<i32>,
     pub folder: PathBuf,
-    /// Whether a failure must not quote what the program printed.
+    /// Whether a failure must not quote the program's output.
     pub hides_output: bool,
     /// Asks the program to end.
     pub ending: CancellationToken,
@@ -90,7 +90,7 @@ pub struct Exited {
     pub stderr: Vec<u8>,
 }
 
-/// How a program came to its end.
+/// How a program ended.
 enum Ended {
     ByItself(io::Result<ExitStatus>),
     TimedOut { was_killed: bool },
@@ -98,7 +98,7 @@ enum Ended {
 }
 
 impl Programs {
-    /// Finds each program once, so that no script and no later change of `PATH` decides what is started.
+    /// Looks up each program once, so that neither a script nor a later change of `PATH` decides what is started.
     pub fn new(targets: &BTreeMap<String, ProgramTarget>) -> Self {
         let allowed = targets.iter().map(|(name, target)| {
             let path = match &target.path {
@@ -113,16 +113,16 @@ impl Programs {
         }
     }
 
-    /// Starts a program, without a shell, and waits until it has ended. It has a process group of
-    /// its own, which is killed when the future is dropped. A child that keeps running after the program
-    /// holds nothing up.
+    /// Starts a program, without a shell, and waits until it has ended. It has its own process group, which is killed when the
+    /// future is dropped. A child that keeps running after the program does not delay the
+    /// result.
     ///
-    /// On a timeout, or when it is asked to end, the group gets SIGTERM, and SIGKILL after the grace.
+    /// On a timeout, or when the token is cancelled, the group gets SIGTERM, and SIGKILL after the grace period.
     ///
     /// # Errors
-    /// A program that is not allowed or not there, an exit code that was not expected, a signal,
-    /// a timeout, and more than 448 KiB of output. Failures of a program that was started hold the end
-    /// of what it printed.
+    /// A program that is not allowed or does not exist, an unexpected exit code, a signal, a timeout, or more than 448 KiB of
+    /// output. Failures of a program that was started contain the end of its
+    /// output.
     pub async fn run(&self, invocation: &Invocation) -> Result<Exited, Failure> {
         let name = &invocation.program;
         let failed = |class, code: &str, why: String| Failure::new(class, name.clone(), code, why);
@@ -134,7 +134,7 @@ impl Programs {
                 NOT_STARTED,
             ))
         })?;
-        // The group is dropped first: what it kills is then waited for.
+        // The group is dropped first: it kills its processes, and then the program is waited for.
         let mut started = Started::new(child);
         let child = started.child();
         let mut group = Group::of(child);
@@ -146,7 +146,7 @@ impl Programs {
         let ended = {
             let write = async {
                 if let (Some(mut pipe), Some(text)) = (stdin, &invocation.stdin) {
-                    // A program that does not read to the end is no failure of ours.
+                    // It is not an error if a program does not read all of its input.
                     let _ = pipe.write_all(text.reveal_bytes()).await;
                 }
             };
@@ -211,7 +211,7 @@ impl Programs {
         }
     }
 
-    /// What is started for an invocation.
+    /// Returns the command for an invocation.
     fn command(&self, invocation: &Invocation) -> Result<Command, Failure> {
         let name = &invocation.program;
         let failed = |class, code: &str, why: String| Failure::new(class, name.clone(), code, why);
@@ -250,7 +250,7 @@ impl Programs {
     }
 }
 
-/// Waits until a program has ended, or its time is over.
+/// Waits until a program has ended, or its timeout has passed.
 async fn supervise(
     child: &mut tokio::process::Child,
     talk: &mut Talk<'_, impl Future>,
@@ -276,8 +276,8 @@ async fn supervise(
     }
 }
 
-/// Finds a program as a shell does, but in absolute folders only: `.` would be the output folder, in
-/// which scripts write.
+/// Finds a program as a shell does, but only in absolute folders: `.` would be the output folder, to which scripts
+/// write.
 fn find(name: &str) -> Option<PathBuf> {
     if name.contains('/') {
         return Some(PathBuf::from(name)).filter(|path| path.is_absolute() && is_program(path));
@@ -307,12 +307,12 @@ mod tests {
         assert_eq!(find("/etc/passwd"), None, "it can't be executed");
     }
 
-    /// Says whether a process is in the table of processes, alive or not.
+    /// Says whether a process is in the process table, alive or not.
     fn is_there(pid: &str) -> bool {
         Path::new("/proc").join(pid).exists()
     }
 
-    /// A runtime with nothing else to do never looks at tokio's orphans.
+    /// A runtime with nothing else to do never handles tokio's orphans.
     #[test]
     fn a_program_that_is_given_up_leaves_no_process() {
         let folder = tempfile::tempdir().expect("a folder");

@@ -1,17 +1,17 @@
-//! The proxies of the environment, for every client: one rule, as Go's `httpproxy` has it, which `kubectl` goes by.
+//! The proxies of the environment, for all clients: the rule of Go's `httpproxy`, which `kubectl` uses.
 //!
-//! - `HTTPS_PROXY`, `HTTP_PROXY`, then `ALL_PROXY` as curl reads it, each in capitals or not; a value without a
-//!   scheme is an HTTP proxy;
-//! - `localhost` and loopback addresses are never asked for through a proxy;
-//! - `NO_PROXY` is a list of hosts (with all below them), `.suffix`es, addresses, CIDRs, each with a port or
-//!   without, or `*`; spaces separate its entries as commas do, as curl has it.
+//! - `HTTPS_PROXY`, `HTTP_PROXY`, then `ALL_PROXY` as in curl, each in upper or lower case; a value without a scheme is an
+//!   HTTP proxy;
+//! - `localhost` and loopback addresses are never reached through a proxy;
+//! - `NO_PROXY` is a list of hosts (with their subdomains), `.suffix`es, addresses and CIDRs, each with or without a port,
+//!   or `*`; its entries are separated by commas or spaces, as in curl.
 
 use std::{env, net::IpAddr};
 
 use http::Uri;
 use ipnet::IpNet;
 
-/// Decides by which proxy a server is asked.
+/// Chooses the proxy for a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
     https: Option<String>,
@@ -25,14 +25,14 @@ enum Without {
     All,
     Network(IpNet),
     Address(IpAddr, Option<u16>),
-    /// The host itself, and all below it.
+    /// The host itself, and all its subdomains.
     Host(String, Option<u16>),
-    /// Only what is below it; begins with a dot.
+    /// Only subdomains; begins with a dot.
     Below(String, Option<u16>),
 }
 
 impl Proxies {
-    /// The proxies that the environment names.
+    /// Returns the proxies of the environment.
     pub fn of_environment() -> Self {
         Self::new(|name| env::var(name).ok())
     }
@@ -50,7 +50,7 @@ impl Proxies {
                 false => (!text.is_empty()).then(|| format!("http://{text}")),
             }
         };
-        // A CGI program's caller sets it with the header `Proxy:`.
+        // In a CGI program, the header `Proxy:` of a request sets the variable.
         let is_cgi = variable("REQUEST_METHOD").is_some();
         Self {
             https: proxy("HTTPS_PROXY"),
@@ -63,7 +63,7 @@ impl Proxies {
         }
     }
 
-    /// The proxy by which a URL is asked; `None` for none.
+    /// Returns the proxy for a URL; `None` for no proxy.
     pub fn of(&self, scheme: &str, host: &str, port: Option<u16>) -> Option<&str> {
         let (proxy, usual) = match scheme {
             "https" => (self.https.as_deref()?, 443),
@@ -85,12 +85,12 @@ impl Proxies {
         (!is_without).then_some(proxy)
     }
 
-    /// As [`of`](Self::of).
+    /// Like [`of`](Self::of).
     pub fn of_uri(&self, uri: &Uri) -> Option<&str> {
         self.of(uri.scheme_str()?, uri.host()?, uri.port_u16())
     }
 
-    /// Every proxy that it may choose.
+    /// Returns all proxies that it may choose.
     pub fn all(&self) -> impl Iterator<Item = &str> {
         let http = self
             .http
@@ -140,7 +140,7 @@ fn without(entry: &str) -> Option<Without> {
 }
 
 fn with_port(entry: &str) -> (&str, Option<u16>) {
-    // An IPv6 address without brackets has no port.
+    // A text that is an IPv6 address without brackets has no port.
     if entry.parse::<IpAddr>().is_ok() {
         return (entry, None);
     }
@@ -198,7 +198,7 @@ mod tests {
         }
     }
 
-    /// The table of Go's `golang.org/x/net/http/httpproxy`, and what is added here.
+    /// The table of Go's `golang.org/x/net/http/httpproxy`, with additions.
     #[test]
     fn c1_no_proxy_is_read_as_go_reads_it() {
         let direct = [
@@ -241,7 +241,7 @@ mod tests {
         }
     }
 
-    /// Says whether curl asks for a URL by a proxy, with this `NO_PROXY`. Nothing leaves the machine.
+    /// Says whether curl uses a proxy for a URL, with this `NO_PROXY`. Nothing leaves the machine.
     fn curl_uses_proxy(no_proxy: &str, host: &str, port: u16) -> bool {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let proxy = format!("http://{}", listener.local_addr().expect("bound"));
@@ -257,7 +257,7 @@ mod tests {
             .env("NO_PROXY", no_proxy)
             .spawn()
             .expect("curl is installed (apt-get install curl)");
-        // It ends by itself where nothing listens, or waits for the proxy to answer.
+        // curl ends if nothing listens there, or waits for an answer of the proxy.
         loop {
             let has_ended = child.try_wait().expect("a process").is_some();
             if listener.accept().is_ok() {
@@ -272,11 +272,11 @@ mod tests {
         }
     }
 
-    /// Where curl reads a list in another way, Go's counts, by which kubectl goes: each such row says why.
+    /// If curl reads a list differently, Go's rule applies, which kubectl uses: each such row says why.
     #[test]
     fn c1_no_proxy_is_read_as_curl_reads_it() {
         const SAME: &str = "";
-        // Versions of curl differ: 7.88 reads no networks of IPv6.
+        // Versions of curl differ: 7.88 does not support IPv6 networks.
         const VARIES: &str = "it varies";
         let rows = [
             ("", "foo.example", 80, true, SAME),

@@ -1,5 +1,5 @@
-//! Reads secrets that are kept elsewhere, by reference: AWS Secrets Manager and Parameter Store with the target's
-//! credentials, Vault as its own command line does (`VAULT_ADDR`, `VAULT_TOKEN` or an AppRole), files and variables.
+//! Reads secrets from other stores by reference: AWS Secrets Manager and Parameter Store with the target's credentials, Vault
+//! in the way of its own command line (`VAULT_ADDR`, `VAULT_TOKEN` or an AppRole), files and variables.
 
 mod vault;
 
@@ -20,19 +20,19 @@ pub struct SecretReader {
     reach: Reach,
 }
 
-/// What a reader may read.
+/// What a reader is allowed to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
-    /// Everything: files and variables are those of the person who started the run.
+    /// Everything: files and variables belong to the person who started the run.
     Here,
-    /// No file and no variable: they are another machine's.
+    /// No files and variables: they are on another machine.
     Elsewhere,
     Nowhere,
 }
 
 /// A secret is read in well under a second.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// The largest secret: what Secrets Manager holds (64 KiB), with room for a keystore in a file.
+/// The largest secret: Secrets Manager allows 64 KiB, and files may contain a keystore.
 const MAX_BYTES: u64 = 1 << 20;
 
 impl SecretReader {
@@ -43,7 +43,7 @@ impl SecretReader {
         }
     }
 
-    /// One that reads nothing.
+    /// Returns a reader that reads nothing.
     pub fn nowhere() -> Self {
         Self {
             aws: AwsClient::nowhere(),
@@ -51,7 +51,7 @@ impl SecretReader {
         }
     }
 
-    /// One that reads no file and no variable: here they are another machine's.
+    /// Returns a reader without files and variables, which are on another machine.
     pub fn elsewhere(self) -> Self {
         Self {
             reach: Reach::Elsewhere,
@@ -62,7 +62,7 @@ impl SecretReader {
     /// Reads a secret.
     ///
     /// # Errors
-    /// What the other side answers, and what is missing. Nothing of the secret is part of it.
+    /// An error of the other side, or a missing part. It contains nothing of the secret.
     pub async fn read(&self, reference: &Reference) -> Result<Secret, Failure> {
         let name = format!("read {}", reference.as_str());
         let refused =
@@ -155,7 +155,7 @@ impl SecretReader {
 
 /// A field of the JSON object in a secret.
 fn field_of(secret: &Secret, key: &str) -> Result<Secret, String> {
-    // Nothing that the parser says is shown: it quotes.
+    // The parser's message is not shown, because it quotes the secret.
     let json: Json = serde_json::from_str(secret.reveal())
         .map_err(|_| format!("the secret is not JSON, so it has no key `{key}`"))?;
     match json.get(key) {
@@ -176,14 +176,14 @@ fn field_of(secret: &Secret, key: &str) -> Result<Secret, String> {
     }
 }
 
-/// A file as a secret. The line break at its end is none of it, as with `curl --data @FILE` and Docker's secrets.
+/// Reads a file as a secret, without the line break at its end, as `curl --data @FILE` and Docker's secrets do.
 fn read_file(path: &str) -> Result<Secret, String> {
     let path = match path.strip_prefix("~/") {
         Some(rest) => env::home_dir().unwrap_or_default().join(rest),
         None => PathBuf::from(path),
     };
     let wrong = |why: String| format!("{}: {why}", path.display());
-    // What its metadata says of its size need not be true: a pipe or a device has none.
+    // The size in the metadata need not be right: a pipe or a device has none.
     let mut bytes = Zeroizing::new(Vec::new());
     let read = File::open(&path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
     read.map_err(|e| wrong(e.to_string()))?;
@@ -197,10 +197,10 @@ fn read_file(path: &str) -> Result<Secret, String> {
     Ok(Secret::of_bytes(bytes))
 }
 
-/// Gives each secret that is only named what it names.
+/// Replaces each reference to a secret by the secret.
 ///
 /// # Errors
-/// The first that can't be read.
+/// The first secret that can't be read.
 pub async fn resolve(reader: &SecretReader, value: Value) -> Result<Value, Failure> {
     Ok(match value {
         Value::Reference(reference) => Value::Secret(reader.read(&reference).await?),

@@ -1,4 +1,4 @@
-//! The trace that a call belongs to, on its way to the requests that it sends.
+//! Passes the trace of a call on to the requests that the call sends.
 
 use std::future::Future;
 
@@ -9,12 +9,12 @@ tokio::task_local! {
 /// The header of W3C Trace Context.
 pub(super) const TRACEPARENT_HEADER: &str = "traceparent";
 
-/// Does a piece of work whose requests carry this `traceparent` (W3C Trace Context, section 3.2).
+/// Does some work whose requests carry this `traceparent` (W3C Trace Context, section 3.2).
 pub async fn traced<T>(traceparent: String, work: impl Future<Output = T>) -> T {
     TRACEPARENT.scope(traceparent, work).await
 }
 
-/// Returns the `traceparent` of the work that is being done; `None` where it is not traced.
+/// Returns the `traceparent` of the current work; `None` if it is not traced.
 pub(super) fn traceparent() -> Option<String> {
     TRACEPARENT.try_with(Clone::clone).ok()
 }

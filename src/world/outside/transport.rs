@@ -1,21 +1,21 @@
-//! Why a connection failed, read from the errors below it: once for every client.
+//! Finds out why a connection failed, from the chain of errors: once for all clients.
 
 use std::{error::Error, io};
 
 use tokio_rustls::rustls::{self, CertificateError};
 
-/// What went wrong before a server could be asked.
+/// What went wrong before a request was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// No CA that is trusted has signed the server's certificate.
+    /// No trusted CA has issued the server's certificate.
     Untrusted,
-    /// The certificate is another server's.
+    /// The certificate is for another server.
     WrongName,
     /// The certificate has expired, or is not valid yet.
     OutOfDate,
     /// The certificate can't be accepted for another reason.
     BadCertificate,
-    /// The server speaks no TLS there.
+    /// The server does not use TLS there.
     NotTls,
     /// Nothing listens there.
     Refused,
@@ -41,7 +41,7 @@ impl Transport {
         {
             return Some(Self::Refused);
         }
-        // The system's resolver has no type of its own for it.
+        // The system's resolver has no error type of its own.
         let text = error.to_string();
         let is_of_dns = ["dns error", "failed to lookup address"]
             .iter()
@@ -63,7 +63,7 @@ impl Transport {
         }
     }
 
-    /// The code of the failure.
+    /// Returns the code of the failure.
     pub fn code(self) -> &'static str {
         match self {
             Self::Untrusted => "UntrustedCertificate",
@@ -76,14 +76,14 @@ impl Transport {
         }
     }
 
-    /// Whether the server was met and is the wrong one, or wrongly set up: asking again changes
-    /// nothing, and nothing has been sent, because TLS comes first.
+    /// Says whether the server was reached but is the wrong one, or is misconfigured: a retry changes nothing, and nothing has been sent,
+    /// because TLS comes first.
     pub fn is_of_tls(self) -> bool {
         !matches!(self, Self::Refused | Self::UnknownHost)
     }
 }
 
-/// Every message of an error's chain, outermost first, each once.
+/// Returns every message of an error's chain, outermost first, each once.
 pub fn causes(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     for cause in chain(error) {
@@ -99,8 +99,8 @@ pub fn causes(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// An error and what is below it, also below an [`io::Error`], which hides the error that it holds
-/// from its chain.
+/// Returns an error and its causes, including those of an [`io::Error`], which hides its inner error from its
+/// chain.
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)> {
     let mut all = vec![error];
     let mut next = below(error);

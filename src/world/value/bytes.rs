@@ -13,7 +13,7 @@ impl Bytes {
         Self(bytes.into())
     }
 
-    /// Reads base64 of the standard alphabet, padded. `None` if it is none.
+    /// Parses base64 of the standard alphabet, padded. `None` if it is invalid.
     pub fn from_base64(text: &str) -> Option<Self> {
         BASE64.decode(text.as_bytes()).ok().map(Self::new)
     }
@@ -31,7 +31,7 @@ impl Deref for Bytes {
     }
 }
 
-/// Says how many there are: the content may be long, and is rarely for people.
+/// Shows how many there are: the content may be long, and is rarely readable.
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "bytes({})", self.0.len())

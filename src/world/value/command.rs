@@ -1,9 +1,9 @@
 use std::fmt;
 
-/// A command of windlass for a hint: one line that can be pasted into a shell.
+/// A windlass command for a hint: one line that can be pasted into a shell.
 ///
-/// The options that say where runs are (`--state`, `--config`, `--on`) are left out: a hint may be read
-/// long after it was written, and `report` adds those that its reader gave.
+/// The options that select the runs (`--state`, `--config`, `--on`) are left out: a hint may be read long after it was written, and
+/// `report` adds those that its reader used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command(String);
 
@@ -12,7 +12,7 @@ impl Command {
         Self(format!("windlass {name}"))
     }
 
-    /// Adds an argument, quoted where a shell would take it for something else.
+    /// Adds an argument, quoted if a shell would interpret it.
     pub fn arg(mut self, argument: impl fmt::Display) -> Self {
         self.0.push(' ');
         self.0.push_str(&quoted(&argument.to_string()));
@@ -38,7 +38,7 @@ impl fmt::Display for Command {
     }
 }
 
-/// No shell takes a NUL in a word, so it is left out.
+/// A word in a shell can't contain a NUL, so NULs are left out.
 fn quoted(word: &str) -> String {
     let word = word.replace('\0', "");
     shlex::try_quote(&word).map_or_else(|_| String::new(), Into::into)

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The digest that stands before the first link of a chain.
+    /// The digest before the first link of a chain.
     pub const ZERO: Self = Self([0; 32]);
 
     /// Digests the parts one after another, each preceded by its length, so that no two different
@@ -35,10 +35,10 @@ impl Digest {
         Self(bytes)
     }
 
-    /// As [`Digest::of_content`], of what a reader gives, piece by piece.
+    /// Like [`Digest::of_content`], for the content of a reader, which is read in pieces.
     ///
     /// # Errors
-    /// The reader's.
+    /// An error of the reader.
     pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
         let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
         let mut buffer = vec![0; 64 << 10];
@@ -63,7 +63,7 @@ impl Digest {
         Self(bytes)
     }
 
-    /// The first `digits` hex digits (64 at most).
+    /// Returns the first `digits` hex digits (64 at most).
     pub fn short(&self, digits: usize) -> String {
         let mut text = self.to_string();
         text.truncate(digits);

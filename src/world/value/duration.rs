@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-/// Longer ones are slips of the finger, and too much for the clocks that they are added to.
+/// Longer durations are mistakes, and too long to be added to timestamps.
 const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
 
-/// A text that is no duration.
+/// A text that is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseDurationError {
     #[error("`{0}` is not a duration (write `30s`, `5m`, `12h`, `365d`)")]
@@ -12,10 +12,10 @@ pub enum ParseDurationError {
     TooLong(String),
 }
 
-/// Reads `30s`, `1h 30m`, `3650d`.
+/// Parses `30s`, `1h 30m`, `3650d`.
 ///
-/// A day is 24 hours. Months and years are refused: they have no fixed length, and a certificate
-/// that lives "1 year" should say whether it means 365 or 366 days.
+/// A day is 24 hours. Months and years are rejected: they have no fixed length, and the author of "1 year" for a certificate should
+/// decide between 365 and 366 days.
 pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
     let error = || ParseDurationError::Unreadable(text.into());
     let vague = |unit: &str| {
@@ -40,7 +40,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
     }
 }
 
-/// Writes a duration as people read one: `0.42s`, `12.3s`, `4m 10s`, `3h 2m`.
+/// Formats a duration for people: `0.42s`, `12.3s`, `4m 10s`, `3h 2m`.
 pub fn format_duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     let whole = duration.as_secs();

@@ -2,7 +2,7 @@ use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Serialize};
 
-/// Says what kind of trouble an outside call met, so that a retry can tell "again" from "never".
+/// The kind of failure of an outside call, which decides whether a retry may help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
@@ -10,13 +10,13 @@ pub enum FailureClass {
     Throttled,
     /// No answer came in time.
     Timeout,
-    /// The other side could not be reached, or broke.
+    /// The other side could not be reached, or had an internal error.
     Unavailable,
-    /// The thing is in another state than the call needs, for now.
+    /// The thing is temporarily in another state than the call needs.
     Conflict,
     /// Credentials or permissions are missing.
     Denied,
-    /// The call itself is wrong; again would be wrong again.
+    /// The call itself is wrong; a retry would fail as well.
     Rejected,
 }
 
@@ -52,26 +52,26 @@ impl fmt::Display for FailureClass {
     }
 }
 
-/// What an outside call answered when it did not do what was asked.
+/// The failure of an outside call.
 ///
-/// It is a result like any other: it is journaled, replayed, and a script may catch it.
+/// It is a result like any other: it is journaled and replayed, and a script may catch it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
     pub class: FailureClass,
-    /// What was called, as the other side names it: `IssueCertificate`, `write relay.key`.
+    /// The operation, in the other side's terms: `IssueCertificate`, `write relay.key`.
     pub operation: String,
     /// The other side's name for the error: `ThrottlingException`, `ENOSPC`.
     pub code: String,
-    /// The other side's own words.
+    /// The other side's message.
     pub message: String,
     /// AWS's request id, for a support case.
     pub request_id: Option<String>,
-    /// What to do about it.
+    /// What the user can do about it.
     pub hint: Option<String>,
-    /// Whether it may have been done all the same: the answer was lost, or proves nothing.
+    /// Whether the call may have been made even so: the answer was lost, or proves nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_unknown: bool,
-    /// Whether it was done all the same: the answer says so, and is not the one that was expected.
+    /// Whether the call was made even so: the answer shows that, but is not as expected.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_done: bool,
 }
@@ -113,7 +113,7 @@ impl Failure {
         self
     }
 
-    /// Whether making the call again could do it twice.
+    /// Says whether making the call again could do it twice.
     pub fn may_be_done(&self) -> bool {
         self.is_unknown || self.is_done
     }
@@ -123,7 +123,7 @@ impl Failure {
         self
     }
 
-    /// Says that the call may have been done all the same.
+    /// Marks that the call may have been made even so.
     pub fn or_done(mut self) -> Self {
         self.is_unknown = true;
         self
@@ -156,17 +156,17 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why a step's attempt failed, complete enough to be shown long after, from the journal alone.
+/// The reason why an attempt of a step failed, complete enough to be shown later from the journal alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepError {
-    /// The name of a page under `docs/errors/`.
+    /// The error code, which names a page in `docs/errors/`.
     pub code: String,
     pub message: String,
     /// Where in the script it happened: the innermost place.
     pub place: Option<Place>,
     /// The calls that led there, innermost first.
     pub chain: Vec<String>,
-    /// The outside failure behind it, if there was one.
+    /// The outside failure that caused it, if there was one.
     pub failure: Option<Failure>,
     pub hint: Option<String>,
 }
@@ -188,26 +188,26 @@ impl StepError {
         self
     }
 
-    /// Says where it happened, where that is known.
+    /// Sets the place in the script, if it is known.
     pub fn at(mut self, place: Option<Place>) -> Self {
         self.place = place.or(self.place);
         self
     }
 
-    /// The message in one line: its first one, and its last where there are more.
+    /// Returns the message in one line: its first line, and its last one if there are more.
     pub fn headline(&self) -> String {
         one_line(&self.message)
     }
 }
 
-/// In brief: the message may hold all that a program printed.
+/// Shows it briefly: the message may contain all output of a program.
 impl fmt::Display for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&brief(&self.message))
     }
 }
 
-/// Shows a text in one line: its first one, and its last where there are more.
+/// Returns a text in one line: its first line, and its last one if there are more.
 pub fn one_line(text: &str) -> String {
     let text = brief(text);
     let mut lines = text.lines();
@@ -217,8 +217,8 @@ pub fn one_line(text: &str) -> String {
     }
 }
 
-/// A long text as people see it first: its first line and its last ten, no line longer than 300 characters.
-/// Short ones are as they are. Only for showing; what is kept is whole.
+/// Returns a long text in the form in which people see it first: its first line and its last ten, no line longer than 300 characters.
+/// Short texts are unchanged. Only for display; the whole text is stored.
 pub fn brief(text: &str) -> Cow<'_, str> {
     const LAST_LINES: usize = 10;
     const LINE: usize = 300;

@@ -1,7 +1,7 @@
 //! Values as JSON text.
 //!
-//! An integer beyond 64 bits becomes the text of its digits, here as in YAML: a float would lose
-//! some of them without a word (X.509 serials are such numbers).
+//! An integer beyond 64 bits becomes the text of its digits, here as in YAML: a float would silently lose some of them (X.509
+//! serials are such numbers).
 
 use std::borrow::Cow;
 
@@ -10,10 +10,10 @@ use serde_json::Value as Json;
 use super::Value;
 
 impl Value {
-    /// Reads JSON text.
+    /// Parses JSON text.
     ///
     /// # Errors
-    /// What is wrong, with its line and column; a number beyond a float's range.
+    /// The mistake, with its line and column; also a number beyond a float's range.
     pub fn parse_json(text: &str) -> Result<Self, String> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         serde_json::from_str(&quote_large_integers(text))
@@ -41,7 +41,7 @@ impl Value {
         }
     }
 
-    /// Fails on what `format` has no word for: bytes, and floats that are no number.
+    /// Fails on values that `format` can't express: bytes, and floats that are not numbers.
     ///
     /// # Errors
     /// The first such value, with its place.
@@ -76,7 +76,7 @@ impl Value {
     }
 }
 
-/// Puts quotes around the integers that no `i64` holds; the parser would make floats of them.
+/// Puts quotes around integers that do not fit an `i64`; the parser would turn them into floats.
 fn quote_large_integers(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let (mut quoted, mut copied, mut at) = (String::new(), 0, 0);
@@ -112,7 +112,7 @@ fn quote_large_integers(text: &str) -> Cow<'_, str> {
     Cow::Owned(quoted)
 }
 
-/// Where the string that begins here is over.
+/// Returns the end of the string that begins here.
 fn end_of_string(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while at < bytes.len() {
@@ -125,7 +125,7 @@ fn end_of_string(bytes: &[u8], start: usize) -> usize {
     bytes.len()
 }
 
-/// Whether it is an integer as JSON writes one: no fraction, no leading zero.
+/// Says whether it is an integer in JSON's notation: no fraction, no leading zero.
 fn is_integer(number: &str) -> bool {
     let digits = number.strip_prefix('-').unwrap_or(number);
     !digits.is_empty() && !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit())

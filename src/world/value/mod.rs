@@ -1,5 +1,5 @@
-//! The types that every crate shares: a [`Value`] that flows between steps, the [`Secret`]
-//! that taints what is made from it, and the [`Type`] that an author declares for it.
+//! The types that all crates share: a [`Value`] that is passed between steps, the [`Secret`], which makes everything derived from it
+//! secret, and the [`Type`] that an author declares for a value.
 //!
 //! This module depends on no other.
 

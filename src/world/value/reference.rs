@@ -1,15 +1,15 @@
 use std::fmt;
 
-/// Names a secret that is kept elsewhere, and read when it is needed: `ssm:/app/password`.
+/// A reference to a secret in a store, which is read when it is needed: `ssm:/app/password`.
 ///
-/// It is what is stored and shown in place of the secret.
+/// The reference is stored and shown instead of the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
     text: String,
     source: Source,
 }
 
-/// Where a secret is.
+/// The store of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// AWS Secrets Manager: a name or an ARN, and a key of the JSON in it.
@@ -24,7 +24,7 @@ pub enum Source {
     Variable { name: String },
 }
 
-/// A text that begins as a reference and is none.
+/// A text that begins like a reference but is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a reference to a secret: write {form}")]
 pub struct NoReference {
@@ -32,10 +32,10 @@ pub struct NoReference {
     form: &'static str,
 }
 
-/// What stands before a secret that begins like a reference.
+/// The prefix of a literal secret that begins like a reference.
 const LITERAL: &str = "text:";
 
-/// What a text given for a secret is.
+/// The meaning of a text that was given for a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Given {
     Reference(Reference),
@@ -44,8 +44,8 @@ pub enum Given {
 }
 
 impl Reference {
-    /// Reads what was given for a secret: a reference, or the secret itself. `text:` before it keeps a secret from
-    /// being taken for a reference.
+    /// Reads a text that was given for a secret: a reference, or the secret itself. The prefix `text:` marks a secret that looks like a
+    /// reference.
     ///
     /// # Errors
     /// A reference that lacks a part.
@@ -59,7 +59,7 @@ impl Reference {
         }
     }
 
-    /// Reads a reference; `None` of a text that does not begin as one.
+    /// Parses a reference; returns `None` for a text that does not begin like one.
     ///
     /// # Errors
     /// A reference that lacks a part.
@@ -118,13 +118,13 @@ impl Reference {
         &self.source
     }
 
-    /// As it was given.
+    /// Returns the reference as it was given.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 }
 
-/// As it is shown in place of the secret.
+/// Shows the reference, in place of the secret.
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "‹secret from {}›", self.text)

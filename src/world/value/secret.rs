@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
-/// What is shown wherever a secret would be printed.
+/// The text that is shown instead of a secret.
 pub const MASK: &str = "‹secret›";
 
 /// Holds a text that no log, journal, error or page ever shows: a private key, a token.
@@ -12,13 +12,13 @@ pub const MASK: &str = "‹secret›";
 /// callers are the places that deliver it (a 0600 file, an encrypted journal record). The memory
 /// is wiped when the last clone is dropped.
 ///
-/// A keystore is a secret that is no text: it is held as its bytes, and its text is their base64.
+/// A keystore is a secret that is not text: it holds the bytes, and its text is their base64.
 #[derive(Clone)]
 pub struct Secret(Arc<Held>);
 
 struct Held {
     text: Zeroizing<String>,
-    /// What is delivered, where that is no text.
+    /// The bytes, if the secret is not text.
     bytes: Option<Zeroizing<Vec<u8>>>,
 }
 
@@ -41,14 +41,14 @@ impl Secret {
         }
     }
 
-    /// Returns the text itself, or the base64 of bytes that are none. Every call of this is a place
-    /// where a secret is delivered.
+    /// Returns the text itself, or the base64 of bytes that are not text. Every call of this delivers a
+    /// secret.
     pub fn reveal(&self) -> &str {
         &self.0.text
     }
 
-    /// Returns the content byte by byte, as it is written to a file or sent. A delivery as
-    /// [`Secret::reveal`] is.
+    /// Returns the content byte by byte, as it is written to a file or sent. Like [`Secret::reveal`], it delivers a
+    /// secret.
     pub fn reveal_bytes(&self) -> &[u8] {
         match &self.0.bytes {
             Some(bytes) => bytes,
@@ -56,7 +56,7 @@ impl Secret {
         }
     }
 
-    /// Whether the content is a text.
+    /// Says whether the content is a text.
     pub fn is_text(&self) -> bool {
         self.0.bytes.is_none()
     }
@@ -74,8 +74,8 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Two secrets are equal when their contents are, so that values which hold them can be compared by
-/// the interpreter and by `==` in a script. In constant time, so that a comparison tells nothing but its result.
+/// Two secrets are equal if their contents are, so that the interpreter and `==` in a script can compare values that contain them. The
+/// comparison takes constant time, so that it reveals nothing but its result.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         let (mine, theirs) = (self.reveal_bytes(), other.reveal_bytes());

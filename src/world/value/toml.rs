@@ -3,13 +3,13 @@
 use super::Value;
 
 impl Value {
-    /// Reads a TOML document; moments become texts.
+    /// Parses a TOML document; timestamps become texts.
     ///
     /// # Errors
-    /// What is wrong, with its place; integers beyond 64 bits, which TOML does not have.
+    /// The mistake, with its place; also integers beyond 64 bits, which TOML does not have.
     pub fn from_toml(text: &str) -> Result<Self, String> {
         let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
-            // Its own text shows the whole line, however long that is.
+            // The parser's message shows the whole line, however long it is.
             let start = e.span().map_or(0, |span| span.start);
             let before = text.get(..start).unwrap_or(text);
             let line = before.matches('\n').count() + 1;
@@ -20,10 +20,10 @@ impl Value {
         Ok(from_toml(toml::Value::Table(table)))
     }
 
-    /// Writes TOML, with every secret masked.
+    /// Returns TOML, with every secret masked.
     ///
     /// # Errors
-    /// What TOML can't say: null, bytes, and anything but a map at the top.
+    /// A value that TOML can't express: null, bytes, and anything but a map at the top level.
     pub fn to_toml(&self) -> Result<String, String> {
         self.check_sayable("TOML")?;
         toml::to_string(&self.to_json()).map_err(|e| e.to_string())

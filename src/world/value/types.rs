@@ -5,13 +5,13 @@ use super::{Given, NoReference, Reference, Secret, Value, parse_duration};
 /// The type that an author declares for a param, an input or an output.
 ///
 /// Written `string`, `bytes`, `int`, `float`, `bool`, `duration`, `secret`, `any`, `list`, `list(T)`,
-/// `map`, `map(T)`; a `?` behind it admits nothing (`string?`).
+/// `map`, `map(T)`; a `?` after it also allows null (`string?`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Type {
     Any,
     Bool,
     Bytes,
-    /// A string that reads as a length of time, such as `365d`.
+    /// A string that is a duration, such as `365d`.
     Duration,
     Float,
     Int,
@@ -22,7 +22,7 @@ pub enum Type {
     String,
 }
 
-/// A text that names no type.
+/// A text that is not the name of a type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{text}` is not a type (one of string, bytes, int, float, bool, duration, secret, any, list(…), map(…); `?` behind it makes it optional)"
@@ -31,7 +31,7 @@ pub struct ParseTypeError {
     text: String,
 }
 
-/// A value that is not of the declared type; `path` says where inside it, `""` for all of it.
+/// A value that is not of the declared type; `path` is the place inside it, `""` for the value itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}expected {expected}, found {found}", at(path))]
 pub struct TypeMismatch {
@@ -48,7 +48,7 @@ fn at(path: &str) -> String {
 }
 
 impl Type {
-    /// Whether a value may be left out, or be nothing.
+    /// Says whether a value may be left out, or be null.
     pub fn is_optional(&self) -> bool {
         matches!(self, Self::Optional(_) | Self::Any)
     }
@@ -61,7 +61,7 @@ impl Type {
         }
     }
 
-    /// Turns texts into secrets where the type says so: files and command lines hold only texts.
+    /// Turns texts into secrets where the type is a secret: files and command lines can only contain texts.
     pub fn taint(&self, value: Value) -> Value {
         match (self, value) {
             (Self::Secret, Value::String(text)) => Value::Secret(Secret::new(text)),
@@ -77,11 +77,11 @@ impl Type {
         }
     }
 
-    /// Reads references to secrets where the type says that there is a secret. Only for values of the person who starts a run:
-    /// a text that came from elsewhere could name a file of that person.
+    /// Reads references to secrets where the type is a secret. Only for values of the person who starts a run: a text from elsewhere could
+    /// name a file of that person.
     ///
     /// # Errors
-    /// A text that begins as a reference and is none.
+    /// A text that begins like a reference but is not valid.
     pub fn refer(&self, value: Value) -> Result<Value, NoReference> {
         Ok(match (self, value) {
             (Self::Secret, Value::String(text)) => match Reference::read(&text)? {
@@ -104,10 +104,10 @@ impl Type {
         })
     }
 
-    /// Checks a value, all the way down.
+    /// Checks a value and everything inside of it.
     ///
     /// # Errors
-    /// The first part that does not fit, with its place. Secret texts are never quoted.
+    /// The first part that does not match, with its place. Secret texts are never quoted.
     pub fn check(&self, value: &Value) -> Result<(), TypeMismatch> {
         self.check_at(value, String::new())
     }
@@ -117,7 +117,7 @@ impl Type {
             Err(TypeMismatch {
                 path,
                 expected: self.to_string(),
-                // What stands where a secret should be may be one.
+                // A value in the place of a secret may itself be secret.
                 found: match self.takes_secret() {
                     true => format!("a {}", value.kind()),
                     false => describe(value),

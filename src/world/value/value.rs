@@ -4,9 +4,9 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{Bytes, Digest, Reference, Secret};
 
-/// What flows between steps: a param, an input, an output, an effect's result.
+/// A value that is passed between steps: a param, an input, an output, an effect's result.
 ///
-/// Maps are ordered by key, so the same value always reads, prints and digests the same.
+/// Maps are ordered by key, so the same value always has the same text and digest.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
     #[default]
@@ -19,7 +19,7 @@ pub enum Value {
     List(Vec<Value>),
     Map(BTreeMap<String, Value>),
     Secret(Secret),
-    /// A secret that is kept elsewhere, and read when an attempt needs it.
+    /// A secret in a store, which is read when an attempt needs it.
     Reference(Reference),
 }
 
@@ -28,12 +28,12 @@ pub enum Value {
 #[error("the value is nested more than {} levels deep", Value::MAX_DEPTH)]
 pub struct TooDeep;
 
-/// A secret that was to be written in plain text, and is only named.
+/// A secret that was to be written in plain text, but has not been read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the secret {} was not read yet", .0.as_str())]
 pub struct OnlyNamed(pub Reference);
 
-/// Gives the message, for functions whose errors are texts.
+/// Returns the message, for functions whose errors are texts.
 impl From<OnlyNamed> for String {
     fn from(error: OnlyNamed) -> Self {
         error.to_string()
@@ -41,8 +41,8 @@ impl From<OnlyNamed> for String {
 }
 
 impl Value {
-    /// Deeper values are refused where they enter (a script's result, a params file): everything
-    /// that walks a value recurses, and 64 levels are far from any thread's stack.
+    /// Deeper values are rejected when they enter (a script's result, a params file): everything that walks a value recurses, and 64
+    /// levels are far from the limit of any thread's stack.
     pub const MAX_DEPTH: usize = 64;
 
     pub fn map<K: Into<String>>(entries: impl IntoIterator<Item = (K, Value)>) -> Self {
@@ -63,12 +63,12 @@ impl Value {
         }
     }
 
-    /// The entry of a map, or `None` for a missing key or another kind of value.
+    /// Returns the entry of a map, or `None` for a missing key or another kind of value.
     pub fn field(&self, key: &str) -> Option<&Value> {
         self.as_map()?.get(key)
     }
 
-    /// What an author calls this kind of value.
+    /// Returns the kind of this value, for messages.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
@@ -83,7 +83,7 @@ impl Value {
         }
     }
 
-    /// The kind with its article.
+    /// Returns the kind with its article.
     pub fn a_kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
@@ -98,7 +98,7 @@ impl Value {
         }
     }
 
-    /// Whether a secret is anywhere inside.
+    /// Says whether it contains a secret.
     pub fn holds_secret(&self) -> bool {
         match self {
             Self::Secret(_) => true,
@@ -108,7 +108,7 @@ impl Value {
         }
     }
 
-    /// Whether a secret is anywhere inside that is only named.
+    /// Says whether it contains a reference to a secret.
     pub fn holds_reference(&self) -> bool {
         match self {
             Self::Reference(_) => true,
@@ -118,7 +118,7 @@ impl Value {
         }
     }
 
-    /// Every secret that is anywhere inside.
+    /// Returns every secret in it.
     pub fn secrets(&self) -> Vec<Secret> {
         match self {
             Self::Secret(secret) => vec![secret.clone()],
@@ -128,7 +128,7 @@ impl Value {
         }
     }
 
-    /// The same with every text, number and bool and all bytes inside a secret.
+    /// Returns the same value with every text, number, bool and all bytes as secrets.
     pub fn tainted(self) -> Self {
         match self {
             Self::String(text) => Self::Secret(Secret::new(text)),
@@ -142,7 +142,7 @@ impl Value {
         }
     }
 
-    /// The same with the texts of its secrets: only for making another secret of it.
+    /// Returns the same value with the texts of its secrets: only for building another secret from it.
     pub fn revealed(&self) -> Self {
         match self {
             Self::Secret(secret) => Self::String(secret.reveal().to_owned()),
@@ -154,15 +154,15 @@ impl Value {
         }
     }
 
-    /// Writes JSON with every secret masked, and bytes as their base64.
+    /// Returns JSON with every secret masked, and bytes as base64.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::to_value(self).unwrap_or_default()
     }
 
-    /// Writes JSON with every secret in plain text: only for sending it to where a script says.
+    /// Returns JSON with every secret in plain text: only for sending it where a script says.
     ///
     /// # Errors
-    /// A secret that is only named: it has no text here, and its name would be taken for the secret.
+    /// A reference to a secret: its text is not known here, and the reference would be taken for the secret.
     pub fn reveal_json(&self) -> Result<serde_json::Value, OnlyNamed> {
         Ok(match self {
             Self::Reference(reference) => return Err(OnlyNamed(reference.clone())),
@@ -180,13 +180,13 @@ impl Value {
         })
     }
 
-    /// Digests the value as it prints: secrets count by their mask, so that a digest in the
-    /// journal is no oracle for guessing a weak one.
+    /// Digests the value in its printed form: secrets count by their mask, so that a digest in the journal can't be used to guess a
+    /// weak secret.
     pub fn digest(&self) -> Digest {
         Digest::of(&[self.distinct().to_string().as_bytes()])
     }
 
-    /// As [`Value::to_json`], but bytes are not the text of their base64.
+    /// Like [`Value::to_json`], but bytes differ from the text of their base64.
     fn distinct(&self) -> serde_json::Value {
         match self {
             Self::Bytes(bytes) => serde_json::json!({ "$bytes": bytes.to_base64() }),
@@ -200,7 +200,7 @@ impl Value {
         }
     }
 
-    /// The text that this value becomes inside a longer text.
+    /// Returns the text of this value inside a longer text.
     pub fn to_text(&self) -> String {
         match self {
             Self::String(text) => text.clone(),
@@ -209,7 +209,7 @@ impl Value {
     }
 }
 
-/// Strings and the base64 of bytes bare, everything else as JSON, secrets masked.
+/// Prints strings and the base64 of bytes without quotes, everything else as JSON, with secrets masked.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

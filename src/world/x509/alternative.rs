@@ -1,8 +1,8 @@
-//! The names that a certificate is for (subject alternative names, RFC 5280, 4.2.1.6), each of its kind.
+//! The names that a certificate is for (subject alternative names, RFC 5280, 4.2.1.6), by kind.
 
 use std::{fmt, net::IpAddr};
 
-/// The names of a certificate or a request, by kind. Each can be matched by clients as what it is.
+/// The names of a certificate or a request, by kind. Clients match each kind by its own rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AlternativeNames {
     /// Host names in ASCII; the first label may be `*`.
@@ -13,7 +13,7 @@ pub struct AlternativeNames {
     pub email_addresses: Vec<String>,
 }
 
-/// The kinds of names, by the keys that scripts and workflows give them under.
+/// The kinds of names, by the keys that scripts and workflows use for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameKind {
     Dns,
@@ -46,19 +46,19 @@ impl fmt::Display for NameKind {
     }
 }
 
-/// Why a name can't be given as what it was given as.
+/// The reason why a name is not valid for its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` has {value:?}, which {why}", kind.key())]
 pub struct NameError {
     kind: NameKind,
     value: String,
     why: &'static str,
-    /// The kind that it looks like.
+    /// The kind that it seems to be.
     better: Option<NameKind>,
 }
 
 impl NameError {
-    /// What to do about it.
+    /// Returns what the user can do about it.
     pub fn hint(&self) -> Option<String> {
         let better = self.better?;
         let value = self.value.trim();
@@ -74,14 +74,14 @@ const LONGEST_DNS_NAME: usize = 253;
 const LONGEST_LABEL: usize = 63;
 /// RFC 5321.
 const LONGEST_EMAIL: usize = 254;
-/// AWS Private CA takes no longer one.
+/// AWS Private CA accepts no longer ones.
 const LONGEST_URI: usize = 253;
 
 impl AlternativeNames {
     /// Adds a name.
     ///
     /// # Errors
-    /// A name that is not of this kind, with the kind that it is.
+    /// A name that is not of this kind, with the kind that it seems to be.
     pub fn add(&mut self, kind: NameKind, value: &str) -> Result<(), NameError> {
         let wrong = |why| NameError {
             kind,
@@ -118,7 +118,7 @@ impl AlternativeNames {
     }
 }
 
-/// The other kind that a name is, if it is one.
+/// Returns the other kind that a name is valid for, if there is one.
 fn better(kind: NameKind, value: &str) -> Option<NameKind> {
     let value = value.trim();
     let is = |other| match other {
@@ -184,7 +184,7 @@ fn check_dns(value: &str) -> Result<(), &'static str> {
         if label.starts_with('-') || label.ends_with('-') {
             return Err("has a label that begins or ends with a hyphen");
         }
-        // Not for hosts, by the RFCs; names of services and many clients have it all the same.
+        // The RFCs do not allow it for hosts, but names of services and many clients have it.
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         if !label.bytes().all(is_allowed) {
             return Err("has a character that no host name has");
@@ -192,7 +192,7 @@ fn check_dns(value: &str) -> Result<(), &'static str> {
     }
     let is_number = |label: &&str| label.bytes().all(|byte| byte.is_ascii_digit());
     match labels.len() > 1 && labels.last().is_some_and(is_number) {
-        true => Err("ends in a number, as IP addresses do, and is none"),
+        true => Err("ends in a number like an IP address, but is not one"),
         false => Ok(()),
     }
 }
@@ -265,14 +265,14 @@ fn check_email(value: &str) -> Result<(), &'static str> {
     if value.contains("://") {
         return Err("is a URI");
     }
-    // RFC 5321's dot-string; quoted ones do not occur in certificates.
+    // The dot-string of RFC 5321; quoted ones do not occur in certificates.
     let is_allowed =
         |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&byte);
     if local.is_empty() || !local.bytes().all(is_allowed) {
-        return Err("has something before its `@` that is no mailbox");
+        return Err("has an invalid mailbox before its `@`");
     }
     match domain.contains('*') || check_dns(domain).is_err() {
-        true => Err("has something after its `@` that is no host name"),
+        true => Err("has an invalid host name after its `@`"),
         false => Ok(()),
     }
 }

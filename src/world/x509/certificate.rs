@@ -14,10 +14,10 @@ use super::{
 };
 use crate::value::{Digest, Value};
 
-/// What people ask of a certificate.
+/// The data of a certificate that people need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
-    /// As RFC 4514 writes it, the last attribute first: `CN=…,O=Solo.io,C=US`.
+    /// In the form of RFC 4514, with the last attribute first: `CN=…,O=Solo.io,C=US`.
     pub subject: String,
     pub issuer: String,
     /// Hex, as in the certificate's ARN. A string: serials don't fit an integer.
@@ -30,9 +30,9 @@ pub struct Certificate {
     pub fingerprint: Digest,
     /// SHA-256 of the public key's DER (its SubjectPublicKeyInfo).
     pub key_digest: Digest,
-    /// Hex: what it calls its own key (RFC 5280, 4.2.1.2), if it does.
+    /// The id of its own key (RFC 5280, 4.2.1.2), hex, if it has one.
     pub subject_key_id: Option<String>,
-    /// Hex: what it calls its issuer's key (RFC 5280, 4.2.1.1), if it does.
+    /// The id of its issuer's key (RFC 5280, 4.2.1.1), hex, if it has one.
     pub authority_key_id: Option<String>,
     pub der: Vec<u8>,
 }
@@ -46,10 +46,10 @@ pub enum ReadError {
 }
 
 impl Certificate {
-    /// Reads every certificate of a PEM text, in its order.
+    /// Reads every certificate of a PEM text, in order.
     ///
     /// # Errors
-    /// A text without a certificate; a damaged block; one that is no X.509.
+    /// A text without a certificate, a damaged block, or a block that is not X.509.
     pub fn read_all(text: &[u8]) -> Result<Vec<Self>, ReadError> {
         let read = |block: Block| {
             Self::read_der(&block.content).ok_or(ReadError::NotX509 {
@@ -60,7 +60,7 @@ impl Certificate {
         pem::certificates(text)?.into_iter().map(read).collect()
     }
 
-    /// Reads one certificate, which takes up all of the DER. `None` if it is not one.
+    /// Reads one certificate, which must take up all of the DER. `None` if it is not one.
     pub fn read_der(der: &[u8]) -> Option<Self> {
         let (rest, certificate) = X509Certificate::from_der(der).ok()?;
         if !rest.is_empty() {
@@ -82,7 +82,7 @@ impl Certificate {
         })
     }
 
-    /// Writes it as PEM, with lines of 64 characters as OpenSSL and AWS write them.
+    /// Returns PEM with lines of 64 characters, as OpenSSL and AWS write them.
     pub fn to_pem(&self) -> String {
         let text = BASE64.encode(&self.der);
         let lines: Vec<_> = text
@@ -96,7 +96,7 @@ impl Certificate {
         )
     }
 
-    /// As a script sees it, and as the journal keeps it.
+    /// Returns the certificate as scripts see it and the journal stores it.
     pub fn to_value(&self) -> Value {
         let time = |at: OffsetDateTime| {
             let format = &time::format_description::well_known::Rfc3339;
@@ -150,7 +150,7 @@ fn extensions<'a>(
     all.map(|extension| extension.parsed_extension())
 }
 
-/// The alternative names as they stand there: not all that others sign would be taken here.
+/// Returns the alternative names without checking them: names that others sign may not be valid here.
 fn names(certificate: &X509Certificate) -> AlternativeNames {
     let mut names = AlternativeNames::default();
     let general_names = certificate

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::value::Secret;
 
-/// What a certificate signing request asks for.
+/// The contents of a certificate signing request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CsrRequest {
     pub subject: Subject,
@@ -58,9 +58,9 @@ const KNOWN_EXTENDED_KEY_USAGES: [(&str, ExtendedKeyUsagePurpose); 4] = [
     ("OCSPSigning", ExtendedKeyUsagePurpose::OcspSigning),
 ];
 
-/// The names of the key usages that a request may ask for.
+/// The key usages that a request may ask for.
 pub const KEY_USAGES: [&str; 9] = names(&KNOWN_KEY_USAGES);
-/// The names of the extended key usages that a request may ask for.
+/// The extended key usages that a request may ask for.
 pub const EXTENDED_KEY_USAGES: [&str; 4] = names(&KNOWN_EXTENDED_KEY_USAGES);
 
 const fn names<T, const N: usize>(known: &[(&'static str, T); N]) -> [&'static str; N] {
@@ -75,10 +75,10 @@ const fn names<T, const N: usize>(known: &[(&'static str, T); N]) -> [&'static s
 impl CsrRequest {
     /// Signs the request with a private key and returns it as PEM.
     ///
-    /// An RSA key signs with SHA-256; a P-384 or P-521 key with the hash of its own size.
+    /// With an RSA key it uses SHA-256; with a P-384 or P-521 key, the hash of the same size.
     ///
     /// # Errors
-    /// A key that can't be read, or a name that no certificate can hold.
+    /// A key that can't be read, or a name that a certificate can't contain.
     pub fn sign(&self, key: &Secret) -> Result<String, CsrError> {
         if self.subject.is_empty() && self.names.is_empty() {
             return Err(CsrError::Nobody);

@@ -3,7 +3,7 @@ use rcgen::{KeyPair, RsaKeySize};
 use super::private_key::KeyError;
 use crate::value::Secret;
 
-/// The key algorithms that can be made here, by AWS Private CA's names.
+/// The algorithms of keys that can be generated here, by AWS Private CA's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyAlgorithm {
     Rsa2048,
@@ -36,8 +36,7 @@ impl KeyAlgorithm {
         })
     }
 
-    /// The signing algorithm of AWS Private CA that a CA with such a key uses, unless told
-    /// otherwise.
+    /// Returns the AWS Private CA signing algorithm that a CA with such a key uses by default.
     pub fn signing_algorithm(self) -> &'static str {
         match self {
             Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 => "SHA256WITHRSA",

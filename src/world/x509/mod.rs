@@ -1,9 +1,9 @@
 //! Local X.509 work: keys, certificate signing requests, reading certificates, signatures and timestamps of
 //! evidence. No I/O.
 //!
-//! - [`pem`] is the one reader of PEM in the program, but for the embedded CA's, which is as strict as AWS;
-//! - [`Verification`] is whether a certificate leads to a root;
-//! - [`Subject`] and [`AlternativeNames`] hold only what a certificate can hold.
+//! - [`pem`] is the only reader of PEM in the program, besides the embedded CA's, which is as strict as AWS;
+//! - [`Verification`] checks whether a certificate leads to a root;
+//! - [`Subject`] and [`AlternativeNames`] contain only what a certificate can contain.
 
 mod alternative;
 mod certificate;

@@ -1,4 +1,4 @@
-//! Distinguished names as people and scripts read them (RFC 4514).
+//! Formats distinguished names for people and scripts (RFC 4514).
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use x509_parser::{
     x509::{AttributeTypeAndValue, X509Name},
 };
 
-/// The short names of types, as OpenSSL and LDAP write them.
+/// The short names of types in OpenSSL and LDAP.
 const TYPES: [(&str, &str); 19] = [
     ("2.5.4.3", "CN"),
     ("2.5.4.4", "SN"),
@@ -30,10 +30,10 @@ const TYPES: [(&str, &str); 19] = [
     ("1.2.840.113549.1.9.1", "emailAddress"),
 ];
 
-/// Writes a name as RFC 4514 does, the last attribute first: `CN=leaf,O=Solo.io\, Inc.,C=US`.
+/// Formats a name as in RFC 4514, with the last attribute first: `CN=leaf,O=Solo.io\, Inc.,C=US`.
 ///
-/// A type without a short name, and a value that is no text, are written in numbers and hex, which
-/// the RFC provides for.
+/// A type without a short name, and a value that is not a text, are written as numbers and hex, as the RFC
+/// specifies.
 pub(super) fn rfc4514(name: &X509Name) -> String {
     let mut parts: Vec<_> = name
         .iter()
@@ -57,9 +57,9 @@ fn attribute(attribute: &AttributeTypeAndValue) -> String {
     }
 }
 
-/// The text of a value, of whichever of ASN.1's string types it is.
+/// Returns the text of a value, for any of ASN.1's string types.
 ///
-/// TeletexString is read as ISO 8859-1, as OpenSSL and everybody else reads it.
+/// TeletexString is read as ISO 8859-1, as OpenSSL and other programs do.
 fn text(value: &Any) -> Option<String> {
     let data = value.data;
     match value.header.tag().0 {
@@ -88,7 +88,7 @@ fn text(value: &Any) -> Option<String> {
     }
 }
 
-/// RFC 4514, 2.4. Control characters are escaped too, as OpenSSL does.
+/// Escapes a value (RFC 4514, 2.4). Control characters are escaped too, as in OpenSSL.
 fn escaped(text: &str) -> String {
     let last = text.chars().count().saturating_sub(1);
     let mut out = String::new();
@@ -100,7 +100,7 @@ fn escaped(text: &str) -> String {
             ' ' if is_at_an_end => out.push_str("\\ "),
             _ if letter.is_control() => {
                 for byte in letter.to_string().bytes() {
-                    // Writing to a string can't fail.
+                    // Writing to a String can't fail.
                     let _ = write!(out, "\\{byte:02X}");
                 }
             }
@@ -110,10 +110,10 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// `#` and the DER of the value.
+/// Returns `#` and the DER of the value.
 fn hex(value: &Any) -> String {
     let length = value.data.len();
-    // A name's value is short: two bytes of length hold more than any certificate.
+    // A name's value is short: two bytes of length are enough for any certificate.
     let head = match length {
         0..=0x7F => vec![length as u8],
         0x80..=0xFF => vec![0x81, length as u8],

@@ -1,9 +1,9 @@
 //! Reads and writes PEM, once for the whole program.
 //!
-//! The reader follows `PEM_read_bio` of OpenSSL: text around blocks is skipped, in any encoding; a
-//! byte order mark before a block, CRLF and blanks at the end of a line are allowed. It never
-//! skips a block that it can't read: what OpenSSL would refuse, and every line that looks like
-//! the begin or end of a block and is none, is an error with the number of the block and the line.
+//! The reader follows OpenSSL's `PEM_read_bio`: text around blocks is skipped, in any encoding; a byte order mark before a block, CRLF and
+//! blanks at the end of a line are allowed. It never skips a block that it can't read: what OpenSSL would reject, and every line that
+//! looks like the begin or end of a block but is not, is an error with the number of the block and the
+//! line.
 
 use data_encoding::BASE64;
 
@@ -12,7 +12,7 @@ use data_encoding::BASE64;
 pub struct Block {
     /// `CERTIFICATE`, `EC PRIVATE KEY`, …
     pub label: String,
-    /// What it holds; the DER, unless it is encrypted.
+    /// The content: the DER, unless it is encrypted.
     pub content: Vec<u8>,
     /// Counts from 1, over the blocks of every label.
     pub number: usize,
@@ -22,7 +22,7 @@ pub struct Block {
     pub headers: Vec<String>,
 }
 
-/// Why a text can't be read as PEM.
+/// The reason why a text can't be read as PEM.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PemError {
     #[error(
@@ -55,19 +55,19 @@ const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 const DASHES: &str = "-----";
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-/// OpenSSL reads longer lines in pieces, and takes a later piece for a line of its own.
+/// OpenSSL reads longer lines in pieces, and treats each later piece as a new line.
 const LONGEST_LINE: usize = 253;
 
 /// Reads every block of a text.
 ///
 /// # Errors
-/// A damaged, truncated or joined block, and a line that looks like the begin or end of one.
+/// A damaged, truncated or joined block, or a line that looks like the begin or end of one.
 pub fn blocks(text: &[u8]) -> Result<Vec<Block>, PemError> {
     if let Some(why) = not_text(text) {
         return Err(PemError::NotPem(why));
     }
     let mut reader = Reader::default();
-    // Only where OpenSSL looks for it: before a line that may begin a block, not within text.
+    // A mark is only allowed where OpenSSL looks for it: before a line that may begin a block, not within text.
     let mut may_be_marked = true;
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     for (index, raw) in text.split(|byte| *byte == b'\n').enumerate() {
@@ -80,10 +80,10 @@ pub fn blocks(text: &[u8]) -> Result<Vec<Block>, PemError> {
     reader.finish(text.split(|byte| *byte == b'\n').count())
 }
 
-/// Reads the certificates of a text, in their order, and skips keys and other blocks.
+/// Reads the certificates of a text, in order, and skips keys and other blocks.
 ///
 /// # Errors
-/// As [`blocks`]; a text without a certificate, and one with a container of certificates.
+/// The same as of [`blocks`]; also a text without a certificate, or with a container of certificates.
 pub fn certificates(text: &[u8]) -> Result<Vec<Block>, PemError> {
     let mut all = blocks(text)?;
     if let Some(container) = all.iter().find(|b| CONTAINERS.contains(&b.label.as_str())) {
@@ -108,10 +108,10 @@ pub fn certificates(text: &[u8]) -> Result<Vec<Block>, PemError> {
     Ok(all)
 }
 
-/// Reads the one certificate signing request of a text.
+/// Reads the only certificate signing request of a text.
 ///
 /// # Errors
-/// As [`blocks`]; a text with no request, or with several.
+/// The same as of [`blocks`]; also a text with no request, or with several.
 pub fn request(text: &[u8]) -> Result<Block, PemError> {
     let all = blocks(text)?;
     let mut requests = all
@@ -153,7 +153,7 @@ impl Block {
         CERTIFICATES.contains(&self.label.as_str())
     }
 
-    /// An error about this block.
+    /// Returns an error about this block.
     pub(super) fn error(&self, line: usize, why: &str) -> PemError {
         PemError::Block {
             number: self.number,
@@ -165,14 +165,14 @@ impl Block {
     }
 }
 
-/// Keys are blocks, too.
+/// Hides the content, because keys are blocks, too.
 impl std::fmt::Debug for Block {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "block {} ({})", self.number, self.label)
     }
 }
 
-/// What has been read so far.
+/// The state of the reader.
 #[derive(Default)]
 struct Reader {
     done: Vec<Block>,
@@ -189,7 +189,7 @@ struct Open {
 }
 
 impl Reader {
-    /// Takes the next line; says whether a byte order mark may begin the one after it.
+    /// Reads the next line; returns whether a byte order mark may begin the line after it.
     fn line(&mut self, number: usize, raw: &[u8]) -> Result<bool, PemError> {
         let line = raw.trim_ascii_end();
         let Some(open) = &mut self.open else {
@@ -287,7 +287,7 @@ impl Open {
     }
 }
 
-/// The label of the block that a line begins, if it begins one.
+/// Returns the label of the block that a line begins, if it begins one.
 fn begin(line: &[u8], number: usize) -> Result<Option<String>, PemError> {
     let label = line
         .strip_prefix(BEGIN.as_bytes())
@@ -315,12 +315,12 @@ fn looks_like_a_boundary(line: &[u8]) -> bool {
         let is_in = |mark: &&[u8]| line.windows(mark.len()).any(|part| part == *mark);
         marks.iter().any(is_in)
     };
-    // "front-end" in a comment is no boundary.
+    // "front-end" in a comment is not a boundary.
     has(&[b"--BEGIN", b"--END", b"-- BEGIN", b"-- END"])
         || (line.starts_with(b"-") && has(&[b"BEGIN ", b"END "]))
 }
 
-/// What a text is that can't be PEM.
+/// Describes a text that can't be PEM.
 fn not_text(text: &[u8]) -> Option<&'static str> {
     if text.starts_with(b"\xFF\xFE") || text.starts_with(b"\xFE\xFF") {
         return Some("it is in UTF-16; save it as UTF-8");
@@ -334,7 +334,7 @@ fn not_text(text: &[u8]) -> Option<&'static str> {
     text.contains(&0).then_some("it holds zero bytes")
 }
 
-/// How long the element at the start of some DER is, with its head.
+/// Returns the length of the element at the start of some DER, including its header.
 fn element_length(der: &[u8]) -> Option<usize> {
     let first = usize::from(*der.get(1)?);
     if first < 0x80 {

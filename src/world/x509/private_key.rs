@@ -1,5 +1,5 @@
-//! Private keys as files hold them: PKCS #8, PKCS #1, SEC 1, under a passphrase or not, and whatever
-//! else stands beside them.
+//! Reads private keys from files: PKCS #8, PKCS #1, SEC 1, with or without a passphrase, and with other text around
+//! them.
 
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},
@@ -48,7 +48,7 @@ pub enum KeyError {
 }
 
 impl KeyError {
-    /// What to do about it.
+    /// Returns what the user can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Encrypted { label, .. } if label == ENCRYPTED => Some(
@@ -72,17 +72,17 @@ const SEC1: &str = "EC PRIVATE KEY";
 const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 const OPENSSH: &str = "OPENSSH PRIVATE KEY";
 
-/// More than any tool uses; a file must not hold a thread for hours, or take all memory.
+/// More than any tool uses; a file must not block a thread for hours, or use up the memory.
 const MOST_ITERATIONS: u32 = 20_000_000;
 const MOST_SCRYPT_BYTES: u64 = 1 << 30;
 
 const UNUSABLE: &str = "is damaged, or not one that can be used here (RSA from 2048 bits, EC P-256, P-384, P-521, Ed25519)";
 
 impl PrivateKey {
-    /// Reads the one private key of a PEM text. Certificates and `EC PARAMETERS` beside it are skipped.
+    /// Reads the only private key of a PEM text. Skips certificates and `EC PARAMETERS` beside it.
     ///
     /// # Errors
-    /// What was found instead of a key that can be used; a damaged block; a missing or wrong passphrase.
+    /// What was found instead of a usable key; a damaged block; a missing or wrong passphrase.
     pub fn read(text: &[u8], passphrase: Option<&Secret>) -> Result<Self, KeyError> {
         let blocks = pem::blocks(text)?;
         let keys: Vec<_> = blocks
@@ -103,17 +103,17 @@ impl PrivateKey {
         }
     }
 
-    /// As PKCS #8 in PEM, without a passphrase.
+    /// Returns it as PKCS #8 in PEM, without a passphrase.
     pub fn to_pem(&self) -> Secret {
         Secret::new(pem::encode(PKCS8, &self.0))
     }
 
-    /// As PKCS #8, without a passphrase.
+    /// Returns it as PKCS #8, without a passphrase.
     pub fn der(&self) -> &[u8] {
         &self.0
     }
 
-    /// As signing needs it.
+    /// Returns it in the form that signing needs.
     pub(super) fn pair(&self) -> Result<KeyPair, KeyError> {
         KeyPair::try_from(self.0.as_slice()).map_err(|_| KeyError::Unusable {
             number: 1,
@@ -222,7 +222,7 @@ fn decrypt(block: &Block, passphrase: Option<&Secret>) -> Result<Vec<u8>, KeyErr
         })) => Err(unusable(
             "is encrypted with an algorithm that is not read here",
         )),
-        // The padding is wrong, or what comes out is no key.
+        // The padding is wrong, or the result is not a key.
         Err(_) => Err(KeyError::WrongPassphrase { number }),
     }
 }

@@ -13,7 +13,7 @@ use x509_parser::{parse_x509_certificate, pem::Pem};
 
 use crate::value::Digest;
 
-/// Why a key can't be used.
+/// The reason why a key can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignError {
     #[error("it is not a PEM file")]
@@ -28,14 +28,14 @@ pub enum SignError {
     Broken,
 }
 
-/// A signature of some text, with the key that checks it.
+/// A signature of a text, with the key that verifies it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Signature {
     algorithm: Algorithm,
     /// A SubjectPublicKeyInfo in PEM, as `openssl pkey -pubout` prints it.
     public_key: String,
-    /// Base64; of ECDSA in DER.
+    /// Base64; for ECDSA, of the DER.
     signature: String,
 }
 
@@ -49,10 +49,10 @@ enum Algorithm {
     Rsa,
 }
 
-/// Signs content with a private key in PEM (PKCS#8, or what openssl wrote before).
+/// Signs content with a private key in PEM (PKCS#8, or OpenSSL's older formats).
 ///
 /// # Errors
-/// What is no such key.
+/// A text that is not such a key.
 pub fn sign(pem: &str, content: &[u8]) -> Result<Signature, SignError> {
     let pem = blocks(pem)?
         .into_iter()
@@ -94,10 +94,10 @@ pub fn sign(pem: &str, content: &[u8]) -> Result<Signature, SignError> {
     Ok(Signature::new(Algorithm::Rsa, public.as_ref(), &signed))
 }
 
-/// The SubjectPublicKeyInfo of a public key or a certificate in PEM.
+/// Returns the SubjectPublicKeyInfo of a public key or a certificate in PEM.
 ///
 /// # Errors
-/// What is neither.
+/// A text that is neither.
 pub fn public_key(pem: &str) -> Result<Vec<u8>, SignError> {
     let unknown = || SignError::NotPublic(labels(pem));
     let found = blocks(pem)?
@@ -129,7 +129,7 @@ impl Signature {
         }
     }
 
-    /// Whether it is the signature of this content by its own key.
+    /// Says whether it is the signature of this content by its own key.
     pub fn holds(&self, content: &[u8]) -> bool {
         let algorithm: &'static dyn VerificationAlgorithm = match self.algorithm {
             Algorithm::Ecdsa => &ECDSA_P256_SHA256_ASN1,
@@ -146,12 +146,12 @@ impl Signature {
         key.verify(content, &signature).is_ok()
     }
 
-    /// Whether its key is this one (a SubjectPublicKeyInfo).
+    /// Says whether its key is this one (a SubjectPublicKeyInfo).
     pub fn is_by(&self, key: &[u8]) -> bool {
         public_key(&self.public_key).is_ok_and(|own| own == key)
     }
 
-    /// The SHA-256 of its key, which tells whose it is.
+    /// Returns the SHA-256 of its key, which identifies the signer.
     pub fn signer(&self) -> String {
         public_key(&self.public_key).map_or_else(
             |_| "an unreadable key".into(),

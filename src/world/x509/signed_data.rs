@@ -1,4 +1,4 @@
-//! The signature of a timestamp (CMS `SignedData`, RFC 5652), and whose it is (RFC 3161, sections 2.3 and 2.4.2).
+//! The signature of a timestamp (CMS `SignedData`, RFC 5652), and its signer (RFC 3161, sections 2.3 and 2.4.2).
 
 use aws_lc_rs::digest;
 use time::OffsetDateTime;
@@ -17,16 +17,16 @@ use super::{certificate::Certificate, timestamp::object};
 const TST_INFO: &str = "1.2.840.113549.1.9.16.1.4";
 const CONTENT_TYPE: &str = "1.2.840.113549.1.9.3";
 const MESSAGE_DIGEST: &str = "1.2.840.113549.1.9.4";
-/// `signingCertificate` (RFC 2634), which names the certificate by its SHA-1.
+/// `signingCertificate` (RFC 2634), which identifies the certificate by its SHA-1.
 const SIGNING_CERTIFICATE: &str = "1.2.840.113549.1.9.16.2.12";
-/// `signingCertificateV2` (RFC 5035), by SHA-256 unless it says another.
+/// `signingCertificateV2` (RFC 5035), which uses SHA-256 unless it names another digest.
 const SIGNING_CERTIFICATE_V2: &str = "1.2.840.113549.1.9.16.2.47";
 /// `id-kp-timeStamping`, as DER without its tag and length.
 const TIME_STAMPING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x08];
-/// The tag of `SET OF`, which is what is signed, in place of the implicit one that is sent (RFC 5652, section 5.4).
+/// The tag of `SET OF`, which is signed instead of the implicit tag that is sent (RFC 5652, section 5.4).
 const SET_OF: u8 = 0x31;
 
-/// Why the signature of a timestamp is not one of a time stamping authority.
+/// The reason why the signature of a timestamp is not that of a time stamping authority.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignerError {
     #[error("the timestamp does not hold the certificate that it is signed with")]
@@ -51,23 +51,23 @@ pub(super) struct SignedData {
 }
 
 struct SignerInfo {
-    /// OID of the digest that `messageDigest` is.
+    /// The OID of the digest in `messageDigest`.
     digest: String,
-    /// The signed attributes as they are signed.
+    /// The signed attributes, in the form that is signed.
     signed: Vec<u8>,
     attributes: Vec<(String, Vec<u8>)>,
     signature: Vec<u8>,
 }
 
-/// Who signed a timestamp.
+/// The signer of a timestamp.
 pub(super) struct Signer<'a> {
     certificate: &'a Certificate,
-    /// What else the timestamp holds.
+    /// The other certificates in the timestamp.
     others: &'a [Certificate],
 }
 
 impl SignedData {
-    /// Reads a `ContentInfo` that holds one, with one signer, as RFC 3161 wants.
+    /// Reads a `ContentInfo` that contains one, with one signer, as RFC 3161 requires.
     pub fn of(token: &BerObject) -> Option<Self> {
         let signed = object(tagged(token.as_sequence().ok()?.get(1)?)?)?;
         let parts = signed.as_sequence().ok()?;
@@ -93,10 +93,10 @@ impl SignedData {
         })
     }
 
-    /// Finds who signed the content.
+    /// Finds the signer of the content.
     ///
     /// # Errors
-    /// No certificate, or a signature that does not hold.
+    /// No certificate, or a signature that is not valid.
     pub fn signer(&self, content: &[u8]) -> Result<Signer<'_>, SignerError> {
         let mut certificates = self.certificates.iter();
         let named = certificates.find(|certificate| self.signer.names(&certificate.der));
@@ -133,7 +133,7 @@ impl SignerInfo {
         object(&found?.1)
     }
 
-    /// Whether the signed attributes name this certificate as the signer's.
+    /// Says whether the signed attributes name this certificate as the signer's.
     fn names(&self, certificate: &[u8]) -> bool {
         let hash = |attribute: BerObject, usual: &'static digest::Algorithm| {
             // `SEQUENCE { certs SEQUENCE OF ESSCertID { [hashAlgorithm,] certHash, … }, … }`.
@@ -185,10 +185,10 @@ impl Signer<'_> {
         &self.certificate.subject
     }
 
-    /// Checks the certificate: its use, that it was valid, and, where `roots` are given, that it leads to one of them.
+    /// Checks the certificate: its use, that it was valid, and, if `roots` are given, that it leads to one of them.
     ///
     /// # Errors
-    /// The first of these that it fails.
+    /// The first check that fails.
     pub fn check(&self, at: OffsetDateTime, roots: &[Certificate]) -> Result<(), SignerError> {
         let Certificate {
             subject,
@@ -203,7 +203,7 @@ impl Signer<'_> {
         if at < *not_before || at > *not_after {
             return Err(SignerError::Validity(subject.clone()));
         }
-        // One that is trusted itself needs no path.
+        // A certificate that is itself trusted needs no path.
         if roots.is_empty() || roots.iter().any(|root| root.der == *der) {
             return Ok(());
         }
@@ -231,7 +231,7 @@ fn certificate_der(certificate: &Certificate) -> CertificateDer<'static> {
     CertificateDer::from(certificate.der.clone())
 }
 
-/// RFC 3161, section 2.3: the extension is critical, and holds this purpose and no other.
+/// RFC 3161, section 2.3: the extension is critical, and contains this purpose and no other.
 fn is_for_timestamps(der: &[u8]) -> bool {
     let Ok((_, certificate)) = X509Certificate::from_der(der) else {
         return false;
@@ -265,7 +265,7 @@ fn oid(object: &BerObject) -> Option<String> {
     Some(object.as_oid().ok()?.to_id_string())
 }
 
-/// What stands inside of a context-specific tag.
+/// Returns the content of a context-specific tag.
 fn tagged<'a>(object: &BerObject<'a>) -> Option<&'a [u8]> {
     match &object.content {
         BerObjectContent::Unknown(any) => Some(any.data),
@@ -273,7 +273,7 @@ fn tagged<'a>(object: &BerObject<'a>) -> Option<&'a [u8]> {
     }
 }
 
-/// The names and the first values of attributes, one after another: `SEQUENCE { type, SET OF value }`.
+/// Returns the names and the first values of attributes in sequence: `SEQUENCE { type, SET OF value }`.
 fn read_attributes(mut der: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
     let mut found = Vec::new();
     while !der.is_empty() {
@@ -287,7 +287,7 @@ fn read_attributes(mut der: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
     Some(found)
 }
 
-/// The certificates of a `CertificateSet`; what else may stand there is passed over.
+/// Returns the certificates of a `CertificateSet`, and skips other entries.
 fn read_certificates(mut der: &[u8]) -> Vec<Certificate> {
     let mut found = Vec::new();
     while let Ok((rest, _)) = parse_ber(der) {
@@ -297,7 +297,7 @@ fn read_certificates(mut der: &[u8]) -> Vec<Certificate> {
     found
 }
 
-/// A length in DER.
+/// Encodes a length in DER.
 fn length(of: usize) -> Vec<u8> {
     if of < 0x80 {
         return vec![of as u8];

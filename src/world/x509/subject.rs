@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-/// A distinguished name, by the attributes that AWS Private CA knows. Every value in it can stand
-/// in a certificate.
+/// A distinguished name, with the attributes that AWS Private CA knows. Every value in it is valid in a
+/// certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subject(BTreeMap<&'static str, String>);
 
 /// One attribute of a subject.
 pub(super) struct Attribute {
     pub name: &'static str,
-    /// As RFC 4514 and AWS write it.
+    /// The name in RFC 4514 and AWS.
     short: &'static str,
     pub oid: &'static [u64],
-    /// The most characters that it takes.
+    /// The largest number of characters.
     most: usize,
-    /// Whether it is a PrintableString, which takes few characters.
+    /// Whether it is a PrintableString, which allows few characters.
     pub is_printable: bool,
 }
 
@@ -41,8 +41,8 @@ const fn printable(attribute: Attribute) -> Attribute {
     }
 }
 
-/// The attributes in the order in which a distinguished name is usually written, with the upper
-/// bounds of RFC 5280, A.1. It has none for a qualifier; AWS takes 64 characters.
+/// The attributes in the usual order of a distinguished name, with the upper bounds of RFC 5280, A.1. There is none for a qualifier; AWS
+/// allows 64 characters.
 pub(super) const ATTRIBUTES: [Attribute; 14] = [
     printable(attribute("country", "C", &[2, 5, 4, 6], 2)),
     attribute("organization", "O", &[2, 5, 4, 10], 64),
@@ -75,7 +75,7 @@ pub(super) const ATTRIBUTES: [Attribute; 14] = [
     ),
 ];
 
-/// Why an attribute can't stand in a certificate.
+/// The reason why an attribute is not valid in a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubjectError {
     #[error("a subject has no attribute `{name}` (one of {})", names())]
@@ -104,7 +104,7 @@ impl Subject {
     /// Sets one attribute, by its full or short name (`common_name` or `CN`).
     ///
     /// # Errors
-    /// An unknown attribute, or a value that no certificate can hold.
+    /// An unknown attribute, or a value that a certificate can't contain.
     pub fn set(&mut self, name: &str, value: String) -> Result<(), SubjectError> {
         let attribute = ATTRIBUTES
             .iter()
@@ -115,18 +115,18 @@ impl Subject {
         Ok(())
     }
 
-    /// The full names of all attributes.
+    /// Returns the full names of all attributes.
     pub fn attributes() -> impl Iterator<Item = &'static str> {
         ATTRIBUTES.iter().map(|attribute| attribute.name)
     }
 
-    /// Whether there is an attribute of this full or short name.
+    /// Says whether there is an attribute with this full or short name.
     pub fn has_attribute(name: &str) -> bool {
         let mut known = ATTRIBUTES.iter();
         known.any(|known| known.name == name || known.short == name)
     }
 
-    /// The value of an attribute, by its full name.
+    /// Returns the value of an attribute, by its full name.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::value::Digest;
 
-/// Why a timestamp is none of the content.
+/// The reason why a timestamp is not valid for the content.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimestampError {
     #[error("the timestamp can't be read as RFC 3161 says")]
@@ -24,14 +24,14 @@ pub enum TimestampError {
     Signer(#[from] SignerError),
 }
 
-/// What a timestamp says, once it has been checked.
+/// The data of a timestamp that has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamped {
-    /// When the authority says that it saw the content.
+    /// When, according to the authority, it saw the content.
     pub at: String,
     /// The subject of the authority's certificate.
     pub authority: String,
-    /// Whether the certificate leads to one of the CAs that were given. Without any, anybody may have signed.
+    /// Whether the certificate leads to one of the given CAs. Without any, the signer could be anyone.
     pub is_trusted: bool,
 }
 
@@ -40,13 +40,13 @@ pub struct TimestampRequest {
     der: Vec<u8>,
 }
 
-/// What a time stamping authority said of some content, with what it was asked.
+/// The answer of a time stamping authority about some content, with the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimestampToken {
     /// Base64 of the `TimeStampReq`.
     request: String,
-    /// Base64 of the `TimeStampResp`, as `openssl ts -verify -in` takes it.
+    /// Base64 of the `TimeStampResp`, in the form that `openssl ts -verify -in` takes.
     response: String,
 }
 
@@ -57,12 +57,12 @@ const HEAD: [u8; 24] = [
 ];
 /// `… nonce INTEGER (8)`.
 const NONCE: [u8; 2] = [0x02, 0x08];
-/// `… certReq TRUE }`: the answer holds what is needed to check it later.
+/// `… certReq TRUE }`: the answer contains what is needed to check it later.
 const TAIL: [u8; 3] = [0x01, 0x01, 0xff];
 
 impl TimestampRequest {
     pub fn new(content: &[u8], mut nonce: [u8; 8]) -> Self {
-        // A positive number of just this length.
+        // A positive number of exactly this length.
         nonce[0] = nonce[0] & 0x3f | 0x40;
         let digest = Digest::of_content(content);
         let der = [&HEAD[..], digest.as_bytes(), &NONCE, &nonce, &TAIL].concat();
@@ -82,12 +82,12 @@ impl TimestampRequest {
 }
 
 impl TimestampToken {
-    /// Checks that the authority granted it, for this content and in answer to this request; that its signature holds; that
-    /// the certificate behind it is for timestamps and was valid then; and, where `roots` are given, that it leads to one of
+    /// Checks that the authority granted it, for this content and in answer to this request; that its signature is valid; that its certificate
+    /// is for timestamps and was valid then; and, if `roots` are given, that it leads to one of
     /// them.
     ///
     /// # Errors
-    /// What does not fit.
+    /// The first check that fails.
     pub fn check(&self, content: &[u8], roots: &[Certificate]) -> Result<Stamped, TimestampError> {
         let decode = |text: &str| BASE64.decode(text.as_bytes()).ok();
         let unreadable = TimestampError::Unreadable;
@@ -111,7 +111,7 @@ impl TimestampToken {
     }
 }
 
-/// The nonce of a request as [`TimestampRequest::new`] makes it.
+/// Returns the nonce of a request in the form of [`TimestampRequest::new`].
 fn nonce_of(request: &[u8]) -> Option<[u8; 8]> {
     let rest = request.strip_prefix(&HEAD)?.get(32..)?;
     rest.strip_prefix(&NONCE)?
@@ -120,13 +120,13 @@ fn nonce_of(request: &[u8]) -> Option<[u8; 8]> {
         .ok()
 }
 
-/// What a `TSTInfo` says.
+/// The contents of a `TSTInfo`.
 struct Stamp {
     imprint: Vec<u8>,
     nonce: Option<Vec<u8>>,
     at: String,
     moment: OffsetDateTime,
-    /// The `TSTInfo` itself, and what signs it.
+    /// The `TSTInfo` itself, and its signature.
     info: Vec<u8>,
     signed: SignedData,
 }

@@ -2,14 +2,14 @@
 
 use super::super::keys::{Form, Section, key};
 
-/// The highest status that HTTP has.
+/// The highest HTTP status.
 pub const LAST_STATUS: i64 = 599;
-/// How often a route answers at most.
+/// How often a route may answer at most.
 pub const MOST_TIMES: i64 = 10_000;
 /// The methods that a route may have.
 pub const METHODS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH"];
 
-/// The names that its expressions read.
+/// The names that its expressions may read.
 pub static ROOTS: &[&str] = &["path", "body", "query", "headers", "kept"];
 
 pub static MOCK: Section = Section {
@@ -108,5 +108,5 @@ pub static ROUTE: Section = Section {
     ],
 };
 
-/// All maps of a mock file whose keys are known.
+/// All maps of a mock file that have known keys.
 pub static MOCK_SECTIONS: [&Section; 2] = [&MOCK, &ROUTE];

@@ -1,4 +1,4 @@
-//! A file of `windlass http serve`, read and checked.
+//! Reads and checks the file of `windlass http serve`.
 
 mod keys;
 mod read;

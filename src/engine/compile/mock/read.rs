@@ -19,9 +19,9 @@ use windlass_world::value::Value;
 #[derive(Debug)]
 pub struct Mock {
     pub name: String,
-    /// What it has at first, by path.
+    /// Its initial state, by path.
     pub kept: BTreeMap<String, Value>,
-    /// The first one that fits answers.
+    /// The routes; the first one that matches answers.
     pub routes: Vec<Route>,
 }
 
@@ -46,9 +46,9 @@ pub struct Route {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     Literal(String),
-    /// Any one part.
+    /// Any single part.
     Named(String),
-    /// All that is left.
+    /// All remaining parts.
     Rest(String),
 }
 

@@ -1,27 +1,27 @@
-//! Holds the answer of a test against what the function gives, and completes it.
+//! Checks the answer of a test against the result type of the function, and completes it.
 //!
-//! An answer is kept as the call's record, which is not always what a script sees: of an HTTP answer the record is the
-//! body's text, and `json` is read from it.
+//! An answer is stored as the call's record, which can differ from what a script sees: the record of an HTTP answer is the
+//! body's text, and `json` is derived from it.
 
 use windlass_script::{Function, Need, Parameter, ValueKind, closest, function};
 use windlass_world::value::{Secret, Value, parse_duration};
 
-/// Why an answer does not fit its function.
+/// The reason why an answer does not match its function.
 pub struct Misfit {
-    /// Fits behind the function's name.
+    /// The message, to be put after the function's name.
     pub message: String,
     pub help: Option<String>,
-    /// What the function gives.
+    /// The result that the function has.
     pub expected: String,
 }
 
-/// Fields of an answer that scripts read and records do not hold.
+/// Fields of an answer that scripts read but records do not contain.
 const DERIVED: [&str; 4] = ["body_bytes", "json", "stderr_bytes", "stdout_bytes"];
 
-/// Completes what a test says that a function gives.
+/// Completes the result that a test gives for a function.
 ///
 /// # Errors
-/// Another type than the function's, an unknown field, or nothing where the function gives something.
+/// Another type than the function's, an unknown field, or null for a function with a result.
 pub fn complete(row: &Function, given: Option<Value>) -> Result<Value, Misfit> {
     let kind = &row.gives.kind;
     if row.name == REPLACED && given.as_ref().is_some_and(|given| *given != Value::Int(0)) {
@@ -45,7 +45,7 @@ pub fn complete(row: &Function, given: Option<Value>) -> Result<Value, Misfit> {
             )),
         };
     }
-    // The object may not be there yet: its condition gets `()`.
+    // The object may not exist yet: its condition gets `()`.
     if row.name == AWAITED && given == Value::Null {
         return Ok(Value::Null);
     }
@@ -57,7 +57,7 @@ pub fn complete(row: &Function, given: Option<Value>) -> Result<Value, Misfit> {
     })
 }
 
-/// What a function gives if a test does not say it; `None` if it has to say it.
+/// Returns the result of a function if a test does not give one; `None` if the test must give it.
 pub fn default_of(row: &Function) -> Option<Value> {
     match row.gives.kind {
         ValueKind::Nothing => Some(nothing_of(row)),
@@ -70,15 +70,15 @@ pub fn default_of(row: &Function) -> Option<Value> {
     }
 }
 
-/// Looks for pods to evict until there are none: nothing is its last record.
+/// Its loop looks for pods to evict until there are none, so its last record is null.
 const REPLACED: &str = "kube::replace_pods";
-/// Looks at an object until a condition holds.
+/// Reads an object until a condition holds.
 const AWAITED: &str = "kube::wait_until";
-/// Gives a moment that is an effect of its own.
+/// Returns a time, which is an effect of its own.
 const RESTARTED: &str = "kube::restart";
 
-/// What a test says that a function gives, of the record of a call: the way back of `complete`. `None` where it need
-/// not say anything.
+/// Returns the result that a test gives for the record of a call: the inverse of `complete`. `None` if the test need
+/// not give one.
 pub fn answer_of(name: &str, record: Value) -> Option<Value> {
     let row = function(name)?;
     if default_of(row).is_some_and(|usual| usual == record)
@@ -89,7 +89,7 @@ pub fn answer_of(name: &str, record: Value) -> Option<Value> {
     let (true, Value::Map(mut fields)) = (has_body(&row.gives.kind), record.clone()) else {
         return Some(record);
     };
-    // What scripts read of an answer is mostly this; headers name dates and servers.
+    // Scripts mostly read the other fields; headers contain dates and server names.
     fields.remove("headers");
     fields.remove("secret_parts");
     if let Some(json) = fields
@@ -104,15 +104,15 @@ pub fn answer_of(name: &str, record: Value) -> Option<Value> {
     Some(Value::Map(fields))
 }
 
-/// What the call of an undo gives.
+/// Returns the result of an undo's call.
 pub fn reversed() -> Value {
     Value::map([("undo", "reversed".into())])
 }
 
-/// The record of a call that gives nothing to its script.
+/// Returns the record of a call without a result for its script.
 fn nothing_of(row: &Function) -> Value {
     match row.name {
-        // The look that sees the end of a rollout.
+        // The look that sees the end of a rollout returns this.
         "kube::wait_rollout" => true.into(),
         _ => Value::Null,
     }
@@ -135,7 +135,7 @@ fn misfit(row: &Function, message: String, help: Option<String>) -> Misfit {
     }
 }
 
-/// Whether it is what a server or a program answers.
+/// Says whether it is the answer of a server or a program.
 fn has_body(kind: &ValueKind) -> bool {
     let ValueKind::Record(fields) = kind else {
         return false;
@@ -145,7 +145,7 @@ fn has_body(kind: &ValueKind) -> bool {
         .any(|field| matches!(field.name, "body" | "stdout"))
 }
 
-/// The value as one of this kind, with what a map lacks.
+/// Converts the value to this kind, and adds missing fields of a map.
 fn fitted(kind: &ValueKind, value: Value, at: &str) -> Result<Value, (String, Option<String>)> {
     let wrong = |value: &Value| {
         let place = match at {
@@ -249,10 +249,10 @@ fn joined(at: &str, key: &str) -> String {
     }
 }
 
-/// What a field is that a test leaves out.
+/// Returns the value of a field that a test leaves out.
 fn empty(field: &Parameter) -> Value {
     match field.kind {
-        // Of an HTTP answer.
+        // The status of an HTTP answer.
         ValueKind::Int if field.name == "status" => Value::Int(200),
         ValueKind::Int => Value::Int(0),
         ValueKind::Float => Value::Float(0.0),
@@ -266,7 +266,7 @@ fn empty(field: &Parameter) -> Value {
     }
 }
 
-/// An answer with a body as the journal holds one.
+/// Returns an answer with a body in the form of the journal.
 fn recorded(value: Value) -> Value {
     let Value::Map(mut map) = value else {
         return value;
@@ -280,7 +280,7 @@ fn recorded(value: Value) -> Value {
                 .entry("content-type".into())
                 .or_insert_with(|| "application/json".into());
         }
-        // A file of tests names no secret.
+        // A test file contains no secrets.
         let body = json.reveal_json().unwrap_or_else(|_| json.to_json());
         map.insert("body".into(), body.to_string().into());
     }

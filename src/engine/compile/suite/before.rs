@@ -1,4 +1,4 @@
-//! Runs that come before a test, and what a test takes from them.
+//! Runs that come before a test, and the outputs that a test takes from them.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -26,20 +26,20 @@ pub struct Before {
     pub approvals: BTreeMap<String, Approver>,
 }
 
-/// Params of which some are outputs of runs that come before.
+/// Params, some of which are outputs of runs that come before.
 #[derive(Clone, Debug, Default)]
 pub struct FromBefore {
-    /// As they are given.
+    /// The params with given values.
     given: BTreeMap<String, Value>,
-    /// Names of params, with the outputs that they are.
+    /// The params that are outputs, with the names of the outputs.
     outputs: BTreeMap<String, String>,
 }
 
 impl FromBefore {
-    /// Binds the params, once the outputs are known.
+    /// Binds the params when the outputs are known.
     ///
     /// # Errors
-    /// Params that do not fit the workflow; an output that is not there is missing.
+    /// Params that the workflow does not accept; a missing output counts as a missing param.
     pub fn bind(
         &self,
         workflow: &Workflow,
@@ -56,7 +56,7 @@ impl FromBefore {
         bind_params(workflow, given).map(Value::Map)
     }
 
-    /// Names the params and their values: what is another setup has another name.
+    /// Returns a name for the params and their values: other params get another name.
     pub fn name(&self) -> String {
         format!("{:?} {:?}", self.given, self.outputs)
     }
@@ -64,10 +64,10 @@ impl FromBefore {
 
 /// What is known of the runs before a test while it is read.
 pub(super) struct Earlier {
-    /// By the workflow's file.
+    /// The programs, by the workflow's file.
     pub programs: BTreeMap<String, Program>,
-    /// Whether they are left out: a process that plays a test needs its own workflow only, and has been told that the
-    /// file is right.
+    /// Whether they are left out: a process that plays a test needs only its own workflow, and another process has
+    /// checked the file.
     pub are_left_out: bool,
     pub library: Library,
 }
@@ -133,7 +133,7 @@ pub(super) fn read(
     Ok(before)
 }
 
-/// The names of the outputs that runs give.
+/// Returns the names of the outputs of the runs.
 pub(super) fn outputs_of(before: &[Before], earlier: &Earlier) -> Vec<String> {
     let programs = before
         .iter()
@@ -142,7 +142,7 @@ pub(super) fn outputs_of(before: &[Before], earlier: &Earlier) -> Vec<String> {
     outputs.map(|(name, _)| name.to_string()).collect()
 }
 
-/// Reads params of a file that has been checked.
+/// Reads params of a file that has been checked already.
 pub(super) fn unchecked(params: Option<&Node>) -> FromBefore {
     let mut read = FromBefore::default();
     let Some(Kind::Map(entries)) = params.map(|node| &node.kind) else {
@@ -161,7 +161,7 @@ pub(super) fn unchecked(params: Option<&Node>) -> FromBefore {
     read
 }
 
-/// Reads params of which some may be `${{ before.NAME }}`. The others are checked.
+/// Reads params, some of which may be `${{ before.NAME }}`. The others are checked.
 pub(super) fn read_params(
     report: &mut Report,
     (params, owner): (Option<&Node>, &Node),
@@ -211,7 +211,7 @@ pub(super) fn read_params(
     read
 }
 
-/// The output that a text names which is `${{ before.NAME }}` and nothing else.
+/// Returns the output that a text names, if the text is a single `${{ before.NAME }}`.
 fn output_named(node: &Node) -> Option<&str> {
     let Kind::Scalar {
         value: Value::String(_),

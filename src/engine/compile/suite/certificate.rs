@@ -1,4 +1,4 @@
-//! What a test expects of certificates and handshakes.
+//! The certificates and handshakes that a test expects.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use windlass_world::value::Value;
 
-/// Where certificates are, as PEM.
+/// A place that holds certificates as PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificatePlace {
     /// A file of the output folder.
@@ -27,7 +27,7 @@ pub enum CertificatePlace {
 }
 
 impl CertificatePlace {
-    /// Reads it; `None` for a text of another form.
+    /// Parses it; returns `None` for a text of another form.
     fn parse(text: &str) -> Option<Self> {
         let Some((cluster, rest)) = text.split_once(':') else {
             return Some(Self::File(text.to_owned()));
@@ -65,16 +65,16 @@ impl fmt::Display for CertificatePlace {
     }
 }
 
-/// What the first certificate of a place must be.
+/// The expected first certificate of a place.
 #[derive(Clone, Debug)]
 pub struct ExpectedCertificate {
     pub place: CertificatePlace,
-    /// `None` if there must be none.
+    /// `None` if there must be no certificate.
     pub wanted: Option<WantedCertificate>,
 }
 
 impl ExpectedCertificate {
-    /// All places that are looked at.
+    /// Returns all places that must be read.
     pub fn places(&self) -> impl Iterator<Item = &CertificatePlace> {
         let verifies = self.wanted.iter().flat_map(|wanted| &wanted.verifies);
         let others = verifies.flat_map(|one| std::iter::once(&one.under).chain(&one.chain));
@@ -84,24 +84,24 @@ impl ExpectedCertificate {
 
 #[derive(Clone, Debug, Default)]
 pub struct WantedCertificate {
-    /// Names of what `x509::read` gives, with what they must be.
+    /// Fields of the result of `x509::read`, with their expected values.
     pub fields: Vec<(&'static str, Value)>,
-    /// From its first to its last moment, rounded.
+    /// The length of its validity, rounded to days.
     pub days: Option<i64>,
     /// How many certificates the place holds.
     pub count: Option<i64>,
     pub verifies: Vec<WantedVerdict>,
 }
 
-/// That it verifies, as the other side of a handshake would check it.
+/// The expected result of verifying it as the other side of a handshake does.
 #[derive(Clone, Debug)]
 pub struct WantedVerdict {
     pub under: CertificatePlace,
-    /// Certificates between, where they are somewhere else.
+    /// The intermediate certificates, if they are in another place.
     pub chain: Option<CertificatePlace>,
     /// `server`, `client` or `ca`.
     pub purpose: String,
-    /// That it does not.
+    /// Whether verification must fail.
     pub fails: bool,
 }
 
@@ -112,11 +112,11 @@ pub enum ExpectedHandshakes {
     All,
     /// All of them, at every moment of the run.
     Throughout,
-    /// Just those fail that are like one of these, and of each there is one.
+    /// Exactly those fail that match one of these, and each of these must match one.
     Failing(Vec<ExpectedFailure>),
 }
 
-/// Texts that may hold `*`; `None` for any.
+/// Patterns, in which `*` stands for any text; `None` matches anything.
 #[derive(Clone, Debug, Default)]
 pub struct ExpectedFailure {
     pub from: Option<String>,

@@ -1,4 +1,4 @@
-//! What a test expects.
+//! Reads what a test expects.
 
 use std::collections::BTreeMap;
 
@@ -15,20 +15,20 @@ use super::{
 use windlass_script::{closest, function};
 use windlass_world::value::Value;
 
-/// What must be so once the run has ended.
+/// The expected state after the run has ended.
 #[derive(Clone, Debug, Default)]
 pub struct Expect {
-    /// `None` if the file does not say it: the run succeeds then.
+    /// `None` if the file does not give it: then the run must succeed.
     pub status: Option<String>,
     pub error: Option<String>,
-    /// Why an answer of the test does not count.
+    /// The expected reason why an answer of the test is refused.
     pub refused: Option<String>,
     pub outputs: BTreeMap<String, Value>,
     pub steps: BTreeMap<String, String>,
     pub undone: Option<Vec<String>>,
     pub calls: Option<Calls>,
     pub effects: BTreeMap<String, i64>,
-    /// Content by name; `None` for a file that must not be there.
+    /// The expected content by file name; `None` for a file that must not exist.
     pub files: BTreeMap<String, Option<String>>,
     pub logs: Vec<String>,
     pub certificates: Vec<ExpectedCertificate>,
@@ -37,7 +37,7 @@ pub struct Expect {
     pub is_same: bool,
 }
 
-/// The calls that left for the outside.
+/// The expected calls to the outside.
 #[derive(Clone, Debug)]
 pub enum Calls {
     Count(usize),
@@ -163,7 +163,7 @@ fn word(report: &mut Report, fields: &mut Fields, name: &'static str) -> Option<
     one_of(report, node, &format!("`{name}`"), words_of(&EXPECT, name))
 }
 
-/// Reads one of a few words, and says which was probably meant.
+/// Reads one of a few words, and suggests the one that was probably meant.
 pub(super) fn one_of(
     report: &mut Report,
     node: &Node,
@@ -183,7 +183,7 @@ pub(super) fn one_of(
     None
 }
 
-/// Reads a text, or a list of texts, each with its node.
+/// Reads a text or a list of texts, each with its node.
 fn texts<'n>(report: &mut Report, node: &'n Node, what: &str) -> Vec<(String, &'n Node)> {
     let nodes: Vec<&Node> = match &node.kind {
         Kind::List(items) => items.iter().collect(),
@@ -247,7 +247,7 @@ fn read_call(report: &mut Report, node: &Node) -> Option<ExpectedCall> {
     })
 }
 
-/// Reports a step that the workflow has not: `STEP`, `STEP[ITEM]`, `STEP[ITEM]/INNER`.
+/// Reports a step that the workflow does not have: `STEP`, `STEP[ITEM]`, `STEP[ITEM]/INNER`.
 pub(super) fn check_step(report: &mut Report, key: &Key, workflow: Option<&Workflow>) {
     let Some(workflow) = workflow else {
         return;
@@ -283,7 +283,7 @@ pub(super) fn check_step(report: &mut Report, key: &Key, workflow: Option<&Workf
     }
 }
 
-/// Reports an unknown name, with the known one that is most like it.
+/// Reports an unknown name, with the most similar known one.
 pub(super) fn known<'a>(
     report: &mut Report,
     key: &Key,

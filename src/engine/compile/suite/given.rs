@@ -17,29 +17,29 @@ use windlass_world::value::{Failure, FailureClass, Proof, Value};
 /// One answer.
 #[derive(Clone, Debug)]
 pub struct Given {
-    /// With its module: `http::put`, or a call of an undo: `http::undo`.
+    /// The name with its module: `http::put`, or a call of an undo: `http::undo`.
     pub function: String,
     /// A map by the names of the function's parameters.
     pub arguments: Value,
     pub reply: Reply,
     /// How often it is given; `None` if the file does not say.
     pub times: Option<u32>,
-    /// How far the clock moves on before it is there.
+    /// How far the clock advances before the answer arrives.
     pub takes: Duration,
-    /// Where it stands in the file, from 1.
+    /// Its line in the file, from 1.
     pub line: usize,
 }
 
-/// What a call comes to.
+/// The outcome of a call.
 #[derive(Clone, Debug)]
 pub enum Reply {
     Gives(Value),
     Fails(Failure),
-    /// It is done and would give this; the answer is lost. Nothing where the target answers.
+    /// The call is made and would return this, but the answer is lost. `None` if the target answers.
     Loses(Option<Value>),
 }
 
-/// Waits that are made of calls of another function: what a test has to answer.
+/// Waits that consist of calls of another function, which a test has to answer.
 const WAITS: [(&str, &str); 4] = [
     (
         "pca::wait_until_active",
@@ -53,7 +53,7 @@ const WAITS: [(&str, &str); 4] = [
     ("pca::wait_until_issued", "pca::get_certificate"),
 ];
 
-/// Calls that an undo makes under names of their own.
+/// Calls that an undo makes under its own function names.
 const UNDOS: [&str; 9] = [
     "aws::undo",
     "exec::undo",
@@ -66,7 +66,7 @@ const UNDOS: [&str; 9] = [
     "pca::update_certificate_authority",
 ];
 
-/// Whether it is a call that only an undo makes.
+/// Says whether only an undo makes such a call.
 pub(super) fn is_undo(name: &str) -> bool {
     UNDOS.contains(&name)
 }
@@ -154,14 +154,14 @@ fn read_one(report: &mut Report, node: &Node) -> Option<Given> {
     })
 }
 
-/// Where an answer without a function is marked.
+/// Returns the place to mark for an answer without a function.
 fn span_of(node: &Node, entries: &[(Key, Node)]) -> Range<usize> {
     entries
         .first()
         .map_or(node.span.clone(), |(key, _)| key.span.clone())
 }
 
-/// The row of the function; `Some(None)` for a call of an undo.
+/// Returns the row of the function; `Some(None)` for a call of an undo.
 fn find(report: &mut Report, called: &Key) -> Option<Option<&'static Function>> {
     if is_undo(&called.name) {
         return Some(None);
@@ -200,7 +200,7 @@ pub(super) fn unknown(report: &Report, called: &Key) -> Mistake {
     }
 }
 
-/// Reads the arguments that an answer, or an expected call, matches.
+/// Reads the arguments with which an answer, or an expected call, is matched.
 pub(super) fn read_pattern(
     report: &mut Report,
     row: Option<&'static Function>,
@@ -289,7 +289,7 @@ fn read_failure(report: &mut Report, operation: &str, node: &Node) -> Option<Fai
     Some(Failure::new(class, operation, code, message).proving(Proof::NotDone))
 }
 
-/// What the call gives, held against what its function does.
+/// Reads the result of the call, and checks it against the function's result.
 fn read_value(
     report: &mut Report,
     row: Option<&'static Function>,

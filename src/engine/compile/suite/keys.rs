@@ -3,16 +3,16 @@
 use super::super::keys::{FileKey, Form, Section, key};
 use windlass_world::value::FailureClass;
 
-/// How often an answer may be given; more is a loop that never ends.
+/// How often an answer may be used; more must be an endless loop.
 pub const MOST_TIMES: i64 = 10_000;
-/// How many moments a test may kill its run at; `everywhere` has no limit.
+/// How many kill points a test may have; `everywhere` has no limit.
 pub const MOST_KILLS: i64 = 1_000;
 
 /// The targets that a test may run on.
 pub const TARGETS: [&str; 1] = [LOCAL];
-/// The embedded servers, in a folder of the test's own.
+/// The embedded servers, with a folder for this test.
 pub const LOCAL: &str = "local";
-/// How a test's run may end.
+/// How the run of a test may end.
 pub const STATUSES: [&str; 6] = [
     "succeeded",
     "failed",
@@ -21,7 +21,7 @@ pub const STATUSES: [&str; 6] = [
     "undo failed",
     "waiting",
 ];
-/// What a killed run is held against.
+/// The run with which a killed run is compared.
 pub const SAME_AS: [&str; 1] = ["uninterrupted"];
 const CLASS_WORDS: [&str; 6] = [
     FailureClass::ALL[0].as_str(),
@@ -352,7 +352,7 @@ pub static EXPECT: Section = Section {
     ],
 };
 
-/// How the handshakes of a mesh end.
+/// When the handshakes of a mesh must succeed.
 pub const WHEN: [&str; 2] = ["all", "throughout"];
 
 pub static HANDSHAKE: Section = Section {
@@ -479,7 +479,7 @@ pub static VERIFIES: Section = Section {
 };
 pub const PURPOSES: [&str; 3] = ["server", "client", "ca"];
 
-/// All maps of a test file whose keys are known.
+/// All maps of a test file that have known keys.
 pub static SUITE_SECTIONS: [&Section; 10] = [
     &SUITE,
     &TEST,
@@ -493,7 +493,7 @@ pub static SUITE_SECTIONS: [&Section; 10] = [
     &HANDSHAKE,
 ];
 
-/// Looks a key up whose row says which words it may be.
+/// Looks up a key whose row lists its words.
 pub fn words_of(section: &'static Section, name: &str) -> &'static [&'static str] {
     match section.key(name).map(|key: &FileKey| key.form) {
         Some(Form::Words(words)) => words,

@@ -1,9 +1,9 @@
-//! A test file, read and held against the workflow that it tests.
+//! Reads a test file, and checks it against the workflow that it tests.
 //!
 //! - `keys` describes the keys of the file;
 //! - `read` reads them, `given` the answers of the outside, `before` the runs that come first,
-//!   `expect` what a test expects, `certificate` of certificates and handshakes;
-//! - `answer` holds an answer against what the function gives, and completes it.
+//!   `expect` what a test expects, `certificate` what it expects of certificates and handshakes;
+//! - `answer` checks an answer against the function's result, and completes it.
 
 mod answer;
 mod before;

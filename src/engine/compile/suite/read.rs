@@ -21,7 +21,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use windlass_script::ROOTS;
 use windlass_world::value::Value;
 
-/// A test may take this long unless it says otherwise: a workflow that hangs must not hang a build.
+/// The default timeout of a test: a workflow that hangs must not block a build.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The tests of one file, and the workflow that they test.
@@ -31,7 +31,7 @@ pub struct Suite {
     pub workflow: String,
     /// The workflows of runs that come before tests, by their files from the folder of the test file.
     pub earlier: BTreeMap<String, Program>,
-    /// In the order of the file.
+    /// The tests, in the order of the file.
     pub cases: Vec<Case>,
 }
 
@@ -51,16 +51,16 @@ impl Suite {
 pub struct Case {
     pub name: String,
     pub description: Option<String>,
-    /// Checked; `bind` gives them with the defaults.
+    /// The params, which are checked; `bind` adds the defaults.
     pub params: FromBefore,
     pub requester: String,
-    /// Whether the embedded servers answer what no given answer matches.
+    /// Whether the embedded servers answer calls that match no given answer.
     pub is_local: bool,
-    /// Whether the target has the clusters that the workflow names.
+    /// Whether the target has the clusters of the workflow.
     pub has_kube: bool,
     /// Runs that come first.
     pub before: Vec<Before>,
-    /// When it starts; now if it is left out.
+    /// The start time; the current time if it is left out.
     pub clock: Option<OffsetDateTime>,
     pub given: Vec<Given>,
     pub approvals: BTreeMap<String, Approver>,
@@ -68,11 +68,11 @@ pub struct Case {
     pub undo: bool,
     pub timeout: Duration,
     pub expect: Expect,
-    /// Where it stands in the file, from 1.
+    /// Its line in the file, from 1.
     pub line: usize,
 }
 
-/// Who answers a question, and what.
+/// An approver and the answer.
 #[derive(Clone, Debug)]
 pub struct Approver {
     pub name: String,
@@ -80,11 +80,11 @@ pub struct Approver {
     pub comment: Option<String>,
 }
 
-/// At which moments a run is killed.
+/// When a run is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kill {
     Everywhere,
-    /// At so many, spread over the run.
+    /// This many times, spread over the run.
     Times(u32),
 }
 
@@ -105,7 +105,7 @@ pub fn read_suite(path: &Path, library: Library) -> Result<Suite, Mistakes> {
     read(path, earlier)
 }
 
-/// Reads a test file that is right, without the workflows of runs before tests.
+/// Reads a test file that has been checked, without the workflows of runs before tests.
 ///
 /// # Errors
 /// As [`read_suite`].

@@ -1,4 +1,4 @@
-//! Looking into pods, by port-forward.
+//! Reads from pods through a port-forward.
 
 use rhai::{Dynamic, Map, NativeCallContext};
 
@@ -28,7 +28,7 @@ const NAMESPACE: Parameter = required("namespace", Namespace, "the pod's");
 const POD: Parameter = required("pod", Text, "its name");
 const PORT: Parameter = required("port", Int, "one on which the pod listens, on its loopback");
 
-/// Since Kubernetes 1.35 a WebSocket needs the right to create as well.
+/// Since Kubernetes 1.35, a WebSocket also needs the permission to create.
 const FORWARD: &[Rule] = &[rule(On::All("pods/portforward"), &["create", "get"])];
 
 pub(super) const HTTP_GET: Function = Function {
@@ -75,8 +75,8 @@ pub(super) const TLS_CHAIN: Function = Function {
     },
 };
 
-/// `kube::tls_chain(cluster, namespace, pod, port, #{ server_name, alpn, timeout, client_certificate, client_key })`
-/// gives the chain that a pod serves, without verifying it.
+/// Implements `kube::tls_chain(cluster, namespace, pod, port, #{ server_name, alpn, timeout, client_certificate, client_key })`:
+/// returns the chain that a pod presents, without verifying it.
 pub fn tls_chain(
     context: NativeCallContext,
     cluster: &str,
@@ -97,7 +97,7 @@ pub fn tls_chain(
     Ok(to_dynamic(&look(&context, FUNCTION, cluster, record, act)?))
 }
 
-/// `kube::http_get(cluster, namespace, pod, port, "/path")` gives `status`, `headers`, `body`, `body_bytes`, `json`.
+/// Implements `kube::http_get(cluster, namespace, pod, port, "/path")`: returns `status`, `headers`, `body`, `body_bytes`, `json`.
 pub fn http_get(
     context: NativeCallContext,
     cluster: &str,
@@ -124,7 +124,7 @@ fn answer_value(answer: HttpResponse) -> Result<Value, Failure> {
     })
 }
 
-/// Returns a pod's name, which may be given as kubectl takes it.
+/// Returns the name of a pod, which may be given in the forms that kubectl takes.
 fn name(pod: &str) -> String {
     let prefixes = ["pod/", "pods/", "po/"];
     let bare = prefixes.iter().find_map(|prefix| pod.strip_prefix(prefix));

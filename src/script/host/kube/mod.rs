@@ -1,13 +1,13 @@
-//! `kube`: Kubernetes. Every call names its cluster, by the role that the target gives it.
+//! `kube`: Kubernetes. Every call names its cluster by its role in the target.
 //!
-//! - `read` looks: get, find, list, pods, events, what differs in a Secret; `forward` looks into pods, by port-forward;
+//! - `read` reads: get, find, list, pods, events, the differences of a Secret; `forward` reads from pods, through a port-forward;
 //! - `write` changes: apply, patch, delete;
-//! - `workload` restarts and replaces pods, `wait` looks again until something is so, for the `restarts` of its step;
-//! - `undo` is what reverses a call;
+//! - `workload` restarts and replaces pods, `wait` waits for a condition, for the `restarts` of its step;
+//! - `undo` reverses calls;
 //! - `table` describes the functions.
 //!
-//! Objects are named as kubectl names them: `deployment/istiod`, in a namespace, which is empty
-//! for what lives in none.
+//! Objects have the names that kubectl uses: `deployment/istiod`, in a namespace, which is empty for objects
+//! that are not in one.
 
 mod forward;
 mod read;
@@ -32,7 +32,7 @@ use windlass_world::{
     value::{Failure, Value},
 };
 
-/// What a call is about: an object of a cluster.
+/// The object of a cluster that a call is about.
 #[derive(Clone, Debug)]
 struct About {
     cluster: String,
@@ -48,7 +48,7 @@ impl About {
         })
     }
 
-    /// For the record, with whatever else was given.
+    /// Returns the arguments for the record, with the additional ones that are given.
     fn record<const N: usize>(&self, more: [(&str, Value); N]) -> Value {
         let own = [
             ("cluster", Value::from(self.cluster.as_str())),
@@ -58,12 +58,12 @@ impl About {
     }
 }
 
-/// What an API server warned of while a call was made.
+/// The warnings that an API server sent during a call.
 #[derive(Clone, Debug, Default)]
 struct Heard(Arc<Mutex<Vec<String>>>);
 
 impl Heard {
-    /// Shows it, as kubectl does. A replayed call heard nothing.
+    /// Shows the warnings, as kubectl does. A replayed call has none.
     fn note(&self, context: &NativeCallContext, cluster: &str) -> Result<(), Thrown> {
         let texts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         if texts.is_empty() {
@@ -78,7 +78,7 @@ impl Heard {
     }
 }
 
-/// Returns a call to the client of a cluster, not made yet, and what will be heard of it.
+/// Returns a call to the client of a cluster, not made yet, and the warnings that it will receive.
 fn call<F>(
     context: &NativeCallContext,
     function: &'static str,
@@ -119,8 +119,8 @@ where
     answer
 }
 
-/// Makes a call that changes an object, and remembers for an undo what it was and what it is sent. `class` is that of a
-/// call whose arguments decide it.
+/// Makes a call that changes an object, and records the object's state before and what is sent, for an undo. `class` is given if the
+/// arguments decide it.
 fn change<F>(
     context: &NativeCallContext,
     function: &'static str,
@@ -144,7 +144,7 @@ where
     answer
 }
 
-/// Asks the API server what would come of a change, which is not made.
+/// Asks the API server for the result of a change, without making it.
 fn try_out<F>(
     context: &NativeCallContext,
     function: &'static str,
@@ -156,7 +156,7 @@ where
     F: Future<Output = Result<Value, Failure>> + Send + 'static,
 {
     let record = match record {
-        // Another call than the change itself, for a replay.
+        // The record differs from that of the change itself, so that a replay tells them apart.
         Value::Map(mut fields) => {
             fields.insert("dry_run".to_owned(), true.into());
             Value::Map(fields)
@@ -170,7 +170,7 @@ where
     answer
 }
 
-/// Returns the options of a function that takes some.
+/// Reads the options of a function.
 fn options(function: &'static str, map: Map) -> Result<Arguments, Thrown> {
     Arguments::new(function, map)
 }

@@ -1,4 +1,4 @@
-//! Looking at what is there.
+//! Reads the state of a cluster.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use windlass_world::{
     value::{Secret, Value},
 };
 
-/// `kube::get(cluster, namespace, "deployment/istiod")` gives the object; it fails with `NotFound`.
+/// Implements `kube::get(cluster, namespace, "deployment/istiod")`: returns the object, or fails with `NotFound`.
 pub fn get(
     context: NativeCallContext,
     cluster: &str,
@@ -35,7 +35,7 @@ pub fn get(
     Ok(to_dynamic(&found))
 }
 
-/// As [`get`], but `()` for an object that is not there.
+/// As [`get`], but returns `()` if the object does not exist.
 pub fn find(
     context: NativeCallContext,
     cluster: &str,
@@ -58,8 +58,8 @@ pub fn find(
     Ok(to_dynamic(&found))
 }
 
-/// `kube::list(cluster, namespace, "deployments", #{ labels: "app=x", fields: "…" })`; an empty
-/// namespace is all of them.
+/// Implements `kube::list(cluster, namespace, "deployments", #{ labels: "app=x", fields: "…" })`; an empty namespace
+/// stands for all of them.
 pub fn list(
     context: NativeCallContext,
     cluster: &str,
@@ -90,9 +90,9 @@ pub fn list(
     Ok(to_dynamic(&found))
 }
 
-/// `kube::workloads(cluster, namespace, "app=x")` gives what a rollout replaces the pods of:
-/// deployments, statefulsets and daemonsets, as a list of `#{ namespace, workload }`, such as
-/// `deployment/istiod`. An empty namespace is all of them; no labels are all of them.
+/// Implements `kube::workloads(cluster, namespace, "app=x")`: returns the deployments, statefulsets and daemonsets, whose pods
+/// a rollout replaces, as a list of `#{ namespace, workload }`, such as `deployment/istiod`. An empty namespace stands for
+/// all namespaces, and empty labels for all workloads.
 pub fn workloads(
     context: NativeCallContext,
     cluster: &str,
@@ -129,7 +129,7 @@ pub fn workloads(
     Ok(to_dynamic(&found))
 }
 
-/// `kube::pods(cluster, namespace, "deployment/istiod")` gives the pods that a workload selects:
+/// Implements `kube::pods(cluster, namespace, "deployment/istiod")`: returns the pods that a workload selects, as
 /// a list of `#{ name, phase, ready, reason, message, restarts, node, created }`.
 pub fn pods(
     context: NativeCallContext,
@@ -166,7 +166,7 @@ fn pod_value(pod: PodState) -> Value {
     ])
 }
 
-/// `kube::events(cluster, namespace, "pod/istiod-1")` gives what happened to it, the newest first:
+/// Implements `kube::events(cluster, namespace, "pod/istiod-1")`: returns the events of an object, newest first, as
 /// a list of `#{ type, reason, message, count, last_seen }`.
 pub fn events(
     context: NativeCallContext,
@@ -200,10 +200,10 @@ fn event_value(event: Trouble) -> Value {
     ])
 }
 
-/// `kube::secret_differences(cluster, namespace, name, #{ "tls.crt": …, "tls.key": … })` gives the
-/// keys of a Secret that do not hold just this, or are not there: nothing where all is as given.
+/// Implements `kube::secret_differences(cluster, namespace, name, #{ "tls.crt": …, "tls.key": … })`: returns the keys
+/// of a Secret that are missing or have another value; an empty list if all values are as given.
 ///
-/// The comparison is made here, because a script can't compare secrets.
+/// The comparison is made here because a script can't compare secrets.
 pub fn secret_differences(
     context: NativeCallContext,
     cluster: &str,
@@ -238,7 +238,7 @@ pub fn secret_differences(
     Ok(to_dynamic(&found).into_array().unwrap_or_default())
 }
 
-/// Returns a map of texts and secrets.
+/// Returns a map of texts and secrets, all as secrets.
 pub(super) fn secrets(function: &str, data: Map) -> Result<BTreeMap<String, Secret>, Thrown> {
     let given = from_dynamic(&data.into()).map_err(|e| refuse(function, e))?;
     let Value::Map(given) = given else {

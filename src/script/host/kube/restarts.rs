@@ -5,9 +5,9 @@ use std::{
 
 use super::About;
 
-/// The restarts of one attempt of a step: the moment of the last one of each workload.
+/// The restarts of one attempt of a step: the time of the last restart of each workload.
 ///
-/// It follows from recorded results alone, so a replay has the same.
+/// It is derived from recorded results alone, so it is the same in a replay.
 #[derive(Clone, Debug, Default)]
 pub struct Restarts(Arc<Mutex<BTreeMap<(String, String), String>>>);
 

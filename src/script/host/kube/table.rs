@@ -1,7 +1,7 @@
 //! The functions of `kube`.
 //!
-//! What they need is what their requests need: an apply is a `patch` that may have to `create`, and a change is preceded
-//! by a `get` of what was there before (Kubernetes, "Authorization Overview", "Request verbs").
+//! The permissions of a function are those of its requests: an apply is a `patch` that may have to `create`, and a `get` of the
+//! state before comes ahead of each change (Kubernetes, "Authorization Overview", "Request verbs").
 
 use rhai::{Dynamic, Map, NativeCallContext};
 
@@ -69,7 +69,7 @@ const LIST: &[Parameter] = &[
 ];
 const APPLY: &[Parameter] = &[FORCE, MANAGER, DRY_RUN];
 const APPLY_SECRET: &[Parameter] = &[
-    // What `kubectl create secret generic` makes.
+    // The type that `kubectl create secret generic` sets.
     preset("type", Text, "\"Opaque\"", ""),
     optional("labels", MapOf(&Text), ""),
     FORCE,
@@ -140,9 +140,9 @@ pub static TABLE: [Function; 17] = [
             ..Changing::new(SAME_TWICE, Reversible::By(FIELDS_BACK, undo::of_apply))
         }),
         needs: Needs::Kubernetes {
-            // An object that is not there yet is created by the same request.
+            // The same request creates an object that does not exist yet.
             run: &[rule(On::Argument, &["get", "create", "patch"])],
-            // What was not there before is deleted.
+            // An undo deletes an object that did not exist before.
             undo: &[rule(On::Argument, &["delete"])],
         },
         example: "kube::apply(inputs.cluster, #{ apiVersion: \"v1\", kind: \"ConfigMap\", metadata: #{ name: \"a\", namespace: \"b\" }, data: #{ x: \"1\" } });",

@@ -1,4 +1,4 @@
-//! What reverses a call to Kubernetes: an object's own fields, from what it was before.
+//! Reverses calls to Kubernetes: restores an object's own fields from its state before.
 
 use serde_json::Value as Json;
 
@@ -14,7 +14,7 @@ use windlass_world::{
     value::{Failure, Value},
 };
 
-/// What an object was before a call, for its reversal, and what the call sends; `was` is nothing if it was not there.
+/// Returns an object's state before a call, for its reversal, and what the call sends; `was` is `null` if the object did not exist.
 pub(super) async fn before(
     clusters: &KubeClients,
     about: About,
@@ -35,7 +35,7 @@ pub(super) async fn before(
     ]))
 }
 
-/// Returns an object as it is now, without its status; nothing if it is not there.
+/// Returns an object's current state, without its status; `null` if it does not exist.
 async fn look(clusters: &KubeClients, about: &About) -> Result<Value, Failure> {
     let client = clusters.client(&about.cluster).await?;
     let found = client.find(&about.object).await?;
@@ -73,7 +73,7 @@ pub fn of_delete(done: Done, clients: &Clients) -> Reversal {
     }
 }
 
-/// A second restart would not bring the old pods back.
+/// A second restart would not restore the old pods.
 pub fn of_restart(done: Done, _: &Clients) -> Reversal {
     Reversal::never(format!(
         "{} of {} stays restarted; restart it once more when what it reads is back (workflows/restart-mesh.yaml)",
@@ -97,12 +97,12 @@ fn argument<'a>(done: Done<'a>, key: &str) -> &'a str {
     done.arguments[key].as_str().unwrap_or_default()
 }
 
-/// What a call recorded.
+/// The record of a call.
 struct Seen {
     about: About,
-    /// `None` where there was no such object.
+    /// `None` if there was no such object.
     was: Option<Json>,
-    /// Who else owned fields of it, as `managedFields`.
+    /// The other owners of its fields, as in `managedFields`.
     owners: Json,
     made: Option<Made>,
     /// The name under which it was changed, if it is not ours.
@@ -110,7 +110,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// `kind` is that of a patch.
+    /// `kind` is the kind of a patch.
     fn of(done: Done, kind: Option<PatchKind>) -> Self {
         let given = |key: &str| {
             done.before
@@ -139,17 +139,17 @@ impl Seen {
     }
 }
 
-/// What a call made of an object.
+/// The object as a call left it.
 enum Made {
-    /// As the API server answered.
+    /// The API server's answer.
     Seen(Json),
-    /// No answer was seen; this was sent.
+    /// There was no answer; this was sent.
     Sent { kind: Option<PatchKind>, body: Json },
 }
 
 const CHANGED: &str = "it has been changed since";
 
-/// Names the fields that are not as the run left them.
+/// Names the fields that differ from what the run left.
 fn changed(fields: &[String]) -> String {
     match fields {
         [] => CHANGED.to_owned(),
@@ -184,7 +184,7 @@ where
     ))
 }
 
-/// Deletes what was created, as long as it is what the run left.
+/// Deletes an object that was created, if it is still as the run left it.
 fn withdraw(clusters: &KubeClients, about: About, made: Option<Made>) -> Reversal {
     let what = format!("delete {} of {}", about.object, about.cluster);
     let judge = move |now: &Json| {
@@ -223,7 +223,7 @@ fn withdraw(clusters: &KubeClients, about: About, made: Option<Made>) -> Reversa
     )
 }
 
-/// Gives the fields back that were changed, as long as all of them are what the run left, and to whom they were.
+/// Restores changed fields and their owners, if all of them are still as the run left them.
 fn restore(clusters: &KubeClients, seen: Seen, was: Json) -> Reversal {
     let Seen {
         about,
@@ -280,7 +280,7 @@ fn restore(clusters: &KubeClients, seen: Seen, was: Json) -> Reversal {
     )
 }
 
-/// Creates what was deleted, unless there is one again.
+/// Creates an object that was deleted, unless there is a new one.
 fn recreate(clusters: &KubeClients, about: About, was: Json) -> Reversal {
     let what = format!("create {} of {} again", about.object, about.cluster);
     let then = from_object(&was);

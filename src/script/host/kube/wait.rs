@@ -1,4 +1,4 @@
-//! Waiting for a rollout, or until an object is as it should be.
+//! Waits for a rollout, or until an object meets a condition.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use windlass_world::{
     value::{Failure, FailureClass, Value, format_duration, parse_duration},
 };
 
-/// How long one look lasts. It watches meanwhile, so a change is seen at once.
+/// How long one look lasts. It watches the object, so it sees a change at once.
 pub(super) const LOOK: Duration = Duration::from_secs(10);
 
 pub(super) fn patience(function: &str, text: &str) -> Result<Patience, Thrown> {
@@ -24,12 +24,12 @@ pub(super) fn patience(function: &str, text: &str) -> Result<Patience, Thrown> {
     Ok(Patience::new(whole))
 }
 
-/// `kube::wait_rollout(cluster, namespace, "deployment/istiod", "5m", #{ restarted: moment })` waits until every pod is
-/// new and available and no old one is left. It fails where the cluster gives up, or nothing of it
-/// happens in time, and says which pod and why; and at once where old pods stay (paused, `OnDelete`, a partition).
+/// Implements `kube::wait_rollout(cluster, namespace, "deployment/istiod", "5m", #{ restarted: moment })`: waits until every pod is
+/// new and available and no old one is left. It fails if the cluster gives up, or if there is no progress in time, and names
+/// the pod and the reason. It fails at once if old pods would stay (paused, `OnDelete`, a partition).
 ///
-/// After a `kube::restart` of the workload in the same step, or with the moment of one, every pod must be of that
-/// restart, and the pod template must still ask for it. An API server that can't be reached is waited for.
+/// After a `kube::restart` of the workload in the same step, or with the time of a restart, every pod must belong to that
+/// restart, and the pod template must still ask for it. The wait continues while the API server can't be reached.
 pub fn rollout(
     context: NativeCallContext,
     cluster: &str,
@@ -61,7 +61,7 @@ pub fn rollout(
             record.clone(),
             move |kube| async move {
                 let progress = match kube.wait_rollout(&named, restart.as_deref(), look).await {
-                    // The next look may reach it again.
+                    // The next look may reach the API server again.
                     Err(failure) if is_passing(&failure) && !is_last => {
                         return Ok(failure.message.into());
                     }
@@ -91,7 +91,7 @@ pub fn rollout(
     }
 }
 
-/// What to say of a rollout that does not end.
+/// Explains why a rollout does not end.
 pub(super) async fn stuck(
     kube: &KubeClient,
     cluster: &str,
@@ -99,7 +99,7 @@ pub(super) async fn stuck(
     code: &str,
     why: &str,
 ) -> Failure {
-    // The pods say more; if they can't be asked, the workload's own words have to do.
+    // The pods give more details; if they can't be read, the workload's own status is used.
     let why = kube
         .explain(workload, why)
         .await
@@ -110,9 +110,8 @@ pub(super) async fn stuck(
     )
 }
 
-/// `kube::wait_until(cluster, namespace, "job/x", |object| object.status?.succeeded == 1, "10m")` waits
-/// until the function says yes, and gives the object. The function gets `()` for an object that is
-/// not there.
+/// Implements `kube::wait_until(cluster, namespace, "job/x", |object| object.status?.succeeded == 1, "10m")`: waits until
+/// the function returns true, and returns the object. The function gets `()` if the object does not exist.
 pub fn until(
     context: NativeCallContext,
     cluster: &str,
@@ -146,7 +145,7 @@ pub fn until(
                 }
                 let is_changed = |found: Option<&Json>| version(found) != known;
                 let found = match kube.watch_until(&named, look, is_changed).await {
-                    // Nothing was seen; the next look may reach it again.
+                    // This look saw nothing; the next one may reach the API server again.
                     Err(failure) if is_passing(&failure) && !is_last => {
                         return Ok(failure.message.into());
                     }

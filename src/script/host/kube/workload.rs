@@ -1,4 +1,4 @@
-//! Restarting workloads, and replacing the pods of those that replace none by themselves.
+//! Restarts workloads, and replaces the pods of workloads that do not replace them themselves.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use windlass_world::{
     value::{Failure, FailureClass, Value, format_duration},
 };
 
-/// Between two tries of an eviction that a PodDisruptionBudget does not allow, as `kubectl drain` tries again.
+/// The pause before an eviction is retried that a PodDisruptionBudget does not allow, as in `kubectl drain`.
 const BUDGET_PAUSE: Duration = Duration::from_secs(2);
 
-/// `kube::restart(cluster, namespace, "deployment/istiod", #{ on_delete: false })` replaces its pods by a rolling
-/// update, as `kubectl rollout restart` does, and gives the moment that it wrote. It does not wait.
+/// Implements `kube::restart(cluster, namespace, "deployment/istiod", #{ on_delete: false })`: replaces the pods by a rolling
+/// update, as `kubectl rollout restart` does, and returns the time that it wrote. It does not wait.
 ///
-/// The moment is an effect of its own: a restart whose answer was lost is asked for again with the same one, which
-/// restarts nothing. A workload that would keep old pods is refused before anything is changed: a paused Deployment, a
+/// The time is an effect of its own: a restart whose answer was lost is repeated with the same time, which restarts
+/// nothing. A workload that would keep old pods is rejected before anything is changed: a paused Deployment, a
 /// StatefulSet with a partition and, unless `on_delete` is set, the update strategy `OnDelete`.
 pub fn restart(
     context: NativeCallContext,
@@ -41,7 +41,7 @@ pub fn restart(
         false => about.record([("at", at.as_str().into())]),
     };
     let (named, moment) = (about.object.clone(), at.clone());
-    // There is nothing to remember: a restart can't be taken back.
+    // There is nothing to record: a restart can't be undone.
     let (call, heard) = call(
         &context,
         FUNCTION,
@@ -60,7 +60,7 @@ pub fn restart(
     Ok(at)
 }
 
-/// Returns the moment of the restart that a wait is for: the one that is given, else the last one of this step.
+/// Returns the time of the restart that a wait is for: the given one, else that of the last restart in this step.
 pub(super) fn restart_of(
     context: &NativeCallContext,
     about: &About,
@@ -72,12 +72,12 @@ pub(super) fn restart_of(
     }
 }
 
-/// `kube::replace_pods(cluster, namespace, "daemonset/ztunnel", "10m", #{ restarted: moment })` evicts every pod that
-/// is older than the restart, one at a time: the next one once the one before is replaced and ready. It is for a
-/// workload that was restarted with `on_delete: true`; of any other it replaces nothing.
+/// Implements `kube::replace_pods(cluster, namespace, "daemonset/ztunnel", "10m", #{ restarted: moment })`: evicts every pod that
+/// is older than the restart, one at a time: each after the one before is replaced and ready. It is for a workload
+/// that was restarted with `on_delete: true`; it replaces no pods of other workloads.
 ///
-/// A PodDisruptionBudget that allows no eviction yet is waited for. The time is for each pod. Every eviction is an
-/// effect that is bound to the pod's uid, so a repeat never evicts the pod's successor. Gives how many were evicted.
+/// It waits while a PodDisruptionBudget does not allow an eviction. The time limit is for each pod. Each eviction is an
+/// effect that is bound to the pod's uid, so a repeated eviction never evicts the pod's successor. Returns the number of evicted pods.
 pub fn replace_pods(
     context: NativeCallContext,
     cluster: &str,
@@ -152,7 +152,7 @@ pub fn replace_pods(
     }
 }
 
-/// Evicts one pod; `false` if a PodDisruptionBudget does not allow it yet.
+/// Evicts one pod; returns `false` if a PodDisruptionBudget does not allow it yet.
 fn evict(
     context: &NativeCallContext,
     pod: About,

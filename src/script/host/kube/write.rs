@@ -1,4 +1,4 @@
-//! Changing what is there.
+//! Changes the state of a cluster.
 
 use rhai::{Dynamic, Map, NativeCallContext};
 
@@ -19,11 +19,12 @@ use windlass_world::{
     value::{Digest, Value},
 };
 
-/// kubectl's own copy of what was applied.
+/// The annotation with kubectl's copy of the applied manifest.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// `kube::apply(cluster, manifest, #{ force, field_manager })` applies server-side and gives the
-/// object. The same twice leaves the same. With `dry_run` nothing is stored: it says what the API server would store. A field of another manager is a conflict that names it.
+/// Implements `kube::apply(cluster, manifest, #{ force, field_manager })`: applies server-side and returns the object. A
+/// repeated apply leaves the same state. With `dry_run` nothing is stored, and the result is what the API server would store. A
+/// field of another manager is a conflict, which names the manager.
 pub fn apply(
     context: NativeCallContext,
     cluster: &str,
@@ -83,7 +84,7 @@ fn named(manifest: &Value) -> Result<Named, String> {
     Named::parse(&namespace, &format!("{kind}/{name}"))
 }
 
-/// `kube::apply_secret(cluster, namespace, name, #{ "tls.key": key, … }, #{ type, labels, force })`
+/// Implements `kube::apply_secret(cluster, namespace, name, #{ "tls.key": key, … }, #{ type, labels, force })`:
 /// applies a Secret server-side. The values are texts, bytes or secrets, not base64.
 pub fn apply_secret(
     context: NativeCallContext,
@@ -132,8 +133,8 @@ pub fn apply_secret(
     Ok(to_dynamic(&applied))
 }
 
-/// `kube::patch(cluster, namespace, "deployment/x", patch, #{ type: "strategic" })`; the type is
-/// `merge` where none is given, or `json`, whose patch is a list.
+/// Implements `kube::patch(cluster, namespace, "deployment/x", patch, #{ type: "strategic" })`; the default type is
+/// `merge`; the patch of type `json` is a list.
 pub fn patch(
     context: NativeCallContext,
     cluster: &str,
@@ -181,7 +182,7 @@ pub fn patch(
     Ok(to_dynamic(&patched))
 }
 
-/// Returns a manifest or patch as the journal shows it: what is for a Secret is secret, however it is given.
+/// Returns a manifest or patch as the journal shows it: the contents of a Secret are always masked.
 fn shown(about: &About, body: Value) -> Value {
     if !about.object.is_secret() {
         return body;
@@ -213,7 +214,7 @@ fn shown(about: &About, body: Value) -> Value {
     }
 }
 
-/// Metadata of a Secret with kubectl's copy of what was applied, which holds the data, as a secret.
+/// Returns the metadata of a Secret with kubectl's copy of the manifest, which holds the data, as a secret.
 fn without_copy(mut metadata: Value) -> Value {
     if let Value::Map(fields) = &mut metadata
         && let Some(Value::Map(annotations)) = fields.get_mut("annotations")
@@ -224,8 +225,8 @@ fn without_copy(mut metadata: Value) -> Value {
     metadata
 }
 
-/// What a Secret is given, for the record: secrets as they are, plain texts by their digest, so that
-/// another text is another call.
+/// Returns the data of a Secret for the record: secrets unchanged, plain texts as digests, so that another text makes
+/// another call.
 fn digested(data: Value) -> Value {
     match data {
         Value::Map(entries) => Value::map(entries.into_iter().map(|(key, value)| match value {
@@ -239,7 +240,7 @@ fn digested(data: Value) -> Value {
     }
 }
 
-/// Whether a JSON patch twice leaves the same as once: it only sets members by their names.
+/// Says whether applying a JSON patch twice leaves the same state as once: it only sets members by name.
 fn is_repeatable(patch: &Value) -> bool {
     let Value::List(operations) = patch else {
         return true;
@@ -261,9 +262,9 @@ fn is_repeatable(patch: &Value) -> bool {
     })
 }
 
-/// `kube::delete(cluster, namespace, "secret/x")`; what is not there is deleted already.
+/// Implements `kube::delete(cluster, namespace, "secret/x")`; an object that does not exist counts as deleted.
 ///
-/// It looks first, so that one of the same name that comes later is never deleted in its place.
+/// It reads the object first, so that a later object of the same name is never deleted instead.
 pub fn delete(
     context: NativeCallContext,
     cluster: &str,
@@ -288,7 +289,7 @@ pub fn delete(
     let uid = match uid {
         Value::Null => return Ok(()),
         Value::String(uid) => uid,
-        // A test of a workflow answers the look as it answers any `kube::find`: with the object.
+        // A workflow test answers this look with the object, as it answers any `kube::find`.
         object => uid_of(&object),
     };
     let record = about.record([("uid", uid.as_str().into())]);

@@ -1,4 +1,4 @@
-//! Who may use a CA, and reports of what it did.
+//! Controls who may use a CA, and creates reports of what it did.
 
 use rhai::{Dynamic, Map, NativeCallContext};
 
@@ -13,7 +13,7 @@ use windlass_world::{
     value::Value,
 };
 
-/// `pca::create_audit_report(ca, #{ bucket, format: "JSON" })` gives the report's id: see
+/// Implements `pca::create_audit_report(ca, #{ bucket, format: "JSON" })`: returns the report's id, see
 /// `pca::wait_until_audit_report`.
 pub fn create_audit_report(
     context: NativeCallContext,
@@ -27,7 +27,7 @@ pub fn create_audit_report(
     let format = arguments.text("format")?;
     arguments.finish()?;
     let arn = ca.to_owned();
-    // A second report of the same is a second file, and no harm.
+    // A repeated request creates a second file with the same report, which does no harm.
     let id = call(&context, FUNCTION, record, |pca| async move {
         pca.create_audit_report(&arn, &bucket, &format)
             .await
@@ -52,7 +52,7 @@ pub(super) fn report_value(report: AuditReport) -> Value {
     ])
 }
 
-/// Gives `#{ bucket, key, status }`.
+/// Returns `#{ bucket, key, status }`.
 pub fn describe_audit_report(
     context: NativeCallContext,
     ca: &str,
@@ -61,7 +61,7 @@ pub fn describe_audit_report(
     audit_report(&context, ca, id).map(|value| to_dynamic(&value))
 }
 
-/// `pca::create_permission(ca, #{ principal, actions, source_account })`.
+/// Implements `pca::create_permission(ca, #{ principal, actions, source_account })`.
 pub fn create_permission(context: NativeCallContext, ca: &str, map: Map) -> Result<(), Thrown> {
     const FUNCTION: &str = "pca::create_permission";
     let mut arguments = Arguments::new(FUNCTION, map)?;
@@ -87,7 +87,7 @@ pub fn create_permission(context: NativeCallContext, ca: &str, map: Map) -> Resu
     )
 }
 
-/// `pca::delete_permission(ca, #{ principal, source_account })`.
+/// Implements `pca::delete_permission(ca, #{ principal, source_account })`.
 pub fn delete_permission(context: NativeCallContext, ca: &str, map: Map) -> Result<(), Thrown> {
     const FUNCTION: &str = "pca::delete_permission";
     let mut arguments = Arguments::new(FUNCTION, map)?;
@@ -109,7 +109,7 @@ pub fn delete_permission(context: NativeCallContext, ca: &str, map: Map) -> Resu
     )
 }
 
-/// Gives a list of `#{ principal, source_account, actions }`.
+/// Returns a list of `#{ principal, source_account, actions }`.
 pub fn list_permissions(context: NativeCallContext, ca: &str) -> Result<Dynamic, Thrown> {
     let arn = ca.to_owned();
     let function = "pca::list_permissions";
@@ -127,7 +127,7 @@ pub fn list_permissions(context: NativeCallContext, ca: &str) -> Result<Dynamic,
     Ok(to_dynamic(&found))
 }
 
-/// `pca::put_policy(ca, json)`.
+/// Implements `pca::put_policy(ca, json)`.
 pub fn put_policy(context: NativeCallContext, ca: &str, policy: &str) -> Result<(), Thrown> {
     let (arn, looked_at, text) = (ca.to_owned(), ca.to_owned(), policy.to_owned());
     let record = record(ca, Value::map([("policy", policy.into())]));
@@ -141,7 +141,7 @@ pub fn put_policy(context: NativeCallContext, ca: &str, policy: &str) -> Result<
     )
 }
 
-/// Gives the CA's resource policy as JSON text.
+/// Returns the CA's resource policy as JSON text.
 pub fn get_policy(context: NativeCallContext, ca: &str) -> Result<Dynamic, Thrown> {
     let arn = ca.to_owned();
     let policy = call(&context, "pca::get_policy", ca.into(), |pca| async move {

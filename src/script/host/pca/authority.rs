@@ -1,4 +1,4 @@
-//! CAs: made, looked at, switched off and on, deleted, restored, tagged.
+//! Creates, reads, disables, enables, deletes, restores and tags CAs.
 
 use rhai::{Array, Dynamic, Map, NativeCallContext};
 
@@ -21,8 +21,8 @@ use windlass_world::{
     x509::KeyAlgorithm,
 };
 
-/// `pca::create_certificate_authority(#{ type, subject, key_algorithm, signing_algorithm, tags })`
-/// gives the new CA's ARN. In doubt, the CA is looked for by its tag.
+/// Implements `pca::create_certificate_authority(#{ type, subject, key_algorithm, signing_algorithm, tags })`:
+/// returns the new CA's ARN. When the call is in doubt, the CA is looked for by its tag.
 pub fn create(context: NativeCallContext, map: Map) -> Result<String, Thrown> {
     const FUNCTION: &str = "pca::create_certificate_authority";
     let mut arguments = Arguments::new(FUNCTION, map)?;
@@ -59,12 +59,12 @@ pub fn describe(context: &NativeCallContext, arn: &str) -> Result<Value, Thrown>
     })
 }
 
-/// Gives `#{ arn, status, type, serial, not_after, failure_reason }`.
+/// Returns `#{ arn, status, type, serial, not_after, failure_reason }`.
 pub fn describe_dynamic(context: NativeCallContext, arn: &str) -> Result<Dynamic, Thrown> {
     describe(&context, arn).map(|value| to_dynamic(&value))
 }
 
-/// `pca::list_certificate_authorities()` gives every CA, as `describe` does.
+/// Implements `pca::list_certificate_authorities()`: returns every CA, in the format of `describe`.
 pub fn list(context: NativeCallContext) -> Result<Dynamic, Thrown> {
     let function = "pca::list_certificate_authorities";
     let found = call(&context, function, Value::Null, |pca| async move {
@@ -87,7 +87,7 @@ pub(super) fn authority_value(authority: Authority) -> Value {
     ])
 }
 
-/// Returns the CA's own signing request, PEM.
+/// Returns the CA's certificate signing request, PEM.
 pub fn csr(context: NativeCallContext, arn: &str) -> Result<String, Thrown> {
     let owned = arn.to_owned();
     let function = "pca::certificate_authority_csr";
@@ -97,7 +97,7 @@ pub fn csr(context: NativeCallContext, arn: &str) -> Result<String, Thrown> {
     Ok(csr.to_text())
 }
 
-/// Gives `#{ certificate, chain }` of the CA itself.
+/// Returns `#{ certificate, chain }` of the CA itself.
 pub fn certificate(context: NativeCallContext, arn: &str) -> Result<Dynamic, Thrown> {
     let owned = arn.to_owned();
     let function = "pca::certificate_authority_certificate";
@@ -109,7 +109,7 @@ pub fn certificate(context: NativeCallContext, arn: &str) -> Result<Dynamic, Thr
     Ok(to_dynamic(&signed))
 }
 
-/// A disabled CA issues nothing; it still revokes.
+/// Disables a CA: it no longer issues certificates, but it can still revoke them.
 pub fn disable(context: NativeCallContext, arn: &str) -> Result<(), Thrown> {
     set_enabled(&context, "pca::disable_certificate_authority", arn, false)
 }
@@ -134,8 +134,8 @@ fn set_enabled(
     )
 }
 
-/// `pca::delete_certificate_authority(arn, #{ restore_within_days: 30 })`. In doubt it is asked
-/// again, and a CA that is deleted by then is what was wanted.
+/// Implements `pca::delete_certificate_authority(arn, #{ restore_within_days: 30 })`. A call in doubt is repeated, and
+/// succeeds if the CA is already deleted.
 pub fn delete(context: NativeCallContext, arn: &str, map: Map) -> Result<(), Thrown> {
     const FUNCTION: &str = "pca::delete_certificate_authority";
     let mut arguments = Arguments::new(FUNCTION, map)?;
@@ -170,7 +170,7 @@ pub fn delete(context: NativeCallContext, arn: &str, map: Map) -> Result<(), Thr
     )
 }
 
-/// Brings a deleted CA back to the status that it had.
+/// Restores a deleted CA to the status that it had.
 pub fn restore(context: NativeCallContext, arn: &str) -> Result<(), Thrown> {
     let (owned, ca) = (arn.to_owned(), arn.to_owned());
     reversible(
@@ -192,7 +192,7 @@ pub fn restore(context: NativeCallContext, arn: &str) -> Result<(), Thrown> {
     )
 }
 
-/// `pca::list_tags(arn)` gives a map.
+/// Implements `pca::list_tags(arn)`, which returns a map.
 pub fn tags(context: NativeCallContext, arn: &str) -> Result<Dynamic, Thrown> {
     let owned = arn.to_owned();
     let tags = call(&context, "pca::list_tags", arn.into(), |pca| async move {
@@ -204,7 +204,7 @@ pub fn tags(context: NativeCallContext, arn: &str) -> Result<Dynamic, Thrown> {
     Ok(to_dynamic(&tags))
 }
 
-/// `pca::tag_certificate_authority(arn, #{ Name: "x" })`.
+/// Implements `pca::tag_certificate_authority(arn, #{ Name: "x" })`.
 pub fn tag(context: NativeCallContext, arn: &str, map: Map) -> Result<(), Thrown> {
     const FUNCTION: &str = "pca::tag_certificate_authority";
     let mut wrapped = Map::new();
@@ -223,7 +223,7 @@ pub fn tag(context: NativeCallContext, arn: &str, map: Map) -> Result<(), Thrown
     )
 }
 
-/// `pca::untag_certificate_authority(arn, ["Name"])`.
+/// Implements `pca::untag_certificate_authority(arn, ["Name"])`.
 pub fn untag(context: NativeCallContext, arn: &str, keys: Array) -> Result<(), Thrown> {
     const FUNCTION: &str = "pca::untag_certificate_authority";
     let keys = from_dynamic(&keys.into()).map_err(|e| refuse(FUNCTION, e))?;

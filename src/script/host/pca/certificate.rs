@@ -1,4 +1,4 @@
-//! Certificates: issued, fetched, imported, revoked.
+//! Issues, fetches, imports and revokes certificates.
 
 use std::time::Duration;
 
@@ -22,16 +22,16 @@ use windlass_world::{
 
 const ISSUE: &str = "pca::issue_certificate";
 
-/// AWS forgets an idempotency token after five minutes; one of them is for what a call waits and tries by itself.
+/// How long a key is used: AWS forgets an idempotency token after five minutes, and one minute is left for the call's own waits and retries.
 pub const TOKEN_LIVES: Duration = Duration::from_secs(4 * 60);
 
-/// `pca::issue_certificate(ca, #{ csr, template, validity, signing_algorithm, api_passthrough })`
-/// gives the ARN of a certificate that is ready later: see `pca::wait_until_issued`.
+/// Implements `pca::issue_certificate(ca, #{ csr, template, validity, signing_algorithm, api_passthrough })`:
+/// returns the ARN of a certificate that is ready later, see `pca::wait_until_issued`.
 pub fn issue(context: NativeCallContext, authority: &str, map: Map) -> Result<String, Thrown> {
     let given = Arguments::new(ISSUE, map.clone())?.to_value();
     let issue = read(authority, map)?;
     let ca = authority.to_owned();
-    // An undo may have to ask once more, without the script.
+    // An undo may have to repeat the request, without the script.
     let before = Value::map([("ca", ca.into()), ("request", given.clone())]);
     let pca = host(&context)?.clients.pca;
     let record = record(authority, given);
@@ -42,7 +42,7 @@ pub fn issue(context: NativeCallContext, authority: &str, map: Map) -> Result<St
     Ok(perform(&context, call)?.to_text())
 }
 
-/// Returns the request that [`issue`] remembered. `None` in journals from before it did.
+/// Returns the request that [`issue`] recorded. `None` in journals of versions that did not record it.
 pub fn recorded(before: &Value) -> Option<Issue> {
     let map = to_dynamic(before.field("request")?).try_cast::<Map>()?;
     read(&before.field("ca")?.to_text(), map).ok()
@@ -64,13 +64,13 @@ fn read(authority: &str, map: Map) -> Result<Issue, Thrown> {
     arguments.finish().map(|()| issue)
 }
 
-/// Returns the request alone, as AWS wants it, without the text that may stand around it.
+/// Returns only the signing request, without surrounding text, which AWS does not accept.
 fn request(text: &str) -> Result<String, Thrown> {
     let block = pem::request(text.as_bytes()).map_err(|e| refuse(ISSUE, format!("`csr`: {e}")))?;
     Ok(pem::encode("CERTIFICATE REQUEST", &block.content))
 }
 
-/// Returns the certificates alone, as AWS wants them, without the text that may stand around them.
+/// Returns only the certificates, without surrounding text, which AWS does not accept.
 fn certificates(function: &str, key: &str, text: &str) -> Result<String, Thrown> {
     let blocks = pem::certificates(text.as_bytes())
         .map_err(|e| refuse(function, format!("`{key}`: {e}")))?;
@@ -80,7 +80,7 @@ fn certificates(function: &str, key: &str, text: &str) -> Result<String, Thrown>
     Ok(texts.collect())
 }
 
-/// `365d`, or AWS's own `#{ type: "MONTHS", value: 12 }`.
+/// Reads `365d`, or AWS's own `#{ type: "MONTHS", value: 12 }`.
 fn validity(function: &str, given: &Value) -> Result<Validity, Thrown> {
     if let Value::String(text) = given {
         return Validity::parse(text).map_err(|e| refuse(function, format!("`validity`: {e}")));
@@ -128,12 +128,12 @@ pub fn get(context: &NativeCallContext, ca: &str, certificate: &str) -> Result<V
     })
 }
 
-/// Gives `#{ certificate, chain }`, or throws `RequestInProgressException` while it is not ready.
+/// Returns `#{ certificate, chain }`, or throws `RequestInProgressException` while the certificate is not ready.
 pub fn get_dynamic(context: NativeCallContext, ca: &str, arn: &str) -> Result<Dynamic, Thrown> {
     get(&context, ca, arn).map(|value| to_dynamic(&value))
 }
 
-/// AWS gives PEM without a last line end; a chain is made by putting such texts together.
+/// AWS returns PEM without a final line end, but scripts concatenate such texts to chains.
 pub fn signed_value(signed: SignedCertificate) -> Value {
     let whole = |pem: String| if pem.ends_with('\n') { pem } else { pem + "\n" };
     Value::map([
@@ -142,7 +142,7 @@ pub fn signed_value(signed: SignedCertificate) -> Value {
     ])
 }
 
-/// `pca::import_certificate_authority_certificate(ca, #{ certificate, chain })`.
+/// Implements `pca::import_certificate_authority_certificate(ca, #{ certificate, chain })`.
 pub fn import(context: NativeCallContext, authority: &str, map: Map) -> Result<(), Thrown> {
     const FUNCTION: &str = "pca::import_certificate_authority_certificate";
     let mut arguments = Arguments::new(FUNCTION, map)?;
@@ -166,8 +166,8 @@ pub fn import(context: NativeCallContext, authority: &str, map: Map) -> Result<(
     )
 }
 
-/// `pca::revoke_certificate(ca, #{ serial, reason: "SUPERSEDED" })`; the serial is hex, with or
-/// without colons. Revoking twice is revoking once.
+/// Implements `pca::revoke_certificate(ca, #{ serial, reason: "SUPERSEDED" })`; the serial is hex, with or
+/// without colons. Revoking a certificate again changes nothing.
 pub fn revoke(context: NativeCallContext, authority: &str, map: Map) -> Result<(), Thrown> {
     const FUNCTION: &str = "pca::revoke_certificate";
     let mut arguments = Arguments::new(FUNCTION, map)?;

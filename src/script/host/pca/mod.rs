@@ -3,8 +3,8 @@
 //! - `authority`: CAs and their status, tags, deletion;
 //! - `certificate`: issuing, fetching, importing, revoking;
 //! - `access`: permissions, policies, audit reports;
-//! - `wait`: looking again until something is so;
-//! - `undo`: what reverses a call;
+//! - `wait`: waits for a status;
+//! - `undo`: reverses calls;
 //! - `table`: the description of the functions.
 
 mod access;
@@ -39,7 +39,7 @@ where
     perform(context, Call::of(function, record, move |_| act(pca)))
 }
 
-/// As [`call`], for a call that an undo can reverse: `before` looks at what was there.
+/// As [`call`], for a call that an undo can reverse: `before` reads the state before the call.
 fn reversible<F, B>(
     context: &NativeCallContext,
     function: &'static str,
@@ -61,7 +61,7 @@ where
     perform(context, call).map(|_| ())
 }
 
-/// Returns the record of a call about a CA: its ARN and whatever else was given.
+/// Returns the record of a call about a CA: its ARN and the other arguments.
 fn record(authority: &str, mut given: Value) -> Value {
     if let Value::Map(map) = &mut given {
         map.insert("ca".into(), authority.into());

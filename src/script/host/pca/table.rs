@@ -148,7 +148,7 @@ const REVOKE: &[Parameter] = &[
         "`SUPERSEDED`, `KEY_COMPROMISE`, …",
     ),
 ];
-/// AWS's own default, and the longest.
+/// AWS's default, which is also the maximum.
 const DELETE: &[Parameter] = &[preset(
     "restore_within_days",
     Int,
@@ -422,7 +422,7 @@ pub static TABLE: [Function; 28] = [
         }),
         needs: Needs::Aws {
             run: &["IssueCertificate"],
-            // What AWS refuses to revoke is looked at: it may never have been issued.
+            // Before it revokes a certificate that AWS rejects, the undo reads it: it may never have been issued.
             undo: &["RevokeCertificate", DESCRIBE, "GetCertificate"],
         },
         example: "let arn = pca::issue_certificate(inputs.ca, #{ csr: inputs.csr, validity: \"365d\" });",

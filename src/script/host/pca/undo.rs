@@ -1,4 +1,4 @@
-//! What reverses a call to AWS Private CA.
+//! Reverses calls to AWS Private CA.
 
 use super::{
     super::undo::{Done, Finding, Judgement, Reversal, Reversed, WayBack},
@@ -10,9 +10,9 @@ use windlass_world::{
     value::{Failure, FailureClass, Value},
 };
 
-/// The longest that AWS allows, so that an undo can be regretted.
+/// The longest time that AWS allows, so that an undo can itself be reverted.
 const RESTORE_WITHIN_DAYS: i32 = 30;
-/// AWS's word for a certificate that an undo makes void.
+/// AWS's reason code for a certificate that an undo revokes.
 const REASON: &str = "CESSATION_OF_OPERATION";
 
 /// Looks for a CA by the tag that carries its call's key.
@@ -26,7 +26,7 @@ pub fn find_authority(_: &Value, clients: &Clients) -> Finding {
     }
 }
 
-/// Looks for a certificate by asking for it once more, as long as AWS knows the key.
+/// Finds a certificate by repeating its request, as long as AWS remembers the key.
 pub fn find_certificate(before: &Value, clients: &Clients) -> Finding {
     let pca = clients.pca.clone();
     match certificate::recorded(before) {
@@ -38,7 +38,7 @@ pub fn find_certificate(before: &Value, clients: &Clients) -> Finding {
     }
 }
 
-/// Asks for a certificate once more under its key: AWS has no other way to look for one.
+/// Repeats a request under its key: AWS has no other way to find a certificate.
 async fn issued(pca: PcaClient, issue: Issue, key: EffectKey) -> Result<Option<Value>, Failure> {
     let failure = match pca.issue(&issue, key.as_str()).await {
         Ok(arn) => return Ok(Some(arn.into())),
@@ -46,7 +46,7 @@ async fn issued(pca: PcaClient, issue: Issue, key: EffectKey) -> Result<Option<V
     };
     match status(&pca, &issue.authority).await?.as_str() {
         "ACTIVE" | "DISABLED" | "EXPIRED" => Err(failure),
-        // Without its CA it is not trusted.
+        // Without its CA, the certificate is not trusted.
         _ => Ok(None),
     }
 }
@@ -60,7 +60,7 @@ pub fn of_creation(done: Done, clients: &Clients) -> Reversal {
 
 pub fn of_issue(done: Done, clients: &Clients) -> Reversal {
     match done.result.map(Value::to_text) {
-        // AWS refuses to revoke it: it goes with its CA.
+        // AWS does not revoke it; it is deleted with its CA.
         Some(_) if is_self_signed(done.before) => Reversal::Nothing,
         Some(arn) => revoke(clients.pca.clone(), ca(done), arn),
         None => Reversal::never(NO_ARN),
@@ -113,7 +113,7 @@ fn ca(done: Done) -> String {
     text(done.before, "ca")
 }
 
-/// Whether a certificate was issued by the template for roots, which takes only the CA's own request.
+/// Says whether a certificate was issued by the template for roots, which accepts only the CA's own request.
 fn is_self_signed(before: &Value) -> bool {
     let template = certificate::recorded(before).and_then(|issue| issue.template);
     template.is_some_and(|template| {
@@ -132,7 +132,7 @@ fn is_gone(failure: &Failure) -> bool {
     failure.code == "ResourceNotFoundException"
 }
 
-/// Returns the status of a CA; `DELETED` also where AWS has forgotten it.
+/// Returns the status of a CA; `DELETED` also if AWS no longer knows the CA.
 async fn status(pca: &PcaClient, ca: &str) -> Result<String, Failure> {
     match pca.describe(ca).await {
         Ok(found) => Ok(found.status),
@@ -144,8 +144,8 @@ async fn status(pca: &PcaClient, ca: &str) -> Result<String, Failure> {
 const DELETED: &str = "DELETED";
 const CA_IS_DELETED: &str = "its CA is deleted";
 
-/// Returns a way back that looks at the CA's status first: of a deleted CA there is nothing to take back. `look` gives the rest
-/// of what is there, which `judge` gets as the field `now`.
+/// Returns a way back that reads the CA's status first: for a deleted CA there is nothing to reverse. `look` returns the rest of the
+/// current state, which `judge` gets as the field `now`.
 fn way_back<L, A>(
     (what, function): (String, &'static str),
     (pca, ca, part): (PcaClient, String, &str),
@@ -196,24 +196,24 @@ where
     ))
 }
 
-/// What [`way_back`] judges.
+/// The judgement of [`way_back`].
 enum Verdict {
-    /// It is reversed; the CA's status becomes this.
+    /// The effect is reversed, and the CA's status becomes this.
     Status(&'static str),
-    /// It is reversed; what was looked at becomes this.
+    /// The effect is reversed, and the state becomes this.
     Goes(Value),
     Already(&'static str),
     Left(&'static str),
 }
 
-/// Judges what is there now by what the run left there, and what was there before.
+/// Compares the current state with what the run left, and with the state before.
 fn compared(now: &Value, left: Option<&Value>, before: &Value) -> Verdict {
     if now == before {
         return Verdict::Already("it is as it was before the run");
     }
     match left {
         Some(left) if left != now => Verdict::Left("it has been changed since"),
-        // Older journals do not say what was left.
+        // Older journals do not record what was left.
         _ => Verdict::Goes(before.clone()),
     }
 }
@@ -267,7 +267,7 @@ fn revoke(pca: PcaClient, ca: String, certificate: String) -> Reversal {
         .to_owned();
     let what = format!("revoke certificate {serial}");
     let about = Value::from(certificate.as_str());
-    // AWS says of no certificate whether it is revoked, so there is nothing to look at first.
+    // AWS does not report whether a certificate is revoked, so there is no state to read first.
     Reversal::By(WayBack::blind(
         what,
         "pca::revoke_certificate",
@@ -293,7 +293,7 @@ async fn revoke_now(
         "InvalidRequestException" if failure.message.contains("elf-signed") => {
             already("it is self-signed and goes with its CA")
         }
-        // Until a CA has a certificate there is nothing below it that anyone trusts.
+        // As long as a CA has no certificate, nothing below it is trusted.
         "InvalidStateException" => match status(&pca, &ca).await?.as_str() {
             "ACTIVE" | "DISABLED" => Err(failure),
             _ => already("its CA has no certificate"),
@@ -353,7 +353,7 @@ fn import_back(pca: PcaClient, ca: String, before: &Value) -> Reversal {
     )
 }
 
-/// Returns a certificate as it is compared: AWS gives PEM with other line ends than it was given.
+/// Returns a certificate in a form that can be compared: AWS changes the line ends of PEM.
 fn pem(text: &str) -> Value {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     lines.collect::<Vec<_>>().join("\n").into()
@@ -384,7 +384,7 @@ fn set_enabled(pca: PcaClient, ca: String, before: &Value, is_enabled: bool) -> 
     )
 }
 
-/// `before` holds the tags as they were, and as they were set: a text, or nothing for one that is not there.
+/// `before` holds the old tags, and the tags that were set: a text, or `()` for a tag that does not exist.
 fn retag(pca: PcaClient, ca: String, before: &Value) -> Reversal {
     let Some(Value::Map(tags)) = before.field("tags").cloned() else {
         return Reversal::Nothing;
@@ -426,7 +426,7 @@ fn retag(pca: PcaClient, ca: String, before: &Value) -> Reversal {
     )
 }
 
-/// `before` holds the principal, the permission that it had, and the one that it was given.
+/// `before` holds the principal, its old permission, and the permission that was granted.
 fn permit(pca: PcaClient, ca: String, before: &Value) -> Reversal {
     let principal = text(before, "principal");
     let source_account = match before.field("source_account") {
@@ -521,7 +521,7 @@ fn put_policy_back(pca: PcaClient, ca: String, before: &Value) -> Reversal {
     )
 }
 
-/// Returns a policy as it is compared: AWS may write its JSON in another way.
+/// Returns a policy in a form that can be compared: AWS may format its JSON differently.
 fn canonical(policy: &str) -> Value {
     match serde_json::from_str::<serde_json::Value>(policy) {
         Ok(json) => json.to_string().into(),
@@ -529,7 +529,7 @@ fn canonical(policy: &str) -> Value {
     }
 }
 
-/// What was there before a call about a CA, and what the call leaves (`writes`), for its reversal.
+/// Records the state before a call about a CA, and what the call leaves (`writes`), for its reversal.
 pub mod before {
     use super::{Failure, FailureClass, PcaClient, SignedCertificate, Value, is_gone};
 
@@ -553,7 +553,7 @@ pub mod before {
         ]))
     }
 
-    /// Returns the certificate that a CA has; `None` if it has none yet.
+    /// Returns the certificate of a CA; `None` if it has none yet.
     pub async fn signed(pca: &PcaClient, ca: &str) -> Result<Option<SignedCertificate>, Failure> {
         match pca.authority_certificate(ca).await {
             Ok(signed) => Ok(Some(signed)),
@@ -562,7 +562,7 @@ pub mod before {
         }
     }
 
-    /// `set` holds the tags as the call sets them, nothing for one that it removes.
+    /// `set` holds the tags that the call sets, `()` for one that it removes.
     pub async fn tags(pca: PcaClient, ca: String, set: Value) -> Result<Value, Failure> {
         let keys = set.as_map().into_iter().flat_map(|map| map.keys().cloned());
         let tags = some_tags(&pca, &ca, keys.collect()).await?;
@@ -573,7 +573,7 @@ pub mod before {
         ]))
     }
 
-    /// Returns the tags of these keys, nothing for one that is not there.
+    /// Returns the tags with these keys, `()` for one that does not exist.
     pub async fn some_tags(pca: &PcaClient, ca: &str, keys: Vec<String>) -> Result<Value, Failure> {
         let found = pca.tags(ca).await?;
         let tags = keys.into_iter().map(|key| {
@@ -600,7 +600,7 @@ pub mod before {
         ]))
     }
 
-    /// Returns the actions that a principal is granted, sorted; nothing if it has no permission.
+    /// Returns the actions that a principal is granted, sorted; `()` if it has no permission.
     pub async fn actions(
         pca: &PcaClient,
         ca: &str,
@@ -619,7 +619,7 @@ pub mod before {
         actions
     }
 
-    /// `put` is the policy that the call puts there; `None` if it deletes it.
+    /// `put` is the policy that the call sets; `None` if the call deletes it.
     pub async fn policy(pca: PcaClient, ca: String, put: Option<String>) -> Result<Value, Failure> {
         let policy = policy_text(&pca, &ca).await?;
         Ok(Value::map([

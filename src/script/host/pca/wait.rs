@@ -1,4 +1,4 @@
-//! Looking again until something is so, with growing pauses.
+//! Waits for a status, with growing pauses.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use windlass_world::{
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// AWS takes a few seconds; looking more often than this only uses up the account's rate.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// AWS is done within seconds; after this something is wrong and a person should look.
+/// AWS needs seconds; after this time something is wrong and a person should check.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Waits until the CA has left CREATING.
@@ -60,7 +60,7 @@ fn until_status(
     wait(context, function, arn, what, look, is_there).map(|_| ())
 }
 
-/// Waits until a certificate is there and gives `#{ certificate, chain }`.
+/// Waits until a certificate is issued and returns `#{ certificate, chain }`.
 pub fn until_issued(context: NativeCallContext, ca: &str, arn: &str) -> Result<Dynamic, Thrown> {
     let ca = ca.to_owned();
     let look = move |pca: PcaClient, arn: String| {
@@ -87,7 +87,7 @@ pub fn until_issued(context: NativeCallContext, ca: &str, arn: &str) -> Result<D
     Ok(to_dynamic(&signed))
 }
 
-/// Waits until an audit report is written and gives `#{ bucket, key, status }`.
+/// Waits until an audit report is written and returns `#{ bucket, key, status }`.
 pub fn until_audit_report(
     context: NativeCallContext,
     ca: &str,
@@ -119,7 +119,7 @@ pub fn until_audit_report(
     Ok(to_dynamic(&report))
 }
 
-/// Looks until `is_there`, which says of a record what `look` says beside what it found.
+/// Repeats `look` until `is_there` accepts its result.
 fn wait<F>(
     context: &NativeCallContext,
     function: &'static str,

@@ -1,4 +1,4 @@
-//! Holds the params of a call against the service's model, before anything is sent.
+//! Checks the params of a call against the service's model, before anything is sent.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -9,17 +9,17 @@ use super::{
 };
 use crate::value::Value;
 
-/// A param that does not fit.
+/// A param that does not match the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfit {
-    /// Where: `Tags[0].Key`; empty for the params as a whole.
+    /// The place, such as `Tags[0].Key`; empty for the params as a whole.
     pub path: String,
     pub why: Misfit,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Misfit {
-    /// No such member; with those that there are.
+    /// There is no such member; with those that exist.
     Unknown(Vec<String>),
     Missing,
     Wrong {
@@ -44,10 +44,10 @@ impl fmt::Display for Unfit {
     }
 }
 
-/// Checks the params of an operation. Of a service that is only described, anything that JSON can say fits.
+/// Checks the params of an operation. For a service that is only described, any JSON is valid.
 ///
 /// # Errors
-/// The first param that does not fit.
+/// The first param that does not match.
 pub fn check(service: &Service, operation: &Operation, params: &Value) -> Result<(), Unfit> {
     let wrong = |expected, found: String| Unfit {
         path: String::new(),
@@ -74,7 +74,7 @@ pub fn check(service: &Service, operation: &Operation, params: &Value) -> Result
 fn check_value(service: &Service, member: &Member, value: &Value, path: &str) -> Result<(), Unfit> {
     let fits = match (&member.kind, value) {
         (Kind::Text, Value::String(_) | Value::Secret(_)) => Ok(()),
-        // Some headers hold JSON.
+        // Some headers contain JSON.
         (Kind::Text, _) if member.is_json => Ok(()),
         (Kind::Int, Value::Int(_)) => Ok(()),
         (Kind::Float, Value::Int(_) | Value::Float(_)) => Ok(()),
@@ -125,7 +125,7 @@ fn check_shape(service: &Service, name: &str, value: &Value, path: &str) -> Resu
                 check_value(service, member, item, &inner(key))?;
             }
             let is_given = |key: &String| given.get(key).is_some_and(|item| *item != Value::Null);
-            // What carries the call's key is filled in.
+            // The param that carries the call's key will be filled in.
             let is_filled = |key: &String| members.get(key).is_some_and(|member| member.is_token);
             match required
                 .iter()
@@ -150,7 +150,7 @@ fn check_shape(service: &Service, name: &str, value: &Value, path: &str) -> Resu
     }
 }
 
-/// The params with every sensitive one a secret, for the record.
+/// Returns the params for the record, with every sensitive one as a secret.
 pub fn sealed(service: &Service, operation: &Operation, params: &Value) -> Value {
     match &operation.input {
         Some(shape) => seal(service, &Member::of_shape(shape), params.clone(), |_| false),
@@ -158,7 +158,7 @@ pub fn sealed(service: &Service, operation: &Operation, params: &Value) -> Value
     }
 }
 
-/// A result that did not come from AWS, with every sensitive member a secret, as `read` makes one of an answer.
+/// Returns a result that did not come from AWS, with every sensitive member as a secret, as `read` does for an answer.
 pub fn sealed_result(service: &Service, operation: &Operation, result: Value) -> Value {
     let is_plain = |map: &BTreeMap<String, Value>| {
         let kind = map.get("Type").and_then(Value::as_str);
@@ -170,7 +170,7 @@ pub fn sealed_result(service: &Service, operation: &Operation, result: Value) ->
     }
 }
 
-/// Seals what the model marks. `is_plain` says of a structure that its `Value` is none, whatever the model says.
+/// Makes the members secret that the model marks. `is_plain` says for a structure that its `Value` is not secret, whatever the model says.
 fn seal(
     service: &Service,
     member: &Member,
@@ -266,7 +266,7 @@ mod tests {
                 "[]",
                 "the params are a list, not a map",
             ),
-            // Required, and filled in.
+            // The param is required, and will be filled in.
             (
                 "ecs",
                 "ListTasks",

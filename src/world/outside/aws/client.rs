@@ -36,8 +36,8 @@ use crate::{
     x509::Certificate,
 };
 
-/// With whose credentials AWS is asked, and where. What is not named is as in `pca` of the same target, and else comes
-/// from the ordinary AWS places: environment, profile, instance role.
+/// The credentials and servers for AWS. Settings that are left out are taken from `pca` of the same target, and then from the
+/// usual AWS places: environment, profile, instance role.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(
     deny_unknown_fields,
@@ -45,23 +45,23 @@ use crate::{
 )]
 pub struct AwsTarget {
     pub region: Option<String>,
-    /// Whose credentials count, before those of the environment; as `aws --profile`.
+    /// The profile whose credentials are used, rather than those of the environment; like `aws --profile`.
     pub profile: Option<String>,
-    /// The only account that it may be. Nothing is done in another.
+    /// The only account that may be used. Nothing is done in another one.
     pub account: Option<AccountId>,
-    /// A server that speaks the protocols of all services, such as moto's or LocalStack's; as `aws --endpoint-url`.
+    /// A server for the protocols of all services, such as moto or LocalStack; like `aws --endpoint-url`.
     pub endpoint: Option<String>,
-    /// A server for each service: `{ secretsmanager = "https://…" }`. It goes before `endpoint`.
+    /// A server for each service: `{ secretsmanager = "https://…" }`. It takes precedence over `endpoint`.
     #[serde(default)]
     pub endpoints: BTreeMap<EndpointName, String>,
     pub fips: Option<bool>,
     pub dual_stack: Option<bool>,
-    /// A file of the CAs to trust instead of the system's, PEM; as `AWS_CA_BUNDLE`, which it goes before.
+    /// A file of CAs to trust instead of those of the system, PEM; it takes precedence over `AWS_CA_BUNDLE`.
     pub ca_bundle: Option<PathBuf>,
 }
 
 impl AwsTarget {
-    /// Fills in what `pca` of the same target says; its endpoint is that of Private CA alone.
+    /// Adds the settings of `pca` of the same target, except its endpoint, which is only for Private CA.
     pub fn or(self, pca: &PcaTarget) -> Self {
         Self {
             region: self.region.or_else(|| pca.region.clone()),
@@ -74,7 +74,7 @@ impl AwsTarget {
         }
     }
 
-    /// The same as what the reader of AWS's configuration takes.
+    /// Returns the settings in the form that the reader of AWS's configuration takes.
     fn settings(&self) -> PcaTarget {
         PcaTarget {
             region: self.region.clone(),
@@ -88,7 +88,7 @@ impl AwsTarget {
     }
 }
 
-/// Asks services of AWS. It connects when it is first asked.
+/// Calls AWS services. It connects at the first call.
 #[derive(Clone, Debug)]
 pub struct AwsClient {
     reach: Arc<Reach>,
@@ -98,7 +98,7 @@ pub struct AwsClient {
 #[derive(Debug)]
 enum Reach {
     Target(AwsTarget),
-    /// An embedded server of AWS Private CA, and no other service.
+    /// An embedded server of AWS Private CA, without other services.
     Embedded {
         endpoint: String,
         region: String,
@@ -111,9 +111,9 @@ enum Reach {
 struct Connected {
     config: SdkConfig,
     http: reqwest::Client,
-    /// Whose it is; `None` on an embedded server, which is nobody's.
+    /// The account of the credentials; `None` for an embedded server, which has none.
     account: Option<Account>,
-    /// The credentials that were given last.
+    /// The credentials that were used last.
     credentials: Mutex<Option<Credentials>>,
 }
 
@@ -124,18 +124,18 @@ pub struct AwsCall {
     pub operation: String,
     pub params: Value,
     pub timeout: Duration,
-    /// Whether it may be sent again when it is not known whether it was done.
+    /// Whether it may be sent again when it is not known whether it was made.
     pub is_repeatable: bool,
     /// Whether it changes nothing.
     pub is_read: bool,
 }
 
-/// Answers go through the journal, which takes 1 MiB a call with all that is around it.
+/// Answers are stored in the journal, which takes 1 MiB for a call including everything around it.
 const MAX_BODY_BYTES: usize = 1 << 20;
-/// A lost packet or a short throttling; longer trouble is the step's `retry`, which the journal sees.
+/// Covers a lost packet or short throttling; longer trouble is for the step's `retry`, which is journaled.
 const ATTEMPTS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// Credentials that end sooner are asked for again, as the SDK does.
+/// Credentials that end sooner are renewed, as the SDK does.
 const MARGIN: Duration = Duration::from_secs(300);
 
 impl AwsCall {
@@ -143,15 +143,15 @@ impl AwsCall {
         self.service.operations.get(&self.operation)
     }
 
-    /// How its operation gives a long result, if it does so in pages.
+    /// Returns how its operation returns a long result, if it does so in pages.
     pub fn pages(&self) -> Option<&Pages> {
         self.operation()?.pages.as_ref()
     }
 
-    /// Holds the params against the model.
+    /// Checks the params against the model.
     ///
     /// # Errors
-    /// The first that does not fit.
+    /// The first param that does not match.
     pub fn check(&self) -> Result<(), Unfit> {
         match self.operation() {
             Some(operation) => check(&self.service, operation, &self.params),
@@ -159,7 +159,7 @@ impl AwsCall {
         }
     }
 
-    /// The params for the record, the sensitive ones as secrets.
+    /// Returns the params for the record, the sensitive ones as secrets.
     pub fn sealed_params(&self) -> Value {
         match self.operation() {
             Some(operation) => sealed(&self.service, operation, &self.params),
@@ -173,7 +173,7 @@ impl AwsClient {
         Self::of(Reach::Target(target))
     }
 
-    /// Asks an embedded server of AWS Private CA, and refuses every other service.
+    /// Creates a client for an embedded server of AWS Private CA, which rejects calls to all other services.
     pub fn embedded(endpoint: &str, region: &str, (id, secret): (&str, &str)) -> Self {
         Self::of(Reach::Embedded {
             endpoint: endpoint.into(),
@@ -193,10 +193,10 @@ impl AwsClient {
         }
     }
 
-    /// Reads the AWS configuration, and holds the credentials to the target's account. Without that, no request is made.
+    /// Reads the AWS configuration, and checks the account of the credentials if the target names one. Otherwise, no request is made.
     ///
     /// # Errors
-    /// What keeps it from connecting: a profile that does not exist, another account than the target's.
+    /// What prevents the connection: a profile that does not exist, or another account than the target's.
     pub async fn connect(&self) -> Result<(), ConnectError> {
         if let Reach::Target(target) = &*self.reach {
             self.connected.get_or_try_init(|| connect(target)).await?;
@@ -204,10 +204,10 @@ impl AwsClient {
         Ok(())
     }
 
-    /// Whose credentials it has, and the region; STS is asked once. `None` on the embedded server.
+    /// Returns the identity of the credentials, and the region; STS is asked once. `None` on the embedded server.
     ///
     /// # Errors
-    /// As [`AwsClient::connect`].
+    /// The same as of [`AwsClient::connect`].
     pub async fn identity(&self) -> Result<Option<(&Identity, Option<&str>)>, ConnectError> {
         let Reach::Target(target) = &*self.reach else {
             return Ok(None);
@@ -219,10 +219,10 @@ impl AwsClient {
         })
     }
 
-    /// Sends a call, again where that is safe, and reads its result.
+    /// Sends a call, with retries if they are safe, and reads its result.
     ///
     /// # Errors
-    /// What AWS answers, or why it could not be asked.
+    /// An error of AWS, or the reason why it could not be called.
     pub async fn call(&self, call: &AwsCall) -> Result<Value, Failure> {
         let (mut pause, mut attempts, mut is_in_doubt) = (FIRST_PAUSE, 0, false);
         loop {
@@ -241,7 +241,7 @@ impl AwsClient {
             if attempts >= ATTEMPTS || !passes || !is_safe {
                 return Err(match () {
                     () if call.is_read => failure.proving(Proof::NotDone),
-                    // The refusal of the last attempt proves nothing about the one before.
+                    // The last attempt was rejected, which proves nothing about the one before.
                     () if is_in_doubt && !failure.is_done => failure.proving(Proof::Unknown),
                     () => failure,
                 });
@@ -251,10 +251,10 @@ impl AwsClient {
         }
     }
 
-    /// Sends a read once for each page of its result, and joins what is listed.
+    /// Sends a read once for each page of its result, and joins the lists.
     ///
     /// # Errors
-    /// As [`AwsClient::call`], and a result of more than `most` pages.
+    /// The same as of [`AwsClient::call`], or a result of more than `most` pages.
     pub async fn call_pages(&self, call: &AwsCall, most: usize) -> Result<Value, Failure> {
         let rejected = |code: &str, why: String| {
             let failure = Failure::new(FailureClass::Rejected, call.operation.as_str(), code, why);
@@ -319,7 +319,7 @@ impl AwsClient {
         for (header, value) in unsigned.headers.iter().chain(&signed) {
             builder = builder.header(header, value);
         }
-        // It is not signed: what is between may rewrite it.
+        // This header is not signed: proxies may change it.
         if let Some(parent) = traceparent() {
             builder = builder.header(TRACEPARENT_HEADER, parent);
         }
@@ -348,7 +348,7 @@ impl AwsClient {
             body: &body,
         };
         match status {
-            // As the SDKs, it counts as an error of the server: its status was sent too early to say anything.
+            // Like the SDKs, treats it as an error of the server: the status was sent before the work was done.
             200..300 if is_embedded_error(&call.service, operation, &body) => {
                 let status = 500;
                 Err(of_answer(&call.service, name, Answer { status, ..answer }))
@@ -438,7 +438,7 @@ impl AwsClient {
             dual_stack: config.use_dual_stack().unwrap_or_default(),
         };
         let of_aws = of_aws(service, operation, region.as_ref(), variant);
-        // As AWS's other tools write a service's name in a section of the configuration: `secrets_manager`.
+        // The service's name in a section of the configuration, as AWS's other tools write it: `secrets_manager`.
         let id = service.id.to_ascii_lowercase().replace([' ', '-'], "_");
         let named = target
             .endpoints
@@ -485,7 +485,7 @@ impl AwsClient {
 async fn connect(target: &AwsTarget) -> Result<Connected, ConnectError> {
     let own = target.settings();
     let found = settings(&own).await?;
-    // Whose credentials they are is asked where every other service is.
+    // STS is called at the same endpoint as every other service.
     let sts = target.endpoints.get(&EndpointName("sts".into()));
     let asked = match sts.or(target.endpoint.as_ref()) {
         Some(endpoint) => found.config.to_builder().endpoint_url(endpoint).build(),
@@ -527,7 +527,7 @@ fn http_client(bundle: Option<PathBuf>, proxies: Proxies) -> Result<reqwest::Cli
     builder.build().map_err(|e| causes(&e))
 }
 
-/// Adds the digest of the body where the operation must have one (Amazon S3 User Guide, "Checking object integrity").
+/// Adds the digest of the body if the operation requires one (Amazon S3 User Guide, "Checking object integrity").
 fn with_checksum(operation: &Operation, mut unsigned: Unsigned) -> Unsigned {
     if operation.checksum {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &unsigned.body);
@@ -539,10 +539,10 @@ fn with_checksum(operation: &Operation, mut unsigned: Unsigned) -> Unsigned {
     unsigned
 }
 
-/// A number from 0 to 1. Clients that were refused together must not come back together.
+/// Returns a number from 0 to 1. Clients that were rejected together must not retry together.
 fn jitter() -> f64 {
     let mut byte = [u8::MAX];
-    // Without randomness the pause is the whole one.
+    // Without randomness, the pause has its full length.
     aws_lc_rs::rand::fill(&mut byte).unwrap_or_default();
     f64::from(byte[0]) / f64::from(u8::MAX)
 }

@@ -1,4 +1,4 @@
-//! Classifies what AWS answers to any service's request.
+//! Classifies errors of AWS services.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::{
     value::{Failure, FailureClass},
 };
 
-/// What an answer says that is no result.
+/// The contents of an error answer.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Said {
     code: Option<String>,
@@ -25,7 +25,7 @@ struct Said {
     request_id: Option<String>,
 }
 
-/// A failure of an answer whose status is none of success.
+/// Returns the failure for an answer with an error status.
 pub fn of_answer(service: &Service, operation: &str, answer: Answer) -> Failure {
     let said = said(service, answer);
     let code = said
@@ -45,7 +45,7 @@ fn said(service: &Service, answer: Answer) -> Said {
         Protocol::Query | Protocol::RestXml | Protocol::Ec2 => of_xml(answer.body),
     };
     let of_header = header("x-amzn-errortype").map(plain);
-    // A service that once spoke the query protocol keeps the codes of that time.
+    // A service that used the query protocol in the past keeps the codes of that time.
     let of_query = header("x-amzn-query-error").and_then(|text| text.split(';').next());
     said.code = of_query.or(of_header).map(str::to_owned).or(said.code);
     let id = ["x-amzn-requestid", "x-amz-request-id", "x-amz-id-2"];
@@ -54,7 +54,7 @@ fn said(service: &Service, answer: Answer) -> Said {
     said
 }
 
-/// `com.amazonaws.x#CodeException:http://…` is `CodeException`.
+/// Shortens `com.amazonaws.x#CodeException:http://…` to `CodeException`.
 fn plain(code: &str) -> &str {
     let code = code.rsplit('#').next().unwrap_or(code);
     code.split(':').next().unwrap_or(code)
@@ -73,7 +73,7 @@ fn of_json(body: &[u8]) -> Said {
     }
 }
 
-/// `<ErrorResponse><Error><Code>…`, `<Error><Code>…` of S3, or `<Response><Errors><Error><Code>…` of EC2.
+/// Reads `<ErrorResponse><Error><Code>…`, S3's `<Error><Code>…`, or EC2's `<Response><Errors><Error><Code>…`.
 fn of_xml(body: &[u8]) -> Said {
     let text = String::from_utf8_lossy(body);
     let Ok(document) = parse(&text) else {
@@ -87,14 +87,14 @@ fn of_xml(body: &[u8]) -> Said {
     Said {
         code: find("Code"),
         message: find("Message"),
-        // EC2 writes it otherwise.
+        // EC2 spells it differently.
         request_id: find("RequestId").or_else(|| find("RequestID")),
     }
 }
 
 fn class(code: &str, status: u16) -> FailureClass {
     match code {
-        // Names for "too many" besides those of every service (botocore's `_retry.json`).
+        // Codes for "too many" in addition to those of all services (botocore's `_retry.json`).
         "BandwidthLimitExceeded" | "EC2ThrottledException" | "LimitExceededException"
             if status == 429 =>
         {
@@ -141,7 +141,7 @@ fn hint(service: &Service, operation: &str, code: &str) -> Option<String> {
     })
 }
 
-/// A failure of a request that got no whole answer.
+/// Returns the failure for a request without a complete answer.
 pub fn of_transport(operation: &str, error: reqwest::Error) -> Failure {
     let error = error.without_url();
     let chain = causes(&error);
@@ -154,7 +154,7 @@ pub fn of_transport(operation: &str, error: reqwest::Error) -> Failure {
     failure.proving(proof(Client::Aws, operation, answer))
 }
 
-/// Names of headers in lower case; several values of one are joined by `, `.
+/// Returns the names of headers in lower case; several values of one name are joined by `, `.
 pub fn headers(answer: &reqwest::Response) -> BTreeMap<String, String> {
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in answer.headers() {

@@ -1,25 +1,25 @@
-//! The servers of AWS.
+//! Finds the servers of AWS.
 
 use serde::Deserialize;
 
 use super::model::{Operation, Service};
 
-/// Where a request goes, and the region that its signature names.
+/// The server of a request, and the region of its signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Without a slash at its end.
+    /// The address without a trailing slash.
     pub endpoint: String,
     pub region: String,
 }
 
-/// Which of AWS's servers is asked.
+/// The variant of AWS's servers to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Variant {
     pub fips: bool,
     pub dual_stack: bool,
 }
 
-/// A name for a service in `endpoints` of a target.
+/// The name of a service in `endpoints` of a target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct EndpointName(pub String);
@@ -41,13 +41,13 @@ impl TryFrom<String> for EndpointName {
     }
 }
 
-/// A partition of AWS: how its regions begin, its domains (AWS's `partitions.json`), and the region of its global
+/// A partition of AWS: the prefix of its regions, its domains (AWS's `partitions.json`), and the region of its global
 /// services.
 struct Partition {
     begins: &'static str,
     domain: &'static str,
     dual_stack: &'static str,
-    /// Of IAM and Route 53.
+    /// For IAM and Route 53.
     global_region: &'static str,
 }
 
@@ -90,10 +90,10 @@ const PARTITIONS: [Partition; 6] = [
     },
 ];
 
-/// Services that have one server for a whole partition. STS and S3 have one for each region, and are asked there.
+/// Services with one server for a whole partition. STS and S3 have one for each region, which is used.
 const GLOBAL: [&str; 2] = ["iam", "route53"];
 
-/// Finds the server of AWS for a service in a region.
+/// Returns AWS's server for a service in a region.
 pub fn of_aws(service: &Service, operation: &Operation, region: &str, variant: Variant) -> Place {
     let partition = PARTITIONS
         .iter()

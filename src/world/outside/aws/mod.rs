@@ -1,12 +1,12 @@
-//! Any service of AWS, one signed request a call.
+//! Calls any AWS service, with one signed request for each call.
 //!
-//! - [`AwsTarget`] says with whose credentials and where, [`AwsClient`] asks;
+//! - [`AwsTarget`] holds the credentials and servers, [`AwsClient`] makes the calls;
 //! - `model` holds what botocore publishes about the services: protocol, names, shapes, which members are sensitive or
-//!   carry an idempotency token; a service that is not among them can be described, if it speaks JSON;
-//! - `rule` says which operations only read, and which IAM action allows one;
+//!   carry an idempotency token; a service without a model can be described, if its protocol is JSON;
+//! - `rule` knows which operations only read, and which IAM action allows each;
 //! - `pages` joins a result that comes in pages;
-//! - `check` holds params against the model, `write` makes a request of them, `read` a value of an answer;
-//! - `host` knows the servers of a region, `sign` signs (SigV4), `failure` classifies what AWS answers.
+//! - `check` checks params against the model, `write` builds a request from them, `read` reads a value from an answer;
+//! - `host` knows the servers of a region, `sign` signs (SigV4), `failure` classifies errors.
 
 mod check;
 mod client;

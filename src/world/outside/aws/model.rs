@@ -1,7 +1,7 @@
-//! What is known of the services of AWS.
+//! The models of the AWS services.
 //!
-//! The files in `models/` are made of botocore's service models (Apache License 2.0) by `models/generate.py`, which says
-//! what is kept; a test holds them against botocore.
+//! `models/generate.py` generates the files in `models/` from botocore's service models (Apache License 2.0), and documents
+//! what is kept; a test compares them with botocore.
 
 use std::{
     collections::BTreeMap,
@@ -12,23 +12,23 @@ use serde::Deserialize;
 
 use super::pages::Pages;
 
-/// A service: how it is spoken to, and what it can do.
+/// A service: its protocol and its operations.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Service {
-    /// As the AWS CLI names it: `secretsmanager`.
+    /// The name in the AWS CLI: `secretsmanager`.
     #[serde(skip)]
     pub name: String,
-    /// As AWS's configuration files name it: `Secrets Manager`.
+    /// The name in AWS's configuration files: `Secrets Manager`.
     pub id: String,
     pub version: String,
     pub protocol: Protocol,
     /// The first part of its host names.
     pub endpoint: String,
-    /// Its name in signatures, and mostly that of its actions in IAM.
+    /// The name in signatures, and usually in the names of its IAM actions.
     pub signing: String,
     /// The version of AWS JSON: `1.0`, `1.1`.
     pub json: Option<String>,
-    /// What stands before the operation in `X-Amz-Target`.
+    /// The text before the operation in `X-Amz-Target`.
     pub target: Option<String>,
     pub global: Option<String>,
     pub xmlns: Option<String>,
@@ -36,7 +36,7 @@ pub struct Service {
     pub query_compatible: bool,
     pub operations: BTreeMap<String, Operation>,
     pub shapes: BTreeMap<String, Shape>,
-    /// Whether nothing is known of its operations.
+    /// Whether its operations are not known.
     #[serde(skip)]
     pub is_described: bool,
 }
@@ -48,7 +48,7 @@ pub enum Protocol {
     Query,
     RestJson,
     RestXml,
-    /// As `Query`, but for the names of members and lists.
+    /// Like `Query`, but with other names of members and lists.
     Ec2,
 }
 
@@ -63,13 +63,13 @@ pub struct Operation {
     /// The root element of a request's XML, and its namespace.
     pub root: Option<String>,
     pub xmlns: Option<String>,
-    /// The element of an answer that holds the result.
+    /// The element of an answer that contains the result.
     pub wrapper: Option<String>,
-    /// Whether the request must say the digest of its body.
+    /// Whether the request must contain the digest of its body.
     #[serde(default)]
     pub checksum: bool,
     pub host_prefix: Option<String>,
-    /// How it gives a long result.
+    /// How it returns a long result.
     pub pages: Option<Pages>,
 }
 
@@ -99,21 +99,21 @@ pub enum Shape {
     },
 }
 
-/// A member of a structure, or what a list or a map holds.
+/// A member of a structure, or the items of a list or a map.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(from = "Given")]
 pub struct Member {
     pub kind: Kind,
-    /// On the wire, where that is not its own.
+    /// The name on the wire, if it differs.
     pub name: Option<String>,
-    /// In a request of EC2, where that is neither of the two.
+    /// The name in a request of EC2, if it differs from both.
     pub query: Option<String>,
     pub place: Place,
     pub is_attribute: bool,
     pub is_flat: bool,
     pub is_token: bool,
     pub is_secret: bool,
-    /// Whether a header holds JSON in base64.
+    /// Whether it is a header with JSON in base64.
     pub is_json: bool,
     pub xmlns: Option<String>,
     pub prefix: Option<String>,
@@ -133,14 +133,14 @@ pub enum Kind {
     Shape(String),
 }
 
-/// Where a member stands in a request or an answer of a REST protocol.
+/// The place of a member in a request or an answer of a REST protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Place {
     #[default]
     Body,
     Header,
-    /// A map of all headers that begin with its name.
+    /// A map of all headers whose names begin with this one.
     Headers,
     Querystring,
     StatusCode,
@@ -155,7 +155,7 @@ pub enum Format {
     UnixTimestamp,
 }
 
-/// A member as the files have it: the letter of its kind, or more.
+/// A member in the model files: the letter of its kind, or more.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Given {
@@ -235,12 +235,12 @@ impl Kind {
 }
 
 impl Member {
-    /// Its name on the wire.
+    /// Returns its name on the wire.
     pub fn wire<'a>(&'a self, own: &'a str) -> &'a str {
         self.name.as_deref().unwrap_or(own)
     }
 
-    /// A member of a shape, and no more.
+    /// Returns a member of a shape, without other properties.
     pub fn of_shape(name: &str) -> Self {
         Self {
             kind: Kind::Shape(name.into()),
@@ -254,7 +254,7 @@ impl Service {
         self.shapes.get(name)
     }
 
-    /// The shape of a member, if it has one.
+    /// Returns the shape of a member, if it has one.
     pub fn shape_of(&self, member: &Member) -> Option<&Shape> {
         match &member.kind {
             Kind::Shape(name) => self.shape(name),
@@ -262,7 +262,7 @@ impl Service {
         }
     }
 
-    /// The members that an operation takes; `None` where nothing is known of them.
+    /// Returns the members that an operation takes; `None` if they are not known.
     pub fn members(&self, operation: &Operation) -> Option<&BTreeMap<String, Member>> {
         match self.shape(operation.input.as_deref()?)? {
             Shape::Structure { members, .. } => Some(members),
@@ -270,7 +270,7 @@ impl Service {
         }
     }
 
-    /// The members that an operation must be given.
+    /// Returns the members that an operation requires.
     pub fn required(&self, operation: &Operation) -> &[String] {
         match operation.input.as_deref().and_then(|name| self.shape(name)) {
             Some(Shape::Structure { required, .. }) => required,
@@ -278,14 +278,14 @@ impl Service {
         }
     }
 
-    /// The member that carries an idempotency token.
+    /// Returns the member that carries an idempotency token.
     pub fn token(&self, operation: &Operation) -> Option<&str> {
         let mut members = self.members(operation)?.iter();
         members.find_map(|(name, member)| member.is_token.then_some(name.as_str()))
     }
 }
 
-/// What a script says of a service that no model is known of.
+/// A script's description of a service without a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Described {
     /// `json` or `rest-json`.
@@ -300,10 +300,10 @@ pub struct Described {
 }
 
 impl Described {
-    /// The service, with the one operation that is asked of it.
+    /// Returns the service, with the one operation that is called.
     ///
     /// # Errors
-    /// What is missing, or can't be.
+    /// The part that is missing or invalid.
     pub fn service(&self, name: &str, operation: &str) -> Result<Service, String> {
         let is_word = |text: &str| {
             !text.is_empty()
@@ -391,12 +391,12 @@ static MODELS: [(&str, &str); 24] = models!(
 static READ: LazyLock<Vec<OnceLock<Arc<Service>>>> =
     LazyLock::new(|| MODELS.iter().map(|_| OnceLock::new()).collect());
 
-/// The services that a model is known of, by name.
+/// Lists the services with a model, by name.
 pub fn services() -> impl Iterator<Item = &'static str> {
     MODELS.iter().map(|(name, _)| *name)
 }
 
-/// The model of a service. It is read when it is first asked for.
+/// Returns the model of a service. It is read on first use.
 pub fn service(name: &str) -> Option<&'static Arc<Service>> {
     let at = MODELS.iter().position(|(known, _)| *known == name)?;
     Some(READ[at].get_or_init(|| {

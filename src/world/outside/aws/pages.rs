@@ -1,32 +1,32 @@
-//! Joins a result that a service gives in pages, as botocore's paginators do (`botocore/paginate.py`).
+//! Joins a result that a service returns in pages, as botocore's paginators do (`botocore/paginate.py`).
 
 use serde::Deserialize;
 
 use crate::value::Value;
 
-/// How an operation gives a long result. Paths lead through maps by dots.
+/// How an operation returns a long result. Paths go through maps by dots.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Pages {
-    /// The params that ask for the next page.
+    /// The params that request the next page.
     #[serde(rename = "in")]
     takes: Vec<String>,
-    /// For each of them, the path in a page of what it is to be: `NextMarker || Contents[-1].Key`.
+    /// For each of these params, the path of its value in a page: `NextMarker || Contents[-1].Key`.
     #[serde(rename = "out")]
     gives: Vec<String>,
-    /// The paths of what is joined: lists are appended, numbers added.
+    /// The paths of the values to join: lists are appended, numbers added.
     results: Vec<String>,
-    /// The paths of what the first page says for all.
+    /// The paths of values that only the first page has.
     #[serde(default)]
     also: Vec<String>,
-    /// The path of what says whether there is another page, where that is not told by its token.
+    /// The path of the flag for another page, if the token does not show it.
     more: Option<String>,
 }
 
-/// The params of the next page, in the order of those that an operation takes; nothing of one that is left out.
+/// The params of the next page, in the order of those that an operation takes; `Null` for one that is left out.
 pub type Next = Vec<Value>;
 
 impl Pages {
-    /// What stands in the result once, with the first page.
+    /// Returns the values that are taken from the first page.
     pub fn said_once(&self, page: &Value) -> Value {
         let mut whole = Value::map::<String>([]);
         for path in &self.also {
@@ -37,7 +37,7 @@ impl Pages {
         whole
     }
 
-    /// Adds what a page lists.
+    /// Adds the lists of a page.
     pub fn join(&self, whole: &mut Value, page: &Value) {
         for path in &self.results {
             let Some(new) = at(page, path) else {
@@ -50,13 +50,13 @@ impl Pages {
                 (Value::Float(sum), Value::Float(more)) => *sum += more,
                 (Value::String(text), Value::String(more)) => text.push_str(more),
                 (Value::Null, new) => *held = new.clone(),
-                // A map that is the same on each page.
+                // The map is the same on each page.
                 _ => {}
             }
         }
     }
 
-    /// What asks for the page after this one; `None` after the last.
+    /// Returns the params that request the page after this one; `None` after the last one.
     pub fn next(&self, page: &Value) -> Option<Next> {
         if let Some(more) = &self.more
             && at(page, more) != Some(&Value::Bool(true))
@@ -74,13 +74,13 @@ impl Pages {
             .then_some(next)
     }
 
-    /// Whether these params ask for that page already.
+    /// Says whether these params already request that page.
     pub fn is_asked(&self, params: &Value, next: &Next) -> bool {
         let mut pairs = self.takes.iter().zip(next);
         pairs.all(|(name, value)| params.field(name).unwrap_or(&Value::Null) == value)
     }
 
-    /// Lets params ask for that page.
+    /// Sets the params that request that page.
     pub fn ask(&self, params: &mut Value, next: Next) {
         if let Value::Map(params) = params {
             params.extend(self.takes.iter().cloned().zip(next));
@@ -88,7 +88,7 @@ impl Pages {
     }
 }
 
-/// The value at a path; of a list, `[-1]` is the last item. Nothing where there is none.
+/// Returns the value at a path; `[-1]` is the last item of a list. `Null` if there is none.
 fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     let found = path.split('.').try_fold(value, |value, part| {
         let (key, is_last) = match part.strip_suffix("[-1]") {
@@ -104,7 +104,7 @@ fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     found.filter(|value| **value != Value::Null)
 }
 
-/// The place of a path in a result, made of maps where there is nothing yet.
+/// Returns the place of a path in a result; creates maps on the way.
 fn place<'v>(whole: &'v mut Value, path: &str) -> &'v mut Value {
     path.split('.').fold(whole, |value, key| {
         if !matches!(value, Value::Map(_)) {
@@ -112,13 +112,13 @@ fn place<'v>(whole: &'v mut Value, path: &str) -> &'v mut Value {
         }
         match value {
             Value::Map(map) => map.entry(key.to_owned()).or_default(),
-            // It was made one just now.
+            // It has just been made a map.
             other => other,
         }
     })
 }
 
-/// Whether a token says that there is no other page.
+/// Says whether a token means that there is no other page.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::String(text) => text.is_empty(),
@@ -144,7 +144,7 @@ mod tests {
         operation.pages.as_ref().expect("it gives pages")
     }
 
-    /// What comes of these pages, and the params that ask for each but the first.
+    /// Returns the joined result of these pages, and the params that request each page but the first.
     fn joined(name: &str, operation: &str, texts: &[&str]) -> (String, Vec<String>) {
         let pages = pages(name, operation);
         let (mut params, mut asked) = (read(r#"{"Name":"n"}"#), Vec::new());
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(whole, r#"{"EngineDefaults":{"Parameters":[1,2]}}"#);
     }
 
-    /// A token that can't be sent would ask for the first page for ever.
+    /// A token that can't be sent would request the first page again and again.
     #[test]
     fn each_operation_takes_its_tokens_and_gives_its_lists() {
         let mut found = 0;

@@ -1,4 +1,4 @@
-//! Makes a value of an answer, by the protocol of the service.
+//! Reads a value from an answer, by the protocol of the service.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::value::{Bytes, Value};
 
-/// What a server answered.
+/// The answer of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
     pub status: u16,
@@ -23,10 +23,10 @@ pub struct Answer<'a> {
 /// The most elements that an answer of 1 MiB may hold.
 const MAX_ELEMENTS: u32 = 1 << 18;
 
-/// Reads the result of an operation. What the model marks as sensitive is a secret.
+/// Reads the result of an operation. Members that the model marks as sensitive become secrets.
 ///
 /// # Errors
-/// An answer that is not of the service's protocol.
+/// An answer that does not follow the service's protocol.
 pub fn result(service: &Service, operation: &Operation, answer: Answer) -> Result<Value, String> {
     let shape = operation
         .output
@@ -58,9 +58,9 @@ pub fn result(service: &Service, operation: &Operation, answer: Answer) -> Resul
     }
 }
 
-/// Whether an answer is an error although its status is one of success. S3 sends the status of CopyObject, UploadPartCopy and
-/// CompleteMultipartUpload before it has done the work (Amazon S3 API Reference, "CopyObject", "Response and special errors"). As
-/// AWS's SDKs, this looks at every operation but those whose answer is an object's own bytes.
+/// Says whether an answer is an error although its status is a success. S3 sends the status of CopyObject, UploadPartCopy and
+/// CompleteMultipartUpload before it has done the work (Amazon S3 API Reference, "CopyObject", "Response and special errors"). Like
+/// AWS's SDKs, this checks all operations except those whose answer is an object's own bytes.
 pub fn is_embedded_error(service: &Service, operation: &Operation, body: &[u8]) -> bool {
     if service.protocol != Protocol::RestXml || gives_bytes(service, operation) {
         return false;
@@ -86,7 +86,7 @@ fn gives_bytes(service: &Service, operation: &Operation) -> bool {
         .is_some_and(|member| matches!(member.kind, Kind::Bytes))
 }
 
-/// Reads XML; a document type is refused.
+/// Parses XML; rejects a document type.
 pub fn parse(text: &str) -> Result<Document<'_>, String> {
     let options = ParsingOptions {
         nodes_limit: MAX_ELEMENTS,
@@ -100,7 +100,7 @@ fn text_of(body: &[u8]) -> Result<String, String> {
     Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
-/// Reads JSON; no body is an empty map.
+/// Parses JSON; an empty body is an empty map.
 pub fn json_of(body: &[u8]) -> Result<Json, String> {
     match body.trim_ascii().is_empty() {
         true => Ok(Json::Object(Default::default())),
@@ -108,9 +108,9 @@ pub fn json_of(body: &[u8]) -> Result<Json, String> {
     }
 }
 
-/// A structure of its members, the sensitive ones as secrets.
+/// Builds a structure from its members, the sensitive ones as secrets.
 pub(super) fn assembled(service: &Service, found: Vec<(&str, &Member, Value)>) -> Value {
-    // A parameter of SSM says itself whether its value is one.
+    // A parameter of SSM itself says whether its value is a secret.
     let is_plain = service.name == "ssm"
         && found
             .iter()
@@ -264,7 +264,7 @@ fn of_payload(service: &Service, member: &Member, body: &[u8]) -> Result<Option<
     }
 }
 
-/// The members of a structure that stand in the body.
+/// Returns the members of a structure that are in the body.
 fn of_body(service: &Service, shape: &Shape, body: &[u8]) -> Result<Value, String> {
     let Shape::Structure { members, .. } = shape else {
         let json = json_of(body)?;
@@ -302,7 +302,7 @@ fn of_body(service: &Service, shape: &Shape, body: &[u8]) -> Result<Value, Strin
     })
 }
 
-/// The one member whose text the root element is itself: `<LocationConstraint>eu-west-1</LocationConstraint>`.
+/// Returns the single member whose text is in the root element itself: `<LocationConstraint>eu-west-1</LocationConstraint>`.
 fn lone<'a>(members: &'a BTreeMap<String, Member>, root: Node) -> Option<(&'a str, &'a Member)> {
     let (key, member) = members.get_key_value(root.tag_name().name())?;
     let is_lone = members.len() == 1 && !root.children().any(|child| child.is_element());
@@ -358,7 +358,7 @@ mod tests {
             read("route53", "ListHostedZones", &[], body),
             r#"{"HostedZones":[{"CallerReference":"r","Id":"/hostedzone/Z","Name":"a."}],"IsTruncated":false,"MaxItems":"100"}"#
         );
-        // A flat one.
+        // A flat list.
         let body = "<ListBucketResult><Name>b</Name><Contents><Key>k</Key><Size>3</Size></Contents></ListBucketResult>";
         assert_eq!(
             read("s3", "ListObjectsV2", &[], body),
@@ -411,7 +411,7 @@ mod tests {
             "<CopyObjectResult><ETag>e</ETag></CopyObjectResult>"
         ));
         assert!(!is_error("CopyObject", ""));
-        // An object may hold anything.
+        // An object may contain anything.
         assert!(!is_error("GetObject", error));
     }
 

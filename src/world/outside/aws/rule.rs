@@ -1,14 +1,14 @@
-//! What an operation's name tells: whether it only reads, and the action of IAM that allows it.
+//! What the name of an operation shows: whether it only reads, and the IAM action that allows it.
 
 use super::model::Service;
 
-/// How the names of operations begin that change nothing.
+/// The prefixes of operations that change nothing.
 const READING: [&str; 9] = [
     "BatchGet", "Describe", "Get", "Head", "List", "Lookup", "Query", "Scan", "Search",
 ];
 
-/// Operations that change nothing, though their names don't say so: they compute, or give credentials that end by
-/// themselves (AWS KMS and STS API References).
+/// Operations that change nothing although their names do not show it: they compute, or return credentials that expire
+/// (AWS KMS and STS API References).
 const READING_ALSO: [(&str, &str); 16] = [
     ("kms", "Decrypt"),
     ("kms", "DeriveSharedSecret"),
@@ -28,14 +28,14 @@ const READING_ALSO: [(&str, &str); 16] = [
     ("sts", "AssumeRoleWithWebIdentity"),
 ];
 
-/// Operations that begin like reads and change something (Amazon Cognito API Reference: they register an identity).
+/// Operations whose names look like reads, but which change something (Amazon Cognito API Reference: they register an identity).
 const CHANGING: [(&str, &str); 3] = [
     ("cognito-identity", "GetId"),
     ("cognito-identity", "GetOpenIdToken"),
     ("cognito-identity", "GetOpenIdTokenForDeveloperIdentity"),
 ];
 
-/// Whether an operation changes nothing.
+/// Says whether an operation changes nothing.
 pub fn is_read(service: &str, operation: &str) -> bool {
     let begins = |word: &str| {
         let rest = operation.strip_prefix(word);
@@ -47,10 +47,10 @@ pub fn is_read(service: &str, operation: &str) -> bool {
         && (READING_ALSO.contains(&pair) || READING.iter().any(|word| begins(word)))
 }
 
-/// Prefixes of actions that are not the name in signatures (AWS Service Authorization Reference).
+/// Prefixes of actions that differ from the name in signatures (AWS Service Authorization Reference).
 const PREFIXES: [(&str, &str); 2] = [("tagging", "tag"), ("monitoring", "cloudwatch")];
 
-/// Operations whose actions have other names (AWS Service Authorization Reference, the pages of each service).
+/// Operations whose actions have different names (AWS Service Authorization Reference, the pages of each service).
 const ACTIONS: [(&str, &str, &[&str]); 38] = [
     ("lambda", "Invoke", &["lambda:InvokeFunction"]),
     ("lambda", "InvokeAsync", &["lambda:InvokeFunction"]),
@@ -165,7 +165,7 @@ const ACTIONS: [(&str, &str, &[&str]); 38] = [
     ("s3", "UploadPart", &["s3:PutObject"]),
 ];
 
-/// The actions of IAM that allow an operation; empty where it needs none.
+/// Returns the IAM actions that allow an operation; empty if it needs none.
 pub fn actions(service: &Service, operation: &str) -> Vec<String> {
     let named = ACTIONS
         .iter()
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn what_reads_is_asked_for_no_token() {
-        // The models know better than names which operations create something.
+        // The models show more reliably than names which operations create something.
         for name in services() {
             let service = service(name).expect("a model");
             for (operation, asked) in &service.operations {

@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::identity::Identity;
 
 use super::write::Unsigned;
 
-/// What a signature is made for.
+/// The scope of a signature.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {
     pub region: &'a str,
@@ -23,10 +23,10 @@ pub struct Scope<'a> {
     pub at: SystemTime,
 }
 
-/// Returns the headers that sign a request: `authorization`, `x-amz-date` and their like.
+/// Returns the headers that sign a request, such as `authorization` and `x-amz-date`.
 ///
 /// # Errors
-/// What the crate refuses: a header that is not ASCII.
+/// An error of the crate: a header that is not ASCII.
 pub fn headers(
     request: &Unsigned,
     url: &str,
@@ -34,7 +34,7 @@ pub fn headers(
     scope: Scope,
 ) -> Result<Vec<(String, String)>, String> {
     let mut settings = SigningSettings::default();
-    // Amazon S3 takes a path as it is, and wants the digest of the body as a header (Amazon S3 API Reference,
+    // Amazon S3 uses the path unchanged, and requires the digest of the body as a header (Amazon S3 API Reference,
     // "Authenticating Requests: Using the Authorization Header").
     if scope.service == "s3" {
         settings.percent_encoding_mode = PercentEncodingMode::Single;
@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    /// The keys, the region and the moment of AWS's test suite for Signature Version 4.
+    /// The keys, the region and the time of AWS's test suite for Signature Version 4.
     const KEYS: (&str, &str) = ("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
     /// 2015-08-30T12:36:00Z.
     const AT: u64 = 1_440_938_160;
@@ -104,8 +104,8 @@ mod tests {
         }
     }
 
-    /// From aws-sig-v4-test-suite, which AWS publishes with its C and Rust libraries (Apache License 2.0). Without
-    /// `get-space-normalized`, which encodes a path once: services other than S3 take it encoded twice, as boto3 does.
+    /// From aws-sig-v4-test-suite, which AWS publishes with its C and Rust libraries (Apache License 2.0), without
+    /// `get-space-normalized`, which encodes a path once: services other than S3 expect it encoded twice, as boto3 does.
     #[test]
     fn aws_s_test_vectors_are_met() {
         const OWN: &[(&str, &str)] = &[("my-header1", "value1")];
@@ -174,7 +174,7 @@ mod tests {
         }
     }
 
-    /// `post-sts-header-before` of the same.
+    /// `post-sts-header-before` of the same suite.
     #[test]
     fn a_session_token_is_signed() {
         let token = "AQoDYXdzEPT//////////wEXAMPLEtc764bNrC9SAPBSM22wDOk4x4HIZ8j4FZTwdQWLWsKWHGBuFqwAeMicRXmxfpSPfIeoIYRqTfl\

@@ -1,4 +1,4 @@
-//! Moments as AWS's protocols write them (Smithy, "timestampFormat trait").
+//! Timestamps in the formats of AWS's protocols (Smithy, "timestampFormat trait").
 
 use time::{
     OffsetDateTime,
@@ -16,7 +16,7 @@ const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
     "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
 );
 
-/// Reads a moment in any of the forms: RFC 3339, an HTTP date, or seconds since 1970.
+/// Parses a timestamp in any of the formats: RFC 3339, an HTTP date, or seconds since 1970.
 pub fn parse(text: &str) -> Option<OffsetDateTime> {
     let text = text.trim();
     OffsetDateTime::parse(text, &Rfc3339)
@@ -25,20 +25,20 @@ pub fn parse(text: &str) -> Option<OffsetDateTime> {
         .or_else(|| text.parse().ok().and_then(of_seconds))
 }
 
-/// The moment that is this many seconds after 1970 began.
+/// Returns the time this many seconds after the start of 1970.
 pub fn of_seconds(seconds: f64) -> Option<OffsetDateTime> {
-    // What a float has of today's timestamps beyond microseconds is noise.
+    // For today's timestamps, a float is only exact to microseconds.
     let microseconds = (seconds * 1e6).round() as i128;
     OffsetDateTime::from_unix_timestamp_nanos(microseconds * 1000).ok()
 }
 
-/// Writes a moment for a script: RFC 3339, in UTC.
+/// Formats a timestamp for a script: RFC 3339, in UTC.
 pub fn show(moment: OffsetDateTime) -> String {
     let moment = moment.to_offset(time::UtcOffset::UTC);
     moment.format(&Rfc3339).unwrap_or_default()
 }
 
-/// Writes a moment for a request.
+/// Formats a timestamp for a request.
 pub fn write(moment: OffsetDateTime, format: Format) -> String {
     let moment = moment.to_offset(time::UtcOffset::UTC);
     match format {

@@ -1,5 +1,5 @@
-//! Makes a request of params, by the protocol of the service (Smithy, "AWS protocols"; botocore's `serialize.py` where
-//! that says less).
+//! Builds a request from params, by the protocol of the service (Smithy, "AWS protocols"; botocore's `serialize.py` where that
+//! is not specific).
 
 mod rest;
 
@@ -20,15 +20,15 @@ use crate::value::Value;
 #[derive(Debug, Default)]
 pub struct Unsigned {
     pub method: String,
-    /// Encoded, as it is sent.
+    /// The encoded path, as it is sent.
     pub path: String,
-    /// Encoded, as it is sent; empty without one.
+    /// The encoded query, as it is sent; empty without one.
     pub query: String,
     pub headers: Vec<(String, String)>,
     pub body: Zeroizing<Vec<u8>>,
 }
 
-/// Everything but what RFC 3986 calls unreserved.
+/// All characters except the unreserved ones of RFC 3986.
 const STRICT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -36,15 +36,15 @@ const STRICT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 const KEEPS_SLASHES: &AsciiSet = &STRICT.remove(b'/');
 
-/// Percent-encodes as SigV4 wants it.
+/// Percent-encodes in the way of SigV4.
 pub fn encode(text: &str) -> String {
     utf8_percent_encode(text, STRICT).to_string()
 }
 
-/// Makes the request. The params have been checked.
+/// Builds the request. The params have been checked.
 ///
 /// # Errors
-/// A part of the path that is empty, or that a server would take for another path; a secret that is only named.
+/// A part of the path that is empty, or that a server would read as another path; a secret that is not read yet.
 pub fn request(
     service: &Service,
     name: &str,
@@ -118,7 +118,7 @@ fn joined(pairs: &[(String, String)]) -> String {
     pairs.join("&")
 }
 
-/// The pairs of a value in the query protocol.
+/// Returns the pairs of a value in the query protocol.
 fn query_pairs(
     service: &Service,
     member: &Member,
@@ -182,7 +182,7 @@ fn query_pairs(
     }
 }
 
-/// The name of a member in the query protocol. In EC2's, the name on the wire begins with a capital (Smithy, "AWS EC2
+/// Returns the name of a member in the query protocol. In EC2's, the name on the wire begins with a capital (Smithy, "AWS EC2
 /// query protocol").
 fn query_name<'a>(service: &Service, member: &'a Member, own: &'a str) -> Cow<'a, str> {
     match (service.protocol, &member.query, &member.name) {
@@ -196,7 +196,7 @@ fn query_name<'a>(service: &Service, member: &'a Member, own: &'a str) -> Cow<'a
     }
 }
 
-/// A scalar as text.
+/// Returns a scalar as text.
 pub(super) fn text_of(member: &Member, value: &Value, moments: Format) -> String {
     match (&member.kind, value) {
         (Kind::Bytes, value) => BASE64.encode(&bytes_of(value)),
@@ -225,7 +225,7 @@ fn bytes_of(value: &Value) -> Vec<u8> {
     }
 }
 
-/// A value as JSON, by the names of the wire.
+/// Returns a value as JSON, with the names on the wire.
 fn to_json(service: &Service, member: &Member, value: &Value) -> Result<Json, String> {
     Ok(match (service.shape_of(member), value) {
         (Some(Shape::Structure { members, .. }), Value::Map(given)) => {
@@ -306,7 +306,7 @@ mod tests {
             body(&request),
             "Action=AddTags&Version=2015-12-01&ResourceArns.member.1=a%3Ab&Tags.member.1.Key=k&Tags.member.1.Value=v%20w"
         );
-        // Items that have a name of their own.
+        // Items with their own name.
         let request = made(
             "rds",
             "DescribeDBInstances",
@@ -317,7 +317,7 @@ mod tests {
         ));
     }
 
-    /// Names of botocore's model of EC2: `locationName` is `instanceId`, `clientToken`; `queryName` is `DryRun`, `GroupSet`.
+    /// Names in botocore's model of EC2: `locationName` is `instanceId`, `clientToken`; `queryName` is `DryRun`, `GroupSet`.
     #[test]
     fn ec2_has_names_and_lists_of_its_own() {
         let request = made(

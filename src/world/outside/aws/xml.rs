@@ -1,4 +1,4 @@
-//! XML as AWS's protocols have it.
+//! XML in the form of AWS's protocols.
 
 use roxmltree::Node;
 
@@ -82,7 +82,7 @@ fn escaped(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            // A reader would make a line break of it.
+            // A reader would turn it into a line break.
             '\r' => out.push_str("&#13;"),
             c => out.push(c),
         }
@@ -90,7 +90,7 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// Reads the members of a structure that stand in the body.
+/// Reads the members of a structure that are in the body.
 pub fn structure(service: &Service, shape: &Shape, node: Node) -> Value {
     let Shape::Structure { members, .. } = shape else {
         return Value::Null;
@@ -127,7 +127,7 @@ fn named<'a, 'i: 'a>(node: Node<'a, 'i>, name: &'a str) -> impl Iterator<Item = 
         .filter(move |child| child.is_element() && child.tag_name().name() == name)
 }
 
-/// The value of a member that these elements hold; more than one only of a flat list or map.
+/// Returns the value of a member from these elements; there are several only for a flat list or map.
 fn of_elements(service: &Service, member: &Member, elements: &[Node]) -> Option<Value> {
     let first = elements.first()?;
     Some(match service.shape_of(member) {
@@ -158,7 +158,7 @@ fn of_elements(service: &Service, member: &Member, elements: &[Node]) -> Option<
     })
 }
 
-/// All text directly in an element.
+/// Returns all text directly in an element.
 pub fn text(node: Node) -> String {
     node.children()
         .filter(|child| child.is_text())
@@ -166,7 +166,7 @@ pub fn text(node: Node) -> String {
         .collect()
 }
 
-/// A value of a scalar's text.
+/// Reads a scalar from a text.
 pub fn scalar(member: &Member, text: &str) -> Value {
     let parsed = match &member.kind {
         Kind::Int => text.trim().parse().ok().map(Value::Int),

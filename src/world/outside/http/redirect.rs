@@ -1,14 +1,14 @@
-//! Where a redirect leads, and what goes there.
+//! Where a redirect leads, and what is sent there.
 //!
-//! Within one origin everything goes along. To another one goes nothing but the bare request: no header,
-//! body, certificate or password, and never a `Referer`, whose query may hold a token. curl withholds
-//! `Authorization` and cookies only; but tokens travel in other headers, too (`X-Vault-Token`).
+//! Within one origin, everything is sent. To another one, only the bare request is sent: no headers, body, certificate or password, and
+//! never a `Referer`, whose query may contain a token. curl withholds only `Authorization` and cookies, but tokens are also sent in
+//! other headers (`X-Vault-Token`).
 
 use reqwest::{Method, Response, StatusCode, Url, header::LOCATION};
 
 use super::HttpRequest;
 
-/// As browsers and curl follow them, more or less.
+/// About the same limit as in browsers and curl.
 const MOST_REDIRECTS: usize = 10;
 
 /// One request on the way to the answer.
@@ -17,7 +17,7 @@ pub(super) struct Hop {
     pub url: Url,
     pub method: Method,
     pub has_body: bool,
-    /// It left the origin that the request is for, and carries nothing of it.
+    /// It has left the origin of the request, and carries none of its data.
     pub is_bare: bool,
     number: usize,
 }
@@ -33,11 +33,11 @@ impl Hop {
         }
     }
 
-    /// The request that an answer redirects to. `None` for an answer that is the last: no redirect, one
-    /// that was expected, or one of a request that changes something.
+    /// Returns the request that an answer redirects to. `None` if the answer is final: it is not a redirect, it was expected, or
+    /// its request changes something.
     ///
     /// # Errors
-    /// Too many redirects, to a host that the target does not allow, or to no address of a web server.
+    /// Too many redirects, or a redirect to a host that the target does not allow or to an invalid address.
     pub fn next(
         &self,
         answer: &Response,
@@ -85,7 +85,7 @@ impl Hop {
             true => ("", None),
             false => (self.url.username(), self.url.password()),
         };
-        // It only fails for URLs without a host.
+        // This only fails for URLs without a host.
         let _ = url.set_username(user);
         let _ = url.set_password(password);
         let becomes_get = status == StatusCode::SEE_OTHER && self.method != Method::HEAD;
@@ -128,7 +128,7 @@ mod tests {
             let far = hop(from, 308, location).expect("far");
             assert!(far.is_bare && !far.has_body, "{location}");
             assert_eq!((far.url.username(), far.url.password()), ("", None));
-            // Back at the first host it stays without credentials: another host chose the address.
+            // Back at the first host, it still carries no credentials: another host chose the address.
             let back = far.to(StatusCode::FOUND, from, |_| true).expect("back");
             assert!(back.is_bare && !back.has_body);
         }

@@ -1,4 +1,4 @@
-//! The CAs that a kubeconfig trusts, read by the program's own reader of PEM: `kube` skips what it
+//! Reads the CAs that a kubeconfig trusts with the program's own PEM reader: `kube` skips what it
 //! can't read.
 
 use std::fs;
@@ -7,10 +7,10 @@ use kube::config::Kubeconfig;
 
 use crate::x509::Certificate;
 
-/// The certificates of the CAs of a context's cluster, as DER; `None` if it names none.
+/// Returns the CA certificates of a context's cluster, as DER; `None` if it names none.
 ///
 /// # Errors
-/// A file that can't be read, and a damaged block.
+/// A file that can't be read, or a damaged block.
 pub(super) fn authorities(
     kubeconfig: &Kubeconfig,
     context: &str,

@@ -21,46 +21,46 @@ use crate::value::{Failure, FailureClass, Proof};
 
 /// The field manager, which server-side apply and audit logs show.
 pub(super) const FIELD_MANAGER: &str = "windlass";
-/// An API server answers in well under a second; a lost connection should not hold a step.
+/// An API server answers in well under a second; a lost connection should not block a step.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Of one call; more would only repeat themselves.
+/// The limit for one call; more would only be repetitions.
 const MOST_WARNINGS: usize = 50;
-/// A 500 without a reason is what an API server says of a manifest that it can't make sense of: it would say so again.
+/// An API server answers 500 without a reason if it can't read a manifest: a retry would get the same answer.
 const MISTAKE: &str = "HTTP500";
-/// Objects to a page, as kubectl asks for them.
+/// The number of objects on a page, as in kubectl.
 const PAGE: &str = "500";
 
-/// One Kubernetes cluster, one request a call.
+/// A client of one Kubernetes cluster; each call is one request.
 #[derive(Clone)]
 pub struct KubeClient {
     pub(super) client: Client,
     pub(super) login: Login,
     /// The cluster's role in the target.
     pub(super) cluster: Arc<str>,
-    /// Kinds that were looked up, by the word that names them.
+    /// The kinds that were looked up, by name.
     pub(super) discovered: Arc<Mutex<BTreeMap<String, Resource>>>,
-    /// What the API server warned of, each once.
+    /// The warnings of the API server, each once.
     warnings: Arc<Mutex<Vec<String>>>,
-    /// How long trouble is ridden out here; longer trouble is for the step's `retry`, which the journal sees.
+    /// How long requests are retried here; longer trouble is for the step's `retry`, which is journaled.
     pub(super) patience: Duration,
-    /// Whether the API server is only asked what would come of a change.
+    /// Whether all changes are sent as dry runs.
     is_dry: bool,
 }
 
-/// What came instead of an answer, and how soon the server wants to be asked again.
+/// An error answer, or no answer, with how soon the server wants to be asked again.
 pub(super) struct Refused {
     pub failure: Failure,
     retry_after: Option<Duration>,
 }
 
-/// Which objects a list is about.
+/// Selects the objects of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Empty for all.
     pub namespace: String,
-    /// Labels, as kubectl's `-l`.
+    /// The label selector, as in kubectl's `-l`.
     pub labels: Option<String>,
-    /// Fields, as kubectl's `--field-selector`.
+    /// The field selector, as in kubectl's `--field-selector`.
     pub fields: Option<String>,
 }
 
@@ -70,7 +70,7 @@ pub struct Apply {
     /// With secrets in plain text.
     pub manifest: Json,
     pub field_manager: Option<String>,
-    /// Whether to take fields over that another manager owns.
+    /// Whether to take over fields that another manager owns.
     pub force: bool,
 }
 
@@ -85,14 +85,14 @@ pub struct Patch {
 pub enum PatchKind {
     /// RFC 7386.
     Merge,
-    /// Kubernetes' own, which knows the keys of lists; for built-in kinds.
+    /// Kubernetes' own type, which knows the keys of lists; for built-in kinds.
     Strategic,
     /// RFC 6902.
     Json,
 }
 
 impl PatchKind {
-    /// By kubectl's `--type`.
+    /// Parses the type as in kubectl's `--type`.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "merge" => Some(Self::Merge),
@@ -112,7 +112,7 @@ impl PatchKind {
 }
 
 impl KubeClient {
-    /// Prepares connections. Nothing is asked of the cluster yet.
+    /// Prepares connections without sending a request.
     pub(super) async fn connect(
         cluster: &str,
         access: Access,
@@ -131,8 +131,8 @@ impl KubeClient {
         })
     }
 
-    /// The same client, whose changes are all sent as dry runs: the API server admits and validates them, and stores
-    /// nothing (Kubernetes, "API Concepts", "Dry-run").
+    /// Returns the client with all changes sent as dry runs: the API server admits and validates them, and stores nothing
+    /// (Kubernetes, "API Concepts", "Dry-run").
     pub fn dry(&self) -> Self {
         Self {
             is_dry: true,
@@ -140,7 +140,7 @@ impl KubeClient {
         }
     }
 
-    /// The same client with another patience for trouble of the API server.
+    /// Returns the client with another time limit for retries.
     pub(super) fn with_patience(&self, patience: Duration) -> Self {
         Self {
             patience,
@@ -157,7 +157,7 @@ impl KubeClient {
         self.send(&about, Method::GET, &path, &[], None).await
     }
 
-    /// As [`get`](Self::get); `None` if it is not there.
+    /// Like [`get`](Self::get), but returns `None` if the object does not exist.
     pub async fn find(&self, object: &Named) -> Result<Option<Json>, Failure> {
         match self.get(object).await {
             Ok(found) => Ok(Some(found)),
@@ -166,7 +166,7 @@ impl KubeClient {
         }
     }
 
-    /// Every object of a selection, in the order of namespace and name.
+    /// Lists every object of a selection, ordered by namespace and name.
     pub async fn list(&self, kind: &str, selection: &Selection) -> Result<Vec<Json>, Failure> {
         let resource = self.resource(kind).await?;
         let about = About {
@@ -193,7 +193,7 @@ impl KubeClient {
             let next = page.pointer("/metadata/continue").and_then(Json::as_str);
             let next = next.unwrap_or_default().to_owned();
             if let Some(Json::Array(items)) = page.get_mut("items").map(Json::take) {
-                // A list says once what its items are.
+                // Only the list itself has the kind of its items.
                 found.extend(items.into_iter().map(|item| typed(item, &resource)));
             }
             if next.is_empty() {
@@ -203,10 +203,10 @@ impl KubeClient {
         }
     }
 
-    /// Reads a path of the API server that is no object's, such as one that an aggregated API answers.
+    /// Reads a path of the API server that is not an object's, such as one of an aggregated API.
     ///
     /// # Errors
-    /// What the API server refuses.
+    /// An error of the API server.
     pub async fn read_path(&self, operation: &str, path: &str) -> Result<Json, Failure> {
         let about = About {
             operation: operation.to_owned(),
@@ -218,13 +218,13 @@ impl KubeClient {
         self.send(&about, Method::GET, path, &[], None).await
     }
 
-    /// Applies a manifest server-side; the same twice leaves the same.
+    /// Applies a manifest server-side; applying it again leaves the same state.
     pub async fn apply(&self, object: &Named, apply: &Apply) -> Result<Json, Failure> {
         let resource = self.resource_of(&apply.manifest).await?;
         let about = self.about("apply", object, true).repeatable();
         let path = path(&resource, object, &about)?;
         let manager = apply.field_manager.as_deref().unwrap_or(FIELD_MANAGER);
-        // What was read and changed carries what the server keeps for itself; an apply must not.
+        // A manifest that was read from the server contains fields of the server, which an apply must not have.
         let manifest = own(&apply.manifest);
         let send = async |force: &str| {
             let query = [("fieldManager", manager), ("force", force)];
@@ -232,7 +232,7 @@ impl KubeClient {
             self.send(&about, Method::PATCH, &path, &query, body).await
         };
         match send(if apply.force { "true" } else { "false" }).await {
-            // A patch of ours, such as an undo's, counts as another manager of the same name.
+            // Our own patches, such as an undo's, count as another manager of the same name.
             Err(failure) if is_with_ourselves(&failure, manager) => send("true").await,
             other => other,
         }
@@ -261,17 +261,17 @@ impl KubeClient {
         self.send(&about, Method::POST, &path, &query, body).await
     }
 
-    /// Deletes an object, only if it is still the one with this uid. One that is gone is deleted
-    /// already.
+    /// Deletes an object, only if it still has this uid. An object that does not exist counts as
+    /// deleted.
     pub async fn delete(&self, object: &Named, uid: &str) -> Result<(), Failure> {
         match self.delete_if(object, &json!({ "uid": uid })).await {
-            // Another one of the same name has taken its place.
+            // A new object of the same name exists.
             Err(failure) if failure.code == "Conflict" => Ok(()),
             other => other,
         }
     }
 
-    /// Deletes an object, only if it is still the version that was looked at. One that is gone is deleted already.
+    /// Deletes an object, only if it still has the version that was read. An object that does not exist counts as deleted.
     ///
     /// # Errors
     /// [`FailureClass::Conflict`] if it has been changed since.
@@ -308,8 +308,8 @@ impl KubeClient {
         }
     }
 
-    /// Sends one request. What was refused because of load is sent again, and so is what never reached the server. A
-    /// request whose answer was lost is sent again where it only reads, or where twice leaves the same as once.
+    /// Sends one request. Retries if it was rejected because of load or never reached the server. If its answer was lost, retries if
+    /// it only reads, or if a repetition leaves the same state.
     pub(super) async fn send(
         &self,
         about: &About,
@@ -320,7 +320,7 @@ impl KubeClient {
     ) -> Result<Json, Failure> {
         let (mut pauses, mut is_in_doubt) = (Pauses::new(self.patience), false);
         let mut query = query.to_vec();
-        // By the method, so that no change is forgotten.
+        // Decided by the method, so that no change is missed.
         if self.is_dry && method != Method::GET {
             query.push(("dryRun", "All"));
         }
@@ -332,7 +332,7 @@ impl KubeClient {
                 Err(refused) => refused,
             };
             let failure = match refused.failure {
-                // What the last attempt was refused, an earlier one may have done.
+                // The last attempt was rejected, but an earlier one may have succeeded.
                 failure if is_in_doubt && !failure.is_done => failure.proving(Proof::Unknown),
                 failure => failure,
             };
@@ -352,7 +352,7 @@ impl KubeClient {
         }
     }
 
-    /// This client with warnings of its own, for one call.
+    /// Returns this client with its own list of warnings, for one call.
     pub fn listening(&self) -> Self {
         Self {
             warnings: Arc::default(),
@@ -360,7 +360,7 @@ impl KubeClient {
         }
     }
 
-    /// What the API server warned of since the last time (`Warning:` headers), each once.
+    /// Returns the new warnings of the API server (`Warning:` headers), each once.
     pub fn take_warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *warnings)
@@ -384,7 +384,7 @@ impl KubeClient {
         }
     }
 
-    /// Sends a request, with a login, and gives the answer as soon as it begins; one that reports a failure is a
+    /// Sends a request, with a login, and returns the answer as soon as it begins; an error answer is returned as a
     /// failure.
     pub(super) async fn open(
         &self,
@@ -412,7 +412,7 @@ impl KubeClient {
             if !code.is_client_error() && !code.is_server_error() {
                 return Ok(answer);
             }
-            // A login that expired or was replaced: nothing was done.
+            // The login has expired or was replaced, so nothing was done.
             if code == StatusCode::UNAUTHORIZED
                 && !is_again
                 && self.login.refused(login.as_ref()).await
@@ -431,7 +431,7 @@ impl KubeClient {
         }
     }
 
-    /// Keeps the warnings of an answer: `299 - "text"` (RFC 9111), which only API servers still send.
+    /// Stores the warnings of an answer: `299 - "text"` (RFC 9111), which only API servers still send.
     fn note_warnings(&self, headers: &HeaderMap) {
         for warning in headers.get_all(header::WARNING) {
             let Some(text) = warning.to_str().ok().and_then(warning_text) else {
@@ -460,8 +460,8 @@ fn warning_text(header: &str) -> Option<String> {
 }
 
 impl Patch {
-    /// Whether making it twice leaves the same as once. A JSON patch may test or count what it changes, and a patch of
-    /// one version is refused the second time.
+    /// Says whether repeating it leaves the same state. A JSON patch may test or count what it changes, and a patch of one version
+    /// is rejected the second time.
     fn is_repeatable(&self) -> bool {
         self.kind != PatchKind::Json && self.body.pointer("/metadata/resourceVersion").is_none()
     }
@@ -476,8 +476,8 @@ impl From<Failure> for Refused {
     }
 }
 
-/// What an answer that reports a failure says. Not each has a `Status` for its body: an API server says
-/// `404 page not found` of a group that it does not serve, and a proxy in between says what it likes.
+/// Reads the status of an error answer. Not every one has a `Status` as its body: an API server answers `404 page not found` for
+/// a group that it does not serve, and a proxy may answer anything.
 fn status(code: StatusCode, body: &[u8]) -> Status {
     if let Ok(status) = serde_json::from_slice::<Status>(body)
         && status.code == code.as_u16()
@@ -500,7 +500,7 @@ fn status(code: StatusCode, body: &[u8]) -> Status {
     Status::failure(text, reason).with_code(code.as_u16())
 }
 
-/// Whether fields conflict only with ourselves.
+/// Says whether fields conflict only with our own manager.
 fn is_with_ourselves(failure: &Failure, manager: &str) -> bool {
     let parts = failure.message.split("with \"").skip(1);
     let mut managers = parts.filter_map(|part| part.split('"').next()).peekable();
@@ -509,7 +509,7 @@ fn is_with_ourselves(failure: &Failure, manager: &str) -> bool {
         && managers.all(|name| name == manager || name == FIELD_MANAGER)
 }
 
-/// The path of one object.
+/// Returns the path of one object.
 pub(super) fn path(resource: &Resource, object: &Named, about: &About) -> Result<String, Failure> {
     if !is_name(&object.name) {
         let why = format!("`{}` can't be an object's name", object.name);

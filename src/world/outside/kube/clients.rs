@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use super::{client::KubeClient, clusters::Clusters, target::KubeTarget};
 use crate::value::{Failure, FailureClass};
 
-/// A client for each cluster of a target, opened on its first use.
+/// The clients of a target's clusters, each opened on first use.
 #[derive(Clone)]
 pub struct KubeClients {
     clusters: Arc<dyn Clusters>,
@@ -21,7 +21,7 @@ pub struct KubeClients {
 }
 
 impl KubeClients {
-    /// Only the roles that are `named` are opened.
+    /// Creates the clients; only the roles in `named` can be opened.
     pub fn new(clusters: impl Clusters + 'static, named: BTreeSet<String>) -> Self {
         Self {
             clusters: Arc::new(clusters),
@@ -31,7 +31,7 @@ impl KubeClients {
         }
     }
 
-    /// The same clients, whose changes are all sent as dry runs, and which ride out no trouble.
+    /// Returns the clients with all changes sent as dry runs, and without retries.
     pub fn dry(&self) -> Self {
         Self {
             is_dry: true,
@@ -39,11 +39,11 @@ impl KubeClients {
         }
     }
 
-    /// The client of a role.
+    /// Returns the client of a role.
     ///
     /// # Errors
-    /// A role that the workflow does not name or the target does not have, a context that the
-    /// kubeconfig does not have, and a configuration that can't be used.
+    /// A role that the workflow does not name or the target does not have, a context that the kubeconfig does not have, or a
+    /// configuration that can't be used.
     pub async fn client(&self, role: &str) -> Result<KubeClient, Failure> {
         if !self.named.contains(role) {
             let why = format!("the run speaks to no Kubernetes cluster `{role}`");

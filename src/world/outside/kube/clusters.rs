@@ -3,15 +3,15 @@ use std::{pin::Pin, time::Duration};
 use super::{connect::Access, retry::PATIENCE};
 use crate::value::Failure;
 
-/// What it takes to connect, on its way: reading files, starting an embedded server.
+/// The work that a connection needs: reading files, or starting an embedded server.
 pub type Opening = Pin<Box<dyn Future<Output = Result<Access, Failure>> + Send>>;
 
-/// Knows where the clusters of a target are.
+/// Finds the clusters of a target.
 pub trait Clusters: Send + Sync {
-    /// Finds the cluster of a role. Nothing is asked of it yet.
+    /// Finds the cluster of a role, without sending a request to it.
     fn open(&self, role: &str) -> Opening;
 
-    /// How long a request rides out an API server that can't be reached, restarts or is overloaded.
+    /// Returns how long a request is retried while an API server can't be reached, restarts or is overloaded.
     fn patience(&self) -> Duration {
         PATIENCE
     }

@@ -1,8 +1,8 @@
-//! Connections to an API server.
+//! Makes connections to an API server.
 //!
-//! They are made here, not by the `kube` crate, which holds the proxy against `NO_PROXY` instead of the server (5.0),
-//! runs an exec plugin for each thing that it wants to know of it, and refuses a server's own certificate as its CA.
-//! What a kubeconfig says beside that (client certificates, impersonation, `auth-provider`) is read by it.
+//! They are made here and not by the `kube` crate, which compares `NO_PROXY` with the proxy instead of the server (5.0), runs an exec
+//! plugin several times, and rejects a server's own certificate as its CA. The `kube` crate still reads the other settings
+//! of a kubeconfig (client certificates, impersonation, `auth-provider`).
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,18 +37,18 @@ use super::{
 };
 use crate::value::{Failure, FailureClass};
 
-/// As client-go's dialer waits.
+/// The same as in client-go's dialer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Keeps the `kube` crate from looking for a proxy in the environment; never asked.
+/// Keeps the `kube` crate from looking for a proxy in the environment; never connected to.
 const NO_PROXY_OF_KUBE: &str = "http://unused.invalid";
 
-/// Where a cluster is, and who asks.
+/// The address of a cluster, and the caller's login.
 pub struct Access {
     config: Config,
     login: Login,
 }
 
-/// Why a configuration can't be used.
+/// The reason why a configuration can't be used.
 pub struct Unusable {
     code: &'static str,
     why: String,
@@ -66,11 +66,11 @@ impl Unusable {
 }
 
 impl Access {
-    /// Reads a context of a kubeconfig. Its `proxy-url` goes before the proxies of the environment, also for what they
-    /// would leave out, as with kubectl.
+    /// Reads a context of a kubeconfig. As in kubectl, its `proxy-url` takes precedence over the proxies and exceptions of the
+    /// environment.
     ///
     /// # Errors
-    /// What the kubeconfig says can't be used; nothing is asked of the cluster.
+    /// A kubeconfig that can't be used; no request is sent to the cluster.
     pub(super) async fn of_kubeconfig(
         mut kubeconfig: Kubeconfig,
         context: &str,
@@ -99,7 +99,7 @@ impl Access {
         if authorities.is_some() {
             config.root_cert = authorities;
         }
-        // A plugin that asks for cluster information receives the proxy in use.
+        // A plugin that wants cluster information also gets the proxy.
         if let Some(cluster) = config
             .auth_info
             .exec
@@ -134,10 +134,10 @@ impl Access {
         Ok(Self { config, login })
     }
 
-    /// Prepares connections. Nothing is asked yet.
+    /// Prepares connections without sending a request.
     pub(super) async fn client(self) -> Result<(Client, Login), Unusable> {
         let Self { config, login } = self;
-        // Its certificate is part of each connection.
+        // The login's certificate is part of each connection.
         login.header().await.map_err(denied)?;
         let tls = tls(&config, &login)?;
         let direct = direct();
@@ -175,15 +175,15 @@ fn denied(denied: Denied) -> Unusable {
     }
 }
 
-/// A connection, whatever it goes through.
+/// A connection of any kind.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
-/// Connects to a server through a proxy, for a client that speaks something else than HTTP.
+/// Connects to a server through a proxy, for a client of a protocol other than HTTP.
 ///
 /// # Errors
-/// Why the proxy can't be used, or does not connect.
+/// The proxy can't be used, or does not connect.
 pub(in crate::outside) async fn through_proxy(
     proxy: &str,
     server: Uri,
@@ -224,9 +224,9 @@ where
     }
 }
 
-/// TLS as the kubeconfig has it.
+/// Returns the TLS settings of the kubeconfig.
 fn tls(config: &Config, login: &Login) -> Result<ClientConfig, Unusable> {
-    // The `kube` crate would take each of these for a CA, and refuse those that can't be one.
+    // The `kube` crate would use each of these as a CA, and reject those that can't be one.
     let own = config
         .root_cert
         .clone()
@@ -250,7 +250,7 @@ fn tls(config: &Config, login: &Login) -> Result<ClientConfig, Unusable> {
     Ok(tls)
 }
 
-/// TLS with the system's CAs, for a proxy.
+/// Returns TLS settings with the system's CAs, for a proxy.
 fn system_tls() -> Result<ClientConfig, Unusable> {
     let nowhere = Config::new(Uri::from_static(NO_PROXY_OF_KUBE));
     nowhere.rustls_client_config().map_err(|e| bad(causes(&e)))
@@ -294,7 +294,7 @@ fn direct() -> HttpConnector {
     direct
 }
 
-/// Connections to a proxy that speaks TLS itself.
+/// Makes connections to a proxy that uses TLS itself.
 fn to_proxy(direct: HttpConnector) -> Result<HttpsConnector<HttpConnector>, Unusable> {
     let builder = HttpsConnectorBuilder::new().with_tls_config(system_tls()?);
     Ok(builder
@@ -336,7 +336,7 @@ fn tunnel<C>(
     Ok(tunnel.with_auth(header))
 }
 
-/// A proxy's address with its port, and without the user.
+/// Returns a proxy's address with its port, and without the user.
 fn with_port(proxy: &Uri, usual: u16) -> Result<Uri, Unusable> {
     let scheme = proxy.scheme_str().unwrap_or("http");
     let host = proxy.host().unwrap_or_default();
@@ -346,11 +346,11 @@ fn with_port(proxy: &Uri, usual: u16) -> Result<Uri, Unusable> {
         .map_err(|_| bad("the address of the proxy is not a URL"))
 }
 
-/// The user and the password of a URL, with their escapes undone.
+/// Returns the user and the password of a URL, unescaped.
 fn user_of(proxy: &Uri) -> Option<(String, String)> {
     let (user, _) = proxy.authority()?.as_str().rsplit_once('@')?;
     let (name, password) = user.split_once(':').unwrap_or((user, ""));
-    // Only in a form a plus sign is a space.
+    // A plus sign is a space only in a form.
     let plain = |text: &str| {
         let text = text
             .replace('+', "%2B")

@@ -1,4 +1,4 @@
-//! Finding the kinds that only some clusters have.
+//! Finds kinds that only some clusters have.
 
 use std::sync::PoisonError;
 
@@ -13,8 +13,8 @@ use super::{
 use crate::value::{Failure, FailureClass};
 
 impl KubeClient {
-    /// Finds what a word names: a built-in kind, or `PLURAL.GROUP` of a custom one, which the
-    /// cluster is asked about once.
+    /// Returns the resource for a name: a built-in kind, or `PLURAL.GROUP` of a custom one, for which the cluster is
+    /// asked once.
     pub(super) async fn resource(&self, word: &str) -> Result<Resource, Failure> {
         if let Some(known) = Resource::known(word) {
             return Ok(known);
@@ -29,7 +29,7 @@ impl KubeClient {
                 .failure(
                     FailureClass::Rejected,
                     "UnknownKind",
-                    format!("`{word}` is no kind that every cluster has"),
+                    format!("`{word}` is not a kind that every cluster has"),
                 )
                 .with_hint(format!(
                     "write a custom kind with its group: `{word}.example.com`"
@@ -60,7 +60,7 @@ impl KubeClient {
         self.discover(&about, &word, group, version, is_meant).await
     }
 
-    /// Finds the kind of a manifest.
+    /// Returns the resource for a manifest.
     pub(super) async fn resource_of(&self, manifest: &Json) -> Result<Resource, Failure> {
         let text = |key: &str| manifest[key].as_str().unwrap_or_default();
         let (api_version, kind) = (text("apiVersion"), text("kind"));

@@ -1,4 +1,4 @@
-//! Replacing the pods of a workload that replaces none by itself, one at a time, through the eviction API.
+//! Replaces the pods of a workload that does not replace them itself, one at a time, through the eviction API.
 
 use std::{cmp::Reverse, time::Duration};
 
@@ -15,23 +15,23 @@ use super::{
 };
 use crate::value::{Failure, FailureClass};
 
-/// What is next where old pods are replaced one at a time.
+/// The next action while old pods are replaced one at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     /// No pod is older than the restart.
     Done,
-    /// This pod is old, and all that were replaced before it are available.
+    /// This pod is old, and all pods that were replaced before it are available.
     Evict { pod: String, uid: String },
     /// Says what is still missing before the next pod may go.
     Waiting(String),
 }
 
 impl KubeClient {
-    /// Looks which pod of a restarted workload to evict next, for so long at most as one that was replaced is not
-    /// available yet.
+    /// Returns which pod of a restarted workload to evict next; waits up to this long while a replaced pod is not available
+    /// yet.
     ///
     /// # Errors
-    /// `RestartUndone` where the pod template no longer has the restart's moment.
+    /// `RestartUndone` if the pod template no longer has the restart's time.
     pub async fn next_to_evict(
         &self,
         workload: &Named,
@@ -58,7 +58,7 @@ impl KubeClient {
             let about = self.about("replace the pods of", workload, false);
             return Err(about.failure(FailureClass::Rejected, "RestartUndone", why));
         }
-        // A rolling update replaces its pods by itself.
+        // A rolling update replaces the workload's pods.
         if Hindrance::of(&object) != Some(Hindrance::OnDelete) {
             return Ok(Next::Done);
         }
@@ -66,8 +66,8 @@ impl KubeClient {
         Ok(next(&object, &pods, restart))
     }
 
-    /// Evicts a pod, only if it is still the one with this uid; gives why a PodDisruptionBudget does not allow it yet.
-    /// A pod that is gone is evicted already.
+    /// Evicts a pod, only if it still has this uid; returns the reason if a PodDisruptionBudget does not allow it yet. A pod that
+    /// does not exist counts as evicted.
     pub async fn evict(&self, pod: &Named, uid: &str) -> Result<Option<String>, Failure> {
         let resource = self.resource(&pod.kind).await?;
         let about = self.about("evict", pod, true).repeatable();
@@ -81,14 +81,14 @@ impl KubeClient {
         match self.send(&about, Method::POST, &path, &[], body).await {
             Ok(_) => Ok(None),
             Err(failure) if failure.code == "DisruptionBudget" => Ok(Some(failure.message)),
-            // Another one of the same name has taken its place.
+            // A new pod of the same name exists.
             Err(f) if matches!(f.code.as_str(), "NotFound" | "Conflict") => Ok(None),
             Err(failure) => Err(failure),
         }
     }
 }
 
-/// Decides which pod goes next.
+/// Decides which pod is next.
 fn next(object: &Json, pods: &[Json], restart: &str) -> Next {
     let number = |pointer: &str| object.pointer(pointer).and_then(Json::as_i64);
     if number("/status/observedGeneration") < number("/metadata/generation") {
@@ -118,7 +118,7 @@ fn next(object: &Json, pods: &[Json], restart: &str) -> Next {
     if number("/spec/minReadySeconds").unwrap_or(0) > 0 && available < expected {
         return Next::Waiting(format!("{available} of {expected} pods are available"));
     }
-    // One that does not work is missed by none; then the highest ordinal first, as a rolling update.
+    // Pods that do not work come first, then the highest ordinal, as in a rolling update.
     old.sort_by_key(|(pod, _)| (pod.is_ready, Reverse(ordinal(&pod.name))));
     match old.into_iter().next() {
         None => Next::Done,
@@ -164,7 +164,7 @@ mod tests {
             evicts(&[pod("a-0", "x", true), pod("a-1", "x", true)]).as_deref(),
             Some("a-1")
         );
-        // Not while it is missing, nor before it is ready.
+        // No eviction while the pod is missing, or before it is ready.
         assert_eq!(evicts(&[pod("a-0", "x", true)]), None);
         assert_eq!(
             evicts(&[pod("a-0", "x", true), pod("a-1", "now", false)]),

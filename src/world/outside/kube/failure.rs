@@ -1,4 +1,4 @@
-//! Sorts what an API server answers into [`FailureClass`]es.
+//! Maps errors of an API server to [`FailureClass`]es.
 
 use kube::{Error, core::Status};
 
@@ -8,26 +8,26 @@ use crate::{
     value::{Failure, FailureClass, MASK, Proof},
 };
 
-/// The cause that an eviction is refused for, and the code of that failure (policy/v1 `DisruptionBudgetCause`).
+/// The cause with which an eviction is rejected, and the code of that failure (policy/v1 `DisruptionBudgetCause`).
 const DISRUPTION_BUDGET: &str = "DisruptionBudget";
 
-/// What a request is about, for its failures.
+/// The data of a request for its failures.
 #[derive(Clone, Debug)]
 pub(super) struct About {
-    /// As the API names it: `patch deployment/istiod in istio-system`.
+    /// The operation, in the API's terms: `patch deployment/istiod in istio-system`.
     pub operation: String,
     /// The role of the cluster.
     pub cluster: String,
-    /// Whether it may have changed something though its answer was lost.
+    /// Whether it may have changed something even if its answer was lost.
     pub changes: bool,
-    /// Whether making it twice leaves the same as once, though it changes something.
+    /// Whether repeating it leaves the same state, although it changes something.
     pub is_repeatable: bool,
-    /// Whether it is about a Secret, whose values the API server's messages may quote.
+    /// Whether it is about a Secret, whose values may occur in the API server's messages.
     pub is_secret: bool,
 }
 
 impl About {
-    /// The same, for a request that may be sent again though its answer was lost.
+    /// Marks the request as one that may be sent again if its answer was lost.
     pub fn repeatable(self) -> Self {
         Self {
             is_repeatable: true,
@@ -39,13 +39,13 @@ impl About {
         Failure::new(class, self.name(), code, message)
     }
 
-    /// A failure with no whole answer.
+    /// Returns a failure without a complete answer.
     pub fn lost(&self, class: FailureClass, code: &str, message: impl Into<String>) -> Failure {
         let failure = self.failure(class, code, message);
         self.proving(failure, proof(Client::Kubernetes, "*", LOST))
     }
 
-    /// A request that changes something may have done so although it failed.
+    /// Adds to a failure what it proves: a request that changes something may have done so even if it failed.
     fn proving(&self, failure: Failure, proof: Proof) -> Failure {
         match self.changes {
             true => failure.proving(proof),
@@ -67,7 +67,7 @@ pub(super) fn classify(about: &About, error: Error) -> Failure {
         Error::HyperError(e) => about.lost(FailureClass::Unavailable, "ConnectionLost", causes(&e)),
         Error::Service(e) => {
             let text = causes(&*e);
-            // Nothing was sent where there was no connection.
+            // Without a connection, nothing was sent.
             let is_unsent = text.contains("error trying to connect") || text.contains("client error (Connect)");
             let failure = match is_unsent {
                 true => about.proving(
@@ -84,7 +84,7 @@ pub(super) fn classify(about: &About, error: Error) -> Failure {
     }
 }
 
-/// No login is to be had.
+/// Returns the failure for a request without a login.
 pub(super) fn unauthenticated(about: &About, denied: Denied) -> Failure {
     let failure = about.failure(FailureClass::Denied, "Unauthenticated", denied.why);
     failure.with_hint(denied.hint.unwrap_or_else(|| {
@@ -108,7 +108,7 @@ pub(super) fn of_status(about: &About, status: &Status) -> Failure {
         401 | 403 => FailureClass::Denied,
         408 | 504 => FailureClass::Timeout,
         409 => FailureClass::Conflict,
-        // Too many pods are down, not too many requests: to ask again at once changes nothing.
+        // The limit is on unavailable pods, not on requests: an immediate retry changes nothing.
         429 if code == DISRUPTION_BUDGET => FailureClass::Conflict,
         429 => FailureClass::Throttled,
         500.. => FailureClass::Unavailable,
@@ -127,7 +127,7 @@ pub(super) fn of_status(about: &About, status: &Status) -> Failure {
     }
 }
 
-/// Whether a 500 is about what was sent: a server-side apply whose fields have other types than the schema's fails so,
+/// Says whether a 500 is about the request: a server-side apply with fields of types that differ from the schema fails in this way,
 /// before anything is stored.
 fn is_of_the_manifest(status: &Status) -> bool {
     let said = |text: &str| status.message.contains(text);
@@ -158,17 +158,17 @@ fn hint(status: &Status) -> Option<&'static str> {
     }
 }
 
-/// Whether a 403 is not about the caller's rights: an admission policy, a webhook or a quota refuses the object, no matter who
-/// sends it.
+/// Says whether a 403 is not about the caller's permissions: an admission policy, a webhook or a quota rejects the object for
+/// any caller.
 fn is_of_a_policy(message: &str) -> bool {
     let says = |text: &str| message.contains(text);
-    // What the authorizer says, whatever the names are.
+    // The authorizer's message, with any names.
     let is_of_rights = says("cannot ") && (says(" in API group ") || says(" path "));
     !is_of_rights
         && (says("is forbidden: ") || says("denied the request") || says("denied request"))
 }
 
-/// A message without the values that it quotes: `Invalid value: "…": why` keeps the reason alone, and of
+/// Removes quoted values from a message: of `Invalid value: "…": why` only the reason is kept, and of
 /// `got &value.valueUnstructured{Value:…}` only what was expected.
 fn without_values(message: &str) -> String {
     const UNSTRUCTURED: &str = "{Value:";
@@ -189,7 +189,7 @@ fn without_values(message: &str) -> String {
     }
 }
 
-/// The whole story of an error, each part once.
+/// Returns all causes of an error, each part once.
 pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,4 +1,4 @@
-//! Connections to the ports of pods.
+//! Connects to the ports of pods.
 
 use std::{pin::Pin, time::Duration};
 
@@ -29,19 +29,19 @@ use crate::{
     value::{Failure, FailureClass},
 };
 
-/// How long the reason may take after the end of a connection that it is the reason for.
+/// How long after the end of a connection its reason may arrive.
 const REASON: Duration = Duration::from_secs(1);
-/// A pod on the same network answers a GET in well under a second.
+/// A pod in the same network answers a GET in well under a second.
 const GET_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A connection to a port of a pod. It ends when this is dropped.
+/// A connection to a port of a pod. Dropping it closes the connection.
 struct Forwarded {
     about: About,
     port: u16,
     stream: DuplexStream,
-    /// What the kubelet says when it can't continue.
+    /// The kubelet's message if it can't continue.
     reason: Shared<Pin<Box<dyn Future<Output = Option<String>> + Send>>>,
-    /// Ends both directions when dropped.
+    /// Closes both directions when dropped.
     _ending: Ending,
 }
 
@@ -54,10 +54,10 @@ impl Drop for Ending {
 }
 
 impl KubeClient {
-    /// Reads the chain that a pod serves on a port.
+    /// Reads the chain that a pod presents on a port.
     ///
     /// # Errors
-    /// A pod that is not there, a port on which nothing listens or no TLS is spoken.
+    /// A pod that does not exist, or a port on which nothing listens or TLS is not used.
     pub async fn tls_chain(
         &self,
         namespace: &str,
@@ -74,10 +74,10 @@ impl KubeClient {
             .await
     }
 
-    /// Asks a pod by plain HTTP on a port, as `curl http://localhost:PORT/PATH` in it would.
+    /// Sends a plain HTTP request to a port of a pod, as `curl http://localhost:PORT/PATH` in the pod would.
     ///
     /// # Errors
-    /// A pod that is not there, a port on which nothing listens, an answer that is not 2xx or over 1 MiB.
+    /// A pod that does not exist, a port on which nothing listens, or an answer that is not 2xx or over 1 MiB.
     pub async fn http_get(
         &self,
         namespace: &str,
@@ -97,8 +97,8 @@ impl KubeClient {
             .await
     }
 
-    /// Connects to a port of a pod, by a port-forward of its own: a port of one is one connection, and is not opened
-    /// again.
+    /// Connects to a port of a pod, with a separate port-forward: each port of a port-forward allows one connection, and can't be
+    /// opened again.
     async fn forward(&self, namespace: &str, pod: &str, port: u16) -> Result<Forwarded, Failure> {
         let about = About {
             operation: format!("port-forward to port {port} of pod/{pod} in {namespace}"),
@@ -183,7 +183,7 @@ impl KubeClient {
         }
     }
 
-    /// The same connections, for the `kube` crate's own calls, which know nothing of our logins.
+    /// Returns the same connections with a login, for the `kube` crate's own calls, which do not add our logins.
     fn as_login(&self, login: Option<HeaderValue>) -> Client {
         let client = self.client.clone();
         let service = tower::service_fn(move |mut request: Request<Body>| {
@@ -200,8 +200,8 @@ impl KubeClient {
 }
 
 impl Forwarded {
-    /// Does something over the connection, for as long as it may take. What the kubelet says goes before what is seen
-    /// of the connection's end.
+    /// Does something over the connection within a time limit. A message of the kubelet takes precedence over the error of the
+    /// closed connection.
     async fn by<T>(
         self,
         limit: Duration,
@@ -274,7 +274,7 @@ async fn get(
             body: body.to_bytes().to_vec(),
         })
     };
-    // The connection does nothing of its own accord.
+    // The connection only makes progress while it is polled.
     let answer = tokio::select! {
         answer = answer => answer?,
         Err(e) = connection => return Err(lost(e)),

@@ -1,4 +1,4 @@
-//! Who a request comes from: tokens, token files, passwords and exec plugins of a kubeconfig.
+//! The logins of a kubeconfig: tokens, token files, passwords and exec plugins.
 
 use std::{
     fs,
@@ -14,31 +14,31 @@ use secrecy::ExposeSecret;
 
 use super::plugin::Plugin;
 
-/// How long a token that was read from a file is good, as in client-go: the kubelet changes it there.
+/// How long a token from a file is used before the file is read again, as in client-go: the kubelet changes it.
 const REREAD: Duration = Duration::from_secs(60);
 
-/// How requests to a cluster say who sends them.
+/// How requests to a cluster authenticate.
 #[derive(Clone, Debug)]
 pub enum Login {
-    /// By a certificate, by an `auth-provider`, or not at all.
+    /// By a certificate, by an `auth-provider`, or without a login.
     Elsewhere,
     Header(HeaderValue),
     File(Arc<TokenFile>),
     Plugin(Arc<Plugin>),
 }
 
-/// Why there is no login.
+/// The reason why there is no login.
 #[derive(Clone, Debug)]
 pub struct Denied {
     pub why: String,
     pub hint: Option<String>,
 }
 
-/// A file that holds a token, which changes from time to time.
+/// A file with a token, which changes from time to time.
 #[derive(Debug)]
 pub struct TokenFile {
     path: PathBuf,
-    /// Sent where the file can't be read: the token that the kubeconfig holds itself.
+    /// The token in the kubeconfig itself, which is used if the file can't be read.
     otherwise: Option<HeaderValue>,
     read: Mutex<Option<(HeaderValue, Instant)>>,
 }
@@ -60,7 +60,7 @@ impl Denied {
 }
 
 impl Login {
-    /// Takes the login out of a user of a kubeconfig, in client-go's order; what is left there is for the `kube` crate.
+    /// Takes the login from a user of a kubeconfig, in client-go's order; the rest is for the `kube` crate.
     pub fn take(user: &mut AuthInfo) -> Result<Self, Denied> {
         if user.auth_provider.is_some() {
             return Ok(Self::Elsewhere);
@@ -90,7 +90,7 @@ impl Login {
         Ok(exec.map_or(Self::Elsewhere, |exec| Self::Plugin(Plugin::of(exec))))
     }
 
-    /// What to send as `Authorization`.
+    /// Returns the value of the `Authorization` header.
     pub async fn header(&self) -> Result<Option<HeaderValue>, Denied> {
         match self {
             Self::Elsewhere => Ok(None),
@@ -100,7 +100,7 @@ impl Login {
         }
     }
 
-    /// Forgets what the API server answered 401 to; says whether a login may be had that it takes.
+    /// Discards the login that the API server rejected with 401; returns whether a new login may succeed.
     pub async fn refused(&self, sent: Option<&HeaderValue>) -> bool {
         match self {
             Self::Elsewhere | Self::Header(_) => false,
@@ -123,7 +123,7 @@ impl TokenFile {
                 *read = Some((token.clone(), Instant::now()));
                 Ok(token)
             }
-            // Some programs take the file away once it was read.
+            // Some programs delete the file after it has been read.
             Err(denied) => match &*read {
                 Some((token, _)) => Ok(token.clone()),
                 None => self.otherwise.clone().ok_or(denied),
@@ -151,7 +151,7 @@ fn read_token(path: &Path) -> Result<HeaderValue, Denied> {
     }
 }
 
-/// The header of a bearer token, which often comes with the line break of the file that it was in.
+/// Returns the header of a bearer token, without the line break of the file that contained it.
 pub(super) fn bearer(token: &str) -> Result<HeaderValue, Denied> {
     header("Bearer", token.trim())
 }

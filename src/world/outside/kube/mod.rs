@@ -1,16 +1,16 @@
 //! Kubernetes: one client for each cluster that a target names by role.
 //!
-//! - `target` is where the clusters are (`clusters` is what one has to know), `clients` opens them on their
+//! - `target` are the clusters of a target (`clusters` is the interface to find them), `clients` opens their clients on
 //!   first use;
-//! - `connect` makes the connections, by a proxy or not; `login` is who the requests come from, `plugin` a program that
-//!   says it, `trust` whom they go to;
-//! - `resource` is a kind of objects, `discovery` asks for those of a cluster's own, `client` the verbs, `watch` waiting for a change;
-//! - `object` carries objects in and out, with what a Secret holds as secrets;
-//! - `rollout` reads how far a workload's rollout is, `workload` restarts one and says why it is stuck, `evict` replaces pods one at a time;
-//! - `restore` works out what takes a changed object back;
-//! - `forward` connects to the ports of pods, reads the chain that one serves, and asks one by HTTP;
-//! - `permission` is what calls need, and asks whether the caller may;
-//! - `failure` sorts what the API server answers, `retry` is how long its trouble is ridden out.
+//! - `connect` makes the connections, with or without a proxy; `login` authenticates the requests, `plugin` runs a program for
+//!   that, `trust` verifies the server;
+//! - `resource` is a kind of objects, `discovery` finds the custom ones of a cluster, `client` are the verbs, `watch` waits for a change;
+//! - `object` converts objects, with the contents of a Secret as secrets;
+//! - `rollout` reads the progress of a workload's rollout, `workload` restarts one and explains why it is stuck, `evict` replaces pods one at a time;
+//! - `restore` computes how a changed object is restored;
+//! - `forward` connects to the ports of pods, reads the chain that one presents, and sends HTTP requests to one;
+//! - `permission` are the permissions that calls need, and checks whether the caller has them;
+//! - `failure` classifies errors of the API server, `retry` decides how long they are retried.
 
 mod authority;
 mod client;

@@ -1,4 +1,4 @@
-//! Objects in and out: what a Secret holds is a secret everywhere.
+//! Converts objects: the contents of a Secret are secrets everywhere.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::value::{Secret, Value};
 
-/// kubectl's own copy of what was applied: of a Secret it is the secret itself.
+/// kubectl's own copy of what was applied: for a Secret, it contains the secret itself.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// An object as scripts and the journal have it.
+/// Returns an object in the form of scripts and the journal.
 ///
-/// What a Secret holds is a [`Secret`]; `managedFields`, which only the API server needs, are left out.
+/// The contents of a Secret become [`Secret`]s; `managedFields`, which only the API server needs, are left out.
 pub fn from_object(object: &Json) -> Value {
     let is_secret = object["kind"] == "Secret" && object["apiVersion"] == "v1";
     let Json::Object(fields) = object else {
@@ -51,7 +51,7 @@ fn metadata(field: &Json, is_secret: bool) -> Value {
     Value::from_json(metadata)
 }
 
-/// An object as the API takes it, secrets in plain text: only for sending it there.
+/// Returns an object in the form of the API, with secrets in plain text: only for sending it there.
 pub fn to_object(value: &Value) -> Json {
     value
         .reveal_json()

@@ -1,7 +1,7 @@
-//! Who owns which fields of an object (`metadata.managedFields`), and giving back what was taken.
+//! The owners of an object's fields (`metadata.managedFields`), and how fields are returned to them.
 //!
-//! A set of fields is written as a tree (Kubernetes, "Server-Side Apply", "FieldsV1"): `f:NAME` is a field, `k:…` and `v:…`
-//! are items of lists; `{}` and `.` say that what leads there is in the set itself.
+//! A set of fields is a tree (Kubernetes, "Server-Side Apply", "FieldsV1"): `f:NAME` is a field, `k:…` and `v:…` are items of
+//! lists; `{}` and `.` mean that the path to them is itself in the set.
 
 use std::collections::BTreeSet;
 
@@ -16,14 +16,14 @@ use crate::value::{Failure, FailureClass};
 /// How often it is tried while another client writes at the same time.
 const TRIES: usize = 5;
 
-/// The way to one field in the tree.
+/// The path to one field in the tree.
 type Path = Vec<String>;
 type Fields = BTreeSet<Path>;
 
 impl KubeClient {
-    /// Gives each of the `owners` the fields back that were taken from it, by `windlass` or under another `manager`'s name.
-    /// It writes the record itself, as client-go's `csaupgrade` does: a write of the fields
-    /// would make them the writer's.
+    /// Returns the fields to the `owners` from whom they were taken, by `windlass` or under the name of another `manager`. It writes
+    /// `managedFields` directly, as client-go's `csaupgrade` does: writing the fields would make the writer
+    /// their owner.
     pub async fn give_back(
         &self,
         object: &Named,
@@ -47,7 +47,7 @@ impl KubeClient {
     }
 }
 
-/// The `managedFields` of an object by others than us, for the object itself; `None` where there are none.
+/// Returns the `managedFields` of an object that belong to other managers, for the object itself; `None` if there are none.
 pub fn other_owners(object: &Json) -> Option<Json> {
     let others = entries(object).iter().filter(|entry| {
         entry["manager"] != FIELD_MANAGER && entry["subresource"].as_str().is_none_or(str::is_empty)
@@ -56,8 +56,8 @@ pub fn other_owners(object: &Json) -> Option<Json> {
     (!others.is_empty()).then(|| others.into())
 }
 
-/// Works out the `managedFields` of an object as it is `now` once every field that `takers` took from one of the earlier
-/// `owners` is that manager's again, and not the takers' any more. `None` where nothing was taken.
+/// Returns the `managedFields` of an object, whose current state is `now`, after every field that `takers` took from one of the earlier
+/// `owners` has been returned to that manager. `None` if nothing was taken.
 fn given_back(owners: &Json, now: &Json, takers: &[&str]) -> Option<Json> {
     let is_taker = |entry: &Json| {
         let name = entry["manager"].as_str();
@@ -105,7 +105,7 @@ fn entries(object: &Json) -> &[Json] {
     found.and_then(Json::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// Whether two entries are one manager's: an applier is one whatever version it applies (structured-merge-diff,
+/// Says whether two entries belong to the same manager: the version does not matter for an applier (structured-merge-diff,
 /// `BuildManagerIdentifier` of the API server).
 fn is_of_same(one: &Json, other: &Json) -> bool {
     let same = |key: &str| one[key] == other[key];
@@ -146,7 +146,7 @@ fn tree(fields: &Fields) -> Json {
         for key in path {
             node = &mut node[key];
         }
-        // What its way leads on to comes after it.
+        // The paths below it come after it.
         let mut after = fields.range(path.clone()..).skip(1);
         let leads_on = after.next().is_some_and(|next| next.starts_with(path));
         *node = match leads_on {
@@ -184,7 +184,7 @@ mod tests {
             entry("windlass", "Apply", data(&["x"])),
         ]));
         let before = before.expect("two others");
-        // `a` and `c` were taken, `d` is new; meanwhile another manager took `b`.
+        // `a` and `c` were taken, `d` is new; another manager has taken `b` since.
         let now = object(&[
             entry(
                 "windlass",

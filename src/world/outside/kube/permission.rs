@@ -1,4 +1,4 @@
-//! What calls need of a cluster's RBAC, and whether the caller has it.
+//! The RBAC permissions that calls need, and whether the caller has them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,10 +11,10 @@ use serde_json::json;
 use super::{client::KubeClient, failure::About, resource::Resource};
 use crate::value::Failure;
 
-/// How long trouble is ridden out when access is asked for, before a run begins.
+/// How long requests are retried when access is checked, before a run begins.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Verbs on one resource, as a ClusterRole grants them.
+/// Verbs on one resource, as in a ClusterRole.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Permit {
     /// Empty for the core group.
@@ -36,13 +36,13 @@ pub struct ClusterRule {
     pub names: Vec<String>,
 }
 
-/// The verbs that a rule can grant for single names. A `create` and a `list` are asked for before a name is known
+/// The verbs that a rule can grant for single names. `create` and `list` are checked before a name is known
 /// (Kubernetes, "Using RBAC Authorization", "Referring to resources").
 const VERBS_OF_NAMES: [&str; 4] = ["delete", "get", "patch", "watch"];
 
 impl Permit {
-    /// A verb on what a word of kubectl's means: `deployment`, `pods/eviction`, `issuers.cert-manager.io`; on the object
-    /// of this name alone, where a rule can say that.
+    /// Returns the permission for a verb on a kubectl name: `deployment`, `pods/eviction`, `issuers.cert-manager.io`; only on the object of
+    /// this name, if a rule can express that.
     pub fn of(word: &str, verb: &'static str, name: Option<&str>) -> Self {
         let (resource, group) = resource_and_group(word);
         Self {
@@ -55,7 +55,7 @@ impl Permit {
         }
     }
 
-    /// The same for objects of any name.
+    /// Returns the same permission for objects of any name.
     pub fn of_any_name(&self) -> Self {
         Self {
             name: None,
@@ -76,7 +76,7 @@ fn resource_and_group(word: &str) -> (String, String) {
     (plural(&resource.to_ascii_lowercase()), group.to_owned())
 }
 
-/// The plural that nearly every custom kind has: the rule by which clients guess it
+/// Returns the plural that nearly every custom kind has, by the rule with which clients guess it
 /// (`meta.UnsafeGuessKindToResource`).
 fn plural(word: &str) -> String {
     match word {
@@ -92,9 +92,9 @@ fn plural(word: &str) -> String {
 }
 
 impl KubeClient {
-    /// Finds which of these the caller may not do in all namespaces.
+    /// Returns which of these the caller may not do in all namespaces.
     pub async fn missing(&self, permits: &BTreeSet<Permit>) -> Result<BTreeSet<Permit>, Failure> {
-        // A caller waits for this answer.
+        // A person waits for this answer.
         let client = &self.with_patience(PATIENCE);
         let reviews = permits.iter().map(|permit| async move {
             Ok::<_, Failure>((!client.may(permit).await?).then(|| permit.clone()))
@@ -104,7 +104,7 @@ impl KubeClient {
     }
 
     async fn may(&self, permit: &Permit) -> Result<bool, Failure> {
-        // The cluster knows the plural of a kind of its own.
+        // The cluster knows the plural of its custom kinds.
         let (resource, subresource) = match permit.resource.split_once('/') {
             Some((resource, subresource)) => (resource, subresource),
             None => (permit.resource.as_str(), ""),
@@ -115,7 +115,7 @@ impl KubeClient {
         };
         let resource = match self.resource(&word).await {
             Ok(found) => found.plural,
-            // A kind that the cluster does not serve is for another of the run's clusters.
+            // A kind that this cluster does not serve is for another cluster of the run.
             Err(failure) if failure.code == "UnknownKind" => return Ok(true),
             Err(failure) => return Err(failure),
         };
@@ -140,8 +140,8 @@ impl KubeClient {
     }
 }
 
-/// Groups permits as the rules of a ClusterRole: resources of one group with the same verbs together, and names of one
-/// resource with the same verbs.
+/// Groups permits into the rules of a ClusterRole: resources of one group with the same verbs together, and names of one resource
+/// with the same verbs.
 pub fn rules(permits: &BTreeSet<Permit>) -> Vec<ClusterRule> {
     let mut verbs: BTreeMap<(&str, &str, Option<&str>), Vec<&'static str>> = BTreeMap::new();
     for permit in permits {
@@ -152,7 +152,7 @@ pub fn rules(permits: &BTreeSet<Permit>) -> Vec<ClusterRule> {
         );
         verbs.entry(of).or_default().push(permit.verb);
     }
-    // By group and verbs, and of what is named also by resource.
+    // The key of a group: API group and verbs, and for permits with names also the resource.
     type Like<'a> = (&'a str, Vec<&'static str>, Option<&'a str>);
     let mut rules: BTreeMap<Like, ClusterRule> = BTreeMap::new();
     for ((group, resource, name), verbs) in verbs {

@@ -1,7 +1,7 @@
 //! Exec plugins: programs such as `aws eks get-token` that a kubeconfig names to get a login.
 //!
-//! As in client-go, a plugin is run once, and again when what it gave expired or was refused; every client with
-//! the same configuration shares that.
+//! As in client-go, a plugin runs once, and again when its login has expired or was rejected; all clients with the same configuration
+//! share the login.
 
 use std::{
     collections::BTreeMap,
@@ -29,12 +29,12 @@ use crate::value::MASK;
 
 /// The plugins of this process, by their configuration.
 static PLUGINS: LazyLock<Mutex<BTreeMap<String, Arc<Plugin>>>> = LazyLock::new(Mutex::default);
-/// How much of what a failed plugin said is shown.
+/// How much of a failed plugin's output is shown.
 const SHOWN: usize = 4096;
-/// Values shorter than this are no secret, and masking them would make a text unreadable.
+/// Shorter values are not treated as secrets: masking them would make a text unreadable.
 const LEAST_MASKED: usize = 4;
 
-/// A program that gives a login, and the login that it gave.
+/// A program that returns a login, and the last login.
 pub struct Plugin {
     config: ExecConfig,
     held: tokio::sync::Mutex<Option<Held>>,
@@ -47,7 +47,7 @@ struct Held {
     until: Option<OffsetDateTime>,
 }
 
-/// What a plugin prints.
+/// The output of a plugin.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Credential {
@@ -66,7 +66,7 @@ struct Status {
 }
 
 impl Plugin {
-    /// Finds the plugin of a configuration, or makes it. It is not run yet.
+    /// Returns the plugin of a configuration, without running it.
     pub fn of(config: ExecConfig) -> Arc<Self> {
         let key = json!([config, config.cluster]).to_string();
         let mut plugins = PLUGINS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,7 +80,7 @@ impl Plugin {
         plugin.clone()
     }
 
-    /// The bearer token to send, if it gave one; runs the program where there is no valid login.
+    /// Returns the bearer token, if the plugin has one; runs the program if there is no valid login.
     pub async fn token(&self) -> Result<Option<HeaderValue>, Denied> {
         let mut held = self.held.lock().await;
         let is_valid = |held: &&Held| {
@@ -96,8 +96,8 @@ impl Plugin {
         Ok(token)
     }
 
-    /// Forgets a login that an API server refused, unless there is another one by now. Says whether another try
-    /// makes sense.
+    /// Discards a login that an API server rejected, unless there is a newer one. Returns whether another try makes
+    /// sense.
     pub async fn refused(&self, sent: Option<&HeaderValue>) -> bool {
         let mut held = self.held.lock().await;
         if held
@@ -155,7 +155,7 @@ impl Plugin {
             "kind": "ExecCredential", "apiVersion": self.config.api_version, "spec": spec,
         });
         command.env("KUBERNETES_EXEC_INFO", info.to_string());
-        // What it asks must be seen at once; otherwise what it says belongs to its failure.
+        // Questions of the program must be visible at once; other output is added to its failure.
         match interactive {
             true => command.stdin(Stdio::inherit()).stderr(Stdio::inherit()),
             false => command.stdin(Stdio::null()).stderr(Stdio::piped()),
@@ -185,7 +185,7 @@ impl Plugin {
         })
     }
 
-    /// Says what the program said, without the values of the environment that the kubeconfig gives it.
+    /// Returns the failure with the program's output, without the environment values that the kubeconfig sets for it.
     fn failed(&self, status: std::process::ExitStatus, stderr: &[u8]) -> Denied {
         let mut said = String::from_utf8_lossy(stderr).trim().to_owned();
         for (_, value) in self.environment() {
@@ -215,7 +215,7 @@ impl Plugin {
                 "the credential plugin `{name}` printed no usable login: {why}"
             ))
         };
-        // The error of the parser would quote what it read.
+        // The parser's error would quote its input.
         let read: Credential = serde_json::from_slice(printed).map_err(|e| {
             wrong(&format!(
                 "it is not an ExecCredential in JSON (line {})",
@@ -280,14 +280,14 @@ fn certified(certificate: &str, key: &str) -> Option<CertifiedKey> {
     CertifiedKey::from_der(chain, key, &provider).ok()
 }
 
-/// Names only the program: its configuration may hold secrets.
+/// Shows only the program: its configuration may contain secrets.
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Plugin").field(&self.name()).finish()
     }
 }
 
-/// Gives each new connection the certificate that the plugin gave last.
+/// Uses the last certificate of the plugin for each new connection.
 impl ResolvesClientCert for Plugin {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let held = self

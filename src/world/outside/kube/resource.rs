@@ -1,18 +1,18 @@
 use std::fmt;
 
-/// A kind of objects, as the API serves it.
+/// A kind of objects of the API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
     /// Empty for the core group.
     pub group: String,
     pub version: String,
-    /// As it stands in paths: `deployments`.
+    /// The name in paths: `deployments`.
     pub plural: String,
     pub kind: String,
     pub is_namespaced: bool,
 }
 
-/// What every cluster has: kind, plural, other names, group, version, whether it is namespaced.
+/// The kinds of every cluster: kind, plural, other names, group, version, whether it is namespaced.
 type Row = (
     &'static str,
     &'static str,
@@ -22,7 +22,7 @@ type Row = (
     bool,
 );
 
-/// The kinds that need no discovery. Short names are those of `kubectl api-resources`.
+/// The kinds that need no discovery. The short names are those of `kubectl api-resources`.
 const KNOWN: [Row; 27] = [
     ("ConfigMap", "configmaps", &["cm"], "", "v1", true),
     ("Event", "events", &["ev"], "", "v1", true),
@@ -145,8 +145,8 @@ const KNOWN: [Row; 27] = [
 ];
 
 impl Resource {
-    /// Finds a kind that every cluster has, by its name, plural or short name, in any case; a
-    /// version and a group may follow, as with kubectl (`deployments.apps`, `deployments.v1.apps`, `secrets.v1.`).
+    /// Returns a kind that every cluster has, by its name, plural or short name, in any case; a version and a group may follow,
+    /// as in kubectl (`deployments.apps`, `deployments.v1.apps`, `secrets.v1.`).
     pub fn known(word: &str) -> Option<Self> {
         let word = word.to_ascii_lowercase();
         let (name, rest) = match word.split_once('.') {
@@ -168,12 +168,12 @@ impl Resource {
             .map(Self::of)
     }
 
-    /// Whether what it holds is secret.
+    /// Says whether its contents are secret.
     pub fn is_secret(&self) -> bool {
         self.group.is_empty() && self.plural == "secrets"
     }
 
-    /// Finds a kind that every cluster has, as a manifest names it.
+    /// Returns a kind that every cluster has, by its names in a manifest.
     pub fn known_kind(api_version: &str, kind: &str) -> Option<Self> {
         KNOWN
             .iter()
@@ -192,7 +192,7 @@ impl Resource {
         }
     }
 
-    /// As a manifest writes it: `apps/v1`, `v1`.
+    /// Returns the version as in a manifest: `apps/v1`, `v1`.
     pub fn api_version(&self) -> String {
         match self.group.as_str() {
             "" => self.version.clone(),
@@ -200,7 +200,7 @@ impl Resource {
         }
     }
 
-    /// The path of all objects, of a namespace or (empty) of all.
+    /// Returns the path of all objects, in one namespace or (empty) in all.
     pub fn path(&self, namespace: &str) -> String {
         let root = match self.group.as_str() {
             "" => format!("/api/{}", self.version),
@@ -212,7 +212,7 @@ impl Resource {
         }
     }
 
-    /// Whether it runs pods that a rollout replaces.
+    /// Says whether a rollout replaces its pods.
     pub fn is_workload(&self) -> bool {
         self.group == "apps"
             && matches!(
@@ -222,7 +222,7 @@ impl Resource {
     }
 }
 
-/// As kubectl shows it: `deployment.apps`, `secret`.
+/// Shows it as kubectl does: `deployment.apps`, `secret`.
 impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.kind.to_ascii_lowercase())?;
@@ -233,7 +233,7 @@ impl fmt::Display for Resource {
     }
 }
 
-/// An object as a script names it, in kubectl's `TYPE/NAME`.
+/// The name of an object in scripts, in kubectl's `TYPE/NAME`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
     /// `deployment`, `deploy`, `deployments.apps`, `roottrustpolicies.admin.gloo.solo.io`.
@@ -243,12 +243,12 @@ pub struct Named {
 }
 
 impl Named {
-    /// Whether it is a Secret, however its kind is spelled.
+    /// Says whether it is a Secret, in any spelling of the kind.
     pub fn is_secret(&self) -> bool {
         Resource::known(&self.kind).is_some_and(|kind| kind.is_secret())
     }
 
-    /// Reads `TYPE/NAME`.
+    /// Parses `TYPE/NAME`.
     ///
     /// # Errors
     /// A text of another form.
@@ -275,7 +275,7 @@ impl fmt::Display for Named {
     }
 }
 
-/// Whether a text can be an object's name, so that it is one part of a path.
+/// Says whether a text can be an object's name, so that it is a single part of a path.
 pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text

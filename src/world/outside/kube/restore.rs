@@ -1,5 +1,5 @@
-//! Giving a changed object its fields back: just those that were changed, and only where none of them was
-//! changed again.
+//! Restores the fields of a changed object: only those that were changed, and only if none of them was changed
+//! again.
 
 use data_encoding::BASE64;
 use serde_json::{Map, Value as Json, json};
@@ -16,7 +16,7 @@ impl KubeClient {
         self.create(object, &own(before)).await.map(|_| ())
     }
 
-    /// Changes an object by a merge patch, only if it is still the version that was looked at.
+    /// Changes an object by a merge patch, only if it still has the version that was read.
     ///
     /// # Errors
     /// [`FailureClass::Conflict`](crate::value::FailureClass::Conflict) if it has been changed since.
@@ -33,7 +33,7 @@ impl KubeClient {
     }
 }
 
-/// What the API server keeps for itself, and what a controller reports.
+/// The fields that belong to the API server, and the status of controllers.
 const NOT_OURS: [&str; 8] = [
     "managedFields",
     "resourceVersion",
@@ -45,8 +45,8 @@ const NOT_OURS: [&str; 8] = [
     "deletionGracePeriodSeconds",
 ];
 
-/// Computes the merge patch that takes an object back to `before`, and the fields that are neither as in `after` nor
-/// as in `before`: another client has changed them since.
+/// Returns the merge patch that restores an object to `before`, and the fields that are neither as in `after` nor as in
+/// `before`: another client has changed them since.
 pub fn restoring(before: &Json, after: &Json, now: &Json) -> (Json, Vec<String>) {
     let mut changed = Vec::new();
     let patch = difference(
@@ -59,14 +59,14 @@ pub fn restoring(before: &Json, after: &Json, now: &Json) -> (Json, Vec<String>)
     (patch.unwrap_or_else(|| json!({})), changed)
 }
 
-/// Lists the fields in which what is there now differs from what was left there.
+/// Lists the fields whose current value differs from the one that was left.
 pub fn changed_since(after: &Json, now: &Json) -> Vec<String> {
     let mut changed = Vec::new();
     differing(&content(after), &content(now), "", &mut changed);
     changed
 }
 
-/// What an object becomes by a patch or an apply, as far as that can be worked out without the API server.
+/// Returns an object after a patch or an apply, as far as that can be computed without the API server.
 pub fn expected(before: &Json, kind: Option<PatchKind>, body: &Json) -> Option<Json> {
     let mut object = before.clone();
     match kind {
@@ -88,7 +88,7 @@ pub fn expected(before: &Json, kind: Option<PatchKind>, body: &Json) -> Option<J
     Some(object)
 }
 
-/// Whether everything that `part` says is so in `whole`, which may say more.
+/// Says whether `whole` contains everything in `part`; it may contain more.
 pub fn covers(whole: &Json, part: &Json) -> bool {
     fn within(whole: &Json, part: &Json) -> bool {
         match (whole, part) {
@@ -104,13 +104,13 @@ pub fn covers(whole: &Json, part: &Json) -> bool {
     within(&content(whole), &content(part))
 }
 
-/// What controllers of Kubernetes itself write beside an object's content.
+/// The fields that Kubernetes' own controllers write beside an object's content.
 const OF_CONTROLLERS: [&str; 2] = [
     "deployment.kubernetes.io/revision",
     "deprecated.daemonset.template.generation",
 ];
 
-/// The desired state of an object: what [`own`] keeps, without what controllers note on it.
+/// Returns the desired state of an object: the fields that [`own`] keeps, without annotations of controllers.
 fn content(object: &Json) -> Json {
     let mut object = own(object);
     if let Some(Json::Object(metadata)) = object.get_mut("metadata") {
@@ -138,7 +138,7 @@ fn differing(after: &Json, now: &Json, path: &str, changed: &mut Vec<String>) {
     }
 }
 
-/// An object without what is not for clients to write.
+/// Returns an object without the fields that clients must not write.
 pub(super) fn own(object: &Json) -> Json {
     let mut object = object.clone();
     if let Json::Object(fields) = &mut object {

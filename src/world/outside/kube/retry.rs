@@ -1,4 +1,4 @@
-//! How long trouble of an API server is ridden out, and at which pace.
+//! Decides how long and with which pauses failed requests to an API server are retried.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 /// An API server that restarts, or fails over to another control-plane node, is back within this time.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// Short, so that a server which is back is seen soon.
+/// Short, so that a recovered server is noticed soon.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// The pauses between the attempts of one request.
@@ -25,8 +25,8 @@ impl Pauses {
         }
     }
 
-    /// Gives the pause before the next attempt: at least what the server asked for (`Retry-After`), else twice the one
-    /// before, with jitter. `None` once patience is used up, or would be before the server wants to be asked again.
+    /// Returns the pause before the next attempt: at least what the server asks for (`Retry-After`), otherwise twice the pause before,
+    /// with jitter. `None` if the time limit has passed, or would pass before the server wants another request.
     pub fn next(&mut self, asked: Option<Duration>) -> Option<Duration> {
         let left = self.until.saturating_duration_since(Instant::now());
         let own = self.next.mul_f64(0.5 + jitter() / 2.0);
@@ -40,10 +40,10 @@ impl Pauses {
     }
 }
 
-/// A number from 0 to 1. Clients that were cut off together must not come back together.
+/// Returns a number from 0 to 1. Clients that were disconnected together must not retry together.
 fn jitter() -> f64 {
     let mut byte = [u8::MAX];
-    // Without randomness the pause is the whole one.
+    // Without randomness, the pause has its full length.
     aws_lc_rs::rand::fill(&mut byte).unwrap_or_default();
     f64::from(byte[0]) / f64::from(u8::MAX)
 }

@@ -1,31 +1,31 @@
-//! How far a workload's rollout is, as `kubectl rollout status` reads it.
+//! Reads the progress of a workload's rollout as `kubectl rollout status` does.
 
 use serde_json::Value as Json;
 
-/// As kubectl restarts; the `kube` crate has another annotation, which kubectl would not know.
+/// The annotation that kubectl uses; the `kube` crate uses another one, which kubectl would not know.
 pub(super) const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
-/// What a workload's status says about its rollout.
+/// The progress of a rollout, according to the workload's status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// Every pod is new and available, and no old one is left.
     Done,
-    /// Says what is still missing.
+    /// It continues; says what is still missing.
     Waiting(String),
-    /// The cluster has stopped trying, for now.
+    /// The cluster has stopped trying for now.
     Failed(String),
-    /// Old pods stay for as long as the workload says so, and waiting changes nothing.
+    /// Old pods stay because of the workload's settings, and waiting changes nothing.
     Hindered(Hindrance, String),
 }
 
-/// Why a workload does not replace all of its pods by itself.
+/// The reason why a workload does not replace all of its pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hindrance {
     /// `spec.paused` of a Deployment.
     Paused,
     /// The update strategy `OnDelete`: a pod is replaced when something else deletes it.
     OnDelete,
-    /// `rollingUpdate.partition` of a StatefulSet: pods below it stay at the old revision, also when they are deleted.
+    /// `rollingUpdate.partition` of a StatefulSet: pods below it keep the old revision, even when they are deleted.
     Partitioned,
 }
 
@@ -48,7 +48,7 @@ impl Hindrance {
         }
     }
 
-    /// The code of a failure.
+    /// Returns the code of the failure.
     pub fn code(self) -> &'static str {
         match self {
             Self::Paused => "Paused",
@@ -95,12 +95,12 @@ pub(super) fn progress(object: &Json) -> Progress {
     }
 }
 
-/// The moment of the restart that a workload's template, or a pod, is of.
+/// Returns the time of the restart in a workload's template, or in a pod.
 pub(super) fn restarted_at(template: &Json) -> Option<&str> {
     template["metadata"]["annotations"][RESTARTED_AT].as_str()
 }
 
-/// Says why a restart is no longer what the workload's template asks for.
+/// Explains why a restart is no longer in the workload's template.
 pub(super) fn taken_back(object: &Json, restart: &str) -> Option<String> {
     match restarted_at(&object["spec"]["template"]) {
         Some(at) if at == restart => None,
@@ -108,7 +108,7 @@ pub(super) fn taken_back(object: &Json, restart: &str) -> Option<String> {
             "the restart of {restart} was replaced: `{RESTARTED_AT}` of its pod template is now {at}{}",
             owner(object)
         )),
-        // Who removed it is not recorded.
+        // Kubernetes does not record who removed it.
         None => Some(format!(
             "the restart of {restart} was reverted: `{RESTARTED_AT}` is gone from its pod template"
         )),
@@ -179,19 +179,19 @@ fn stateful_set(object: &Json, wanted: i64, status: impl Fn(&str) -> i64) -> Pro
     if ready < wanted {
         return Progress::Waiting(format!("{ready} of {wanted} pods are ready"));
     }
-    // Ready is enough where no time is asked for; API servers before 1.22 do not count the available ones.
+    // Without a minimum time, ready is enough; API servers before 1.22 do not count the available pods.
     let least = object["spec"]["minReadySeconds"].as_i64().unwrap_or(0);
     if least > 0 && available < wanted {
         return Progress::Waiting(format!("{available} of {wanted} pods are available"));
     }
-    // The controller notes the current revision only of rolling updates.
+    // The controller updates the current revision only for rolling updates.
     if hindrance.is_none() && revision("updateRevision") != revision("currentRevision") {
         return Progress::Waiting("the new revision is not the current one yet".into());
     }
     Progress::Done
 }
 
-/// How many pods of a StatefulSet its rolling update replaces.
+/// Returns how many pods of a StatefulSet its rolling update replaces.
 fn above_partition(object: &Json, wanted: i64) -> i64 {
     let number = |pointer: &str| object.pointer(pointer).and_then(Json::as_i64);
     let partition = number("/spec/updateStrategy/rollingUpdate/partition").unwrap_or(0);

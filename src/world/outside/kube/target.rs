@@ -12,24 +12,24 @@ use super::{
 };
 use crate::value::{Failure, FailureClass};
 
-/// Stands for the service account of the pod that windlass runs in, where a context is named.
+/// The context name that stands for the service account of the pod in which windlass runs.
 const IN_CLUSTER: &str = "in-cluster";
 
 /// The Kubernetes clusters of a target: kubeconfig contexts by the roles that workflows name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KubeTarget {
     pub contexts: BTreeMap<String, String>,
-    /// Instead of `KUBECONFIG` and `~/.kube/config`.
+    /// Read instead of `KUBECONFIG` and `~/.kube/config`.
     pub kubeconfig: Option<PathBuf>,
-    /// How long a request rides out trouble of an API server; 30 seconds if it is left out.
+    /// How long a failed request to an API server is retried; 30 seconds if it is left out.
     pub patience: Option<Duration>,
 }
 
-/// How to connect to the one cluster that a kubeconfig of our own making holds. Nothing of the user's is
-/// read, so nothing of it can be sent there by mistake, and no proxy is asked.
+/// Returns the access to the single cluster in a kubeconfig that windlass generated. Nothing of the user's configuration is read, so nothing of
+/// it can be sent there by mistake, and no proxy is used.
 ///
 /// # Errors
-/// A text that is no kubeconfig.
+/// A text that is not a kubeconfig.
 pub async fn embedded_cluster(kubeconfig: &str) -> Result<Access, Failure> {
     let wrong = |e: KubeconfigError| bad("connect", causes(&e));
     let kubeconfig = Kubeconfig::from_yaml(kubeconfig).map_err(wrong)?;
@@ -95,7 +95,7 @@ impl KubeTarget {
                 .map_err(|e| e.failure(&format!("connect to {role}")));
         }
         let kubeconfig = read.map_err(|e| match e {
-            // It is the same for every cluster, and so are its words.
+            // The error is the same for every cluster, so its text is, too.
             KubeconfigError::ReadConfig(why, path) => Failure::new(
                 FailureClass::Rejected,
                 "read the kubeconfig",
@@ -130,9 +130,9 @@ impl KubeTarget {
     }
 }
 
-/// Reads the kubeconfigs that `KUBECONFIG` lists; `None` where it lists none.
+/// Reads the kubeconfigs that `KUBECONFIG` lists; `None` if it lists none.
 ///
-/// As client-go does, it skips the files that do not exist, unless none of them does.
+/// As client-go does, it skips files that do not exist, unless none of them exists.
 fn of_environment() -> Option<Result<Kubeconfig, KubeconfigError>> {
     let list = env::var_os("KUBECONFIG")?;
     let paths = env::split_paths(&list).filter(|path| !path.as_os_str().is_empty());

@@ -1,5 +1,5 @@
-//! Which API server a connection may be to: one with a certificate of the kubeconfig's CAs, or with one that the
-//! kubeconfig holds itself.
+//! Verifies an API server: its certificate must be issued by one of the kubeconfig's CAs, or be in the kubeconfig
+//! itself.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ use tokio_rustls::rustls::{
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// Accepts what Go accepts: a chain to one of the certificates, or the server's own among them, which need not be a
-/// CA then (a self-signed server, a pinned one).
+/// Accepts what Go accepts: a chain to one of the certificates, or the server's own certificate among them, which then need
+/// not be a CA (a self-signed server, or a pinned certificate).
 #[derive(Debug)]
 pub struct Trust {
     own: Vec<CertificateDer<'static>>,
-    /// `None` where no certificate can be a CA.
+    /// `None` if none of the certificates can be a CA.
     chains: Option<Arc<WebPkiServerVerifier>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
@@ -94,7 +94,7 @@ impl ServerCertVerifier for Trust {
     }
 }
 
-/// Checks what a chain would be checked for beside its signatures: the time, and that it is for servers.
+/// Makes the other checks of a chain besides its signatures: the time, and that it is for servers.
 fn verify_use(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     let (_, read) = X509Certificate::from_der(certificate)
         .map_err(|_| Error::from(CertificateError::BadEncoding))?;

@@ -1,4 +1,4 @@
-//! Waiting until an object is as it should be, without asking again and again.
+//! Waits until an object meets a condition, without polling.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ use super::{
 };
 use crate::value::{Failure, FailureClass};
 
-/// Between two looks where a watch ended at once: an API server that is starting, or a proxy.
+/// The pause after a watch that ended at once: an API server is starting, or a proxy is in between.
 pub(super) const PAUSE: Duration = Duration::from_millis(200);
 
-/// For the one look that even a wait without time takes.
+/// The time of the single look that a wait with no time left still makes.
 const SHORTEST_LOOK: Duration = Duration::from_secs(5);
 
-/// Whether a failure is of the API server or the way to it, so that waiting may help.
+/// Says whether a failure is of the API server or of the connection, so that waiting may help.
 pub fn is_passing(failure: &Failure) -> bool {
     matches!(
         failure.class,
@@ -32,8 +32,8 @@ pub fn is_passing(failure: &Failure) -> bool {
 }
 
 impl KubeClient {
-    /// Looks at an object until `is_done`, or until so much time has passed; gives what it was
-    /// last, `None` where it is not there. An API server that can't be reached meanwhile is waited for.
+    /// Watches an object until `is_done`, or until this much time has passed; returns its last state, `None` if it does not exist. While
+    /// an API server can't be reached, it waits.
     pub async fn watch_until(
         &self,
         object: &Named,
@@ -61,7 +61,7 @@ impl KubeClient {
             let change = self.next_change(object, found.as_ref(), deadline, &is_done);
             match tokio::time::timeout_at(deadline, change).await {
                 Ok(Ok(Some(found))) => return Ok(Some(found)),
-                // A version that is too old, a connection that ended: look again.
+                // The version is too old, or the connection ended: read the object again.
                 Ok(Ok(None)) => {}
                 Ok(Err(f)) if is_passing(&f) => {}
                 Ok(Err(failure)) => return Err(failure),
@@ -73,7 +73,7 @@ impl KubeClient {
         }
     }
 
-    /// Looks once. A connection that hangs must not hold a wait for longer than it is for.
+    /// Reads the object once. A connection that hangs must not extend the wait beyond its deadline.
     async fn look(&self, object: &Named, deadline: Instant) -> Result<Option<Json>, Failure> {
         let client = self.with_patience(Duration::ZERO);
         let until = deadline.max(Instant::now() + SHORTEST_LOOK);
@@ -86,7 +86,7 @@ impl KubeClient {
         }
     }
 
-    /// Watches an object from a version on; gives it once `is_done`, `None` once the watch ended.
+    /// Watches an object from a version on; returns it when `is_done`, and `None` when the watch has ended.
     async fn next_change(
         &self,
         object: &Named,
@@ -138,7 +138,7 @@ impl KubeClient {
     }
 }
 
-/// Takes lines from a stream whose parts end anywhere.
+/// Splits a stream into lines, wherever its parts end.
 #[derive(Default)]
 struct Lines {
     held: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Restarting workloads, waiting for them, and saying why one is stuck.
+//! Restarts workloads, waits for them, and explains why one is stuck.
 
 use std::{
     collections::BTreeMap,
@@ -20,14 +20,14 @@ use crate::value::{Failure, FailureClass};
 /// How many pods and events an error shows.
 const SHOWN: usize = 3;
 
-/// A pod, as far as it says whether a rollout goes well.
+/// The state of a pod, as far as a rollout depends on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodState {
     pub name: String,
     /// `Pending`, `Running`, …
     pub phase: String,
     pub is_ready: bool,
-    /// Why it is not ready: `ImagePullBackOff`, `Unschedulable`, …
+    /// The reason why it is not ready: `ImagePullBackOff`, `Unschedulable`, …
     pub reason: Option<String>,
     pub message: Option<String>,
     pub restarts: i64,
@@ -48,12 +48,12 @@ pub struct Trouble {
 }
 
 impl KubeClient {
-    /// Restarts a workload by changing an annotation of its pods, as `kubectl rollout restart`
-    /// does. With the same moment twice it restarts once; any other value that is there is replaced, whatever its time.
+    /// Restarts a workload by changing an annotation of its pods, as `kubectl rollout restart` does. Calling it again with the same time restarts
+    /// nothing; any other value of the annotation is replaced, even a later one.
     ///
     /// # Errors
-    /// A workload that would keep old pods (see [`Hindrance`]) is refused before anything is changed; with `on_delete`
-    /// one whose strategy is `OnDelete` is not. A restart that the API server did not store is `NotStored`.
+    /// A workload that would keep old pods (see [`Hindrance`]) is rejected before anything is changed; with `on_delete`, the strategy
+    /// `OnDelete` is accepted. A restart that the API server did not store is `NotStored`.
     pub async fn restart(
         &self,
         workload: &Named,
@@ -86,13 +86,13 @@ impl KubeClient {
         Ok(stored)
     }
 
-    /// Waits until a rollout is over, or so much time has passed.
+    /// Waits until a rollout is over, or this much time has passed.
     ///
-    /// With the moment of a `restart`, it is over once every pod is of that restart. A failure that was there before is
-    /// none yet: the cluster takes it back once there is progress again. It counts where nothing has come by the end.
+    /// With the time of a `restart`, it is over when every pod belongs to that restart. A failure from before does not count at first: the
+    /// cluster removes it when there is progress again. It counts if there is no progress until the end.
     ///
     /// # Errors
-    /// `RestartUndone` where the pod template no longer has the restart's moment.
+    /// `RestartUndone` if the pod template no longer has the restart's time.
     pub async fn wait_rollout(
         &self,
         workload: &Named,
@@ -108,7 +108,7 @@ impl KubeClient {
             let Some(restart) = restart.filter(|_| progress == Progress::Done) else {
                 return Ok(progress);
             };
-            // The pods carry the template's annotation: one without it was made before the restart.
+            // Pods carry the template's annotation: a pod without it was created before the restart.
             let pods = self.owned_pods(&object).await?;
             let old = pods.iter().filter(|pod| is_old(pod, restart)).count();
             match old {
@@ -157,7 +157,7 @@ impl KubeClient {
         }
     }
 
-    /// Says why a rollout does not end: its pods that are not ready, and what was warned of them.
+    /// Explains why a rollout does not end: its pods that are not ready, and the warnings about them.
     pub async fn explain(&self, workload: &Named, why: &str) -> Result<String, Failure> {
         let mut text = why.to_owned();
         let pods = self.pods(workload).await?;
@@ -192,7 +192,7 @@ impl KubeClient {
         Ok(text)
     }
 
-    /// Deployments, StatefulSets and DaemonSets of a selection.
+    /// Lists the Deployments, StatefulSets and DaemonSets of a selection.
     pub async fn workloads(&self, selection: &Selection) -> Result<Vec<Named>, Failure> {
         let mut workloads = Vec::new();
         for (kind, plural) in [
@@ -216,7 +216,7 @@ impl KubeClient {
         Ok(workloads)
     }
 
-    /// The pods that a workload selects, in the order of their names.
+    /// Lists the pods that a workload selects, ordered by name.
     pub async fn pods(&self, workload: &Named) -> Result<Vec<PodState>, Failure> {
         let found = self.get_workload(workload).await?;
         let selection = Selection {
@@ -233,7 +233,7 @@ impl KubeClient {
         self.get(workload).await
     }
 
-    /// The pods of a workload that run or are about to, without those that are being deleted or are over.
+    /// Returns the pods of a workload that run or are about to run, without those that are being deleted or have ended.
     pub(super) async fn owned_pods(&self, object: &Json) -> Result<Vec<Json>, Failure> {
         let selection = Selection {
             namespace: object["metadata"]["namespace"]
@@ -259,7 +259,7 @@ impl KubeClient {
         Ok(())
     }
 
-    /// What happened to an object lately, the newest first.
+    /// Lists recent events of an object, newest first.
     pub async fn events(&self, object: &Named) -> Result<Vec<Trouble>, Failure> {
         let kind = self.resource(&object.kind).await?.kind;
         let selection = Selection {
@@ -281,12 +281,12 @@ impl KubeClient {
     }
 }
 
-/// Whether a pod was made before a restart, or without it.
+/// Says whether a pod was created before a restart, or has no restart.
 pub(super) fn is_old(pod: &Json, restart: &str) -> bool {
     restarted_at(pod) != Some(restart)
 }
 
-/// Whether a pod is of this workload, and not of another one with an overlapping selector.
+/// Says whether a pod belongs to this workload, and not to another one with an overlapping selector.
 fn is_of(pod: &Json, workload: &Json) -> bool {
     let owners = pod["metadata"]["ownerReferences"].as_array();
     let owner = owners
@@ -297,7 +297,7 @@ fn is_of(pod: &Json, workload: &Json) -> bool {
     if workload["kind"] != "Deployment" {
         return owner["uid"] == workload["metadata"]["uid"];
     }
-    // The deployment controller names its ReplicaSets so.
+    // The deployment controller names its ReplicaSets in this way.
     let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
     let hash = text(&pod["metadata"]["labels"]["pod-template-hash"]);
     owner["kind"] == "ReplicaSet"
@@ -312,7 +312,7 @@ fn is_alive(pod: &Json) -> bool {
         )
 }
 
-/// A label selector as lists take it.
+/// Returns a label selector in the form of a list request.
 fn selector(selector: &Json) -> String {
     let labels: BTreeMap<String, String> =
         serde_json::from_value(selector["matchLabels"].clone()).unwrap_or_default();
@@ -346,7 +346,7 @@ pub(super) fn pod_state(pod: &Json) -> PodState {
         .iter()
         .flat_map(|key| status[key].as_array().into_iter().flatten())
         .collect();
-    // A container that waits says most; then one that ended, then what keeps the pod from a node.
+    // A waiting container is the best explanation, then one that has ended, then what keeps the pod from a node.
     let waiting = containers
         .iter()
         .map(|c| &c["state"]["waiting"])

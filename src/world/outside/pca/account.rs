@@ -1,4 +1,4 @@
-//! Which AWS account the credentials are of.
+//! Finds out to which AWS account the credentials belong.
 
 use std::{fmt, time::Duration};
 
@@ -9,11 +9,11 @@ use tokio::sync::OnceCell;
 
 use super::{connect::ConnectError, failure::classify};
 
-/// The twelve digits of an AWS account.
+/// An AWS account number of twelve digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountId(String);
 
-/// Whose credentials calls to AWS carry, as far as it can be found out.
+/// The identity of the credentials, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
     Known {
@@ -28,15 +28,15 @@ pub enum Identity {
 /// Asks STS once, on first use.
 #[derive(Debug)]
 pub(in super::super) struct Account {
-    /// Why not, where it is not to be asked.
+    /// The client for STS, or the reason why STS is not asked.
     sts: Result<aws_sdk_sts::Client, String>,
     pub region: Option<String>,
     asked: OnceCell<Identity>,
 }
 
-/// It is asked for information only: it must not hold up a run.
+/// The answer is only informational, so it must not delay a run.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Where a target says the account, nothing runs without the answer.
+/// If a target names the account, nothing runs without the answer.
 const PATIENCE_OF_A_PIN: Duration = Duration::from_secs(20);
 
 impl AccountId {
@@ -64,7 +64,7 @@ impl<'de> Deserialize<'de> for AccountId {
 }
 
 impl Account {
-    /// `endpoint` is the server of Private CA, if it is not the one that AWS has in the region.
+    /// Creates it. `endpoint` is the server of Private CA, if it is not AWS's own in the region.
     pub fn new(config: &SdkConfig, endpoint: Option<&str>, is_pinned: bool) -> Self {
         let patience = if is_pinned {
             PATIENCE_OF_A_PIN
@@ -93,10 +93,10 @@ impl Account {
         self.asked.get_or_init(|| self.ask()).await
     }
 
-    /// Refuses credentials of another account than this.
+    /// Rejects credentials of another account.
     ///
     /// # Errors
-    /// Whose they are, or why that can't be found out.
+    /// The actual account, or the reason why it is not known.
     pub async fn hold_to(&self, wanted: &AccountId) -> Result<(), ConnectError> {
         let wanted = wanted.clone();
         match self.identity().await {
@@ -133,7 +133,7 @@ impl Account {
     }
 }
 
-/// Whether a server is AWS's own, in any of its partitions, or an endpoint in a VPC.
+/// Says whether a server belongs to AWS, in any of its partitions, or is an endpoint in a VPC.
 fn is_of_aws(endpoint: &str) -> bool {
     let host = endpoint.split("://").last().unwrap_or(endpoint);
     let host = host.split(['/', ':']).next().unwrap_or(host);
@@ -147,7 +147,7 @@ fn is_of_aws(endpoint: &str) -> bool {
     .any(|domain| host.ends_with(domain))
 }
 
-/// Whether the environment or the profile names a server for STS, or one for all services.
+/// Says whether the environment or the profile names a server for STS, or one for all services.
 fn has_own_sts(config: &SdkConfig) -> bool {
     let key = ServiceConfigKey::builder()
         .service_id("STS")

@@ -1,7 +1,7 @@
-//! What the SDK's own attempts of one call prove together.
+//! What the SDK's attempts of one call prove together.
 //!
-//! The SDK sends a request again by itself: after a 503 that came when the CA was made, the next attempt may well be
-//! refused, and that refusal proves nothing about the first one.
+//! The SDK itself retries a request: if a CA was created and the answer was a 503, the next attempt may be rejected, and that
+//! rejection proves nothing about the first one.
 
 use std::sync::{
     Arc,
@@ -38,7 +38,7 @@ impl Intercept for Attempts {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let proof = match (context.response(), context.output_or_error()) {
-            // A 4xx is an error of the request; the last one is looked up by its code.
+            // A 4xx is an error of the request; the code of the last one is looked up.
             (Some(response), _) => match response.status().as_u16() {
                 ..500 => Proof::NotDone,
                 _ => Proof::Unknown,
@@ -47,14 +47,14 @@ impl Intercept for Attempts {
             (None, _) => Proof::Unknown,
         };
         if proof == Proof::Unknown {
-            // Outside of a watched call it is not recorded.
+            // Outside of a watched call, it is not recorded.
             let _ = IS_IN_DOUBT.try_with(|doubt| doubt.store(true, Ordering::Relaxed));
         }
         Ok(())
     }
 }
 
-/// Runs a call, and says whether one of its attempts may have done it though its answer does not say so.
+/// Makes a call, and returns whether one of its attempts may have succeeded although the answer does not show it.
 pub(super) async fn watched<T>(call: impl Future<Output = T>) -> (T, bool) {
     let doubt = Arc::new(AtomicBool::new(false));
     let given = IS_IN_DOUBT.scope(doubt.clone(), call).await;

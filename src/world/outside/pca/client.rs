@@ -17,20 +17,20 @@ use super::{
 };
 use crate::value::{Failure, FailureClass};
 
-/// The tag that carries an effect's key on the CA it created, so that a crash inside the call
-/// leaves a CA that can be found again.
+/// The tag that carries an effect's key on the CA that it created, so that the CA can be found again after a crash inside the
+/// call.
 pub const EFFECT_TAG: &str = "windlass:effect";
 
-/// AWS Private CA, one request a call.
+/// A client of AWS Private CA; each call is one request.
 #[derive(Clone, Debug)]
 pub struct PcaClient {
     pub(super) sdk: Client,
     rates: Arc<Rates>,
-    /// `None` on the embedded server, which belongs to no account.
+    /// `None` on the embedded server, which has no accounts.
     account: Option<Arc<Account>>,
 }
 
-/// A certificate and the chain above it, PEM; the chain is the issuer's first.
+/// A certificate and the chain above it, PEM; the issuer is first in the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedCertificate {
     pub certificate: String,
@@ -38,7 +38,7 @@ pub struct SignedCertificate {
     pub chain: Option<String>,
 }
 
-/// What `DescribeCertificateAuthority` says that scripts use.
+/// The fields of `DescribeCertificateAuthority` that scripts use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
     pub arn: String,
@@ -62,7 +62,7 @@ impl PcaClient {
         }
     }
 
-    /// Whose credentials it has; STS is asked once. `None` on the embedded server.
+    /// Returns the identity of the credentials; STS is asked once. `None` on the embedded server.
     pub async fn identity(&self) -> Option<&Identity> {
         match &self.account {
             Some(account) => Some(account.identity().await),
@@ -70,12 +70,12 @@ impl PcaClient {
         }
     }
 
-    /// The region that calls go to; `None` if nothing names one, and on the embedded server.
+    /// Returns the region of the calls; `None` if nothing names one, and on the embedded server.
     pub fn region(&self) -> Option<&str> {
         self.account.as_ref()?.region.as_deref()
     }
 
-    /// Sends a request, no sooner than the rate of its operation allows.
+    /// Sends a request, not sooner than the rate of its operation allows.
     pub(super) async fn call<T, E, R>(
         &self,
         operation: &'static str,
@@ -91,8 +91,8 @@ impl PcaClient {
         answer.map_err(|e| classify(operation, resource, e, is_in_doubt))
     }
 
-    /// Creates a CA under an idempotency token and an `windlass:effect` tag of the same value. Returns
-    /// its ARN.
+    /// Creates a CA with an idempotency token and a `windlass:effect` tag of the same value. Returns its
+    /// ARN.
     pub async fn create(&self, new: &NewAuthority, key: &str) -> Result<String, Failure> {
         const OPERATION: &str = "CreateCertificateAuthority";
         let mut tags = new.tags().map_err(|e| unbuildable(OPERATION, &e))?;
@@ -116,7 +116,7 @@ impl PcaClient {
         required(OPERATION, answer.certificate_authority_arn)
     }
 
-    /// Finds the CA that carries this key in its `windlass:effect` tag, on however many pages.
+    /// Finds the CA with this key in its `windlass:effect` tag, on any page.
     pub async fn find_by_key(&self, key: &str) -> Result<Option<String>, Failure> {
         for authority in self.list().await? {
             let is_gone = authority.status == "DELETED";
@@ -165,7 +165,7 @@ impl PcaClient {
         required(OPERATION, answer.csr)
     }
 
-    /// Asks for a certificate; it is ready later. Returns its ARN.
+    /// Requests a certificate, which is ready later. Returns its ARN.
     pub async fn issue(&self, issue: &Issue, key: &str) -> Result<String, Failure> {
         const OPERATION: &str = "IssueCertificate";
         let validity = SdkValidity::builder()
@@ -239,7 +239,7 @@ impl PcaClient {
         })
     }
 
-    /// Gives a CA its certificate, which makes it ACTIVE.
+    /// Imports the CA's certificate, which makes the CA ACTIVE.
     pub async fn import(&self, arn: &str, signed: &SignedCertificate) -> Result<(), Failure> {
         self.call(
             "ImportCertificateAuthorityCertificate",
@@ -261,7 +261,7 @@ impl PcaClient {
     }
 }
 
-/// What the SDK's description of a CA says that scripts use.
+/// Reads the fields of the SDK's description of a CA that scripts use.
 pub(super) fn authority_of(found: &CertificateAuthority) -> Authority {
     let not_after = found
         .not_after()

@@ -17,7 +17,7 @@ use super::{
     },
 };
 
-/// Where AWS Private CA is. What is not named comes from the ordinary AWS places: environment,
+/// The server and credentials for AWS Private CA. Settings that are left out come from the usual AWS places: environment,
 /// profile, instance role.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(
@@ -26,33 +26,33 @@ use super::{
 )]
 pub struct PcaTarget {
     pub region: Option<String>,
-    /// Whose credentials count, before those of the environment; as `aws --profile`.
+    /// The profile whose credentials are used, rather than those of the environment; like `aws --profile`.
     pub profile: Option<String>,
-    /// The only account that it may be. Nothing is done in another.
+    /// The only account that may be used. Nothing is done in another one.
     pub account: Option<AccountId>,
-    /// Another server that speaks the protocol, such as `windlass pca serve`.
+    /// Another server of the protocol, such as `windlass pca serve`.
     pub endpoint: Option<String>,
-    /// Whether AWS's endpoint with validated cryptography is asked; as `AWS_USE_FIPS_ENDPOINT`, which
-    /// it goes before.
+    /// Whether to use AWS's endpoint with validated cryptography; takes precedence over
+    /// `AWS_USE_FIPS_ENDPOINT`.
     pub fips: Option<bool>,
-    /// Whether AWS's endpoint with IPv6 is asked; as `AWS_USE_DUALSTACK_ENDPOINT`, which it goes before.
+    /// Whether to use AWS's endpoint with IPv6; takes precedence over `AWS_USE_DUALSTACK_ENDPOINT`.
     pub dual_stack: Option<bool>,
-    /// A file of the CAs to trust instead of the system's, PEM; as `AWS_CA_BUNDLE`, which it goes
-    /// before.
+    /// A file of CAs to trust instead of those of the system, PEM; takes precedence over
+    /// `AWS_CA_BUNDLE`.
     pub ca_bundle: Option<PathBuf>,
     /// How often an operation may be called: `{ IssueCertificate = "20/s" }`.
     #[serde(default)]
     pub rate: BTreeMap<OperationName, Rate>,
 }
 
-/// A call to Private CA answers in well under a second; a lost connection should not hold a step.
+/// A call to Private CA takes well under a second; a lost connection should not block a step.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
-/// The SDK's own retries cover a lost packet or a short throttling; longer ones are the step's
-/// `retry`, which the journal sees.
+/// The SDK's own retries cover a lost packet or short throttling; longer trouble is for the step's
+/// `retry`, which is journaled.
 const SDK_ATTEMPTS: u32 = 4;
 
-/// Why a target can't be connected to.
+/// The reason why it is not possible to connect.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error(transparent)]
@@ -82,7 +82,7 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// What to do about it.
+    /// Returns what the user can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::Proxy(_) => {
@@ -104,7 +104,7 @@ impl ConnectError {
                 "name the right credentials in the target (`pca = { profile = \"NAME\" }`); `aws sts get-caller-identity` shows whose they are"
             }
             Self::UnknownAccount { .. } => {
-                "`account` of the target is held against STS GetCallerIdentity: make it reachable, or take `account` out of the target"
+                "`account` of the target is compared with STS GetCallerIdentity: make STS reachable, or remove `account` from the target"
             }
         })
     }
@@ -119,10 +119,10 @@ impl From<HttpClientError> for ConnectError {
     }
 }
 
-/// The endpoint that the environment, or a `services` section of the profile, has for one service alone. `id` is the
-/// service's name as such a section writes it: `acm_pca`.
+/// Returns the endpoint that the environment, or a `services` section of the profile, has for one service only. `id` is the service's
+/// name in such a section: `acm_pca`.
 ///
-/// The SDK for Rust looks for `acm-pca` in the section, where AWS's reference and its other tools write `acm_pca`.
+/// The SDK for Rust looks for `acm-pca` in the section, but AWS's reference and other tools use `acm_pca`.
 pub(in super::super) fn own_endpoint(config: &SdkConfig, id: &str) -> Option<String> {
     let key = ServiceConfigKey::builder()
         .service_id(id)
@@ -131,22 +131,22 @@ pub(in super::super) fn own_endpoint(config: &SdkConfig, id: &str) -> Option<Str
         .build()
         .ok()?;
     let found = config.service_config()?.load_config(key)?;
-    // Without one of its own it is the one for all services, which the SDK knows.
+    // An equal endpoint is the one for all services, which the SDK knows already.
     (config.endpoint_url() != Some(&found)).then_some(found)
 }
 
-/// What the AWS configuration says for a target.
+/// The AWS configuration for a target.
 pub(in super::super) struct Settings {
     pub config: SdkConfig,
-    /// The CAs to trust instead of the system's.
+    /// The CAs to trust instead of those of the system.
     pub bundle: Option<PathBuf>,
 }
 
-/// Reads the AWS configuration for a target. No request is made.
+/// Reads the AWS configuration for a target. Sends no request.
 ///
 /// # Errors
-/// A CA bundle that can't be read, or holds no certificate; a profile that does not exist; an
-/// endpoint that is named twice.
+/// A CA bundle that can't be read or contains no certificate, a profile that does not exist, or an endpoint that is named
+/// twice.
 pub(in super::super) async fn settings(target: &PcaTarget) -> Result<Settings, ConnectError> {
     let chooses = [target.fips, target.dual_stack].contains(&Some(true));
     if target.endpoint.is_some() && chooses {
@@ -182,7 +182,7 @@ pub(in super::super) async fn settings(target: &PcaTarget) -> Result<Settings, C
             let credentials = profile::credentials(name, target, Some(http)).await;
             loader = loader.credentials_provider(credentials);
         }
-        // The target does not ask for it, and may not speak to AWS at all.
+        // The target does not name the profile, and may not use AWS at all.
         (None, Some(problem)) => loader = loader.credentials_provider(Broken(problem)),
         (None, None) => {}
     }
@@ -193,15 +193,15 @@ pub(in super::super) async fn settings(target: &PcaTarget) -> Result<Settings, C
 }
 
 impl PcaClient {
-    /// Resolves region and credentials sources. No request is made, but for one to STS where the
-    /// target says which account it is for.
+    /// Resolves the region and the sources of credentials. Sends no request, except one to STS if the target names its
+    /// account.
     ///
     /// # Errors
-    /// A CA bundle that can't be read, or holds no certificate; a profile that does not exist; an
-    /// endpoint that is named twice; another account than the target's.
+    /// A CA bundle that can't be read or contains no certificate, a profile that does not exist, an endpoint that is named
+    /// twice, or another account than the target's.
     pub async fn connect(target: &PcaTarget) -> Result<Self, ConnectError> {
         let Settings { config, .. } = settings(target).await?;
-        // The endpoint is that of Private CA alone: STS and SSO are elsewhere.
+        // The endpoint is only for Private CA, not for STS and SSO.
         let endpoint = target.endpoint.clone();
         let endpoint = endpoint.or_else(|| own_endpoint(&config, "acm_pca"));
         let mut own = aws_sdk_acmpca::config::Builder::from(&config);
@@ -220,9 +220,9 @@ impl PcaClient {
         ))
     }
 
-    /// Connects to the embedded server, with the id and the secret of the access key that it was
-    /// given. Nothing of the user's AWS configuration is read, so nothing of it can be sent there
-    /// by mistake. No proxy of the environment is asked either.
+    /// Connects to the embedded server, with the id and the secret of its access key. Nothing of the user's AWS configuration is
+    /// read, so nothing of it can be sent there by mistake. No proxy of the environment is used
+    /// either.
     pub fn embedded(endpoint: &str, region: &str, (id, secret): (&str, &str)) -> Self {
         let config = aws_sdk_acmpca::Config::builder()
             .http_client(http_client_without_tls())
@@ -242,7 +242,7 @@ impl PcaClient {
     }
 }
 
-/// Gives no credentials, because the configuration that says which is broken.
+/// Returns no credentials, because the configuration for them is broken.
 #[derive(Debug)]
 struct Broken(ProfileError);
 

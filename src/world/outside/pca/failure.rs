@@ -1,4 +1,4 @@
-//! Sorts what AWS answers into [`FailureClass`]es, once for the whole program.
+//! Maps errors of AWS to [`FailureClass`]es, once for the whole program.
 
 use aws_sdk_acmpca::{
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
@@ -13,8 +13,8 @@ use crate::{
     value::{Failure, FailureClass, Proof},
 };
 
-/// What the SDK says where a provider of credentials could not be reached. Everything else is
-/// the same at the next attempt: a user must log in.
+/// The SDK's messages if a provider of credentials could not be reached. Other errors would be the same at the next attempt: a user
+/// must log in.
 const PASSING: [&str; 5] = [
     "timed out",
     "timeout",
@@ -23,13 +23,13 @@ const PASSING: [&str; 5] = [
     "ServiceUnavailable",
 ];
 
-/// How the SDK says that no provider gave it credentials.
+/// The SDK's messages if no provider returned credentials.
 const NO_CREDENTIALS: [&str; 2] = ["loading credentials", "no credentials found"];
 
-/// How hyper says that there was no connection, so that nothing can have been sent.
+/// hyper's message if there was no connection, so that nothing was sent.
 const NO_CONNECTION: &str = "client error (Connect)";
 
-/// What an attempt of the SDK's proves that got no answer of AWS, from all that the error says.
+/// Returns what an attempt without an answer of AWS proves, according to the error's chain.
 pub(super) fn proof_of_loss(chain: &str) -> Proof {
     proof(
         Client::Aws,
@@ -42,10 +42,10 @@ pub(super) fn proof_of_loss(chain: &str) -> Proof {
     )
 }
 
-/// `resource` is the ARN that the call was about, or `*`.
+/// `resource` is the ARN of the call, or `*`.
 ///
-/// `is_earlier_in_doubt` says whether an earlier attempt of the SDK's may have done it: then a refusal of the last one
-/// proves nothing.
+/// `is_earlier_in_doubt` says whether an earlier attempt of the SDK may have succeeded: then a rejection of the last one proves
+/// nothing.
 pub(super) fn classify<E, R>(
     operation: &'static str,
     resource: &str,
@@ -85,7 +85,7 @@ where
         SdkError::DispatchFailure(dispatch) if dispatch.is_timeout() => {
             trouble(FailureClass::Timeout, "Timeout").proving(lost)
         }
-        // Nothing was sent, so nothing can have been done. The SDK marks it by its words alone.
+        // Nothing was sent, so nothing was done. The SDK only shows this in its message.
         SdkError::DispatchFailure(_) if NO_CREDENTIALS.iter().any(|w| chain.contains(w)) => {
             no_credentials(operation, chain)
         }
@@ -103,7 +103,7 @@ where
     }
 }
 
-/// Nobody gave credentials, so nothing was sent. `chain` says who was asked.
+/// Returns the failure for a call without credentials, which was not sent. `chain` says which providers were tried.
 pub(in super::super) fn no_credentials(operation: &str, chain: String) -> Failure {
     let login = chain.contains("SSO") || chain.contains("UnauthorizedException");
     let class = match PASSING.iter().any(|word| chain.contains(word)) {
@@ -118,10 +118,10 @@ pub(in super::super) fn no_credentials(operation: &str, chain: String) -> Failur
     })
 }
 
-/// What the SDK says where it does not know which host to ask.
+/// The SDK's messages if it does not know which host to use.
 const NO_REGION: [&str; 2] = ["Missing Region", "region must be set"];
 
-/// The whole story of an error, outermost first, without the SDK's own heads.
+/// Returns all causes of an error, outermost first, without the SDK's own prefixes.
 fn chain_of<E, R>(error: &SdkError<E, R>) -> String
 where
     E: std::error::Error + 'static,
@@ -133,7 +133,7 @@ where
         return causes(connector);
     }
     let chain = DisplayErrorContext(error).to_string();
-    // What follows is the same once more, in the notation of Rust.
+    // The rest repeats the same in Rust's debug format.
     let end = chain
         .match_indices(" (")
         .find(|(at, _)| chain[at + 2..].starts_with(|c: char| c.is_ascii_uppercase()))
@@ -141,7 +141,7 @@ where
     chain[..end].to_owned()
 }
 
-/// A server that could not be met.
+/// Returns the failure for a server that could not be reached.
 pub(in super::super) fn unreachable(
     operation: &str,
     chain: String,
@@ -179,7 +179,7 @@ pub(in super::super) fn unreachable(
     })
 }
 
-/// The class of an error code of AWS.
+/// Returns the class of an AWS error code.
 pub(in super::super) fn class_of(code: &str) -> FailureClass {
     match code {
         "ThrottlingException"

@@ -1,4 +1,4 @@
-/// Whether an action is about the account, not about one CA.
+/// Says whether an action is for the account, not for a single CA.
 pub fn is_account_wide(action: &str) -> bool {
     matches!(
         action,
@@ -6,7 +6,7 @@ pub fn is_account_wide(action: &str) -> bool {
     )
 }
 
-/// Every operation of AWS Private CA, from its service model; an IAM action of the same name allows each.
+/// All operations of AWS Private CA, from its service model; an IAM action of the same name allows each.
 pub const OPERATIONS: [&str; 23] = [
     "CreateCertificateAuthority",
     "CreateCertificateAuthorityAuditReport",

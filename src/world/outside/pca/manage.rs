@@ -1,4 +1,4 @@
-//! What happens to a CA after it exists: status, deletion, tags, audit, permissions, policy.
+//! Operations on existing CAs: status, deletion, tags, audit, permissions, policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ pub struct AuditReport {
     pub status: String,
 }
 
-/// Who else may use a CA, in the words of `CreatePermission`.
+/// Who else may use a CA, in the terms of `CreatePermission`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permission {
     pub principal: String,
@@ -25,7 +25,7 @@ pub struct Permission {
 }
 
 impl Permission {
-    /// Whether it is the one that a principal has on a CA; without a `source_account`, the CA's own is meant.
+    /// Says whether it is the permission of a principal on a CA; without a `source_account`, the CA's account is meant.
     pub fn is_of(&self, ca: &str, principal: &str, source_account: Option<&str>) -> bool {
         let own = ca.split(':').nth(4);
         let of = |account: Option<&str>| account.or(own).map(str::to_owned);
@@ -34,7 +34,7 @@ impl Permission {
 }
 
 impl PcaClient {
-    /// Lists every CA of the account and region, on however many pages.
+    /// Lists every CA of the account and region, on all pages.
     pub async fn list(&self) -> Result<Vec<Authority>, Failure> {
         let (mut found, mut next) = (Vec::new(), None);
         loop {
@@ -90,7 +90,7 @@ impl PcaClient {
         .map(|_| ())
     }
 
-    /// Brings a deleted CA back to the status that it had.
+    /// Restores a deleted CA to the status that it had.
     pub async fn restore(&self, arn: &str) -> Result<(), Failure> {
         self.call(
             "RestoreCertificateAuthority",
@@ -104,8 +104,8 @@ impl PcaClient {
         .map(|_| ())
     }
 
-    /// Revokes a certificate by its serial, hex with or without colons. Revoking it again is no
-    /// failure: it is revoked.
+    /// Revokes a certificate by its serial, hex with or without colons. It is not an error if the certificate is already
+    /// revoked.
     pub async fn revoke(&self, authority: &str, serial: &str, reason: &str) -> Result<(), Failure> {
         let answer = self
             .call(
@@ -167,7 +167,7 @@ impl PcaClient {
         .map(|_| ())
     }
 
-    /// Takes tags away by their keys, whatever their values.
+    /// Removes tags by their keys, whatever their values.
     pub async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), Failure> {
         const OPERATION: &str = "UntagCertificateAuthority";
         let tags: Result<Vec<_>, _> = keys
@@ -187,7 +187,7 @@ impl PcaClient {
         .map(|_| ())
     }
 
-    /// Asks for an audit report in a bucket; returns the report's id.
+    /// Requests an audit report in a bucket; returns the report's id.
     pub async fn create_audit_report(
         &self,
         arn: &str,
@@ -231,7 +231,7 @@ impl PcaClient {
         })
     }
 
-    /// Lets a service (`acm.amazonaws.com`) use the CA. Granting it again is no failure.
+    /// Allows a service (`acm.amazonaws.com`) to use the CA. It is not an error if it is already allowed.
     pub async fn create_permission(
         &self,
         arn: &str,
@@ -263,7 +263,7 @@ impl PcaClient {
         }
     }
 
-    /// AWS leaves a permission that exists as it is: that is what was asked for only if it grants the same.
+    /// AWS does not change an existing permission: the call has only succeeded if the permission grants the same.
     async fn check_permission(
         &self,
         arn: &str,
@@ -286,7 +286,7 @@ impl PcaClient {
         }
     }
 
-    /// What is not there any more is deleted already, as long as its CA is there.
+    /// A permission or policy that does not exist counts as deleted, if its CA exists.
     async fn deleted(&self, arn: &str, answer: Result<(), Failure>) -> Result<(), Failure> {
         match answer {
             Err(failure) if failure.code == "ResourceNotFoundException" => {

@@ -1,10 +1,10 @@
 //! AWS Private CA, through the ordinary `aws-sdk-acmpca` client.
 //!
-//! - [`PcaTarget`] says where it is, [`PcaClient::connect`] goes there;
-//! - the calls of [`PcaClient`] are the operations a rotation needs, one request each;
-//! - `profile` holds the credentials to what the aws CLI does, `account` says whose they are;
-//! - `trust` says whose certificates are believed on the way, `socks` goes by a SOCKS5 proxy;
-//! - `failure` classifies what AWS answers, `attempts` what the SDK was answered before, `rate` keeps below what it allows.
+//! - [`PcaTarget`] holds the server and the credentials, [`PcaClient::connect`] connects;
+//! - the calls of [`PcaClient`] are the operations that a rotation needs, one request each;
+//! - `profile` chooses the same credentials as the aws CLI, `account` finds out to whom they belong;
+//! - `trust` decides which certificates are trusted, `socks` connects through a SOCKS5 proxy;
+//! - `failure` classifies errors of AWS, `attempts` records the answers that the SDK got before, `rate` keeps below AWS's limits.
 
 mod account;
 mod attempts;

@@ -9,7 +9,7 @@ use aws_sdk_acmpca::{
 use super::request::asn1_subject;
 use crate::x509::{AlternativeNames, Subject};
 
-/// What a certificate shall hold beside its CSR, for the templates named `…APIPassthrough`.
+/// What a certificate contains besides its CSR, for the templates named `…APIPassthrough`.
 #[derive(Clone, Debug, Default)]
 pub struct Passthrough {
     pub subject: Subject,
@@ -23,7 +23,7 @@ pub struct Passthrough {
     pub custom_extensions: Vec<Extension>,
 }
 
-/// An extension that AWS does not know.
+/// An extension that AWS has no field for.
 #[derive(Clone, Debug)]
 pub struct Extension {
     pub object_identifier: String,
@@ -33,7 +33,7 @@ pub struct Extension {
 }
 
 impl Passthrough {
-    /// `None` if there is nothing in it: AWS refuses an empty one.
+    /// Returns `None` if it is empty, because AWS rejects an empty one.
     pub(super) fn to_sdk(&self) -> Result<Option<ApiPassthrough>, BuildError> {
         let extensions = self.extensions()?;
         let subject = (!self.subject.is_empty()).then(|| asn1_subject(&self.subject));

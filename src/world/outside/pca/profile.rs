@@ -1,8 +1,8 @@
-//! Which profile of AWS's configuration counts, held to what the aws CLI does.
+//! Chooses the profile of AWS's configuration as the aws CLI does.
 //!
-//! The SDK for Rust passes over a profile that is not there, takes credentials of the environment
-//! before those of a profile that was asked for, and goes to AWS itself where a `services` section is missing. Each may end
-//! in another account than the one that was meant.
+//! The SDK for Rust ignores a profile that does not exist, prefers credentials of the environment over those of a requested profile, and
+//! uses AWS itself if a `services` section is missing. Each of these may lead to another account than the intended
+//! one.
 
 use std::{env, fs, path::PathBuf};
 
@@ -21,13 +21,13 @@ use aws_types::os_shim_internal::{Env, Fs};
 
 use super::connect::PcaTarget;
 
-/// Why AWS's configuration can't be used as it was asked for.
+/// The reason why AWS's configuration can't be used as requested.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProfileError {
     #[error("the AWS profile `{name}` ({source_name}) is neither in {config} nor in {credentials}")]
     Missing {
         name: String,
-        /// Who asks for it: the target, or a variable.
+        /// Who requests it: the target, or a variable.
         source_name: &'static str,
         config: String,
         credentials: String,
@@ -48,20 +48,20 @@ pub enum ProfileError {
     },
 }
 
-/// The profile that counts.
+/// The profile that is used.
 #[derive(Debug)]
 pub(super) struct Chosen {
-    /// `None` for the one called `default`, which need not exist.
+    /// `None` for the one named `default`, which need not exist.
     pub name: Option<String>,
     pub problem: Option<ProfileError>,
 }
 
 impl Chosen {
-    /// Finds the profile that the target names, or else the environment, and what is wrong with it.
+    /// Returns the profile of the target, or else of the environment, and its problem, if there is one.
     pub async fn of(target: &PcaTarget) -> Self {
         let (name, source_name) = match &target.profile {
             Some(name) => (Some(name.clone()), "`profile` of the target"),
-            // As the aws CLI looks for them, which the SDK does not in all.
+            // The order of the aws CLI, which differs from the SDK's.
             None => ["AWS_DEFAULT_PROFILE", "AWS_PROFILE"]
                 .into_iter()
                 .filter_map(|variable| Some((variable, env::var(variable).ok()?)))
@@ -108,7 +108,7 @@ async fn problem(name: Option<&str>, source_name: &'static str) -> Option<Profil
     })
 }
 
-/// Whether a configuration file has a section `[services NAME]`. The SDK keeps only what stands in one.
+/// Says whether a configuration file has a section `[services NAME]`. The SDK keeps only the settings inside of sections.
 fn has_services(text: &str, name: &str) -> bool {
     let sections = text.lines().filter_map(|line| {
         let line = line.trim().strip_prefix('[')?;
@@ -120,7 +120,7 @@ fn has_services(text: &str, name: &str) -> bool {
         .any(|rest| rest.trim().trim_matches(['"', '\'']) == name)
 }
 
-/// Where one of the two files is.
+/// Returns the path of one of the two files.
 fn path(variable: &str, file: &str) -> PathBuf {
     let home = || env::home_dir().unwrap_or_default();
     match env::var(variable) {
@@ -132,7 +132,8 @@ fn path(variable: &str, file: &str) -> PathBuf {
     }
 }
 
-/// The credentials of a profile that a target names, as `aws --profile`: those of the environment
+/// Returns the credentials of a profile that a target names, as `aws --profile` does: those of the environment are not used; those of
+/// the machine are, if the profile has none.
 /// do not count; those of the machine do, where the profile has none.
 pub(super) async fn credentials(
     name: &str,

@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use super::iam::OPERATIONS;
 
-/// How many calls a second an operation gets: `20/s`, `5/m`.
+/// How many calls of an operation are allowed in a time: `20/s`, `5/m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Rate {
-    /// Between one call and the next.
+    /// The pause between two calls.
     pause: Duration,
 }
 
@@ -22,7 +22,7 @@ impl FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no rate; write `20/s` or `5/m`");
+        let wrong = || format!("`{text}` is not a valid rate; write `20/s` or `5/m`");
         let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
         let unit = match unit.trim() {
             "s" => Duration::from_secs(1),
@@ -47,7 +47,7 @@ impl TryFrom<String> for Rate {
     }
 }
 
-/// Spreads the calls of this process, so that they stay below what AWS allows an account.
+/// Spreads the calls of this process, so that they stay below AWS's limits for an account.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
     /// By operation: the pause between calls, and when the next one may be made.
@@ -64,7 +64,7 @@ impl Rates {
         }
     }
 
-    /// Waits until it is this call's turn; at once where the operation has no rate.
+    /// Waits until this call may be made; returns at once if the operation has no rate.
     pub async fn turn(&self, operation: &str) {
         let Some((pause, next)) = self.next.get(operation) else {
             return;
@@ -80,7 +80,7 @@ impl Rates {
     }
 }
 
-/// The name of an operation of AWS Private CA, as `windlass.toml` writes it.
+/// The name of an AWS Private CA operation in `windlass.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct OperationName(String);

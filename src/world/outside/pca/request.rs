@@ -1,4 +1,4 @@
-//! What is asked of AWS Private CA, in the SDK's types only on the inside.
+//! The requests to AWS Private CA; the SDK's types are only used inside.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub struct NewAuthority {
     pub subject: Subject,
     /// `RSA_2048`, `EC_prime256v1`, …
     pub key_algorithm: String,
-    /// What the CA signs its own CSR with: `SHA256WITHRSA`, …
+    /// The algorithm with which the CA signs its own CSR: `SHA256WITHRSA`, …
     pub signing_algorithm: String,
     pub tags: BTreeMap<String, String>,
 }
@@ -45,7 +45,7 @@ impl NewAuthority {
     }
 }
 
-/// The SDK's form of a subject.
+/// Converts a subject to the SDK's type.
 pub(super) fn asn1_subject(subject: &Subject) -> Asn1Subject {
     let attribute = |name: &str| subject.value(name).map(str::to_owned);
     Asn1Subject::builder()
@@ -80,14 +80,14 @@ pub struct Issue {
 }
 
 impl Issue {
-    /// The template's ARN, in the partition of the CA.
+    /// Returns the template's ARN, in the partition of the CA.
     pub(super) fn template_arn(&self) -> Option<String> {
         let partition = self.authority.split(':').nth(1).unwrap_or("aws");
         Some(template_arn(self.template.as_ref()?, partition))
     }
 }
 
-/// The ARN of a template that is given by its short name or its ARN.
+/// Returns the ARN of a template that is given by its short name or its ARN.
 pub fn template_arn(template: &str, partition: &str) -> String {
     match template.starts_with("arn:") {
         true => template.to_owned(),
@@ -95,7 +95,7 @@ pub fn template_arn(template: &str, partition: &str) -> String {
     }
 }
 
-/// How long a certificate shall live.
+/// How long a certificate is valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Validity {
     pub unit: String,
@@ -103,10 +103,10 @@ pub struct Validity {
 }
 
 impl Validity {
-    /// Reads `365d`.
+    /// Parses `365d`.
     ///
     /// # Errors
-    /// What is wrong, for anything but whole days.
+    /// The mistake, for anything but whole days.
     pub fn parse(text: &str) -> Result<Self, String> {
         let seconds = parse_duration(text).map_err(|e| e.to_string())?.as_secs();
         match seconds {

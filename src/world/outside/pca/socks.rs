@@ -1,4 +1,4 @@
-//! The way to AWS by a SOCKS5 proxy, which the SDK's own connector does not know.
+//! Connects to AWS through a SOCKS5 proxy, which the SDK's own connector does not support.
 
 use std::error::Error;
 
@@ -14,22 +14,22 @@ use aws_smithy_runtime_api::{
 
 use super::{super::transport::causes, trust::Root};
 
-/// Whether the URL of a proxy is of SOCKS5, as curl and Go write it.
+/// Says whether the URL of a proxy is for SOCKS5, in the form of curl and Go.
 pub(super) fn is_socks(proxy: &str) -> bool {
     proxy.starts_with("socks5://") || proxy.starts_with("socks5h://")
 }
 
-/// An HTTP client of the SDK that asks by this proxy, which resolves the names. It trusts these CAs and no others, or the
-/// system's where none are given.
+/// Creates an HTTP client for the SDK that uses this proxy, which resolves the names. It trusts only these CAs, or those of the
+/// system if none are given.
 ///
 /// # Errors
-/// A URL that is none.
+/// An invalid URL.
 pub(super) fn client(
     proxy: &str,
     authorities: Option<&[Root]>,
 ) -> Result<SharedHttpClient, String> {
     let text = |e: reqwest::Error| causes(&e);
-    // `reqwest` has a scheme of its own for names that the proxy resolves.
+    // `reqwest` has a separate scheme for names that the proxy resolves.
     let proxy = match proxy.strip_prefix("socks5://") {
         Some(rest) => format!("socks5h://{rest}"),
         None => proxy.to_owned(),
@@ -66,7 +66,7 @@ impl HttpConnector for BySocks {
     }
 }
 
-/// Sends a request; the SDK bounds the time that it takes.
+/// Sends a request; the SDK limits the time.
 async fn ask(
     client: reqwest::Client,
     request: HttpRequest,
@@ -87,7 +87,7 @@ async fn ask(
     let body = answer.bytes().await.map_err(trouble)?;
     let mut response = HttpResponse::new(status, body.to_vec().into());
     for (name, value) in &headers {
-        // One that is no text is none that the SDK reads.
+        // The SDK does not read headers that are not text.
         if let Ok(value) = value.to_str() {
             let added = response
                 .headers_mut()

@@ -1,4 +1,4 @@
-//! The connections to AWS: whom they trust (the system's CAs, or those of a file), and by which proxy they go.
+//! The connections to AWS: which CAs they trust (the system's, or those of a file), and which proxy they use.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ use http::Uri;
 use super::{super::proxy::Proxies, socks};
 use crate::x509::{Certificate, pem};
 
-/// Why a bundle of CAs can't be used.
+/// The reason why a CA bundle can't be used.
 #[derive(Debug, thiserror::Error)]
 #[error("the CA bundle {} can't be used: {why}", path.display())]
 pub struct BundleError {
@@ -31,14 +31,14 @@ pub struct BundleError {
     why: String,
 }
 
-/// Why AWS can't be asked by a proxy of the environment.
+/// The reason why AWS can't be reached through a proxy of the environment.
 #[derive(Debug, thiserror::Error)]
 #[error("a proxy of the environment can't be used for AWS: {why}")]
 pub struct ProxyError {
     why: String,
 }
 
-/// Why there is no HTTP client.
+/// The reason why the HTTP client could not be created.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HttpClientError {
     #[error(transparent)]
@@ -47,15 +47,15 @@ pub(super) enum HttpClientError {
     Proxy(#[from] ProxyError),
 }
 
-/// The bundle that `AWS_CA_BUNDLE` names. The SDK for Rust does not read it, as AWS's other tools do.
+/// Returns the bundle in `AWS_CA_BUNDLE`. The SDK for Rust, unlike AWS's other tools, does not read it.
 pub(super) fn bundle_of_environment() -> Option<PathBuf> {
     env::var_os("AWS_CA_BUNDLE")
         .filter(|path| !path.is_empty())
         .map(PathBuf::from)
 }
 
-/// The HTTP client of the SDK: trusts the CAs of a file and no others, or the system's where no file is given, and asks
-/// by the proxy that `proxies` chooses for each server.
+/// Creates the SDK's HTTP client: trusts only the CAs of a file, or those of the system if no file is given, and uses the proxy
+/// that `proxies` chooses for each server.
 pub(super) fn http_client(
     bundle: Option<&Path>,
     proxies: Proxies,
@@ -93,14 +93,14 @@ pub(super) fn http_client(
     }))
 }
 
-/// The HTTP client for the embedded server, which speaks no TLS: trusts no CA, so it also works on a machine that has
-/// none, and asks no proxy.
+/// Creates the HTTP client for the embedded server, which does not use TLS: it trusts no CA, so it also works on a machine without
+/// any, and uses no proxy.
 pub(super) fn http_client_without_tls() -> SharedHttpClient {
     let context = context(&[]).expect("no CA that is trusted can be wrong");
     client_by(ProxyConfig::disabled(), Some(context))
 }
 
-/// A client of the SDK that goes by one proxy; without a `context` it trusts the CAs of the system.
+/// Creates an SDK client that uses one proxy; without a `context` it trusts the system's CAs.
 fn client_by(proxy: ProxyConfig, context: Option<TlsContext>) -> SharedHttpClient {
     Builder::new().build_with_connector_fn(move |settings, components| {
         let mut connector = ConnectorBuilder::default()
@@ -117,7 +117,7 @@ fn client_by(proxy: ProxyConfig, context: Option<TlsContext>) -> SharedHttpClien
     })
 }
 
-/// A connector for each way to a server.
+/// The connectors for direct connections and for proxies.
 #[derive(Debug)]
 struct Connectors {
     direct: SharedHttpConnector,
@@ -134,7 +134,7 @@ impl HttpConnector for Connectors {
     }
 }
 
-/// A CA that is trusted, as DER.
+/// A trusted CA, as DER.
 pub(super) type Root = Vec<u8>;
 
 fn authorities(path: &Path) -> Result<Vec<Root>, BundleError> {
@@ -145,7 +145,7 @@ fn authorities(path: &Path) -> Result<Vec<Root>, BundleError> {
     let text = fs::read(path).map_err(|e| failed(e.to_string()))?;
     let certificates = Certificate::read_all(&text).map_err(|e| failed(e.to_string()))?;
     let roots = certificates.into_iter().map(|certificate| {
-        // The SDK panics over one that it can't take for a root.
+        // The SDK panics if a certificate can't be used as a root.
         RootCertStore::empty()
             .add(certificate.der.clone().into())
             .map_err(|e| failed(format!("{} can't be trusted: {e}", certificate.subject)))?;

@@ -1,4 +1,4 @@
-//! The process group of a program: all that it started, unless that left on purpose.
+//! The process group of a program: everything that it started, unless a process left the group on purpose.
 
 use std::{
     collections::BTreeSet,
@@ -15,20 +15,20 @@ use tokio::{process::Child, runtime::Handle};
 /// How often a group that was signalled to end is polled.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// The groups that run now, for the moment when this process ends without unwinding.
+/// The running groups, for when this process ends without unwinding.
 static LIVE: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
-/// A group that is killed when this is dropped, unless it was let go.
+/// A group that is killed when this is dropped, unless [`Group::let_go`] was called.
 pub(super) struct Group(Option<Pid>);
 
-/// A started program, which is waited for even when this is dropped: one that has ended stays in the table of processes
-/// until its parent has asked how.
+/// A started program, which is waited for even when this is dropped: a program that has ended stays in the process table until its
+/// parent has read its exit status.
 ///
-/// Tokio leaves a dropped `Child` that has not ended yet to its queue of orphans, which is looked at after the next event of
-/// the runtime (`reap_orphans` in `runtime/process.rs`). A worker that lost its engine has no next event.
+/// Tokio adds a dropped `Child` that has not ended to its queue of orphans, which is only checked after the runtime's next event
+/// (`reap_orphans` in `runtime/process.rs`). A worker that has lost its engine has no next event.
 pub(super) struct Started(Option<Child>);
 
-/// What is said between a program and this process, until it is over.
+/// The communication between a program and this process, until it is over.
 pub(super) struct Talk<'a, F> {
     future: Pin<&'a mut F>,
     is_over: bool,
@@ -71,14 +71,14 @@ impl Group {
         Self(pid)
     }
 
-    /// Leaves what is still running to itself.
+    /// Leaves the running processes alone.
     pub fn let_go(&mut self) {
         if let Some(pid) = self.0.take() {
             live().remove(&pid.as_raw_nonzero().get());
         }
     }
 
-    /// Sends SIGTERM, and SIGKILL to what is left after the grace. Says whether there was something.
+    /// Sends SIGTERM, and SIGKILL to the remaining processes after the grace period. Returns whether there were any processes.
     pub async fn end(
         &self,
         child: &mut Child,
@@ -86,7 +86,7 @@ impl Group {
         grace: Duration,
     ) -> bool {
         self.signal(Signal::TERM);
-        // One that is stopped does not even hear of it.
+        // A stopped process does not receive the signal.
         self.signal(Signal::CONT);
         let ends = async {
             let _ = talk.until_ended(child).await;
@@ -107,7 +107,7 @@ impl Group {
 
     fn signal(&self, signal: Signal) {
         if let Some(pid) = self.0 {
-            // It may be gone already.
+            // The group may have ended already.
             let _ = kill_process_group(pid, signal);
         }
     }
@@ -128,7 +128,7 @@ impl<'a, F: Future> Talk<'a, F> {
         }
     }
 
-    /// Waits for the end: until all pipes are closed. It can be cancelled without loss.
+    /// Waits for the end, which is when all pipes are closed. It can be cancelled without loss.
     pub async fn finish(&mut self) {
         if !self.is_over {
             self.future.as_mut().await;
@@ -136,7 +136,7 @@ impl<'a, F: Future> Talk<'a, F> {
         }
     }
 
-    /// Waits until the program has ended, even if its children hold pipes open.
+    /// Waits until the program has ended, even if its children keep pipes open.
     pub async fn until_ended(&mut self, child: &mut Child) -> io::Result<ExitStatus> {
         tokio::select! {
             status = child.wait() => return status,
@@ -146,14 +146,14 @@ impl<'a, F: Future> Talk<'a, F> {
     }
 }
 
-/// Kills every program that is running, for a process that ends at once.
+/// Kills every running program, for a process that ends at once.
 pub fn kill_programs() {
     for group in live().iter().filter_map(|pid| Pid::from_raw(*pid)) {
         let _ = kill_process_group(group, Signal::KILL);
     }
 }
 
-/// Ends every program that is running: SIGTERM, and SIGKILL to what is left after the grace. Blocks.
+/// Ends every running program: SIGTERM, and SIGKILL to the remaining ones after the grace period. Blocks.
 pub fn end_programs(grace: Duration) {
     let groups: Vec<_> = live()
         .iter()

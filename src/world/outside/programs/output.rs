@@ -1,25 +1,25 @@
-//! What a program prints, and how much of it is kept.
+//! The output of a program, and how much of it is kept.
 
 use std::collections::VecDeque;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Output goes through the journal, which takes 1 MiB a call with all that is around it.
+/// The output is stored in the journal, which takes 1 MiB for a call including everything around it.
 const MAX_OUTPUT_BYTES: usize = 448 << 10;
-/// How much of both streams a failure holds: what a person scrolls through, not a log.
+/// How much of both streams a failure contains: as much as a person may scroll through.
 const MAX_SAID_BYTES: usize = 64 << 10;
 
-/// One stream of a program: its beginning, and its end where that is not all.
+/// One stream of a program: its beginning, and also its end if that is not everything.
 #[derive(Default)]
 pub(super) struct Output {
     head: Vec<u8>,
     tail: VecDeque<u8>,
-    /// Of everything that was printed.
+    /// The number of all bytes that were printed.
     bytes: u64,
 }
 
 impl Output {
-    /// Reads to the end. More than is kept is read all the same: a program must not die of what it prints.
+    /// Reads to the end. Output beyond the limit is read as well: the program must not fail because of its output.
     pub async fn read(&mut self, pipe: Option<impl AsyncRead + Unpin>) {
         let Some(mut pipe) = pipe else { return };
         let mut buffer = vec![0; 16 << 10];
@@ -31,7 +31,7 @@ impl Output {
         }
     }
 
-    /// All of it, unless it is more than is taken.
+    /// Returns all of it, unless it exceeds the limit.
     pub fn whole(&self) -> Option<Vec<u8>> {
         (self.bytes <= MAX_OUTPUT_BYTES as u64).then(|| self.head.clone())
     }
@@ -46,8 +46,8 @@ impl Output {
         self.tail.drain(..too_many);
     }
 
-    /// The end of it as text, in about `most` bytes. It begins with a whole line, or at least a whole word:
-    /// a part of a secret would not be known for one.
+    /// Returns the end of it as text, in about `most` bytes. It begins with a whole line, or at least with a whole word: a part of a
+    /// secret would not be recognised.
     fn end(&self, most: usize) -> String {
         let from_head = most.saturating_sub(self.tail.len()).min(self.head.len());
         let mut bytes = self.head[self.head.len() - from_head..].to_vec();
@@ -70,10 +70,10 @@ impl Output {
     }
 }
 
-/// What a program said before it failed: the last 64 KiB of both streams together, errors last.
+/// Returns the output of a program before it failed: the last 64 KiB of both streams together, errors last.
 pub(super) fn said(out: &Output, err: &Output) -> String {
     let (printed, failed) = (out.bytes as usize, err.bytes as usize);
-    // What one stream does not need is the other one's.
+    // What one stream does not need is available to the other.
     let share = |other: usize| MAX_SAID_BYTES - other.min(MAX_SAID_BYTES / 2);
     let (out, err) = (out.end(share(failed)), err.end(share(printed)));
     match (out.as_str(), err.as_str()) {

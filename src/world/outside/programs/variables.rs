@@ -1,12 +1,12 @@
-//! What a program finds in its environment.
+//! The environment of a program.
 //!
-//! The target says which programs a script may start. A variable that makes such a program load a library,
-//! read a start-up file or start a helper would let the script run anything, so none of them comes from a
-//! script: only from the environment of windlass, as far as the target passes it on.
+//! The target decides which programs a script may start. A variable that makes such a program load a library, read a start-up file or
+//! start a helper would let the script run anything. So such variables never come from a script: only from the environment of
+//! windlass, if the target passes them on.
 
 use std::{env, ffi::OsString};
 
-/// What a program finds of the environment beside what its target and its call give.
+/// The variables that a program always gets from the environment, in addition to those of its target and its call.
 const KEPT: [&str; 8] = [
     "PATH",
     "HOME",
@@ -18,12 +18,12 @@ const KEPT: [&str; 8] = [
     "AWS_PROFILE",
 ];
 
-/// Variables that change which code runs, by their beginnings.
+/// The prefixes of variables that change which code runs.
 const REFUSED_BEGINNINGS: [&str; 10] = [
     // The dynamic loaders of Linux, the BSDs and macOS (ld.so(8), dyld(1)).
     "LD_",
     "DYLD_",
-    // Functions that bash exports, and takes over when it starts.
+    // Functions that bash exports, and reads when it starts.
     "BASH_FUNC_",
     // Configuration of git (git-config(1)): aliases, hooks, commands for SSH, paging, credentials.
     "GIT_CONFIG",
@@ -36,9 +36,9 @@ const REFUSED_BEGINNINGS: [&str; 10] = [
     "DOTNET_STARTUP_HOOKS",
 ];
 
-/// The same, by name.
+/// The names of such variables.
 const REFUSED: [&str; 89] = [
-    // Where programs and configuration with commands in it are looked for.
+    // Where programs, and configuration with commands in it, are looked for.
     "PATH",
     "HOME",
     "XDG_CONFIG_HOME",
@@ -135,17 +135,17 @@ const REFUSED: [&str; 89] = [
     "DOCKER_CONFIG",
 ];
 
-/// The variables of this process that a program gets.
+/// Returns the variables of this process that a program gets.
 pub(super) fn kept(also: &[String]) -> impl Iterator<Item = (&str, OsString)> {
     KEPT.into_iter()
         .chain(also.iter().map(String::as_str))
         .filter_map(|name| Some((name, env::var_os(name)?)))
 }
 
-/// Fails for what is no name of a variable.
+/// Rejects a text that is not the name of a variable.
 ///
 /// # Errors
-/// Why it is none.
+/// The reason why it is not.
 pub fn check_name(name: &str) -> Result<(), String> {
     match name {
         "" => Err("the name of a variable is empty".into()),
@@ -154,10 +154,10 @@ pub fn check_name(name: &str) -> Result<(), String> {
     }
 }
 
-/// Fails for a variable that no script may set.
+/// Rejects a variable that no script may set.
 ///
 /// # Errors
-/// Why not, and what to do instead.
+/// The reason, and what to do instead.
 pub fn check_variable(name: &str) -> Result<(), String> {
     check_name(name)?;
     let is_refused = REFUSED.contains(&name)

@@ -15,10 +15,10 @@ use crate::{
     x509::Certificate,
 };
 
-/// The largest answer: a secret of 1 MiB, and what is around it.
+/// The largest answer: a secret of 1 MiB with its metadata.
 const MAX_ANSWER_BYTES: usize = 4 << 20;
 
-/// A server of HashiCorp Vault, or OpenBao, as the environment names it.
+/// A server of HashiCorp Vault or OpenBao, according to the environment.
 pub(super) struct Vault {
     address: String,
     login: Login,
@@ -48,7 +48,7 @@ impl Vault {
                 role,
                 secret: Secret::new(secret),
             },
-            // Where `vault login` leaves it.
+            // The file that `vault login` writes.
             _ => match fs::read_to_string(env::home_dir().unwrap_or_default().join(".vault-token"))
             {
                 Ok(token) if !token.trim().is_empty() => Login::Token(Secret::new(token.trim())),
@@ -81,7 +81,7 @@ impl Vault {
         })
     }
 
-    /// Reads a field of a secret of a key-value engine, of either version.
+    /// Reads a field of a secret in a key-value engine of either version.
     pub(super) async fn read(
         &self,
         name: &str,
@@ -91,7 +91,7 @@ impl Vault {
         let refused =
             |code: &str, why: String| Failure::new(FailureClass::Rejected, name, code, why);
         let token = self.token(name).await?;
-        // As the `vault` command finds out where the engine is mounted, and which version it has.
+        // The `vault` command finds out in this way where the engine is mounted, and which version it has.
         let asked = format!("sys/internal/ui/mounts/{path}");
         let (mount, version) = match self.get(name, &asked, &token).await {
             Ok(answer) => {
@@ -99,7 +99,7 @@ impl Vault {
                 let version = answer["data"]["options"]["version"].as_str().unwrap_or("1");
                 (mount.trim_end_matches('/').to_owned(), version.to_owned())
             }
-            // A token may read a secret and not that.
+            // A token may have access to a secret but not to this.
             Err(failure) if matches!(failure.code.as_str(), "HTTP403" | "HTTP404") => {
                 let (mount, _) = path.split_once('/').unwrap_or((path, ""));
                 (mount.to_owned(), "2".into())

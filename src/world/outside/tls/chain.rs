@@ -36,47 +36,47 @@ use crate::{
     x509::{Certificate, pem},
 };
 
-/// How long a server that asked for a certificate may take to say that it does not accept the client. One that does
-/// accept it says so sooner: it sends a session ticket, or data.
+/// How long a server that requested a certificate may take to reject the client. A server that accepts it shows this sooner: it sends
+/// a session ticket, or data.
 const REFUSAL: Duration = Duration::from_secs(1);
 
-/// How a server is asked for its chain.
+/// The options for requesting a server's chain.
 #[derive(Clone, Debug)]
 pub struct Probe {
     /// The name in the client's hello (SNI); `None` for none.
     pub server_name: Option<String>,
-    /// The protocols that are offered, such as `h2`; empty for none.
+    /// The protocols to offer, such as `h2`; empty for none.
     pub alpn: Vec<String>,
     /// A client certificate with its chain, and its key, PEM.
     pub identity: Option<(String, Secret)>,
-    /// How long all of it may take.
+    /// The time limit for everything.
     pub timeout: Duration,
 }
 
-/// The chain that a server presents. Nothing is verified but that the server has the key of its certificate.
+/// The chain that a server presents. It is only verified that the server has the key of its certificate.
 #[derive(Clone, Debug)]
 pub struct Served {
-    /// All of it, as it was sent.
+    /// The whole chain, as it was sent.
     pub pem: String,
     pub certificates: Vec<Certificate>,
     /// `1.3` or `1.2`.
     pub tls: &'static str,
-    /// What was chosen of what was offered.
+    /// The protocol that the server chose.
     pub alpn: Option<String>,
     /// Whether the server asked for a client certificate.
     pub asks_for_certificate: bool,
-    /// Whether the server took the connection. In TLS 1.3 a client without a certificate sees the handshake succeed,
-    /// and is refused after it (RFC 8446, 4.4.2.4).
+    /// Whether the server accepted the connection. In TLS 1.3, the handshake succeeds for a client without a certificate, which is
+    /// rejected afterwards (RFC 8446, 4.4.2.4).
     pub is_accepted: bool,
-    /// Why it did not.
+    /// The reason why it did not.
     pub refusal: Option<String>,
 }
 
 impl HttpClient {
-    /// Reads the chain of a server, within what the target allows, by the proxies of the environment.
+    /// Reads the chain of a server, if the target allows the host, through the proxies of the environment.
     ///
     /// # Errors
-    /// A host that the target does not allow, a server that can't be reached, and one that presents no chain.
+    /// A host that the target does not allow, a server that can't be reached, or one that presents no chain.
     pub async fn tls_chain(&self, host: &str, port: u16, probe: &Probe) -> Result<Served, Failure> {
         let operation = format!("read the chain of {host}:{port}");
         self.check_host(&operation, host)?;
@@ -90,16 +90,16 @@ impl HttpClient {
     }
 }
 
-/// The server took longer than it may.
+/// Returns the failure for a server that exceeded the time limit.
 pub(in crate::outside) fn no_answer(operation: &str, timeout: Duration) -> Failure {
     let why = format!("no answer came within {} s", timeout.as_secs_f64());
     Failure::new(FailureClass::Timeout, operation, "Timeout", why)
 }
 
-/// Shakes hands over a connection and says what the server presented.
+/// Makes a handshake over a connection and returns what the server presented.
 ///
 /// # Errors
-/// A server that presents no certificate, and a client certificate that can't be used.
+/// A server that presents no certificate, or a client certificate that can't be used.
 pub(in crate::outside) async fn served_chain<S>(
     operation: &str,
     connection: S,
@@ -183,7 +183,7 @@ fn configuration(
     Ok(config)
 }
 
-/// Sees what a server does in a handshake.
+/// Records what a server does in a handshake.
 #[derive(Debug)]
 struct Witness {
     algorithms: WebPkiSupportedAlgorithms,
@@ -221,8 +221,8 @@ impl Witness {
         !seen.chain.is_empty()
     }
 
-    /// Waits for what tells whether the server took a client that it asked for a certificate. In TLS 1.2 the
-    /// handshake has told.
+    /// Waits until it is known whether the server accepted a client from which it requested a certificate. In TLS 1.2, the
+    /// handshake itself shows it.
     async fn refusal<S>(&self, stream: &mut TlsStream<S>) -> Option<String>
     where
         S: AsyncRead + AsyncWrite + Unpin,

@@ -10,7 +10,7 @@ use crate::{
     value::{Failure, FailureClass},
 };
 
-/// Connects to a port of a host, by the proxy that is for HTTPS to it, if there is one.
+/// Connects to a port of a host, through the proxy for HTTPS to it, if there is one.
 pub(super) async fn dial(
     operation: &str,
     host: &str,

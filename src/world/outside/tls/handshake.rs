@@ -27,23 +27,23 @@ use tokio_rustls::rustls::{
 use super::material;
 use crate::{value::Secret, x509::PeerName};
 
-/// More than any handshake takes, so that every handshake ends.
+/// More than any handshake needs, so that every handshake ends.
 const MOST_FLIGHTS: usize = 20;
 
-/// Two sides that are to shake hands.
+/// The two sides of a handshake.
 #[derive(Clone, Debug)]
 pub struct Handshake {
-    /// Its `roots` are needed.
+    /// The client; its `roots` are required.
     pub client: Side,
-    /// Its `identity` is needed. Without `roots` it asks for no client certificate, with them it insists on one.
+    /// The server; its `identity` is required. Without `roots` it requests no client certificate, with them it requires one.
     pub server: Side,
-    /// What both take for the present; `None` for the clock.
+    /// The time that both use; `None` for the current time.
     pub at: Option<OffsetDateTime>,
     /// The version of TLS; `None` for the newest.
     pub version: Option<TlsVersion>,
 }
 
-/// What one side has.
+/// The material of one side.
 #[derive(Clone, Debug, Default)]
 pub struct Side {
     /// A certificate with its chain, and its key, PEM.
@@ -61,12 +61,12 @@ pub enum TlsVersion {
     Tls13,
 }
 
-/// How two sides met.
+/// The outcome of a handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Met {
-    /// What was spoken; `None` where they did not come as far as that.
+    /// The version that was used; `None` if the handshake did not get that far.
     pub version: Option<TlsVersion>,
-    /// Who refused the other, and why.
+    /// Which side rejected the other, and why.
     pub refusal: Option<(&'static str, String)>,
 }
 
@@ -98,10 +98,10 @@ impl fmt::Display for TlsVersion {
 }
 
 impl Handshake {
-    /// Lets both sides shake hands, in memory, by rustls and the rules of webpki.
+    /// Makes the handshake, in memory, with rustls and the rules of webpki.
     ///
     /// # Errors
-    /// Material that can't be used: whose, and which.
+    /// Material that can't be used: of which side, and which.
     pub fn shake(&self) -> Result<Met, String> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let config = Arc::new(self.client_config(&provider)?);
@@ -204,7 +204,7 @@ impl Side {
     }
 }
 
-/// Exchanges flights until neither side has more to send, or one refuses the other.
+/// Exchanges flights until neither side has more to send, or one rejects the other.
 fn exchange(
     client: &mut ClientConnection,
     server: &mut ServerConnection,
@@ -227,7 +227,7 @@ fn exchange(
     }
 }
 
-/// Carries what one side has to say to the other; gives whether there was anything.
+/// Carries the pending data of one side to the other; returns whether there was any.
 fn carry<A: SideData, B: SideData>(
     from: &mut ConnectionCommon<A>,
     to: &mut ConnectionCommon<B>,
@@ -259,7 +259,7 @@ impl TimeProvider for Clock {
     }
 }
 
-/// What a side presents.
+/// The certificate that a side presents.
 #[derive(Debug)]
 struct Own(Option<Arc<CertifiedKey>>);
 
@@ -283,7 +283,7 @@ impl ResolvesServerCert for Own {
     }
 }
 
-/// Accepts servers of its roots with the name that is wanted.
+/// Accepts servers whose certificate leads to the roots and has the expected name.
 #[derive(Debug)]
 struct ServerTrust {
     roots: RootCertStore,
@@ -334,7 +334,7 @@ impl ServerCertVerifier for ServerTrust {
     }
 }
 
-/// Accepts clients of its roots with the name that is wanted.
+/// Accepts clients whose certificate leads to the roots and has the expected name.
 #[derive(Debug)]
 struct ClientTrust {
     chains: Arc<dyn ClientCertVerifier>,

@@ -12,10 +12,10 @@ use crate::{
     x509::{Certificate, PrivateKey, pem},
 };
 
-/// Reads a certificate with its chain, and the key that belongs to it, all PEM.
+/// Reads a certificate with its chain, and its key, all PEM.
 ///
 /// # Errors
-/// What can't be read, in which of the two, and a key of another certificate.
+/// What can't be read, in which of the two, or a key of another certificate.
 pub(super) fn identity(
     certificate: (&str, &str),
     key: (&str, &Secret),
@@ -26,7 +26,7 @@ pub(super) fn identity(
         Some(hint) => format!("`{}`: {e}; {hint}", key.0),
         None => format!("`{}`: {e}", key.0),
     })?;
-    // It has just been written: one block.
+    // It has just been written, as one block.
     let block = pem::blocks(read.to_pem().reveal().as_bytes())
         .ok()
         .and_then(|blocks| blocks.into_iter().next());

@@ -1,8 +1,8 @@
-//! TLS as a thing to look at: which chain a server presents, and whether two sides would accept each other.
+//! Examines TLS: which chain a server presents, and whether two sides would accept each other.
 //!
 //! - `chain` reads the chain of a server, over any connection; `dial` makes one, by the proxies of the environment;
-//! - `handshake` lets two sides shake hands in memory;
-//! - `material` reads what a side has: certificate, key and roots.
+//! - `handshake` makes a handshake between two sides in memory;
+//! - `material` reads the material of a side: certificate, key and roots.
 
 mod chain;
 mod dial;

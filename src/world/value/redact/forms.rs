@@ -5,30 +5,30 @@ use zeroize::Zeroizing;
 
 use super::parts::{LEAST_CUT, LEAST_ENCODED, Part};
 
-/// What an automaton looks for, and how much is hidden where it is found.
+/// A pattern for the automaton, and how much is hidden when it is found.
 #[derive(Clone)]
 pub struct Form {
     pub text: Arc<Zeroizing<Vec<u8>>>,
     pub anchor: Anchor,
-    /// Whether what surrounds it was encoded together with it, so that it is hidden, too.
+    /// Whether the surrounding text was encoded together with it, so that it must be hidden, too.
     pub spreads: bool,
-    /// Whether it is left alone in a certificate.
+    /// Whether it stays visible in a certificate.
     pub may_be_public: bool,
 }
 
-/// Which bytes of a form are looked for.
+/// Which bytes of a form are searched for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {
     /// All of them.
     Whole,
-    /// The first ones; as many as fit are hidden.
+    /// The first ones; as many bytes as match are hidden.
     Head,
     /// The last ones.
     Tail,
 }
 
 impl Form {
-    /// The bytes that the automaton finds.
+    /// Returns the bytes that the automaton searches for.
     pub fn sought(&self) -> &[u8] {
         match self.anchor {
             Anchor::Whole => &self.text,
@@ -38,7 +38,7 @@ impl Form {
     }
 }
 
-/// Writes a part in each way that no view undoes.
+/// Adds a part in each encoding that no view undoes.
 pub fn forms(part: &Part, forms: &mut Vec<Form>) {
     let bytes = part.text.as_bytes();
     let mut add = |text: Vec<u8>, may_be_cut: bool, spreads: bool| {
@@ -75,11 +75,11 @@ pub fn forms(part: &Part, forms: &mut Vec<Form>) {
     }
 }
 
-/// As a shell needs quotes within quotes, and as forms write spaces.
+/// Returns a text with quotes nested as in shells, and with spaces as in forms.
 fn quoted(text: &str) -> Vec<String> {
     let mut all = Vec::new();
     if text.contains('\'') {
-        // A view has taken the backslashes away.
+        // A view has removed the backslashes.
         all.push(text.replace('\'', "'''"));
         all.push(text.replace('\'', "'\\''"));
         all.push(text.replace('\'', "'\"'\"'"));
@@ -90,7 +90,7 @@ fn quoted(text: &str) -> Vec<String> {
     all
 }
 
-/// The characters of base64 that depend on these bytes alone, wherever they begin in what is encoded.
+/// Returns the base64 characters that depend only on these bytes, for each offset at which they may begin.
 fn aligned(encoding: &Encoding, bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut texts = Vec::new();
     for skipped in 0..3 {

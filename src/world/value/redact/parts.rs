@@ -2,44 +2,44 @@ use data_encoding::BASE64;
 
 use super::private::without_public;
 
-/// A whole secret of fewer bytes is not looked for: a run's records are full of short words and numbers, and a record in
-/// which each `1234` is hidden says where the secret is.
+/// Shorter secrets are not searched for: a run's records are full of short words and numbers, and a record in which each `1234` is
+/// hidden would reveal the secret.
 pub const LEAST_WHOLE: usize = 6;
-/// A line of a secret that has several.
+/// The minimum for a line of a secret with several lines.
 pub const LEAST_LINE: usize = 8;
-/// A secret within base64 of something longer: four characters of base64 stand for three bytes, and those at the ends are lost
-/// to its neighbours.
+/// The minimum for a secret inside the base64 of something longer: four characters of base64 stand for three bytes, and those at the ends also
+/// depend on the bytes around them.
 pub const LEAST_ENCODED: usize = 8;
-/// A word within a secret, such as the token in a URL: shorter ones are names of hosts and fields.
+/// The minimum for a word in a secret, such as the token in a URL: shorter ones are names of hosts and fields.
 pub const LEAST_WORD: usize = 20;
-/// The beginning or the end of a secret that was cut elsewhere.
+/// The minimum for the beginning or the end of a secret that was cut elsewhere.
 pub const LEAST_CUT: usize = 16;
 /// `-----BEGIN ` in base64, without its last characters, which depend on what follows.
 const ENCODED_BEGIN: &str = "LS0tLS1CRUdJTi";
-/// Names of things that stand in a Secret of Kubernetes beside what is secret are shorter.
+/// Names in a Kubernetes Secret beside the secret values are shorter than this.
 const LONGEST_NAME: usize = 15;
 
-/// How sure it is that a secret is one.
+/// How certain it is that a secret is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// It was declared so: a param, a generated key, or a value computed from one.
+    /// It was declared as one: a param, a generated key, or a value computed from one.
     Said,
-    /// It was found beside secrets: each value of a Secret of Kubernetes, also a namespace or a host. Plain names are no
-    /// secrets then.
+    /// It was found beside secrets: every value of a Kubernetes Secret, which may be a namespace or a host. Then plain names are not
+    /// treated as secrets.
     Found,
 }
 
-/// What of a secret is looked for.
+/// A part of a secret that is searched for.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Part {
     pub text: String,
-    /// A line of a private key that may stand in its certificate as well.
+    /// Whether it is a line of a private key that may also be in its certificate.
     pub may_be_public: bool,
-    /// Whether its beginning or its end alone tells enough of it: it is one long word.
+    /// Whether its beginning or its end alone must be hidden: it is one long word.
     pub may_be_cut: bool,
 }
 
-/// Takes a secret apart; `least` is the least length of a whole one.
+/// Splits a secret into parts; `least` is the minimum length of a whole one.
 pub fn parts(secret: &str, origin: Origin, least: usize) -> Vec<Part> {
     if let Some(text) = encoded_pem(secret) {
         return self::parts(&text, origin, least);
@@ -75,13 +75,13 @@ pub fn parts(secret: &str, origin: Origin, least: usize) -> Vec<Part> {
     for word in words(whole) {
         add(word, false);
     }
-    // Of two with one text that which is private in any case comes first, and stays.
+    // Of two parts with the same text, the one that is always private comes first, and stays.
     parts.sort();
     parts.dedup_by(|other, first| other.text == first.text);
     parts
 }
 
-/// A key or a certificate that stands there in base64, as in a Secret of Kubernetes: what is looked for is what it says.
+/// Decodes a key or a certificate in base64, as in a Kubernetes Secret, so that its content is searched for.
 fn encoded_pem(secret: &str) -> Option<String> {
     let text = secret.trim();
     if !text.starts_with(ENCODED_BEGIN) {
@@ -91,10 +91,10 @@ fn encoded_pem(secret: &str) -> Option<String> {
     Some(decoded)
 }
 
-/// The words that look random: letters of both cases and digits, or hex digits.
+/// Returns the words that look random: letters of both cases and digits, or hex digits.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let ends = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '_' | '-'));
-    // A slash is a character of base64 as well as one of paths.
+    // A slash occurs in base64 as well as in paths.
     let words = text
         .split(ends)
         .chain(text.split(move |c| c == '/' || ends(c)));
@@ -102,7 +102,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         let has = |test: fn(&u8) -> bool| word.bytes().any(|byte| test(&byte));
         let is_mixed = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
         let is_hex = word.bytes().all(|byte| byte.is_ascii_hexdigit());
-        // Base64 of `-----BEGIN CERTIFICATE`, as kubeconfigs hold their CA.
+        // This is the base64 of `-----BEGIN CERTIFICATE`, as in the CA of a kubeconfig.
         let is_public = word.starts_with("LS0tLS1CRUdJTiBDRVJU");
         word.len() >= LEAST_WORD
             && word.len() < text.len()
@@ -112,14 +112,14 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether a text is one word of characters that tokens and keys are written with.
+/// Says whether a text is one word of the characters that tokens and keys consist of.
 fn is_word(text: &str) -> bool {
     text.bytes().all(|byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-' | b'.')
     })
 }
 
-/// Whether a text is a name such as `istio-system`, `us-east-1` or `db.internal`: words or numbers with marks between them.
+/// Says whether a text is a name such as `istio-system`, `us-east-1` or `db.internal`: words or numbers with marks between them.
 fn is_name(text: &str) -> bool {
     text.len() <= LONGEST_NAME
         && text.split(['-', '.', '_', '/', ':']).all(|word| {

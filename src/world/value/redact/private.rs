@@ -1,4 +1,4 @@
-//! What of a text in PEM (RFC 7468) is public.
+//! Finds the public parts of a PEM text (RFC 7468).
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use data_encoding::BASE64;
 
 const BEGIN: &str = "-----BEGIN ";
 const DASHES: &str = "-----";
-/// The labels of what everybody may read.
+/// The labels of public blocks.
 const PUBLIC: [&str; 10] = [
     "CERTIFICATE",
     "TRUSTED CERTIFICATE",
@@ -20,15 +20,15 @@ const PUBLIC: [&str; 10] = [
     "DH PARAMETERS",
 ];
 
-/// A text without what is public in it.
+/// A text without its public parts.
 pub struct Taken {
     pub text: String,
-    /// The lines of its private keys, public halves included.
+    /// The lines of its private keys, including the public halves.
     pub key_lines: Vec<String>,
 }
 
-/// Takes the certificates and other public blocks out of a text, and of its private keys what is not private: that stands in
-/// certificates, too.
+/// Removes the certificates and other public blocks from a text, and from its private keys the parts that are not private: these are also in
+/// certificates.
 pub fn without_public(text: &str) -> Taken {
     let (mut kept, mut key_lines, mut end) = (String::new(), Vec::new(), 0);
     for block in blocks(text) {
@@ -54,7 +54,7 @@ pub fn without_public(text: &str) -> Taken {
     }
 }
 
-/// Where the public blocks of a text stand.
+/// Returns the places of the public blocks of a text.
 pub fn public_blocks(text: &str) -> Vec<Range<usize>> {
     let public = blocks(text).into_iter().filter(Block::is_public);
     public.map(|block| block.range).collect()
@@ -67,7 +67,7 @@ struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// Nothing but base64 may be public: also where its line ends are escaped.
+    /// Only base64 may be public, even if its line ends are escaped.
     fn is_public(&self) -> bool {
         PUBLIC.contains(&self.label)
             && self.body.bytes().all(|byte| {
@@ -78,7 +78,7 @@ impl Block<'_> {
     }
 }
 
-/// The blocks that end as they begin.
+/// Returns the blocks whose begin and end lines match.
 fn blocks(text: &str) -> Vec<Block<'_>> {
     let (mut blocks, mut at) = (Vec::new(), 0);
     while let Some(start) = text[at..].find(BEGIN).map(|found| at + found) {
@@ -103,11 +103,11 @@ fn blocks(text: &str) -> Vec<Block<'_>> {
     blocks
 }
 
-/// The lines of a private key, each without the characters that stand for public bytes.
+/// Returns the lines of a private key, each without the characters that encode public bytes.
 fn private_lines(lines: &[&str]) -> Option<String> {
     let der = BASE64.decode(lines.concat().as_bytes()).ok()?;
     let private = private_bytes(&der)?;
-    // Characters that stand for private bytes alone: four for three bytes.
+    // The characters that encode only private bytes: four for three bytes.
     let end = match private.end == der.len() {
         true => usize::MAX,
         false => private.end * 8 / 6,
@@ -126,7 +126,7 @@ fn private_lines(lines: &[&str]) -> Option<String> {
     Some(kept)
 }
 
-/// Which bytes of a key are private, where that is known: PKCS #8 (RFC 5958), PKCS #1 (RFC 8017, A.1.2), SEC 1 (RFC 5915).
+/// Returns which bytes of a key are private, if that is known: PKCS #8 (RFC 5958), PKCS #1 (RFC 8017, A.1.2), SEC 1 (RFC 5915).
 fn private_bytes(der: &[u8]) -> Option<Range<usize>> {
     let outer = element(der, 0, 0x30)?;
     let version = element(der, outer.start, 0x02)?;
@@ -144,7 +144,7 @@ fn private_bytes(der: &[u8]) -> Option<Range<usize>> {
     Some(exponent.end..inner.end)
 }
 
-/// The content of the element with this tag that begins here.
+/// Returns the content of the element with this tag that begins here.
 fn element(der: &[u8], at: usize, tag: u8) -> Option<Range<usize>> {
     if *der.get(at)? != tag {
         return None;

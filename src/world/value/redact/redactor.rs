@@ -15,14 +15,14 @@ use super::{
 };
 use crate::value::{Digest, Failure, MASK, Secret, StepError, Value};
 
-/// What of a failure's text is recorded; what shows it cuts it shorter.
+/// How much of a failure's text is recorded; it is shortened further for display.
 const MOST_MESSAGE_BYTES: usize = 64 << 10;
-/// The shortest secret that is taken out of the failure of the very call that it was given to: there it is likely to be meant.
+/// The shortest secret that is removed from the failure of the call to which it was given: there, a match is probably the secret.
 const LEAST_SENT: usize = 3;
 
-/// Knows the secrets of a run, and takes them out of what leaves it. See the module for what it finds.
+/// Knows the secrets of a run, and removes them from everything that leaves it. See the module for what it finds.
 ///
-/// Texts for people get [`MASK`] in their place; a text that flows on as a value becomes a [`Secret`] as a whole.
+/// Texts for people get [`MASK`] in place of secrets; a text that is used further as a value becomes a [`Secret`] as a whole.
 #[derive(Default)]
 pub struct Redactor {
     known: Mutex<Known>,
@@ -33,10 +33,10 @@ struct Known {
     seen: HashSet<(Digest, bool)>,
     /// The declared secrets, in the order in which they were learnt.
     said: Vec<Secret>,
-    /// Not in an automaton yet.
+    /// The forms that are not in an automaton yet.
     fresh: Vec<Form>,
-    /// Each at most half as large as the one before it: a run may make thousands of keys, one after another, and building
-    /// one automaton of all of them each time would take ever longer.
+    /// The automata, each at most half as large as the one before it: a run may create thousands of keys, one after another, and building
+    /// a single automaton of all of them each time would take ever longer.
     layers: Vec<Arc<Layer>>,
 }
 
@@ -51,13 +51,13 @@ impl Redactor {
         self.learn_as(value, Origin::Said, LEAST_WHOLE);
     }
 
-    /// Learns the secrets in what was read where secrets stand beside names, such as a Secret of Kubernetes: plain names in it are
-    /// none.
+    /// Learns the secrets in data that contains secrets beside names, such as a Kubernetes Secret: plain names in it are not
+    /// treated as secrets.
     pub fn learn_found(&self, value: &Value) {
         self.learn_as(value, Origin::Found, LEAST_WHOLE);
     }
 
-    /// Takes secrets out of the failure of a call that was given them, also short ones.
+    /// Returns a redactor for the failure of a call with these secrets; it also removes short ones.
     pub fn of_call(secrets: &[Secret]) -> Self {
         let redactor = Self::default();
         for secret in secrets {
@@ -66,23 +66,23 @@ impl Redactor {
         redactor
     }
 
-    /// Returns the secrets that it knows, to hand them to another redactor.
+    /// Returns the secrets that it knows, to teach them to another redactor.
     pub fn secrets(&self) -> Vec<Secret> {
         self.known().said.clone()
     }
 
-    /// Whether it knows no secret.
+    /// Says whether it knows no secrets.
     pub fn is_empty(&self) -> bool {
         let known = self.known();
         known.fresh.is_empty() && known.layers.is_empty()
     }
 
-    /// Whether there is a secret in some bytes.
+    /// Says whether there is a secret in some bytes.
     pub fn is_in(&self, bytes: &[u8]) -> bool {
         !self.find(bytes).is_empty()
     }
 
-    /// A text for people: each secret in it is masked.
+    /// Returns a text for people: each secret in it is masked.
     pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let found = self.find(text.as_bytes());
         if found.is_empty() {
@@ -90,7 +90,7 @@ impl Redactor {
         }
         let (mut masked, mut end) = (String::with_capacity(text.len()), 0);
         for range in found {
-            // A part of a character is no text.
+            // The range is extended to whole characters.
             let start = (0..=range.start)
                 .rev()
                 .find(|at| text.is_char_boundary(*at));
@@ -105,7 +105,7 @@ impl Redactor {
         Cow::Owned(masked)
     }
 
-    /// A value that flows on: each text and number, and all bytes, with a secret in it becomes one, and keys are masked.
+    /// Returns a value for further use: each text, number and byte string with a secret in it becomes a secret, and keys are masked.
     pub fn value(&self, value: Value) -> Value {
         match self.is_empty() {
             true => value,
@@ -113,7 +113,7 @@ impl Redactor {
         }
     }
 
-    /// JSON for people: texts, numbers and keys are masked.
+    /// Returns JSON for people: texts, numbers and keys are masked.
     pub fn json(&self, json: serde_json::Value) -> serde_json::Value {
         match self.is_empty() {
             true => json,
@@ -121,7 +121,7 @@ impl Redactor {
         }
     }
 
-    /// A failure as it is recorded: without secrets, and no longer than the journal takes.
+    /// Returns a failure as it is recorded: without secrets, and not longer than the journal allows.
     pub fn failure(&self, failure: Failure) -> Failure {
         Failure {
             class: failure.class,
@@ -135,7 +135,7 @@ impl Redactor {
         }
     }
 
-    /// Why a step failed, as it is recorded.
+    /// Returns the error of a step as it is recorded.
     pub fn error(&self, error: StepError) -> StepError {
         StepError {
             message: cut(self.owned(error.message)),
@@ -150,7 +150,7 @@ impl Redactor {
         }
     }
 
-    /// As [`Redactor::text`].
+    /// Like [`Redactor::text`].
     pub fn owned(&self, text: String) -> String {
         match self.text(&text) {
             Cow::Borrowed(_) => text,
@@ -176,7 +176,7 @@ impl Redactor {
         let digest = Digest::of_content(text.as_bytes());
         let mut known = self.known();
         let is_new = known.seen.insert((digest, origin == Origin::Said));
-        // What was said to be secret needs no second look for what was found to be.
+        // Declared secrets are learnt already when they are found again.
         if !is_new || (origin == Origin::Found && known.seen.contains(&(digest, true))) {
             return;
         }
@@ -241,7 +241,7 @@ impl Redactor {
         }
     }
 
-    /// A key without secrets, another one than those that are there.
+    /// Returns a key without secrets that differs from the existing ones.
     fn key(&self, key: String, is_taken: impl Fn(&str) -> bool) -> String {
         let masked = self.owned(key);
         let numbered = (2..).map(|number| format!("{masked} {number}"));
@@ -251,7 +251,7 @@ impl Redactor {
             .unwrap_or(masked)
     }
 
-    /// Where secrets stand in some bytes, in order and apart from each other.
+    /// Returns the places of secrets in some bytes, in order and without overlaps.
     fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
         let layers = self.layers();
         if layers.is_empty() || bytes.len() < LEAST_SENT {
@@ -302,7 +302,7 @@ impl Layer {
     fn new(forms: Vec<Form>) -> Self {
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
-            // A DFA would take a kilobyte for each byte of a form.
+            // A DFA would need a kilobyte for each byte of a form.
             .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(forms.iter().map(Form::sought))
             .expect("the forms of a run's secrets are fewer than 2^31 bytes");
@@ -312,7 +312,7 @@ impl Layer {
     fn find(&self, view: &View, found: &mut Vec<Range<usize>>) {
         let bytes = &view.bytes;
         let mut public = None;
-        // How far each form is found already: nothing is compared twice.
+        // How far each form has been matched: nothing is compared twice.
         let mut reached: BTreeMap<usize, usize> = BTreeMap::new();
         for hit in self.automaton.find_overlapping_iter(bytes) {
             let index = hit.pattern().as_usize();
@@ -452,7 +452,7 @@ mod tests {
         assert_eq!(knowing(&["1234"]).text("PIN 1234"), "PIN 1234");
     }
 
-    /// Certificates hold the public half of a key, at whatever alignment their names make it have.
+    /// Certificates contain the public half of a key, at any alignment.
     #[test]
     fn a_certificate_is_not_hidden_for_its_key() {
         let rsa =
@@ -470,7 +470,7 @@ mod tests {
                 lines[..2].join("\n")
             );
             let is_hidden = redactor.is_in(public.as_bytes());
-            // Of a key on a curve the second line is private, and that may stand nowhere.
+            // The second line of an EC key is private, so it must not occur anywhere.
             assert_eq!(is_hidden, algorithm == "EC", "{public}");
         }
     }

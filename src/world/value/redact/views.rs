@@ -1,13 +1,13 @@
-//! A text as it was before it was escaped.
+//! Shows a text as it was before it was escaped.
 
-/// Bytes, and where each of them stands in the text that they were made from.
+/// Bytes, and the place of each in the text from which they were made.
 pub struct View {
     pub bytes: Vec<u8>,
-    /// One more than there are bytes: the last is the end of the text.
+    /// One entry more than there are bytes: the last one is the end of the text.
     starts: Vec<u32>,
 }
 
-/// How many escapes inside of each other are undone.
+/// How many nested escapes are undone.
 pub const MOST_LEVELS: usize = 4;
 
 impl View {
@@ -18,12 +18,12 @@ impl View {
         }
     }
 
-    /// Where a range of the view stands in the text.
+    /// Returns the range in the text of a range in the view.
     pub fn source(&self, from: usize, to: usize) -> (usize, usize) {
         (self.starts[from] as usize, self.starts[to] as usize)
     }
 
-    /// The same with one kind of escapes undone, for each kind that there is in it, and how many levels that takes.
+    /// Returns the view with one kind of escapes undone, for each kind that occurs in it, and how many levels that takes.
     pub fn undone(&self) -> Vec<(Self, usize)> {
         let has = |byte| self.bytes.contains(&byte);
         let mut views = Vec::new();
@@ -42,7 +42,7 @@ impl View {
         views
     }
 
-    /// Replaces what `undo` reads at the beginning of a slice: it says how many bytes that are, and what they stand for.
+    /// Replaces what `undo` reads at the beginning of a slice: `undo` returns how many bytes it read, and what they stand for.
     fn map(&self, undo: fn(&[u8]) -> Option<(usize, Undone)>) -> Self {
         let mut view = Self {
             bytes: Vec::with_capacity(self.bytes.len()),
@@ -77,7 +77,7 @@ enum Undone {
     Char(char),
 }
 
-/// JSON, C and shells: `\n`, `\u00e9` (and pairs of them), `\u{e9}`, `\x41`, and a backslash before anything else.
+/// Reads escapes of JSON, C and shells: `\n`, `\u00e9` (and pairs of them), `\u{e9}`, `\x41`, and a backslash before any other character.
 fn backslash(text: &[u8]) -> Option<(usize, Undone)> {
     if text[0] != b'\\' {
         return None;
@@ -123,7 +123,7 @@ fn percent(text: &[u8]) -> Option<(usize, Undone)> {
     Some((3, Undone::Byte(u8::try_from(code).ok()?)))
 }
 
-/// XML and HTML.
+/// Reads entities of XML and HTML.
 fn entity(text: &[u8]) -> Option<(usize, Undone)> {
     if text[0] != b'&' {
         return None;
@@ -148,7 +148,7 @@ fn entity(text: &[u8]) -> Option<(usize, Undone)> {
     Some((end + 1, Undone::Char(c)))
 }
 
-/// Base64 and hex in several lines, also indented.
+/// Reads a line break in base64 or hex of several lines, which may be indented.
 fn line_break(text: &[u8]) -> Option<(usize, Undone)> {
     if !matches!(text[0], b'\n' | b'\r') {
         return None;

@@ -1,7 +1,7 @@
 //! Values as YAML text.
 //!
-//! Read is YAML 1.2 (its core schema), with the merge keys of 1.1. Written is what 1.1 and 1.2 read
-//! as the same, since kubectl, PyYAML and Ansible read 1.1.
+//! It reads YAML 1.2 (its core schema), with the merge keys of 1.1. It writes YAML that 1.1 and 1.2 read in the same way, since
+//! kubectl, PyYAML and Ansible read 1.1.
 
 mod read;
 mod write;
@@ -9,30 +9,30 @@ mod write;
 use super::Value;
 
 impl Value {
-    /// Reads one YAML (or JSON) document; an empty one is null. `None` if it is none.
+    /// Parses one YAML (or JSON) document; an empty one is null. `None` if it is invalid.
     pub fn from_yaml(text: &str) -> Option<Self> {
         Self::parse_yaml(text).ok()
     }
 
-    /// Reads one YAML (or JSON) document; an empty text is null.
+    /// Parses one YAML (or JSON) document; an empty text is null.
     ///
     /// # Errors
-    /// What is wrong, with its line and column: also a second document, a key that is defined twice,
-    /// and a tag that is not YAML's own.
+    /// The mistake, with its line and column: also a second document, a key that is defined twice, or a tag that is not YAML's
+    /// own.
     pub fn parse_yaml(text: &str) -> Result<Self, String> {
         let documents = read::documents(text, 1)?;
         Ok(documents.into_iter().next().unwrap_or_default())
     }
 
-    /// Reads all documents of a YAML stream.
+    /// Parses all documents of a YAML stream.
     ///
     /// # Errors
-    /// As [`Value::parse_yaml`].
+    /// The same as of [`Value::parse_yaml`].
     pub fn parse_yaml_all(text: &str) -> Result<Vec<Self>, String> {
         read::documents(text, usize::MAX)
     }
 
-    /// Writes YAML in block style, with every secret masked.
+    /// Returns YAML in block style, with every secret masked.
     pub fn to_yaml(&self) -> String {
         write::document(self)
     }

@@ -1,4 +1,4 @@
-//! YAML text to values, event by event: nothing recurses, so no text can use up the stack.
+//! Parses YAML text to values, event by event and without recursion, so no text can overflow the stack.
 
 use std::{
     borrow::Cow,
@@ -10,12 +10,12 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
 use crate::value::{Bytes, Value};
 
-/// What aliases may add, in nodes and 32 bytes of text: more come only from aliases of aliases.
+/// How much aliases may add, in nodes and in units of 32 bytes of text: more comes only from aliases of aliases.
 const MAX_ALIASED: usize = 100_000;
-/// The tags of YAML itself, which `!!` stands for.
+/// The prefix of YAML's own tags, for which `!!` stands.
 const CORE: &str = "tag:yaml.org,2002:";
 
-/// Reads at most `most` documents.
+/// Parses at most `most` documents.
 pub(super) fn documents(text: &str, most: usize) -> Result<Vec<Value>, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut parser = Parser::new_from_str(text);
@@ -66,9 +66,9 @@ pub(super) fn documents(text: &str, most: usize) -> Result<Vec<Value>, String> {
 #[derive(Default)]
 struct Reader {
     documents: Vec<Value>,
-    /// The one that is being read.
+    /// The document that is being read.
     document: Value,
-    /// The collections that are not over yet, the outermost first.
+    /// The collections that are still open, outermost first.
     open: Vec<(Inside, usize)>,
     anchors: HashMap<usize, Value>,
     aliased: usize,
@@ -85,7 +85,7 @@ struct Draft {
     entries: BTreeMap<String, Value>,
     /// The key whose value comes next.
     key: Option<String>,
-    /// The value that comes next is merged.
+    /// Whether the next value is merged.
     is_merging: bool,
     merged: Vec<Value>,
 }
@@ -147,8 +147,8 @@ impl Reader {
         self.put(value, name, 0, at)
     }
 
-    /// Puts a value where the next one belongs. `name` is what it is as a key, and whether it is the
-    /// merge key.
+    /// Adds a value at the next place. `name` is the value's text as a key, and whether it is the merge
+    /// key.
     fn put(
         &mut self,
         value: Value,
@@ -198,7 +198,7 @@ impl Draft {
     }
 }
 
-/// The entries of a map, or of each map of a list.
+/// Returns the entries of a map, or of each map of a list.
 fn entries_of(merged: Value) -> Vec<(String, Value)> {
     match merged {
         Value::Map(map) => map.into_iter().collect(),
@@ -237,7 +237,7 @@ fn scalar(text: &str, is_plain: bool, tag: Option<&Tag>) -> Result<Value, String
     }
 }
 
-/// A scalar without quotes or tag, by the core schema.
+/// Reads a scalar without quotes or tag, by the core schema.
 fn plain(text: &str) -> Result<Value, String> {
     Ok(match Scalar::parse_from_cow(Cow::Borrowed(text)) {
         _ if text.is_empty() => Value::Null,

@@ -1,8 +1,8 @@
-//! Values to YAML text that readers of 1.1 and 1.2 read as the same.
+//! Writes values as YAML text that readers of 1.1 and 1.2 read in the same way.
 //!
-//! A text stands bare only if it begins with a letter, `_` or `/` and holds nothing but letters,
-//! digits and a few marks: so no number, date, time or sign of any version of YAML can be meant. The
-//! words that 1.1 reads as something else are quoted, too.
+//! A text is written without quotes only if it begins with a letter, `_` or `/` and contains nothing but letters, digits and a few marks:
+//! so it can't be a number, date, time or other syntax in any version of YAML. Words that 1.1 reads as something else are quoted,
+//! too.
 
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -10,8 +10,8 @@ use crate::value::Value;
 
 /// What YAML 1.1 (<https://yaml.org/type/>) or 1.2 reads as a boolean or null, in any case.
 const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
-/// Readers look only so far for the `:` of a key (libyaml: 1,024 characters); longer keys, which are
-/// written with `?`, are rare.
+/// Readers look only this far for the `:` of a key (libyaml: 1,024 characters); longer keys, which are rare, are written
+/// with `?`.
 const LONGEST_KEY: usize = 120;
 
 pub(super) fn document(value: &Value) -> String {
@@ -27,7 +27,7 @@ pub(super) fn document(value: &Value) -> String {
     out
 }
 
-/// The entries of a map; the first one on the line that has begun, if there is one.
+/// Writes the entries of a map; the first one on the current line, if one has begun.
 fn entries(out: &mut String, map: &BTreeMap<String, Value>, indent: usize, mut has_begun: bool) {
     for (key, value) in map {
         if !std::mem::take(&mut has_begun) {
@@ -57,7 +57,7 @@ fn entries(out: &mut String, map: &BTreeMap<String, Value>, indent: usize, mut h
     }
 }
 
-/// The items of a list, as [`entries`].
+/// Writes the items of a list, like [`entries`].
 fn items(out: &mut String, list: &[Value], indent: usize, mut has_begun: bool) {
     for value in list {
         if !std::mem::take(&mut has_begun) {
@@ -101,7 +101,7 @@ fn scalar(value: &Value) -> String {
     }
 }
 
-/// YAML 1.1 wants a dot in a float, and a sign in its exponent: `1e20` is a text there.
+/// YAML 1.1 requires a dot in a float, and a sign in its exponent: it reads `1e20` as a text.
 fn float(x: f64) -> String {
     match () {
         () if x.is_nan() => return ".nan".into(),
@@ -135,12 +135,12 @@ fn is_bare(text: &str) -> bool {
         && !text.contains(": ")
 }
 
-/// In double quotes, with an escape for whatever is not printable or breaks a line somewhere.
+/// Returns a text in double quotes, with an escape for each character that is not printable or may be a line break.
 fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
-        // It only fails where the writer does, and a string does not.
+        // Writing to a String can't fail.
         let _ = match c {
             '"' => out.write_str("\\\""),
             '\\' => out.write_str("\\\\"),
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
     use crate::value::Bytes;
 
-    /// What trips readers up, alone and within others.
+    /// Texts that are difficult for readers, alone and within others.
     const PIECES: &str = "y|n|yes|NO|On|off|true|null|~|=|<<|0o17|0x1F|1_000|22:22|1:30:15.5|2001-01-01|1e3|.5|.inf|- |? |: | #|!|&a|*a|%|@|`|'|\"|\\|\n|\r|\t| |---|...|[|]|{|}|,||é|😀";
 
     fn values() -> impl Strategy<Value = Value> {

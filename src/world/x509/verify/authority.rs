@@ -2,13 +2,13 @@ use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert};
 
 use super::{Link, Verification, rules, words};
 
-/// Certificates of a path; webpki's limit is 6 intermediates.
+/// The most certificates in a path; webpki's limit is 6 intermediates.
 const DEEPEST: usize = 8;
-/// Signatures that are checked for one question, as webpki limits them.
+/// The most signatures that are checked for one question, as in webpki.
 const MOST_SIGNATURES: usize = 100;
 
 impl Verification {
-    /// Finds the path of a CA to a root. Name constraints are not held against the CA's own names.
+    /// Finds the path of a CA to a root. Name constraints are not checked for the CA's own names.
     pub(super) fn authority_path(&self) -> Result<Vec<&Link>, String> {
         let mut search = Search {
             question: self,
@@ -28,12 +28,12 @@ impl Verification {
 struct Search<'a> {
     question: &'a Verification,
     signatures: usize,
-    /// What was wrong with the first path that reached a root.
+    /// The problem of the first path that reached a root.
     why: Option<String>,
 }
 
 impl<'a> Search<'a> {
-    /// Goes from the last certificate of a path to a root.
+    /// Continues from the last certificate of a path to a root.
     fn from(&mut self, path: Vec<&'a Link>) -> Option<Vec<&'a Link>> {
         let question = self.question;
         let top = path[path.len() - 1];
@@ -72,12 +72,12 @@ impl<'a> Search<'a> {
 }
 
 impl Link {
-    /// Whether a certificate names this one's subject as its issuer.
+    /// Says whether a certificate names this one's subject as its issuer.
     pub(super) fn may_have_issued(&self, other: &Link) -> bool {
         self.parsed().subject().as_raw() == other.parsed().issuer().as_raw()
     }
 
-    /// Whether a certificate is signed with this one's key.
+    /// Says whether a certificate is signed with this one's key.
     pub(super) fn signed(&self, other: &Link) -> bool {
         let parsed = other.parsed();
         let content = parsed.tbs_certificate.as_ref();

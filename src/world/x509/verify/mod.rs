@@ -1,9 +1,9 @@
 //! Verifies chains: does a certificate lead to a root, for a purpose and a name, at a time?
 //!
-//! For servers and clients `rustls-webpki` builds the path, as rustls and ztunnel do, and what it leaves to others is
-//! checked here (`rules`): key usage, and of the root its validity, its CA flag, path length and extended key usage.
-//! RFC 5280, Go and OpenSSL check those. For CAs, which webpki does not verify by themselves, `authority` builds the
-//! path. Not checked by either: revocation, and certificate policies.
+//! For servers and clients, `rustls-webpki` builds the path, as in rustls and ztunnel, and `rules` checks what webpki leaves to others: key
+//! usage, and for the root its validity, its CA flag, path length and extended key usage. RFC 5280, Go and OpenSSL check these. For CAs, which
+//! webpki does not verify on their own, `authority` builds the path. Neither of them checks revocation and
+//! certificate policies.
 
 mod authority;
 mod name;
@@ -23,7 +23,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::certificate::{Certificate, ReadError};
 
-/// What a certificate is for.
+/// The purpose of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     Server,
@@ -36,7 +36,7 @@ pub enum Purpose {
 #[derive(Debug)]
 pub struct Verification {
     leaf: Link,
-    /// Certificates that may stand between it and a root, in any order.
+    /// Certificates that may be between it and a root, in any order.
     chain: Vec<Link>,
     roots: Vec<Link>,
     purpose: Purpose,
@@ -47,9 +47,9 @@ pub struct Verification {
 /// The answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Why it does not verify.
+    /// The reason why it does not verify.
     pub error: Option<String>,
-    /// The subjects of the path that was found, the certificate's first, its root's last.
+    /// The subjects of the path that was found, from the certificate to its root.
     pub chain: Vec<String>,
 }
 
@@ -60,7 +60,7 @@ struct Link {
     read: Certificate,
 }
 
-/// A text that does not hold certificates.
+/// A text that does not contain certificates.
 #[derive(Debug, thiserror::Error)]
 #[error("`{which}`: {source}")]
 pub struct BadInput {
@@ -82,11 +82,11 @@ impl Purpose {
 }
 
 impl Verification {
-    /// Reads what was given, all PEM. Certificates behind the first of `leaf` count as part of the chain, so that
-    /// the `tls.crt` of a Secret can be given whole; `chain` may be empty.
+    /// Reads the given texts, all PEM. Certificates after the first of `leaf` count as part of the chain, so that the whole `tls.crt` of a Secret
+    /// can be given; `chain` may be empty.
     ///
     /// # Errors
-    /// A text without certificates or with a damaged block: which text, which block, and where.
+    /// A text without certificates or with a damaged block: which text, which block, and its place.
     pub fn new(
         leaf: &str,
         chain: &str,
@@ -96,7 +96,7 @@ impl Verification {
         at: OffsetDateTime,
     ) -> Result<Self, BadInput> {
         let mut given = links("leaf", leaf)?.into_iter();
-        // `links` gives at least one.
+        // `links` returns at least one.
         let Some(leaf) = given.next() else {
             return Err(BadInput::empty("leaf"));
         };
@@ -171,8 +171,8 @@ impl Verification {
         }
     }
 
-    /// Holds a path that webpki has verified against the other rules; a path that breaks one is passed over for the
-    /// next.
+    /// Checks a path that webpki has verified against the other rules; if the path breaks one, webpki tries the
+    /// next path.
     fn check_path(&self, path: &VerifiedPath) -> Result<Vec<&Link>, String> {
         let mut links = vec![&self.leaf];
         for certificate in path.intermediate_certificates() {
@@ -186,7 +186,7 @@ impl Verification {
                     && own.subject_public_key_info == anchor.subject_public_key_info
             })
         };
-        // Certificates of one key, of which another may still be valid.
+        // There may be several certificates of one key, one of which is still valid.
         let mut why = None;
         for root in self.roots.iter().filter(is_anchor) {
             let whole = [&links[..], &[root]].concat();

@@ -7,13 +7,13 @@ use x509_parser::{
     prelude::{FromDer, X509Certificate},
 };
 
-/// What the other side of a connection must be called in its certificate.
+/// The name that the other side's certificate must contain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerName {
-    /// A host, also by a wildcard of the certificate, or an IP address. Never by the common name.
+    /// A host, which a wildcard in the certificate may match, or an IP address. Never the common name.
     Host(ServerName<'static>),
-    /// A URI, such as a SPIFFE id. One that ends with a slash is fit by all below it: `spiffe://cluster.local/` by
-    /// every workload of a trust domain, as Istio's proxies compare.
+    /// A URI, such as a SPIFFE id. If it ends with a slash, all URIs below it match: every workload of a trust domain matches
+    /// `spiffe://cluster.local/`, as in Istio's proxies.
     Uri(String),
 }
 
@@ -22,10 +22,10 @@ pub enum PeerName {
 pub struct BadName(String);
 
 impl PeerName {
-    /// Reads a name.
+    /// Parses a name.
     ///
     /// # Errors
-    /// One that no certificate can have.
+    /// A name that a certificate can't contain.
     pub fn parse(text: &str) -> Result<Self, BadName> {
         if text.contains("://") {
             return Ok(Self::Uri(text.to_owned()));
@@ -35,7 +35,7 @@ impl PeerName {
             .map_err(|_| BadName(text.to_owned()))
     }
 
-    /// Whether a certificate has this name.
+    /// Says whether a certificate contains this name.
     pub fn fits(&self, certificate: &CertificateDer) -> bool {
         match self {
             Self::Host(host) => EndEntityCert::try_from(certificate)

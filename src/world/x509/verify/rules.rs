@@ -1,14 +1,14 @@
-//! What a path must keep to beside its signatures (RFC 5280, 6.1.4), by certificates and in plain words.
+//! The rules for a path besides its signatures (RFC 5280, 6.1.4), with plain messages.
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use x509_parser::{extensions::ParsedExtension, prelude::X509Certificate};
 
 use super::{Link, Purpose};
 
-/// Checks a path, its root last.
+/// Checks a path, whose root is last.
 ///
 /// # Errors
-/// The first certificate that breaks a rule, and which.
+/// The first certificate that breaks a rule, and the rule.
 pub(super) fn check(path: &[&Link], purpose: Purpose, at: OffsetDateTime) -> Result<(), String> {
     let parsed: Vec<_> = path.iter().map(|link| link.parsed()).collect();
     for (index, link) in path.iter().enumerate() {
@@ -19,7 +19,7 @@ pub(super) fn check(path: &[&Link], purpose: Purpose, at: OffsetDateTime) -> Res
             check_leaf(link, certificate, purpose)?;
             continue;
         }
-        // A leaf is below every CA of the path, and is not counted.
+        // A leaf is below every CA of the path, and does not count.
         let first = usize::from(purpose != Purpose::Ca);
         let below = parsed[first..index].iter();
         let below = below.filter(|c| c.subject() != c.issuer()).count();
@@ -66,7 +66,7 @@ fn check_leaf(link: &Link, certificate: &X509Certificate, purpose: Purpose) -> R
     }
     check_extended_usage(link, certificate, purpose)?;
     let usage = key_usage(link, certificate)?;
-    // As OpenSSL's purposes `sslserver` and `sslclient`: a client always signs.
+    // The rule of OpenSSL's purposes `sslserver` and `sslclient`: a client always signs.
     let is_for_tls = usage.is_none_or(|usage| {
         usage.digital_signature()
             || usage.key_agreement()
@@ -127,7 +127,7 @@ fn check_extended_usage(
     let usage = certificate
         .extended_key_usage()
         .map_err(|_| format!("`{subject}` has two extended key usages"))?;
-    // Neither webpki nor OpenSSL takes anyExtendedKeyUsage for TLS.
+    // Neither webpki nor OpenSSL accepts anyExtendedKeyUsage for TLS.
     let (is_for, whom) = match purpose {
         Purpose::Server => (usage.is_none_or(|u| u.value.server_auth), "servers"),
         Purpose::Client => (usage.is_none_or(|u| u.value.client_auth), "clients"),

@@ -5,7 +5,7 @@ use super::{Link, Purpose, Verification, rules};
 pub(super) const NO_CHAIN: &str = "no chain leads to a root";
 
 impl Verification {
-    /// Looks for the fault in the path that the names suggest.
+    /// Looks for the problem in the path that the names suggest.
     pub(super) fn likely_trouble(&self) -> Option<String> {
         let mut path = vec![&self.leaf];
         loop {
@@ -41,26 +41,26 @@ impl Verification {
         }
     }
 
-    /// What is wrong with a path whose signatures fit, root last.
+    /// Returns the problem of a path whose signatures are valid; the root is last.
     fn trouble_of(&self, path: &[&Link]) -> Option<String> {
         if let Err(why) = rules::check(path, self.purpose, self.at) {
             return Some(why);
         }
         let subject = &self.leaf.read.subject;
-        // webpki, and so rustls, lets a root vouch for others alone.
+        // In webpki, and so in rustls, a root only vouches for others.
         if path.len() == 1 && self.purpose != Purpose::Ca {
             return Some(format!(
                 "{NO_CHAIN}: `{subject}` is among the roots itself and is not a CA"
             ));
         }
-        // All that webpki checks beyond the rules.
+        // The checks of webpki beyond the rules.
         let constrains = |link: &&Link| matches!(link.parsed().name_constraints(), Ok(Some(_)));
         path.iter()
             .any(constrains)
             .then(|| format!("a CA above `{subject}` does not allow its names (name constraints)"))
     }
 
-    /// What webpki says, where nothing plainer was found.
+    /// Returns webpki's message, if no plainer one was found.
     pub(super) fn words(&self, error: &Error) -> String {
         let subject = &self.leaf.read.subject;
         match error {

@@ -1,4 +1,4 @@
-//! Requests of the REST protocols: params stand in the path, the query, headers or the body, as the model says.
+//! Requests of the REST protocols: params are in the path, the query, headers or the body, as the model says.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::value::Value;
 
-/// The params of a REST request, each with its member, by where they stand.
+/// The params of a REST request, each with its member, by place.
 #[derive(Default)]
 struct Parts<'a> {
     uri: BTreeMap<&'a str, (&'a Member, &'a Value)>,
@@ -39,7 +39,7 @@ pub(super) fn request(
         let member = members.and_then(|members| members.get(key)).unwrap_or(&any);
         let place = match service.is_described {
             false => member.place,
-            // In the path if it is named there, else where such a request has its params.
+            // In the path if the path names it, otherwise in the default place of such a request.
             true if is_in_path(&operation.uri, key) => Place::Uri,
             true if has_body => Place::Body,
             true => Place::Querystring,
@@ -92,7 +92,7 @@ fn is_in_path(uri: &str, key: &str) -> bool {
     uri.contains(&format!("{{{key}}}")) || uri.contains(&format!("{{{key}+}}"))
 }
 
-/// Puts params into the places of a path: `{Name}`, and `{Name+}`, which keeps its slashes.
+/// Fills the placeholders of a path: `{Name}`, and `{Name+}`, which keeps its slashes.
 fn fill(
     service: &Service,
     template: &str,
@@ -113,7 +113,7 @@ fn fill(
             ));
         };
         let text = text_of(member, value, Format::Iso8601);
-        // AWS's own tools take `/hostedzone/Z1`, as answers give it, where `Z1` belongs.
+        // Like AWS's own tools, accepts `/hostedzone/Z1`, the form of answers, in place of `Z1`.
         let text = match service.name.as_str() {
             "route53" => text.rsplit('/').next().unwrap_or_default(),
             _ => text.as_str(),
@@ -185,7 +185,7 @@ fn header(
             texts.join(",")
         }
         (_, value) if member.is_json => {
-            // The params hold no secret that is only named.
+            // The params contain no secret that is not read yet.
             let text = value.reveal_json().unwrap_or_default().to_string();
             BASE64.encode(text.as_bytes())
         }
