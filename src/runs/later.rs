@@ -34,7 +34,7 @@ pub fn refuse_undo_before_newer<E: From<RunsError>>(
             && row.ended_at.is_none_or(|ended| ended > run.started_at)
     };
     let mut runs: Vec<_> = runs.into_iter().filter(may_be_newer).collect();
-    runs.sort_by(|a, b| b.started_at.cmp(&a.started_at));
+    runs.sort_by_key(|row| std::cmp::Reverse(row.started_at));
     for row in runs.into_iter().filter(|_| !own.is_empty()) {
         let other = changed(&read(&row.id)?);
         let both: Vec<&str> = own
