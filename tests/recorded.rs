@@ -102,7 +102,18 @@ fn calls_of_clusters_elsewhere_are_answered_as_they_were() {
     run(
         &test,
         "gloo-mesh",
-        &[&MESH[..], &["-p", "approve=false", "--target", "apart"]].concat(),
+        &[
+            &MESH[..],
+            &[
+                "-p",
+                "approve=false",
+                "-p",
+                "force=true",
+                "--target",
+                "apart",
+            ],
+        ]
+        .concat(),
     );
     let text = record(&test, "gloo-mesh");
     contains(

@@ -115,7 +115,7 @@ fn record(args: &Args, run: &str) -> Done {
         info.workflow,
         state.outcome.map_or("waits", |outcome| outcome.as_str())
     );
-    let run = (&info, &state);
+    let run = (&id, &info, &state);
     let recorded = testing::record(
         &name,
         &beside(&info, &info),

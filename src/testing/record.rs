@@ -13,7 +13,7 @@ use super::{
 use crate::{
     compile::{Workflow, answer_of, takes},
     execute::{self, Undone},
-    journal::{EffectOutcome, EffectState, Instance, Outcome, RunInfo, State, Verdict},
+    journal::{EffectOutcome, EffectState, Instance, Outcome, RunId, RunInfo, State, Verdict},
     script::{Class, function, leaves},
     targets::LOCAL,
     value::{Failure, MASK, Value},
@@ -70,10 +70,11 @@ pub fn record(
     name: &str,
     file: &str,
     workflow: &Workflow,
-    (info, state): (&RunInfo, &State),
+    (id, info, state): (&RunId, &RunInfo, &State),
     earlier: &[Earlier],
 ) -> Recorded {
     let mut writer = Writer {
+        id,
         out: &info.out,
         accounts: Accounts::default(),
         secrets: 0,
@@ -232,6 +233,8 @@ fn is_certificates(text: &str) -> bool {
 }
 
 struct Writer<'a> {
+    /// The run has another id in each test.
+    id: &'a RunId,
     /// The folder to which scripts wrote.
     out: &'a str,
     accounts: Accounts,
@@ -340,6 +343,7 @@ impl Writer<'_> {
             Json::String(text) => {
                 let text = self.seen(&text.replace('*', "\\*"));
                 let text = text.replace(self.out, "*").replace(MASK, "*");
+                let text = text.replace(self.id.as_str(), "*");
                 match text.rfind("… (").filter(|_| text.ends_with(" bytes)")) {
                     Some(at) => format!("{}*", &text[..at]).into(),
                     None => text.into(),
