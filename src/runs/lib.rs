@@ -4,7 +4,7 @@
 //!   Restate server, [`There`] for a Windlass server elsewhere; [`Peers`] is what several servers over the same runs have in common;
 //! - `begin` makes the first event of a run, `choice` says which steps it may be limited to, `rules` when a run may be resumed,
 //!   cancelled or undone, `preflight` whether a target has what a workflow needs, `aws` whether its AWS is the one that is meant,
-//!   `foresee` what a run would find there;
+//!   `foresee` what a run would find there, `later` whether a newer run has to be undone first;
 //! - `library` finds the workflows that may be started, by name and never by path;
 //! - `drivers` drives several runs at once, `book` records which runs they are and which start belongs to a key;
 //! - `bundle` is the evidence of a run, `revise` a resume with other files, other params or steps that run again, `doubt` settles calls in doubt;
