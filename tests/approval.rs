@@ -326,5 +326,5 @@ steps:
     }
     test.windlass(&["show"]).expect(0);
     test.windlass(&["audit"]).expect(0);
-    test.windlass(&["certs", "--check", "30d"]).expect(0);
+    test.windlass(&["certs"]).expect(0);
 }
