@@ -409,7 +409,7 @@ steps:
     );
     let ran = test.windlass(&["run", "c.yaml"]).expect(2);
     assert!(
-        ran.stderr.contains("there is no `curry` here"),
+        ran.stderr.contains("`curry` is not available"),
         "{}",
         ran.stderr
     );
