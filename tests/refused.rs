@@ -71,7 +71,7 @@ fn what_would_fail_halfway_is_refused_before_anything_is_made() {
         (
             "gloo-mesh.yaml",
             &["force=true", "relay_validity=30d", "root_validity=100d"],
-            "param server_validity: a certificate of ",
+            "param client_validity: a certificate of ",
         ),
         ("retire-ca.yaml", &[&retired, "audit_bucket=b"], &child),
     ] {
