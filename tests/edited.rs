@@ -121,7 +121,9 @@ fn a_changed_param_runs_what_reads_it_again() {
         .windlass(&["resume", "--edited", "--plan", "-p", "name=y"])
         .expect(0);
     assert!(
-        shown.stdout.contains("it makes these calls again: file::write ×1"),
+        shown
+            .stdout
+            .contains("it makes these calls again: file::write ×1"),
         "{}",
         shown.stdout
     );

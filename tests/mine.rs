@@ -98,7 +98,10 @@ fn a1_an_undo_leaves_the_secrets_of_a_newer_run() {
             "{what}: {kinds:?}"
         );
     }
-    let undone = world.test.windlass(&["undo", &first, "--yes", "--force"]).expect(0);
+    let undone = world
+        .test
+        .windlass(&["undo", &first, "--yes", "--force"])
+        .expect(0);
     assert!(undone.stderr.contains("left as it is"), "{}", undone.stderr);
     assert_eq!(world.secrets(), of_second);
     assert_eq!(world.test.read("out/root-ca.pem"), root);

@@ -37,7 +37,8 @@ fn a1_a_trust_policy_that_a_newer_run_needs_stays() {
     // The value is the same, and the older run's undo leaves it all the same.
     let plan = test.windlass(&["undo", &older, "--plan"]).expect(0).stdout;
     assert!(plan.contains("changed since"), "{plan}");
-    test.windlass(&["undo", &older, "--yes", "--force"]).expect(0);
+    test.windlass(&["undo", &older, "--yes", "--force"])
+        .expect(0);
     assert_eq!(policy(&mesh), (json!(false), json!(newer)));
     // The newer one takes back what it did, which is the note alone.
     test.windlass(&["undo", &newer, "--yes"]).expect(0);
