@@ -39,12 +39,20 @@ pub struct Terminator {
 /// Has a certificate for `names` made: `server.pem`, whose key is `out/relay-server-tls.key` and whose root is
 /// `out/root-ca.pem`.
 pub fn make_certificate(test: &Test, names: &[&str]) {
-    let names = format!("server_dns_names=[{}]", names.join(", "));
     // With other names no agent connects, which Gloo Mesh needs to issue.
-    let cacerts = ["-p", "istio_ca=cacerts"];
-    let run = ["run", "workflows/gloo-mesh.yaml", "-p", &names];
-    test.windlass(&[&run, cacerts.as_slice()].concat())
-        .expect(0);
+    let authority = format!("relay_authority={}", names[0]);
+    let names = format!("server_dns_names=[{}]", names.join(", "));
+    let run = [
+        "run",
+        "workflows/gloo-mesh.yaml",
+        "-p",
+        &names,
+        "-p",
+        &authority,
+        "-p",
+        "istio_ca=cacerts",
+    ];
+    test.windlass(&run).expect(0);
     let parts = ["", "-chain"].map(|part| test.read(&format!("out/relay-server-tls{part}.pem")));
     test.write("server.pem", &parts.concat());
 }
