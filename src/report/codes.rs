@@ -51,6 +51,7 @@ pages![
     "misplaced-key",
     "missing-input",
     "missing-key",
+    "newer-run",
     "no-item",
     "no-outputs",
     "no-run-function",

@@ -184,8 +184,9 @@ pub struct KubeServe {
     #[arg(long, default_value = "20ms", value_parser = parse_duration, value_name = "DURATION")]
     pub pod_delay: Duration,
 
-    /// The versions, flags and delays of the mesh: istio=1.29,ztunnel=1.29,gloo=2.6,revision=1-29,multi-root=off,
-    /// xds-agent=off,mount=100ms,renew=2s,stream=2s,issue=100ms [default: those of existing clusters; the newest for new ones]
+    /// The versions, flags and delays of the mesh: istio=1.29,ztunnel=1.29,gloo=2.6,
+    /// revision=1-29,multi-root=off,xds-agent=off, mount=100ms,renew=2s,stream=2s,issue=100ms [default: those of existing
+    /// clusters; the newest for new ones]
     #[arg(long, value_name = "KEY=VALUE,…")]
     pub mesh: Option<crate::mesh::MeshOptions>,
 

@@ -537,8 +537,8 @@ mod tests {
         assert_eq!(value("9223372036854775807"), Value::Int(i64::MAX));
         assert_eq!(value("'9223372036854775808'"), "9223372036854775808".into());
         assert_eq!(value("1e300"), Value::Float(1e300));
-        refused("1e400", "no number that can be kept");
-        refused("[.nan]", "no number that can be kept");
+        refused("1e400", "can't be represented as a number");
+        refused("[.nan]", "can't be represented as a number");
         refused("a: !vault x", "line 1, column 4: the tag `!vault`");
         refused("a: !vault \"x\"", "the tag `!vault`");
         refused("a: !Ref [x]", "the tag `!Ref`");
