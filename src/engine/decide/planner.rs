@@ -67,7 +67,7 @@ impl Planner<'_> {
                         let kind = *kinds.get(other.name.as_str())?;
                         let other_id = InstanceId::step(scope.inside, other.name.as_str());
                         let kind = match (kind, edge) {
-                            // Nothing of it is used, and nothing that is used was made by it.
+                            // The step does not read its outputs, and it changed nothing that the step may depend on.
                             (FateKind::Again, Edge::Order)
                                 if !self.changed_something(&other_id) =>
                             {
@@ -344,7 +344,7 @@ impl Planner<'_> {
 
     /// Returns which input has changed, and why, if that can be told beforehand.
     fn changed_input(&self, scope: &Scope, unit: &Unit, instance: &Instance) -> Option<String> {
-        // What is replayed before it gives, as far as that can be told, what it gave.
+        // Steps before it that are replayed are assumed to have the same outputs again.
         let now = scope
             .inputs(self.view(), unit.step, &unit.item, None)
             .ok()?;

@@ -114,7 +114,7 @@ pub trait Ledger: Send + Sync {
     /// Makes the entries so far durable, because their results are about to be shown.
     fn settle(&self) -> Result<(), Stop>;
 
-    /// Does something that waits for the outside and is no entry.
+    /// Runs work that waits for a network or a disk and is not recorded, such as reading a secret.
     fn waits<'a>(&self, wait: Box<dyn FnOnce() + 'a>) {
         wait();
     }
