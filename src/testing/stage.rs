@@ -411,6 +411,7 @@ impl Asked {
                 None | Some(Value::Null | Value::Bool(false))
             ),
             only_reads: arguments.get("read") == Some(&Value::Bool(true)),
+            has_key: false,
         };
         let body = fields.get("body").map_or_else(String::new, Value::to_text);
         let response = HttpResponse {

@@ -342,6 +342,7 @@ impl Asked {
         let asked = Self {
             request: HttpRequest {
                 only_reads,
+                has_key: key_header.is_some(),
                 hides_answer: secret.hides(),
                 expects_gone: false,
                 method: method.into(),
@@ -370,7 +371,7 @@ impl Asked {
     fn class(&self) -> Class {
         match () {
             () if self.request.is_read() => Class::Read,
-            () if self.request.is_idempotent() || self.key_header.is_some() => Class::Keyed,
+            () if self.request.is_idempotent() || self.request.has_key => Class::Keyed,
             () => Class::Unsure,
         }
     }

@@ -25,15 +25,19 @@ use redirect::Hop;
 pub(super) const MAX_BODY_BYTES: usize = 1 << 20;
 /// How much of an unexpected answer its failure contains. Secrets are removed before it is cut for display.
 const MAX_MESSAGE_BYTES: usize = 64 << 10;
+/// How long a connection waits for another request. Servers close idle ones after 2 s (Gunicorn) to 75 s (nginx): one that has
+/// waited for less than a second is not closed while a request is on its way.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// A client for the HTTP servers that the target allows.
 #[derive(Clone, Debug, Default)]
 pub struct HttpClient {
     /// Host names, or `*.domain`; `None` for all hosts.
     allowed: Option<Vec<String>>,
-    /// The client for requests that trust the system's CAs and present no certificate. It is created once: reading these CAs takes longer than a
-    /// request. Connections are not reused: if the server closed one at the same moment, the request would be in doubt.
-    plain: Arc<OnceLock<Client>>,
+    /// The clients for requests that trust the system's CAs and present no certificate. They are created once: reading these CAs takes longer
+    /// than a request.
+    once: Arc<OnceLock<Client>>,
+    repeatable: Arc<OnceLock<Client>>,
 }
 
 #[derive(Clone, Debug)]
@@ -58,6 +62,8 @@ pub struct HttpRequest {
     pub hides_answer: bool,
     /// Whether it changes nothing although its method might: a login, a search.
     pub only_reads: bool,
+    /// Whether a header of it holds a key, by which the server recognises it when it is sent again.
+    pub has_key: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +89,12 @@ impl HttpRequest {
     /// Says whether sending it twice has the same effect as once (RFC 9110, "idempotent").
     pub fn is_idempotent(&self) -> bool {
         self.is_safe() || matches!(self.method.as_str(), "PUT" | "DELETE")
+    }
+
+    /// Says whether it can be sent again if its answer is lost. Others get a connection of their own: if the server closed a kept
+    /// one at the same moment, it would not be known whether they were done.
+    fn is_repeatable(&self) -> bool {
+        self.is_read() || self.is_idempotent() || self.has_key
     }
 
     fn name(&self) -> String {
@@ -134,7 +146,8 @@ impl HttpClient {
         let lower = |hosts: Vec<String>| hosts.iter().map(|h| h.to_ascii_lowercase()).collect();
         Self {
             allowed: allowed.map(lower),
-            plain: Arc::default(),
+            once: Arc::default(),
+            repeatable: Arc::default(),
         }
     }
 
@@ -198,14 +211,18 @@ impl HttpClient {
 
     fn client(&self, request: &HttpRequest, is_bare: bool) -> Result<Client, String> {
         let is_plain = request.ca.is_none() && (is_bare || request.identity.is_none());
-        if let Some(client) = self.plain.get().filter(|_| is_plain) {
+        if !is_plain {
+            return build(request, is_bare);
+        }
+        let kept = match request.is_repeatable() {
+            true => &self.repeatable,
+            false => &self.once,
+        };
+        if let Some(client) = kept.get() {
             return Ok(client.clone());
         }
         let client = build(request, is_bare)?;
-        Ok(match is_plain {
-            true => self.plain.get_or_init(|| client).clone(),
-            false => client,
-        })
+        Ok(kept.get_or_init(|| client).clone())
     }
 
     /// Rejects a host that the target does not allow.
@@ -274,7 +291,8 @@ fn build(request: &HttpRequest, is_bare: bool) -> Result<Client, String> {
         .proxy(by_proxy(Proxies::of_environment()))
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
-        .pool_max_idle_per_host(0)
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(if request.is_repeatable() { usize::MAX } else { 0 })
         .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
     if let Some((certificate, key)) = request.identity.as_ref().filter(|_| !is_bare) {
         let pem = identity(certificate, key)?;
