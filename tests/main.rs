@@ -54,6 +54,7 @@ mod mutants;
 mod names;
 mod namespaces;
 mod ownership;
+mod panics;
 mod parts;
 mod paths;
 mod pauses;

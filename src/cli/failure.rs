@@ -225,6 +225,13 @@ impl From<DriveError> for Failure {
                 ..Self::of("lock-timeout", &error, Some(hint))
             };
         }
+        if let DriveError::Panicked { .. } = &error {
+            let hint = "please report it with the message above, then run `windlass resume`";
+            return Self {
+                exit: exit::FAILED,
+                ..Self::of("engine-broke", &error, Some(hint.into()))
+            };
+        }
         let hint = match &error {
             DriveError::Journal(e) => e.hint(),
             _ => None,

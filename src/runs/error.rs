@@ -134,6 +134,9 @@ impl From<DriveError> for RunsError {
     fn from(error: DriveError) -> Self {
         match error {
             DriveError::Journal(error) => error.into(),
+            error @ DriveError::Panicked { .. } => {
+                Self::of(Kind::Broken, "engine-broke", &error, None)
+            }
             error => Self::of(Kind::Broken, "journal", &error, None),
         }
     }

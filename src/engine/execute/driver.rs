@@ -68,6 +68,10 @@ pub enum DriveError {
         "the scheduler has nothing to wait for, and the run has not ended; this is a bug of ours"
     )]
     Stalled,
+    #[error(
+        "an attempt of step `{step}` panicked; this is a bug of ours. What was done is recorded, and the run can be resumed"
+    )]
+    Panicked { step: InstanceId },
     #[error("the scheduler decided something impossible; this is a bug of ours")]
     Illegal(#[from] IllegalTransition),
 }

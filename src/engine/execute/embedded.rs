@@ -1,6 +1,7 @@
 //! The embedded substrate: the journal in SQLite, and threads of this process.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::AtomicBool},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -52,8 +53,8 @@ pub(super) struct Embedded {
     run: Arc<RunJournal>,
     settings: Settings,
     runners: Runners,
-    sender: mpsc::UnboundedSender<Finished>,
-    receiver: mpsc::UnboundedReceiver<Finished>,
+    sender: mpsc::UnboundedSender<Result<Finished, DriveError>>,
+    receiver: mpsc::UnboundedReceiver<Result<Finished, DriveError>>,
     /// How many attempts have been started and have not ended.
     running: usize,
     /// Whether the driver has seen a request that this process stop.
@@ -163,8 +164,12 @@ impl Substrate for Embedded {
                 observer: settings.observer,
                 stage: settings.stage,
             };
+            let step = attempt.task.instance.clone();
+            // The events of an attempt that panics are in the journal, but not in its result: only a resume can go on from them.
+            let finished = catch_unwind(AssertUnwindSafe(|| attempt.run()));
+            let finished = finished.map_err(|_| DriveError::Panicked { step });
             // The driver is gone only when the run is no longer driven.
-            let _ = sender.send(attempt.run());
+            let _ = sender.send(finished);
         });
         Ok(())
     }
@@ -218,7 +223,7 @@ impl Substrate for Embedded {
         let mut next = finished;
         while let Some(finished) = next {
             self.running -= 1;
-            happened.push(Happened::Finished(finished));
+            happened.push(Happened::Finished(finished?));
             next = self.receiver.try_recv().ok();
         }
         Ok(happened)
