@@ -2,9 +2,9 @@ use std::{fmt, sync::Arc};
 
 use time::OffsetDateTime;
 use tokio_rustls::rustls::{
-    self, CertificateError, ClientConfig, ClientConnection, ConnectionCommon,
-    DigitallySignedStruct, DistinguishedName, Error, ProtocolVersion, RootCertStore, ServerConfig,
-    ServerConnection, SideData, SignatureScheme, SupportedProtocolVersion,
+    self, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct,
+    DistinguishedName, Error, ProtocolVersion, RootCertStore, ServerConfig, ServerConnection,
+    SignatureScheme, SupportedProtocolVersion,
     client::{
         ResolvesClientCert,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -26,6 +26,7 @@ use tokio_rustls::rustls::{
 
 use super::material;
 use crate::{value::Secret, x509::PeerName};
+use windlass_ground::carry;
 
 /// More than any handshake needs, so that every handshake ends.
 const MOST_FLIGHTS: usize = 20;
@@ -225,24 +226,6 @@ fn exchange(
         true => Some(("", "the handshake did not end".into())),
         false => None,
     }
-}
-
-/// Carries the pending data of one side to the other; returns whether there was any.
-fn carry<A: SideData, B: SideData>(
-    from: &mut ConnectionCommon<A>,
-    to: &mut ConnectionCommon<B>,
-) -> Result<bool, Error> {
-    let general = |e: std::io::Error| Error::General(e.to_string());
-    let mut flight = Vec::new();
-    while from.wants_write() {
-        from.write_tls(&mut flight).map_err(general)?;
-    }
-    let mut rest = &flight[..];
-    while !rest.is_empty() {
-        to.read_tls(&mut rest).map_err(general)?;
-        to.process_new_packets()?;
-    }
-    Ok(!flight.is_empty())
 }
 
 #[derive(Debug)]
