@@ -13,7 +13,7 @@ use super::{
     function::{
         Bind, Binder, Changing, Doubt, Function, Gives, Impact, Needs, Parameter, Reversible,
         ValueKind::{self, Any, Bool, Bytes, Duration, Either, Float, Int, List, Record, Text},
-        optional, preset, required,
+        joined, optional, preset, required,
     },
     host, perform, rejected,
     undo::{Done, Reversal, Reversed, WayBack},
@@ -70,9 +70,8 @@ const HIDDEN: Parameter = preset(
      what is secret instead, such as `[\"json.token\", \"headers.set-cookie\"]`",
 );
 
-const UNDO: &[Parameter] = &[
-    required("method", Text, "such as `DELETE`"),
-    required("url", URL, ""),
+/// The options of every request.
+const REQUEST: [Parameter; 11] = [
     HEADERS,
     QUERY,
     JSON,
@@ -84,8 +83,17 @@ const UNDO: &[Parameter] = &[
     KEY,
     EXPECT,
     IDEMPOTENCY,
-    HIDDEN,
 ];
+const UNDO: &[Parameter] = &joined::<13, 1, 14>(
+    joined::<2, 11, 13>(
+        [
+            required("method", Text, "such as `DELETE`"),
+            required("url", URL, ""),
+        ],
+        REQUEST,
+    ),
+    [HIDDEN],
+);
 const READ: Parameter = preset(
     "read",
     Bool,
@@ -93,38 +101,9 @@ const READ: Parameter = preset(
     "the request changes nothing: a login, a search",
 );
 const REVERSED_BY: Parameter = optional("undo", Record(UNDO), "the request that reverses it");
-const OPTIONS: &[Parameter] = &[
-    HEADERS,
-    QUERY,
-    JSON,
-    FORM,
-    BODY,
-    TIMEOUT,
-    CA,
-    CERTIFICATE,
-    KEY,
-    EXPECT,
-    IDEMPOTENCY,
-    HIDDEN,
-    REVERSED_BY,
-];
+const OPTIONS: &[Parameter] = &joined::<11, 2, 13>(REQUEST, [HIDDEN, REVERSED_BY]);
 /// The options for methods that do not say what the request does.
-const OPTIONS_OF_POST: &[Parameter] = &[
-    HEADERS,
-    QUERY,
-    JSON,
-    FORM,
-    BODY,
-    TIMEOUT,
-    CA,
-    CERTIFICATE,
-    KEY,
-    EXPECT,
-    IDEMPOTENCY,
-    READ,
-    HIDDEN,
-    REVERSED_BY,
-];
+const OPTIONS_OF_POST: &[Parameter] = &joined::<11, 3, 14>(REQUEST, [READ, HIDDEN, REVERSED_BY]);
 pub(super) const ANSWER: &[Parameter] = &[
     required("status", Int, ""),
     required(

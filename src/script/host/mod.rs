@@ -36,7 +36,7 @@ mod x509;
 pub(super) use aws::literal_mistake as aws_mistake;
 pub use function::{
     Changing, Doubt, Function, HostModule, Impact, Need, Needs, On, Parameter, Reversible, Rule,
-    ValueKind,
+    ScriptType, ValueKind,
 };
 pub(super) use register::Halt;
 pub use seal::sealed_answer;
