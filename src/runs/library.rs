@@ -3,7 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::error::RunsError;
+use super::{error::RunsError, service::Listed};
 use windlass_engine::compile::{Opened, Program, compile, open};
 
 /// Names a workflow that may be started: the name of its file without `.yaml`.
@@ -77,6 +77,20 @@ impl Library {
         }
         found.sort();
         Ok(found)
+    }
+
+    /// Compiles all workflows.
+    ///
+    /// # Errors
+    /// A folder that can't be read. What is wrong with a workflow is said beside its name.
+    pub fn compiled(&self) -> Result<Vec<Listed>, RunsError> {
+        let all = self.list()?.into_iter();
+        let all = all.map(|(name, file)| Listed {
+            name,
+            program: Self::compile(&file),
+            file,
+        });
+        Ok(all.collect())
     }
 
     /// Finds the file of a workflow.

@@ -95,7 +95,8 @@ impl RunInfo {
         }
     }
 
-    fn edit(&mut self, edited: &RunEdited) {
+    /// Applies an edit: what it starts to use, and with which params.
+    pub fn edit(&mut self, edited: &RunEdited) {
         self.program = edited.program;
         self.main.clone_from(&edited.main);
         self.edition = edited.edition;
