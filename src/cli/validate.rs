@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     compile::{Workflow, bind_params, clusters},
-    runs,
+    report, runs,
     targets::Targets,
     testing::{is_test, walk},
     value::{Command, Value},
@@ -42,9 +42,8 @@ pub fn validate(args: &Args, command: &Validate) -> Done {
                     params,
                 })?;
             }
-            let steps = workflow.steps().count();
-            let plural = if steps == 1 { "" } else { "s" };
-            let told = format!("{}: {steps} step{plural}", file.display());
+            let steps = report::counted(workflow.steps().count(), "step");
+            let told = format!("{}: {steps}", file.display());
             match &command.target {
                 Some(target) => {
                     let params = params.unwrap_or_default();
