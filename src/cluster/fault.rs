@@ -55,17 +55,6 @@ pub(crate) struct Strike {
     pub after: bool,
 }
 
-const VERBS: [Verb; 8] = [
-    Verb::Get,
-    Verb::List,
-    Verb::Watch,
-    Verb::Create,
-    Verb::Update,
-    Verb::Patch,
-    Verb::Delete,
-    Verb::DeleteCollection,
-];
-
 impl FromStr for Fault {
     type Err = FaultError;
 
@@ -78,7 +67,7 @@ impl FromStr for Fault {
             }
             _ => return Err(FaultError::Form),
         };
-        if *verb != "*" && !VERBS.iter().any(|known| known.as_str() == *verb) {
+        if *verb != "*" && verb.parse::<Verb>().is_err() {
             return Err(FaultError::Verb((*verb).to_owned()));
         }
         let effect = match *status {

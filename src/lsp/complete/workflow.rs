@@ -175,13 +175,10 @@ fn values(
                 let steps = steps.filter(|step| !place.beside.contains(&step.name.text));
                 steps.map(|step| of_step(step, word)).collect()
             }
-            (_, _, Form::Classes) => {
-                let classes = FailureClass::ALL.map(FailureClass::as_str);
-                plain(
-                    owned(&[&classes[..], &["any"]].concat()),
-                    ItemKind::EnumMember,
-                )
-            }
+            (_, _, Form::Classes) => plain(
+                owned(&[FailureClass::NAMES, &["any"]].concat()),
+                ItemKind::EnumMember,
+            ),
             (_, _, Form::Condition) => {
                 let mut found = plain(owned(&["true", "false"]), ItemKind::Value);
                 found.push(expression_marks(text, place));

@@ -153,7 +153,7 @@ pub(super) fn failure_of(thrown: &Dynamic) -> Option<Failure> {
     let text = |map: &Map, key: &str| map.get(key)?.clone().into_string().ok();
     let flag = |key: &str| map.get(key).is_some_and(|flag| flag.as_bool() == Ok(true));
     Some(Failure {
-        class: FailureClass::parse(&text(&map, "class")?)?,
+        class: text(&map, "class")?.parse().ok()?,
         operation: text(&map, "operation")?,
         code: text(&map, "code")?,
         message: text(&map, "message")?,

@@ -247,14 +247,14 @@ fn handshake(context: NativeCallContext, map: Map) -> Result<Dynamic, Thrown> {
     let version = match arguments.optional_text("tls")? {
         None => None,
         Some(text) => {
-            let version = TlsVersion::parse(&text);
+            let version = text.parse::<TlsVersion>();
             let why = || {
                 refuse(
                     FUNCTION,
                     format!("`tls` is \"1.2\" or \"1.3\", not `{text}`"),
                 )
             };
-            Some(version.ok_or_else(why)?)
+            Some(version.map_err(|_| why())?)
         }
     };
     let handshake = Handshake {

@@ -1,5 +1,6 @@
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
+use strum::{Display, EnumString};
 use time::OffsetDateTime;
 use tokio_rustls::rustls::{
     self, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct,
@@ -56,9 +57,11 @@ pub struct Side {
     pub alpn: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString)]
 pub enum TlsVersion {
+    #[strum(serialize = "1.2")]
     Tls12,
+    #[strum(serialize = "1.3")]
     Tls13,
 }
 
@@ -72,29 +75,12 @@ pub struct Met {
 }
 
 impl TlsVersion {
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "1.2" => Some(Self::Tls12),
-            "1.3" => Some(Self::Tls13),
-            _ => None,
-        }
-    }
-
     fn of(version: ProtocolVersion) -> Option<Self> {
         match version {
             ProtocolVersion::TLSv1_2 => Some(Self::Tls12),
             ProtocolVersion::TLSv1_3 => Some(Self::Tls13),
             _ => None,
         }
-    }
-}
-
-impl fmt::Display for TlsVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tls12 => "1.2",
-            Self::Tls13 => "1.3",
-        })
     }
 }
 
