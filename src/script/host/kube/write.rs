@@ -65,7 +65,7 @@ fn put_applied(
         ("field_manager", apply.field_manager.clone().into()),
     ];
     let record = about.record(given.into_iter().chain(own));
-    let way = Way {
+    let making = Making {
         class: None,
         is_dry,
     };
@@ -73,7 +73,7 @@ fn put_applied(
     put(
         context,
         function,
-        way,
+        making,
         about,
         made,
         |kube, named| async move { kube.apply(&named, &apply).await },
@@ -166,7 +166,7 @@ pub fn patch(
     };
     let sent = shown(&about, body);
     let record = about.record([("patch", sent.clone()), ("type", name.into())]);
-    let way = Way {
+    let making = Making {
         class: Some(class),
         is_dry,
     };
@@ -174,7 +174,7 @@ pub fn patch(
     put(
         &context,
         FUNCTION,
-        way,
+        making,
         &about,
         made,
         |kube, named| async move { kube.patch(&named, &patch).await },
@@ -182,7 +182,7 @@ pub fn patch(
 }
 
 /// How a change is made.
-struct Way {
+struct Making {
     /// Given if the arguments decide it.
     class: Option<Class>,
     /// Whether the API server only says what would be the result.
@@ -193,7 +193,7 @@ struct Way {
 fn put<F>(
     context: &NativeCallContext,
     function: &'static str,
-    way: Way,
+    making: Making,
     about: &About,
     (record, sent): (Value, Value),
     act: impl FnOnce(KubeClient, Named) -> F + Send + 'static,
@@ -204,9 +204,9 @@ where
     let named = about.object.clone();
     let act =
         |kube: KubeClient| async move { act(kube, named).await.map(|object| from_object(&object)) };
-    let object = match way.is_dry {
+    let object = match making.is_dry {
         true => try_out(context, function, about, record, act),
-        false => change(context, function, way.class, about, (record, sent), act),
+        false => change(context, function, making.class, about, (record, sent), act),
     }?;
     Ok(to_dynamic(&object))
 }
