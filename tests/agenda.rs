@@ -10,12 +10,14 @@ use windlass::{
     ground::Timestamp,
     journal::{
         ApprovalDecided, CallRecord, EffectEnded, EffectOutcome, Event, InstanceId, LockTaken,
-        Outcome, Position, RunCancelled, RunStarted, State, Status, StepFailed, StepSucceeded,
-        UndoStarted, Verdict,
+        Outcome, Position, RunCancelled, State, Status, StepFailed, StepSucceeded, UndoStarted,
+        Verdict,
     },
     script::Class,
     value::{Digest, StepError, Value},
 };
+
+use crate::dag::started;
 
 /// One step of a random workflow; it may wait for any step before it.
 #[derive(Clone, Debug)]
@@ -257,22 +259,7 @@ impl<'a> Play<'a> {
             choices: case.choices.iter(),
             seen: BTreeMap::new(),
         };
-        play.happens(Event::RunStarted(RunStarted {
-            chosen: Default::default(),
-            workflow: "w".into(),
-            file: "w.yaml".into(),
-            folder: String::new(),
-            main: "w.yaml".into(),
-            program: Digest::ZERO,
-            kube: Default::default(),
-            target: "t".into(),
-            out: "out".into(),
-            params: Value::map::<&str>([]),
-            secrets: None,
-            requester: "tester".into(),
-            via: None,
-            version: "0".into(),
-        }));
+        play.happens(started());
         play
     }
 

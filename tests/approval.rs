@@ -1,8 +1,8 @@
 //! `approval:` steps: a run waits for people.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::harness::{Ran, Test, status};
+use crate::harness::{Ran, Test, status, until};
 
 const ASKS: &str = "workflow: w
 params: { n: { type: int, default: 3 } }
@@ -64,15 +64,10 @@ fn a_run_stops_until_somebody_approves() {
 fn a_waiting_process_goes_on_by_itself() {
     let test = asks("");
     let mut child = test.start(&["run", "w.yaml", "--wait"]);
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let runs = test.command(&["runs", "--json"]).output().expect("runs");
-        if String::from_utf8_lossy(&runs.stdout).contains("\"waiting\"") {
-            break;
-        }
-        assert!(Instant::now() < deadline, "it never asked");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("it asks", Duration::from_secs(20), || {
+        let runs = test.windlass(&["runs", "--json"]).stdout;
+        runs.contains("\"waiting\"")
+    });
     answer(&test, "alice", "approve", &[]).expect(0);
     let code = child.wait().expect("ended").code();
     assert_eq!(code, Some(0));
@@ -152,11 +147,9 @@ finally:
 fn expired(keys: &str) -> Test {
     let test = asks(keys);
     test.windlass(&["run", "w.yaml"]).expect(3);
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while test.windlass(&["runs", "--json"]).json()[0]["status"] != "expired" {
-        assert!(Instant::now() < deadline, "it never expired");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("it expires", Duration::from_secs(20), || {
+        test.windlass(&["runs", "--json"]).json()[0]["status"] == "expired"
+    });
     test
 }
 

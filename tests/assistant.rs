@@ -1,16 +1,11 @@
 //! `windlass mcp`, as a client of the Python SDK of the Model Context Protocol sees it.
 
-use std::{
-    collections::BTreeMap,
-    io::Write,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 use serde_json::{Value as Json, json};
 
 use crate::{
-    harness::Test,
+    harness::{Test, fed},
     serve::server::{ALICE, Served, with_people},
 };
 
@@ -50,26 +45,9 @@ impl Session {
             "calls": calls,
         });
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/assistant/client.py");
-        let mut child = Command::new("python3")
-            .arg(script)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("python3 starts");
-        let mut stdin = child.stdin.take().expect("piped");
-        stdin
-            .write_all(asked.to_string().as_bytes())
-            .expect("asked");
-        drop(stdin);
-        let output = child.wait_with_output().expect("ended");
-        let stdout = String::from_utf8_lossy(&output.stdout);
-        let said = serde_json::from_str(&stdout);
-        Self(
-            said.unwrap_or_else(|e| {
-                panic!("{e}: {stdout}{}", String::from_utf8_lossy(&output.stderr))
-            }),
-        )
+        let ran = fed(Command::new("python3").arg(script), &asked.to_string());
+        let said = serde_json::from_str(&ran.stdout);
+        Self(said.unwrap_or_else(|e| panic!("{e}: {}{}", ran.stdout, ran.stderr)))
     }
 
     fn tools(&self) -> Vec<&str> {

@@ -1,11 +1,12 @@
 //! What changes while a rotation waits for an approval stops it before the next phase begins, and once it is put right, the
 //! rotation ends.
 
-use std::{thread, time::Duration, time::Instant};
+use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
 use crate::{
+    harness::until,
     keeping::Watcher,
     mesh::Mesh,
     rotation::{made_with, rotate},
@@ -45,8 +46,8 @@ fn put(mesh: &Mesh, context: &str, object: &Json) {
     mesh.kubectl(context, &apply).expect(0);
 }
 
-/// Restarts istiod of the first cluster, and waits until all of its mesh has settled.
-fn restart_istiod(mesh: &Mesh) {
+/// Restarts istiod of the first cluster, and waits until it is replaced.
+pub fn restart_istiod(mesh: &Mesh) {
     let of = ["-n", "istio-system", ISTIOD];
     for verb in ["restart", "status"] {
         let rollout = [["rollout", verb].as_slice(), &of].concat();
@@ -56,11 +57,9 @@ fn restart_istiod(mesh: &Mesh) {
 
 /// Waits until every handshake of the mesh succeeds.
 fn settle(mesh: &Mesh) {
-    let since = Instant::now();
-    while mesh.test.windlass(&["mesh", "--json"]).code != 0 {
-        assert!(since.elapsed() < PATIENCE, "the mesh does not settle");
-        thread::sleep(Duration::from_millis(200));
-    }
+    until("the mesh settles", PATIENCE, || {
+        mesh.test.windlass(&["mesh", "--json"]).code == 0
+    });
 }
 
 /// How often something was changed so far, by function.
@@ -80,17 +79,19 @@ fn stops(mesh: &Mesh, step: &str, words: &[&str]) {
     assert_eq!(changes(mesh), before, "{step}: {said}");
 }
 
+/// Lets the proofs of a workflow be tried as `retry` says, instead of as long as a real mesh takes.
+pub fn hurry(mesh: &Mesh, file: &str, retry: &str) {
+    let text = mesh.test.read(file);
+    let quick = text.replace("attempts: 12, backoff: 1s..30s", retry);
+    assert_ne!(text, quick);
+    mesh.test.write(file, &quick);
+}
+
 /// Two clusters whose root is replaced, with proofs that are tried less often than on a real mesh.
 fn begun() -> Mesh {
     let mesh = made_with("cacerts", &[]);
     let file = "workflows/rotate-root.yaml";
-    let text = mesh.test.read(file);
-    let quick = text.replace(
-        "retry: { attempts: 12, backoff: 1s..30s }",
-        "retry: { attempts: 8, backoff: 300ms..300ms }",
-    );
-    assert_ne!(text, quick);
-    mesh.test.write(file, &quick);
+    hurry(&mesh, file, "attempts: 8, backoff: 300ms..300ms");
     let all = ["force=true", "approve=true", "take_over=true"];
     let all: Vec<_> = all.iter().flat_map(|one| ["-p", one]).collect();
     rotate(&mesh, "rotate-root.yaml", &all).expect(3);

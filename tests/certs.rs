@@ -1,17 +1,13 @@
 //! The inventory of certificates, and scans of what Windlass did not make.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    process::{Command, Stdio},
-};
+use std::{collections::BTreeSet, fs, process::Command};
 
 use data_encoding::BASE64;
 use serde_json::Value as Json;
 
 use crate::{
     cluster::served::Clusters,
-    harness::{Ran, Test},
+    harness::{Ran, Test, fed},
     mesh::FAST,
 };
 
@@ -380,17 +376,8 @@ fn prometheus_reads_the_metrics() {
         &["-p", "istio_subject={common_name: 'a \"b\" \\ c'}"],
     );
     let metrics = test.windlass(&["certs", "--prometheus"]).expect(0).stdout;
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool is installed (apt-get install prometheus)");
-    let mut stdin = promtool.stdin.take().expect("piped");
-    std::io::Write::write_all(&mut stdin, metrics.as_bytes()).expect("written");
-    drop(stdin);
-    let checked = Ran::from_output(promtool.wait_with_output().expect("ended")).expect(0);
+    let mut promtool = Command::new("promtool");
+    let checked = fed(promtool.args(["check", "metrics"]), &metrics).expect(0);
     assert_eq!(checked.stderr, "", "{metrics}");
     let certificate = &listed(&test, &[])[0];
     let line = metrics.lines().find(|line| {
@@ -412,38 +399,9 @@ fn prometheus_reads_the_metrics() {
 
 /// Certificates of openssl's: a CA and a leaf.
 fn foreign(test: &Test) -> (String, String) {
-    let ca = [
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-keyout",
-        "ca.key",
-        "-out",
-        "ca.pem",
-        "-subj",
-        "/CN=Corporate Root",
-        "-days",
-        "3650",
-    ];
-    test.openssl(&ca).expect(0);
-    let leaf = [
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-keyout",
-        "leaf.key",
-        "-out",
-        "leaf.pem",
-        "-subj",
-        "/CN=old.example.org",
+    let ca = ("ca.key", "ca.pem");
+    test.certify("/CN=Corporate Root", ca, &["-days", "3650"]);
+    let signed = [
         "-days",
         "10",
         "-CA",
@@ -453,7 +411,7 @@ fn foreign(test: &Test) -> (String, String) {
         "-addext",
         "basicConstraints=critical,CA:FALSE",
     ];
-    test.openssl(&leaf).expect(0);
+    test.certify("/CN=old.example.org", ("leaf.key", "leaf.pem"), &signed);
     (test.read("ca.pem"), test.read("leaf.pem"))
 }
 

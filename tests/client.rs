@@ -8,10 +8,10 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use crate::harness::Test;
+use crate::harness::{Test, until};
 
 const EVERYTHING: &str = r##"//! Calls every function of `pca`.
 fn run(inputs) {
@@ -312,11 +312,9 @@ pub fn moto() -> Option<Served> {
             .expect("moto starts"),
         address: format!("127.0.0.1:{port}"),
     };
-    let end = Instant::now() + Duration::from_secs(60);
-    while TcpStream::connect(&moto.address).is_err() {
-        assert!(Instant::now() < end, "moto does not listen");
-        thread::sleep(Duration::from_millis(50));
-    }
+    until("moto listens", Duration::from_secs(60), || {
+        TcpStream::connect(&moto.address).is_ok()
+    });
     Some(moto)
 }
 

@@ -20,6 +20,7 @@ const STRIDE: u64 = 7;
 /// Two cores.
 const WORKERS: u64 = 2;
 
+/// A mesh of one cluster, made quickly.
 pub const ARGUMENTS: [&str; 8] = [
     "-p",
     "clusters=[a]",

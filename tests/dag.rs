@@ -156,6 +156,26 @@ fn interpret(steps: &[Random]) -> (BTreeMap<String, Option<Status>>, bool) {
     (ends.collect(), has_failed)
 }
 
+/// Returns the first event of a run.
+pub fn started() -> Event {
+    Event::RunStarted(RunStarted {
+        chosen: Default::default(),
+        workflow: "w".into(),
+        file: "w.yaml".into(),
+        folder: String::new(),
+        main: "w.yaml".into(),
+        program: Digest::ZERO,
+        kube: Default::default(),
+        target: "t".into(),
+        out: "out".into(),
+        params: Value::map::<&str>([]),
+        secrets: None,
+        requester: "tester".into(),
+        via: None,
+        version: "0".into(),
+    })
+}
+
 /// Plays the driver, without threads: attempts end in the order that `choices` says.
 struct Play<'a> {
     steps: &'a [Random],
@@ -174,22 +194,7 @@ impl<'a> Play<'a> {
             running: Vec::new(),
             choices: choices.iter().cycle(),
         };
-        play.happens(Event::RunStarted(RunStarted {
-            chosen: Default::default(),
-            workflow: "w".into(),
-            file: "w.yaml".into(),
-            folder: String::new(),
-            main: "w.yaml".into(),
-            program: Digest::ZERO,
-            kube: Default::default(),
-            target: "t".into(),
-            out: "out".into(),
-            params: Value::map::<&str>([]),
-            secrets: None,
-            requester: "tester".into(),
-            via: None,
-            version: "0".into(),
-        }));
+        play.happens(started());
         play
     }
 

@@ -252,10 +252,8 @@ steps:
     assert_eq!(statuses(&test), ["DELETED"]);
 }
 
-#[test]
-fn a_call_in_doubt_inside_an_undo_is_answered() {
-    // The first answer is lost.
-    let site = Site::open(&[500]);
+/// A run whose undo has made a call that was not answered.
+fn undone(site: &Site) -> Test {
     let script = format!(
         "fn run(inputs) {{ #{{}} }}\nfn undo(inputs, outputs) {{ http::post(\"{}/back\"); }}\n",
         site.address()
@@ -265,6 +263,14 @@ fn a_call_in_doubt_inside_an_undo_is_answered() {
         .file("s.rhai", &script);
     test.windlass(&["run", "w.yaml"]).expect(0);
     test.windlass(&["undo", "--yes"]).expect(1);
+    test
+}
+
+#[test]
+fn a_call_in_doubt_inside_an_undo_is_answered() {
+    // The first answer is lost.
+    let site = Site::open(&[500]);
+    let test = undone(&site);
     let asked = test.windlass(&["undo", "--yes"]).expect(1);
     assert!(
         asked.stderr.contains("--answer 's=done'"),
@@ -285,15 +291,7 @@ fn a_call_in_doubt_inside_an_undo_is_answered() {
 #[test]
 fn a_call_in_doubt_inside_an_undo_is_made_again_if_that_is_the_answer() {
     let site = Site::open(&[500]);
-    let script = format!(
-        "fn run(inputs) {{ #{{}} }}\nfn undo(inputs, outputs) {{ http::post(\"{}/back\"); }}\n",
-        site.address()
-    );
-    let test = Test::new()
-        .file("w.yaml", "workflow: w\nsteps:\n  s: { script: s.rhai }\n")
-        .file("s.rhai", &script);
-    test.windlass(&["run", "w.yaml"]).expect(0);
-    test.windlass(&["undo", "--yes"]).expect(1);
+    let test = undone(&site);
     test.windlass(&["undo", "--yes", "--answer", "s!undo=again"])
         .expect(0);
     assert_eq!(site.requests().len(), 2);

@@ -1,15 +1,12 @@
 //! YAML that others read as what was meant.
 
-use std::{
-    io::Write,
-    process::{Command, Stdio},
-};
+use std::process::Command;
 
 use data_encoding::BASE64;
 use serde_json::{Value as Json, json};
 use windlass::value::{Bytes, Value};
 
-use crate::harness::Ran;
+use crate::harness::fed;
 
 /// What YAML 1.1 or 1.2 reads as something else than text, alone or beside something.
 const PIECES: [&str; 66] = [
@@ -169,7 +166,7 @@ def plain(v):
     assert v is None or isinstance(v, (bool, int, str)), repr(v)
     return v
 print(json.dumps(plain(yaml.safe_load(sys.stdin.buffer.read().decode()))))";
-    let read = pipe(Command::new("python3").args(["-c", program]), &yaml)
+    let read = fed(Command::new("python3").args(["-c", program]), &yaml)
         .expect(0)
         .json();
     for key in ["keys", "values", "lists", "rest", "integers"] {
@@ -179,7 +176,7 @@ print(json.dumps(plain(yaml.safe_load(sys.stdin.buffer.read().decode()))))";
         read["bytes"],
         json!({ "bytes": BASE64.encode(&[0, 0xff, 10]) })
     );
-    let hex = pipe(
+    let hex = fed(
         Command::new("python3").args([
             "-c",
             "import sys; print(' '.join(float(x).hex() for x in sys.stdin.read().split()))",
@@ -211,7 +208,7 @@ fn a8_yaml_is_read_by_kubectl_as_it_was_written() {
     ]);
     let mut kubectl = Command::new("kubectl");
     kubectl.args(["annotate", "--local", "-f", "-", "a=b", "-o", "json"]);
-    let read = pipe(&mut kubectl, &object.to_yaml()).expect(0).json();
+    let read = fed(&mut kubectl, &object.to_yaml()).expect(0).json();
     differ("data", &read["data"], &data.to_json());
 }
 
@@ -224,21 +221,6 @@ fn differ(what: &str, found: &Json, wanted: &Json) {
         }
     }
     assert_eq!(found, wanted, "{what}");
-}
-
-fn pipe(command: &mut Command, text: &str) -> Ran {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("python3 and kubectl are installed");
-    let mut stdin = child.stdin.take().expect("piped");
-    let text = text.to_owned();
-    let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
-    let output = child.wait_with_output().expect("ended");
-    writer.join().expect("no panic").expect("written");
-    Ran::from_output(output)
 }
 
 /// Other readers of YAML want a type such as `string?` in quotes where it is in braces: tools such as yamllint use them.
@@ -262,7 +244,7 @@ for folder in ['workflows', 'examples', 'templates', 'docs']:
                 print(path, ' '.join(str(e).split()))
 print(seen)";
     let mut python = Command::new("python3");
-    let ran = pipe(python.args(["-c", program]).current_dir(root), "").expect(0);
+    let ran = fed(python.args(["-c", program]).current_dir(root), "").expect(0);
     let mut lines: Vec<_> = ran.stdout.lines().collect();
     let seen = lines.pop().and_then(|seen| seen.parse::<usize>().ok());
     assert!(seen.is_some_and(|seen| seen > 100), "{seen:?}");

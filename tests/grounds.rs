@@ -5,26 +5,16 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     os::unix::fs::{PermissionsExt, symlink},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use crate::harness::Test;
+use crate::harness::{Ends, Test};
 
 const ONE: &str = "workflow: one
 steps:
   a: { run: 'file::write(\"a.txt\", \"x\")' }
 ";
-
-/// A process that ends with the test.
-struct Ends(Child);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 #[test]
 fn g7_scripts_are_given_no_folder_that_holds_more_than_outputs() {

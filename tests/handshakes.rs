@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 
 use crate::{
+    barriers::restart_istiod,
     harness::Test,
     mesh::{FAST, Mesh},
     rotation::made_with,
@@ -158,22 +159,7 @@ fn a_cluster_that_loses_its_ca_loses_the_mesh() {
         &["delete", "secret", "cacerts", "-n", "istio-system"],
     )
     .expect(0);
-    let restart = [
-        "rollout",
-        "restart",
-        "deployment/istiod",
-        "-n",
-        "istio-system",
-    ];
-    mesh.kubectl("cluster-1", &restart).expect(0);
-    let status = [
-        "rollout",
-        "status",
-        "deployment/istiod",
-        "-n",
-        "istio-system",
-    ];
-    mesh.kubectl("cluster-1", &status).expect(0);
+    restart_istiod(&mesh);
     // Between the new root's way into the mounted files and the first renewal nothing fails; afterwards the clusters
     // have nothing in common.
     let mut errors = Vec::new();

@@ -4,8 +4,11 @@ use std::{
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
+use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
@@ -153,6 +156,87 @@ impl Test {
             .output();
         Ran::from_output(output.expect("openssl is installed (apt-get install openssl)"))
     }
+
+    /// Has openssl make a key and a certificate for it, which it signs itself unless `more` names a CA.
+    #[track_caller]
+    pub fn certify(&self, subject: &str, (key, certificate): (&str, &str), more: &[&str]) {
+        let own = [
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-subj",
+            subject,
+            "-keyout",
+            key,
+            "-out",
+            certificate,
+        ];
+        self.openssl(&[&own, more].concat()).expect(0);
+    }
+}
+
+/// A process that ends with the test.
+pub struct Ends(pub Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs a command with a text on its stdin. A command that ends at a mistake reads only a part of it.
+#[track_caller]
+pub fn fed(command: &mut Command, text: &str) -> Ran {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|e| panic!("{} is installed: {e}", command.get_program().display()));
+    let mut stdin = child.stdin.take().expect("piped");
+    let text = text.to_owned();
+    // What it prints meanwhile is read here.
+    let writer = thread::spawn(move || stdin.write_all(text.as_bytes()));
+    let output = child.wait_with_output().expect("it ends");
+    let _ = writer.join().expect("no panic");
+    Ran::from_output(output)
+}
+
+/// Waits until there is something, and gives it.
+#[track_caller]
+pub fn found<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+    let since = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(since.elapsed() < patience, "waited in vain: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub fn until(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) {
+    found(what, patience, || is_so().then_some(()));
+}
+
+/// Draws few enough cases that the tests stay quick; `PROPTEST_CASES` asks for more.
+pub fn runner(cases: u32) -> TestRunner {
+    let cases = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(cases);
+    TestRunner::new(Config {
+        cases,
+        failure_persistence: None,
+        ..Config::default()
+    })
 }
 
 impl Ran {

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::{
     client,
-    harness::{Test, status},
+    harness::{Test, status, until},
     serve::server::{PATIENCE, Served},
 };
 
@@ -104,12 +104,10 @@ fn a_backup_of_runs_in_flight_is_restored_elsewhere_and_nothing_is_done_twice() 
     let runs: Vec<_> = (0..RUNS)
         .map(|_| served.run(&served.owner, &start))
         .collect();
-    let end = Instant::now() + PATIENCE;
     // All have begun, and some are further: none can be over, since each certificate takes a while.
-    while issued(&test.path("ca")) < RUNS + 2 {
-        assert!(Instant::now() < end, "nothing is issued");
-        thread::sleep(Duration::from_millis(10));
-    }
+    until("something is issued", PATIENCE, || {
+        issued(&test.path("ca")) >= RUNS + 2
+    });
     let began = Instant::now();
     test.windlass(&["backup", "backup.tar"]).expect(0);
     let took = began.elapsed();
@@ -336,11 +334,9 @@ fn what_a_step_did_after_the_backup_is_asked_about_and_not_repeated() {
             .expect("started");
         there.arrived.recv_timeout(PATIENCE).expect("it is asked");
         // The journal has it a moment after a step has begun that only reads.
-        let deadline = Instant::now() + PATIENCE;
-        while test.windlass(&["logs"]).expect(0).stdout.lines().count() < 2 {
-            assert!(Instant::now() < deadline, "the start of a step is kept");
-            thread::sleep(Duration::from_millis(10));
-        }
+        until("the start of a step is kept", PATIENCE, || {
+            test.windlass(&["logs"]).expect(0).stdout.lines().count() >= 2
+        });
         test.windlass(&["backup", "b.tar"]).expect(0);
         there.go.send(()).expect("it waits");
         assert_eq!(run.wait().expect("ended").code(), Some(0), "{hold}");

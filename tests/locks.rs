@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::Test;
+use crate::harness::{Test, until};
 
 const LOCKED: &str = "workflow: w
 params: { mesh: { type: string, default: m }, name: string, pause: { type: string, default: 2500ms } }
@@ -16,11 +16,7 @@ steps:
 ";
 
 fn wait_for(test: &Test, what: &str, is_so: impl Fn(&Test) -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !is_so(test) {
-        assert!(Instant::now() < deadline, "{what} never happened");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until(what, Duration::from_secs(30), || is_so(test));
 }
 
 fn runs(test: &Test) -> usize {

@@ -17,6 +17,16 @@ pub const FAST: [&str; 6] = [
     "-p",
     "key_algorithm=EC_prime256v1",
 ];
+/// Makes the secret of another manager.
+const THEIRS: [&str; 7] = [
+    "create",
+    "secret",
+    "generic",
+    "cacerts",
+    "-n",
+    "istio-system",
+    "--from-literal=ca-cert.pem=theirs",
+];
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
 /// A folder with the shipped workflows, whose rehearsal clusters are open to kubectl.
@@ -232,16 +242,7 @@ fn the_first_command_takes_certificates_into_every_cluster() {
 #[test]
 fn an_undo_takes_the_secrets_back_and_says_what_stays() {
     let mesh = Mesh::new(1, &[]);
-    let theirs = [
-        "create",
-        "secret",
-        "generic",
-        "cacerts",
-        "-n",
-        "istio-system",
-        "--from-literal=ca-cert.pem=theirs",
-    ];
-    mesh.kubectl("cluster-1", &theirs).expect(0);
+    mesh.kubectl("cluster-1", &THEIRS).expect(0);
     let run = [
         "run",
         "workflows/gloo-mesh.yaml",
@@ -326,16 +327,7 @@ fn clusters_come_and_go_with_an_edit() {
 #[test]
 fn a_secret_of_another_manager_is_not_taken_over_unasked() {
     let mesh = Mesh::new(1, &[]);
-    let theirs = [
-        "create",
-        "secret",
-        "generic",
-        "cacerts",
-        "-n",
-        "istio-system",
-        "--from-literal=ca-cert.pem=theirs",
-    ];
-    mesh.kubectl("cluster-1", &theirs).expect(0);
+    mesh.kubectl("cluster-1", &THEIRS).expect(0);
     let run = ["run", "workflows/gloo-mesh.yaml", "-p", "istio_ca=cacerts"];
     let ran = mesh
         .test

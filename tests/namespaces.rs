@@ -4,12 +4,12 @@ use std::{
     collections::BTreeSet,
     fs,
     io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use crate::harness::Test;
+use crate::harness::{Ends, Test};
 
 const SECRET: &str = "workflow: w
 params: { s: secret }
@@ -66,16 +66,6 @@ fn contained(test: &Test, options: &[&str], arguments: &[&str]) -> Command {
         };
     }
     command
-}
-
-/// Ends the command with this.
-struct Ends(Child);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]

@@ -2,15 +2,14 @@
 
 use std::{
     fs,
-    io::Write,
     os::unix::fs::symlink,
-    process::{Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
 use serde_json::json;
 
-use crate::harness::{Ran, Test};
+use crate::harness::{Ran, Test, fed};
 
 const NAMING: &str = "fn of(x) { `<${x}>` }\n";
 
@@ -77,18 +76,9 @@ fn e7_a_link_to_a_workflow_is_the_workflow() {
     assert!(stderr.contains("outside the workflow's folder"), "{stderr}");
 }
 
-/// Runs a command with a text on its stdin.
+/// Runs windlass with a text on its stdin.
 fn given(test: &Test, arguments: &[&str], text: &str) -> Ran {
-    let mut command = test.command(arguments);
-    let piped = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = piped.spawn().expect("windlass starts");
-    let mut stdin = child.stdin.take().expect("piped");
-    stdin.write_all(text.as_bytes()).expect("written");
-    drop(stdin);
-    Ran::from_output(child.wait_with_output().expect("it ends"))
+    fed(&mut test.command(arguments), text)
 }
 
 #[test]

@@ -17,24 +17,7 @@ fn made() -> Made {
     let test = Test::new();
     let make = |n: usize| {
         let (key, file) = (format!("k{n}.pem"), format!("c{n}.pem"));
-        test.openssl(&[
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "30",
-            "-keyout",
-            &key,
-            "-out",
-            &file,
-            "-subj",
-            &format!("/CN=c{n}"),
-        ])
-        .expect(0);
+        test.certify(&format!("/CN=c{n}"), (&key, &file), &["-days", "30"]);
         test.read(&file)
     };
     let certificates = [1, 2, 3].map(make);

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use crate::harness::Test;
+use crate::{harness::Test, mesh::FAST};
 
 /// What a certificate must hold.
 struct Expected {
@@ -324,9 +324,11 @@ fn fits(test: &Test, name: &str) {
 #[test]
 fn subjects_keys_and_validities_are_params() {
     let test = Test::with_shipped_workflows();
-    test.windlass(&[
+    let run = [
         "run",
         "workflows/gloo-mesh.yaml",
+        "--out",
+        "certs",
         "-p",
         "clusters=[east]",
         "-p",
@@ -341,16 +343,8 @@ fn subjects_keys_and_validities_are_params() {
         "server_validity=10d",
         "-p",
         "client_validity=10d",
-        "-p",
-        "ca_key_algorithm=EC_prime256v1",
-        "-p",
-        "ca_signing_algorithm=SHA256WITHECDSA",
-        "-p",
-        "key_algorithm=EC_prime256v1",
-        "--out",
-        "certs",
-    ])
-    .expect(0);
+    ];
+    test.windlass(&[&run, FAST.as_slice()].concat()).expect(0);
     let text = test
         .openssl(&["x509", "-in", "certs/root-ca.pem", "-noout", "-text"])
         .expect(0)

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Ran, Test};
+use crate::harness::{Ran, Test, until};
 
 const CONFIG: &str = "[targets.t]\nexec = [\"sh\", \"env\", \"printf\"]\n";
 
@@ -45,11 +45,7 @@ fn begin(test: &Test, body: &str) -> Child {
 
 #[track_caller]
 fn wait_for(test: &Test, name: &str) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !test.path(name).exists() {
-        assert!(Instant::now() < deadline, "{name} never came");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until(name, Duration::from_secs(30), || test.path(name).exists());
 }
 
 fn send(signal: &str, child: &Child) {

@@ -1,26 +1,13 @@
 //! `windlass shell`: entries from a pipe, and from a terminal.
 
-use std::{io::Write, process::Stdio};
-
 use crate::{
-    harness::{Ran, Test, status},
+    harness::{Ran, Test, fed, status},
     surface::in_dialogue,
 };
 
 /// Pipes entries into a shell.
 fn piped(test: &Test, options: &[&str], entries: &str) -> Ran {
-    let mut child = test
-        .command(&[&["shell"], options].concat())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let mut stdin = child.stdin.take().expect("piped");
-    // It may have ended at a mistake before it read all.
-    let _ = stdin.write_all(entries.as_bytes());
-    drop(stdin);
-    Ran::from_output(child.wait_with_output().expect("it ends"))
+    fed(&mut test.command(&[&["shell"], options].concat()), entries)
 }
 
 #[test]

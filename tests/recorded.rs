@@ -1,21 +1,10 @@
 //! `windlass test --record`: the tests that it writes are accepted and pass as they are.
 
 use crate::{
+    crash::ARGUMENTS,
     harness::{Ran, Test},
     mock::{Mock, example},
 };
-
-/// A mesh of one cluster, made quickly.
-const MESH: [&str; 8] = [
-    "-p",
-    "clusters=[a]",
-    "-p",
-    "ca_key_algorithm=EC_prime256v1",
-    "-p",
-    "ca_signing_algorithm=SHA256WITHECDSA",
-    "-p",
-    "key_algorithm=EC_prime256v1",
-];
 
 fn run(test: &Test, workflow: &str, arguments: &[&str]) {
     test.windlass(&[&["run", workflow], arguments].concat())
@@ -45,7 +34,7 @@ fn contains(text: &str, parts: &[&str]) {
 #[test]
 fn runs_on_the_embedded_servers_become_tests_on_them() {
     let test = Test::new();
-    run(&test, "gloo-mesh", &MESH);
+    run(&test, "gloo-mesh", &ARGUMENTS);
     let text = record(&test, "gloo-mesh");
     contains(&text, &["workflow: \"gloo-mesh\"\n", "target: local\n"]);
     assert!(!text.contains("kube::"), "{text}");
@@ -57,8 +46,8 @@ fn runs_on_the_embedded_servers_become_tests_on_them() {
         &test,
         "rotate-leaf",
         &[
-            &MESH[..2],
-            &MESH[6..],
+            &ARGUMENTS[..2],
+            &ARGUMENTS[6..],
             &["-p", "force=true", "-p", &relay_ca],
         ]
         .concat(),
@@ -103,7 +92,7 @@ fn calls_of_clusters_elsewhere_are_answered_as_they_were() {
         &test,
         "gloo-mesh",
         &[
-            &MESH[..],
+            &ARGUMENTS[..],
             &[
                 "-p",
                 "approve=false",

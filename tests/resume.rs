@@ -7,19 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::harness::{Test, status};
+use crate::harness::{Test, status, until};
 
 /// Waits until the newest run's journal holds something, without guessing how long that takes.
 fn wait_for(test: &Test, what: &str) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while Instant::now() < end {
+    until(what, Duration::from_secs(60), || {
         let logs = test.windlass(&["logs"]);
-        if logs.code == 0 && logs.stdout.contains(what) {
-            return;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    panic!("no {what:?} within a minute");
+        logs.code == 0 && logs.stdout.contains(what)
+    });
 }
 
 /// What `kill -9` does.

@@ -3,22 +3,24 @@
 use std::{
     io::Write,
     net::{Shutdown, TcpListener, TcpStream},
-    process::{Command, Stdio},
+    process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::{Value as Json, json};
 
 use crate::{
     cluster::served::Clusters,
-    harness::{Ran, Test},
+    harness::{Ran, Test, fed, until},
     mesh::Mesh,
 };
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A cluster `c` of the target `t`, with kubectl.
 struct Lab {
@@ -42,19 +44,12 @@ impl Lab {
     }
 
     fn kubectl_with(&self, arguments: &[&str], input: &str) -> Ran {
-        let mut child = Command::new("kubectl")
+        let mut kubectl = Command::new("kubectl");
+        kubectl
             .args(["--kubeconfig", &self.served.kubeconfig])
             .args(arguments)
-            .env("HOME", self.test.path("."))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("kubectl is installed (apt-get install kubernetes-client)");
-        let mut stdin = child.stdin.take().expect("piped");
-        stdin.write_all(input.as_bytes()).expect("written");
-        drop(stdin);
-        Ran::from_output(child.wait_with_output().expect("it ends"))
+            .env("HOME", self.test.path("."));
+        fed(&mut kubectl, input)
     }
 
     /// Makes a workload `a`, and waits until its pods are ready.
@@ -75,18 +70,10 @@ impl Lab {
         self.kubectl_with(&["create", "-f", "-"], &object.to_string())
             .expect(0);
         let wanted = spec["replicas"].as_u64().expect("a number");
-        self.until("its pods are ready", || {
+        until("its pods are ready", PATIENCE, || {
             let pods = self.pods();
             pods.len() as u64 == wanted && pods.iter().all(is_ready)
         });
-    }
-
-    fn until(&self, what: &str, is: impl Fn() -> bool) {
-        let began = Instant::now();
-        while !is() {
-            assert!(began.elapsed() < Duration::from_secs(30), "{what}");
-            thread::sleep(Duration::from_millis(50));
-        }
     }
 
     fn get(&self, object: &str) -> Json {
@@ -358,7 +345,7 @@ fn h2_an_outage_of_the_api_server_within_a_wait_is_ridden_out() {
         let run = scope.spawn(|| {
             lab.run("kube::restart(\"c\", \"default\", \"deployment/a\");\nkube::wait_rollout(\"c\", \"default\", \"deployment/a\", \"30s\");\nkube::get(\"c\", \"default\", \"deployment/a\");")
         });
-        lab.until("it is restarted", || {
+        until("it is restarted", PATIENCE, || {
             lab.get("deployment/a")["metadata"]["generation"] != before["metadata"]["generation"]
         });
         bridge.cut_for(Duration::from_secs(3));
@@ -370,7 +357,7 @@ fn h2_an_outage_of_the_api_server_within_a_wait_is_ridden_out() {
         let run = scope.spawn(|| {
             lab.run("kube::patch(\"c\", \"default\", \"deployment/a\", #{ metadata: #{ labels: #{ x: \"one\" } } });\ntime::sleep(\"1s\");\nkube::patch(\"c\", \"default\", \"deployment/a\", #{ metadata: #{ labels: #{ x: \"two\" } } });")
         });
-        lab.until("the first write", || label(&lab) == "one");
+        until("the first write", PATIENCE, || label(&lab) == "one");
         bridge.cut_for(Duration::from_secs(3));
         run.join().expect("no panic").expect(0);
     });

@@ -14,7 +14,10 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::{crash, harness::Test};
+use crate::{
+    crash,
+    harness::{Test, until},
+};
 
 /// A load balancer, the agents of its hosts, and the admin API of a database.
 #[derive(Default)]
@@ -321,13 +324,9 @@ fn a_call_in_doubt_asks() {
 fn a_cancel_kills_a_program() {
     let test = inline("exec::run(\"sleep\", [\"76\"]);");
     let mut child = test.start(&["run", "w.yaml", "--target", "t"]);
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while !String::from_utf8_lossy(&test.command(&["logs"]).output().expect("logs").stdout)
-        .contains("exec::run")
-    {
-        assert!(std::time::Instant::now() < deadline, "it never started");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    until("it starts", std::time::Duration::from_secs(20), || {
+        test.windlass(&["logs"]).stdout.contains("exec::run")
+    });
     test.windlass(&["cancel"]).expect(0);
     assert_eq!(child.wait().expect("ended").code(), Some(130));
     let left = std::process::Command::new("pgrep")

@@ -4,18 +4,12 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use crate::harness::{Ran, Test, status};
+use crate::harness::{Ran, Test, status, until};
 
-fn wait_for(what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what} never happened");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn a9_a_folder_that_may_not_be_read_is_not_empty() {
@@ -99,7 +93,7 @@ fn e2_a_run_that_waits_in_its_process_is_listed_as_waiting() {
     let test = Test::new().file("w.yaml", "workflow: w\nsteps: { ask: { approval: Go? } }\n");
     let mut child = test.start(&["run", "w.yaml", "--wait"]);
     let listed = || test.windlass(&["runs", "--json"]).json()[0]["status"] == "waiting";
-    wait_for("the question", listed);
+    until("the question", PATIENCE, listed);
     test.windlass(&["cancel"]).expect(0);
     child.wait().expect("ended");
     assert_eq!(
@@ -119,7 +113,7 @@ steps:
 ",
     );
     let mut child = test.start(&["run", "w.yaml"]);
-    wait_for("the sleep", || {
+    until("the sleep", PATIENCE, || {
         test.windlass(&["logs"]).stdout.contains("time::sleep")
     });
     test.windlass(&["cancel"]).expect(0);
@@ -173,7 +167,7 @@ steps:
 fn e12_a_lock_of_a_dead_run_is_no_dead_end() {
     let test = Test::new().file("w.yaml", LOCKED);
     let mut holder = test.start(&["run", "w.yaml", "-p", "pause=3s"]);
-    wait_for("the lock", || {
+    until("the lock", PATIENCE, || {
         test.windlass(&["logs"]).stdout.contains("time::sleep")
     });
     holder.kill().expect("killed");

@@ -2,14 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::Write,
     path::Path,
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use serde_json::{Value as Json, json};
 
-use crate::harness::Test;
+use crate::harness::{Test, fed};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -182,23 +181,13 @@ json.dump({name: errors[0] for name, errors in found.items() if errors}, sys.std
 ";
     let schema: Json = Test::new().windlass(schema).expect(0).json();
     let given = json!({ "schema": schema, "documents": documents });
-    let mut python = Command::new("python3")
-        .args(["-c", PROGRAM])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python3 is installed");
-    let mut stdin = python.stdin.take().expect("piped");
-    stdin
-        .write_all(given.to_string().as_bytes())
-        .expect("asked");
-    drop(stdin);
-    let output = python.wait_with_output().expect("answered");
-    assert!(
-        output.status.success(),
+    let mut python = Command::new("python3");
+    let ran = fed(python.args(["-c", PROGRAM]), &given.to_string());
+    assert_eq!(
+        ran.code, 0,
         "is jsonschema installed? pip install -r tests/requirements.txt"
     );
-    serde_json::from_slice(&output.stdout).expect("JSON")
+    serde_json::from_str(&ran.stdout).expect("JSON")
 }
 
 fn document(yaml: &str) -> Option<Json> {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use windlass_ground::milliseconds;
+
 /// Milliseconds since the Unix epoch: how the server keeps every moment.
 pub(crate) type Moment = i64;
 
@@ -40,9 +42,4 @@ fn machine() -> Moment {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, milliseconds)
-}
-
-/// A duration in milliseconds, the longest one where it doesn't fit.
-pub(crate) fn milliseconds(duration: Duration) -> Moment {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

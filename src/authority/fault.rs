@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use crate::failure::Code;
 use crate::wire::model::MODEL;
+use windlass_ground::{chance_of, drawn};
 
 /// One fault: `OPERATION:ERROR:PERCENT%[:after]`, such as `IssueCertificate:ThrottlingException:10%`.
 ///
@@ -69,15 +70,12 @@ impl FromStr for Fault {
             return Err(FaultError::Operation((*operation).to_owned()));
         }
         let code = Code::named(error).ok_or_else(|| FaultError::Error((*error).to_owned()))?;
-        let percent = percentage
-            .strip_suffix('%')
-            .and_then(|number| number.parse::<f64>().ok())
-            .filter(|percent| (0.0..=100.0).contains(percent))
+        let chance = chance_of(percentage)
             .ok_or_else(|| FaultError::Percentage((*percentage).to_owned()))?;
         Ok(Self {
             operation: (*operation).to_owned(),
             code,
-            chance: percent / 100.0,
+            chance,
             after,
         })
     }
@@ -103,7 +101,7 @@ pub(crate) fn strike(
 pub(crate) fn draw() -> f64 {
     let mut bytes = [0; 4];
     match aws_lc_rs::rand::fill(&mut bytes) {
-        Ok(()) => f64::from(u32::from_be_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
+        Ok(()) => drawn(bytes),
         Err(_) => 1.0,
     }
 }

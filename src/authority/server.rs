@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -15,8 +14,7 @@ use tokio::task::JoinHandle;
 use crate::handler::handle;
 use crate::options::Options;
 use crate::service::Service;
-use crate::store::StoreError;
-use windlass_ground::{blocking, log_request, serve};
+use windlass_ground::{StoreError, blocking, log_request, serve};
 
 /// How long a stop waits for requests that are being answered.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
@@ -24,22 +22,9 @@ const LAST_REQUESTS: Duration = Duration::from_secs(5);
 /// Why a server doesn't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The folder can't be made or written.
-    #[error("can't use the folder {}", .0.display())]
-    Folder(PathBuf, #[source] std::io::Error),
-    /// The database in it can't be opened.
-    #[error("can't open the database {}", .0.display())]
-    Database(PathBuf, #[source] rusqlite::Error),
-    /// The database was written by another version.
-    #[error("the database {} has version {found}, and this program knows version {known}", .path.display())]
-    Version {
-        /// The database.
-        path: PathBuf,
-        /// What it says it is.
-        found: i64,
-        /// What this program writes.
-        known: i64,
-    },
+    /// The state can't be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The server must not be reachable from elsewhere without credentials.
     #[error("refuses to listen on {0}, which other machines can reach, without access keys")]
     Open(SocketAddr),
@@ -49,16 +34,6 @@ pub enum StartError {
     /// The address can't be listened on.
     #[error("can't listen on {0}")]
     Listen(SocketAddr, #[source] std::io::Error),
-}
-
-impl From<StoreError> for StartError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Folder(path, source) => Self::Folder(path, source),
-            StoreError::Database(path, source) => Self::Database(path, source),
-            StoreError::Version { path, found, known } => Self::Version { path, found, known },
-        }
-    }
 }
 
 /// A running server. It stops when it is dropped; [`stop`](Self::stop) also waits for the last answers.

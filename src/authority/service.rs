@@ -9,10 +9,11 @@ use crate::ancestry::Ancestry;
 use crate::failure::{Code, Failure};
 use crate::options::Options;
 use crate::revocation;
+use crate::store::Store;
 use crate::store::authority::{self, Authority};
-use crate::store::{Store, StoreError};
 use crate::throttle::Throttle;
 use crate::x509::key::{KeyError, SigningKey};
+use windlass_ground::StoreError;
 
 /// The options, the state, and keys that were read from it before.
 pub(crate) struct Service {

@@ -3,10 +3,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{archive::Archive, failure::Failure, process::requester};
+use super::{archive::Archive, failure::Failure, process::person};
 use crate::{
     compile::Program,
-    runs::{self, Beginning, Person},
+    runs::{self, Beginning},
     value::Value,
 };
 
@@ -25,10 +25,6 @@ pub struct Wanted<'a> {
 
 /// Returns the first event of a run that the user of this process starts, as [`runs::begin`] does.
 pub fn begin(wanted: Wanted) -> Result<Beginning, Failure> {
-    let requester = Person {
-        name: requester(),
-        via: None,
-    };
     Ok(runs::begin(runs::Wanted {
         program: wanted.program,
         file: wanted.file,
@@ -38,7 +34,7 @@ pub fn begin(wanted: Wanted) -> Result<Beginning, Failure> {
         chosen: wanted.chosen,
         out: wanted.out,
         params: wanted.params,
-        requester: &requester,
+        requester: &person(),
     })?)
 }
 

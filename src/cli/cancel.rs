@@ -2,16 +2,15 @@ use super::{
     Done,
     archive::Archive,
     args::{Args, Cancel},
-    drive::{Drive, drive_to_end},
+    drive::drive_to_end,
     exit,
-    process::{now, requester},
+    process::{now, person},
     remote,
     taken::{look, take},
 };
 use crate::{
-    decide,
     execute::Ended,
-    journal::{Event, Message, Outcome, RunCancelled, UndoStarted},
+    journal::{Message, Outcome},
     report, runs,
     value::Command,
 };
@@ -23,13 +22,13 @@ pub fn cancel(args: &Args, command: &Cancel) -> Done {
     if let Archive::Server(there) = &archive {
         return remote::cancel(there, command, &id);
     }
-    let requester = requester();
+    let who = person();
     if archive.is_owned(&id)? {
         archive.post(
             &id,
             &Message::Cancel {
-                requester,
-                via: None,
+                requester: who.name,
+                via: who.via,
             },
             now(),
         )?;
@@ -38,25 +37,12 @@ pub fn cancel(args: &Args, command: &Cancel) -> Done {
         return Ok(exit::SUCCEEDED);
     }
     let taken = take(&archive, &id)?;
-    let mut events = match taken.state.is_undoing {
-        true => vec![Event::UndoStarted(UndoStarted {
-            requester: requester.clone(),
-            via: None,
-        })],
-        false => decide::on_resume(&taken.program.workflow, &taken.state, &requester),
-    };
-    events.push(Event::RunCancelled(RunCancelled {
-        requester,
-        via: None,
-    }));
-    let drive = Drive {
-        run: taken.run,
-        program: taken.program,
-        state: taken.state,
-        events,
-    };
-    Ok(match drive_to_end(args, &command.driving, drive)? {
-        Ended::Over(Outcome::Cancelled) => exit::SUCCEEDED,
-        _ => exit::FAILED,
-    })
+    let mut events = runs::goes_on(&taken.program.workflow, &taken.state, &who);
+    events.push(runs::cancelled(&who));
+    Ok(
+        match drive_to_end(args, &command.driving, taken.drive(events))? {
+            Ended::Over(Outcome::Cancelled) => exit::SUCCEEDED,
+            _ => exit::FAILED,
+        },
+    )
 }

@@ -11,6 +11,7 @@ use crate::{
     report,
     runs::RunsError,
     targets::{ConfigError, OpenError, UnsafeOut},
+    value::causes,
 };
 
 /// The reason why a command failed, for the person who ran it.
@@ -55,16 +56,14 @@ impl Failure {
         self
     }
 
-    pub(super) fn of(code: &'static str, error: &dyn Error, hint: Option<String>) -> Self {
-        let mut message = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            message.push_str(&format!(": {cause}"));
-            source = cause.source();
-        }
+    pub(super) fn of(
+        code: &'static str,
+        error: &(dyn Error + 'static),
+        hint: Option<String>,
+    ) -> Self {
         Self {
             hint,
-            ..Self::new(code, message)
+            ..Self::new(code, causes(error))
         }
     }
 

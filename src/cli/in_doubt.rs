@@ -1,10 +1,10 @@
 //! `--answer`: the operator says whether a call in doubt was made.
 
-use super::{failure::Failure, process::requester};
+use super::{failure::Failure, process::person};
 use crate::{
     compile::parse_value,
     journal::{Event, InstanceId, NotAnInstance, State},
-    runs::{DoubtAnswer, Person, all_answered},
+    runs::{DoubtAnswer, all_answered},
     value::Value,
 };
 
@@ -12,11 +12,7 @@ const FORM: &str = "write --answer STEP=done, STEP=done:VALUE or STEP=again";
 
 /// Returns the events of answers from the command line, with which a run continues after the events `before`.
 pub fn events(state: &State, before: &[Event], texts: &[String]) -> Result<Vec<Event>, Failure> {
-    let who = Person {
-        name: requester(),
-        via: None,
-    };
-    let events = all_answered(state, before, &read_all(texts)?, &who);
+    let events = all_answered(state, before, &read_all(texts)?, &person());
     events.map_err(|error| match error.code {
         "bad-answer" => Failure::from(error).hint(FORM),
         _ => error.into(),

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     keep::{self, Destination, Restored},
-    report::{ago, utc_time},
+    report::{ago, counted, utc_time},
     runs::now,
     value::Command,
 };
@@ -33,7 +33,7 @@ pub fn backup(args: &Args, command: &Backup) -> Done {
     let done = keep::back_up(&args.state, to)?;
     say!(
         "backed up {} and {} files ({}) of {}{}",
-        runs(done.runs),
+        counted(done.runs as usize, "run"),
         done.files,
         size(done.size),
         args.state.display(),
@@ -88,17 +88,10 @@ fn contents(found: &Restored) -> String {
     };
     format!(
         "{}{open}, as of {} UTC ({})",
-        runs(found.runs as u64),
+        counted(found.runs, "run"),
         utc_time(found.at),
         ago(found.at, now()),
     )
-}
-
-fn runs(count: u64) -> String {
-    match count {
-        1 => "1 run".into(),
-        count => format!("{count} runs"),
-    }
 }
 
 /// Formats a number of bytes for people.

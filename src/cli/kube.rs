@@ -9,11 +9,11 @@ use super::{
     exit,
     failure::Failure,
     logging,
-    process::{interrupted, write_private},
+    process::interrupted,
 };
 use crate::{
     cluster::{Options, Server, is_cluster_name, kubeconfig},
-    mesh,
+    disk, mesh,
 };
 
 /// `windlass kube …`.
@@ -42,7 +42,7 @@ fn serve(args: &Args, command: &KubeServe) -> Done {
             servers.push(start(command, &folder, name, offset).await?);
         }
         let access: Vec<_> = servers.iter().map(Server::access).collect();
-        write_private(&config, &kubeconfig(&access)).map_err(|e| {
+        disk::write_private(&config, kubeconfig(&access)).map_err(|e| {
             Failure::new("output", format!("can't write {}: {e}", config.display()))
         })?;
         for one in &access {

@@ -6,9 +6,12 @@ use super::{
     exit,
     failure::Failure,
     logging,
-    process::{interrupted, write_new_private},
+    process::interrupted,
 };
-use crate::authority::{AccessKey, Delays, Options, Server};
+use crate::{
+    authority::{AccessKey, Delays, Options, Server},
+    disk,
+};
 
 /// `windlass pca …`.
 pub fn pca(args: &Args, command: &Pca) -> Done {
@@ -76,7 +79,7 @@ fn kept_key(path: &Path) -> Result<AccessKey, Failure> {
         "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
         key.id, key.secret
     );
-    match write_new_private(path, &text).map_err(failed)? {
+    match disk::write_new_private(path, text).map_err(failed)? {
         true => Ok(key),
         // Another server has created the file first, and its clients use that key.
         false => read_key(path)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into())),

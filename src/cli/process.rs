@@ -2,21 +2,17 @@
 
 use std::{
     env,
-    fs::{self, DirBuilder, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::LazyLock,
 };
 
-use data_encoding::HEXLOWER;
 use nix::unistd::{Uid, User};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{exit, failure::Failure};
-use crate::{execute::Cancel, outside, script::STACK_BYTES};
+use crate::{execute::Cancel, outside, runs::Person, script::STACK_BYTES};
 
-pub use crate::runs::{jitter, now};
+pub use crate::{outside::jitter, runs::now};
 
 /// Worker threads only do I/O; scripts have their own threads.
 const WORKERS: usize = 2;
@@ -133,51 +129,12 @@ pub fn absolute(path: &Path) -> Result<PathBuf, Failure> {
         .map_err(|e| Failure::new("system", format!("can't use {}: {e}", path.display())))
 }
 
-/// Writes a file that only its owner may read, all or nothing. A new folder is also accessible only to its owner.
-pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let draft = draft_private(path, text)?;
-    fs::rename(&draft, path).inspect_err(|_| forget(&draft))
-}
-
-/// Like [`write_private`], unless the file already exists; returns whether it wrote the file.
-pub fn write_new_private(path: &Path, text: &str) -> io::Result<bool> {
-    let draft = draft_private(path, text)?;
-    // Unlike a rename, a link does not replace an existing file.
-    let linked = fs::hard_link(&draft, path);
-    forget(&draft);
-    match linked {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(e) => Err(e),
+/// Returns the user of this process, whom no server has authenticated.
+pub fn person() -> Person {
+    Person {
+        name: requester(),
+        via: None,
     }
-}
-
-/// Writes the content of a private file to a draft beside it. The draft has a random name, because processes in two containers may have the same id.
-fn draft_private(path: &Path, text: &str) -> io::Result<PathBuf> {
-    if let Some(folder) = path.parent() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
-    }
-    let mut random = [0; 8];
-    aws_lc_rs::rand::fill(&mut random)
-        .map_err(|_| io::Error::other("the system gave no randomness"))?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let draft = path.with_file_name(format!(".{name}.{}", HEXLOWER.encode(&random)));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&draft)?;
-    let written = file.write_all(text.as_bytes());
-    written.inspect_err(|_| forget(&draft))?;
-    Ok(draft)
-}
-
-fn forget(draft: &Path) {
-    // A file that can't be removed is still readable by its owner only.
-    let _ = fs::remove_file(draft);
 }
 
 /// Returns the requester for the record: `USER`, `LOGNAME`, or else the system's name of the user of this process.

@@ -12,15 +12,15 @@ use super::{
     exit,
     failure::Failure,
     print, print_text,
-    process::{now, requester},
+    process::{now, person},
     server::not_remote,
 };
 #[cfg(feature = "restate")]
 use crate::runs::{prunable_on, prune_on};
 use crate::{
     journal::RunRow,
-    report::{Room, Table, runs_json, utc_time},
-    runs::{Person, Pruning, Retention, Runs, compact, prunable, prune as delete},
+    report::{Room, Table, counted, runs_json, utc_time},
+    runs::{Pruning, Retention, Runs, compact, prunable, prune as delete},
     targets::{RetentionConfig, Targets},
 };
 
@@ -33,10 +33,7 @@ pub fn prune(args: &Args, command: &Prune) -> Done {
         say!("there are no runs in {} yet", args.state.display());
         return Ok(exit::SUCCEEDED);
     };
-    let who = Person {
-        name: requester(),
-        via: None,
-    };
+    let who = person();
     let bundles = command.bundles.as_deref();
     let runs = match &archive {
         Archive::Here(journal) => prunable(journal, &wanted)?,
@@ -58,10 +55,13 @@ pub fn prune(args: &Args, command: &Prune) -> Done {
     }
     print_text(&table(&runs).render("", Room::of(&Term::stdout())))?;
     if command.dry_run {
-        say!("{} would be deleted", counted(runs.len()));
+        say!("{} would be deleted", counted(runs.len(), "run"));
         return Ok(exit::SUCCEEDED);
     }
-    if !confirm(command.yes, &format!("Delete {}?", counted(runs.len())))? {
+    if !confirm(
+        command.yes,
+        &format!("Delete {}?", counted(runs.len(), "run")),
+    )? {
         return Ok(exit::NOTHING_STARTED);
     }
     let done = match &archive {
@@ -86,7 +86,7 @@ pub fn prune(args: &Args, command: &Prune) -> Done {
 }
 
 fn report(done: &Pruning) {
-    say!("deleted {}", counted(done.deleted.len()));
+    say!("deleted {}", counted(done.deleted.len(), "run"));
     for (run, why) in &done.left {
         say!("left run {run}: {why}");
     }
@@ -129,11 +129,4 @@ fn table(runs: &[RunRow]) -> Table {
         ]);
     }
     table
-}
-
-fn counted(runs: usize) -> String {
-    match runs {
-        1 => "1 run".into(),
-        runs => format!("{runs} runs"),
-    }
 }

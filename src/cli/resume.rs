@@ -1,5 +1,3 @@
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::{
     Done,
     archive::{Archive, Held},
@@ -17,11 +15,10 @@ use super::{
     taken::{Taken, frozen, take},
 };
 use crate::{
-    compile::{Program, bind_params},
+    compile::Program,
     decide::{self, Change, Unplannable},
     journal::{Event, RunEdited, RunId, RunRow, State},
     report, runs,
-    value::{Digest, Value},
 };
 
 /// `windlass resume [RUN]`: continues with the files that the run began with. With `--edited` or `--redo`, first shows what
@@ -56,14 +53,8 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         true => Some(read_edit(args, command, &archive, &taken)?),
         false => None,
     };
-    let mut state = taken.state.clone();
-    if let (Some(edit), Some(run)) = (&edit, &mut state.run) {
-        run.program = edit.program.digest;
-        run.params = edit.params.clone();
-        run.secrets = edit.secrets;
-        run.kube.clone_from(&edit.kube);
-    }
-    let new = edit.as_ref().map_or(&taken.program, |edit| &edit.program);
+    let state = runs::after_edit(&taken.state, edit.as_ref().map(|(_, edited)| edited));
+    let new = edit.as_ref().map_or(&taken.program, |(program, _)| program);
     let plan = decide::plan(&Change {
         old: &taken.program.workflow,
         new: &new.workflow,
@@ -98,19 +89,13 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
     let mut all = vec![resumed];
     let program = match edit {
         None => taken.program,
-        Some(edit) => {
-            let edition = taken.info.edition + 1;
-            taken.run.freeze(edition, &edit.program.files)?;
+        Some((program, edited)) => {
+            taken.run.freeze(edited.edition, &program.files)?;
             all.push(Event::RunEdited(RunEdited {
                 requester: requester(),
-                program: edit.program.digest,
-                main: edit.program.main.clone(),
-                edition,
-                kube: edit.kube,
-                params: edit.params,
-                secrets: edit.secrets,
+                ..edited
             }));
-            edit.program
+            program
         }
     };
     all.extend(plan.events);
@@ -138,41 +123,21 @@ fn go(
     )
 }
 
-/// The current files, and their params.
-struct Edit {
-    program: Program,
-    kube: BTreeSet<String>,
-    params: Value,
-    /// As in [`Event::RunEdited`].
-    secrets: Option<Digest>,
-}
-
+/// Reads the current files of a run, and the params for them.
 fn read_edit(
     args: &Args,
     command: &Resume,
     archive: &Archive,
     taken: &Taken,
-) -> Result<Edit, Failure> {
+) -> Result<(Program, RunEdited), Failure> {
     let program = Source::of_run(&taken.info).compile()?;
-    let mut given = match &taken.info.params {
-        Value::Map(params) => params.clone(),
-        _ => BTreeMap::new(),
-    };
-    given.retain(|name, _| program.workflow.params.contains_key(name));
     // A run keeps its params, so a variable that was set later does not change them.
-    given.extend(command.params.named(&program.workflow)?);
-    let params = Value::Map(bind_params(&program.workflow, given)?);
-    let mut kube = preflight(args, &program.workflow, &params, &taken.info.target)?;
-    if !kube.is_empty() {
-        // An undo also reverses effects in clusters that the run no longer uses.
-        kube.extend(taken.info.kube.iter().cloned());
-    }
-    Ok(Edit {
-        program,
-        kube,
-        secrets: archive.digest_secrets(&params)?,
-        params,
-    })
+    let given = command.params.named(&program.workflow)?;
+    let params = runs::params_now(&taken.info, &program.workflow, given)?;
+    let kube = preflight(args, &program.workflow, &params, &taken.info.target)?;
+    let secrets = archive.digest_secrets(&params)?;
+    let edited = runs::edited(&taken.info, &program, params, kube, secrets);
+    Ok((program, edited))
 }
 
 /// Refuses other params for a run that keeps its own: ignoring them would be misleading.

@@ -6,12 +6,13 @@ use super::{
     exit,
     failure::Failure,
     logging, print,
-    process::{absolute, interrupted, requester, write_private},
+    process::{absolute, interrupted, requester},
 };
 #[cfg(feature = "restate")]
 use crate::runs::{OnRestate, OnRestateOptions};
 use crate::{
     desk::{DeskOptions, Refused, Secured, Server},
+    disk,
     notify::{Notifier, Outbox},
     outside,
     runs::{Driving, Here, HereOptions, Library, Pruning, Runs, RunsError, keep_retention, now},
@@ -175,6 +176,6 @@ fn kept_token(path: &Path) -> Result<String, Failure> {
         }
     }
     let token = crate::desk::random_token().ok_or(Refused::NoRandomness)?;
-    write_private(path, &format!("{token}\n")).map_err(failed)?;
+    disk::write_private(path, format!("{token}\n")).map_err(failed)?;
     Ok(token)
 }

@@ -3,6 +3,7 @@
 use super::{
     archive::{Archive, Held},
     args::Args,
+    drive::Drive,
     failure::Failure,
 };
 use crate::{
@@ -23,6 +24,16 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// Lets this process drive the run with more events.
+    pub fn drive(self, events: Vec<Event>) -> Drive {
+        Drive {
+            run: self.run,
+            program: self.program,
+            state: self.state,
+            events,
+        }
+    }
+
     /// Records events without driving the run.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     compile::{Mistakes, read_played, read_suite},
     journal::{RunId, RunInfo},
-    report,
+    report::{self, counted},
     testing::{self, Coverage, Earlier, Options, Part, Player, Ran, SuiteError, Tested},
 };
 
@@ -66,8 +66,8 @@ pub fn test(args: &Args, command: &Test) -> Done {
         say!(
             "{} {} in {}",
             tag("Starting", Tone::Good),
-            count(tests, "test"),
-            count(files, "file")
+            counted(tests, "test"),
+            counted(files, "file")
         );
     };
     let ran = testing::run(&files, &options, begins, show).map_err(refused)?;
@@ -259,7 +259,7 @@ fn summarise(ran: &Ran, took: Duration) {
         "\n{} [{:>8.3}s] {} run: {passed} passed{failures}{skipped}",
         tag("Summary", tone),
         took.as_secs_f64(),
-        count(ran.tests.len(), "test")
+        counted(ran.tests.len(), "test")
     );
 }
 
@@ -345,11 +345,4 @@ fn as_json(ran: &Ran, took: Duration, with_coverage: bool) -> Json {
         json["coverage"] = coverage.collect();
     }
     json
-}
-
-pub(super) fn count(n: usize, what: &str) -> String {
-    match n {
-        1 => format!("1 {what}"),
-        n => format!("{n} {what}s"),
-    }
 }

@@ -3,17 +3,17 @@ use super::{
     archive::Archive,
     args::{Args, Undo},
     confirm::{confirm, which},
-    drive::{Drive, drive_to_end, open_target},
+    drive::{drive_to_end, open_target},
     exit,
     failure::Failure,
     in_doubt, print,
-    process::{now, requester, runtime},
+    process::{now, person, runtime},
     remote,
     taken::{frozen, look, take},
 };
 use crate::{
     execute::{DriveError, Ended, undo_plan},
-    journal::{Event, Outcome, RunId, State, UndoStarted},
+    journal::{Event, Outcome, RunId, State},
     report, runs,
 };
 
@@ -48,26 +48,19 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
     }
     let taken = take(&archive, &id)?;
     let (events, _) = begin(taken.state.clone(), &command.answers)?;
-    let drive = Drive {
-        run: taken.run,
-        program: taken.program,
-        state: taken.state,
-        events,
-    };
-    Ok(match drive_to_end(args, &command.driving, drive)? {
-        Ended::Over(Outcome::Undone) => exit::SUCCEEDED,
-        Ended::Over(Outcome::Cancelled) => exit::CANCELLED,
-        Ended::Waiting => exit::WAITING,
-        _ => exit::FAILED,
-    })
+    Ok(
+        match drive_to_end(args, &command.driving, taken.drive(events))? {
+            Ended::Over(Outcome::Undone) => exit::SUCCEEDED,
+            Ended::Over(Outcome::Cancelled) => exit::CANCELLED,
+            Ended::Waiting => exit::WAITING,
+            _ => exit::FAILED,
+        },
+    )
 }
 
 /// Returns the events that an undo begins with, and the state after them. Each answer applies to the state after the one before it.
 fn begin(mut state: State, answers: &[String]) -> Result<(Vec<Event>, State), Failure> {
-    let mut events = vec![Event::UndoStarted(UndoStarted {
-        requester: requester(),
-        via: None,
-    })];
+    let mut events = vec![runs::undo_started(&person())];
     events.extend(in_doubt::events(&state, &events, answers)?);
     for event in &events {
         state.apply(event, now()).map_err(DriveError::from)?;

@@ -1,6 +1,5 @@
 use std::{
     collections::BTreeSet,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -16,7 +15,7 @@ use super::{
 };
 use crate::{
     compile::{Workflow, bind_params, clusters},
-    runs,
+    report, runs,
     targets::Targets,
     testing::{is_test, walk},
     value::{Command, Value},
@@ -42,9 +41,8 @@ pub fn validate(args: &Args, command: &Validate) -> Done {
                     params,
                 })?;
             }
-            let steps = workflow.steps().count();
-            let plural = if steps == 1 { "" } else { "s" };
-            let told = format!("{}: {steps} step{plural}", file.display());
+            let steps = report::counted(workflow.steps().count(), "step");
+            let told = format!("{}: {steps}", file.display());
             match &command.target {
                 Some(target) => {
                     let params = params.unwrap_or_default();
@@ -128,8 +126,7 @@ fn is_workflow(path: &Path) -> bool {
     matches!(ending, Some("yaml" | "yml"))
         && !is_test(path)
         && !is_mock(path)
-        && fs::read_to_string(path)
-            .is_ok_and(|text| text.lines().any(|line| line.starts_with("workflow:")))
+        && runs::declares_workflow(path)
 }
 
 /// Returns the params to check the workflow with; `None` if none were given and some are required.

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use crate::{object::random, wire::Verb};
+use windlass_ground::{chance_of, drawn};
 
 /// One fault: `VERB:RESOURCE:STATUS:PERCENT%[:after]`, such as `patch:deployments:500:10%`.
 ///
@@ -54,17 +55,6 @@ pub(crate) struct Strike {
     pub after: bool,
 }
 
-const VERBS: [Verb; 8] = [
-    Verb::Get,
-    Verb::List,
-    Verb::Watch,
-    Verb::Create,
-    Verb::Update,
-    Verb::Patch,
-    Verb::Delete,
-    Verb::DeleteCollection,
-];
-
 impl FromStr for Fault {
     type Err = FaultError;
 
@@ -77,7 +67,7 @@ impl FromStr for Fault {
             }
             _ => return Err(FaultError::Form),
         };
-        if *verb != "*" && !VERBS.iter().any(|known| known.as_str() == *verb) {
+        if *verb != "*" && verb.parse::<Verb>().is_err() {
             return Err(FaultError::Verb((*verb).to_owned()));
         }
         let effect = match *status {
@@ -88,16 +78,13 @@ impl FromStr for Fault {
             "cut" => Effect::Cut,
             other => return Err(FaultError::Status(other.to_owned())),
         };
-        let percent = percentage
-            .strip_suffix('%')
-            .and_then(|number| number.parse::<f64>().ok())
-            .filter(|percent| (0.0..=100.0).contains(percent))
+        let chance = chance_of(percentage)
             .ok_or_else(|| FaultError::Percentage((*percentage).to_owned()))?;
         Ok(Self {
             verb: (*verb).to_owned(),
             resource: (*resource).to_owned(),
             effect,
-            chance: percent / 100.0,
+            chance,
             after,
         })
     }
@@ -122,7 +109,7 @@ pub(crate) fn strike(
 
 /// A number from 0 up to 1.
 pub(crate) fn draw() -> f64 {
-    f64::from(u32::from_be_bytes(random())) / (f64::from(u32::MAX) + 1.0)
+    drawn(random())
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ mod wire;
 pub use controllers::{Changed, Cluster, Controllers, Hold, StateError, is_pod_ready};
 pub use fault::{Fault, FaultError};
 pub use identity::{Access, kubeconfig};
-pub use object::Moment;
+pub use object::{Moment, timestamp};
 pub use offline::Offline;
 pub use options::{Options, is_cluster_name};
 pub use ports::{Ports, nothing_listens};

@@ -11,7 +11,7 @@ pub(crate) fn now() -> Moment {
 }
 
 /// A moment as Kubernetes writes it: RFC 3339, whole seconds.
-pub(crate) fn timestamp(at: Moment) -> String {
+pub fn timestamp(at: Moment) -> String {
     OffsetDateTime::from_unix_timestamp(at / 1000)
         .ok()
         .and_then(|at| at.format(&Rfc3339).ok())

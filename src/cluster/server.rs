@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +15,8 @@ use crate::{
     listener::{self, TlsError},
     options::Options,
     service::{OpenError, Service},
-    store::StoreError,
 };
-use windlass_ground::{blocking, log_request, serve};
+use windlass_ground::{StoreError, blocking, log_request, serve};
 
 /// How long a stop waits for requests that are being answered.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
@@ -26,22 +24,9 @@ const LAST_REQUESTS: Duration = Duration::from_secs(5);
 /// Why a server doesn't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The folder can't be made or written.
-    #[error("can't use the folder {}", .0.display())]
-    Folder(PathBuf, #[source] std::io::Error),
-    /// The database in it can't be opened.
-    #[error("can't open the database {}", .0.display())]
-    Database(PathBuf, #[source] rusqlite::Error),
-    /// The database was written by another version.
-    #[error("the database {} has version {found}, and this program knows version {known}", .path.display())]
-    Version {
-        /// The database.
-        path: PathBuf,
-        /// What it says it is.
-        found: i64,
-        /// What this program writes.
-        known: i64,
-    },
+    /// The state can't be opened.
+    #[error(transparent)]
+    Store(StoreError),
     /// The CA or the token can't be made or read.
     #[error("can't read or make the identity of the cluster: {0}")]
     Identity(String),
@@ -59,11 +44,7 @@ pub enum StartError {
 impl From<OpenError> for StartError {
     fn from(error: OpenError) -> Self {
         match error {
-            OpenError::Store(StoreError::Folder(path, source)) => Self::Folder(path, source),
-            OpenError::Store(StoreError::Database(path, source)) => Self::Database(path, source),
-            OpenError::Store(StoreError::Version { path, found, known }) => {
-                Self::Version { path, found, known }
-            }
+            OpenError::Store(error) => Self::Store(error),
             OpenError::Identity(why) => Self::Identity(why),
         }
     }

@@ -10,9 +10,10 @@ use crate::{
     offline::POD_DELAY,
     options::Options,
     rollout, seed,
-    store::{Store, StoreError, Transaction},
+    store::{Store, Transaction},
     wire::Failure,
 };
+use windlass_ground::StoreError;
 
 /// The options, the state, and who waits for it to change.
 pub(crate) struct Service {

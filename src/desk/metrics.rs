@@ -10,7 +10,7 @@ use http::header;
 
 use super::{answer::Problem, server::Desk};
 use windlass_notify::ReceiverQueue;
-use windlass_report::{self as report, Pick};
+use windlass_report::{self as report, Pick, label};
 use windlass_runs::{Filter, Tallies, now};
 use windlass_triggers::TriggerStanding;
 
@@ -183,7 +183,7 @@ fn family<'a>(
     for (labels, value) in lines {
         let labels: Vec<_> = labels
             .iter()
-            .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
+            .map(|(name, value)| format!("{name}=\"{}\"", label(value)))
             .collect();
         let labels = match labels.as_slice() {
             [] => String::new(),
@@ -191,12 +191,6 @@ fn family<'a>(
         };
         let _ = writeln!(text, "{name}{labels} {value}");
     }
-}
-
-/// Returns a label's value as Prometheus reads it.
-fn escaped(value: &str) -> String {
-    let value = value.replace('\\', "\\\\");
-    value.replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
-//! New folders that a power cut does not take back: an entry of a folder is on the disk only once the
+//! New folders and files that a power cut does not take back: an entry of a folder is on the disk only once the
 //! folder itself is synced. What every store stands on; knows no room.
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Write},
     os::unix::fs::DirBuilderExt,
     path::Path,
 };
+
+use tempfile::NamedTempFile;
 
 /// Makes a folder and those above it, and syncs each folder that got a new entry.
 ///
@@ -34,6 +36,43 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Writes a file that only its owner may read, all or nothing, and waits until it is on the disk. Makes its folder, also for its owner
+/// alone.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn write_private(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
+    draft(path, content)?.persist(path).map_err(|e| e.error)?;
+    sync_folder(parent(path))
+}
+
+/// Works as [`write_private`], unless the file is there already. Returns whether it wrote the file.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn write_new_private(path: &Path, content: impl AsRef<[u8]>) -> io::Result<bool> {
+    let is_new = match draft(path, content)?.persist_noclobber(path) {
+        Ok(_) => true,
+        Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => false,
+        Err(e) => return Err(e.error),
+    };
+    // Also the entry of a file that another process has just made.
+    sync_folder(parent(path))?;
+    Ok(is_new)
+}
+
+/// Writes a private file beside a path, which is removed unless it is given that name.
+fn draft(path: &Path, content: impl AsRef<[u8]>) -> io::Result<NamedTempFile> {
+    create_folders(parent(path), 0o700)?;
+    let mut draft = tempfile::Builder::new()
+        .prefix(".")
+        .suffix(".draft")
+        .tempfile_in(parent(path))?;
+    draft.write_all(content.as_ref())?;
+    draft.as_file().sync_all()?;
+    Ok(draft)
+}
+
 /// The folder that an entry stands in.
 pub fn parent(path: &Path) -> &Path {
     match path.parent() {
@@ -52,7 +91,24 @@ fn missing(path: &Path) -> Vec<&Path> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    #[test]
+    fn a_private_file_is_whole_and_its_owners() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let path = root.path().join("new/secret");
+        assert!(write_new_private(&path, "one").expect("written"));
+        assert!(!write_new_private(&path, "two").expect("there"));
+        assert_eq!(fs::read(&path).expect("there"), b"one");
+        write_private(&path, "three").expect("written");
+        assert_eq!(fs::read(&path).expect("there"), b"three");
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(parent(&path))), (0o600, 0o700));
+        let entries = fs::read_dir(parent(&path)).expect("a folder");
+        assert_eq!(entries.count(), 1, "a draft is left");
+    }
 
     #[test]
     fn g8_every_new_folder_is_made_and_known() {

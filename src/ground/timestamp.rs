@@ -65,6 +65,13 @@ impl Timestamp {
         self.0.saturating_sub(other.0)
     }
 
+    /// Returns RFC 3339 in UTC, without a fraction if it is a whole second, as for certificates. Empty outside of the years 0 to 9999.
+    pub fn rfc3339(self) -> String {
+        self.to_utc()
+            .and_then(|at| at.format(&Rfc3339).ok())
+            .unwrap_or_default()
+    }
+
     /// Returns the date and time in UTC. `None` outside of the years -9999 to 9999.
     pub fn to_utc(self) -> Option<OffsetDateTime> {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).ok()
@@ -178,7 +185,8 @@ impl FromSql for Timestamp {
     }
 }
 
-fn milliseconds(duration: Duration) -> i64 {
+/// Returns a duration in milliseconds; the longest that can be counted if it is longer.
+pub fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 

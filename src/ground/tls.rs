@@ -1,4 +1,4 @@
-//! TLS over TCP, for axum to serve on.
+//! TLS over TCP, for axum to serve on; and in memory.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -7,7 +7,11 @@ use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinHandle,
 };
-use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ConnectionCommon, Error, ServerConfig, SideData},
+    server::TlsStream,
+};
 
 use crate::trouble::Trouble;
 
@@ -132,4 +136,25 @@ impl axum::serve::Listener for TlsListener {
             certificate: None,
         })
     }
+}
+
+/// Carries the pending data of one side of a connection in memory to the other. Returns whether there was any.
+///
+/// # Errors
+/// The reason that the other side rejects it.
+pub fn carry<A: SideData, B: SideData>(
+    from: &mut ConnectionCommon<A>,
+    to: &mut ConnectionCommon<B>,
+) -> Result<bool, Error> {
+    let general = |e: std::io::Error| Error::General(e.to_string());
+    let mut flight = Vec::new();
+    while from.wants_write() {
+        from.write_tls(&mut flight).map_err(general)?;
+    }
+    let mut rest = &flight[..];
+    while !rest.is_empty() {
+        to.read_tls(&mut rest).map_err(general)?;
+        to.process_new_packets()?;
+    }
+    Ok(!flight.is_empty())
 }

@@ -1,9 +1,6 @@
 //! Finds the argument or option of a host function at a place in a script.
 
-use super::{
-    lexer::{Kind, Token, unquoted},
-    values::fields_of,
-};
+use super::lexer::{Kind, Token, unquoted};
 use windlass_script::{Function, Parameter, ValueKind, function};
 
 pub struct Spot {
@@ -56,7 +53,7 @@ pub fn spot(text: &str, tokens: &[&Token]) -> Option<Spot> {
                 let given = keys(text, &tokens[start + 1..]);
                 let key = key(text, inside);
                 let is_subject = matches!(kind, ValueKind::Subject);
-                match (fields_of(kind), key) {
+                match (kind.fields(), key) {
                     (Some(fields), None) => slot = Some(Slot::Key { fields, given }),
                     (Some(fields), Some(key)) => {
                         slot = None;

@@ -107,16 +107,6 @@ fn values_of_kind(kind: ValueKind) -> Vec<&'static str> {
     }
 }
 
-/// Returns the fields of a map, or of the maps of a list.
-pub fn fields_of(kind: ValueKind) -> Option<&'static [Parameter]> {
-    match kind {
-        ValueKind::Record(fields) => Some(fields),
-        ValueKind::List(kind) | ValueKind::Maybe(kind) => fields_of(*kind),
-        ValueKind::Either(kinds) => kinds.iter().find_map(|kind| fields_of(*kind)),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{fs, path::Path};

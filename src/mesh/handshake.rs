@@ -1,9 +1,6 @@
 //! Makes TLS 1.3 handshakes between two players, in memory, with the material that each has loaded.
 
-use std::{
-    io::Cursor,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
@@ -20,6 +17,7 @@ use super::{
     x509,
 };
 use windlass_cluster::Moment;
+use windlass_ground::carry;
 
 /// What a player presents and verifies in one kind of handshake.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -100,32 +98,9 @@ pub(super) fn shake(client: &Party, server: &Party, at: Moment) -> Result<(), St
 /// Carries bytes in both directions until both sides have finished: with TLS 1.3, the client finishes before the server has verified it.
 fn pump(client: &mut ClientConnection, server: &mut ServerConnection) -> Result<(), String> {
     loop {
-        let mut is_idle = true;
-        let mut bytes = Vec::new();
-        while client.wants_write() {
-            client.write_tls(&mut bytes).map_err(|e| e.to_string())?;
-        }
-        let mut there = Cursor::new(bytes);
-        while (there.position() as usize) < there.get_ref().len() {
-            is_idle = false;
-            server.read_tls(&mut there).map_err(|e| e.to_string())?;
-            server
-                .process_new_packets()
-                .map_err(|e| format!("server: {e}"))?;
-        }
-        let mut bytes = Vec::new();
-        while server.wants_write() {
-            server.write_tls(&mut bytes).map_err(|e| e.to_string())?;
-        }
-        let mut here = Cursor::new(bytes);
-        while (here.position() as usize) < here.get_ref().len() {
-            is_idle = false;
-            client.read_tls(&mut here).map_err(|e| e.to_string())?;
-            client
-                .process_new_packets()
-                .map_err(|e| format!("client: {e}"))?;
-        }
-        if is_idle {
+        let there = carry(client, server).map_err(|e| format!("server: {e}"))?;
+        let back = carry(server, client).map_err(|e| format!("client: {e}"))?;
+        if !there && !back {
             break;
         }
     }

@@ -199,8 +199,8 @@ impl Controllers for Member {
                 gloo::policy_changed(cluster, object)
             }
             "configmaps" if name(object) == ROOT_MAP => {
-                proxy::root_changed(cluster, object, mount()?)?;
-                ztunnel::root_changed(cluster, object, mount()?)?;
+                Proxy::root_changed(cluster, object, mount()?)?;
+                Ztunnel::root_changed(cluster, object, mount()?)?;
                 repair_root(cluster, namespace(object))
             }
             "namespaces" if !change.is_gone => repair_root(cluster, name(object)),

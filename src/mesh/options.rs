@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 use super::version::Version;
 use windlass_cluster::{Cluster, Moment, StateError};
+use windlass_ground::milliseconds;
 
 /// The versions and flags of a mesh, and its delays.
 ///
@@ -82,9 +83,7 @@ impl MeshOptions {
 
 /// Returns a delay in milliseconds, at least one.
 pub(super) fn millis(delay: Duration) -> Moment {
-    Moment::try_from(delay.as_millis())
-        .unwrap_or(Moment::MAX)
-        .max(1)
+    milliseconds(delay).max(1)
 }
 
 /// What `--mesh` and `mesh = { … }` of a target accept.

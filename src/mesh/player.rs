@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 
 use super::{
     ca::{Ca, Files, Leaf},
+    pods,
     version::Version,
 };
 use windlass_cluster::{Cluster, Moment, StateError};
@@ -124,6 +125,19 @@ pub(super) trait Player: Serialize + DeserializeOwned + PartialEq {
     /// Wakes it at a time for an action: `mount`, `renew`.
     fn wake(&self, cluster: &Cluster, what: &str, at: Moment) -> Result<(), StateError> {
         cluster.wake(&format!("{what}/{}", self.key()), at)
+    }
+
+    /// Wakes those of its kind whose mounted root has changed, after the time that kubelet takes to write the file.
+    fn root_changed(cluster: &Cluster, map: &Json, mount: Moment) -> Result<(), StateError> {
+        if pods::name(map) != pods::ROOT_MAP {
+            return Ok(());
+        }
+        for one in Self::all(cluster)? {
+            if one.place().namespace == pods::namespace(map) {
+                one.wake(cluster, "mount", cluster.now() + mount)?;
+            }
+        }
+        Ok(())
     }
 }
 

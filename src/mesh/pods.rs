@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::{ca::Files, player::TRUST_DOMAIN, version::Version};
-use windlass_cluster::{Cluster, StateError};
+use windlass_cluster::{Cluster, Hold, StateError};
 
 pub(super) fn name(object: &Json) -> &str {
     text(object, "/metadata/name")
@@ -92,6 +92,16 @@ pub(super) fn secret_data(files: &[(&str, &str)]) -> Json {
 pub(super) fn root_cert(cluster: &Cluster, namespace: &str) -> Result<Option<String>, StateError> {
     let found = cluster.find("configmaps", namespace, ROOT_MAP)?;
     Ok(found.map(|map| text(&map, "/data/root-cert.pem").to_owned()))
+}
+
+/// Returns why a pod can't start that mounts that root while it is not there.
+pub(super) fn hold_without_root() -> Hold {
+    Hold {
+        reason: "ContainerCreating",
+        message: format!(
+            "MountVolume.SetUp failed for volume \"istiod-ca-cert\" : configmap \"{ROOT_MAP}\" not found"
+        ),
+    }
 }
 
 /// The ConfigMap in which istiod distributes its roots to all namespaces (MESH 2.6).

@@ -8,7 +8,7 @@ use super::{
     istiod,
     options::{MeshOptions, millis},
     player::{Istiod, Place, Player, Proxy, TRUST_DOMAIN},
-    pods::{self, ROOT_MAP, name, namespace},
+    pods::{self, namespace},
     trust,
     verify::{Expected, Library},
     x509,
@@ -18,12 +18,7 @@ use windlass_cluster::{Cluster, Hold, Moment, StateError};
 /// Starts the proxy of a pod, which is ready after it has received its first leaf.
 pub(super) fn start(cluster: &Cluster, pod: &Json) -> Result<Option<Hold>, StateError> {
     let Some(mounted) = pods::root_cert(cluster, namespace(pod))? else {
-        return Ok(Some(Hold {
-            reason: "ContainerCreating",
-            message: format!(
-                "MountVolume.SetUp failed for volume \"istiod-ca-cert\" : configmap \"{ROOT_MAP}\" not found"
-            ),
-        }));
+        return Ok(Some(pods::hold_without_root()));
     };
     let mut proxy = Proxy {
         place: Place::of(pod),
@@ -199,19 +194,6 @@ pub(super) fn remount(cluster: &Cluster, mut proxy: Proxy) -> Result<(), StateEr
         renew(cluster, &mut proxy)?;
     }
     save(cluster, &proxy)
-}
-
-/// Wakes the proxies whose mounted root has changed.
-pub(super) fn root_changed(cluster: &Cluster, map: &Json, mount: Moment) -> Result<(), StateError> {
-    if name(map) != ROOT_MAP {
-        return Ok(());
-    }
-    for proxy in Proxy::all(cluster)? {
-        if proxy.place.namespace == namespace(map) {
-            proxy.wake(cluster, "mount", cluster.now() + mount)?;
-        }
-    }
-    Ok(())
 }
 
 /// Returns a proxy as a client of istiod, which verifies with its mounted file and sends a token instead of a certificate.

@@ -4,11 +4,10 @@ use serde_json::{Value as Json, json};
 
 use super::{
     player::{Istiod, Proxy, Ztunnel},
-    verify::rfc3339,
     version::Since,
     x509,
 };
-use windlass_cluster::Moment;
+use windlass_cluster::{Moment, timestamp};
 
 /// The dump splits a bundle into its roots (MESH 8.5).
 const SPLITS: Since = &[(1, 24, 6), (1, 25, 3), (1, 26, 0)];
@@ -38,7 +37,7 @@ pub(super) fn envoy_secrets(proxy: &Proxy) -> String {
 
 fn secrets(proxy: &Proxy) -> [Json; 2] {
     const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
-    let at = rfc3339(proxy.issued);
+    let at = timestamp(proxy.issued);
     let entry = |name: &str, content: Json| {
         let mut secret = json!({ "@type": SECRET, "name": name });
         for (key, value) in content.as_object().into_iter().flatten() {
@@ -98,8 +97,8 @@ fn listed(pem: &str) -> Vec<Json> {
             Some(json!({
                 "pem": base64(&x509::to_pem(der)),
                 "serialNumber": x509::decimal_serial(&certificate),
-                "validFrom": rfc3339(x509::not_before(&certificate)),
-                "expirationTime": rfc3339(x509::not_after(&certificate)),
+                "validFrom": timestamp(x509::not_before(&certificate)),
+                "expirationTime": timestamp(x509::not_after(&certificate)),
             }))
         })
         .collect()

@@ -4,10 +4,9 @@ use serde_json::{Value as Json, json};
 
 use super::{
     player::{Istiod, Place, Proxy, Ztunnel},
-    verify::rfc3339,
     x509::{self, Certificate},
 };
-use windlass_cluster::{Cluster, StateError};
+use windlass_cluster::{Cluster, StateError, timestamp};
 
 pub(super) const RESOURCE: &str = "meshtrusts.rehearsal.windlass.dev";
 
@@ -138,7 +137,7 @@ pub(super) fn described(pem: &str) -> Json {
                 "issuer": x509::short_name(&tbs.issuer),
                 "names": x509::names(&certificate),
                 "serialNumber": x509::serial(&certificate),
-                "notAfter": rfc3339(x509::not_after(&certificate)),
+                "notAfter": timestamp(x509::not_after(&certificate)),
                 "sha256": x509::fingerprint(der),
             }))
         })

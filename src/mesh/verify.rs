@@ -12,7 +12,7 @@ use rustls::{
 use webpki::{EndEntityCert, Error, KeyUsage, VerifiedPath};
 
 use super::x509::{self, Certificate};
-use windlass_cluster::Moment;
+use windlass_cluster::{Moment, timestamp};
 
 /// The TLS library of a player, which decides what is checked, and the text of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -219,13 +219,13 @@ impl Trust {
                 }
                 Error::CertExpired { not_after, .. } => format!(
                     "x509: certificate has expired or is not yet valid: current time {} is after {}",
-                    rfc3339(at),
-                    rfc3339(millis(*not_after))
+                    timestamp(at),
+                    timestamp(millis(*not_after))
                 ),
                 Error::CertNotValidYet { not_before, .. } => format!(
                     "x509: certificate has expired or is not yet valid: current time {} is before {}",
-                    rfc3339(at),
-                    rfc3339(millis(*not_before))
+                    timestamp(at),
+                    timestamp(millis(*not_before))
                 ),
                 Error::PathLenConstraintViolated => {
                     "x509: too many intermediates for path length constraint".into()
@@ -294,15 +294,6 @@ fn millis(at: UnixTime) -> Moment {
     Moment::try_from(at.as_secs()).unwrap_or_default() * 1000
 }
 
-pub(super) fn rfc3339(at: Moment) -> String {
-    let at = time::OffsetDateTime::from_unix_timestamp(at / 1000).ok();
-    at.and_then(|at| {
-        at.format(&time::format_description::well_known::Rfc3339)
-            .ok()
-    })
-    .unwrap_or_default()
-}
-
 /// Verifies the certificate of a CA as istiod does when it loads one: the CA counts as the end of its chain, so a path
 /// length that its leaves will violate is not noticed (MESH 1.5, 1.9).
 ///
@@ -341,8 +332,8 @@ fn climb(
     if at >= end + 1000 || at < x509::not_before(&certificate) {
         *reason = format!(
             "x509: certificate has expired or is not yet valid: current time {} is after {}",
-            rfc3339(at),
-            rfc3339(end)
+            timestamp(at),
+            timestamp(end)
         );
         return false;
     }

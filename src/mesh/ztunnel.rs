@@ -7,7 +7,7 @@ use super::{
     istiod,
     options::{MeshOptions, millis},
     player::{Identity, Istiod, Place, Player, TRUST_DOMAIN, Ztunnel},
-    pods::{self, ROOT_MAP, name, namespace},
+    pods::{self, namespace},
     proxy::{half_life, next_renewal},
     trust,
     verify::{Expected, Library},
@@ -26,12 +26,7 @@ const KEEPS_LEAF: Since = &[(1, 28, 0)];
 /// Starts a ztunnel, which requests a leaf for each identity on its node.
 pub(super) fn start(cluster: &Cluster, pod: &Json) -> Result<Option<Hold>, StateError> {
     let Some(mounted) = pods::root_cert(cluster, namespace(pod))? else {
-        return Ok(Some(Hold {
-            reason: "ContainerCreating",
-            message: format!(
-                "MountVolume.SetUp failed for volume \"istiod-ca-cert\" : configmap \"{ROOT_MAP}\" not found"
-            ),
-        }));
+        return Ok(Some(pods::hold_without_root()));
     };
     let mut ztunnel = Ztunnel {
         place: Place::of(pod),
@@ -238,19 +233,6 @@ pub(super) fn remount(cluster: &Cluster, mut ztunnel: Ztunnel) -> Result<(), Sta
         }
     }
     save(cluster, &ztunnel)
-}
-
-/// Wakes the ztunnels whose mounted root has changed.
-pub(super) fn root_changed(cluster: &Cluster, map: &Json, mount: Moment) -> Result<(), StateError> {
-    if name(map) != ROOT_MAP {
-        return Ok(());
-    }
-    for ztunnel in Ztunnel::all(cluster)? {
-        if ztunnel.place.namespace == namespace(map) {
-            ztunnel.wake(cluster, "mount", cluster.now() + mount)?;
-        }
-    }
-    Ok(())
 }
 
 /// Returns ztunnel's CA client.

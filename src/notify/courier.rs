@@ -10,9 +10,9 @@ use super::{
     outbox::{Outbox, Queued},
 };
 use windlass_ground::Trouble;
-use windlass_runs::{Runs, RunsError, SendTurn, jitter, now};
+use windlass_runs::{Runs, RunsError, SendTurn, now};
 use windlass_targets::{Channel, ReceiverConfig};
-use windlass_world::value::Digest;
+use windlass_world::{outside::jitter, value::Digest};
 
 /// The pause after the first failure, and the longest pause. Each pause is twice the one before, less a random part of up to half, so
 /// that notifications that failed together are not retried together.

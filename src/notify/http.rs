@@ -11,7 +11,7 @@ use std::{
 
 use reqwest::{Client, Url, redirect::Policy};
 
-use windlass_world::value::{Redactor, Secret};
+use windlass_world::value::{Redactor, Secret, causes};
 
 /// The time limit of one attempt.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -147,14 +147,7 @@ fn may_be(address: IpAddr) -> bool {
 
 /// Describes a failed request without its address, which may be a secret.
 fn plainly(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
+    causes(&error.without_url())
 }
 
 #[cfg(test)]

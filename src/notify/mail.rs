@@ -13,6 +13,7 @@ use lettre::{
 
 use super::http::Failed;
 use windlass_targets::{EmailConfig, MailTls};
+use windlass_world::value::causes;
 
 /// The time limit of one command to the server.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -73,7 +74,7 @@ impl Mailer {
             Ok(_) => Ok(()),
             Err(error) => Err(Failed {
                 is_refused: error.is_permanent(),
-                ..Failed::new(plainly(&error))
+                ..Failed::new(causes(&error))
             }),
         }
     }
@@ -105,17 +106,4 @@ fn tls(config: &EmailConfig) -> Result<Tls, String> {
         MailTls::Always => Tls::Wrapper(parameters),
         _ => Tls::Required(parameters),
     })
-}
-
-fn plainly(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = cause.source();
-    }
-    text
 }

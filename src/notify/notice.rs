@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use windlass_ground::Timestamp;
+use windlass_report::{cut, visible};
 use windlass_targets::NoticeKind;
 
 /// The longest title and text, in characters: Slack cuts texts at 3,000, PagerDuty summaries at 1,024.
@@ -42,17 +43,6 @@ impl Notice {
     }
 }
 
-/// Replaces control characters, and marks that change a text's direction, with visible characters.
 fn clean(text: &str, most: usize) -> String {
-    let seen = text.chars().map(|c| match c {
-        '\n' | '\t' => c,
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => '\u{fffd}',
-        c if c.is_control() => '\u{fffd}',
-        c => c,
-    });
-    let text: String = seen.collect();
-    match text.char_indices().nth(most) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
-    }
+    cut(&visible(text), most)
 }

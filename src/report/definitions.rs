@@ -1,7 +1,6 @@
 //! Definition files of the host modules, for editors that read Rhai's (The Rhai Book, "Definition Files").
 
-use super::explain::fields_of;
-use windlass_script::{Function, HostModule, MODULES, Need, Parameter, ValueKind};
+use windlass_script::{Function, HostModule, MODULES, Need, Parameter, ScriptType, ValueKind};
 
 /// Returns the definition files of all host modules: name and content.
 pub fn definitions() -> Vec<(String, String)> {
@@ -38,7 +37,7 @@ fn comment(function: &Function) -> String {
             about => format!(": {about}"),
         };
         lines.push(format!("Gives {}{about}", function.gives.kind));
-        let fields = fields_of(function.gives.kind).into_iter().flatten();
+        let fields = function.gives.kind.fields().into_iter().flatten();
         lines.extend(fields.map(|field| described(field, "- ")));
     }
     lines.extend([
@@ -85,34 +84,17 @@ fn signature(function: &Function, count: usize) -> String {
 
 /// Returns Rhai's name of a type; `?` stands for any.
 fn rhai_type(kind: ValueKind) -> &'static str {
-    match kind {
-        ValueKind::Any | ValueKind::Maybe(_) | ValueKind::Either(_) => "?",
-        ValueKind::Bool => "bool",
-        ValueKind::Bytes => "Bytes",
-        ValueKind::Closure(_) => "Fn",
-        ValueKind::Float => "float",
-        ValueKind::Int => "int",
-        ValueKind::Nothing => "()",
-        ValueKind::Secret => "Secret",
-        ValueKind::List(_) => "Array",
-        ValueKind::Map(_)
-        | ValueKind::Record(_)
-        | ValueKind::Subject
-        | ValueKind::Tags
-        | ValueKind::Manifest => "Map",
-        ValueKind::Duration
-        | ValueKind::Text
-        | ValueKind::Word(_)
-        | ValueKind::Authority
-        | ValueKind::Template
-        | ValueKind::Cluster
-        | ValueKind::Namespace
-        | ValueKind::Object
-        | ValueKind::Workload
-        | ValueKind::ObjectKind
-        | ValueKind::AwsService
-        | ValueKind::AwsOperation
-        | ValueKind::SecretReference
-        | ValueKind::SecretName => "String",
+    match kind.script_type() {
+        ScriptType::Any => "?",
+        ScriptType::Bool => "bool",
+        ScriptType::Bytes => "Bytes",
+        ScriptType::Float => "float",
+        ScriptType::Function => "Fn",
+        ScriptType::Int => "int",
+        ScriptType::List => "Array",
+        ScriptType::Map => "Map",
+        ScriptType::Nothing => "()",
+        ScriptType::Secret => "Secret",
+        ScriptType::Text => "String",
     }
 }

@@ -5,7 +5,8 @@ use serde_json::{Value as Json, json};
 use super::{
     clock::{column_time, log_time},
     object::call_line,
-    plain::{line, lines, short_line},
+    plain::{cut, line, lines, short_line},
+    style::counted,
 };
 use windlass_engine::journal::{
     AnswerRefused, ApprovalAsked, ApprovalDecided, AttemptAnswered, EffectAnswered, EffectEnded,
@@ -99,8 +100,7 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
             items: Some(items),
             ..
         }) => {
-            let plural = if items.len() == 1 { "" } else { "s" };
-            format!("{step} started: {} item{plural}", items.len())
+            format!("{step} started: {}", counted(items.len(), "item"))
         }
         Event::StepStarted(StepStarted {
             step, attempt: 1, ..
@@ -258,8 +258,5 @@ fn brief(value: &Value) -> String {
         Value::Null => return "done".into(),
         other => other.to_text().replace('\n', " "),
     };
-    match text.char_indices().nth(MOST) {
-        Some((cut, _)) => format!("{}…", &text[..cut]),
-        None => text,
-    }
+    cut(&text, MOST)
 }

@@ -148,21 +148,12 @@ pub fn function_page(row: &Function, alike: Option<&Function>) -> Page {
             if let Some((_, options)) = row.options() {
                 page = page.terms("options", of_record("", options));
             }
-            if let Some(fields) = fields_of(row.gives.kind) {
+            if let Some(fields) = row.gives.kind.fields() {
                 page = page.terms("fields of the result", fields.iter().map(term).collect());
             }
         }
     }
     page.terms("facts", facts(row)).code("rhai", row.example)
-}
-
-/// Returns the fields of a result, or of each item of one.
-pub(super) fn fields_of(kind: ValueKind) -> Option<&'static [Parameter]> {
-    match kind {
-        ValueKind::Record(fields) => Some(fields),
-        ValueKind::List(kind) | ValueKind::Maybe(kind) => fields_of(*kind),
-        _ => None,
-    }
 }
 
 fn facts(row: &Function) -> Vec<Term> {

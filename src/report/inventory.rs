@@ -7,11 +7,11 @@ use std::{
 
 use console::style;
 use serde_json::{Value as Json, json};
-use time::format_description::well_known::Rfc3339;
 
 use super::{
     clock::local_day,
     plain::line,
+    style::counted,
     summary::{View, relative, shorten},
     table::Table,
 };
@@ -127,8 +127,8 @@ pub fn inventory_json(inventory: &Inventory, pick: Pick, now: Timestamp) -> Json
             "public_key_sha256": facts.key_digest,
             "fingerprint": facts.fingerprint,
             "is_ca": facts.is_ca,
-            "not_before": rfc3339(facts.not_before),
-            "not_after": rfc3339(facts.not_after),
+            "not_before": facts.not_before.rfc3339(),
+            "not_after": facts.not_after.rfc3339(),
             "days_left": entry.left(now) / DAY,
             "status": entry.condition().as_str(),
             "is_expired": entry.left(now) <= 0,
@@ -239,7 +239,7 @@ pub fn due_lines(inventory: &Inventory, within: i64, now: Timestamp) -> Vec<Stri
         let text = format!(
             "{} {when} ({}): {}; {renewed}",
             name(entry),
-            rfc3339(entry.facts.not_after),
+            entry.facts.not_after.rfc3339(),
             places.join(", "),
         );
         format!("{mark} {}", line(&text))
@@ -439,7 +439,7 @@ fn tally(inventory: &Inventory, pick: Pick, now: Timestamp) -> String {
     let expired = expired.count();
     let due = picked.iter().filter(|e| e.matters() && pick.is_due(e, now));
     let due = due.count() - expired;
-    let mut text = plural(picked.len(), "certificate");
+    let mut text = counted(picked.len(), "certificate");
     let revoked = picked.iter().filter(|e| e.is_revoked_in_use()).count();
     let counts = [
         (expired, "expired"),
@@ -523,8 +523,8 @@ fn origin_json(origin: &Origin) -> Json {
     })
 }
 
-/// Escapes the value of a label, as the text format specifies.
-fn label(value: &str) -> String {
+/// Escapes the value of a label, as Prometheus's text format specifies.
+pub fn label(value: &str) -> String {
     value
         .replace('\\', "\\\\")
         .replace('"', "\\\"")
@@ -534,24 +534,10 @@ fn label(value: &str) -> String {
 /// Formats seconds as days, or as hours for the last two days.
 pub fn days(seconds: i64) -> String {
     match seconds {
-        0..HOUR => plural((seconds / 60) as usize, "minute"),
-        HOUR..172_800 => plural((seconds / HOUR) as usize, "hour"),
-        _ => plural((seconds / DAY) as usize, "day"),
+        0..HOUR => counted((seconds / 60) as usize, "minute"),
+        HOUR..172_800 => counted((seconds / HOUR) as usize, "hour"),
+        _ => counted((seconds / DAY) as usize, "day"),
     }
-}
-
-fn plural(count: usize, noun: &str) -> String {
-    match count {
-        1 => format!("1 {noun}"),
-        count => format!("{count} {noun}s"),
-    }
-}
-
-/// Formats a time in whole seconds, as in certificates.
-fn rfc3339(at: Timestamp) -> String {
-    at.to_utc()
-        .and_then(|at| at.format(&Rfc3339).ok())
-        .unwrap_or_default()
 }
 
 /// Returns a key that orders `cluster-2` before `cluster-10`.

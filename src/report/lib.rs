@@ -49,13 +49,13 @@ pub use forecast::{forecast, forecast_json};
 pub use graph::{GraphFormat, Standings, draw};
 pub use iam::{iam_policy, open_aws_calls};
 pub use inventory::{
-    Pick, days, due_lines, inventory_json, inventory_metrics, inventory_tree, nothing_due,
+    Pick, days, due_lines, inventory_json, inventory_metrics, inventory_tree, label, nothing_due,
 };
 pub use json::{errors, run_json, runs_json};
 pub use next_steps::{approvals, next_steps};
 pub use object::call_line;
 pub use page::Page;
-pub use plain::{line, lines};
+pub use plain::{cut, line, lines, visible};
 pub use plan::{fate_named, plan_json, resume_plan};
 pub use preview::{obstacles, preview, preview_json};
 pub use problem::{render, render_error};
@@ -68,7 +68,7 @@ pub use replaced::{
 pub use say::{for_people, say, use_ascii};
 pub use schema::{test_schema, workflow_schema};
 pub use standing::Standing;
-pub use style::{ago, describe_status, took, utc_time};
+pub use style::{ago, counted, describe_status, took, utc_time};
 pub use summary::{Detail, View, headline, summary};
 pub use table::{Room, Table};
 pub use undo::{undo_json, undo_plan};

@@ -16,11 +16,25 @@ pub fn line(text: &str) -> Cow<'_, str> {
 
 /// Like [`line`], and cut to the length for a line.
 pub fn short_line(text: &str) -> String {
-    let text = line(text);
-    match text.char_indices().nth(MOST_IN_A_LINE) {
+    cut(&line(text), MOST_IN_A_LINE)
+}
+
+/// Cuts a text after some characters.
+pub fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.into_owned(),
+        None => text.to_owned(),
     }
+}
+
+/// Replaces what [`line`] escapes by one sign that can be seen, except line ends and tabs: for pages and messages.
+pub fn visible(text: &str) -> String {
+    let seen = text.chars().map(|c| match c {
+        '\n' | '\t' => c,
+        c if is_unseen(c) => '\u{fffd}',
+        c => c,
+    });
+    seen.collect()
 }
 
 /// Escapes a whole text for a terminal, except line ends and tabs.

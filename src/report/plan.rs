@@ -46,16 +46,8 @@ pub fn plan_json(plan: &Plan) -> Json {
 
 /// Returns the fate with this name in [`plan_json`].
 pub fn fate_named(name: &str) -> Option<FateKind> {
-    let all = [
-        FateKind::Kept,
-        FateKind::GoesOn,
-        FateKind::Replayed,
-        FateKind::LooksAgain,
-        FateKind::Again,
-        FateKind::New,
-        FateKind::Removed,
-    ];
-    all.into_iter().find(|kind| word(*kind) == name)
+    let mut all = FateKind::ALL.iter().copied();
+    all.find(|kind| word(*kind) == name)
 }
 
 fn word(kind: FateKind) -> &'static str {

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use textwrap::{WordSeparator, WordSplitter};
 
-use super::{plain::line, table::Room};
+use super::{
+    plain::{cut, line},
+    table::Room,
+};
 use windlass_engine::{
     compile::{Phase, Workflow},
     decide,
@@ -272,11 +275,7 @@ fn common_name(subject: &str) -> &str {
 }
 
 fn short(serial: &str) -> String {
-    let digits = serial.replace(':', "");
-    match digits.char_indices().nth(SERIAL) {
-        Some((end, _)) => format!("{}…", &digits[..end]),
-        None => digits,
-    }
+    cut(&serial.replace(':', ""), SERIAL)
 }
 
 #[cfg(test)]

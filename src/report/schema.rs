@@ -179,11 +179,7 @@ fn of_form(form: &Form) -> Json {
         }
         Form::Backoff => json!({ "type": "string", "pattern": BACKOFF }),
         Form::Classes => {
-            let names: Vec<_> = FailureClass::ALL
-                .map(FailureClass::as_str)
-                .into_iter()
-                .chain(["any"])
-                .collect();
+            let names = [FailureClass::NAMES, &["any"]].concat();
             json!({ "anyOf": [{ "enum": names }, { "type": "array", "items": { "enum": names } }] })
         }
         Form::Section(section) => json!({ "$ref": format!("#/$defs/{}", section.name) }),

@@ -36,3 +36,11 @@ pub fn took(instance: &Instance) -> Option<String> {
     let took = instance.ended_at?.since(instance.started_at?);
     Some(format_duration(took))
 }
+
+/// Returns a number with its noun: `1 run`, `2 runs`.
+pub fn counted(count: usize, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    }
+}

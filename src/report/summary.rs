@@ -6,7 +6,7 @@ use super::{
     certificates::certificates,
     plain::line,
     standing::Standing,
-    style::describe_status,
+    style::{counted, describe_status},
     table::{Room, Table},
 };
 use windlass_engine::{
@@ -251,8 +251,7 @@ impl Rows<'_> {
                 None => "skipped".into(),
             },
             (status, _, Some(items)) => {
-                let plural = if items.len() == 1 { "" } else { "s" };
-                format!("{} ({} item{plural})", status.as_str(), items.len())
+                format!("{} ({})", status.as_str(), counted(items.len(), "item"))
             }
             (status, ..) => status.as_str().into(),
         };

@@ -22,9 +22,8 @@ use windlass_engine::journal::{
 };
 use windlass_ground::Timestamp;
 use windlass_world::{
-    outside::{Proxies, by_proxy},
+    outside::{Proxies, by_proxy, read_authorities},
     value::{Digest, Value},
-    x509::Certificate,
 };
 
 /// A shared handler answers at once, so after a minute there must be no worker.
@@ -118,9 +117,8 @@ impl Remote {
         if let Some(path) = &address.ca {
             let of_file = |e: &dyn std::fmt::Display| wrong(&format!("{}: {e}", path.display()));
             let pem = std::fs::read(path).map_err(|e| of_file(&e))?;
-            for certificate in Certificate::read_all(&pem).map_err(|e| of_file(&e))? {
-                let trusted = reqwest::Certificate::from_der(&certificate.der);
-                client = client.add_root_certificate(trusted.map_err(|e| of_file(&e))?);
+            for trusted in read_authorities(&pem).map_err(|e| of_file(&e))? {
+                client = client.add_root_certificate(trusted);
             }
         }
         let runtime = tokio::runtime::Builder::new_current_thread()

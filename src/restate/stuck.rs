@@ -4,6 +4,7 @@ use std::{error::Error, fmt};
 
 use restate_sdk::prelude::HandlerError;
 use serde_json::Value as Json;
+use windlass_world::value::causes;
 
 /// The text that the SDK puts before an error.
 const PREFIX: &str = "Handler failed with retryable error: ";
@@ -76,14 +77,8 @@ impl<T, E: Error> HoldsUp<T> for Result<T, E> {
 pub(super) struct Hindrance(String);
 
 impl Hindrance {
-    pub fn of(part: &impl fmt::Display, error: &dyn Error) -> Self {
-        let mut text = format!("{part}: {error}");
-        let mut source = error.source();
-        while let Some(error) = source {
-            text.push_str(&format!(": {error}"));
-            source = error.source();
-        }
-        Self(text)
+    pub fn of(part: &impl fmt::Display, error: &(dyn Error + 'static)) -> Self {
+        Self(format!("{part}: {}", causes(error)))
     }
 }
 

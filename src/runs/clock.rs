@@ -9,15 +9,6 @@ pub fn now() -> Timestamp {
     OffsetDateTime::now_utc().into()
 }
 
-/// Returns a number from 0 to 1 that spreads retries.
-pub fn jitter() -> f64 {
-    let mut bytes = [0; 4];
-    match aws_lc_rs::rand::fill(&mut bytes) {
-        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
-        Err(_) => 0.5,
-    }
-}
-
 /// Creates the id of a run that starts now.
 ///
 /// # Errors

@@ -26,6 +26,7 @@ use windlass_engine::{
 use windlass_script::STACK_BYTES;
 use windlass_targets::{Folders, OpenTarget, Targets};
 use windlass_telemetry as telemetry;
+use windlass_world::outside::jitter;
 
 /// Drivers are tasks that mostly wait; scripts have their own threads.
 const WORKERS: usize = 4;
@@ -257,7 +258,7 @@ impl Shared {
             lock_timeout: None,
             stage: None,
             clock: clock::now,
-            jitter: clock::jitter,
+            jitter,
         };
         let (ended, _) = execute::drive(run, &program, state, Vec::new(), settings).await?;
         Ok(ended)

@@ -9,6 +9,7 @@ use windlass_engine::{
 #[cfg(feature = "restate")]
 use windlass_restate::RemoteError;
 use windlass_targets::{ConfigError, OpenError, UnsafeOut};
+use windlass_world::value::causes;
 
 /// The reason why a request about runs failed.
 #[derive(Debug)]
@@ -75,16 +76,15 @@ impl RunsError {
         self
     }
 
-    fn of(kind: Kind, code: &'static str, error: &dyn Error, hint: Option<String>) -> Self {
-        let mut message = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            message.push_str(&format!(": {cause}"));
-            source = cause.source();
-        }
+    fn of(
+        kind: Kind,
+        code: &'static str,
+        error: &(dyn Error + 'static),
+        hint: Option<String>,
+    ) -> Self {
         Self {
             hint,
-            ..Self::new(kind, code, message)
+            ..Self::new(kind, code, causes(error))
         }
     }
 }

@@ -3,7 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::error::RunsError;
+use super::{error::RunsError, service::Listed};
 use windlass_engine::compile::{Opened, Program, compile, open};
 
 /// Names a workflow that may be started: the name of its file without `.yaml`.
@@ -70,13 +70,27 @@ impl Library {
                 let Some(name) = name_of(&path) else {
                     continue;
                 };
-                if is_workflow(&path) && !found.iter().any(|(known, _)| *known == name) {
+                if declares_workflow(&path) && !found.iter().any(|(known, _)| *known == name) {
                     found.push((name, path));
                 }
             }
         }
         found.sort();
         Ok(found)
+    }
+
+    /// Compiles all workflows.
+    ///
+    /// # Errors
+    /// A folder that can't be read. What is wrong with a workflow is said beside its name.
+    pub fn compiled(&self) -> Result<Vec<Listed>, RunsError> {
+        let all = self.list()?.into_iter();
+        let all = all.map(|(name, file)| Listed {
+            name,
+            program: Self::compile(&file),
+            file,
+        });
+        Ok(all.collect())
     }
 
     /// Finds the file of a workflow.
@@ -111,8 +125,8 @@ fn name_of(path: &Path) -> Option<WorkflowName> {
     WorkflowName::parse(stem).filter(|_| is_yaml)
 }
 
-/// Other YAML may be in the same folder.
-fn is_workflow(path: &Path) -> bool {
+/// Says whether a YAML file declares itself a workflow: other YAML may be in the same folder.
+pub fn declares_workflow(path: &Path) -> bool {
     let text = fs::read_to_string(path).unwrap_or_default();
     text.lines().any(|line| line.starts_with("workflow:"))
 }

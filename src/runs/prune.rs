@@ -1,13 +1,6 @@
 //! Deletes runs that ended long ago.
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use super::{bundle::gather, error::RunsError, service::Evidence};
 use windlass_engine::journal::{
@@ -244,28 +237,11 @@ pub fn compact(journal: &Journal) -> Result<bool, RunsError> {
 /// # Errors
 /// A folder that can't be written to.
 fn write_bundle(folder: &Path, run: &RunId, text: &str) -> Result<(), RunsError> {
-    write(folder, run, text).map_err(|e| {
+    let path = folder.join(format!("{run}.json"));
+    disk::write_private(&path, text).map_err(|e| {
         let message = format!("can't write a bundle to {}: {e}", folder.display());
         RunsError::broken("output", message).hint("nothing more was deleted")
     })
-}
-
-fn write(folder: &Path, run: &RunId, text: &str) -> io::Result<()> {
-    disk::create_folders(folder, 0o700)?;
-    let (draft, path) = (
-        folder.join(format!(".{run}.json")),
-        folder.join(format!("{run}.json")),
-    );
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&draft, &path)?;
-    disk::sync_folder(folder)
 }
 
 #[cfg(test)]

@@ -395,6 +395,28 @@ impl Planned {
 }
 
 impl Shown {
+    /// Returns a person's answer to a question of it. It is bound to `shown`, or else to what the run asks now.
+    pub(crate) fn decision(
+        &self,
+        step: &InstanceId,
+        verdict: Verdict,
+        shown: Option<Digest>,
+        comment: Option<String>,
+        who: &Person,
+    ) -> Decision {
+        let asked = self.state.instance(step).and_then(|i| i.approval.as_ref());
+        Decision {
+            step: step.clone(),
+            verdict,
+            approver: who.name.clone(),
+            via: who.via.clone(),
+            comment,
+            digest: shown
+                .or(asked.map(|asked| asked.digest))
+                .unwrap_or(Digest::ZERO),
+        }
+    }
+
     /// Returns its status in one word.
     pub fn status(&self) -> &'static str {
         status(&self.state, self.is_driven, self.at)

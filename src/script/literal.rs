@@ -6,7 +6,7 @@ use rhai::{Expr, FnCallExpr, Position};
 use super::{
     calls::closest,
     fault::{Fault, token_at},
-    host::{Function, Need, Needs, Parameter, ValueKind, aws_mistake},
+    host::{Function, Need, Needs, Parameter, ScriptType, ValueKind, aws_mistake},
 };
 use windlass_world::{outside::Named, value::parse_duration, x509::Subject};
 
@@ -145,12 +145,12 @@ impl Check {
                 }
             }
             _ => {
-                if let Some(found) = kind_of(given).filter(|found| !fits(kind, *found)) {
+                if let Some(found) = type_of(given).filter(|found| !fits(kind, *found)) {
                     let message = format!(
                         "`{}`: `{name}` must be {}, not {}",
                         self.function,
                         in_words(kind),
-                        found.in_words()
+                        found.a_value()
                     );
                     self.add(Wrong::new(given.position(), message));
                 }
@@ -160,7 +160,7 @@ impl Check {
 
     /// Reports details only for the one kind that the literal can be.
     fn either(&mut self, name: &str, kinds: &'static [ValueKind], given: &Expr) {
-        let Some(found) = kind_of(given) else {
+        let Some(found) = type_of(given) else {
             return;
         };
         let fitting: Vec<_> = kinds.iter().filter(|kind| fits(**kind, found)).collect();
@@ -171,7 +171,7 @@ impl Check {
                     "`{}`: `{name}` must be {}, not {}",
                     self.function,
                     kinds.join(" or "),
-                    found.in_words()
+                    found.a_value()
                 );
                 self.add(Wrong::new(given.position(), message));
             }
@@ -278,107 +278,35 @@ impl Check {
     }
 }
 
-/// The kind of a literal.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Literal {
-    Bool,
-    Float,
-    Int,
-    List,
-    Map,
-    Text,
-}
-
-impl Literal {
-    fn in_words(self) -> &'static str {
-        match self {
-            Self::Bool => "a bool",
-            Self::Float => "a float",
-            Self::Int => "an int",
-            Self::List => "a list",
-            Self::Map => "a map",
-            Self::Text => "a string",
-        }
-    }
-}
-
-/// Returns the kind of a literal; `None` for a value that is only known at run time.
-fn kind_of(expression: &Expr) -> Option<Literal> {
+/// Returns the type of a literal; `None` for a value that is only known at run time.
+fn type_of(expression: &Expr) -> Option<ScriptType> {
     match expression {
-        Expr::BoolConstant(..) => Some(Literal::Bool),
-        Expr::FloatConstant(..) => Some(Literal::Float),
-        Expr::IntegerConstant(..) => Some(Literal::Int),
-        Expr::Array(..) => Some(Literal::List),
-        Expr::Map(..) => Some(Literal::Map),
-        Expr::StringConstant(..) | Expr::InterpolatedString(..) => Some(Literal::Text),
+        Expr::BoolConstant(..) => Some(ScriptType::Bool),
+        Expr::FloatConstant(..) => Some(ScriptType::Float),
+        Expr::IntegerConstant(..) => Some(ScriptType::Int),
+        Expr::Array(..) => Some(ScriptType::List),
+        Expr::Map(..) => Some(ScriptType::Map),
+        Expr::StringConstant(..) | Expr::InterpolatedString(..) => Some(ScriptType::Text),
         _ => None,
     }
 }
 
-fn fits(kind: ValueKind, literal: Literal) -> bool {
+fn fits(kind: ValueKind, literal: ScriptType) -> bool {
     match kind {
         ValueKind::Any => true,
-        ValueKind::Bool => literal == Literal::Bool,
-        ValueKind::Float => matches!(literal, Literal::Float | Literal::Int),
-        ValueKind::Int => literal == Literal::Int,
-        // No literal can be a secret, bytes, or a function.
-        ValueKind::Bytes | ValueKind::Closure(_) | ValueKind::Nothing | ValueKind::Secret => false,
-        ValueKind::List(_) => literal == Literal::List,
-        ValueKind::Map(_)
-        | ValueKind::Record(_)
-        | ValueKind::Subject
-        | ValueKind::Tags
-        | ValueKind::Manifest => literal == Literal::Map,
         ValueKind::Maybe(kind) => fits(*kind, literal),
         ValueKind::Either(kinds) => kinds.iter().any(|kind| fits(*kind, literal)),
-        ValueKind::Duration
-        | ValueKind::Text
-        | ValueKind::Word(_)
-        | ValueKind::Authority
-        | ValueKind::Template
-        | ValueKind::Cluster
-        | ValueKind::Namespace
-        | ValueKind::Object
-        | ValueKind::Workload
-        | ValueKind::ObjectKind
-        | ValueKind::AwsService
-        | ValueKind::AwsOperation
-        | ValueKind::SecretReference
-        | ValueKind::SecretName => literal == Literal::Text,
+        ValueKind::Float if literal == ScriptType::Int => true,
+        // No literal can be a secret, bytes, or a function.
+        kind => kind.script_type() == literal,
     }
 }
 
-fn in_words(kind: ValueKind) -> &'static str {
+fn in_words(kind: ValueKind) -> String {
     match kind {
-        ValueKind::Any => "a value",
-        ValueKind::Bool => "a bool",
-        ValueKind::Bytes => "bytes",
-        ValueKind::Closure(_) => "a function",
-        ValueKind::Duration => "a duration, such as `30s`",
-        ValueKind::Float => "a float",
-        ValueKind::Int => "an int",
-        ValueKind::Nothing => "nothing",
-        ValueKind::Secret => "a secret",
-        ValueKind::List(_) => "a list",
-        ValueKind::Map(_)
-        | ValueKind::Record(_)
-        | ValueKind::Subject
-        | ValueKind::Tags
-        | ValueKind::Manifest => "a map",
+        ValueKind::Duration => "a duration, such as `30s`".to_owned(),
         ValueKind::Maybe(kind) => in_words(*kind),
-        ValueKind::Either(_)
-        | ValueKind::Text
-        | ValueKind::Word(_)
-        | ValueKind::Authority
-        | ValueKind::Template
-        | ValueKind::Cluster
-        | ValueKind::Namespace
-        | ValueKind::Object
-        | ValueKind::Workload
-        | ValueKind::ObjectKind
-        | ValueKind::AwsService
-        | ValueKind::AwsOperation
-        | ValueKind::SecretReference
-        | ValueKind::SecretName => "a string",
+        ValueKind::Either(_) => ScriptType::Text.a_value(),
+        kind => kind.script_type().a_value(),
     }
 }

@@ -189,6 +189,11 @@ impl ConfigError {
 }
 
 impl Targets {
+    /// Returns the folder for the evidence of runs that are deleted.
+    pub fn bundles(self) -> Option<PathBuf> {
+        self.retention.and_then(|retention| retention.bundles)
+    }
+
     /// Reads a configuration file. A missing file has no targets, and is an error if the user asked for it.
     ///
     /// # Errors

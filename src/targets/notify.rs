@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use strum::{IntoStaticStr, VariantArray};
 
 use windlass_world::value::parse_duration;
 
@@ -61,8 +62,21 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
 }
 
 /// A kind of notification.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum NoticeKind {
     /// A run asks a question.
     Waiting,
@@ -78,24 +92,10 @@ pub enum NoticeKind {
 }
 
 impl NoticeKind {
-    pub const ALL: [Self; 6] = [
-        Self::Waiting,
-        Self::Failed,
-        Self::Succeeded,
-        Self::Doubt,
-        Self::Due,
-        Self::ExpiringApproval,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Failed => "failed",
-            Self::Succeeded => "succeeded",
-            Self::Doubt => "doubt",
-            Self::Due => "due",
-            Self::ExpiringApproval => "expiring_approval",
-        }
+        self.into()
     }
 }
 
@@ -169,7 +169,7 @@ impl TryFrom<Written> for ReceiverConfig {
         };
         // By default a receiver gets no notification of runs that succeed.
         let usual = || {
-            let all = NoticeKind::ALL.into_iter();
+            let all = NoticeKind::ALL.iter().copied();
             all.filter(|kind| *kind != NoticeKind::Succeeded).collect()
         };
         Ok(Self {

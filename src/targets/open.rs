@@ -85,15 +85,7 @@ impl OpenTarget {
             Some(target) => of_config(target, pca, kube, files),
             None => {
                 let aws = AwsClient::embedded(&server.endpoint(), &region, credentials);
-                Clients {
-                    pca,
-                    secrets: SecretReader::new(aws.clone()),
-                    aws,
-                    kube,
-                    files,
-                    http: HttpClient::default(),
-                    programs: Programs::default(),
-                }
+                clients_of(pca, aws, kube, files)
             }
         };
         Ok(Self {
@@ -105,14 +97,22 @@ impl OpenTarget {
 
 /// Creates the clients of a target of the configuration.
 fn of_config(target: &Target, pca: PcaClient, kube: KubeClients, files: OutputFolder) -> Clients {
-    let aws = AwsClient::new(target.aws());
+    Clients {
+        http: HttpClient::new(target.http.allow.clone()),
+        programs: Programs::new(&target.exec.0),
+        ..clients_of(pca, AwsClient::new(target.aws()), kube, files)
+    }
+}
+
+/// Creates clients without settings for HTTP and programs.
+fn clients_of(pca: PcaClient, aws: AwsClient, kube: KubeClients, files: OutputFolder) -> Clients {
     Clients {
         pca,
         secrets: SecretReader::new(aws.clone()),
         aws,
         kube,
         files,
-        http: HttpClient::new(target.http.allow.clone()),
-        programs: Programs::new(&target.exec.0),
+        http: HttpClient::default(),
+        programs: Programs::default(),
     }
 }

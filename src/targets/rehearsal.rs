@@ -9,7 +9,7 @@ use windlass_cluster::{Server, is_cluster_name, kubeconfig};
 use windlass_mesh::{MeshOptions, member};
 use windlass_world::{
     outside::{Clusters, Opening, embedded_cluster},
-    value::{Failure, FailureClass},
+    value::{Failure, FailureClass, causes},
 };
 
 /// Returns the folder of a target's embedded servers: for the built-in target (`None`) the state folder itself, for a target with
@@ -46,7 +46,7 @@ impl Clusters for Rehearsal {
         let (folder, mesh) = (self.folder.clone(), self.mesh.clone());
         let (servers, role) = (self.servers.clone(), role.to_owned());
         Box::pin(async move {
-            let failed = |error: &dyn std::error::Error| {
+            let failed = |error: &(dyn std::error::Error + 'static)| {
                 let operation = format!("start the rehearsal cluster {role}");
                 Failure::new(
                     FailureClass::Unavailable,
@@ -75,13 +75,3 @@ impl Clusters for Rehearsal {
 #[derive(Debug, thiserror::Error)]
 #[error("a cluster's name has letters, digits, '-', '_' and '.'")]
 struct BadName;
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
-}

@@ -1,6 +1,7 @@
 use std::{fmt, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use strum::{Display, IntoStaticStr};
 
 use super::{config::duration, grants::GrantConfig, oidc::OidcConfig};
 use windlass_world::value::Digest;
@@ -65,8 +66,21 @@ pub struct TokenConfig {
 }
 
 /// What a user may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    Display,
+    IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Role {
     /// Look at everything.
     Viewer,
@@ -80,23 +94,12 @@ pub enum Role {
 
 impl Role {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Operator => "operator",
-            Self::Approver => "approver",
-            Self::Admin => "admin",
-        }
+        self.into()
     }
 
     /// Says whether a user with this role may do what needs the other role.
     pub fn covers(self, needed: Self) -> bool {
         self == Self::Admin || needed == Self::Viewer || self == needed
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

@@ -114,7 +114,7 @@ fn unverified(wanted: &WantedVerdict, shown: &str, outcome: &Outcome) -> Option<
             None => return Some(format!("there is no certificate in `{place}`")),
         },
     };
-    let purpose = Purpose::parse(&wanted.purpose).unwrap_or(Purpose::Server);
+    let purpose = wanted.purpose.parse().unwrap_or(Purpose::Server);
     let now = OffsetDateTime::now_utc();
     let verdict = match Verification::new(shown, &chain, &roots, purpose, None, now) {
         Ok(verification) => verification.verdict(),

@@ -24,7 +24,10 @@ use super::{
     play::MOMENTS,
     setup, snapshot,
 };
-use crate::compile::{Case, Kill, Library, Mistakes, Program, Suite, read_suite};
+use crate::{
+    compile::{Case, Kill, Library, Mistakes, Program, Suite, read_suite},
+    value::causes,
+};
 
 /// The time limit of a run before a test.
 const BEFORE: Duration = Duration::from_secs(300);
@@ -452,12 +455,6 @@ fn moments(folder: &TempDir) -> u64 {
     text.parse().unwrap_or_default()
 }
 
-fn broken(error: impl std::error::Error) -> Problem {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    Problem::new("the test could not be run").with(text)
+fn broken(error: impl std::error::Error + 'static) -> Problem {
+    Problem::new("the test could not be run").with(causes(&error))
 }

@@ -11,7 +11,8 @@ use super::{
 };
 use windlass_engine::compile::{CatchUp, Occasion, Schedule};
 use windlass_ground::Timestamp;
-use windlass_runs::{RunsError, jitter};
+use windlass_runs::RunsError;
+use windlass_world::outside::jitter;
 
 /// A start that is later than this counts as missed: a running server checks every second, but it may be busy, or its machine may have
 /// been suspended.

@@ -2,23 +2,12 @@
 
 use data_encoding::BASE64;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
-use crate::authority::lab::{Lab, call, csr, http};
-
-/// Few enough that the tests stay quick; `PROPTEST_CASES` asks for more.
-fn runner(cases: u32) -> TestRunner {
-    let cases = std::env::var("PROPTEST_CASES")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(cases);
-    TestRunner::new(Config {
-        cases,
-        failure_persistence: None,
-        ..Config::default()
-    })
-}
+use crate::{
+    authority::lab::{Lab, call, csr, http},
+    harness::runner,
+};
 
 fn pem(der: &[u8]) -> String {
     let body = BASE64.encode(der);

@@ -14,36 +14,14 @@ const SIGNER: [(&str, &str); 2] = [
 fn make_certificates(test: &Test) {
     test.write("req.conf", "[req]\ndistinguished_name = n\n[n]\n");
     std::fs::create_dir_all(test.path("out")).expect("a folder");
-    let make = |more: &[&str]| {
-        let arguments = [
-            "req",
-            "-x509",
-            "-config",
-            "req.conf",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "9",
-        ];
-        test.openssl(&[&arguments, more].concat()).expect(0);
-    };
-    make(&[
-        "-subj",
+    let own = ["-config", "req.conf", "-days", "9", "-addext"];
+    let ca = ["basicConstraints=critical,CA:TRUE"];
+    test.certify(
         "/CN=root",
-        "-addext",
-        "basicConstraints=critical,CA:TRUE",
-        "-keyout",
-        "root.key",
-        "-out",
-        "root.pem",
-    ]);
-    make(&[
-        "-subj",
-        "/CN=localhost",
-        "-addext",
+        ("root.key", "root.pem"),
+        &[&own[..], &ca].concat(),
+    );
+    let signed = [
         "basicConstraints=CA:FALSE",
         "-addext",
         "subjectAltName=DNS:localhost",
@@ -51,11 +29,9 @@ fn make_certificates(test: &Test) {
         "root.pem",
         "-CAkey",
         "root.key",
-        "-keyout",
-        "out/relay-server-tls.key",
-        "-out",
-        "server.pem",
-    ]);
+    ];
+    let files = ("out/relay-server-tls.key", "server.pem");
+    test.certify("/CN=localhost", files, &[&own[..], &signed].concat());
 }
 
 #[test]

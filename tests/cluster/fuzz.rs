@@ -1,23 +1,10 @@
 //! Whatever is sent, the server answers, and an apply that is made again changes nothing.
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Value as Json, json};
 
 use super::lab::{contract, version, workload};
-
-/// Few enough that the tests stay quick; `PROPTEST_CASES` asks for more.
-fn runner(cases: u32) -> TestRunner {
-    let cases = std::env::var("PROPTEST_CASES")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(cases);
-    TestRunner::new(Config {
-        cases,
-        failure_persistence: None,
-        ..Config::default()
-    })
-}
+use crate::harness::runner;
 
 /// Any JSON, rich in the words that mean something.
 fn document() -> impl Strategy<Value = Json> {

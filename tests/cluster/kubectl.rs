@@ -1,13 +1,13 @@
 //! The real kubectl, with the kubeconfig that `windlass kube serve` writes.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value as Json, json};
 
 use super::{lab::workload, served::Clusters};
 use crate::authority::lab::has;
-use crate::harness::{Ran, Test};
+use crate::harness::{Ran, Test, fed};
 
 /// `windlass kube serve` in a folder of its own, and kubectl on it.
 struct Kubectl {
@@ -69,16 +69,7 @@ impl Kubectl {
     #[track_caller]
     fn with(&self, arguments: &[&str], object: &Json) -> Ran {
         let mut command = self.command(&[arguments, &["-f", "-"]].concat());
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(object.to_string().as_bytes()).unwrap();
-        drop(stdin);
-        Ran::from_output(child.wait_with_output().unwrap())
+        fed(&mut command, &object.to_string())
     }
 }
 

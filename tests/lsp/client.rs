@@ -6,7 +6,7 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value as Json, json};
@@ -184,6 +184,27 @@ impl Client {
         let params =
             json!({ "textDocument": document, "range": nowhere, "context": { "diagnostics": [] } });
         self.request("textDocument/codeAction", params);
+    }
+
+    /// Types a letter at a place and takes it away, again and again; gives how long the mistake took to come and go, sorted.
+    pub fn timed(
+        &mut self,
+        file: &str,
+        (line, column): (usize, usize),
+        times: usize,
+    ) -> Vec<Duration> {
+        let mut took = Vec::new();
+        for _ in 0..times {
+            for (to, new) in [(column, "x"), (column + 1, "")] {
+                let start = Instant::now();
+                self.replace(file, (line, column), (line, to), new);
+                let found = self.diagnostics(file);
+                took.push(start.elapsed());
+                assert_eq!(found.len(), new.len(), "{found:?}");
+            }
+        }
+        took.sort();
+        took
     }
 
     /// What has been published of a file by now, open or not.

@@ -43,17 +43,7 @@ fn latency_of_diagnostics() {
         .enumerate()
         .find_map(|(at, line)| Some((at, line.find("root_ca.arn")?)))
         .expect("a read");
-    let mut times = Vec::new();
-    for _ in 0..50 {
-        for (to, new) in [(column, "x"), (column + 1, "")] {
-            let start = Instant::now();
-            client.replace(GLOO_MESH, (line, column), (line, to), new);
-            let found = client.diagnostics(GLOO_MESH);
-            times.push(start.elapsed());
-            assert_eq!(found.len(), new.len(), "{found:?}");
-        }
-    }
-    times.sort();
+    let times = client.timed(GLOO_MESH, (line, column), 50);
     let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
     println!(
         "{GLOO_MESH}: first diagnostics after {opened:.1?}; of an edit: median {:.1?}, 95th percentile {:.1?}, longest {:.1?}",

@@ -1,6 +1,6 @@
 //! Somebody types, well or badly.
 
-use std::{ops::Range, time::Instant};
+use std::ops::Range;
 
 use serde_json::{Value as Json, json};
 
@@ -133,17 +133,7 @@ fn a_diagnostic_comes_while_somebody_types() {
         .nth(line)
         .and_then(|line| line.find("root_ca"))
         .expect("a read");
-    let mut times = Vec::new();
-    for _ in 0..10 {
-        for (to, new) in [(column, "x"), (column + 1, "")] {
-            let start = Instant::now();
-            client.replace(GLOO_MESH, (line, column), (line, to), new);
-            let found = client.diagnostics(GLOO_MESH);
-            times.push(start.elapsed());
-            assert_eq!(found.len(), new.len(), "{found:?}");
-        }
-    }
-    times.sort();
+    let times = client.timed(GLOO_MESH, (line, column), 10);
     println!(
         "a diagnostic of {GLOO_MESH}: median {:?}, longest {:?}",
         times[times.len() / 2],

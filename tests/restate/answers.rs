@@ -2,7 +2,10 @@
 
 use std::{any::Any, thread, time::Duration};
 
-use super::{server::Server, world::Worker};
+use super::{
+    server::Server,
+    world::{Worker, join},
+};
 use crate::{
     answers::{
         CHANGES, Drive, OPERATIONS, POSTS, REFUSALS, REPLIES, Then, answered_post, change,
@@ -22,13 +25,6 @@ fn on_an_engine(does: impl FnOnce(Drive)) {
         Box::new(worker)
     };
     does(Some(&drive));
-}
-
-/// Has a server drive the runs of a folder.
-fn join(test: &mut Test, server: &Server) {
-    test.set("WINDLASS_ON", "restate");
-    test.set("WINDLASS_RESTATE", &server.ingress_url());
-    test.set("WINDLASS_RESTATE_ADMIN", &server.admin_url());
 }
 
 /// Each operation with two of the replies: resumed at once, and undone.

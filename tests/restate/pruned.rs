@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use super::{server::Server, world::Worker};
+use super::{
+    server::Server,
+    world::{Worker, join},
+};
 use crate::{
     harness::Test,
     keep::{ISSUE, ROOT},
@@ -26,9 +29,7 @@ fn old_runs_of_an_engine_are_deleted_at_a_terminal_and_by_a_server() {
         .file("certified.yaml", CERTIFIED)
         .file("fails.yaml", FAILS);
     let server = Server::start(&test.path("restate"));
-    test.set("WINDLASS_ON", "restate");
-    test.set("WINDLASS_RESTATE", &server.ingress_url());
-    test.set("WINDLASS_RESTATE_ADMIN", &server.admin_url());
+    join(&mut test, &server);
     let worker = Worker::of(&test, &["--out", "out"], &[]);
     server.register(&worker.address);
     test.windlass(&["run", "certified.yaml"]).expect(0);

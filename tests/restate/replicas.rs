@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     server::Server,
-    world::{Worker, until},
+    world::{Worker, join, until},
 };
 use crate::{
     harness::Test,
@@ -68,9 +68,7 @@ impl Site {
         let people = test.read("windlass.toml");
         test.write("windlass.toml", &format!("{people}{config}"));
         let server = Server::start(&test.path("restate"));
-        test.set("WINDLASS_ON", "restate");
-        test.set("WINDLASS_RESTATE", &server.ingress_url());
-        test.set("WINDLASS_RESTATE_ADMIN", &server.admin_url());
+        join(&mut test, &server);
         let worker = Worker::of(&test, &["--out", "out"], &[]);
         server.register(&worker.address);
         Self {

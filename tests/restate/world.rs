@@ -9,7 +9,12 @@ use std::{
 };
 
 use super::{balancer::Balancer, server::Server, witness::Witness};
-use crate::{client::Served, cluster::served::Clusters, crash::ARGUMENTS, harness::Test};
+use crate::{
+    client::Served,
+    cluster::served::Clusters,
+    crash::ARGUMENTS,
+    harness::{self, Test},
+};
 
 /// How long anything may take before a test gives it up.
 pub const PATIENCE: Duration = Duration::from_secs(180);
@@ -97,10 +102,7 @@ impl World {
 
     pub fn at(mut site: Site, start: impl FnOnce(&Path) -> Vec<Server>, workers: usize) -> Self {
         let servers = start(&site.test.path("restate"));
-        site.test.set("WINDLASS_ON", "restate");
-        site.test.set("WINDLASS_RESTATE", &servers[0].ingress_url());
-        site.test
-            .set("WINDLASS_RESTATE_ADMIN", &servers[0].admin_url());
+        join(&mut site.test, &servers[0]);
         let world = Self {
             servers: Arc::new(Mutex::new(servers)),
             workers: Arc::default(),
@@ -272,12 +274,15 @@ fn idle() -> Child {
     Command::new("true").spawn().expect("a process")
 }
 
+/// Has a server drive the runs of a folder.
+pub fn join(test: &mut Test, server: &Server) {
+    test.set("WINDLASS_ON", "restate");
+    test.set("WINDLASS_RESTATE", &server.ingress_url());
+    test.set("WINDLASS_RESTATE_ADMIN", &server.admin_url());
+}
+
 /// Waits until something is so.
 #[track_caller]
-pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !is_so() {
-        assert!(since.elapsed() < PATIENCE, "waited in vain: {what}");
-        thread::sleep(Duration::from_millis(50));
-    }
+pub fn until(what: &str, is_so: impl FnMut() -> bool) {
+    harness::until(what, PATIENCE, is_so);
 }

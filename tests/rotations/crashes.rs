@@ -3,7 +3,6 @@
 
 use std::{
     env, fs,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -20,7 +19,11 @@ use super::{
     rows::ROWS,
     undone::held,
 };
-use crate::{crash::crash, harness::Test, mesh::FAST};
+use crate::{
+    crash::crash,
+    harness::{Test, copy},
+    mesh::FAST,
+};
 
 /// Between the moments that are tried by default: prime, so that over time it falls on every kind of moment.
 const STRIDE: u64 = 997;
@@ -45,18 +48,6 @@ impl Mould {
         let test = Test::with_shipped_workflows();
         copy(self.folder.path(), &test.path(""));
         test
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        match entry.file_type().expect("a type").is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).expect("copied")),
-        }
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 use serde_json::{Value as Json, json};
 
 use super::server::{BOB, PATIENCE, Served, VERA, bearer, with_people};
-use crate::harness::{Test, sha256};
+use crate::harness::{Test, sha256, until};
 
 const PEOPLE: usize = 10;
 /// How many runs each of them starts.
@@ -173,11 +173,9 @@ fn ten_people_lose_no_run_and_no_answer_while_their_server_is_killed() {
     for kill in 0..KILLS {
         // So that each meets starts that are being answered, and runs that are running.
         let enough = (kill + 1) * (PEOPLE * EACH - PEOPLE) / KILLS;
-        let until = Instant::now() + PATIENCE;
-        while shared.count.load(Ordering::Relaxed) < enough {
-            assert!(Instant::now() < until, "no run is started");
-            thread::sleep(Duration::from_millis(5));
-        }
+        until("runs are started", PATIENCE, || {
+            shared.count.load(Ordering::Relaxed) >= enough
+        });
         served.kill();
         served = Served::start(&test);
         *shared.address.lock().expect("whole") = served.address.clone();

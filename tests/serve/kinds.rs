@@ -3,8 +3,8 @@
 use serde_json::{Value as Json, json};
 
 use super::{
-    notify::{Receiver, Treats, empty, until},
-    server::Served,
+    notify::{Receiver, Treats, empty},
+    server::{Served, until},
 };
 use crate::{harness::Test, keep::ROOT};
 

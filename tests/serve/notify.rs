@@ -9,13 +9,13 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use aws_lc_rs::hmac;
 use serde_json::{Value as Json, json};
 
-use super::server::{PATIENCE, Served};
+use super::server::{Served, until};
 use crate::harness::Test;
 
 const SECRET: &str = "what bodies are signed with";
@@ -144,17 +144,6 @@ fn request(stream: &TcpStream) -> Option<(String, BTreeMap<String, String>, Stri
     let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
     lines.read_exact(&mut body).ok()?;
     Some((path, headers, String::from_utf8(body).ok()?))
-}
-
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < end, "it never came about: {what}");
-        thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// Waits until so many notices are listed, and none is queued.

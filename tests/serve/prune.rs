@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::server::{ALICE, BOB, Served, with_people};
+use super::server::{ALICE, BOB, Served, until, with_people};
 use crate::harness::{Test, sha256};
 
 const OK: &str = "workflow: ok\nsteps: { a: { run: \"#{}\" } }\n";
@@ -138,12 +138,10 @@ fn a_server_deletes_old_runs_once_their_evidence_is_written() {
         runs.push(test.shown()["run"].as_str().expect("an id").to_owned());
     }
     let served = Served::start(&test);
-    let until = std::time::Instant::now() + super::server::PATIENCE;
     let path = format!("/api/v1/runs/{}", runs[0]);
-    while served.get(&served.owner, &path).status != 404 {
-        assert!(std::time::Instant::now() < until, "it is still there");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    until("it is gone", || {
+        (served.get(&served.owner, &path).status == 404).then_some(())
+    });
     let bundle = format!("proof/{}.json", runs[0]);
     test.windlass(&["audit", "--verify", &bundle]).expect(0);
     served

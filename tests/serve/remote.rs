@@ -17,7 +17,7 @@ use super::{
     door::certify,
     server::{ALICE, BOB, Served, VERA, with_people},
 };
-use crate::harness::{Ran, Test};
+use crate::harness::{Ran, Test, fed};
 
 const FLOW: &str = "workflow: flow
 params:
@@ -518,17 +518,7 @@ fn a_login_is_kept_for_its_owner_and_forgotten() {
         command
             .env("XDG_CONFIG_HOME", &home)
             .env("WINDLASS_SERVER", &url);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("started");
-        let mut stdin = child.stdin.take().expect("piped");
-        // A command that reads nothing may have ended.
-        let _ = stdin.write_all(typed.as_bytes());
-        drop(stdin);
-        Ran::from_output(child.wait_with_output().expect("ended"))
+        fed(&mut command, typed)
     };
     let refused = run(&["login"], "nothing\n").expect(2);
     assert!(

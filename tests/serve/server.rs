@@ -12,10 +12,16 @@ use std::{
 
 use serde_json::Value as Json;
 
-use crate::harness::{Test, sha256};
+use crate::harness::{Test, found, sha256};
 
 /// How long anything may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until there is something, and gives it.
+#[track_caller]
+pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    found(what, PATIENCE, look)
+}
 
 /// Tokens of the configuration that tests have, and what each may do.
 pub const ALICE: &str = "alice-0123456789abcdef0123456789abcdef";

@@ -1,15 +1,12 @@
 //! What starts by itself: by the clock, by certificates, by signed requests.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::{thread, time::Duration};
 
 use aws_lc_rs::hmac;
 use rusqlite::Connection;
 use serde_json::{Value as Json, json};
 
-use super::server::{ALICE, PATIENCE, Served, VERA, with_people};
+use super::server::{ALICE, Served, VERA, until, with_people};
 use crate::harness::Test;
 
 const SECRET: &str = "a secret of a hook";
@@ -67,17 +64,6 @@ fn looked_at(test: &Test, count: i64) {
         });
         (found.ok()? == count).then_some(())
     });
-}
-
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < end, "it never came about: {what}");
-        thread::sleep(Duration::from_millis(50));
-    }
 }
 
 fn started(test: &Test) -> Json {

@@ -1,12 +1,9 @@
 //! Params from files, standard input and a terminal.
 
-use std::{
-    io::Write,
-    process::{Command, Stdio},
-};
+use std::process::Command;
 
 use super::says;
-use crate::harness::{Ran, Test};
+use crate::harness::{Ran, Test, fed};
 
 const SHOW: &str = "workflow: show
 params:
@@ -21,18 +18,10 @@ outputs: { text: '${{ steps.a.text }}' }
 ";
 
 fn given(test: &Test, arguments: &[&str], stdin: &str) -> Ran {
-    let mut child = test
-        .command(&[&["run", "show.yaml"], arguments].concat())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("windlass starts");
-    let mut pipe = child.stdin.take().expect("piped");
-    // A command that refuses its arguments reads nothing.
-    let _ = pipe.write_all(stdin.as_bytes());
-    drop(pipe);
-    Ran::from_output(child.wait_with_output().expect("it ends"))
+    fed(
+        &mut test.command(&[&["run", "show.yaml"], arguments].concat()),
+        stdin,
+    )
 }
 
 fn text(test: &Test) -> String {

@@ -1,10 +1,6 @@
 //! Beside boto3: the same calls give the same on moto's server, and are the same on the wire.
 
-use std::{
-    io::Write,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{path::Path, process::Command};
 
 use serde_json::{Value as Json, json};
 
@@ -15,29 +11,19 @@ use super::{
 };
 use crate::{
     client::moto,
-    harness::{Ran, Test},
+    harness::{Ran, Test, fed},
 };
 
 /// Runs the peer with some input; what it prints is JSON.
 fn boto3(arguments: &[&str], input: &Json) -> Json {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services/beside_boto3.py");
-    let mut child = Command::new("python3")
+    let mut python = Command::new("python3");
+    python
         .arg(script)
         .args(arguments)
         .env("AWS_EC2_METADATA_DISABLED", "true")
-        .env("NO_PROXY", "127.0.0.1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("python3 starts");
-    let mut stdin = child.stdin.take().expect("piped");
-    stdin
-        .write_all(input.to_string().as_bytes())
-        .expect("written");
-    drop(stdin);
-    let ran = Ran::from_output(child.wait_with_output().expect("it ends")).expect(0);
-    ran.json()
+        .env("NO_PROXY", "127.0.0.1");
+    fed(&mut python, &input.to_string()).expect(0).json()
 }
 
 /// Ends a script: without a secret in it, the text is none.

@@ -3,7 +3,6 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::clock::milliseconds;
 use crate::failure::{Code, Failure};
 use crate::operation::call::Call;
 use crate::operation::tag;
@@ -20,6 +19,7 @@ use crate::x509::general_name::GeneralName;
 use crate::x509::key::{KeyAlgorithm, SigningAlgorithm, SigningKey};
 use crate::x509::name::{NameError, Subject, object};
 use crate::x509::{der, oid, request};
+use windlass_ground::milliseconds;
 
 /// AWS's quota of authorities per account and region.
 const AUTHORITIES: i64 = 200;

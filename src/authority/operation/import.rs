@@ -3,7 +3,6 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::clock::milliseconds;
 use crate::failure::{Code, Failure};
 use crate::operation::call::Call;
 use crate::revocation;
@@ -14,6 +13,7 @@ use crate::x509::certificate::{Facts, facts};
 use crate::x509::chain::{self, ChainError};
 use crate::x509::request::SigningRequest;
 use crate::x509::{name, pem};
+use windlass_ground::milliseconds;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::clock::Moment;
 use crate::failure::{Code, Failure};
@@ -47,15 +47,11 @@ pub(crate) fn list(call: &Call) -> Result<Value, Failure> {
         )?;
         Ok((found, next))
     })?;
-    let shapes: Vec<Value> = authorities
+    let shapes = authorities
         .iter()
         .map(|authority| describe::shape(authority, call.now))
         .collect();
-    let mut answer = json!({ "CertificateAuthorities": shapes });
-    if let Some(token) = next {
-        answer["NextToken"] = json!(token);
-    }
-    Ok(answer)
+    Ok(page::answer("CertificateAuthorities", shapes, next))
 }
 
 /// What other accounts share with the caller in the region; there are few policies, so all are read.

@@ -3,9 +3,11 @@
 use aws_lc_rs::hmac;
 use rusqlite::Connection;
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::failure::{Code, Failure};
-use crate::operation::call::Call;
+use crate::operation::call::{Call, OfAuthority};
+use crate::rule::status::Deed;
 
 /// The members that every paged input has.
 #[derive(Debug, Deserialize)]
@@ -40,6 +42,39 @@ impl Paging {
         let position = String::from_utf8(position.to_vec()).map_err(|_| invalid())?;
         Ok((count, Some(position)))
     }
+}
+
+/// Answers with a page of what an authority has, as `member`. `read` gives up to so many items after a position, `position` says where
+/// one stands.
+pub(crate) fn of_authority<T>(
+    call: &Call,
+    (member, most): (&str, usize),
+    read: impl FnOnce(&Connection, &str, &str, usize) -> Result<Vec<T>, Failure>,
+    position: impl Fn(&T) -> String,
+    shape: impl Fn(&str, T) -> Value,
+) -> Result<Value, Failure> {
+    let input: OfAuthority = call.read()?;
+    let paging: Paging = call.read()?;
+    let arn = &input.certificate_authority_arn;
+    let (found, next) = call.service.store.read(|connection| {
+        let authority = call.authority(connection, arn)?;
+        authority.check(Deed::Manage, call.now)?;
+        let (count, after) = paging.start(call, connection, arn, most)?;
+        let mut found = read(connection, arn, &after.unwrap_or_default(), count + 1)?;
+        let next = cut(call, connection, arn, &mut found, count, position)?;
+        Ok((found, next))
+    })?;
+    let shapes = found.into_iter().map(|one| shape(arn, one)).collect();
+    Ok(answer(member, shapes, next))
+}
+
+/// Makes the answer of a list, with the token of its next page.
+pub(crate) fn answer(member: &str, shapes: Vec<Value>, next: Option<String>) -> Value {
+    let mut answer = json!({ member: shapes });
+    if let Some(token) = next {
+        answer["NextToken"] = token.into();
+    }
+    answer
 }
 
 /// Cuts a list that was read with one item too many, and makes the token of the next page.

@@ -1,12 +1,13 @@
 //! CreatePermission, DeletePermission and ListPermissions.
 
+use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::failure::{Code, Failure};
-use crate::operation::call::{Call, OfAuthority};
+use crate::operation::call::Call;
 use crate::operation::describe::timestamp;
-use crate::operation::page::{self, Paging};
+use crate::operation::page;
 use crate::rule::status::Deed;
 use crate::store::sharing::{self, Permission};
 
@@ -82,35 +83,15 @@ pub(crate) fn delete(call: &Call) -> Result<Value, Failure> {
 
 /// The permissions by principal.
 pub(crate) fn list(call: &Call) -> Result<Value, Failure> {
-    let input: OfAuthority = call.read()?;
-    let paging: Paging = call.read()?;
-    let arn = &input.certificate_authority_arn;
-    let (permissions, next) = call.service.store.read(|connection| {
-        let authority = call.authority(connection, arn)?;
-        authority.check(Deed::Manage, call.now)?;
-        let (count, after) = paging.start(call, connection, arn, MOST)?;
-        let after = after.unwrap_or_default();
-        let after = after.split_once(' ').unwrap_or(("", ""));
-        let mut found = sharing::permissions(connection, arn, after, count + 1)?;
-        let next = page::cut(
-            call,
-            connection,
-            arn,
-            &mut found,
-            count,
-            |one: &Permission| format!("{} {}", one.principal, one.source_account),
-        )?;
-        Ok((found, next))
-    })?;
-    let shapes: Vec<Value> = permissions.iter().map(|one| shape(arn, one)).collect();
-    let mut answer = json!({ "Permissions": shapes });
-    if let Some(token) = next {
-        answer["NextToken"] = json!(token);
-    }
-    Ok(answer)
+    let read = |connection: &Connection, arn: &str, after: &str, most| {
+        let after = after.split_once(' ').unwrap_or_default();
+        sharing::permissions(connection, arn, after, most)
+    };
+    let position = |one: &Permission| format!("{} {}", one.principal, one.source_account);
+    page::of_authority(call, ("Permissions", MOST), read, position, shape)
 }
 
-fn shape(arn: &str, permission: &Permission) -> Value {
+fn shape(arn: &str, permission: Permission) -> Value {
     let actions: Value = serde_json::from_str(&permission.actions).unwrap_or_default();
     json!({
         "CertificateAuthorityArn": arn,

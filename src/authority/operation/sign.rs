@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::clock::milliseconds;
 use crate::failure::{Code, Failure};
 use crate::operation::call::Call;
 use crate::operation::create;
@@ -20,6 +19,7 @@ use crate::x509::constraint::Limits;
 use crate::x509::key::{SigningAlgorithm, SigningKey};
 use crate::x509::oid;
 use crate::x509::request::SigningRequest;
+use windlass_ground::milliseconds;
 
 /// What is asked for.
 #[derive(Deserialize)]

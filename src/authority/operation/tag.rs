@@ -1,11 +1,12 @@
 //! TagCertificateAuthority, UntagCertificateAuthority and ListTags.
 
+use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::failure::{Code, Failure};
-use crate::operation::call::{Call, OfAuthority};
-use crate::operation::page::{self, Paging};
+use crate::operation::call::Call;
+use crate::operation::page;
 use crate::rule::status::Deed;
 use crate::store::tag::{self, Tag};
 
@@ -21,29 +22,33 @@ struct Input {
 
 /// Adds tags, or gives them other values.
 pub(crate) fn tag(call: &Call) -> Result<Value, Failure> {
-    let input: Input = call.read()?;
-    check(&input.tags)?;
-    let now = call.now;
-    call.change(
-        &input.certificate_authority_arn,
-        move |connection, authority| {
-            authority.check(Deed::Manage, now)?;
-            for tag in &input.tags {
-                tag::put(connection, &authority.arn, tag)?;
-            }
-            if tag::count(connection, &authority.arn)? > MOST {
-                return Err(Code::TooManyTags.says(format!(
-                    "A certificate authority can have {MOST} tags at most"
-                )));
-            }
-            Ok(())
-        },
-    )?;
-    Ok(json!({}))
+    change(call, |connection, authority, tags| {
+        for tag in tags {
+            tag::put(connection, authority, tag)?;
+        }
+        if tag::count(connection, authority)? > MOST {
+            return Err(Code::TooManyTags.says(format!(
+                "A certificate authority can have {MOST} tags at most"
+            )));
+        }
+        Ok(())
+    })
 }
 
 /// Takes tags away; what isn't there is no mistake.
 pub(crate) fn untag(call: &Call) -> Result<Value, Failure> {
+    change(call, |connection, authority, tags| {
+        for tag in tags {
+            tag::remove(connection, authority, tag)?;
+        }
+        Ok(())
+    })
+}
+
+fn change(
+    call: &Call,
+    make: impl FnOnce(&Connection, &str, &[Tag]) -> Result<(), Failure> + Send + 'static,
+) -> Result<Value, Failure> {
     let input: Input = call.read()?;
     check(&input.tags)?;
     let now = call.now;
@@ -51,10 +56,7 @@ pub(crate) fn untag(call: &Call) -> Result<Value, Failure> {
         &input.certificate_authority_arn,
         move |connection, authority| {
             authority.check(Deed::Manage, now)?;
-            for tag in &input.tags {
-                tag::remove(connection, &authority.arn, tag)?;
-            }
-            Ok(())
+            make(connection, &authority.arn, &input.tags)
         },
     )?;
     Ok(json!({}))
@@ -62,25 +64,10 @@ pub(crate) fn untag(call: &Call) -> Result<Value, Failure> {
 
 /// The tags by name.
 pub(crate) fn list(call: &Call) -> Result<Value, Failure> {
-    let input: OfAuthority = call.read()?;
-    let paging: Paging = call.read()?;
-    let arn = &input.certificate_authority_arn;
-    let (tags, next) = call.service.store.read(|connection| {
-        let authority = call.authority(connection, arn)?;
-        authority.check(Deed::Manage, call.now)?;
-        let (count, after) = paging.start(call, connection, arn, MOST)?;
-        let after = after.unwrap_or_default();
-        let mut tags = tag::page(connection, arn, &after, count + 1)?;
-        let next = page::cut(call, connection, arn, &mut tags, count, |tag: &Tag| {
-            tag.key.clone()
-        })?;
-        Ok((tags, next))
-    })?;
-    let mut answer = json!({ "Tags": tags.into_iter().map(shape).collect::<Vec<_>>() });
-    if let Some(token) = next {
-        answer["NextToken"] = json!(token);
-    }
-    Ok(answer)
+    let position = |tag: &Tag| tag.key.clone();
+    page::of_authority(call, ("Tags", MOST), tag::page, position, |_, tag| {
+        shape(tag)
+    })
 }
 
 /// Refuses a tag given twice, and names that AWS keeps for itself.

@@ -1,10 +1,13 @@
 //! What an authority may do in each of its states (the user guide's page "Private CA lifecycle").
 
+use strum::{EnumString, IntoStaticStr};
+
 use crate::clock::Moment;
 use crate::failure::{Code, Failure};
 
 /// The state of an authority, as `DescribeCertificateAuthority` shows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum Status {
     Creating,
     PendingCertificate,
@@ -16,30 +19,9 @@ pub(crate) enum Status {
 }
 
 impl Status {
-    const NAMES: [(Self, &str); 7] = [
-        (Self::Creating, "CREATING"),
-        (Self::PendingCertificate, "PENDING_CERTIFICATE"),
-        (Self::Active, "ACTIVE"),
-        (Self::Deleted, "DELETED"),
-        (Self::Disabled, "DISABLED"),
-        (Self::Expired, "EXPIRED"),
-        (Self::Failed, "FAILED"),
-    ];
-
     /// AWS's name.
     pub fn name(self) -> &'static str {
-        Self::NAMES
-            .iter()
-            .find(|(status, _)| *status == self)
-            .map_or("FAILED", |(_, name)| name)
-    }
-
-    /// The status of AWS's name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::NAMES
-            .iter()
-            .find(|(_, known)| *known == name)
-            .map(|(status, _)| *status)
+        self.into()
     }
 
     /// The status at a moment: CREATING until it is ready, EXPIRED once its certificate is; neither is ever stored.

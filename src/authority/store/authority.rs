@@ -257,7 +257,7 @@ pub(crate) fn purge(connection: &Connection, now: Moment) -> Result<(), Failure>
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Authority> {
-    let status = |text: String| Status::named(&text).unwrap_or(Status::Failed);
+    let status = |text: String| text.parse().unwrap_or(Status::Failed);
     let json = |text: String| serde_json::from_str(&text).unwrap_or(Value::Null);
     let identity = match row.get::<_, Option<Vec<u8>>>(17)? {
         None => None,

@@ -4,29 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use rusqlite::Connection;
-use windlass_ground::{Durability, open_database, run_statement};
+use windlass_ground::{Durability, StoreError, open_database, open_store, run_statement};
 
 use crate::failure::Failure;
 use crate::store::schema;
 use crate::store::writer::Writer;
 
-/// Why the state can't be opened.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StoreError {
-    #[error("the folder {} can't be used", .0.display())]
-    Folder(PathBuf, #[source] std::io::Error),
-    #[error("the database {} can't be opened", .0.display())]
-    Database(PathBuf, #[source] rusqlite::Error),
-    #[error(
-        "the database {} has version {found}, and this program knows version {known}: use the program that wrote it, or another folder",
-        .path.display()
-    )]
-    Version {
-        path: PathBuf,
-        found: i64,
-        known: i64,
-    },
-}
+const NAME: &str = "authority.db";
 
 /// The state of one folder.
 pub(crate) struct Store {
@@ -38,15 +22,15 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the folder's database, and makes both if they aren't there.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let unusable = |error| StoreError::Folder(folder.to_owned(), error);
-        windlass_ground::disk::create_folders(folder, 0o700).map_err(unusable)?;
-        let path = folder.join("authority.db");
-        let failed = |error| StoreError::Database(path.clone(), error);
-        let mut connection = connect(&path).map_err(failed)?;
-        if let Err(found) = schema::prepare(&mut connection).map_err(failed)? {
-            let known = schema::VERSION;
-            return Err(StoreError::Version { path, found, known });
-        }
+        let connection = open_store(
+            folder,
+            NAME,
+            Durability::Machine,
+            schema::VERSION,
+            schema::upgrade,
+        )?;
+        let path = folder.join(NAME);
+        configure(&connection).map_err(|error| StoreError::Database(path.clone(), error))?;
         Ok(Self {
             path,
             idle: Mutex::new(Vec::new()),
@@ -89,8 +73,12 @@ impl Store {
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open_database(path, Durability::Machine)?;
+    configure(&connection)?;
+    Ok(connection)
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // A deleted authority's key must not stay readable in free pages.
-    connection.pragma_update(None, "secure_delete", true)?;
-    Ok(connection)
+    connection.pragma_update(None, "secure_delete", true)
 }

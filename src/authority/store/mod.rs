@@ -17,4 +17,4 @@ pub(crate) mod tag;
 pub(crate) mod token;
 mod writer;
 
-pub(crate) use database::{Store, StoreError};
+pub(crate) use database::Store;

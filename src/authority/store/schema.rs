@@ -134,25 +134,15 @@ INSERT INTO list SELECT authority, coalesce(partition, ''), count(*) FROM certif
     WHERE generation > 0 GROUP BY authority, partition;
 ";
 
-/// Brings an empty or older database to this version; gives back the version found if it is another one.
-pub(crate) fn prepare(connection: &mut Connection) -> rusqlite::Result<Result<(), i64>> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found == VERSION {
-        return Ok(Ok(()));
+/// Brings an empty or older database to this version.
+pub(crate) fn upgrade(connection: &Connection, found: i64) -> rusqlite::Result<()> {
+    if found > 0 {
+        return connection.execute_batch(FROM_1);
     }
-    match found {
-        0 => {
-            transaction.execute_batch(TABLES)?;
-            transaction.execute(
-                "INSERT INTO meta (name, value) VALUES ('page-token-key', randomblob(32))",
-                [],
-            )?;
-        }
-        1 => transaction.execute_batch(FROM_1)?,
-        _ => return Ok(Err(found)),
-    }
-    transaction.pragma_update(None, "user_version", VERSION)?;
-    transaction.commit()?;
-    Ok(Ok(()))
+    connection.execute_batch(TABLES)?;
+    connection.execute(
+        "INSERT INTO meta (name, value) VALUES ('page-token-key', randomblob(32))",
+        [],
+    )?;
+    Ok(())
 }

@@ -10,11 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{device, lock::Lock};
 use crate::{
-    cli::{
-        failure::Failure,
-        process::{now, write_private},
-        server::Named,
-    },
+    cli::{failure::Failure, process::now, server::Named},
+    disk,
     value::Secret,
 };
 use windlass_ground::Timestamp;
@@ -141,7 +138,7 @@ impl Credentials {
             );
         };
         let text = serde_json::to_string_pretty(self).map_err(|e| unusable(&path, &e))?;
-        write_private(&path, &(text + "\n")).map_err(|e| unusable(&path, &e))?;
+        disk::write_private(&path, text + "\n").map_err(|e| unusable(&path, &e))?;
         Ok(path)
     }
 }

@@ -1,10 +1,10 @@
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use super::watch::{caller, follow};
 use crate::{
     cli::{
         Done,
-        args::{Driving, MAX_PARALLEL, Run},
+        args::{Driving, MAX_PARALLEL, Params, Run},
         drive::exit_code,
         failure::Failure,
         print,
@@ -30,17 +30,9 @@ pub fn run(command: &Run, program: Program, there: &There) -> Done {
         ));
     }
     refuse_driving(&command.driving)?;
-    let given = command.params.given(&program.workflow)?;
-    // This reports mistakes here, in the terms of the command line.
-    bind_params(&program.workflow, given.clone())?;
-    let sent = Sent {
-        file: command.file.display().to_string(),
-        target: command.target.clone(),
-        params: given,
-        chosen: chosen(command, &program)?,
-        program,
-        may_differ: true,
-    };
+    let chosen = chosen(command, &program)?;
+    let (file, target) = (&command.file, &command.target);
+    let sent = sent(file, target, &command.params, chosen, program)?;
     let key =
         random_token().ok_or_else(|| Failure::new("system", "the system gave no randomness"))?;
     let started = there.send(&sent, Some(&key), &caller(there))?;
@@ -52,6 +44,27 @@ pub fn run(command: &Run, program: Program, there: &There) -> Done {
     }
     let ended = follow(there, &command.driving, &id, sent.program, State::default())?;
     Ok(exit_code(ended))
+}
+
+/// Returns a workflow of this machine with its params, for a run on a server.
+pub(super) fn sent(
+    file: &Path,
+    target: &str,
+    params: &Params,
+    chosen: BTreeSet<String>,
+    program: Program,
+) -> Result<Sent, Failure> {
+    let given = params.given(&program.workflow)?;
+    // This reports mistakes here, in the terms of the command line.
+    bind_params(&program.workflow, given.clone())?;
+    Ok(Sent {
+        file: file.display().to_string(),
+        target: target.to_owned(),
+        params: given,
+        chosen,
+        program,
+        may_differ: true,
+    })
 }
 
 /// Refuses options that only a process which drives the run can apply.

@@ -27,7 +27,7 @@ use crate::{
         RunJournal, State, Status,
     },
     report,
-    runs::{Beginning, new_id},
+    runs::{Beginning, after_edit, edited, new_id},
     script::function,
     targets::{Folders, Targets, rehearsal_folder},
     value::Value,
@@ -252,14 +252,17 @@ impl<'a> Session<'a> {
     fn edit(&self, id: &RunId, program: Program) -> Result<Ready, Failure> {
         let archive = Archive::Here(Journal::open(&self.args.state)?);
         let mut taken = take(&archive, id)?;
-        let mut changed = taken.state.clone();
-        if let Some(run) = &mut changed.run {
-            run.program = program.digest;
-        }
+        let edited = edited(
+            &taken.info,
+            &program,
+            taken.info.params.clone(),
+            self.kube.clone(),
+            taken.info.secrets,
+        );
         let plan = decide::plan(&Change {
             old: &taken.program.workflow,
             new: &program.workflow,
-            state: &changed,
+            state: &after_edit(&taken.state, Some(&edited)),
             run_id: id.as_str(),
             redo: &[],
         })
@@ -270,16 +273,10 @@ impl<'a> Session<'a> {
             &requester(),
             &[],
         )];
-        let edition = taken.info.edition + 1;
-        taken.run.freeze(edition, &program.files)?;
+        taken.run.freeze(edited.edition, &program.files)?;
         events.push(Event::RunEdited(RunEdited {
             requester: requester(),
-            program: program.digest,
-            main: program.main.clone(),
-            edition,
-            kube: self.kube.clone(),
-            params: taken.info.params.clone(),
-            secrets: taken.info.secrets,
+            ..edited
         }));
         events.extend(plan.events);
         match taken.run {

@@ -18,12 +18,7 @@ pub(super) fn create(call: &Call) -> Result<Answer, Failure> {
     if call.target.name.is_some() {
         return Err(Failure::method_not_allowed());
     }
-    let mut sent = body::read(call)?;
-    take_kind(&call.resource, &mut sent);
-    check_kind(&call.resource, &sent)?;
-    let (mut object, warnings) = understood(call, sent, None)?;
-    let dry_run = call.is_dry_run()?;
-    take_place(call, &mut object)?;
+    let (mut object, warnings, dry_run) = received(call)?;
     if name(&object).is_empty()
         && let Some(prefix) = text(&object, "/metadata/generateName")
     {
@@ -41,20 +36,31 @@ pub(super) fn create(call: &Call) -> Result<Answer, Failure> {
     Ok(Answer::Warned(201, shaped(call, object), warnings))
 }
 
-pub(super) fn update(call: &Call) -> Result<Answer, Failure> {
+/// Returns the object that a request carries, what there is to warn of, and whether nothing is to be stored.
+fn received(call: &Call) -> Result<(Json, Vec<String>, bool), Failure> {
     let mut sent = body::read(call)?;
     take_kind(&call.resource, &mut sent);
     check_kind(&call.resource, &sent)?;
     let (mut object, warnings) = understood(call, sent, None)?;
     let dry_run = call.is_dry_run()?;
     take_place(call, &mut object)?;
-    if name(&object) != call.name() {
-        return Err(Failure::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({})",
-            name(&object),
-            call.name()
-        )));
+    Ok((object, warnings, dry_run))
+}
+
+fn refuse_other_name(call: &Call, object: &Json) -> Result<(), Failure> {
+    if name(object) == call.name() {
+        return Ok(());
     }
+    Err(Failure::bad_request(format!(
+        "the name of the object ({}) does not match the name on the URL ({})",
+        name(object),
+        call.name()
+    )))
+}
+
+pub(super) fn update(call: &Call) -> Result<Answer, Failure> {
+    let (object, warnings, dry_run) = received(call)?;
+    refuse_other_name(call, &object)?;
     let object = call.service.write(|tx| {
         let before = existing(call, tx)?;
         if call.resource.custom.is_some() && text(&object, "/metadata/resourceVersion").is_none() {
@@ -97,13 +103,7 @@ pub(super) fn patch(call: &Call) -> Result<Answer, Failure> {
         check_kind(resource, &object)?;
         let (mut object, warnings) = understood(call, object, Some(&patch))?;
         take_place(call, &mut object)?;
-        if name(&object) != call.name() {
-            return Err(Failure::bad_request(format!(
-                "the name of the object ({}) does not match the name on the URL ({})",
-                name(&object),
-                call.name()
-            )));
-        }
+        refuse_other_name(call, &object)?;
         let manager = manager(call, false);
         let owner = Owner::Update(&manager);
         let object = finish(call, tx, Some(&before), object, owner, dry_run)?;
@@ -126,13 +126,7 @@ fn apply(call: &Call) -> Result<Answer, Failure> {
         return Err(Failure::bad_request("metadata.managedFields must be nil"));
     }
     take_place(call, &mut config)?;
-    if name(&config) != call.name() {
-        return Err(Failure::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({})",
-            name(&config),
-            call.name()
-        )));
-    }
+    refuse_other_name(call, &config)?;
     refuse_untyped(call, &config)?;
     let dry_run = call.is_dry_run()?;
     let force = call.query.flag("force");

@@ -3,19 +3,21 @@
 use serde_json::{Value as Json, json};
 
 use super::{
-    event::Tone,
-    pod::{self, NewPod},
+    pod::{self, Keeper, NewPod},
     revision::{self, Revision},
     share::share,
     world::World,
 };
 use crate::{
-    object::{child, name, number, suffix, text},
+    object::{name, number, suffix, text},
     wire::Failure,
 };
 
 const RESOURCE: &str = "daemonsets.apps";
-const COMPONENT: &str = "daemonset-controller";
+const KEEPER: Keeper = Keeper {
+    resource: RESOURCE,
+    component: "daemonset-controller",
+};
 const HASH: &str = "controller-revision-hash";
 
 /// Moves a DaemonSet on by one step.
@@ -114,40 +116,20 @@ fn make(world: &World, set: &Json, update: &Revision, node: &str) -> Result<(), 
         (HASH, update.hash.as_str()),
         ("pod-template-generation", generation.as_str()),
     ];
-    let is_made = pod::create(
-        world,
-        &NewPod {
-            resource: RESOURCE,
-            owner: set,
-            template: &update.template,
-            name: own.clone(),
-            labels: &labels,
-            node: Some(node),
-        },
-    )?;
-    if !is_made {
-        return Ok(());
-    }
     let message = format!("Created pod: {own}");
-    world.event(
-        RESOURCE,
-        set,
-        (COMPONENT, Tone::Normal),
-        "SuccessfulCreate",
-        &message,
-    )
+    let new = NewPod {
+        owner: set,
+        template: &update.template,
+        name: own,
+        labels: &labels,
+        node: Some(node),
+    };
+    KEEPER.make(world, &new, &message).map(drop)
 }
 
 fn remove(world: &World, set: &Json, pod: &Json) -> Result<(), Failure> {
-    world.tx.remove("pods", pod)?;
     let message = format!("Deleted pod: {}", name(pod));
-    world.event(
-        RESOURCE,
-        set,
-        (COMPONENT, Tone::Normal),
-        "SuccessfulDelete",
-        &message,
-    )
+    KEEPER.remove(world, set, pod, &message)
 }
 
 fn report(
@@ -157,34 +139,24 @@ fn report(
     update: &Revision,
 ) -> Result<(), Failure> {
     let pods = world.pods(set)?;
-    let least = number(set, "/spec/minReadySeconds").unwrap_or_default();
-    for pod in &pods {
-        if let Err(Some(at)) = pod::available(pod, least, world.now) {
-            world.wake(RESOURCE, set, at - world.now)?;
-        }
-    }
+    KEEPER.await_available(world, set, &pods)?;
     let count = |fits: &dyn Fn(&Json) -> bool| {
         let with = |node: &&String| on(&pods, node).into_iter().any(fits);
         nodes.iter().filter(with).count()
     };
-    let available = count(&|pod| pod::available(pod, least, world.now).is_ok());
-    let generation = set["metadata"]["generation"].clone();
-    let mut status = json!({
+    let available = count(&|pod| pod::is_available(world, set, pod));
+    let status = json!({
         "currentNumberScheduled": count(&|_| true),
         "desiredNumberScheduled": nodes.len(),
         "numberMisscheduled": 0,
         "numberReady": count(&pod::is_ready),
-        "observedGeneration": generation,
+        "observedGeneration": set["metadata"]["generation"],
     });
-    for (field, count) in [
+    let counts = [
         ("numberAvailable", available),
         ("numberUnavailable", nodes.len() - available),
         ("updatedNumberScheduled", count(&|pod| is_of(pod, update))),
-    ] {
-        if count > 0 {
-            status[field] = count.into();
-        }
-    }
-    *child(set, "status") = status.as_object().cloned().unwrap_or_default();
+    ];
+    pod::put_status(set, status, &counts);
     Ok(())
 }

@@ -8,7 +8,9 @@ use super::{
     world::{World, owner_reference},
 };
 use crate::{
-    object::{Moment, annotation, child, items, moment, name, namespace, random, text, timestamp},
+    object::{
+        Moment, annotation, child, items, moment, name, namespace, number, random, text, timestamp,
+    },
     wire::Failure,
 };
 
@@ -20,8 +22,6 @@ const LONGEST: Moment = 300_000;
 
 /// Which pod to make.
 pub(super) struct NewPod<'a> {
-    /// The resource of the owner.
-    pub resource: &'a str,
     pub owner: &'a Json,
     pub template: &'a Json,
     pub name: String,
@@ -31,13 +31,91 @@ pub(super) struct NewPod<'a> {
     pub node: Option<&'a str>,
 }
 
+/// A controller that keeps pods, and says in events what it does with them.
+pub(super) struct Keeper {
+    /// The resource of the owners.
+    pub resource: &'static str,
+    /// Its name in events.
+    pub component: &'static str,
+}
+
+impl Keeper {
+    /// Makes a pod, as [`create`] does.
+    pub fn make(&self, world: &World, new: &NewPod, message: &str) -> Result<bool, Failure> {
+        let is_made = create(world, self.resource, new)?;
+        if is_made {
+            self.note(world, new.owner, "SuccessfulCreate", message)?;
+        }
+        Ok(is_made)
+    }
+
+    /// Removes a pod.
+    pub fn remove(
+        &self,
+        world: &World,
+        owner: &Json,
+        pod: &Json,
+        message: &str,
+    ) -> Result<(), Failure> {
+        world.tx.remove("pods", pod)?;
+        self.note(world, owner, "SuccessfulDelete", message)
+    }
+
+    fn note(
+        &self,
+        world: &World,
+        owner: &Json,
+        reason: &str,
+        message: &str,
+    ) -> Result<(), Failure> {
+        let by = (self.component, Tone::Normal);
+        world.event(self.resource, owner, by, reason, message)
+    }
+
+    /// Wakes an owner when those of its pods become available that are only ready.
+    pub fn await_available(
+        &self,
+        world: &World,
+        owner: &Json,
+        pods: &[Json],
+    ) -> Result<(), Failure> {
+        let least = least_ready(owner);
+        for pod in pods {
+            if let Err(Some(at)) = available(pod, least, world.now) {
+                world.wake(self.resource, owner, at - world.now)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many seconds a pod of an owner must have been ready to be available.
+fn least_ready(owner: &Json) -> i64 {
+    number(owner, "/spec/minReadySeconds").unwrap_or_default()
+}
+
+/// Whether a pod of an owner is available.
+pub(super) fn is_available(world: &World, owner: &Json, pod: &Json) -> bool {
+    available(pod, least_ready(owner), world.now).is_ok()
+}
+
+/// Writes the status of an owner, with those of the counts that are not 0.
+pub(super) fn put_status(owner: &mut Json, mut status: Json, counts: &[(&str, usize)]) {
+    for (field, count) in counts {
+        if *count > 0 {
+            status[*field] = (*count).into();
+        }
+    }
+    *child(owner, "status") = status.as_object().cloned().unwrap_or_default();
+}
+
 /// Makes a pod and schedules it; `false` where its admission was refused, which its owner tries again.
-pub(super) fn create(world: &World, new: &NewPod) -> Result<bool, Failure> {
+fn create(world: &World, resource: &str, new: &NewPod) -> Result<bool, Failure> {
     let mut metadata = new.template["metadata"].clone();
     metadata["name"] = new.name.as_str().into();
     metadata["generateName"] = format!("{}-", name(new.owner)).into();
     metadata["namespace"] = namespace(new.owner).into();
-    metadata["ownerReferences"] = json!([owner_reference(new.resource, new.owner)]);
+    metadata["ownerReferences"] = json!([owner_reference(resource, new.owner)]);
     for (key, value) in new.labels {
         child(&mut metadata, "labels").insert((*key).into(), (*value).into());
     }
@@ -59,12 +137,12 @@ pub(super) fn create(world: &World, new: &NewPod) -> Result<bool, Failure> {
     if let Some(others) = &world.options.controllers
         && let Some(why) = others.admit(&world.cluster(), &mut pod)?
     {
-        let kind = &new.resource[..new.resource.find('.').unwrap_or_default()];
+        let kind = &resource[..resource.find('.').unwrap_or_default()];
         let component = format!("{}-controller", kind.trim_end_matches('s'));
         let message = format!("Error creating: {why}");
         let by = (component.as_str(), Tone::Warning);
-        world.event(new.resource, new.owner, by, "FailedCreate", &message)?;
-        world.wake(new.resource, new.owner, AGAIN)?;
+        world.event(resource, new.owner, by, "FailedCreate", &message)?;
+        world.wake(resource, new.owner, AGAIN)?;
         return Ok(false);
     }
     let node = match new.node {
@@ -266,7 +344,7 @@ pub(crate) fn is_ready(pod: &Json) -> bool {
 }
 
 /// Whether a pod has been ready for long enough; if it is only ready, when that will be.
-pub(super) fn available(pod: &Json, least_seconds: i64, now: Moment) -> Result<(), Option<Moment>> {
+fn available(pod: &Json, least_seconds: i64, now: Moment) -> Result<(), Option<Moment>> {
     let ready = conditions::find(pod, "Ready").filter(|ready| ready["status"] == "True");
     let since = ready.and_then(|ready| moment(ready["lastTransitionTime"].as_str()?));
     let Some(since) = since else {

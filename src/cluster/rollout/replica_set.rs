@@ -1,13 +1,19 @@
 use serde_json::{Value as Json, json};
 
-use super::{event::Tone, pod, pod::NewPod, world::World};
+use super::{
+    pod::{self, Keeper, NewPod},
+    world::World,
+};
 use crate::{
-    object::{child, name, number, suffix, text},
+    object::{name, number, suffix, text},
     wire::Failure,
 };
 
 const RESOURCE: &str = "replicasets.apps";
-const COMPONENT: &str = "replicaset-controller";
+const KEEPER: Keeper = Keeper {
+    resource: RESOURCE,
+    component: "replicaset-controller",
+};
 
 /// Makes or removes pods until there are as many as there should be, and counts them.
 pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
@@ -23,66 +29,38 @@ pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
         });
         let Some(gone) = pods.pop() else { break };
         let message = format!("Deleted pod: {}", name(&gone));
-        world.tx.remove("pods", &gone)?;
-        world.event(
-            RESOURCE,
-            &set,
-            (COMPONENT, Tone::Normal),
-            "SuccessfulDelete",
-            &message,
-        )?;
+        KEEPER.remove(world, &set, &gone, &message)?;
     }
     for _ in pods.len()..wanted {
         let own = format!("{}-{}", name(&set), suffix());
-        let is_made = pod::create(
-            world,
-            &NewPod {
-                resource: RESOURCE,
-                owner: &set,
-                template: &set["spec"]["template"],
-                name: own.clone(),
-                labels: &[],
-                node: None,
-            },
-        )?;
-        if !is_made {
+        let message = format!("Created pod: {own}");
+        let new = NewPod {
+            owner: &set,
+            template: &set["spec"]["template"],
+            name: own,
+            labels: &[],
+            node: None,
+        };
+        if !KEEPER.make(world, &new, &message)? {
             break;
         }
-        let message = format!("Created pod: {own}");
-        world.event(
-            RESOURCE,
-            &set,
-            (COMPONENT, Tone::Normal),
-            "SuccessfulCreate",
-            &message,
-        )?;
     }
     let pods = world.pods(&set)?;
-    let least = number(&set, "/spec/minReadySeconds").unwrap_or_default();
-    let mut available = 0;
-    for pod in &pods {
-        match pod::available(pod, least, world.now) {
-            Ok(()) => available += 1,
-            Err(Some(at)) => world.wake(RESOURCE, &set, at - world.now)?,
-            Err(None) => {}
-        }
-    }
-    let ready = pods.iter().filter(|pod| pod::is_ready(pod)).count();
-    let generation = set["metadata"]["generation"].clone();
-    let mut status = json!({
-        "replicas": pods.len(),
-        "observedGeneration": generation,
-    });
-    for (field, count) in [
+    KEEPER.await_available(world, &set, &pods)?;
+    let count = |fits: &dyn Fn(&Json) -> bool| pods.iter().filter(|pod| fits(pod)).count();
+    let counts = [
         ("fullyLabeledReplicas", pods.len()),
-        ("readyReplicas", ready),
-        ("availableReplicas", available),
-    ] {
-        if count > 0 {
-            status[field] = count.into();
-        }
-    }
-    *child(&mut set, "status") = status.as_object().cloned().unwrap_or_default();
+        ("readyReplicas", count(&pod::is_ready)),
+        (
+            "availableReplicas",
+            count(&|pod| pod::is_available(world, &set, pod)),
+        ),
+    ];
+    let status = json!({
+        "replicas": pods.len(),
+        "observedGeneration": set["metadata"]["generation"],
+    });
+    pod::put_status(&mut set, status, &counts);
     if world.update(RESOURCE, &before, &mut set)? {
         world.wake_owner(&set)?;
     }

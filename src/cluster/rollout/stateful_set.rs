@@ -5,18 +5,20 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::{
-    event::Tone,
-    pod::{self, NewPod},
+    pod::{self, Keeper, NewPod},
     revision::{self, Revision},
     world::World,
 };
 use crate::{
-    object::{child, name, number, text},
+    object::{name, number, text},
     wire::Failure,
 };
 
 const RESOURCE: &str = "statefulsets.apps";
-const COMPONENT: &str = "statefulset-controller";
+const KEEPER: Keeper = Keeper {
+    resource: RESOURCE,
+    component: "statefulset-controller",
+};
 const HASH: &str = "controller-revision-hash";
 
 /// Moves a StatefulSet on by one step.
@@ -95,44 +97,24 @@ fn make(world: &World, set: &Json, revision: &Revision, ordinal: i64) -> Result<
         ("statefulset.kubernetes.io/pod-name", own.as_str()),
         ("apps.kubernetes.io/pod-index", index.as_str()),
     ];
-    let is_made = pod::create(
-        world,
-        &NewPod {
-            resource: RESOURCE,
-            owner: set,
-            template: &revision.template,
-            name: own.clone(),
-            labels: &labels,
-            node: None,
-        },
-    )?;
-    if !is_made {
-        return Ok(());
-    }
     let message = format!("create Pod {own} in StatefulSet {} successful", name(set));
-    world.event(
-        RESOURCE,
-        set,
-        (COMPONENT, Tone::Normal),
-        "SuccessfulCreate",
-        &message,
-    )
+    let new = NewPod {
+        owner: set,
+        template: &revision.template,
+        name: own.clone(),
+        labels: &labels,
+        node: None,
+    };
+    KEEPER.make(world, &new, &message).map(drop)
 }
 
 fn remove(world: &World, set: &Json, pod: &Json) -> Result<(), Failure> {
-    world.tx.remove("pods", pod)?;
     let message = format!(
         "delete Pod {} in StatefulSet {} successful",
         name(pod),
         name(set)
     );
-    world.event(
-        RESOURCE,
-        set,
-        (COMPONENT, Tone::Normal),
-        "SuccessfulDelete",
-        &message,
-    )
+    KEEPER.remove(world, set, pod, &message)
 }
 
 fn report(
@@ -142,45 +124,34 @@ fn report(
     update: &Revision,
 ) -> Result<(), Failure> {
     let wanted = number(set, "/spec/replicas").unwrap_or(1);
-    let least = number(set, "/spec/minReadySeconds").unwrap_or_default();
+    let wanted = usize::try_from(wanted).ok();
     let partition = number(set, "/spec/updateStrategy/rollingUpdate/partition").unwrap_or_default();
     let pods = world.pods(set)?;
-    let count = |fits: &dyn Fn(&Json) -> bool| -> i64 {
-        i64::try_from(pods.iter().filter(|pod| fits(pod)).count()).unwrap_or_default()
-    };
+    let count = |fits: &dyn Fn(&Json) -> bool| pods.iter().filter(|pod| fits(pod)).count();
     let of = |revision: &Revision| {
         let own = revision.name.clone();
         move |pod: &Json| pod["metadata"]["labels"][HASH] == own.as_str()
     };
-    for pod in &pods {
-        if let Err(Some(at)) = pod::available(pod, least, world.now) {
-            world.wake(RESOURCE, set, at - world.now)?;
-        }
-    }
+    KEEPER.await_available(world, set, &pods)?;
     let (ready, updated) = (count(&pod::is_ready), count(&of(update)));
-    let available = count(&|pod| pod::available(pod, least, world.now).is_ok());
+    let available = count(&|pod| pod::is_available(world, set, pod));
     // The controller notes the end of rolling updates only (`completeRollingUpdate`).
     let is_rolling = set["spec"]["updateStrategy"]["type"] != "OnDelete";
-    let is_over = is_rolling && partition == 0 && updated == wanted && ready == wanted;
+    let is_over = is_rolling && partition == 0 && Some(updated) == wanted && Some(ready) == wanted;
     let current = if is_over { update } else { current };
-    let generation = set["metadata"]["generation"].clone();
-    let mut status = json!({
-        "observedGeneration": generation,
+    let status = json!({
+        "observedGeneration": set["metadata"]["generation"],
         "replicas": pods.len(),
         "currentRevision": current.name,
         "updateRevision": update.name,
         "collisionCount": 0,
         "availableReplicas": available,
     });
-    for (field, count) in [
+    let counts = [
         ("readyReplicas", ready),
         ("currentReplicas", count(&of(current))),
         ("updatedReplicas", updated),
-    ] {
-        if count > 0 {
-            status[field] = count.into();
-        }
-    }
-    *child(set, "status") = status.as_object().cloned().unwrap_or_default();
+    ];
+    pod::put_status(set, status, &counts);
     Ok(())
 }

@@ -1,10 +1,10 @@
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Mutex, PoisonError},
 };
 
 use rusqlite::Connection;
-use windlass_ground::{Durability, open_database};
+use windlass_ground::{Durability, StoreError, open_store};
 
 use super::transaction::Transaction;
 use crate::wire::Failure;
@@ -31,21 +31,6 @@ const SCHEMA: &str = "
 /// What version 2 has more: what controllers of others keep.
 const KEPT: &str = "CREATE TABLE kept (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;";
 
-/// Why the state can't be opened.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StoreError {
-    #[error("can't use the folder {}", .0.display())]
-    Folder(PathBuf, #[source] std::io::Error),
-    #[error("can't open the database {}", .0.display())]
-    Database(PathBuf, #[source] rusqlite::Error),
-    #[error("the database {} has version {found}, and this program knows version {known}", .path.display())]
-    Version {
-        path: PathBuf,
-        found: i64,
-        known: i64,
-    },
-}
-
 /// The state of one folder; several servers may serve it at once.
 pub(crate) struct Store {
     connection: Mutex<Connection>,
@@ -62,24 +47,13 @@ impl Store {
         window: u32,
         watched: &'static [&'static str],
     ) -> Result<Self, StoreError> {
-        let unusable = |error| StoreError::Folder(folder.to_owned(), error);
-        windlass_ground::disk::create_folders(folder, 0o700).map_err(unusable)?;
-        let path = folder.join("cluster.db");
-        let failed = |error| StoreError::Database(path.clone(), error);
         // What a killed server had answered is there; only a lost machine forgets the last moments of a rehearsal.
-        let mut connection = open_database(&path, Durability::Process).map_err(failed)?;
-        match prepare(&mut connection).map_err(failed)? {
-            VERSION => Ok(Self {
-                connection: Mutex::new(connection),
-                window,
-                watched,
-            }),
-            found => Err(StoreError::Version {
-                path,
-                found,
-                known: VERSION,
-            }),
-        }
+        let connection = open_store(folder, "cluster.db", Durability::Process, VERSION, upgrade)?;
+        Ok(Self {
+            connection: Mutex::new(connection),
+            window,
+            watched,
+        })
     }
 
     /// Does all of `work` in one transaction, or nothing. Blocks: never call it on an async thread.
@@ -121,18 +95,10 @@ impl Store {
     }
 }
 
-fn prepare(connection: &mut Connection) -> rusqlite::Result<i64> {
-    let transaction =
-        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if !(0..VERSION).contains(&found) {
-        return Ok(found);
-    }
+/// Brings an empty or older database to this version.
+fn upgrade(connection: &Connection, found: i64) -> rusqlite::Result<()> {
     if found == 0 {
-        transaction.execute_batch(SCHEMA)?;
+        connection.execute_batch(SCHEMA)?;
     }
-    transaction.execute_batch(KEPT)?;
-    transaction.pragma_update(None, "user_version", VERSION)?;
-    transaction.commit()?;
-    Ok(VERSION)
+    connection.execute_batch(KEPT)
 }

@@ -3,5 +3,5 @@
 mod database;
 mod transaction;
 
-pub(crate) use database::{Store, StoreError};
+pub(crate) use database::Store;
 pub(crate) use transaction::{Change, ChangeKind, Transaction};

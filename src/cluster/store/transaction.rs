@@ -2,6 +2,7 @@ use std::cell::RefCell;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value as Json;
+use strum::{EnumString, IntoStaticStr};
 
 use crate::{
     controllers::Changed,
@@ -19,7 +20,8 @@ pub(crate) struct Transaction<'a> {
 }
 
 /// What happened to an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "UPPERCASE")]
 pub(crate) enum ChangeKind {
     Added,
     Modified,
@@ -28,19 +30,7 @@ pub(crate) enum ChangeKind {
 
 impl ChangeKind {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Added => "ADDED",
-            Self::Modified => "MODIFIED",
-            Self::Deleted => "DELETED",
-        }
-    }
-
-    fn parse(text: &str) -> Self {
-        match text {
-            "ADDED" => Self::Added,
-            "DELETED" => Self::Deleted,
-            _ => Self::Modified,
-        }
+        self.into()
     }
 }
 
@@ -238,9 +228,10 @@ impl<'a> Transaction<'a> {
                    ORDER BY version";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map((after, resource), |row| {
+            let kind: String = row.get(1)?;
             Ok(Change {
                 version: row.get(0)?,
-                kind: ChangeKind::parse(&row.get::<_, String>(1)?),
+                kind: kind.parse().unwrap_or(ChangeKind::Modified),
                 object: parse(row.get::<_, String>(2)?)?,
                 before: row.get::<_, Option<String>>(3)?.map(parse).transpose()?,
             })

@@ -3,6 +3,7 @@ use std::sync::Mutex;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Uri};
 use hyper::upgrade::OnUpgrade;
+use strum::{EnumString, IntoStaticStr};
 
 use super::{Failure, Query};
 
@@ -30,7 +31,8 @@ pub(crate) struct Target {
 }
 
 /// What RBAC calls a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub(crate) enum Verb {
     Get,
     List,
@@ -44,16 +46,7 @@ pub(crate) enum Verb {
 
 impl Verb {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "get",
-            Self::List => "list",
-            Self::Watch => "watch",
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Patch => "patch",
-            Self::Delete => "delete",
-            Self::DeleteCollection => "deletecollection",
-        }
+        self.into()
     }
 }
 

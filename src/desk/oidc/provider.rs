@@ -12,7 +12,10 @@ use tokio::sync::Mutex;
 use super::claims::{self, Claims};
 use crate::access::Identity;
 use windlass_targets::OidcConfig;
-use windlass_world::{outside::Proxies, outside::by_proxy, x509::Certificate};
+use windlass_world::{
+    outside::{Proxies, by_proxy, read_authorities},
+    value::causes,
+};
 
 /// How long the provider's configuration and keys are used before they are asked for again.
 const FRESH: Duration = Duration::from_secs(3600);
@@ -308,26 +311,11 @@ fn must_be_secure(address: &str) -> Result<(), String> {
 fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, String> {
     let wrong = |why: String| format!("can't use the CA {}: {why}", path.display());
     let text = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
-    let all = Certificate::read_all(&text).map_err(|e| wrong(e.to_string()))?;
-    let all = all
-        .iter()
-        .map(|found| reqwest::Certificate::from_der(&found.der));
-    all.collect::<Result<_, _>>()
-        .map_err(|e| wrong(e.to_string()))
+    read_authorities(&text).map_err(wrong)
 }
 
 fn encoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}
-
-fn causes(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }
 
 /// What a provider says is shown to people: a line of it.

@@ -117,13 +117,7 @@ pub async fn undo_plan(State(desk): State<Desk>, access: Access, Path(run): Path
         .await?;
     let allowed = api::allowed(&shown, &access).remove("undo");
     let is_allowed = allowed.as_ref().is_some_and(|allowed| allowed.ok);
-    let frame = Frame {
-        title: "Undo",
-        part: "Runs",
-        stream: None,
-        summary: String::new(),
-        access: Some(&access),
-    };
+    let frame = Frame::still("Undo", "Runs", Some(&access));
     Ok(page(
         &frame,
         html! {

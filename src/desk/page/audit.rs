@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use super::{
     act::run_id,
     format::{moment, status, visible},
-    layout::{Frame, page},
+    layout::{Frame, heads, page},
 };
 use crate::{access::Access, answer::Problem, server::Desk};
 use windlass_ground::Timestamp;
@@ -27,13 +27,7 @@ pub async fn audit(
     let evidence = desk.ask(move |runs| runs.evidence(&asked)).await?;
     let summary = evidence.summary;
     let text = |name: &str| summary[name].as_str().unwrap_or_default().to_owned();
-    let frame = Frame {
-        title: "Evidence",
-        part: "Runs",
-        stream: None,
-        summary: String::new(),
-        access: Some(&access),
-    };
+    let frame = Frame::still("Evidence", "Runs", Some(&access));
     Ok(page(
         &frame,
         html! {
@@ -91,7 +85,7 @@ fn approvals(all: &serde_json::Value) -> Markup {
             section class="card" {
                 h2 { "Approvals" }
                 table class="list" {
-                    thead { tr { th scope="col" { "Step" } th scope="col" { "Answer" } th scope="col" { "By" } th scope="col" { "When" } } }
+                    (heads(&["Step", "Answer", "By", "When"]))
                     tbody {
                         @for one in &all {
                             tr {

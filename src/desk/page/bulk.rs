@@ -76,11 +76,8 @@ fn shown(access: &Access, verb: Verb, done: &[Done]) -> Response {
     };
     let good = done.iter().filter(|one| one.result.is_ok()).count();
     let frame = Frame {
-        title,
-        part: "Runs",
-        stream: None,
         summary: format!("{good} of {} runs {past}", done.len()),
-        access: Some(access),
+        ..Frame::still(title, "Runs", Some(access))
     };
     page(
         &frame,

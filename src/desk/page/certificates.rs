@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use super::{
     expiries::expiries,
     format::{cut, status, visible},
-    layout::{Frame, page},
+    layout::{Frame, heads, page},
 };
 use crate::{access::Access, answer::Problem, server::Desk};
 use windlass_ground::Timestamp;
@@ -77,15 +77,7 @@ fn table(entries: &[&Entry], at: Timestamp) -> Markup {
     html! {
         table class="list certificates" {
             caption class="unseen" { "Certificates in use, by when they expire" }
-            thead {
-                tr {
-                    th scope="col" { "Certificate" }
-                    th scope="col" { "Left" }
-                    th scope="col" { "Life, and now" }
-                    th scope="col" { "Where" }
-                    th scope="col" { "Renewed by" }
-                }
-            }
+            (heads(&["Certificate", "Left", "Life, and now", "Where", "Renewed by"]))
             tbody {
                 @for (row, entry) in entries.iter().enumerate() {
                     @let facts = &entry.facts;

@@ -11,7 +11,7 @@ use similar::{ChangeTag, TextDiff};
 use super::{
     act::run_id,
     format::{length, moment, short, status, value, visible},
-    layout::{Frame, page},
+    layout::{Frame, heads, page},
 };
 use crate::{
     access::Access,
@@ -61,13 +61,7 @@ pub async fn compare(
     if let Some(Comparison { before, .. }) = &compared {
         access.need_of(Role::Viewer, &before.info)?;
     }
-    let frame = Frame {
-        title: "Compare",
-        part: "Runs",
-        stream: None,
-        summary: String::new(),
-        access: Some(&access),
-    };
+    let frame = Frame::still("Compare", "Runs", Some(&access));
     let main = match (&compared, &shown) {
         (Some(compared), _) => compared_markup(compared),
         (None, Some(shown)) => html! {
@@ -117,7 +111,7 @@ fn compared_markup(compared: &Comparison) -> Markup {
                 h2 { "Steps" }
                 p class="quiet" { (compared.steps.len()) " differ, " (compared.same) " went the same way" }
                 table class="list" {
-                    thead { tr { th scope="col" { "Step" } th scope="col" { "This run" } th scope="col" { "Compared with" } } }
+                    (heads(&["Step", "This run", "Compared with"]))
                     tbody { @for change in &compared.steps { (step(change, after)) } }
                 }
             }
@@ -157,7 +151,7 @@ fn values(title: &str, changes: &[ValueChange]) -> Markup {
             section class="card" {
                 h2 { (title) }
                 table class="list" {
-                    thead { tr { th scope="col" { "Name" } th scope="col" { "This run" } th scope="col" { "Compared with" } } }
+                    (heads(&["Name", "This run", "Compared with"]))
                     tbody {
                         @for change in changes {
                             tr {

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::{
     format::{length, moment, short, status, value, visible},
+    layout::heads,
     run::View,
     steps::{parts, status as instance_status},
 };
@@ -117,12 +118,7 @@ fn effects(instance: &Instance) -> Markup {
         h3 { "Calls outside" }
         div class="scroll" tabindex="0" role="region" aria-label="Calls outside" {
             table class="effects" {
-                thead {
-                    tr {
-                        th scope="col" { "#" } th scope="col" { "Function" } th scope="col" { "Result" }
-                        th scope="col" { "Class" } th scope="col" { "More" }
-                    }
-                }
+                (heads(&["#", "Function", "Result", "Class", "More"]))
                 tbody {
                     @for (number, effect) in instance.effects.iter().enumerate() { (row(number, effect)) }
                 }

@@ -14,7 +14,7 @@ use super::{
     act::{Form, run_id},
     compare::difference,
     format::{moment, value, visible},
-    layout::{Frame, page, see_other, told},
+    layout::{Frame, heads, page, see_other, told},
     start::{field, input, note, text},
 };
 use crate::{access::Access, answer::Problem, api, server::Desk};
@@ -226,13 +226,7 @@ impl Sheet {
     fn page(&self, access: &Access, below: Markup, revision: Option<&Revision>) -> Response {
         let Self { shown, .. } = self;
         let title = format!("Edit and resume {}", shown.info.workflow);
-        let frame = Frame {
-            title: &title,
-            part: "Runs",
-            stream: None,
-            summary: String::new(),
-            access: Some(access),
-        };
+        let frame = Frame::still(&title, "Runs", Some(access));
         let digest = revision.map(|revision| revision.digest.to_string());
         let takes_files = self.takes_files();
         page(
@@ -336,7 +330,7 @@ fn plan(revision: &Revision) -> Markup {
     let rows = |fates: &[&serde_json::Value]| {
         html! {
             table class="list plan" {
-                thead { tr { th scope="col" { "Step" } th scope="col" { "What happens" } th scope="col" { "Why" } } }
+                (heads(&["Step", "What happens", "Why"]))
                 tbody { @for fate in fates.iter().take(ROWS) { (fate_row(fate)) } }
             }
             @if fates.len() > ROWS { p class="hint" { "and " (fates.len() - ROWS) " more" } }

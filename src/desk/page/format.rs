@@ -1,23 +1,17 @@
 //! Times, statuses and values, as every page shows them.
 
 use maud::{Markup, html};
-use time::format_description::well_known::Rfc3339;
 
 use windlass_ground::Timestamp;
 use windlass_report as report;
+pub use windlass_report::{cut, visible};
 
 /// Returns a moment: how long ago, with the exact time on hover; the script keeps it right.
 pub fn moment(at: Timestamp, now: Timestamp) -> Markup {
     let exact = format!("{} UTC", report::utc_time(at));
     html! {
-        time datetime=(iso(at)) data-at=(at.as_millis()) title=(exact) { (relative(at, now)) }
+        time datetime=(at.rfc3339()) data-at=(at.as_millis()) title=(exact) { (relative(at, now)) }
     }
-}
-
-fn iso(at: Timestamp) -> String {
-    at.to_utc()
-        .and_then(|at| at.format(&Rfc3339).ok())
-        .unwrap_or_default()
 }
 
 /// `3m ago`, `in 2h`: the largest unit alone, as the script writes it.
@@ -102,28 +96,6 @@ pub fn short(json: &serde_json::Value) -> Option<String> {
         other => other.to_string(),
     };
     (text.len() <= MOST && !text.contains('\n')).then(|| visible(&text))
-}
-
-/// Returns a text with control characters and marks that turn its direction as signs that can be seen.
-pub fn visible(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\n' | '\t' => c,
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => {
-                '\u{fffd}'
-            }
-            c if c.is_control() => '\u{fffd}',
-            c => c,
-        })
-        .collect()
-}
-
-/// Returns a text cut to some characters.
-pub fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,26 @@ pub struct Frame<'a> {
     pub access: Option<&'a Access>,
 }
 
+impl<'a> Frame<'a> {
+    /// Returns the frame of a page that is not looked at again.
+    pub fn still(title: &'a str, part: &'a str, access: Option<&'a Access>) -> Self {
+        Self {
+            title,
+            part,
+            stream: None,
+            summary: String::new(),
+            access,
+        }
+    }
+}
+
+/// Returns the head of a table: the names of its columns.
+pub fn heads(names: &[&str]) -> Markup {
+    html! {
+        thead { tr { @for name in names { th scope="col" { (name) } } } }
+    }
+}
+
 /// Returns a whole page.
 pub fn page(frame: &Frame, main: Markup) -> Response {
     let has_some = |role| frame.access.is_some_and(|access| access.has(role));
@@ -113,13 +133,7 @@ pub fn problem(
     let mut response = match problem.status {
         401 if *method == Method::GET => super::login(status, None, has_provider),
         _ => {
-            let frame = Frame {
-                title: &problem.title,
-                part: "",
-                stream: None,
-                summary: String::new(),
-                access: None,
-            };
+            let frame = Frame::still(&problem.title, "", None);
             page(
                 &frame,
                 html! {

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::{
     format::{class, length, mark, status},
+    layout::heads,
     run::View,
     steps::{Node, ORDER, status as instance_status},
 };
@@ -82,7 +83,7 @@ impl View {
                 " · " a href={ "/runs/" (self.shown.id) "#steps" } { "all steps" }
             }
             table class="steps" {
-                thead { tr { th scope="col" { "Instance" } th scope="col" { "Status" } th scope="col" { "Took" } } }
+                (heads(&["Instance", "Status", "Took"]))
                 tbody {
                     @for row in rows {
                         @let is_selected = self.selected.as_ref() == Some(&row.id);
@@ -144,7 +145,7 @@ impl View {
         let rows = &self.nodes[from..count.min(from + ROWS)];
         html! {
             table class="steps" {
-                thead { tr { th scope="col" { "Step" } th scope="col" { "Status" } th scope="col" { "Took" } } }
+                (heads(&["Step", "Status", "Took"]))
                 tbody { @for node in rows { (self.row(node)) } }
             }
             @if count > ROWS {

@@ -19,13 +19,7 @@ pub async fn login_form(State(desk): State<Desk>) -> Response {
 
 /// Returns the form to log in with; where there is a provider, with the way to it.
 pub fn login(status: StatusCode, why: Option<&str>, has_provider: bool) -> Response {
-    let frame = Frame {
-        title: "Log in",
-        part: "",
-        stream: None,
-        summary: String::new(),
-        access: None,
-    };
+    let frame = Frame::still("Log in", "", None);
     let mut response = page(
         &frame,
         html! {

@@ -10,11 +10,12 @@ use serde::Deserialize;
 use super::{
     act::Form,
     format::{moment, status, visible},
-    layout::{Frame, page},
+    layout::{Frame, heads, page},
 };
 use crate::{access::Access, answer::Problem, api, server::Desk};
 use windlass_engine::journal::RunRow;
 use windlass_ground::Timestamp;
+use windlass_report as report;
 use windlass_runs::{Pruning, Retention, now};
 
 /// How many runs are listed; all of them are counted and deleted.
@@ -65,13 +66,7 @@ pub async fn prune_form(
             }
         },
     };
-    let frame = Frame {
-        title: "Delete old runs",
-        part: "Runs",
-        stream: None,
-        summary: String::new(),
-        access: Some(&access),
-    };
+    let frame = Frame::still("Delete old runs", "Runs", Some(&access));
     Ok(page(
         &frame,
         html! {
@@ -104,11 +99,11 @@ fn form(query: &PruneQuery) -> Markup {
 fn list(runs: &[RunRow], query: &PruneQuery, at: Timestamp) -> Markup {
     html! {
         section class="card" {
-            h2 { (runs.len()) @if runs.len() == 1 { " run" } @else { " runs" } " would be deleted" }
+            h2 { (report::counted(runs.len(), "run")) " would be deleted" }
             @if !runs.is_empty() {
                 table class="list" {
                     caption class="unseen" { "The runs that would be deleted, the newest first" }
-                    thead { tr { th scope="col" { "Status" } th scope="col" { "Workflow" } th scope="col" { "Run" } th scope="col" { "Target" } th scope="col" { "Ended" } } }
+                    (heads(&["Status", "Workflow", "Run", "Target", "Ended"]))
                     tbody {
                         @for run in runs.iter().take(SHOWN) {
                             tr {
@@ -130,7 +125,7 @@ fn list(runs: &[RunRow], query: &PruneQuery, at: Timestamp) -> Markup {
                     // What ends after this list was made is not deleted.
                     input type="hidden" name="at" value=(at.as_millis());
                     div class="answers" {
-                        button class="danger" { "Delete " (runs.len()) @if runs.len() == 1 { " run" } @else { " runs" } }
+                        button class="danger" { "Delete " (report::counted(runs.len(), "run")) }
                         a class="button" href="/" { "Back" }
                     }
                 }
@@ -159,18 +154,15 @@ pub async fn prune(
     let who = access.person.clone();
     let Pruning { deleted, left, .. } = desk.ask(move |runs| runs.prune(&wanted, &who)).await?;
     let frame = Frame {
-        title: "Delete old runs",
-        part: "Runs",
-        stream: None,
         summary: format!("{} runs deleted", deleted.len()),
-        access: Some(&access),
+        ..Frame::still("Delete old runs", "Runs", Some(&access))
     };
     Ok(page(
         &frame,
         html! {
             section class="card" {
                 h1 { "Delete old runs" }
-                p role="status" { (deleted.len()) @if deleted.len() == 1 { " run" } @else { " runs" } " deleted." }
+                p role="status" { (report::counted(deleted.len(), "run")) " deleted." }
                 @if !left.is_empty() {
                     ul class="plan" { @for (run, why) in &left { li { a href={ "/runs/" (run) } { code class="id" { (run) } } " was left: " (visible(why)) } } }
                 }

@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use super::{
     act::Form,
     format::visible,
-    layout::{Frame, page, see_other, told},
+    layout::{Frame, heads, page, see_other, told},
     phases::replaced,
 };
 use crate::{
@@ -271,13 +271,7 @@ pub fn input(name: &str, param: &Param, now: &str, is_required: bool) -> Markup 
 }
 
 fn frame<'a>(title: &'a str, access: &'a Access) -> Frame<'a> {
-    Frame {
-        title,
-        part: "Start",
-        stream: None,
-        summary: String::new(),
-        access: Some(access),
-    }
+    Frame::still(title, "Start", Some(access))
 }
 
 /// Names the field of a param.
@@ -308,7 +302,7 @@ fn plan(planned: &Planned) -> Markup {
             (foreseen(workflow, &planned.state))
             @if !workflow.phases.is_empty() { h3 { "Steps" } }
             table class="list plan" {
-                thead { tr { th scope="col" { "Step" } th scope="col" { "Does" } th scope="col" { "Changes" } } }
+                (heads(&["Step", "Does", "Changes"]))
                 tbody {
                     @for (step, preview) in json.as_array().into_iter().flatten().zip(&steps) {
                         @let depth = preview.step.depth().min(4);

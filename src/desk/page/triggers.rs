@@ -6,14 +6,14 @@ use maud::{Markup, html};
 
 use super::{
     format::{moment, visible},
-    layout::{Frame, page, see_other},
+    layout::{Frame, heads, page, see_other},
 };
 use crate::{access::Access, answer::Problem, api, server::Desk};
 use windlass_engine::compile::Schedule;
 use windlass_ground::Timestamp;
 use windlass_notify::{Delivered, ReceiverQueue};
 use windlass_report as report;
-use windlass_runs::now;
+use windlass_runs::{encoded, now};
 use windlass_targets::Role;
 use windlass_triggers::{TriggerKey, TriggerStanding};
 
@@ -44,15 +44,7 @@ pub async fn triggers(State(desk): State<Desk>, access: Access) -> Result<Respon
             } @else {
                 table class="list" {
                     caption class="unseen" { "What starts by itself, and when" }
-                    thead {
-                        tr {
-                            th scope="col" { "Trigger" }
-                            th scope="col" { "When" }
-                            th scope="col" { "Next" }
-                            th scope="col" { "Last" }
-                            th scope="col" { "" }
-                        }
-                    }
+                    (heads(&["Trigger", "When", "Next", "Last", ""]))
                     tbody { @for one in &standings { (row(one, may_pause, at)) } }
                 }
             }
@@ -64,8 +56,8 @@ fn row(one: &TriggerStanding, may_pause: bool, at: Timestamp) -> Markup {
     let action = |verb: &str| {
         format!(
             "/triggers/{}/{}/{verb}",
-            escaped(&one.workflow),
-            escaped(&one.trigger)
+            encoded(&one.workflow),
+            encoded(&one.trigger)
         )
     };
     html! {
@@ -117,12 +109,6 @@ fn both_zones(at: Timestamp, zone: Option<&str>) -> String {
         Some(zone) => format!("{} · {utc}", Schedule::local_time(at, zone)),
         None => utc,
     }
-}
-
-fn escaped(part: &str) -> String {
-    form_urlencoded::byte_serialize(part.as_bytes())
-        .collect::<String>()
-        .replace('+', "%20")
 }
 
 pub async fn pause_trigger(
@@ -177,14 +163,7 @@ pub async fn notifications(State(desk): State<Desk>, access: Access) -> Result<R
             @if !listed.is_empty() {
                 table class="list" {
                     caption class="unseen" { "Notifications, the newest first" }
-                    thead {
-                        tr {
-                            th scope="col" { "What" }
-                            th scope="col" { "When" }
-                            th scope="col" { "Receiver" }
-                            th scope="col" { "State" }
-                        }
-                    }
+                    (heads(&["What", "When", "Receiver", "State"]))
                     tbody { @for one in &listed { (delivery(one, at)) } }
                 }
             }
@@ -196,15 +175,7 @@ fn receivers(queues: &[ReceiverQueue]) -> Markup {
     html! {
         table class="list" {
             caption class="unseen" { "Receivers" }
-            thead {
-                tr {
-                    th scope="col" { "Receiver" }
-                    th scope="col" { "Kind" }
-                    th scope="col" { "To be sent" }
-                    th scope="col" { "Sent" }
-                    th scope="col" { "Given up" }
-                }
-            }
+            (heads(&["Receiver", "Kind", "To be sent", "Sent", "Given up"]))
             tbody {
                 @for queue in queues {
                     tr {

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::{
     format::{cut, moment, status, visible},
-    layout::{Frame, page},
+    layout::{Frame, heads, page},
 };
 use crate::{
     access::Access,
@@ -91,7 +91,7 @@ fn locks(locks: &[Lock], at: Timestamp) -> Markup {
         section class="card" aria-labelledby="locks-title" {
             h2 id="locks-title" { "Locks" }
             table class="list" {
-                thead { tr { th scope="col" { "Lock" } th scope="col" { "Held by" } th scope="col" { "Since" } th scope="col" { "Waiting for it, in order" } } }
+                (heads(&["Lock", "Held by", "Since", "Waiting for it, in order"]))
                 tbody {
                     @for lock in locks {
                         tr {
@@ -124,7 +124,7 @@ fn timers(timers: &[Timer], at: Timestamp) -> Markup {
         section class="card" aria-labelledby="timers-title" {
             h2 id="timers-title" { "To be tried again" }
             table class="list" {
-                thead { tr { th scope="col" { "Step" } th scope="col" { "Run" } th scope="col" { "When" } th scope="col" { "Attempts so far" } } }
+                (heads(&["Step", "Run", "When", "Attempts so far"]))
                 tbody {
                     @for timer in timers {
                         tr {

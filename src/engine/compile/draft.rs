@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 use super::{
     align::places_of,
     document::{Key, Kind, Node},
-    fields::{Fields, Report},
+    fields::{Fields, OneOf, Report},
     graph::{Approval, OnError, OnFailure, Param, Phase, Retry},
     keys::{STEP, WORKFLOW},
     name::StepName,
@@ -287,32 +287,17 @@ fn no_expression(report: &mut Report, node: &Node, template: &Template, wanted: 
 }
 
 fn read_action(report: &mut Report, fields: &mut Fields, step: &Key) -> ActionDraft {
-    let found: Vec<_> = ["script", "run", "workflow", "approval"]
-        .into_iter()
-        .filter_map(|kind| fields.take_with_key(kind))
-        .collect();
-    let (key, node) = match found.as_slice() {
-        [one] => *one,
-        [] => {
-            let message = format!("the step `{}` does nothing", step.name);
-            let mistake = report
-                .at("missing-key", step.span.clone(), message)
-                .help("give it one of `script: FILE.rhai`, `run: |` with a short body, `workflow: FILE.yaml`, `approval: QUESTION`");
-            report.add(mistake);
-            return ActionDraft::Unreadable;
-        }
-        [first, second, ..] => {
-            let message = format!(
-                "the step `{}` has both `{}` and `{}`",
-                step.name, first.0.name, second.0.name
-            );
-            let mistake = report
-                .at("two-actions", second.0.span.clone(), message)
-                .label(first.0.span.clone(), "the other one")
-                .help("make two steps of it");
-            report.add(mistake);
-            return ActionDraft::Unreadable;
-        }
+    let of = format!("the step `{}`", step.name);
+    let wanted = OneOf {
+        of: &of,
+        span: step.span.clone(),
+        none: format!("{of} does nothing"),
+        add: "give it one of `script: FILE.rhai`, `run: |` with a short body, `workflow: FILE.yaml`, `approval: QUESTION`",
+        split: "make two steps of it",
+    };
+    let kinds = ["script", "run", "workflow", "approval"];
+    let Some((key, node)) = fields.take_one_of(report, &kinds, &wanted) else {
+        return ActionDraft::Unreadable;
     };
     if key.name == "approval" {
         return ActionDraft::Approval(Approval::read(report, node, fields));

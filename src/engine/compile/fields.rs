@@ -130,6 +130,18 @@ impl Report<'_> {
     }
 }
 
+/// What is said where one of some keys is needed, and none or more are given.
+pub(super) struct OneOf<'a> {
+    /// What has the keys.
+    pub of: &'a str,
+    pub span: Range<usize>,
+    /// The message where none is given, and what to add.
+    pub none: String,
+    pub add: &'static str,
+    /// What to do where more are given.
+    pub split: &'static str,
+}
+
 /// The keys of one map that have not been read yet.
 ///
 /// [`Section`] describes the keys; each key is read in the form that its row states.
@@ -176,6 +188,38 @@ impl<'n> Fields<'n> {
         );
         let at = self.entries.iter().position(|(key, _)| key.name == name)?;
         Some(self.entries.remove(at))
+    }
+
+    /// Takes the one of some keys that is given; reports a mistake if none is, or more than one.
+    pub fn take_one_of(
+        &mut self,
+        report: &mut Report,
+        names: &[&'static str],
+        wanted: &OneOf,
+    ) -> Option<&'n (Key, Node)> {
+        let found: Vec<_> = names
+            .iter()
+            .copied()
+            .filter_map(|name| self.take_with_key(name))
+            .collect();
+        let mistake = match found.as_slice() {
+            [one] => return Some(*one),
+            [] => report
+                .at("missing-key", wanted.span.clone(), wanted.none.clone())
+                .help(wanted.add),
+            [(first, _), (second, _), ..] => {
+                let message = format!(
+                    "{} has both `{}` and `{}`",
+                    wanted.of, first.name, second.name
+                );
+                report
+                    .at("two-actions", second.span.clone(), message)
+                    .label(first.span.clone(), "the other one")
+                    .help(wanted.split)
+            }
+        };
+        report.add(mistake);
+        None
     }
 
     pub fn text(&mut self, report: &mut Report, name: &'static str) -> Option<String> {

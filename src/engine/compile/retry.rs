@@ -38,12 +38,12 @@ impl Retry {
         }
         if let Some(node) = fields.take("on") {
             for class in read_needs(report, Some(node)) {
-                match FailureClass::parse(&class.text) {
-                    Some(class) => retry.on.push(class),
-                    None if class.text == "any" => retry.on.clear(),
-                    None => {
-                        let names = FailureClass::ALL.map(FailureClass::as_str);
-                        let help = closest(&class.text, names.into_iter())
+                match class.text.parse::<FailureClass>() {
+                    Ok(class) => retry.on.push(class),
+                    Err(_) if class.text == "any" => retry.on.clear(),
+                    Err(_) => {
+                        let names = FailureClass::NAMES;
+                        let help = closest(&class.text, names.iter().copied())
                             .map_or(format!("one of any, {}", names.join(", ")), |name| {
                                 format!("did you mean `{name}`?")
                             });

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range, time::Duration};
 use super::{
     document::{Kind, Node},
     draft::Spanned,
-    fields::{Fields, Report},
+    fields::{Fields, OneOf, Report},
     graph::Param,
     keys::TRIGGER,
     schedule::{Schedule, ScheduleError},
@@ -184,38 +184,15 @@ fn read_occasion(
     whole: &Node,
     zone: Option<&Node>,
 ) -> Option<(Range<usize>, Occasion)> {
-    let found: Vec<_> = ["schedule", "when_due", "webhook"]
-        .into_iter()
-        .filter_map(|kind| fields.take_with_key(kind))
-        .collect();
-    let (key, node) = match found.as_slice() {
-        [one] => *one,
-        [] => {
-            let mistake = report
-                .at(
-                    "missing-key",
-                    whole.span.clone(),
-                    "the trigger does not say when",
-                )
-                .help(
-                    "give it one of `schedule: \"0 3 * * SUN\"`, `when_due: 30d`, `webhook: NAME`",
-                );
-            report.add(mistake);
-            return None;
-        }
-        [first, second, ..] => {
-            let message = format!(
-                "the trigger has both `{}` and `{}`",
-                first.0.name, second.0.name
-            );
-            let mistake = report
-                .at("two-actions", second.0.span.clone(), message)
-                .label(first.0.span.clone(), "the other one")
-                .help("make two triggers of it");
-            report.add(mistake);
-            return None;
-        }
+    let wanted = OneOf {
+        of: "the trigger",
+        span: whole.span.clone(),
+        none: "the trigger does not say when".into(),
+        add: "give it one of `schedule: \"0 3 * * SUN\"`, `when_due: 30d`, `webhook: NAME`",
+        split: "make two triggers of it",
     };
+    let kinds = ["schedule", "when_due", "webhook"];
+    let (key, node) = fields.take_one_of(report, &kinds, &wanted)?;
     let occasion = match key.name.as_str() {
         "schedule" => Occasion::Schedule(read_schedule(report, node, zone)?),
         "when_due" => Occasion::WhenDue(report.duration(node, "`when_due`")?),

@@ -1,3 +1,5 @@
+use strum::VariantArray;
+
 use crate::{
     compile::Workflow,
     journal::{Event, InstanceId, State},
@@ -13,7 +15,7 @@ pub struct Fate {
     pub repeats: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, VariantArray)]
 pub enum FateKind {
     /// It stays as it is, with its effects and outputs.
     Kept,
@@ -29,6 +31,10 @@ pub enum FateKind {
     New,
     /// It is no longer in the workflow; an undo can still reverse its effects.
     Removed,
+}
+
+impl FateKind {
+    pub const ALL: &[Self] = Self::VARIANTS;
 }
 
 /// The plan of a resume.

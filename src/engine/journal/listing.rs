@@ -46,14 +46,15 @@ impl Journal {
     pub fn list_runs(&self, wanted: &RunsWanted) -> Result<Vec<(RunRow, String)>, JournalError> {
         let mut runs = {
             let database = self.inner.database();
-            let mut statement = database.prepare_cached(
-                "SELECT id, workflow, file, target, started_at, ended_at, status, requester, events, head FROM runs
+            let mut statement = database.prepare_cached(&format!(
+                "SELECT {}, events, head FROM runs
                  WHERE id < ?1 AND (?2 IS NULL OR workflow = ?2) AND (?3 IS NULL OR target = ?3)
                    AND (?4 IS NULL OR ifnull(requester, '') = ?4)
                    AND (?5 IS NULL OR instr(id, ?5) OR instr(workflow, ?5) OR instr(target, ?5))
                    AND (?6 IS NULL OR status IS NULL OR status = ?6)
                  ORDER BY id DESC LIMIT ?7",
-            )?;
+                RunRow::COLUMNS
+            ))?;
             let before = wanted.before.as_ref().map_or(AFTER_ALL, RunId::as_str);
             let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX);
             let rows = statement.query_map(
@@ -70,17 +71,7 @@ impl Journal {
                     let (events, head): (Option<u64>, Option<[u8; 32]>) =
                         (row.get(8)?, row.get(9)?);
                     let head = Digest::from_bytes(head.unwrap_or_default());
-                    let run = RunRow {
-                        id: RunId::stored(row.get(0)?),
-                        workflow: row.get(1)?,
-                        file: row.get(2)?,
-                        target: row.get(3)?,
-                        started_at: row.get(4)?,
-                        ended_at: row.get(5)?,
-                        outcome: row.get(6)?,
-                        requester: row.get(7)?,
-                        is_owned: false,
-                    };
+                    let run = RunRow::read(row)?;
                     Ok((run, format!("{} {head}", events.unwrap_or_default())))
                 },
             )?;

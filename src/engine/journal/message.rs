@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use windlass_world::value::Digest;
 
@@ -45,8 +46,9 @@ pub struct Via {
     pub groups: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Verdict {
     Approved,
     Rejected,
@@ -54,9 +56,6 @@ pub enum Verdict {
 
 impl Verdict {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Approved => "approved",
-            Self::Rejected => "rejected",
-        }
+        self.into()
     }
 }

@@ -29,6 +29,7 @@ mod event;
 mod evidence;
 mod folder;
 mod id;
+mod info;
 mod instance;
 mod items;
 mod listing;
@@ -53,6 +54,7 @@ pub use error::JournalError;
 pub use event::{CallRecord, EffectOutcome, Event, Outcome};
 pub use evidence::{Link, Verified, open_links, verify};
 pub use id::{InstanceId, NotAnInstance, Position, RunId, Segment};
+pub use info::RunInfo;
 pub use instance::{
     ATTEMPT_KILLED, Answer, Approval, EffectState, Instance, Round, RoundRef, Status,
 };
@@ -67,7 +69,7 @@ pub use payload::{
     UndoStarted,
 };
 pub use prune::Pruned;
-pub use state::{IllegalTransition, RunInfo, State};
+pub use state::{IllegalTransition, State};
 pub use store::{Journal, NewRun, Record, RunRow, fold};
 pub use vault::Vault;
 pub use writer::{Claim, RunJournal};

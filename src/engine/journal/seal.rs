@@ -1,7 +1,5 @@
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs, io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -172,34 +170,10 @@ impl Seal {
             identity.to_public(),
             identity.to_string().expose_secret()
         );
-        // A process's id is unique only within its container.
-        let mut name = [0; 8];
-        aws_lc_rs::rand::fill(&mut name)
-            .map_err(|_| JournalError::Identity("the system gave no randomness".into()))?;
-        let temporary = self
-            .path
-            .with_extension(format!("txt.{}", data_encoding::HEXLOWER.encode(&name)));
-        let written = write_new(&temporary, text.as_bytes());
-        let linked = written.and_then(|()| fs::hard_link(&temporary, &self.path));
-        // Removed even after a failure, so that no other file keeps the key.
-        let _ = fs::remove_file(&temporary);
-        match linked {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(failed(e)),
-            // This comes before anything is sealed with the identity.
-            _ => disk::sync_folder(disk::parent(&self.path)).map_err(failed),
-        }
+        // This comes before anything is sealed with the identity.
+        disk::write_new_private(&self.path, text).map_err(failed)?;
+        Ok(())
     }
-}
-
-fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
 }
 
 fn gone() -> JournalError {

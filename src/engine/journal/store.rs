@@ -78,6 +78,25 @@ pub struct RunRow {
 }
 
 impl RunRow {
+    /// The columns that [`RunRow::read`] reads.
+    pub(super) const COLUMNS: &str =
+        "id, workflow, file, target, started_at, ended_at, status, requester";
+
+    /// Reads a row that begins with [`RunRow::COLUMNS`]. Whether a process drives the run is not in it.
+    pub(super) fn read(row: &rusqlite::Row) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: RunId::stored(row.get(0)?),
+            workflow: row.get(1)?,
+            file: row.get(2)?,
+            target: row.get(3)?,
+            started_at: row.get(4)?,
+            ended_at: row.get(5)?,
+            outcome: row.get(6)?,
+            requester: row.get(7)?,
+            is_owned: false,
+        })
+    }
+
     /// Returns its status, as shown to users: a run that has not ended and that no process drives was interrupted.
     pub fn status(&self) -> &str {
         match (&self.outcome, self.is_owned) {
@@ -420,22 +439,10 @@ impl Journal {
     pub fn runs(&self) -> Result<Vec<RunRow>, JournalError> {
         let mut runs = {
             let database = self.inner.database();
-            let mut statement = database.prepare_cached(
-                "SELECT id, workflow, file, target, started_at, ended_at, status, requester FROM runs ORDER BY id DESC",
-            )?;
-            let rows = statement.query_map([], |row| {
-                Ok(RunRow {
-                    id: RunId::stored(row.get(0)?),
-                    workflow: row.get(1)?,
-                    file: row.get(2)?,
-                    target: row.get(3)?,
-                    started_at: row.get(4)?,
-                    ended_at: row.get(5)?,
-                    outcome: row.get(6)?,
-                    requester: row.get(7)?,
-                    is_owned: false,
-                })
-            })?;
+            let columns = RunRow::COLUMNS;
+            let mut statement =
+                database.prepare_cached(&format!("SELECT {columns} FROM runs ORDER BY id DESC"))?;
+            let rows = statement.query_map([], RunRow::read)?;
             rows.collect::<Result<Vec<_>, _>>()?
         };
         for run in runs.iter_mut().filter(|run| run.outcome.is_none()) {

@@ -11,7 +11,7 @@ use crate::{
     pages::Pages,
     place::{Place, file_key_at, is_below, place_at, section_at},
     signature::{Item, body_at, inputs_of, passed_on},
-    values::{fields_of, values_of},
+    values::values_of,
     workflow::Workflow,
 };
 use windlass_engine::compile::Form;
@@ -118,7 +118,7 @@ fn keys(
                 return Vec::new();
             };
             let attributes = matches!(parameter.kind, ValueKind::Subject);
-            let names: Vec<&str> = match fields_of(parameter.kind) {
+            let names: Vec<&str> = match parameter.kind.fields() {
                 Some(fields) => fields.iter().map(|field| field.name).collect(),
                 None if attributes => Subject::attributes().collect(),
                 None => Vec::new(),
@@ -175,13 +175,10 @@ fn values(
                 let steps = steps.filter(|step| !place.beside.contains(&step.name.text));
                 steps.map(|step| of_step(step, word)).collect()
             }
-            (_, _, Form::Classes) => {
-                let classes = FailureClass::ALL.map(FailureClass::as_str);
-                plain(
-                    owned(&[&classes[..], &["any"]].concat()),
-                    ItemKind::EnumMember,
-                )
-            }
+            (_, _, Form::Classes) => plain(
+                owned(&[FailureClass::NAMES, &["any"]].concat()),
+                ItemKind::EnumMember,
+            ),
             (_, _, Form::Condition) => {
                 let mut found = plain(owned(&["true", "false"]), ItemKind::Value);
                 found.push(expression_marks(text, place));
@@ -201,7 +198,9 @@ fn values(
             if let Some(parameter) = passed_on(files, path, text, step).get(*input) {
                 let parameter = match inner {
                     [] => Some(*parameter),
-                    [name, ..] => fields_of(parameter.kind)
+                    [name, ..] => parameter
+                        .kind
+                        .fields()
                         .and_then(|fields| fields.iter().find(|field| field.name == *name)),
                 };
                 let values = parameter.map_or_else(Vec::new, values_of);

@@ -5,8 +5,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{Here, lock};
+use super::Here;
 use crate::{
+    drivers::lock,
     error::RunsError,
     log::{Lines, LogLine},
 };

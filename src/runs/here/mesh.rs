@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Here, lock};
-use crate::error::RunsError;
+use super::Here;
+use crate::{drivers::lock, error::RunsError};
 use windlass_cluster::StateError;
 use windlass_mesh::{HANDSHAKES, Handshakes, Matrix};
 use windlass_targets::{Target, rehearsal_folder};

@@ -14,20 +14,21 @@ pub(super) mod start;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use tokio::sync::watch;
 
+pub use self::on::{cancelled, goes_on, undo_started};
 use self::{
     log::Logs,
-    on::{cancelled, goes_on, record, undo_started, undoing, unread_cancel},
+    on::{record, undoes, undoing, unread_cancel},
     rows::Rows,
 };
 use super::{
     book::Book,
     clock::now,
-    doubt::{DoubtAnswers, all_answered},
+    doubt::DoubtAnswers,
     drivers::{Drivers, Driving, Held, RunPlace},
     error::RunsError,
     folds::{Cursor, Folds},
@@ -35,6 +36,7 @@ use super::{
     later::refuse_undo_before_newer,
     library::{Library, WorkflowName},
     log::LogLine,
+    programs::ProgramCache,
     prune::{Pruning, Retention, prunable},
     revise::{Changes, Revision},
     rules,
@@ -46,21 +48,18 @@ use super::{
     turns::Turns,
 };
 use windlass_engine::{
-    compile::{Frozen, Program, compile},
+    compile::Program,
     decide,
     execute::{UndoItem, undo_plan},
     journal::{
-        Decision, Event, HeldLock, InstanceId, Journal, JournalError, Link, Message, Pruned,
-        Record, RunId, RunInfo, RunLock, RunRow, State, Verdict,
+        Event, HeldLock, InstanceId, Journal, JournalError, Link, Message, Pruned, Record, RunId,
+        RunInfo, RunLock, RunRow, State, Verdict,
     },
 };
 use windlass_inventory::{Gathered, RunStamp, gather};
 use windlass_mesh::{Handshakes, Matrix};
 use windlass_targets::{LOCAL, Targets};
 use windlass_world::value::Digest;
-
-/// How many programs are kept: those of runs that people look at.
-const PROGRAMS: usize = 64;
 
 /// The settings of [`Here`].
 pub struct HereOptions {
@@ -82,7 +81,7 @@ pub struct Here {
     drivers: Drivers,
     folds: Folds,
     rows: Rows,
-    programs: Mutex<BTreeMap<Digest, Arc<Program>>>,
+    programs: ProgramCache,
     turns: Turns,
     looks: Looks,
     logs: Logs,
@@ -153,7 +152,7 @@ impl Here {
             drivers,
             folds: Folds::default(),
             rows: Rows::default(),
-            programs: Mutex::default(),
+            programs: ProgramCache::default(),
             turns: Turns::default(),
             looks: Looks::default(),
             logs: Logs::default(),
@@ -235,17 +234,8 @@ impl Here {
 
     /// Returns the program with which a run continues.
     fn program(&self, id: &RunId, info: &RunInfo) -> Result<Arc<Program>, RunsError> {
-        if let Some(program) = lock(&self.programs).get(&info.program) {
-            return Ok(program.clone());
-        }
-        let files = self.reader.files(id, info.edition)?;
-        let program = Arc::new(compile(&info.main, &mut Frozen(files))?);
-        let mut programs = lock(&self.programs);
-        if programs.len() >= PROGRAMS {
-            programs.clear();
-        }
-        programs.insert(info.program, program.clone());
-        Ok(program)
+        self.programs
+            .of(info, || Ok(self.reader.files(id, info.edition)?))
     }
 
     fn load_targets(&self) -> Result<Targets, RunsError> {
@@ -256,13 +246,7 @@ impl Here {
 
 impl Runs for Here {
     fn workflows(&self) -> Result<Vec<Listed>, RunsError> {
-        let listed = self.options.library.list()?.into_iter();
-        let listed = listed.map(|(name, file)| Listed {
-            name,
-            program: Library::compile(&file),
-            file,
-        });
-        Ok(listed.collect())
+        self.options.library.compiled()
     }
 
     fn workflow(&self, name: &WorkflowName) -> Result<Program, RunsError> {
@@ -363,17 +347,7 @@ impl Runs for Here {
         who: &Person,
     ) -> Result<(), RunsError> {
         let run = self.run(id)?;
-        let asked = run.state.instance(step).and_then(|i| i.approval.as_ref());
-        let decision = Decision {
-            step: step.clone(),
-            verdict,
-            approver: who.name.clone(),
-            via: who.via.clone(),
-            comment,
-            digest: shown
-                .or(asked.map(|asked| asked.digest))
-                .unwrap_or(Digest::ZERO),
-        };
+        let decision = run.decision(step, verdict, shown, comment, who);
         let at = now();
         let workflow = &run.program.workflow;
         decide::on_answer(workflow, &run.state, id.as_str(), &decision, at)?;
@@ -435,8 +409,7 @@ impl Runs for Here {
             let read = |run: &RunId| Ok::<_, RunsError>(self.reader.state_of(run)?);
             refuse_undo_before_newer(id, &held.state, self.reader.runs()?, read)?;
         }
-        let mut events = vec![undo_started(who)];
-        events.extend(all_answered(&held.state, &events, answers, who)?);
+        let events = undoes(&held.state, answers, who)?;
         self.go(held, events)
     }
 
@@ -562,8 +535,4 @@ pub(super) fn only_one(state: &Path) -> Result<RunLock, RunsError> {
 pub(super) fn info(state: &State) -> Result<&RunInfo, RunsError> {
     let info = state.run.as_ref();
     info.ok_or_else(|| RunsError::from(JournalError::NoRun(String::new())))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

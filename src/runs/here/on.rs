@@ -1,6 +1,6 @@
 use crate::{
     clock::now,
-    doubt::{DoubtAnswers, all_answered},
+    doubt::{DoubtAnswers, all_answered, is_of_undo},
     drivers::Held,
     error::RunsError,
     service::Person,
@@ -14,7 +14,7 @@ use windlass_engine::{
 use windlass_world::value::Redactor;
 
 /// Returns the events with which an idle run continues.
-pub(crate) fn goes_on(workflow: &Workflow, state: &State, who: &Person) -> Vec<Event> {
+pub fn goes_on(workflow: &Workflow, state: &State, who: &Person) -> Vec<Event> {
     if state.is_undoing {
         return vec![undo_started(who)];
     }
@@ -27,11 +27,44 @@ pub(crate) fn goes_on(workflow: &Workflow, state: &State, who: &Person) -> Vec<E
     events
 }
 
-pub(crate) fn undo_started(who: &Person) -> Event {
+/// Returns the event of an undo that begins.
+pub fn undo_started(who: &Person) -> Event {
     Event::UndoStarted(UndoStarted {
         requester: who.name.clone(),
         via: who.via.clone(),
     })
+}
+
+/// Returns the events of an undo: what a person says of calls in doubt comes first.
+///
+/// # Errors
+/// The same as of [`all_answered`].
+pub(crate) fn undoes(
+    state: &State,
+    answers: &DoubtAnswers,
+    who: &Person,
+) -> Result<Vec<Event>, RunsError> {
+    let mut events = vec![undo_started(who)];
+    events.extend(all_answered(state, &events, answers, who)?);
+    Ok(events)
+}
+
+/// Returns the events with which a run continues after answers about its calls in doubt.
+///
+/// # Errors
+/// The same as of [`all_answered`].
+pub(crate) fn goes_on_answered(
+    workflow: &Workflow,
+    state: &State,
+    answers: &DoubtAnswers,
+    who: &Person,
+) -> Result<Vec<Event>, RunsError> {
+    if is_of_undo(state) {
+        return undoes(state, answers, who);
+    }
+    let mut events = goes_on(workflow, state, who);
+    events.extend(all_answered(state, &events, answers, who)?);
+    Ok(events)
 }
 
 /// Returns the state of a run after its undo has begun, and calls in doubt have been answered.
@@ -55,7 +88,8 @@ pub(crate) fn undoing(state: &State, answers: &DoubtAnswers) -> Result<State, Ru
     Ok(state)
 }
 
-pub(crate) fn cancelled(who: &Person) -> Event {
+/// Returns the event of a cancel.
+pub fn cancelled(who: &Person) -> Event {
     Event::RunCancelled(RunCancelled {
         requester: who.name.clone(),
         via: who.via.clone(),

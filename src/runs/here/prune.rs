@@ -14,8 +14,7 @@ impl Here {
         wanted: &Retention,
         who: &Person,
     ) -> Result<Pruning, RunsError> {
-        let retention = self.load_targets()?.retention;
-        let bundles = retention.and_then(|retention| retention.bundles);
+        let bundles = self.load_targets()?.bundles();
         prune(&self.reader, wanted, bundles.as_deref(), &who.name)
     }
 }

@@ -1,14 +1,14 @@
 //! Resumes a run with other files, other params, or steps that run again; and answers calls in doubt.
 
 use std::{
-    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use super::{Here, goes_on, info, sent::refuse_unknown, undo_started};
+use super::{Here, info, on::goes_on_answered, sent::refuse_unknown};
 use crate::{
-    doubt::{DoubtAnswers, all_answered, is_of_undo},
+    doubt::{DoubtAnswers, all_answered},
+    edited::{after_edit, edited, params_now},
     error::RunsError,
     library::Library,
     preflight::{Note, preflight},
@@ -17,7 +17,7 @@ use crate::{
     service::Person,
 };
 use windlass_engine::{
-    compile::{Program, bind_params},
+    compile::Program,
     decide::{self, Change, Unplannable},
     journal::{Event, RunEdited, RunId, RunInfo, RunResumed, State},
 };
@@ -34,10 +34,7 @@ pub(crate) struct Revised {
 /// The current files, and the params for them.
 pub(crate) struct Edit {
     pub program: Arc<Program>,
-    kube: BTreeSet<String>,
-    params: Value,
-    /// As in [`Event::RunEdited`].
-    secrets: Option<Digest>,
+    edited: RunEdited,
 }
 
 /// The sources of an edit: where its files are, and what seals its secrets.
@@ -89,11 +86,7 @@ impl Here {
         who: &Person,
     ) -> Result<(), RunsError> {
         let held = self.take_idle(id, "it is running: nothing is in doubt")?;
-        let mut events = match is_of_undo(&held.state) {
-            true => vec![undo_started(who)],
-            false => goes_on(&held.program.workflow, &held.state, who),
-        };
-        events.extend(all_answered(&held.state, &events, answers, who)?);
+        let events = goes_on_answered(&held.program.workflow, &held.state, answers, who)?;
         self.go(held, events)
     }
 
@@ -144,15 +137,10 @@ pub(crate) fn resumes_with(
     }
     let (mut events, mut new) = (vec![resumed], None);
     if let Some(edit) = edit {
-        let edition = info(state)?.edition + 1;
+        let edition = edit.edited.edition;
         events.push(Event::RunEdited(RunEdited {
             requester: who.name.clone(),
-            program: edit.program.digest,
-            main: edit.program.main.clone(),
-            edition,
-            kube: edit.kube,
-            params: edit.params,
-            secrets: edit.secrets,
+            ..edit.edited
         }));
         new = Some((edition, edit.program));
     }
@@ -185,13 +173,7 @@ impl Reviser<'_> {
             }
             false => (None, Vec::new()),
         };
-        let mut with = state.clone();
-        if let (Some(edit), Some(run)) = (&edit, &mut with.run) {
-            run.program = edit.program.digest;
-            run.params = edit.params.clone();
-            run.secrets = edit.secrets;
-            run.kube.clone_from(&edit.kube);
-        }
+        let with = after_edit(state, edit.as_ref().map(|edit| &edit.edited));
         let new = edit.as_ref().map_or(old, |edit| &*edit.program);
         let plan = decide::plan(&Change {
             old: &old.workflow,
@@ -202,7 +184,7 @@ impl Reviser<'_> {
         });
         let plan = plan.map_err(unplannable)?;
         let (params, secrets) = match &edit {
-            Some(edit) => (edit.params.digest(), edit.secrets),
+            Some(edit) => (edit.edited.params.digest(), edit.edited.secrets),
             None => (Digest::ZERO, None),
         };
         let digest = Digest::of(&[
@@ -239,24 +221,12 @@ impl Reviser<'_> {
             return Err(RunsError::conflict("unknown-workflow", message)
                 .hint("start a new run, or give the workflow its name back"));
         }
-        let mut params = match &run.params {
-            Value::Map(params) => params.clone(),
-            _ => Default::default(),
-        };
-        params.retain(|name, _| program.workflow.params.contains_key(name));
-        params.extend(changes.params.clone());
-        let params = Value::Map(bind_params(&program.workflow, params)?);
-        let (mut kube, notes) = preflight(&self.targets, &program.workflow, &params, &run.target)?;
-        if !kube.is_empty() {
-            // An undo also reverses effects in clusters that the run no longer uses.
-            kube.extend(run.kube.iter().cloned());
-        }
+        let params = params_now(run, &program.workflow, changes.params.clone())?;
+        let (kube, notes) = preflight(&self.targets, &program.workflow, &params, &run.target)?;
         let secrets = (self.digest_secrets)(&params)?;
         let edit = Edit {
+            edited: edited(run, &program, params, kube, secrets),
             program,
-            kube,
-            params,
-            secrets,
         };
         Ok((edit, notes))
     }

@@ -10,10 +10,10 @@ use std::{
 use super::OnRestate;
 use crate::{
     clock::now,
-    doubt::{DoubtAnswers, all_answered, is_of_undo},
+    doubt::DoubtAnswers,
     error::RunsError,
     here::{
-        on::{cancelled, goes_on, undo_started},
+        on::{cancelled, goes_on, goes_on_answered, undoes},
         revise::{Revised, Reviser, refuse_other_plan, resumes_with},
     },
     revise::{Changes, Revision},
@@ -23,7 +23,7 @@ use crate::{
 use windlass_engine::{
     compile::Program,
     decide,
-    journal::{Decision, Event, InstanceId, Message, RunId, State, Verdict},
+    journal::{Event, InstanceId, Message, RunId, State, Verdict},
 };
 use windlass_restate::{Order, TakenUp};
 use windlass_world::value::{Digest, Value};
@@ -52,17 +52,7 @@ impl OnRestate {
         who: &Person,
     ) -> Result<(), RunsError> {
         let run = self.shown(id)?;
-        let asked = run.state.instance(step).and_then(|i| i.approval.as_ref());
-        let decision = Decision {
-            step: step.clone(),
-            verdict,
-            approver: who.name.clone(),
-            via: who.via.clone(),
-            comment,
-            digest: shown
-                .or(asked.map(|asked| asked.digest))
-                .unwrap_or(Digest::ZERO),
-        };
+        let decision = run.decision(step, verdict, shown, comment, who);
         let (at, workflow) = (now(), &run.program.workflow);
         let answer = decide::on_answer(workflow, &run.state, id.as_str(), &decision, at)?;
         if run.is_driven {
@@ -106,8 +96,7 @@ impl OnRestate {
     ) -> Result<(), RunsError> {
         let idle = self.idle(id, "it is running: cancel it first")?;
         rules::refuse_undo(id, &idle.state)?;
-        let mut events = vec![undo_started(who)];
-        events.extend(all_answered(&idle.state, &events, answers, who)?);
+        let events = undoes(&idle.state, answers, who)?;
         self.go(&idle, events, None)
     }
 
@@ -145,11 +134,7 @@ impl OnRestate {
         who: &Person,
     ) -> Result<(), RunsError> {
         let idle = self.idle(id, "it is running: nothing is in doubt")?;
-        let mut events = match is_of_undo(&idle.state) {
-            true => vec![undo_started(who)],
-            false => goes_on(&idle.program.workflow, &idle.state, who),
-        };
-        events.extend(all_answered(&idle.state, &events, answers, who)?);
+        let events = goes_on_answered(&idle.program.workflow, &idle.state, answers, who)?;
         self.go(&idle, events, None)
     }
 

@@ -15,7 +15,7 @@ mod start;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use tokio::{runtime::Runtime, sync::watch};
@@ -31,7 +31,7 @@ use super::{
     bundle::gathered,
     clock::{new_id, now},
     doubt::DoubtAnswers,
-    drivers::{lock, workflow_file},
+    drivers::workflow_file,
     error::RunsError,
     folds::Cursor,
     foresee::Looks,
@@ -39,6 +39,7 @@ use super::{
     later::refuse_undo_before_newer,
     library::{Library, WorkflowName},
     peers::Peers,
+    programs::ProgramCache,
     prune::{Pruning, Retention},
     revise::{Changes, Revision},
     rules,
@@ -49,7 +50,7 @@ use super::{
     tallies::Tallies,
 };
 use windlass_engine::{
-    compile::{Frozen, Program, compile},
+    compile::Program,
     execute::{DriveError, UndoItem, undo_plan},
     journal::{
         HeldLock, InstanceId, Link, Pruned, Record, RunId, RunInfo, RunLock, RunRow, State, Verdict,
@@ -60,9 +61,6 @@ use windlass_mesh::Handshakes;
 use windlass_restate::Remote;
 use windlass_targets::{Folders, LOCAL, OpenTarget, Target, Targets};
 use windlass_world::value::Digest;
-
-/// How many programs are kept: those of runs that people look at.
-const PROGRAMS: usize = 64;
 
 /// The settings of [`OnRestate`].
 pub struct OnRestateOptions {
@@ -87,7 +85,7 @@ pub struct OnRestate {
     reads: Arc<RunReads>,
     pulse: Pulse,
     errors: FirstErrors,
-    programs: Mutex<BTreeMap<Digest, Arc<Program>>>,
+    programs: ProgramCache,
     looks: Looks,
     /// `None` only while it is dropped.
     threads: Option<Runtime>,
@@ -121,7 +119,7 @@ impl OnRestate {
             pulse: Pulse::start(remote.clone(), reads.clone())?,
             name: new_id()?.to_string(),
             errors: FirstErrors::default(),
-            programs: Mutex::default(),
+            programs: ProgramCache::default(),
             looks: Looks::default(),
             threads: Some(threads),
             _lock: lock,
@@ -148,17 +146,8 @@ impl OnRestate {
 
     /// Returns the program that a run continues with.
     fn program(&self, id: &RunId, info: &RunInfo) -> Result<Arc<Program>, RunsError> {
-        if let Some(program) = lock(&self.programs).get(&info.program) {
-            return Ok(program.clone());
-        }
-        let files = self.remote.files(id, info.edition)?;
-        let program = Arc::new(compile(&info.main, &mut Frozen(files))?);
-        let mut programs = lock(&self.programs);
-        if programs.len() >= PROGRAMS {
-            programs.clear();
-        }
-        programs.insert(info.program, program.clone());
-        Ok(program)
+        self.programs
+            .of(info, || Ok(self.remote.files(id, info.edition)?))
     }
 
     fn load_targets(&self) -> Result<Targets, RunsError> {
@@ -208,13 +197,7 @@ impl Drop for OnRestate {
 
 impl Runs for OnRestate {
     fn workflows(&self) -> Result<Vec<Listed>, RunsError> {
-        let listed = self.options.library.list()?.into_iter();
-        let listed = listed.map(|(name, file)| Listed {
-            name,
-            program: Library::compile(&file),
-            file,
-        });
-        Ok(listed.collect())
+        self.options.library.compiled()
     }
 
     fn workflow(&self, name: &WorkflowName) -> Result<Program, RunsError> {

@@ -20,8 +20,7 @@ impl OnRestate {
         wanted: &Retention,
         who: &Person,
     ) -> Result<Pruning, RunsError> {
-        let retention = self.load_targets()?.retention;
-        let bundles = retention.and_then(|retention| retention.bundles);
+        let bundles = self.load_targets()?.bundles();
         let state = &self.options.state;
         let done = prune_on(&self.remote, state, wanted, bundles.as_deref(), &who.name)?;
         for run in &done.deleted {

@@ -1,5 +1,4 @@
 use std::{
-    error::Error,
     path::{Path, PathBuf},
     sync::OnceLock,
     time::Duration,
@@ -13,9 +12,8 @@ use super::wire::Problem;
 use crate::error::{Kind, RunsError};
 use windlass_report as report;
 use windlass_world::{
-    outside::{BodyError, Proxies, by_proxy, read_answer},
-    value::Secret,
-    x509::Certificate,
+    outside::{BodyError, Proxies, by_proxy, read_answer, read_authorities},
+    value::{Secret, inner_causes},
 };
 
 const CONNECT: Duration = Duration::from_secs(10);
@@ -90,7 +88,7 @@ impl Client {
                 identity.map_err(|e| wrong(format!("can't use {}: {e}", certificate.display())))?;
             builder = builder.identity(identity);
         }
-        let http = builder.build().map_err(|e| wrong(causes(&e)))?;
+        let http = builder.build().map_err(|e| wrong(said(&e)))?;
         Ok(Self {
             http,
             url: address.url.trim_end_matches('/').to_owned(),
@@ -228,7 +226,7 @@ impl Client {
 
     /// Returns the error for a server that can't be reached.
     pub fn unreachable(&self, error: &reqwest::Error) -> RunsError {
-        let why = causes(error);
+        let why = said(error);
         let message = format!("can't reach {}: {why}", self.url);
         let failed = RunsError::new(Kind::Busy, "server", message);
         // The causes of TLS errors have no type of their own here.
@@ -267,17 +265,10 @@ impl Client {
 const FORM: &str = "write it as https://windlass.example.com";
 
 fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, RunsError> {
-    let wrong = |why: String| {
+    read_authorities(&read(path)?).map_err(|why| {
         let message = format!("can't use the CA {}: {why}", path.display());
         RunsError::wrong("server", message)
-    };
-    let text = read(path)?;
-    let all = Certificate::read_all(&text).map_err(|e| wrong(e.to_string()))?;
-    let all = all
-        .iter()
-        .map(|found| reqwest::Certificate::from_der(&found.der));
-    all.collect::<Result<_, _>>()
-        .map_err(|e| wrong(e.to_string()))
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, RunsError> {
@@ -287,19 +278,7 @@ fn read(path: &Path) -> Result<Vec<u8>, RunsError> {
     })
 }
 
-fn causes(error: &reqwest::Error) -> String {
-    // The error's own text repeats the address.
-    let mut source = error.source();
-    if source.is_none() {
-        return error.to_string();
-    }
-    let mut texts: Vec<String> = Vec::new();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !texts.iter().any(|known| known.contains(&text)) {
-            texts.push(text);
-        }
-        source = cause.source();
-    }
-    texts.join(": ")
+/// Returns the causes of an error; its own message repeats the address.
+fn said(error: &reqwest::Error) -> String {
+    inner_causes(error).unwrap_or_else(|| error.to_string())
 }

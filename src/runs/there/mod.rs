@@ -47,7 +47,7 @@ use windlass_engine::{
 };
 use windlass_inventory::{Gathered, RunStamp, gather};
 use windlass_mesh::Handshakes;
-use windlass_world::value::Digest;
+use windlass_world::{outside::aws, value::Digest};
 
 /// How many runs, and how many events of a run, one answer has: as many as a server sends.
 const ROWS: usize = 200;
@@ -535,6 +535,5 @@ fn texts(files: Files) -> BTreeMap<String, Arc<str>> {
 
 /// Encodes a name as a part of an address.
 pub fn encoded(name: &str) -> String {
-    // A name contains no other character that needs escaping.
-    name.replace(' ', "%20")
+    aws::encode(name)
 }

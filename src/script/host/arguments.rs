@@ -234,7 +234,7 @@ impl Arguments {
     /// Returns the alternative names for a certificate, each kind under its own key.
     pub fn alternative_names(&mut self) -> Result<AlternativeNames, Thrown> {
         let mut names = AlternativeNames::default();
-        for kind in NameKind::ALL {
+        for kind in NameKind::ALL.iter().copied() {
             for value in self.texts(kind.key())? {
                 names.add(kind, &value).map_err(|e| {
                     let failure = rejected(self.function, WRONG_ARGUMENTS, &e);

@@ -3,194 +3,45 @@
 //! The name of an operation (`is_read`), or the script, says whether it only reads. Unknown operations are handled as the more
 //! dangerous case: an operation that is not known to read is a change, and a change without a key stops and asks when it is in doubt.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+mod service;
+mod table;
+mod undo;
+
+use std::time::Duration;
 
 use rhai::{Dynamic, Map, NativeCallContext};
 
+pub(in super::super) use service::literal_mistake;
+pub(super) use table::TABLE;
+
+use self::{
+    service::{described, explained, find},
+    undo::{Way, kept_undo},
+};
 use super::{
     Thrown,
     arguments::{Arguments, refuse},
-    function::{
-        Binder, Changing, Doubt, Function, Gives, Impact, Needs, Parameter, Reversible,
-        ValueKind::{
-            self, Any, AwsOperation, AwsService, Bool, Duration as Length, Either, Int, List,
-            Record, Text, Word,
-        },
-        optional, preset, required,
-    },
     host, perform,
-    undo::{Done, Finding, Reversal, Reversed, WayBack},
 };
 use crate::{
-    calls::closest,
     dynamic::{from_dynamic, to_dynamic},
     effects::{Call, Class, EffectKey},
     secrecy::{SECRET_OUTPUT, SecretOutput, is_part_of_aws},
 };
 use windlass_world::{
     outside::{
-        AwsCall, AwsClient, Clients,
-        aws::{Described, Misfit, Service, Unfit, is_read, sealed_result, service, services},
+        AwsCall, AwsClient,
+        aws::{Described, Service, is_read, sealed_result, service as known_service},
     },
     value::{Failure, FailureClass, Proof, Value, parse_duration},
 };
 
 pub(super) const FUNCTION: &str = "aws::request";
-/// The name of the call that an undo makes.
-const UNDOING: &str = "aws::undo";
-
 /// How long a service remembers a key if nothing else is known: the time of AWS Private CA, which is the shortest.
 const KEY_LIVES: &str = "5m";
 /// Services that remember a key for ever: it is the id of the secret's version (AWS Secrets Manager API Reference,
 /// "PutSecretValue").
 const KEY_LIVES_FOR_EVER: [&str; 1] = ["secretsmanager"];
-
-const UNDO: &[Parameter] = &[
-    required("operation", Text, "such as `DeleteSecret`"),
-    optional("params", ValueKind::Map(&Any), ""),
-    optional(
-        "from_answer",
-        ValueKind::Map(&Text),
-        "params that are taken from what the call gave, by their paths: `#{ CertificateArn: \"CertificateArn\" }`",
-    ),
-    optional(
-        "request",
-        Text,
-        "of a service that `protocol` describes as `rest-json`",
-    ),
-];
-const OPTIONS: &[Parameter] = &[
-    optional(
-        "idempotency",
-        Text,
-        "the param that carries the call's key, such as `ClientToken`; those that AWS's models mark are filled in without it",
-    ),
-    optional(
-        "key_lives",
-        Length,
-        "how long the service knows that key; five minutes, if it is left out, and for ever with Secrets Manager",
-    ),
-    preset(
-        "idempotent",
-        Bool,
-        "false",
-        "made twice, the call leaves the same as once",
-    ),
-    preset("read", Bool, "false", "the call changes nothing"),
-    preset("timeout", Length, "\"60s\"", "of each attempt"),
-    preset(
-        SECRET_OUTPUT,
-        Either(&[Bool, List(&Text)]),
-        "false",
-        "all of the answer is secret; a list names what is, by paths such as `[\"Credentials.AccessKeyId\"]`",
-    ),
-    optional(
-        "pages",
-        Int,
-        "reads up to so many pages of the result, and gives what they list as one; more pages are an error",
-    ),
-    optional(
-        "undo",
-        Record(UNDO),
-        "the call of the same service that reverses it",
-    ),
-    optional(
-        "protocol",
-        Word(&["json", "rest-json"]),
-        "describes a service that Windlass has no model of",
-    ),
-    optional(
-        "json_version",
-        Word(&["1.0", "1.1"]),
-        "of the protocol `json`",
-    ),
-    optional(
-        "target_prefix",
-        Text,
-        "of the protocol `json`: what stands before the operation in `X-Amz-Target`",
-    ),
-    optional(
-        "http",
-        Text,
-        "of the protocol `rest-json`: method and path, such as `GET /v1/things/{Name}`",
-    ),
-    optional(
-        "endpoint_prefix",
-        Text,
-        "the first part of the service's host name, if that is not its name",
-    ),
-    optional(
-        "signing_name",
-        Text,
-        "its name in signatures, if that is another",
-    ),
-];
-
-pub(super) static TABLE: [Function; 1] = [Function {
-    name: FUNCTION,
-    about: "Calls an operation of any service of AWS, signed with the target's credentials. Params and results have the names \
-            of AWS's API. Operations whose names begin with `BatchGet`, `Describe`, `Get`, `Head`, `List`, `Lookup`, `Query`, \
-            `Scan` or `Search` are reads; so are those of KMS that compute, and `AssumeRole` of STS. All others change \
-            something. What AWS calls sensitive is a secret in the result: `SecretString`, the value of a `SecureString`, \
-            the credentials of a role.",
-    takes: &[
-        required(
-            "service",
-            AwsService,
-            "as the AWS CLI names it: `secretsmanager`",
-        ),
-        required(
-            "operation",
-            AwsOperation,
-            "as AWS's API names it: `GetSecretValue`",
-        ),
-        optional("params", ValueKind::Map(&Any), "as AWS's API names them"),
-        optional("options", Record(OPTIONS), ""),
-    ],
-    gives: Gives::new(
-        Any,
-        "the result as a map; moments as RFC 3339, blobs as bytes",
-    ),
-    does: Impact::Changes(Changing {
-        unless: Some("read"),
-        find: |before, _| match before.field("from_answer") {
-            Some(Value::Map(paths)) if !paths.is_empty() => Finding::Impossible,
-            _ => Finding::NotNeeded,
-        },
-        ..Changing::new(
-            Doubt::Decided(
-                &[Class::Unsure, Class::Read, Class::Keyed],
-                "a read is made again; so is a change under the same key, where a param carries it, and one that is `idempotent`; \
-                 any other stops and asks",
-            ),
-            Reversible::IfGiven("the call of the option `undo` is made", of_call),
-        )
-    }),
-    needs: Needs::AwsOperation,
-    example: "let found = aws::request(\"secretsmanager\", \"GetSecretValue\", #{ SecretId: inputs.name }).SecretString;",
-    bind,
-}];
-
-fn bind<'b, 'm>(binder: &'b mut Binder<'m>) -> &'b mut Binder<'m> {
-    binder
-        .with(
-            |context: NativeCallContext, service: &str, operation: &str| {
-                call(&context, service, operation, Map::new(), Map::new())
-            },
-        )
-        .with(
-            |context: NativeCallContext, service: &str, operation: &str, params: Map| {
-                call(&context, service, operation, params, Map::new())
-            },
-        )
-        .with(
-            |context: NativeCallContext,
-             service: &str,
-             operation: &str,
-             params: Map,
-             options: Map| call(&context, service, operation, params, options),
-        )
-}
 
 /// The parsed options of a call.
 #[derive(Clone)]
@@ -203,12 +54,6 @@ struct Asked {
     secret: SecretOutput,
     /// The most pages to read; `None` for a call that returns the result of one request.
     pages: Option<usize>,
-}
-
-/// The call of an undo, as it is stored in the journal.
-struct Way {
-    call: AwsCall,
-    from_answer: BTreeMap<String, String>,
 }
 
 fn call(
@@ -418,97 +263,6 @@ fn marked_token(service: &Service, operation: &str) -> Option<String> {
     service.token(operation).map(str::to_owned)
 }
 
-fn described(options: &mut Arguments) -> Result<Option<Described>, Thrown> {
-    let protocol = options.optional_text("protocol")?;
-    let described = Described {
-        protocol: protocol.clone().unwrap_or_default(),
-        json_version: options.optional_text("json_version")?,
-        target_prefix: options.optional_text("target_prefix")?,
-        endpoint_prefix: options.optional_text("endpoint_prefix")?,
-        signing_name: options.optional_text("signing_name")?,
-        http: options.optional_text("http")?,
-    };
-    let is_empty = described == Described::default();
-    match (protocol, is_empty) {
-        (Some(_), _) => Ok(Some(described)),
-        (None, true) => Ok(None),
-        (None, false) => Err(refuse(
-            FUNCTION,
-            "a service is described by its `protocol`, and what belongs to it",
-        )),
-    }
-}
-
-fn find(
-    name: &str,
-    operation: &str,
-    described: &Option<Described>,
-) -> Result<Arc<Service>, String> {
-    match (service(name), described) {
-        (Some(_), Some(_)) => Err(format!("`{name}` is known: leave `protocol` out")),
-        (Some(service), None) => match unknown_operation(service, operation) {
-            Some((message, help)) => Err(format!("{message}: {help}")),
-            None => Ok(service.clone()),
-        },
-        (None, Some(described)) => described.service(name, operation).map(Arc::new),
-        (None, None) => {
-            let (message, help) = unknown_service(name);
-            Err(format!("{message}: {help}"))
-        }
-    }
-}
-
-/// Returns the error and the hint for an unknown service.
-fn unknown_service(name: &str) -> (String, String) {
-    let lower = name.to_ascii_lowercase();
-    let lower: String = lower
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric())
-        .collect();
-    let exact = services().find(|known| known.replace('-', "") == lower);
-    let help = match exact.or_else(|| closest(&lower, services())) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!(
-            "there is {}; others that speak JSON can be described by the option `protocol`",
-            services().collect::<Vec<_>>().join(", ")
-        ),
-    };
-    (format!("there is no service `{name}`"), help)
-}
-
-fn unknown_operation(service: &Service, operation: &str) -> Option<(String, String)> {
-    if service.operations.contains_key(operation) {
-        return None;
-    }
-    let names = || service.operations.keys().map(String::as_str);
-    let plain = |text: &str| text.replace(['-', '_'], "").to_ascii_lowercase();
-    // Accepts `get-secret-value` and `get_secret_value` as well, the forms of the CLI and of boto3.
-    let exact = names().find(|known| plain(known) == plain(operation));
-    let help = match exact.or_else(|| closest(operation, names())) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the API Reference of {} lists them", service.id),
-    };
-    Some((
-        format!("{} has no operation `{operation}`", service.name),
-        help,
-    ))
-}
-
-fn explained(call: &AwsCall, unfit: &Unfit) -> String {
-    let name = format!("{} {}", call.service.name, call.operation);
-    match &unfit.why {
-        Misfit::Unknown(known) => {
-            let last = unfit.path.rsplit('.').next().unwrap_or_default();
-            match closest(last, known.iter().map(String::as_str)) {
-                Some(near) => format!("{name}: {unfit}: did you mean `{near}`?"),
-                None if known.is_empty() => format!("{name}: {unfit}: it takes none"),
-                None => format!("{name}: {unfit} (there is {})", known.join(", ")),
-            }
-        }
-        _ => format!("{name}: {unfit}"),
-    }
-}
-
 /// Describes a call for people: the operation and the values of its required params.
 fn object(call: &AwsCall) -> String {
     /// Longer texts are documents rather than names.
@@ -527,175 +281,16 @@ fn object(call: &AwsCall) -> String {
     text
 }
 
-/// Returns the part of an `undo` that is stored until it is needed.
-fn kept_undo(service: &str, undo: &Value, described: &Option<Described>) -> Value {
-    let mut kept = undo.as_map().cloned().unwrap_or_default();
-    kept.insert("service".into(), service.into());
-    if let Some(described) = described {
-        let text = |text: &Option<String>| Value::from(text.clone());
-        kept.insert(
-            "described".into(),
-            Value::map([
-                ("protocol", described.protocol.as_str().into()),
-                ("json_version", text(&described.json_version)),
-                ("target_prefix", text(&described.target_prefix)),
-                ("endpoint_prefix", text(&described.endpoint_prefix)),
-                ("signing_name", text(&described.signing_name)),
-            ]),
-        );
-    }
-    Value::Map(kept)
-}
-
-impl Way {
-    fn read(kept: &Value) -> Result<Self, String> {
-        let text = |of: &Value, key: &str| of.field(key).and_then(Value::as_str).map(str::to_owned);
-        let service_name = text(kept, "service").ok_or("it names no service")?;
-        let operation = text(kept, "operation").ok_or("it needs `operation`")?;
-        let described = kept.field("described").map(|of| Described {
-            protocol: text(of, "protocol").unwrap_or_default(),
-            json_version: text(of, "json_version"),
-            target_prefix: text(of, "target_prefix"),
-            endpoint_prefix: text(of, "endpoint_prefix"),
-            signing_name: text(of, "signing_name"),
-            http: text(kept, "http"),
-        });
-        let service = find(&service_name, &operation, &described)?;
-        let params = match kept.field("params") {
-            None | Some(Value::Null) => Value::map::<String>([]),
-            Some(params) => params.clone(),
-        };
-        let from_answer = match kept.field("from_answer") {
-            Some(Value::Map(paths)) => paths
-                .iter()
-                .map(|(name, path)| match path {
-                    Value::String(path) => Ok((name.clone(), path.clone())),
-                    other => Err(format!(
-                        "`from_answer.{name}` is {}, not a path",
-                        other.a_kind()
-                    )),
-                })
-                .collect::<Result<_, _>>()?,
-            _ => BTreeMap::new(),
-        };
-        let way = Self {
-            call: AwsCall {
-                service,
-                operation,
-                params,
-                timeout: DEFAULT_TIMEOUT,
-                // An undo may be repeated; the author declares that it is safe by giving one.
-                is_repeatable: true,
-                is_read: false,
-            },
-            from_answer,
-        };
-        let names = way.from_answer.keys();
-        let whole = names.fold(way.call.clone(), |call, name| {
-            with_param(&call, name, "answer".into())
-        });
-        whole.check().map_err(|unfit| explained(&whole, &unfit))?;
-        Ok(way)
-    }
-}
-
-/// Returns the value at a path of an answer: `Certificate.Arn`.
-fn at<'v>(answer: &'v Value, path: &str) -> Option<&'v Value> {
-    path.split('.').try_fold(answer, |value, key| match value {
-        Value::List(items) => items.get(key.parse::<usize>().ok()?),
-        other => other.field(key),
-    })
-}
-
-/// Returns the reversal that makes the call which the script gave as `undo`.
-fn of_call(done: Done, clients: &Clients) -> Reversal {
-    if *done.before == Value::Null {
-        return Reversal::never(format!("{} has no `undo`", named(&done)));
-    }
-    let way = match Way::read(done.before) {
-        Ok(way) => way,
-        Err(why) => {
-            let what = named(&done);
-            return Reversal::never(format!("the `undo` of {what} can't be read: {why}"));
-        }
-    };
-    let mut call = way.call;
-    for (name, path) in &way.from_answer {
-        let found = done.result.and_then(|answer| at(answer, path));
-        let Some(value) = found.filter(|value| **value != Value::Null) else {
-            let what = named(&done);
-            return Reversal::never(format!(
-                "what {what} gave has no `{path}`, which its `undo` needs"
-            ));
-        };
-        call = with_param(&call, name, value.clone());
-    }
-    let what = object(&call);
-    let (client, about) = (clients.aws.clone(), what.as_str().into());
-    // The call is sent again if its answer is lost, so it carries its key wherever AWS takes one.
-    let token = marked_token(&call.service, &call.operation);
-    Reversal::By(WayBack::blind(what, UNDOING, about, move |key| {
-        let (client, keyed) = (client.clone(), with_key(&call, token.as_deref(), &key));
-        async move {
-            match client.call(&keyed?).await {
-                Ok(_) => Ok(Reversed::Done),
-                Err(failure) if is_gone(&failure.code) => {
-                    Ok(Reversed::Already(format!("it is gone ({})", failure.code)))
-                }
-                Err(failure) => Err(failure),
-            }
-        }
-    }))
-}
-
-/// Says whether an error means that the thing does not exist (any more).
-fn is_gone(code: &str) -> bool {
-    code.starts_with("NoSuch")
-        || code.ends_with("NotFound")
-        || code.ends_with("NotFoundException")
-        || code.ends_with("NotFoundFault")
-        || code == "NoSuchEntity"
-}
-
 /// Makes an operation's result secret in the same places as the client does: what AWS's models mark as sensitive. `record` holds the
 /// arguments of the call, as in the journal.
 pub(super) fn sealed(record: &Value, answer: Value) -> Value {
     let text = |key: &str| record.field(key).and_then(Value::as_str);
     // Services that are only described by the script have no model.
-    let known = text("service").and_then(service);
+    let known = text("service").and_then(known_service);
     let operation = known.zip(text("operation"));
     match operation.and_then(|(known, name)| Some((known, known.operations.get(name)?))) {
         Some((known, operation)) => sealed_result(known, operation, answer),
         None => answer,
-    }
-}
-
-fn named(done: &Done) -> String {
-    let text = |key: &str| done.arguments.get(key).and_then(serde_json::Value::as_str);
-    match (text("service"), text("operation")) {
-        (Some(service), Some(operation)) => format!("{service}:{operation}"),
-        _ => done.function.to_owned(),
-    }
-}
-
-/// Finds a mistake in the literal arguments of a call: the argument, from 0, the message, and the hint.
-pub(in super::super) fn literal_mistake(
-    service_name: &str,
-    operation: Option<&str>,
-    is_described: bool,
-) -> Option<(usize, String, String)> {
-    if is_described {
-        return None;
-    }
-    match service(service_name) {
-        None => {
-            let (message, help) = unknown_service(service_name);
-            Some((0, message, help))
-        }
-        Some(service) => {
-            let (message, help) = unknown_operation(service, operation?)?;
-            Some((1, message, help))
-        }
     }
 }
 
@@ -705,7 +300,7 @@ mod tests {
 
     fn create(params: &str) -> AwsCall {
         AwsCall {
-            service: service("secretsmanager").expect("a model").clone(),
+            service: known_service("secretsmanager").expect("a model").clone(),
             operation: "CreateSecret".into(),
             params: Value::parse_json(params).expect("JSON"),
             timeout: DEFAULT_TIMEOUT,
@@ -731,32 +326,5 @@ mod tests {
             (failure.code.as_str(), failure.may_be_done()),
             ("NoKey", false)
         );
-    }
-
-    #[test]
-    fn a_param_of_an_answer_is_found_by_its_path() {
-        let answer = Value::parse_json(r#"{"a":{"b":[{"c":"x"}]}}"#).expect("JSON");
-        assert_eq!(at(&answer, "a.b.0.c"), Some(&"x".into()));
-        assert_eq!(at(&answer, "a.b.1.c"), None);
-    }
-
-    #[test]
-    fn a_misspelt_name_is_found() {
-        let help = |service: &str, operation: &str| {
-            let found = literal_mistake(service, Some(operation), false);
-            found.map_or_else(String::new, |(_, message, help)| {
-                format!("{message}: {help}")
-            })
-        };
-        assert_eq!(
-            help("SecretsManager", "GetSecretValue"),
-            "there is no service `SecretsManager`: did you mean `secretsmanager`?"
-        );
-        assert_eq!(
-            help("secretsmanager", "get-secret-value"),
-            "secretsmanager has no operation `get-secret-value`: did you mean `GetSecretValue`?"
-        );
-        assert_eq!(help("secretsmanager", "GetSecretValue"), "");
-        assert!(help("nonsense", "X").contains("can be described by the option `protocol`"));
     }
 }

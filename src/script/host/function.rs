@@ -40,6 +40,7 @@ pub struct Function {
 }
 
 /// A parameter, an option of a map, or a field of a result.
+#[derive(Clone, Copy)]
 pub struct Parameter {
     pub name: &'static str,
     pub kind: ValueKind,
@@ -97,6 +98,21 @@ pub(super) const fn preset(
     }
 }
 
+/// Returns two lists of parameters as one; `N` is the length of both.
+pub(super) const fn joined<const A: usize, const B: usize, const N: usize>(
+    first: [Parameter; A],
+    then: [Parameter; B],
+) -> [Parameter; N] {
+    assert!(A + B == N, "the length of both");
+    let mut all = [first[0]; N];
+    let mut at = 0;
+    while at < N {
+        all[at] = if at < A { first[at] } else { then[at - A] };
+        at += 1;
+    }
+    all
+}
+
 /// The type of an argument, an option or a result; for some texts also what the text names.
 #[derive(Clone, Copy)]
 pub enum ValueKind {
@@ -150,6 +166,96 @@ pub enum ValueKind {
     SecretName,
     /// A Kubernetes object as a map, with `apiVersion`, `kind` and `metadata.name`.
     Manifest,
+}
+
+/// The type that a value has in a script, whatever it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScriptType {
+    /// More than one type.
+    Any,
+    Bool,
+    Bytes,
+    Float,
+    Function,
+    Int,
+    List,
+    Map,
+    Nothing,
+    Secret,
+    Text,
+}
+
+impl ScriptType {
+    /// Returns its name: `int`, `map`, `string`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Bool => "bool",
+            Self::Bytes => "bytes",
+            Self::Float => "float",
+            Self::Function => "function",
+            Self::Int => "int",
+            Self::List => "list",
+            Self::Map => "map",
+            Self::Nothing => "nothing",
+            Self::Secret => "secret",
+            Self::Text => "string",
+        }
+    }
+
+    /// Returns its name with an article, as messages say it: `an int`, `a map`, `bytes`.
+    pub fn a_value(self) -> String {
+        match self {
+            Self::Any => "a value".to_owned(),
+            Self::Bytes | Self::Nothing => self.name().to_owned(),
+            Self::Int => "an int".to_owned(),
+            _ => format!("a {}", self.name()),
+        }
+    }
+}
+
+impl ValueKind {
+    /// Returns the fields of a map, or of the maps of a list.
+    pub fn fields(self) -> Option<&'static [Parameter]> {
+        match self {
+            Self::Record(fields) => Some(fields),
+            Self::List(kind) | Self::Maybe(kind) => kind.fields(),
+            Self::Either(kinds) => kinds.iter().find_map(|kind| kind.fields()),
+            _ => None,
+        }
+    }
+
+    /// Returns the type that such a value has in a script.
+    pub fn script_type(self) -> ScriptType {
+        match self {
+            Self::Any | Self::Maybe(_) | Self::Either(_) => ScriptType::Any,
+            Self::Bool => ScriptType::Bool,
+            Self::Bytes => ScriptType::Bytes,
+            Self::Closure(_) => ScriptType::Function,
+            Self::Float => ScriptType::Float,
+            Self::Int => ScriptType::Int,
+            Self::Nothing => ScriptType::Nothing,
+            Self::Secret => ScriptType::Secret,
+            Self::List(_) => ScriptType::List,
+            Self::Map(_) | Self::Record(_) | Self::Subject | Self::Tags | Self::Manifest => {
+                ScriptType::Map
+            }
+            Self::Text
+            | Self::Duration
+            | Self::Word(_)
+            | Self::Authority
+            | Self::Template
+            | Self::Cluster
+            | Self::Namespace
+            | Self::Object
+            | Self::Workload
+            | Self::ObjectKind
+            | Self::AwsService
+            | Self::AwsOperation
+            | Self::SecretReference
+            | Self::SecretName => ScriptType::Text,
+        }
+    }
 }
 
 /// What a call returns.
@@ -406,42 +512,22 @@ impl Parameter {
 
 impl fmt::Display for ValueKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Any => "any",
-            Self::Bool => "bool",
-            Self::Bytes => "bytes",
-            Self::Closure(_) => "function",
-            Self::Duration => "duration",
-            Self::Float => "float",
-            Self::Int => "int",
-            Self::Nothing => "nothing",
-            Self::Secret => "secret",
-            Self::Record(_) | Self::Manifest => "map",
-            Self::Subject | Self::Tags => "map(string)",
-            Self::Text
-            | Self::Authority
-            | Self::Template
-            | Self::Cluster
-            | Self::Namespace
-            | Self::Object
-            | Self::Workload
-            | Self::ObjectKind
-            | Self::AwsService
-            | Self::AwsOperation
-            | Self::SecretReference
-            | Self::SecretName => "string",
+        match self {
+            Self::Duration => f.write_str("duration"),
+            Self::Subject | Self::Tags => f.write_str("map(string)"),
             Self::Word(words) => {
                 let quoted: Vec<_> = words.iter().map(|word| format!("{word:?}")).collect();
-                return f.write_str(&quoted.join(" | "));
+                f.write_str(&quoted.join(" | "))
             }
-            Self::List(item) => return write!(f, "list({item})"),
-            Self::Map(item) => return write!(f, "map({item})"),
-            Self::Maybe(kind) => return write!(f, "{kind}?"),
+            Self::List(item) => write!(f, "list({item})"),
+            Self::Map(item) => write!(f, "map({item})"),
+            Self::Maybe(kind) => write!(f, "{kind}?"),
             Self::Either(kinds) => {
                 let kinds: Vec<_> = kinds.iter().map(ToString::to_string).collect();
-                return f.write_str(&kinds.join(" | "));
+                f.write_str(&kinds.join(" | "))
             }
-        })
+            other => f.write_str(other.script_type().name()),
+        }
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) static TABLE: [Function; 2] = [
     Function {
         name: "key::generate",
         about: "Makes a private key, the same one in every replay.",
-        takes: &[required("algorithm", Word(&KeyAlgorithm::NAMES), "")],
+        takes: &[required("algorithm", Word(KeyAlgorithm::NAMES), "")],
         gives: Gives::new(ValueKind::Secret, "PKCS #8, PEM"),
         does: Records,
         needs: Needs::Nothing,

@@ -36,7 +36,7 @@ mod x509;
 pub(super) use aws::literal_mistake as aws_mistake;
 pub use function::{
     Changing, Doubt, Function, HostModule, Impact, Need, Needs, On, Parameter, Reversible, Rule,
-    ValueKind,
+    ScriptType, ValueKind,
 };
 pub(super) use register::Halt;
 pub use seal::sealed_answer;
@@ -153,7 +153,7 @@ pub(super) fn failure_of(thrown: &Dynamic) -> Option<Failure> {
     let text = |map: &Map, key: &str| map.get(key)?.clone().into_string().ok();
     let flag = |key: &str| map.get(key).is_some_and(|flag| flag.as_bool() == Ok(true));
     Some(Failure {
-        class: FailureClass::parse(&text(&map, "class")?)?,
+        class: text(&map, "class")?.parse().ok()?,
         operation: text(&map, "operation")?,
         code: text(&map, "code")?,
         message: text(&map, "message")?,

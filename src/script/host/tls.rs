@@ -10,9 +10,9 @@ use super::{
         Impact::{Reads, Records},
         Needs, Parameter,
         ValueKind::{self, Bool, Duration, Either, Int, List, Record, Text, Word},
-        optional, preset, required,
+        joined, optional, preset, required,
     },
-    host, on_blocking_thread, perform, rejected,
+    host, on_blocking_thread, perform, rejected, x509,
 };
 use crate::{dynamic::to_dynamic, effects::Call};
 use windlass_world::{
@@ -58,32 +58,13 @@ pub(super) const SERVED: &[Parameter] = &[
     required("error", Text, "why it did"),
 ];
 
-const SERVED_CERTIFICATE: &[Parameter] = &[
-    required("pem", Text, ""),
-    required(
-        "subject",
-        Text,
-        "as RFC 4514 writes it: `CN=leaf,O=Solo.io`",
-    ),
-    required("issuer", Text, ""),
-    required("serial", Text, "in hex"),
-    required("sans", List(&Text), "all alternative names"),
-    required("not_before", Text, "RFC 3339"),
-    required("not_after", Text, "RFC 3339"),
-    required("dns_names", List(&Text), ""),
-    required("ip_addresses", List(&Text), ""),
-    required("uris", List(&Text), ""),
-    required("email_addresses", List(&Text), ""),
-    required("is_ca", Bool, ""),
-    required("fingerprint", Text, "SHA-256 of the DER, in hex"),
-    required(
-        "public_key_sha256",
-        Text,
-        "SHA-256 of the SubjectPublicKeyInfo, in hex",
-    ),
-    optional("subject_key_id", Text, "in hex"),
-    optional("authority_key_id", Text, "in hex"),
-];
+const SERVED_CERTIFICATE: &[Parameter] = &joined::<2, 14, 16>(
+    [
+        required("pem", Text, ""),
+        required("sans", List(&Text), "all alternative names"),
+    ],
+    x509::CERTIFICATE,
+);
 
 const NAME: &str = "the name that the other side must have: a host, an IP address or a URI; `spiffe://td/` fits every URI below it";
 
@@ -266,14 +247,14 @@ fn handshake(context: NativeCallContext, map: Map) -> Result<Dynamic, Thrown> {
     let version = match arguments.optional_text("tls")? {
         None => None,
         Some(text) => {
-            let version = TlsVersion::parse(&text);
+            let version = text.parse::<TlsVersion>();
             let why = || {
                 refuse(
                     FUNCTION,
                     format!("`tls` is \"1.2\" or \"1.3\", not `{text}`"),
                 )
             };
-            Some(version.ok_or_else(why)?)
+            Some(version.map_err(|_| why())?)
         }
     };
     let handshake = Handshake {

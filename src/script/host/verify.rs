@@ -33,7 +33,7 @@ const QUESTION: &[Parameter] = &[
     required("roots", PEM, "the certificates that are trusted"),
     required(
         "purpose",
-        Word(&Purpose::NAMES),
+        Word(Purpose::NAMES),
         "`ca` asks whether a leaf below it would verify",
     ),
     optional(
@@ -77,7 +77,7 @@ fn verify(context: NativeCallContext, map: Map) -> Result<Dynamic, Thrown> {
     let name = arguments.optional_text("name")?;
     let at = arguments.optional_time("at")?;
     arguments.finish()?;
-    let purpose = Purpose::parse(&purpose).ok_or_else(|| {
+    let purpose = purpose.parse().map_err(|_| {
         let known = Purpose::NAMES.join(", ");
         refuse(
             FUNCTION,

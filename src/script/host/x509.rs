@@ -18,7 +18,8 @@ use windlass_world::{value::Secret as Sealed, x509::Certificate};
 
 const PEM: Parameter = required("pem", Text, "one certificate or more, PEM");
 
-const CERTIFICATE: &[Parameter] = &[
+/// What is read of a certificate.
+pub(super) const CERTIFICATE: [Parameter; 14] = [
     required(
         "subject",
         Text,
@@ -48,7 +49,7 @@ pub(super) static TABLE: [Function; 4] = [
         name: "x509::read",
         about: "Reads the first certificate of a PEM text.",
         takes: &[PEM],
-        gives: Gives::new(Maybe(&Record(CERTIFICATE)), "`()` where the text has none"),
+        gives: Gives::new(Maybe(&Record(&CERTIFICATE)), "`()` where the text has none"),
         does: Computes,
         needs: Needs::Nothing,
         example: "let expires = x509::read(inputs.certificate).not_after;",
@@ -63,7 +64,7 @@ pub(super) static TABLE: [Function; 4] = [
         name: "x509::read_all",
         about: "Reads all certificates of a PEM text, in their order.",
         takes: &[PEM],
-        gives: Gives::new(List(&Record(CERTIFICATE)), ""),
+        gives: Gives::new(List(&Record(&CERTIFICATE)), ""),
         does: Computes,
         needs: Needs::Nothing,
         example: "let chain = x509::read_all(inputs.chain);",

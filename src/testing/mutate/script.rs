@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use super::Edit;
-use crate::lsp::lexer::{Kind, Quoting, Token, lex};
+use crate::{
+    lsp::lexer::{Kind, Quoting, Token, lex},
+    report::cut,
+};
 
 /// Lists the edits of the functions in a part of a text, or of the whole part if it is the body of a step.
 ///
@@ -361,10 +364,7 @@ impl Editor<'_> {
 fn shown(text: &str) -> String {
     const LONGEST: usize = 60;
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match text.char_indices().nth(LONGEST) {
-        None => text,
-        Some((end, _)) => format!("{}…", &text[..end]),
-    }
+    cut(&text, LONGEST)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
+mod authorities;
 mod redirect;
 
 use std::{
     collections::BTreeMap,
-    error::Error as _,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
@@ -15,9 +15,10 @@ use super::{
     trace::{TRACEPARENT_HEADER, traceparent},
 };
 use crate::{
-    value::{Failure, FailureClass, MASK, Proof, Secret},
+    value::{Failure, FailureClass, MASK, Proof, Secret, inner_causes},
     x509::{Certificate, PrivateKey, pem},
 };
+pub use authorities::read_authorities;
 use redirect::Hop;
 
 /// Answers are stored in the journal, which takes 1 MiB for a call including everything around it. The limit applies to the
@@ -276,16 +277,6 @@ fn identity(certificate: &str, key: &Secret) -> Result<Secret, String> {
     Ok(Secret::new(text))
 }
 
-/// Returns the CAs of a PEM text.
-fn trusted(text: &str) -> Result<Vec<reqwest::Certificate>, String> {
-    let certificates = Certificate::read_all(text.as_bytes()).map_err(|e| format!("`ca`: {e}"))?;
-    certificates
-        .iter()
-        .map(|certificate| reqwest::Certificate::from_der(&certificate.der))
-        .collect::<Result<_, _>>()
-        .map_err(|e| format!("`ca`: {}", causes(&e)))
-}
-
 fn build(request: &HttpRequest, is_bare: bool) -> Result<Client, String> {
     let mut builder = Client::builder()
         .proxy(by_proxy(Proxies::of_environment()))
@@ -297,12 +288,13 @@ fn build(request: &HttpRequest, is_bare: bool) -> Result<Client, String> {
     if let Some((certificate, key)) = request.identity.as_ref().filter(|_| !is_bare) {
         let pem = identity(certificate, key)?;
         let read = reqwest::Identity::from_pem(pem.reveal().as_bytes());
-        builder = builder.identity(read.map_err(|e| causes(&e))?);
+        builder = builder.identity(read.map_err(|e| why(&e))?);
     }
     if let Some(ca) = &request.ca {
-        builder = builder.tls_certs_only(trusted(ca)?);
+        let trusted = read_authorities(ca.as_bytes()).map_err(|e| format!("`ca`: {e}"))?;
+        builder = builder.tls_certs_only(trusted);
     }
-    builder.build().map_err(|e| causes(&e))
+    builder.build().map_err(|e| why(&e))
 }
 
 async fn ask(
@@ -381,7 +373,7 @@ fn transport_failure(name: &str, request: &HttpRequest, error: &reqwest::Error) 
         true => NOT_SENT,
         false => LOST,
     };
-    let failure = Failure::new(class, name, code, causes(error));
+    let failure = Failure::new(class, name, code, why(error));
     proving(
         failure,
         request,
@@ -414,21 +406,9 @@ fn status_failure(name: &str, request: &HttpRequest, response: &HttpResponse) ->
     )
 }
 
-/// Returns all causes of an error, without the URL, which may contain a token.
-fn causes(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    match text.is_empty() {
-        true => "the request could not be made".into(),
-        false => text,
-    }
+/// Returns all causes of an error, without its own message: that has the URL, which may contain a token.
+fn why(error: &reqwest::Error) -> String {
+    inner_causes(error).unwrap_or_else(|| "the request could not be made".into())
 }
 
 #[cfg(test)]

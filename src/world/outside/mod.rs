@@ -9,6 +9,7 @@ mod body;
 mod clients;
 mod files;
 mod http;
+mod jitter;
 mod kube;
 mod pca;
 mod programs;
@@ -23,8 +24,10 @@ pub use body::{BodyError, read_answer};
 pub use clients::Clients;
 pub use files::{OutputFolder, Snapshot, Written};
 pub use http::{
-    HttpClient, HttpRequest, HttpResponse, by_proxy, judge, shown_secret_url, shown_url,
+    HttpClient, HttpRequest, HttpResponse, by_proxy, judge, read_authorities, shown_secret_url,
+    shown_url,
 };
+pub use jitter::jitter;
 pub use kube::{
     Access, Apply, ClusterRule, Clusters, Hindrance, KubeClient, KubeClients, KubeTarget, Named,
     Next, Opening, Patch, PatchKind, Permit, PodState, Progress, Resource, Selection, Trouble,

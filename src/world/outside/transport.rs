@@ -4,6 +4,8 @@ use std::{error::Error, io};
 
 use tokio_rustls::rustls::{self, CertificateError};
 
+use crate::value::chain;
+
 /// What went wrong before a request was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -83,42 +85,6 @@ impl Transport {
     }
 }
 
-/// Returns every message of an error's chain, outermost first, each once.
-pub fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = String::new();
-    for cause in chain(error) {
-        let cause = cause.to_string();
-        if text.contains(&cause) {
-            continue;
-        }
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&cause);
-    }
-    text
-}
-
-/// Returns an error and its causes, including those of an [`io::Error`], which hides its inner error from its
-/// chain.
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)> {
-    let mut all = vec![error];
-    let mut next = below(error);
-    while let Some(error) = next {
-        all.push(error);
-        next = below(error);
-    }
-    all
-}
-
-fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    let held = error
-        .downcast_ref::<io::Error>()
-        .and_then(io::Error::get_ref)
-        .map(|held| held as &(dyn Error + 'static));
-    held.or_else(|| error.source())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,7 +94,7 @@ mod tests {
         let tls = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
         let error = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, tls));
         assert_eq!(Transport::of(&error), Some(Transport::Untrusted));
-        let text = causes(&error);
+        let text = crate::value::causes(&error);
         assert_eq!(text.matches("UnknownIssuer").count(), 1, "{text}");
         let refused = io::Error::other(io::Error::from(io::ErrorKind::ConnectionRefused));
         assert_eq!(Transport::of(&refused), Some(Transport::Refused));

@@ -1,10 +1,24 @@
 use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr, VariantNames};
 
 /// The kind of failure of an outside call, which decides whether a retry may help.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum FailureClass {
     /// The other side asked for fewer calls.
     Throttled,
@@ -21,34 +35,11 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
-    pub const ALL: [Self; 6] = [
-        Self::Throttled,
-        Self::Timeout,
-        Self::Unavailable,
-        Self::Conflict,
-        Self::Denied,
-        Self::Rejected,
-    ];
+    /// The names of all classes.
+    pub const NAMES: &[&str] = Self::VARIANTS;
 
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Throttled => "throttled",
-            Self::Timeout => "timeout",
-            Self::Unavailable => "unavailable",
-            Self::Conflict => "conflict",
-            Self::Denied => "denied",
-            Self::Rejected => "rejected",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|class| class.as_str() == text)
-    }
-}
-
-impl fmt::Display for FailureClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

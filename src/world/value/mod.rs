@@ -4,6 +4,7 @@
 //! This module depends on no other.
 
 mod bytes;
+mod causes;
 mod command;
 mod digest;
 mod duration;
@@ -22,6 +23,8 @@ mod value;
 mod yaml;
 
 pub use bytes::Bytes;
+pub(crate) use causes::chain;
+pub use causes::{causes, inner_causes};
 pub use command::Command;
 pub use digest::Digest;
 pub use duration::{ParseDurationError, format_duration, parse_duration};

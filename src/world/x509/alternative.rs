@@ -2,6 +2,8 @@
 
 use std::{fmt, net::IpAddr};
 
+use strum::VariantArray;
+
 /// The names of a certificate or a request, by kind. Clients match each kind by its own rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AlternativeNames {
@@ -14,7 +16,7 @@ pub struct AlternativeNames {
 }
 
 /// The kinds of names, by the keys that scripts and workflows use for them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
 pub enum NameKind {
     Dns,
     Ip,
@@ -23,7 +25,7 @@ pub enum NameKind {
 }
 
 impl NameKind {
-    pub const ALL: [Self; 4] = [Self::Dns, Self::Ip, Self::Uri, Self::Email];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     pub fn key(self) -> &'static str {
         match self {

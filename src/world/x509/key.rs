@@ -1,39 +1,33 @@
 use rcgen::{KeyPair, RsaKeySize};
+use strum::{EnumString, VariantNames};
 
 use super::private_key::KeyError;
 use crate::value::Secret;
 
 /// The algorithms of keys that can be generated here, by AWS Private CA's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, VariantNames)]
 pub enum KeyAlgorithm {
+    #[strum(serialize = "RSA_2048")]
     Rsa2048,
+    #[strum(serialize = "RSA_3072")]
     Rsa3072,
+    #[strum(serialize = "RSA_4096")]
     Rsa4096,
+    #[strum(serialize = "EC_prime256v1")]
     EcPrime256v1,
+    #[strum(serialize = "EC_secp384r1")]
     EcSecp384r1,
+    #[strum(serialize = "EC_secp521r1")]
     EcSecp521r1,
 }
 
 impl KeyAlgorithm {
-    pub const NAMES: [&str; 6] = [
-        "RSA_2048",
-        "RSA_3072",
-        "RSA_4096",
-        "EC_prime256v1",
-        "EC_secp384r1",
-        "EC_secp521r1",
-    ];
+    /// AWS's names of all algorithms.
+    pub const NAMES: &[&str] = Self::VARIANTS;
 
     pub fn parse(name: &str) -> Result<Self, KeyError> {
-        Ok(match name {
-            "RSA_2048" => Self::Rsa2048,
-            "RSA_3072" => Self::Rsa3072,
-            "RSA_4096" => Self::Rsa4096,
-            "EC_prime256v1" => Self::EcPrime256v1,
-            "EC_secp384r1" => Self::EcSecp384r1,
-            "EC_secp521r1" => Self::EcSecp521r1,
-            _ => return Err(KeyError::Unknown { name: name.into() }),
-        })
+        name.parse()
+            .map_err(|_| KeyError::Unknown { name: name.into() })
     }
 
     /// Returns the AWS Private CA signing algorithm that a CA with such a key uses by default.

@@ -3,7 +3,7 @@
 //! An answer is stored as the call's record, which can differ from what a script sees: the record of an HTTP answer is the
 //! body's text, and `json` is derived from it.
 
-use windlass_script::{Function, Need, Parameter, ValueKind, closest, function};
+use windlass_script::{Function, Need, Parameter, ScriptType, ValueKind, closest, function};
 use windlass_world::value::{Secret, Value, parse_duration};
 
 /// The reason why an answer does not match its function.
@@ -221,23 +221,7 @@ fn fitted(kind: &ValueKind, value: Value, at: &str) -> Result<Value, (String, Op
         (ValueKind::Tags | ValueKind::Subject | ValueKind::Manifest, value @ Value::Map(_)) => {
             Ok(value)
         }
-        (
-            ValueKind::Text
-            | ValueKind::Duration
-            | ValueKind::Word(_)
-            | ValueKind::Authority
-            | ValueKind::Template
-            | ValueKind::Cluster
-            | ValueKind::Namespace
-            | ValueKind::Object
-            | ValueKind::Workload
-            | ValueKind::ObjectKind
-            | ValueKind::AwsService
-            | ValueKind::AwsOperation
-            | ValueKind::SecretReference
-            | ValueKind::SecretName,
-            value @ Value::String(_),
-        ) => Ok(value),
+        (kind, value @ Value::String(_)) if kind.script_type() == ScriptType::Text => Ok(value),
         (_, value) => wrong(&value),
     }
 }

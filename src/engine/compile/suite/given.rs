@@ -274,7 +274,7 @@ fn read_failure(report: &mut Report, operation: &str, node: &Node) -> Option<Fai
         return None;
     };
     let name = report.text(class, "`class`")?;
-    let Some(class) = FailureClass::parse(name) else {
+    let Ok(class) = name.parse::<FailureClass>() else {
         let message = format!("there is no class of failures `{name}`");
         let mistake = report.at("wrong-type", class.span.clone(), message);
         let classes = words_of(&FAILS, "class");

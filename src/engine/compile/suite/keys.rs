@@ -23,15 +23,6 @@ pub const STATUSES: [&str; 6] = [
 ];
 /// The run with which a killed run is compared.
 pub const SAME_AS: [&str; 1] = ["uninterrupted"];
-const CLASS_WORDS: [&str; 6] = [
-    FailureClass::ALL[0].as_str(),
-    FailureClass::ALL[1].as_str(),
-    FailureClass::ALL[2].as_str(),
-    FailureClass::ALL[3].as_str(),
-    FailureClass::ALL[4].as_str(),
-    FailureClass::ALL[5].as_str(),
-];
-
 pub static SUITE: Section = Section {
     name: "test file",
     about: "A test file, `NAME.test.yaml`, beside the workflow or the script that it tests.",
@@ -223,7 +214,7 @@ pub static FAILS: Section = Section {
     keys: &[
         key(
             "class",
-            Form::Words(&CLASS_WORDS),
+            Form::Words(FailureClass::NAMES),
             "The class of the failure, as `retry` knows it.",
             "class: throttled",
         )

@@ -49,7 +49,7 @@ impl About {
     }
 
     /// Returns the arguments for the record, with the additional ones that are given.
-    fn record<const N: usize>(&self, more: [(&str, Value); N]) -> Value {
+    fn record<'a>(&self, more: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
         let own = [
             ("cluster", Value::from(self.cluster.as_str())),
             ("object", self.object.to_string().into()),
@@ -117,6 +117,22 @@ where
     let answer = perform(context, call);
     heard.note(context, cluster)?;
     answer
+}
+
+/// Makes a call that reads an object, or what belongs to it.
+fn look_at<F>(
+    context: &NativeCallContext,
+    function: &'static str,
+    about: &About,
+    act: impl FnOnce(KubeClient, Named) -> F + Send + 'static,
+) -> Result<Value, Thrown>
+where
+    F: Future<Output = Result<Value, Failure>> + Send + 'static,
+{
+    let (named, record) = (about.object.clone(), about.record([]));
+    look(context, function, &about.cluster, record, |kube| {
+        act(kube, named)
+    })
 }
 
 /// Makes a call that changes an object, and records the object's state before and what is sent, for an undo. `class` is given if the

@@ -7,7 +7,7 @@ use rhai::{Array, Dynamic, Map, NativeCallContext};
 
 use super::{
     super::{Thrown, arguments::refuse},
-    About, look, options,
+    About, look, look_at, options,
 };
 use crate::dynamic::{from_dynamic, to_dynamic};
 use windlass_world::{
@@ -24,14 +24,9 @@ pub fn get(
 ) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "kube::get";
     let about = About::new(FUNCTION, cluster, namespace, object)?;
-    let named = about.object.clone();
-    let found = look(
-        &context,
-        FUNCTION,
-        cluster,
-        about.record([]),
-        |kube| async move { kube.get(&named).await.map(|object| from_object(&object)) },
-    )?;
+    let found = look_at(&context, FUNCTION, &about, |kube, named| async move {
+        kube.get(&named).await.map(|object| from_object(&object))
+    })?;
     Ok(to_dynamic(&found))
 }
 
@@ -44,17 +39,10 @@ pub fn find(
 ) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "kube::find";
     let about = About::new(FUNCTION, cluster, namespace, object)?;
-    let named = about.object.clone();
-    let found = look(
-        &context,
-        FUNCTION,
-        cluster,
-        about.record([]),
-        |kube| async move {
-            let found = kube.find(&named).await?;
-            Ok(found.map_or(Value::Null, |object| from_object(&object)))
-        },
-    )?;
+    let found = look_at(&context, FUNCTION, &about, |kube, named| async move {
+        let found = kube.find(&named).await?;
+        Ok(found.map_or(Value::Null, |object| from_object(&object)))
+    })?;
     Ok(to_dynamic(&found))
 }
 
@@ -139,17 +127,10 @@ pub fn pods(
 ) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "kube::pods";
     let about = About::new(FUNCTION, cluster, namespace, workload)?;
-    let named = about.object.clone();
-    let found = look(
-        &context,
-        FUNCTION,
-        cluster,
-        about.record([]),
-        |kube| async move {
-            let pods = kube.pods(&named).await?;
-            Ok(Value::List(pods.into_iter().map(pod_value).collect()))
-        },
-    )?;
+    let found = look_at(&context, FUNCTION, &about, |kube, named| async move {
+        let pods = kube.pods(&named).await?;
+        Ok(Value::List(pods.into_iter().map(pod_value).collect()))
+    })?;
     Ok(to_dynamic(&found))
 }
 
@@ -176,17 +157,10 @@ pub fn events(
 ) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "kube::events";
     let about = About::new(FUNCTION, cluster, namespace, object)?;
-    let named = about.object.clone();
-    let found = look(
-        &context,
-        FUNCTION,
-        cluster,
-        about.record([]),
-        |kube| async move {
-            let events = kube.events(&named).await?;
-            Ok(Value::List(events.into_iter().map(event_value).collect()))
-        },
-    )?;
+    let found = look_at(&context, FUNCTION, &about, |kube, named| async move {
+        let events = kube.events(&named).await?;
+        Ok(Value::List(events.into_iter().map(event_value).collect()))
+    })?;
     Ok(to_dynamic(&found))
 }
 

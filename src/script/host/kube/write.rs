@@ -1,10 +1,11 @@
 //! Changes the state of a cluster.
 
 use rhai::{Dynamic, Map, NativeCallContext};
+use serde_json::Value as Json;
 
 use super::{
     super::{Thrown, arguments::refuse},
-    About, change, look, options,
+    About, change, look_at, options,
     read::secrets,
     try_out,
 };
@@ -16,7 +17,7 @@ use windlass_world::{
     outside::{
         Apply, KubeClient, Named, Patch, PatchKind, from_object, secret_manifest, to_object,
     },
-    value::{Digest, Value},
+    value::{Digest, Failure, Value},
 };
 
 /// The annotation with kubectl's copy of the applied manifest.
@@ -46,22 +47,37 @@ pub fn apply(
     let is_dry = options.flag("dry_run")?;
     options.finish()?;
     let sent = shown(&about, manifest);
-    let record = about.record([
-        ("manifest", sent.clone()),
+    let given = vec![("manifest", sent.clone())];
+    put_applied(&context, FUNCTION, &about, apply, is_dry, (given, sent))
+}
+
+/// Makes an apply, whose record has what else was given.
+fn put_applied(
+    context: &NativeCallContext,
+    function: &'static str,
+    about: &About,
+    apply: Apply,
+    is_dry: bool,
+    (given, sent): (Vec<(&str, Value)>, Value),
+) -> Result<Dynamic, Thrown> {
+    let own = [
         ("force", apply.force.into()),
         ("field_manager", apply.field_manager.clone().into()),
-    ]);
-    let named = about.object.clone();
-    let apply = |kube: KubeClient| async move {
-        kube.apply(&named, &apply)
-            .await
-            .map(|object| from_object(&object))
+    ];
+    let record = about.record(given.into_iter().chain(own));
+    let making = Making {
+        class: None,
+        is_dry,
     };
-    let applied = match is_dry {
-        true => try_out(&context, FUNCTION, &about, record, apply),
-        false => change(&context, FUNCTION, None, &about, (record, sent), apply),
-    }?;
-    Ok(to_dynamic(&applied))
+    let made = (record, sent);
+    put(
+        context,
+        function,
+        making,
+        about,
+        made,
+        |kube, named| async move { kube.apply(&named, &apply).await },
+    )
 }
 
 /// Returns the object that a manifest is about.
@@ -113,24 +129,12 @@ pub fn apply_secret(
         .into_iter()
         .map(|(key, text)| (key, Value::from(text)));
     let sent = from_object(&apply.manifest);
-    let record = about.record([
+    let given = vec![
         ("data", recorded),
         ("type", kind.into()),
         ("labels", Value::map(texts)),
-        ("force", apply.force.into()),
-        ("field_manager", apply.field_manager.clone().into()),
-    ]);
-    let named = about.object.clone();
-    let apply = |kube: KubeClient| async move {
-        kube.apply(&named, &apply)
-            .await
-            .map(|object| from_object(&object))
-    };
-    let applied = match is_dry {
-        true => try_out(&context, FUNCTION, &about, record, apply),
-        false => change(&context, FUNCTION, None, &about, (record, sent), apply),
-    }?;
-    Ok(to_dynamic(&applied))
+    ];
+    put_applied(&context, FUNCTION, &about, apply, is_dry, (given, sent))
 }
 
 /// Implements `kube::patch(cluster, namespace, "deployment/x", patch, #{ type: "strategic" })`; the default type is
@@ -162,24 +166,49 @@ pub fn patch(
     };
     let sent = shown(&about, body);
     let record = about.record([("patch", sent.clone()), ("type", name.into())]);
-    let named = about.object.clone();
-    let patch = |kube: KubeClient| async move {
-        kube.patch(&named, &patch)
-            .await
-            .map(|object| from_object(&object))
+    let making = Making {
+        class: Some(class),
+        is_dry,
     };
-    let patched = match is_dry {
-        true => try_out(&context, FUNCTION, &about, record, patch),
-        false => change(
-            &context,
-            FUNCTION,
-            Some(class),
-            &about,
-            (record, sent),
-            patch,
-        ),
+    let made = (record, sent);
+    put(
+        &context,
+        FUNCTION,
+        making,
+        &about,
+        made,
+        |kube, named| async move { kube.patch(&named, &patch).await },
+    )
+}
+
+/// How a change is made.
+struct Making {
+    /// Given if the arguments decide it.
+    class: Option<Class>,
+    /// Whether the API server only says what would be the result.
+    is_dry: bool,
+}
+
+/// Makes a change, and returns the object as it is then.
+fn put<F>(
+    context: &NativeCallContext,
+    function: &'static str,
+    making: Making,
+    about: &About,
+    (record, sent): (Value, Value),
+    act: impl FnOnce(KubeClient, Named) -> F + Send + 'static,
+) -> Result<Dynamic, Thrown>
+where
+    F: Future<Output = Result<Json, Failure>> + Send + 'static,
+{
+    let named = about.object.clone();
+    let act =
+        |kube: KubeClient| async move { act(kube, named).await.map(|object| from_object(&object)) };
+    let object = match making.is_dry {
+        true => try_out(context, function, about, record, act),
+        false => change(context, function, making.class, about, (record, sent), act),
     }?;
-    Ok(to_dynamic(&patched))
+    Ok(to_dynamic(&object))
 }
 
 /// Returns a manifest or patch as the journal shows it: the contents of a Secret are always masked.
@@ -273,19 +302,11 @@ pub fn delete(
 ) -> Result<(), Thrown> {
     const FUNCTION: &str = "kube::delete";
     let about = About::new(FUNCTION, cluster, namespace, object)?;
-    let named = about.object.clone();
-    let uid = look(
-        &context,
-        "kube::find",
-        cluster,
-        about.record([]),
-        |kube| async move {
-            let found = kube.find(&named).await?;
-            let uid =
-                found.and_then(|object| object["metadata"]["uid"].as_str().map(str::to_owned));
-            Ok(uid.into())
-        },
-    )?;
+    let uid = look_at(&context, "kube::find", &about, |kube, named| async move {
+        let found = kube.find(&named).await?;
+        let uid = found.and_then(|object| object["metadata"]["uid"].as_str().map(str::to_owned));
+        Ok(uid.into())
+    })?;
     let uid = match uid {
         Value::Null => return Ok(()),
         Value::String(uid) => uid,

@@ -18,6 +18,7 @@ use crate::host::function::{
 const ARN: Parameter = required("arn", Authority, "the ARN of the CA");
 const CA: Parameter = required("ca", Authority, "the ARN of the CA");
 const CERTIFICATE: Parameter = required("arn", Text, "the ARN of the certificate");
+const REPORT_ID: Parameter = required("id", Text, "what `pca::create_audit_report` gave");
 
 const STATE: &[Parameter] = &[
     required("arn", Text, ""),
@@ -159,32 +160,39 @@ const AUDIT_REPORT: &[Parameter] = &[
     required("bucket", Text, "the S3 bucket that it is written to"),
     preset("format", Word(&["JSON", "CSV"]), "\"JSON\"", ""),
 ];
+const PRINCIPAL: Parameter = required(
+    "principal",
+    Text,
+    "an AWS service, such as `acm.amazonaws.com`",
+);
+const SOURCE_ACCOUNT: Parameter = optional("source_account", Text, "the account that calls");
 const CREATE_PERMISSION: &[Parameter] = &[
-    required(
-        "principal",
-        Text,
-        "an AWS service, such as `acm.amazonaws.com`",
-    ),
+    PRINCIPAL,
     required(
         "actions",
         List(&Text),
         "`IssueCertificate`, `GetCertificate`, `ListPermissions`",
     ),
-    optional("source_account", Text, "the account that calls"),
+    SOURCE_ACCOUNT,
 ];
-const DELETE_PERMISSION: &[Parameter] = &[
-    required(
-        "principal",
-        Text,
-        "an AWS service, such as `acm.amazonaws.com`",
-    ),
-    optional("source_account", Text, "the account that calls"),
-];
+const DELETE_PERMISSION: &[Parameter] = &[PRINCIPAL, SOURCE_ACCOUNT];
 
 const DESCRIBE: &str = "DescribeCertificateAuthority";
 const UPDATE: &str = "UpdateCertificateAuthority";
 
 const SAME_TWICE: Doubt = Doubt::Again("made again: twice leaves the same as once");
+
+const PERMISSION_BACK: Reversible =
+    Reversible::By("the permission becomes what it was", undo::of_permission);
+const FOR_PERMISSION_BACK: &[&str] = &[DESCRIBE, "CreatePermission", "DeletePermission"];
+const POLICY_BACK: Reversible = Reversible::By("the policy becomes what it was", undo::of_policy);
+const FOR_POLICY_BACK: &[&str] = &[DESCRIBE, "PutPolicy", "DeletePolicy"];
+const TAGS_BACK: Reversible = Reversible::By("the tags become what they were", undo::of_tags);
+const FOR_TAGS_BACK: &[&str] = &[
+    DESCRIBE,
+    "TagCertificateAuthority",
+    "UntagCertificateAuthority",
+];
 
 pub static TABLE: [Function; 28] = [
     Function {
@@ -255,11 +263,11 @@ pub static TABLE: [Function; 28] = [
         about: "Allows an AWS service to use a CA.",
         takes: &[CA, required("options", Record(CREATE_PERMISSION), "")],
         gives: Gives::NOTHING,
-        does: Changes(Changing::new(
-            SAME_TWICE,
-            Reversible::By("the permission becomes what it was", undo::of_permission),
-        )),
-        needs: PERMISSIONS_CREATE,
+        does: Changes(Changing::new(SAME_TWICE, PERMISSION_BACK)),
+        needs: Needs::Aws {
+            run: &["CreatePermission", "ListPermissions"],
+            undo: FOR_PERMISSION_BACK,
+        },
         example: "pca::create_permission(inputs.ca, #{ principal: \"acm.amazonaws.com\", actions: [\"IssueCertificate\", \"GetCertificate\"] });",
         bind: |b| b.with(access::create_permission),
     },
@@ -284,13 +292,10 @@ pub static TABLE: [Function; 28] = [
         about: "Takes the permission of an AWS service away.",
         takes: &[CA, required("options", Record(DELETE_PERMISSION), "")],
         gives: Gives::NOTHING,
-        does: Changes(Changing::new(
-            SAME_TWICE,
-            Reversible::By("the permission becomes what it was", undo::of_permission),
-        )),
+        does: Changes(Changing::new(SAME_TWICE, PERMISSION_BACK)),
         needs: Needs::Aws {
             run: &["DeletePermission", "ListPermissions"],
-            undo: &[DESCRIBE, "CreatePermission", "DeletePermission"],
+            undo: FOR_PERMISSION_BACK,
         },
         example: "pca::delete_permission(inputs.ca, #{ principal: \"acm.amazonaws.com\" });",
         bind: |b| b.with(access::delete_permission),
@@ -300,13 +305,10 @@ pub static TABLE: [Function; 28] = [
         about: "Deletes the resource policy of a CA.",
         takes: &[CA],
         gives: Gives::NOTHING,
-        does: Changes(Changing::new(
-            SAME_TWICE,
-            Reversible::By("the policy becomes what it was", undo::of_policy),
-        )),
+        does: Changes(Changing::new(SAME_TWICE, POLICY_BACK)),
         needs: Needs::Aws {
             run: &["DeletePolicy", "GetPolicy"],
-            undo: &[DESCRIBE, "PutPolicy", "DeletePolicy"],
+            undo: FOR_POLICY_BACK,
         },
         example: "pca::delete_policy(inputs.ca);",
         bind: |b| b.with(access::delete_policy),
@@ -314,10 +316,7 @@ pub static TABLE: [Function; 28] = [
     Function {
         name: "pca::describe_audit_report",
         about: "Gives the state of an audit report.",
-        takes: &[
-            CA,
-            required("id", Text, "what `pca::create_audit_report` gave"),
-        ],
+        takes: &[CA, REPORT_ID],
         gives: Gives::new(Record(REPORT), ""),
         does: Reads,
         needs: Needs::aws(&["DescribeCertificateAuthorityAuditReport"]),
@@ -463,13 +462,10 @@ pub static TABLE: [Function; 28] = [
         about: "Sets the resource policy of a CA.",
         takes: &[CA, required("json", Text, "the policy as JSON")],
         gives: Gives::NOTHING,
-        does: Changes(Changing::new(
-            SAME_TWICE,
-            Reversible::By("the policy becomes what it was", undo::of_policy),
-        )),
+        does: Changes(Changing::new(SAME_TWICE, POLICY_BACK)),
         needs: Needs::Aws {
             run: &["PutPolicy", "GetPolicy"],
-            undo: &[DESCRIBE, "PutPolicy", "DeletePolicy"],
+            undo: FOR_POLICY_BACK,
         },
         example: "pca::put_policy(inputs.ca, json::stringify(inputs.policy));",
         bind: |b| b.with(access::put_policy),
@@ -508,13 +504,10 @@ pub static TABLE: [Function; 28] = [
         about: "Sets tags of a CA; its other tags stay.",
         takes: &[ARN, required("tags", Tags, "")],
         gives: Gives::NOTHING,
-        does: Changes(Changing::new(
-            SAME_TWICE,
-            Reversible::By("the tags become what they were", undo::of_tags),
-        )),
+        does: Changes(Changing::new(SAME_TWICE, TAGS_BACK)),
         needs: Needs::Aws {
             run: &["TagCertificateAuthority", "ListTags"],
-            undo: TAGS_BACK,
+            undo: FOR_TAGS_BACK,
         },
         example: "pca::tag_certificate_authority(inputs.ca, #{ Name: \"Root\" });",
         bind: |b| b.with(authority::tag),
@@ -524,13 +517,10 @@ pub static TABLE: [Function; 28] = [
         about: "Removes tags of a CA.",
         takes: &[ARN, required("keys", List(&Any), "the names of the tags")],
         gives: Gives::NOTHING,
-        does: Changes(Changing::new(
-            SAME_TWICE,
-            Reversible::By("the tags become what they were", undo::of_tags),
-        )),
+        does: Changes(Changing::new(SAME_TWICE, TAGS_BACK)),
         needs: Needs::Aws {
             run: &["UntagCertificateAuthority", "ListTags"],
-            undo: TAGS_BACK,
+            undo: FOR_TAGS_BACK,
         },
         example: "pca::untag_certificate_authority(inputs.ca, [\"Name\"]);",
         bind: |b| b.with(authority::untag),
@@ -548,10 +538,7 @@ pub static TABLE: [Function; 28] = [
     Function {
         name: "pca::wait_until_audit_report",
         about: "Waits until an audit report is written, for ten minutes at most.",
-        takes: &[
-            CA,
-            required("id", Text, "what `pca::create_audit_report` gave"),
-        ],
+        takes: &[CA, REPORT_ID],
         gives: Gives::new(Record(REPORT), ""),
         does: Reads,
         needs: Needs::aws(&["DescribeCertificateAuthorityAuditReport"]),
@@ -578,14 +565,4 @@ pub static TABLE: [Function; 28] = [
         example: "let signed = pca::wait_until_issued(inputs.ca, inputs.arn);",
         bind: |b| b.with(wait::until_issued),
     },
-];
-
-const PERMISSIONS_CREATE: Needs = Needs::Aws {
-    run: &["CreatePermission", "ListPermissions"],
-    undo: &[DESCRIBE, "CreatePermission", "DeletePermission"],
-};
-const TAGS_BACK: &[&str] = &[
-    DESCRIBE,
-    "TagCertificateAuthority",
-    "UntagCertificateAuthority",
 ];

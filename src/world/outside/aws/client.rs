@@ -23,17 +23,16 @@ use super::{
 };
 use crate::{
     outside::{
-        http::by_proxy,
+        http::{by_proxy, read_authorities},
+        jitter,
         pca::{
             Account, AccountId, ConnectError, Identity, PcaTarget, no_credentials, own_endpoint,
             settings,
         },
         proxy::Proxies,
         trace::{TRACEPARENT_HEADER, traceparent},
-        transport::causes,
     },
-    value::{Failure, FailureClass, Proof, Value},
-    x509::Certificate,
+    value::{Failure, FailureClass, Proof, Value, causes},
 };
 
 /// The credentials and servers for AWS. Settings that are left out are taken from `pca` of the same target, and then from the
@@ -516,13 +515,8 @@ fn http_client(bundle: Option<PathBuf>, proxies: Proxies) -> Result<reqwest::Cli
         .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
     if let Some(bundle) = bundle {
         let text = fs::read(&bundle).map_err(|e| format!("{}: {e}", bundle.display()))?;
-        let roots =
-            Certificate::read_all(&text).map_err(|e| format!("{}: {e}", bundle.display()))?;
-        let roots: Result<Vec<_>, _> = roots
-            .iter()
-            .map(|root| reqwest::Certificate::from_der(&root.der))
-            .collect();
-        builder = builder.tls_certs_only(roots.map_err(|e| causes(&e))?);
+        let roots = read_authorities(&text).map_err(|e| format!("{}: {e}", bundle.display()))?;
+        builder = builder.tls_certs_only(roots);
     }
     builder.build().map_err(|e| causes(&e))
 }
@@ -537,12 +531,4 @@ fn with_checksum(operation: &Operation, mut unsigned: Unsigned) -> Unsigned {
             .push(("x-amz-checksum-sha256".into(), text));
     }
     unsigned
-}
-
-/// Returns a number from 0 to 1. Clients that were rejected together must not retry together.
-fn jitter() -> f64 {
-    let mut byte = [u8::MAX];
-    // Without randomness, the pause has its full length.
-    aws_lc_rs::rand::fill(&mut byte).unwrap_or_default();
-    f64::from(byte[0]) / f64::from(u8::MAX)
 }

@@ -6,7 +6,7 @@ use super::{
     super::{
         answer::proof_of_aws,
         pca::{class_of, unreachable},
-        transport::{Transport, causes},
+        transport::Transport,
     },
     model::{Protocol, Service},
     read::{Answer, json_of, parse},
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     outside::answer::{Client, LOST, NOT_SENT, proof},
-    value::{Failure, FailureClass},
+    value::{Failure, FailureClass, causes},
 };
 
 /// The contents of an error answer.

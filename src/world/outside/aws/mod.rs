@@ -26,4 +26,4 @@ pub use client::{AwsCall, AwsClient, AwsTarget};
 pub use host::EndpointName;
 pub use model::{Described, Protocol, Service, service, services};
 pub use rule::{actions, is_read};
-pub(super) use write::encode;
+pub use write::encode;

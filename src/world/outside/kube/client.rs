@@ -6,14 +6,15 @@ use std::{
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use kube::{Client, Error, client::Body, core::Status};
+use kube::{Client, Error, client::Body};
 use serde_json::{Value as Json, json};
 
 use super::{
     connect::Access,
     failure::{About, classify, of_status, unauthenticated},
     login::Login,
-    resource::{Named, Resource, is_name},
+    request::{collection, path, request, status, typed, warning_text},
+    resource::{Named, Resource},
     restore::own,
     retry::Pauses,
 };
@@ -445,20 +446,6 @@ impl KubeClient {
     }
 }
 
-/// The text of a `Warning:` header that an API server sends.
-fn warning_text(header: &str) -> Option<String> {
-    let rest = header.trim().strip_prefix("299 ")?;
-    let (_, quoted) = rest.split_once(" \"")?;
-    let (mut text, mut characters) = (String::new(), quoted.chars());
-    loop {
-        match characters.next()? {
-            '"' => return Some(text),
-            '\\' => text.push(characters.next()?),
-            other => text.push(other),
-        }
-    }
-}
-
 impl Patch {
     /// Says whether repeating it leaves the same state. A JSON patch may test or count what it changes, and a patch of one version
     /// is rejected the second time.
@@ -476,30 +463,6 @@ impl From<Failure> for Refused {
     }
 }
 
-/// Reads the status of an error answer. Not every one has a `Status` as its body: an API server answers `404 page not found` for
-/// a group that it does not serve, and a proxy may answer anything.
-fn status(code: StatusCode, body: &[u8]) -> Status {
-    if let Ok(status) = serde_json::from_slice::<Status>(body)
-        && status.code == code.as_u16()
-    {
-        return status;
-    }
-    let reason = match code {
-        StatusCode::NOT_FOUND => "NotFound",
-        StatusCode::UNAUTHORIZED => "Unauthorized",
-        StatusCode::FORBIDDEN => "Forbidden",
-        StatusCode::TOO_MANY_REQUESTS => "TooManyRequests",
-        StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailable",
-        _ => "",
-    };
-    let text = String::from_utf8_lossy(body);
-    let text = match text.trim() {
-        "" => code.canonical_reason().unwrap_or("no details were given"),
-        text => text,
-    };
-    Status::failure(text, reason).with_code(code.as_u16())
-}
-
 /// Says whether fields conflict only with our own manager.
 fn is_with_ourselves(failure: &Failure, manager: &str) -> bool {
     let parts = failure.message.split("with \"").skip(1);
@@ -507,106 +470,4 @@ fn is_with_ourselves(failure: &Failure, manager: &str) -> bool {
     failure.class == FailureClass::Conflict
         && managers.peek().is_some()
         && managers.all(|name| name == manager || name == FIELD_MANAGER)
-}
-
-/// Returns the path of one object.
-pub(super) fn path(resource: &Resource, object: &Named, about: &About) -> Result<String, Failure> {
-    if !is_name(&object.name) {
-        let why = format!("`{}` can't be an object's name", object.name);
-        return Err(about.failure(FailureClass::Rejected, "BadName", why));
-    }
-    if resource.is_namespaced && object.namespace.is_empty() {
-        let why = format!("a {resource} lives in a namespace, and none is given");
-        return Err(about.failure(FailureClass::Rejected, "NoNamespace", why));
-    }
-    Ok(format!(
-        "{}/{}",
-        collection(resource, &object.namespace, about)?,
-        object.name
-    ))
-}
-
-fn collection(resource: &Resource, namespace: &str, about: &About) -> Result<String, Failure> {
-    if !namespace.is_empty() && !is_name(namespace) {
-        let why = format!("`{namespace}` can't be a namespace");
-        return Err(about.failure(FailureClass::Rejected, "BadName", why));
-    }
-    match (resource.is_namespaced, namespace) {
-        (false, namespace) if !namespace.is_empty() => {
-            let why = format!("a {resource} lives in no namespace, and `{namespace}` is given");
-            Err(about.failure(FailureClass::Rejected, "NotNamespaced", why))
-        }
-        _ => Ok(resource.path(namespace)),
-    }
-}
-
-fn typed(mut item: Json, resource: &Resource) -> Json {
-    if let Json::Object(map) = &mut item {
-        map.entry("apiVersion")
-            .or_insert_with(|| resource.api_version().into());
-        map.entry("kind")
-            .or_insert_with(|| resource.kind.clone().into());
-    }
-    item
-}
-
-pub(super) fn request(
-    method: &Method,
-    path: &str,
-    query: &[(&str, &str)],
-    body: Option<(&str, &Json)>,
-) -> Result<Request<Vec<u8>>, Error> {
-    let mut uri = path.to_owned();
-    if !query.is_empty() {
-        let mut encoded = form_urlencoded::Serializer::new(String::new());
-        uri.push('?');
-        uri.push_str(&encoded.extend_pairs(query).finish());
-    }
-    let mut builder = Request::builder()
-        .method(method)
-        .uri(uri)
-        .header(header::ACCEPT, "application/json");
-    if let Some((content_type, _)) = body {
-        builder = builder.header(header::CONTENT_TYPE, content_type);
-    }
-    let bytes = body.map_or_else(Vec::new, |(_, json)| json.to_string().into_bytes());
-    builder.body(bytes).map_err(Error::HttpError)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn h1_a_404_is_not_found_whatever_its_body() {
-        for body in [
-            "404 page not found\n",
-            "",
-            "<html>",
-            "{}",
-            r#"{"kind":"Status","code":0}"#,
-        ] {
-            let status = status(StatusCode::NOT_FOUND, body.as_bytes());
-            assert_eq!(
-                (status.code, status.reason.as_str()),
-                (404, "NotFound"),
-                "{body}"
-            );
-        }
-        let said = br#"{"kind":"Status","code":404,"reason":"NotFound","message":"secrets \"a\" not found"}"#;
-        let status = status(StatusCode::NOT_FOUND, said);
-        assert_eq!(status.message, "secrets \"a\" not found");
-    }
-
-    #[test]
-    fn h5_a_warning_is_read_as_client_go_reads_it() {
-        let text = |header| warning_text(header);
-        assert_eq!(text(r#"299 - "a \"b\" c""#), Some(r#"a "b" c"#.into()));
-        assert_eq!(
-            text(r#"299 api.example "x" "Wed, 21 Oct 2015 07:28:00 GMT""#),
-            Some("x".into())
-        );
-        assert_eq!(text("199 - \"x\""), None);
-        assert_eq!(text("299 - \"x"), None);
-    }
 }

@@ -31,11 +31,10 @@ use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 
 use super::{
     super::proxy::Proxies,
-    failure::causes,
     login::{Denied, Login},
     trust::Trust,
 };
-use crate::value::{Failure, FailureClass};
+use crate::value::{Failure, FailureClass, causes};
 
 /// The same as in client-go's dialer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);

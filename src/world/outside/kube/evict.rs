@@ -7,7 +7,8 @@ use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
 use super::{
-    client::{KubeClient, path},
+    client::KubeClient,
+    request::path,
     resource::Named,
     rollout::{Hindrance, taken_back},
     watch::{PAUSE, is_passing},

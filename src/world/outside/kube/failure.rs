@@ -5,7 +5,7 @@ use kube::{Error, core::Status};
 use super::login::Denied;
 use crate::{
     outside::answer::{Client, LOST, MANIFEST_REFUSED, NOT_SENT, proof, proof_of_status},
-    value::{Failure, FailureClass, MASK, Proof},
+    value::{Failure, FailureClass, MASK, Proof, causes},
 };
 
 /// The cause with which an eviction is rejected, and the code of that failure (policy/v1 `DisruptionBudgetCause`).
@@ -187,21 +187,6 @@ fn without_values(message: &str) -> String {
         true => format!("{head}Invalid value: {MASK}"),
         false => format!("{head}Invalid value: {MASK}: {why}"),
     }
-}
-
-/// Returns all causes of an error, each part once.
-pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use tokio::io::DuplexStream;
 
 use super::{
     client::{CALL_TIMEOUT, KubeClient},
-    failure::{About, causes, classify, unauthenticated},
+    failure::{About, classify, unauthenticated},
     resource::is_name,
     retry::Pauses,
 };
@@ -26,7 +26,7 @@ use crate::{
         http::{HttpResponse, MAX_BODY_BYTES, headers},
         tls::{Probe, Served, no_answer, served_chain},
     },
-    value::{Failure, FailureClass},
+    value::{Failure, FailureClass, causes},
 };
 
 /// How long after the end of a connection its reason may arrive.

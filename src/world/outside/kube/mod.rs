@@ -4,7 +4,7 @@
 //!   first use;
 //! - `connect` makes the connections, with or without a proxy; `login` authenticates the requests, `plugin` runs a program for
 //!   that, `trust` verifies the server;
-//! - `resource` is a kind of objects, `discovery` finds the custom ones of a cluster, `client` are the verbs, `watch` waits for a change;
+//! - `resource` is a kind of objects, `discovery` finds the custom ones of a cluster, `client` are the verbs, `request` makes their requests, `watch` waits for a change;
 //! - `object` converts objects, with the contents of a Secret as secrets;
 //! - `rollout` reads the progress of a workload's rollout, `workload` restarts one and explains why it is stuck, `evict` replaces pods one at a time;
 //! - `restore` computes how a changed object is restored;
@@ -26,6 +26,7 @@ mod object;
 mod ownership;
 mod permission;
 mod plugin;
+mod request;
 mod resource;
 mod restore;
 mod retry;

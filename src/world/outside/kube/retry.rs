@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::outside::jitter;
+
 /// An API server that restarts, or fails over to another control-plane node, is back within this time.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -38,14 +40,6 @@ impl Pauses {
             None => Some(own.min(left)),
         }
     }
-}
-
-/// Returns a number from 0 to 1. Clients that were disconnected together must not retry together.
-fn jitter() -> f64 {
-    let mut byte = [u8::MAX];
-    // Without randomness, the pause has its full length.
-    aws_lc_rs::rand::fill(&mut byte).unwrap_or_default();
-    f64::from(byte[0]) / f64::from(u8::MAX)
 }
 
 #[cfg(test)]

@@ -7,10 +7,9 @@ use super::{
     authority::authorities,
     clusters::{Clusters, Opening},
     connect::Access,
-    failure::causes,
     retry::PATIENCE,
 };
-use crate::value::{Failure, FailureClass};
+use crate::value::{Failure, FailureClass, causes};
 
 /// The context name that stands for the service account of the pod in which windlass runs.
 const IN_CLUSTER: &str = "in-cluster";

@@ -10,8 +10,9 @@ use serde_json::Value as Json;
 use tokio::time::Instant;
 
 use super::{
-    client::{KubeClient, request},
+    client::KubeClient,
     failure::{About, classify, of_status},
+    request::request,
     resource::Named,
     retry::Pauses,
 };

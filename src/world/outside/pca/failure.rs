@@ -8,9 +8,9 @@ use aws_sdk_acmpca::{
 use crate::{
     outside::{
         answer::{Client, LOST, NOT_SENT, proof},
-        transport::{Transport, causes},
+        transport::Transport,
     },
-    value::{Failure, FailureClass, Proof},
+    value::{Failure, FailureClass, Proof, causes},
 };
 
 /// The SDK's messages if a provider of credentials could not be reached. Other errors would be the same at the next attempt: a user

@@ -86,7 +86,7 @@ async fn problem(name: Option<&str>, source_name: &'static str) -> Option<Profil
             return Some(ProfileError::Unreadable {
                 config,
                 credentials,
-                why: crate::outside::transport::causes(&e),
+                why: crate::value::causes(&e),
             });
         }
     };

@@ -12,7 +12,8 @@ use aws_smithy_runtime_api::{
     http::StatusCode,
 };
 
-use super::{super::transport::causes, trust::Root};
+use super::trust::Root;
+use crate::value::causes;
 
 /// Says whether the URL of a proxy is for SOCKS5, in the form of curl and Go.
 pub(super) fn is_socks(proxy: &str) -> bool {

@@ -7,12 +7,11 @@ use crate::{
     outside::{
         aws::encode,
         body::{BodyError, read_answer},
-        http::by_proxy,
+        http::{by_proxy, read_authorities},
         proxy::Proxies,
-        transport::{Transport, causes},
+        transport::Transport,
     },
-    value::{Failure, FailureClass, Secret},
-    x509::Certificate,
+    value::{Failure, FailureClass, Secret, causes},
 };
 
 /// The largest answer: a secret of 1 MiB with its metadata.
@@ -66,12 +65,8 @@ impl Vault {
             .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
         if let Some(path) = variable("VAULT_CACERT") {
             let text = fs::read(&path).map_err(|e| failed(format!("{path}: {e}")))?;
-            let roots = Certificate::read_all(&text).map_err(|e| failed(format!("{path}: {e}")))?;
-            let roots: Result<Vec<_>, _> = roots
-                .iter()
-                .map(|root| reqwest::Certificate::from_der(&root.der))
-                .collect();
-            builder = builder.tls_certs_only(roots.map_err(|e| failed(causes(&e)))?);
+            let roots = read_authorities(&text).map_err(|e| failed(format!("{path}: {e}")))?;
+            builder = builder.tls_certs_only(roots);
         }
         Ok(Self {
             address: address.trim_end_matches('/').into(),

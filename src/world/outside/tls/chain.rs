@@ -31,8 +31,8 @@ use tokio_rustls::{
 
 use super::material;
 use crate::{
-    outside::{http::HttpClient, proxy::Proxies, transport::causes},
-    value::{Failure, FailureClass, Secret},
+    outside::{http::HttpClient, proxy::Proxies},
+    value::{Failure, FailureClass, Secret, causes},
     x509::{Certificate, pem},
 };
 

@@ -5,9 +5,9 @@ use crate::{
     outside::{
         kube::{ByteStream, through_proxy},
         proxy::Proxies,
-        transport::{Transport, causes},
+        transport::Transport,
     },
-    value::{Failure, FailureClass},
+    value::{Failure, FailureClass, causes},
 };
 
 /// Connects to a port of a host, through the proxy for HTTPS to it, if there is one.

@@ -1,10 +1,11 @@
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
+use strum::{Display, EnumString};
 use time::OffsetDateTime;
 use tokio_rustls::rustls::{
-    self, CertificateError, ClientConfig, ClientConnection, ConnectionCommon,
-    DigitallySignedStruct, DistinguishedName, Error, ProtocolVersion, RootCertStore, ServerConfig,
-    ServerConnection, SideData, SignatureScheme, SupportedProtocolVersion,
+    self, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct,
+    DistinguishedName, Error, ProtocolVersion, RootCertStore, ServerConfig, ServerConnection,
+    SignatureScheme, SupportedProtocolVersion,
     client::{
         ResolvesClientCert,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -26,6 +27,7 @@ use tokio_rustls::rustls::{
 
 use super::material;
 use crate::{value::Secret, x509::PeerName};
+use windlass_ground::carry;
 
 /// More than any handshake needs, so that every handshake ends.
 const MOST_FLIGHTS: usize = 20;
@@ -55,9 +57,11 @@ pub struct Side {
     pub alpn: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString)]
 pub enum TlsVersion {
+    #[strum(serialize = "1.2")]
     Tls12,
+    #[strum(serialize = "1.3")]
     Tls13,
 }
 
@@ -71,29 +75,12 @@ pub struct Met {
 }
 
 impl TlsVersion {
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "1.2" => Some(Self::Tls12),
-            "1.3" => Some(Self::Tls13),
-            _ => None,
-        }
-    }
-
     fn of(version: ProtocolVersion) -> Option<Self> {
         match version {
             ProtocolVersion::TLSv1_2 => Some(Self::Tls12),
             ProtocolVersion::TLSv1_3 => Some(Self::Tls13),
             _ => None,
         }
-    }
-}
-
-impl fmt::Display for TlsVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tls12 => "1.2",
-            Self::Tls13 => "1.3",
-        })
     }
 }
 
@@ -225,24 +212,6 @@ fn exchange(
         true => Some(("", "the handshake did not end".into())),
         false => None,
     }
-}
-
-/// Carries the pending data of one side to the other; returns whether there was any.
-fn carry<A: SideData, B: SideData>(
-    from: &mut ConnectionCommon<A>,
-    to: &mut ConnectionCommon<B>,
-) -> Result<bool, Error> {
-    let general = |e: std::io::Error| Error::General(e.to_string());
-    let mut flight = Vec::new();
-    while from.wants_write() {
-        from.write_tls(&mut flight).map_err(general)?;
-    }
-    let mut rest = &flight[..];
-    while !rest.is_empty() {
-        to.read_tls(&mut rest).map_err(general)?;
-        to.process_new_packets()?;
-    }
-    Ok(!flight.is_empty())
 }
 
 #[derive(Debug)]

@@ -14,6 +14,7 @@ pub use name::{BadName, PeerName};
 
 use std::cell::RefCell;
 
+use strum::{EnumString, VariantNames};
 use time::OffsetDateTime;
 use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime};
 use webpki::{
@@ -24,7 +25,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::certificate::{Certificate, ReadError};
 
 /// The purpose of a certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum Purpose {
     Server,
     Client,
@@ -69,16 +71,8 @@ pub struct BadInput {
 }
 
 impl Purpose {
-    pub const NAMES: [&str; 3] = ["server", "client", "ca"];
-
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "server" => Some(Self::Server),
-            "client" => Some(Self::Client),
-            "ca" => Some(Self::Ca),
-            _ => None,
-        }
-    }
+    /// The names of all purposes.
+    pub const NAMES: &[&str] = Self::VARIANTS;
 }
 
 impl Verification {

@@ -1,0 +1,60 @@
+use std::collections::BTreeSet;
+
+use super::payload::{RunEdited, RunStarted};
+use windlass_ground::Timestamp;
+use windlass_world::value::{Digest, Value};
+
+/// The start of a run.
+#[derive(Clone, Debug)]
+pub struct RunInfo {
+    pub workflow: String,
+    pub file: String,
+    /// The folder that `file` is relative to; empty if that was not recorded.
+    pub folder: String,
+    pub main: String,
+    pub program: Digest,
+    /// The edition of the frozen files that the run uses now.
+    pub edition: u32,
+    pub target: String,
+    /// The Kubernetes clusters that it uses, by their roles in the target.
+    pub kube: BTreeSet<String>,
+    /// The steps to which it is limited; empty for all.
+    pub chosen: BTreeSet<String>,
+    pub out: String,
+    pub params: Value,
+    /// A keyed digest of the secrets among the params.
+    pub secrets: Option<Digest>,
+    pub requester: String,
+    pub started_at: Timestamp,
+}
+
+impl RunInfo {
+    pub(super) fn of(started: &RunStarted, at: Timestamp) -> Self {
+        Self {
+            workflow: started.workflow.clone(),
+            file: started.file.clone(),
+            folder: started.folder.clone(),
+            main: started.main.clone(),
+            program: started.program,
+            edition: 0,
+            target: started.target.clone(),
+            kube: started.kube.clone(),
+            chosen: started.chosen.clone(),
+            out: started.out.clone(),
+            params: started.params.clone(),
+            secrets: started.secrets,
+            requester: started.requester.clone(),
+            started_at: at,
+        }
+    }
+
+    /// Applies an edit: what it starts to use, and with which params.
+    pub fn edit(&mut self, edited: &RunEdited) {
+        self.program = edited.program;
+        self.main.clone_from(&edited.main);
+        self.edition = edited.edition;
+        self.kube.clone_from(&edited.kube);
+        self.params = edited.params.clone();
+        self.secrets = edited.secrets;
+    }
+}

@@ -1,0 +1,168 @@
+//! The function of `aws`, and its options.
+
+use rhai::{Map, NativeCallContext};
+
+use super::{FUNCTION, call, undo::of_call};
+use crate::{
+    effects::Class,
+    host::{
+        function::{
+            Binder, Changing, Doubt, Function, Gives, Impact, Needs, Parameter, Reversible,
+            ValueKind::{
+                self, Any, AwsOperation, AwsService, Bool, Duration as Length, Either, Int, List,
+                Record, Text, Word,
+            },
+            optional, preset, required,
+        },
+        undo::Finding,
+    },
+    secrecy::SECRET_OUTPUT,
+};
+use windlass_world::value::Value;
+
+const UNDO: &[Parameter] = &[
+    required("operation", Text, "such as `DeleteSecret`"),
+    optional("params", ValueKind::Map(&Any), ""),
+    optional(
+        "from_answer",
+        ValueKind::Map(&Text),
+        "params that are taken from what the call gave, by their paths: `#{ CertificateArn: \"CertificateArn\" }`",
+    ),
+    optional(
+        "request",
+        Text,
+        "of a service that `protocol` describes as `rest-json`",
+    ),
+];
+const OPTIONS: &[Parameter] = &[
+    optional(
+        "idempotency",
+        Text,
+        "the param that carries the call's key, such as `ClientToken`; those that AWS's models mark are filled in without it",
+    ),
+    optional(
+        "key_lives",
+        Length,
+        "how long the service knows that key; five minutes, if it is left out, and for ever with Secrets Manager",
+    ),
+    preset(
+        "idempotent",
+        Bool,
+        "false",
+        "made twice, the call leaves the same as once",
+    ),
+    preset("read", Bool, "false", "the call changes nothing"),
+    preset("timeout", Length, "\"60s\"", "of each attempt"),
+    preset(
+        SECRET_OUTPUT,
+        Either(&[Bool, List(&Text)]),
+        "false",
+        "all of the answer is secret; a list names what is, by paths such as `[\"Credentials.AccessKeyId\"]`",
+    ),
+    optional(
+        "pages",
+        Int,
+        "reads up to so many pages of the result, and gives what they list as one; more pages are an error",
+    ),
+    optional(
+        "undo",
+        Record(UNDO),
+        "the call of the same service that reverses it",
+    ),
+    optional(
+        "protocol",
+        Word(&["json", "rest-json"]),
+        "describes a service that Windlass has no model of",
+    ),
+    optional(
+        "json_version",
+        Word(&["1.0", "1.1"]),
+        "of the protocol `json`",
+    ),
+    optional(
+        "target_prefix",
+        Text,
+        "of the protocol `json`: what stands before the operation in `X-Amz-Target`",
+    ),
+    optional(
+        "http",
+        Text,
+        "of the protocol `rest-json`: method and path, such as `GET /v1/things/{Name}`",
+    ),
+    optional(
+        "endpoint_prefix",
+        Text,
+        "the first part of the service's host name, if that is not its name",
+    ),
+    optional(
+        "signing_name",
+        Text,
+        "its name in signatures, if that is another",
+    ),
+];
+
+pub(in super::super) static TABLE: [Function; 1] = [Function {
+    name: FUNCTION,
+    about: "Calls an operation of any service of AWS, signed with the target's credentials. Params and results have the names \
+            of AWS's API. Operations whose names begin with `BatchGet`, `Describe`, `Get`, `Head`, `List`, `Lookup`, `Query`, \
+            `Scan` or `Search` are reads; so are those of KMS that compute, and `AssumeRole` of STS. All others change \
+            something. What AWS calls sensitive is a secret in the result: `SecretString`, the value of a `SecureString`, \
+            the credentials of a role.",
+    takes: &[
+        required(
+            "service",
+            AwsService,
+            "as the AWS CLI names it: `secretsmanager`",
+        ),
+        required(
+            "operation",
+            AwsOperation,
+            "as AWS's API names it: `GetSecretValue`",
+        ),
+        optional("params", ValueKind::Map(&Any), "as AWS's API names them"),
+        optional("options", Record(OPTIONS), ""),
+    ],
+    gives: Gives::new(
+        Any,
+        "the result as a map; moments as RFC 3339, blobs as bytes",
+    ),
+    does: Impact::Changes(Changing {
+        unless: Some("read"),
+        find: |before, _| match before.field("from_answer") {
+            Some(Value::Map(paths)) if !paths.is_empty() => Finding::Impossible,
+            _ => Finding::NotNeeded,
+        },
+        ..Changing::new(
+            Doubt::Decided(
+                &[Class::Unsure, Class::Read, Class::Keyed],
+                "a read is made again; so is a change under the same key, where a param carries it, and one that is `idempotent`; \
+                 any other stops and asks",
+            ),
+            Reversible::IfGiven("the call of the option `undo` is made", of_call),
+        )
+    }),
+    needs: Needs::AwsOperation,
+    example: "let found = aws::request(\"secretsmanager\", \"GetSecretValue\", #{ SecretId: inputs.name }).SecretString;",
+    bind,
+}];
+
+fn bind<'b, 'm>(binder: &'b mut Binder<'m>) -> &'b mut Binder<'m> {
+    binder
+        .with(
+            |context: NativeCallContext, service: &str, operation: &str| {
+                call(&context, service, operation, Map::new(), Map::new())
+            },
+        )
+        .with(
+            |context: NativeCallContext, service: &str, operation: &str, params: Map| {
+                call(&context, service, operation, params, Map::new())
+            },
+        )
+        .with(
+            |context: NativeCallContext,
+             service: &str,
+             operation: &str,
+             params: Map,
+             options: Map| call(&context, service, operation, params, options),
+        )
+}
