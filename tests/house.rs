@@ -285,7 +285,9 @@ fn the_pages_about_the_code_name_what_is_there() {
     let mut paths = 0;
     for page in ["architecture.md", "decisions.md"] {
         let text = fs::read_to_string(root().join("docs").join(page)).expect("a page");
-        for path in spans(&text).filter(|span| span.ends_with(".rs") || span.ends_with(".rhai")) {
+        for path in spans(&text).filter(|span| {
+            !span.starts_with('.') && (span.ends_with(".rs") || span.ends_with(".rhai"))
+        }) {
             paths += 1;
             let is_there = ["", "src"]
                 .iter()
