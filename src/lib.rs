@@ -6,16 +6,22 @@
 //! 2. [`compile::compile`] turns files into a checked [`compile::Program`], or every mistake at once.
 //! 3. [`targets::OpenTarget`] opens the clients, starting the embedded servers for `local`.
 //! 4. [`execute::drive`] asks [`decide::next`] what may happen, writes it to the [`journal`], and does it.
-//! 5. An attempt runs a [`script::Script`]; each call to the world is a [`script::Call`] and goes through the
-//!    gate, [`script::Effects`], to the clients of [`outside`].
-//! 6. [`report`] shows the [`journal::State`], the fold over what was written; the [`inventory`] of certificates is one over all runs.
+//! 5. An attempt runs a [`script::Script`]; each call to the outside is a [`script::Call`] and goes through the gate,
+//!    [`script::Effects`], to the clients of [`outside`].
+//! 6. [`report`] shows the [`journal::State`], the fold over the recorded events; the [`inventory`] of certificates is
+//!    one over all runs.
 //!
 //! # Layout
 //!
-//! Each room below is a crate whose folder stands in `src/`, so that Cargo keeps the arrows between them; this one holds
-//! [`cli`] and what is about files and processes of this machine. [`value`] holds the words that all rooms share, [`x509`] local keys and requests. [`authority`]
-//! is an AWS Private CA of its own, [`cluster`] a Kubernetes API server, [`mesh`] what Istio and Gloo Mesh do on it; they
-//! know nothing of the rest. Why it is so: `docs/architecture.md`.
+//! Each folder beside these is a crate of its own, which Cargo lets know only what it depends on:
+//!
+//! - [`cli`]: one file for each command, and its arguments;
+//! - [`keep`]: backups of a state folder, and their restore;
+//! - [`testing`]: tests of workflows, their coverage and mutants;
+//! - [`mcp`]: the runs as tools for assistants;
+//! - [`mock`]: the web server of `windlass http serve`.
+//!
+//! What the other crates hold: `docs/architecture.md`. Why: `docs/decisions.md`.
 
 #![forbid(unsafe_code)]
 // `say!` and `print` instead: the standard macros panic where the other end is closed.

@@ -233,6 +233,110 @@ fn workflows_of_a_mesh_have_the_params_of_the_first() {
     }
 }
 
+/// The page about the architecture names folders and files by their names within a crate, that about decisions by their paths.
+#[test]
+fn the_pages_about_the_code_name_what_is_there() {
+    let mut wrong = Vec::new();
+    let mut rows = 0;
+    let mut crates: Vec<String> = Vec::new();
+    let text = fs::read_to_string(root().join("docs/architecture.md")).expect("a page");
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix('#') {
+            let names = heading.trim_start_matches('#').split([',', ' ']);
+            let folders = names
+                .filter(|name| !name.is_empty())
+                .map(|name| match name {
+                    // The crate in `src/` itself.
+                    "windlass" => "",
+                    name => name,
+                });
+            let folders = folders.filter(|name| root().join("src").join(name).is_dir());
+            crates = folders.map(str::to_owned).collect();
+        }
+        let Some((cell, _)) = line.strip_prefix("| ").and_then(|row| row.split_once(" |")) else {
+            continue;
+        };
+        if crates.is_empty() {
+            continue;
+        }
+        rows += 1;
+        // `compile/`: `document`, `align`: the files are in the folder before the colon.
+        let (within, files) = cell.split_once("`: ").unwrap_or(("", cell));
+        let within = within.trim_start_matches('`').trim_end_matches('/');
+        for name in spans(files)
+            .chain(Some(within))
+            .filter(|name| !name.is_empty())
+        {
+            let is_there = crates.iter().any(|folder| {
+                let base = root().join("src").join(folder);
+                let beside = [base.join(within).join(name), base.join(name)];
+                let above = [
+                    root().join("src").join(within).join(name),
+                    root().join("src").join(name),
+                ];
+                beside.iter().chain(&above).any(|path| is_code(path))
+            });
+            if !is_there {
+                wrong.push(format!("architecture.md: {name} of {crates:?}"));
+            }
+        }
+    }
+    assert!(rows > 60, "only {rows} rows were read");
+    let mut paths = 0;
+    for page in ["architecture.md", "decisions.md"] {
+        let text = fs::read_to_string(root().join("docs").join(page)).expect("a page");
+        for path in spans(&text).filter(|span| {
+            !span.starts_with('.') && (span.ends_with(".rs") || span.ends_with(".rhai"))
+        }) {
+            paths += 1;
+            let is_there = ["", "src"]
+                .iter()
+                .any(|base| root().join(base).join(path).is_file());
+            if !is_there {
+                wrong.push(format!("{page}: {path}"));
+            }
+        }
+    }
+    assert!(paths > 150, "only {paths} paths were read");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A newcomer looks for a folder in that page, so none may be left out.
+#[test]
+fn the_page_about_the_architecture_names_every_folder() {
+    let text = fs::read_to_string(root().join("docs/architecture.md")).expect("a page");
+    let named: BTreeSet<&str> = spans(&text).flat_map(|span| span.split('/')).collect();
+    let mut missing = Vec::new();
+    for entry in fs::read_dir(root().join("src")).expect("a folder") {
+        let folder = entry.expect("an entry").path();
+        if !folder.is_dir() {
+            continue;
+        }
+        let below = fs::read_dir(&folder).expect("a folder");
+        let below = below.map(|entry| entry.expect("an entry").path());
+        let with_code = below.filter(|path| path.is_dir() && !rust_files(path).is_empty());
+        for path in with_code.chain([folder.clone()]) {
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .expect("UTF-8");
+            if name != "tests" && !named.contains(name) {
+                missing.push(path.display().to_string());
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+/// The texts between backticks.
+fn spans(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+fn is_code(path: &Path) -> bool {
+    path.is_dir() || path.with_extension("rs").is_file()
+}
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }

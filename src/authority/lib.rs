@@ -1,19 +1,23 @@
 //! The embedded CA: an AWS Private CA server that keeps its state in a folder.
 //!
-//! It speaks the real protocol on real X.509, so that the ordinary AWS SDK, the aws CLI or boto3 can't tell it
-//! from the service; where AWS is not documented it is stricter, never laxer. It knows nothing of workflows.
+//! It speaks the real protocol on real X.509, so that the ordinary AWS SDK, the aws CLI or boto3 can't tell it from the
+//! service; where AWS is not documented it is stricter, never laxer. It knows nothing of workflows.
 //!
-//! # The way of a request
+//! # Layout
 //!
-//! 1. `server` listens and `handler` routes: an operation, an OCSP question or a CRL. The `wire` reads an operation in
-//!    either protocol, with its SigV4 signature and the service model's limits.
-//! 2. `fault` and `throttle` may stop it, on purpose.
+//! In the order of a request:
+//!
+//! 1. `server` listens, by its `options`, and `handler` routes: an operation, an OCSP question or a CRL; `service` is
+//!    what all requests share. The `wire` reads an operation in either protocol, with its SigV4 signature and the service
+//!    model's limits.
+//! 2. `fault` and `throttle` may stop it, on purpose; `failure` has AWS's errors by name.
 //! 3. `operation` answers: one file per family of operations, each a few reads, a decision and one write.
-//! 4. `rule` decides what AWS allows: statuses, templates, validity, ARNs, who may call. Pure, no clock and no I/O.
+//! 4. `rule` decides what AWS allows: statuses, templates, validity, ARNs, who may call. Pure, no clock and no I/O;
+//!    `ancestry` tells it what the certificates above an authority say.
 //! 5. `x509` makes and reads DER: keys, names, requests, certificates, chains, CRLs, OCSP.
-//! 6. `revocation` publishes what was revoked: CRLs in the bucket's folder and over HTTP, and OCSP.
-//! 7. `store` keeps all of it in one SQLite database: what was answered survives `kill -9`, and several servers
-//!    may serve the same folder at once.
+//! 6. `revocation` publishes what was revoked: CRLs in the folder of a `bucket` and over HTTP, and OCSP.
+//! 7. `store` keeps all of it in one SQLite database: what was answered survives `kill -9`, and several servers may serve
+//!    the same folder at once. `clock` is the time, which tests move.
 //!
 //! # The folder
 //!

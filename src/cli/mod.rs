@@ -1,4 +1,5 @@
-//! The command line: one file per command, without logic of its own.
+//! The command line: one file per command. The rules about runs are in [`runs`](crate::runs), the texts about them in
+//! [`report`].
 //!
 //! Human output goes to stderr; stdout only carries the requested output.
 

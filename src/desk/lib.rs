@@ -1,10 +1,15 @@
-//! The runs of this machine for a team: an API and a page over [`Runs`](windlass_runs::Runs), with no rules of their own.
+//! The server for a team: an API and a page over [`Runs`](windlass_runs::Runs), with no rules of their own.
 //!
-//! - [`Server`] listens; `route` is the table of all that it answers, each with the role that it needs;
+//! # Layout
+//!
+//! - [`Server`] listens (`server`, `tls`, `options`); `route` is the table of all that it answers, each with the role
+//!   that it needs;
 //! - `guard` refuses requests that another web page sent, `admit` those without the role, before any handler is called;
-//! - `access` knows tokens and roles, `session` cookies, `oidc` the provider that people log in with, `machine` certificates of clients;
-//! - `hooks` takes signed requests that start runs;
-//! - `api` answers programs with JSON and server-sent events, `page` people with HTML; `metrics` is for Prometheus.
+//! - `access` knows tokens and roles, `session` and `cookie` who is logged in, `oidc` the provider that people log in
+//!   with, `machine` the certificates of clients;
+//! - `api` answers programs with JSON and server-sent events, `page` people with HTML;
+//! - `waiting` and `compare` work out what both show; `views` keeps the filters that people saved;
+//! - `answer` is an error as an answer, `metrics` is for Prometheus, `hooks` takes signed requests that start runs.
 
 mod access;
 mod admit;

@@ -1,10 +1,13 @@
 //! Compiles workflows, decides what happens in a run, records it in the journal, and does it.
 //!
-//! # The path of a run
+//! # Layout
 //!
-//! 1. [`compile::compile`] turns files into a checked [`compile::Program`], or every mistake at once.
-//! 2. [`execute::drive`] asks [`decide::next`] what may happen, writes it to the [`journal`], and then does it.
-//! 3. [`journal::State`] is the fold over the recorded events.
+//! In the order of a run:
+//!
+//! 1. [`compile`]: [`compile::compile`] turns files into a checked [`compile::Program`], or every mistake at once.
+//! 2. [`decide`]: [`decide::next`] says what may happen next; without a clock, I/O or async.
+//! 3. [`journal`]: events, their store in SQLite, and [`journal::State`], the fold over them.
+//! 4. [`execute`]: [`execute::drive`] asks `decide`, appends to the journal, and then does it.
 
 pub mod compile;
 pub mod decide;

@@ -1,8 +1,15 @@
-//! What every reader and server stands on: how deep and large a document from outside may be, and
-//! how long a client may take to say what it wants, how a database is opened, and what a point in time is
-//! ([`Timestamp`]).
+//! What every server and every reader of documents from outside needs. It depends on no other crate.
 //!
-//! This room depends on no other.
+//! # Layout
+//!
+//! - `timestamp`: [`Timestamp`], a point in time;
+//! - `database`, `snapshot`: how SQLite is opened, and copied while others write;
+//! - [`disk`]: folders and files that survive a power cut;
+//! - `serve`, `tls`, `places`, `patient`: HTTP and TLS for servers: how long a client may take, how many there may be,
+//!   and that they read what they are sent;
+//! - `requests`, `trouble`: the log of requests, and of what goes wrong again and again;
+//! - `json`, `yaml`: how deep and large a document may be;
+//! - `blocking`: work that blocks, beside the tasks of a runtime.
 
 mod blocking;
 mod chance;

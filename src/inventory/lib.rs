@@ -1,11 +1,13 @@
 //! Which certificates there are: what runs made, delivered and found, where each is now, and what superseded it.
 //!
+//! # Layout
+//!
 //! - `facts` is what is known of a certificate, `place` is where one can be;
 //! - `read` finds certificates in texts, values and Kubernetes objects;
 //! - `sighting` is what the events of one run say about certificates;
-//! - `fold` puts what all runs saw in the order of time; [`Inventory`] is the result;
-//! - `collect` gathers that for all runs of a state folder; `cache` keeps what was read of each run, so that the next look reads
-//!   only runs that have changed;
+//! - `fold` puts what all runs saw in the order of time; [`Inventory`] (`entry`) is the result;
+//! - `collect` gathers that for all runs of a state folder; `cache` keeps what was read of each run, so that the next
+//!   look reads only runs that have changed;
 //! - [`scan`] reads what Windlass did not make.
 //!
 //! The journal stays the only truth: all of this is worked out from it, and the cache can be deleted.

@@ -1,18 +1,22 @@
 //! Sends notifications of what happens in runs: `[notify]` of `windlass.toml`, used by `windlass serve`.
 //!
-//! - `notice` is one notification; `collector` creates notifications from the journal's events, from questions that expire and from
-//!   certificates that are due;
-//! - [`Outbox`] keeps them, in order, until each receiver has accepted them;
-//! - `courier` sends to one receiver and retries with pauses; `form` builds the format that each kind of receiver expects, `http` and
-//!   `mail` send it.
+//! # Layout
+//!
+//! - `notice` is one notification; `collector` creates notifications from the journal's events, from questions that
+//!   expire and from certificates that are due;
+//! - [`Outbox`] (`outbox`) keeps them, in order, until each receiver has accepted them;
+//! - `courier` sends to one receiver and retries with pauses; `form` builds the format that each kind of receiver
+//!   expects, `http` and `mail` send it;
+//! - `service` does all of it within a server.
 //!
 //! # How nothing is lost
-//! The position in each run's events is kept in the same database as the notifications, and moves in the transaction that stores them. A
-//! notification has a key (for an event: the run and the event's number), so an event that is read twice causes one notification. A
-//! delivery is marked as sent after the receiver has accepted it: if the answer was lost, it is sent again, with the same id.
+//! The position in each run's events is kept in the same database as the notifications, and moves in the transaction that
+//! stores them. A notification has a key (for an event: the run and the event's number), so an event that is read twice
+//! causes one notification. A delivery is marked as sent after the receiver has accepted it: if the answer was lost, it
+//! is sent again, with the same id.
 //!
-//! Several servers of the same runs all create the notifications, with the same keys. Before a server sends one, it asks the shared
-//! store for its turn, so only one of them sends it.
+//! Several servers of the same runs all create the notifications, with the same keys. Before a server sends one, it asks
+//! the shared store for its turn, so only one of them sends it.
 //!
 //! # On disk
 //! `STATE/serve.db` (SQLite):

@@ -1,4 +1,15 @@
-//! Shows the state of runs to people and programs: progress, the summary, tables, JSON, graphs.
+//! Shows the state of runs to people and programs: texts, tables, JSON and drawings.
+//!
+//! # Layout
+//!
+//! - A run: `progress` while it runs; `summary`, `tally`, `standing` and `event` afterwards; `next_steps` are the
+//!   commands to type next; `certificates` are those that it wrote, `audit` what it proves.
+//! - Plans: `preview`, `forecast`, `price` and `replaced` before a run; `plan` of a resume, `undo` of an undo.
+//! - Workflows: `graph` (`lanes` for a terminal), `iam` and `rbac` (the permissions of their calls).
+//! - For programs: `json`, and the `inventory` of certificates in all its forms.
+//! - Documentation: `reference`, `explain`, `definitions`, `schema` and `codes`, as a `page` where people read it.
+//! - Parts of texts: `table`, `style`, `clock`, `object` (a call in a line), `commands`, `plain` (nothing that controls a
+//!   terminal), `say` (on stderr), and `problem`, an error drawn with its source.
 
 mod audit;
 mod certificates;

@@ -2,6 +2,8 @@
 //!
 //! No type of Restate's SDK leaves this crate. Everything that Restate stores is JSON, with secrets sealed.
 //!
+//! # Services
+//!
 //! | service | key | what |
 //! |---|---|---|
 //! | `WindlassRun` | run | `drive` is the driver; the run's events and frozen files are its state |
@@ -14,12 +16,15 @@
 //! | `WindlassServers` | `all` | what servers share: how far triggers have been checked |
 //! | `WindlassDelivery` | notification and receiver | which server sends a notification, and whether it was sent |
 //!
-//! - [`Worker`] serves them, `endpoint` provides their sockets;
-//! - `run`, `step`, `mail`, `lock`, `index`, `pruned`, `keyed`, `servers` are the services, `wire` the types of their messages;
-//! - `engine` is the substrate of a run's driver, `book` is what it keeps of the run's events, `attempted` is what it waits
-//!   for; `ledger` is the substrate of an attempt;
-//! - [`Remote`] is the other end: requests of the command line to the services, and (`admin`) to Restate itself; `replica` are
-//!   the requests of servers;
+//! # Layout
+//!
+//! - [`Worker`] (`worker`) serves them, `endpoint` provides their sockets;
+//! - `run`, `step`, `mail`, `lock`, `index`, `pruned`, `keyed`, `servers` are the services, `wire` the types of their
+//!   messages;
+//! - `engine` is the substrate of a run's driver, `book` is what it keeps of the run's events, `attempted` is what it
+//!   waits for; `ledger` is the substrate of an attempt;
+//! - [`Remote`] (`remote`) is the other end: requests of the command line to the services, and (`admin`) to Restate
+//!   itself; `replica` are the requests of servers;
 //! - `stuck` are the errors of workers that can't do something, as Restate stores them and the command line reads them.
 
 mod admin;

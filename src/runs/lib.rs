@@ -1,16 +1,21 @@
 //! The service over runs: what a page, an API or a program can request, without any user interface.
 //!
-//! - [`Runs`] is all that can be done with runs; [`Here`] does it for the state folder of this machine, `OnRestate` for a
-//!   Restate server, [`There`] for a Windlass server elsewhere; [`Peers`] is what several servers over the same runs have in common;
-//! - `begin` makes the first event of a run, `choice` says which steps it may be limited to, `rules` when a run may be resumed,
-//!   cancelled or undone, `preflight` whether a target has what a workflow needs, `aws` whether its AWS is the one that is meant,
-//!   `foresee` what a run would find there, `later` whether a newer run has to be undone first;
+//! # Layout
+//!
+//! - [`Runs`] (`service`) is all that can be done with runs; `here` does it for the state folder of this machine,
+//!   `restate` for a Restate server, `there` for a Windlass server elsewhere; [`Peers`] (`peers`) is what several servers
+//!   of the same runs share; `error` is why a request failed;
+//! - `begin` makes the first event of a run, `choice` says which steps it may be limited to, `rules` when a run may be
+//!   resumed, cancelled or undone, `preflight` whether a target has what a workflow needs, `aws` whether its AWS is the
+//!   one that is meant, `foresee` what a run would find there, `later` whether a newer run has to be undone first;
 //! - `library` finds the workflows that may be started, by name and never by path;
 //! - `drivers` drives several runs at once, `book` records which runs they are and which start belongs to a key;
-//! - `bundle` is the evidence of a run, `revise` a resume with other files, other params or steps that run again, `doubt` settles calls in doubt;
+//! - `bundle` is the evidence of a run, `revise` a resume with other files, other params or steps that run again, `doubt`
+//!   settles calls in doubt;
 //! - `prune` deletes runs that ended long ago, `retention` does so once a day;
-//! - `log` turns events into lines;
-//! - `folds` caches the states of runs that are read repeatedly.
+//! - `log` turns events into lines, `tallies` counts the runs that this process drives;
+//! - `folds` caches the states of runs that are read repeatedly; `turns` makes requests with one key wait for each other,
+//!   `clock` is the time.
 //!
 //! # On disk
 //! `STATE/serve.db` (SQLite, WAL, `synchronous=FULL`):

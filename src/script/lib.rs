@@ -1,13 +1,20 @@
-//! Parses, checks and runs Rhai scripts and expressions in a sandbox, and provides the host modules through
-//! which a script reaches the outside.
+//! Parses, checks and runs Rhai scripts and expressions in a sandbox, and provides the host modules through which a
+//! script reaches the outside. No other crate names a Rhai type.
 //!
-//! - [`Script`] is a parsed and checked `.rhai` file (or inline body) with its imports;
-//! - [`Expression`] is the text between `${{` and `}}`;
-//! - [`Effects`] is the gate that all calls of host modules pass; `execute/` implements it;
-//! - [`run`] evaluates a script on the calling thread, which must be a blocking one with a stack
-//!   of at least [`STACK_BYTES`].
+//! # Layout
 //!
-//! No other crate names a Rhai type.
+//! - `script`: [`Script`] is a parsed and checked `.rhai` file (or inline body) with its imports (`modules`, `import`,
+//!   `parsed`, `frozen`); checks: `signature`, `inputs`, `calls`, `beginner`, and a `fault` for each mistake;
+//! - `expression`: [`Expression`] is the text between `${{` and `}}`; `interpolation` rewrites strings, `places` finds
+//!   them in their file;
+//! - `run`: [`run`] evaluates a script on the calling thread, which must be a blocking one with a stack of at least
+//!   [`STACK_BYTES`]; `engine` makes the interpreter, within `limits` and without those of Rhai's `natives` that could
+//!   crash; `error` turns its errors into ours, `trace` reports lines;
+//! - `dynamic`, `bytes`, `answer`, `secret` and `secrecy` are values in Rhai;
+//! - `effects`: a [`Call`], and [`Effects`], the gate that all calls of host modules pass; `execute` implements it;
+//! - `host` has the modules, a table of functions each;
+//! - `given`, `literal`, `reach` and `permits` say what a text shows of its calls: arguments, their mistakes, which calls
+//!   are reached, and which permissions they need.
 
 /// Counts the allocations of each thread, so that a script is stopped when it uses too much memory.
 #[global_allocator]

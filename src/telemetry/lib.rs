@@ -1,5 +1,7 @@
 //! What a process tells of its work: events for a log, and spans of runs for a collector of traces.
 //!
+//! # Layout
+//!
 //! - `log` writes the events of `tracing` to stderr, as text or as JSON;
 //! - `export` sends spans by OTLP, as the standard variables of OpenTelemetry say; without them nothing is sent;
 //! - `spans` makes the spans of a run from what its driver and its attempts report, `attributes` says what is in those of

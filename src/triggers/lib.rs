@@ -1,16 +1,18 @@
 //! Starts workflows automatically: `triggers:` of workflow files, used by `windlass serve`.
 //!
+//! # Layout
+//!
 //! - [`Planted`] is a trigger with its workflow; [`planted`] finds all of them;
 //! - `scheduler` decides what is due, and starts it through a [`Starter`]; the clock is passed in;
 //! - `starter` implements it with the service over runs; `hook` checks signed requests and starts runs for them;
 //! - `book` records due starts and their outcomes; `standing` describes them for people;
-//! - [`Triggers`] is all of this within a server; `together` shares it between several servers of the same runs,
-//!   `there` asks a server elsewhere.
+//! - [`Triggers`] (`service`) is all of this within a server; `together` shares it between several servers of the same
+//!   runs, `there` asks a server elsewhere.
 //!
 //! # How no start is lost or repeated
-//! A due start is recorded (`waiting`), together with the time up to which the schedule has been checked, before it is made. Its key consists
-//! of the workflow, the trigger and the time at which it was due, so a start that was made but not recorded returns the same run
-//! again.
+//! A due start is recorded (`waiting`), together with the time up to which the schedule has been checked, before it is
+//! made. Its key consists of the workflow, the trigger and the time at which it was due, so a start that was made but not
+//! recorded returns the same run again.
 //!
 //! # On disk
 //! `STATE/serve.db` (SQLite):

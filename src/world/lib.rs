@@ -2,9 +2,9 @@
 //!
 //! # Layout
 //!
-//! - [`value`] holds the types that all crates share: values, secrets, failures, the redactor.
-//! - [`x509`] creates local keys and requests and reads certificates, without I/O.
-//! - [`outside`] holds the clients of AWS, Kubernetes, HTTP, files and programs.
+//! - [`value`] holds the types that all crates share: values, types, secrets, references, failures; and the redactor.
+//! - [`x509`] creates local keys and requests, reads certificates and verifies chains, without I/O.
+//! - [`outside`] holds the clients of AWS, Kubernetes, HTTP, TLS, files, programs and secret stores.
 
 pub mod outside;
 pub mod value;
