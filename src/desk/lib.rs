@@ -1,10 +1,11 @@
-//! The runs of this machine for a team: an API and a page over [`Runs`](windlass_runs::Runs), with no rules of their own.
+//! `windlass serve`: an API and web pages for a team, over the service [`Runs`](windlass_runs::Runs), which has all the rules.
 //!
-//! - [`Server`] listens; `route` is the table of all that it answers, each with the role that it needs;
-//! - `guard` refuses requests that another web page sent, `admit` those without the role, before any handler is called;
-//! - `access` knows tokens and roles, `session` cookies, `oidc` the provider that people log in with, `machine` certificates of clients;
-//! - `hooks` takes signed requests that start runs;
-//! - `api` answers programs with JSON and server-sent events, `page` people with HTML; `metrics` is for Prometheus.
+//! - [`Server`] listens; `route` is the type of the routes, each with the role that it needs;
+//! - `guard` refuses requests that another web page sent, and `admit` requests without the role, before a handler is called;
+//! - `access` checks tokens and roles, `session` keeps the sessions of browsers, `oidc` logs people in with an OpenID Connect provider,
+//!   `machine` reads certificates of clients;
+//! - `hooks` receives signed requests that start runs;
+//! - `api` answers programs with JSON and server-sent events, `page` answers people with HTML, `metrics` answers Prometheus.
 
 mod access;
 mod admit;

@@ -1,4 +1,4 @@
-//! What Prometheus reads.
+//! `GET /metrics`, for Prometheus.
 
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -14,7 +14,7 @@ use windlass_report::{self as report, Pick};
 use windlass_runs::{Filter, Tallies, now};
 use windlass_triggers::TriggerStanding;
 
-/// Prometheus' text format, version 0.0.4.
+/// The content type of Prometheus' text format, version 0.0.4.
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 pub async fn metrics(State(desk): State<Desk>) -> Result<Response, Problem> {
@@ -65,7 +65,7 @@ pub async fn metrics(State(desk): State<Desk>) -> Result<Response, Problem> {
     Ok(([(header::CONTENT_TYPE, FORMAT)], text).into_response())
 }
 
-/// Says what is to be sent, and when triggers start next.
+/// Writes the metrics of notifications and triggers.
 async fn by_themselves(desk: &Desk) -> Result<String, Problem> {
     let (triggers, outbox) = (desk.triggers.clone(), desk.outbox.clone());
     let asked = desk.ask(move |_| Ok((triggers.standings(now())?, outbox.queues()?)));
@@ -81,14 +81,14 @@ async fn by_themselves(desk: &Desk) -> Result<String, Problem> {
         &mut text,
         "windlass_notifications_queued",
         "gauge",
-        "Notifications that a receiver is still to get.",
+        "Notifications that are queued for a receiver.",
         queue(|queue| queue.queued),
     );
     family(
         &mut text,
         "windlass_notification_attempts_failed",
         "gauge",
-        "Failed attempts to send the notification that a receiver is to get next.",
+        "Failed attempts to send the next notification of a receiver.",
         queue(|queue| queue.attempts),
     );
     let trigger = |value: fn(&TriggerStanding) -> Option<u64>| {
@@ -115,20 +115,20 @@ async fn by_themselves(desk: &Desk) -> Result<String, Problem> {
         &mut text,
         "windlass_trigger_waits",
         "gauge",
-        "Whether a start is due and has not been made.",
+        "Whether a start is due that has not happened yet.",
         trigger(|one| Some(one.waits.is_some().into())),
     );
     family(
         &mut text,
         "windlass_trigger_paused",
         "gauge",
-        "Whether somebody paused a trigger.",
+        "Whether a trigger is paused.",
         trigger(|one| Some(one.paused_by.is_some().into())),
     );
     Ok(text)
 }
 
-/// Says what this process counted since it began.
+/// Writes the counters of this process, since its start.
 fn written(text: &mut String, tallies: &Tallies) {
     let one = |value| std::iter::once((Vec::new(), value));
     family(
@@ -144,7 +144,7 @@ fn written(text: &mut String, tallies: &Tallies) {
         text,
         "windlass_step_attempts_total",
         "counter",
-        "Attempts of steps that ended here, by result.",
+        "Attempts of steps that ended in this process, by result.",
         steps,
     );
     let effects = tallies.effects.iter();
@@ -158,7 +158,7 @@ fn written(text: &mut String, tallies: &Tallies) {
         text,
         "windlass_effects_total",
         "counter",
-        "Calls of scripts that ended here, by function and result.",
+        "Calls of scripts that ended in this process, by function and result.",
         effects,
     );
     let ended = tallies.runs.iter();
@@ -167,7 +167,7 @@ fn written(text: &mut String, tallies: &Tallies) {
         text,
         "windlass_runs_ended_total",
         "counter",
-        "Runs that ended here, by outcome.",
+        "Runs that ended in this process, by outcome.",
         ended,
     );
 }
@@ -193,7 +193,7 @@ fn family<'a>(
     }
 }
 
-/// Returns a label's value as Prometheus reads it.
+/// Escapes a label's value for Prometheus' text format.
 fn escaped(value: &str) -> String {
     let value = value.replace('\\', "\\\\");
     value.replace('"', "\\\"").replace('\n', "\\n")

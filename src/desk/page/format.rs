@@ -1,4 +1,4 @@
-//! Times, statuses and values, as every page shows them.
+//! Formats times, statuses and values for all pages.
 
 use maud::{Markup, html};
 use time::format_description::well_known::Rfc3339;
@@ -6,7 +6,7 @@ use time::format_description::well_known::Rfc3339;
 use windlass_ground::Timestamp;
 use windlass_report as report;
 
-/// Returns a moment: how long ago, with the exact time on hover; the script keeps it right.
+/// Returns a point in time as its distance from now, with the exact time on hover. `live.js` keeps the distance up to date.
 pub fn moment(at: Timestamp, now: Timestamp) -> Markup {
     let exact = format!("{} UTC", report::utc_time(at));
     html! {
@@ -20,7 +20,7 @@ fn iso(at: Timestamp) -> String {
         .unwrap_or_default()
 }
 
-/// `3m ago`, `in 2h`: the largest unit alone, as the script writes it.
+/// Returns `3m ago` or `in 2h`: only the largest unit, in the same format as `tick` in `live.js`.
 pub fn relative(at: Timestamp, now: Timestamp) -> String {
     let seconds = now.millis_since(at) / 1000;
     let size = match seconds.unsigned_abs() {
@@ -57,7 +57,7 @@ pub fn status(status: &str) -> Markup {
     }
 }
 
-/// Returns the sign of a status: the colour alone tells nothing to many people.
+/// Returns the sign of a status, for people who can't distinguish its colour.
 pub fn mark(status: &str) -> &'static str {
     match status {
         "succeeded" | "approved" | "done" | "in use" => "✓",
@@ -83,7 +83,7 @@ pub fn class(status: &str) -> &'static str {
     }
 }
 
-/// Returns a value as text for people: JSON over several lines. Nothing where there is none.
+/// Returns a value as JSON over several lines; `None` for null and an empty map.
 pub fn value(json: &serde_json::Value) -> Option<String> {
     let is_empty = match json {
         serde_json::Value::Null => true,
@@ -93,7 +93,7 @@ pub fn value(json: &serde_json::Value) -> Option<String> {
     (!is_empty).then(|| visible(&format!("{json:#}")))
 }
 
-/// Returns a value in one line, where it is short.
+/// Returns a value on one line, if it is short enough.
 pub fn short(json: &serde_json::Value) -> Option<String> {
     const MOST: usize = 72;
     let text = match json {
@@ -104,7 +104,8 @@ pub fn short(json: &serde_json::Value) -> Option<String> {
     (text.len() <= MOST && !text.contains('\n')).then(|| visible(&text))
 }
 
-/// Returns a text with control characters and marks that turn its direction as signs that can be seen.
+/// Replaces control characters and marks that change the direction of text by a visible sign (U+FFFD), so that a text can't hide a part
+/// of itself.
 pub fn visible(text: &str) -> String {
     text.chars()
         .map(|c| match c {
@@ -118,7 +119,7 @@ pub fn visible(text: &str) -> String {
         .collect()
 }
 
-/// Returns a text cut to some characters.
+/// Cuts a text to at most `most` characters.
 pub fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((at, _)) => format!("{}…", &text[..at]),
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_text_hides() {
+    fn control_characters_become_visible() {
         assert_eq!(
             visible("a\u{202e}b\u{1b}[0m\nc"),
             "a\u{fffd}b\u{fffd}[0m\nc"
