@@ -1,14 +1,13 @@
-//! Which certificates there are: what runs made, delivered and found, where each is now, and what superseded it.
+//! The inventory of certificates that runs issued, delivered and found: where each is now, and what superseded it.
 //!
-//! - `facts` is what is known of a certificate, `place` is where one can be;
-//! - `read` finds certificates in texts, values and Kubernetes objects;
-//! - `sighting` is what the events of one run say about certificates;
-//! - `fold` puts what all runs saw in the order of time; [`Inventory`] is the result;
-//! - `collect` gathers that for all runs of a state folder; `cache` keeps what was read of each run, so that the next look reads
-//!   only runs that have changed;
-//! - [`scan`] reads what Windlass did not make.
+//! - `facts` has the data of a certificate, `place` where a certificate can be;
+//! - `read` finds certificates in files, values and Kubernetes objects;
+//! - `sighting` reads what the events of a run say about certificates;
+//! - `fold` combines what all runs saw, in chronological order; [`Inventory`] is the result;
+//! - `collect` does this for all runs of a state folder, `cache` stores what was read, so that only runs that have changed are read again;
+//! - [`scan`] reads certificates from files, servers, clusters and CAs, without runs.
 //!
-//! The journal stays the only truth: all of this is worked out from it, and the cache can be deleted.
+//! Everything is computed from the journal, so the cache can be deleted.
 
 mod cache;
 mod collect;
