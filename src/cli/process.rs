@@ -162,7 +162,7 @@ fn draft_private(path: &Path, text: &str) -> io::Result<PathBuf> {
     }
     let mut random = [0; 8];
     aws_lc_rs::rand::fill(&mut random)
-        .map_err(|_| io::Error::other("the system gave no randomness"))?;
+        .map_err(|_| io::Error::other("the system could not provide random bytes"))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let draft = path.with_file_name(format!(".{name}.{}", HEXLOWER.encode(&random)));
     let mut file = OpenOptions::new()

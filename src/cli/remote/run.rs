@@ -41,8 +41,8 @@ pub fn run(command: &Run, program: Program, there: &There) -> Done {
         program,
         may_differ: true,
     };
-    let key =
-        random_token().ok_or_else(|| Failure::new("system", "the system gave no randomness"))?;
+    let key = random_token()
+        .ok_or_else(|| Failure::new("system", "the system could not provide random bytes"))?;
     let started = there.send(&sent, Some(&key), &caller(there))?;
     let id = started.run;
     if command.detach {

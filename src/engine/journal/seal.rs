@@ -174,8 +174,9 @@ impl Seal {
         );
         // A process's id is unique only within its container.
         let mut name = [0; 8];
-        aws_lc_rs::rand::fill(&mut name)
-            .map_err(|_| JournalError::Identity("the system gave no randomness".into()))?;
+        aws_lc_rs::rand::fill(&mut name).map_err(|_| {
+            JournalError::Identity("the system could not provide random bytes".into())
+        })?;
         let temporary = self
             .path
             .with_extension(format!("txt.{}", data_encoding::HEXLOWER.encode(&name)));
