@@ -87,11 +87,11 @@ pub async fn admit(State(desk): State<Desk>, mut request: Request, next: Next) -
         .any(|start| request.uri().path().starts_with(start));
     let is_cached = request.uri().path().starts_with("/assets/");
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let judged = desk.judge(&mut request).await;
+    let checked = desk.check(&mut request).await;
     let access = request.extensions().get::<Access>();
     let who = access.map(|access| Requester(access.person.name.clone()));
     let is_secure = desk.is_tls && !is_of_loopback(request.headers());
-    let answer = match judged {
+    let answer = match checked {
         Ok(()) => next.run(request).await,
         Err(refused) => *refused,
     };
@@ -138,7 +138,7 @@ pub async fn admit(State(desk): State<Desk>, mut request: Request, next: Next) -
 }
 
 impl Desk {
-    async fn judge(&self, request: &mut Request) -> Result<(), Box<Response>> {
+    async fn check(&self, request: &mut Request) -> Result<(), Box<Response>> {
         let refused = |problem: Problem| Box::new(problem.into_response());
         let headers = request.headers();
         let has_token = headers.contains_key(header::AUTHORIZATION);
@@ -168,7 +168,7 @@ impl Desk {
             (Err(_), Needs::Nothing) => None,
             (access, _) => access.map_err(refused)?,
         };
-        self.judge_access(access.as_ref(), needs, pass.run.as_ref())
+        self.check_access(access.as_ref(), needs, pass.run.as_ref())
             .await
             .map_err(refused)?;
         if let Some(access) = access {
@@ -183,11 +183,11 @@ impl Desk {
         let Ok(access) = self.authenticate(&pass.headers, &pass.peer).await else {
             return false;
         };
-        let judged = self.judge_access(access.as_ref(), pass.needs, pass.run.as_ref());
-        judged.await.is_ok()
+        let checked = self.check_access(access.as_ref(), pass.needs, pass.run.as_ref());
+        checked.await.is_ok()
     }
 
-    async fn judge_access(
+    async fn check_access(
         &self,
         access: Option<&Access>,
         needs: Needs,
@@ -202,13 +202,13 @@ impl Desk {
             Needs::Role(role) | Needs::Somewhere(role) if !access.has(role) => {
                 Err(Problem::denied(access, role))
             }
-            Needs::Role(role) => self.judge_run(access, role, run.cloned()).await,
+            Needs::Role(role) => self.check_run(access, role, run.cloned()).await,
             Needs::Somewhere(_) => Ok(()),
         }
     }
 
     /// Checks the client's role for the run in the path; without a run in the path, its role for all workflows and targets.
-    async fn judge_run(
+    async fn check_run(
         &self,
         access: &Access,
         role: Role,

@@ -46,7 +46,7 @@ pub async fn metrics(State(desk): State<Desk>) -> Result<Response, Problem> {
         "Runs in the journal, by workflow and status.",
         lines,
     );
-    written(&mut text, &tallies);
+    counters(&mut text, &tallies);
     let waiting = page.rows.iter().map(|row| row.asks.len() as u64).sum();
     let one = |value| std::iter::once((Vec::new(), value));
     family(
@@ -60,13 +60,13 @@ pub async fn metrics(State(desk): State<Desk>) -> Result<Response, Problem> {
         is_all: true,
         ..Pick::default()
     };
-    text.push_str(&by_themselves(&desk).await?);
+    text.push_str(&triggers_and_notifications(&desk).await?);
     text.push_str(&report::inventory_metrics(&inventory, pick, now()));
     Ok(([(header::CONTENT_TYPE, FORMAT)], text).into_response())
 }
 
 /// Writes the metrics of notifications and triggers.
-async fn by_themselves(desk: &Desk) -> Result<String, Problem> {
+async fn triggers_and_notifications(desk: &Desk) -> Result<String, Problem> {
     let (triggers, outbox) = (desk.triggers.clone(), desk.outbox.clone());
     let asked = desk.ask(move |_| Ok((triggers.standings(now())?, outbox.queues()?)));
     let (standings, queues) = asked.await?;
@@ -129,7 +129,7 @@ async fn by_themselves(desk: &Desk) -> Result<String, Problem> {
 }
 
 /// Writes the counters of this process, since its start.
-fn written(text: &mut String, tallies: &Tallies) {
+fn counters(text: &mut String, tallies: &Tallies) {
     let one = |value| std::iter::once((Vec::new(), value));
     family(
         text,

@@ -73,7 +73,7 @@ pub fn table() -> Vec<Route> {
         open(Method::POST, "/login", post(page::log_in)),
         // The request is authenticated by its signature.
         open(Method::POST, "/hooks/{hook}", post(hooks::hook)),
-        somebody(page("/logout", Viewer, post(page::log_out), Method::POST)),
+        login_only(page("/logout", Viewer, post(page::log_out), Method::POST)),
         somewhere(page("/", Viewer, get(page::runs), Method::GET)),
         somewhere(page("/views", Viewer, post(page::save_view), Method::POST)),
         somewhere(page("/runs/bulk", Operator, post(page::bulk), Method::POST)),
@@ -162,7 +162,7 @@ pub fn somewhere(route: Route) -> Route {
 }
 
 /// Changes a route so that it needs a login, but no role.
-pub fn somebody(route: Route) -> Route {
+pub fn login_only(route: Route) -> Route {
     Route {
         needs: Needs::Login,
         ..route

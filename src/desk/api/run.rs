@@ -126,7 +126,7 @@ fn error_item(step: Option<&InstanceId>, error: &StepError) -> ErrorItem {
 /// Returns whether the client may answer a question now.
 pub fn may_answer(shown: &Shown, ask: &runs::Ask, access: &Access) -> Allowed {
     if !has_on(access, Role::Approver, shown) {
-        return lacks(access, Role::Approver, shown);
+        return lacks_role(access, Role::Approver, shown);
     }
     let may = shown.may_answer(ask, &access.person);
     may.map_or_else(
@@ -135,7 +135,7 @@ pub fn may_answer(shown: &Shown, ask: &runs::Ask, access: &Access) -> Allowed {
             why: Some(refusal.to_string()),
             needs: None,
         },
-        |()| yes(),
+        |()| allowed_now(),
     )
 }
 
@@ -161,10 +161,10 @@ pub fn allowed(shown: &Shown, access: &Access) -> BTreeMap<String, Allowed> {
         ),
         ("undo", Role::Admin, idle(runs::refuse_undo(id, state))),
     ];
-    let judged = all.into_iter().map(|(name, role, rule)| {
+    let checked = all.into_iter().map(|(name, role, rule)| {
         let allowed = match rule {
-            _ if !has_on(access, role, shown) => lacks(access, role, shown),
-            Ok(()) => yes(),
+            _ if !has_on(access, role, shown) => lacks_role(access, role, shown),
+            Ok(()) => allowed_now(),
             Err(error) => Allowed {
                 ok: false,
                 why: Some(error.message),
@@ -173,14 +173,14 @@ pub fn allowed(shown: &Shown, access: &Access) -> BTreeMap<String, Allowed> {
         };
         (name.to_owned(), allowed)
     });
-    judged.collect()
+    checked.collect()
 }
 
 /// Returns whether the client may answer for a call in doubt.
 pub fn may_say(access: &Access, shown: &Shown) -> Allowed {
     match has_on(access, Role::Admin, shown) {
-        true => yes(),
-        false => lacks(access, Role::Admin, shown),
+        true => allowed_now(),
+        false => lacks_role(access, Role::Admin, shown),
     }
 }
 
@@ -193,7 +193,7 @@ pub fn not_allowed() -> Allowed {
     }
 }
 
-fn yes() -> Allowed {
+fn allowed_now() -> Allowed {
     Allowed {
         ok: true,
         why: None,
@@ -205,7 +205,7 @@ fn has_on(access: &Access, role: Role, shown: &Shown) -> bool {
     access.has_on(role, &shown.info.workflow, &shown.info.target)
 }
 
-fn lacks(access: &Access, role: Role, shown: &Shown) -> Allowed {
+fn lacks_role(access: &Access, role: Role, shown: &Shown) -> Allowed {
     let info = &shown.info;
     Allowed {
         ok: false,

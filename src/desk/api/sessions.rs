@@ -15,7 +15,7 @@ use crate::{
     access::Access,
     answer::Problem,
     cookie::Purpose,
-    route::{Answer, Route, somebody},
+    route::{Answer, Route, login_only},
     server::Desk,
 };
 use windlass_runs::now;
@@ -23,7 +23,7 @@ use windlass_targets::Role;
 
 pub fn routes() -> Vec<Route> {
     vec![
-        somebody(route(
+        login_only(route(
             Method::GET,
             "/api/v1/sessions",
             Role::Viewer,
@@ -33,7 +33,7 @@ pub fn routes() -> Vec<Route> {
             None,
             Answer::Json("Sessions"),
         )),
-        somebody(route(
+        login_only(route(
             Method::POST,
             "/api/v1/sessions/{session}/end",
             Role::Viewer,

@@ -218,7 +218,7 @@ mod tests {
             "iss": "https://login.example.com", "aud": "windlass", "sub": "1", "exp": now() + 300,
             "email": "alice@example.com", "email_verified": true, "groups": ["pki"],
         });
-        let judge = |claims: &Json, key: &Jwk| {
+        let identify = |claims: &Json, key: &Jwk| {
             let token = signer.sign(claims);
             let (algorithm, id) = head(&token)?;
             assert_eq!(id.as_deref(), Some("one"));
@@ -235,9 +235,9 @@ mod tests {
                         .insert(name.clone(), value.clone()),
                 };
             }
-            judge(&claims, &signer.key())
+            identify(&claims, &signer.key())
         };
-        let alice = judge(&good, &signer.key()).expect("good");
+        let alice = identify(&good, &signer.key()).expect("good");
         assert_eq!(
             (alice.name.as_str(), alice.groups.as_slice()),
             ("alice@example.com", &["pki".to_owned()][..])
@@ -285,8 +285,8 @@ mod tests {
             let refused = with(changes.clone()).expect_err(&changes.to_string());
             assert!(refused.contains(why), "{changes}: {refused}");
         }
-        let stranger = judge(&good, &Signer::new().key()).expect_err("another key");
-        assert!(stranger.contains("signature"), "{stranger}");
+        let forged = identify(&good, &Signer::new().key()).expect_err("another key");
+        assert!(forged.contains("signature"), "{forged}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::{
     format::{moment, status, visible},
     layout::{Frame, page},
-    phases::{standing, stepper},
+    phases::{phase_statuses, stepper},
     steps::nodes,
 };
 use crate::{access::Access, answer::Problem, server::Desk};
@@ -142,7 +142,7 @@ fn rotation(shown: &Shown) -> Markup {
             @for ask in shown.asks() {
                 p class="held" { a href={ "/runs/" (shown.id) "#ask" } { (visible(&ask.message)) } " waits for an answer." }
             }
-            (stepper(&standing(workflow, &nodes, &shown.state)))
+            (stepper(&phase_statuses(workflow, &nodes, &shown.state)))
         }
     }
 }

@@ -16,7 +16,7 @@ use windlass_report::{self as report, Fate, Replaced, Replacing};
 const NAMED: usize = 6;
 
 /// Returns the status of each phase of a run. `nodes` are the steps of its workflow.
-pub fn standing<'w>(
+pub fn phase_statuses<'w>(
     workflow: &'w Workflow,
     nodes: &[Node],
     state: &State,

@@ -18,7 +18,7 @@ use super::{
     format::{length, moment, status, visible},
     graph::{Links, graph},
     layout::{Frame, page},
-    phases::{replaced, standing, stepper},
+    phases::{phase_statuses, replaced, stepper},
     steps::{Node, nodes},
     waterfall::waterfall,
 };
@@ -397,7 +397,7 @@ impl View {
         if workflow.phases.is_empty() {
             return html! {};
         }
-        let phases = standing(workflow, &self.nodes, &self.shown.state);
+        let phases = phase_statuses(workflow, &self.nodes, &self.shown.state);
         html! {
             section id="phases" class="card" aria-labelledby="phases-title" {
                 h2 id="phases-title" { "Phases" }
@@ -417,8 +417,8 @@ impl View {
         match report::replacing(workflow, &shown.state, shown.id.as_str()) {
             Err(why) => html! { p class="trouble" { (visible(&why)) } },
             Ok(phases) => {
-                let standing = standing(workflow, nodes, &shown.state);
-                let phases = phases.into_iter().zip(standing);
+                let phase_statuses = phase_statuses(workflow, nodes, &shown.state);
+                let phases = phases.into_iter().zip(phase_statuses);
                 let phases = phases.filter(|(_, (_, status))| wanted(status));
                 let phases: Vec<_> = phases.map(|(phase, _)| phase).collect();
                 replaced(&phases, unfolded)

@@ -27,8 +27,8 @@ pub fn waterfall(
         .collect();
     let count = begun.len();
     let took = |(began, node): &(Timestamp, &Node)| node.ended_at.unwrap_or(to).since(*began);
-    let is_calm = |node: &Node| matches!(node.status.as_str(), "succeeded" | "skipped");
-    begun.sort_by_key(|row| (is_calm(row.1), std::cmp::Reverse(took(row))));
+    let is_done = |node: &Node| matches!(node.status.as_str(), "succeeded" | "skipped");
+    begun.sort_by_key(|row| (is_done(row.1), std::cmp::Reverse(took(row))));
     begun.truncate(ROWS);
     begun.sort_by_key(|(at, _)| *at);
     let worked = nodes.iter().filter_map(|node| {
