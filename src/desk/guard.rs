@@ -10,9 +10,9 @@ use http::{HeaderMap, Method, header};
 
 /// The names under which browsers reach the server.
 pub struct Guard {
-    /// As a Host header writes them.
+    /// The valid values of the Host header.
     hosts: Vec<String>,
-    /// As an Origin header writes them.
+    /// The valid values of the Origin header.
     origins: Vec<String>,
 }
 

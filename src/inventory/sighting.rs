@@ -14,7 +14,7 @@ use windlass_ground::Timestamp;
 use windlass_script::{Class, Reversed};
 use windlass_world::value::{MASK, Value};
 
-/// What a run saw and did of certificates, in chronological order.
+/// What a run saw of certificates and did with them, in chronological order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sightings {
     pub workflow: String,
@@ -39,7 +39,7 @@ pub struct Sighting {
 /// The certificates of a place: for each key, the numbers of its certificates.
 type Contents = Vec<(String, Vec<usize>)>;
 
-/// What a run saw or did. Certificates are indices of [`Sightings::certificates`].
+/// What a run saw or did. Certificates are given by their indices in [`Sightings::certificates`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
@@ -69,7 +69,7 @@ pub enum Deed {
     Reversed,
 }
 
-/// Reads what a run saw and did of certificates, from its params, the results of its calls, and its undo.
+/// Reads what a run saw of certificates and did with them, from its params, the results of its calls, and its undo.
 pub fn sightings(state: &State) -> Sightings {
     let Some(run) = &state.run else {
         return Sightings::default();

@@ -73,7 +73,7 @@ pub struct WorkflowItem {
 #[derive(Serialize, ToSchema)]
 pub struct ParamItem {
     pub name: String,
-    /// As the workflow file writes it: `string`, `list(string)`, …
+    /// The type, as in the workflow file: `string`, `list(string)`, …
     #[serde(rename = "type")]
     pub ty: String,
     pub description: Option<String>,
@@ -317,7 +317,7 @@ pub struct StepItem {
     pub effects: usize,
 }
 
-/// Why something failed.
+/// An error of a run or a step.
 #[derive(Serialize, ToSchema)]
 pub struct ErrorItem {
     pub step: Option<String>,

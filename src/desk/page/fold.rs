@@ -27,7 +27,7 @@ pub struct Web {
     is_last: Vec<bool>,
 }
 
-/// What is drawn.
+/// The part of a graph that is drawn.
 pub struct Picture {
     pub cards: Vec<Card>,
     /// For each card, the cards on which it depends.
