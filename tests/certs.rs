@@ -521,7 +521,7 @@ fn a_scan_of_a_folder_goes_on_after_what_is_broken() {
 
     let none = test.windlass(&["certs", "scan", "leaf.key"]).expect(1);
     assert!(
-        none.stderr.contains("leaf.key: holds no certificate"),
+        none.stderr.contains("leaf.key: contains no certificate"),
         "{}",
         none.stderr
     );

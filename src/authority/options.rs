@@ -123,7 +123,7 @@ impl AccessKey {
 
 /// The system gave no randomness.
 #[derive(Debug, thiserror::Error)]
-#[error("the system gave no randomness")]
+#[error("the system could not provide random bytes")]
 pub struct NoRandomness;
 
 impl std::fmt::Debug for AccessKey {

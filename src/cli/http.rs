@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     compile::read_mock,
-    mock::{Answer, Request, Server, Site, Told},
+    mock::{Answer, OnAnswer, Request, Server, Site},
 };
 
 /// `windlass http …`.
@@ -27,7 +27,7 @@ fn serve(command: &HttpServe) -> Done {
     let failed = |e: std::io::Error| Failure::new("system", format!("can't start threads: {e}"));
     let runtime = tokio::runtime::Runtime::new().map_err(failed)?;
     let name = site.name().to_owned();
-    let told: Told = Arc::new(|request: &Request, answer: &Answer| {
+    let on_answer: OnAnswer = Arc::new(|request: &Request, answer: &Answer| {
         let answered = match answer.is_dropped {
             true => "no answer".to_owned(),
             false => answer.status.to_string(),
@@ -35,7 +35,7 @@ fn serve(command: &HttpServe) -> Done {
         say!("{} {} → {answered}", request.method, request.path);
     });
     runtime.block_on(async {
-        let server = Server::listen(site, command.port, told)
+        let server = Server::listen(site, command.port, on_answer)
             .await
             .map_err(|e| {
                 Failure::new(

@@ -8,13 +8,13 @@ use windlass_runs::{Listed, Person};
 use windlass_targets::{GrantConfig, Role, Scope, TokenConfig};
 use windlass_world::value::Digest;
 
-/// Somebody who has been authenticated.
+/// An authenticated client (a person or a program) and its roles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     pub person: Person,
-    /// For all workflows and targets.
+    /// Roles for all workflows and targets.
     pub roles: Vec<Role>,
-    /// For some of them.
+    /// Roles for some workflows or targets.
     pub granted: Vec<Granted>,
 }
 
@@ -25,19 +25,19 @@ pub struct Granted {
     pub scope: Scope,
 }
 
-/// Who somebody is, as a token, a provider or a certificate says it.
+/// Who a client is, according to its token, the OpenID Connect provider or its certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub name: String,
     pub groups: Vec<String>,
-    /// What says so, for the record: `token ci`.
+    /// What authenticated the client, for the journal: `token ci`.
     pub how: String,
-    /// The roles that come with it, for all workflows and targets.
+    /// The roles of the token itself, for all workflows and targets.
     pub roles: Vec<Role>,
 }
 
 impl Identity {
-    /// Says what somebody may do who comes with it, `by` a header or a cookie.
+    /// Adds the roles that `grants` give to this identity. `by` is how the client sent its proof: `header`, `browser` or `TLS`.
     pub fn access(&self, grants: &[GrantConfig], by: &str, from: SocketAddr) -> Access {
         let (mut roles, mut granted) = (self.roles.clone(), Vec::new());
         let given = grants
@@ -71,18 +71,18 @@ impl Identity {
 }
 
 impl Access {
-    /// Says whether somebody has a role for any workflow on any target.
+    /// Returns whether the client has a role for at least one workflow on at least one target.
     pub fn has(&self, needed: Role) -> bool {
         let mut granted = self.granted.iter();
         self.has_everywhere(needed) || granted.any(|granted| granted.role.covers(needed))
     }
 
-    /// Says whether somebody has a role for all workflows on all targets.
+    /// Returns whether the client has a role for all workflows on all targets.
     pub fn has_everywhere(&self, needed: Role) -> bool {
         self.roles.iter().any(|role| role.covers(needed))
     }
 
-    /// Says whether somebody has a role for a workflow on a target.
+    /// Returns whether the client has a role for a workflow on a target.
     pub fn has_on(&self, needed: Role, workflow: &str, target: &str) -> bool {
         let mut granted = self.granted.iter();
         self.has_everywhere(needed)
@@ -90,21 +90,22 @@ impl Access {
                 .any(|granted| granted.role.covers(needed) && granted.scope.holds(workflow, target))
     }
 
-    /// Says whether somebody has a role for a workflow on any target.
+    /// Returns whether the client has a role for a workflow on at least one target.
     pub fn has_for(&self, needed: Role, workflow: &str) -> bool {
         let mut granted = self.granted.iter();
         self.has_everywhere(needed)
             || granted.any(|one| one.role.covers(needed) && one.scope.holds_workflow(workflow))
     }
 
-    /// Says whether somebody has a role for any workflow on a target.
+    /// Returns whether the client has a role for at least one workflow on a target.
     pub fn has_at(&self, needed: Role, target: &str) -> bool {
         let mut granted = self.granted.iter();
         self.has_everywhere(needed)
             || granted.any(|one| one.role.covers(needed) && one.scope.holds_target(target))
     }
 
-    /// Says whether somebody may see a workflow in a list. The name of one that can't be compiled is not known.
+    /// Returns whether the client may see a workflow in a list. A workflow that can't be compiled has no known name, so it needs the
+    /// role for all workflows.
     pub fn sees_listed(&self, listed: &Listed) -> bool {
         match &listed.program {
             Ok(program) => self.has_for(Role::Viewer, &program.workflow.name),
@@ -112,8 +113,8 @@ impl Access {
         }
     }
 
-    /// Says whether somebody may have a target do whatever a script says: files that a client sends may call themselves
-    /// as they like, so only a role for all workflows counts.
+    /// Returns whether the client may run any scripts on a target. Files that a client sends can have any workflow name, so only the
+    /// role `admin` for all workflows counts.
     pub fn may_send(&self, target: &str) -> bool {
         let mut granted = self.granted.iter();
         self.has_everywhere(Role::Admin)
@@ -122,16 +123,16 @@ impl Access {
             })
     }
 
-    /// Returns the workflows and targets whose runs somebody may see; `None` for all.
+    /// Returns the workflows and targets whose runs the client may see; `None` means all.
     pub fn sees(&self) -> Option<Vec<Scope>> {
         let scopes = self.granted.iter().map(|granted| granted.scope.clone());
         (!self.has_everywhere(Role::Viewer)).then(|| scopes.collect())
     }
 
-    /// Refuses who lacks a role for a workflow on a target.
+    /// Checks that the client has a role for a workflow on a target.
     ///
     /// # Errors
-    /// Which role is missing, and what for.
+    /// Returns which role is missing, and for what.
     pub fn need(&self, needed: Role, workflow: &str, target: &str) -> Result<(), Problem> {
         match self.has_on(needed, workflow, target) {
             true => Ok(()),
@@ -139,10 +140,10 @@ impl Access {
         }
     }
 
-    /// Refuses who lacks a role for a run. For who may not see it there is none.
+    /// Checks that the client has a role for a run. A client that may not see the run learns only that it was not found.
     ///
     /// # Errors
-    /// Which role is missing, or that there is no such run.
+    /// Returns which role is missing, or that there is no such run.
     pub fn need_of(&self, needed: Role, run: &RunInfo) -> Result<(), Problem> {
         match self.has_on(Role::Viewer, &run.workflow, &run.target) {
             true => self.need(needed, &run.workflow, &run.target),
@@ -150,7 +151,7 @@ impl Access {
         }
     }
 
-    /// Lists what somebody has: `viewer, operator (workflows gloo-*)`.
+    /// Lists the client's roles: `viewer, operator (workflows gloo-*)`.
     pub fn describe(&self) -> String {
         let roles = self.roles.iter().map(|role| role.as_str().to_owned());
         let granted = self.granted.iter();
@@ -162,18 +163,18 @@ impl Access {
         }
     }
 
-    /// Digests what somebody may do: a session ends when that is no longer what it was.
+    /// Returns a digest of the client's name and roles. A session ends when this digest changes.
     pub fn digest(&self) -> Digest {
         Digest::of(&[self.person.name.as_bytes(), self.describe().as_bytes()])
     }
 }
 
-/// Every token that is good. Only digests are kept.
+/// All valid tokens. Only their digests are kept.
 pub struct Tokens {
     known: Vec<Known>,
 }
 
-/// A token that is good.
+/// A valid token.
 pub struct Known {
     pub name: String,
     pub sha256: Digest,
@@ -203,17 +204,17 @@ impl Tokens {
         }
     }
 
-    /// Says whose token it is. Takes as long for a wrong one as for a good one.
+    /// Finds a token. This takes the same time for wrong tokens and valid ones.
     pub fn find(&self, token: &str) -> Option<&Known> {
         self.with_digest(Digest::of_content(token.as_bytes()))
     }
 
-    /// Says whose token has this digest, if it is still good.
+    /// Finds the token that has this digest; `None` if it is no longer valid.
     pub fn with_digest(&self, sha256: Digest) -> Option<&Known> {
         let is_equal = |known: &Known| {
             verify_slices_are_equal(known.sha256.as_bytes(), sha256.as_bytes()).is_ok()
         };
-        // All are looked at, so the time tells nothing.
+        // All tokens are compared, so that the time taken does not show which one matched.
         let known = self.known.iter();
         known.fold(None, |found, known| match is_equal(known) {
             true => Some(known),
@@ -221,14 +222,14 @@ impl Tokens {
         })
     }
 
-    /// Returns the token of who started the server.
+    /// Returns the token of the person who started the server.
     pub fn owner(&self) -> Option<&Known> {
         self.known.iter().find(|known| known.is_owner)
     }
 }
 
 impl Known {
-    /// Says who comes with it.
+    /// Returns the identity of the token's holder.
     pub fn identity(&self) -> Identity {
         Identity {
             name: self.name.clone(),
@@ -242,7 +243,7 @@ impl Known {
     }
 }
 
-/// Makes a token that nobody guesses: 32 random bytes in hex.
+/// Creates a token of 32 random bytes, in hex. Returns `None` if the system has no randomness.
 pub fn random_token() -> Option<String> {
     let mut bytes = [0; 32];
     aws_lc_rs::rand::fill(&mut bytes).ok()?;

@@ -1,4 +1,5 @@
-//! Lets a request through to its handler, or not: the one place where that is decided.
+//! Decides whether a request may reach its handler. Nothing else decides this, except the handlers of routes marked
+//! [`Needs::Somewhere`].
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -29,7 +30,7 @@ use windlass_world::value::Digest;
 #[derive(Clone)]
 pub struct Peer {
     pub address: SocketAddr,
-    /// Who it is by its certificate.
+    /// The identity in its client certificate, if it sent one.
     pub machine: Option<Arc<Identity>>,
 }
 
@@ -42,7 +43,7 @@ impl Peer {
     }
 }
 
-/// What a request was let through with.
+/// What a request was admitted with. A stream checks it again while it is open.
 #[derive(Clone)]
 pub struct Pass {
     headers: HeaderMap,
@@ -51,15 +52,17 @@ pub struct Pass {
     run: Option<RunId>,
 }
 
-/// What scripts, styles and frames a page may have: its own, and none within its text.
+/// The Content-Security-Policy of all pages: scripts and styles come from this server's files only, never inline, and no other page may
+/// show ours in a frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// A year, as browsers' lists ask for. Other names below this one may be other servers, so they are left out.
+/// The value of Strict-Transport-Security: one year, in seconds, which is what browsers' preload lists require. It leaves out
+/// `includeSubDomains`, because subdomains may be other servers.
 const SECURE: &str = "max-age=31536000";
 
-/// Says whether a request names this machine itself: a browser that only took HTTPS for `localhost` would reach none of the other
-/// servers on its ports.
+/// Returns whether the Host header names this machine itself. Such answers get no Strict-Transport-Security, because a browser that
+/// accepts only HTTPS for `localhost` can't reach other servers on other ports.
 fn is_of_loopback(headers: &HeaderMap) -> bool {
     let host = headers
         .get(header::HOST)
@@ -75,19 +78,20 @@ fn is_of_loopback(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Refuses what may not get through, whatever its route; what is not in the table of routes needs a role as well.
+/// Checks every request before its handler, and sets the security headers of every answer. A path that is not in the table of
+/// routes needs a role, too.
 pub async fn admit(State(desk): State<Desk>, mut request: Request, next: Next) -> Response {
-    // Programs ask these, and are answered in their way.
+    // Programs use these paths, so errors stay JSON.
     let is_api = ["/api/", "/hooks/"]
         .iter()
         .any(|start| request.uri().path().starts_with(start));
     let is_cached = request.uri().path().starts_with("/assets/");
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let judged = desk.judge(&mut request).await;
+    let checked = desk.check(&mut request).await;
     let access = request.extensions().get::<Access>();
     let who = access.map(|access| Requester(access.person.name.clone()));
     let is_secure = desk.is_tls && !is_of_loopback(request.headers());
-    let answer = match judged {
+    let answer = match checked {
         Ok(()) => next.run(request).await,
         Err(refused) => *refused,
     };
@@ -110,7 +114,7 @@ pub async fn admit(State(desk): State<Desk>, mut request: Request, next: Next) -
     let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
     set(header::CONTENT_SECURITY_POLICY, POLICY);
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    // Without any, a browser sends `Origin: null` with a form of ours. A link that leads away says nothing.
+    // With `no-referrer`, a browser would send `Origin: null` with our own forms. Links to other sites get no Referer header.
     set(header::REFERRER_POLICY, "same-origin");
     set(header::X_FRAME_OPTIONS, "DENY");
     set(
@@ -134,7 +138,7 @@ pub async fn admit(State(desk): State<Desk>, mut request: Request, next: Next) -
 }
 
 impl Desk {
-    async fn judge(&self, request: &mut Request) -> Result<(), Box<Response>> {
+    async fn check(&self, request: &mut Request) -> Result<(), Box<Response>> {
         let refused = |problem: Problem| Box::new(problem.into_response());
         let headers = request.headers();
         let has_token = headers.contains_key(header::AUTHORIZATION);
@@ -159,12 +163,12 @@ impl Desk {
             run,
         };
         let access = self.authenticate(&pass.headers, &pass.peer).await;
-        // Who brings what is not good here may still have what needs nobody.
+        // An invalid token or cookie is no obstacle where no login is needed.
         let access = match (access, needs) {
             (Err(_), Needs::Nothing) => None,
             (access, _) => access.map_err(refused)?,
         };
-        self.judge_access(access.as_ref(), needs, pass.run.as_ref())
+        self.check_access(access.as_ref(), needs, pass.run.as_ref())
             .await
             .map_err(refused)?;
         if let Some(access) = access {
@@ -174,16 +178,16 @@ impl Desk {
         Ok(())
     }
 
-    /// Says whether a request that goes on for long would still be let through: a session may have ended since, a token expired.
+    /// Checks again whether an open request is still admitted: its session may have ended, or its token may have expired.
     pub async fn still_admits(&self, pass: &Pass) -> bool {
         let Ok(access) = self.authenticate(&pass.headers, &pass.peer).await else {
             return false;
         };
-        let judged = self.judge_access(access.as_ref(), pass.needs, pass.run.as_ref());
-        judged.await.is_ok()
+        let checked = self.check_access(access.as_ref(), pass.needs, pass.run.as_ref());
+        checked.await.is_ok()
     }
 
-    async fn judge_access(
+    async fn check_access(
         &self,
         access: Option<&Access>,
         needs: Needs,
@@ -198,13 +202,13 @@ impl Desk {
             Needs::Role(role) | Needs::Somewhere(role) if !access.has(role) => {
                 Err(Problem::denied(access, role))
             }
-            Needs::Role(role) => self.judge_run(access, role, run.cloned()).await,
+            Needs::Role(role) => self.check_run(access, role, run.cloned()).await,
             Needs::Somewhere(_) => Ok(()),
         }
     }
 
-    /// Refuses who lacks a role for the run that a path names; where it names none, for everything.
-    async fn judge_run(
+    /// Checks the client's role for the run in the path; without a run in the path, its role for all workflows and targets.
+    async fn check_run(
         &self,
         access: &Access,
         role: Role,
@@ -218,14 +222,14 @@ impl Desk {
         };
         match self.ask(move |runs| runs.run(&run)).await {
             Ok(shown) => access.need_of(role, &shown.info),
-            // The handler says so.
+            // The handler reports this.
             Err(problem) if problem.code == "no-such-run" => Ok(()),
-            // What it is of can't be told.
+            // The run's workflow and target can't be read.
             Err(_) => Err(Problem::denied(access, role)),
         }
     }
 
-    /// Says what a request needs; one that no route answers still needs somebody.
+    /// Returns what a request needs. A request that matches no route needs the role `viewer`.
     fn needs(&self, method: &Method, path: Option<&str>) -> Needs {
         let method = match *method {
             Method::HEAD => &Method::GET,
@@ -237,7 +241,8 @@ impl Desk {
         found.map_or(Needs::Role(Role::Viewer), |route| route.needs)
     }
 
-    /// Says who sent a request. A token in its header counts before a cookie, also if it is wrong, and both before a certificate.
+    /// Authenticates a request: by the token in its header (even if the token is wrong), otherwise by its cookie, otherwise by its client
+    /// certificate.
     async fn authenticate(
         &self,
         headers: &HeaderMap,
@@ -252,7 +257,7 @@ impl Desk {
             if let Some(known) = self.tokens.find(token) {
                 return Ok(Some(self.access(&known.identity(), "header", peer)));
             }
-            // Those of a provider have three parts.
+            // A token of a provider is a JWT, which has three parts.
             let Some(provider) = self.provider.as_ref() else {
                 return Ok(None);
             };
@@ -268,7 +273,7 @@ impl Desk {
                 .await?;
             let access = found.and_then(|found| {
                 let access = self.access(&self.identity_of(&found.proof)?, "browser", peer);
-                // Who may do something else than when they logged in logs in again.
+                // After a change of name or roles, the person has to log in again.
                 (access.digest() == found.entitled).then_some(access)
             });
             return Ok(access);
@@ -281,7 +286,7 @@ impl Desk {
         identity.access(&self.grants, by, peer.address)
     }
 
-    /// Says who a session stands for; `None` where what it was begun with is no longer good.
+    /// Returns the identity behind a session; `None` if the token or provider that began it is no longer valid.
     fn identity_of(&self, proof: &Proof) -> Option<Identity> {
         match proof {
             Proof::Token { sha256 } => Some(self.tokens.with_digest(*sha256)?.identity()),
@@ -302,7 +307,7 @@ impl Desk {
         }
     }
 
-    /// Begins a session for the token of the printed address, which works once.
+    /// Starts a session for the token in the address that the server printed. The address works once.
     async fn redeem(&self, token: &str, headers: &HeaderMap, peer: Peer) -> Response {
         let is_good = self.take_ticket(Digest::of_content(token.as_bytes()));
         let owner = self.tokens.owner().filter(|_| is_good);
@@ -310,13 +315,13 @@ impl Desk {
             Some(owner) => self.log_in(owner.sha256, "/", headers, peer).await,
             None => page::login(
                 StatusCode::UNAUTHORIZED,
-                Some("This link has been used, or was never good. Log in with a token."),
+                Some("This link has already been used, or is not valid. Log in with a token."),
                 self.provider.is_some(),
             ),
         }
     }
 
-    /// Answers with the cookie of a new session of a token, and leads to a page of ours.
+    /// Starts a session for a token, sets its cookie, and redirects to `next`.
     pub async fn log_in(
         &self,
         token: Digest,
@@ -336,7 +341,7 @@ impl Desk {
         }
     }
 
-    /// Begins a session, and returns its cookie.
+    /// Starts a session, and returns its cookie.
     pub async fn session_cookie(
         &self,
         proof: Proof,
@@ -355,9 +360,9 @@ impl Desk {
         let cookie = self
             .in_sessions(move |all| all.begin(&begins, now()))
             .await?;
-        let cookie = cookie.ok_or_else(|| broken("the system gave no randomness"))?;
+        let cookie = cookie.ok_or_else(|| broken("the system could not provide random bytes"))?;
         let cookie = self.set_cookie(Purpose::Session, headers, &cookie, SameSite::Strict, None);
-        cookie.ok_or_else(|| broken("the session can't be kept"))
+        cookie.ok_or_else(|| broken("the session's cookie can't be set"))
     }
 }
 
@@ -365,7 +370,7 @@ fn broken(why: &str) -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "system", why)
 }
 
-/// Returns the run that a path names, by the route that it matches.
+/// Returns the run in a path; `matched` is the route's pattern, which shows where it is.
 fn run_in(matched: &str, path: &str) -> Option<RunId> {
     let mut parts = matched.split('/').zip(path.split('/'));
     let (_, run) = parts.find(|(name, _)| *name == "{run}")?;
@@ -380,7 +385,7 @@ fn foreign(why: Foreign) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "foreign-request", detail)
 }
 
-/// Returns the token of the address that the server printed.
+/// Returns the token in `/?token=…`, the address that the server printed.
 fn ticket(request: &Request) -> Option<String> {
     if request.uri().path() != "/" || request.method() != Method::GET {
         return None;

@@ -16,7 +16,7 @@ use windlass_runs::{Kind, Runs, RunsError};
 use windlass_targets::Role;
 use windlass_world::value::format_duration;
 
-/// Why a request was not done, as RFC 9457 writes it.
+/// Why a request failed, in the form of RFC 9457 (Problem Details for HTTP APIs).
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// `urn:windlass:error:CODE`; `windlass explain CODE` prints its page.
@@ -33,10 +33,10 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub needs: Option<Role>,
-    /// What is wrong with each param.
+    /// What is wrong with each param, by its name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, String>,
-    /// The mistakes of a workflow, each drawn with its place in the file.
+    /// The mistakes in a workflow, each as text with an excerpt of the file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mistakes: Vec<String>,
 }
@@ -61,12 +61,12 @@ impl Problem {
         self
     }
 
-    /// Says that a request is not what it should be.
+    /// Reports a malformed request.
     pub fn bad(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
     }
 
-    /// Says which role is missing, for everything.
+    /// Reports that the client lacks a role for all workflows and targets.
     pub fn denied(access: &Access, needs: Role) -> Self {
         let part = match access.has(needs) {
             true => " for all workflows and targets",
@@ -75,7 +75,8 @@ impl Problem {
         Self::denied_as(access, needs, part)
     }
 
-    /// Says which role is missing for a workflow on a target; who has no role for a part of them lacks it altogether.
+    /// Reports that the client lacks a role for a workflow on a target. The workflow and target are named only if the client has roles
+    /// for some of them.
     pub fn denied_on(access: &Access, needs: Role, workflow: &str, target: &str) -> Self {
         let part = match access.granted.is_empty() {
             true => String::new(),
@@ -93,7 +94,7 @@ impl Problem {
         }
     }
 
-    /// Says that nobody is logged in.
+    /// Reports that the request is not authenticated.
     pub fn unauthenticated() -> Self {
         let detail = "this needs a token";
         Self::new(StatusCode::UNAUTHORIZED, "not-authenticated", detail)
@@ -134,14 +135,14 @@ impl IntoResponse for Problem {
             let how = HeaderValue::from_static("Bearer realm=\"windlass\"");
             headers.insert(header::WWW_AUTHENTICATE, how);
         }
-        // A page is made of it where a person asked.
+        // `admit` turns it into a page if a browser sent the request.
         response.extensions_mut().insert(self);
         response
     }
 }
 
 impl Desk {
-    /// Asks the runs something, on a thread that may block.
+    /// Calls the service of runs on a thread that may block.
     pub async fn ask<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&dyn Runs) -> Result<T, RunsError> + Send + 'static,
@@ -153,7 +154,7 @@ impl Desk {
             Err(_) => Err(Problem::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "system",
-                "the request could not be answered; this is a bug of ours",
+                "the request could not be answered; this is a bug in windlass",
             )),
         }
     }
@@ -163,19 +164,19 @@ impl Desk {
     /// Reads the body of a request.
     ///
     /// # Errors
-    /// One of more than `most` bytes, and one that does not arrive in time.
+    /// Fails for a body of more than `most` bytes, and for one that does not arrive in time.
     pub async fn body(&self, request: Request, most: usize) -> Result<Bytes, Problem> {
         let body = receive_body(request.into_body(), most, self.client_timeout).await;
         body.map_err(|why| match why {
             BodyError::TooLarge => {
-                let detail = format!("the body is larger than {} MiB, or broke off", most >> 20);
+                let detail = format!("the body is larger than {} MiB, or incomplete", most >> 20);
                 Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "bad-request", detail)
             }
             BodyError::TooSlow => {
                 let limit = format_duration(self.client_timeout);
                 let detail = format!("the body did not arrive within {limit}");
                 Problem::new(StatusCode::REQUEST_TIMEOUT, "bad-request", detail)
-                    .hint("`client_timeout` in [serve] of windlass.toml says how long it may take")
+                    .hint("`client_timeout` in [serve] of windlass.toml sets this limit")
             }
         })
     }

@@ -1,4 +1,4 @@
-//! Two runs side by side: what they were given, what ran, and how it went.
+//! Compares two runs: params, files, instances and outputs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use windlass_engine::journal::{Instance, InstanceId, RunId};
 use windlass_runs::{FileChange, Filter, Runs, RunsError, Shown, file_changes};
 use windlass_world::value::Value;
 
-/// How many instances that differ are compared at most.
+/// The largest number of differing instances that a comparison lists.
 const MOST: usize = 500;
 
 /// What differs between a run and an earlier one.
@@ -18,13 +18,13 @@ pub struct Comparison {
     pub params: Vec<ValueChange>,
     pub outputs: Vec<ValueChange>,
     pub files: Vec<FileChange>,
-    /// The instances that went another way or took notably longer or shorter, in the order of their ids.
+    /// The instances that differ in status, attempts or error, or took at least twice as long, in the order of their ids.
     pub steps: Vec<StepChange>,
-    /// How many went the same way.
+    /// The number of instances without a difference.
     pub same: usize,
 }
 
-/// A value by its name, in both runs; null where there is none.
+/// A value that differs; null on the side that does not have it.
 #[derive(Debug, PartialEq)]
 pub struct ValueChange {
     pub name: String,
@@ -32,14 +32,14 @@ pub struct ValueChange {
     pub after: Json,
 }
 
-/// An instance in both runs.
+/// An instance that differs; `None` on the side that does not have it.
 pub struct StepChange {
     pub step: InstanceId,
     pub before: Option<StepSide>,
     pub after: Option<StepSide>,
 }
 
-/// How an instance went.
+/// An instance in one of the runs.
 pub struct StepSide {
     pub status: &'static str,
     pub worked_ms: i64,
@@ -47,7 +47,7 @@ pub struct StepSide {
     pub error: Option<String>,
 }
 
-/// Finds the newest run before this one of the same workflow and target that has succeeded.
+/// Finds the last run before this one, of the same workflow and target, that succeeded.
 pub fn last_success(runs: &dyn Runs, shown: &Shown) -> Result<Option<RunId>, RunsError> {
     let page = runs.list(&Filter {
         status: Some("succeeded".into()),
@@ -106,10 +106,10 @@ impl StepSide {
 }
 
 impl StepChange {
-    /// Says whether it went the same way: to the same end, in as many attempts, in about the same time.
+    /// Returns whether status, attempts and error are equal, and the time is about the same.
     fn is_same(&self) -> bool {
-        /// Less than this in milliseconds is chance.
-        const CHANCE: i64 = 2000;
+        /// Durations below this, in milliseconds, are not compared.
+        const SHORT: i64 = 2000;
         let (Some(before), Some(after)) = (&self.before, &self.after) else {
             return false;
         };
@@ -120,7 +120,7 @@ impl StepChange {
         before.status == after.status
             && before.attempt == after.attempt
             && before.error == after.error
-            && (long < CHANCE || long < short * 2)
+            && (long < SHORT || long < short * 2)
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_differs_is_named() {
+    fn only_differing_values_are_listed() {
         let value = |json: Json| Value::from_json(json);
         let changes = value_changes(
             &value(serde_json::json!({ "same": 1, "gone": [1], "other": "x" })),

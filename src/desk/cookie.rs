@@ -1,29 +1,29 @@
-//! The cookies of this server: how they are named, and what a browser may do with them.
+//! The cookies of this server: their names and attributes.
 
 use http::{HeaderMap, HeaderValue, header};
 
 use super::server::Desk;
 
-/// Which requests that other sites begin bring a cookie along (`SameSite`).
+/// With which requests from other sites a browser sends a cookie (`SameSite`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameSite {
-    /// None.
+    /// With none.
     Strict,
-    /// Those that lead a person here: a provider is another site, and leads back.
+    /// With links and redirects to this server. The OpenID Connect provider is another site, and redirects back here.
     Lax,
 }
 
 /// What a cookie is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// A browser is logged in.
+    /// The session of a browser that is logged in.
     Session,
-    /// A browser has gone to the provider to log in.
+    /// A login that has begun: the browser is at the provider.
     Login,
 }
 
 impl Desk {
-    /// Returns the value that a request's cookie has.
+    /// Returns the value of a request's cookie.
     pub fn cookie(&self, purpose: Purpose, headers: &HeaderMap) -> Option<String> {
         let name = self.cookie_name(purpose, headers);
         let all = headers.get_all(header::COOKIE).iter();
@@ -35,7 +35,7 @@ impl Desk {
         found.map(|(_, value)| value.to_owned())
     }
 
-    /// Makes the header that sets a cookie until the browser ends, or for `seconds`. `headers` are those of the request.
+    /// Returns the `Set-Cookie` header for a cookie that lives until the browser is closed, or for `seconds`. `headers` are the request's.
     pub fn set_cookie(
         &self,
         purpose: Purpose,
@@ -59,12 +59,12 @@ impl Desk {
         HeaderValue::from_str(&cookie).ok()
     }
 
-    /// Makes the header with which the browser forgets a cookie.
+    /// Returns the `Set-Cookie` header that deletes a cookie.
     pub fn forget_cookie(&self, purpose: Purpose, headers: &HeaderMap) -> Option<HeaderValue> {
         self.set_cookie(purpose, headers, "", SameSite::Lax, Some(0))
     }
 
-    /// Returns the address under which the browser reaches this server: its Host header has been checked.
+    /// Returns the origin under which the browser reaches this server, from its Host header, which `guard` has checked.
     pub fn origin(&self, headers: &HeaderMap) -> String {
         let host = host(headers);
         match self.is_secure(headers) {
@@ -73,7 +73,7 @@ impl Desk {
         }
     }
 
-    /// Says whether the browser speaks TLS: to us, or to a proxy before us, which does for every name but those of this machine.
+    /// Returns whether the browser uses TLS. Without TLS of our own, a proxy is assumed to provide it for every name except loopback names.
     fn is_secure(&self, headers: &HeaderMap) -> bool {
         let host = host(headers);
         let name = match host.ends_with(']') {
@@ -83,8 +83,8 @@ impl Desk {
         self.is_tls || !["127.0.0.1", "localhost", "[::1]"].contains(&name)
     }
 
-    /// All servers of a host share its cookies, so the name has the port. With `__Host-` a browser takes one from no other host, and
-    /// only over TLS.
+    /// Returns the name of a cookie. It contains the port, because all servers of a host share its cookies. With the prefix `__Host-`, a
+    /// browser accepts it only over TLS, and not from another host.
     fn cookie_name(&self, purpose: Purpose, headers: &HeaderMap) -> String {
         let prefix = match self.is_secure(headers) {
             true => "__Host-",

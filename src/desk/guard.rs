@@ -1,32 +1,32 @@
-//! Refuses requests that a web page elsewhere had a browser send.
+//! Refuses requests that another web page made a browser send.
 //!
-//! A page elsewhere can have its own name lead to this address (DNS rebinding), so the Host header has to be one of ours. A page on
-//! another port of the same host is the same site, so the browser sends our cookie along whatever its SameSite says: what
-//! Sec-Fetch-Site and Origin say decides. Both are the browser's own words, which no page can set.
+//! Another page can make its own name resolve to this address (DNS rebinding), so the Host header must be one of ours. A page on
+//! another port of the same host is the same site, so the browser sends our cookie with its requests, regardless of SameSite. That is
+//! why Sec-Fetch-Site and Origin are checked: the browser sets them, and no page can.
 
 use std::net::SocketAddr;
 
 use http::{HeaderMap, Method, header};
 
-/// The names that a server goes by.
+/// The names under which browsers reach the server.
 pub struct Guard {
-    /// As a Host header writes them.
+    /// The valid values of the Host header.
     hosts: Vec<String>,
-    /// As an Origin header writes them.
+    /// The valid values of the Origin header.
     origins: Vec<String>,
 }
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Foreign {
-    /// It is for another server.
+    /// The Host header names another server.
     Host,
-    /// Another page sent it.
+    /// Another web page sent the request.
     Origin,
 }
 
 impl Guard {
-    /// Of a server that listens on an address, and that browsers reach under some names as well.
+    /// Creates the guard of a server that listens on `address`, and that browsers also reach under `names`.
     pub fn new(address: SocketAddr, is_tls: bool, names: &[String]) -> Self {
         let (scheme, usual) = if is_tls { ("https", 443) } else { ("http", 80) };
         let port = address.port();
@@ -40,7 +40,7 @@ impl Guard {
             hosts.push(format!("{name}:{port}"));
         }
         let own = hosts.iter().map(|host| format!("{scheme}://{host}"));
-        // A proxy before us may speak TLS for a name that we have been given.
+        // For a configured name, a proxy may provide TLS.
         let proxied = names
             .iter()
             .map(|name| format!("https://{}", name.to_ascii_lowercase()));
@@ -50,11 +50,11 @@ impl Guard {
         }
     }
 
-    /// Looks at the headers of a request. `has_token` says that it brings a token in its Authorization header, which no browser
-    /// adds by itself.
+    /// Checks the headers of a request. `has_token` says whether it has a token in its Authorization header, which no browser adds by
+    /// itself.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// Returns why the request is refused.
     pub fn check(
         &self,
         method: &Method,
@@ -76,9 +76,9 @@ impl Guard {
         }
         match text("sec-fetch-site") {
             Some("same-origin") => Ok(()),
-            // Somebody typed the address, or followed a bookmark.
+            // The person typed the address or opened a bookmark.
             Some("none") if is_safe => Ok(()),
-            // A link on another page, which sees nothing of the answer. Frames are not documents.
+            // A link on another page, which can't read the answer. Frames are refused: their destination is not `document`.
             Some(_)
                 if *method == Method::GET
                     && text("sec-fetch-mode") == Some("navigate")
@@ -87,7 +87,7 @@ impl Guard {
                 Ok(())
             }
             Some(_) => Err(Foreign::Origin),
-            // No browser of today, but a program: it brings a token to change anything, and no cookie alone.
+            // A program, since current browsers send Sec-Fetch-Site. To change anything, it needs a token; a cookie alone is refused.
             None if is_safe || has_token || text("origin").is_some() => Ok(()),
             None if !headers.contains_key(header::COOKIE) => Ok(()),
             None => Err(Foreign::Origin),
@@ -109,7 +109,7 @@ mod tests {
         guard.check(&method, &map, map.contains_key(header::AUTHORIZATION))
     }
 
-    /// A method, headers, and why it is refused.
+    /// A method, headers, and the reason for refusing them.
     type Case = (
         &'static str,
         &'static [(&'static str, &'static str)],
@@ -117,7 +117,7 @@ mod tests {
     );
 
     #[test]
-    fn only_our_own_pages_and_programs_get_in() {
+    fn only_our_own_pages_and_programs_are_admitted() {
         let guard = Guard::new(([127, 0, 0, 1], 7420).into(), false, &[]);
         const OURS: (&str, &str) = ("host", "localhost:7420");
         let good: &[(&str, &[(&str, &str)])] = &[
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_the_configuration_counts_with_and_without_its_port() {
+    fn a_configured_name_is_accepted_with_and_without_its_port() {
         let names = ["windlass.example.com".to_owned()];
         let guard = Guard::new(([10, 0, 0, 1], 8443).into(), true, &names);
         for host in ["windlass.example.com", "WINDLASS.example.com:8443"] {

@@ -1,4 +1,4 @@
-//! `POST /hooks/NAME`: signed requests that start runs. What lets one through is its signature, not a token.
+//! `POST /hooks/NAME`: signed requests that start runs. Such a request is authenticated by its signature, not by a token.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use http::StatusCode;
 use super::{admit::Peer, answer::Problem, server::Desk};
 use windlass_triggers::{HookAnswer, HookRefused};
 
-/// The largest body: as large as a script's largest value.
+/// The largest body, in bytes: the same as the limit on a script's value.
 const MOST: usize = 1 << 20;
 
 pub async fn hook(
@@ -35,7 +35,8 @@ pub async fn hook(
     Ok((status(&answer), Json(answer)))
 }
 
-/// A sender repeats what failed. So a start that failed is told as a failure, unless repeating the request would start others twice.
+/// Returns the status of an answer. Senders repeat requests that failed, so a failed start is reported as a failure, unless a repeated
+/// request would start other runs a second time.
 fn status(answer: &HookAnswer) -> StatusCode {
     let has_started = answer.starts.iter().any(|start| start.run.is_some());
     let has_failed = answer.starts.iter().any(|start| start.run.is_none());
@@ -51,16 +52,16 @@ fn refused(why: HookRefused) -> Problem {
         HookRefused::Unsigned => {
             let detail = "there is no such hook, or the request is not signed with its secret";
             Problem::new(StatusCode::UNAUTHORIZED, "not-signed-request", detail)
-                .hint("sign the body with HMAC-SHA256 and send `X-Hub-Signature-256: sha256=HEX`; the hook is in windlass.toml as [hooks.NAME]")
+                .hint("sign the body with HMAC-SHA256 and send `X-Hub-Signature-256: sha256=HEX`; the hook and its secret are configured in windlass.toml, in [hooks.NAME]")
         }
         HookRefused::Body(why) => Problem::bad(format!("the body is not JSON: {why}"))
-            .hint("at GitHub, choose the content type application/json"),
+            .hint("for a GitHub webhook, choose the content type application/json"),
         HookRefused::Unused => Problem::new(
             StatusCode::NOT_FOUND,
             "unknown-trigger",
             "no workflow has a trigger for this hook",
         )
-        .hint("write it in a workflow: `triggers: [{ webhook: NAME }]`"),
+        .hint("add one to a workflow: `triggers: [{ webhook: NAME }]`"),
         HookRefused::Broken(why) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "config", why),
     }
 }

@@ -2,8 +2,9 @@ use super::access::Identity;
 use windlass_targets::GROUP;
 use windlass_world::x509::Certificate;
 
-/// Says who a machine is that has proved to have the key of a certificate (DER): the first URI, DNS name or e-mail address among
-/// its alternative names, or else its common name; its organizations are its groups. `None` for one that names nobody.
+/// Returns the identity in a client certificate (DER), whose key the client has proved to have in the TLS handshake. The name is the first
+/// URI, DNS name or e-mail address in the subject alternative names, otherwise the common name; the groups are the organizations. Returns
+/// `None` if there is no usable name.
 pub fn identity(der: &[u8]) -> Option<Identity> {
     let certificate = Certificate::read_der(der)?;
     let names = &certificate.names;
@@ -27,13 +28,13 @@ pub fn identity(der: &[u8]) -> Option<Identity> {
     })
 }
 
-/// Returns the values of an attribute in a name as RFC 4514 writes it.
+/// Returns the values of an attribute in a distinguished name, which is in the form of RFC 4514. `kind` is `CN=` or `O=`.
 fn attribute<'s>(subject: &'s str, kind: &'s str) -> impl Iterator<Item = String> + 's {
     let mut parts = vec![String::new()];
     let mut characters = subject.chars();
     while let Some(c) = characters.next() {
         match (c, parts.last_mut()) {
-            // What follows stands for itself.
+            // An escape: the next character is part of the value.
             ('\\', Some(part)) => part.extend(characters.next()),
             (',' | '+', _) => parts.push(String::new()),
             (c, Some(part)) => part.push(c),

@@ -1,4 +1,4 @@
-//! What Prometheus reads.
+//! `GET /metrics`, for Prometheus.
 
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -14,7 +14,7 @@ use windlass_report::{self as report, Pick, label};
 use windlass_runs::{Filter, Tallies, now};
 use windlass_triggers::TriggerStanding;
 
-/// Prometheus' text format, version 0.0.4.
+/// The content type of Prometheus' text format, version 0.0.4.
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 pub async fn metrics(State(desk): State<Desk>) -> Result<Response, Problem> {
@@ -46,7 +46,7 @@ pub async fn metrics(State(desk): State<Desk>) -> Result<Response, Problem> {
         "Runs in the journal, by workflow and status.",
         lines,
     );
-    written(&mut text, &tallies);
+    counters(&mut text, &tallies);
     let waiting = page.rows.iter().map(|row| row.asks.len() as u64).sum();
     let one = |value| std::iter::once((Vec::new(), value));
     family(
@@ -60,13 +60,13 @@ pub async fn metrics(State(desk): State<Desk>) -> Result<Response, Problem> {
         is_all: true,
         ..Pick::default()
     };
-    text.push_str(&by_themselves(&desk).await?);
+    text.push_str(&triggers_and_notifications(&desk).await?);
     text.push_str(&report::inventory_metrics(&inventory, pick, now()));
     Ok(([(header::CONTENT_TYPE, FORMAT)], text).into_response())
 }
 
-/// Says what is to be sent, and when triggers start next.
-async fn by_themselves(desk: &Desk) -> Result<String, Problem> {
+/// Writes the metrics of notifications and triggers.
+async fn triggers_and_notifications(desk: &Desk) -> Result<String, Problem> {
     let (triggers, outbox) = (desk.triggers.clone(), desk.outbox.clone());
     let asked = desk.ask(move |_| Ok((triggers.standings(now())?, outbox.queues()?)));
     let (standings, queues) = asked.await?;
@@ -81,14 +81,14 @@ async fn by_themselves(desk: &Desk) -> Result<String, Problem> {
         &mut text,
         "windlass_notifications_queued",
         "gauge",
-        "Notifications that a receiver is still to get.",
+        "Notifications that are queued for a receiver.",
         queue(|queue| queue.queued),
     );
     family(
         &mut text,
         "windlass_notification_attempts_failed",
         "gauge",
-        "Failed attempts to send the notification that a receiver is to get next.",
+        "Failed attempts to send the next notification of a receiver.",
         queue(|queue| queue.attempts),
     );
     let trigger = |value: fn(&TriggerStanding) -> Option<u64>| {
@@ -115,21 +115,21 @@ async fn by_themselves(desk: &Desk) -> Result<String, Problem> {
         &mut text,
         "windlass_trigger_waits",
         "gauge",
-        "Whether a start is due and has not been made.",
+        "Whether a start is due that has not happened yet.",
         trigger(|one| Some(one.waits.is_some().into())),
     );
     family(
         &mut text,
         "windlass_trigger_paused",
         "gauge",
-        "Whether somebody paused a trigger.",
+        "Whether a trigger is paused.",
         trigger(|one| Some(one.paused_by.is_some().into())),
     );
     Ok(text)
 }
 
-/// Says what this process counted since it began.
-fn written(text: &mut String, tallies: &Tallies) {
+/// Writes the counters of this process, since its start.
+fn counters(text: &mut String, tallies: &Tallies) {
     let one = |value| std::iter::once((Vec::new(), value));
     family(
         text,
@@ -144,7 +144,7 @@ fn written(text: &mut String, tallies: &Tallies) {
         text,
         "windlass_step_attempts_total",
         "counter",
-        "Attempts of steps that ended here, by result.",
+        "Attempts of steps that ended in this process, by result.",
         steps,
     );
     let effects = tallies.effects.iter();
@@ -158,7 +158,7 @@ fn written(text: &mut String, tallies: &Tallies) {
         text,
         "windlass_effects_total",
         "counter",
-        "Calls of scripts that ended here, by function and result.",
+        "Calls of scripts that ended in this process, by function and result.",
         effects,
     );
     let ended = tallies.runs.iter();
@@ -167,7 +167,7 @@ fn written(text: &mut String, tallies: &Tallies) {
         text,
         "windlass_runs_ended_total",
         "counter",
-        "Runs that ended here, by outcome.",
+        "Runs that ended in this process, by outcome.",
         ended,
     );
 }

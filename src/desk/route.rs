@@ -1,4 +1,4 @@
-//! The table of routes. What is not in it is not answered, and nothing in it is without what it needs.
+//! The table of routes. Each route states what a request needs to be admitted; other paths are not found.
 
 use axum::routing::{MethodRouter, get, post};
 use http::{Method, StatusCode};
@@ -9,33 +9,33 @@ use windlass_targets::Role;
 /// What a request needs to be admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
-    /// Nothing: there is nothing to protect, or users come here to log in.
+    /// Nothing: there is nothing to protect, or the user is about to log in.
     Nothing,
     /// A login or a token, of any user.
     Login,
-    /// A role: for the run that the path names, or else for all workflows and targets.
+    /// A role: for the run in the path, or without a run in the path, for all workflows and targets.
     Role(Role),
-    /// A role for any workflow and target; the handler looks at the rest.
+    /// A role for at least one workflow and target. The handler checks which ones.
     Somewhere(Role),
 }
 
-/// One thing that the server answers.
+/// A method and path that the server answers.
 pub struct Route {
     pub method: Method,
     pub path: &'static str,
     pub needs: Needs,
-    /// Of the API: what its document says.
+    /// For routes of the API: its description in the OpenAPI document.
     pub about: Option<About>,
     pub handler: MethodRouter<Desk>,
 }
 
-/// What the API's document says of a route.
+/// The description of a route in the OpenAPI document.
 #[derive(Clone, Copy)]
 pub struct About {
     pub summary: &'static str,
-    /// Name and meaning of each.
+    /// The query parameters, each with its description.
     pub query: &'static [(&'static str, &'static str)],
-    /// The schema of its body.
+    /// The schema of the request's body.
     pub body: Option<&'static str>,
     pub answer: Answer,
 }
@@ -43,26 +43,26 @@ pub struct About {
 /// What a route of the API answers with.
 #[derive(Clone, Copy)]
 pub enum Answer {
-    /// JSON of this schema.
+    /// JSON with this schema.
     Json(&'static str),
     /// Server-sent events.
     Events,
-    /// Nothing but a status: it has been accepted.
+    /// Only a status: the request has been accepted.
     Accepted,
 }
 
-/// Lists the routes, with what each needs.
+/// Returns the routes, with what each needs.
 pub fn routes() -> impl Iterator<Item = (Method, &'static str, Needs)> {
     let table = table().into_iter();
     table.map(|route| (route.method, route.path, route.needs))
 }
 
-/// Answers what no route does.
+/// Answers requests that match no route.
 pub async fn fallback() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not-found", "there is nothing here")
+    Problem::new(StatusCode::NOT_FOUND, "not-found", "no such page")
 }
 
-/// Lists every route.
+/// Returns all routes.
 pub fn table() -> Vec<Route> {
     use Role::{Admin, Approver, Operator, Viewer};
     let mut routes = vec![
@@ -71,9 +71,9 @@ pub fn table() -> Vec<Route> {
         open(Method::GET, "/assets/{name}", get(page::asset)),
         open(Method::GET, "/login", get(page::login_form)),
         open(Method::POST, "/login", post(page::log_in)),
-        // What lets a request through is its signature.
+        // The request is authenticated by its signature.
         open(Method::POST, "/hooks/{hook}", post(hooks::hook)),
-        somebody(page("/logout", Viewer, post(page::log_out), Method::POST)),
+        login_only(page("/logout", Viewer, post(page::log_out), Method::POST)),
         somewhere(page("/", Viewer, get(page::runs), Method::GET)),
         somewhere(page("/views", Viewer, post(page::save_view), Method::POST)),
         somewhere(page("/runs/bulk", Operator, post(page::bulk), Method::POST)),
@@ -152,7 +152,7 @@ pub fn table() -> Vec<Route> {
     routes
 }
 
-/// Leaves it to the handler for which workflows and targets the role is needed.
+/// Changes a route so that its handler checks for which workflows and targets the role is needed.
 pub fn somewhere(route: Route) -> Route {
     let needs = match route.needs {
         Needs::Role(role) => Needs::Somewhere(role),
@@ -161,8 +161,8 @@ pub fn somewhere(route: Route) -> Route {
     Route { needs, ..route }
 }
 
-/// Needs no role, and yet somebody.
-pub fn somebody(route: Route) -> Route {
+/// Changes a route so that it needs a login, but no role.
+pub fn login_only(route: Route) -> Route {
     Route {
         needs: Needs::Login,
         ..route

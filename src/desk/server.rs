@@ -34,14 +34,14 @@ use windlass_targets::GrantConfig;
 use windlass_triggers::Triggers;
 use windlass_world::value::Digest;
 
-/// How long a stop waits for requests that are being answered.
+/// How long a stop waits for requests in progress.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
 
-/// How many connections are served at once unless windlass.toml says so: a process may usually have 1024 files open. A page
-/// has up to six, a terminal that follows a run has two.
+/// The largest number of connections, unless windlass.toml sets another. A process can usually have 1024 files open; a browser uses up to six
+/// connections, and a terminal that follows a run uses two.
 const CONNECTIONS: usize = 512;
 
-/// What every handler has.
+/// The state that all handlers share.
 #[derive(Clone)]
 pub struct Desk(Arc<Parts>);
 
@@ -53,15 +53,15 @@ pub struct Parts {
     sessions: Arc<Sessions>,
     pub views: Views,
     pub guard: Guard,
-    /// What it listens on.
+    /// The port that the server listens on.
     pub port: u16,
     pub is_tls: bool,
     /// How long a client may take for the body of a request.
     pub client_timeout: Duration,
     pub grants: Vec<GrantConfig>,
-    /// The provider that people log in with.
+    /// The OpenID Connect provider with which people log in.
     pub provider: Option<Provider>,
-    /// Seals what a browser keeps while it logs in at the provider.
+    /// Encrypts the cookie of a login that has begun.
     pub login_seal: LoginSeal,
     pub routes: Vec<Route>,
     /// Ends streams when the server stops.
@@ -79,10 +79,11 @@ impl Deref for Desk {
 }
 
 impl Desk {
-    /// Asks the sessions something, on a thread that may block.
+    /// Reads or writes the sessions, on a thread that may block.
     ///
     /// # Errors
-    /// Sessions that can't be read or written now: nobody is taken for somebody who is not logged in because of that.
+    /// Fails if the sessions can't be read or written now. This is not the same as a session that does not exist: the client is told to
+    /// try again, not to log in.
     pub async fn in_sessions<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&Sessions) -> rusqlite::Result<T> + Send + 'static,
@@ -95,13 +96,13 @@ impl Desk {
                 Err(no_sessions())
             }
             Err(error) => {
-                tracing::error!(%error, "a question to the sessions broke off");
+                tracing::error!(%error, "reading the sessions was aborted");
                 Err(no_sessions())
             }
         }
     }
 
-    /// Uses the ticket up if it is this one.
+    /// Returns whether `offered` is the valid ticket. If so, it is used up.
     pub fn take_ticket(&self, offered: Digest) -> bool {
         let mut ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner);
         let is_it = ticket.is_some_and(|ticket| ticket == offered);
@@ -126,10 +127,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens; requests are answered from when this returns.
+    /// Starts a server. Once this returns, requests are answered.
     ///
     /// # Errors
-    /// An address that other machines reach without TLS, tokens and a name; one that can't be listened on.
+    /// Fails if the address can't be listened on, or if other machines can reach it and TLS, a way to log in or the host names are not
+    /// configured.
     pub async fn start(options: DeskOptions) -> Result<Self, Refused> {
         refuse_open(&options)?;
         let is_tls = options.tls.is_some();
@@ -215,12 +217,12 @@ impl Server {
         self.address
     }
 
-    /// Says where a browser begins: on loopback with a token that works once.
+    /// Returns the address for a browser. On loopback, it contains a token that works once.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Stops listening, ends streams, and waits for the requests that are being answered.
+    /// Stops listening, ends streams, and waits for requests in progress.
     pub async fn stop(mut self) {
         self.stop.cancel();
         let _ = tokio::time::timeout(LAST_REQUESTS, &mut self.task).await;

@@ -12,29 +12,29 @@ use super::access::random_token;
 use windlass_ground::{Durability, Timestamp, open_database};
 use windlass_world::value::Digest;
 
-/// How long a session lives at most, and without a request, unless the configuration says something else.
+/// How long a session is valid at most, and how long without a request, unless the configuration sets other limits.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 const IDLE: Duration = Duration::from_secs(12 * 3600);
-/// The last use is written at most this often.
+/// The shortest time between two updates of a session's last use.
 const TOUCH: Duration = Duration::from_secs(60);
-/// As many bytes of a cookie's digest name its session: enough to find it, and no use for logging in.
+/// The number of bytes of a cookie's digest that are the id of its session. They identify the session, but nobody can log in with them.
 const ID: usize = 8;
 
-/// Who is logged in with a browser: a table in `STATE/serve.db`, so that a restart logs nobody out. A session is kept by
-/// the digest of its cookie, and is good as long as what it was begun with, and the roles of who it stands for.
+/// The sessions of browsers, in a table in `STATE/serve.db`, so that a restart logs nobody out. Only the digest of a session's cookie is
+/// stored. A session is valid only while its token or provider is, and while the person's roles stay the same.
 pub struct Sessions {
     database: Mutex<Connection>,
     idle: Duration,
     longest: Duration,
 }
 
-/// What a session was begun with.
+/// What the person logged in with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "snake_case")]
 pub enum Proof {
-    /// The token of this digest.
+    /// The token with this digest.
     Token { sha256: Digest },
-    /// The word of a provider, at a moment that is the session's own beginning.
+    /// The name and groups from the OpenID Connect provider, as of the beginning of the session.
     Provider {
         issuer: String,
         name: String,
@@ -42,18 +42,18 @@ pub enum Proof {
     },
 }
 
-/// A session that begins.
+/// A new session.
 pub struct Begins {
     pub proof: Proof,
     pub name: String,
     pub how: String,
     /// The address that the browser came from.
     pub from: String,
-    /// What they may do: see [`Access::digest`](super::access::Access::digest).
+    /// The digest of the person's roles: see [`Access::digest`](super::access::Access::digest).
     pub entitled: Digest,
 }
 
-/// A session that lives.
+/// A valid session.
 pub struct Found {
     pub proof: Proof,
     pub entitled: Digest,
@@ -70,14 +70,14 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// Says whether a cookie is this session's.
+    /// Returns whether a cookie belongs to this session.
     pub fn is_of(&self, cookie: &str) -> bool {
         id_of(digest(cookie).as_bytes()) == self.id
     }
 }
 
 impl Sessions {
-    /// Opens the sessions of a state folder. `limits` are how long one lives without a request, and at most.
+    /// Opens the sessions of a state folder. `limits` are how long a session is valid without a request, and at most.
     pub fn open(
         state: &Path,
         limits: (Option<Duration>, Option<Duration>),
@@ -96,7 +96,7 @@ impl Sessions {
         })
     }
 
-    /// Begins a session at a moment. Gives its cookie; `None` where the system gives no randomness.
+    /// Starts a session, and returns its cookie; `None` if the system has no randomness.
     pub fn begin(&self, begins: &Begins, at: Timestamp) -> rusqlite::Result<Option<String>> {
         let Some(cookie) = random_token() else {
             return Ok(None);
@@ -124,7 +124,7 @@ impl Sessions {
         Ok(Some(cookie))
     }
 
-    /// Returns what a session was begun with, if it lives.
+    /// Finds the session of a cookie, if it is still valid.
     pub fn find(&self, cookie: &str, at: Timestamp) -> rusqlite::Result<Option<Found>> {
         let (database, cookie) = (self.database(), digest(cookie));
         let found = database
@@ -145,7 +145,7 @@ impl Sessions {
         if at.since(began) >= self.longest || at.since(used) >= self.idle {
             return Ok(None);
         }
-        // What another version wrote is no session.
+        // A proof that this version can't read, written by another version, ends the session.
         let Ok(proof) = serde_json::from_str(&proof) else {
             return Ok(None);
         };
@@ -158,7 +158,7 @@ impl Sessions {
         Ok(Some(Found { proof, entitled }))
     }
 
-    /// Lists the sessions that live, the newest first.
+    /// Lists the valid sessions, the newest first.
     pub fn list(&self, at: Timestamp) -> rusqlite::Result<Vec<Listed>> {
         let database = self.database();
         let mut statement = database.prepare_cached(
@@ -187,7 +187,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Ends a session that is listed.
+    /// Ends the session with this id.
     pub fn end_id(&self, id: &str) -> rusqlite::Result<()> {
         self.database().execute(
             "DELETE FROM logins WHERE lower(hex(substr(cookie, 1, ?))) = ?",
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn sessions_are_listed_and_ended_by_an_id_that_logs_nobody_in() {
+    fn a_listed_id_ends_a_session_but_does_not_log_in() {
         let state = tempfile::tempdir().expect("a temporary folder");
         let minute = Duration::from_secs(60);
         let limits = (Some(minute), Some(2 * minute));

@@ -16,20 +16,20 @@ use super::options::Refused;
 use windlass_ground::Trouble;
 use windlass_world::x509::{Certificate, PrivateKey};
 
-/// How often the files are looked at.
+/// How often the files are checked for changes.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A certificate in files, read again when they change.
+/// The TLS certificate of the server, which is read again when its files change.
 pub struct Certified {
     files: Files,
     now: Mutex<Now>,
 }
 
-/// Where the certificate of a server is.
+/// The files of the server's TLS certificate.
 pub struct Files {
     pub certificate: PathBuf,
     pub key: PathBuf,
-    /// The CAs of clients that may prove who they are by a certificate.
+    /// The CAs of client certificates.
     pub client_ca: Option<PathBuf>,
 }
 
@@ -55,8 +55,8 @@ impl Certified {
         })
     }
 
-    /// Says what a new connection is served with. Files that can't be used, as when only one of them has been replaced so far,
-    /// leave it as it was.
+    /// Returns the TLS configuration for a new connection. If the changed files can't be used, for example because only one of them has been
+    /// replaced so far, this is the previous configuration.
     pub fn configuration(&self) -> Arc<ServerConfig> {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         if now.looked.elapsed() >= LOOK {
@@ -68,7 +68,7 @@ impl Certified {
             let read = self.files.read();
             now.trouble.note(&read);
             if let Ok(configuration) = read {
-                tracing::info!("the certificate was read again");
+                tracing::info!("reloaded the TLS certificate");
                 now.configuration = configuration;
                 now.changed = changed;
             }
@@ -114,7 +114,8 @@ impl Files {
     }
 }
 
-/// Takes certificates of these CAs from clients that have one; a certificate of another CA fails the handshake.
+/// Returns a verifier that accepts clients with a certificate of these CAs and clients without a certificate. With a certificate of another
+/// CA, the handshake fails.
 fn clients(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, Refused> {
     let text = fs::read(path).map_err(|e| wrong(path, e.to_string()))?;
     let mut roots = RootCertStore::empty();

@@ -1,4 +1,4 @@
-//! Filters of the list of runs that people saved under a name.
+//! Saved views: filters of the list of runs that people saved under a name.
 
 use std::{
     path::Path,
@@ -9,13 +9,13 @@ use rusqlite::{Connection, params};
 
 use windlass_ground::{Durability, open_database};
 
-/// How many views one person has at most, and how long a name and an address may be, in bytes.
+/// The largest number of views of a person, and the longest name and query, in bytes.
 const MOST: usize = 50;
 const LONGEST: usize = 80;
 const LONGEST_QUERY: usize = 2000;
 
-/// Keeps the views of each person. They are the server's and not the browser's, so that a person has them on every machine, and
-/// that they work without scripts.
+/// Stores the views of each person. The server stores them, not the browser, so that a person has them on every machine, and they work
+/// without scripts.
 pub struct Views {
     database: Mutex<Connection>,
 }
@@ -29,10 +29,10 @@ pub struct SavedView {
 }
 
 impl Views {
-    /// Opens the views of a state folder, which is there.
+    /// Opens the views of a state folder, which must exist.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns SQLite's error.
     pub fn open(state: &Path) -> rusqlite::Result<Self> {
         Self::of(open_database(&state.join("serve.db"), Durability::Machine)?)
     }
@@ -51,7 +51,7 @@ impl Views {
     /// Lists the views of a person, by name.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns SQLite's error.
     pub fn list(&self, person: &str) -> rusqlite::Result<Vec<SavedView>> {
         let database = self.database();
         let mut statement = database
@@ -65,13 +65,15 @@ impl Views {
         rows.collect()
     }
 
-    /// Keeps a view, in place of one of the same name. `Ok(Err(why))` says what is wrong with it.
+    /// Saves a view, and replaces one with the same name. Returns `Ok(Err(why))` if the view is not valid.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns SQLite's error.
     pub fn save(&self, person: &str, view: &SavedView) -> rusqlite::Result<Result<(), String>> {
         if view.name.is_empty() || view.name.len() > LONGEST {
-            return Ok(Err(format!("the name of a view has 1 to {LONGEST} bytes")));
+            return Ok(Err(format!(
+                "the name of a view must have 1 to {LONGEST} bytes"
+            )));
         }
         if view.query.len() > LONGEST_QUERY {
             return Ok(Err("this filter is too long to be saved".into()));
@@ -92,7 +94,7 @@ impl Views {
     /// Deletes a view, if the person has it.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns SQLite's error.
     pub fn delete(&self, person: &str, name: &str) -> rusqlite::Result<()> {
         self.database().execute(
             "DELETE FROM views WHERE person = ? AND name = ?",

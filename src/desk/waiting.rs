@@ -1,4 +1,4 @@
-//! What waits, and for what: questions for people, locks, times.
+//! Finds what waits: questions for people, locks, and steps that will be retried.
 
 use std::collections::BTreeMap;
 
@@ -8,34 +8,34 @@ use windlass_ground::Timestamp;
 use windlass_runs::{Ask, Filter, Row, Runs, RunsError, Shown};
 use windlass_targets::Role;
 
-/// How many runs of a status are looked at.
+/// The largest number of runs of a status that are searched.
 const MOST: usize = 200;
 
-/// All that waits.
+/// Everything that waits.
 pub struct Waiting {
     pub questions: Vec<Question>,
     pub locks: Vec<Lock>,
     pub timers: Vec<Timer>,
 }
 
-/// A question, and whether who looks may answer it.
+/// A question, and whether the person may answer it.
 pub struct Question {
     pub shown: Shown,
     pub ask: Ask,
     pub is_mine: bool,
 }
 
-/// A lock that a run holds, and the runs that wait for it, the one that began first before the others.
+/// A lock that a run holds, and the runs that wait for it, in the order in which they started.
 pub struct Lock {
     pub name: String,
     pub since: Timestamp,
     pub holder: RunId,
-    /// Its row; `None` for a run that is older than what is looked at.
+    /// The run that holds it; `None` if the run is not found.
     pub by: Option<Row>,
     pub waiting: Vec<Row>,
 }
 
-/// A step that is tried again at some time.
+/// A step that will be retried.
 pub struct Timer {
     pub run: Row,
     pub step: InstanceId,
@@ -45,7 +45,7 @@ pub struct Timer {
 }
 
 impl Waiting {
-    /// Looks at all runs that have not ended.
+    /// Searches all runs that have not ended.
     pub fn look(runs: &dyn Runs, access: &Access) -> Result<Self, RunsError> {
         let list = |status: &str| {
             runs.list(&Filter {
@@ -62,7 +62,7 @@ impl Waiting {
         for held in runs.locks()? {
             let by = match open.iter().find(|row| row.run.id == held.run) {
                 Some(row) => Some(row.clone()),
-                // It failed or was interrupted, and keeps its lock.
+                // A run that failed or was interrupted keeps its locks.
                 None => one(runs, &held.run)?,
             };
             locks.push(Lock {
@@ -84,7 +84,7 @@ impl Waiting {
             if let Some(at) = wanted.and_then(|(name, _)| by_name.get(&name).copied()) {
                 locks[at].waiting.push(row.clone());
             }
-            // A run that can't be read says so in the list.
+            // The list of runs shows why a run can't be read.
             let Ok(shown) = runs.run(&row.run.id) else {
                 continue;
             };
@@ -104,7 +104,7 @@ pub fn questions(runs: &dyn Runs, waiting: &[Row], access: &Access) -> Vec<Quest
     let mut questions = Vec::new();
     for row in waiting {
         for ask in &row.asks {
-            // A run that can't be read is in the list of runs, with the reason.
+            // The list of runs shows why a run can't be read.
             let Ok(shown) = runs.run(&row.run.id) else {
                 continue;
             };

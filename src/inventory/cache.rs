@@ -4,25 +4,25 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::sighting::Sightings;
 
-/// Goes up whenever the same events give other sightings: what an older Windlass kept is read again.
+/// The version of the cached data. Increase it whenever the same events give other sightings; then all runs are read again.
 const VERSION: i64 = 3;
 
-/// The file within the state folder. Deleting it costs time and nothing else.
+/// The file within the state folder. It can be deleted; then all runs are read again.
 const FILE: &str = "inventory.db";
-/// Another process writes for milliseconds; a look does not wait longer for it.
+/// How long to wait for another process, which writes for milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What was read of each run, so that it is read again only once the run has more events.
+/// A cache of the sightings of each run, so that a run is read again only after it has new events.
 pub struct Cache {
     database: Connection,
 }
 
 impl Cache {
-    /// Opens the cache of a state folder. `None` where there can be none: then every run is read.
+    /// Opens the cache of a state folder. Returns `None` if it can't be opened; then every run is read.
     pub fn open(state: &Path) -> Option<Self> {
         let path = state.join(FILE);
         let database = Connection::open(&path).ok()?;
-        // As the journal beside it.
+        // The same permissions as the journal beside it.
         let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o600));
         database.busy_timeout(BUSY_TIMEOUT).ok()?;
         let version: i64 = database
@@ -39,7 +39,7 @@ impl Cache {
         Some(Self { database })
     }
 
-    /// What is known of each run, with the stamp that it had.
+    /// Returns the cached sightings of each run, with the stamp that the run had.
     pub fn known(&self) -> BTreeMap<String, (String, Sightings)> {
         let read = || -> rusqlite::Result<Vec<(String, String, String)>> {
             let mut statement = self.database.prepare("SELECT run, stamp, seen FROM runs")?;
@@ -55,7 +55,7 @@ impl Cache {
         rows.collect()
     }
 
-    /// Forgets runs. What stays costs some bytes and nothing else.
+    /// Removes runs from the cache. Errors are ignored, because rows that stay only take space.
     pub fn forget<'a>(&mut self, runs: impl IntoIterator<Item = &'a str>) {
         let write = || -> rusqlite::Result<()> {
             let transaction = self
@@ -69,7 +69,7 @@ impl Cache {
         let _ = write();
     }
 
-    /// Keeps what was read of runs, each with its stamp. What can't be kept is read again next time.
+    /// Stores the sightings of runs, each with its stamp. Runs that can't be stored are read again next time.
     pub fn keep<'a>(&mut self, runs: impl IntoIterator<Item = (&'a str, &'a str, &'a Sightings)>) {
         let write = || -> rusqlite::Result<()> {
             let transaction = self
@@ -84,7 +84,7 @@ impl Cache {
             }
             transaction.commit()
         };
-        // There is nothing to do about it: the next look reads the runs again.
+        // An error is ignored: the next time, the runs are read again.
         let _ = write();
     }
 }

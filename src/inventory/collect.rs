@@ -10,55 +10,55 @@ use super::{
 };
 use windlass_engine::journal::{RunId, State};
 
-/// A run to look at.
+/// A run to gather sightings from.
 pub struct RunStamp {
     pub run: RunId,
-    /// Changes whenever the run gets events; `None` where that is not known without reading it.
+    /// A text that changes whenever the run gets events; `None` if this is not known without reading the run.
     pub stamp: Option<String>,
 }
 
-/// What an inventory needs to know of a run that is deleted ([`gather`] takes it); `None` if the run saw no certificates.
+/// Returns what the inventory keeps of a run that is deleted, as JSON for [`gather`]; `None` if the run saw no certificates.
 ///
 /// # Errors
-/// A run that delivered to Secrets whose contents can't be read: the journal's identity is missing.
+/// Fails if the run delivered to Secrets whose contents can't be read, because the journal's identity is missing.
 pub fn kept_of(state: &State) -> Result<Option<String>, Sealed> {
     let seen = sightings(state);
     match (seen.is_sealed, seen.seen.is_empty()) {
         (true, _) => Err(Sealed),
         (false, true) => Ok(None),
-        // What can't be written as JSON can't be kept, and there is no such thing among strings and numbers.
+        // Strings and numbers can always be written as JSON.
         (false, false) => serde_json::to_string(&seen).map(Some).map_err(|_| Sealed),
     }
 }
 
-/// What a run delivered can't be read.
+/// The secrets of a run can't be decrypted.
 #[derive(Debug)]
 pub struct Sealed;
 
-/// Forgets what was read of runs that are deleted.
+/// Removes deleted runs from the cache.
 pub fn forget(state: &Path, runs: &[RunId]) {
     if let Some(mut cache) = Cache::open(state).filter(|_| !runs.is_empty()) {
         cache.forget(runs.iter().map(RunId::as_str));
     }
 }
 
-/// What some runs saw of certificates, of which their inventory is worked out.
+/// What runs saw of certificates, from which the inventory is built.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Gathered {
-    /// By their ids.
+    /// The sightings of each run, with its id.
     runs: Vec<(String, Sightings)>,
     problems: Vec<Problem>,
 }
 
 impl Gathered {
-    /// Works out the inventory.
+    /// Builds the inventory.
     pub fn inventory(&self) -> Inventory {
         let mut inventory = fold(&self.runs);
         inventory.problems.clone_from(&self.problems);
         inventory
     }
 
-    /// Leaves out the runs of workflows and targets that somebody may not see, and all problems: they name runs.
+    /// Keeps only the runs for whose workflow and target `sees` returns true. Removes all problems, because they name runs.
     pub fn only(mut self, sees: impl Fn(&str, &str) -> bool) -> Self {
         self.runs
             .retain(|(_, seen)| sees(&seen.workflow, &seen.target));
@@ -67,10 +67,10 @@ impl Gathered {
     }
 }
 
-/// Gathers what some runs saw of certificates; `kept` is what is left of deleted ones, as [`kept_of`] made it. `read` is asked only for
-/// runs that have changed since the last look, of which the state folder keeps a copy.
+/// Gathers what runs saw of certificates. `kept` has what [`kept_of`] returned for deleted runs. `read` is called only for runs that have
+/// changed since the last time; the others come from the cache in the state folder.
 ///
-/// A run that can't be read, or whose secrets can't be opened, is a problem of the inventory.
+/// A run that can't be read, or whose secrets can't be decrypted, is added to the problems.
 pub fn gather<E: Display>(
     runs: Vec<RunStamp>,
     kept: Vec<(RunId, String)>,
@@ -103,7 +103,7 @@ pub fn gather<E: Display>(
             Ok(state) => {
                 let seen = sightings(&state);
                 match seen.is_sealed {
-                    // Once the identity is back, there is more to read.
+                    // Not cached: once the identity is back, more can be read.
                     true => sealed += 1,
                     false => new.extend(stamp.map(|stamp| (all.len(), stamp))),
                 }

@@ -5,39 +5,40 @@ use serde::{Deserialize, Serialize};
 use super::{facts::Facts, place::Place};
 use windlass_ground::Timestamp;
 
-/// Every certificate that is known, by the time at which it expires.
+/// All known certificates, in the order in which they expire.
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
     pub certificates: Vec<Entry>,
     pub problems: Vec<Problem>,
 }
 
-/// A certificate, and what became of it.
+/// A certificate, its places and its condition.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub facts: Facts,
-    /// Where it is now, as far as is known.
+    /// Where it is now, as far as this is known.
     pub places: Vec<Place>,
-    /// The run that made it last; `None` if no run did, so that nothing renews it.
+    /// The last step that had it issued; `None` if no run did, so that no run renews it.
     pub made_by: Option<Origin>,
-    /// Where the key of its issuer is, if that is a Secret of a cluster and no run made the certificate: a controller there, such
-    /// as Gloo Mesh or istiod, renews it in time.
+    /// The Secret that holds its issuer's key, if no run had the certificate issued. A controller in that cluster, such as Gloo Mesh or
+    /// istiod, renews it.
     pub renewed_at: Option<Place>,
-    /// The run that saw it first; `None` in a scan.
+    /// The step that saw it first; `None` in a scan.
     pub first_seen: Option<Origin>,
     pub superseded_by: Option<Supersession>,
     pub is_revoked: bool,
-    /// Whether it is that of a CA that was deleted.
+    /// Whether it is the certificate of a CA that was deleted.
     pub is_deleted: bool,
 }
 
-/// A controller that has not renewed a certificate in the last tenth of its life is late: Gloo Mesh begins then
-/// (`secretRotationGracePeriodRatio`, 0.1 by default), others earlier.
+/// A controller is late if it has not renewed a certificate when less than 1/`LATE` of its life is left. Gloo Mesh renews at this time
+/// (`secretRotationGracePeriodRatio`, 0.1 by default), other controllers earlier.
 const LATE: i64 = 10;
-/// The most that this tenth may be: 30 days, in seconds.
+/// The upper limit of this time: 30 days, in seconds.
 const LATEST: i64 = 30 * 86_400;
 
-/// The keys of a Secret that hold the certificate of the key beside it: as Istio names it, and as Kubernetes does.
+/// The keys of a Secret that hold the certificate of the private key in the same Secret: Istio's name (`cacerts`), and that of
+/// `kubernetes.io/tls`.
 const OWN_CERTIFICATE: [&str; 2] = ["ca-cert.pem", "tls.crt"];
 
 /// A step of a run.
@@ -51,7 +52,7 @@ pub struct Origin {
     pub at: Timestamp,
 }
 
-/// The certificate that took another's place.
+/// The certificate that superseded another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Supersession {
     pub fingerprint: String,
@@ -66,19 +67,19 @@ pub struct Problem {
     pub why: String,
 }
 
-/// What a certificate is worth now, apart from its dates.
+/// The condition of a certificate, regardless of its dates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// It is somewhere.
+    /// It is in at least one place.
     InUse,
-    /// Another one took its place.
+    /// Another certificate superseded it.
     Superseded,
-    /// The CA that it is of was deleted.
+    /// It is the certificate of a CA that was deleted.
     Deleted,
-    /// A run had it issued, and it is nowhere.
+    /// A run had it issued, but it is in no place.
     Orphaned,
     Revoked,
-    /// It was seen on the way to something else, and is nowhere.
+    /// A run saw it, but it is in no place.
     Seen,
 }
 
@@ -129,25 +130,25 @@ impl Entry {
         }
     }
 
-    /// Whether something would break if it expired: it is somewhere, also where another one has taken its place elsewhere.
-    /// A file that holds the certificate of a deleted CA is a copy.
+    /// Returns whether something could break when it expires: it is still in a place, even if it was superseded in another. For the
+    /// certificate of a deleted CA, files and the CA itself do not count.
     pub fn matters(&self) -> bool {
         let counts = |place: &Place| !self.is_deleted || place.is_read_by_others();
         !self.is_revoked && self.places.iter().any(counts)
     }
 
-    /// Whether it was revoked, and something still shows or trusts it: a peer that looks at revocations refuses it.
+    /// Returns whether it was revoked, but programs still present or trust it. A peer that checks revocation refuses it.
     pub fn is_revoked_in_use(&self) -> bool {
         self.is_revoked && self.places.iter().any(Place::is_read_by_others)
     }
 
-    /// Returns the seconds from a moment until it expires; below zero afterwards.
+    /// Returns the seconds from `now` until it expires; negative if it has expired.
     pub fn left(&self, now: Timestamp) -> i64 {
         self.facts.not_after.as_secs() - now.as_secs()
     }
 
-    /// Whether it has expired, or has less than this many seconds left. One that a controller renews is due when that is late,
-    /// whatever it has left: controllers of meshes renew a certificate of a day or a year again and again.
+    /// Returns whether it has expired or expires within this many seconds. A certificate that a controller renews is due only when the
+    /// controller is late, because controllers often renew certificates that are valid for less than `within`.
     pub fn is_due(&self, now: Timestamp, within: i64) -> bool {
         match self.renewed_at {
             Some(_) => self.left(now) <= (self.life() / LATE).min(LATEST),
@@ -155,17 +156,17 @@ impl Entry {
         }
     }
 
-    /// Returns the seconds from the beginning of its validity to its end.
+    /// Returns the length of its validity in seconds.
     pub fn life(&self) -> i64 {
         self.facts.not_after.as_secs() - self.facts.not_before.as_secs()
     }
 
-    /// Whether neither a workflow nor a controller is known to renew it.
+    /// Returns whether no workflow or controller is known to renew it.
     pub fn is_unmanaged(&self) -> bool {
         self.made_by.is_none() && self.renewed_at.is_none()
     }
 
-    /// Returns the Secret that holds its key, if it is a CA whose key is in a cluster. A bundle of trusted CAs holds no key.
+    /// Returns the Secret that holds its private key, if it is a CA with its key in a cluster. A bundle of trusted CAs has no key.
     fn key_in_a_cluster(&self) -> Option<&Place> {
         let of_aws = |place: &&Place| matches!(place, Place::Authority { .. });
         if !self.facts.is_ca || self.places.iter().any(|place| of_aws(&place)) {
@@ -180,7 +181,7 @@ impl Entry {
 }
 
 impl Inventory {
-    /// Brings the certificates into the order in which they expire, and finds those that controllers renew.
+    /// Sorts the certificates by when they expire, and finds those that controllers renew.
     pub fn finish(&mut self) {
         let key = |entry: &Entry| (entry.facts.not_after, entry.facts.fingerprint.clone());
         self.certificates.sort_by_cached_key(key);
@@ -192,9 +193,9 @@ impl Inventory {
         }
     }
 
-    /// The issuer of each certificate, by their numbers; of several that could be, the newest that is in use.
+    /// Returns the index of each certificate's issuer. Of several possible issuers, it is the newest one that is in use.
     pub fn issuers(&self) -> Vec<Option<usize>> {
-        // By subject and key, so that a year of roots with one name is not looked through for each leaf.
+        // An index by subject and key id, so that many roots with the same name are not searched for each certificate.
         let mut by_name: BTreeMap<(&str, Option<&str>), Vec<usize>> = BTreeMap::new();
         for (number, entry) in self.certificates.iter().enumerate() {
             let facts = &entry.facts;
@@ -212,7 +213,7 @@ impl Inventory {
             }
             let key = facts.authority_key_id.as_deref();
             let of_key = by_name.get(&(&*facts.issuer, key));
-            // An issuer without a key id may be of any key.
+            // An issuer without a key id matches any key id.
             let named = of_key.or_else(|| by_name.get(&(&*facts.issuer, None)))?;
             let may_be = named.iter().copied().filter(|number| {
                 let other = &self.certificates[*number].facts;
@@ -235,7 +236,7 @@ mod tests {
 
     const DAY: i64 = 86_400;
 
-    /// A certificate of this many days, from 1970 on.
+    /// Returns a certificate that is valid for this many days from 1970.
     fn entry(days: i64, places: Vec<Place>) -> Entry {
         let facts = Facts {
             fingerprint: "a".into(),
@@ -278,7 +279,7 @@ mod tests {
         of_a_day.renewed_at = Some(secret());
         assert!(!of_a_day.is_due(at(21), 30 * DAY));
         assert!(of_a_day.is_due(at(22), 30 * DAY));
-        // Whatever is asked for: two hours are left.
+        // It is due regardless of `within`: two hours are left.
         assert!(of_a_day.is_due(at(22), 3600));
         let mut of_years = entry(3650, vec![secret()]);
         of_years.renewed_at = Some(secret());
@@ -294,7 +295,7 @@ mod tests {
         assert_eq!(root.condition(), Condition::Deleted);
         assert!(!root.matters());
         root.places.push(secret());
-        assert!(root.matters(), "something trusts it");
+        assert!(root.matters(), "a Secret holds it");
     }
 
     #[test]

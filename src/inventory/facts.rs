@@ -4,15 +4,15 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use windlass_ground::Timestamp;
 use windlass_world::{value::Value, x509::Certificate};
 
-/// What the inventory knows of a certificate. Never anything of a private key.
+/// The data of a certificate in the inventory. It never contains a private key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
-    /// Hex, SHA-256 of the DER.
+    /// The SHA-256 of the DER, in hex.
     pub fingerprint: String,
-    /// As RFC 4514 writes it.
+    /// The subject, in the form of RFC 4514.
     pub subject: String,
     pub issuer: String,
-    /// Hex.
+    /// The serial number, in hex.
     pub serial: String,
     /// Stored in seconds since 1970.
     #[serde(serialize_with = "to_seconds", deserialize_with = "from_seconds")]
@@ -20,18 +20,18 @@ pub struct Facts {
     /// Stored in seconds since 1970.
     #[serde(serialize_with = "to_seconds", deserialize_with = "from_seconds")]
     pub not_after: Timestamp,
-    /// The alternative names, each after its kind as OpenSSL writes it: `DNS:example.org`.
+    /// The subject alternative names, in OpenSSL's form: `DNS:example.org`.
     pub names: Vec<String>,
     pub is_ca: bool,
-    /// Hex, SHA-256 of the SubjectPublicKeyInfo; older journals do not say it.
+    /// The SHA-256 of the SubjectPublicKeyInfo, in hex; `None` in older journals.
     pub key_digest: Option<String>,
-    /// Hex.
+    /// The subject key identifier, in hex.
     pub subject_key_id: Option<String>,
-    /// Hex.
+    /// The authority key identifier, in hex.
     pub authority_key_id: Option<String>,
 }
 
-/// What makes a certificate the successor of another: the same holder, in the same role.
+/// What a certificate and its successor have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Role {
     subject: String,
@@ -67,7 +67,7 @@ impl Facts {
         }
     }
 
-    /// Reads what [`Certificate::to_value`] recorded. `None` for anything else.
+    /// Reads a value that [`Certificate::to_value`] recorded; `None` for other values.
     pub fn of_value(value: &Value) -> Option<Self> {
         let text = |key: &str| value.field(key)?.as_str().map(str::to_owned);
         let time = |key: &str| {
@@ -110,8 +110,8 @@ impl Facts {
         }
     }
 
-    /// Whether another certificate at the same place is its successor: of the same holder, in the same role. Its names may be
-    /// others, such as those of a cluster that joined; without a subject they are all that says whose it is.
+    /// Returns whether another certificate at the same place is its successor. The alternative names may differ, for example when a cluster
+    /// has joined; but without a subject, only the names identify the holder, so they must be equal.
     pub fn is_succeeded_at_a_place_by(&self, other: &Self) -> bool {
         let (own, new) = (self.role(), other.role());
         own == new
@@ -120,13 +120,13 @@ impl Facts {
                     == (new.subject, new.is_ca, new.is_self_issued)
     }
 
-    /// Whether it names itself as its issuer, as a root does.
+    /// Returns whether it names itself as its issuer, as a root does.
     pub fn is_self_issued(&self) -> bool {
         self.subject == self.issuer
             && (self.authority_key_id.is_none() || self.authority_key_id == self.subject_key_id)
     }
 
-    /// Whether another certificate's subject and key are the ones that this one names as its issuer's.
+    /// Returns whether another certificate is possibly its issuer: a CA with the subject and key id that it names.
     pub fn may_be_issued_by(&self, other: &Self) -> bool {
         let keys = (&self.authority_key_id, &other.subject_key_id);
         other.is_ca
@@ -144,7 +144,7 @@ fn named(kinds: [(&str, Vec<String>); 4]) -> Vec<String> {
     kinds.into_iter().flat_map(of_kind).collect()
 }
 
-/// Stores a time as certificates have it.
+/// Stores a time in whole seconds, the precision of certificates.
 fn to_seconds<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     at.as_secs().serialize(serializer)
 }

@@ -7,17 +7,16 @@ use super::{
     sighting::{Deed, Sighting, Sightings, What, plain_serial},
 };
 
-/// Puts together what runs saw, by their ids.
+/// Builds the inventory from the sightings of all runs, which come with the runs' ids.
 ///
-/// A certificate is superseded when another one of the same subject and kind comes to a place where it was, or when one that has
-/// the same names, too, is made by the same step of the same workflow on the same target. What an undo puts back is not
-/// superseded any more.
+/// A certificate is superseded when a certificate with the same subject and kind replaces it in a place, or when the same step of the same
+/// workflow on the same target has one issued that has the same names, too. A certificate that an undo puts back is no longer superseded.
 pub fn fold(runs: &[(String, Sightings)]) -> Inventory {
     let mut all: Vec<(&str, &Sightings, &Sighting)> = runs
         .iter()
         .flat_map(|(run, of_run)| of_run.seen.iter().map(move |one| (&**run, of_run, one)))
         .collect();
-    // Stable: what one run did within a millisecond stays in its order.
+    // The sort is stable: sightings of a run within the same millisecond keep their order.
     all.sort_by_key(|(_, _, one)| one.at);
     let mut fold = Fold::default();
     for (run, of_run, one) in all {
@@ -29,13 +28,13 @@ pub fn fold(runs: &[(String, Sightings)]) -> Inventory {
 #[derive(Default)]
 struct Fold<'s> {
     entries: BTreeMap<&'s str, Entry>,
-    /// What each place holds now, by key.
+    /// The fingerprints that each place holds now, by key.
     places: BTreeMap<&'s Place, BTreeMap<&'s str, Vec<&'s str>>>,
-    /// What each step made last: workflow, target, step.
+    /// The last certificate that each step (workflow, target, step, role) had issued.
     made: BTreeMap<(&'s str, &'s str, &'s str, Role), &'s str>,
-    /// The CAs that revoked a certificate of this serial.
+    /// The CAs that revoked a certificate with this serial.
     revoked: BTreeMap<&'s str, Vec<&'s str>>,
-    /// The CA's ARN of its certificate's subject, where that is known.
+    /// The subject of each CA's certificate, by the CA's ARN.
     authorities: BTreeMap<&'s str, &'s str>,
 }
 
@@ -117,7 +116,7 @@ impl<'s> Fold<'s> {
                 }
             }
         }
-        // A certificate that an undo puts back supersedes nothing.
+        // Putting a certificate back by an undo supersedes nothing.
         if deed == Deed::Reversed {
             return;
         }
@@ -130,7 +129,7 @@ impl<'s> Fold<'s> {
                     let is_new = new.contains(&fingerprint) && !old.contains(&fingerprint);
                     is_new && facts.is_succeeded_at_a_place_by(other)
                 });
-                // Of several with its subject, the one with its names.
+                // Of several with the same subject, one with the same names is preferred.
                 if let Some(successor) = successors.max_by_key(|other| other.role() == facts.role())
                 {
                     self.supersede(gone, successor, origin);
@@ -176,7 +175,7 @@ impl<'s> Fold<'s> {
             let successor = self.entries.get(fingerprint);
             successor.is_none_or(|entry| entry.is_revoked)
         };
-        // An undo revoked the successor and put this one back, or never took it away.
+        // If the successor was revoked, a certificate that is still in a place is in use again.
         let back: Vec<&str> = self
             .entries
             .iter()
@@ -227,7 +226,7 @@ mod tests {
         Place::File { path: path.into() }
     }
 
-    /// A run of one step that sees these things, a millisecond after each other.
+    /// Returns a run of one step with these sightings, one per millisecond.
     fn run(begins: i64, certificates: &[&str], seen: Vec<What>) -> Sightings {
         let seen = (begins..).zip(seen).map(|(at, what)| Sighting {
             at: Timestamp::from_millis(at),
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_a_place_supersedes_what_was_there() {
+    fn a_certificate_supersedes_the_one_that_it_replaces_in_a_place() {
         let first = run(
             0,
             &["a"],
@@ -277,20 +276,20 @@ mod tests {
         let found = conditions(vec![first.clone(), second.clone()]);
         assert_eq!(found, [superseded, in_use("b")]);
 
-        // It was put back without Windlass, and a run reads it.
+        // It was put back without Windlass, and a run reads it there.
         let third = run(20, &["a"], vec![holds("x", 0, Deed::Looked)]);
         let found = conditions(vec![first.clone(), second.clone(), third]);
         let now_old = ("b".into(), Condition::Superseded, Some("a".into()));
         assert_eq!(found, [in_use("a"), now_old]);
 
-        // An undo puts it back: what it took away is no older.
+        // An undo puts it back: this does not supersede the certificate that it removes.
         let undone = run(20, &["a"], vec![holds("x", 0, Deed::Reversed)]);
         let found = conditions(vec![first, second, undone]);
         let gone = ("b".into(), Condition::Seen, None);
         assert_eq!(found, [in_use("a"), gone]);
     }
 
-    /// As the CA of a mesh that another cluster has joined.
+    /// For example, the CA of a mesh that another cluster has joined.
     #[test]
     fn a_successor_may_have_other_names() {
         let first = run(0, &["a"], vec![What::Made(0), holds("x", 0, Deed::Changed)]);
@@ -310,7 +309,7 @@ mod tests {
         assert_eq!(found[0], superseded);
         let found = conditions(vec![first.clone(), next("CN=other")]);
         assert_eq!(found[0], ("a".into(), Condition::Orphaned, None));
-        // Workloads have names alone.
+        // Certificates of workloads have only names.
         let mut nameless = first;
         nameless.certificates[0].subject = String::new();
         let found = conditions(vec![nameless, next("")]);
@@ -318,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_step_makes_again_supersedes_it_everywhere() {
+    fn a_certificate_that_a_step_renews_is_superseded_everywhere() {
         let first = run(0, &["a"], vec![What::Made(0), holds("x", 0, Deed::Changed)]);
         let second = run(
             10,
@@ -333,7 +332,7 @@ mod tests {
             conditions(vec![first.clone(), lost])[1].1,
             Condition::Orphaned
         );
-        // Until that is revoked: then the first is all there is.
+        // Once the second is revoked, the first is in use again.
         let revoked = What::Revoked {
             authority: "arn".into(),
             serial: "b".into(),
@@ -345,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn the_certificate_of_a_deleted_ca_is_not_lost() {
+    fn the_certificate_of_a_deleted_ca_is_deleted_until_it_is_restored() {
         let place = || Place::Authority { arn: "arn".into() };
         let holds = |contents| What::Holds {
             place: place(),
@@ -360,7 +359,7 @@ mod tests {
         let deleted = run(10, &[], vec![holds(Vec::new())]);
         let found = conditions(vec![made.clone(), deleted.clone()]);
         assert_eq!(found[0].1, Condition::Deleted);
-        // Restored within its days.
+        // The CA is restored.
         let restored = run(20, &["a"], vec![holds(vec![(String::new(), vec![0])])]);
         let found = conditions(vec![made, deleted, restored]);
         assert_eq!(found[0].1, Condition::InUse);

@@ -1,4 +1,4 @@
-//! Which certificates there are: what runs made, delivered and found, where each is now, and what superseded it.
+//! The inventory of certificates that runs issued, delivered and found: where each is now, and what superseded it.
 //!
 //! # Layout
 //!
@@ -10,7 +10,7 @@
 //!   look reads only runs that have changed;
 //! - [`scan`] reads what Windlass did not make.
 //!
-//! The journal stays the only truth: all of this is worked out from it, and the cache can be deleted.
+//! Everything is computed from the journal, so the cache can be deleted.
 
 mod cache;
 mod collect;

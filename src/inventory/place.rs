@@ -16,30 +16,31 @@ pub enum Place {
         target: Option<String>,
         /// The cluster's role in the target, or the context of a kubeconfig.
         cluster: String,
-        /// Empty for what lives in none.
+        /// Empty for an object that has no namespace.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         namespace: String,
-        /// `secret/cacerts`.
+        /// The kind and name: `secret/cacerts`.
         object: String,
-        /// `ca-cert.pem`; for anything but data, the path to the field.
+        /// The key of its data, such as `ca-cert.pem`; for other fields, the path to the field.
         key: String,
     },
     /// The certificate of a CA of AWS Private CA.
     Authority {
         arn: String,
     },
-    /// Issued by a CA of AWS Private CA and not revoked; who uses it, the CA does not know.
+    /// The audit report of a CA of AWS Private CA: the certificate was issued and not revoked. Where it is used is not known.
     Issued {
         arn: String,
     },
-    /// What a TLS server sends.
+    /// The chain that a TLS server presents.
     Server {
         address: String,
     },
 }
 
 impl Place {
-    /// Whether programs read it there: files are copies of what runs delivered, and the record of a CA serves only the CA.
+    /// Returns whether programs use the certificate from this place. Files are copies of what runs delivered, and a CA's own record is used
+    /// only by the CA.
     pub fn is_read_by_others(&self) -> bool {
         match self {
             Self::Object { .. } | Self::Server { .. } => true,
@@ -47,7 +48,7 @@ impl Place {
         }
     }
 
-    /// The same within a thing that holds several, by its key.
+    /// Returns this place with a key, for an object that holds several certificates.
     pub fn at(&self, within: &str) -> Self {
         let mut place = self.clone();
         if let Self::Object { key, .. } = &mut place {
@@ -57,7 +58,7 @@ impl Place {
     }
 }
 
-/// For people: a file by its path, an object as kubectl names it, after its cluster.
+/// Writes a place for people: a file by its path; an object by its cluster, namespace, and name as in kubectl.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -80,7 +81,7 @@ impl fmt::Display for Place {
                 }
             }
             Self::Authority { arn } => write!(f, "CA {arn}"),
-            Self::Issued { arn } => write!(f, "alive in {arn}"),
+            Self::Issued { arn } => write!(f, "issued as {arn}"),
             Self::Server { address } => write!(f, "server {address}"),
         }
     }

@@ -1,4 +1,4 @@
-//! Finds certificates in what others wrote. One damaged block hides no other; private keys are skipped.
+//! Finds certificates in files, values and Kubernetes objects. A damaged block does not hide the others; private keys are skipped.
 
 use std::borrow::Cow;
 
@@ -9,33 +9,35 @@ use windlass_world::{
     x509::{Certificate, ReadError, pem::PemError},
 };
 
-/// How a DER sequence of more than 127 bytes begins: every certificate is one.
+/// The first bytes of a DER sequence of more than 127 bytes, as every certificate is.
 const DER: [&[u8]; 3] = [b"\x30\x81", b"\x30\x82", b"\x30\x83"];
 const BEGIN: &str = "-----BEGIN ";
-/// How the base64 of a PEM text begins, as Secrets and webhooks hold it.
+/// The beginning of a PEM text in base64, as Secrets and webhooks contain it.
 const BASE64_OF_BEGIN: &str = "LS0tLS1CRUdJTi";
-/// What begins a Java keystore.
+/// The first bytes of a Java keystore.
 const JAVA_KEYSTORE: &[u8] = b"\xFE\xED\xFE\xED";
 
-/// What a text holds.
+/// The certificates in a file or value.
 #[derive(Debug, Default)]
 pub struct Read {
     pub certificates: Vec<Certificate>,
-    /// What can't be read, each with its line.
+    /// What can't be read, with its line.
     pub problems: Vec<String>,
 }
 
-/// What one key of a file or object holds.
+/// The certificates in a key of an object, or in a file.
 pub struct Holding {
-    /// Empty for what has no keys.
+    /// Empty if there are no keys, as in a file.
     pub key: String,
     pub read: Read,
 }
 
-/// Reads every certificate of a PEM text, or the one of a DER. What holds none is empty.
+/// Reads all certificates of a PEM text, or a DER certificate. Content without certificates gives an empty result.
 pub fn read(content: &[u8]) -> Read {
     if content.starts_with(JAVA_KEYSTORE) {
-        return problem("is a Java keystore, which is not read; `keytool -list -rfc` prints it");
+        return problem(
+            "is a Java keystore, which can't be read; `keytool -list -rfc` prints its certificates as PEM",
+        );
     }
     if DER.iter().any(|begin| content.starts_with(begin)) {
         return match Certificate::read_der(content) {
@@ -43,17 +45,17 @@ pub fn read(content: &[u8]) -> Read {
                 certificates: vec![certificate],
                 problems: Vec::new(),
             },
-            // PFX ::= SEQUENCE { version INTEGER {v3(3)}, … }, RFC 7292.
+            // A PKCS#12 file begins with its version: PFX ::= SEQUENCE { version INTEGER {v3(3)}, … } (RFC 7292).
             None if content
                 .windows(3)
                 .take(6)
                 .any(|part| part == b"\x02\x01\x03") =>
             {
                 problem(
-                    "is a PKCS#12 keystore, which is not read; `openssl pkcs12 -nokeys` prints it",
+                    "is a PKCS#12 keystore, which can't be read; `openssl pkcs12 -nokeys` prints its certificates as PEM",
                 )
             }
-            None => problem("is DER, and not a certificate"),
+            None => problem("is DER, but not a certificate"),
         };
     }
     let text = String::from_utf8_lossy(content);
@@ -69,7 +71,7 @@ pub fn read(content: &[u8]) -> Read {
     }
 }
 
-/// Reads what a value of a run's or of an object's holds, in plain text or in base64.
+/// Reads the certificates in a value of a run or object, which may be PEM, DER, or PEM in base64.
 pub fn read_value(value: &Value) -> Read {
     let text = match value {
         Value::String(text) => text.as_str(),
@@ -84,15 +86,15 @@ pub fn read_value(value: &Value) -> Read {
     }
 }
 
-/// Finds every certificate of a value, by the path to it.
+/// Finds all certificates within a value, with the paths to them as keys.
 pub fn walk(value: &Value) -> Vec<Holding> {
     let mut found = Vec::new();
     walk_into(value, &mut String::new(), &mut found);
     found
 }
 
-/// Finds every certificate of a Kubernetes object: of a Secret or ConfigMap by the key of its data, of others by the path
-/// to the field.
+/// Finds all certificates of a Kubernetes object. The keys are the keys of the data of a Secret or ConfigMap, and the paths to other
+/// fields.
 pub fn of_object(object: &Value) -> Vec<Holding> {
     let Some(fields) = object.as_map() else {
         return Vec::new();
@@ -101,7 +103,7 @@ pub fn of_object(object: &Value) -> Vec<Holding> {
     let mut found = Vec::new();
     for (name, field) in fields {
         match (name.as_str(), field) {
-            // Copies, and what says who wrote what.
+            // These contain copies, and `managedFields`.
             ("metadata" | "status", _) => {}
             ("data" | "binaryData", Value::Map(data)) => {
                 for (key, value) in data {
@@ -160,7 +162,7 @@ fn read_base64(text: &str) -> Read {
     }
 }
 
-/// Keys and keystores are in Secrets, too, and no problem there.
+/// Returns whether content is a keystore or a private key in DER. In a Secret, this is expected, and not a problem.
 fn is_der_of_something_else(content: &[u8]) -> bool {
     let is_binary =
         content.starts_with(JAVA_KEYSTORE) || DER.iter().any(|begin| content.starts_with(begin));
@@ -175,7 +177,7 @@ fn mentions_certificates(text: &str) -> bool {
     })
 }
 
-/// Reads each block by itself, because one of them is damaged.
+/// Reads each PEM block separately, because one of them is damaged.
 fn block_by_block(text: &str) -> Read {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let begins: Vec<usize> = (0..lines.len())
@@ -188,7 +190,7 @@ fn block_by_block(text: &str) -> Read {
         if !mentions_certificates(&block) {
             continue;
         }
-        // So that its lines count as those of the whole text.
+        // Empty lines before the block make the line numbers those of the whole text.
         let block = format!("{}{block}", "\n".repeat(*from));
         match Certificate::read_all(block.as_bytes()) {
             Ok(certificates) => read.certificates.extend(certificates),
@@ -202,7 +204,7 @@ fn describe(error: &ReadError) -> String {
     match error {
         ReadError::Pem(PemError::Block {
             begins, line, why, ..
-        }) => format!("line {line} {why} (the block begins in line {begins})"),
+        }) => format!("line {line} {why} (the block begins on line {begins})"),
         ReadError::NotX509 { line, .. } => {
             format!("the block from line {line} is not a readable X.509 certificate")
         }

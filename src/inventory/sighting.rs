@@ -14,7 +14,7 @@ use windlass_ground::Timestamp;
 use windlass_script::{Class, Reversed};
 use windlass_world::value::{MASK, Value};
 
-/// What a run says about certificates, in the order of time.
+/// What a run saw of certificates and did with them, in chronological order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sightings {
     pub workflow: String,
@@ -23,12 +23,12 @@ pub struct Sightings {
     pub target: String,
     pub certificates: Vec<Facts>,
     pub seen: Vec<Sighting>,
-    /// Whether it delivered to Secrets, and what can't be read: the journal's identity is missing.
+    /// Whether it delivered to Secrets whose contents can't be read, because the journal's identity is missing.
     #[serde(default)]
     pub is_sealed: bool,
 }
 
-/// One thing that a run did with certificates, or saw of them.
+/// A single event of a run that concerns certificates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sighting {
     pub at: Timestamp,
@@ -36,38 +36,40 @@ pub struct Sighting {
     pub what: What,
 }
 
-/// The certificates of a place, by key.
+/// The certificates of a place: for each key, the numbers of its certificates.
 type Contents = Vec<(String, Vec<usize>)>;
 
-/// Certificates are named by their number in [`Sightings::certificates`].
+/// What a run saw or did. Certificates are given by their indices in [`Sightings::certificates`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
-    /// The run had it issued.
+    /// The run had the certificate issued.
     Made(usize),
-    /// The run came across it.
+    /// The run saw the certificate.
     Found(usize),
-    /// From then on the place holds just this; the lists of certificates are by key.
+    /// From then on, the place holds exactly these certificates.
     Holds {
         place: Place,
         contents: Contents,
         deed: Deed,
     },
-    /// By the ARN of its CA, and its serial in hex.
+    /// A certificate was revoked: the ARN of its CA, and its serial in hex.
     Revoked { authority: String, serial: String },
 }
 
-/// How a run came to know what a place holds.
+/// How a run learned what a place holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Deed {
+    /// It read the place.
     Looked,
+    /// It changed the place.
     Changed,
-    /// By an undo: it put that back, or saw it after it had.
+    /// Its undo changed or read the place.
     Reversed,
 }
 
-/// Reads what a run says about certificates: from the results of its calls, and what its undo took back.
+/// Reads what a run saw of certificates and did with them, from its params, the results of its calls, and its undo.
 pub fn sightings(state: &State) -> Sightings {
     let Some(run) = &state.run else {
         return Sightings::default();
@@ -93,7 +95,7 @@ pub fn sightings(state: &State) -> Sightings {
     reader.sightings
 }
 
-/// Every effect that was done, by when.
+/// Returns all effects that were done, in chronological order.
 fn in_order(state: &State) -> Vec<(&InstanceId, &EffectState)> {
     let mut effects: Vec<_> = state
         .steps
@@ -113,11 +115,12 @@ struct Reader<'r> {
     sightings: Sightings,
     /// The run's output folder.
     out: &'r str,
-    /// The numbers of certificates by their fingerprints.
+    /// The index of each certificate in `sightings`, by its fingerprint.
     numbers: BTreeMap<String, usize>,
-    /// What the run had issued: the step, the CA's ARN, the serial.
+    /// The certificates that the run had issued: the step, the CA's ARN, the serial.
     issued: Vec<(String, String, String)>,
-    /// The places that each step changed, by what its calls name them; with what each held before, the oldest first.
+    /// The places that each step changed, by the step and the name of the place in its calls. Each has its contents before each change,
+    /// the oldest first.
     changed: BTreeMap<(String, String), (Place, Vec<Contents>)>,
 }
 
@@ -128,13 +131,13 @@ impl Reader<'_> {
         };
         match effect.result().map(Reversed::read) {
             Some(Some(verdict)) => self.reversed(effect, step, &undone, &verdict),
-            // A script's own undo makes calls as any other does, and looks at what came of them.
+            // The `fn undo` of a script makes calls like any other script.
             Some(None) => self.effect(effect, step, Deed::Reversed),
             None => {}
         }
     }
 
-    /// Reads one call; `change` is [`Deed::Reversed`] for all that an undo does and sees: it puts back, and supersedes nothing.
+    /// Reads a call. For calls of an undo, `change` is [`Deed::Reversed`], so that they supersede nothing.
     fn effect(&mut self, effect: &EffectState, step: &InstanceId, change: Deed) {
         let (at, step) = (effect.at, step.as_str());
         let look = match change {
@@ -155,7 +158,7 @@ impl Reader<'_> {
             }
             "pca::get_certificate" => {
                 for holding in walk(result) {
-                    // The last part of a certificate's ARN is its serial; of the argument, the record shows only the beginning.
+                    // The certificate is identified by its serial, the last part of its ARN, because the record shortens the argument.
                     let first = holding.read.certificates.first();
                     let serial = first.map(|first| plain_serial(&first.serial));
                     let mut issued = self.issued.iter();
@@ -220,7 +223,7 @@ impl Reader<'_> {
                 let contents = self.texts([("", Some(result))]);
                 self.holds(at, step, place, contents, look);
             }
-            // A dry run: its answer is what the API server would store, and nothing is.
+            // A dry run: its answer is what the API server would store, but nothing was stored.
             "kube::apply" | "kube::apply_secret" | "kube::patch"
                 if effect.call.class == Class::Read => {}
             "kube::apply" | "kube::apply_secret" | "kube::patch" => {
@@ -264,7 +267,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What an undo took back of a call: a place holds again what it held before, a certificate is revoked.
+    /// Reads the reversal of a call: a place holds again what it held before, or a certificate is revoked.
     fn reversed(
         &mut self,
         effect: &EffectState,
@@ -279,7 +282,7 @@ impl Reader<'_> {
         let arguments = &effect.call.arguments;
         let about = arguments.as_str().unwrap_or_default();
         if effect.call.function == "pca::revoke_certificate" {
-            // An undo goes from the last to the first.
+            // An undo reverses calls from the last to the first.
             let own = |(by, _, _): &(String, String, String)| by == undone.as_str();
             if let Some(last) = self.issued.iter().rposition(own) {
                 let (_, authority, serial) = self.issued.remove(last);
@@ -316,7 +319,7 @@ impl Reader<'_> {
         let known = &mut self.sightings.certificates;
         match self.numbers.get(&facts.fingerprint) {
             Some(number) => {
-                // What an older journal recorded of a file lacks the keys.
+                // Older journals recorded certificates in files without their key digests.
                 if known[*number].key_digest.is_none() {
                     known[*number] = facts;
                 }
@@ -368,7 +371,7 @@ impl Reader<'_> {
         self.holdings(holdings)
     }
 
-    /// The old content of a file, as an undo has it.
+    /// Returns the certificates in the old content of a file, which was recorded for the undo.
     fn file_before(&mut self, before: &Value) -> Contents {
         let Some(Value::Secret(content)) = before.field("content") else {
             return Vec::new();
@@ -449,13 +452,13 @@ impl Reader<'_> {
     }
 }
 
-/// What the record of a call to Kubernetes calls its object.
+/// Returns the key of an object in `changed`, from the recorded arguments of a call to Kubernetes.
 fn object_name(arguments: &Json) -> String {
     let text = |key: &str| arguments[key].as_str().unwrap_or_default();
     format!("{}\n{}", text("cluster"), text("object"))
 }
 
-/// A serial without the colons and zeros that people and AWS write or leave out.
+/// Returns a serial in lower case, without colons and leading zeros, which AWS and people do not always write.
 pub(super) fn plain_serial(serial: &str) -> String {
     let plain = serial.replace(':', "").to_ascii_lowercase();
     plain.trim_start_matches('0').to_owned()
@@ -495,7 +498,7 @@ d1FvEvQU+5OlAiB8K4SBWHO9tazj5dLcJr4FQzuo1DXzOyl1hDfoUgi2lA==\n\
         }
     }
 
-    /// A ConfigMap `trust` of the cluster `mgmt` that holds a text.
+    /// Returns a ConfigMap `trust` that contains a text.
     fn object(text: &str) -> Value {
         let metadata = Value::map([("namespace", "default".into()), ("name", "trust".into())]);
         Value::map([
@@ -505,7 +508,7 @@ d1FvEvQU+5OlAiB8K4SBWHO9tazj5dLcJr4FQzuo1DXzOyl1hDfoUgi2lA==\n\
         ])
     }
 
-    /// What the calls of a step say, one after another.
+    /// Returns the sightings of a step's calls.
     fn seen(step: &str, calls: &[EffectState]) -> Vec<What> {
         let mut reader = Reader {
             sightings: Sightings::default(),
@@ -556,7 +559,7 @@ d1FvEvQU+5OlAiB8K4SBWHO9tazj5dLcJr4FQzuo1DXzOyl1hDfoUgi2lA==\n\
         let list = call("kube::list", Class::Read, cluster(), listed);
         let found = seen("put!undo", &[list]);
         assert_eq!(found, [of_trust(holds(), Deed::Reversed)]);
-        // What could not be reversed stays where it is.
+        // A change that was not reversed stays in its place.
         let left = Value::map([("undo", "left".into()), ("why", "theirs".into())]);
         let left = call("kube::apply", Class::Keyed, cluster(), left);
         assert_eq!(seen("put!undo", &[left]), []);

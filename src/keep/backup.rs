@@ -44,7 +44,7 @@ pub struct BackedUp {
 /// disk; an interrupted backup leaves the former file.
 ///
 /// # Errors
-/// An empty folder, a file within it, or something that can't be read or written.
+/// Fails if the folder is empty, if the backup is to be written within it, or if something can't be read or written.
 pub fn back_up(state: &Path, to: Destination) -> Result<BackedUp, RunsError> {
     // On the disk of the backup.
     let folder = match &to {
@@ -129,7 +129,7 @@ impl Copies<'_> {
         let (from, to) = (self.state.join(within), self.next());
         match fs::copy(&from, &to) {
             Ok(_) => self.keep(within, to),
-            // The file was a draft of another process.
+            // The file was a temporary file of another process, which is gone.
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(e) => Err(unreadable(&from, &e)),
         }

@@ -6,9 +6,9 @@ use std::{
 
 /// The first bytes of SQLite's files (sqlite.org/fileformat2.html, 1.3.1).
 const SQLITE: &[u8; 16] = b"SQLite format 3\0";
-/// The locks of processes that drive runs; they mean nothing elsewhere.
+/// The locks of processes that drive runs. They are useless in a backup.
 const LOCKS: &str = "locks";
-/// The cache of `windlass certs`, which can be read again from the runs.
+/// The cache of `windlass certs`, which can be created again from the runs.
 const CACHE: &str = "inventory.db";
 /// The name endings of SQLite's files beside a database.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -24,7 +24,7 @@ impl Contents {
     /// Lists what a backup of a state folder contains.
     ///
     /// # Errors
-    /// A file or folder that can't be checked.
+    /// Fails if a file or folder can't be read.
     pub fn of(state: &Path) -> io::Result<Self> {
         let mut found = Self::default();
         found.collect(state, Path::new(""))?;
@@ -80,7 +80,7 @@ mod tests {
     use crate::ground::{Durability, open_database};
 
     #[test]
-    fn databases_are_told_by_what_they_hold() {
+    fn databases_are_recognized_by_their_content() {
         let state = tempfile::tempdir().expect("a folder");
         for folder in ["locks", "kube/mgmt"] {
             fs::create_dir_all(state.path().join(folder)).expect("made");

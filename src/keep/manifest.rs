@@ -43,7 +43,7 @@ impl Manifest {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// The problem: another format, or a path that leads out of the state folder.
+    /// Returns the problem: another format, or a path that leads out of the state folder.
     pub fn read(text: &[u8]) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Format {

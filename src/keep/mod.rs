@@ -1,6 +1,6 @@
 //! Writes backups of a state folder, and restores them.
 //!
-//! - `contents` lists what of a state folder a backup contains;
+//! - `contents` lists the files of a state folder that a backup contains;
 //! - `manifest` is that list, with a digest of each file;
 //! - `backup` writes one file while runs continue, `restore` creates a state folder from it.
 //!

@@ -36,7 +36,7 @@ pub struct Restored {
 /// Creates a state folder from a backup. The folder appears as a whole, after the digest of every file and the chain of every run have been verified.
 ///
 /// # Errors
-/// A folder that is not empty, a file that is not a complete backup, or something that can't be written.
+/// Fails if the folder is not empty, the file is not a complete backup, or something can't be written.
 pub fn restore(file: &Path, state: &Path) -> Result<Restored, RunsError> {
     refuse_filled(state)?;
     let above = disk::parent(state);
@@ -48,12 +48,12 @@ pub fn restore(file: &Path, state: &Path) -> Result<Restored, RunsError> {
         restored.suspect = suspect(&made, &restored.unfinished)?;
     }
     sync(&made).map_err(|e| unwritable(&made, &e))?;
-    // Replaces an empty folder or none: this fails if anything was put there meanwhile.
+    // This replaces an empty folder, but fails if something was put into it meanwhile.
     fs::rename(&made, state)
         .and_then(|()| disk::sync_folder(above))
         .map_err(|e| {
             unwritable(state, &e)
-                .hint("where that is a mounted disk, name a folder within it with --state")
+                .hint("if this folder is a mount point, name a folder within it with --state")
         })?;
     Ok(restored)
 }
@@ -61,7 +61,7 @@ pub fn restore(file: &Path, state: &Path) -> Result<Restored, RunsError> {
 /// Verifies a backup as [`restore`] does, without restoring it.
 ///
 /// # Errors
-/// A file that is not a complete backup.
+/// Fails if the file is not a complete backup.
 pub fn check_backup(file: &Path) -> Result<Restored, RunsError> {
     unpack(file, draft_in(&std::env::temp_dir(), DRAFTS)?.path())
 }
@@ -88,7 +88,7 @@ fn unpack(file: &Path, to: &Path) -> Result<Restored, RunsError> {
         let Some((within, kept)) = known.filter(|(within, _)| missing.remove(within.as_str()))
         else {
             let why = format!(
-                "its manifest does not name {}, or once only",
+                "{} is not in its manifest, or is in the backup twice",
                 path.display()
             );
             return Err(bad_backup(file, why));
@@ -101,7 +101,7 @@ fn unpack(file: &Path, to: &Path) -> Result<Restored, RunsError> {
         if (size, sha256) != (kept.size, kept.sha256) {
             return Err(bad_backup(
                 file,
-                format!("{within} is not what was written"),
+                format!("{within} is damaged: its size or SHA-256 is not that in the manifest"),
             ));
         }
     }
@@ -123,7 +123,7 @@ fn unpack(file: &Path, to: &Path) -> Result<Restored, RunsError> {
 fn manifest(mut entry: Entry<impl Read>) -> Result<Manifest, String> {
     let is_first = entry.path().is_ok_and(|path| path == Path::new(MANIFEST));
     if !is_first || entry.size() > MOST {
-        return Err("it is not a backup of windlass".into());
+        return Err("it is not a backup of Windlass".into());
     }
     let mut text = Vec::new();
     let read = entry.read_to_end(&mut text);
@@ -170,8 +170,8 @@ fn verify_runs(state: &Path) -> Result<(usize, Vec<RunId>), RunsError> {
     Ok((runs.len(), unfinished))
 }
 
-/// Records that each attempt which was running at the time of the backup is lost: it may have made calls since, so the next attempt looks up
-/// their results or asks about them. Returns how many there are.
+/// Records that all attempts that were running at the time of the backup are lost: they may have made calls since, so the next attempt looks
+/// up the results of these calls or asks about them. Returns the number of these attempts.
 fn suspect(state: &Path, unfinished: &[RunId]) -> Result<usize, RunsError> {
     let (journal, at, mut count) = (Journal::open(state)?, now(), 0);
     for run in unfinished {
@@ -184,7 +184,7 @@ fn suspect(state: &Path, unfinished: &[RunId]) -> Result<usize, RunsError> {
             let event = Event::StepFailed(StepFailed {
                 step: step.clone(),
                 error: lost(),
-                // Other steps have not continued without it, whatever its `on_error` is.
+                // A retry, so that `on_error` does not apply: the step has not failed.
                 retry_at: Some(at),
             });
             (event, at)
@@ -202,7 +202,7 @@ fn suspect(state: &Path, unfinished: &[RunId]) -> Result<usize, RunsError> {
 fn lost() -> StepError {
     let message = "the run was restored from a backup that was taken while this attempt ran";
     StepError::new(ATTEMPT_KILLED, message).with_hint(
-        "its calls after the backup are not recorded; the next attempt looks for the result of each call, or asks",
+        "calls that it made after the backup are not recorded; the next attempt looks up the result of each call, or asks",
     )
 }
 

@@ -19,7 +19,7 @@ pub const TOOLS: &[ToolRow] = &[
     ToolRow {
         name: "start_run",
         title: "Start a run",
-        about: "Starts a run of a workflow and returns its id at once; it changes what the target names. Call plan_run first and let the person confirm. Then look with show_run until it has ended or waits for a person.",
+        about: "Starts a run of a workflow and returns its id immediately. The run changes the target's systems, so call plan_run first and let the person confirm. Then call show_run until the run has ended or waits for a person.",
         arguments: &[
             Argument {
                 name: "workflow",
@@ -42,7 +42,7 @@ pub const TOOLS: &[ToolRow] = &[
             Argument {
                 name: "key",
                 kind: "string",
-                about: "A text that is new for each start: the same key gives the same run, so a call whose answer was lost can be repeated",
+                about: "A unique text for each start. A repeated call with the same key returns the same run, so a call whose answer was lost can be repeated",
                 is_required: false,
             },
         ],
@@ -52,7 +52,7 @@ pub const TOOLS: &[ToolRow] = &[
     ToolRow {
         name: "resume_run",
         title: "Resume a run",
-        about: "Resumes a run that failed, was cancelled or was interrupted, from where it stopped; what is done is not done again. Find and fix the reason first.",
+        about: "Resumes a run that failed, was cancelled or was interrupted, from where it stopped. Completed calls are not repeated. Find and fix the cause first.",
         arguments: &[Argument {
             name: "run",
             kind: "string",
@@ -98,7 +98,7 @@ fn resume_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
     Ok(json!({ "run": run }))
 }
 
-/// Reads what a run is to be started with.
+/// Converts the arguments of a start or plan.
 pub fn wanted(
     workflow: &str,
     target: Option<String>,

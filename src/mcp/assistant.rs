@@ -18,12 +18,12 @@ use crate::{
 };
 
 const INSTRUCTIONS: &str = "\
-Windlass runs workflows that rotate certificates, and other runbooks, as graphs of steps that are never done twice. \
-A run that failed is resumed, not started again. Plan before you start anything, and show the plan to the person. \
-Approvals, answers and undos are for people: tell them which command to use. \
-An error has a code; the tool explain has its page.";
+Windlass runs workflows that rotate certificates, and other runbooks, as graphs of steps; no step is done twice. \
+Resume a run that failed; do not start it again. Plan before you start anything, and show the plan to the person. \
+Only people approve, answer questions and undo: tell them which command to use. \
+Each error has a code; call the tool explain with it for details.";
 
-/// Answers an assistant over standard input and output.
+/// An MCP server that answers an assistant over standard input and output.
 pub struct Assistant {
     setting: Arc<Setting>,
     allowed: BTreeSet<Permission>,
@@ -40,7 +40,7 @@ impl Assistant {
     /// Serves until standard input ends.
     ///
     /// # Errors
-    /// A client that does not speak the protocol, as a sentence.
+    /// Returns why the session failed, for example because the client does not use the protocol.
     pub async fn serve(self) -> Result<(), String> {
         let service = ServiceExt::serve(self, stdio()).await;
         let service = service.map_err(|e| e.to_string())?;
@@ -86,8 +86,8 @@ impl ServerHandler for Assistant {
                 failed(&error)
             }
             Err(error) => {
-                tracing::error!(tool = row.name, %error, "a tool broke");
-                let why = "the tool broke; this is a bug of ours";
+                tracing::error!(tool = row.name, %error, "a tool crashed");
+                let why = "the tool crashed; this is a bug in windlass";
                 failed(&RunsError::broken("system", why))
             }
         };
@@ -95,7 +95,7 @@ impl ServerHandler for Assistant {
     }
 }
 
-/// Tells an assistant why a tool did nothing: with the code that `explain` knows, and what to do.
+/// Returns an error to the assistant, with its code (for the tool `explain`) and hint.
 fn failed(error: &RunsError) -> CallToolResult {
     let drawn = error.mistakes.iter().flat_map(|mistakes| &mistakes.0);
     let mistakes: Vec<_> = drawn
@@ -124,7 +124,7 @@ fn failed(error: &RunsError) -> CallToolResult {
     result
 }
 
-/// Takes the colours out of what is drawn for a terminal.
+/// Removes the colours from a text for terminals.
 fn plain(text: &str) -> String {
     console::strip_ansi_codes(text).into_owned()
 }

@@ -1,4 +1,4 @@
-//! The tools that change nothing.
+//! The tools that only read.
 
 use std::collections::BTreeMap;
 
@@ -18,21 +18,21 @@ use crate::{
     value::Value,
 };
 
-/// How many runs and how many lines of a log an answer has, if nothing else is asked for, and at most.
+/// The number of runs and of log lines in an answer: the default and the largest number.
 const USUAL_RUNS: usize = 20;
 const MOST_RUNS: usize = 200;
 const USUAL_LINES: usize = 200;
 const MOST_LINES: usize = 2000;
-/// Stands for the id that a run would get.
+/// Stands in a plan for the id of the future run.
 const RUN: &str = "RUN";
-/// Stands for the file of a workflow that is only a text.
+/// The file name of a workflow that is sent as text.
 const DRAFT: &str = "draft.yaml";
 
 pub const TOOLS: &[ToolRow] = &[
     ToolRow {
         name: "list_workflows",
         title: "List workflows",
-        about: "Lists the workflows that can be started, with their params, and the targets that runs can have. Use it before plan_run and start_run.",
+        about: "Lists the workflows that can be started, with their params, and the targets that runs can use. Use it before plan_run and start_run.",
         arguments: &[],
         needs: None,
         call: list_workflows,
@@ -52,7 +52,7 @@ pub const TOOLS: &[ToolRow] = &[
             optional(
                 "before",
                 "string",
-                "Only runs that started before this one: the `next` of the answer before",
+                "Only runs that started before this one: the `next` of the previous answer",
             ),
             optional("limit", "integer", "How many, at most 200 [default: 20]"),
         ],
@@ -66,7 +66,7 @@ pub const TOOLS: &[ToolRow] = &[
         arguments: &[required(
             "run",
             "string",
-            "The id of the run, as list_runs gives it",
+            "The id of the run, as list_runs returns it",
         )],
         needs: None,
         call: show_run,
@@ -74,7 +74,7 @@ pub const TOOLS: &[ToolRow] = &[
     ToolRow {
         name: "log_run",
         title: "Read the log of a run",
-        about: "Reads what happened in a run, a line for each event, the last ones if it has more than `limit`. Use it to find out why a run failed.",
+        about: "Reads the log of a run: a line for each event. If there are more than `limit` lines, returns the last ones. Use it to find out why a run failed.",
         arguments: &[
             required("run", "string", "The id of the run"),
             optional("step", "string", "Only lines about this step"),
@@ -95,17 +95,17 @@ pub const TOOLS: &[ToolRow] = &[
     ToolRow {
         name: "validate_workflow",
         title: "Validate a workflow",
-        about: "Checks a workflow and returns every mistake in it, each with its place and a hint: one of the server's by name, or the text of a draft.",
+        about: "Checks a workflow, given by its name or as text, and returns all mistakes in it, each with its place and a hint.",
         arguments: &[
             optional(
                 "workflow",
                 "string",
-                "The name of a workflow, as list_workflows gives it",
+                "The name of a workflow, as list_workflows returns it",
             ),
             optional(
                 "text",
                 "string",
-                "The YAML text of a workflow instead. Its scripts have to be written in it: it has no other files",
+                "Instead of a name: the YAML text of a workflow. It can't use other files, so its scripts must be inline",
             ),
         ],
         needs: None,
@@ -114,7 +114,7 @@ pub const TOOLS: &[ToolRow] = &[
     ToolRow {
         name: "plan_run",
         title: "Plan a run",
-        about: "Works out what a run would do, step by step, and changes nothing. Show the plan to the person before start_run.",
+        about: "Shows what a run would do, step by step, and changes nothing. Show the plan to the person before start_run.",
         arguments: &[
             required("workflow", "string", "The name of the workflow"),
             optional(
@@ -129,23 +129,23 @@ pub const TOOLS: &[ToolRow] = &[
     },
     ToolRow {
         name: "explain",
-        title: "Explain a word",
+        title: "Explain a topic",
         about: "Explains an error code, a host function of scripts (such as kube::apply) or a key of workflow files. Without a topic, lists all topics.",
-        arguments: &[optional("topic", "string", "The word")],
+        arguments: &[optional("topic", "string", "The code, function or key")],
         needs: None,
         call: explain,
     },
     ToolRow {
         name: "list_certificates",
         title: "List certificates",
-        about: "Lists the certificates that runs made and found: who issued them, where they are in use, and when they expire.",
+        about: "Lists the certificates that runs issued and found: their issuers, where they are used, and when they expire.",
         arguments: &[
             optional(
                 "due",
                 "integer",
                 "Only those in use that expire within this many days",
             ),
-            optional("all", "boolean", "Also those that were replaced"),
+            optional("all", "boolean", "Also those that are no longer in use"),
         ],
         needs: None,
         call: list_certificates,
@@ -299,7 +299,7 @@ fn log_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
         .collect();
     let limit = which.limit.unwrap_or(USUAL_LINES).clamp(1, MOST_LINES);
     let skipped = picked.len().saturating_sub(limit);
-    let told = picked[skipped..].iter().map(|line| {
+    let shown = picked[skipped..].iter().map(|line| {
         json!({
             "seq": line.seq,
             "at": report::utc_time(line.at),
@@ -308,7 +308,7 @@ fn log_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
             "is_error": line.is_error,
         })
     });
-    Ok(json!({ "lines": told.collect::<Vec<_>>(), "has_earlier": skipped > 0 }))
+    Ok(json!({ "lines": shown.collect::<Vec<_>>(), "has_earlier": skipped > 0 }))
 }
 
 #[derive(Deserialize)]
@@ -327,7 +327,7 @@ fn validate_workflow(setting: &Setting, arguments: Json) -> Result<Json, RunsErr
             compile(DRAFT, &mut Frozen(files))?
         }
         _ => {
-            let message = "give either `workflow` or `text`";
+            let message = "exactly one of `workflow` and `text` is required";
             return Err(RunsError::wrong("bad-request", message));
         }
     };
@@ -367,7 +367,7 @@ fn note(note: &Note) -> String {
     match note {
         Note::NoClusters { target } => {
             format!(
-                "the target `{target}` names no Kubernetes clusters; steps that need them are skipped"
+                "the target `{target}` has no Kubernetes clusters, so steps that need them are skipped"
             )
         }
         Note::Said(text) => text.clone(),
@@ -419,12 +419,12 @@ fn list_certificates(setting: &Setting, arguments: Json) -> Result<Json, RunsErr
     let found = report::inventory_json(&inventory, pick, now());
     Ok(match found {
         found @ Json::Object(_) => found,
-        // The result of a tool is an object.
+        // The result of a tool must be an object.
         found => json!({ "certificates": found }),
     })
 }
 
-/// Reads the id of a run that is asked for.
+/// Parses the id of a run.
 pub fn run_id(text: &str) -> Result<RunId, RunsError> {
     RunId::parse(text).ok_or_else(|| {
         let message = format!("no run `{text}`: an id looks like 20261123-223401482-k3f9ma");
@@ -432,7 +432,7 @@ pub fn run_id(text: &str) -> Result<RunId, RunsError> {
     })
 }
 
-/// Reads the name of a workflow that is asked for.
+/// Parses the name of a workflow.
 pub fn workflow_name(text: &str) -> Result<WorkflowName, RunsError> {
     WorkflowName::parse(text).ok_or_else(|| {
         RunsError::missing("unknown-workflow", format!("no workflow `{text}`"))

@@ -1,10 +1,10 @@
-//! The runs as tools for assistants, by the Model Context Protocol over standard input and output.
+//! `windlass mcp`: tools for assistants, over the Model Context Protocol on standard input and output.
 //!
-//! - [`Assistant`] answers the protocol;
-//! - `tool` is a row of the table of tools, with the schema of what it takes; `look` are those that change nothing, `act` those
-//!   that start and resume runs, which the person who starts the server has to allow.
+//! - [`Assistant`] implements the protocol;
+//! - `tool` has the type of a tool, with its arguments; `look` has the tools that only read, `act` those that start and resume runs, which
+//!   must be allowed with an option of the command.
 //!
-//! There is no tool that approves, answers a question or undoes: that is for people.
+//! There are no tools that approve, answer a question or undo: only people do this.
 
 mod act;
 mod assistant;

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::{act, look};
 use crate::runs::{Person, Runs, RunsError};
 
-/// What an assistant may do beside looking.
+/// What an assistant may do in addition to reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Permission {
     /// Start runs of the workflows
@@ -17,10 +17,10 @@ pub enum Permission {
     Resume,
 }
 
-/// What a tool works with.
+/// The service that the tools call, and in whose name.
 pub struct Setting {
     pub runs: Arc<dyn Runs>,
-    /// Whom the assistant works for.
+    /// The person for whom the assistant works.
     pub person: Person,
 }
 
@@ -28,11 +28,11 @@ pub struct Setting {
 pub struct ToolRow {
     pub name: &'static str,
     pub title: &'static str,
-    /// For the assistant: what it does, and when to use it.
+    /// The description for the assistant: what it does, and when to use it.
     pub about: &'static str,
-    /// Name, schema, meaning and whether it is required, of each argument.
+    /// The arguments of a call.
     pub arguments: &'static [Argument],
-    /// What it needs beside the right to look.
+    /// The permission that it needs; `None` for a tool that only reads.
     pub needs: Option<Permission>,
     pub call: fn(&Setting, Json) -> Result<Json, RunsError>,
 }
@@ -40,13 +40,13 @@ pub struct ToolRow {
 /// An argument of a tool.
 pub struct Argument {
     pub name: &'static str,
-    /// As JSON Schema calls it.
+    /// The type in JSON Schema.
     pub kind: &'static str,
     pub about: &'static str,
     pub is_required: bool,
 }
 
-/// Lists the tools that an assistant has.
+/// Returns the tools that an assistant may use.
 pub fn tools(allowed: &BTreeSet<Permission>) -> impl Iterator<Item = &'static ToolRow> {
     let all = look::TOOLS.iter().chain(act::TOOLS);
     all.filter(|row| row.needs.is_none_or(|needs| allowed.contains(&needs)))
@@ -55,14 +55,14 @@ pub fn tools(allowed: &BTreeSet<Permission>) -> impl Iterator<Item = &'static To
 /// Reads the arguments of a call.
 ///
 /// # Errors
-/// An argument that is missing, unknown or of another type.
+/// Fails if an argument is missing, unknown or of another type.
 pub fn read<T: DeserializeOwned>(arguments: Json) -> Result<T, RunsError> {
     serde_json::from_value(arguments)
         .map_err(|e| RunsError::wrong("bad-request", format!("the arguments can't be read: {e}")))
 }
 
 impl ToolRow {
-    /// Describes it as the protocol does.
+    /// Returns the description of the tool in the protocol.
     pub fn to_tool(&self) -> Tool {
         let properties: JsonObject = self
             .arguments

@@ -6,7 +6,7 @@ use crate::{
     value::Value,
 };
 
-/// What a mock server has, and how often its routes answered.
+/// The state of a mock server: its file, the kept values, and how often each route has answered.
 pub struct Site {
     mock: Mock,
     kept: BTreeMap<String, Value>,
@@ -19,12 +19,12 @@ pub struct Request {
     pub method: String,
     pub path: String,
     pub query: BTreeMap<String, Value>,
-    /// By their names in lower case.
+    /// The headers, by their names in lower case.
     pub headers: BTreeMap<String, Value>,
     pub body: String,
 }
 
-/// What it is answered.
+/// The answer to a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     pub status: u16,
@@ -64,8 +64,8 @@ impl Site {
         &self.mock.name
     }
 
-    /// Answers a request, and keeps what its route says. An expression that can't be evaluated is answered 500, and
-    /// says why.
+    /// Returns the answer to a request, and keeps the value that its route specifies. If an expression can't be evaluated, the answer is 500
+    /// with the error.
     pub fn answer(&mut self, request: &Request) -> Answer {
         for number in 0..self.mock.routes.len() {
             let route = &self.mock.routes[number];
@@ -104,7 +104,7 @@ impl Site {
             }
             _ => Answer::json(
                 404,
-                serde_json::json!({ "error": format!("{} {} is not served here", request.method, request.path) }),
+                serde_json::json!({ "error": format!("no route for {} {}", request.method, request.path) }),
             ),
         }
     }
@@ -126,7 +126,7 @@ impl Site {
         }
     }
 
-    /// The answer of a route; `None` if its condition does not hold.
+    /// Returns the answer of a route; `None` if its condition is false.
     fn by(
         &mut self,
         number: usize,
@@ -191,7 +191,7 @@ fn made(route: &Route, names: &Names) -> Result<Answer, ExpressionError> {
     })
 }
 
-/// The named parts of a path that fits a route's; `None` if it does not.
+/// Returns the named parts of a path that matches a route; `None` if it does not match.
 fn parts(route: &[Part], path: &str) -> Option<BTreeMap<String, Value>> {
     let mut named = BTreeMap::new();
     let mut rest = path.strip_prefix('/')?;
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_fits_part_by_part() {
+    fn a_path_matches_part_by_part() {
         let users = [
             Part::Literal("users".into()),
             Part::Named("user".into()),

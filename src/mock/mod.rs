@@ -1,11 +1,11 @@
-//! `windlass http serve`: a small web server that answers as a file says, for runbooks that are tried before there is
-//! anything to run them on. On loopback only.
+//! `windlass http serve`: a small web server whose answers are defined in a file, for trying runbooks without the real systems. It listens
+//! on loopback only.
 //!
-//! - `answer` decides what a request is answered, and what is kept: pure;
+//! - `answer` determines the answers and keeps values, without I/O;
 //! - `server` listens.
 
 mod answer;
 mod server;
 
 pub use answer::{Answer, Request, Site};
-pub use server::{Server, Told};
+pub use server::{OnAnswer, Server};

@@ -24,7 +24,7 @@ use crate::{
 const LARGEST_BODY: usize = 1 << 20;
 
 /// Receives each request with its answer.
-pub type Told = Arc<dyn Fn(&Request, &Answer) + Send + Sync>;
+pub type OnAnswer = Arc<dyn Fn(&Request, &Answer) + Send + Sync>;
 
 /// A mock server that listens on loopback.
 pub struct Server {
@@ -36,32 +36,32 @@ pub struct Server {
 #[derive(Clone)]
 struct Shared {
     site: Arc<Mutex<Site>>,
-    told: Told,
+    on_answer: OnAnswer,
 }
 
 impl Server {
-    /// Listens on a port of 127.0.0.1; 0 is any that is free.
+    /// Listens on a port of 127.0.0.1; 0 chooses a free port. `on_answer` receives each request with its answer.
     ///
     /// # Errors
-    /// A port that is taken.
-    pub async fn listen(site: Site, port: u16, told: Told) -> io::Result<Self> {
+    /// Fails if the port is in use.
+    pub async fn listen(site: Site, port: u16, on_answer: OnAnswer) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         Ok(Self {
             address: listener.local_addr()?,
             listener,
             shared: Shared {
                 site: Arc::new(Mutex::new(site)),
-                told,
+                on_answer,
             },
         })
     }
 
-    /// Such as `http://127.0.0.1:8080`.
+    /// Returns the address of the server: `http://127.0.0.1:8080`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Serves until `stop` is over.
+    /// Serves until `stop` completes.
     pub async fn run_until(self, stop: impl Future<Output = ()>) {
         let router = Router::new()
             .fallback(handle)
@@ -94,13 +94,13 @@ async fn handle(State(shared): State<Shared>, request: HttpRequest<Body>) -> Res
         body: String::from_utf8_lossy(&body).into_owned(),
     };
     let site = shared.site.clone();
-    // Expressions take a processor only for a moment, so other requests can wait for the site.
+    // Expressions are evaluated quickly, so other requests can wait for the lock.
     let answer = site
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .answer(&asked);
     tokio::time::sleep(answer.delay).await;
-    (shared.told)(&asked, &answer);
+    (shared.on_answer)(&asked, &answer);
     if answer.is_dropped {
         return dropped();
     }
@@ -112,7 +112,7 @@ async fn handle(State(shared): State<Shared>, request: HttpRequest<Body>) -> Res
         }
     }
     *response.body_mut() = Body::from(answer.body);
-    // A mock has as many routes as its author likes, and no secrets.
+    // The whole path may be logged: a mock has no secrets.
     response.extensions_mut().insert(Operation(asked.path));
     response
 }
@@ -123,7 +123,7 @@ fn plain(status: StatusCode) -> Response<Body> {
     response
 }
 
-/// A body that breaks: the connection is closed before the answer is whole.
+/// Returns an answer whose body fails, so that the connection is closed before the answer is complete.
 fn dropped() -> Response<Body> {
     let broken =
         futures_util::stream::iter([Err::<axum::body::Bytes, _>(io::Error::other("dropped"))]);

@@ -16,6 +16,6 @@ pub fn now() -> Timestamp {
 pub fn new_id() -> Result<RunId, RunsError> {
     let mut random = [0; 6];
     aws_lc_rs::rand::fill(&mut random)
-        .map_err(|_| RunsError::broken("system", "the system gave no randomness"))?;
+        .map_err(|_| RunsError::broken("system", "the system could not provide random bytes"))?;
     Ok(RunId::new(OffsetDateTime::now_utc(), random))
 }

@@ -125,7 +125,9 @@ fn evaluate(
         }),
         Err(_) => {
             let error = StepError::new("engine-broke", "the script engine broke on this script")
-                .with_hint("this is a bug of ours; the script can be changed and the run resumed");
+                .with_hint(
+                    "this is a bug in windlass; the script can be changed and the run resumed",
+                );
             Err(error.into())
         }
     }

@@ -1,4 +1,4 @@
-//! What the span of a call says of it, by OpenTelemetry's semantic conventions where there is one.
+//! The attributes of the spans of calls, named by OpenTelemetry's semantic conventions where these have a name.
 
 use http::Uri;
 use opentelemetry::{
@@ -13,10 +13,10 @@ use windlass_world::{
     value::{Failure, Value},
 };
 
-/// How much of an error a span holds, in bytes: collectors drop larger spans.
+/// The largest length of an error in a span, in bytes, because collectors drop spans that are too large.
 const MOST_OF_AN_ERROR: usize = 1024;
 
-/// Says what a call was and what came of it.
+/// Returns the attributes of a call and its result.
 pub fn of_call(called: &Called) -> Vec<KeyValue> {
     let record = called.record;
     let mut attributes = vec![
@@ -49,7 +49,7 @@ pub fn of_call(called: &Called) -> Vec<KeyValue> {
     attributes
 }
 
-/// Says whether a call asks another machine.
+/// Returns `Client` for calls to other machines, and `Internal` for others.
 pub fn kind_of(function: &str) -> SpanKind {
     match module_of(function) {
         "http" | "aws" | "pca" | "kube" | "tls" => SpanKind::Client,
@@ -57,7 +57,7 @@ pub fn kind_of(function: &str) -> SpanKind {
     }
 }
 
-/// Says whether a call went well; its failure is without the run's secrets.
+/// Returns the status of a call. The message of its failure contains no secrets of the run.
 pub fn status_of(outcome: &EffectOutcome) -> Status {
     match outcome {
         EffectOutcome::Failed(Failure { message, .. }) => error(message),
@@ -65,7 +65,7 @@ pub fn status_of(outcome: &EffectOutcome) -> Status {
     }
 }
 
-/// Makes a status of an error.
+/// Returns the status for an error, cut to [`MOST_OF_AN_ERROR`].
 pub fn error(message: &str) -> Status {
     let end = message.floor_char_boundary(MOST_OF_AN_ERROR);
     Status::error(message[..end].to_owned())
@@ -79,7 +79,7 @@ fn http(called: &Called, attributes: &mut Vec<KeyValue>) {
     };
     attributes.extend(method.map(|method| KeyValue::new("http.request.method", method)));
     if let Some(url) = arguments["url"].as_str() {
-        // Without its query, which often holds a token.
+        // The query is left out, because it often contains a token.
         let url = shown_url(url);
         let uri = url.parse::<Uri>().ok();
         if let Some(host) = uri.as_ref().and_then(Uri::host) {

@@ -11,10 +11,10 @@ use opentelemetry_sdk::{
     trace::{BatchSpanProcessor, SpanData, SpanProcessor},
 };
 
-/// How many spans are known to have been sent. A driver that Restate brings back to life reports what it reported before.
+/// How many sent spans are remembered. When Restate runs a driver again, the driver reports the same spans again, which must not be sent twice.
 const REMEMBERED: usize = 16_384;
 
-/// The standard variables that say where traces go (OpenTelemetry Protocol Exporter, "Configuration Options").
+/// The standard variables for the address of the collector (OpenTelemetry Protocol Exporter, "Configuration Options").
 const ENDPOINTS: [&str; 2] = [
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -26,24 +26,24 @@ const PROTOCOLS: [&str; 2] = [
 
 static EXPORTER: OnceLock<Exporter> = OnceLock::new();
 
-/// Sends spans in batches, on a thread of its own.
+/// Sends spans to a collector in batches, on its own thread.
 pub struct Exporter {
     processor: BatchSpanProcessor,
     scope: InstrumentationScope,
     sent: Mutex<Sent>,
 }
 
-/// The spans that were sent last, the oldest first.
+/// The ids of the spans that were sent last.
 #[derive(Default)]
 struct Sent {
     known: HashSet<SpanId>,
     order: VecDeque<SpanId>,
 }
 
-/// Begins to send traces if the environment names a collector.
+/// Starts to send traces, if the environment names a collector.
 ///
 /// # Errors
-/// Why no traces are sent although it does, as a sentence.
+/// Returns why traces can't be sent to this collector.
 pub fn start() -> Result<(), String> {
     if EXPORTER.get().is_some() || !is_wanted() {
         return Ok(());
@@ -60,7 +60,7 @@ pub fn start() -> Result<(), String> {
     let mut processor = BatchSpanProcessor::builder(exporter).build();
     processor.set_resource(&resource());
     let scope = InstrumentationScope::builder("windlass");
-    // Another thread may have been faster.
+    // Another thread may have set it first.
     let _ = EXPORTER.set(Exporter {
         processor,
         scope: scope.with_version(env!("CARGO_PKG_VERSION")).build(),
@@ -69,7 +69,7 @@ pub fn start() -> Result<(), String> {
     Ok(())
 }
 
-/// Sends what was not sent yet, before the process ends: waits 5 s at most.
+/// Sends all queued spans, before the process ends. Waits for at most 5 s.
 pub fn flush() {
     if let Some(exporter) = EXPORTER.get()
         && let Err(error) = exporter.processor.force_flush()
@@ -88,7 +88,7 @@ impl Exporter {
         self.scope.clone()
     }
 
-    /// Queues a span. One that this process has sent already is left out.
+    /// Queues a span, unless this process has already sent it.
     pub fn send(&self, span: SpanData) {
         let is_new = {
             let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,7 +130,7 @@ fn set(names: &[&'static str]) -> Option<(&'static str, String)> {
     })
 }
 
-/// Says what sends the spans; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES count before what is said here.
+/// Returns the resource of the spans: service name and version. OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES take precedence.
 fn resource() -> Resource {
     let given = Resource::builder().build();
     let is_named = set(&["OTEL_SERVICE_NAME"]).is_some()

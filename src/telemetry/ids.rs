@@ -8,8 +8,8 @@ use windlass_world::value::Digest;
 
 /// The ids of a run's spans.
 ///
-/// Each follows from the run's id and from what the span is about. So a process that resumes a run adds to the same trace, and
-/// a span can name its parent before that has ended, in whatever process.
+/// Each id is a digest of the run's id and of what the span describes. So a process that resumes a run adds to the same trace, and a span
+/// can name a parent that has not ended yet, even in another process.
 #[derive(Clone, Debug)]
 pub struct SpanIds(RunId);
 
@@ -25,7 +25,7 @@ impl SpanIds {
         TraceId::from_bytes(bytes)
     }
 
-    /// Names the run until it ends; `ends` is how often it had ended before.
+    /// Returns the id of the run's span up to its next end. `ends` is how often the run had ended before.
     pub fn run(&self, ends: u32) -> SpanId {
         self.span(&[b"run", &ends.to_be_bytes()])
     }
@@ -55,7 +55,7 @@ impl SpanIds {
         )
     }
 
-    /// Returns the header that names a span to the other side (W3C Trace Context, section 3.2).
+    /// Returns the value of the header `traceparent` for a span (W3C Trace Context, section 3.2).
     pub fn traceparent(&self, span: SpanId) -> String {
         format!("00-{}-{span}-01", self.trace())
     }
@@ -82,7 +82,7 @@ mod tests {
     use windlass_engine::journal::Position;
 
     #[test]
-    fn ids_follow_from_the_run_and_differ_within_it() {
+    fn ids_are_the_same_for_a_run_and_differ_within_it() {
         let ids = |run: &str| SpanIds::of(&RunId::stored(run.into()));
         let (one, again, other) = (ids("a"), ids("a"), ids("b"));
         assert_eq!(one.trace(), again.trace());
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_traceparent_is_as_w3c_writes_it() {
+    fn a_traceparent_has_the_form_of_w3c() {
         let ids = SpanIds::of(&RunId::stored("a".into()));
         let text = ids.traceparent(ids.run(0));
         let parts: Vec<_> = text.split('-').map(str::len).collect();

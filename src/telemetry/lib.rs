@@ -1,11 +1,11 @@
-//! What a process tells of its work: events for a log, and spans of runs for a collector of traces.
+//! The log of a process, and the traces of its runs.
 //!
 //! # Layout
 //!
 //! - `log` writes the events of `tracing` to stderr, as text or as JSON;
-//! - `export` sends spans by OTLP, as the standard variables of OpenTelemetry say; without them nothing is sent;
-//! - `spans` makes the spans of a run from what its driver and its attempts report, `attributes` says what is in those of
-//!   calls, and `ids` which ids they have.
+//! - `export` sends spans over OTLP to the collector in OpenTelemetry's standard variables; without these, nothing is sent;
+//! - `spans` creates the spans of a run from what its driver and attempts report; `attributes` has the attributes of calls, and `ids` the
+//!   ids of spans.
 
 mod attributes;
 mod export;

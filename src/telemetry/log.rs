@@ -3,7 +3,7 @@ use std::io;
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
-/// How events are written.
+/// The format of log events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// A line for people
@@ -13,18 +13,17 @@ pub enum LogFormat {
     Json,
 }
 
-/// Begins to write events to stderr: those that the filter lets through, in the syntax of `EnvFilter`. Called a second time, it
-/// changes nothing.
+/// Starts to write events to stderr. `filter` has the syntax of `tracing_subscriber::EnvFilter`. A second call has no effect.
 ///
 /// # Errors
-/// A filter that is not valid, as a sentence.
+/// Returns why the filter is not valid.
 pub fn start_log(format: LogFormat, filter: &str) -> Result<(), String> {
     let filter = filter_of(filter)?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_ansi(false)
-        // Where stderr is closed there is nobody to tell.
+        // Errors of writing to stderr can't be reported anywhere.
         .log_internal_errors(false);
     let _ = match format {
         LogFormat::Text => builder.try_init(),
@@ -36,13 +35,13 @@ pub fn start_log(format: LogFormat, filter: &str) -> Result<(), String> {
 /// Checks a filter, for the command line.
 ///
 /// # Errors
-/// A filter that is not valid, as a sentence.
+/// Returns why the filter is not valid.
 pub fn parse_filter(text: &str) -> Result<String, String> {
     filter_of(text).map(|_| text.to_owned())
 }
 
 fn filter_of(text: &str) -> Result<EnvFilter, String> {
-    // A word that is no level would be taken for a target of that name, and hide everything else.
+    // `EnvFilter` would accept a misspelled level as the name of a target, and hide all other events.
     let is_level = |word: &str| {
         let levels = ["off", "error", "warn", "info", "debug", "trace"];
         levels.contains(&word.to_ascii_lowercase().as_str())

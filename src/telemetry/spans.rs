@@ -26,7 +26,7 @@ use windlass_engine::{
 use windlass_ground::Timestamp;
 use windlass_report as report;
 
-/// Adds spans to what an observer of a run receives, if traces are sent.
+/// Wraps an observer of a run, so that the run's spans are sent, if traces are enabled.
 pub fn observing(run: &RunId, inner: Arc<dyn Observer>) -> Arc<dyn Observer> {
     match exporter() {
         None => inner,
@@ -40,13 +40,13 @@ pub fn observing(run: &RunId, inner: Arc<dyn Observer>) -> Arc<dyn Observer> {
     }
 }
 
-/// Makes a span of each end of a run, of each attempt of a step, and of each call.
+/// Creates a span when a run, an attempt of a step or a call ends.
 struct Spans {
     inner: Arc<dyn Observer>,
     exporter: &'static Exporter,
     ids: SpanIds,
     run: RunId,
-    /// The attempts that have begun and not ended.
+    /// The attempts that have started but not ended.
     begun: Mutex<HashMap<InstanceId, Begun>>,
 }
 
@@ -56,7 +56,7 @@ struct Begun {
     at: Timestamp,
 }
 
-/// What a span says beside its ids.
+/// The contents of a span, without its ids.
 struct About {
     name: Cow<'static, str>,
     kind: SpanKind,
@@ -80,7 +80,7 @@ impl Spans {
             begun.remove(step)
         };
         let instance = state.instance(step);
-        // One that another process began: a step with others inside of it, or a question.
+        // Another process started it: a step with other steps inside of it, or an approval.
         let begun = begun.unwrap_or_else(|| Begun {
             attempt: instance.map_or(1, |instance| instance.attempt),
             at: instance.and_then(|i| i.started_at).unwrap_or(at),
@@ -254,7 +254,7 @@ impl Observer for Spans {
     }
 }
 
-/// Says how often the run had ended before what it does now.
+/// Returns how often the run had ended before its current or last execution.
 fn ends_before(state: &State) -> u32 {
     match state.outcome {
         Some(_) => state.ends.saturating_sub(1),
@@ -262,7 +262,7 @@ fn ends_before(state: &State) -> u32 {
     }
 }
 
-/// Names a span after its step. Which item it is for is an attribute: collectors group spans by their names.
+/// Returns the name of a step's span. The item is in an attribute instead, because collectors group spans by their names.
 fn name_of(step: &InstanceId) -> String {
     let name = step.segments().last().map_or("", |segment| segment.name);
     match step.undone() {

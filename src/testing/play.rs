@@ -58,7 +58,7 @@ pub enum PlayError {
     Params(ParamErrors),
     #[error(transparent)]
     Mesh(#[from] MeshError),
-    #[error("the system gave no randomness")]
+    #[error("the system could not provide random bytes")]
     NoRandomness,
 }
 

@@ -242,7 +242,7 @@ fn who_knows_says_what_became_of_a_call() {
     let (alice, page) = (served.log_in(ALICE), format!("/runs/{run}"));
     let shown = served.page(&alice, &page).expect(200).body;
     assert!(
-        shown.contains("What became of this call?") && shown.contains("http::post"),
+        shown.contains("Was this call done?") && shown.contains("http::post"),
         "{shown}"
     );
     assert!(shown.contains("this needs the role `admin`"), "{shown}");
@@ -397,7 +397,7 @@ fn what_waits_says_for_whom_and_for_what() {
     let bob = served.log_in(BOB);
     let page = served.page(&bob, "/waiting").expect(200).body;
     assert!(
-        page.contains("For you") && page.contains("Locks") && page.contains("To be tried again"),
+        page.contains("For you") && page.contains("Locks") && page.contains("Retries"),
         "{page}"
     );
     let vera = served.log_in(VERA);
@@ -444,7 +444,7 @@ steps:
         "of the step, and of the run"
     );
     assert!(
-        page("step=tal").contains("No line fits"),
+        page("step=tal").contains("No lines match"),
         "a step is no part of a name"
     );
     let api = |query: &str| {

@@ -352,7 +352,7 @@ fn a_login_is_for_the_browser_that_began_it_and_once() {
     let mut alice = Browser::default();
     let page = alice.get(back.as_str());
     assert!(
-        page.status == 401 && page.text.contains("not begun here"),
+        page.status == 401 && page.text.contains("did not start in this browser"),
         "{}",
         page.text
     );

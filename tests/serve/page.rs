@@ -265,7 +265,7 @@ fn a_failed_run_shows_the_place_in_the_script() {
         served
             .page(&vera, "/?status=running")
             .body
-            .contains("No run fits this filter")
+            .contains("No runs match this filter")
     );
     assert!(
         served
@@ -307,7 +307,7 @@ fn certificates_are_listed_by_when_they_expire() {
             .page(&vera, "/certificates")
             .expect(200)
             .body
-            .contains("No run has made")
+            .contains("No run has issued")
     );
     let run = served.run(ALICE, &json!({ "workflow": "root" }));
     served.wait(&run, "succeeded");

@@ -170,7 +170,7 @@ fn several_runs_are_resumed_or_cancelled_each_by_its_own_grant() {
     assert!(done.contains("no such run"), "{done}");
     served.wait(&failed, "failed");
     let done = send(&carol, "cancel", &[&asks]).expect(200).body;
-    assert!(done.contains("0 of 1 runs told to stop."), "{done}");
+    assert!(done.contains("0 of 1 runs will stop."), "{done}");
     assert_eq!(served.wait(&asks, "waiting")["status"], "waiting");
 
     let alice = served.log_in(ALICE);
@@ -182,7 +182,7 @@ fn several_runs_are_resumed_or_cancelled_each_by_its_own_grant() {
     let done = send(&alice, "cancel", &[&asks, &other, &failed])
         .expect(200)
         .body;
-    assert!(done.contains("2 of 3 runs told to stop."), "{done}");
+    assert!(done.contains("2 of 3 runs will stop."), "{done}");
     served.wait(&asks, "cancelled");
     let shown = served.wait(&other, "cancelled");
     assert_eq!(shown["status"], "cancelled");

@@ -19,7 +19,7 @@ pub fn fetch(url: &str, statement: &str, roots: &[Certificate]) -> Result<Timest
     };
     let mut nonce = [0; 8];
     aws_lc_rs::rand::fill(&mut nonce)
-        .map_err(|_| Failure::new("system", "the system gave no randomness"))?;
+        .map_err(|_| Failure::new("system", "the system could not provide random bytes"))?;
     let request = TimestampRequest::new(statement.as_bytes(), nonce);
     let body = request.der().to_vec();
     let response = runtime(1)?.block_on(async {

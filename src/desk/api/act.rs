@@ -22,14 +22,14 @@ use windlass_runs::{Person, PlanDepth, Runs, RunsError, StartWanted, Started};
 use windlass_targets::{LOCAL, Role};
 use windlass_world::value::{Digest, Value};
 
-/// The largest body of a request: as large as a script's largest value.
+/// The largest body of a request, in bytes: the same as the limit on a script's value.
 const USUAL: usize = 1 << 20;
-/// Stands for the id that a run would get.
+/// Stands in a plan for the id of the future run.
 const RUN: &str = "RUN";
 
-/// A body of JSON.
+/// Reads a body of JSON.
 ///
-/// `MOST` is how many bytes it may have.
+/// `MOST` is the largest body, in bytes.
 pub struct Body<T, const MOST: usize = USUAL>(pub T);
 
 impl<T: DeserializeOwned, const MOST: usize> FromRequest<Desk> for Body<T, MOST> {
@@ -51,7 +51,7 @@ impl<T: DeserializeOwned, const MOST: usize> FromRequest<Desk> for Body<T, MOST>
     }
 }
 
-/// What a plan may be asked, with what it says.
+/// The query parameter of a plan, with its description.
 pub const PLAN_LOOKS: (&str, &str) = (
     "look",
     "Whether to read from the target and to try changes as dry runs: true (if it is left out) or false",
@@ -115,7 +115,7 @@ pub async fn start(
     Ok(begun(&started))
 }
 
-/// Reads the key that makes a repeated start give the same run.
+/// Reads the Idempotency-Key, with which a repeated start returns the same run.
 pub fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     match headers.get(KEY).map(|key| key.to_str()) {
         None => Ok(None),
@@ -124,7 +124,7 @@ pub fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-/// Answers a start.
+/// Builds the answer to a start.
 pub fn begun(started: &Started) -> (StatusCode, Json<StartedRun>) {
     let status = match started.is_repeated {
         true => StatusCode::OK,
@@ -134,7 +134,7 @@ pub fn begun(started: &Started) -> (StatusCode, Json<StartedRun>) {
     (status, Json(started))
 }
 
-/// Refuses who may not start what is wanted: roles are for the name that a workflow's file gives it.
+/// Checks that the client may start a run. Roles apply to the `name` in the workflow's file, so the file is read.
 pub async fn may_start(desk: &Desk, access: &Access, wanted: &StartWanted) -> Result<(), Problem> {
     if access.has_everywhere(Role::Operator) {
         return Ok(());
@@ -200,7 +200,7 @@ async fn answer(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Reads the digest of what somebody was shown.
+/// Reads the digest of the question or plan that the person saw.
 pub fn digest(text: &str) -> Result<Digest, Problem> {
     serde_json::from_value(text.into()).map_err(|_| Problem::bad("a digest has 64 hex digits"))
 }

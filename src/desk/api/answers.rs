@@ -1,4 +1,4 @@
-//! What a person says of several calls in doubt at once, for a resume or an undo.
+//! Answers to several calls in doubt at once, for a resume or an undo.
 
 use axum::{
     Json,
@@ -35,7 +35,7 @@ pub fn routes() -> Vec<Route> {
             "/api/v1/runs/{run}/doubts",
             Admin,
             post(doubts),
-            "Says what became of several calls in doubt, and resumes the run",
+            "Records whether several calls in doubt were done, and resumes the run",
             &[],
             Some("DoubtsBody"),
             Answer::Accepted,
@@ -45,7 +45,7 @@ pub fn routes() -> Vec<Route> {
             "/api/v1/runs/{run}/undo-plan",
             Admin,
             post(undo_plan),
-            "What an undo would do after some answers; changes nothing",
+            "What an undo would do after these answers to calls in doubt; changes nothing",
             &[],
             Some("UndoBody"),
             Answer::Json("UndoPlan"),
@@ -56,23 +56,23 @@ pub fn routes() -> Vec<Route> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DoubtsBody {
-    /// In the order in which they count: each is to what the one before it left.
+    /// The answers, which are applied in this order: an answer may refer to a call that is in doubt only after the one before.
     pub answers: Vec<DoubtBody>,
 }
 
-/// What an undo is to know. A request may come without it.
+/// The options of an undo. A request may leave the body out.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UndoBody {
-    /// What became of calls in doubt, in the order in which it counts.
+    /// Whether calls in doubt were done. The answers are applied in this order.
     #[serde(default)]
     pub answers: Vec<DoubtBody>,
-    /// Whether to undo it although a newer run changed the same things.
+    /// Whether to undo the run although a newer run changed the same things.
     #[serde(default)]
     pub force: bool,
 }
 
-/// Reads answers as the service takes them.
+/// Converts the answers to the types of the service of runs.
 pub fn read(answers: Vec<DoubtBody>) -> Vec<(InstanceId, DoubtAnswer)> {
     answers.into_iter().map(DoubtBody::answer).collect()
 }
@@ -86,7 +86,9 @@ async fn doubts(
     let run = run_id(&run)?;
     let answers = read(body.answers);
     if answers.is_empty() {
-        return Err(Problem::bad("`answers` is empty").hint("to resume a run: POST …/resume"));
+        return Err(
+            Problem::bad("`answers` is empty").hint("to resume without answers: POST …/resume")
+        );
     }
     desk.ask(move |runs| runs.answer_doubts(&run, &answers, &access.person))
         .await?;
@@ -119,7 +121,7 @@ pub async fn undo(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// The body of an undo, where the request has one.
+/// Reads the body of an undo; a request without a body has the default options.
 pub struct Optional(UndoBody);
 
 impl FromRequest<Desk> for Optional {

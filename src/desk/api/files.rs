@@ -1,4 +1,5 @@
-//! What a client needs that shows runs as its own: the files of workflows and runs, evidence, and starts of files that it sends.
+//! Routes for the `windlass` command with `--server`: the files of workflows and runs, the links of the chain of events, and starts and
+//! plans of files that the client sends.
 
 use std::collections::BTreeMap;
 
@@ -44,10 +45,10 @@ pub fn routes() -> Vec<Route> {
     vec![
         look(
             "/api/v1/runs/{run}/files",
-            "The files that a run froze",
+            "The files that a run keeps: a copy from when it started, or from an edit",
             &[(
                 "edition",
-                "How often the run was edited before; 0 if it is left out",
+                "The number of edits of the run before these files; 0 (the files it started with) if it is left out",
             )],
             "Files",
             get(of_run),
@@ -68,7 +69,7 @@ pub fn routes() -> Vec<Route> {
         )),
         somewhere(look(
             "/api/v1/targets",
-            "The names of the targets that a run may have",
+            "The names of the targets that a run can use",
             &[],
             "TargetNames",
             get(targets),
@@ -78,7 +79,7 @@ pub fn routes() -> Vec<Route> {
             "/api/v1/frozen",
             Operator,
             post(start),
-            "Starts a run of files that the client sends; the same Idempotency-Key gives the same run",
+            "Starts a run of files that the client sends; a repeated request with the same Idempotency-Key returns the same run",
             &[],
             Some("StartFiles"),
             Answer::Json("StartedRun"),
@@ -88,7 +89,7 @@ pub fn routes() -> Vec<Route> {
             "/api/v1/frozen/plan",
             Operator,
             post(plan),
-            "The events that a run of files that the client sends would begin with: a plan is worked out of them. Changes nothing",
+            "The first events of a run of files that the client sends, from which the client works out a plan. Changes nothing",
             &[PLAN_LOOKS],
             Some("StartFiles"),
             Answer::Json("FrozenPlan"),
@@ -198,7 +199,7 @@ fn obstacle(found: &Obstacle) -> serde_json::Value {
     json!({ "step": found.step, "error": found.error, "is_sure": found.is_sure })
 }
 
-/// Compiles what a client sends; a role that is missing is the inner error.
+/// Compiles the files that a client sends. A missing role is the inner error.
 fn sent(body: StartFiles, access: &Access) -> Result<Result<Sent, Problem>, RunsError> {
     let program = program_of(body.files, &body.main)?;
     let target = body.target.unwrap_or_else(|| LOCAL.into());

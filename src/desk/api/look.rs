@@ -15,16 +15,16 @@ use windlass_report::{self as report, Pick};
 use windlass_runs::{Filter, WorkflowName, now};
 use windlass_targets::Role;
 
-/// How many runs a page has at most, and where nobody says it.
+/// The largest number of runs in an answer, and the number without `limit`.
 const MOST: usize = 200;
 const USUAL: usize = 50;
 
-/// Says that the process is alive.
+/// `GET /healthz`: the process is alive.
 pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Says that the journal can be read.
+/// `GET /readyz`: the journal can be read.
 pub async fn readyz(State(desk): State<Desk>) -> Result<&'static str, StatusCode> {
     let read = desk.ask(|runs| runs.version()).await;
     read.map_or(Err(StatusCode::SERVICE_UNAVAILABLE), |_| Ok("ok\n"))
@@ -68,7 +68,7 @@ pub async fn workflow(
     Ok(Json(item))
 }
 
-/// Which runs are asked for.
+/// The query of `GET /api/v1/runs`: which runs to list.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
@@ -127,30 +127,30 @@ pub async fn sightings(
     Ok(Json(serde_json::to_value(&gathered).unwrap_or_default()))
 }
 
-/// Reads the id of a run that somebody asks for.
+/// Reads the id of a run from a request.
 pub fn run_id(text: &str) -> Result<RunId, Problem> {
     RunId::parse(text).ok_or_else(no_such_run)
 }
 
-/// Says that there is no run of an id.
+/// Reports that a run was not found.
 pub fn no_such_run() -> Problem {
     let detail = "no such run: an id looks like 20261123-223401482-k3f9ma";
     Problem::new(StatusCode::NOT_FOUND, "no-such-run", detail)
 }
 
-/// Reads the id of an instance that somebody asks for.
+/// Reads the id of an instance from a request.
 pub fn instance_id(text: &str) -> Result<InstanceId, Problem> {
     text.parse().map_err(|why: NotAnInstance| {
         Problem::new(StatusCode::NOT_FOUND, "unknown-step", why.to_string())
     })
 }
 
-/// Reads the name of a workflow that somebody asks for.
+/// Reads the name of a workflow from a request.
 pub fn workflow_name(text: &str) -> Result<WorkflowName, Problem> {
     WorkflowName::parse(text).ok_or_else(no_such_workflow)
 }
 
-/// Compiles a workflow for somebody who has a role for it on some target; for anybody else there is none of that name.
+/// Compiles a workflow for a client that has a role for it on at least one target. Any other client is told that it was not found.
 pub async fn workflow_for(
     desk: &Desk,
     access: &Access,
@@ -161,7 +161,7 @@ pub async fn workflow_for(
     let program = desk.ask(move |runs| runs.workflow(&asked)).await;
     let known = match &program {
         Ok(program) => access.has_for(role, &program.workflow.name),
-        // Which one it is can't be told.
+        // Its name is not known, so a role for this workflow can't be checked.
         Err(_) => access.has_everywhere(role),
     };
     match known {

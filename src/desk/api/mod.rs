@@ -1,4 +1,4 @@
-//! The API for programs: JSON under `/api/v1`, as its own document at `/api/v1/openapi.json` says.
+//! The API for programs: JSON under `/api/v1`, described by the OpenAPI document at `/api/v1/openapi.json`.
 //!
 //! Times are milliseconds since 1970; secrets are masked.
 
@@ -32,7 +32,7 @@ use super::{
 };
 use windlass_targets::Role;
 
-/// What a key is for, once for the document and once for the header.
+/// The request header with which a repeated start returns the same run.
 pub const KEY: &str = "Idempotency-Key";
 
 /// Returns the routes of the API.
@@ -61,7 +61,7 @@ pub fn routes() -> Vec<Route> {
         ),
         look(
             "/api/v1/whoami",
-            "Who the request comes from, and the roles",
+            "The name, groups and roles of the client",
             &[],
             json("WhoAmI"),
             get(look::whoami),
@@ -100,7 +100,7 @@ pub fn routes() -> Vec<Route> {
         act(
             "/api/v1/runs",
             Operator,
-            "Starts a run; the same Idempotency-Key gives the same run",
+            "Starts a run; a repeated request with the same Idempotency-Key returns the same run",
             Some("StartRun"),
             json("StartedRun"),
             post(act::start),
@@ -114,7 +114,7 @@ pub fn routes() -> Vec<Route> {
         ),
         look(
             "/api/v1/runs/{run}/effects",
-            "What a step did outside, call by call",
+            "The calls that a step made to the outside",
             &[(
                 "step",
                 "The step instance, as `relay_client[cluster-1]/sign`",
@@ -134,17 +134,17 @@ pub fn routes() -> Vec<Route> {
         ),
         look(
             "/api/v1/runs/{run}/stream",
-            "The events of a run as they happen. `id` is their `seq`: Last-Event-ID resumes without loss. `reset` says that the position is unknown, and the stream begins anew",
+            "The events of a run as they happen. The `id` of each is its `seq`, so a client that sends Last-Event-ID misses none. The event `reset` means that this position is not known; the stream then begins with the first event",
             &[(
                 "after",
-                "Begin behind this `seq` where there is no Last-Event-ID",
+                "Begin after this `seq` if the request has no Last-Event-ID",
             )],
             Answer::Events,
             get(stream::run),
         ),
         look(
             "/api/v1/stream",
-            "Says `changed` whenever something happened in a run",
+            "Sends `changed` when any run has new events",
             &[],
             Answer::Events,
             get(stream::changes),
@@ -201,14 +201,14 @@ pub fn routes() -> Vec<Route> {
         act(
             "/api/v1/runs/{run}/undo",
             Admin,
-            "Reverses what a run did; records first what a person says of calls in doubt",
+            "Reverses what a run did, after recording the answers to calls in doubt",
             Some("UndoBody"),
             Answer::Accepted,
             post(answers::undo),
         ),
         look(
             "/api/v1/triggers",
-            "What starts by itself, and when",
+            "The triggers, and when each starts its workflow next",
             &[],
             json("TriggersAnswer"),
             get(triggers::triggers),
@@ -224,14 +224,14 @@ pub fn routes() -> Vec<Route> {
         act(
             "/api/v1/triggers/{workflow}/{trigger}/resume",
             Operator,
-            "Lets a trigger start again; what was due meanwhile is not made up for",
+            "Lets a trigger start runs again; starts that were due while it was paused are not made up for",
             None,
             Answer::Accepted,
             post(triggers::resume_trigger),
         ),
         look(
             "/api/v1/notifications",
-            "Who was told what, and who is still to be, the newest first",
+            "Notifications that were sent or are queued, the newest first",
             &[
                 ("state", "`queued`, `sent` or `given_up`"),
                 ("before", "Only older ones: `next` of the page before"),
@@ -242,20 +242,20 @@ pub fn routes() -> Vec<Route> {
         ),
         look(
             "/api/v1/certificates",
-            "The certificates that runs made, delivered and found",
+            "The certificates that runs issued, delivered and found",
             &[],
             json("Any"),
             get(look::certificates),
         ),
         look(
             "/api/v1/sightings",
-            "What each run saw of certificates, of which a terminal works out their inventory",
+            "What each run saw of certificates, from which a client can build the inventory",
             &[],
             json("Any"),
             get(look::sightings),
         ),
     ];
-    // Their handlers look at who may see or do what.
+    // The handlers of these routes check the roles themselves.
     for route in &mut routes {
         if let (true, Needs::Role(role)) = (SOMEWHERE.contains(&route.path), route.needs) {
             route.needs = Needs::Somewhere(role);
@@ -299,7 +299,7 @@ const LIST: &[(&str, &str)] = &[
     ("limit", "How many, at most 200"),
 ];
 
-/// A route that only shows something.
+/// Describes a route that only reads.
 fn look(
     path: &'static str,
     summary: &'static str,

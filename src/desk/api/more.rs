@@ -1,4 +1,4 @@
-//! What waits, logs, comparisons, evidence, handshakes; resumes with changes and answers to doubts.
+//! Waiting runs, logs, comparisons, evidence and handshakes; resumes with changes, and answers to calls in doubt.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ use windlass_runs::{Changes, DoubtAnswer, Runs, RunsError, SentFiles};
 use windlass_targets::{LOCAL, Role};
 use windlass_world::value::Value;
 
-/// How many lines of a log one answer has at most.
+/// The largest number of log lines in an answer.
 const LINES: usize = 1000;
 
 /// Returns the routes of this part.
@@ -49,14 +49,14 @@ pub fn routes() -> Vec<Route> {
     vec![
         look(
             "/api/v1/waiting",
-            "What waits: questions for people, locks with those who wait for them, steps that are tried again later",
+            "What waits: questions for people, locks with the runs that wait for them, and steps that will be retried",
             &[],
             "WaitingAnswer",
             get(waiting),
         ),
         look(
             "/api/v1/runs/{run}/log",
-            "The log of a run as lines",
+            "The lines of a run's log",
             &[
                 ("find", "Only lines with this text"),
                 ("after", "Only those with a higher `seq`"),
@@ -70,28 +70,28 @@ pub fn routes() -> Vec<Route> {
             "What differs between a run and another one",
             &[(
                 "with",
-                "The other run; the last success of the same workflow and target if it is left out",
+                "The other run. If it is left out: the last earlier run of the same workflow and target that succeeded",
             )],
             "ComparisonAnswer",
             get(compare),
         ),
         look(
             "/api/v1/runs/{run}/audit",
-            "Verifies the chain of a run's events, and says what it proves, as `windlass audit --json` does",
+            "Verifies the chain of a run's events, with the result that `windlass audit --json` prints",
             &[],
             "Any",
             get(audit),
         ),
         look(
             "/api/v1/runs/{run}/evidence",
-            "The evidence bundle of a run, which `windlass audit --verify` reads",
+            "The evidence bundle of a run, for `windlass audit --verify`",
             &[],
             "Any",
             get(evidence),
         ),
         look(
             "/api/v1/mesh",
-            "Who can talk to whom on the rehearsal clusters of a target, tried now",
+            "Which workloads on the rehearsal clusters of a target can connect to each other, tried now",
             &[("target", "`local` if it is left out")],
             "Any",
             get(mesh),
@@ -101,7 +101,7 @@ pub fn routes() -> Vec<Route> {
             "/api/v1/runs/{run}/revision",
             Operator,
             post(revision),
-            "What a resume with changes does; changes nothing",
+            "What a resume with changes would do; changes nothing",
             &[],
             Some("ChangesBody"),
             Answer::Json("RevisionAnswer"),
@@ -121,7 +121,7 @@ pub fn routes() -> Vec<Route> {
             "/api/v1/runs/{run}/doubt",
             Admin,
             post(doubt),
-            "Says what became of a call in doubt, and resumes the run",
+            "Records whether a call in doubt was done, and resumes the run",
             &[],
             Some("DoubtBody"),
             Answer::Accepted,
@@ -136,7 +136,7 @@ pub struct WaitingAnswer {
     pub timers: Vec<TimerItem>,
 }
 
-/// A question, with the run that asks.
+/// A question that waits for an answer, with its run.
 #[derive(Serialize, ToSchema)]
 pub struct WaitingQuestion {
     pub run: String,
@@ -151,11 +151,11 @@ pub struct LockItem {
     pub run: String,
     #[schema(value_type = i64)]
     pub since: Timestamp,
-    /// In the order in which they began.
+    /// The runs that wait for the lock, in the order in which they started.
     pub waiting: Vec<RunItem>,
 }
 
-/// A step that is tried again.
+/// A step that will be retried at a certain time.
 #[derive(Serialize, ToSchema)]
 pub struct TimerItem {
     pub run: String,
@@ -213,7 +213,7 @@ pub struct LogPage {
 /// A line of a log.
 #[derive(Serialize, ToSchema)]
 pub struct LogItem {
-    /// Of the event.
+    /// The `seq` of the event that the line belongs to.
     pub seq: u64,
     #[schema(value_type = i64)]
     pub at: Timestamp,
@@ -267,11 +267,11 @@ pub struct ComparisonAnswer {
     /// The paths of the files that differ.
     pub files: Vec<String>,
     pub steps: Vec<StepDifference>,
-    /// How many instances went the same way.
+    /// The number of instances without a difference.
     pub same: usize,
 }
 
-/// A value that differs; null where there is none.
+/// A value that differs; null on the side that does not have it.
 #[derive(Serialize, ToSchema)]
 pub struct ValueDifference {
     pub name: String,
@@ -279,7 +279,7 @@ pub struct ValueDifference {
     pub after: AnyJson,
 }
 
-/// An instance that went another way.
+/// An instance that differs; null on the side that does not have it.
 #[derive(Serialize, ToSchema)]
 pub struct StepDifference {
     pub step: String,
@@ -287,7 +287,7 @@ pub struct StepDifference {
     pub after: Option<SideItem>,
 }
 
-/// How an instance went.
+/// An instance in one of the runs.
 #[derive(Serialize, ToSchema)]
 pub struct SideItem {
     pub status: String,
@@ -318,12 +318,12 @@ async fn compare(
         Ok(Comparison::new(runs.run(&with)?, after))
     });
     let compared = compared.await?;
-    // The route has looked at the run of the path only.
+    // The role was only checked for the run in the path.
     access.need_of(Role::Viewer, &compared.before.info)?;
     Ok(Json(ComparisonAnswer::of(&compared)))
 }
 
-/// Writes a comparison as the API does.
+/// Returns a comparison in the JSON of the API.
 pub fn comparison_json(compared: &Comparison) -> AnyJson {
     serde_json::to_value(ComparisonAnswer::of(compared)).unwrap_or_default()
 }
@@ -394,48 +394,48 @@ async fn mesh(
     Ok(Json(seen.to_json()))
 }
 
-/// What a run is resumed with, where that is not what it had.
+/// Changes with which a run is resumed.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangesBody {
-    /// Whether it takes the workflow's files as they are now.
+    /// Whether the run uses the current files of the workflow from now on.
     #[serde(default)]
     pub takes_files: bool,
-    /// Params that change; the others stay. Only with new files.
+    /// Params that change; the others keep their values. Only with `takes_files`.
     #[serde(default)]
     pub params: BTreeMap<String, AnyJson>,
-    /// Steps that run again from the start, with all that depends on them.
+    /// Steps that run again from their start, with all steps that depend on them.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub redo: Vec<InstanceId>,
-    /// Of the revision that was looked at; without it, whatever the changes mean now is done.
+    /// The digest of the revision that the person saw. Without it, the changes are applied whatever they mean now.
     #[serde(default)]
     pub digest: Option<String>,
-    /// The workflow's files that it takes, by their paths from its folder; those of the server if they are left out.
+    /// The workflow's files, by their paths from the workflow's folder; the server's files if this is left out.
     #[serde(default)]
     pub files: Option<BTreeMap<String, String>>,
     /// The path of the workflow's file among `files`.
     #[serde(default)]
     pub main: Option<String>,
-    /// What became of calls in doubt, which needs the role `admin`.
+    /// Whether calls in doubt were done. This needs the role `admin`.
     #[serde(default)]
     pub answers: Vec<DoubtBody>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub struct RevisionAnswer {
-    /// As `windlass resume --plan --json` prints it.
+    /// The plan, as `windlass resume --plan --json` prints it.
     pub plan: AnyJson,
     /// The paths of the files that differ.
     pub files: Vec<String>,
-    /// What was found that refuses nothing.
+    /// Warnings.
     pub notes: Vec<String>,
-    /// What a resume with these changes is bound to.
+    /// The digest of this revision. Send it with the resume, which then fails if the revision is no longer the same.
     pub digest: String,
 }
 
 impl ChangesBody {
-    /// Reads the changes to a run; a role that is missing is the inner error.
+    /// Reads the changes to a run. A missing role is the inner error.
     fn changes(
         self,
         runs: &dyn Runs,
@@ -451,7 +451,7 @@ impl ChangesBody {
         let sent = match self.files {
             None => None,
             Some(_) if !self.takes_files => {
-                return Ok(Err(Problem::bad("`files` needs `takes_files`")));
+                return Ok(Err(Problem::bad("`files` requires `takes_files`")));
             }
             Some(files) => Some(SentFiles {
                 program: program_of(files, &self.main.unwrap_or_default())?.into(),
@@ -518,9 +518,9 @@ async fn revise(
 pub struct DoubtBody {
     #[schema(value_type = String)]
     pub step: InstanceId,
-    /// Whether the call was done; if not, it is made again.
+    /// Whether the call was done. If not, it is made again.
     pub done: bool,
-    /// What it gave, if it was done.
+    /// The result of the call, if it was done.
     #[serde(default)]
     pub value: AnyJson,
 }

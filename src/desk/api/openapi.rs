@@ -11,7 +11,7 @@ use crate::{
     server::Desk,
 };
 
-/// The types, by their names.
+/// The types of the API, as schemas.
 #[derive(OpenApi)]
 #[openapi(components(schemas(
     Problem,
@@ -81,7 +81,7 @@ pub async fn document(State(desk): State<Desk>) -> Json<Json_> {
     Json(made(&desk.routes))
 }
 
-/// Makes the document of some routes.
+/// Builds the document for some routes.
 fn made(routes: &[Route]) -> Json_ {
     let components = serde_json::to_value(Schemas::openapi().components).unwrap_or_default();
     let mut paths: Map<String, Json_> = Map::new();
@@ -133,17 +133,19 @@ fn operation(route: &Route, about: About) -> Json_ {
     if is_start {
         parameters.push(json!({
             "name": KEY, "in": "header", "schema": { "type": "string", "maxLength": 255 },
-            "description": "Makes a repeated start give the same run",
+            "description": "A repeated request with the same key returns the same run",
         }));
     }
     let mut responses = json!({
         "default": {
-            "description": "Why it was not done",
+            "description": "Why the request failed",
             "content": { "application/problem+json": { "schema": reference("Problem") } },
         },
     });
     match about.answer {
-        Answer::Accepted => responses["202"] = json!({ "description": "It has been recorded" }),
+        Answer::Accepted => {
+            responses["202"] = json!({ "description": "The request has been recorded" })
+        }
         Answer::Events => {
             responses["200"] = json!({
                 "description": "Server-sent events",
@@ -179,7 +181,7 @@ fn operation(route: &Route, about: About) -> Json_ {
     operation
 }
 
-/// `post_runs_run_approve`.
+/// Returns the id of an operation: `post_runs_run_approve`.
 fn operation_id(route: &Route) -> String {
     let path = route.path.trim_start_matches("/api/v1");
     let words = path.split(['/', '.']).filter(|part| !part.is_empty());

@@ -1,4 +1,4 @@
-//! Runs that are deleted, and what is left of them.
+//! Deleting old runs, and what is kept of deleted runs.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub fn routes() -> Vec<Route> {
     vec![
         super::look(
             "/api/v1/pruned",
-            "What is left of runs that were deleted",
+            "What is kept of runs that were deleted",
             &[],
             Answer::Json("PrunedAnswer"),
             get(pruned),
@@ -39,7 +39,7 @@ pub fn routes() -> Vec<Route> {
             "/api/v1/prune",
             Role::Admin,
             post(prune),
-            "Deletes runs that ended long ago; with `dry_run` it only lists them",
+            "Deletes runs that ended long ago; with `dry_run`, only lists them",
             &[],
             Some("PruneBody"),
             Answer::Json("PruneAnswer"),
@@ -47,13 +47,13 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// Which runs are to be deleted.
+/// Which runs to delete.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PruneBody {
     /// How long a run is kept after its end, such as `90d`.
     pub keep: String,
-    /// How many runs of each workflow on each target are kept however old they are.
+    /// How many runs of each workflow on each target are kept, regardless of their age.
     #[serde(default)]
     pub keep_last: usize,
     /// Only runs of this workflow.
@@ -62,10 +62,10 @@ pub struct PruneBody {
     /// Also runs that failed or were cancelled, which can't be resumed afterwards.
     #[serde(default)]
     pub failed: bool,
-    /// Lists the runs, and deletes nothing.
+    /// Whether to list the runs and delete nothing.
     #[serde(default)]
     pub dry_run: bool,
-    /// The moment that counts, in milliseconds since 1970: `at` of the list that was looked at. Now if it is left out.
+    /// The time from which `keep` counts back, in milliseconds since 1970: `at` of the list that the person saw, or now if this is left out.
     #[serde(default)]
     #[schema(value_type = Option<i64>)]
     pub at: Option<Timestamp>,
@@ -73,14 +73,14 @@ pub struct PruneBody {
 
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct PruneAnswer {
-    /// The moment that counted, in milliseconds since 1970.
+    /// The time from which `keep` was counted back, in milliseconds since 1970.
     #[schema(value_type = i64)]
     pub at: Timestamp,
-    /// The runs that are deleted with `dry_run: false`; empty where that was so.
+    /// With `dry_run`: the runs that would be deleted.
     pub runs: Vec<PrunableRun>,
-    /// The runs that were deleted.
+    /// The ids of the runs that were deleted.
     pub deleted: Vec<String>,
-    /// The runs that were left, and why.
+    /// The runs that could not be deleted, and why.
     pub left: Vec<LeftRun>,
 }
 
@@ -111,16 +111,16 @@ pub struct PrunedAnswer {
     pub pruned: Vec<PrunedRun>,
 }
 
-/// What is left of a run that was deleted.
+/// What is kept of a run that was deleted.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct PrunedRun {
     pub run: String,
-    /// When, in milliseconds since 1970.
+    /// When it was deleted, in milliseconds since 1970.
     #[schema(value_type = i64)]
     pub at: Timestamp,
     /// How many events it had.
     pub events: u64,
-    /// The digest of the last, which an evidence bundle of the run names.
+    /// The digest of its last event, which an evidence bundle of the run contains.
     pub head: String,
     /// What the inventory of certificates keeps of it, as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,7 +128,7 @@ pub struct PrunedRun {
 }
 
 impl PruneBody {
-    /// Reads which runs are meant.
+    /// Parses the request.
     pub fn wanted(&self) -> Result<Retention, Problem> {
         Ok(Retention {
             keep: keep(&self.keep)?,
@@ -140,7 +140,7 @@ impl PruneBody {
     }
 }
 
-/// Reads how long a run is kept.
+/// Parses `keep`, how long a run is kept.
 pub fn keep(text: &str) -> Result<Duration, Problem> {
     parse_duration(text).map_err(|why| Problem::bad(format!("keep: {why}")))
 }

@@ -25,7 +25,7 @@ use windlass_runs::{self as runs, Cursor, Runs, RunsError, Shown};
 use windlass_targets::Role;
 use windlass_world::value::{StepError, Value};
 
-/// How many events one answer has at most.
+/// The largest number of events in an answer.
 const MOST: usize = 1000;
 
 pub async fn detail(
@@ -71,13 +71,13 @@ pub async fn detail(
     }))
 }
 
-/// Returns the lock that a run waits for, and who holds that.
+/// Returns the lock that a run waits for and the run that holds it, in words.
 pub fn waits_for(runs: &dyn Runs, run: &RunId) -> Option<String> {
     let (lock, holder) = runs.waits_for(run)?;
     Some(format!("the lock `{lock}`, held by {holder}"))
 }
 
-/// Returns the executions of steps, by their ids.
+/// Returns the instances of a run, in the order of their ids.
 pub fn steps(state: &RunState, at: Timestamp) -> Vec<StepItem> {
     let steps = state.steps.iter();
     steps
@@ -123,10 +123,10 @@ fn error_item(step: Option<&InstanceId>, error: &StepError) -> ErrorItem {
     }
 }
 
-/// Says whether somebody may answer a question now.
+/// Returns whether the client may answer a question now.
 pub fn may_answer(shown: &Shown, ask: &runs::Ask, access: &Access) -> Allowed {
     if !has_on(access, Role::Approver, shown) {
-        return lacks(access, Role::Approver, shown);
+        return lacks_role(access, Role::Approver, shown);
     }
     let may = shown.may_answer(ask, &access.person);
     may.map_or_else(
@@ -135,11 +135,11 @@ pub fn may_answer(shown: &Shown, ask: &runs::Ask, access: &Access) -> Allowed {
             why: Some(refusal.to_string()),
             needs: None,
         },
-        |()| yes(),
+        |()| allowed_now(),
     )
 }
 
-/// Says what somebody may do with a run now, so that nothing is offered that will be refused.
+/// Returns what the client may do with a run now, so that a page offers nothing that would be refused.
 pub fn allowed(shown: &Shown, access: &Access) -> BTreeMap<String, Allowed> {
     let (id, state) = (&shown.id, &*shown.state);
     let workflow = &shown.program.workflow;
@@ -161,10 +161,10 @@ pub fn allowed(shown: &Shown, access: &Access) -> BTreeMap<String, Allowed> {
         ),
         ("undo", Role::Admin, idle(runs::refuse_undo(id, state))),
     ];
-    let judged = all.into_iter().map(|(name, role, rule)| {
+    let checked = all.into_iter().map(|(name, role, rule)| {
         let allowed = match rule {
-            _ if !has_on(access, role, shown) => lacks(access, role, shown),
-            Ok(()) => yes(),
+            _ if !has_on(access, role, shown) => lacks_role(access, role, shown),
+            Ok(()) => allowed_now(),
             Err(error) => Allowed {
                 ok: false,
                 why: Some(error.message),
@@ -173,18 +173,18 @@ pub fn allowed(shown: &Shown, access: &Access) -> BTreeMap<String, Allowed> {
         };
         (name.to_owned(), allowed)
     });
-    judged.collect()
+    checked.collect()
 }
 
-/// Says whether somebody may say what became of a call in doubt.
+/// Returns whether the client may answer for a call in doubt.
 pub fn may_say(access: &Access, shown: &Shown) -> Allowed {
     match has_on(access, Role::Admin, shown) {
-        true => yes(),
-        false => lacks(access, Role::Admin, shown),
+        true => allowed_now(),
+        false => lacks_role(access, Role::Admin, shown),
     }
 }
 
-/// Says that something can't be done where the reason is not known.
+/// Returns the answer "not allowed", without a reason.
 pub fn not_allowed() -> Allowed {
     Allowed {
         ok: false,
@@ -193,7 +193,7 @@ pub fn not_allowed() -> Allowed {
     }
 }
 
-fn yes() -> Allowed {
+fn allowed_now() -> Allowed {
     Allowed {
         ok: true,
         why: None,
@@ -205,7 +205,7 @@ fn has_on(access: &Access, role: Role, shown: &Shown) -> bool {
     access.has_on(role, &shown.info.workflow, &shown.info.target)
 }
 
-fn lacks(access: &Access, role: Role, shown: &Shown) -> Allowed {
+fn lacks_role(access: &Access, role: Role, shown: &Shown) -> Allowed {
     let info = &shown.info;
     Allowed {
         ok: false,
@@ -230,7 +230,7 @@ pub async fn effects(
     let shown = desk.ask(move |runs| runs.run(&run)).await?;
     let step = query.step;
     let instance = shown.state.instance(&step).ok_or_else(|| {
-        let detail = format!("no step `{step}` of the run has begun");
+        let detail = format!("the run has no step `{step}`, or it has not started");
         Problem::new(StatusCode::NOT_FOUND, "unknown-step", detail)
     })?;
     Ok(Json(Effects {
@@ -239,7 +239,7 @@ pub async fn effects(
     }))
 }
 
-/// Returns one call as the API says it.
+/// Converts a call to the API's type.
 pub fn effect_item(effect: &EffectState) -> EffectItem {
     let (status, result) = match effect.settled.as_ref().or(effect.outcome.as_ref()) {
         None => ("in_doubt", serde_json::Value::Null),
@@ -281,7 +281,7 @@ pub async fn events(
             None => Cursor::default(),
         };
         let mut has_more = true;
-        // A cursor that is not known begins before what is wanted.
+        // A cursor may begin before `after`.
         while has_more && events.len() < limit {
             let most = limit - events.len();
             has_more = runs.some_events(&run, &mut cursor, most, &mut |record| {
@@ -298,7 +298,7 @@ pub async fn events(
     Ok(Json(page.await?))
 }
 
-/// Returns an event as the API says it. Secrets are masked.
+/// Converts an event to the API's type. Secrets are masked.
 pub fn event_item(record: &Record) -> EventItem {
     EventItem {
         seq: record.seq,

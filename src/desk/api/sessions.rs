@@ -1,4 +1,4 @@
-//! The browsers that people are logged in with.
+//! The sessions of browsers: listing and ending them.
 
 use axum::{
     Json,
@@ -15,7 +15,7 @@ use crate::{
     access::Access,
     answer::Problem,
     cookie::Purpose,
-    route::{Answer, Route, somebody},
+    route::{Answer, Route, login_only},
     server::Desk,
 };
 use windlass_runs::now;
@@ -23,22 +23,22 @@ use windlass_targets::Role;
 
 pub fn routes() -> Vec<Route> {
     vec![
-        somebody(route(
+        login_only(route(
             Method::GET,
             "/api/v1/sessions",
             Role::Viewer,
             get(list),
-            "The sessions of browsers: one's own, or all for the role `admin`",
+            "The sessions of browsers: your own, or all with the role `admin`",
             &[],
             None,
             Answer::Json("Sessions"),
         )),
-        somebody(route(
+        login_only(route(
             Method::POST,
             "/api/v1/sessions/{session}/end",
             Role::Viewer,
             post(end),
-            "Ends a session: one's own, or any for the role `admin`",
+            "Ends a session: your own, or any with the role `admin`",
             &[],
             None,
             Answer::Accepted,
@@ -84,7 +84,7 @@ async fn end(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Says whether somebody may see and end the sessions of somebody else.
+/// Returns whether the client may see and end the sessions of `name`.
 fn is_for(access: &Access, name: &str) -> bool {
     access.has_everywhere(Role::Admin) || access.person.name == name
 }

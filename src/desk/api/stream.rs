@@ -1,5 +1,4 @@
-//! Events as they happen. A stream is a request like any other: it has been let through before it begins, and ends once it no longer
-//! would be.
+//! Server-sent events. A stream is admitted like any other request, and ends when the request would no longer be admitted.
 
 use std::{convert::Infallible, pin::Pin, time::Duration};
 
@@ -19,32 +18,32 @@ use crate::{admit::Pass, answer::Problem, server::Desk};
 use windlass_engine::journal::RunId;
 use windlass_runs::{Cursor, RunsError};
 
-/// How often a comment is sent where nothing happens: proxies close what is silent for a minute.
+/// How often a comment is sent while nothing happens, because many proxies close a connection that is silent for a minute.
 const ALIVE: Duration = Duration::from_secs(15);
-/// At most ten times a second something new of a run is sent, and twice of the list: each looks at the page again. What comes after
-/// a pause is sent at once.
+/// The shortest time between two batches of events, because the browser loads the page again after each: for a run, and for the list of
+/// runs. An event after a pause is sent at once.
 const COALESCE: Duration = Duration::from_millis(100);
 const COALESCE_LIST: Duration = Duration::from_millis(500);
-/// How often a run is looked at that another process drives.
+/// How often the journal is checked for events that another process wrote.
 const ELSEWHERE: Duration = Duration::from_secs(1);
 
-/// How many events are read at once, and in memory for each reader: a long run is sent page by page, as fast as it is taken.
+/// How many events are read at once, and kept in memory for each client. A long run is sent page by page, as fast as the client reads.
 const PAGE: usize = 200;
 
-/// How long somebody who logs out, or whose token expires, may still read what they were reading.
+/// How often a stream checks its client's session or token again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 type Events = Pin<Box<dyn Stream<Item = Result<Event, Infallible>> + Send>>;
 
-/// Where a stream begins that no earlier connection began: a page knows what it has been made of.
+/// The query of a stream. A page gives the `seq` of the last event that it shows.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct StreamQuery {
-    /// The last event that is known.
+    /// The `seq` of the last event that the client has.
     after: Option<u64>,
 }
 
-/// Returns the events of a run, from behind Last-Event-ID on.
+/// Streams the events of a run that follow Last-Event-ID.
 pub async fn run(
     State(desk): State<Desk>,
     Extension(pass): Extension<Pass>,
@@ -54,7 +53,7 @@ pub async fn run(
 ) -> Result<Sse<KeepAliveStream<Events>>, Problem> {
     let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
     let run = run_id(&run)?;
-    // Whether it exists is an error of the request, and not of the stream.
+    // A run that does not exist is an error of the request, not of the stream.
     let asked = run.clone();
     let known = desk
         .ask(move |runs| Ok(runs.run(&asked)?.state.events))
@@ -89,21 +88,21 @@ pub async fn run(
     Ok(sse(Box::pin(stream::unfold(following, Following::next))))
 }
 
-/// Somebody who follows a run.
+/// The state of a stream of a run's events.
 struct Following {
     desk: Desk,
     admitted: Admitted,
     run: RunId,
     changes: watch::Receiver<u64>,
     cursor: Cursor,
-    /// The last event that they have.
+    /// The last event that the client has.
     after: Option<u64>,
-    /// Whether what they have is unknown here.
+    /// Whether the client's Last-Event-ID is not an event of this run.
     is_lost: bool,
     is_first: bool,
     /// Whether more events follow those that have been read.
     has_more: bool,
-    /// When something was sent last.
+    /// When events were last sent.
     sent: Instant,
     /// Events that have been read and not yet sent.
     waiting: std::vec::IntoIter<Event>,
@@ -129,7 +128,7 @@ impl Following {
             if self.desk.stop.is_cancelled() || !self.admitted.still().await {
                 return None;
             }
-            // A run that can't be read any more has no further events.
+            // The stream ends if the run can no longer be read.
             self.read().await.ok()?;
         }
     }
@@ -159,7 +158,7 @@ impl Following {
     }
 }
 
-/// Says that something changed, in whatever run.
+/// Streams an event for each change to any run.
 pub async fn changes(
     State(desk): State<Desk>,
     Extension(pass): Extension<Pass>,
@@ -189,7 +188,7 @@ pub async fn changes(
     Ok(sse(Box::pin(stream)))
 }
 
-/// The reader of a stream: what let it in may end before the stream does.
+/// The client of a stream, whose session or token may end before the stream does.
 struct Admitted {
     desk: Desk,
     pass: Pass,
@@ -205,7 +204,7 @@ impl Admitted {
         }
     }
 
-    /// Says whether it would still be let in; looks at most once in [`LOOK_AGAIN`].
+    /// Returns whether the client is still admitted; checks at most once per [`LOOK_AGAIN`].
     async fn still(&mut self) -> bool {
         if self.looked.elapsed() < LOOK_AGAIN {
             return true;
@@ -215,12 +214,12 @@ impl Admitted {
     }
 }
 
-/// Changes whenever a run gets an event, whoever drives it.
+/// Returns a number that changes when any run gets an event, even from another process.
 async fn version(desk: &Desk) -> Result<i64, Problem> {
     desk.ask(|runs| runs.version()).await
 }
 
-/// Waits until something may have happened, and not before a moment; `false` once the server stops.
+/// Waits until something may have changed, and at least until `not_before`. Returns `false` when the server stops.
 async fn woken(desk: &Desk, changes: &mut watch::Receiver<u64>, not_before: Instant) -> bool {
     tokio::select! {
         () = desk.stop.cancelled() => return false,

@@ -13,28 +13,28 @@ use windlass_notify::{Delivered, ReceiverQueue};
 use windlass_runs::now;
 use windlass_triggers::{TriggerKey, TriggerStanding};
 
-/// How many deliveries a page has at most, and where nobody says it.
+/// The largest number of notifications in an answer, and the number without `limit`.
 const MOST: usize = 500;
 const USUAL: usize = 100;
 
 #[derive(Serialize, ToSchema)]
 pub struct TriggersAnswer {
     pub triggers: Vec<TriggerStanding>,
-    /// Why some are not known, or nothing is started.
+    /// Why some triggers are missing here, or why nothing is started.
     pub problems: Vec<String>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub struct NotificationsPage {
-    /// What each receiver is still to get.
+    /// The queue of each receiver.
     pub queues: Vec<ReceiverQueue>,
-    /// The newest first.
+    /// The notifications, the newest first.
     pub notifications: Vec<Delivered>,
-    /// Give it as `before` to get older ones.
+    /// The value of `before` that returns older notifications.
     pub next: Option<i64>,
 }
 
-/// Which deliveries are asked for.
+/// The query of `GET /api/v1/notifications`: which notifications to list.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NotificationsQuery {
@@ -77,7 +77,7 @@ async fn set_paused(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Pauses a trigger for somebody, or lets it start again.
+/// Pauses a trigger in the name of `by`, or resumes it if that is `None`.
 pub async fn pause(desk: &Desk, key: TriggerKey, by: Option<String>) -> Result<(), Problem> {
     let triggers = desk.triggers.clone();
     desk.ask(move |_| triggers.set_paused(&key, by.as_deref(), now()))
@@ -91,7 +91,7 @@ pub async fn notifications(
     let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
     let known = |state: &String| ["queued", "sent", "given_up"].contains(&state.as_str());
     if query.state.as_ref().is_some_and(|state| !known(state)) {
-        return Err(Problem::bad("`state` is queued, sent or given_up"));
+        return Err(Problem::bad("`state` must be queued, sent or given_up"));
     }
     let limit = query.limit.unwrap_or(USUAL).clamp(1, MOST);
     let outbox = desk.outbox.clone();

@@ -1,4 +1,4 @@
-//! What the API says and hears.
+//! The types of the API's requests and answers.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use windlass_world::value::{Type, Value};
 #[derive(Serialize, ToSchema)]
 pub struct Any(pub Json);
 
-/// Who a request comes from.
+/// The client that sent a request.
 #[derive(Serialize, ToSchema)]
 pub struct WhoAmI {
     pub name: String,
@@ -33,11 +33,11 @@ pub struct WhoAmI {
     pub version: String,
 }
 
-/// The provider that people log in with.
+/// The OpenID Connect provider with which people log in.
 #[derive(Serialize, ToSchema)]
 pub struct LoginItem {
     pub issuer: String,
-    /// The client that asks for a token by the device flow (RFC 8628).
+    /// The client id for the device authorization grant (RFC 8628).
     pub client_id: String,
     pub scopes: Vec<String>,
 }
@@ -47,7 +47,7 @@ pub struct LoginItem {
 pub struct GrantItem {
     #[schema(value_type = String)]
     pub role: Role,
-    /// In words: `workflows gloo-* on targets prod`.
+    /// The workflows and targets, in words: `workflows gloo-* on targets prod`.
     pub scope: String,
 }
 
@@ -59,13 +59,13 @@ pub struct Workflows {
 /// A workflow that may be started.
 #[derive(Serialize, ToSchema)]
 pub struct WorkflowItem {
-    /// The name to start it by: its file's.
+    /// The name with which it is started: the name of its file.
     pub name: String,
-    /// What its file calls it.
+    /// The `name` in its file.
     pub workflow: Option<String>,
     pub description: Option<String>,
     pub params: Vec<ParamItem>,
-    /// Why it can't be started.
+    /// Why it can't be compiled.
     pub problem: Option<String>,
 }
 
@@ -73,23 +73,23 @@ pub struct WorkflowItem {
 #[derive(Serialize, ToSchema)]
 pub struct ParamItem {
     pub name: String,
-    /// As the workflow file writes it: `string`, `list(string)`, …
+    /// The type, as in the workflow file: `string`, `list(string)`, …
     #[serde(rename = "type")]
     pub ty: String,
     pub description: Option<String>,
-    /// Null where there is none.
+    /// Null if there is none.
     pub default: Json,
     pub is_required: bool,
-    /// Whether what is given never comes back.
+    /// Whether the value is a secret, which no answer contains.
     pub is_secret: bool,
-    /// Empty for anything.
+    /// The allowed values; empty if all are allowed.
     pub one_of: Vec<Json>,
-    /// Null where there is none.
+    /// Null if there is none.
     pub min: Json,
     pub max: Json,
 }
 
-/// What a plan or a start is given.
+/// The target and params of a plan.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartBody {
@@ -103,7 +103,7 @@ pub struct StartBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartRun {
-    /// The name of a workflow in the list of those that may be started.
+    /// The name of a workflow in `GET /api/v1/workflows`.
     pub workflow: String,
     /// `local` if it is left out.
     #[serde(default)]
@@ -116,11 +116,11 @@ pub struct StartRun {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartFiles {
-    /// The workflow's file and all that it reads, by their paths from its folder.
+    /// The workflow's file and all files that it uses, by their paths from its folder.
     pub files: BTreeMap<String, String>,
     /// The path of the workflow's file among them.
     pub main: String,
-    /// The file as the person named it; `main` if it is left out.
+    /// The path of the file on the client's machine, to show to people; `main` if it is left out.
     #[serde(default)]
     pub file: Option<String>,
     /// `local` if it is left out.
@@ -128,25 +128,25 @@ pub struct StartFiles {
     pub target: Option<String>,
     #[serde(default)]
     pub params: BTreeMap<String, Json>,
-    /// The steps that the run is limited to; all if it is left out.
+    /// The steps to which the run is limited; all if it is left out.
     #[serde(default)]
     pub steps: Vec<String>,
 }
 
-/// What a run of files that were sent would begin with.
+/// The first events of a run of files that the client sent, and what the server found on its target.
 #[derive(Serialize, ToSchema)]
 pub struct FrozenPlan {
     #[schema(value_type = i64)]
     pub at: Timestamp,
     /// The first event of the run. Secrets are masked.
     pub event: Json,
-    /// What steps that only read found on the target: the events that follow. Secrets are masked.
+    /// The events that follow, from running the steps that only read. Secrets are masked.
     pub looked: Vec<Json>,
-    /// What dry runs of changes were refused: `step`, `error`, and `is_sure` where nothing that the run does before would remove it.
+    /// The changes that a dry run refused. Each has `step`, `error`, and `is_sure`: whether no earlier step of the run could remove the cause.
     pub obstacles: Vec<Json>,
-    /// Whose AWS account the run would change, in words.
+    /// The AWS account that the run would change, in words.
     pub account: Option<String>,
-    /// What was found that refuses nothing.
+    /// Warnings.
     pub notes: Vec<String>,
 }
 
@@ -157,10 +157,10 @@ pub struct Files {
     pub files: BTreeMap<String, String>,
 }
 
-/// The events of a run as the chain of digests covers them.
+/// The events of a run, as the chain of digests covers them.
 #[derive(Serialize, ToSchema)]
 pub struct Links {
-    /// Each with `seq`, `at`, `body` and `digest`.
+    /// A list of links, each with `seq`, `at`, `body` and `digest`.
     pub links: Json,
 }
 
@@ -174,19 +174,19 @@ pub struct Sessions {
     pub sessions: Vec<SessionItem>,
 }
 
-/// A browser that somebody is logged in with.
+/// A session of a browser.
 #[derive(Serialize, ToSchema)]
 pub struct SessionItem {
     pub id: String,
     pub name: String,
-    /// What authenticated them.
+    /// What authenticated the person: a token or the OpenID Connect provider.
     pub how: String,
     pub from: String,
     #[schema(value_type = i64)]
     pub began_at: Timestamp,
     #[schema(value_type = i64)]
     pub used_at: Timestamp,
-    /// Whether the request came with it.
+    /// Whether this request belongs to the session.
     pub is_this: bool,
 }
 
@@ -200,11 +200,11 @@ pub struct StartedRun {
 /// What a start would do.
 #[derive(Serialize, ToSchema)]
 pub struct PlanAnswer {
-    /// As `windlass plan --json` prints them.
+    /// The steps, as `windlass plan --json` prints them.
     pub steps: Json,
-    /// As `windlass plan --json` prints them, with what each replaces as far as it is known.
+    /// The phases, as `windlass plan --json` prints them, with what each replaces as far as this is known.
     pub phases: Json,
-    /// What was found that refuses nothing.
+    /// Warnings.
     pub notes: Vec<String>,
 }
 
@@ -229,7 +229,7 @@ pub struct RunItem {
     #[schema(value_type = Option<i64>)]
     pub ended_at: Option<Timestamp>,
     pub requester: Option<String>,
-    /// The first line of why it failed.
+    /// The first line of the error, if the run failed.
     pub error: Option<String>,
     pub asks: Vec<AskItem>,
 }
@@ -239,19 +239,19 @@ pub struct RunItem {
 pub struct AskItem {
     pub step: String,
     pub message: String,
-    /// Of the question, the workflow's files and the params: what an answer is bound to.
+    /// The digest of the question, the workflow's files and the params. Send it with the answer, which then counts only for this question.
     pub digest: String,
     #[schema(value_type = i64)]
     pub asked_at: Timestamp,
-    /// When it is decided without anybody.
+    /// When the question expires.
     #[schema(value_type = Option<i64>)]
     pub deadline: Option<Timestamp>,
-    /// Whether who asks may answer it; left out in lists.
+    /// Whether the client may answer it; left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub may_answer: Option<Allowed>,
 }
 
-/// Whether somebody may do something now.
+/// Whether the client may do something now.
 #[derive(Clone, Serialize, ToSchema)]
 pub struct Allowed {
     pub ok: bool,
@@ -271,13 +271,13 @@ pub struct RunDetail {
     pub workflow: String,
     pub file: String,
     pub target: String,
-    /// The clusters that it speaks to.
+    /// The names of the clusters that it uses.
     pub kube: Vec<String>,
     pub status: String,
     pub is_driven: bool,
-    /// Why it can't be driven on.
+    /// Why the server can't continue it.
     pub trouble: Option<String>,
-    /// The lock that it waits for, and who holds that.
+    /// The lock that it waits for and the run that holds it, in words.
     pub waits_for: Option<String>,
     pub requester: String,
     #[schema(value_type = i64)]
@@ -290,13 +290,13 @@ pub struct RunDetail {
     pub errors: Vec<ErrorItem>,
     pub asks: Vec<AskItem>,
     pub steps: Vec<StepItem>,
-    /// What who asks may do with it: `cancel`, `resume`, `undo`.
+    /// What the client may do with it: `cancel`, `resume`, `edit`, `undo`.
     pub allowed: BTreeMap<String, Allowed>,
-    /// How many events this was made of: the `seq` of the next one.
+    /// The number of events of the run so far, which is the `seq` of the next event.
     pub events: u64,
 }
 
-/// One execution of a step.
+/// An instance: one execution of a step in a run.
 #[derive(Clone, Serialize, ToSchema)]
 pub struct StepItem {
     pub step: String,
@@ -313,11 +313,11 @@ pub struct StepItem {
     pub outputs: Json,
     pub error: Option<String>,
     pub skip_reason: Option<String>,
-    /// How many calls it made.
+    /// The number of calls that it made.
     pub effects: usize,
 }
 
-/// Why something failed.
+/// An error of a run or a step.
 #[derive(Serialize, ToSchema)]
 pub struct ErrorItem {
     pub step: Option<String>,
@@ -327,7 +327,7 @@ pub struct ErrorItem {
     pub line: Option<usize>,
     pub column: Option<usize>,
     pub hint: Option<String>,
-    /// The request id of AWS, for a support case.
+    /// AWS's request id, for a support case.
     pub request_id: Option<String>,
 }
 
@@ -342,7 +342,7 @@ pub struct Effects {
 pub struct EffectItem {
     pub function: String,
     pub arguments: Json,
-    /// `read`, `keyed`, `found`, `unsure`.
+    /// How a call is repeated safely: `read`, `keyed`, `found` or `unsure`.
     pub class: Json,
     #[schema(value_type = i64)]
     pub at: Timestamp,
@@ -364,7 +364,7 @@ pub struct EventItem {
     pub seq: u64,
     #[schema(value_type = i64)]
     pub at: Timestamp,
-    /// What chains it to the one before.
+    /// The digest of the event and the digest before it.
     pub digest: String,
     pub event: Json,
 }
@@ -374,7 +374,7 @@ pub struct EventItem {
 pub struct AnswerBody {
     #[schema(value_type = String)]
     pub step: InstanceId,
-    /// Of the question that was looked at; without it, the answer is to whatever is asked now.
+    /// The digest of the question that the person saw. Without it, the answer is to the question that is open now.
     #[serde(default)]
     pub digest: Option<String>,
     #[serde(default)]
@@ -383,7 +383,7 @@ pub struct AnswerBody {
 
 #[derive(Serialize, ToSchema)]
 pub struct UndoPlan {
-    /// As `windlass undo --plan --json` prints them.
+    /// The items, as `windlass undo --plan --json` prints them.
     pub items: Json,
 }
 
@@ -434,7 +434,7 @@ impl ParamItem {
     }
 }
 
-/// Says whether what is given for a param of this type never comes back.
+/// Returns whether the values of a param of this type are secret.
 pub fn is_secret(ty: &Type) -> bool {
     match ty {
         Type::Secret => true,

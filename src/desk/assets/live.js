@@ -1,20 +1,20 @@
-// Keeps a page up to date: looks at it again after each event of its stream, and changes only what is different.
+// Keeps a page up to date: loads it again after each event of its stream, and changes only what is different.
 // @ts-check
 
-const GAP = 250; // ms between two looks at the page: the first event of a burst is shown at once, the others together
+const GAP = 250; // ms between two loads of the page: the first event of a burst is shown at once, the others together
 const TYPING = 150; // ms after the last letter of a search
-const TICK = 15_000; // ms between two looks at the clock
+const TICK = 15_000; // ms between two updates of relative times ("5m ago")
 
 /** @type {EventSource | undefined} */
 let stream;
 /** @type {number | undefined} */
 let refreshing;
 let isAgain = false;
-let looked = 0; // when, in ms since 1970
+let loaded = 0; // when the page was last loaded, in ms since 1970
 
 const source = document.body.dataset.stream;
 
-// Browsers open six connections to a server over all tabs: a hidden tab gives its own back.
+// Browsers open at most six connections to a server, shared by all tabs, so a hidden tab closes its own.
 function connect() {
   if (!source || stream || document.hidden) return;
   stream = new EventSource(source);
@@ -23,7 +23,7 @@ function connect() {
   };
   stream.onerror = () => {
     lost(true);
-    // The browser has given up: the server answered with something else.
+    // The server did not answer with a stream, so the browser does not reconnect by itself.
     if (stream?.readyState === EventSource.CLOSED) {
       disconnect();
       setTimeout(connect, 2000 + Math.random() * 3000);
@@ -48,13 +48,13 @@ function later() {
     isAgain = true;
     return;
   }
-  refreshing = setTimeout(refresh, Math.max(0, looked + GAP - Date.now()));
+  refreshing = setTimeout(refresh, Math.max(0, loaded + GAP - Date.now()));
 }
 
 function refresh() {
   get(location.href, (page) => {
     refreshing = undefined;
-    looked = Date.now();
+    loaded = Date.now();
     if (page) show(page);
     if (!source) lost(!page);
     if (isAgain) {
@@ -77,7 +77,7 @@ function show(page) {
 }
 
 /**
- * Reads a page of ours. A document of XMLHttpRequest runs no scripts and is no sink of Trusted Types.
+ * Loads a page of this server as a document. XMLHttpRequest is used because its documents run no scripts, and Trusted Types allow it.
  * @param {string} address
  * @param {(page: Document | null) => void} then
  * @param {FormData=} form
@@ -93,7 +93,7 @@ function get(address, then, form) {
 }
 
 /**
- * One line for those who can't see what changed.
+ * Announces a change to screen readers.
  * @param {string=} before @param {string=} now
  */
 function announce(before, now) {
@@ -102,20 +102,20 @@ function announce(before, now) {
 }
 
 /**
- * Makes `old` equal to `now`, and keeps what is the same: focus, scroll positions, what is typed or unfolded.
+ * Makes `old` equal to `now`, but keeps focus, scroll positions, typed text and opened details.
  * @param {Element} old @param {Element} now
  */
 function morph(old, now) {
   if (old.isEqualNode(now)) return;
   for (const { name } of [...old.attributes]) {
-    // What somebody unfolded stays so; a style is of a script, as no page of ours has one.
+    // Opened details stay open. A style was set by a script, because the server's pages have none.
     const isKept = (name === "open" && old.tagName === "DETAILS") || name === "style";
     if (!isKept && !now.hasAttribute(name)) old.removeAttribute(name);
   }
   for (const { name, value } of [...now.attributes]) {
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
-  // What somebody is typing stays.
+  // Typed text stays.
   if (old instanceof HTMLInputElement || old instanceof HTMLTextAreaElement || old instanceof HTMLSelectElement) return;
   const named = new Map();
   for (const child of old.children) if (child.id) named.set(child.id, child);
@@ -145,14 +145,14 @@ function morph(old, now) {
   }
 }
 
-// A log is followed by who has not scrolled away from its end.
+// A log scrolls along with new lines unless the reader has scrolled away from its end.
 const logs = () => [...document.querySelectorAll("pre.log")];
 /** @param {Element} log */
 const isAtEnd = (log) => log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
 /** @param {Element} log */
 const toEnd = (log) => log.scrollTo(log.scrollLeft, log.scrollHeight);
 
-// As the server writes them.
+// Updates relative times, in the format of the server (`format::ago`).
 function tick() {
   for (const time of document.querySelectorAll("time[data-at]")) {
     const seconds = Math.trunc((Date.now() - Number(/** @type {HTMLElement} */ (time).dataset.at)) / 1000);
@@ -163,12 +163,12 @@ function tick() {
   }
 }
 
-// The plan comes below the form without a new page, so that what is typed stays, secrets too.
+// Shows the plan below the form without loading a new page, so that typed text stays, secrets included.
 document.addEventListener("submit", (event) => {
   const form = /** @type {HTMLFormElement} */ (event.target);
   const button = /** @type {HTMLButtonElement | null} */ (event.submitter);
   if (form.id !== "sheet" || button?.value !== "plan") {
-    // Pressed once is pressed.
+    // Prevents a second submit.
     if (form.method === "post") setTimeout(() => button?.setAttribute("disabled", ""), 0);
     return;
   }
@@ -190,7 +190,7 @@ document.addEventListener("submit", (event) => {
   );
 });
 
-// Another look at the same page (a step, a group, other lines) replaces what is different and keeps the rest where it is.
+// A link to the same page with another query (a step, a group, other lines) changes only what is different.
 document.addEventListener("click", (event) => {
   const link = event.target instanceof Element ? event.target.closest("a[href]") : null;
   const isOther = event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
@@ -207,7 +207,7 @@ addEventListener("popstate", () => look(new URL(location.href)));
 function look(to, stays) {
   get(to.href, (page) => {
     if (!page) return location.assign(to);
-    if (to.href !== location.href) return; // somebody went on
+    if (to.href !== location.href) return; // the reader has followed another link since
     show(page);
     const target = document.getElementById(decodeURIComponent(to.hash.slice(1)));
     if (stays || !target) return;
@@ -217,7 +217,7 @@ function look(to, stays) {
   });
 }
 
-// A search shows what it finds while it is typed.
+// A search shows its results while the reader types.
 /** @type {number | undefined} */
 let typing;
 document.addEventListener("input", (event) => {
@@ -244,13 +244,13 @@ function search(form) {
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return disconnect();
-  // What happened meanwhile is on the page itself.
+  // Loads what has changed since.
   if (source && !stream) later();
   connect();
 });
 addEventListener("pagehide", disconnect);
 setInterval(tick, TICK);
-// Some things change without an event of a run.
+// Some pages change without an event of a run, so they are also loaded at intervals.
 const every = Number(document.querySelector("[data-every]")?.getAttribute("data-every"));
 if (every) setInterval(() => document.hidden || later(), every);
 connect();

@@ -1,11 +1,11 @@
-// Zoom and pan of the graph, and lines of a log by mouse and key. All of it works without, by links and scroll bars.
+// Zooms and pans the graph, and selects lines of a log, by mouse and keyboard. Without this script, links and scroll bars do the same.
 // @ts-check
 
 const LEAST = 0.15;
 const MOST = 3;
-const STEP = 1.25; // of a button or a key
+const STEP = 1.25; // the factor of one press of a button or key
 
-/** How large the graph is drawn; 0: as large as there is room. */
+/** The scale of the graph; 0 fits it to the page. */
 let zoom = 0;
 
 const box = () => document.getElementById("graph-box");
@@ -21,7 +21,7 @@ function apply() {
 }
 
 /**
- * Makes the graph larger by a factor, and keeps what is under a point where it is.
+ * Scales the graph by a factor, and keeps the point `at` (or the middle) in place.
  * @param {number} by @param {{ x: number, y: number }=} at
  */
 function resize(by, at) {
@@ -42,7 +42,7 @@ function fit() {
   apply();
 }
 
-// What is looked at, what failed, what waits or what runs is in sight.
+// Scrolls to the selected node, or else one that failed, waits or runs.
 const frame = box();
 const node = ["selected", "bad", "warn", "busy"].map((kind) => frame?.querySelector(`.node.${kind}`)).find(Boolean);
 if (frame && node) {
@@ -58,7 +58,7 @@ document.addEventListener("click", (event) => {
   else if (what) resize(what === "in" ? STEP : 1 / STEP);
 });
 
-// Only with a key, so that scrolling the page is never caught.
+// Zooms only with Ctrl or Cmd, so that the page still scrolls.
 document.addEventListener(
   "wheel",
   (event) => {
@@ -70,7 +70,7 @@ document.addEventListener(
   { passive: false },
 );
 
-// A mouse draws the picture along; fingers scroll it by themselves.
+// Dragging with the mouse pans the graph. For touch, the browser's own scrolling does.
 /** @type {{ x: number, y: number } | undefined} */
 let held;
 document.addEventListener("pointerdown", (event) => {
@@ -87,7 +87,7 @@ document.addEventListener("pointermove", (event) => {
 });
 for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => (held = undefined));
 
-// Keys count only within the graph or the log, where nothing is typed.
+// Shortcuts work only within the graph or the log.
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || !(event.target instanceof Element)) return;
   if (event.target.closest("#graph-box")) {
@@ -104,7 +104,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// Shift and a click mark the lines from the one that is marked to this one, and put them into the address.
+// A click with Shift selects the lines from the selected one to this one, and puts them into the address.
 document.addEventListener("click", (event) => {
   const number = event.target instanceof Element ? event.target.closest("#lines a") : null;
   if (!number || !event.shiftKey) return;

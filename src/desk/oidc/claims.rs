@@ -6,12 +6,13 @@ use serde_json::{Map, Value as Json};
 use crate::access::Identity;
 use windlass_targets::{GROUP, OidcConfig};
 
-/// How far the clocks of the provider and of this machine may be apart, in seconds.
+/// How much the clocks of the provider and of this machine may differ, in seconds.
 const LEEWAY: u64 = 60;
-/// As many groups somebody may be in: the record keeps them with each act.
+/// The largest number of groups of a person. The journal keeps them with each of the person's actions.
 const MOST_GROUPS: usize = 1000;
 
-/// Signatures that only the provider can make. Those with a shared secret are none: whoever checks one could make it.
+/// The accepted signature algorithms, which are all asymmetric. Those with a shared secret are left out, because anyone who can check such
+/// a signature can also make one.
 const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::RS256,
     Algorithm::RS384,
@@ -24,13 +25,13 @@ const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::EdDSA,
 ];
 
-/// What a token says, once its signature, issuer, audience and times have been checked.
+/// The claims of a token whose signature, issuer, audience and times have been checked.
 pub type Claims = Map<String, Json>;
 
-/// Reads the header of a token: which key signed it, and how.
+/// Reads the header of a token: the algorithm and id of the key that signed it.
 ///
 /// # Errors
-/// Why it can be none of the provider's.
+/// Returns why the provider can't have signed it.
 pub fn head(token: &str) -> Result<(Algorithm, Option<String>), String> {
     let header = jsonwebtoken::decode_header(token).map_err(|_| "it is not a JWT".to_owned())?;
     match ALGORITHMS.contains(&header.alg) {
@@ -42,7 +43,7 @@ pub fn head(token: &str) -> Result<(Algorithm, Option<String>), String> {
 /// Checks a token against a key of the provider.
 ///
 /// # Errors
-/// Why it is not good.
+/// Returns why the token is not valid.
 pub fn check(
     token: &str,
     algorithm: Algorithm,
@@ -58,22 +59,22 @@ pub fn check(
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     let decoded: Result<TokenData<Claims>, _> = decode(token, &key, &validation);
     let claims = decoded.map_err(|e| sentence(e.kind()))?.claims;
-    // A logout token is signed in the same way, and logs nobody in (OpenID Connect Back-Channel Logout, 2.4).
+    // A logout token is signed in the same way, but must not log anybody in (OpenID Connect Back-Channel Logout, 2.4).
     if claims.contains_key("events") {
-        return Err("it is not a token of a login".into());
+        return Err("it is not a login token".into());
     }
-    // Of several audiences, the one that asked for it has to be ours (OpenID Connect Core, 3.1.3.7).
+    // With several audiences, the client that requested the token must be ours (OpenID Connect Core, 3.1.3.7).
     let others = claims.get("aud").and_then(Json::as_array);
     if others.is_some_and(|all| all.len() > 1)
         && let Some(party) = claims.get("azp").and_then(Json::as_str)
         && !audiences(config).iter().any(|ours| ours == party)
     {
-        return Err("another client asked for it".into());
+        return Err("another client requested it".into());
     }
     Ok(claims)
 }
 
-/// The clients and APIs that a token may be for.
+/// Returns the audiences that a token may have: our clients and the configured ones.
 fn audiences(config: &OidcConfig) -> Vec<String> {
     let clients = [
         Some(config.client_id.clone()),
@@ -87,15 +88,15 @@ fn audiences(config: &OidcConfig) -> Vec<String> {
     all.into_iter().collect()
 }
 
-/// Says whether claims hold who somebody is and which groups they are in; a provider may keep either for its userinfo.
+/// Returns whether the claims contain the user's name and groups. Some providers return these only from their userinfo endpoint.
 pub fn is_whole(claims: &Claims, config: &OidcConfig) -> bool {
     claims.contains_key(&config.user_claim) && claims.contains_key(&config.groups_claim)
 }
 
-/// Says who claims are about.
+/// Reads the user's name and groups from the claims.
 ///
 /// # Errors
-/// Claims that name nobody.
+/// Returns why the claims contain no usable name.
 pub fn identity(claims: &Claims, config: &OidcConfig) -> Result<Identity, String> {
     let claim = &config.user_claim;
     let name = claims.get(claim).and_then(Json::as_str).unwrap_or_default();
@@ -103,17 +104,20 @@ pub fn identity(claims: &Claims, config: &OidcConfig) -> Result<Identity, String
         return Err(format!("it has no claim `{claim}`"));
     }
     if name.starts_with(GROUP) || name.chars().any(char::is_control) {
-        return Err(format!("its claim `{claim}` is no name of a user"));
+        return Err(format!("its claim `{claim}` is not a valid user name"));
     }
     if claim == "email" && !config.unverified_email && !is_verified(claims) {
-        return Err("the provider has not verified the e-mail address, or does not say so (`email_verified`)".into());
+        return Err(
+            "the e-mail address is not verified by the provider (`email_verified` is not true)"
+                .into(),
+        );
     }
     let groups = match claims.get(&config.groups_claim) {
         Some(Json::String(one)) => vec![one.clone()],
         Some(Json::Array(all)) => {
             if all.len() > MOST_GROUPS {
                 return Err(format!(
-                    "it names more than {MOST_GROUPS} groups; have the provider send those that count here"
+                    "it has more than {MOST_GROUPS} groups; configure the provider to send only the groups that Windlass needs"
                 ));
             }
             let names = all.iter().filter_map(Json::as_str);
@@ -129,7 +133,7 @@ pub fn identity(claims: &Claims, config: &OidcConfig) -> Result<Identity, String
     })
 }
 
-/// Some providers send the claim as a text.
+/// Returns whether the e-mail address is verified. Some providers send this claim as text.
 fn is_verified(claims: &Claims) -> bool {
     match claims.get("email_verified") {
         Some(Json::Bool(is_verified)) => *is_verified,
@@ -143,9 +147,9 @@ fn sentence(kind: &jsonwebtoken::errors::ErrorKind) -> String {
     match kind {
         ErrorKind::ExpiredSignature => "it has expired".into(),
         ErrorKind::ImmatureSignature => "it is not valid yet".into(),
-        ErrorKind::InvalidIssuer => "another issuer made it".into(),
+        ErrorKind::InvalidIssuer => "it was issued by another issuer".into(),
         ErrorKind::InvalidAudience => "it is for another audience".into(),
-        ErrorKind::InvalidSignature => "its signature does not hold".into(),
+        ErrorKind::InvalidSignature => "its signature is not valid".into(),
         ErrorKind::MissingRequiredClaim(claim) => format!("it has no claim `{claim}`"),
         _ => "it can't be read".into(),
     }
@@ -208,13 +212,13 @@ mod tests {
     }
 
     #[test]
-    fn only_a_token_that_is_whole_and_for_us_is_good() {
+    fn only_a_complete_token_for_this_server_is_valid() {
         let (signer, config) = (Signer::new(), config());
         let good = json!({
             "iss": "https://login.example.com", "aud": "windlass", "sub": "1", "exp": now() + 300,
             "email": "alice@example.com", "email_verified": true, "groups": ["pki"],
         });
-        let judge = |claims: &Json, key: &Jwk| {
+        let identify = |claims: &Json, key: &Jwk| {
             let token = signer.sign(claims);
             let (algorithm, id) = head(&token)?;
             assert_eq!(id.as_deref(), Some("one"));
@@ -231,9 +235,9 @@ mod tests {
                         .insert(name.clone(), value.clone()),
                 };
             }
-            judge(&claims, &signer.key())
+            identify(&claims, &signer.key())
         };
-        let alice = judge(&good, &signer.key()).expect("good");
+        let alice = identify(&good, &signer.key()).expect("good");
         assert_eq!(
             (alice.name.as_str(), alice.groups.as_slice()),
             ("alice@example.com", &["pki".to_owned()][..])
@@ -267,12 +271,12 @@ mod tests {
             ),
             (json!({ "email": null }), "no claim `email`"),
             (json!({ "email": 7 }), "no claim `email`"),
-            (json!({ "email": "group:pki" }), "no name"),
-            (json!({ "email": "a\nb" }), "no name"),
-            (json!({ "email_verified": false }), "not verified"),
-            (json!({ "email_verified": "false" }), "not verified"),
-            (json!({ "email_verified": null }), "not verified"),
-            (json!({ "events": {} }), "not a token of a login"),
+            (json!({ "email": "group:pki" }), "not a valid user name"),
+            (json!({ "email": "a\nb" }), "not a valid user name"),
+            (json!({ "email_verified": false }), "is not verified"),
+            (json!({ "email_verified": "false" }), "is not verified"),
+            (json!({ "email_verified": null }), "is not verified"),
+            (json!({ "events": {} }), "not a login token"),
             (
                 json!({ "groups": vec!["g"; 1001] }),
                 "more than 1000 groups",
@@ -281,12 +285,12 @@ mod tests {
             let refused = with(changes.clone()).expect_err(&changes.to_string());
             assert!(refused.contains(why), "{changes}: {refused}");
         }
-        let stranger = judge(&good, &Signer::new().key()).expect_err("another key");
-        assert!(stranger.contains("signature"), "{stranger}");
+        let forged = identify(&good, &Signer::new().key()).expect_err("another key");
+        assert!(forged.contains("signature"), "{forged}");
     }
 
     #[test]
-    fn a_signature_that_others_could_make_is_none() {
+    fn symmetric_and_unknown_algorithms_are_refused() {
         let part = |json: &str| BASE64.encode(json.as_bytes());
         for algorithm in ["none", "HS256", "HS512", "ES512", ""] {
             let token = format!(

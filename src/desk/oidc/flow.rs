@@ -25,7 +25,7 @@ use crate::{
 };
 use windlass_runs::now;
 
-/// `GET /api/v1/login`: what `windlass login` needs to ask the provider for a token.
+/// `GET /api/v1/login`: what `windlass login` needs to request a token from the provider.
 pub async fn about(State(desk): State<Desk>) -> Result<Json<LoginItem>, Problem> {
     let provider = provider(&desk)?;
     let config = &provider.config;
@@ -37,7 +37,7 @@ pub async fn about(State(desk): State<Desk>) -> Result<Json<LoginItem>, Problem>
     }))
 }
 
-/// `GET /login/oidc`: leads to the provider.
+/// `GET /login/oidc`: redirects to the provider.
 pub async fn begin(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Problem> {
     let provider = provider(&desk)?;
     let endpoints = provider.endpoints().await.map_err(problem)?;
@@ -74,17 +74,17 @@ pub async fn begin(State(desk): State<Desk>, headers: HeaderMap) -> Result<Respo
     Ok(page::see_other(&address, cookie))
 }
 
-/// What the provider leads back with.
+/// The query with which the provider redirects back.
 #[derive(Deserialize)]
 pub struct Back {
     state: Option<String>,
     code: Option<String>,
     error: Option<String>,
-    /// RFC 9207: who leads back.
+    /// The issuer that redirects back (RFC 9207).
     iss: Option<String>,
 }
 
-/// `GET /login/callback`: ends a login that this browser began.
+/// `GET /login/callback`: completes a login that this browser began.
 pub async fn finish(
     State(desk): State<Desk>,
     axum::Extension(peer): axum::Extension<Peer>,
@@ -106,13 +106,17 @@ pub async fn finish(
         .and_then(|sealed| desk.login_seal.open(&sealed))
         .filter(|begun| at.since(begun.at) < PATIENCE && back.state.as_ref() == Some(&begun.state));
     let Some(begun) = begun else {
-        return refused("This login was not begun here, has ended, or took too long. Try again.");
+        return refused(
+            "This login did not start in this browser, has already ended, or took too long. Try again.",
+        );
     };
     if back
         .iss
         .is_some_and(|issuer| issuer != provider.config.issuer)
     {
-        return refused("Another provider than the one that was asked led back here.");
+        return refused(
+            "The answer came from a different provider than the one that is configured.",
+        );
     }
     let code = match (back.code, back.error) {
         (Some(code), None) => code,
@@ -137,7 +141,7 @@ pub async fn finish(
     let cookie = desk
         .session_cookie(proof, &identity, &headers, peer)
         .await?;
-    // A browser that came from another site sends no Strict cookie along a redirect, but does from a page of ours.
+    // A redirect that began on another site does not send Strict cookies, but a refresh of our own page does.
     let text = html! {
         (DOCTYPE)
         html lang="en" {
@@ -160,27 +164,27 @@ pub async fn finish(
 
 fn provider(desk: &Desk) -> Result<&Provider, Problem> {
     desk.provider.as_ref().ok_or_else(|| {
-        let detail = "this server knows no OpenID Connect provider";
+        let detail = "this server has no OpenID Connect provider";
         Problem::new(StatusCode::NOT_FOUND, "not-found", detail)
     })
 }
 
-/// Says why a provider could not be asked.
+/// Converts an error of the provider to an answer.
 pub fn problem(error: ProviderError) -> Problem {
     match error {
         ProviderError::Unreachable(why) => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "login", why)
-                .hint("see that the provider can be reached from the server, and that `[serve.oidc]` names it")
+                .hint("check that the server can reach the provider, and that `[serve.oidc]` has the right issuer")
         }
         ProviderError::Refused(why) => {
-            let detail = format!("this token is not good here: {why}");
+            let detail = format!("this token is not valid here: {why}");
             Problem::new(StatusCode::UNAUTHORIZED, "not-authenticated", detail)
-                .hint("to get another one: `windlass login`")
+                .hint("run `windlass login` to get a new token")
         }
     }
 }
 
 fn no_randomness() -> Problem {
-    let detail = "the system gave no randomness";
+    let detail = "the system could not provide random bytes";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "system", detail)
 }

@@ -1,8 +1,9 @@
-//! Logging in with an OpenID Connect provider: for the page by the code flow with PKCE, for the API by the provider's signed tokens.
+//! Logging in with an OpenID Connect provider: the pages use the authorization code flow with PKCE, the API accepts the provider's signed
+//! tokens.
 //!
-//! - [`Provider`] knows the provider's configuration and keys, and asks for both again when they may have changed;
-//! - `claims` says who a token is of, or why it is none of ours;
-//! - `flow` begins logins, and answers the provider's way back; `seal` is how the browser keeps a login that has begun.
+//! - [`Provider`] reads the provider's configuration and keys, and reads them again when they may have changed;
+//! - `claims` checks tokens and reads the user's name and groups from them;
+//! - `flow` begins logins, and handles the provider's redirect back; `seal` encrypts a login that has begun for a cookie.
 
 mod claims;
 mod flow;
@@ -18,7 +19,7 @@ pub use seal::LoginSeal;
 
 use super::route::{About, Answer, Needs, Route};
 
-/// Returns the routes of logging in: they need nothing, because one comes by here to log in.
+/// Returns the routes for logging in. They need no role, because the user is not logged in yet.
 pub fn routes() -> Vec<Route> {
     let open = |path, handler, about| Route {
         method: Method::GET,
@@ -28,7 +29,7 @@ pub fn routes() -> Vec<Route> {
         handler,
     };
     let about = About {
-        summary: "The provider that people log in with, for programs that ask it for a token",
+        summary: "The OpenID Connect provider, for programs that request a token from it",
         query: &[],
         body: None,
         answer: Answer::Json("LoginItem"),

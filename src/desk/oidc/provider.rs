@@ -17,15 +17,15 @@ use windlass_world::{
     value::causes,
 };
 
-/// How long the provider's configuration and keys are used before they are asked for again.
+/// How long the provider's configuration and keys are used before they are read again.
 const FRESH: Duration = Duration::from_secs(3600);
-/// How often a key that is not known makes this ask again: anybody can send a token that names one.
+/// The shortest time between two reads of the keys because of a token with an unknown key. Anybody can send such a token.
 const PAUSE: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The largest answer of a provider, in bytes.
+/// The largest answer of the provider, in bytes.
 const MOST: usize = 1 << 20;
 
-/// The provider that people log in with.
+/// The OpenID Connect provider with which people log in.
 pub struct Provider {
     pub config: OidcConfig,
     secret: Option<String>,
@@ -33,7 +33,7 @@ pub struct Provider {
     known: Mutex<Option<Known>>,
 }
 
-/// What a provider says of itself.
+/// The provider's configuration and keys, and when they were read.
 #[derive(Clone)]
 struct Known {
     endpoints: Arc<Endpoints>,
@@ -41,7 +41,7 @@ struct Known {
     at: Instant,
 }
 
-/// A part of OpenID Connect Discovery 1.0, section 3.
+/// The provider's metadata that is used here (OpenID Connect Discovery 1.0, section 3).
 #[derive(Deserialize)]
 pub struct Endpoints {
     issuer: String,
@@ -53,26 +53,26 @@ pub struct Endpoints {
     token_endpoint_auth_methods_supported: Vec<String>,
 }
 
-/// Why somebody could not be let in.
+/// Why a login or a token failed.
 #[derive(Debug)]
 pub enum ProviderError {
-    /// The provider can't be asked.
+    /// The provider can't be reached, or its answer can't be used.
     Unreachable(String),
-    /// What came is not good.
+    /// The token is not valid, or the provider refused the login.
     Refused(String),
 }
 
 impl Provider {
-    /// Prepares to ask a provider; nothing is asked yet.
+    /// Creates the client of a provider, without a request.
     ///
     /// # Errors
-    /// A configuration that can't be used, in a sentence.
+    /// Returns why the configuration can't be used.
     pub fn new(config: OidcConfig) -> Result<Self, String> {
         must_be_secure(&config.issuer)?;
         let secret = match &config.client_secret_env {
             None => None,
             Some(name) => Some(std::env::var(name).map_err(|_| {
-                format!("the secret of the client is not there: {name} is not set")
+                format!("the environment variable {name} (`client_secret_env`) is not set")
             })?),
         };
         let mut builder = reqwest::Client::builder()
@@ -91,18 +91,18 @@ impl Provider {
         })
     }
 
-    /// Returns where the provider is asked for what.
+    /// Returns the provider's endpoints.
     pub async fn endpoints(&self) -> Result<Arc<Endpoints>, ProviderError> {
         Ok(self.known(FRESH).await?.endpoints)
     }
 
-    /// Says who a token is of that a client brings.
+    /// Checks a token that a client sent, and returns its user.
     pub async fn identify(&self, token: &str) -> Result<Identity, ProviderError> {
         let claims = self.verify(token).await?;
         claims::identity(&claims, &self.config).map_err(ProviderError::Refused)
     }
 
-    /// Trades a code for an ID token, and says who it is of (OpenID Connect Core, 3.1.3).
+    /// Exchanges a code for an ID token, and returns its user (OpenID Connect Core, 3.1.3).
     pub async fn redeem(
         &self,
         code: &str,
@@ -127,7 +127,7 @@ impl Provider {
                 form.push(("client_id", &self.config.client_id));
                 form.push(("client_secret", secret));
             }
-            // RFC 6749, 2.3.1: both parts are encoded as in a form.
+            // Both parts are form-encoded (RFC 6749, 2.3.1).
             Some(secret) => {
                 request =
                     request.basic_auth(encoded(&self.config.client_id), Some(encoded(secret)));
@@ -148,7 +148,7 @@ impl Provider {
         let mut claims = self.verify(&tokens.id_token).await?;
         if claims.get("nonce").and_then(Json::as_str) != Some(nonce) {
             return Err(ProviderError::Refused(
-                "the ID token is of another login".into(),
+                "the ID token belongs to another login".into(),
             ));
         }
         if !claims::is_whole(&claims, &self.config)
@@ -157,10 +157,10 @@ impl Provider {
         {
             let request = self.client.get(endpoint).bearer_auth(token);
             let more: Claims = self.ask(request).await?;
-            // Core, 5.3.2: an answer about somebody else must not be used.
+            // An answer about another user must not be used (OpenID Connect Core, 5.3.2).
             if more.get("sub") != claims.get("sub") {
                 return Err(ProviderError::Refused(
-                    "the provider's userinfo is about somebody else".into(),
+                    "the provider's userinfo is about another user".into(),
                 ));
             }
             for (claim, value) in more {
@@ -175,7 +175,7 @@ impl Provider {
         let mut known = self.known(FRESH).await?;
         let mut key = key_of(&known.keys, id.as_deref());
         if key.is_none() && known.at.elapsed() >= PAUSE {
-            // The provider may sign with a new key since.
+            // The provider may have a new key.
             known = self.known(PAUSE).await?;
             key = key_of(&known.keys, id.as_deref());
         }
@@ -185,18 +185,18 @@ impl Provider {
         claims::check(token, algorithm, &key, &self.config).map_err(ProviderError::Refused)
     }
 
-    /// Returns what is known that is not older than `most`, and asks for it where it is.
+    /// Returns the provider's configuration and keys; reads them again if they are older than `most`.
     async fn known(&self, most: Duration) -> Result<Known, ProviderError> {
         let mut known = self.known.lock().await;
         if let Some(known) = known.as_ref().filter(|known| known.at.elapsed() < most) {
             return Ok(known.clone());
         }
-        // Also where it refuses to say: that is about us, and not about who logs in.
+        // A refusal here concerns this server, not the user who logs in.
         let asked = self.discover().await.map_err(|error| match error {
             ProviderError::Refused(why) => ProviderError::Unreachable(why),
             error => error,
         });
-        // What was known before is better than nobody let in while the provider is away.
+        // While the provider can't be reached, the old keys are used, so that people can still use their tokens.
         let found = match (asked, known.as_ref()) {
             (Ok(found), _) => found,
             (Err(ProviderError::Unreachable(_)), Some(old)) => Known {
@@ -217,7 +217,7 @@ impl Provider {
         let endpoints: Endpoints = self.ask(self.client.get(address)).await?;
         if endpoints.issuer != *issuer {
             let why = format!(
-                "the provider calls itself {}, not {issuer}",
+                "the provider's metadata names the issuer {}, not {issuer}",
                 endpoints.issuer
             );
             return Err(ProviderError::Unreachable(why));
@@ -227,7 +227,7 @@ impl Provider {
             &endpoints.token_endpoint,
             &endpoints.jwks_uri,
         ];
-        // The userinfo gets the access token.
+        // The userinfo endpoint receives the access token, so it must use TLS, too.
         for address in always.into_iter().chain(&endpoints.userinfo_endpoint) {
             must_be_secure(address).map_err(ProviderError::Unreachable)?;
         }
@@ -238,7 +238,7 @@ impl Provider {
         let keys: Keys = self.ask(self.client.get(&endpoints.jwks_uri)).await?;
         let keys = keys.keys.into_iter();
         Ok(Known {
-            // Kinds of keys that are not known here are for others.
+            // Keys of unknown types are skipped.
             keys: Arc::new(
                 keys.filter_map(|key| serde_json::from_value(key).ok())
                     .collect(),
@@ -248,13 +248,13 @@ impl Provider {
         })
     }
 
-    /// Sends a request, and reads an answer of JSON.
+    /// Sends a request, and reads the answer as JSON.
     async fn ask<T: for<'de> Deserialize<'de>>(
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<T, ProviderError> {
         let unreachable = |why: String| {
-            ProviderError::Unreachable(format!("{} can't be asked: {why}", self.config.issuer))
+            ProviderError::Unreachable(format!("request to {} failed: {why}", self.config.issuer))
         };
         let mut answer = request.send().await.map_err(|e| unreachable(causes(&e)))?;
         let status = answer.status();
@@ -266,11 +266,11 @@ impl Provider {
             }
         }
         if status.is_client_error() {
-            let told: Json = serde_json::from_slice(&body).unwrap_or_default();
-            let told = told["error_description"]
+            let reason: Json = serde_json::from_slice(&body).unwrap_or_default();
+            let reason = reason["error_description"]
                 .as_str()
-                .or(told["error"].as_str());
-            let why = told.map_or_else(|| status.to_string(), |why| short(why).to_owned());
+                .or(reason["error"].as_str());
+            let why = reason.map_or_else(|| status.to_string(), |why| short(why).to_owned());
             return Err(ProviderError::Refused(format!(
                 "the provider refused: {why}"
             )));
@@ -282,7 +282,7 @@ impl Provider {
     }
 }
 
-/// The key that a token names; the only one there is where it names none.
+/// Returns the key with a token's key id; for a token without a key id, the only key if there is exactly one.
 fn key_of(keys: &[Jwk], id: Option<&str>) -> Option<Jwk> {
     let mut signing = keys
         .iter()
@@ -294,10 +294,10 @@ fn key_of(keys: &[Jwk], id: Option<&str>) -> Option<Jwk> {
     .cloned()
 }
 
-/// Refuses to send anything over a network in plain text.
+/// Refuses addresses without TLS, except on loopback.
 fn must_be_secure(address: &str) -> Result<(), String> {
     let url =
-        reqwest::Url::parse(address).map_err(|e| format!("`{address}` is no address: {e}"))?;
+        reqwest::Url::parse(address).map_err(|e| format!("`{address}` is not a valid URL: {e}"))?;
     let is_loopback = match url.host_str() {
         Some("localhost" | "127.0.0.1" | "[::1]") => true,
         Some(_) | None => false,
@@ -318,7 +318,7 @@ fn encoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// What a provider says is shown to people: a line of it.
+/// Returns the first line of a provider's text, at most 200 characters, to show to people.
 fn short(text: &str) -> &str {
     let line = text.lines().next().unwrap_or_default();
     line.char_indices()
@@ -331,7 +331,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_and_secrets_leave_over_tls_only() {
+    fn only_https_or_loopback_is_accepted() {
         for good in [
             "https://login.example.com",
             "http://127.0.0.1:9000",

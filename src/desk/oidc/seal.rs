@@ -6,34 +6,34 @@ use serde::{Deserialize, Serialize};
 
 use windlass_ground::Timestamp;
 
-/// How long a user has for logging in at the provider.
+/// How long a user may take to log in at the provider.
 pub const PATIENCE: Duration = Duration::from_mins(10);
 
-/// A login that has begun. The browser keeps it, sealed, in a cookie: so this process keeps nothing for strangers, and a login ends
-/// only in the browser that began it. That it ends once is the provider's care: a code is good once.
+/// A login that has begun. The browser keeps it, encrypted, in a cookie. So this process stores nothing for unknown clients, and a login
+/// can be completed only in the browser that began it. It can't be completed twice, because the provider accepts a code once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begun {
     pub state: String,
     pub nonce: String,
-    /// Of PKCE.
+    /// The code verifier of PKCE.
     pub verifier: String,
-    /// The address that the provider leads back to.
+    /// The address to which the provider redirects.
     pub back: String,
     pub at: Timestamp,
 }
 
-/// Seals logins with a key that only this process has.
+/// Encrypts logins with a key that only this process has.
 pub struct LoginSeal(RandomizedNonceKey);
 
 impl LoginSeal {
-    /// Makes a key; `None` where the system gives no randomness.
+    /// Creates a key; `None` if the system has no randomness.
     pub fn new() -> Option<Self> {
         let mut key = [0; 32];
         aws_lc_rs::rand::fill(&mut key).ok()?;
         RandomizedNonceKey::new(&AES_256_GCM, &key).ok().map(Self)
     }
 
-    /// Returns the value of a cookie.
+    /// Encrypts a login, as the value of a cookie.
     pub fn close(&self, begun: &Begun) -> Option<String> {
         let mut text = serde_json::to_vec(begun).ok()?;
         let nonce = self
@@ -43,7 +43,7 @@ impl LoginSeal {
         Some(BASE64URL_NOPAD.encode(&[nonce.as_ref().as_slice(), &text].concat()))
     }
 
-    /// Reads the value of a cookie; `None` for what this process did not seal.
+    /// Decrypts the value of a cookie; `None` if this process did not encrypt it.
     pub fn open(&self, sealed: &str) -> Option<Begun> {
         let sealed = BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;
         let (nonce, text) = sealed.split_at_checked(NONCE_LEN)?;
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_login_is_read_by_who_sealed_it() {
+    fn only_the_process_that_encrypted_a_login_can_decrypt_it() {
         let seal = LoginSeal::new().expect("a key");
         let begun = Begun {
             state: "state".into(),

@@ -15,7 +15,7 @@ use windlass_engine::{
 };
 use windlass_runs::{Person, Runs, RunsError};
 
-/// The largest form.
+/// The largest form, in bytes.
 const MOST: usize = 1 << 20;
 
 /// The fields of a form, in their order.
@@ -61,7 +61,7 @@ async fn answer(
 ) -> Done {
     let run = run_id(&run)?;
     let back = format!("/runs/{run}");
-    // What was shown is in the form; an answer to anything else must not count.
+    // The form has the digest of the question that was shown, because an answer must not count for another one.
     let shown = form
         .field("digest")
         .ok_or_else(|| Problem::bad("the form has no digest"))?;
@@ -108,7 +108,7 @@ async fn act(
     Ok(see_other(&back, None))
 }
 
-/// `GET /runs/RUN/undo`: what an undo would do, and then the button.
+/// `GET /runs/RUN/undo`: shows what an undo would do, and the button.
 pub async fn undo_plan(State(desk): State<Desk>, access: Access, Path(run): Path<String>) -> Done {
     let run = run_id(&run)?;
     let asked = run.clone();
@@ -124,7 +124,7 @@ pub async fn undo_plan(State(desk): State<Desk>, access: Access, Path(run): Path
             section class="card" {
                 h1 { "Undo " (shown.info.workflow) }
                 p class="quiet" { code class="id" { (run) } " on " b { (shown.info.target) } }
-                @if items.is_empty() { p { "This run left nothing to reverse." } }
+                @if items.is_empty() { p { "There is nothing to undo." } }
                 ol class="plan" { @for item in &items { (line(item)) } }
                 @if is_allowed {
                     form method="post" action={ "/runs/" (run) "/undo" } {
@@ -134,7 +134,7 @@ pub async fn undo_plan(State(desk): State<Desk>, access: Access, Path(run): Path
                         }
                     }
                 } @else {
-                    p class="hint" { "It can't be undone now: " (allowed.and_then(|allowed| allowed.why).unwrap_or_default()) "." }
+                    p class="hint" { "This run can't be undone now: " (allowed.and_then(|allowed| allowed.why).unwrap_or_default()) "." }
                 }
             }
         },

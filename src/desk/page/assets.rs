@@ -38,13 +38,13 @@ const ASSETS: [Asset; 4] = [
     },
 ];
 
-/// Changes with every asset, so that browsers may keep them for ever.
+/// A digest of all assets. It is part of their addresses, so that browsers may cache them without limit.
 pub static VERSION: LazyLock<String> = LazyLock::new(|| {
     let texts: Vec<&[u8]> = ASSETS.iter().map(|asset| asset.text.as_bytes()).collect();
     Digest::of(&texts).to_string()[..16].to_owned()
 });
 
-/// `/assets/NAME`.
+/// `GET /assets/NAME`.
 pub async fn asset(Path(name): Path<String>) -> Response {
     match ASSETS.iter().find(|asset| asset.name == name) {
         None => StatusCode::NOT_FOUND.into_response(),

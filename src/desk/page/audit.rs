@@ -1,4 +1,4 @@
-//! What a run proves: its chain, verified now, who approved what, what it changed outside; and the bundle for somebody else.
+//! The evidence of a run: its chain, verified now, its approvals and changes, and the bundle to download.
 
 use axum::{
     extract::{Path, State},
@@ -16,7 +16,7 @@ use crate::{access::Access, answer::Problem, server::Desk};
 use windlass_ground::Timestamp;
 use windlass_runs::now;
 
-/// `GET /runs/RUN/audit`.
+/// `GET /runs/RUN/audit`: shows what a run proves.
 pub async fn audit(
     State(desk): State<Desk>,
     access: Access,
@@ -48,7 +48,7 @@ pub async fn audit(
                     dt { "Workflow" } dd { code { (text("program")) } }
                     dt { "Started by" } dd { (text("requester")) }
                 }
-                p class="hint" { "Somebody else verifies the bundle, without this server and without its secrets: " code { "windlass audit --verify " (run) ".evidence.json" } }
+                p class="hint" { "An auditor can verify the bundle without this server and without its secrets: " code { "windlass audit --verify " (run) ".evidence.json" } }
             }
             (approvals(&summary["approvals"]))
             (changes(&summary["changes"]))
@@ -103,12 +103,12 @@ fn approvals(all: &serde_json::Value) -> Markup {
 }
 
 fn changes(all: &serde_json::Value) -> Markup {
-    /// How many calls are listed; the bundle has all.
+    /// The largest number of calls that the page lists. The bundle has all of them.
     const MOST: usize = 300;
     let all: Vec<_> = all.as_array().into_iter().flatten().collect();
     html! {
         section class="card" {
-            h2 { "What it changed outside " span class="quiet" { (all.len()) } }
+            h2 { "Changes outside " span class="quiet" { (all.len()) } }
             @if all.is_empty() { p class="quiet" { "Nothing." } }
             ol class="changes" {
                 @for one in all.iter().take(MOST) {

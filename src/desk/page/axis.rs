@@ -1,25 +1,25 @@
-//! The time of a run as a line: hours in which nothing worked, as a run waits for people, are folded to a short piece.
+//! The time axis of a run. Long pauses, in which no step works because the run waits for people, are shortened.
 
 use std::time::Duration;
 use windlass_ground::Timestamp;
 
-/// The line in units of the picture; it is stretched to the width there is.
+/// The length of the axis, in units of the SVG, which is stretched to the page's width.
 pub const LENGTH: f64 = 1000.0;
-/// How long a folded piece is.
+/// The length of a shortened pause, in the same units.
 const FOLD: f64 = 60.0;
-/// At most so many are folded.
+/// The largest number of shortened pauses.
 const FOLDS: usize = 4;
 
-/// Where moments stand on the line.
+/// Maps points in time to places on the axis.
 pub struct Axis {
-    /// The ends of its pieces: a moment, and its place.
+    /// The ends of its pieces: a point in time, and its place.
     stops: Vec<(Timestamp, f64)>,
-    /// What is folded: from when to when.
+    /// The shortened pauses, from when to when.
     pub folded: Vec<(Timestamp, Timestamp)>,
 }
 
 impl Axis {
-    /// Makes the line of a run from its start to its end; `worked` are the times in which some step did something.
+    /// Creates the axis of a run from its start to its end. `worked` has the periods in which a step worked.
     pub fn new(
         from: Timestamp,
         to: Timestamp,
@@ -43,7 +43,7 @@ impl Axis {
             idle.push((at, to));
         }
         let busy = length(&(from, to)) - idle.iter().map(length).sum::<i64>();
-        // A pause that is no longer than the work is part of the picture.
+        // Only pauses that are longer than all the work (and than a second) are shortened.
         idle.retain(|pause| busy > 0 && length(pause) > busy.max(1000));
         idle.sort_by_key(|pause| std::cmp::Reverse(length(pause)));
         idle.truncate(FOLDS);

@@ -11,24 +11,24 @@ use windlass_engine::journal::RunId;
 use windlass_runs::{Runs, RunsError};
 use windlass_targets::Role;
 
-/// The most runs that one request is about: as many as a page lists, and some.
+/// The largest number of runs in a request. A page of the list has fewer.
 const MOST: usize = 200;
 
-/// What is done with several runs.
+/// What to do with the selected runs.
 #[derive(Clone, Copy)]
 enum Verb {
     Cancel,
     Resume,
 }
 
-/// What became of one of them.
+/// A selected run, and whether the request was accepted.
 struct Done {
     run: RunId,
     result: Result<(), Problem>,
 }
 
-/// `POST /runs/bulk`: cancels or resumes the runs that were selected. Each is judged by its own grant, and one that is refused holds up none
-/// of the others.
+/// `POST /runs/bulk`: cancels or resumes the selected runs. The role is checked for each run, and a run that is refused does not stop the
+/// others.
 pub async fn bulk(
     State(desk): State<Desk>,
     access: Access,
@@ -57,7 +57,7 @@ pub async fn bulk(
 async fn act(desk: &Desk, access: &Access, run: RunId, verb: Verb) -> Result<(), Problem> {
     let looked = run.clone();
     let shown = desk.ask(move |runs| runs.run(&looked)).await?;
-    // The door has asked for the role of some run only.
+    // `admit` has only checked that the client has the role for some runs.
     access.need_of(Role::Operator, &shown.info)?;
     let who = access.person.clone();
     let act = move |runs: &dyn Runs| -> Result<(), RunsError> {
@@ -71,7 +71,7 @@ async fn act(desk: &Desk, access: &Access, run: RunId, verb: Verb) -> Result<(),
 
 fn shown(access: &Access, verb: Verb, done: &[Done]) -> Response {
     let (title, past) = match verb {
-        Verb::Cancel => ("Cancel runs", "told to stop"),
+        Verb::Cancel => ("Cancel runs", "will stop"),
         Verb::Resume => ("Resume runs", "resumed"),
     };
     let good = done.iter().filter(|one| one.result.is_ok()).count();
@@ -101,7 +101,7 @@ fn row(one: &Done, past: &str) -> Markup {
         li {
             @match &one.result {
                 Ok(()) => span class="status good" { "✓ " (past) },
-                Err(_) => span class="status bad" { "✗ left as it is" },
+                Err(_) => span class="status bad" { "✗ not changed" },
             }
             " " a href={ "/runs/" (one.run) } { code class="id" { (one.run) } }
             @if let Err(problem) = &one.result { ": " (visible(&problem.detail)) }
@@ -109,7 +109,7 @@ fn row(one: &Done, past: &str) -> Markup {
     }
 }
 
-/// The buttons for the runs that are selected in a list. They belong to the form `bulk`, which the list's boxes are part of.
+/// Returns the buttons for the selected runs. They submit the form `bulk`, to which the checkboxes of the list belong.
 pub(super) fn buttons() -> Markup {
     html! {
         form id="bulk" class="bulk" method="post" action="/runs/bulk" aria-label="With the selected runs" {

@@ -13,14 +13,14 @@ use windlass_report::{self as report, Pick};
 use windlass_runs::now;
 
 const DAY: i64 = 86_400;
-/// When a certificate counts as soon to expire.
+/// How long before its end a certificate counts as expiring soon, in seconds.
 const SOON: i64 = 30 * DAY;
-/// The axis of a life, in units of its picture.
+/// The length of the axis of lifetimes, in units of its SVG.
 const AXIS: f64 = 1000.0;
-/// How many places of a certificate are named.
+/// The largest number of places listed for a certificate.
 const PLACES: usize = 4;
 
-/// `GET /certificates`: what is in use, by when it expires.
+/// `GET /certificates`: lists the certificates in use, by when they expire.
 pub async fn certificates(State(desk): State<Desk>, access: Access) -> Result<Response, Problem> {
     let inventory = desk.ask(|runs| runs.certificates()).await?;
     let at = now();
@@ -46,7 +46,7 @@ pub async fn certificates(State(desk): State<Desk>, access: Access) -> Result<Re
                 p class="quiet" { (taken.len()) " in use · " (soon) " expire within 30 days" }
             }
             @if taken.is_empty() {
-                section class="card empty" { p { "No run has made or found a certificate that is in use." } }
+                section class="card empty" { p { "No run has issued or found a certificate that is in use." } }
             } @else {
                 (expiries(&taken, at, |entry| kind(entry, at)))
                 (table(&taken, at))
@@ -67,7 +67,7 @@ fn table(entries: &[&Entry], at: Timestamp) -> Markup {
         .map(|entry| entry.facts.not_after)
         .max()
         .unwrap_or(at);
-    // Most certificates are short and a root is long: the axis is that of the square root of the time from now.
+    // Most lifetimes are short and those of roots are long, so the axis shows the square root of the time from now.
     let reach = |time: Timestamp| {
         let away = (time.as_secs() - at.as_secs()) as f64;
         away.signum() * away.abs().sqrt()
@@ -77,7 +77,7 @@ fn table(entries: &[&Entry], at: Timestamp) -> Markup {
     html! {
         table class="list certificates" {
             caption class="unseen" { "Certificates in use, by when they expire" }
-            (heads(&["Certificate", "Left", "Life, and now", "Where", "Renewed by"]))
+            (heads(&["Certificate", "Left", "Lifetime, and now", "Where", "Renewed by"]))
             tbody {
                 @for (row, entry) in entries.iter().enumerate() {
                     @let facts = &entry.facts;

@@ -1,4 +1,4 @@
-//! A run beside another one: by default the last success of the same workflow and target.
+//! Compares a run with another one, by default the last earlier run of the same workflow and target that succeeded.
 
 use axum::{
     extract::{Path, Query, State},
@@ -22,7 +22,7 @@ use crate::{
 use windlass_runs::{FileChange, Shown};
 use windlass_targets::Role;
 
-/// The most lines of a difference that are shown of one file.
+/// The largest number of lines shown of the difference of a file.
 const LINES: usize = 200;
 
 #[derive(Default, Deserialize)]
@@ -32,7 +32,7 @@ pub struct CompareQuery {
     with: String,
 }
 
-/// `GET /runs/RUN/compare`.
+/// `GET /runs/RUN/compare`: shows what differs.
 pub async fn compare(
     State(desk): State<Desk>,
     access: Access,
@@ -57,7 +57,7 @@ pub async fn compare(
             }
         })
         .await?;
-    // The route has looked at the run of the path only.
+    // The role was only checked for the run in the path.
     if let Some(Comparison { before, .. }) = &compared {
         access.need_of(Role::Viewer, &before.info)?;
     }
@@ -98,7 +98,7 @@ fn compared_markup(compared: &Comparison) -> Markup {
             (side("Compared with", before))
         }
         (other(after, before.id.as_str()))
-        @if is_alike { section class="card empty" { p { "Both went the same way: the same params, files and outputs, and every step alike." } } }
+        @if is_alike { section class="card empty" { p { "No differences: both runs have the same params, files, steps and outputs." } } }
         (values("Params", &compared.params))
         @if !compared.files.is_empty() {
             section class="card" {
@@ -109,7 +109,7 @@ fn compared_markup(compared: &Comparison) -> Markup {
         @if !compared.steps.is_empty() {
             section class="card" {
                 h2 { "Steps" }
-                p class="quiet" { (compared.steps.len()) " differ, " (compared.same) " went the same way" }
+                p class="quiet" { (compared.steps.len()) " differ, " (compared.same) " do not" }
                 table class="list" {
                     (heads(&["Step", "This run", "Compared with"]))
                     tbody { @for change in &compared.steps { (step(change, after)) } }
@@ -190,7 +190,7 @@ fn step(change: &StepChange, after: &Shown) -> Markup {
     }
 }
 
-/// Returns what changed in a file, line by line, with the lines around it.
+/// Returns the changed lines of a file, with three lines of context.
 pub fn difference(file: &FileChange) -> Markup {
     let (before, after) = (
         file.before.as_deref().unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! One instance of a step: what it was given, what it gave, what it did outside.
+//! The card of an instance: its inputs, outputs, error and calls.
 
 use maud::{Markup, html};
 
@@ -12,23 +12,23 @@ use crate::api;
 use windlass_engine::journal::{EffectState, Instance, InstanceId};
 use windlass_world::value::Value;
 
-/// How many instances inside of one are listed.
+/// The largest number of inner instances that are listed.
 const INSTANCES: usize = 100;
 
 impl View {
-    /// Returns one instance: what it was given, what it gave, what it did outside.
+    /// Returns the card of an instance: its inputs, outputs, error and calls.
     pub(super) fn detail(&self, id: &InstanceId) -> Markup {
         let state = &*self.shown.state;
         let Some(instance) = state.instance(id) else {
             return html! {
-                section id="detail" class="card" { h2 { (visible(id.as_str())) } p { "This step has not begun." } }
+                section id="detail" class="card" { h2 { (visible(id.as_str())) } p { "This step has not started." } }
             };
         };
         html! {
             section id="detail" class="card" aria-labelledby="detail-title" {
                 h2 id="detail-title" { (id) " " (status(instance_status(state, instance, self.shown.at))) }
                 p class="quiet" {
-                    @if let Some(at) = instance.started_at { "began " (moment(at, self.shown.at)) " · " }
+                    @if let Some(at) = instance.started_at { "started " (moment(at, self.shown.at)) " · " }
                     "worked " (length(instance.worked)) " · attempt " (instance.attempt)
                     @if let Some(outer) = id.parent() { " · inside of " a href=(self.link(outer.as_str())) { (outer) } }
                     " · " a href=(self.log_of(id)) { "its log" }
@@ -57,14 +57,14 @@ impl View {
         format!("/runs/{}/log?{}", self.shown.id, query.finish())
     }
 
-    /// Returns the address of the list of what runs inside of an instance.
+    /// Returns the address of the list of the instances inside of an instance.
     fn inside(&self, id: &InstanceId) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("find", id.as_str());
         format!("/runs/{}?{}#steps", self.shown.id, query.finish())
     }
 
-    /// Says what runs inside of an instance, what failed first.
+    /// Lists the instances inside of an instance, failed ones first.
     fn instances(&self, id: &InstanceId) -> Markup {
         let (state, at) = (&*self.shown.state, self.shown.at);
         let mut all: Vec<_> = parts(state, id)
@@ -86,13 +86,13 @@ impl View {
                         " " span class="quiet" { (length(instance.worked)) }
                     }
                 }
-                @if all.len() > INSTANCES { li { a href=(self.inside(id)) { "and " (all.len() - INSTANCES) " more: find one" } } }
+                @if all.len() > INSTANCES { li { a href=(self.inside(id)) { "and " (all.len() - INSTANCES) " more" } } }
             }
         }
     }
 }
 
-/// Says what an instance did outside, call by call.
+/// Lists the calls of an instance.
 fn effects(instance: &Instance) -> Markup {
     let row = |number: usize, effect: &EffectState| {
         let item = api::effect(effect);
@@ -127,7 +127,7 @@ fn effects(instance: &Instance) -> Markup {
     }
 }
 
-/// Values by name; nothing where there are none.
+/// Returns a card of values by their names; nothing if there are none.
 pub fn values(title: &str, values: &Value) -> Markup {
     let json = values.to_json();
     let Some(map) = json.as_object().filter(|map| !map.is_empty()) else {

@@ -1,5 +1,5 @@
-//! Resuming a run with changed files, changed params or steps that run again: first the plan, then the button, which is bound to it.
-//! And what became of calls in doubt.
+//! Resuming a run with changed files, changed params or steps that run again: first the plan, then the button, which applies exactly this
+//! plan. Also the answers to calls in doubt.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::{
     act::{Form, run_id},
     compare::difference,
     format::{moment, value, visible},
-    layout::{Frame, heads, page, see_other, told},
+    layout::{Frame, heads, page, problem_text, see_other},
     start::{field, input, note, text},
 };
 use crate::{access::Access, answer::Problem, api, server::Desk};
@@ -28,22 +28,22 @@ use windlass_runs::{
 };
 use windlass_world::value::{Type, Value};
 
-/// How many steps may be chosen to run again, and how many rows of a plan are shown.
+/// The largest number of steps that are offered to run again, and of rows of a plan that are shown.
 const STEPS: usize = 300;
 const ROWS: usize = 200;
 
-/// A run, with the workflow as its files are now.
+/// The form: a run, the current files of its workflow, and what the person entered.
 struct Sheet {
     shown: Shown,
-    /// Or why they can't be used.
+    /// The workflow with its current files, or why they can't be used.
     now: Result<Program, Problem>,
     given: Form,
-    /// The steps that are marked to run again.
+    /// The steps that are selected to run again.
     redo: Vec<InstanceId>,
     is_allowed: api::Allowed,
 }
 
-/// `GET /runs/RUN/edit`: the form, with the plan of what has changed already.
+/// `GET /runs/RUN/edit`: shows the form, with the plan for the files that have changed already.
 pub async fn edit(
     State(desk): State<Desk>,
     access: Access,
@@ -53,7 +53,7 @@ pub async fn edit(
     sheet.planned(&desk, &access).await
 }
 
-/// `POST /runs/RUN/edit`: the plan of what is in the form, or the resume.
+/// `POST /runs/RUN/edit`: shows the plan for the form, or resumes the run.
 pub async fn revise(
     State(desk): State<Desk>,
     access: Access,
@@ -64,7 +64,7 @@ pub async fn revise(
     if sheet.given.field("do") != Some("resume") {
         return sheet.planned(&desk, &access).await;
     }
-    // What was shown is in the form; a resume with anything else must not happen.
+    // The form has the digest of the plan that was shown, because no other plan must be applied.
     let shown = sheet.given.field("digest");
     let shown = shown.ok_or_else(|| Problem::bad("the form has no digest"))?;
     let shown = api::digest(shown)?;
@@ -81,7 +81,7 @@ pub async fn revise(
     })
 }
 
-/// `POST /runs/RUN/doubt`: what became of a call.
+/// `POST /runs/RUN/doubt`: records whether a call in doubt was done.
 pub async fn doubt(
     State(desk): State<Desk>,
     access: Access,
@@ -128,7 +128,7 @@ impl Sheet {
                     Some(name) => runs.workflow(&name),
                     None => Err(RunsError::missing(
                         "unknown-workflow",
-                        "its file has no name that this server knows",
+                        "its file has no name that this server can look up",
                     )),
                 };
                 Ok((shown, now))
@@ -144,12 +144,12 @@ impl Sheet {
         })
     }
 
-    /// The program whose params the form has.
+    /// Returns the program whose params the form shows.
     fn program(&self) -> &Program {
         self.now.as_ref().unwrap_or(&self.shown.program)
     }
 
-    /// Says whether the run takes the files as they are now: as the form says, and before it does, where they have changed.
+    /// Returns whether the run uses the current files: as the form says, or if nothing was sent yet, if they have changed.
     fn takes_files(&self) -> bool {
         match self.given.field("do") {
             Some(_) => self.given.field("files").is_some(),
@@ -169,7 +169,7 @@ impl Sheet {
                 continue;
             };
             let is_text = matches!(param.ty, Type::String);
-            // An empty field keeps what the run has; secrets are never shown.
+            // An empty field keeps the run's value; secrets are never shown.
             if given.is_empty() && !is_text || given == self.now_of(name) {
                 continue;
             }
@@ -191,7 +191,7 @@ impl Sheet {
         }
     }
 
-    /// Returns what a param of the run is, as it is typed in.
+    /// Returns the run's value of a param, as it would be typed.
     fn now_of(&self, name: &str) -> String {
         match &self.shown.info.params {
             Value::Map(params) => match params.get(name) {
@@ -216,7 +216,8 @@ impl Sheet {
     }
 
     fn refused(&self, access: &Access, problem: Problem) -> Response {
-        let shown = html! { section class="card failed" { h2 { "Not resumed" } (told(&problem)) } };
+        let shown =
+            html! { section class="card failed" { h2 { "Not resumed" } (problem_text(&problem)) } };
         let mut response = self.page(access, shown, None);
         let status = StatusCode::from_u16(problem.status);
         *response.status_mut() = status.unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
@@ -240,11 +241,11 @@ impl Sheet {
                     label class="check" {
                         input type="checkbox" name="files" value="1" checked[takes_files] disabled[self.now.is_err()];
                         span {
-                            "Take the files of the workflow as they are now "
+                            "Use the current files of the workflow "
                             span class="quiet" { (self.files_note()) }
                         }
                     }
-                    @if let Err(problem) = &self.now { (told(problem)) }
+                    @if let Err(problem) = &self.now { (problem_text(problem)) }
                     (self.params())
                     (self.choices())
                     div class="answers" {
@@ -255,7 +256,7 @@ impl Sheet {
                                 button class="main" name="do" value="resume" { "Resume with this plan" }
                             }
                         } @else {
-                            p class="hint" { "It can't be resumed now: " (self.is_allowed.why.as_deref().unwrap_or_default()) "." }
+                            p class="hint" { "This run can't be resumed now: " (self.is_allowed.why.as_deref().unwrap_or_default()) "." }
                         }
                         a class="button" href={ "/runs/" (shown.id) } { "Back" }
                     }
@@ -281,7 +282,7 @@ impl Sheet {
         html! {
             @if !workflow.params.is_empty() {
                 details open[self.given.0.iter().any(|(name, _)| name.starts_with("p."))] {
-                    summary { "Params " span class="quiet" { "change only with the files as they are now; an empty field keeps what the run has" } }
+                    summary { "Params " span class="quiet" { "change only with the current files; an empty field keeps the run's value" } }
                     div class="fields" {
                         @for (name, param) in &workflow.params {
                             @let given = self.given.field(&field(name)).map(str::to_owned);
@@ -293,7 +294,7 @@ impl Sheet {
         }
     }
 
-    /// Returns the steps that have run, to be chosen.
+    /// Returns the checkboxes to run steps again.
     fn choices(&self) -> Markup {
         let redo = &self.redo;
         let steps = self.shown.program.workflow.steps();
@@ -305,7 +306,7 @@ impl Sheet {
         html! {
             @if !ran.is_empty() {
                 details open[!redo.is_empty()] {
-                    summary { "Run steps again " span class="quiet" { "from the start, with all that depends on them" } }
+                    summary { "Run steps again " span class="quiet" { "from the start, with all steps that depend on them" } }
                     div class="checks" {
                         @for id in &ran {
                             label class="check" {
@@ -320,7 +321,7 @@ impl Sheet {
     }
 }
 
-/// Returns what a resume does with each step, what changes first.
+/// Returns what a resume does with each instance; those that change come first.
 fn plan(revision: &Revision) -> Markup {
     let json = report::plan_json(&revision.plan);
     let all: Vec<_> = json.as_array().into_iter().flatten().collect();
@@ -349,7 +350,7 @@ fn plan(revision: &Revision) -> Markup {
                 }
             }
             @if !revision.files.is_empty() {
-                h3 { "What changed in the files" }
+                h3 { "Changes in the files" }
                 @for file in &revision.files { (difference(file)) }
             }
         }
@@ -367,19 +368,19 @@ fn fate_row(fate: &serde_json::Value) -> Markup {
             td data-label="Why" { div {
                 (visible(fate["reason"].as_str().unwrap_or_default()))
                 @if !repeats.is_empty() {
-                    p class="error" { "What it did before stays until an undo; it makes again: " (repeats.join(", ")) }
+                    p class="error" { "Its earlier changes stay until an undo. It makes these calls again: " (repeats.join(", ")) }
                 }
             } }
         }
     }
 }
 
-/// Returns a fate as words, colour and mark.
+/// Returns the words, colour and mark for what a resume does with an instance.
 fn fate_word(fate: &str) -> (&str, &'static str, &'static str) {
     match fate {
         "kept" => ("kept", "idle", "="),
         "continues" => ("continues", "busy", "▶"),
-        "replayed" => ("runs again, replaying what it did", "warn", "~"),
+        "replayed" => ("runs again, replaying its recorded calls", "warn", "~"),
         "looks again" => ("reads again", "busy", "?"),
         "again" => ("runs again from the start", "bad", "!"),
         "new" => ("runs for the first time", "good", "+"),
@@ -388,19 +389,19 @@ fn fate_word(fate: &str) -> (&str, &'static str, &'static str) {
     }
 }
 
-/// Returns a call in doubt, and the answers to it.
+/// Returns the card of a call in doubt, with buttons to answer.
 pub fn doubt_card(shown: &Shown, doubt: &Doubt, allowed: &api::Allowed) -> Markup {
     html! {
         section class="card ask" {
-            h2 { span aria-hidden="true" { "! " } "What became of this call?" }
+            h2 { span aria-hidden="true" { "! " } "Was this call done?" }
             p class="quiet" {
                 "step " code { (doubt.step) }
                 @if let Some(call) = &doubt.call { " · " code { (call.function) } " · " (moment(call.at, shown.at)) }
             }
             p {
                 @match &doubt.call {
-                    Some(_) => "The process ended, or the connection was lost, after the call was sent and before its answer arrived. Look at the other side, and say what happened: this decides whether it is made again.",
-                    None => "An attempt was lost together with the record of what it did. If it made calls, undo those by hand first; the step then makes its calls again.",
+                    Some(_) => "The process ended, or the connection was lost, after the call was sent and before its answer arrived. Check on the other side whether it was done. Your answer decides whether the call is made again.",
+                    None => "An attempt was lost together with the record of its calls. If it made calls, undo these by hand first; the step then makes its calls again.",
                 }
             }
             @if let Some(call) = &doubt.call {
@@ -410,7 +411,7 @@ pub fn doubt_card(shown: &Shown, doubt: &Doubt, allowed: &api::Allowed) -> Marku
                 form method="post" action={ "/runs/" (shown.id) "/doubt" } {
                     input type="hidden" name="step" value=(doubt.step);
                     @if doubt.call.is_some() {
-                        label { span { "What it gave, if the script needs that (YAML)" } input name="value" autocomplete="off" spellcheck="false"; }
+                        label { span { "The result of the call, if the script needs it (YAML)" } input name="value" autocomplete="off" spellcheck="false"; }
                     }
                     div class="answers" {
                         @if doubt.call.is_some() { button class="main" name="answer" value="done" { "It was done" } }

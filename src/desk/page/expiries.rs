@@ -1,4 +1,4 @@
-//! When certificates expire, as a picture: authorities and what they issued, what is near on the left and with more room.
+//! Draws when certificates expire: authorities above, other certificates below, on a time axis with more room for the near future.
 
 use maud::{Markup, html};
 
@@ -7,7 +7,7 @@ use windlass_inventory::Entry;
 use windlass_report as report;
 
 const DAY: i64 = 86_400;
-/// Times from now that are marked, in days.
+/// The marks on the axis, in days from now.
 const MARKS: [(i64, &str); 8] = [
     (1, "1 day"),
     (7, "1 week"),
@@ -18,9 +18,9 @@ const MARKS: [(i64, &str); 8] = [
     (10 * 365, "10 years"),
     (30 * 365, "30 years"),
 ];
-/// What stands nearer to each other than this part of the width is one dot.
+/// Certificates that are closer to each other than this share a dot, in percent of the width.
 const NEAR: f64 = 1.6;
-/// Where now is: what has expired stands on its left.
+/// The place of now, in percent of the width. Expired certificates are on its left.
 const NOW: f64 = 8.0;
 
 /// Certificates that expire at about the same time.
@@ -28,10 +28,10 @@ struct Dot {
     /// Percent of the width.
     place: f64,
     kind: &'static str,
-    /// The row of the first one.
+    /// The table row of the first of them.
     first: usize,
     count: usize,
-    /// How many of them nothing renews.
+    /// How many of them are not renewed by a run.
     lost: usize,
     label: String,
 }
@@ -48,7 +48,7 @@ pub fn expiries(
         .max()
         .unwrap_or(DAY);
     let furthest = furthest.max(DAY);
-    // Most are short and a root is long: the line is that of the cube root of the time.
+    // Most lifetimes are short and those of roots are long, so the axis shows the cube root of the time.
     let place = |left: i64| {
         let part = (left.abs() as f64 / furthest as f64).cbrt().min(1.0);
         match left >= 0 {
@@ -66,7 +66,7 @@ pub fn expiries(
         .filter(|(days, _)| days * DAY < furthest)
         .map(|(days, name)| (place(days * DAY), *name))
         .collect();
-    // Marks that would cover each other are left out.
+    // Marks that would overlap are left out.
     let mut shown: Vec<(f64, &str)> = vec![(NOW, "now")];
     for (at, name) in marks {
         if at - shown[shown.len() - 1].0 > 8.0 {
@@ -76,7 +76,7 @@ pub fn expiries(
     html! {
         section class="card" aria-labelledby="expiries-title" {
             h2 id="expiries-title" { "Expiries" }
-            svg class="expiries" height="132" role="group" aria-label="When the certificates expire; the table has the same" {
+            svg class="expiries" height="132" role="group" aria-label="When the certificates expire; the table shows the same" {
                 rect class="soon" x=(percent(NOW)) y="0" width=(percent(place(30 * DAY).min(97.0) - NOW)) height="112" {}
                 rect class="gone" x="0" y="0" width=(percent(NOW)) height="112" {}
                 @for (at, name) in &shown {
@@ -95,7 +95,7 @@ pub fn expiries(
                     }
                 }
             }
-            p class="hint" { "A ring: no run renews it. Shaded: expired, and within 30 days." }
+            p class="hint" { "Ring: no run renews it. Shaded: expired, or expires within 30 days." }
         }
     }
 }
@@ -107,7 +107,7 @@ fn dots<'a>(
     kind: &impl Fn(&Entry) -> &'static str,
 ) -> Vec<Dot> {
     let mut dots: Vec<Dot> = Vec::new();
-    // They come in the order in which they expire.
+    // The entries are in the order in which they expire.
     for (row, entry) in entries {
         let here = place(entry.left(at));
         let lost = usize::from(entry.is_unmanaged());

@@ -1,48 +1,48 @@
-//! What of a workflow is drawn: all of its steps where they are few, and else groups of them that open one by one.
+//! Chooses what the graph of a workflow shows: all steps if there are few, otherwise groups of steps, which open one by one.
 //!
-//! Steps that stand side by side or in a row become one card, then those of a layer. Which ones does not depend on how a run
-//! stands: the same workflow always gives the same picture, and an event changes a colour and never a place.
+//! Steps that are side by side or in a row become one card, then steps of the same layer. The groups depend on the workflow alone, not on
+//! the state of a run, so that an event changes a colour but never a place.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use windlass_engine::compile::{Edge, Workflow};
 
-/// How many steps are drawn without being folded. A browser draws 500 elements at once, and a step has 7 to 12 of them.
+/// The largest number of steps that are drawn without groups. A browser draws about 500 elements quickly, and a step has 7 to 12.
 const PLAIN: usize = 48;
-/// How many cards a folded picture has: a group has more elements than a step.
+/// The largest number of cards in a picture with groups. A group has more elements than a step.
 const FOLDED: usize = 36;
-/// How many cards stand side by side: more are too small to read, or too far away.
+/// The largest number of cards side by side. With more, they would be too small to read, or too far apart.
 const ACROSS: usize = 5;
-/// How many steps the neighbourhood of one has, and how far away they are.
+/// The largest number of steps in the neighbourhood of a step, and their largest distance from it.
 const NEAR: usize = 30;
 const STEPS_AWAY: usize = 2;
 
-/// The steps of a workflow by their numbers, with what each one comes after.
+/// The dependencies between the steps of a workflow, by the steps' numbers.
 pub struct Web {
     before: Vec<Vec<(usize, Edge)>>,
     after: Vec<Vec<usize>>,
-    /// The length of the longest way to each.
+    /// The length of the longest path to each step.
     layer: Vec<usize>,
-    /// Those under `finally`: they come after all others.
+    /// Which steps are under `finally`, and so come after all others.
     is_last: Vec<bool>,
 }
 
-/// What is drawn.
+/// The part of a graph that is drawn.
 pub struct Picture {
     pub cards: Vec<Card>,
-    /// For each card, those that it comes after.
+    /// For each card, the cards on which it depends.
     pub before: Vec<Vec<(usize, Edge)>>,
     pub is_last: Vec<bool>,
-    /// The groups that were opened to come here, outermost first.
+    /// The groups that are open, outermost first.
     pub opened: Vec<usize>,
-    /// How many steps it shows, folded ones too.
+    /// The number of steps that it shows, including those in groups.
     pub shown: usize,
 }
 
 /// A step, or a group of steps.
 pub struct Card {
     pub members: Vec<usize>,
-    /// Opens it, where it is a group.
+    /// The number that opens it, if it is a group.
     pub number: usize,
 }
 
@@ -61,7 +61,7 @@ impl Web {
             layer: vec![0; count],
             is_last: steps.iter().map(|(_, step)| step.is_finally).collect(),
         };
-        // Every step stands behind those that it depends on.
+        // `steps()` returns each step after those on which it depends.
         for (at, (index, _)) in steps.iter().enumerate() {
             for (other, edge) in workflow.dependencies(*index) {
                 if let Some(other) = number.get(other.name.as_str()) {
@@ -82,13 +82,13 @@ impl Web {
         self.before.len()
     }
 
-    /// Says whether there are too many steps to draw each.
+    /// Returns whether there are too many steps to draw each of them.
     pub fn is_folded(&self) -> bool {
         self.len() > PLAIN
     }
 
-    /// Returns the picture in which some groups have been opened, each by its number in the one before. A number that leads to
-    /// none is passed over: the workflow was another one when the address was made.
+    /// Returns the picture with some groups opened. Each number refers to a group in the picture before it. From the first number that is not
+    /// a group, the rest is ignored: the workflow has changed since the address was made.
     pub fn picture(&self, open: &[usize]) -> Picture {
         let mut members: Vec<usize> = (0..self.len()).collect();
         let (mut parts, mut opened) = (self.fold(&members), Vec::new());
@@ -103,7 +103,7 @@ impl Web {
         self.drawn(parts, opened)
     }
 
-    /// Returns the picture of a step and of what is next to it.
+    /// Returns the picture of a step and its neighbourhood.
     pub fn near(&self, step: usize) -> Picture {
         let mut found = BTreeSet::from([step]);
         let mut ahead = VecDeque::from([(step, 0)]);
@@ -136,7 +136,7 @@ impl Web {
                 }
             }
         }
-        // A card is drawn after those that it comes after.
+        // Each card is drawn after the cards on which it depends.
         let order = order(&before);
         let mut place = vec![0; parts.len()];
         for (to, from) in order.iter().enumerate() {
@@ -168,7 +168,7 @@ impl Web {
         }
     }
 
-    /// Divides steps into as many parts as can be drawn.
+    /// Divides steps into at most as many parts as can be drawn.
     fn fold(&self, members: &[usize]) -> Vec<Vec<usize>> {
         let mut parts: Vec<Vec<usize>> = members.iter().map(|member| vec![*member]).collect();
         if parts.len() <= PLAIN {
@@ -188,7 +188,7 @@ impl Web {
             }
             let before = parts.len();
             parts = merge(parts, classes);
-            // What goes on in small steps is a tangle, which no grouping by shape makes clear.
+            // Little progress means that the graph has no clear structure, so it is divided by layers.
             if parts.len() > FOLDED && parts.len() * 10 > before * 9 {
                 return self.by_layer(parts);
             }
@@ -196,7 +196,7 @@ impl Web {
         parts
     }
 
-    /// For each part, the parts before it and after it.
+    /// Returns, for each part, the parts before it and the parts after it.
     fn quotient(&self, parts: &[Vec<usize>]) -> Vec<(BTreeSet<usize>, BTreeSet<usize>)> {
         let part_of = part_of(parts);
         let mut found = vec![(BTreeSet::new(), BTreeSet::new()); parts.len()];
@@ -211,7 +211,7 @@ impl Web {
         found
     }
 
-    /// Parts that come after the same ones and before the same ones, the most first.
+    /// Returns groups of parts with the same parts before and after them, the largest group first.
     fn side_by_side(
         &self,
         parts: &[Vec<usize>],
@@ -225,7 +225,7 @@ impl Web {
         largest(classes.into_values())
     }
 
-    /// Divides each layer into parts, in proportion to how many are in it.
+    /// Divides each layer into a number of parts in proportion to its size.
     fn by_layer(&self, parts: Vec<Vec<usize>>) -> Vec<Vec<usize>> {
         let count = parts.len();
         let mut layers: BTreeMap<(bool, usize), Vec<Vec<usize>>> = BTreeMap::new();
@@ -236,7 +236,7 @@ impl Web {
         }
         let depth = layers.len();
         if depth > FOLDED {
-            // More layers than cards: a card has several.
+            // With more layers than cards, a card has several layers.
             let all: Vec<_> = layers.into_values().flatten().collect();
             return chunks(all, FOLDED);
         }
@@ -249,13 +249,13 @@ impl Web {
     }
 }
 
-/// Puts parts together into so many, each of those that follow one another.
+/// Joins consecutive parts, so that `count` parts remain.
 fn chunks(parts: Vec<Vec<usize>>, count: usize) -> Vec<Vec<usize>> {
     let size = parts.len().div_ceil(count.max(1)).max(1);
     parts.chunks(size).map(<[_]>::concat).collect()
 }
 
-/// Parts of which each is the only one after the one before, the longest rows first.
+/// Returns rows of parts in which each is the only one after the previous part, the longest row first.
 fn in_a_row(quotient: &[(BTreeSet<usize>, BTreeSet<usize>)]) -> Vec<Vec<usize>> {
     let only = |all: &BTreeSet<usize>| all.first().copied().filter(|_| all.len() == 1);
     let next =
@@ -270,25 +270,25 @@ fn in_a_row(quotient: &[(BTreeSet<usize>, BTreeSet<usize>)]) -> Vec<Vec<usize>> 
     largest(rows)
 }
 
-/// Classes of more than one, the largest first.
+/// Returns the classes with more than one member, the largest first.
 fn largest(classes: impl Iterator<Item = Vec<usize>>) -> Vec<Vec<usize>> {
     let mut classes: Vec<_> = classes.filter(|class| class.len() > 1).collect();
     classes.sort_by_key(|class| (std::cmp::Reverse(class.len()), class[0]));
     classes
 }
 
-/// Makes one part of each class, until there are few enough.
+/// Joins each class to one part, until few enough parts remain.
 fn merge(parts: Vec<Vec<usize>>, classes: Vec<Vec<usize>>) -> Vec<Vec<usize>> {
     let (mut left, mut size) = (parts.len(), 0);
     let mut gone = BTreeSet::new();
     let mut merged = Vec::new();
     for class in classes {
-        // Those that are alike are treated alike.
+        // Classes of the same size are all joined, or none of them.
         if left <= FOLDED && class.len() < size {
             break;
         }
         size = class.len();
-        // Single steps side by side are one card, as items are; of rows of steps some stay apart.
+        // Single steps side by side become one card; rows of steps become up to `ACROSS` cards.
         let is_plain = class.iter().all(|at| parts[*at].len() == 1);
         let count = if is_plain || class.len() <= ACROSS {
             1
@@ -315,14 +315,14 @@ fn part_of(parts: &[Vec<usize>]) -> BTreeMap<usize, usize> {
         .collect()
 }
 
-/// Returns an order in which each comes after those that it depends on, as near to the one that there is as may be.
+/// Returns an order in which each part comes after those on which it depends, as close to the given order as possible.
 fn order(before: &[BTreeMap<usize, Edge>]) -> Vec<usize> {
     let mut order = Vec::with_capacity(before.len());
     let mut is_placed = vec![false; before.len()];
     while order.len() < before.len() {
         let is_free =
             |at: &usize| !is_placed[*at] && before[*at].keys().all(|other| is_placed[*other]);
-        // Parts of a graph without cycles have none; were there one, its first would come first.
+        // The parts of a graph without cycles have no cycle. If there were one, its first part would come first.
         let free = (0..before.len()).find(is_free);
         let next = free.or_else(|| is_placed.iter().position(|is| !is));
         let Some(next) = next else {
@@ -341,7 +341,7 @@ mod tests {
     use super::*;
     use windlass_engine::compile::{Frozen, compile};
 
-    /// Returns the web of steps `s0`, `s1`, …, each after those that `needs` names.
+    /// Returns the dependencies of steps `s0`, `s1`, …, each after those in `needs`.
     fn web(count: usize, needs: impl Fn(usize) -> Vec<usize>) -> Web {
         let mut text = String::from("workflow: w\nsteps:\n");
         for at in 0..count {
@@ -423,7 +423,7 @@ mod tests {
             let web = web(count, needs);
             let began = std::time::Instant::now();
             assert_eq!(explored(&web).len(), count, "{name}");
-            // Without optimisation, on a busy machine: every picture there is.
+            // The limit is for an unoptimised build on a busy machine.
             assert!(
                 began.elapsed().as_secs() < 5,
                 "{name}: {:?}",
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_side_by_side_is_one_card() {
+    fn steps_side_by_side_are_one_card() {
         let web = web(100, |at| match at {
             0 => vec![],
             99 => (1..99).collect(),
@@ -446,7 +446,7 @@ mod tests {
             .map(|card| card.members.len())
             .collect();
         assert_eq!(sizes, [1, 98, 1]);
-        // An address of another workflow shows what there is.
+        // Numbers that are not groups are ignored.
         assert_eq!(web.picture(&[7, 3]).opened, [0; 0]);
     }
 

@@ -1,4 +1,4 @@
-//! Times, statuses and values, as every page shows them.
+//! Formats times, statuses and values for all pages.
 
 use maud::{Markup, html};
 
@@ -6,7 +6,7 @@ use windlass_ground::Timestamp;
 use windlass_report as report;
 pub use windlass_report::{cut, visible};
 
-/// Returns a moment: how long ago, with the exact time on hover; the script keeps it right.
+/// Returns a point in time as its distance from now, with the exact time on hover. `live.js` keeps the distance up to date.
 pub fn moment(at: Timestamp, now: Timestamp) -> Markup {
     let exact = format!("{} UTC", report::utc_time(at));
     html! {
@@ -14,7 +14,7 @@ pub fn moment(at: Timestamp, now: Timestamp) -> Markup {
     }
 }
 
-/// `3m ago`, `in 2h`: the largest unit alone, as the script writes it.
+/// Returns `3m ago` or `in 2h`: only the largest unit, in the same format as `tick` in `live.js`.
 pub fn relative(at: Timestamp, now: Timestamp) -> String {
     let seconds = now.millis_since(at) / 1000;
     let size = match seconds.unsigned_abs() {
@@ -51,7 +51,7 @@ pub fn status(status: &str) -> Markup {
     }
 }
 
-/// Returns the sign of a status: the colour alone tells nothing to many people.
+/// Returns the sign of a status, for people who can't distinguish its colour.
 pub fn mark(status: &str) -> &'static str {
     match status {
         "succeeded" | "approved" | "done" | "in use" => "✓",
@@ -77,7 +77,7 @@ pub fn class(status: &str) -> &'static str {
     }
 }
 
-/// Returns a value as text for people: JSON over several lines. Nothing where there is none.
+/// Returns a value as JSON over several lines; `None` for null and an empty map.
 pub fn value(json: &serde_json::Value) -> Option<String> {
     let is_empty = match json {
         serde_json::Value::Null => true,
@@ -87,7 +87,7 @@ pub fn value(json: &serde_json::Value) -> Option<String> {
     (!is_empty).then(|| visible(&format!("{json:#}")))
 }
 
-/// Returns a value in one line, where it is short.
+/// Returns a value on one line, if it is short enough.
 pub fn short(json: &serde_json::Value) -> Option<String> {
     const MOST: usize = 72;
     let text = match json {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_text_hides() {
+    fn control_characters_become_visible() {
         assert_eq!(
             visible("a\u{202e}b\u{1b}[0m\nc"),
             "a\u{fffd}b\u{fffd}[0m\nc"

@@ -1,6 +1,7 @@
-//! The graph of a workflow's steps as SVG: laid out here, so that the same workflow always gives the same picture, whatever its state.
+//! Draws the graph of a workflow's steps as SVG. The layout depends on the workflow alone, not on the state of a run.
 //!
-//! Edges that others imply are left out; layers by the longest path, their order by sweeps of barycenters, places by pulling each node to the middle of its neighbours.
+//! Edges that are implied by others are left out. The layer of a node is the length of its longest path; the order within a layer is found
+//! by barycenter sweeps; and each node is moved towards the middle of its neighbours.
 
 use std::collections::BTreeMap;
 
@@ -15,54 +16,54 @@ use windlass_engine::compile::Edge;
 
 const WIDTH: f64 = 176.0;
 const HEIGHT: f64 = 46.0;
-/// Between two nodes of a layer, and between two layers.
+/// The distance between two nodes of a layer, and between two layers.
 const GAP: f64 = 22.0;
 const DROP: f64 = 34.0;
-/// How wide an edge is that passes a layer.
+/// The room for an edge that passes through a layer.
 const LANE: f64 = 14.0;
 const MARGIN: f64 = 10.0;
 const SWEEPS: usize = 8;
-/// Letters of a name that a node shows, and how many stand beside its mark as they are: more are drawn narrower.
+/// The number of letters of a name that a node shows, and how many fit beside its mark. Longer names are drawn narrower.
 const LETTERS: usize = 21;
 const EASY: usize = 17;
-/// How wide such a name is drawn.
+/// The width of such a name.
 const NARROWED: f64 = 136.0;
-/// A wider picture is not made as narrow as the page: it would be too small to read.
+/// A picture wider than this is not fitted to the page, because it would be too small to read.
 const READABLE: f64 = 1400.0;
-/// How much smaller it is drawn then.
+/// The scale of such a picture.
 const SMALLER: f64 = 0.75;
-/// Columns of cards that nothing connects.
+/// The number of columns of a picture without edges.
 const COLUMNS: usize = 6;
-/// Parts of a bar: the worst statuses, and the rest of it.
+/// The number of statuses that a bar shows, the worst first.
 const PARTS: usize = 3;
 
-/// A place in a layer: a step, or a bend of an edge that passes.
+/// A place in a layer: a card, or a bend of an edge that passes through.
 #[derive(Clone, Copy, PartialEq)]
 enum Spot {
     Step(usize),
     Bend,
 }
 
-/// Where everything is.
+/// The places of all nodes and edges.
 struct Layout {
     layers: Vec<Vec<usize>>,
     spots: Vec<Spot>,
     x: Vec<f64>,
     layer: Vec<usize>,
-    /// Each edge as the spots that it passes, from the step before to the one after.
+    /// Each edge as the spots that it passes through, from the earlier card to the later one.
     paths: Vec<(Vec<usize>, Edge)>,
     width: f64,
 }
 
-/// Where the nodes of a picture lead.
+/// The links of the nodes.
 pub struct Links<'a> {
-    /// Looks at a step.
+    /// Shows a step.
     pub step: &'a dyn Fn(&str) -> String,
     /// Opens the group with this number.
     pub open: &'a dyn Fn(usize) -> String,
 }
 
-/// A node as it is drawn: a step, or a group of them.
+/// What a node shows: a step, or a group of steps.
 struct Face<'a> {
     id: String,
     name: String,
@@ -76,7 +77,7 @@ struct Face<'a> {
     label: String,
 }
 
-/// Draws a picture of the steps of a workflow; `nodes` are all of them.
+/// Draws a picture of the steps of a workflow. `nodes` has all steps, by their numbers.
 pub fn graph(picture: &Picture, nodes: &[Node], links: &Links, selected: Option<&str>) -> Markup {
     let layout = lay_out(picture);
     let height = layout.layers.len() as f64 * (HEIGHT + DROP) - DROP + 2.0 * MARGIN;
@@ -88,10 +89,10 @@ pub fn graph(picture: &Picture, nodes: &[Node], links: &Links, selected: Option<
     };
     let is_order = |edge: &Edge| *edge == Edge::Order;
     html! {
-        svg id="graph" class=(class) viewBox=(view) width=(format!("{:.0}", width * scale)) height=(format!("{:.0}", height * scale)) role="group" aria-label="Graph of the steps; the list has the same" {
+        svg id="graph" class=(class) viewBox=(view) width=(format!("{:.0}", width * scale)) height=(format!("{:.0}", height * scale)) role="group" aria-label="Graph of the steps; the list shows the same" {
             @for class in [None, Some("order")] {
                 @let paths = layout.paths.iter().filter(|(_, kind)| is_order(kind) == class.is_some());
-                // One element for all: hundreds of them are what makes a browser slow.
+                // All edges are one element, because hundreds of elements make a browser slow.
                 path class={ "edge " (class.unwrap_or_default()) } d=(paths.map(|(path, _)| layout.curve(path)).collect::<String>()) aria-hidden="true" {}
             }
             @for (index, spot) in layout.spots.iter().enumerate() {
@@ -163,7 +164,7 @@ fn face<'a>(card: &Card, nodes: &'a [Node], links: &Links, selected: Option<&str
         id: format!("group-{}", card.number),
         name,
         note: format!("{done}/{}", members.len()),
-        // The worst one comes first.
+        // The worst status comes first.
         status: tally.first().map_or("pending", |(status, _)| status),
         tally,
         count: members.len(),
@@ -182,7 +183,7 @@ fn node(face: &Face, (x, y): (f64, f64)) -> Markup {
     html! {
         a id=(face.id) class=(kind) href=(face.href) aria-current=[face.is_selected.then_some("true")]
             transform=(format!("translate({x:.0} {y:.0})")) {
-            // What the link is called; the texts are what of it is seen.
+            // The accessible name of the link; the visible texts are hidden from screen readers.
             title { (face.label) }
             @if face.is_bar { rect class="behind" x="4" y="4" width=(WIDTH) height=(HEIGHT) rx="8" {} }
             rect class="box" width=(WIDTH) height=(HEIGHT) rx="8" {}
@@ -201,7 +202,7 @@ fn node(face: &Face, (x, y): (f64, f64)) -> Markup {
     }
 }
 
-/// Says how many instances are in which status, as parts of a bar.
+/// Draws how many instances have which status, as parts of a bar.
 fn bar(face: &Face) -> Markup {
     const LENGTH: f64 = 92.0;
     let mut at = 14.0;
@@ -211,7 +212,7 @@ fn bar(face: &Face) -> Markup {
         .iter()
         .take(PARTS)
         .map(|(status, count)| {
-            // One that failed of thousands is still seen.
+            // A single failed instance among thousands stays visible.
             let length = share(*count).max(3.0);
             let part = (class(status), at, length);
             at += length;
@@ -230,13 +231,13 @@ fn lay_out(picture: &Picture) -> Layout {
     let count = picture.cards.len();
     let mut before = picture.before.clone();
     let mut layer = vec![0; count];
-    // For each card, those that come before it.
+    // For each card, all cards from which a path leads to it.
     let mut behind: Vec<Vec<bool>> = Vec::with_capacity(count);
     for at in 0..count {
         for (other, _) in &before[at] {
             layer[at] = layer[at].max(layer[*other] + 1);
         }
-        // What an edge says that another way says as well would only be in the way.
+        // An edge is left out if a longer path connects the same cards.
         let mut reached = vec![false; count];
         for (other, _) in &before[at] {
             for (far, is_reached) in reached.iter_mut().enumerate().take(at) {
@@ -249,11 +250,11 @@ fn lay_out(picture: &Picture) -> Layout {
         }
         behind.push(reached);
     }
-    // Without edges there are no layers: rows of some cards each.
+    // Without edges there are no layers, so the cards are placed in rows.
     if count > COLUMNS && before.iter().all(Vec::is_empty) {
         layer = (0..count).map(|at| at / COLUMNS).collect();
     }
-    // What is under `finally` comes after all others.
+    // Steps under `finally` come after all others.
     let others = (0..count).filter(|at| !picture.is_last[*at]);
     if let Some(last) = others.map(|at| layer[at]).max() {
         for at in (0..count).filter(|at| picture.is_last[*at]) {
@@ -310,7 +311,7 @@ impl Layout {
         found
     }
 
-    /// Puts each layer into an order in which few edges cross; the best of all sweeps is kept.
+    /// Orders each layer so that few edges cross. The best order of all sweeps is kept.
     fn order(&mut self) {
         let (above, below) = (self.neighbours(false), self.neighbours(true));
         let mut best = (self.crossings(&above), self.layers.clone());
@@ -367,7 +368,7 @@ impl Layout {
         count
     }
 
-    /// Gives each spot its place across: the middle of its neighbours', as far as the others of its layer let it.
+    /// Gives each spot its horizontal place: the middle of its neighbours, as far as the other spots of its layer allow.
     fn place(&mut self) {
         for layer in &self.layers {
             let wanted = vec![0.0; layer.len()];
@@ -397,7 +398,7 @@ impl Layout {
                 }
             }
         }
-        self.centre_the_lonely(&above, &below);
+        self.centre_unconnected(&above, &below);
         let half = |spot: usize| self.half(spot);
         let ends = (0..self.spots.len())
             .map(|spot| (self.x[spot] - half(spot), self.x[spot] + half(spot)));
@@ -410,16 +411,16 @@ impl Layout {
         }
     }
 
-    /// Puts steps without any edge, alone in their layer, below the middle of the others.
-    fn centre_the_lonely(&mut self, above: &[Vec<usize>], below: &[Vec<usize>]) {
-        let is_lonely = |spot: usize| above[spot].is_empty() && below[spot].is_empty();
-        let others = (0..self.spots.len()).filter(|spot| !is_lonely(*spot));
+    /// Centres steps that have no edge and are alone in their layer.
+    fn centre_unconnected(&mut self, above: &[Vec<usize>], below: &[Vec<usize>]) {
+        let is_unconnected = |spot: usize| above[spot].is_empty() && below[spot].is_empty();
+        let others = (0..self.spots.len()).filter(|spot| !is_unconnected(*spot));
         let Some(middle) = mean(others.map(|spot| self.x[spot])) else {
             return;
         };
         for layer in &self.layers {
             if let [only] = layer[..]
-                && is_lonely(only)
+                && is_unconnected(only)
             {
                 self.x[only] = middle;
             }
@@ -433,8 +434,8 @@ impl Layout {
         }
     }
 
-    /// Returns the places nearest to the wanted ones at which nothing of a layer overlaps: neighbours that are too close become a
-    /// block, which stands at the mean of what its members want (pool adjacent violators).
+    /// Returns the places nearest to the wanted ones at which nothing of a layer overlaps. Neighbours that are too close become a
+    /// block, which is placed at the mean of its members' wanted places (pool adjacent violators).
     fn spread(&self, layer: &[usize], wanted: &[f64]) -> Vec<f64> {
         let mut offset = 0.0;
         let mut offsets = Vec::with_capacity(layer.len());
@@ -444,7 +445,7 @@ impl Layout {
             }
             offsets.push(offset);
         }
-        // Each block: the sum of what is wanted, less the offsets, and how many.
+        // Each block has the sum of the wanted places less the offsets, and the number of its members.
         let mut blocks: Vec<(f64, f64)> = Vec::new();
         for (want, offset) in wanted.iter().zip(&offsets) {
             let mut block = (want - offset, 1.0);
@@ -470,7 +471,7 @@ impl Layout {
         MARGIN + self.layer[spot] as f64 * (HEIGHT + DROP)
     }
 
-    /// Returns an edge from the bottom of one step to the top of another, upright at each spot that it passes.
+    /// Returns an edge as a path, from the bottom of one node to the top of another, vertical at each spot that it passes through.
     fn curve(&self, path: &[usize]) -> String {
         let mut text = String::new();
         let mut from = (0.0, 0.0);
@@ -521,7 +522,7 @@ mod tests {
         Web::of(&program.expect("it compiles").workflow).picture(&[])
     }
 
-    /// Returns the picture of `count` steps, each after some of those before it.
+    /// Returns a picture of `count` steps, each of which depends on some earlier ones.
     fn tangle(count: usize) -> Picture {
         let mut steps = String::new();
         for at in 0..count {
@@ -594,7 +595,7 @@ mod tests {
     fn five_hundred_steps_are_folded_and_laid_out_at_once() {
         let began = std::time::Instant::now();
         let layout = lay_out(&tangle(500));
-        // Without optimisation, on a busy machine, with compiling the workflow.
+        // The limit includes compiling the workflow, and is for an unoptimised build on a busy machine.
         assert!(began.elapsed().as_millis() < 3000, "{:?}", began.elapsed());
         assert!(layout.spots.contains(&Spot::Step(20)));
     }

@@ -6,14 +6,14 @@ use super::assets::VERSION;
 use crate::{access::Access, answer::Problem};
 use windlass_targets::Role;
 
-/// What a page has around its own part.
+/// What surrounds the content of a page.
 pub struct Frame<'a> {
     pub title: &'a str,
-    /// The part of the site that it belongs to, as its link says.
+    /// The name of its link in the navigation.
     pub part: &'a str,
-    /// The stream after whose events it is looked at again.
+    /// The address of the stream after whose events the browser loads the page again.
     pub stream: Option<String>,
-    /// One line for who can't see what changed.
+    /// One line about the state, which screen readers announce when it changes.
     pub summary: String,
     pub access: Option<&'a Access>,
 }
@@ -50,7 +50,7 @@ pub fn page(frame: &Frame, main: Markup) -> Response {
         ("Runs", "/", has_some(Role::Viewer)),
         ("Start", "/start", has_some(Role::Operator)),
     ];
-    // These are about all workflows and targets.
+    // These pages show all workflows and targets, so they need the role for all.
     let views = [
         ("Waiting", "/waiting", Role::Viewer),
         ("Certificates", "/certificates", Role::Viewer),
@@ -110,7 +110,7 @@ pub fn page(frame: &Frame, main: Markup) -> Response {
     ([(header::CONTENT_TYPE, kind)], text.into_string()).into_response()
 }
 
-/// Leads to a page of ours after something was done.
+/// Redirects to a page of this server after a request.
 pub fn see_other(path: &str, cookie: Option<HeaderValue>) -> Response {
     let mut response = StatusCode::SEE_OTHER.into_response();
     if let Ok(path) = HeaderValue::from_str(path) {
@@ -122,7 +122,7 @@ pub fn see_other(path: &str, cookie: Option<HeaderValue>) -> Response {
     response
 }
 
-/// Returns a problem as a page; where nobody is logged in, the way to do that.
+/// Returns a problem as a page, or the login page if nobody is logged in.
 pub fn problem(
     problem: &Problem,
     method: &Method,
@@ -139,7 +139,7 @@ pub fn problem(
                 html! {
                     section class="card" {
                         h1 { (problem.title) }
-                        (told(problem))
+                        (problem_text(problem))
                         p { a href="/" { "Back to the runs" } }
                     }
                 },
@@ -154,8 +154,8 @@ pub fn problem(
     response
 }
 
-/// Says what went wrong, with its hint, its mistakes and its code.
-pub fn told(problem: &Problem) -> Markup {
+/// Returns a problem's detail, hint, mistakes and code.
+pub fn problem_text(problem: &Problem) -> Markup {
     html! {
         p class="trouble" role="alert" { (problem.detail) }
         @if let Some(hint) = &problem.hint { p class="hint" { "Hint: " (hint) } }

@@ -1,4 +1,4 @@
-//! The steps of a run as a list: what failed is found by its status, and one of thousands by its name.
+//! The list of a run's steps. Instances can be found by status and by name.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use super::{
 };
 use windlass_engine::journal::{InstanceId, Status};
 
-/// How many rows one page of the list has.
+/// The number of rows on a page of the list.
 const ROWS: usize = 100;
 
-/// A row of what was searched for.
+/// A row of the search's results.
 struct Found {
     id: InstanceId,
     status: String,
@@ -23,7 +23,7 @@ struct Found {
 }
 
 impl View {
-    /// Returns the steps, or the instances that are searched for.
+    /// Returns the steps, or the results of a search.
     pub(super) fn steps(&self) -> Markup {
         let is_searched = !self.query.find.is_empty() || !self.query.is.is_empty();
         html! {
@@ -34,7 +34,7 @@ impl View {
         }
     }
 
-    /// Returns the statuses that there are, each with its instances, and the field to search for a name.
+    /// Returns the number of instances in each status, as links, and the search field.
     fn search(&self) -> Markup {
         let mut tally: BTreeMap<usize, usize> = BTreeMap::new();
         for node in &self.nodes {
@@ -78,7 +78,7 @@ impl View {
         let rows = &found[from..count.min(from + ROWS)];
         html! {
             p class="quiet" id="found" role="status" {
-                (count) @if count == 1 { " fits" } @else { " fit" }
+                (count) @if count == 1 { " matches" } @else { " match" }
                 @if count > rows.len() { ", " (from + 1) " to " (from + rows.len()) }
                 " · " a href={ "/runs/" (self.shown.id) "#steps" } { "all steps" }
             }
@@ -109,7 +109,7 @@ impl View {
         format!("/runs/{}?{}#steps", self.shown.id, query.finish())
     }
 
-    /// Finds what has the name and the status that are searched for.
+    /// Finds the instances with the name and status that are searched for, including steps that have not started.
     fn found(&self) -> Vec<Found> {
         let (state, at) = (&*self.shown.state, self.shown.at);
         let (name, wanted) = (self.query.find.to_lowercase(), self.query.is.as_str());
@@ -117,7 +117,7 @@ impl View {
             (wanted.is_empty() || status == wanted) && id.to_lowercase().contains(&name)
         };
         let begun = state.steps.iter().filter(|(id, instance)| {
-            // What only holds others together counts by what is inside of it.
+            // A loop or nested workflow has no status of its own here; the instances inside of it are counted.
             id.undone().is_none() && (wanted.is_empty() || !instance.is_composite())
         });
         let begun = begun.map(|(id, instance)| Found {
@@ -184,7 +184,7 @@ impl View {
     }
 }
 
-/// Returns a status as a list has it.
+/// Returns a status as one of `ORDER`.
 fn known(status: &str) -> &'static str {
     let found = ORDER.iter().find(|known| **known == status);
     found.copied().unwrap_or("pending")

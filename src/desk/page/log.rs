@@ -1,4 +1,4 @@
-//! The log of a run: search over all of its lines, links to single ones, the way from error to error, and the plain text.
+//! The log of a run: search over all lines, links to lines, links from error to error, and the plain text.
 
 use axum::{
     extract::{Path, Query, State},
@@ -18,11 +18,11 @@ use windlass_engine::journal::RunId;
 use windlass_report as report;
 use windlass_runs::LogLine;
 
-/// How many lines a page has: browsers search and scroll so many without trouble.
+/// The number of lines on a page, which browsers can search and scroll quickly.
 const LINES: usize = 500;
-/// How many lines stand before the one that an address names.
+/// The number of lines before the line in the address.
 const BEFORE: usize = 20;
-/// The longest line of a page; the plain text has all of it.
+/// The largest number of characters of a line on the page. The plain text has the whole line.
 const LETTERS: usize = 2000;
 
 #[derive(Default, Deserialize)]
@@ -30,28 +30,28 @@ const LETTERS: usize = 2000;
 pub struct LogQuery {
     /// Part of a line.
     find: String,
-    /// A step, with all inside of it.
+    /// A step, including everything inside of it.
     step: String,
-    /// Only errors.
+    /// Not empty: only errors.
     errors: String,
-    /// The lines that are meant: `17` or `17-20`.
+    /// The selected lines: `17` or `17-20`.
     line: String,
-    /// The first line of the page, by its place among those that fit.
+    /// The first line of the page, counted from 0 among the matching lines.
     from: Option<usize>,
 }
 
-/// The lines of a log that are looked at.
+/// What a page of the log shows.
 struct Look<'a> {
     run: &'a RunId,
     query: &'a LogQuery,
-    /// The lines that fit, each with its number.
+    /// The lines that match the query.
     lines: Vec<&'a LogLine>,
     marked: Option<(u64, u64)>,
-    /// The first error, those around the marked line, and how many there are.
+    /// The numbers of the lines with errors.
     errors: Vec<u64>,
 }
 
-/// `GET /runs/RUN/log`.
+/// `GET /runs/RUN/log`: shows the log.
 pub async fn log(
     State(desk): State<Desk>,
     access: Access,
@@ -66,7 +66,7 @@ pub async fn log(
         .filter(|line| line.is_error)
         .map(|line| line.seq)
         .collect();
-    // Without a line in the address, it opens where something failed first.
+    // Without a line in the address, the page opens at the first error.
     let is_fresh = query.line.is_empty() && query.from.is_none() && !query.is_filtered();
     let marked = match is_fresh {
         true => errors.first().map(|first| (*first, *first)),
@@ -93,7 +93,7 @@ pub async fn log(
     Ok(page(&frame, look.markup(all.len())))
 }
 
-/// `GET /runs/RUN/log.txt`: every line as it is, with its time. A browser keeps it and never shows it as a page.
+/// `GET /runs/RUN/log.txt`: returns all lines as plain text, with their times.
 pub async fn raw(State(desk): State<Desk>, Path(run): Path<String>) -> Result<Response, Problem> {
     let run = run_id(&run)?;
     let asked = run.clone();
@@ -119,7 +119,7 @@ pub async fn raw(State(desk): State<Desk>, Path(run): Path<String>) -> Result<Re
     Ok((headers, text).into_response())
 }
 
-/// Reads `17` or `17-20`.
+/// Parses `17` or `17-20`.
 fn lines_of(text: &str) -> Option<(u64, u64)> {
     let (from, to) = text.split_once('-').unwrap_or((text, text));
     let (from, to) = (from.parse().ok()?, to.parse().ok()?);
@@ -145,7 +145,7 @@ impl LogQuery {
 }
 
 impl Look<'_> {
-    /// Returns the address of some lines of this log, with what is searched for.
+    /// Returns the address of this log with the same search and `more` parameters.
     fn link(&self, more: &[(&str, String)]) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         let fields = [
@@ -159,11 +159,11 @@ impl Look<'_> {
     }
 
     fn line(&self, seq: u64) -> String {
-        // An error is looked at among the lines around it.
+        // The search is left out, so that an error is shown among the lines around it.
         format!("/runs/{}/log?line={seq}#L{seq}", self.run)
     }
 
-    /// Says where the page begins: at the marked line, or at the end.
+    /// Returns the first line of the page: `from`, or just before the marked line, or the start of the last page.
     fn first(&self) -> usize {
         let last_page = self.lines.len().saturating_sub(LINES);
         let marked = self.marked.and_then(|(from, _)| {
@@ -221,8 +221,8 @@ impl Look<'_> {
             section class="card" aria-labelledby="lines-title" {
                 h2 id="lines-title" class="unseen" { "Lines" }
                 p class="quiet" role="status" {
-                    @if self.lines.is_empty() { "No line fits." } @else {
-                        (from + 1) " to " (to) " of " (self.lines.len()) @if self.lines.len() < count { " that fit" }
+                    @if self.lines.is_empty() { "No lines match." } @else {
+                        (from + 1) " to " (to) " of " (self.lines.len()) @if self.lines.len() < count { " matching lines" }
                     }
                     @if from > 0 { " · " a href=(self.link(&[("from", from.saturating_sub(LINES).to_string())])) { "earlier" } }
                     @if to < self.lines.len() { " · " a href=(self.link(&[("from", to.to_string())])) { "later" } }
@@ -240,12 +240,12 @@ impl Look<'_> {
         }
     }
 
-    /// Returns a line, with what was searched for marked.
+    /// Returns a line, with the matches of the search marked.
     fn text(&self, text: &str) -> Markup {
         let text = visible(&super::format::cut(text, LETTERS));
         let find = self.query.find.to_lowercase();
         let lower = text.to_lowercase();
-        // Where lower case has other lengths, places of one text are none of the other.
+        // If lower case has another length, its positions do not apply to the original text.
         if find.is_empty() || lower.len() != text.len() {
             return html! { (text) };
         }
@@ -271,7 +271,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_names_lines() {
+    fn line_ranges_are_parsed() {
         assert_eq!(lines_of("17"), Some((17, 17)));
         assert_eq!(lines_of("20-17"), Some((17, 20)));
         for wrong in ["", "x", "1-", "-1", "1-2-3"] {

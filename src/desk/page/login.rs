@@ -9,15 +9,15 @@ use maud::html;
 use super::layout::{Frame, page, see_other};
 use crate::{admit::Peer, cookie::Purpose, server::Desk};
 
-/// A token is short.
+/// The largest form, in bytes: a token is short.
 const MOST: usize = 4096;
 
-/// `GET /login`.
+/// `GET /login`: shows the form.
 pub async fn login_form(State(desk): State<Desk>) -> Response {
     login(StatusCode::OK, None, desk.provider.is_some())
 }
 
-/// Returns the form to log in with; where there is a provider, with the way to it.
+/// Returns the login page. With a provider, it has a link to it.
 pub fn login(status: StatusCode, why: Option<&str>, has_provider: bool) -> Response {
     let frame = Frame::still("Log in", "", None);
     let mut response = page(
@@ -36,7 +36,7 @@ pub fn login(status: StatusCode, why: Option<&str>, has_provider: bool) -> Respo
                 }
                 p class="hint" {
                     "On the machine where " code { "windlass serve" } " runs, the token is in " code { "serve.token" }
-                    " in its state folder. Elsewhere, it is one of those in " code { "windlass.toml" } "."
+                    " in its state folder. Elsewhere, use a token that the administrator has configured in " code { "windlass.toml" } "."
                 }
             }
         },
@@ -45,7 +45,7 @@ pub fn login(status: StatusCode, why: Option<&str>, has_provider: bool) -> Respo
     response
 }
 
-/// `POST /login`.
+/// `POST /login`: logs in with a token.
 pub async fn log_in(
     State(desk): State<Desk>,
     Extension(peer): Extension<Peer>,
@@ -60,16 +60,16 @@ pub async fn log_in(
         Some(token) => desk.log_in(token, "/", &headers, peer).await,
         None => login(
             StatusCode::UNAUTHORIZED,
-            Some("This token is not known here."),
+            Some("This token is not valid."),
             desk.provider.is_some(),
         ),
     }
 }
 
-/// `POST /logout`.
+/// `POST /logout`: ends the session.
 pub async fn log_out(State(desk): State<Desk>, headers: HeaderMap) -> Response {
     if let Some(cookie) = desk.cookie(Purpose::Session, &headers) {
-        // Who is told that they are logged out has to be.
+        // The page must not say that the person is logged out if the session could not be ended.
         if let Err(problem) = desk.in_sessions(move |all| all.end(&cookie)).await {
             return problem.into_response();
         }

@@ -1,4 +1,4 @@
-//! Who can talk to whom: every new handshake between the players of a mesh, tried while somebody looks.
+//! Shows which workloads of the rehearsal mesh can connect to each other. All handshakes are tried each time the page is loaded.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::{
     format::{moment, status, visible},
     layout::{Frame, page},
-    phases::{standing, stepper},
+    phases::{phase_statuses, stepper},
     steps::nodes,
 };
 use crate::{access::Access, answer::Problem, server::Desk};
@@ -20,23 +20,23 @@ use windlass_mesh::{Handshake, Handshakes};
 use windlass_runs::{Filter, Runs, RunsError, Shown};
 use windlass_targets::LOCAL;
 
-/// How often it is tried again, in milliseconds: a rehearsal mesh takes up certificates without an event of a run.
+/// How often the browser loads the page again, in milliseconds: proxies of a rehearsal mesh load certificates without an event of a run.
 const EVERY: u32 = 1000;
-/// A larger mesh is shown by what fails.
+/// The largest number of rows or columns of the table. A larger mesh shows only what fails.
 const MOST: usize = 40;
 
-/// Among so many runs those that go on are looked for.
+/// How many of the newest runs are searched for runs that have not ended.
 const LATELY: usize = 20;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct MeshQuery {
     target: String,
-    /// Who is looked at: its rows alone.
+    /// Shows only the connections of this workload.
     who: String,
 }
 
-/// `GET /mesh`.
+/// `GET /mesh`: shows the rotations and handshakes of a target.
 pub async fn mesh(
     State(desk): State<Desk>,
     access: Access,
@@ -63,7 +63,7 @@ pub async fn mesh(
     let frame = Frame {
         title: "Mesh",
         part: "Mesh",
-        // A rotation is followed from event to event.
+        // While there is a rotation, the page is also loaded after each event.
         stream: (!rotations.is_empty()).then(|| "/api/v1/stream".into()),
         summary,
         access: Some(&access),
@@ -71,11 +71,11 @@ pub async fn mesh(
     Ok(page(
         &frame,
         html! {
-            // The script looks again so often.
+            // `live.js` reads the interval from `data-every`.
             div class="head" data-every=(EVERY) {
                 div {
                     h1 { "Mesh" }
-                    p class="quiet" { "New connections between the players of the rehearsal clusters, tried every second with what each has loaded" }
+                    p class="quiet" { "New connections between the workloads of the rehearsal clusters, tried every second with the certificates that each has loaded" }
                 }
                 @if targets.len() > 1 {
                     form class="filter" method="get" action="/mesh" data-live {
@@ -93,7 +93,7 @@ pub async fn mesh(
                     @if let Some(hint) = error.hint { p class="hint" { "Hint: " (hint) } }
                 },
                 Ok(seen) if seen.all.is_empty() => section class="card empty" {
-                    p { "There are no rehearsal clusters yet. A run on the target " b { "local" } " that speaks to Kubernetes makes them." }
+                    p { "There are no rehearsal clusters yet. A run on the target " b { "local" } " that uses Kubernetes creates them." }
                 },
                 Ok(seen) => {
                     (verdict(&seen))
@@ -105,7 +105,7 @@ pub async fn mesh(
     ))
 }
 
-/// Finds the runs on a target that go through phases: those that have not ended, and the newest one where it has.
+/// Finds the runs with phases on a target: all that have not ended, and the newest run even if it has ended.
 fn rotations(runs: &dyn Runs, target: &str) -> Result<Vec<Shown>, RunsError> {
     let filter = Filter {
         target: Some(target.to_owned()),
@@ -126,7 +126,7 @@ fn rotations(runs: &dyn Runs, target: &str) -> Result<Vec<Shown>, RunsError> {
     Ok(found)
 }
 
-/// Shows where a rotation stands, with the way to it.
+/// Shows the progress of a rotation, with a link to it.
 fn rotation(shown: &Shown) -> Markup {
     let (info, at) = (&shown.info, shown.at);
     let workflow = &shown.program.workflow;
@@ -142,7 +142,7 @@ fn rotation(shown: &Shown) -> Markup {
             @for ask in shown.asks() {
                 p class="held" { a href={ "/runs/" (shown.id) "#ask" } { (visible(&ask.message)) } " waits for an answer." }
             }
-            (stepper(&standing(workflow, &nodes, &shown.state)))
+            (stepper(&phase_statuses(workflow, &nodes, &shown.state)))
         }
     }
 }
@@ -153,7 +153,7 @@ fn verdict(seen: &Handshakes) -> Markup {
     html! {
         p id="verdict" class={ "verdict " (if failed == 0 { "good" } else { "bad" }) } {
             @if failed == 0 {
-                span class="status good" { span aria-hidden="true" { "✓" } "everyone can talk" }
+                span class="status good" { span aria-hidden="true" { "✓" } "all connected" }
                 " All " (all) " handshakes succeed."
             } @else {
                 span class="status bad" { span aria-hidden="true" { "✕" } (failed) " refused" }
@@ -163,7 +163,7 @@ fn verdict(seen: &Handshakes) -> Markup {
     }
 }
 
-/// What fails, by the reason: one wrong root refuses many.
+/// Lists the failed handshakes by their reason, because a single wrong root can fail many of them.
 fn failures(seen: &Handshakes) -> Markup {
     let mut by_reason: BTreeMap<&str, Vec<&Handshake>> = BTreeMap::new();
     for one in seen.failed() {
@@ -192,7 +192,7 @@ fn failures(seen: &Handshakes) -> Markup {
     }
 }
 
-/// Draws who calls (down) and who is called (across).
+/// Draws the table of handshakes: the callers are the rows, the servers are the columns.
 fn matrix(seen: &Handshakes, who: &str, target: &str) -> Markup {
     let fits = |one: &&Handshake| who.is_empty() || one.from == who || one.to == who;
     let mut shown: Vec<&Handshake> = seen.all.iter().filter(fits).collect();
@@ -218,9 +218,9 @@ fn matrix(seen: &Handshakes, who: &str, target: &str) -> Markup {
     };
     html! {
         section class="card" aria-labelledby="matrix-title" {
-            h2 id="matrix-title" { "Who can talk to whom" }
-            @if !who.is_empty() { p { "Only " code { (visible(who)) } " · " a href={ "/mesh?target=" (target) } { "everyone" } } }
-            @if is_large { p class="hint" { "The mesh is large: only what is refused is drawn." } }
+            h2 id="matrix-title" { "Handshakes" }
+            @if !who.is_empty() { p { "Only " code { (visible(who)) } " · " a href={ "/mesh?target=" (target) } { "all" } } }
+            @if is_large { p class="hint" { "The mesh is large, so only refused handshakes are shown." } }
             @if rows.is_empty() { p class="quiet" { "Nothing is refused." } } @else {
                 div class="scroll" tabindex="0" role="region" aria-label="Table of the handshakes" {
                     table class="matrix" {
@@ -253,7 +253,7 @@ fn matrix(seen: &Handshakes, who: &str, target: &str) -> Markup {
     }
 }
 
-/// `cluster-1/bookinfo/reviews:15006` without the namespace, which the row's name has.
+/// Returns a name without its namespace: `cluster-1/reviews:15006` for `cluster-1/bookinfo/reviews:15006`.
 fn short_name(name: &str) -> String {
     let parts: Vec<&str> = name.split('/').collect();
     match parts.as_slice() {

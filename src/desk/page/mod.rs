@@ -1,6 +1,6 @@
-//! The page for people: HTML that the server makes, which one small script keeps up to date.
+//! The pages for people: HTML that the server generates and a small script keeps up to date.
 //!
-//! Everything can be read and done without the script: actions are forms, and the address holds what is looked at.
+//! All pages also work without the script: actions are forms, and the address contains what the page shows.
 
 mod act;
 mod assets;

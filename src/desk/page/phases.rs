@@ -1,4 +1,4 @@
-//! The phases of a run: where each one stands, and what it replaces.
+//! The phases of a run: the status of each, and what it replaces.
 
 use maud::{Markup, html};
 
@@ -12,11 +12,11 @@ use windlass_engine::{
 };
 use windlass_report::{self as report, Fate, Replaced, Replacing};
 
-/// As many clusters are named with an object.
+/// The largest number of clusters that are named with an object.
 const NAMED: usize = 6;
 
-/// Says in one word where each phase of a run stands; `nodes` are the steps of its workflow.
-pub fn standing<'w>(
+/// Returns the status of each phase of a run. `nodes` are the steps of its workflow.
+pub fn phase_statuses<'w>(
     workflow: &'w Workflow,
     nodes: &[Node],
     state: &State,
@@ -34,7 +34,7 @@ pub fn standing<'w>(
     undone(phases.collect(), state)
 }
 
-/// The statuses of what reverses a step and all inside of it.
+/// Returns the statuses of the undos of a step and of everything inside of it.
 fn reversals(state: &State, step: &InstanceId) -> Vec<&'static str> {
     let own = state.instance(&step.undo()).map(|it| it.status.as_str());
     let inside = state.inside(step);
@@ -43,7 +43,7 @@ fn reversals(state: &State, step: &InstanceId) -> Vec<&'static str> {
     own.into_iter().chain(inside).collect()
 }
 
-/// Where a phase stands by the statuses of its steps.
+/// Returns the status of a phase from the statuses of its steps.
 fn of_steps(statuses: &[&str], state: &State) -> &'static str {
     let has = |wanted: &str| statuses.contains(&wanted);
     let over = ["skipped", "succeeded"];
@@ -57,14 +57,15 @@ fn of_steps(statuses: &[&str], state: &State) -> &'static str {
     let mut at_work = at_work.copied().filter(|status| has(status));
     match at_work.next() {
         Some(status) => status,
-        // Between two of its steps.
+        // The run is between two steps of the phase.
         None if has("succeeded") && state.outcome.is_none() => "running",
         None if has("succeeded") => "interrupted",
         None => "pending",
     }
 }
 
-/// An undo goes through the phases backwards: those behind it are undone, and the one that it has come to is being undone.
+/// Replaces the statuses of phases that an undo has reached. It goes through the phases backwards, so the earliest phase with a reversal
+/// is being undone, and the later ones are undone.
 fn undone<'w>(
     phases: Vec<(&'w Phase, &'static str, Vec<&'static str>)>,
     state: &State,
@@ -86,7 +87,7 @@ fn undone<'w>(
     phases.collect()
 }
 
-/// Draws where a run stands among its phases, with what the phase at work does and what holds after the last one.
+/// Draws the progress through the phases, with the description of the current phase and what holds since the last one ended.
 pub fn stepper(phases: &[(&Phase, &'static str)]) -> Markup {
     let is_at_work = |status: &str| !matches!(status, "pending" | "skipped" | "succeeded");
     let current = phases.iter().find(|(_, status)| is_at_work(status));
@@ -113,7 +114,7 @@ pub fn stepper(phases: &[(&Phase, &'static str)]) -> Markup {
     }
 }
 
-/// Shows what phases replace; nothing of phases that do not say it. The first ones are unfolded.
+/// Shows what phases replace, except for phases without `replaces`. The first `unfolded` phases are open.
 pub fn replaced(phases: &[Replacing], unfolded: usize) -> Markup {
     let shown = phases.iter().filter(|(phase, _)| phase.replaces.is_some());
     html! {
@@ -130,7 +131,7 @@ pub fn replaced(phases: &[Replacing], unfolded: usize) -> Markup {
 
 fn objects(rows: Option<&[Replaced]>) -> Markup {
     let Some(rows) = rows else {
-        return html! { p class="quiet" { "What it replaces is known once the run has read what is there." } };
+        return html! { p class="quiet" { "Not known yet: the run has to read the current state first." } };
     };
     html! {
         @if rows.is_empty() { p class="quiet" { "It replaces nothing." } }
@@ -166,7 +167,7 @@ fn clusters(all: &[&str]) -> String {
     }
 }
 
-/// `issue_server` as the beginning of a line.
+/// Returns the name of a phase as a title: `Issue server` for `issue_server`.
 fn title(name: &str) -> String {
     let words = words(name);
     let mut letters = words.chars();
@@ -174,7 +175,7 @@ fn title(name: &str) -> String {
     first.unwrap_or_default() + letters.as_str()
 }
 
-/// `issue_server` as people read it.
+/// Returns the name of a phase in words: `issue server` for `issue_server`.
 fn words(name: &str) -> String {
     name.replace('_', " ")
 }
@@ -184,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_phase_stands_where_the_step_that_needs_somebody_most_stands() {
+    fn a_phase_has_the_status_of_its_most_urgent_step() {
         let mut state = State::default();
         for (statuses, wanted) in [
             (vec!["pending", "pending"], "pending"),

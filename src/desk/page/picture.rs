@@ -1,4 +1,4 @@
-//! The page's picture of a workflow or a run, as a file of its own.
+//! The graph of a workflow or run as an SVG file.
 
 use super::{
     fold::Web,
@@ -9,7 +9,7 @@ use super::{
 use windlass_engine::{compile::Workflow, journal::State};
 use windlass_ground::Timestamp;
 
-/// The page's own style, without what only a page needs.
+/// The part of the page's style that the graph needs.
 const STYLE: &str = "\
 svg{font-family:system-ui,sans-serif;background:#fff}a{text-decoration:none}path{fill:none;stroke:#a9b7bd;stroke-width:1.5}\
 .order{stroke-dasharray:4 4}.box,.behind{fill:#fff;stroke:#cfd8dc;stroke-width:1.2}.behind{fill:#f3f6f7}.rail{fill:#eceff1}\
@@ -17,8 +17,8 @@ svg{font-family:system-ui,sans-serif;background:#fff}a{text-decoration:none}path
 .stripe,.mark,.part{fill:#8c959f}.good .stripe,.good .mark,.part.good{fill:#1a7f37}.bad .stripe,.bad .mark,.part.bad{fill:#cf222e}\
 .bad .box{stroke:#cf222e;stroke-width:2}.warn .stripe,.warn .mark,.part.warn{fill:#9a6700}.busy .stripe,.busy .mark,.part.busy{fill:#0969da}";
 
-/// Draws a workflow as SVG; of a run, with the state and the time of each step. Of many steps it has groups, as the page does. `None` for a
-/// workflow without steps.
+/// Draws a workflow as SVG; with the state of a run, also the status and duration of each step. Large workflows are drawn in groups, as on
+/// the page. Returns `None` for a workflow without steps.
 pub fn picture(workflow: &Workflow, state: Option<&State>, now: Timestamp) -> Option<String> {
     let mut nodes: Vec<Node> = nodes(workflow, state.unwrap_or(&State::default()), now);
     for node in nodes.iter_mut().filter(|node| node.ended_at.is_some()) {

@@ -18,7 +18,7 @@ use windlass_ground::Timestamp;
 use windlass_report as report;
 use windlass_runs::{Pruning, Retention, now};
 
-/// How many runs are listed; all of them are counted and deleted.
+/// The largest number of runs that are listed. All of them are counted and deleted.
 const SHOWN: usize = 200;
 
 #[derive(Default, Deserialize)]
@@ -36,7 +36,7 @@ impl PruneQuery {
             "" => 0,
             text => text
                 .parse()
-                .map_err(|_| Problem::bad("how many runs are kept is not a number"))?,
+                .map_err(|_| Problem::bad("the number of runs to keep is not a valid number"))?,
         };
         Ok(Retention {
             keep,
@@ -48,7 +48,7 @@ impl PruneQuery {
     }
 }
 
-/// `GET /prune`: which runs would be deleted, and then the button.
+/// `GET /prune`: shows which runs would be deleted, and the button.
 pub async fn prune_form(
     State(desk): State<Desk>,
     access: Access,
@@ -72,7 +72,7 @@ pub async fn prune_form(
         html! {
             section class="card" {
                 h1 { "Delete old runs" }
-                p class="quiet" { "Runs that have not ended are never deleted. What a deleted run says of certificates stays in the inventory." }
+                p class="quiet" { "Runs that have not ended are never deleted. The inventory keeps what deleted runs saw of certificates." }
                 @if let Some(why) = &why { p class="trouble" role="alert" { (visible(why)) } }
                 (form(&query))
             }
@@ -85,11 +85,11 @@ fn form(query: &PruneQuery) -> Markup {
     html! {
         form class="filter" method="get" action="/prune" aria-label="Which runs" {
             label { span { "Ended longer ago than" } input name="keep" required placeholder="90d" value=(query.keep) autocomplete="off"; }
-            label { span { "Keep the newest, of each workflow" } input name="keep_last" type="number" min="0" value=(query.keep_last); }
+            label { span { "Runs to keep of each workflow and target" } input name="keep_last" type="number" min="0" value=(query.keep_last); }
             label { span { "Workflow" } input name="workflow" type="search" value=(query.workflow) autocomplete="off"; }
             label class="check" {
                 input name="failed" type="checkbox" value="yes" checked[!query.failed.is_empty()];
-                span { "Also failed and cancelled ones" }
+                span { "Include failed and cancelled runs" }
             }
             button { "List" }
         }
@@ -122,7 +122,7 @@ fn list(runs: &[RunRow], query: &PruneQuery, at: Timestamp) -> Markup {
                     input type="hidden" name="keep_last" value=(query.keep_last);
                     input type="hidden" name="workflow" value=(query.workflow);
                     input type="hidden" name="failed" value=(query.failed);
-                    // What ends after this list was made is not deleted.
+                    // Runs that pass the limit only after this list was made are not deleted.
                     input type="hidden" name="at" value=(at.as_millis());
                     div class="answers" {
                         button class="danger" { "Delete " (report::counted(runs.len(), "run")) }
@@ -149,7 +149,7 @@ pub async fn prune(
     };
     let at = form.field("at").and_then(|at| at.parse().ok());
     let at = at.map(Timestamp::from_millis);
-    let at = at.ok_or_else(|| Problem::bad("the form does not say when it was made"))?;
+    let at = at.ok_or_else(|| Problem::bad("the form has no time"))?;
     let wanted = query.wanted(api::keep_duration(query.keep.trim())?, at.min(now()))?;
     let who = access.person.clone();
     let Pruning { deleted, left, .. } = desk.ask(move |runs| runs.prune(&wanted, &who)).await?;
@@ -164,7 +164,7 @@ pub async fn prune(
                 h1 { "Delete old runs" }
                 p role="status" { (report::counted(deleted.len(), "run")) " deleted." }
                 @if !left.is_empty() {
-                    ul class="plan" { @for (run, why) in &left { li { a href={ "/runs/" (run) } { code class="id" { (run) } } " was left: " (visible(why)) } } }
+                    ul class="plan" { @for (run, why) in &left { li { a href={ "/runs/" (run) } { code class="id" { (run) } } " was not deleted: " (visible(why)) } } }
                 }
                 p { a class="button" href="/" { "Back to the runs" } }
             }

@@ -18,7 +18,7 @@ use super::{
     format::{length, moment, status, visible},
     graph::{Links, graph},
     layout::{Frame, page},
-    phases::{replaced, standing, stepper},
+    phases::{phase_statuses, replaced, stepper},
     steps::{Node, nodes},
     waterfall::waterfall,
 };
@@ -36,28 +36,28 @@ use windlass_report::{self as report, EventLines};
 use windlass_runs::{Ask, Runs, RunsError, Shown};
 use windlass_world::value::{Digest, StepError};
 
-/// How many lines of the log are shown; its own page has all.
+/// The number of lines of the log on the page of a run. The page of the log has all.
 const EVENTS: u64 = 60;
-/// As many events before those are read, for what the lines say of calls that began earlier.
+/// How many earlier events are read as well, because the lines of calls need the events with which the calls began.
 const EARLIER: u64 = 40;
-/// How many steps are drawn before one that is selected is drawn with what is next to it alone.
+/// In a workflow with more steps than this, a selected step is drawn with its neighbourhood only.
 const NEAR: usize = 300;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct RunQuery {
-    /// The instance that is looked at.
+    /// The selected instance.
     pub step: String,
-    /// The groups of the graph that are open: `3.7` is the one with number 7 in that with number 3; `all` for the graph from its top.
+    /// The open groups of the graph: `3.7` is group 7 inside of group 3; `all` is the whole graph.
     pub open: String,
-    /// Part of the name of an instance, and a status: what the list shows.
+    /// The search of the list: a part of an instance's id, and a status.
     pub find: String,
     pub is: String,
     /// The first row of the list.
     pub from: usize,
 }
 
-/// A run with all that its page shows.
+/// A run, with everything that its page shows.
 pub(super) struct View {
     pub(super) shown: Shown,
     pub(super) query: RunQuery,
@@ -65,14 +65,14 @@ pub(super) struct View {
     trouble: Option<String>,
     waits_for: Option<String>,
     events: Vec<String>,
-    /// Events that are not shown.
+    /// The number of earlier events, which are not shown.
     hidden: u64,
     access: Access,
     allowed: BTreeMap<String, Allowed>,
     pub(super) selected: Option<InstanceId>,
 }
 
-/// `GET /runs/RUN`.
+/// `GET /runs/RUN`: shows a run.
 pub async fn run(
     State(desk): State<Desk>,
     access: Access,
@@ -102,10 +102,10 @@ pub async fn run(
     Ok(view.page())
 }
 
-/// Returns what a run does from its start, as it was foreseen then. It takes long to work out and is the same while the run has the
-/// same files and params, so the last ones are kept.
+/// Returns the plan of a run from its start. Working it out is slow, and it is the same as long as the run has the same files and params,
+/// so recent plans are cached.
 fn foreseen(shown: &Shown) -> Arc<Json> {
-    /// How many are kept.
+    /// The largest number of cached plans.
     const KEPT: usize = 64;
     static KNOWN: Mutex<BTreeMap<Digest, Arc<Json>>> = Mutex::new(BTreeMap::new());
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -129,7 +129,7 @@ fn foreseen(shown: &Shown) -> Arc<Json> {
     json
 }
 
-/// Returns the last events as lines, and how many come before them.
+/// Returns the last events as lines, and the number of events before them.
 fn events(runs: &dyn Runs, run: &RunId, known: u64) -> Result<(Vec<String>, u64), RunsError> {
     let from = known.saturating_sub(EVENTS);
     let mut cursor = runs.cursor(run, from.saturating_sub(EARLIER))?;
@@ -152,7 +152,7 @@ impl View {
             .filter(|node| matches!(node.status.as_str(), "succeeded" | "skipped"));
         let failed = nodes.iter().filter(|node| node.status == "failed").count();
         let summary = format!(
-            "{}: {} of {} steps over, {failed} failed",
+            "{}: {} of {} steps done, {failed} failed",
             shown.status(),
             over.count(),
             nodes.len()
@@ -209,7 +209,7 @@ impl View {
         )
     }
 
-    /// Returns the address at which an instance is looked at.
+    /// Returns the address that shows an instance.
     pub(super) fn link(&self, step: &str) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("step", step);
@@ -228,11 +228,11 @@ impl View {
         format!("/runs/{}?open={open}", self.shown.id)
     }
 
-    /// Draws the steps: all of them where they are few, and else groups that open, or a step with what is next to it.
+    /// Draws the graph: all steps if there are few, otherwise groups that open, or the selected step with its neighbourhood.
     fn graph(&self) -> Markup {
         let web = Web::of(&self.shown.program.workflow);
         let selected = self.selected.as_ref();
-        // Of an instance inside of a step, it is the step that is drawn.
+        // For an instance inside of a step, the step is selected in the graph.
         let step = selected.and_then(|id| {
             let name = id.as_str().split(['/', '[', '!']).next()?;
             self.nodes.iter().position(|node| node.name == name)
@@ -271,16 +271,16 @@ impl View {
         }
     }
 
-    /// Says which part of a large graph is drawn, with the way back.
+    /// Shows which part of a large graph is drawn, with links back.
     fn way(&self, picture: &Picture, near: Option<&Node>) -> Markup {
         let all = self.nodes.len();
         html! {
             p class="way quiet" {
                 @if let Some(node) = near {
-                    b { (node.name) } " and what is next to it: " (picture.shown) " of " (all) " steps · "
+                    b { (node.name) } " and the steps around it: " (picture.shown) " of " (all) " steps · "
                     a href=(self.opened(&[])) { "the whole graph" }
                 } @else if picture.opened.is_empty() {
-                    (all) " steps in groups; a group opens"
+                    (all) " steps in groups. Select a group to open it."
                 } @else {
                     a href=(self.opened(&[])) { "All " (all) " steps" }
                     @for depth in 1..picture.opened.len() {
@@ -324,7 +324,7 @@ impl View {
         }
     }
 
-    /// Returns a button, which says why where it can't be used.
+    /// Returns a button. If it can't be used now, it shows why.
     fn act(&self, name: &str, label: &str) -> Markup {
         let allowed = self.allowed.get(name);
         let why = allowed
@@ -343,7 +343,7 @@ impl View {
         }
     }
 
-    /// Returns the way to what begins with its plan.
+    /// Returns a link to an action that first shows its plan.
     fn leads(&self, name: &str, label: &str) -> Markup {
         match self.allowed.get(name) {
             Some(allowed) if allowed.ok => {
@@ -353,7 +353,7 @@ impl View {
         }
     }
 
-    /// Returns a question, what it is bound to, and the buttons to answer it.
+    /// Returns the card of a question: what happens next, what the answer is bound to, and the buttons.
     fn question(&self, ask: &Ask) -> Markup {
         let Self { shown, access, .. } = self;
         let allowed = api::may_answer(shown, ask, access);
@@ -371,7 +371,7 @@ impl View {
                     (self.what_follows())
                     p class="quiet" {
                         "The answer is bound to this question, to the files " code title=(program) { (program[..12]) }
-                        " and to the params below: " code title=(digest) { (digest[..12]) } ". If any of them changes, it does not count."
+                        " and to the params below: " code title=(digest) { (digest[..12]) } ". If any of these changes, the answer does not count."
                     }
                 }
                 form method="post" action={ "/runs/" (shown.id) "/approve" } {
@@ -391,13 +391,13 @@ impl View {
         }
     }
 
-    /// Shows where the run stands among its phases, and what each replaces.
+    /// Shows the progress through the phases, and what each replaces.
     fn phases(&self) -> Markup {
         let workflow = &self.shown.program.workflow;
         if workflow.phases.is_empty() {
             return html! {};
         }
-        let phases = standing(workflow, &self.nodes, &self.shown.state);
+        let phases = phase_statuses(workflow, &self.nodes, &self.shown.state);
         html! {
             section id="phases" class="card" aria-labelledby="phases-title" {
                 h2 id="phases-title" { "Phases" }
@@ -410,15 +410,15 @@ impl View {
         }
     }
 
-    /// Shows what some of the phases replace, by their statuses.
+    /// Shows what the phases with `wanted` statuses replace.
     fn replaced(&self, wanted: impl Fn(&str) -> bool, unfolded: usize) -> Markup {
         let Self { shown, nodes, .. } = self;
         let workflow = &shown.program.workflow;
         match report::replacing(workflow, &shown.state, shown.id.as_str()) {
             Err(why) => html! { p class="trouble" { (visible(&why)) } },
             Ok(phases) => {
-                let standing = standing(workflow, nodes, &shown.state);
-                let phases = phases.into_iter().zip(standing);
+                let phase_statuses = phase_statuses(workflow, nodes, &shown.state);
+                let phases = phases.into_iter().zip(phase_statuses);
                 let phases = phases.filter(|(_, (_, status))| wanted(status));
                 let phases: Vec<_> = phases.map(|(phase, _)| phase).collect();
                 replaced(&phases, unfolded)
@@ -426,7 +426,7 @@ impl View {
         }
     }
 
-    /// Says what the steps to come will change outside, as far as it is known.
+    /// Lists the steps that have not started, with the calls that change something, as far as this is known.
     fn what_follows(&self) -> Markup {
         let Self { shown, .. } = self;
         let json = foreseen(shown);
@@ -442,7 +442,7 @@ impl View {
             .collect();
         html! {
             (self.replaced(|status| status == "pending", 1))
-            @if to_come.is_empty() { p { "No step is left to run after it." } }
+            @if to_come.is_empty() { p { "No steps follow." } }
             @if !shown.program.workflow.phases.is_empty() && !to_come.is_empty() { h3 { "Steps" } }
             ul class="follows" {
                 @for step in to_come.iter().take(20) {
@@ -475,11 +475,11 @@ impl View {
                     (self.excerpt(*step, error))
                 }
             }
-            @if errors.len() > 5 { p class="hint" { "and " (errors.len() - 5) " more errors; the list of steps has them all." } }
+            @if errors.len() > 5 { p class="hint" { "and " (errors.len() - 5) " more errors; the list of steps has all of them." } }
         }
     }
 
-    /// Returns an error with its place in the script, as a terminal shows it.
+    /// Returns an error with an excerpt of the script, as a terminal shows it.
     pub(super) fn excerpt(&self, step: Option<&InstanceId>, error: &StepError) -> Markup {
         let Shown { id, program, .. } = &self.shown;
         let drawn = report::render_error(id, step, error, &program.files);

@@ -18,9 +18,9 @@ use windlass_ground::Timestamp;
 use windlass_runs::{Filter, Row, now};
 use windlass_targets::Role;
 
-/// How many runs a page has.
+/// The number of runs on a page.
 const ROWS: usize = 50;
-/// How many runs are looked at for questions.
+/// The largest number of waiting runs whose questions are shown.
 const WAITING: usize = 200;
 const STATUSES: [&str; 8] = [
     "running",
@@ -44,7 +44,7 @@ pub struct RunsQuery {
     before: String,
 }
 
-/// `GET /`: what waits for who looks, and the runs.
+/// `GET /`: shows the questions that wait for the person, and the runs.
 pub async fn runs(
     State(desk): State<Desk>,
     access: Access,
@@ -62,7 +62,7 @@ pub async fn runs(
         limit: ROWS,
         is_brief: false,
     };
-    // A look without them is better than none.
+    // If the saved views can't be read, the page is shown without them.
     let saved = desk.views.list(&access.person.name).unwrap_or_default();
     let who = access.clone();
     let asked = desk.ask(move |runs| {
@@ -114,11 +114,11 @@ pub async fn runs(
             @if list.rows.is_empty() {
                 section class="card empty" {
                     @if is_filtered {
-                        p { "No run fits this filter." }
+                        p { "No runs match this filter." }
                         p { a href="/" { "Show all runs" } }
                     } @else {
                         p { "There are no runs yet." }
-                        @if access.has(Role::Operator) { p { a class="button main" href="/start" { "Start one" } } }
+                        @if access.has(Role::Operator) { p { a class="button main" href="/start" { "Start a run" } } }
                     }
                 }
             } @else {
@@ -195,7 +195,7 @@ impl RunsQuery {
         self.fields().iter().any(|(_, value)| !value.is_empty())
     }
 
-    /// Returns what the list is filtered by, as an address has it.
+    /// Returns the filter as the query of an address.
     fn text_of_fields(&self) -> String {
         let given = self
             .fields()
@@ -206,7 +206,7 @@ impl RunsQuery {
             .finish()
     }
 
-    /// Returns the address of the runs before one.
+    /// Returns the address of the runs that are older than `before`.
     fn older(&self, before: &RunId) -> String {
         let mut query = form_urlencoded::Serializer::new(self.text_of_fields());
         query.append_pair("before", before.as_str());

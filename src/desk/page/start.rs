@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use super::{
     act::Form,
     format::visible,
-    layout::{Frame, heads, page, see_other, told},
+    layout::{Frame, heads, page, problem_text, see_other},
     phases::replaced,
 };
 use crate::{
@@ -30,10 +30,10 @@ use windlass_runs::{self as runs, Note, PlanDepth, Planned, RunsError, StartWant
 use windlass_targets::{LOCAL, Role};
 use windlass_world::value::{Type, Value};
 
-/// Stands for the id that a run would get.
+/// Stands in a plan for the id of the future run.
 const RUN: &str = "RUN";
 
-/// `GET /start`: the workflows that may be started.
+/// `GET /start`: lists the workflows that can be started.
 pub async fn workflows(State(desk): State<Desk>, access: Access) -> Result<Response, Problem> {
     let mut listed = desk.ask(|runs| runs.workflows()).await?;
     listed.retain(|one| access.sees_listed(one));
@@ -43,7 +43,7 @@ pub async fn workflows(State(desk): State<Desk>, access: Access) -> Result<Respo
             h1 { "Start a run" }
             @if listed.is_empty() {
                 section class="card empty" {
-                    p { "There are no workflows in the folders that this server was given (" code { "--workflows" } ")." }
+                    p { "There are no workflows in this server's folders (" code { "--workflows" } ")." }
                 }
             }
             ul class="workflows" {
@@ -74,7 +74,7 @@ pub async fn workflows(State(desk): State<Desk>, access: Access) -> Result<Respo
     ))
 }
 
-/// `GET /start/WORKFLOW`: the form.
+/// `GET /start/WORKFLOW`: shows the form.
 pub async fn form(
     State(desk): State<Desk>,
     access: Access,
@@ -84,7 +84,8 @@ pub async fn form(
     Ok(sheet.page(&access, html! {}, false))
 }
 
-/// `POST /start/WORKFLOW`: the plan of what is in the form, or the start. Secrets never come back, so they are given again for the start.
+/// `POST /start/WORKFLOW`: shows the plan for the form, or starts the run. A page never contains secrets, so without the script they have to
+/// be entered again for the start.
 pub async fn start(
     State(desk): State<Desk>,
     access: Access,
@@ -118,7 +119,7 @@ pub async fn start(
     })
 }
 
-/// A form with what was given so far.
+/// The form: a workflow, its targets, and what the person entered.
 struct Sheet {
     name: WorkflowName,
     program: Program,
@@ -140,7 +141,7 @@ impl Sheet {
         })
     }
 
-    /// Says what the fields say. An empty one is not given, but for a text that has a default.
+    /// Parses the form. An empty field counts as not given, except for a string param with a default, where it is the empty string.
     fn wanted(&self) -> Result<StartWanted, RunsError> {
         let workflow = &self.program.workflow;
         let (mut params, mut errors) = (BTreeMap::new(), Vec::new());
@@ -170,7 +171,8 @@ impl Sheet {
     }
 
     fn refused(&self, access: &Access, problem: Problem) -> Response {
-        let shown = html! { section class="card failed" { h2 { "Not started" } (told(&problem)) } };
+        let shown =
+            html! { section class="card failed" { h2 { "Not started" } (problem_text(&problem)) } };
         let mut response = self.page(access, shown, false);
         let status = StatusCode::from_u16(problem.status);
         *response.status_mut() = status.unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
@@ -179,7 +181,7 @@ impl Sheet {
 
     fn page(&self, access: &Access, below: Markup, is_planned: bool) -> Response {
         let workflow = &self.program.workflow;
-        // Made with the form: pressing twice starts once.
+        // The key is part of the form, so that pressing the button twice starts one run.
         let key = self
             .given
             .field("key")
@@ -219,7 +221,7 @@ impl Sheet {
     }
 }
 
-/// Returns the field of a param, with what is in it now.
+/// Returns the field of a param, with its current text.
 pub fn input(name: &str, param: &Param, now: &str, is_required: bool) -> Markup {
     let id = field(name);
     let note = format!("{id}-note");
@@ -274,12 +276,12 @@ fn frame<'a>(title: &'a str, access: &'a Access) -> Frame<'a> {
     Frame::still(title, "Start", Some(access))
 }
 
-/// Names the field of a param.
+/// Returns the name of a param's field.
 pub fn field(name: &str) -> String {
     format!("p.{name}")
 }
 
-/// Returns a value as it is typed in: a text bare, anything else as JSON, which is YAML.
+/// Returns a value as a person would type it: a string without quotes, anything else as JSON (which is valid YAML).
 pub fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -302,23 +304,23 @@ fn plan(planned: &Planned) -> Markup {
             (foreseen(workflow, &planned.state))
             @if !workflow.phases.is_empty() { h3 { "Steps" } }
             table class="list plan" {
-                (heads(&["Step", "Does", "Changes"]))
+                (heads(&["Step", "Action", "Changes"]))
                 tbody {
                     @for (step, preview) in json.as_array().into_iter().flatten().zip(&steps) {
                         @let depth = preview.step.depth().min(4);
                         tr class=[(step["runs"] == false).then_some("skipped")] {
                             td class={ "depth-" (depth) } { (preview.step.last_part()) }
-                            td data-label="Does" { div {
+                            td data-label="Action" { div {
                                 @if let Some(question) = step.get("approval") {
                                     "asks: " (question.as_str().unwrap_or("…"))
                                 } @else {
                                     (text(step, "script").or_else(|| text(step, "workflow")).unwrap_or_default())
                                 }
                                 @if step["for_each"] == true {
-                                    " × " @match step["items"].as_u64() { Some(n) => (n), None => "as many as there will be" }
+                                    " × " @match step["items"].as_u64() { Some(n) => (n), None => "number of items not known yet" }
                                 }
                                 @if step["runs"] == false { " (skipped)" }
-                                @if step["runs"].is_null() { ", if its " code { "when" } " says so" }
+                                @if step["runs"].is_null() { ", if its " code { "when" } " is true" }
                             } }
                             td data-label="Changes" { div {
                                 @for change in step["changes"].as_array().into_iter().flatten() {
@@ -333,7 +335,7 @@ fn plan(planned: &Planned) -> Markup {
     }
 }
 
-/// Shows what each phase will replace, as far as it is known where a run stands.
+/// Shows what each phase will replace, as far as this is known from the state.
 fn foreseen(workflow: &Workflow, state: &RunState) -> Markup {
     match report::replacing(workflow, state, RUN) {
         Ok(phases) => replaced(&phases, usize::MAX),
@@ -341,7 +343,7 @@ fn foreseen(workflow: &Workflow, state: &RunState) -> Markup {
     }
 }
 
-/// Says what a dry run was refused.
+/// Shows a change that a dry run refused.
 fn obstacle(found: &Obstacle) -> Markup {
     let verdict = match found.is_sure {
         true => "will fail: ",
@@ -355,12 +357,12 @@ fn obstacle(found: &Obstacle) -> Markup {
     }
 }
 
-/// Says what a preflight noted, for people.
+/// Returns a warning of the preflight, for people.
 pub fn note(note: &Note) -> String {
     match note {
         Note::NoClusters { target } => {
             format!(
-                "the target `{target}` names no Kubernetes clusters: what needs them is skipped"
+                "the target `{target}` has no Kubernetes clusters, so steps that need them are skipped"
             )
         }
         Note::Said(text) => text.clone(),

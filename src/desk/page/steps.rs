@@ -1,4 +1,4 @@
-//! The steps of a run as people look at them: one node each, with what runs inside of it counted.
+//! The steps of a run for the graph, the list and the timeline: one node for each step, with counts of the instances inside of it.
 
 use std::collections::BTreeMap;
 
@@ -8,31 +8,31 @@ use windlass_engine::{
 };
 use windlass_ground::Timestamp;
 
-/// A step of the workflow itself; all that runs inside of it is folded into counts.
+/// A step at the top level of a workflow, with counts of the instances inside of it.
 pub struct Node {
     pub id: InstanceId,
     pub name: String,
-    /// What it does: its script, its workflow, a question.
+    /// Its action: the name of its script or workflow, or `approval`.
     pub does: String,
-    /// Its own status, or the worst one inside of it.
+    /// Its own status, or the most urgent status inside of it.
     pub status: String,
-    /// The instances inside of it by status, the worst first; those to come are `pending`.
+    /// The number of instances inside of it by status, the worst first. Items that have not started count as `pending`.
     pub tally: Vec<(&'static str, usize)>,
-    /// How many there are.
+    /// The number of instances inside of it.
     pub count: usize,
     pub is_many: bool,
     is_nested: bool,
-    /// The first one that failed, and how many did.
+    /// The first instance inside of it that failed, and the number of failed ones.
     pub failing: Option<(String, usize)>,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
-    /// When it asked, and until when it waited for an answer.
+    /// For an approval: when it asked, and when it was answered.
     pub waited: Option<(Timestamp, Option<Timestamp>)>,
     pub attempt: u32,
     pub worked: i64,
 }
 
-/// The order of statuses from what needs somebody to what needs nobody.
+/// The statuses in the order in which they need attention.
 pub const ORDER: [&str; 9] = [
     "failed",
     "expired",
@@ -45,7 +45,7 @@ pub const ORDER: [&str; 9] = [
     "succeeded",
 ];
 
-/// Returns the steps of a workflow, in an order in which they may run.
+/// Returns the steps of a workflow. Each comes after those on which it depends.
 pub fn nodes(workflow: &Workflow, state: &State, at: Timestamp) -> Vec<Node> {
     let steps = workflow.steps();
     steps.map(|(_, step)| node(step, state, at)).collect()
@@ -65,7 +65,7 @@ fn node(step: &Step, state: &State, at: Timestamp) -> Node {
             found.1 += 1;
         }
     }
-    // Items that have not begun have no instance.
+    // Items that have not started have no instance.
     let items = instance.and_then(|i| i.items.as_ref());
     let begun = items.map_or(0, |items| {
         let begun = items
@@ -111,7 +111,7 @@ fn node(step: &Step, state: &State, at: Timestamp) -> Node {
     }
 }
 
-/// Says what runs inside of a step, without what only holds others together and without undos.
+/// Returns the instances inside of a step, without loops and nested workflows themselves, and without undos.
 pub fn parts<'a>(
     state: &'a State,
     id: &InstanceId,
@@ -123,7 +123,7 @@ pub fn parts<'a>(
         .filter(|(inner, instance)| !instance.is_composite() && inner.undone().is_none())
 }
 
-/// Says in one word where an instance stands.
+/// Returns the status of an instance in one word.
 pub fn status(state: &State, instance: &Instance, at: Timestamp) -> &'static str {
     match instance.status {
         Status::Pending if instance.attempt > 0 && state.outcome.is_some() => "interrupted",
@@ -144,12 +144,12 @@ fn does(step: &Step) -> String {
 }
 
 impl Node {
-    /// Says whether others run inside of it.
+    /// Returns whether it has instances inside of it.
     pub fn is_composite(&self) -> bool {
         self.is_many || self.is_nested
     }
 
-    /// Says how long it worked, or, of a question, how long it has waited for its answer, in milliseconds.
+    /// Returns how long it worked, or for an approval, how long it has waited for its answer, in milliseconds.
     pub fn took(&self, now: Timestamp) -> i64 {
         match self.waited {
             Some((asked, answered)) => {
@@ -160,7 +160,7 @@ impl Node {
         }
     }
 
-    /// `3/7`: how many are over.
+    /// Returns how many of its instances have succeeded or were skipped: `3/7`.
     pub fn progress(&self) -> String {
         let is_over = |status: &str| matches!(status, "succeeded" | "skipped");
         let over = self.tally.iter().filter(|(status, _)| is_over(status));
@@ -172,7 +172,7 @@ impl Node {
         }
     }
 
-    /// Returns the same as the picture, in words.
+    /// Describes the node in words, for screen readers.
     pub fn label(&self) -> String {
         let mut text = format!("{}: {}", self.name, self.status);
         if self.is_composite() && self.count > 0 {

@@ -5,7 +5,7 @@ use super::{audit, compare, edit, log, mesh, prune, waiting};
 use crate::server::Desk;
 use windlass_targets::Role;
 
-/// Lists the pages beside those of a list, a run and a start, with the role that each needs.
+/// Returns the routes of further pages, with the role that each needs.
 pub fn more() -> Vec<(Method, &'static str, Role, MethodRouter<Desk>)> {
     use Role::{Admin, Operator, Viewer};
     let look = |path, handler| (Method::GET, path, Viewer, handler);

@@ -17,10 +17,10 @@ use windlass_runs::{encoded, now};
 use windlass_targets::Role;
 use windlass_triggers::{TriggerKey, TriggerStanding};
 
-/// How many notifications are shown.
+/// The largest number of notifications on the page.
 const SHOWN: usize = 200;
 
-/// `GET /triggers`: what starts by itself, and when.
+/// `GET /triggers`: lists the triggers, and when each starts its workflow next.
 pub async fn triggers(State(desk): State<Desk>, access: Access) -> Result<Response, Problem> {
     let triggers = desk.triggers.clone();
     let asked = desk.ask(move |_| Ok((triggers.standings(now())?, triggers.problems())));
@@ -43,7 +43,7 @@ pub async fn triggers(State(desk): State<Desk>, access: Access) -> Result<Respon
                 section class="card empty" { p { "No workflow has " code { "triggers:" } "." } }
             } @else {
                 table class="list" {
-                    caption class="unseen" { "What starts by itself, and when" }
+                    caption class="unseen" { "Triggers" }
                     (heads(&["Trigger", "When", "Next", "Last", ""]))
                     tbody { @for one in &standings { (row(one, may_pause, at)) } }
                 }
@@ -86,7 +86,7 @@ fn row(one: &TriggerStanding, may_pause: bool, at: Timestamp) -> Markup {
                         Some(run) => a href={ "/runs/" (run) } { (moment(last.at, at)) },
                         None => (moment(last.at, at)),
                     }
-                    @if last.is_made_up { p class="quiet" { "made up: it was due at " (report::utc_time(last.due)) " UTC" } }
+                    @if last.is_made_up { p class="quiet" { "late: it was due at " (report::utc_time(last.due)) " UTC" } }
                 } @else { "–" }
             }
             td {
@@ -102,7 +102,7 @@ fn row(one: &TriggerStanding, may_pause: bool, at: Timestamp) -> Markup {
     }
 }
 
-/// A moment by the clocks of its schedule and by UTC.
+/// Returns a point in time in the time zone of its schedule and in UTC.
 fn both_zones(at: Timestamp, zone: Option<&str>) -> String {
     let utc = format!("{} UTC", report::utc_time(at));
     match zone.filter(|zone| *zone != "UTC") {
@@ -136,7 +136,7 @@ async fn set_paused(
     Ok(see_other("/triggers", None))
 }
 
-/// `GET /notifications`: who was told what, and who is still to be.
+/// `GET /notifications`: lists the notifications that were sent or are queued.
 pub async fn notifications(State(desk): State<Desk>, access: Access) -> Result<Response, Problem> {
     let outbox = desk.outbox.clone();
     let asked = desk.ask(move |_| Ok((outbox.queues()?, outbox.list(None, None, SHOWN)?)));
@@ -147,7 +147,7 @@ pub async fn notifications(State(desk): State<Desk>, access: Access) -> Result<R
         title: "Notifications",
         part: "Notifications",
         stream: Some("/api/v1/stream".into()),
-        summary: format!("{queued} notifications are still to be sent"),
+        summary: format!("{queued} notifications are queued"),
         access: Some(&access),
     };
     Ok(page(
@@ -155,10 +155,10 @@ pub async fn notifications(State(desk): State<Desk>, access: Access) -> Result<R
         html! {
             div class="head" {
                 h1 { "Notifications" }
-                p class="quiet" { (queued) " still to be sent" }
+                p class="quiet" { (queued) " queued" }
             }
             @if queues.is_empty() {
-                section class="card empty" { p { "Nobody is told anything: windlass.toml has no " code { "[[notify.receivers]]" } "." } }
+                section class="card empty" { p { "No notifications are sent, because windlass.toml has no " code { "[[notify.receivers]]" } "." } }
             } @else { (receivers(&queues)) }
             @if !listed.is_empty() {
                 table class="list" {
@@ -175,13 +175,13 @@ fn receivers(queues: &[ReceiverQueue]) -> Markup {
     html! {
         table class="list" {
             caption class="unseen" { "Receivers" }
-            (heads(&["Receiver", "Kind", "To be sent", "Sent", "Given up"]))
+            (heads(&["Receiver", "Kind", "Queued", "Sent", "Given up"]))
             tbody {
                 @for queue in queues {
                     tr {
                         td class="workflow" { b { (visible(&queue.receiver)) } }
                         td data-label="Kind" { (queue.channel) }
-                        td data-label="To be sent" { (queue.queued) @if queue.attempts > 0 { " · " (queue.attempts) " attempts failed" } }
+                        td data-label="Queued" { (queue.queued) @if queue.attempts > 0 { " · " (queue.attempts) " attempts failed" } }
                         td data-label="Sent" { (queue.sent) }
                         td data-label="Given up" { (queue.given_up) }
                     }
@@ -195,7 +195,7 @@ fn delivery(one: &Delivered, at: Timestamp) -> Markup {
     let (class, mark, word) = match one.state.as_str() {
         "sent" => ("good", "✓", "sent"),
         "given_up" => ("bad", "✕", "given up"),
-        _ => ("busy", "▶", "to be sent"),
+        _ => ("busy", "▶", "queued"),
     };
     html! {
         tr {

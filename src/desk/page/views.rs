@@ -30,7 +30,7 @@ pub async fn save_view(
     }
 }
 
-/// Shows the views of a person; `query` is the filter that the list has now.
+/// Shows the saved views of a person. `query` is the current filter of the list.
 pub(super) fn views(saved: &[SavedView], query: &str) -> Markup {
     let current = saved.iter().find(|view| view.query == query);
     html! {
@@ -60,7 +60,7 @@ pub(super) fn views(saved: &[SavedView], query: &str) -> Markup {
     }
 }
 
-/// Takes what is not of a filter out of a query: a view leads to the list and nowhere else.
+/// Removes everything from a query that is not part of the filter, so that a saved view can contain nothing else.
 fn only_filter(query: &str) -> String {
     const FIELDS: [&str; 5] = ["status", "workflow", "target", "requester", "text"];
     let pairs = form_urlencoded::parse(query.as_bytes());

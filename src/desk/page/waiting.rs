@@ -1,4 +1,4 @@
-//! What waits, and for what: what waits for who looks on top.
+//! Shows what waits: questions (the person's own first), locks, and steps that will be retried.
 
 use axum::{extract::State, response::Response};
 use maud::{Markup, html};
@@ -16,7 +16,7 @@ use crate::{
 use windlass_ground::Timestamp;
 use windlass_runs::{Row, now};
 
-/// `GET /waiting`.
+/// `GET /waiting`: shows what waits.
 pub async fn waiting(State(desk): State<Desk>, access: Access) -> Result<Response, Problem> {
     let who = access.clone();
     let found = desk.ask(move |runs| Waiting::look(runs, &who)).await?;
@@ -40,7 +40,7 @@ pub async fn waiting(State(desk): State<Desk>, access: Access) -> Result<Respons
         html! {
             h1 { "Waiting" }
             @if is_empty {
-                section class="card empty" { p { "Nothing waits: no question is open, no lock is held, no step is to be tried again." } }
+                section class="card empty" { p { "Nothing is waiting: there are no open questions, locks or retries." } }
             }
             @if !mine.is_empty() {
                 section id="mine" class="waiting" aria-labelledby="mine-title" {
@@ -60,7 +60,7 @@ pub async fn waiting(State(desk): State<Desk>, access: Access) -> Result<Respons
     ))
 }
 
-/// Returns a question with the way to it.
+/// Returns a question, with a link to it.
 pub fn question_of(question: &Question, at: Timestamp) -> Markup {
     let Question {
         shown,
@@ -79,7 +79,7 @@ pub fn question_of(question: &Question, at: Timestamp) -> Markup {
                 }
             }
             a class={ "button" @if *is_mine { " main" } } href=(link) {
-                @if *is_mine { "Review" } @else { "Look" }
+                @if *is_mine { "Review" } @else { "View" }
                 span class="unseen" { " " (shown.info.workflow) ", " (ask.step) }
             }
         }
@@ -102,7 +102,7 @@ fn locks(locks: &[Lock], at: Timestamp) -> Markup {
                                     " " (status(&row.status))
                                     p class="quiet" { (row.run.requester.as_deref().unwrap_or("–")) }
                                     @if row.run.outcome.is_some() {
-                                        p class="error" { "It has ended and keeps the lock: resume it or undo it." }
+                                        p class="error" { "This run has ended and still holds the lock. Resume it or undo it." }
                                     }
                                 }
                             } }
@@ -122,7 +122,7 @@ fn locks(locks: &[Lock], at: Timestamp) -> Markup {
 fn timers(timers: &[Timer], at: Timestamp) -> Markup {
     html! {
         section class="card" aria-labelledby="timers-title" {
-            h2 id="timers-title" { "To be tried again" }
+            h2 id="timers-title" { "Retries" }
             table class="list" {
                 (heads(&["Step", "Run", "When", "Attempts so far"]))
                 tbody {

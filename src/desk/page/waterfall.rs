@@ -1,4 +1,4 @@
-//! When each step ran: waiting for people and working on one axis of time.
+//! Draws when each step of a run worked, and when it waited for people, on a time axis.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::{
 };
 use windlass_ground::Timestamp;
 
-/// How many steps are drawn: the longest, those that failed and those at work.
+/// The largest number of steps that are drawn: first those that have not succeeded, then the longest.
 const ROWS: usize = 40;
 
-/// Draws when the steps ran that have begun, from the run's start to its end, or until now.
+/// Draws the steps that have started, on an axis from the run's start to its end, or until now.
 pub fn waterfall(
     nodes: &[Node],
     (from, to): (Timestamp, Timestamp),
@@ -27,21 +27,21 @@ pub fn waterfall(
         .collect();
     let count = begun.len();
     let took = |(began, node): &(Timestamp, &Node)| node.ended_at.unwrap_or(to).since(*began);
-    let is_calm = |node: &Node| matches!(node.status.as_str(), "succeeded" | "skipped");
-    begun.sort_by_key(|row| (is_calm(row.1), std::cmp::Reverse(took(row))));
+    let is_done = |node: &Node| matches!(node.status.as_str(), "succeeded" | "skipped");
+    begun.sort_by_key(|row| (is_done(row.1), std::cmp::Reverse(took(row))));
     begun.truncate(ROWS);
     begun.sort_by_key(|(at, _)| *at);
     let worked = nodes.iter().filter_map(|node| {
         let end = node.ended_at.unwrap_or(to);
         match node.waited {
-            // What comes after the answer counts.
+            // Only the time after the answer counts as work.
             Some((_, answered)) => answered.map(|answered| (answered, end)),
             None => node.started_at.map(|at| (at, end)),
         }
     });
     let axis = Axis::new(from, to, worked);
     html! {
-        @if begun.is_empty() { p class="quiet" { "No step has begun." } }
+        @if begun.is_empty() { p class="quiet" { "No step has started." } }
         div class="fall" {
             @if !begun.is_empty() { (scale(&axis, (from, to))) }
             @for (began, node) in &begun {
@@ -63,18 +63,18 @@ pub fn waterfall(
                 }
             }
         }
-        @if count > ROWS { p class="hint" { "The " (ROWS) " longest of " (count) " steps, and those that need somebody." } }
+        @if count > ROWS { p class="hint" { (ROWS) " of " (count) " steps: those that have not succeeded, and the longest." } }
         @if !axis.folded.is_empty() {
             p class="hint" {
                 "Shaded: "
                 @for (at, (begin, end)) in axis.folded.iter().enumerate() { @if at > 0 { ", " } (length(end.millis_since(*begin))) }
-                " in which nothing worked, drawn short."
+                " in which no step worked, drawn shorter."
             }
         }
     }
 }
 
-/// Says when it is, below the line. Times within a folded piece are left out.
+/// Draws the times of the axis, except those within shortened pauses.
 fn scale(axis: &Axis, (from, to): (Timestamp, Timestamp)) -> Markup {
     let mut marks = vec![(0.0, from)];
     let (mut at, step) = (from, (to.since(from) / 200).max(Duration::from_millis(1)));
@@ -90,7 +90,7 @@ fn scale(axis: &Axis, (from, to): (Timestamp, Timestamp)) -> Markup {
         at += step;
     }
     marks.push((LENGTH, to));
-    // Without a view box, places are parts of the width, and letters keep their form.
+    // Without a viewBox, places are percentages of the width, and the text is not stretched.
     let part = |place: f64| format!("{:.1}%", place / LENGTH * 100.0);
     let last = marks.len() - 1;
     html! {
@@ -98,7 +98,7 @@ fn scale(axis: &Axis, (from, to): (Timestamp, Timestamp)) -> Markup {
             svg height="20" {
                 @for (number, (place, at)) in marks.iter().enumerate() {
                     @let anchor = match number { 0 => "start", n if n == last => "end", _ => "middle" };
-                    // On a phone it would overlap the last one.
+                    // On a narrow screen, this text would overlap the last one, so the style sheet hides it.
                     @let near = (number != last && *place > LENGTH * 0.75).then_some("near");
                     line class=[near] x1=(part(*place)) x2=(part(*place)) y1="15" y2="20" {}
                     text class=[near] x=(part(*place)) y="11" text-anchor=(anchor) { (length(at.millis_since(from))) }
@@ -109,7 +109,7 @@ fn scale(axis: &Axis, (from, to): (Timestamp, Timestamp)) -> Markup {
 }
 
 fn piece(from: f64, to: f64, class: &str) -> Markup {
-    // A short one is still seen.
+    // Even a very short piece stays visible.
     let width = (to - from).max(3.0);
     let from = from.min(LENGTH - width);
     html! {

@@ -6,10 +6,10 @@ use crate::{place::Place, read::read};
 use windlass_ground::Timestamp;
 use windlass_world::{outside::PcaClient, value::Failure};
 
-/// AWS answers 75 requests for certificates a second; more than this would take minutes.
+/// The largest number of certificates that are read. AWS allows 75 GetCertificate requests a second, so more would take minutes.
 const MOST: usize = 5_000;
 
-/// A certificate of a CA's audit report (JSON), as the user guide's page "Use audit reports with your private CA" writes it.
+/// A certificate in a CA's audit report in JSON. The format is on the page "Use audit reports with your private CA" of AWS's user guide.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditRow {
@@ -19,8 +19,8 @@ pub struct AuditRow {
 }
 
 impl AuditRow {
-    /// Whether it is neither revoked nor expired at a moment.
-    fn is_alive(&self, now: Timestamp) -> bool {
+    /// Returns whether it is neither revoked nor expired.
+    fn is_valid(&self, now: Timestamp) -> bool {
         let format = format_description!(
             "[year]-[month]-[day]T[hour]:[minute]:[second][offset_hour sign:mandatory][offset_minute]"
         );
@@ -34,16 +34,16 @@ impl AuditRow {
 /// Reads an audit report in JSON.
 ///
 /// # Errors
-/// What is no such report.
+/// Returns why the content is not such a report.
 pub fn read_audit_report(content: &[u8]) -> Result<Vec<AuditRow>, String> {
     serde_json::from_slice(content)
         .map_err(|e| format!("is not an audit report of AWS Private CA in JSON: {e}"))
 }
 
-/// Reads the certificates of all CAs that have one, and those that the rows of audit reports say are alive at a moment.
+/// Reads the certificates of all CAs, and those certificates in the rows of audit reports that are neither revoked nor expired.
 ///
 /// # Errors
-/// CAs that can't be listed. What can't be read of one is a problem.
+/// Fails if the CAs can't be listed. A certificate that can't be read is added to the problems.
 pub async fn authorities(
     pca: &PcaClient,
     rows: &[AuditRow],
@@ -51,7 +51,7 @@ pub async fn authorities(
     scanned: &mut Scanned,
 ) -> Result<(), Failure> {
     for authority in pca.list().await? {
-        // Those have no certificate, or can't sign.
+        // CAs in these states have no certificate, or can't sign.
         if ["CREATING", "PENDING_CERTIFICATE", "DELETED", "FAILED"].contains(&&*authority.status) {
             continue;
         }
@@ -64,15 +64,15 @@ pub async fn authorities(
             Err(failure) => scanned.problem(format!("CA {arn}"), failure.to_string()),
         }
     }
-    let alive: Vec<&AuditRow> = rows.iter().filter(|row| row.is_alive(now)).collect();
-    if alive.len() > MOST {
+    let valid: Vec<&AuditRow> = rows.iter().filter(|row| row.is_valid(now)).collect();
+    if valid.len() > MOST {
         let why = format!(
-            "names {} certificates that are alive; the first {MOST} were read",
-            alive.len()
+            "has {} valid certificates; only the first {MOST} were read",
+            valid.len()
         );
         scanned.problem("the audit report", why);
     }
-    for row in alive.into_iter().take(MOST) {
+    for row in valid.into_iter().take(MOST) {
         let arn = row.certificate_arn.clone();
         let Some((authority, _)) = arn.split_once("/certificate/") else {
             scanned.problem(arn, "is not the ARN of a certificate");

@@ -5,7 +5,8 @@ use windlass_world::{
     value::{Failure, Value},
 };
 
-/// What holds certificates in a cluster: data, and the CAs that the API server trusts a webhook, an API or a conversion by.
+/// The kinds of objects that contain certificates: data, and the CAs with which the API server verifies webhooks, aggregated APIs and
+/// conversion webhooks.
 const KINDS: [&str; 6] = [
     "secrets",
     "configmaps",
@@ -14,13 +15,13 @@ const KINDS: [&str; 6] = [
     "apiservices.apiregistration.k8s.io",
     "customresourcedefinitions.apiextensions.k8s.io",
 ];
-/// Secrets with a compressed release of Helm's in them, which are large and hold no certificate of their own.
+/// The type of Secrets in which Helm stores a release. They are skipped, because they are large and compressed.
 const HELM: &str = "helm.sh/release.v1";
 
 /// Reads the Secrets, ConfigMaps and trusted CAs of a cluster, in all namespaces.
 ///
 /// # Errors
-/// A cluster that can't be reached. A kind that the caller may not list is a problem, unless no kind can be listed.
+/// Fails if the cluster can't be reached, or if no kind can be listed. If only some kinds can't be listed, each is added to the problems.
 pub async fn cluster(
     kube: &KubeClient,
     cluster: &str,

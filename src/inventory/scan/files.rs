@@ -6,26 +6,26 @@ use std::{
 use super::Scanned;
 use crate::{place::Place, read::read};
 
-/// The bundle of all public CAs is 250 KB; a larger file of certificates is none that a person keeps.
+/// The largest file that is read, in bytes. For comparison, a bundle of all public CAs has about 250 KB.
 const LARGEST: u64 = 4 << 20;
-/// Folders within folders.
+/// The deepest nesting of folders.
 const DEEPEST: usize = 32;
-/// More files are a mistake in the path, such as `/`.
+/// The largest number of files. More are probably a mistake in the path, such as `/`.
 const MOST: usize = 200_000;
-/// What is expected to hold certificates, so that it is a problem if it does not.
+/// The file extensions for certificates. A problem in another file is not reported.
 const EXTENSIONS: [&str; 9] = [
     "pem", "crt", "cer", "cert", "der", "p7b", "p12", "pfx", "jks",
 ];
 
-/// Reads a file, or every file of a folder and of the folders in it. Links to folders are not followed.
+/// Reads a file, or all files of a folder and its subfolders. Links to folders are not followed.
 ///
 /// # Errors
-/// A path that can't be looked at.
+/// Fails if the path can't be accessed.
 pub fn files(path: &Path, scanned: &mut Scanned) -> io::Result<()> {
     if !fs::metadata(path)?.is_dir() {
         let found = one(path, scanned);
         if found == Some(0) {
-            scanned.problem(path.display().to_string(), "holds no certificate");
+            scanned.problem(path.display().to_string(), "contains no certificate");
         }
         return Ok(());
     }
@@ -47,10 +47,13 @@ pub fn files(path: &Path, scanned: &mut Scanned) -> io::Result<()> {
             match fs::metadata(&path) {
                 Ok(found) if found.is_dir() && is_link => {}
                 Ok(found) if found.is_dir() && depth == DEEPEST => {
-                    scanned.problem(path.display().to_string(), "is too deep, and was not read");
+                    scanned.problem(
+                        path.display().to_string(),
+                        "is nested too deeply, and was not read",
+                    );
                 }
                 Ok(found) if found.is_dir() => folders.push((path, depth + 1)),
-                // Nothing waits for a pipe or a device.
+                // Pipes and devices are skipped, because reading them could block.
                 Ok(found) if !found.is_file() => {}
                 _ if count == MOST => {
                     let why = format!("has more than {MOST} files below it; the rest was not read");
@@ -67,7 +70,7 @@ pub fn files(path: &Path, scanned: &mut Scanned) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads one file; says how many certificates it holds, and nothing where it could not be read.
+/// Reads a file. Returns the number of its certificates; `None` if it could not be read.
 fn one(path: &Path, scanned: &mut Scanned) -> Option<usize> {
     let name = path.display().to_string();
     let content = fs::metadata(path).and_then(|found| match found.len() > LARGEST {
@@ -88,7 +91,7 @@ fn one(path: &Path, scanned: &mut Scanned) -> Option<usize> {
         }
     };
     let mut read = read(&content);
-    // Any file may begin as DER does.
+    // A file of another kind may begin with the same byte as DER.
     if read.certificates.is_empty() && content.first() == Some(&0x30) && !is_expected(path) {
         read.problems.clear();
     }

@@ -1,7 +1,7 @@
-//! Reads certificates that Windlass did not make: from files, servers, Kubernetes clusters, and the CAs of AWS Private CA.
+//! Scans files, servers, Kubernetes clusters and the CAs of AWS Private CA for certificates, including those that no run issued.
 //!
-//! A scan changes nothing and keeps nothing, and never holds more of a private key than the file that it is in. What can't be read
-//! is a [`Problem`] with its place, and the scan continues.
+//! A scan changes and stores nothing, and does not parse private keys. What can't be read is a [`Problem`] with its place, and the scan
+//! continues.
 
 mod authorities;
 mod clusters;
@@ -22,7 +22,7 @@ use super::{
     read::Read,
 };
 
-/// What scans have found so far.
+/// The results of scans so far.
 #[derive(Default)]
 pub struct Scanned {
     entries: BTreeMap<String, Entry>,
@@ -30,7 +30,7 @@ pub struct Scanned {
 }
 
 impl Scanned {
-    /// Takes what was read at a place; returns how many certificates it were.
+    /// Adds what was read at a place. Returns the number of certificates.
     fn add(&mut self, place: &Place, read: Read) -> usize {
         for certificate in &read.certificates {
             let facts = Facts::of(certificate);
@@ -53,7 +53,7 @@ impl Scanned {
         });
     }
 
-    /// Says of each certificate what runs made of it, as far as they know it.
+    /// Adds what runs know about each certificate, from the inventory.
     pub fn finish(self, known: &Inventory) -> Inventory {
         let known: BTreeMap<&str, &Entry> = known
             .certificates

@@ -1,4 +1,4 @@
-//! Servers: the chain that one presents.
+//! Reads the chain that a TLS server presents.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Reads the chain that a server presents, without verifying it.
 ///
 /// # Errors
-/// A server that can't be reached, and one that presents no chain.
+/// Fails if the server can't be reached or presents no chain.
 pub async fn server(host: &str, port: u16, scanned: &mut Scanned) -> Result<(), Failure> {
     let probe = Probe {
         server_name: Some(host.trim_matches(['[', ']']).to_owned()),
@@ -35,7 +35,7 @@ pub async fn server(host: &str, port: u16, scanned: &mut Scanned) -> Result<(), 
     Ok(())
 }
 
-/// `HOST:PORT`, if a text is that.
+/// Parses `HOST:PORT`; `None` for other texts.
 pub fn parse_address(text: &str) -> Option<(&str, u16)> {
     let (host, port) = text.rsplit_once(':')?;
     let is_host = !host.is_empty() && !host.contains(['/', ' ']);

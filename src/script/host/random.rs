@@ -92,8 +92,13 @@ fn bytes<const N: usize>(function: &str) -> Result<[u8; N], Failure> {
 }
 
 fn fill(function: &str, buffer: &mut [u8]) -> Result<(), Failure> {
-    aws_lc_rs::rand::fill(buffer)
-        .map_err(|_| rejected(function, "NoRandomness", "the system gave no randomness"))
+    aws_lc_rs::rand::fill(buffer).map_err(|_| {
+        rejected(
+            function,
+            "NoRandomness",
+            "the system could not provide random bytes",
+        )
+    })
 }
 
 /// Returns a number below `end`; all are equally likely.
