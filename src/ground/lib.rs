@@ -1,8 +1,7 @@
-//! What every reader and server stands on: how deep and large a document from outside may be, and
-//! how long a client may take to say what it wants, how a database is opened, and what a point in time is
-//! ([`Timestamp`]).
+//! What every reader and server is based on: limits for the depth and size of documents from outside, limits for the time
+//! that a client may take, how databases are opened, and the type for a point in time ([`Timestamp`]).
 //!
-//! This room depends on no other.
+//! This crate depends on no other crate of the workspace.
 
 mod blocking;
 mod database;
