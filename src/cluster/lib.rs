@@ -1,28 +1,29 @@
 //! The rehearsal cluster: a Kubernetes API server that keeps its state in a folder.
 //!
-//! It serves the kinds and verbs that rotations need, so that kubectl and the ordinary clients can't tell it from a
-//! real control plane there; anything else gets 404, 405 or 415, never a guess. It knows nothing of workflows.
+//! It serves the kinds and verbs that rotations need; for these, kubectl and other clients see no difference from a real
+//! control plane. Anything else gets 404, 405 or 415, never a guessed response. The crate does not depend on workflows.
 //!
-//! # The way of a request
+//! # The path of a request
 //!
-//! 1. `server` listens with TLS, under a CA of this cluster alone; `handler` reads the request, `access` says who
-//!    asks and whether RBAC lets them, and `fault` may lose it on purpose.
-//! 2. `wire` reads paths, queries and kubectl's protobuf, and writes discovery, tables and `Status` bodies; `resource`
-//!    lists what is served, and `schema` knows its shape.
-//! 3. `api` answers: reads, writes, watches; it validates and sets defaults as the real server does.
-//! 4. `merge` holds the four kinds of patches, and who owns which field.
-//! 5. `rollout` plays the controllers: Deployments, StatefulSets and DaemonSets replace their pods over a little
-//!    time. It runs with each request, up to the moment of the request, so nothing happens behind a stopped server.
-//! 6. `forward` carries connections to the ports of pods, on which `ports` says what listens.
-//! 7. `store` keeps objects and what changed in one SQLite database, `cluster.db` (mode 0600).
+//! 1. `server` listens with TLS, with a certificate from a CA that only this cluster uses. `handler` reads the request,
+//! `access`
+//!    authenticates the user and checks RBAC, and `fault` may make the request fail on purpose.
+//! 2. `wire` reads paths, queries and kubectl's protobuf, and writes discovery, tables and `Status` bodies. `resource`
+//!    lists the resources that are served, and `schema` has their schemas.
+//! 3. `api` carries out reads, writes and watches; it validates objects and sets defaults as the real API server does. 4.
+//! `merge` has the four kinds of patches, and the ownership of fields. 5. `rollout` simulates the controllers: Deployments,
+//! StatefulSets and DaemonSets replace their pods over a short
+//!    time. The controllers run with each request, up to the time of the request, so nothing happens while the server is
+//! stopped.
+//! 6. `forward` carries connections to the ports of pods; `ports` defines what listens there. 7. `store` keeps objects and
+//! their changes in one SQLite database, `cluster.db` (mode 0600). 8. `controllers` is the interface for other crates: what
+//! runs in a cluster, such as a service mesh, is passed in the
+//!    options, like what listens on the ports of pods (`ports`).
 //!
-//! 8. `controllers` lets others take part: what runs in a cluster, such as a service mesh, is handed in with the
-//!    options, and so is what listens on the ports of pods (`ports`).
+//! # Workloads that get stuck on purpose
 //!
-//! # Getting stuck on purpose
-//!
-//! A pod whose `nodeSelector` fits no node stays Pending, as anywhere. A workload with the annotation
-//! [`STUCK`] gets pods that never become ready, with the annotation's value as the reason, until it is taken away.
+//! A pod whose `nodeSelector` matches no node stays Pending, as in a real cluster. A workload with the annotation [`STUCK`]
+//! gets pods that never become ready, with the annotation's value as the reason, until the annotation is removed.
 
 mod access;
 mod api;

@@ -1,4 +1,4 @@
-//! The HTTPS server: it opens the state, listens, and stops.
+//! The HTTPS server: opens the state, listens, and stops.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -20,35 +20,35 @@ use crate::{
 };
 use windlass_ground::{blocking, log_request, serve};
 
-/// How long a stop waits for requests that are being answered.
+/// How long a stop waits for requests in progress.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
 
-/// Why a server doesn't start.
+/// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The folder can't be made or written.
+    /// The folder can't be created or written.
     #[error("can't use the folder {}", .0.display())]
     Folder(PathBuf, #[source] std::io::Error),
-    /// The database in it can't be opened.
+    /// The database in the folder can't be opened.
     #[error("can't open the database {}", .0.display())]
     Database(PathBuf, #[source] rusqlite::Error),
     /// The database was written by another version.
-    #[error("the database {} has version {found}, and this program knows version {known}", .path.display())]
+    #[error("the database {} has version {found}, but this program needs version {known}", .path.display())]
     Version {
         /// The database.
         path: PathBuf,
-        /// What it says it is.
+        /// The version of the database.
         found: i64,
-        /// What this program writes.
+        /// The version that this program uses.
         known: i64,
     },
-    /// The CA or the token can't be made or read.
-    #[error("can't read or make the identity of the cluster: {0}")]
+    /// The CA or the token can't be created or read.
+    #[error("can't read or create the identity of the cluster: {0}")]
     Identity(String),
-    /// Other machines have no business with a rehearsal.
+    /// The address is not a loopback address; a rehearsal must not be reachable from other machines.
     #[error("refuses to listen on {0}, which other machines can reach; use 127.0.0.1")]
     Open(SocketAddr),
-    /// The address can't be listened on.
+    /// The server can't listen on the address.
     #[error("can't listen on {0}")]
     Listen(SocketAddr, #[source] std::io::Error),
     /// The certificate can't be used.
@@ -69,7 +69,7 @@ impl From<OpenError> for StartError {
     }
 }
 
-/// A running server. It stops when it is dropped; [`stop`](Self::stop) also waits for the last answers.
+/// A running server. Dropping it stops it; [`stop`](Self::stop) also waits for requests in progress.
 pub struct Server {
     address: SocketAddr,
     service: Arc<Service>,
@@ -77,7 +77,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the state and listens; requests are answered from when this returns.
+    /// Opens the state and listens. The server answers requests as soon as this returns.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let listen = options.listen;
         if !listen.ip().is_loopback() {
@@ -85,7 +85,7 @@ impl Server {
         }
         let opening = blocking(move || {
             let service = Service::open(options)?;
-            service.leave_pod_delay()?;
+            service.store_pod_delay()?;
             Ok::<_, OpenError>(service)
         });
         let service = Arc::new(opening.await?);
@@ -111,7 +111,7 @@ impl Server {
         })
     }
 
-    /// How to get in.
+    /// Returns what a client needs to use the cluster.
     pub fn access(&self) -> Access {
         Access {
             name: self.service.options.name.clone(),
@@ -121,13 +121,13 @@ impl Server {
         }
     }
 
-    /// Stops listening, ends watches, and waits for the requests that are being answered.
+    /// Stops listening, ends watches, and waits for requests in progress.
     pub async fn stop(mut self) {
         self.service.stopping.cancel();
         drop(tokio::time::timeout(LAST_REQUESTS, &mut self.task).await);
     }
 
-    /// Serves until `shutdown` is over, and stops.
+    /// Serves until `shutdown` completes, then stops.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
         shutdown.await;
         self.stop().await;

@@ -70,7 +70,10 @@ pub fn check_yaml(text: &str, max_depth: usize) -> Result<(), String> {
             ));
         }
         if total > MAX_WEIGHT {
-            return Err(format!("{}: it is too large with its aliases expanded", at()));
+            return Err(format!(
+                "{}: it is too large with its aliases expanded",
+                at()
+            ));
         }
     }
     Ok(())

@@ -3,7 +3,7 @@ use serde_json::{Value as Json, json};
 use super::{
     Call, body,
     finish::{Owner, finish, stale},
-    intake::{check_kind, refuse_untyped, take_kind, take_place, understood},
+    intake::{check_kind, decoded, refuse_untyped, set_kind, set_namespace},
     read::shaped,
 };
 use crate::{
@@ -19,11 +19,11 @@ pub(super) fn create(call: &Call) -> Result<Answer, Failure> {
         return Err(Failure::method_not_allowed());
     }
     let mut sent = body::read(call)?;
-    take_kind(&call.resource, &mut sent);
+    set_kind(&call.resource, &mut sent);
     check_kind(&call.resource, &sent)?;
-    let (mut object, warnings) = understood(call, sent, None)?;
+    let (mut object, warnings) = decoded(call, sent, None)?;
     let dry_run = call.is_dry_run()?;
-    take_place(call, &mut object)?;
+    set_namespace(call, &mut object)?;
     if name(&object).is_empty()
         && let Some(prefix) = text(&object, "/metadata/generateName")
     {
@@ -43,11 +43,11 @@ pub(super) fn create(call: &Call) -> Result<Answer, Failure> {
 
 pub(super) fn update(call: &Call) -> Result<Answer, Failure> {
     let mut sent = body::read(call)?;
-    take_kind(&call.resource, &mut sent);
+    set_kind(&call.resource, &mut sent);
     check_kind(&call.resource, &sent)?;
-    let (mut object, warnings) = understood(call, sent, None)?;
+    let (mut object, warnings) = decoded(call, sent, None)?;
     let dry_run = call.is_dry_run()?;
-    take_place(call, &mut object)?;
+    set_namespace(call, &mut object)?;
     if name(&object) != call.name() {
         return Err(Failure::bad_request(format!(
             "the name of the object ({}) does not match the name on the URL ({})",
@@ -95,8 +95,8 @@ pub(super) fn patch(call: &Call) -> Result<Answer, Failure> {
             PatchKind::Merge | PatchKind::Apply => merge::merge_patch(&mut object, &patch)?,
         }
         check_kind(resource, &object)?;
-        let (mut object, warnings) = understood(call, object, Some(&patch))?;
-        take_place(call, &mut object)?;
+        let (mut object, warnings) = decoded(call, object, Some(&patch))?;
+        set_namespace(call, &mut object)?;
         if name(&object) != call.name() {
             return Err(Failure::bad_request(format!(
                 "the name of the object ({}) does not match the name on the URL ({})",
@@ -125,7 +125,7 @@ fn apply(call: &Call) -> Result<Answer, Failure> {
     if !object::items(&config, "/metadata/managedFields").is_empty() {
         return Err(Failure::bad_request("metadata.managedFields must be nil"));
     }
-    take_place(call, &mut config)?;
+    set_namespace(call, &mut config)?;
     if name(&config) != call.name() {
         return Err(Failure::bad_request(format!(
             "the name of the object ({}) does not match the name on the URL ({})",
@@ -160,7 +160,7 @@ fn apply(call: &Call) -> Result<Answer, Failure> {
     Ok(Answer::Object(code, shaped(call, object)))
 }
 
-/// Keeps an object of which only the number of replicas was set.
+/// Stores an object of which only the number of replicas changed.
 pub(super) fn rescaled(
     call: &Call,
     tx: &Transaction,

@@ -1,4 +1,4 @@
-//! StatefulSets: numbered pods, made in order and replaced in reverse, one after another.
+//! StatefulSets: numbered pods, created in order and replaced in reverse order, one at a time.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ const RESOURCE: &str = "statefulsets.apps";
 const COMPONENT: &str = "statefulset-controller";
 const HASH: &str = "controller-revision-hash";
 
-/// Moves a StatefulSet on by one step.
+/// Advances a StatefulSet by one step.
 pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
     let mut set = before.clone();
     let (update, all) = revision::current(world, RESOURCE, &set)?;
@@ -159,7 +159,7 @@ fn report(
     }
     let (ready, updated) = (count(&pod::is_ready), count(&of(update)));
     let available = count(&|pod| pod::available(pod, least, world.now).is_ok());
-    // The controller notes the end of rolling updates only (`completeRollingUpdate`).
+    // The controller records the end of rolling updates only (`completeRollingUpdate`).
     let is_rolling = set["spec"]["updateStrategy"]["type"] != "OnDelete";
     let is_over = is_rolling && partition == 0 && updated == wanted && ready == wanted;
     let current = if is_over { update } else { current };

@@ -28,7 +28,7 @@ const SCHEMA: &str = "
     CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     INSERT INTO setting VALUES ('version', '1'), ('compacted', '0');
 ";
-/// What version 2 has more: what controllers of others keep.
+/// What version 2 adds: the data of controllers from other crates.
 const KEPT: &str = "CREATE TABLE kept (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;";
 
 /// Why the state can't be opened.
@@ -38,7 +38,7 @@ pub(crate) enum StoreError {
     Folder(PathBuf, #[source] std::io::Error),
     #[error("can't open the database {}", .0.display())]
     Database(PathBuf, #[source] rusqlite::Error),
-    #[error("the database {} has version {found}, and this program knows version {known}", .path.display())]
+    #[error("the database {} has version {found}, but this program needs version {known}", .path.display())]
     Version {
         path: PathBuf,
         found: i64,
@@ -46,17 +46,17 @@ pub(crate) enum StoreError {
     },
 }
 
-/// The state of one folder; several servers may serve it at once.
+/// The state of a folder. Several servers may serve it at the same time.
 pub(crate) struct Store {
     connection: Mutex<Connection>,
     /// How many changes are kept for watches.
     window: u32,
-    /// The resources whose changes other crates' controllers receive.
+    /// The resources whose changes controllers from other crates receive.
     watched: &'static [&'static str],
 }
 
 impl Store {
-    /// Opens the folder's database, and makes both if they aren't there.
+    /// Opens the folder's database, and creates both if they do not exist.
     pub fn open(
         folder: &Path,
         window: u32,
@@ -66,7 +66,8 @@ impl Store {
         windlass_ground::disk::create_folders(folder, 0o700).map_err(unusable)?;
         let path = folder.join("cluster.db");
         let failed = |error| StoreError::Database(path.clone(), error);
-        // What a killed server had answered is there; only a lost machine forgets the last moments of a rehearsal.
+        // A write that was answered survives a crash of the server; the last writes may be lost if the machine crashes,
+        // which is enough for a rehearsal.
         let mut connection = open_database(&path, Durability::Process).map_err(failed)?;
         match prepare(&mut connection).map_err(failed)? {
             VERSION => Ok(Self {
@@ -82,7 +83,7 @@ impl Store {
         }
     }
 
-    /// Does all of `work` in one transaction, or nothing. Blocks: never call it on an async thread.
+    /// Runs `work` in one transaction, and undoes all of it if it fails. Blocks: never call it on an async thread.
     pub fn write<T>(
         &self,
         work: impl FnOnce(&Transaction) -> Result<T, Failure>,
@@ -90,7 +91,7 @@ impl Store {
         self.transact("BEGIN IMMEDIATE", work)
     }
 
-    /// As [`write`](Self::write), of one state and without changing it.
+    /// Works as [`write`](Self::write), but only reads; `work` sees a single state.
     pub fn read<T>(
         &self,
         work: impl FnOnce(&Transaction) -> Result<T, Failure>,
@@ -108,7 +109,7 @@ impl Store {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if !connection.is_autocommit() {
-            // A panic left it open.
+            // A panic left the transaction open.
             connection.execute_batch("ROLLBACK")?;
         }
         connection.execute_batch(begin)?;
