@@ -1,24 +1,25 @@
 //! The embedded CA: an AWS Private CA server that keeps its state in a folder.
 //!
-//! It speaks the real protocol on real X.509, so that the ordinary AWS SDK, the aws CLI or boto3 can't tell it
-//! from the service; where AWS is not documented it is stricter, never laxer. It knows nothing of workflows.
+//! It implements the real protocol and issues real X.509 certificates, so that AWS SDKs, the aws CLI and boto3 see no
+//! difference from the service. Where AWS is not documented, it is stricter, never more permissive. The crate does not
+//! depend on workflows.
 //!
-//! # The way of a request
+//! # The path of a request
 //!
-//! 1. `server` listens and `handler` routes: an operation, an OCSP question or a CRL. The `wire` reads an operation in
-//!    either protocol, with its SigV4 signature and the service model's limits.
-//! 2. `fault` and `throttle` may stop it, on purpose.
-//! 3. `operation` answers: one file per family of operations, each a few reads, a decision and one write.
-//! 4. `rule` decides what AWS allows: statuses, templates, validity, ARNs, who may call. Pure, no clock and no I/O.
-//! 5. `x509` makes and reads DER: keys, names, requests, certificates, chains, CRLs, OCSP.
-//! 6. `revocation` publishes what was revoked: CRLs in the bucket's folder and over HTTP, and OCSP.
-//! 7. `store` keeps all of it in one SQLite database: what was answered survives `kill -9`, and several servers
-//!    may serve the same folder at once.
+//! 1. `server` listens and `handler` routes the request: an operation, an OCSP request or a CRL. `wire` reads operations in
+//!    either protocol, and checks the SigV4 signature and the limits of the service model.
+//! 2. `fault` and `throttle` may make the request fail on purpose. 3. `operation` carries it out, with one file for each
+//! family of operations: a few reads, a decision and one write. 4. `rule` decides what AWS allows: statuses, templates,
+//! validity, ARNs, and callers. Pure functions, without clock and I/O. 5. `x509` writes and reads DER: keys, names,
+//! requests, certificates, chains, CRLs, OCSP. 6. `revocation` publishes revocations: CRLs in the bucket's folder and over
+//! HTTP, and OCSP. 7. `store` keeps everything in one SQLite database. What was answered survives `kill -9`, and several
+//! servers
+//!    may serve the same folder at the same time.
 //!
 //! # The folder
 //!
-//! `authority.db` (mode 0600, beside its write-ahead log) holds authorities, their keys, certificates, tokens, tags,
-//! policies, permissions and revocations. `buckets/NAME/` stands for the S3 bucket NAME: CRLs and audit reports.
+//! `authority.db` (mode 0600, like its write-ahead log) contains authorities, their keys, certificates, tokens, tags,
+//! policies, permissions and revocations. `buckets/NAME/` serves as the S3 bucket NAME: CRLs and audit reports.
 
 mod ancestry;
 mod bucket;

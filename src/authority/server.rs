@@ -1,4 +1,4 @@
-//! The HTTP server: it opens the state, listens, and stops.
+//! The HTTP server: opens the state, listens, and stops.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -18,35 +18,35 @@ use crate::service::Service;
 use crate::store::StoreError;
 use windlass_ground::{blocking, log_request, serve};
 
-/// How long a stop waits for requests that are being answered.
+/// How long a stop waits for requests in progress.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
 
-/// Why a server doesn't start.
+/// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The folder can't be made or written.
+    /// The folder can't be created or written.
     #[error("can't use the folder {}", .0.display())]
     Folder(PathBuf, #[source] std::io::Error),
-    /// The database in it can't be opened.
+    /// The database in the folder can't be opened.
     #[error("can't open the database {}", .0.display())]
     Database(PathBuf, #[source] rusqlite::Error),
     /// The database was written by another version.
-    #[error("the database {} has version {found}, and this program knows version {known}", .path.display())]
+    #[error("the database {} has version {found}, but this program needs version {known}", .path.display())]
     Version {
         /// The database.
         path: PathBuf,
-        /// What it says it is.
+        /// The version of the database.
         found: i64,
-        /// What this program writes.
+        /// The version that this program uses.
         known: i64,
     },
-    /// The server must not be reachable from elsewhere without credentials.
-    #[error("refuses to listen on {0}, which other machines can reach, without access keys")]
+    /// The server must not be reachable from other machines without access keys.
+    #[error("refuses to listen on {0} without access keys, because other machines can reach it")]
     Open(SocketAddr),
-    /// The account isn't 12 digits.
+    /// The account number does not have 12 digits.
     #[error("the account number {0} is not 12 digits")]
     Account(String),
-    /// The address can't be listened on.
+    /// The server can't listen on the address.
     #[error("can't listen on {0}")]
     Listen(SocketAddr, #[source] std::io::Error),
 }
@@ -61,7 +61,7 @@ impl From<StoreError> for StartError {
     }
 }
 
-/// A running server. It stops when it is dropped; [`stop`](Self::stop) also waits for the last answers.
+/// A running server. Dropping it stops it; [`stop`](Self::stop) also waits for requests in progress.
 pub struct Server {
     address: SocketAddr,
     shutdown: Option<oneshot::Sender<()>>,
@@ -69,7 +69,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the state and listens; requests are answered from when this returns.
+    /// Opens the state and listens. The server answers requests as soon as this returns.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let (listen, upkeep, timeout) = (options.listen, options.upkeep, options.client_timeout);
         if !listen.ip().is_loopback() && options.access_keys.is_empty() {
@@ -88,7 +88,7 @@ impl Server {
         let failed = |error| StartError::Listen(listen, error);
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        // Without it, a small answer can wait 40 ms for the acknowledgement of the one before.
+        // Without this, a small response can wait 40 ms until the one before is acknowledged.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let router = Router::new()
             .fallback(handle)
@@ -96,7 +96,7 @@ impl Server {
             .with_state(service);
         let (shutdown, asked) = oneshot::channel::<()>();
         let task = tokio::spawn(serve(listener, router, timeout, async {
-            // An error means that the server was dropped: a reason to stop as good as any.
+            // An error means that the server was dropped, which also stops it.
             drop(asked.await);
         }));
         Ok(Self {
@@ -106,37 +106,37 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// Returns the address on which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The URL to give to a client.
+    /// Returns the URL for clients.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Stops listening and waits for the requests that are being answered.
+    /// Stops listening, and waits for requests in progress.
     pub async fn stop(mut self) {
         drop(self.shutdown.take());
         drop(tokio::time::timeout(LAST_REQUESTS, &mut self.task).await);
     }
 
-    /// Serves until `shutdown` is over, and stops.
+    /// Serves until `shutdown` completes, then stops.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
         shutdown.await;
         self.stop().await;
     }
 }
 
-/// Does for a server that runs for long what it does at its start. It ends with the server, which alone keeps the service.
+/// Repeats regularly what a server does at its start. Ends with the server, which is the only owner of the service.
 async fn keep_up(service: Weak<Service>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
         let Some(service) = service.upgrade() else {
             return;
         };
-        // The thread reports a panic; the next round may succeed.
+        // A panic is reported by its thread; the next attempt may succeed.
         drop(tokio::task::spawn_blocking(move || service.catch_up()).await);
     }
 }

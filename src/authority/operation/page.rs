@@ -1,4 +1,4 @@
-//! Pages of lists: a token says where the next one begins, and can't be made up.
+//! Pages of lists. A token contains where the next page begins, and can't be forged.
 
 use aws_lc_rs::hmac;
 use rusqlite::Connection;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::failure::{Code, Failure};
 use crate::operation::call::Call;
 
-/// The members that every paged input has.
+/// The members of every paged input.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Paging {
@@ -18,7 +18,7 @@ pub(crate) struct Paging {
 const TAG: usize = 32;
 
 impl Paging {
-    /// How many items the page has, and after which position it begins.
+    /// Returns the size of the page, and the position after which it begins.
     pub fn start(
         &self,
         call: &Call,
@@ -42,7 +42,7 @@ impl Paging {
     }
 }
 
-/// Cuts a list that was read with one item too many, and makes the token of the next page.
+/// Cuts a list that was read with one item too many, and makes the token for the next page.
 pub(crate) fn cut<T>(
     call: &Call,
     connection: &Connection,
@@ -63,7 +63,7 @@ pub(crate) fn cut<T>(
     Ok(Some(data_encoding::BASE64URL_NOPAD.encode(&token)))
 }
 
-/// A token is good for one operation of one caller on one list.
+/// Computes the tag of a token, which is valid for one operation of one caller on one list.
 fn sealed(call: &Call, scope: &str, position: &[u8]) -> Vec<u8> {
     let mut bytes = format!(
         "{}\n{}\n{}\n{scope}\n",

@@ -10,7 +10,7 @@ use crate::operation::page::{self, Paging};
 use crate::rule::status::Deed;
 use crate::store::sharing::{self, Permission};
 
-/// The only principal that AWS takes.
+/// The only principal that AWS accepts.
 const PRINCIPAL: &str = "acm.amazonaws.com";
 
 const MOST: usize = 100;
@@ -24,7 +24,7 @@ struct Input {
     actions: Option<Vec<String>>,
 }
 
-/// Lets AWS Certificate Manager renew with an authority.
+/// Allows AWS Certificate Manager to renew certificates with an authority.
 pub(crate) fn create(call: &Call) -> Result<Value, Failure> {
     let input: Input = call.read()?;
     if input.principal != PRINCIPAL {
@@ -59,7 +59,7 @@ pub(crate) fn create(call: &Call) -> Result<Value, Failure> {
     Ok(json!({}))
 }
 
-/// Takes that back.
+/// Deletes a permission.
 pub(crate) fn delete(call: &Call) -> Result<Value, Failure> {
     let input: Input = call.read()?;
     let (now, own) = (call.now, call.caller.account.clone());
@@ -80,7 +80,7 @@ pub(crate) fn delete(call: &Call) -> Result<Value, Failure> {
     Ok(json!({}))
 }
 
-/// The permissions by principal.
+/// Lists the permissions, ordered by principal.
 pub(crate) fn list(call: &Call) -> Result<Value, Failure> {
     let input: OfAuthority = call.read()?;
     let paging: Paging = call.read()?;

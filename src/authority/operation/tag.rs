@@ -9,7 +9,7 @@ use crate::operation::page::{self, Paging};
 use crate::rule::status::Deed;
 use crate::store::tag::{self, Tag};
 
-/// AWS's limit per authority.
+/// AWS's limit of tags for an authority.
 const MOST: usize = 50;
 
 #[derive(Deserialize)]
@@ -19,7 +19,7 @@ struct Input {
     tags: Vec<Tag>,
 }
 
-/// Adds tags, or gives them other values.
+/// Adds tags, or replaces their values.
 pub(crate) fn tag(call: &Call) -> Result<Value, Failure> {
     let input: Input = call.read()?;
     check(&input.tags)?;
@@ -33,7 +33,7 @@ pub(crate) fn tag(call: &Call) -> Result<Value, Failure> {
             }
             if tag::count(connection, &authority.arn)? > MOST {
                 return Err(Code::TooManyTags.says(format!(
-                    "A certificate authority can have {MOST} tags at most"
+                    "A certificate authority can have at most {MOST} tags"
                 )));
             }
             Ok(())
@@ -42,7 +42,7 @@ pub(crate) fn tag(call: &Call) -> Result<Value, Failure> {
     Ok(json!({}))
 }
 
-/// Takes tags away; what isn't there is no mistake.
+/// Removes tags. A tag that does not exist is not an error.
 pub(crate) fn untag(call: &Call) -> Result<Value, Failure> {
     let input: Input = call.read()?;
     check(&input.tags)?;
@@ -60,7 +60,7 @@ pub(crate) fn untag(call: &Call) -> Result<Value, Failure> {
     Ok(json!({}))
 }
 
-/// The tags by name.
+/// Lists the tags, ordered by name.
 pub(crate) fn list(call: &Call) -> Result<Value, Failure> {
     let input: OfAuthority = call.read()?;
     let paging: Paging = call.read()?;
@@ -83,7 +83,7 @@ pub(crate) fn list(call: &Call) -> Result<Value, Failure> {
     Ok(answer)
 }
 
-/// Refuses a tag given twice, and names that AWS keeps for itself.
+/// Refuses a duplicate tag, and names that AWS reserves.
 pub(crate) fn check(tags: &[Tag]) -> Result<(), Failure> {
     for (index, tag) in tags.iter().enumerate() {
         if tag.key.to_ascii_lowercase().starts_with("aws:") {
@@ -93,7 +93,9 @@ pub(crate) fn check(tags: &[Tag]) -> Result<(), Failure> {
             )));
         }
         if tags[..index].iter().any(|other| other.key == tag.key) {
-            return Err(Code::InvalidTag.says(format!("The tag key {} is given twice", tag.key)));
+            return Err(
+                Code::InvalidTag.says(format!("The tag key {} is specified twice", tag.key))
+            );
         }
     }
     Ok(())

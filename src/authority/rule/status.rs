@@ -3,7 +3,7 @@
 use crate::clock::Moment;
 use crate::failure::{Code, Failure};
 
-/// The state of an authority, as `DescribeCertificateAuthority` shows it.
+/// The status of an authority, as in the response of `DescribeCertificateAuthority`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     Creating,
@@ -26,7 +26,7 @@ impl Status {
         (Self::Failed, "FAILED"),
     ];
 
-    /// AWS's name.
+    /// Returns AWS's name for the status.
     pub fn name(self) -> &'static str {
         Self::NAMES
             .iter()
@@ -34,7 +34,7 @@ impl Status {
             .map_or("FAILED", |(_, name)| name)
     }
 
-    /// The status of AWS's name.
+    /// Returns the status with AWS's name.
     pub fn named(name: &str) -> Option<Self> {
         Self::NAMES
             .iter()
@@ -42,7 +42,8 @@ impl Status {
             .map(|(status, _)| *status)
     }
 
-    /// The status at a moment: CREATING until it is ready, EXPIRED once its certificate is; neither is ever stored.
+    /// Returns the status at a point in time: CREATING until the authority is ready, EXPIRED after its certificate has
+    /// expired. These two are never stored.
     pub fn at(self, now: Moment, ready_at: Moment, not_after: Option<Moment>) -> Self {
         match self {
             Self::PendingCertificate | Self::Failed if now < ready_at => Self::Creating,
@@ -54,7 +55,7 @@ impl Status {
     }
 }
 
-/// What is asked of an authority, as far as its state decides it.
+/// What a request does with an authority, as far as the status matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Deed {
     Configure,
@@ -69,7 +70,7 @@ pub(crate) enum Deed {
     Revoke,
 }
 
-/// Refuses a deed that the state doesn't allow, in AWS's words where they are known.
+/// Refuses what the status does not allow, with AWS's messages where they are known.
 pub(crate) fn check(status: Status, deed: Deed) -> Result<(), Failure> {
     use Status::{Active, Creating, Deleted, Disabled, Expired, Failed, PendingCertificate};
     let invalid = |message: &str| Err(Code::InvalidState.says(message));
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn creating_and_expired_come_from_the_clock() {
+    fn creating_and_expired_depend_on_the_clock() {
         let pending = Status::PendingCertificate;
         assert_eq!(pending.at(5, 6, None), Status::Creating);
         assert_eq!(pending.at(6, 6, None), pending);

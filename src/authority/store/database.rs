@@ -1,4 +1,4 @@
-//! Opens the database; reads on a pool of connections, writes through the writer.
+//! Opens the database. Reads use a pool of connections, writes go through the writer.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -18,7 +18,7 @@ pub(crate) enum StoreError {
     #[error("the database {} can't be opened", .0.display())]
     Database(PathBuf, #[source] rusqlite::Error),
     #[error(
-        "the database {} has version {found}, and this program knows version {known}: use the program that wrote it, or another folder",
+        "the database {} has version {found}, but this program needs version {known}; use the program that wrote it, or another folder",
         .path.display()
     )]
     Version {
@@ -28,7 +28,7 @@ pub(crate) enum StoreError {
     },
 }
 
-/// The state of one folder.
+/// The state of a folder.
 pub(crate) struct Store {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
@@ -36,7 +36,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Opens the folder's database, and makes both if they aren't there.
+    /// Opens the folder's database, and creates both if they do not exist.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let unusable = |error| StoreError::Folder(folder.to_owned(), error);
         windlass_ground::disk::create_folders(folder, 0o700).map_err(unusable)?;
@@ -54,7 +54,7 @@ impl Store {
         })
     }
 
-    /// Reads. Blocks: never call it on an async thread.
+    /// Reads the state. Blocks: never call it on an async thread.
     pub fn read<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Failure>,
@@ -64,7 +64,7 @@ impl Store {
             Some(connection) => connection,
             None => connect(&self.path)?,
         };
-        // One transaction, so that several statements see one state.
+        // One transaction, so that several statements see the same state.
         run_statement(&connection, "BEGIN DEFERRED")?;
         let result = work(&connection);
         run_statement(&connection, "ROLLBACK")?;
@@ -72,7 +72,8 @@ impl Store {
         result
     }
 
-    /// Writes, and returns once the write is on the disk. All of `work` happens or nothing. Blocks like [`read`](Self::read).
+    /// Writes to the state, and returns once the write is on the disk. All of `work` is undone if it fails. Blocks like
+    /// [`read`](Self::read).
     pub fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
@@ -90,7 +91,7 @@ impl Store {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open_database(path, Durability::Machine)?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    // A deleted authority's key must not stay readable in free pages.
+    // The key of a deleted authority must not remain readable in free pages.
     connection.pragma_update(None, "secure_delete", true)?;
     Ok(connection)
 }
