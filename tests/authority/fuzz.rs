@@ -1,4 +1,4 @@
-//! What is broken is refused with AWS's names, and nothing falls over.
+//! Malformed input is refused with AWS's errors, and never makes the server panic.
 
 use data_encoding::BASE64;
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::authority::lab::{Lab, call, csr, http};
 
-/// Few enough that the tests stay quick; `PROPTEST_CASES` asks for more.
+/// Keeps the number of cases low, so that the tests are fast; `PROPTEST_CASES` sets a larger number.
 fn runner(cases: u32) -> TestRunner {
     let cases = std::env::var("PROPTEST_CASES")
         .ok()
@@ -54,7 +54,7 @@ fn a_damaged_csr_is_malformed() {
             }
             prop_assume!(broken != whole);
             let refused = lab.issue(&root, &pem(&broken), json!({})).unwrap_err();
-            // An empty CSR is against the model's limits before it is against X.509.
+            // The model's limits are checked before the CSR is parsed, and refuse an empty one.
             prop_assert_eq!(refused.0, "MalformedCSRException");
             Ok(())
         })
@@ -62,7 +62,7 @@ fn a_damaged_csr_is_malformed() {
 }
 
 #[test]
-fn arbitrary_bytes_are_no_csr() {
+fn arbitrary_bytes_are_a_malformed_csr() {
     let lab = Lab::new();
     let root = lab.root("root", json!({}));
     runner(200)
@@ -102,7 +102,7 @@ fn anything() -> impl Strategy<Value = Value> {
 }
 
 #[test]
-fn any_json_and_any_bytes_get_an_answer_that_blames_the_client() {
+fn any_json_and_any_bytes_get_a_client_error() {
     let lab = Lab::new();
     let operations = prop::sample::select(vec![
         "CreateCertificateAuthority",
@@ -148,7 +148,7 @@ fn any_json_and_any_bytes_get_an_answer_that_blames_the_client() {
 }
 
 #[test]
-fn any_passthrough_gives_a_certificate_or_blames_the_client() {
+fn any_passthrough_gives_a_certificate_or_a_client_error() {
     let lab = Lab::new();
     let root = lab.root("root", json!({}));
     let request = csr("fuzz", &["a.example.com"]);

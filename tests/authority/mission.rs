@@ -25,7 +25,7 @@ fn the_gloo_mesh_script_runs_unchanged_and_its_certificates_verify() {
         .unwrap();
     assert!(output.status.success(), "{}", both(&output));
 
-    // `--output text` puts a tab between certificate and chain, on AWS too: openssl reads lines.
+    // `--output text` puts a tab between certificate and chain, also on AWS, while openssl needs separate lines.
     for name in ["gloo-mesh-intermediate", "relay-server-tls"] {
         let text = std::fs::read_to_string(files.join(format!("{name}.pem"))).unwrap();
         lab.file(&format!("{name}.pem"), text.replace('\t', "\n"));

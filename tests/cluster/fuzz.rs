@@ -1,4 +1,4 @@
-//! Whatever is sent, the server answers, and an apply that is made again changes nothing.
+//! The server answers any input, and a repeated apply changes nothing.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::lab::{contract, version, workload};
 
-/// Few enough that the tests stay quick; `PROPTEST_CASES` asks for more.
+/// Keeps the number of cases low, so that the tests are fast; `PROPTEST_CASES` sets a larger number.
 fn runner(cases: u32) -> TestRunner {
     let cases = std::env::var("PROPTEST_CASES")
         .ok()
@@ -19,7 +19,7 @@ fn runner(cases: u32) -> TestRunner {
     })
 }
 
-/// Any JSON, rich in the words that mean something.
+/// Generates JSON with many of the words that have a meaning for the server.
 fn document() -> impl Strategy<Value = Json> {
     let word = prop_oneof![
         4 => prop::sample::select(vec![
@@ -50,13 +50,13 @@ fn document() -> impl Strategy<Value = Json> {
     })
 }
 
-/// Waits inside proptest's closure, which is not async.
+/// Blocks within proptest's closure, which is not async.
 fn blocking<T>(work: impl Future<Output = T>) -> T {
     tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(work))
 }
 
 #[test]
-fn no_patch_makes_the_server_fall_over() {
+fn no_patch_is_an_internal_error() {
     contract(|api| async move {
         if !api.is_rehearsal {
             return;
@@ -90,7 +90,7 @@ fn no_patch_makes_the_server_fall_over() {
 }
 
 #[test]
-fn an_apply_that_is_made_again_changes_nothing() {
+fn a_repeated_apply_changes_nothing() {
     contract(|api| async move {
         let part = (
             prop::collection::btree_map("[a-c]", "[x-z]{1,2}", 0..3),
@@ -122,7 +122,7 @@ fn an_apply_that_is_made_again_changes_nothing() {
                     let manager = if second { "two" } else { "one" };
                     let (status, _) = api.force(&path, manager, &config).await;
                     assert!(status == 200 || status == 201, "{status}");
-                    // What controllers write meanwhile is theirs: the second apply is held against what is there.
+                    // Controllers may write in between, so the second apply is compared with the state before it.
                     let (_, once) = api.force(&path, manager, &config).await;
                     let (_, twice) = api.force(&path, manager, &config).await;
                     let stable = |object: &Json| {
