@@ -1,8 +1,9 @@
 //! The rehearsal mesh: what Istio and Gloo Mesh do with certificates, on rehearsal clusters.
 //!
-//! A rehearsal that cannot fail proves nothing. So for every player (a replica of istiod, a ztunnel, a sidecar, a gateway, Gloo Mesh's
-//! server and agents) the mesh keeps what it has *mounted*, which is late, what it has *loaded* and what it was *issued*. A handshake uses
-//! what is loaded, with real X.509 checks. Numbers such as "MESH 1.14" in comments name the fact behind a behaviour.
+//! A rehearsal has to fail where a real mesh would. So for every player (a replica of istiod, a ztunnel, a sidecar, a
+//! gateway, Gloo Mesh's server and agents) the mesh stores what it has *mounted* (which is late), *loaded* and *been
+//! issued*. A handshake uses what is loaded, with real X.509 checks. Comments name the source of a behaviour: a file or
+//! issue of `istio/istio`, `istio/ztunnel` or `solo-io/gloo-mesh`, or a page of their documentation.
 //!
 //! # Layout
 //!

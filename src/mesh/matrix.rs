@@ -39,7 +39,7 @@ pub struct Handshake {
 #[derive(Clone, Debug, Default)]
 pub struct Handshakes {
     pub all: Vec<Handshake>,
-    /// How many handshakes were really made: players with the same material form one class.
+    /// How many handshakes were really made: players with the same material form one class, for which one handshake is made.
     pub classes: usize,
 }
 
@@ -101,11 +101,11 @@ pub struct Matrix {
     classes: Classes,
 }
 
-/// The chains that judges accepted in handshakes that succeeded, and the time until which that is valid.
+/// The chains that judges have accepted in successful handshakes, and the time until which each result is valid.
 ///
-/// A handshake succeeds if each side accepts the chain of the other one, and neither judgement depends on the other. The
-/// workloads of `n` clusters make about `n²` pairs, but there are only as many judges and chains as clusters. So each
-/// chain has to pass each kind of judge once, and all other results are known.
+/// A handshake succeeds if each side accepts the chain of the other, and neither judgement depends on the other. The
+/// workloads of `n` clusters form about `n²` pairs, but there are only as many kinds of judges and chains as clusters. So
+/// each chain has to be checked only once by each kind of judge, and all other results follow.
 #[derive(Debug, Default)]
 struct Accepted {
     by_clients: HashMap<(u64, u64), Moment>,
@@ -126,16 +126,16 @@ impl Accepted {
     }
 }
 
-/// The error of a call to a server that is not there.
+/// The error of a call to a server without a ready pod.
 const NO_POD: &str = "no ready pod";
-/// Where istiod is, unless its clients say otherwise.
+/// The namespace of istiod, unless its clients configure another one.
 const ISTIO_NAMESPACE: &str = "istio-system";
 
-/// How many classes are remembered at most: a mesh that is watched for days renews its certificates again and again.
+/// The largest number of remembered classes: a mesh that is watched for days renews its certificates again and again.
 const MAX_CLASSES: usize = 4096;
 
-/// The classes of parties that were seen before, by the digest of everything that a party holds: checking unchanged parties
-/// again reads no certificate.
+/// The classes of parties that were seen before, by the digest of everything that a party holds. So checking unchanged
+/// parties again parses no certificate.
 #[derive(Debug, Default)]
 struct Classes(HashMap<u64, Class>);
 
@@ -175,7 +175,7 @@ impl Matrix {
         Ok(matrix)
     }
 
-    /// Opens clusters that have been created since.
+    /// Opens clusters that were created after the last call.
     fn find_clusters(&mut self) -> Result<(), StateError> {
         for name in names(&self.folder)? {
             if !self.clusters.contains_key(&name) {
@@ -227,7 +227,8 @@ impl Matrix {
     }
 }
 
-/// Makes a handshake, or returns the known outcome of parties with the same material; `true` if it was really made.
+/// Makes a handshake, or returns the known result of parties with the same material. The flag is `true` if it was really
+/// made.
 fn shake_or_know(
     failed: &mut HashMap<(u64, u64), (String, Moment)>,
     accepted: &mut Accepted,
@@ -286,7 +287,7 @@ struct Class {
     party: Arc<Party>,
     /// Equal for parties that accept the same chains.
     judges: u64,
-    /// Equal for parties whose chains the same judges accept; leaves count by their issuer and names.
+    /// Equal for parties whose chains the same judges accept. Leaves are compared by their issuer and names.
     shows: u64,
     /// Equal for parties that are equal in both.
     digest: u64,
@@ -381,7 +382,7 @@ struct Ends {
     istiods: BTreeMap<String, Vec<End>>,
     proxies: BTreeMap<String, Vec<End>>,
     webhooks: BTreeMap<String, Vec<End>>,
-    /// By cluster: the namespace in which its proxies and webhooks look for istiod.
+    /// By cluster: the namespace in which its proxies and webhooks connect to istiod.
     homes: BTreeMap<String, String>,
     workloads: Vec<Workload>,
     servers: Vec<(String, Server)>,
@@ -483,8 +484,8 @@ impl Ends {
         }
     }
 
-    /// Returns the calls that nothing answers, because no pod of istiod or of the management server is ready. They fail: a mesh
-    /// whose server is away is not one in which all shake hands.
+    /// Returns the calls that fail because no pod of istiod or of the management server is ready. Without them, a mesh
+    /// without a server would seem to have no failed handshakes.
     fn unanswered(&self) -> Vec<Handshake> {
         let mut all = Vec::new();
         let mut calls = |from: &str, to: &str, port| {
@@ -508,7 +509,7 @@ impl Ends {
                 }
             }
         }
-        // Agents without a management cluster are part of no mesh yet.
+        // Agents without a management cluster do not belong to a mesh yet.
         if self.servers.is_empty() && self.istiods.contains_key(MANAGEMENT) {
             let (service, space) = relay::AUTHORITY
                 .split_once('.')
@@ -520,7 +521,8 @@ impl Ends {
         all
     }
 
-    /// Everybody with everybody whom they call, one pair after another: there are too many to keep all at once.
+    /// Passes every pair of a client and a server to `with`, one after the other, since there are too many to keep all at
+    /// once.
     fn each_pair<'a>(&'a self, now: Moment, classes: &mut Classes, mut with: impl FnMut(Pair<'a>)) {
         for (clients, port) in [(&self.proxies, 15012), (&self.webhooks, 15017)] {
             for (cluster, clients) in clients {
@@ -613,7 +615,7 @@ mod tests {
     use super::*;
     use crate::lab::Lab;
 
-    /// Gives a Deployment another number of pods.
+    /// Sets the number of pods of a Deployment.
     fn scale(lab: &Lab, cluster: &str, namespace: &str, name: &str, replicas: u32) {
         let found = lab.find(cluster, "deployments.apps", namespace, name);
         let mut found = found.expect("a deployment");

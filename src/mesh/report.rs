@@ -1,4 +1,4 @@
-//! The admin ports of players: `/config_dump` and metrics (MESH 8.3, 8.5, 8.6, 8.7).
+//! The admin ports of players: `/config_dump` and metrics, as istioctl, ztunnel and Gloo Mesh's dashboards read them.
 
 use serde_json::{Value as Json, json};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use windlass_cluster::Moment;
 
-/// The dump splits a bundle into its roots (MESH 8.5).
+/// Since these versions, the dump splits a bundle into its roots (ztunnel #1510).
 const SPLITS: Since = &[(1, 24, 6), (1, 25, 3), (1, 26, 0)];
 
 fn base64(text: &str) -> String {
