@@ -59,7 +59,7 @@ mod tests {
     use super::is_name;
 
     #[test]
-    fn a_bucket_name_can_not_be_a_path() {
+    fn a_bucket_name_cannot_be_a_path() {
         assert!(is_name("my-bucket.2"));
         for wrong in [
             "..", "a/b/c", "../up", "UPPER", "ab", "a..b", ".abc", "abc-",

@@ -141,7 +141,7 @@ fn caller(service: &Service, incoming: &Incoming) -> Result<Caller, Failure> {
     })
 }
 
-/// Without access keys, refuses a request whose `Host` header is a DNS name other than localhost.
+/// Refuses a request whose `Host` header is a DNS name other than localhost, for a server without access keys.
 ///
 /// Such a server accepts every request from this machine. A web page could use this by resolving its own name to this
 /// machine (DNS rebinding), but it can't choose the value of `Host`, which remains that name.

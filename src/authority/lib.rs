@@ -8,13 +8,13 @@
 //!
 //! 1. `server` listens and `handler` routes the request: an operation, an OCSP request or a CRL. `wire` reads operations in
 //!    either protocol, and checks the SigV4 signature and the limits of the service model.
-//! 2. `fault` and `throttle` may make the request fail on purpose. 3. `operation` carries it out, with one file for each
-//! family of operations: a few reads, a decision and one write. 4. `rule` decides what AWS allows: statuses, templates,
-//! validity, ARNs, and callers. Pure functions, without clock and I/O. 5. `x509` writes and reads DER: keys, names,
-//! requests, certificates, chains, CRLs, OCSP. 6. `revocation` publishes revocations: CRLs in the bucket's folder and over
-//! HTTP, and OCSP. 7. `store` keeps everything in one SQLite database. What was answered survives `kill -9`, and several
-//! servers
-//!    may serve the same folder at the same time.
+//! 2. `fault` and `throttle` may make the request fail on purpose.
+//! 3. `operation` carries it out, with one file for each family of operations: a few reads, a decision and one write.
+//! 4. `rule` decides what AWS allows: statuses, templates, validity, ARNs, and callers. Pure functions, without clock and I/O.
+//! 5. `x509` writes and reads DER: keys, names, requests, certificates, chains, CRLs, OCSP.
+//! 6. `revocation` publishes revocations: CRLs in the bucket's folder and over HTTP, and OCSP.
+//! 7. `store` keeps everything in one SQLite database. What was answered survives `kill -9`, and several servers may serve
+//!    the same folder at the same time.
 //!
 //! # The folder
 //!

@@ -43,7 +43,7 @@ pub(crate) fn name(object: &Json) -> &str {
     text(object, "/metadata/name").unwrap_or_default()
 }
 
-/// Empty for objects without a namespace.
+/// Returns the namespace, which is empty for objects without one.
 pub(crate) fn namespace(object: &Json) -> &str {
     text(object, "/metadata/namespace").unwrap_or_default()
 }

@@ -127,7 +127,10 @@ mod tests {
             .expect("it is taken bit by bit");
         let _reader = slow.await.expect("read");
         writer.write_all(&[7; 4]).await.expect("there is room");
-        let error = writer.write_all(&[7]).await.expect_err("nobody reads");
+        let error = writer
+            .write_all(&[7])
+            .await
+            .expect_err("the client does not read");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -12,7 +12,7 @@ use axum::{
 #[derive(Clone, Debug)]
 pub struct Requester(pub String);
 
-/// What a request asks for, if the pattern of its path does not tell: an operation of AWS, or a verb and a resource of
+/// What a request asks for, if the pattern of its path does not show it: an operation of AWS, or a verb and a resource of
 /// Kubernetes. The server adds this to the extensions of the response.
 #[derive(Clone, Debug)]
 pub struct Operation(pub String);
@@ -22,8 +22,8 @@ const PROBES: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/assets/{name}"];
 
 /// Answers a request and logs it: method, route, status, milliseconds until the head of the response, and who sent it.
 ///
-/// The route is the pattern that the path matched, such as `/runs/{run}`. A server error is a warning; a successful request
-/// to one of [`PROBES`] has the level debug.
+/// The route is the pattern that the path matched, such as `/runs/{run}`. A server error is a warning; a successful request to
+/// `/healthz`, `/readyz`, `/metrics` or an asset has the level debug.
 pub async fn log_request(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>().cloned();

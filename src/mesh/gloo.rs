@@ -133,8 +133,8 @@ pub(super) fn receive(cluster: &Cluster, management: &Offline) -> Result<(), Sta
     let has_failed = found
         .as_ref()
         .is_none_or(|found| found["status"]["state"] == "FAILED");
-    // A finished issue begins anew where its secret is gone, as that of Gloo Mesh 1.x does (reconcileIssuedCertificate in
-    // pkg/certificates/agent/reconciliation), which looks whenever a secret of the cluster changes.
+    // A finished issue starts again if its secret was deleted, as in Gloo Mesh 1.x (reconcileIssuedCertificate in
+    // pkg/certificates/agent/reconciliation), which checks this whenever a secret of the cluster changes.
     let is_finished = found
         .as_ref()
         .is_some_and(|found| found["status"]["state"] == "FINISHED");

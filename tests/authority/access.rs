@@ -39,8 +39,8 @@ fn a_server_with_access_keys_accepts_only_their_signatures() {
             .unwrap();
         (output.status.success(), both(&output))
     };
-    let (content, printed) = list("AKID", "secret");
-    assert!(content, "{printed}");
+    let (succeeded, printed) = list("AKID", "secret");
+    assert!(succeeded, "{printed}");
     assert!(
         list("AKID", "wrong")
             .1
@@ -147,7 +147,7 @@ fn a_fault_refuses_a_request_loses_its_response_or_fails_it_later() {
 }
 
 #[test]
-fn a_web_page_can_not_use_the_server() {
+fn a_web_page_cannot_use_the_server() {
     let lab = Lab::new();
     let path = "/service/ACMPrivateCA/operation/ListCertificateAuthorities";
     let (status, _) = http(

@@ -81,8 +81,8 @@ fn a_csr_with_an_sm2_key_is_malformed() {
         "req -new -key sm2.key -sm3 -subj /CN=sm2 -out sm2.csr",
     ] {
         let arguments: Vec<&str> = line.split(' ').collect();
-        let (content, printed) = lab.openssl(&arguments);
-        assert!(content, "{printed}");
+        let (succeeded, printed) = lab.openssl(&arguments);
+        assert!(succeeded, "{printed}");
     }
     let request = std::fs::read_to_string(lab.folder.path().join("sm2.csr")).unwrap();
     let (code, message) = lab.issue(&root, &request, json!({})).unwrap_err();

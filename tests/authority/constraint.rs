@@ -83,8 +83,8 @@ impl Constrained {
         let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
         let line = line.replace("-new ", &format!("-new {key} "));
         let arguments: Vec<&str> = line.split(' ').collect();
-        let (content, printed) = self.lab.openssl(&arguments);
-        assert!(content, "{line}\n{printed}");
+        let (succeeded, printed) = self.lab.openssl(&arguments);
+        assert!(succeeded, "{line}\n{printed}");
         printed
     }
 
@@ -108,9 +108,9 @@ impl Constrained {
             Ok(issued) => {
                 let answer = self.lab.certificate(&self.ours, &issued).unwrap();
                 self.lab.file("leaf.pem", text(&answer, "Certificate"));
-                let (content, printed) = self.verify("ours.pem");
+                let (succeeded, printed) = self.verify("ours.pem");
                 assert!(
-                    content,
+                    succeeded,
                     "issued, and not valid: {subject} {names}\n{printed}"
                 );
                 true
@@ -126,12 +126,12 @@ impl Constrained {
     /// Returns whether openssl accepts the certificate that the twin issues for the last request.
     fn would_verify(&self) -> bool {
         self.run("x509 -req -in leaf.csr -CA twin.pem -CAkey twin.key -copy_extensions copy -days 30 -out leaf.pem");
-        let (content, printed) = self.verify("twin.pem");
+        let (succeeded, printed) = self.verify("twin.pem");
         assert!(
-            content || printed.contains("subtree violation"),
+            succeeded || printed.contains("subtree violation"),
             "{printed}"
         );
-        content
+        succeeded
     }
 
     fn verify(&self, issuer: &str) -> (bool, String) {
@@ -230,7 +230,7 @@ fn in_doubt_a_name_is_refused() {
     let made = Constrained::new("", "permitted;DNS:corp,excluded;DNS:secret.corp").unwrap();
     assert!(
         !made.issues("/CN=leaf", "DNS:*.corp"),
-        "it stands for secret.corp"
+        "it matches secret.corp"
     );
     assert!(made.would_verify());
     let made = Constrained::new("", "excluded;URI:evil.example").unwrap();
@@ -264,7 +264,7 @@ fn constraints_of_the_whole_chain_apply() {
 }
 
 #[test]
-fn a_certificate_with_violated_or_unknown_constraints_can_not_be_imported() {
+fn a_certificate_with_violated_or_unknown_constraints_cannot_be_imported() {
     if !has_openssl() {
         return;
     }

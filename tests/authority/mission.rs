@@ -32,9 +32,9 @@ fn the_gloo_mesh_script_runs_unchanged_and_its_certificates_verify() {
     }
     let (root, relay) = ("out/root-ca.pem", "out/relay-int.pem");
     let verified = |arguments: &[&str]| {
-        let (content, printed) =
+        let (succeeded, printed) =
             lab.openssl(&[&["verify", "-x509_strict", "-CAfile", root], arguments].concat());
-        assert!(content, "{printed}");
+        assert!(succeeded, "{printed}");
     };
     verified(&[relay]);
     verified(&["gloo-mesh-intermediate.pem"]);

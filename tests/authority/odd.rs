@@ -57,8 +57,8 @@ fn a_weak_key_is_refused() {
             "req", "-new", "-newkey", bits, "-nodes", "-subj", "/CN=odd", "-keyout", "odd.key",
             "-out", "odd.csr",
         ];
-        let (content, printed) = lab.openssl(&arguments);
-        assert!(content, "{printed}");
+        let (succeeded, printed) = lab.openssl(&arguments);
+        assert!(succeeded, "{printed}");
         let request = std::fs::read_to_string(lab.folder.path().join("odd.csr")).unwrap();
         let issued = lab.issue(&root, &request, json!({}));
         assert_eq!(issued.is_ok(), taken, "{bits}");
@@ -140,8 +140,8 @@ fn malformed_alternative_names_are_refused() {
             "-out",
             "odd.csr",
         ];
-        let (content, printed) = lab.openssl(&arguments);
-        assert!(content, "{printed}");
+        let (succeeded, printed) = lab.openssl(&arguments);
+        assert!(succeeded, "{printed}");
         let request = std::fs::read_to_string(lab.folder.path().join("odd.csr")).unwrap();
         let issued = lab.issue(&root, &request, json!({}));
         assert_eq!(issued.is_ok(), taken, "{value}");

@@ -119,8 +119,8 @@ impl Publishing {
     }
 
     fn openssl(&self, arguments: &[&str]) -> String {
-        let (content, printed) = self.lab.openssl(arguments);
-        assert!(content, "{printed}");
+        let (succeeded, printed) = self.lab.openssl(arguments);
+        assert!(succeeded, "{printed}");
         printed
     }
 

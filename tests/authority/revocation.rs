@@ -72,10 +72,10 @@ impl Revoking {
         let (status, list) = http(self.lab.address, "GET", &path, &[], b"");
         assert_eq!(status, 200);
         self.lab.file("crl.der", list);
-        let (content, printed) = self
+        let (succeeded, printed) = self
             .lab
             .openssl(&["crl", "-inform", "DER", "-in", "crl.der", "-out", "crl.pem"]);
-        assert!(content, "{printed}");
+        assert!(succeeded, "{printed}");
         path
     }
 

@@ -65,8 +65,8 @@ impl Table {
             "-out",
             "request.pem",
         ];
-        let (content, printed) = lab.openssl(&arguments);
-        assert!(content, "{printed}");
+        let (succeeded, printed) = lab.openssl(&arguments);
+        assert!(succeeded, "{printed}");
         let request = std::fs::read_to_string(lab.folder.path().join("request.pem")).unwrap();
         Self {
             lab,

@@ -3,7 +3,7 @@
 //! - [`api`]: the extensions that `ApiPassthrough` requests;
 //! - [`arn`]: the ARNs of authorities and certificates;
 //! - [`passthrough`]: which subject and extensions a certificate gets from the template, the API, the CSR and the
-//! configuration;
+//!   configuration;
 //! - [`policy`]: what an owner shares with other accounts;
 //! - [`status`]: what an authority may do in each of its states;
 //! - [`template`]: the certificate templates by name;

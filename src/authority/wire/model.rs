@@ -11,7 +11,7 @@ use crate::wire::pattern;
 /// The model of AWS Private CA.
 pub(crate) static MODEL: LazyLock<Model> = LazyLock::new(|| {
     let mut model: Model = serde_json::from_str(include_str!("model.json"))
-        .expect("model.json beside this file is the service model");
+        .expect("model.json contains the service model");
     for shape in model.shapes.values_mut() {
         shape.matcher = shape.pattern.as_deref().and_then(pattern::compile);
     }

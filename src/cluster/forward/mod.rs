@@ -5,7 +5,7 @@
 //!   the kube crate;
 //! - `tunnel`: SPDY over a WebSocket, `SPDY/3.1+portforward.k8s.io`, used by kubectl since 1.31 (KEP-4006);
 //! - `spdy`: SPDY directly over the connection, used by older versions of kubectl, and by newer ones if the tunnel is
-//! refused;
+//!   refused;
 //! - `session` has what the protocols share: the pod, its ports, and the end of the session; `copy` copies the bytes.
 
 mod channels;

@@ -230,7 +230,7 @@ mod tests {
 
     /// Checks the protocols that the kube crate, kubectl, and kubectl without WebSockets offer.
     #[test]
-    fn each_client_gets_what_it_offers() {
+    fn each_client_gets_a_protocol_that_it_offers() {
         let websocket = |protocol| {
             [
                 ("connection", "Upgrade"),

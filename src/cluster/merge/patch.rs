@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_can_not_nest_deeper_than_can_be_read() {
+    fn a_patch_cannot_nest_deeper_than_can_be_read() {
         let mut object = json!({ "a": {} });
         let copies: Vec<_> = (0..150)
             .map(|_| json!({ "op": "copy", "from": "", "path": "/a" }))

@@ -72,7 +72,7 @@ impl From<Failure> for Answer {
     }
 }
 
-/// A body that fails before its first byte, so that the server closes the connection.
+/// Returns a body that fails before its first byte, so that the server closes the connection.
 fn cut() -> impl futures_util::Stream<Item = Result<Vec<u8>, std::io::Error>> + Send {
     futures_util::stream::once(async { Err(std::io::ErrorKind::ConnectionAborted.into()) })
 }

@@ -156,7 +156,7 @@ fn a_token_is_invalid_once_its_account_is_deleted() {
 }
 
 #[test]
-fn the_role_of_a_binding_can_not_change() {
+fn the_role_of_a_binding_cannot_change() {
     contract(|api| async move {
         reader(&api).await;
         let change = json!({ "roleRef": { "name": "other" } });

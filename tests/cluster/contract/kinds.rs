@@ -55,7 +55,7 @@ fn a_secret_needs_the_keys_of_its_type_and_valid_names() {
 }
 
 #[test]
-fn an_immutable_field_can_not_change() {
+fn an_immutable_field_cannot_change() {
     contract(|api| async move {
         let mut object = secret("a", json!({ "k": "v" }));
         object["immutable"] = true.into();
@@ -103,7 +103,7 @@ fn a_namespace_is_active_and_has_a_label_and_an_account() {
 }
 
 #[test]
-fn a_deployment_gets_defaults_and_its_selector_can_not_change() {
+fn a_deployment_gets_defaults_and_its_selector_cannot_change() {
     contract(|api| async move {
         let object = api
             .create(

@@ -48,7 +48,7 @@ fn a_merge_patch_sets_removes_and_replaces_fields() {
 }
 
 #[test]
-fn a_patch_can_not_rename_an_object() {
+fn a_patch_cannot_rename_an_object() {
     contract(|api| async move {
         api.create("configmaps", &config_map("a", json!({}))).await;
         let patch = json!({ "metadata": { "name": "b" } });

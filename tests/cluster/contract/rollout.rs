@@ -272,7 +272,7 @@ fn owned_objects_are_deleted_with_their_owner_unless_orphaned() {
         let (status, _) = api.delete_with(&api.path("deployments/b"), &orphan).await;
         assert_eq!(status, 200);
         let list = api
-            .until(&sets, "it is nobody's", |list| {
+            .until(&sets, "it has no owner", |list| {
                 some(list)
                     && list["items"][0]["metadata"]
                         .get("ownerReferences")

@@ -57,7 +57,7 @@ pub(super) fn check(object: &Json) -> Vec<Cause> {
     causes
 }
 
-/// A structural schema has to give the type of every value.
+/// Checks that a schema is structural: it has to give the type of every value.
 fn structural(schema: &Json, place: &str, root: bool, causes: &mut Vec<Cause>) {
     let free = schema["x-kubernetes-preserve-unknown-fields"] == true
         || schema["x-kubernetes-int-or-string"] == true;

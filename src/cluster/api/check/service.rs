@@ -35,7 +35,7 @@ pub(super) fn check(object: &Json) -> Vec<Cause> {
     causes
 }
 
-/// The address of a Service can't change.
+/// Checks that the address of a Service did not change.
 pub(super) fn update(before: &Json, object: &Json) -> Vec<Cause> {
     let of = |object: &Json| object["spec"]["clusterIP"].clone();
     match of(before) == of(object) {

@@ -5,8 +5,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 /// The largest size of a decompressed block of headers, in bytes; those of port-forward have about a hundred.
 const LARGEST: usize = 64 << 10;
 
-/// The compression dictionary that SPDY defines: these words, each preceded by its length (section 2.6.10.1 of the draft),
-/// ...
+/// The first part of the compression dictionary (section 2.6.10.1 of the draft): words, each preceded by its length.
 const WORDS: [&str; 65] = [
     "options",
     "head",
@@ -74,7 +73,7 @@ const WORDS: [&str; 65] = [
     "keep-alive",
     "origin",
 ];
-/// ... followed by this text.
+/// The second part of the dictionary, without lengths.
 const TEXT: &str = "100101201202205206300302303304305306307402405406407408409410411412413414415416417502504505\
     203 Non-Authoritative Information204 No Content301 Moved Permanently400 Bad Request401 Unauthorized403 Forbidden\
     404 Not Found500 Internal Server Error501 Not Implemented503 Service Unavailable\
