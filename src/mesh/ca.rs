@@ -22,7 +22,7 @@ pub(super) struct Leaf {
 }
 
 const HOUR: Moment = 3_600_000;
-/// The lifetime that a proxy requests (istio: `pkg/istio-agent`, `SECRET_TTL`).
+/// The default lifetime of a workload's certificate (istio: `DEFAULT_WORKLOAD_CERT_TTL`).
 const WORKLOAD_LIFE: Moment = 24 * HOUR;
 /// The lifetime that is requested, and then cut to the signer's end (istio: `pilot/pkg/bootstrap/certcontroller.go`).
 const SERVING_LIFE: Moment = 10 * 365 * 24 * HOUR;
@@ -171,7 +171,7 @@ pub(super) struct Answer {
 }
 
 impl Ca {
-    /// Returns when a certificate ends that this CA signs.
+    /// Returns the end of a certificate that this CA signs now.
     fn end(&self, life: Moment, version: Version, now: Moment) -> Result<Moment, String> {
         let wanted = now + life;
         let signer = x509::parsed(&self.certificate).into_iter().next();

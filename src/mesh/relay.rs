@@ -1,6 +1,6 @@
 //! Gloo Mesh's relay: agents connect to the management server.
 //!
-//! The management server reloads a changed serving certificate (docs.solo.io, "relay rotation"). All other material is read
+//! The management server reloads a changed serving certificate (docs.solo.io, page "relay/rotation"). All other material is read
 //! only at the start; this is not documented, so it is the stricter assumption.
 
 use serde::{Deserialize, Serialize};

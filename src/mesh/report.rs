@@ -1,4 +1,5 @@
-//! The admin ports of players: `/config_dump` and metrics, as istioctl, ztunnel and Gloo Mesh's dashboards read them.
+//! The admin ports of players: `/config_dump` and metrics. The formats are those of Envoy's admin API, ztunnel's `src/admin.rs`,
+//! istio's `security/pkg/server/ca/monitoring.go` and the metrics of Gloo Mesh's management server.
 
 use serde_json::{Value as Json, json};
 

@@ -591,7 +591,7 @@ fn cacerts_root(lab: &Lab, cluster: &str) -> String {
     names.join(",")
 }
 
-/// Passive roots, then another signer, then the removal of the old root (docs.solo.io, "cert-rotation").
+/// Passive roots, then another signer, then the removal of the old root (docs.solo.io, page "istio/managed/cert-rotation").
 #[test]
 fn gloo_mesh_issues_from_a_secret_and_rotates_with_passive_cas() {
     let mut lab = Lab::new(&THREE, "");
