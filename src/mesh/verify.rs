@@ -325,7 +325,7 @@ pub(super) fn verify_signer(
     }
 }
 
-/// Returns whether a path of valid certificates leads from `one` to a root. `below` is the number of intermediates below it.
+/// Returns whether a path of valid certificates leads from a certificate to a root. `below` is the number of intermediates below it.
 fn climb(
     der: &CertificateDer,
     below: u8,
