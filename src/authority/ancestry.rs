@@ -1,4 +1,4 @@
-//! What an authority's certificate, and those above it, say to the certificates below.
+//! What the certificates of an authority and of those above it require of the certificates below.
 
 use crate::failure::{Code, Failure};
 use crate::store::authority::Identity;
@@ -6,12 +6,12 @@ use crate::x509::certificate::{Facts, facts};
 use crate::x509::constraint::Limits;
 use crate::x509::pem;
 
-/// One identity of an authority, read. It never changes: an import makes another generation.
+/// The certificates of one identity of an authority, parsed. They never change: an import creates a new generation.
 #[derive(Debug)]
 pub(crate) struct Ancestry {
-    /// What the authority's own certificate says.
+    /// The facts of the authority's own certificate.
     pub issuer: Facts,
-    /// Which names and path lengths the whole chain leaves.
+    /// The names and path lengths that the whole chain allows.
     pub limits: Limits,
 }
 

@@ -1,4 +1,4 @@
-//! Folders that stand for S3 buckets.
+//! Folders that serve as S3 buckets.
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
@@ -6,7 +6,8 @@ use std::path::Path;
 
 use crate::service::unique;
 
-/// Whether S3 would take it as a bucket's name; so it is also the name of one folder, and of nothing outside it.
+/// Returns whether S3 accepts a bucket name. Such a name is also safe as the name of a folder: it can't lead outside its
+/// parent.
 pub(crate) fn is_name(text: &str) -> bool {
     let allowed = |byte: u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
@@ -19,12 +20,12 @@ pub(crate) fn is_name(text: &str) -> bool {
         && ends(text.as_bytes().last())
 }
 
-/// Writes an object whole or not at all: a reader never sees half of one.
+/// Writes an object completely or not at all, so that a reader never sees a part of it.
 pub(crate) fn put(folder: &Path, bucket: &str, key: &str, content: &[u8]) -> io::Result<()> {
     put_stream(folder, bucket, key, |file| file.write_all(content), |e| e)
 }
 
-/// As [`put`], of an object that `write` makes piece by piece. `failed` makes its error of one of the disk's.
+/// Works as [`put`], with an object that `write` produces piece by piece. `failed` converts an I/O error.
 pub(crate) fn put_stream<E>(
     folder: &Path,
     bucket: &str,
@@ -47,7 +48,7 @@ pub(crate) fn put_stream<E>(
     };
     let written = written();
     if written.is_err() {
-        // What can't be renamed may not be removable either; the first error is the one to report.
+        // If the rename failed, this may fail, too; the first error is the one to report.
         drop(fs::remove_file(&temporary));
     }
     written
@@ -58,7 +59,7 @@ mod tests {
     use super::is_name;
 
     #[test]
-    fn a_bucket_name_is_never_a_path() {
+    fn a_bucket_name_cannot_be_a_path() {
         assert!(is_name("my-bucket.2"));
         for wrong in [
             "..", "a/b/c", "../up", "UPPER", "ab", "a..b", ".abc", "abc-",

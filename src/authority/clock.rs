@@ -1,4 +1,4 @@
-//! The time as the server sees it; tests move it by hand.
+//! The clock of the server, which tests can replace.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,22 +9,22 @@ use windlass_ground::milliseconds;
 /// Milliseconds since the Unix epoch: how the server keeps every moment.
 pub(crate) type Moment = i64;
 
-/// Tells the time: the machine's own, or one that only moves when told to.
+/// A clock: the machine's own, or one that moves only when it is advanced.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Option<Arc<AtomicI64>>);
 
 impl Clock {
-    /// Follows the machine's clock.
+    /// Returns the machine's clock.
     pub fn system() -> Self {
         Self(None)
     }
 
-    /// Starts at the machine's time and stands still until [`advance`](Self::advance).
+    /// Returns a clock that starts at the machine's time and stands still until [`advance`](Self::advance).
     pub fn manual() -> Self {
         Self(Some(Arc::new(AtomicI64::new(machine()))))
     }
 
-    /// Moves a manual clock, and every clone of it, forward; the machine's clock can't be moved.
+    /// Moves a manual clock, and every clone of it, forward. Does nothing to the machine's clock.
     pub fn advance(&self, by: Duration) {
         if let Some(moment) = &self.0 {
             moment.fetch_add(milliseconds(by), Ordering::SeqCst);

@@ -1,8 +1,8 @@
-//! What AWS answers when it doesn't do what it was asked: a name, an HTTP status and a message.
+//! Errors of the API: a name, an HTTP status and a message.
 
 use std::fmt;
 
-/// An error as it goes over the wire.
+/// An error as it is sent to the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub(crate) struct Failure {
@@ -10,7 +10,7 @@ pub(crate) struct Failure {
     pub message: String,
 }
 
-/// The error names of the service model, and those that every AWS service has beside its model.
+/// The error names in the service model, and those that every AWS service has in addition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
     AccessDenied,
@@ -91,7 +91,7 @@ impl Code {
         (Code::LockoutPrevented, "LockoutPreventedException"),
     ];
 
-    /// The name that clients match on.
+    /// Returns the name that clients match on.
     pub fn name(self) -> &'static str {
         Self::ALL
             .iter()
@@ -99,7 +99,7 @@ impl Code {
             .map_or("InternalFailure", |(_, name)| name)
     }
 
-    /// The code of an AWS error name, if it is one of this service's.
+    /// Returns the code with an AWS error name, or `None` if this service does not have it.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL
             .iter()
@@ -107,7 +107,7 @@ impl Code {
             .map(|(code, _)| *code)
     }
 
-    /// The HTTP status: AWS's JSON services answer every client's mistake with 400.
+    /// Returns the HTTP status: AWS's JSON services answer every client error with 400.
     pub fn status(self) -> u16 {
         match self {
             Self::InternalFailure => 500,
@@ -116,7 +116,7 @@ impl Code {
         }
     }
 
-    /// Makes the error with its message.
+    /// Makes an error with this message.
     pub fn says(self, message: impl Into<String>) -> Failure {
         Failure {
             code: self,

@@ -1,4 +1,4 @@
-//! Faults for rehearsals: errors that AWS may give at any time, given here on purpose.
+//! Faults for rehearsals: errors that AWS may return at any time, injected on purpose.
 
 use std::str::FromStr;
 
@@ -6,11 +6,12 @@ use crate::failure::Code;
 use crate::wire::model::MODEL;
 use windlass_ground::{chance_of, drawn};
 
-/// One fault: `OPERATION:ERROR:PERCENT%[:after]`, such as `IssueCertificate:ThrottlingException:10%`.
+/// A fault to inject: `OPERATION:ERROR:PERCENT%[:after]`, such as `IssueCertificate:ThrottlingException:10%`.
 ///
-/// The operation `*` is all of them. With `:after` the request is carried out and its answer lost: the error that
-/// a client must not take for "nothing happened". `RequestFailedException` on an operation that AWS finishes behind its
-/// answer (IssueCertificate, CreateCertificateAuthority, CreateCertificateAuthorityAuditReport) is accepted, and fails later.
+/// The operation `*` stands for all operations. With `:after`, the request is carried out before it fails, so a client must
+/// not assume that nothing happened. `RequestFailedException` on an operation that AWS completes asynchronously
+/// (IssueCertificate, CreateCertificateAuthority, CreateCertificateAuthorityAuditReport) lets AWS accept the request, and
+/// fails it later.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
     operation: String,
@@ -19,37 +20,37 @@ pub struct Fault {
     after: bool,
 }
 
-/// Why a fault can't be read.
+/// Why the text of a fault is not valid.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FaultError {
-    /// It doesn't have its three parts.
+    /// The text does not have the required parts.
     #[error(
         "a fault has the form OPERATION:ERROR:PERCENT%, such as IssueCertificate:ThrottlingException:10%"
     )]
     Form,
-    /// The operation isn't one of AWS Private CA.
+    /// The operation is not one of AWS Private CA.
     #[error("{0} is not an operation of AWS Private CA")]
     Operation(String),
-    /// The error isn't one of AWS Private CA.
+    /// The error is not one of AWS Private CA.
     #[error("{0} is not an error of AWS Private CA")]
     Error(String),
-    /// The percentage isn't a number from 0 to 100.
+    /// The percentage is not a number from 0 to 100.
     #[error("{0} is not a percentage from 0% to 100%")]
     Percentage(String),
 }
 
-/// What a fault does to a request.
+/// The effect of a fault on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Refuse it.
+    /// The request is refused.
     Refuse(Code),
-    /// Carry it out, and answer with an error all the same.
+    /// The request is carried out, but answered with an error.
     LoseAnswer(Code),
-    /// Accept it, and let it fail behind the answer.
+    /// The request is accepted, and fails after the response.
     FailLater,
 }
 
-/// What AWS does behind its answer.
+/// The operations that AWS completes after the response.
 const ASYNCHRONOUS: [&str; 3] = [
     "IssueCertificate",
     "CreateCertificateAuthority",
@@ -81,7 +82,8 @@ impl FromStr for Fault {
     }
 }
 
-/// The effect on one request of the first fault that strikes; `drawn` gives numbers from 0 up to 1.
+/// Returns the effect of the first fault that applies to a request. `drawn` returns random numbers from 0 (included) to 1
+/// (excluded).
 pub(crate) fn strike(
     faults: &[Fault],
     operation: &str,
@@ -97,7 +99,7 @@ pub(crate) fn strike(
     })
 }
 
-/// A number from 0 up to 1; 1, which strikes nothing, if there is no randomness.
+/// Returns a random number from 0 (included) to 1 (excluded). Returns 1 if there are no random bytes; then no fault applies.
 pub(crate) fn draw() -> f64 {
     let mut bytes = [0; 4];
     match aws_lc_rs::rand::fill(&mut bytes) {
@@ -111,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_is_read_with_its_mistakes_named() {
+    fn a_fault_is_parsed_and_each_mistake_has_its_error() {
         let fault: Fault = "IssueCertificate:ThrottlingException:10%".parse().unwrap();
         let faults = [fault];
         let struck = strike(&faults, "IssueCertificate", || 0.09);
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_aws_does_later_fails_later() {
+    fn an_asynchronous_operation_fails_after_it_was_accepted() {
         let faults = ["*:RequestFailedException:100%".parse().unwrap()];
         assert_eq!(
             strike(&faults, "IssueCertificate", || 0.0),

@@ -1,4 +1,4 @@
-//! One HTTP request: an operation in either protocol, an OCSP question, or a CRL to fetch.
+//! Handles one HTTP request: an operation in either protocol, an OCSP request, or the download of a CRL.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::wire::signature::{self, Signed, Signer};
 use crate::wire::{Protocol, answer, request};
 use windlass_ground::{Operation, Requester, read_body};
 
-/// A chain of 2 MiB in base64, and room for the rest of its request.
+/// Enough for a chain of 2 MiB in base64 and the rest of its request.
 const LARGEST_BODY: usize = 4 << 20;
 
 const OCSP_REQUEST: &str = "application/ocsp-request";
 
-/// What came in.
+/// A request.
 struct Incoming {
     method: Method,
     uri: Uri,
@@ -29,7 +29,7 @@ struct Incoming {
     body: Bytes,
 }
 
-/// Answers a request on a thread of its own: any of them may touch the disk or do RSA.
+/// Answers a request on a thread for blocking work, since any request may access the disk or use RSA.
 pub(crate) async fn handle(
     State(service): State<Arc<Service>>,
     method: Method,
@@ -41,7 +41,7 @@ pub(crate) async fn handle(
         return plain(
             StatusCode::PAYLOAD_TOO_LARGE,
             "text/plain",
-            "the body is too large or did not come\n",
+            "the body is too large or did not arrive in time\n",
         );
     };
     let incoming = Incoming {
@@ -103,7 +103,7 @@ fn perform(
     operation::perform(service, caller, request)
 }
 
-/// Who asks: checked where there are keys to check against, believed where there are none.
+/// Returns the caller: with access keys, after a check of the signature; without access keys, as the request claims.
 fn caller(service: &Service, incoming: &Incoming) -> Result<Caller, Failure> {
     let options = &service.options;
     let own = || options.account.clone();
@@ -141,10 +141,10 @@ fn caller(service: &Service, incoming: &Incoming) -> Result<Caller, Failure> {
     })
 }
 
-/// Refuses a request to a host by a name of the network's.
+/// Refuses a request whose `Host` header is a DNS name other than localhost, for a server without access keys.
 ///
-/// Without keys, anyone on this machine is believed, and so would be a web page whose name was pointed at this
-/// machine behind its browser's back (DNS rebinding). Such a page can't choose what stands in `Host`.
+/// Such a server accepts every request from this machine. A web page could use this by resolving its own name to this
+/// machine (DNS rebinding), but it can't choose the value of `Host`, which remains that name.
 fn check_host(headers: &HeaderMap) -> Result<(), Failure> {
     let host = headers
         .get("host")
@@ -175,7 +175,7 @@ fn list(service: &Service, path: &str) -> Response<Body> {
     }
 }
 
-/// An OCSP request in a path: base64, with its special letters perhaps percent-encoded (RFC 6960, appendix A.1).
+/// Decodes an OCSP request in a path: base64, in which special characters may be percent-encoded (RFC 6960, appendix A.1).
 fn encoded(path: &str) -> Option<Vec<u8>> {
     let text = path
         .trim_start_matches('/')

@@ -1,4 +1,4 @@
-//! What a server is started with.
+//! The options of a server.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -9,41 +9,43 @@ use crate::clock::Clock;
 use crate::fault::Fault;
 use windlass_ground::CLIENT_TIMEOUT;
 
-/// How one server behaves. Everything that isn't said here is kept in `folder`.
+/// The options of a server. Everything else is stored in `folder`.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where to listen; port 0 takes a free one. Off loopback, `access_keys` must not be empty.
+    /// The address to listen on; port 0 selects a free port. An address that is not a loopback address requires
+    /// `access_keys`.
     pub listen: SocketAddr,
-    /// Where the state lives; made with mode 0700 if it isn't there.
+    /// The folder for the state; it is created with mode 0700 if it does not exist.
     pub folder: PathBuf,
-    /// The region of a request that doesn't name one in its signature.
+    /// The region of a request whose signature does not contain one.
     pub region: String,
     /// The account that owns what is created: 12 digits.
     pub account: String,
-    /// How long AWS's asynchronous steps take here.
+    /// How long AWS's asynchronous operations take.
     pub delays: Delays,
-    /// What makes two requests with one idempotency token the same.
+    /// When two requests with the same idempotency token count as the same request.
     pub idempotency: Idempotency,
-    /// Whether AWS's rates and counts are enforced.
+    /// Whether AWS's quotas are enforced.
     pub quotas: Quotas,
-    /// Errors to give on purpose.
+    /// The faults to inject.
     pub faults: Vec<Fault>,
-    /// The credentials that are accepted; any are, and none are checked, when this is empty. An unchecked access key
-    /// of 12 digits stands for that account, so that sharing between accounts can be tried.
+    /// The accepted credentials. If this is empty, signatures are not checked, and any credentials are accepted: an access
+    /// key of 12 digits then stands for that account, so that sharing between accounts can be tried.
     pub access_keys: Vec<AccessKey>,
-    /// The time as the server sees it.
+    /// The clock of the server.
     pub clock: Clock,
-    /// How often lists are signed anew and what is deleted is forgotten, by the machine's clock.
+    /// How often CRLs are signed again and deleted authorities are purged, by the machine's clock.
     pub upkeep: Duration,
     /// How long a client may take for the head of a request, and again for its body.
     pub client_timeout: Duration,
 }
 
-/// Well within the shortest life of a list, one day.
+/// Well within the shortest lifetime of a CRL, one day.
 const HOURLY: Duration = Duration::from_secs(60 * 60);
 
 impl Options {
-    /// A server for this machine only, that answers at once: `127.0.0.1`, a free port, `us-east-1`, account `123456789012`.
+    /// Returns options for a server that only this machine can reach and that has no delays: `127.0.0.1`, a free port,
+    /// `us-east-1`, account `123456789012`.
     pub fn local(folder: PathBuf) -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -62,53 +64,54 @@ impl Options {
     }
 }
 
-/// How long things take that AWS does behind its answer; nothing by default.
+/// How long AWS's asynchronous operations take; zero by default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Delays {
-    /// From creation until the CSR can be read: the authority is CREATING, `GetCertificateAuthorityCsr` in progress.
+    /// From creation until the CSR can be read. Until then the status is CREATING, and `GetCertificateAuthorityCsr` fails
+    /// with RequestInProgress.
     pub create: Duration,
-    /// From issuing until the certificate can be read: `GetCertificate` is in progress.
+    /// From issuing until the certificate can be read. Until then `GetCertificate` fails with RequestInProgress.
     pub issue: Duration,
-    /// From an import until the authority issues: `IssueCertificate` says InvalidState.
+    /// From an import until the authority can issue. Until then `IssueCertificate` fails with InvalidState.
     pub settle: Duration,
 }
 
-/// What makes a request the repetition of an earlier one. AWS's page leaves it open.
+/// When a request counts as a repetition of an earlier one. AWS does not document it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Idempotency {
-    /// The token together with all parameters.
+    /// The token and all parameters are the same.
     #[default]
     TokenAndParameters,
-    /// The token alone: another request under the same token gets the earlier answer.
+    /// The token is the same; a different request with the same token gets the earlier response.
     TokenOnly,
 }
 
-/// Whether the service's quotas hold.
+/// Whether the quotas of the service are enforced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Quotas {
-    /// Nothing is limited.
+    /// No quotas.
     #[default]
     Off,
-    /// AWS's default rates per operation and counts per region.
+    /// AWS's default rates for each operation, and numbers for each region.
     Aws,
 }
 
-/// A credential that requests may be signed with.
+/// A credential with which requests may be signed.
 #[derive(Clone)]
 pub struct AccessKey {
-    /// The public half, as it stands in the `Authorization` header.
+    /// The access key ID, as in the `Authorization` header.
     pub id: String,
-    /// The secret half; it is never shown.
+    /// The secret access key; it is never shown.
     pub secret: String,
-    /// The account of requests signed with it; the server's own account if `None`.
+    /// The account of requests signed with this key; `None` for the server's own account.
     pub account: Option<String>,
 }
 
 impl AccessKey {
-    /// Makes a random one, of the shape that AWS gives.
+    /// Makes a random key with the format of AWS's.
     ///
     /// # Errors
-    /// A system that gives no randomness.
+    /// The system has no random bytes.
     pub fn random() -> Result<Self, NoRandomness> {
         let (mut id, mut secret) = ([0; 10], [0; 30]);
         aws_lc_rs::rand::fill(&mut id).map_err(|_| NoRandomness)?;
@@ -121,7 +124,7 @@ impl AccessKey {
     }
 }
 
-/// The system gave no randomness.
+/// The system has no random bytes.
 #[derive(Debug, thiserror::Error)]
 #[error("the system could not provide random bytes")]
 pub struct NoRandomness;
@@ -135,7 +138,7 @@ impl std::fmt::Debug for AccessKey {
     }
 }
 
-/// Why an option's text can't be read.
+/// Why the text of an option is not valid.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{text} is not one of {expected}")]
 pub struct OptionError {
@@ -174,7 +177,7 @@ impl FromStr for Quotas {
     }
 }
 
-/// `ID:SECRET` or `ID:SECRET:ACCOUNT`. The error never repeats the text, which may be a secret.
+/// Reads `ID:SECRET` or `ID:SECRET:ACCOUNT`. The error never repeats the text, which may be a secret.
 impl FromStr for AccessKey {
     type Err = OptionError;
 

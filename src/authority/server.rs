@@ -1,4 +1,4 @@
-//! The HTTP server: it opens the state, listens, and stops.
+//! The HTTP server: opens the state, listens, and stops.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -16,10 +16,10 @@ use crate::options::Options;
 use crate::service::Service;
 use windlass_ground::{StoreError, blocking, log_request, serve};
 
-/// How long a stop waits for requests that are being answered.
+/// How long a stop waits for requests in progress.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
 
-/// Why a server doesn't start.
+/// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The state can't be opened.
@@ -28,10 +28,10 @@ pub enum StartError {
     /// The server must not be reachable from elsewhere without credentials.
     #[error("refuses to listen on {0}, which other machines can reach, without access keys")]
     Open(SocketAddr),
-    /// The account isn't 12 digits.
+    /// The account number does not have 12 digits.
     #[error("the account number {0} is not 12 digits")]
     Account(String),
-    /// The address can't be listened on.
+    /// The server can't listen on the address.
     #[error("can't listen on {0}")]
     Listen(SocketAddr, #[source] std::io::Error),
 }
@@ -44,7 +44,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the state and listens; requests are answered from when this returns.
+    /// Opens the state and listens. The server answers requests as soon as this returns.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let (listen, upkeep, timeout) = (options.listen, options.upkeep, options.client_timeout);
         if !listen.ip().is_loopback() && options.access_keys.is_empty() {
@@ -63,7 +63,7 @@ impl Server {
         let failed = |error| StartError::Listen(listen, error);
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        // Without it, a small answer can wait 40 ms for the acknowledgement of the one before.
+        // Without this, a small response can wait 40 ms until the one before is acknowledged.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let router = Router::new()
             .fallback(handle)
@@ -71,7 +71,7 @@ impl Server {
             .with_state(service);
         let (shutdown, asked) = oneshot::channel::<()>();
         let task = tokio::spawn(serve(listener, router, timeout, async {
-            // An error means that the server was dropped: a reason to stop as good as any.
+            // An error means that the server was dropped, which also stops it.
             drop(asked.await);
         }));
         Ok(Self {
@@ -81,37 +81,37 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// Returns the address on which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The URL to give to a client.
+    /// Returns the URL for clients.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Stops listening and waits for the requests that are being answered.
+    /// Stops listening, and waits for requests in progress.
     pub async fn stop(mut self) {
         drop(self.shutdown.take());
         drop(tokio::time::timeout(LAST_REQUESTS, &mut self.task).await);
     }
 
-    /// Serves until `shutdown` is over, and stops.
+    /// Serves until `shutdown` completes, then stops.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
         shutdown.await;
         self.stop().await;
     }
 }
 
-/// Does for a server that runs for long what it does at its start. It ends with the server, which alone keeps the service.
+/// Repeats regularly what a server does at its start. Ends with the server, which is the only owner of the service.
 async fn keep_up(service: Weak<Service>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
         let Some(service) = service.upgrade() else {
             return;
         };
-        // The thread reports a panic; the next round may succeed.
+        // A panic is reported by its thread; the next attempt may succeed.
         drop(tokio::task::spawn_blocking(move || service.catch_up()).await);
     }
 }

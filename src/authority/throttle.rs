@@ -1,11 +1,11 @@
-//! AWS's rates per operation, account and region (the quotas page of AWS Private CA).
+//! AWS's rates for each operation, account and region (the quotas page of AWS Private CA).
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::clock::Moment;
 
-/// Buckets of requests that fill with time. In memory: what they forget at a restart is one second of requests.
+/// Buckets that fill with time. They are kept in memory, so a restart forgets at most one second of requests.
 #[derive(Debug, Default)]
 pub(crate) struct Throttle(Mutex<HashMap<(String, &'static str), Bucket>>);
 
@@ -16,7 +16,7 @@ struct Bucket {
 }
 
 impl Throttle {
-    /// Whether one more request is within the operation's rate. `who` is the account and region.
+    /// Returns whether another request is within the operation's rate. `who` is the account and region.
     pub fn admits(&self, who: &str, operation: &'static str, now: Moment) -> bool {
         let rate = f64::from(per_second(operation));
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,7 +37,7 @@ impl Throttle {
     }
 }
 
-/// Returns how many requests of an operation AWS takes in a second, of one account in one region.
+/// Returns how many requests of an operation AWS accepts in a second, for one account in one region.
 pub fn per_second(operation: &str) -> u8 {
     match operation {
         "GetCertificate" => 75,

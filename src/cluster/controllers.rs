@@ -1,9 +1,9 @@
-//! Controllers of others, which a server plays beside its own.
+//! Controllers that other crates provide, such as those of a service mesh.
 //!
-//! A cluster's own controllers do their work when a request arrives, as of the moment for which they were woken
-//! ([`super::rollout`]). Controllers that are handed in with [`super::Options`] do the same: they receive what changed and
-//! are woken by keys of their own, keep their state in the cluster's database, and see and write objects through
-//! [`Cluster`]. What they do is in the same transaction as the change, so a crash loses both or neither.
+//! A cluster's own controllers run when a request arrives, and act as of the times for which they scheduled their work
+//! ([`super::rollout`]). Controllers passed in [`super::Options`] work in the same way: they receive changes, are woken for
+//! keys that they choose, keep their state in the cluster's database, and read and write objects through [`Cluster`]. Their
+//! writes are in the same transaction as the change that caused them, so a crash keeps both or neither.
 
 use std::fmt::Debug;
 
@@ -19,52 +19,53 @@ use crate::{
     wire::Failure,
 };
 
-/// The resource under which the wakes of controllers are kept; no real resource has this name.
+/// The resource name under which the wake-ups of these controllers are stored; no real resource has this name.
 pub(crate) const WAKES: &str = "controllers";
 
-/// Plays what runs in a cluster beyond its own controllers.
+/// Simulates what runs in a cluster in addition to its own controllers.
 pub trait Controllers: Send + Sync + Debug {
-    /// Returns the resources whose changes it receives, named as in `kubectl get`: `secrets`, `deployments.apps`.
+    /// Returns the resources whose changes [`changed`](Self::changed) receives, named as in `kubectl get`: `secrets`,
+    /// `deployments.apps`.
     fn watched(&self) -> &'static [&'static str];
 
-    /// Puts the objects that a cluster begins with. It is called once for each folder.
+    /// Creates the initial objects of a cluster. This is called once for each folder.
     fn plant(&self, cluster: &Cluster) -> Result<(), StateError>;
 
-    /// Does what must be done before this cluster's state is opened, such as playing a cluster on which it depends.
+    /// Prepares what this cluster depends on before its state is opened, for example by bringing another cluster up to date.
     ///
-    /// It must not open this cluster's state: the caller may wait for it.
+    /// It must not open this cluster's state, since the caller may hold it.
     fn prepare(&self) -> Result<(), StateError> {
         Ok(())
     }
 
-    /// Returns whether something outside of this cluster gives it work; then [`begin`](Self::begin) is called.
+    /// Returns whether there is work from outside this cluster. If so, [`begin`](Self::begin) is called.
     fn is_due(&self, _cluster: &Cluster) -> Result<bool, StateError> {
         Ok(false)
     }
 
-    /// Takes up work from outside of this cluster, before anything else is played.
+    /// Accepts work from outside this cluster. This is called before any other work.
     fn begin(&self, _cluster: &Cluster) -> Result<(), StateError> {
         Ok(())
     }
 
-    /// Works on what it asked to be woken for, as of [`Cluster::now`].
+    /// Does the work that was scheduled for a key with [`Cluster::wake`], as of [`Cluster::now`].
     fn woken(&self, cluster: &Cluster, key: &str) -> Result<(), StateError>;
 
-    /// Receives a change of a watched resource, in the transaction that made it.
+    /// Receives a change of a watched resource, in the transaction of the change.
     fn changed(&self, cluster: &Cluster, change: &Changed) -> Result<(), StateError>;
 
-    /// Admits a pod, or changes it first, as admission webhooks do; `Some` is the API server's refusal.
+    /// Admits or modifies a pod, as admission webhooks do. `Some` is the message with which the API server refuses it.
     fn admit(&self, _cluster: &Cluster, _pod: &mut Json) -> Result<Option<String>, StateError> {
         Ok(None)
     }
 
-    /// Starts the processes of a pod that has been scheduled; `Some` says why its containers do not become ready.
-    /// The kubelet tries again a little later.
+    /// Starts the containers of a pod that has been scheduled. `Some` tells why they do not become ready; the kubelet then
+    /// tries again a little later.
     fn start(&self, _cluster: &Cluster, _pod: &Json) -> Result<Option<Hold>, StateError> {
         Ok(None)
     }
 
-    /// Answers a read of a path below `/apis/` that no object has, such as an aggregated API server does.
+    /// Answers a read of a path below `/apis/` that is not in this cluster, as an aggregated API server does.
     fn answer(&self, _path: &str) -> Option<Result<Json, StateError>> {
         None
     }
@@ -76,7 +77,7 @@ pub trait Controllers: Send + Sync + Debug {
 pub struct StateError(Failure);
 
 impl StateError {
-    /// Makes an error of a controller's own.
+    /// Makes an error with a controller's own message.
     pub fn new(message: impl Into<String>) -> Self {
         Self(Failure::internal(message))
     }
@@ -99,22 +100,22 @@ impl From<StateError> for Failure {
 pub struct Changed {
     /// The resource: `secrets`, `deployments.apps`.
     pub resource: String,
-    /// The object as it is, or as it was last.
+    /// The object after the change, or its last state if it was removed.
     pub object: Json,
     /// Whether the object was removed.
     pub is_gone: bool,
 }
 
-/// Why a pod's containers wait.
+/// Why the containers of a pod wait.
 #[derive(Clone, Debug)]
 pub struct Hold {
-    /// The reason, one word, as `kubectl get pods` shows it: `CrashLoopBackOff`.
+    /// The reason in one word, as `kubectl get pods` shows it: `CrashLoopBackOff`.
     pub reason: &'static str,
-    /// What the container says last.
+    /// The last message of the container.
     pub message: String,
 }
 
-/// A cluster as a controller sees it, as of one moment. Resources are named as in `kubectl get`.
+/// The state of a cluster at one point in time, for a controller. Resources are named as in `kubectl get`.
 pub struct Cluster<'a> {
     pub(crate) tx: &'a Transaction<'a>,
     pub(crate) options: &'a Options,
@@ -126,12 +127,12 @@ impl<'a> Cluster<'a> {
         Self { tx, options, now }
     }
 
-    /// Returns the moment as of which is played, in milliseconds since 1970; perhaps long before anybody looks.
+    /// Returns the time as of which the controller acts, in milliseconds since 1970. This can be long before the present.
     pub fn now(&self) -> Moment {
         self.now
     }
 
-    /// Returns the same cluster as of another moment.
+    /// Returns the same cluster with another value of [`now`](Self::now).
     pub fn at(&self, moment: Moment) -> Self {
         Self::new(self.tx, self.options, moment)
     }
@@ -141,7 +142,7 @@ impl<'a> Cluster<'a> {
         &self.options.name
     }
 
-    /// Finds an object; the namespace is empty for what has none.
+    /// Finds an object. The namespace is empty for resources without one.
     pub fn find(
         &self,
         resource: &str,
@@ -151,15 +152,16 @@ impl<'a> Cluster<'a> {
         Ok(self.tx.get(resource, namespace, name)?)
     }
 
-    /// Lists the objects of a resource, in one namespace or in all.
+    /// Lists the objects of a resource in one namespace, or in all.
     pub fn list(&self, resource: &str, namespace: Option<&str>) -> Result<Vec<Json>, StateError> {
         Ok(self.tx.list(resource, namespace)?)
     }
 
-    /// Creates or replaces an object as a field manager does with `Update`. Nothing is written where nothing differs.
+    /// Creates or replaces an object, as a field manager with the operation `Update`. Writes nothing if the object would not
+    /// change.
     ///
     /// # Errors
-    /// A resource that the cluster does not serve.
+    /// The cluster does not serve the resource.
     pub fn put(&self, resource: &str, mut object: Json, manager: &str) -> Result<(), StateError> {
         let resource = self.resource(resource)?;
         if let Some(map) = object.as_object_mut() {
@@ -180,52 +182,52 @@ impl<'a> Cluster<'a> {
         Ok(())
     }
 
-    /// Deletes an object and what it owns.
+    /// Deletes an object and the objects that it owns.
     pub fn delete(&self, resource: &str, object: &Json) -> Result<(), StateError> {
         let resource = self.resource(resource)?;
         api::discard(self.tx, &resource, object, self.now)?;
         Ok(())
     }
 
-    /// Reads a YAML document.
+    /// Reads one YAML document.
     ///
     /// # Errors
-    /// What is not one YAML document.
+    /// The text is not exactly one YAML document.
     pub fn manifest(text: &str) -> Result<Json, StateError> {
         Ok(api::yaml(text.as_bytes())?)
     }
 
-    /// Reads what a controller keeps under a key.
+    /// Returns the text that a controller has stored under a key.
     pub fn kept(&self, key: &str) -> Result<Option<String>, StateError> {
         Ok(self.tx.kept(key)?)
     }
 
-    /// Keeps a text under a key.
+    /// Stores a text under a key.
     pub fn keep(&self, key: &str, value: &str) -> Result<(), StateError> {
         Ok(self.tx.keep(key, value)?)
     }
 
-    /// Forgets a key.
+    /// Deletes a key.
     pub fn forget(&self, key: &str) -> Result<(), StateError> {
         Ok(self.tx.forget(key)?)
     }
 
-    /// Lists what is kept under the keys with a prefix, in their order.
+    /// Lists the keys with a prefix and their texts, in the order of the keys.
     pub fn all_kept(&self, prefix: &str) -> Result<Vec<(String, String)>, StateError> {
         Ok(self.tx.all_kept(prefix)?)
     }
 
-    /// Wakes the controllers for a key, no later than this.
+    /// Schedules a call of [`Controllers::woken`] for a key, at this time or earlier if one is already scheduled.
     pub fn wake(&self, key: &str, at: Moment) -> Result<(), StateError> {
         Ok(self.tx.wake_named(WAKES, "", key, at)?)
     }
 
-    /// Tries to start a pod now that is held back ([`Controllers::start`]).
+    /// Tries again now to start a pod that is waiting ([`Controllers::start`]).
     pub fn retry(&self, pod: &Json) -> Result<(), StateError> {
         Ok(self.tx.wake("pods", pod, self.now)?)
     }
 
-    /// Records a warning about an object, as a component does.
+    /// Records a warning event about an object, as a component of the cluster does.
     pub fn warn(
         &self,
         resource: &str,
@@ -254,8 +256,12 @@ impl<'a> Cluster<'a> {
     }
 }
 
-/// Tells the controllers what has changed since they were last told, and what that changes in turn.
-pub(crate) fn tell(tx: &Transaction, options: &Options, now: Moment) -> Result<(), Failure> {
+/// Passes changes to the controllers, including those that the controllers make in response, until there are none left.
+pub(crate) fn pass_changes(
+    tx: &Transaction,
+    options: &Options,
+    now: Moment,
+) -> Result<(), Failure> {
     let Some(controllers) = &options.controllers else {
         return Ok(());
     };
@@ -271,7 +277,7 @@ pub(crate) fn tell(tx: &Transaction, options: &Options, now: Moment) -> Result<(
     }
 }
 
-/// Whether a pod is ready; controllers see the pods of a cluster as its kubelets left them.
+/// Returns whether a pod is ready and not being deleted.
 pub fn is_pod_ready(pod: &Json) -> bool {
     rollout::is_ready(pod) && text(pod, "/metadata/deletionTimestamp").is_none()
 }

@@ -1,15 +1,14 @@
-//! Faults for rehearsals: errors that an API server may give at any time, given here on purpose.
+//! Faults for rehearsals: errors that an API server may return at any time, injected on purpose.
 
 use std::str::FromStr;
 
 use crate::{object::random, wire::Verb};
 use windlass_ground::{chance_of, drawn};
 
-/// One fault: `VERB:RESOURCE:STATUS:PERCENT%[:after]`, such as `patch:deployments:500:10%`.
+/// A fault to inject: `VERB:RESOURCE:STATUS:PERCENT%[:after]`, such as `patch:deployments:500:10%`.
 ///
-/// Verb and resource may be `*`. The status is one of 429, 500, 503 and 504, or `cut`: the connection ends without an
-/// answer. With `:after` the request is carried out and its answer lost: the error that a client must not take for
-/// "nothing happened".
+/// The verb and the resource may be `*`. The status is 429, 500, 503 or 504, or `cut`, which closes the connection without a
+/// response. With `:after`, the request is carried out before it fails, so a client must not assume that nothing happened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
     verb: String,
@@ -19,39 +18,39 @@ pub struct Fault {
     after: bool,
 }
 
-/// Why a fault can't be read.
+/// Why the text of a fault is not valid.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FaultError {
-    /// It doesn't have its four parts.
+    /// The text does not have the required parts.
     #[error(
         "a fault has the form VERB:RESOURCE:STATUS:PERCENT%, such as patch:deployments:500:10%"
     )]
     Form,
-    /// The verb isn't one of Kubernetes.
+    /// The verb is not one of Kubernetes.
     #[error(
-        "{0} is not a verb; those are get, list, watch, create, update, patch, delete, deletecollection and *"
+        "{0} is not a verb; use get, list, watch, create, update, patch, delete, deletecollection or *"
     )]
     Verb(String),
-    /// The status can't be given.
-    #[error("{0} is not a status that can be given; those are 429, 500, 503, 504 and cut")]
+    /// The status can't be injected.
+    #[error("{0} is not a status for a fault; use 429, 500, 503, 504 or cut")]
     Status(String),
-    /// The percentage isn't a number from 0 to 100.
+    /// The percentage is not a number from 0 to 100.
     #[error("{0} is not a percentage from 0% to 100%")]
     Percentage(String),
 }
 
-/// How a request fails.
+/// How the request fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     Status(u16),
     Cut,
 }
 
-/// A fault that strikes.
+/// A fault that applies to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Strike {
     pub effect: Effect,
-    /// Whether the request is carried out all the same.
+    /// Whether the request is carried out before it fails.
     pub after: bool,
 }
 
@@ -90,7 +89,7 @@ impl FromStr for Fault {
     }
 }
 
-/// The first fault that strikes a request; `drawn` gives numbers from 0 up to 1.
+/// Returns the first fault that applies to a request. `drawn` returns random numbers from 0 (included) to 1 (excluded).
 pub(crate) fn strike(
     faults: &[Fault],
     verb: Verb,
@@ -107,7 +106,7 @@ pub(crate) fn strike(
     })
 }
 
-/// A number from 0 up to 1.
+/// Returns a random number from 0 (included) to 1 (excluded).
 pub(crate) fn draw() -> f64 {
     drawn(random())
 }
@@ -117,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_is_read_with_its_mistakes_named() {
+    fn a_fault_is_parsed_and_each_mistake_has_its_error() {
         let faults = ["patch:deployments:500:10%:after".parse().unwrap()];
         let struck = |verb, resource, drawn| strike(&faults, verb, resource, || drawn);
         let strike = Strike {

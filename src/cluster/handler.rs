@@ -1,4 +1,4 @@
-//! One HTTP request: who asks, what for, whether they may, and the answer.
+//! Handles one HTTP request: authentication, authorization and the response.
 
 use std::sync::{Arc, Mutex};
 
@@ -20,10 +20,10 @@ use crate::{
 };
 use windlass_ground::{Operation, Requester, read_body};
 
-/// As the API server's limit.
+/// The API server's limit of 3 MiB.
 const LARGEST_BODY: usize = 3 << 20;
 
-/// Answers a request on a thread of its own: most of them touch the disk.
+/// Answers a request on a thread for blocking work, since most requests access the disk.
 pub(crate) async fn handle(
     State(service): State<Arc<Service>>,
     request: Request,
@@ -45,7 +45,7 @@ pub(crate) async fn handle(
         (answer, about)
     });
     let (answer, about) = answered.await.unwrap_or_else(|_| {
-        let failure = Failure::internal("the request could not be handled");
+        let failure = Failure::internal("the request failed unexpectedly");
         (failure.into(), None)
     });
     let mut response = answer.response();
@@ -56,7 +56,7 @@ pub(crate) async fn handle(
     response
 }
 
-/// Says who asks for what, if that is logged.
+/// Returns the user and the operation of a request, if requests are logged.
 fn log_of(service: &Service, incoming: &Incoming) -> Option<(Requester, Operation)> {
     if !tracing::enabled!(target: "windlass::requests", tracing::Level::INFO) {
         return None;
@@ -86,7 +86,7 @@ fn answer(service: &Arc<Service>, incoming: &Incoming) -> Result<Answer, Failure
     };
     let verb = incoming.verb(&target, &query)?;
     let accept = match incoming.verb(&target, &query)? {
-        // A watch is asked for in either of two types.
+        // A watch may name either of two media types.
         Verb::Watch => {
             let header = incoming.header("accept").replace(";stream=watch", "");
             Accept::read(&header)?
@@ -121,14 +121,14 @@ fn answer(service: &Arc<Service>, incoming: &Incoming) -> Result<Answer, Failure
     perform(&call)
 }
 
-/// Does what a call asks, unless a fault strikes.
+/// Carries out a call, unless a fault applies.
 fn perform(call: &Call) -> Result<Answer, Failure> {
     let faults = &call.service.options.faults;
     let Some(strike) = fault::strike(faults, call.verb, &call.resource.plural, fault::draw) else {
         return api::answer(call);
     };
     if let Strike { after: true, .. } = strike {
-        // Its result is not reported.
+        // The fault hides the result.
         drop(api::answer(call)?);
     }
     match strike.effect {
@@ -148,12 +148,13 @@ fn authorize(
         Some(subresource) => format!("{}/{subresource}", target.resource),
         None => target.resource.clone(),
     };
-    // What a namespace is asked about is in it.
+    // A request for a namespace itself is checked within that namespace.
     let within = match (target.resource.as_str(), &target.name) {
         ("namespaces", Some(name)) if target.group.is_empty() => name,
         _ => target.namespace.as_deref().unwrap_or_default(),
     };
-    // A list or a watch of one name is about that name (apiserver, `RequestInfoFactory.NewRequestInfo`).
+    // A list or watch that selects a single name is checked as a request for that name (apiserver,
+    // `RequestInfoFactory.NewRequestInfo`).
     let selected = match verb {
         Verb::List | Verb::Watch => query.get("fieldSelector").and_then(only_name),
         _ => None,
@@ -175,7 +176,7 @@ fn authorize(
     ))
 }
 
-/// The name that a field selector asks for.
+/// Returns the name that a field selector selects, if it selects by name alone.
 fn only_name(selector: &str) -> Option<&str> {
     selector.split(',').find_map(|term| {
         let (field, name) = term.split_once('=')?;
@@ -201,11 +202,11 @@ fn find(service: &Service, target: &Target) -> Result<Resource, Failure> {
         .ok_or_else(Failure::no_such_path)
 }
 
-/// Refuses what the resource doesn't do.
+/// Refuses verbs that the resource does not support.
 fn check_verb(resource: &Resource, verb: Verb, target: &Target) -> Result<(), Failure> {
     let misplaced = match (resource.namespaced, &target.namespace) {
         (false, Some(_)) => true,
-        // Namespaced objects are read across namespaces, and nothing else.
+        // Namespaced objects can be listed and watched across namespaces; other verbs need a namespace.
         (true, None) => target.name.is_some(),
         _ => false,
     };
@@ -229,7 +230,7 @@ fn check_verb(resource: &Resource, verb: Verb, target: &Target) -> Result<(), Fa
     }
 }
 
-/// Answers about the server itself.
+/// Answers requests for discovery, health, versions and schemas.
 fn meta(service: &Service, incoming: &Incoming, user: &User) -> Result<Answer, Failure> {
     let path = incoming.path();
     let verb = match incoming.method {

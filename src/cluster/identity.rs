@@ -1,4 +1,5 @@
-//! Who a cluster is: its CA, the server's certificate, the admin's token and the key that signs service accounts' tokens.
+//! The identity of a cluster: its CA, the server's certificate, the administrator's token, and the key that signs the tokens
+//! of service accounts.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey,
@@ -11,36 +12,36 @@ use time::{Duration, OffsetDateTime};
 
 use crate::{object::random, store::Transaction, wire::Failure};
 
-/// A rehearsal's certificates outlive it.
+/// Certificates of a rehearsal must be valid longer than the rehearsal lasts.
 const VALIDITY: Duration = Duration::days(3650);
 
-/// The secrets of one cluster, from its database.
+/// The keys and certificates of a cluster, stored in its database.
 pub(crate) struct Identity {
-    /// PEM
+    /// In PEM.
     pub ca: String,
-    /// PEM
+    /// In PEM.
     pub certificate: String,
-    /// PEM
+    /// In PEM.
     pub key: String,
-    /// The admin's bearer token.
+    /// The administrator's bearer token.
     pub token: String,
     signer: EcdsaKeyPair,
 }
 
-/// How to get into a cluster as its administrator.
+/// What a client needs to use a cluster as its administrator.
 #[derive(Clone)]
 pub struct Access {
-    /// The cluster's name, which is its context.
+    /// The cluster's name, which is also the name of its context in a kubeconfig.
     pub name: String,
     /// `https://127.0.0.1:PORT`
     pub endpoint: String,
-    /// The CA's certificate, PEM.
+    /// The CA's certificate in PEM.
     pub ca: String,
     /// The bearer token.
     pub token: String,
 }
 
-/// Shows all but the token.
+/// Omits the token.
 impl std::fmt::Debug for Access {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Access")
@@ -50,7 +51,7 @@ impl std::fmt::Debug for Access {
     }
 }
 
-/// Writes a kubeconfig with a context for each cluster; the first is the current one.
+/// Returns a kubeconfig with a context for each cluster. The first one is the current context.
 pub fn kubeconfig(clusters: &[Access]) -> String {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let mut text = String::from("apiVersion: v1\nkind: Config\npreferences: {}\n");
@@ -80,7 +81,7 @@ pub fn kubeconfig(clusters: &[Access]) -> String {
 }
 
 impl Identity {
-    /// Makes an identity and keeps it.
+    /// Creates an identity and stores it.
     pub fn create(tx: &Transaction, name: &str) -> Result<Self, Failure> {
         let failed = |error: rcgen::Error| Failure::internal(error.to_string());
         let named = |name: &str| {
@@ -120,10 +121,10 @@ impl Identity {
             "signer",
             &data_encoding::BASE64.encode(signer.serialized_der()),
         )?;
-        Self::read(tx)?.ok_or_else(|| Failure::internal("the identity was not kept"))
+        Self::read(tx)?.ok_or_else(|| Failure::internal("the identity was not stored"))
     }
 
-    /// Reads the identity; `None` in a new database.
+    /// Reads the identity. Returns `None` for a new database.
     pub fn read(tx: &Transaction) -> Result<Option<Self>, Failure> {
         let settings = ["ca", "certificate", "key", "token", "signer"].map(|name| tx.setting(name));
         let [ca, certificate, key, token, signer] = settings;
@@ -132,7 +133,7 @@ impl Identity {
         else {
             return Ok(None);
         };
-        let unreadable = || Failure::internal("the key for tokens can't be read");
+        let unreadable = || Failure::internal("the key that signs tokens can't be read");
         let signer = data_encoding::BASE64
             .decode(signer.as_bytes())
             .map_err(|_| unreadable())?;
@@ -147,7 +148,7 @@ impl Identity {
         }))
     }
 
-    /// Signs with the key for tokens (ES256).
+    /// Signs a message with the key for tokens (ES256).
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Failure> {
         let random = aws_lc_rs::rand::SystemRandom::new();
         let signature = self.signer.sign(&random, message);

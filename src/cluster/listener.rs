@@ -12,7 +12,7 @@ use tokio_rustls::rustls::{
 use crate::identity::Identity;
 use windlass_ground::TlsListener;
 
-/// Why TLS can't be served.
+/// Why the server can't serve TLS.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
     #[error(transparent)]
@@ -23,7 +23,7 @@ pub(crate) enum TlsError {
     Pem(#[from] tokio_rustls::rustls::pki_types::pem::Error),
 }
 
-/// Serves the certificate of a cluster.
+/// Makes a TLS listener with the certificate of a cluster.
 pub(crate) fn listen(
     listener: TcpListener,
     timeout: Duration,

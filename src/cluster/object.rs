@@ -1,4 +1,4 @@
-//! What all objects have, read and written.
+//! Reads and writes the fields that all objects have.
 
 use serde_json::{Map, Value as Json, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -18,7 +18,7 @@ pub fn timestamp(at: Moment) -> String {
         .unwrap_or_default()
 }
 
-/// The moment of a [`timestamp`].
+/// Reads a time that [`timestamp`] wrote.
 pub(crate) fn moment(text: &str) -> Option<Moment> {
     let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     Some(at.unix_timestamp() * 1000)
@@ -43,7 +43,7 @@ pub(crate) fn name(object: &Json) -> &str {
     text(object, "/metadata/name").unwrap_or_default()
 }
 
-/// Empty for what lives in no namespace.
+/// Returns the namespace, which is empty for objects without one.
 pub(crate) fn namespace(object: &Json) -> &str {
     text(object, "/metadata/namespace").unwrap_or_default()
 }
@@ -56,7 +56,7 @@ pub(crate) fn annotation<'a>(object: &'a Json, key: &str) -> Option<&'a str> {
     object.pointer("/metadata/annotations")?.get(key)?.as_str()
 }
 
-/// The uid of the controller that owns an object.
+/// Returns the UID of the controller that owns an object.
 pub(crate) fn controller(object: &Json) -> Option<&str> {
     let owner = items(object, "/metadata/ownerReferences")
         .iter()
@@ -64,7 +64,7 @@ pub(crate) fn controller(object: &Json) -> Option<&str> {
     owner["uid"].as_str()
 }
 
-/// The object at a key, made if there is none.
+/// Returns the object under a key, which is created if it is missing.
 pub(crate) fn child<'a>(object: &'a mut Json, key: &str) -> &'a mut Map<String, Json> {
     if !object.is_object() {
         *object = json!({});
@@ -83,21 +83,21 @@ pub(crate) fn metadata(object: &mut Json) -> &mut Map<String, Json> {
     child(object, "metadata")
 }
 
-/// 16 random bytes in the form of a version 4 UUID (RFC 9562).
+/// Returns a random version 4 UUID (RFC 9562).
 pub(crate) fn new_uid() -> String {
     uuid::Builder::from_random_bytes(random::<16>())
         .into_uuid()
         .to_string()
 }
 
-/// The letters that Kubernetes makes names of: no vowels, nothing that looks like another.
+/// The letters of generated names in Kubernetes: no vowels, and none that is easily confused with another.
 const NAME_LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
 pub(crate) fn suffix() -> String {
     letters(&random::<5>())
 }
 
-/// A short name for a content: the same for the same.
+/// Returns a short name derived from a content; the same content gives the same name.
 pub(crate) fn hash(content: &Json, length: usize) -> String {
     let digest =
         aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content.to_string().as_bytes());
@@ -111,6 +111,6 @@ fn letters(bytes: &[u8]) -> String {
 
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the system has randomness");
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system provides random bytes");
     bytes
 }

@@ -1,4 +1,4 @@
-//! A cluster's state without a server.
+//! A cluster's state, used without a server.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use crate::{
     service::Service,
 };
 
-/// The setting in which a server leaves how long its pods take to become ready.
+/// The setting in which a server stores how long its pods take to become ready.
 pub(crate) const POD_DELAY: &str = "pod-delay";
 
-/// The state of one folder, for those who look at it in this process. Servers may serve the folder meanwhile.
+/// The state of a folder, for use within this process. Servers may use the folder at the same time.
 pub struct Offline {
     service: Service,
 }
 
 impl Offline {
-    /// Opens the folder, and makes it if it isn't there. Blocks.
+    /// Opens the folder, and creates it if it does not exist. Blocks.
     ///
     /// # Errors
-    /// As a server that doesn't start.
+    /// The same as for [`Server::start`](crate::Server::start), except those of listening.
     pub fn open(options: Options) -> Result<Self, StartError> {
         let mut service = Service::open(options)?;
         let delay = service.store.read(|tx| tx.setting(POD_DELAY));
@@ -33,12 +33,12 @@ impl Offline {
         Ok(Self { service })
     }
 
-    /// Lets the controllers do what they would have done by now. Blocks.
+    /// Runs the controllers up to the present. Blocks.
     pub fn catch_up(&self) -> Result<(), StateError> {
         Ok(self.service.catch_up()?)
     }
 
-    /// Reads the state as of now. Blocks.
+    /// Reads the present state. Blocks.
     pub fn read<T>(
         &self,
         work: impl FnOnce(&Cluster) -> Result<T, StateError>,
@@ -51,7 +51,7 @@ impl Offline {
         Ok(done?)
     }
 
-    /// Changes the state as of now. Blocks.
+    /// Changes the present state. Blocks.
     pub fn write<T>(
         &self,
         work: impl FnOnce(&Cluster) -> Result<T, StateError>,

@@ -1,4 +1,4 @@
-//! The resources that are served: the built-in ones, and those that CustomResourceDefinitions define.
+//! The resources that the cluster serves: built-in ones, and those of CustomResourceDefinitions.
 
 use serde_json::Value as Json;
 
@@ -7,7 +7,7 @@ use crate::{
     schema::Schema,
 };
 
-/// One resource of one version of a group.
+/// One resource in one version of its group.
 #[derive(Clone, Debug)]
 pub(crate) struct Resource {
     pub group: String,
@@ -20,11 +20,11 @@ pub(crate) struct Resource {
     pub categories: Vec<String>,
     pub verbs: &'static [&'static str],
     pub subresources: Vec<&'static str>,
-    /// The definition's schema, if it is a custom one.
+    /// The schema from the CustomResourceDefinition; `None` for a built-in resource.
     pub custom: Option<Custom>,
 }
 
-/// What a CustomResourceDefinition says of one version.
+/// What a CustomResourceDefinition defines for one version.
 #[derive(Clone, Debug)]
 pub(crate) struct Custom {
     pub schema: Json,
@@ -41,14 +41,15 @@ const ALL: &[&str] = &[
     "update",
     "watch",
 ];
-/// Made only by what is handed in with the options: a webhook that nothing serves would be a guess.
+/// For webhooks. Only the controllers in the options can create one, since a webhook that nothing serves would have to be
+/// simulated by a guess.
 const ALL_BUT_CREATE: &[&str] = &["delete", "get", "list", "patch", "update", "watch"];
-/// Pods, ReplicaSets and the like are made by controllers.
+/// For Pods, ReplicaSets and others that only controllers create.
 const READ_AND_DELETE: &[&str] = &["delete", "deletecollection", "get", "list", "watch"];
 const READ: &[&str] = &["get", "list", "watch"];
 const ASK: &[&str] = &["create"];
 
-/// A line of the table of built-in resources.
+/// A row of the table of built-in resources.
 struct Row {
     group: &'static str,
     plural: &'static str,
@@ -243,7 +244,7 @@ const BUILT_IN: [Row; 26] = [
     row(RBAC, "roles", "Role", &[], true, ALL, &[]),
 ];
 
-/// What `kubectl get all` means.
+/// The resources of `kubectl get all`.
 const IN_ALL: [&str; 6] = [
     "daemonsets",
     "deployments",
@@ -265,13 +266,13 @@ impl Resource {
         (version == "v1").then(|| Self::of_row(row))
     }
 
-    /// A built-in resource by its [`key`](Self::key).
+    /// Returns the built-in resource with this [`key`](Self::key).
     pub fn by_key(key: &str) -> Self {
         let (plural, group) = key.split_once('.').unwrap_or((key, ""));
         Self::find_built_in(group, "v1", plural).expect("only built-in resources are named here")
     }
 
-    /// The versions that a CustomResourceDefinition serves.
+    /// Returns the versions that a CustomResourceDefinition serves.
     pub fn of_definition(definition: &Json) -> Vec<Self> {
         let names = &definition["spec"]["names"];
         let list = |pointer| {
@@ -325,7 +326,7 @@ impl Resource {
         }
     }
 
-    /// The name of the resource in the store and in messages: `secrets`, `deployments.apps`.
+    /// Returns the name of the resource in the store and in messages: `secrets`, `deployments.apps`.
     pub fn key(&self) -> String {
         match self.group.as_str() {
             "" => self.plural.clone(),
@@ -344,7 +345,7 @@ impl Resource {
         self.subresources.contains(&name)
     }
 
-    /// The shape of its objects.
+    /// Returns the schema of its objects.
     pub fn schema(&self) -> Schema<'_> {
         match &self.custom {
             Some(custom) => Schema::custom(&custom.schema),

@@ -1,4 +1,4 @@
-//! The first objects of a cluster.
+//! The initial objects of a cluster.
 
 use serde_json::{Value as Json, json};
 
@@ -10,10 +10,10 @@ use crate::{
     wire::Failure,
 };
 
-/// How long a new cluster pretends to have been there: its rollouts are long done when it is first looked at.
+/// How old a new cluster appears to be, in milliseconds, so that its rollouts are complete from the beginning.
 pub(crate) const AGE: Moment = 3_600_000;
 
-/// Plants what a new cluster begins with.
+/// Creates the initial objects of a new cluster.
 pub(crate) fn plant(tx: &Transaction, now: Moment) -> Result<(), Failure> {
     let at = now - AGE;
     for number in 1..=2 {
@@ -74,7 +74,7 @@ fn node(number: u32, at: Moment) -> Json {
     })
 }
 
-/// The roles of every cluster that a user here could need.
+/// Creates the default roles of a cluster that its users may need.
 fn roles(tx: &Transaction, at: Moment) -> Result<(), Failure> {
     let everything = json!([
         { "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] },

@@ -1,4 +1,4 @@
-//! The HTTPS server: it opens the state, listens, and stops.
+//! The HTTPS server: opens the state, listens, and stops.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -18,10 +18,10 @@ use crate::{
 };
 use windlass_ground::{StoreError, blocking, log_request, serve};
 
-/// How long a stop waits for requests that are being answered.
+/// How long a stop waits for requests in progress.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
 
-/// Why a server doesn't start.
+/// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The state can't be opened.
@@ -30,10 +30,10 @@ pub enum StartError {
     /// The CA or the token can't be made or read.
     #[error("can't read or make the identity of the cluster: {0}")]
     Identity(String),
-    /// Other machines have no business with a rehearsal.
+    /// The address is not a loopback address; a rehearsal must not be reachable from other machines.
     #[error("refuses to listen on {0}, which other machines can reach; use 127.0.0.1")]
     Open(SocketAddr),
-    /// The address can't be listened on.
+    /// The server can't listen on the address.
     #[error("can't listen on {0}")]
     Listen(SocketAddr, #[source] std::io::Error),
     /// The certificate can't be used.
@@ -50,7 +50,7 @@ impl From<OpenError> for StartError {
     }
 }
 
-/// A running server. It stops when it is dropped; [`stop`](Self::stop) also waits for the last answers.
+/// A running server. Dropping it stops it; [`stop`](Self::stop) also waits for requests in progress.
 pub struct Server {
     address: SocketAddr,
     service: Arc<Service>,
@@ -58,7 +58,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the state and listens; requests are answered from when this returns.
+    /// Opens the state and listens. The server answers requests as soon as this returns.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let listen = options.listen;
         if !listen.ip().is_loopback() {
@@ -66,7 +66,7 @@ impl Server {
         }
         let opening = blocking(move || {
             let service = Service::open(options)?;
-            service.leave_pod_delay()?;
+            service.store_pod_delay()?;
             Ok::<_, OpenError>(service)
         });
         let service = Arc::new(opening.await?);
@@ -92,7 +92,7 @@ impl Server {
         })
     }
 
-    /// How to get in.
+    /// Returns what a client needs to use the cluster.
     pub fn access(&self) -> Access {
         Access {
             name: self.service.options.name.clone(),
@@ -102,13 +102,13 @@ impl Server {
         }
     }
 
-    /// Stops listening, ends watches, and waits for the requests that are being answered.
+    /// Stops listening, ends watches, and waits for requests in progress.
     pub async fn stop(mut self) {
         self.service.stopping.cancel();
         drop(tokio::time::timeout(LAST_REQUESTS, &mut self.task).await);
     }
 
-    /// Serves until `shutdown` is over, and stops.
+    /// Serves until `shutdown` completes, then stops.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
         shutdown.await;
         self.stop().await;

@@ -15,7 +15,7 @@ use crate::{
 };
 use windlass_ground::StoreError;
 
-/// The options, the state, and who waits for it to change.
+/// The options, the state, and a notification of changes.
 pub(crate) struct Service {
     pub options: Options,
     pub store: Store,
@@ -30,12 +30,12 @@ pub(crate) struct Service {
 pub(crate) enum OpenError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("can't read or make the cluster's identity: {0}")]
+    #[error("can't read or create the cluster's identity: {0}")]
     Identity(String),
 }
 
 impl Service {
-    /// Opens the folder; a new one gets its identity and its first objects.
+    /// Opens the folder. A new folder gets an identity and its initial objects.
     pub fn open(options: Options) -> Result<Self, OpenError> {
         let watched = options
             .controllers
@@ -48,7 +48,7 @@ impl Service {
             Some(identity) => identity,
             None => store
                 .write(|tx| match Identity::read(tx)? {
-                    // Another server was faster.
+                    // Another server created it first.
                     Some(identity) => Ok(identity),
                     None => {
                         let identity = Identity::create(tx, &options.name)?;
@@ -68,8 +68,8 @@ impl Service {
         })
     }
 
-    /// Leaves how long pods take here to those who play the cluster without a server.
-    pub fn leave_pod_delay(&self) -> Result<(), OpenError> {
+    /// Stores how long pods take to become ready, for programs that use the folder without a server.
+    pub fn store_pod_delay(&self) -> Result<(), OpenError> {
         let millis = self.options.pod_delay.as_millis().to_string();
         let failed = |failure: Failure| OpenError::Identity(failure.to_string());
         let known = self
@@ -84,7 +84,7 @@ impl Service {
             .map_err(failed)
     }
 
-    /// Lets the controllers do what they would have done by now.
+    /// Runs the controllers up to the present.
     pub fn catch_up(&self) -> Result<(), Failure> {
         let controllers = self.options.controllers.as_ref();
         if let Some(controllers) = controllers {
@@ -107,7 +107,7 @@ impl Service {
         }
     }
 
-    /// Does all of `work` on the state of this moment, or nothing.
+    /// Runs `work` on the present state, in one transaction.
     pub fn write<T>(
         &self,
         work: impl FnOnce(&Transaction) -> Result<T, Failure>,
@@ -115,20 +115,20 @@ impl Service {
         let done = self.store.write(|tx| {
             rollout::catch_up(tx, &self.options, now())?;
             let done = work(tx)?;
-            controllers::tell(tx, &self.options, now())?;
+            controllers::pass_changes(tx, &self.options, now())?;
             Ok(done)
         })?;
         self.changed.send_replace(());
         Ok(done)
     }
 
-    /// Tells of every write of this server.
+    /// Notifies of every write of this server.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 }
 
-/// Lets the controllers of others put what a cluster begins with, once for each folder.
+/// Lets the controllers of other crates create their initial objects, once for each folder.
 fn plant(store: &Store, options: &Options) -> Result<(), Failure> {
     const PLANTED: &str = "planted";
     let Some(controllers) = &options.controllers else {
@@ -143,7 +143,7 @@ fn plant(store: &Store, options: &Options) -> Result<(), Failure> {
         }
         let at = now() - seed::AGE;
         controllers.plant(&Cluster::new(tx, options, at))?;
-        controllers::tell(tx, options, at)?;
+        controllers::pass_changes(tx, options, at)?;
         tx.set(PLANTED, "1")
     })
 }

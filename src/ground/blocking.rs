@@ -1,9 +1,9 @@
-//! Work that blocks, beside the tasks of a runtime.
+//! Blocking work outside the tasks of a runtime.
 
-/// Runs work that may block, such as a look at a file, on a thread of its own. A panic of the work is one of the caller's.
+/// Runs work that may block, such as reading a file, on a separate thread. If the work panics, the caller panics, too.
 ///
-/// A runtime that ends while the work waits for a thread drops it: the task that waits for it is dropped as well, and
-/// hears of nothing.
+/// If the runtime ends while the work still waits for a thread, the work is dropped, and this future never completes; the
+/// task that awaits it is dropped by the same runtime.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_runtime_that_ends_before_the_work_began_makes_no_panic() {
+    fn a_runtime_that_ends_before_the_work_begins_does_not_panic() {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .max_blocking_threads(1)
@@ -32,7 +32,7 @@ mod tests {
             let _ = ends.recv();
         }));
         is_begun.recv().unwrap();
-        // The only thread is taken, so this one never begins.
+        // The only thread is busy, so this work never begins.
         let second = runtime.spawn(blocking(|| ()));
         runtime.shutdown_background();
         drop(end);

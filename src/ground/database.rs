@@ -9,30 +9,30 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, config::DbConfig};
 
-/// How long a statement waits for another process on the same file. Transactions last milliseconds; a wait of this length
-/// means that something holds the file.
+/// How long a statement waits for another process that holds the file. Transactions take milliseconds; a longer wait means
+/// that a process keeps the file locked.
 const BUSY: Duration = Duration::from_secs(60);
-/// How soon the switch to the write-ahead log is tried again: it takes about a millisecond.
+/// How long to wait before the switch to the write-ahead log is tried again. The switch takes about a millisecond.
 const AGAIN: Duration = Duration::from_millis(5);
 
-/// What a commit survives.
+/// What a committed transaction survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// The end of the machine: a commit waits for the disk.
+    /// A crash or power loss of the machine: a commit waits for the disk.
     Machine,
-    /// The end of the process, at any moment. A lost machine may forget the last commits.
+    /// A crash of the process, at any moment. If the machine crashes, the last commits may be lost.
     Process,
 }
 
-/// Opens an SQLite database with a write-ahead log, making it if it is not there, readable by its owner only.
+/// Opens an SQLite database with a write-ahead log, and creates it if it does not exist. Only its owner can read it.
 ///
 /// # Errors
-/// A file that can't be opened or written, or that another process has held for a minute.
+/// The file can't be opened or written, or another process has held it for a minute.
 pub fn open_database(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
     make_private(path);
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
-    // Counts for a new database only: it can give the pages of what is deleted back in small steps.
+    // Takes effect in a new database only. It allows the pages of deleted rows to be freed in small steps.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     write_ahead(&connection)?;
     let synchronous = match durability {
@@ -40,19 +40,21 @@ pub fn open_database(path: &Path, durability: Durability) -> rusqlite::Result<Co
         Durability::Process => "NORMAL",
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
-    // Without it, SQLite prepares a statement anew whenever a parameter of its WHERE changes, in case statistics of the
-    // tables favour another plan (`SQLITE_ENABLE_STAT4`). There are no such statistics here.
+    // Without it, SQLite prepares a statement again whenever a parameter of its WHERE clause changes, in case the statistics
+    // of the tables favour another plan (`SQLITE_ENABLE_STAT4`). These databases have no such statistics.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
 
-/// Makes an empty file that only its owner can read, and closes it to others where there is one already. SQLite gives its log
-/// files the mode of the database, so this covers them all. What fails here fails when SQLite opens the file, with a better reason.
+/// Creates an empty file that only its owner can read, or removes the access of others from an existing file. SQLite gives
+/// its log files the mode of the database, so this covers them, too. Errors are ignored here: SQLite then fails to open the
+/// file, and reports a better reason.
 ///
-/// A file that is there is never opened: when any descriptor of a file is closed, the process loses all its locks on that file
-/// (POSIX), also those of a connection that has it open. Another process may then take itself for the last one, and delete the
-/// log that this one goes on writing to (SQLite has come to look at the locks of its `-shm` file too; older ones do not).
+/// An existing file is never opened here: when any descriptor of a file is closed, the process loses all its locks on that
+/// file (POSIX), including those of an SQLite connection. Another process could then assume that it is the last user, and
+/// delete the log that this process still writes to. (Newer versions of SQLite also check the locks of the `-shm` file;
+/// older ones do not.)
 fn make_private(path: &Path) {
     static MAKING: Mutex<()> = Mutex::new(());
     let _one = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,16 +66,16 @@ fn make_private(path: &Path) {
     let _ = fs::set_permissions(path, Permissions::from_mode(0o600));
 }
 
-/// Runs a statement without parameters, such as `BEGIN IMMEDIATE`, which the connection prepares once.
+/// Runs a statement without parameters, such as `BEGIN IMMEDIATE`. The connection prepares it only once.
 ///
 /// # Errors
-/// What SQLite says.
+/// SQLite can't prepare or run the statement.
 pub fn run_statement(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(statement)?.execute([]).map(drop)
 }
 
-/// Switches a new database to its write-ahead log. The busy timeout does not cover two processes that do it at once: each
-/// holds what the other needs, so one of them tries again.
+/// Switches a new database to a write-ahead log. The busy timeout does not cover two processes that do this at the same
+/// time: each holds what the other needs, so one of them has to try again.
 fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
     let end = Instant::now() + BUSY;
     loop {
@@ -96,7 +98,8 @@ mod tests {
 
     use super::*;
 
-    // Asks Linux for the locks: a newer SQLite in the other process leaves the log even so, an older one deletes it.
+    // Reads the locks from Linux itself, since the effect depends on the SQLite version of the other process: a newer
+    // version keeps the log, an older one deletes it.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_second_connection_leaves_the_lock_of_the_first() {
@@ -117,11 +120,11 @@ mod tests {
             .expect("made");
         assert!(locked(), "a database that is open is locked");
         let _second = open_database(&path, Durability::Process).expect("open");
-        assert!(locked(), "the lock is lost");
+        assert!(locked(), "the first connection has lost its lock");
     }
 
     #[test]
-    fn many_may_make_the_same_database_at_once() {
+    fn several_threads_can_create_the_same_database_at_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("new.db");
         thread::scope(|scope| {

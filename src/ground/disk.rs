@@ -1,5 +1,4 @@
-//! New folders and files that a power cut does not take back: an entry of a folder is on the disk only once the
-//! folder itself is synced. What every store stands on; knows no room.
+//! New folders that survive a power loss: an entry of a folder is on the disk only after the folder itself has been synced.
 
 use std::{
     fs::{self, File},
@@ -12,14 +11,14 @@ use tempfile::NamedTempFile;
 
 /// Makes a folder and those above it, and syncs each folder that got a new entry.
 ///
-/// `mode` is the Unix permission bits of the new ones, less the umask.
+/// `mode` gives the Unix permission bits of the new folders; the umask is subtracted.
 ///
 /// # Errors
-/// Whatever the file system says.
+/// A folder can't be created or synced.
 pub fn create_folders(path: &Path, mode: u32) -> io::Result<()> {
     for folder in missing(path).into_iter().rev() {
         match fs::DirBuilder::new().mode(mode).create(folder) {
-            // Another process was faster.
+            // Another process has created it first.
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
             made => made?,
         }
@@ -31,7 +30,7 @@ pub fn create_folders(path: &Path, mode: u32) -> io::Result<()> {
 /// Waits until the entries of a folder are on the disk.
 ///
 /// # Errors
-/// Whatever the file system says.
+/// The folder can't be opened or synced.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
@@ -82,7 +81,7 @@ pub fn parent(path: &Path) -> &Path {
     }
 }
 
-/// A folder that is not there, and those above it that are not, the innermost first.
+/// Returns the folders on the path that do not exist, the innermost first.
 fn missing(path: &Path) -> Vec<&Path> {
     path.ancestors()
         .take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())

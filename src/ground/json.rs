@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-/// How many levels a document has; a scalar has none.
+/// Returns how many levels a document has; a scalar has none.
 pub fn depth_of(json: &Value) -> usize {
     let mut deepest = 0;
     let mut left = vec![(json, 0)];
@@ -15,7 +15,7 @@ pub fn depth_of(json: &Value) -> usize {
     deepest
 }
 
-/// About how many bytes a document has when it is written.
+/// Returns about how many bytes a document takes as text.
 pub fn json_size(json: &Value) -> usize {
     let (mut size, mut left) = (0, vec![json]);
     while let Some(value) = left.pop() {

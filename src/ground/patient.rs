@@ -1,4 +1,4 @@
-//! A connection whose client has to take what it is sent.
+//! A connection that is closed if its client does not read.
 
 use std::{
     future::Future,
@@ -13,13 +13,13 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// Fails once nothing of what is written has been taken for some time: a client that reads nothing would hold its connection,
-/// and its answer in memory, for as long as it likes.
+/// A stream whose writes fail if the client has read nothing for some time. Without this limit, a client that does not read
+/// could hold its connection, and its answer in memory, for ever.
 pub struct Patient<S> {
     stream: S,
-    /// `None` for any time.
+    /// `None` for no limit.
     patience: Option<Duration>,
-    /// Runs while a write waits.
+    /// Runs while a write waits for the client.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
@@ -47,7 +47,7 @@ impl<S> Patient<S> {
         match waiting.as_mut().poll(context) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) => {
-                let error = "the client takes nothing of its answer";
+                let error = "the client does not read the answer";
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, error)))
             }
         }
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_reader_that_takes_nothing_is_cut_off_and_a_slow_one_is_not() {
+    async fn a_client_that_does_not_read_is_cut_off_and_a_slow_one_is_not() {
         let patience = Some(Duration::from_secs(1));
         let (mut reader, writer) = duplex(4);
         let mut writer = Patient::new(writer, patience);
@@ -127,7 +127,10 @@ mod tests {
             .expect("it is taken bit by bit");
         let _reader = slow.await.expect("read");
         writer.write_all(&[7; 4]).await.expect("there is room");
-        let error = writer.write_all(&[7]).await.expect_err("nobody reads");
+        let error = writer
+            .write_all(&[7])
+            .await
+            .expect_err("the client does not read");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -1,4 +1,4 @@
-//! How many connections a server has at once.
+//! Limits how many connections a server has at once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,22 +7,24 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
-/// How many connections without a place are answered at once; the others are closed.
+/// How many clients above the limit get an answer at the same time; the connections of others are closed without one.
 const TURNED_AWAY: usize = 64;
-/// How long a client without a place may take to read that.
+/// How long a client above the limit may take to read that answer.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// What is read of its request: a connection that is closed with something unread loses its answer, too.
+/// How many bytes of its request are read: if a connection is closed with unread bytes, the client may not receive the
+/// answer.
 const UNREAD: u64 = 64 * 1024;
 
-/// What a client without a place is answered.
-const BUSY: &str = "this server has as many connections as it may have; try again later\n";
+/// The answer for a client above the limit.
+const BUSY: &str = "this server has reached its limit of connections; try again later\n";
 
-/// The places of a listener. The log says when there is none, and when there are some again, not at every connection.
+/// The connections that a listener may have. Logs when the limit is reached and when connections are free again, not at
+/// every connection.
 pub struct Places {
     most: usize,
     free: Arc<Semaphore>,
     turns: Arc<Semaphore>,
-    /// How many were refused since there was no place.
+    /// How many clients were refused since the limit was reached.
     refused: u64,
 }
 
@@ -37,7 +39,7 @@ impl Places {
         }
     }
 
-    /// Takes a place, which is free again once it is dropped.
+    /// Takes a place for a connection, if one is free. The place is free again when the permit is dropped.
     pub fn take(&mut self) -> Option<OwnedSemaphorePermit> {
         let Ok(place) = self.free.clone().try_acquire_owned() else {
             if self.refused == 0 {
@@ -49,7 +51,7 @@ impl Places {
             self.refused += 1;
             return None;
         };
-        // Near the limit it comes and goes with each connection.
+        // Near the limit, the state changes with each connection, so 10% have to be free before this is logged.
         if self.refused > 0 && self.free.available_permits() >= self.most.div_ceil(10) {
             tracing::info!(
                 refused = self.refused,
@@ -60,15 +62,15 @@ impl Places {
         Some(place)
     }
 
-    /// Takes one of the few turns in which a client is answered that the server is full.
+    /// Takes one of the few permits to answer a client above the limit.
     pub fn turn(&self) -> Option<OwnedSemaphorePermit> {
         self.turns.clone().try_acquire_owned().ok()
     }
 }
 
-/// Answers a client that has no place.
+/// Tells a client above the limit to come back later (503), and closes the connection.
 pub async fn turn_away(stream: impl AsyncRead + AsyncWrite + Unpin, turn: OwnedSemaphorePermit) {
-    // Whether it reads the answer is its own business.
+    // It does not matter whether the client reads the answer.
     let _ = tokio::time::timeout(FAREWELL, say_busy(stream)).await;
     drop(turn);
 }

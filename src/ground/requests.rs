@@ -1,4 +1,4 @@
-//! The log of requests: a line for each, with nothing of its headers, its query or its body, where secrets are.
+//! The log of requests: one line for each, without its headers, query and body, since they may contain secrets.
 
 use std::time::Instant;
 
@@ -8,22 +8,22 @@ use axum::{
     response::Response,
 };
 
-/// Who sent a request. A server that knows puts it among the extensions of its answer.
+/// Who sent a request. A server that has authenticated the client adds this to the extensions of the response.
 #[derive(Clone, Debug)]
 pub struct Requester(pub String);
 
-/// What a request asks for, where its path does not say it by a pattern: an operation of AWS, a verb and a resource of
-/// Kubernetes. A server that knows puts it among the extensions of its answer.
+/// What a request asks for, if the pattern of its path does not show it: an operation of AWS, or a verb and a resource of
+/// Kubernetes. The server adds this to the extensions of the response.
 #[derive(Clone, Debug)]
 pub struct Operation(pub String);
 
-/// What is asked all the time, and of use only when it goes wrong.
+/// Routes that are requested all the time; a successful request is logged at the level debug.
 const PROBES: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/assets/{name}"];
 
-/// Answers a request, and logs it: method, route, status, milliseconds until the head of the answer, and who asked.
+/// Answers a request and logs it: method, route, status, milliseconds until the head of the response, and who sent it.
 ///
-/// The route is the pattern that the path matched, such as `/runs/{run}`. A failure of the server is a warning, a probe that
-/// went well is of the level debug.
+/// The route is the pattern that the path matched, such as `/runs/{run}`. A server error is a warning; a successful request to
+/// `/healthz`, `/readyz`, `/metrics` or an asset has the level debug.
 pub async fn log_request(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>().cloned();

@@ -17,21 +17,21 @@ use crate::{
     places::{Places, turn_away},
 };
 
-/// How long a client may take for the head of a request, and again for its body (4 MiB at half a Mbit/s): one that sends a
-/// byte now and then would hold its connection for ever. An idle connection is closed after the same time.
+/// How long a client may take for the head of a request, and again for its body (4 MiB at half a Mbit/s). A client that
+/// sends a byte now and then would otherwise hold its connection for ever. An idle connection is closed after the same time.
 pub const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What clients of a server may take.
+/// Limits for the clients of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How long a client may take for the head of a request, and how long it may take nothing of an answer.
+    /// How long a client may take for the head of a request, and how long it may go without reading any of a response.
     pub timeout: Duration,
-    /// How many connections are served at once. Further ones are answered 503.
+    /// How many connections are served at once. Further clients get 503.
     pub connections: usize,
 }
 
-/// Serves HTTP/1.1 until `stop` is over, and lets the requests that are being answered end. A client that takes longer than
-/// `timeout` for the head of a request is cut off.
+/// Serves HTTP/1.1 until `stop` completes, then waits for the requests in progress. A client that takes longer than
+/// `timeout` for the head of a request is disconnected.
 pub async fn serve<L: Listener>(
     listener: L,
     router: Router,
@@ -45,7 +45,7 @@ pub async fn serve<L: Listener>(
     serve_within(listener, |_| router.clone(), limits, stop).await;
 }
 
-/// Works as [`serve`] within limits, with a router for each connection, given the address of its client.
+/// Works as [`serve`], with [`Limits`], and with a router for each connection, made from the address of its client.
 pub async fn serve_each<L: Listener>(
     listener: L,
     router: impl Fn(L::Addr) -> Router,
@@ -61,8 +61,8 @@ pub async fn serve_each<L: Listener>(
 
 struct Served {
     timeout: Duration,
-    /// `None` where any number of connections is served, and answers may wait for their readers: an upgraded connection is silent
-    /// for as long as it likes.
+    /// `None` where the number of connections is not limited and clients may take any time to read: an upgraded connection
+    /// can be silent for as long as it likes.
     places: Option<Places>,
 }
 
@@ -76,7 +76,7 @@ async fn serve_within<L: Listener>(
     stop: impl Future<Output = ()>,
 ) {
     let (stopping, stopped) = watch::channel(());
-    // Each connection holds a sender, so the channel closes with the last of them.
+    // Each connection holds a sender, so the channel closes with the last connection.
     let (open, mut all_closed) = mpsc::channel::<()>(1);
     let patience = places.as_ref().map(|_| timeout);
     tokio::pin!(stop);
@@ -113,7 +113,7 @@ async fn serve_within<L: Listener>(
                     connection.await
                 }
             };
-            // What breaks a connection is the client's to notice.
+            // A broken connection is not a failure of the server, so it is logged for debugging only.
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection broke");
             }
@@ -128,16 +128,16 @@ async fn serve_within<L: Listener>(
 /// Why the body of a request could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
-    /// It is larger than allowed, or its connection broke.
+    /// The body is larger than allowed, or its connection broke.
     TooLarge,
-    /// It has not come in time.
+    /// The body did not arrive in time.
     TooSlow,
 }
 
 /// Reads the body of a request.
 ///
 /// # Errors
-/// A body of more than `largest` bytes, and one that takes longer than `timeout`.
+/// The body has more than `largest` bytes, or takes longer than `timeout`.
 pub async fn receive_body(
     body: Body,
     largest: usize,
@@ -148,7 +148,7 @@ pub async fn receive_body(
     read.map_err(|_| BodyError::TooLarge)
 }
 
-/// Reads the body of a request; `None` if it is larger than that or has not come in time.
+/// Reads the body of a request. Returns `None` if it has more than `largest` bytes or did not arrive in time.
 pub async fn read_body(body: Body, largest: usize, timeout: Duration) -> Option<Bytes> {
     receive_body(body, largest, timeout).await.ok()
 }

@@ -1,4 +1,4 @@
-//! Copies of databases that other connections write to.
+//! Copies of databases while other connections write to them.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,21 +7,22 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, backup::Backup};
 
-/// How long a database may be held by another writer before the copy is given up.
+/// How long to wait for another connection that writes to a database before giving up.
 const BUSY: Duration = Duration::from_secs(60);
 
-/// A database as it was at one moment; others may write to it meanwhile.
+/// A database as it was at one point in time. Other connections can go on writing to it.
 pub struct Snapshot {
     reader: Connection,
     pub path: PathBuf,
 }
 
-/// Takes snapshots of databases with a write-ahead log, all of the same moment.
+/// Takes snapshots of databases with a write-ahead log, all at the same point in time.
 ///
-/// While the moment is fixed, nothing can be written to any of them; that takes milliseconds, however large they are.
+/// Nothing can be written to any of the databases while the snapshots are taken. This takes milliseconds, whatever their
+/// size.
 ///
 /// # Errors
-/// A file that is not such a database, or that another connection has been writing to for a minute.
+/// A file is not such a database, or another connection has been writing to it for a minute.
 pub fn snapshots(paths: &[PathBuf]) -> rusqlite::Result<Vec<Snapshot>> {
     let mut writers = Vec::with_capacity(paths.len());
     for path in paths {
@@ -32,28 +33,28 @@ pub fn snapshots(paths: &[PathBuf]) -> rusqlite::Result<Vec<Snapshot>> {
     let mut taken = Vec::with_capacity(paths.len());
     for path in paths {
         let reader = open(path)?;
-        // A transaction reads the state of its first read.
+        // A transaction keeps the state that its first read sees.
         reader.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")?;
         taken.push(Snapshot {
             reader,
             path: path.clone(),
         });
     }
-    // A connection that is closed rolls its transaction back.
+    // Closing a connection rolls its transaction back.
     drop(writers);
     Ok(taken)
 }
 
 impl Snapshot {
-    /// Writes the snapshot to a new file. It is not synced.
+    /// Writes the snapshot to a new file, without syncing it.
     ///
     /// # Errors
-    /// What SQLite says of either file.
+    /// SQLite can't read the snapshot or write the file.
     pub fn copy_to(&self, path: &Path) -> rusqlite::Result<()> {
         let mut copy = Connection::open(path)?;
         copy.pragma_update(None, "synchronous", "OFF")?;
         let backup = Backup::new(&self.reader, &mut copy)?;
-        // All at once: others may write on, since this only reads the snapshot.
+        // Copies all pages in one step: this only reads the snapshot, so it does not block writers.
         backup.run_to_completion(i32::MAX, Duration::ZERO, None)?;
         drop(backup);
         copy.close().map_err(|(_, error)| error)
@@ -80,7 +81,7 @@ mod tests {
     use crate::{Durability, open_database};
 
     #[test]
-    fn snapshots_of_several_databases_are_of_one_moment() {
+    fn snapshots_of_several_databases_show_the_same_point_in_time() {
         let folder = tempfile::tempdir().expect("a folder");
         let paths = ["first.db", "second.db"].map(|name| folder.path().join(name));
         let databases = paths.clone().map(|path| {
@@ -93,7 +94,7 @@ mod tests {
         thread::scope(|scope| {
             let is_over = &is_over;
             scope.spawn(move || {
-                // The first one is always ahead, by one at most.
+                // The first database is always ahead of the second, by at most one.
                 while !is_over.load(Ordering::Relaxed) {
                     for database in &databases {
                         database
@@ -104,7 +105,7 @@ mod tests {
             });
             for round in 0..20 {
                 let taken = snapshots(&paths).expect("taken");
-                // They stay as they were, whatever is written before they are copied.
+                // The snapshots must not change, whatever is written before they are copied.
                 thread::sleep(Duration::from_millis(5));
                 let numbers: Vec<i64> = taken
                     .iter()
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_database_is_refused() {
+    fn a_file_that_is_not_a_database_is_an_error() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("text.db");
         std::fs::write(&path, "not a database, but long enough to be looked at").expect("written");

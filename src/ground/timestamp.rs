@@ -23,24 +23,24 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::form
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
-/// A text that is not a time of RFC 3339.
+/// The error for a text that is not an RFC 3339 time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotATimestamp;
 
 impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
-    /// The first point in time that can be counted.
+    /// The earliest point in time that can be represented.
     pub const MIN: Self = Self(i64::MIN);
-    /// The last point in time that can be counted.
+    /// The latest point in time that can be represented.
     pub const MAX: Self = Self(i64::MAX);
 
-    /// Makes one of milliseconds since 1970.
+    /// Makes a timestamp from milliseconds since 1970.
     pub const fn from_millis(milliseconds: i64) -> Self {
         Self(milliseconds)
     }
 
-    /// Makes one of seconds since 1970, as certificates and tokens count.
+    /// Makes a timestamp from seconds since 1970, the unit of certificates and tokens.
     pub const fn from_secs(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1000))
     }
@@ -55,12 +55,12 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// Returns how much later it is than another one: nothing if it is earlier.
+    /// Returns how much later this is than `earlier`, or zero if it is not later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.millis_since(earlier)).unwrap_or(0))
     }
 
-    /// Returns how many milliseconds later it is than another one: below zero if it is earlier.
+    /// Returns how many milliseconds later this is than `other`; negative if it is earlier.
     pub const fn millis_since(self, other: Self) -> i64 {
         self.0.saturating_sub(other.0)
     }
@@ -96,7 +96,7 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-/// Gives the nearest time that this system can count.
+/// Returns the nearest time that this system can represent.
 impl From<Timestamp> for SystemTime {
     fn from(at: Timestamp) -> Self {
         let distance = Duration::from_millis(at.0.unsigned_abs());
@@ -136,8 +136,8 @@ impl SubAssign<Duration> for Timestamp {
     }
 }
 
-/// RFC 3339 in UTC with milliseconds, `2026-11-23T22:34:01.250Z`. A point in time that has no such form is shown as `date -d`
-/// takes seconds since 1970: `@9223372036854775.807`.
+/// Writes RFC 3339 in UTC with milliseconds, `2026-11-23T22:34:01.250Z`. A point in time without such a form is written as
+/// seconds since 1970, in the notation of `date -d`: `@9223372036854775.807`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let format = format_description!(
@@ -155,7 +155,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Reads a time of RFC 3339, with any offset; what is finer than a millisecond is cut off.
+/// Reads an RFC 3339 time with any offset. Digits below a millisecond are cut off.
 impl FromStr for Timestamp {
     type Err = NotATimestamp;
 
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn other_clocks_give_and_take_it() {
+    fn a_timestamp_converts_from_and_to_other_types() {
         for at in [NOVEMBER, Timestamp::EPOCH, Timestamp::from_millis(-1)] {
             assert_eq!(Timestamp::from(SystemTime::from(at)), at);
             assert_eq!(at.to_utc().map(Timestamp::from), Some(at));

@@ -1,4 +1,4 @@
-//! TLS over TCP, for axum to serve on; and in memory.
+//! TLS over TCP, as a listener for axum.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -15,11 +15,11 @@ use tokio_rustls::{
 
 use crate::trouble::Trouble;
 
-/// A client that takes longer than this to shake hands is not one.
+/// How long a handshake may take. A client that takes longer is disconnected.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How many clients shake hands at once; the others wait in the system's queue.
+/// How many handshakes run at once; further clients wait in the queue of the operating system.
 const AT_ONCE: usize = 256;
-/// Connections that wait for axum to take them.
+/// How many connections may wait until axum accepts them.
 const WAITING: usize = 64;
 
 type Connection = (TlsStream<TcpStream>, TlsPeer);
@@ -28,11 +28,11 @@ type Connection = (TlsStream<TcpStream>, TlsPeer);
 #[derive(Clone, Debug)]
 pub struct TlsPeer {
     pub address: SocketAddr,
-    /// The DER of the certificate that it has proved to be its own, where the configuration asked for one.
+    /// The certificate (DER) whose key the client has proved to own, if the configuration requests client certificates.
     pub certificate: Option<Vec<u8>>,
 }
 
-/// Accepts connections; each shakes hands on a task of its own, so a slow one holds up no other.
+/// Accepts TLS connections. Each handshake has a task of its own, so a slow client does not delay others.
 pub struct TlsListener {
     address: SocketAddr,
     connections: mpsc::Receiver<Connection>,
@@ -40,10 +40,11 @@ pub struct TlsListener {
 }
 
 impl TlsListener {
-    /// Accepts connections whose handshake takes no longer than `timeout`, or 10 s. `configuration` is asked for each connection, so that certificates can be replaced.
+    /// Accepts connections whose handshake takes no longer than `timeout`, and at most 10 s. `configuration` is called for
+    /// each connection, so that certificates can be replaced.
     ///
     /// # Errors
-    /// A listener without an address.
+    /// The listener has no local address.
     pub fn new(
         listener: TcpListener,
         timeout: Duration,
@@ -84,11 +85,11 @@ async fn accept(
         let accepted = listener.accept().await;
         trouble.note(&accepted);
         let Ok((stream, peer)) = accepted else {
-            // Too many open files, most likely: it passes.
+            // Usually too many open files, which is temporary.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        // Without it, a small answer can wait 40 ms for the acknowledgement of the one before.
+        // Without this, a small response can wait 40 ms until the one before is acknowledged.
         let _ = stream.set_nodelay(true);
         let (acceptor, sender) = (TlsAcceptor::from(configuration()), sender.clone());
         tokio::spawn(async move {
@@ -111,7 +112,7 @@ async fn accept(
                     address: peer,
                     certificate: certificate.map(|der| der.to_vec()),
                 };
-                // The server has stopped.
+                // Fails only after the server has stopped.
                 let _ = sender.send((stream, peer)).await;
             }
             drop(hand);

@@ -1,26 +1,26 @@
 use std::fmt::Display;
 
-/// What goes wrong with something that is tried again and again: it is logged when it begins, when its reason changes, and
-/// when it is over, not at every attempt.
+/// Logs the failures of something that is retried: when they begin, when the reason changes, and when they end, rather than
+/// at every attempt.
 pub struct Trouble {
     what: &'static str,
     last: Option<String>,
 }
 
 impl Trouble {
-    /// `what` is what is tried, as in "can't {what}".
+    /// Makes a log without failures. `what` names what is tried, as in "can't {what}".
     pub fn with(what: &'static str) -> Self {
         Self { what, last: None }
     }
 
-    /// Notes how the latest attempt ended. Returns whether that was logged.
+    /// Records how the latest attempt ended. Returns whether this was logged.
     pub fn note<T, E: Display>(&mut self, result: &Result<T, E>) -> bool {
         let what = self.what;
         match result {
             Ok(_) => {
                 let was_there = self.last.take().is_some();
                 if was_there {
-                    tracing::info!("works again: {what}");
+                    tracing::info!("no longer failing: {what}");
                 }
                 was_there
             }
@@ -28,7 +28,7 @@ impl Trouble {
                 let error = error.to_string();
                 let is_new = self.last.as_ref() != Some(&error);
                 if is_new {
-                    tracing::warn!(%error, "can't {what}; it is tried again");
+                    tracing::warn!(%error, "can't {what}; retrying");
                     self.last = Some(error);
                 }
                 is_new
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trouble_is_logged_when_it_changes() {
+    fn a_failure_is_logged_when_it_changes() {
         let mut trouble = Trouble::with("read the runs");
         let story: [(Result<(), &str>, bool); 7] = [
             (Ok(()), false),

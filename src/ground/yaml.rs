@@ -1,24 +1,23 @@
 use saphyr_parser::{Event, Parser};
 
-/// What a document may weigh once its aliases are written out: its nodes, and the bytes of its
-/// texts. A text of 1 MiB, the most that a script holds, is far below it.
+/// The largest size of a document after its aliases are expanded: its number of nodes plus the bytes of its texts. The
+/// largest text of a script (1 MiB) is far below it.
 const MAX_WEIGHT: usize = 16 << 20;
 
-/// One collection that is open, or one anchor that is known.
+/// The size of an open collection, or of what an anchor names.
 #[derive(Clone, Copy, Default)]
 struct Measure {
     weight: usize,
-    /// Levels below it.
+    /// How many levels are below it.
     height: usize,
 }
 
-/// Refuses YAML that its reader could not bear: the one in `saphyr` calls itself for each level
-/// of nesting, and copies what an alias names.
+/// Refuses YAML that would exhaust its reader: `saphyr` recurses for each level of nesting, and copies what an alias names.
 ///
-/// A text that is no YAML passes: its reader says so.
+/// Text that is not YAML passes; the reader reports it.
 ///
 /// # Errors
-/// What is too much, with its line and column.
+/// The document is too deep or too large; the error has the line and column.
 pub fn check_yaml(text: &str, max_depth: usize) -> Result<(), String> {
     let mut anchors: std::collections::HashMap<usize, Measure> = std::collections::HashMap::new();
     let mut open: Vec<(usize, Measure)> = Vec::new();
@@ -71,7 +70,10 @@ pub fn check_yaml(text: &str, max_depth: usize) -> Result<(), String> {
             ));
         }
         if total > MAX_WEIGHT {
-            return Err(format!("{}: with its aliases it is too large", at()));
+            return Err(format!(
+                "{}: it is too large with its aliases expanded",
+                at()
+            ));
         }
     }
     Ok(())
@@ -82,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn g3_yaml_is_measured_before_it_is_read() {
+    fn yaml_that_is_too_deep_or_too_large_is_refused() {
         let nested = |depth| "- ".repeat(depth) + "x";
         assert_eq!(check_yaml(&nested(64), 64), Ok(()));
         let error = check_yaml(&nested(36_000), 64).unwrap_err();
@@ -102,6 +104,6 @@ mod tests {
             .collect();
         let ladder = format!("a0: &a0 x\n{ladder}");
         assert!(check_yaml(&ladder, 64).unwrap_err().contains("levels"));
-        assert_eq!(check_yaml("a: [1", 64), Ok(()), "the reader says that");
+        assert_eq!(check_yaml("a: [1", 64), Ok(()), "the reader reports that");
     }
 }

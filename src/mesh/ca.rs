@@ -14,7 +14,7 @@ use windlass_cluster::Moment;
 /// A mounted Secret or ConfigMap, as a pod sees it: the content of each file.
 pub(super) type Files = BTreeMap<String, String>;
 
-/// A certificate and its key, as a player presents them: PEM, leaf first.
+/// A certificate and its key in PEM, as a player presents them; the leaf is first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Leaf {
     pub chain: String,
@@ -22,16 +22,16 @@ pub(super) struct Leaf {
 }
 
 const HOUR: Moment = 3_600_000;
-/// MESH 1.11.
+/// The default lifetime of a workload's certificate (istio: `DEFAULT_WORKLOAD_CERT_TTL`).
 const WORKLOAD_LIFE: Moment = 24 * HOUR;
-/// MESH 2.1: the lifetime that is requested, which is cut to the signer's end.
+/// The lifetime that is requested, and then cut to the signer's end (istio: `pilot/pkg/bootstrap/certcontroller.go`).
 const SERVING_LIFE: Moment = 10 * 365 * 24 * HOUR;
 
-/// A half-filled secret keeps istiod from starting (MESH 1.3).
+/// Since these versions, istiod does not start with an incomplete secret (istio: release note `check-cacerts-completeness`).
 const COMPLETENESS: Since = &[(1, 26, 0)];
-/// Leaves end with their signer (MESH 1.10).
+/// Since these versions, a leaf ends no later than its signer (istio #59766).
 const CUT: Since = &[(1, 28, 7), (1, 29, 3), (1, 30, 0)];
-/// The kubernetes.io/tls layout (MESH 1.2).
+/// Since this version, the secret may have the layout of kubernetes.io/tls (istio #38528).
 const TLS_LAYOUT: Since = &[(1, 15, 0)];
 
 /// The CA that an istiod has loaded.
@@ -121,7 +121,7 @@ fn read(files: &Files, version: Version) -> Result<Option<Ca>, String> {
             ));
         }
         true => true,
-        // These versions check only for the key file: a half-filled secret silently leads to a self-signed CA.
+        // These versions check only for the key file, so an incomplete secret leads to a self-signed CA without a warning.
         false => files.contains_key("ca-key.pem") && missing.is_empty(),
     };
     Ok(is_there.then(|| Ca {
@@ -133,7 +133,7 @@ fn read(files: &Files, version: Version) -> Result<Option<Ca>, String> {
     }))
 }
 
-/// Makes the checks that istiod makes whenever it loads a bundle (MESH 1.5).
+/// Makes the checks that istiod makes whenever it loads a bundle (istio: `security/pkg/pki/util/keycertbundle.go`).
 fn check(ca: &Ca, now: Moment) -> Result<(), String> {
     verify::verify_signer(&ca.certificate, &ca.chain, &ca.root, now).map_err(|why| {
         format!("cannot verify the cert with the provided root chain and cert pool: {why}")
@@ -162,7 +162,8 @@ pub(super) fn self_signed(now: Moment) -> Result<(String, String), String> {
     Ok((x509::issue(&request, None, now)?, key))
 }
 
-/// istiod's answer to a CSR: the leaf, the chain's certificates, and last the roots (MESH 2.8).
+/// istiod's answer to a CSR: the leaf, the certificates of the chain, and last the roots (istio:
+/// `security/pkg/server/ca/server.go`).
 pub(super) struct Answer {
     pub leaf: Leaf,
     /// The last element, which proxies use as their roots.
@@ -170,7 +171,7 @@ pub(super) struct Answer {
 }
 
 impl Ca {
-    /// Returns when a certificate that it signs ends.
+    /// Returns the end of a certificate that this CA signs now.
     fn end(&self, life: Moment, version: Version, now: Moment) -> Result<Moment, String> {
         let wanted = now + life;
         let signer = x509::parsed(&self.certificate).into_iter().next();
@@ -183,8 +184,8 @@ impl Ca {
         }
     }
 
-    /// Signs for a workload. Returns `former`, the answer that the workload already has, if the new one would be the same and most of
-    /// its lifetime is left: nothing could tell them apart.
+    /// Signs for a workload. Returns `former`, the answer that the workload already has, if the new one would have the same
+    /// contents and less than half of its lifetime has passed.
     pub fn answer(
         &self,
         identity: &str,

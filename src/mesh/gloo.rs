@@ -1,4 +1,5 @@
-//! Gloo Mesh issues the CAs of istiods: RootTrustPolicy, IssuedCertificate, `cacerts` (MESH 5a, 5b).
+//! Gloo Mesh issues the CAs of istiods with RootTrustPolicy, IssuedCertificate and `cacerts` (solo-apis: `admin/v2`,
+//! `internal/v2`; gloo-mesh 1.x: `pkg/certificates`).
 //!
 //! The agent plays both sides of an issue, with the state from when the policy reached it: it reads the policy and the signing
 //! CA in the management cluster, and writes to its own cluster.
@@ -27,7 +28,7 @@ const NAMESPACE: &str = "gloo-mesh";
 const OWN: &str = "internal.gloo.solo.io/issued-certificate";
 const TYPE: &str = "certificates.mesh.gloo.solo.io/issued_certificate";
 const DAY: Moment = 86_400_000;
-/// Passive CAs in a policy (MESH 5.2).
+/// Since this version, a policy may have passive CAs (solo-apis: `admin/v2/root_trust_policy.proto`).
 const PASSIVE: Since = &[(2, 3, 0)];
 /// How often a bounce checks ConfigMaps for the root before it fails.
 const LOOKS: u32 = 600;
@@ -132,8 +133,8 @@ pub(super) fn receive(cluster: &Cluster, management: &Offline) -> Result<(), Sta
     let has_failed = found
         .as_ref()
         .is_none_or(|found| found["status"]["state"] == "FAILED");
-    // A finished issue begins anew where its secret is gone, as that of Gloo Mesh 1.x does (reconcileIssuedCertificate in
-    // pkg/certificates/agent/reconciliation), which looks whenever a secret of the cluster changes.
+    // A finished issue starts again if its secret was deleted, as in Gloo Mesh 1.x (reconcileIssuedCertificate in
+    // pkg/certificates/agent/reconciliation), which checks this whenever a secret of the cluster changes.
     let is_finished = found
         .as_ref()
         .is_some_and(|found| found["status"]["state"] == "FINISHED");
@@ -154,7 +155,7 @@ pub(super) fn receive(cluster: &Cluster, management: &Offline) -> Result<(), Sta
     cluster.wake("issue", cluster.now() + delay)
 }
 
-/// Says whether a policy is for a cluster's mesh; a policy without a selector is for all.
+/// Returns whether a policy selects a cluster's mesh; a policy without a selector selects all.
 fn selects(policy: &Json, cluster: &str) -> bool {
     let all = policy["spec"]["applyToMeshes"].as_array();
     let Some(all) = all.filter(|all| !all.is_empty()) else {
@@ -376,8 +377,8 @@ fn certify(
     })
 }
 
-/// Deletes pods so that they take the new CA: istiod, then gateways, then workloads, each after istiod's new root has
-/// arrived (MESH 5.11, 5.12). Does not wait until the new pods work.
+/// Deletes pods so that they load the new CA: istiod, then gateways, then workloads, each after istiod's new root has
+/// arrived (gloo-mesh 1.x: `pkg/certificates/agent/reconciliation/pod-bouncer`). Does not wait until the new pods are ready.
 pub(super) fn bounce(cluster: &Cluster, stage: u32, looks: u32) -> Result<(), StateError> {
     let root = pods::secret(cluster, "istio-system", "cacerts")?;
     let has_arrived =

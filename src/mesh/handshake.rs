@@ -22,9 +22,9 @@ use windlass_ground::carry;
 /// What a player presents and verifies in one kind of handshake.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Party {
-    /// The certificate that it presents, leaf first, and its key, PEM. A client may have none.
+    /// The certificate that it presents (leaf first) and its key, in PEM. A client may have none.
     pub shows: Option<(String, String)>,
-    /// The anchors under which it verifies the other side, PEM; `None` if it does not verify.
+    /// The anchors with which it verifies the other side, in PEM; `None` if it does not verify.
     pub trusts: Option<String>,
     pub library: Library,
     /// The name that the other side must have.
@@ -110,7 +110,7 @@ fn pump(client: &mut ClientConnection, server: &mut ServerConnection) -> Result<
     }
 }
 
-/// The reason that a judge gave last.
+/// The last reason that a judge gave.
 #[derive(Debug, Default)]
 struct Words(Mutex<Option<String>>);
 
@@ -129,7 +129,7 @@ struct Judge {
     trust: Trust,
     purpose: Purpose,
     expects: Expected,
-    /// Replaces rustls's clock: a handshake is judged at the time that the rehearsal plays.
+    /// Replaces rustls's clock: a handshake is checked as of the time in the rehearsal.
     at: Moment,
     words: Arc<Words>,
     provider: Arc<CryptoProvider>,

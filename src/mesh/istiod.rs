@@ -1,4 +1,5 @@
-//! istiod: loads a CA, distributes its roots to namespaces and webhooks, and signs for proxies (MESH 1 and 2).
+//! istiod: loads a CA, distributes its roots to namespaces and webhooks, and signs for proxies (istio:
+//! `pilot/pkg/bootstrap`).
 
 use serde_json::{Value as Json, json};
 
@@ -16,14 +17,16 @@ use windlass_cluster::{Cluster, Hold, Moment, StateError};
 
 /// istiod's field manager.
 pub(super) const MANAGER: &str = "pilot-discovery";
-/// The namespaces into which istiod writes no roots (MESH 2.6).
+/// The namespaces into which istiod writes no roots (istio:
+/// `pilot/pkg/serviceregistry/kube/controller/namespacecontroller.go`).
 const IGNORED: [&str; 3] = ["kube-node-lease", "kube-public", "local-path-storage"];
 const SELF_SIGNED: &str = "istio-ca-secret";
 
-/// From here on, reload is always on (MESH 1.12), and roots may be changed without a restart (MESH 1.14).
+/// Since this version, reload can't be disabled, and roots can change without a restart (istio:
+/// `pilot/pkg/bootstrap/istio_ca.go`).
 const RELOADS: Since = &[(1, 20, 0)];
 const RELOADS_BY_DEFAULT: Since = &[(1, 18, 0)];
-/// Roots are compared as certificates, not as bytes (MESH 1.14).
+/// Since this version, roots are compared as certificates, not as bytes (istio #59909).
 const COMPARES_DER: Since = &[(1, 30, 0)];
 
 /// Starts a replica.
@@ -105,7 +108,8 @@ pub(super) fn remount(cluster: &Cluster, mut istiod: Istiod) -> Result<(), State
         return Ok(());
     }
     istiod.mounted = files;
-    // An istiod that started without a plugged CA does not watch the folder (MESH 1.4); an emptied folder is not a write.
+    // An istiod that started without a plugged CA does not watch the folder (`istio_ca.go`); an emptied folder is not a
+    // write.
     let has_loaded = istiod.ca.is_plugged
         && istiod.reloads
         && !istiod.mounted.is_empty()
@@ -118,7 +122,7 @@ pub(super) fn remount(cluster: &Cluster, mut istiod: Istiod) -> Result<(), State
     }
 }
 
-/// Reads the folder again; returns `true` if the CA has changed. The log lines are those of istiod (MESH 1.13).
+/// Reads the folder again. Returns `true` if the CA has changed. The log messages are those of istiod (`istio_ca.go`).
 fn reload(istiod: &mut Istiod, now: Moment) -> bool {
     let version = istiod.version();
     let mut log = |line: &str| istiod.log.push(line.to_owned());
@@ -146,7 +150,7 @@ fn reload(istiod: &mut Istiod, now: Moment) -> bool {
     }
     match new.serving(&istiod.place.namespace, version, now) {
         Ok(serving) => istiod.serving = serving,
-        // The CA is replaced even so (MESH 2.9).
+        // The CA is replaced even so (`certcontroller.go`).
         Err(why) => log(&format!("failed to update the serving certificate: {why}")),
     }
     log(
@@ -157,7 +161,7 @@ fn reload(istiod: &mut Istiod, now: Moment) -> bool {
     true
 }
 
-/// Says whether a root bundle may replace another one without a restart (MESH 1.14).
+/// Returns whether a root bundle may replace another one without a restart (`istio_ca.go`, `pemBundleHasSubsetRelation`).
 fn may_follow(before: &str, after: &str, version: Version) -> bool {
     if !version.has(RELOADS) {
         return false;
@@ -184,7 +188,8 @@ fn spread(cluster: &Cluster, istiod: &Istiod) -> Result<(), StateError> {
     if leader(cluster)?.is_some_and(|leader| leader.place == istiod.place) {
         write_roots(cluster, istiod)?;
     }
-    // Every replica patches the webhooks when its own root changes; the last one wins (MESH 2.7).
+    // Every replica patches the webhooks when its own root changes; the last patch wins (istio:
+    // `pkg/webhooks/webhookpatch.go`).
     write_bundles(cluster, istiod)?;
     proxy::istiod_changed(cluster, istiod)?;
     ztunnel::istiod_changed(cluster)

@@ -1,4 +1,4 @@
-//! A mesh for tests: clusters in a folder, certificates created on the spot, and handshakes that are checked all the time.
+//! A mesh for tests: clusters in a folder, certificates created by the test, and repeated checks of all handshakes.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +26,7 @@ pub(super) struct Lab {
     matrix: Matrix,
 }
 
-/// A CA: its certificate and key, PEM.
+/// A CA: its certificate and key in PEM.
 #[derive(Clone)]
 pub(super) struct Authority {
     pub certificate: String,
@@ -150,7 +150,7 @@ impl Lab {
         self.matrix.look().unwrap()
     }
 
-    /// Checks all handshakes without what earlier checks have learnt.
+    /// Checks all handshakes without the results of earlier checks.
     pub fn look_anew(&mut self) -> Handshakes {
         self.matrix = Matrix::open(self.folder.path()).unwrap();
         self.look()
@@ -218,9 +218,9 @@ impl Lab {
         }
     }
 
-    /// Waits until every pod of a cluster is of its newest template and ready.
+    /// Waits until every pod of a cluster is ready and has its newest template.
     pub fn settle(&mut self, cluster: &str) {
-        let what = format!("{cluster} is whole");
+        let what = format!("{cluster} is ready");
         self.until(&what, |lab, _| is_whole(&lab.clusters[cluster]));
     }
 
@@ -241,7 +241,7 @@ impl Lab {
         }
     }
 
-    /// As [`until`](Self::until), but fails if any handshake fails meanwhile.
+    /// Works as [`until`](Self::until), but fails if any handshake fails meanwhile.
     pub fn whole_until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
         self.until(what, |lab, seen| {
             assert_eq!(seen.failed().count(), 0, "{what}:\n{}", shown(seen));
@@ -249,7 +249,7 @@ impl Lab {
         });
     }
 
-    /// Returns what the players of a cluster hold: `kubectl get meshtrust`.
+    /// Returns what the players of a cluster hold, as in `kubectl get meshtrust`.
     pub fn trusts(&self, cluster: &str) -> Vec<Json> {
         self.clusters[cluster].catch_up().unwrap();
         self.clusters[cluster]
@@ -257,7 +257,7 @@ impl Lab {
             .unwrap()
     }
 
-    /// Plugs an own CA into each workload cluster, all under one root, and restarts what must be restarted.
+    /// Plugs a separate CA into each workload cluster, all under one root, and restarts what must be restarted.
     pub fn plug(&mut self, root: &Authority) {
         let names: Vec<_> = self.clusters.keys().cloned().collect();
         for cluster in names.iter().filter(|name| *name != "mgmt") {

@@ -33,7 +33,7 @@ pub struct Handshake {
 #[derive(Clone, Debug, Default)]
 pub struct Handshakes {
     pub all: Vec<Handshake>,
-    /// How many handshakes were really made: players with the same material form one class.
+    /// How many handshakes were really made: players with the same material form one class, for which one handshake is made.
     pub classes: usize,
 }
 
@@ -95,11 +95,11 @@ pub struct Matrix {
     classes: Classes,
 }
 
-/// The chains that judges accepted in handshakes that succeeded, and the time until which that is valid.
+/// The chains that judges have accepted in successful handshakes, and the time until which each result is valid.
 ///
-/// A handshake succeeds if each side accepts the chain of the other one, and neither judgement depends on the other. The
-/// workloads of `n` clusters make about `n²` pairs, but there are only as many judges and chains as clusters. So each
-/// chain has to pass each kind of judge once, and all other results are known.
+/// A handshake succeeds if each side accepts the chain of the other, and neither judgement depends on the other. The
+/// workloads of `n` clusters form about `n²` pairs, but there are only as many kinds of judges and chains as clusters. So
+/// each chain has to be checked only once by each kind of judge, and all other results follow.
 #[derive(Debug, Default)]
 struct Accepted {
     by_clients: HashMap<(u64, u64), Moment>,
@@ -137,7 +137,7 @@ impl Matrix {
         Ok(matrix)
     }
 
-    /// Opens clusters that have been created since.
+    /// Opens clusters that were created after the last call.
     fn find_clusters(&mut self) -> Result<(), StateError> {
         for name in names(&self.folder)? {
             if !self.clusters.contains_key(&name) {
@@ -189,7 +189,8 @@ impl Matrix {
     }
 }
 
-/// Makes a handshake, or returns the known outcome of parties with the same material; `true` if it was really made.
+/// Makes a handshake, or returns the known result of parties with the same material. The flag is `true` if it was really
+/// made.
 fn shake_or_know(
     failed: &mut HashMap<(u64, u64), (String, Moment)>,
     accepted: &mut Accepted,
@@ -247,7 +248,7 @@ mod tests {
     use super::{ends::NO_POD, *};
     use crate::lab::Lab;
 
-    /// Gives a Deployment another number of pods.
+    /// Sets the number of pods of a Deployment.
     fn scale(lab: &Lab, cluster: &str, namespace: &str, name: &str, replicas: u32) {
         let found = lab.find(cluster, "deployments.apps", namespace, name);
         let mut found = found.expect("a deployment");

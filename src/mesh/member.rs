@@ -23,14 +23,14 @@ use windlass_cluster::{
 /// The cluster with the management plane.
 pub(super) const MANAGEMENT: &str = "mgmt";
 
-/// The path at which the API server of each cluster of a mesh answers who can talk to whom.
+/// The path at which the API server of each cluster of a mesh returns who can connect to whom.
 pub const HANDSHAKES: &str = "/apis/rehearsal.windlass.dev/v1/handshakes";
 
 /// Returns the options of one cluster of a mesh.
 ///
-/// A mesh consists of the clusters in one folder: each has a folder of its name in it, and the cluster named `mgmt` has
-/// Gloo Mesh's management plane. Servers of several processes may play the same mesh; `given` are the options that one
-/// of them was started with, and if it is `None`, the mesh keeps its options.
+/// A mesh consists of the clusters in one folder: each has a folder with its name in it, and the cluster named `mgmt` has
+/// Gloo Mesh's management plane. Servers in several processes may run the same mesh. `given` has the options with which this
+/// server was started; with `None`, the mesh keeps its options.
 pub fn member(folder: &Path, name: &str, given: Option<&MeshOptions>) -> Options {
     let member = Member {
         folder: folder.to_owned(),
@@ -63,7 +63,7 @@ impl Member {
         }
     }
 
-    /// Whether this cluster's agent has been installed, but the management cluster does not know of it yet.
+    /// Returns whether this cluster's agent has been installed, but is not registered in the management cluster yet.
     fn must_register(&self, cluster: &Cluster) -> Result<bool, StateError> {
         Ok(self.management().is_some() && cluster.kept(REGISTERED)?.is_none())
     }
@@ -85,10 +85,10 @@ impl Member {
     }
 }
 
-/// Where a workload cluster keeps that it has been registered.
+/// The key under which a workload cluster stores that it has been registered.
 const REGISTERED: &str = "registered";
 
-/// Where an agent's cluster keeps the revision of the management server that it has seen.
+/// The key under which an agent's cluster stores the latest revision of the management server that it has handled.
 const SEEN: &str = "relay-seen";
 
 impl Controllers for Member {
@@ -121,7 +121,7 @@ impl Controllers for Member {
         if self.management().is_none() {
             let opened = Offline::open(member(&self.folder, MANAGEMENT, None));
             let opened = opened.map_err(|error| StateError::new(error.to_string()))?;
-            // Another thread may have set it first; its connection is just as good.
+            // Another thread may have set it first; its connection is equivalent.
             let _ = self.management.set(opened);
         }
         match self.management() {
@@ -147,7 +147,7 @@ impl Controllers for Member {
             && self.must_register(cluster)?
         {
             management.write(|it| plant::register(it, cluster.name()))?;
-            // Only once: a cluster that was deregistered stays so.
+            // Only once: a cluster that was deregistered must stay so.
             cluster.keep(REGISTERED, "true")?;
         }
         let (Some(revision), Some(management)) = (self.news(cluster)?, self.management()) else {
@@ -191,7 +191,7 @@ impl Controllers for Member {
             "pods" => Ok(()),
             "secrets" if self.name == MANAGEMENT => {
                 relay::secret_changed(cluster, object, mount()?)?;
-                // Retries what failed because there was no signing CA.
+                // Retries requests that failed because there was no signing CA.
                 relay::count_up(cluster)
             }
             "secrets" => istiod::secret_changed(cluster, object, mount()?),

@@ -6,7 +6,9 @@ use windlass_ground::milliseconds;
 
 /// The versions and flags of a mesh, and its delays.
 ///
-/// Versions and flags become the images and environment variables of the seeded workloads, where players read them: a later
+/// Versions and flags become the images and environment variables of the seeded workloads, from which players read them, so
+/// a later `kubectl set image` or `set env` works as on a real mesh. Delays that take hours on a real mesh take seconds
+/// here.
 /// `kubectl set image` or `set env` works as on a real mesh. Delays that take hours on a real mesh take seconds here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeshOptions {
@@ -24,7 +26,7 @@ pub struct MeshOptions {
     pub mount: Duration,
     /// How long after its issue a certificate is renewed by its proxy; half of 24 h on a real mesh.
     pub renew: Duration,
-    /// How long istiod keeps a proxy's stream open; 30 min on a real mesh.
+    /// How long after a proxy's stream was opened istiod closes it; 30 min on a real mesh.
     pub stream: Duration,
     /// How long Gloo Mesh needs from a changed policy to an issued certificate.
     pub issue: Duration,
@@ -47,11 +49,11 @@ impl Default for MeshOptions {
     }
 }
 
-/// The key under which a cluster keeps its mesh's options.
+/// The key under which a cluster stores its mesh's options.
 const KEPT: &str = "options";
 
 impl MeshOptions {
-    /// Reads the options with which the cluster was created, or which were set since.
+    /// Reads the options with which the cluster was created, or which were set later.
     pub(super) fn of(cluster: &Cluster) -> Result<Self, StateError> {
         let text = cluster.kept(KEPT)?.unwrap_or_default();
         text.parse().map_err(StateError::new)
@@ -62,7 +64,7 @@ impl MeshOptions {
         self.revision.as_deref().unwrap_or("default")
     }
 
-    /// Returns what the names of istiod's objects end with.
+    /// Returns the suffix of the names of istiod's objects.
     pub(super) fn of_revision(&self) -> String {
         let revision = self.revision.as_ref();
         revision.map_or_else(String::new, |revision| format!("-{revision}"))
@@ -86,7 +88,7 @@ pub(super) fn millis(delay: Duration) -> Moment {
     milliseconds(delay).max(1)
 }
 
-/// What `--mesh` and `mesh = { … }` of a target accept.
+/// The keys that `--mesh` and `mesh = { … }` of a target accept.
 pub(super) const KEYS: [&str; 10] = [
     "istio",
     "ztunnel",
@@ -101,7 +103,7 @@ pub(super) const KEYS: [&str; 10] = [
 ];
 
 impl MeshOptions {
-    /// Reads keys with their values, in any order; what is left out is as in [`default`](Self::default).
+    /// Reads keys with their values, in any order. A missing key has the value in [`default`](Self::default).
     ///
     /// # Errors
     /// The mistake, and the key that was probably meant, if there is one.
@@ -112,11 +114,11 @@ impl MeshOptions {
         let mut seen = BTreeMap::new();
         for (key, value) in pairs {
             if seen.insert(key, value).is_some() {
-                return Err(format!("`{key}` is given twice"));
+                return Err(format!("`{key}` is specified twice"));
             }
             options.set(key, value)?;
         }
-        // A mesh is seldom upgraded in part: ztunnel has the version of istiod unless it is given.
+        // ztunnel usually has the same version as istiod, so it follows it unless it is specified.
         if seen.contains_key("istio") && !seen.contains_key("ztunnel") {
             options.ztunnel = options.istio;
         }
@@ -158,7 +160,7 @@ pub(super) fn no_key(key: &str) -> String {
 impl FromStr for MeshOptions {
     type Err = String;
 
-    /// Reads `istio=1.29,multi-root=on,renew=5s`; what is left out is as in [`default`](Self::default).
+    /// Reads `istio=1.29,multi-root=on,renew=5s`. A missing key has the value in [`default`](Self::default).
     fn from_str(text: &str) -> Result<Self, String> {
         let parts = text.split(',').map(str::trim);
         let parts = parts.filter(|part| !part.is_empty());
@@ -241,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn written_options_can_be_read_again() {
         let options: MeshOptions =
             "istio=1.24.4,ztunnel=1.24.5,gloo=2.3,revision=1-24,multi-root=on,xds-agent=on,mount=1m30s,renew=7ms"
                 .parse()
@@ -270,7 +272,7 @@ mod tests {
                 "`revision` is a revision of Istio such as 1-24",
             ),
             ("renew=soon", "a duration such as"),
-            ("gloo=2.5,gloo=2.6", "`gloo` is given twice"),
+            ("gloo=2.5,gloo=2.6", "`gloo` is specified twice"),
         ] {
             let error = text.parse::<MeshOptions>().unwrap_err();
             assert!(error.contains(part), "{text}: {error}");

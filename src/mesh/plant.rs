@@ -1,4 +1,4 @@
-//! The first objects of the clusters of a mesh.
+//! The initial objects of the clusters of a mesh.
 
 use serde_json::Value as Json;
 
@@ -7,13 +7,13 @@ use windlass_cluster::{Cluster, Moment, StateError};
 
 const COMMON: &str = include_str!("seed/common.yaml");
 const GLOO: &str = include_str!("seed/gloo.yaml");
-/// The kind of registered clusters, and one of them.
+/// The kind of registered clusters, and one such object.
 const REGISTRATIONS: &str = include_str!("seed/registrations.yaml");
 const REGISTRATION: &str = include_str!("seed/registration.yaml");
 const ISTIO: &str = include_str!("seed/istio.yaml");
 const APPS: &str = include_str!("seed/apps.yaml");
 
-/// How long before the first app the infrastructure was created.
+/// How long before the apps the infrastructure was created, in milliseconds.
 const BEFORE_APPS: Moment = 1_800_000;
 
 pub(super) fn management(cluster: &Cluster, options: &MeshOptions) -> Result<(), StateError> {
@@ -25,7 +25,7 @@ pub(super) fn management(cluster: &Cluster, options: &MeshOptions) -> Result<(),
 /// Registers a workload cluster in the management cluster, as `meshctl cluster register` does.
 pub(super) fn register(management: &Cluster, name: &str) -> Result<(), StateError> {
     let options = MeshOptions::of(management)?;
-    // A management cluster of an older version does not have the kind yet.
+    // A management cluster of an older version may lack the kind.
     put_all(management, REGISTRATIONS, &options)?;
     put_all(
         management,

@@ -1,4 +1,4 @@
-//! The state of players: what each has mounted, loaded and been issued. It is kept in the cluster's database.
+//! The state of players: what each has mounted, loaded and been issued. It is stored in the cluster's database.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
@@ -19,13 +19,14 @@ pub(super) struct Istiod {
     pub place: Place,
     pub version: String,
     pub multi_root: bool,
-    /// Whether it reads a changed folder again without a restart.
+    /// Whether it reads a changed folder without a restart.
     pub reloads: bool,
     pub born: Moment,
     pub mounted: Files,
     pub ca: Ca,
     pub serving: Leaf,
-    /// The pool with which it verifies clients' certificates, built once at the start (MESH 2.5).
+    /// The pool with which it verifies clients' certificates; built once at the start (istio:
+    /// `pilot/pkg/bootstrap/server.go`).
     pub clients: String,
     /// What it has logged about its CA.
     pub log: Vec<String>,
@@ -55,7 +56,7 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// Returns Envoy's anchors: the sorted union of both sets (MESH 3.2).
+    /// Returns Envoy's anchors: the sorted union of both sets (istio: `security/pkg/nodeagent/cache/secretcache.go`).
     pub fn roots(&self) -> String {
         let both = [self.answered.as_str(), self.pushed.as_str()].concat();
         let mut blocks = super::x509::blocks(&both);
@@ -72,7 +73,7 @@ pub(super) struct Ztunnel {
     pub node: String,
     pub version: String,
     pub mounted: String,
-    /// The root with which its CA client verifies istiod; old versions read it once (MESH 4.3).
+    /// The root with which its CA client verifies istiod. Older versions read it once (ztunnel #1775).
     pub ca_root: String,
     pub identities: Vec<Identity>,
 }

@@ -1,4 +1,5 @@
-//! Sidecars and gateways: istio-agent gets a leaf and roots from istiod, and Envoy makes handshakes with them (MESH 3).
+//! Sidecars and gateways: istio-agent gets a leaf and roots from istiod, and Envoy makes handshakes with them (istio:
+//! `pkg/istio-agent`).
 
 use serde_json::Value as Json;
 
@@ -95,7 +96,8 @@ fn renew(cluster: &Cluster, proxy: &mut Proxy) -> Result<(), StateError> {
     Ok(())
 }
 
-/// Returns the istiod that a proxy talks to: over its open stream, or over a new one that it verifies with its mounted root (MESH 3.4).
+/// Returns the istiod that a proxy uses: over its open stream, or over a new one that it verifies with its mounted root
+/// (istio: `pkg/istio-agent/xds_proxy.go`).
 fn connect<'a>(
     all: &'a [Istiod],
     proxy: &mut Proxy,
@@ -142,7 +144,7 @@ pub(super) fn istiod_changed(cluster: &Cluster, istiod: &Istiod) -> Result<(), S
                 .stream
                 .as_ref()
                 .is_some_and(|(pod, _)| *pod == istiod.place.pod)
-            // If the text is equal, nothing is pushed (MESH 2.9).
+            // If the text is equal, nothing is pushed (istio: `pilot/pkg/trustbundle/trustbundle.go`).
             && proxy.pushed != istiod.ca.root;
         if is_pushed {
             proxy.pushed.clone_from(&istiod.ca.root);

@@ -1,6 +1,7 @@
-//! Gloo Mesh's relay: agents connect to the management server (MESH 5c).
+//! Gloo Mesh's relay: agents connect to the management server.
 //!
-//! The management server reloads a changed serving certificate; all other material is read at the start (MESH 5.18, 5.19).
+//! The management server reloads a changed serving certificate (docs.solo.io, page "relay/rotation"). All other material is read
+//! only at the start; this is not documented, so it is the stricter assumption.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -155,7 +156,7 @@ pub(super) fn start_agent(
 ) -> Result<(), StateError> {
     let space = namespace(pod);
     let files = pods::secret(cluster, space, CLIENT_SECRET)?;
-    // If it has a certificate of its own, it uses the root in that secret (MESH 5.20).
+    // If it has its own certificate, it uses the root in the same secret (solo-io/gloo-mesh #1622).
     let roots = match root(&files) {
         Some(root) => root,
         None => root(&pods::secret(cluster, space, ROOT_SECRET)?).unwrap_or_default(),
@@ -232,7 +233,7 @@ fn save_agent(cluster: &Cluster, agent: &Agent) -> Result<(), StateError> {
     )
 }
 
-/// Says whether the configuration reaches a cluster.
+/// Returns whether the configuration reaches a cluster.
 pub(super) fn is_connected(cluster: &Cluster) -> Result<bool, StateError> {
     let all = Agent::all(cluster)?;
     Ok(all.iter().any(|agent| agent.connected.is_some()))

@@ -1,4 +1,5 @@
-//! The admin ports of players: `/config_dump` and metrics (MESH 8.3, 8.5, 8.6, 8.7).
+//! The admin ports of players: `/config_dump` and metrics. The formats are those of Envoy's admin API, ztunnel's `src/admin.rs`,
+//! istio's `security/pkg/server/ca/monitoring.go` and the metrics of Gloo Mesh's management server.
 
 use serde_json::{Value as Json, json};
 
@@ -9,7 +10,7 @@ use super::{
 };
 use windlass_cluster::{Moment, timestamp};
 
-/// The dump splits a bundle into its roots (MESH 8.5).
+/// Since these versions, the dump splits a bundle into its roots (ztunnel #1510).
 const SPLITS: Since = &[(1, 24, 6), (1, 25, 3), (1, 26, 0)];
 
 fn base64(text: &str) -> String {

@@ -85,7 +85,7 @@ fn before_day_one_each_cluster_is_a_mesh_of_its_own() {
     assert_eq!(lab.look().classes, 0);
 }
 
-/// The pairs of workloads grow with the square of the clusters; the handshakes that are really made do not.
+/// The number of pairs of workloads grows with the square of the clusters; the number of handshakes that are made does not.
 #[test]
 fn each_chain_passes_each_kind_of_judge_once() {
     let made = |names: &[&str]| {
@@ -102,7 +102,7 @@ fn each_chain_passes_each_kind_of_judge_once() {
     assert!(six.1 <= 4 * two.1, "{two:?}, {six:?}");
 }
 
-/// MESH 7.5 with multi-root off: restarts carry the trust.
+/// Multi-root is off, so each change of the roots needs a restart.
 #[test]
 fn a_root_is_rotated_with_restarts() {
     let mut lab = Lab::new(&TWO, "multi-root=off");
@@ -148,7 +148,8 @@ fn a_root_is_rotated_with_restarts() {
     }
 }
 
-/// MESH 3.10: A, A+B, A+B+B with the other signer, B; nothing restarts.
+/// The roots are A, A+B, A+B+B with the other signer, and B; nothing restarts (istio:
+/// `tests/integration/security/cacert_rotation`).
 #[test]
 fn a_root_is_rotated_hot_with_multi_root() {
     let mut lab = Lab::new(&TWO, "multi-root=on,xds-agent=on");
@@ -219,7 +220,7 @@ fn wrong_order_signer_before_trust_is_everywhere() {
     breaks(&mut lab, "signer before trust", &UNKNOWN);
 }
 
-/// The write is accepted without a restart, and breaks handshakes even so (MESH 1.16).
+/// istiod accepts the write without a restart, but handshakes fail.
 #[test]
 fn wrong_order_trust_and_signer_in_one_write() {
     let (mut lab, a) = plugged("multi-root=on,renew=1h");
@@ -266,10 +267,10 @@ fn wrong_order_cacerts_is_deleted() {
     breaks(&mut lab, "cacerts deleted", &UNKNOWN);
 }
 
-/// Up to 1.29 the bundle is rejected, so that the next signer is untrusted after a restart; 1.30 accepts it.
+/// Up to 1.29, the bundle is rejected, so the next signer is not trusted after a restart; 1.30 accepts it.
 #[test]
 fn wrong_order_a_reordered_bundle() {
-    // In the breaking case, no leaf is renewed meanwhile: one workload moves next, and the others stay behind.
+    // In the failing case, no leaf is renewed in the meantime: only one workload moves to the new signer.
     for (options, is_taken) in [("istio=1.29,renew=1h", false), ("istio=1.30", true)] {
         let mut lab = Lab::new(&["cluster-1"], &format!("{options},multi-root=on"));
         let (a, b) = (Authority::root("A"), Authority::root("B"));
@@ -313,9 +314,9 @@ fn wrong_order_a_reordered_bundle() {
     }
 }
 
-/// Since 1.26, no istiod starts; before, it silently signs with its own CA.
+/// Since 1.26, no istiod starts; older versions sign with their own CA without a warning.
 #[test]
-fn wrong_order_a_half_filled_secret() {
+fn wrong_order_an_incomplete_secret() {
     let (mut lab, a) = plugged("istio=1.29");
     let half: Vec<_> = a
         .below("half")
@@ -340,7 +341,7 @@ fn wrong_order_a_half_filled_secret() {
     breaks(&mut lab, "half-filled secret on 1.25", &UNKNOWN);
 }
 
-/// istiod loads such a CA without a warning (MESH 1.9).
+/// istiod loads such a CA without a warning, because its check does not count the leaf (istio: `keycertbundle.go`).
 #[test]
 fn wrong_order_a_path_length_of_zero_above_an_issuing_ca() {
     let (mut lab, a) = plugged("");
@@ -379,7 +380,7 @@ fn wrong_order_a_chain_without_the_intermediate() {
     breaks(&mut lab, "chain without the signer", &UNKNOWN);
 }
 
-/// Old versions of istiod issue leaves that end after their signer (MESH 1.10).
+/// Older versions of istiod issue leaves that end after their signer (istio #59766).
 #[test]
 fn wrong_order_an_intermediate_that_expires_before_its_leaves() {
     let (mut lab, a) = plugged("istio=1.27,renew=1h");
@@ -392,7 +393,7 @@ fn wrong_order_an_intermediate_that_expires_before_its_leaves() {
     breaks(&mut lab, "expired intermediate", &["expired", "Expired"]);
 }
 
-/// MESH 4.2 and 4.3, by version.
+/// Older ztunnels read only the first root (ztunnel #1510), and their CA client reads its root file once (ztunnel #1775).
 #[test]
 fn old_ztunnels_read_one_root_and_lose_their_channel() {
     for (version, breaks) in [("1.24.5", true), ("1.30", false)] {

@@ -1,4 +1,4 @@
-//! Listens on the ports of players, as real ones do: for port-forward (MESH 8).
+//! Listens on the ports of players like the real ones, for port-forward.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ use super::{
 use crate::x509;
 use windlass_cluster::{Cluster, Offline, Ports, StateError, nothing_listens};
 
-/// As large as the buffer of a socket.
+/// The size of a socket's buffer.
 const BUFFER: usize = 64 * 1024;
 
 /// The ports of the pods of one cluster of a mesh.
@@ -36,7 +36,7 @@ pub(super) struct Sockets {
     open: Mutex<BTreeMap<String, Arc<Offline>>>,
 }
 
-/// The kind of server on a port.
+/// The kind of server that listens on a port.
 enum Listener {
     Tls(Arc<ServerConfig>),
     /// Documents by path, or by path and query.

@@ -1,7 +1,7 @@
-//! Verifies chains as the libraries of the players do.
+//! Verifies chains as the TLS libraries of the players do.
 //!
-//! All of them build paths with webpki here. Two of them check more of a trust anchor than webpki does: Go and BoringSSL
-//! check an anchor's validity and path length, rustls accepts an anchor as it is.
+//! All paths are built with webpki here. Go and BoringSSL check more of a trust anchor than webpki: its validity and its
+//! path length. rustls accepts an anchor as it is.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(super) enum Purpose {
     Client,
 }
 
-/// The name that a peer must have.
+/// The name that a certificate must have.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Expected {
     /// A DNS name, by the rules of TLS.
@@ -52,7 +52,7 @@ pub(super) struct Trust {
 }
 
 impl Trust {
-    /// Reads a bundle. Certificates that can't be an anchor are left out, as all three libraries do.
+    /// Reads a bundle. Certificates that can't be an anchor are skipped, as in all three libraries.
     pub fn new(bundle: &str, library: Library) -> Self {
         let all = x509::certificates(bundle).unwrap_or_default();
         let anchor = |der: &CertificateDer| {
@@ -262,7 +262,7 @@ impl Trust {
     }
 }
 
-/// Says whether a DNS name of a certificate matches a host by Go's rules: a wildcard stands for the first label.
+/// Returns whether a DNS name of a certificate matches a host by Go's rules: a wildcard stands for the first label.
 fn is_host(name: &str, host: &str) -> bool {
     if name.eq_ignore_ascii_case(host) {
         return true;
@@ -316,7 +316,7 @@ pub(super) fn verify_signer(
     }
 }
 
-/// Says whether a path of valid certificates leads from one to a root; `below` counts the intermediates below it.
+/// Returns whether a path of valid certificates leads from a certificate to a root. `below` is the number of intermediates below it.
 fn climb(
     der: &CertificateDer,
     below: u8,
@@ -381,7 +381,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wildcard_is_one_label() {
+    fn a_wildcard_stands_for_one_label() {
         for (name, host, fits) in [
             ("a.gloo-mesh", "A.gloo-mesh", true),
             ("*.gloo-mesh", "gloo-mesh-mgmt-server.gloo-mesh", true),

@@ -5,11 +5,11 @@ use std::{fmt, str::FromStr};
 pub struct Version {
     major: u16,
     minor: u16,
-    /// [`u16::MAX`] for the newest.
+    /// [`u16::MAX`] for the newest patch.
     patch: u16,
 }
 
-/// For each supported line that has a change, its first version with the change, oldest line first.
+/// The first version with a change, for each minor version that got it, oldest first.
 pub(crate) type Since = &'static [(u16, u16, u16)];
 
 impl Version {
@@ -28,7 +28,8 @@ impl Version {
         tag.split('-').next()?.parse().ok()
     }
 
-    /// Says whether this version has a change: a line has it from the listed patch on, and so do all later lines.
+    /// Returns whether this version has a change: a minor version has it from the listed patch on, and so do all later minor
+    /// versions.
     pub(crate) fn has(self, since: Since) -> bool {
         let line = since
             .iter()
@@ -40,7 +41,7 @@ impl Version {
         }
     }
 
-    /// Says whether it is exactly this version.
+    /// Returns whether it is exactly this version.
     pub(crate) fn is(self, major: u16, minor: u16, patch: u16) -> bool {
         (self.major, self.minor, self.patch) == (major, minor, patch)
     }
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_backport_counts_in_its_line_and_everything_later_has_it() {
+    fn a_backport_applies_to_its_minor_version_and_to_all_later_ones() {
         const CUT: Since = &[(1, 28, 7), (1, 29, 3), (1, 30, 0)];
         for (version, has) in [
             ("1.27", false),
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn images_say_their_version() {
+    fn the_tag_of_an_image_has_its_version() {
         let of = |image| Version::of_image(image).map(|version| version.to_string());
         assert_eq!(
             of("docker.io/istio/pilot:1.29.2-distroless").as_deref(),

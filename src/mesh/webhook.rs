@@ -12,7 +12,7 @@ use super::{
 };
 use windlass_cluster::{Cluster, StateError};
 
-/// Admits a pod, with a sidecar if its namespace asks for one; `Some` is the API server's rejection.
+/// Admits a pod, with a sidecar if its namespace has the injection label. `Some` is the API server's rejection.
 pub(super) fn admit(cluster: &Cluster, pod: &mut Json) -> Result<Option<String>, StateError> {
     let space = cluster.find("namespaces", "", namespace(pod))?;
     let may_get_one = pods::label(pod, "sidecar.istio.io/inject") != "false"
@@ -40,7 +40,7 @@ pub(super) fn admit(cluster: &Cluster, pod: &mut Json) -> Result<Option<String>,
     Ok(None)
 }
 
-/// Whether a webhook injects sidecars into a namespace: by `istio-injection`, or by its revision.
+/// Returns whether a webhook injects sidecars into a namespace: by `istio-injection`, or by its revision.
 fn injects_into(hook: &Json, space: &Json) -> bool {
     let wanted = hook["namespaceSelector"]["matchLabels"].as_object();
     let Some(wanted) = wanted else { return false };
@@ -52,7 +52,7 @@ fn injects_into(hook: &Json, space: &Json) -> bool {
             .all(|(label, value)| value == pods::label(space, label))
 }
 
-/// Calls a webhook, as far as its handshake.
+/// Calls a webhook, up to and including the handshake.
 fn call(cluster: &Cluster, all: &[Istiod], hook: &Json, pod: &Json) -> Result<(), String> {
     let service = &hook["clientConfig"]["service"];
     let of = |field: &str| pods::text(service, field).to_owned();
@@ -77,7 +77,7 @@ fn call(cluster: &Cluster, all: &[Istiod], hook: &Json, pod: &Json) -> Result<()
     })
 }
 
-/// Returns the bundle of a webhook, PEM.
+/// Returns the bundle of a webhook in PEM.
 pub(super) fn bundle(hook: &Json) -> String {
     let text = pods::text(hook, "/clientConfig/caBundle");
     let bytes = data_encoding::BASE64.decode(text.as_bytes());

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_reads_as_the_text_of_the_command_line() {
+    fn a_table_gives_the_same_options_as_the_command_line() {
         let table = r#"{ "istio": "1.29", "gloo": "2.5", "multi-root": "on", "mount": "1m 30s" }"#;
         let text = "istio=1.29,gloo=2.5,multi-root=on,mount=1m 30s";
         assert_eq!(read(table), text.parse());

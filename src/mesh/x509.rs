@@ -36,7 +36,7 @@ use x509_cert::{
 
 use windlass_cluster::Moment;
 
-/// A certificate that was read.
+/// A parsed certificate.
 pub(super) type Certificate = CertificateInner;
 
 const ECDSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
@@ -47,7 +47,8 @@ const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.
 const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
 const ANY_USE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 
-/// How much the clocks of a mesh may differ: istiod's certificates begin two minutes early (MESH 1.11).
+/// How long before its issue a certificate begins, in milliseconds, since clocks differ: two minutes in istiod (istio:
+/// `security/pkg/pki/util/generate_cert.go`).
 const EARLY: Moment = 120_000;
 
 /// Returns the certificates of a PEM text in order.
@@ -95,11 +96,11 @@ pub(super) fn private_key(pem: &str) -> Result<PrivateKeyDer<'static>, String> {
         .map_err(|_| "failed to parse the private key PEM".to_owned())
 }
 
-/// Creates a P-256 key, PKCS#8 PEM. Proxies and agents create RSA keys by default, which take a second each in a rehearsal.
+/// Creates a P-256 key in PKCS#8 PEM. Proxies and agents create RSA keys by default, which would take a second each.
 pub(super) fn new_key() -> Result<String, String> {
     let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING);
     let der = key.and_then(|key| key.to_pkcs8v1());
-    let der = der.map_err(|_| "can't make a key".to_owned())?;
+    let der = der.map_err(|_| "can't create a key".to_owned())?;
     let text = data_encoding::BASE64.encode(der.as_ref());
     let lines: Vec<_> = text
         .as_bytes()
@@ -112,11 +113,11 @@ pub(super) fn new_key() -> Result<String, String> {
     ))
 }
 
-/// A request for a certificate.
+/// The contents of a certificate to issue.
 pub(super) struct Request<'a> {
-    /// The key, PEM.
+    /// The key in PEM.
     pub key: &'a str,
-    /// Empty for a workload: its name is in the SAN, which is critical then.
+    /// `None` for a workload: its name is in the SAN, which is then critical.
     pub common_name: Option<&'a str>,
     pub organization: Option<&'a str>,
     pub dns_names: &'a [String],
@@ -127,7 +128,7 @@ pub(super) struct Request<'a> {
     pub not_after: Moment,
 }
 
-/// Issues a certificate, PEM. `issuer` is the CA's certificate and key, PEM; `None` for a self-signed certificate.
+/// Issues a certificate in PEM. `issuer` is the CA's certificate and key in PEM, or `None` for a self-signed certificate.
 pub(super) fn issue(
     request: &Request,
     issuer: Option<(&str, &str)>,
@@ -158,7 +159,7 @@ pub(super) fn issue(
         .ok_or("the issuer's key can't sign")?;
     let algorithm = algorithm(signer.scheme());
     let mut serial = [0; 16];
-    rand::fill(&mut serial).map_err(|_| "the system has no randomness")?;
+    rand::fill(&mut serial).map_err(|_| "the system has no random bytes")?;
     serial[0] = serial[0] & 0x7f | 1;
     let tbs = TbsCertificate {
         version: Version::V3,
@@ -194,7 +195,7 @@ fn signing_key(pem: &str) -> Result<std::sync::Arc<dyn SigningKey>, String> {
         .map_err(|_| "the private key is of an unsupported type".to_owned())
 }
 
-/// Says whether a key belongs to a certificate.
+/// Returns whether a key belongs to a certificate.
 pub(super) fn fits(certificate: &Certificate, key: &str) -> bool {
     let Ok(key) = signing_key(key) else {
         return false;
@@ -317,7 +318,7 @@ pub(super) fn basic_constraints(certificate: &Certificate) -> Option<BasicConstr
     extension(certificate)
 }
 
-/// Says whether the extended key usage, if there is one, allows authenticating a server.
+/// Returns whether the extended key usage, if there is one, allows server authentication.
 pub(super) fn may_serve(certificate: &Certificate) -> bool {
     let uses: Option<ExtendedKeyUsage> = extension(certificate);
     uses.is_none_or(|uses| uses.0.contains(&SERVER_AUTH) || uses.0.contains(&ANY_USE))
@@ -354,7 +355,7 @@ pub(super) fn short_name(name: &Name) -> String {
     common.unwrap_or(&text).to_owned()
 }
 
-/// Returns the serial number, as Go and OpenSSL print it in JSON: hexadecimal, lower case.
+/// Returns the serial number in lower-case hexadecimal, as Go and OpenSSL print it in JSON.
 pub(super) fn serial(certificate: &Certificate) -> String {
     data_encoding::HEXLOWER.encode(certificate.tbs_certificate.serial_number.as_bytes())
 }
@@ -380,12 +381,12 @@ pub(super) fn decimal_serial(certificate: &Certificate) -> String {
         .collect()
 }
 
-/// Returns the SHA-256 of a text, hexadecimal, which tells material apart.
+/// Returns the SHA-256 of a text in hexadecimal, to compare material.
 pub(super) fn fingerprint(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
-/// Says whether a certificate's key has signed another certificate.
+/// Returns whether a certificate's key has signed another certificate.
 pub(super) fn has_signed(issuer: &Certificate, signed: &[u8]) -> bool {
     let Ok(certificate) = parse(signed) else {
         return false;
@@ -424,7 +425,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_issued_is_read_and_verified() {
+    fn an_issued_certificate_can_be_read_and_verified() {
         let now = 1_800_000_000_000;
         let (ca_key, key) = (new_key().unwrap(), new_key().unwrap());
         let mut request = Request {

@@ -1,4 +1,4 @@
-//! ztunnel: holds a leaf and roots for each identity on its node (MESH 4).
+//! ztunnel: holds a leaf and roots for each identity on its node (ztunnel: `src/identity`, `src/tls/certificate.rs`).
 
 use serde_json::Value as Json;
 
@@ -16,11 +16,11 @@ use super::{
 };
 use windlass_cluster::{Cluster, Hold, Moment, StateError, is_pod_ready};
 
-/// From here on, all roots of the last element are read (MESH 4.2).
+/// Since these versions, all roots of the last element are read (ztunnel #1510).
 const READS_ALL: Since = &[(1, 24, 6), (1, 25, 3), (1, 26, 0)];
-/// From here on, the CA client follows its root file (MESH 4.3).
+/// Since these versions, the CA client reloads its root file (ztunnel #1775).
 const FOLLOWS_ROOT: Since = &[(1, 28, 6), (1, 29, 2), (1, 30, 0)];
-/// From here on, a valid leaf stays if its renewal fails (MESH 4.4).
+/// Since this version, a valid leaf is kept if its renewal fails (ztunnel: `src/identity/manager.rs`).
 const KEEPS_LEAF: Since = &[(1, 28, 0)];
 
 /// Starts a ztunnel, which requests a leaf for each identity on its node.
@@ -48,7 +48,7 @@ pub(super) fn start(cluster: &Cluster, pod: &Json) -> Result<Option<Hold>, State
     Ok(None)
 }
 
-/// Says whether a pod is in the mesh through a ztunnel.
+/// Returns whether a pod is in the mesh through a ztunnel.
 pub(super) fn is_ambient(cluster: &Cluster, pod: &Json) -> Result<bool, StateError> {
     const MODE: &str = "istio.io/dataplane-mode";
     if pods::has_container(pod, "istio-proxy") {
@@ -245,7 +245,8 @@ pub(super) fn xds_client(ztunnel: &Ztunnel) -> Party {
     istiod::client(&ztunnel.mounted, Library::Rustls, &ztunnel.place.namespace)
 }
 
-/// Returns a workload as the client of another one: ztunnel expects exactly the other's identity (MESH 4.5).
+/// Returns a workload as a client of another: ztunnel expects exactly the server's identity (ztunnel:
+/// `src/tls/certificate.rs`).
 pub(super) fn as_client(party: Party, server: &str) -> Party {
     Party {
         expects: Expected::Identity(server.to_owned()),

@@ -9,7 +9,7 @@ use windlass::authority::{Clock, Options, Quotas, Server, StartError};
 use crate::authority::lab::{Lab, both, call, csr, has_aws, http};
 
 #[test]
-fn with_access_keys_only_their_signatures_are_taken() {
+fn a_server_with_access_keys_accepts_only_their_signatures() {
     let lab = Lab::with(|options| options.access_keys = vec!["AKID:secret".parse().unwrap()]);
     assert_eq!(
         lab.call("ListCertificateAuthorities", json!({}))
@@ -39,8 +39,8 @@ fn with_access_keys_only_their_signatures_are_taken() {
             .unwrap();
         (output.status.success(), both(&output))
     };
-    let (content, printed) = list("AKID", "secret");
-    assert!(content, "{printed}");
+    let (succeeded, printed) = list("AKID", "secret");
+    assert!(succeeded, "{printed}");
     assert!(
         list("AKID", "wrong")
             .1
@@ -54,7 +54,7 @@ fn with_access_keys_only_their_signatures_are_taken() {
 }
 
 #[test]
-fn off_loopback_a_server_needs_access_keys() {
+fn a_server_off_loopback_requires_access_keys() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = Options::local(folder.path().to_owned());
     options.listen = "0.0.0.0:0".parse().unwrap();
@@ -64,7 +64,7 @@ fn off_loopback_a_server_needs_access_keys() {
 }
 
 #[test]
-fn another_account_is_denied_by_name_and_action() {
+fn the_error_for_another_account_names_the_account_and_the_action() {
     let lab = Lab::new();
     let root = lab.root("root", json!({}));
     let of = json!({ "CertificateAuthorityArn": root });
@@ -85,7 +85,7 @@ fn another_account_is_denied_by_name_and_action() {
 }
 
 #[test]
-fn awss_rates_hold_when_asked_for() {
+fn rates_of_aws_are_enforced_with_quotas() {
     let clock = Clock::manual();
     let lab = Lab::with(|options| {
         options.quotas = Quotas::Aws;
@@ -104,7 +104,7 @@ fn awss_rates_hold_when_asked_for() {
 }
 
 #[test]
-fn a_fault_refuses_loses_the_answer_or_fails_later() {
+fn a_fault_refuses_a_request_loses_its_response_or_fails_it_later() {
     let lab = Lab::with(|options| {
         options.faults = [
             "ListTags:ThrottlingException:100%",
@@ -147,7 +147,7 @@ fn a_fault_refuses_loses_the_answer_or_fails_later() {
 }
 
 #[test]
-fn a_page_in_a_browser_can_do_nothing() {
+fn a_web_page_cannot_use_the_server() {
     let lab = Lab::new();
     let path = "/service/ACMPrivateCA/operation/ListCertificateAuthorities";
     let (status, _) = http(

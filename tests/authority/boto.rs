@@ -1,4 +1,4 @@
-//! boto3 against the server: `boto.py` calls every operation, and botocore's own model judges the answers.
+//! boto3 with the server: `boto.py` calls every operation, and botocore's own model checks the responses.
 
 use std::process::Command;
 

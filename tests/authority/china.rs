@@ -1,4 +1,4 @@
-//! China: SM2, and its own standard of key storage.
+//! China: SM2, and its own key storage security standard.
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ fn create(
 }
 
 #[test]
-fn sm2_is_refused_wherever_it_is_named() {
+fn sm2_is_refused_in_every_field() {
     let lab = Lab::new();
     let china = Some("CCPC_LEVEL_1_OR_HIGHER");
     for (region, standard, why) in [
@@ -70,7 +70,7 @@ fn sm2_is_refused_wherever_it_is_named() {
 }
 
 #[test]
-fn a_request_of_an_sm2_key_is_malformed() {
+fn a_csr_with_an_sm2_key_is_malformed() {
     if !has_openssl() {
         return;
     }
@@ -81,8 +81,8 @@ fn a_request_of_an_sm2_key_is_malformed() {
         "req -new -key sm2.key -sm3 -subj /CN=sm2 -out sm2.csr",
     ] {
         let arguments: Vec<&str> = line.split(' ').collect();
-        let (content, printed) = lab.openssl(&arguments);
-        assert!(content, "{printed}");
+        let (succeeded, printed) = lab.openssl(&arguments);
+        assert!(succeeded, "{printed}");
     }
     let request = std::fs::read_to_string(lab.folder.path().join("sm2.csr")).unwrap();
     let (code, message) = lab.issue(&root, &request, json!({})).unwrap_err();
@@ -94,7 +94,7 @@ fn a_request_of_an_sm2_key_is_malformed() {
 }
 
 #[test]
-fn china_has_its_own_standard_and_arns() {
+fn regions_in_china_have_their_own_standard_and_arns() {
     let lab = Lab::new();
     let standard = "A certificate authority cannot be created in this region with the specified security standard.";
     for (region, asked) in [

@@ -1,14 +1,14 @@
-//! Name constraints, with openssl as the judge.
+//! Name constraints, checked with openssl.
 //!
-//! An authority of openssl's own signs ours with constraints, and a twin of ours with the same ones. What ours issues
-//! must verify; what it refuses is issued by the twin, and must not verify.
+//! An authority of openssl signs an authority of ours with constraints, and a twin of ours with the same ones. What ours
+//! issues must verify; what it refuses is issued by the twin, and must not verify.
 
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use crate::authority::lab::{Lab, Refusal, has_openssl, text};
 
-/// Who signs from outside.
+/// The configuration of the outside authority.
 const OUTSIDE: &str = "
 [req]
 prompt = no
@@ -29,7 +29,7 @@ struct Constrained {
 }
 
 impl Constrained {
-    /// An authority of ours under an outside root, each with constraints in the words of openssl's configuration.
+    /// Creates an authority of ours under an outside root, each with constraints in the syntax of openssl's configuration.
     fn new(root: &str, own: &str) -> Result<Self, Refusal> {
         let constraint = |words: &str| match words {
             "" => String::new(),
@@ -38,7 +38,7 @@ impl Constrained {
         Self::of("", &constraint(root), &constraint(own))
     }
 
-    /// With more for the root's basic constraints, and more lines for its certificate and ours.
+    /// Works as `new`, with additions to the root's basic constraints and to both certificates.
     fn of(length: &str, root: &str, own: &str) -> Result<Self, Refusal> {
         let lab = Lab::new();
         let (_, authority) = OUTSIDE.split_once("[authority]\n").unwrap();
@@ -78,13 +78,13 @@ impl Constrained {
         Ok(made)
     }
 
-    /// Runs openssl, with a P-256 key where it makes one.
+    /// Runs openssl, with a P-256 key if it creates one.
     fn run(&self, line: &str) -> String {
         let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
         let line = line.replace("-new ", &format!("-new {key} "));
         let arguments: Vec<&str> = line.split(' ').collect();
-        let (content, printed) = self.lab.openssl(&arguments);
-        assert!(content, "{line}\n{printed}");
+        let (succeeded, printed) = self.lab.openssl(&arguments);
+        assert!(succeeded, "{line}\n{printed}");
         printed
     }
 
@@ -92,7 +92,7 @@ impl Constrained {
         std::fs::read_to_string(self.lab.folder.path().join(name)).unwrap()
     }
 
-    /// Asks for a certificate, and asks openssl whether that was right; whether it was issued.
+    /// Requests a certificate, and checks with openssl that it is valid if it was issued. Returns whether it was issued.
     fn issues(&self, subject: &str, names: &str) -> bool {
         let names = match names {
             "" => String::new(),
@@ -108,9 +108,9 @@ impl Constrained {
             Ok(issued) => {
                 let answer = self.lab.certificate(&self.ours, &issued).unwrap();
                 self.lab.file("leaf.pem", text(&answer, "Certificate"));
-                let (content, printed) = self.verify("ours.pem");
+                let (succeeded, printed) = self.verify("ours.pem");
                 assert!(
-                    content,
+                    succeeded,
                     "issued, and not valid: {subject} {names}\n{printed}"
                 );
                 true
@@ -123,15 +123,15 @@ impl Constrained {
         }
     }
 
-    /// Whether openssl takes what the twin makes of the last request.
+    /// Returns whether openssl accepts the certificate that the twin issues for the last request.
     fn would_verify(&self) -> bool {
         self.run("x509 -req -in leaf.csr -CA twin.pem -CAkey twin.key -copy_extensions copy -days 30 -out leaf.pem");
-        let (content, printed) = self.verify("twin.pem");
+        let (succeeded, printed) = self.verify("twin.pem");
         assert!(
-            content || printed.contains("subtree violation"),
+            succeeded || printed.contains("subtree violation"),
             "{printed}"
         );
-        content
+        succeeded
     }
 
     fn verify(&self, issuer: &str) -> (bool, String) {
@@ -148,7 +148,7 @@ impl Constrained {
 }
 
 #[test]
-fn an_authority_issues_what_its_constraints_allow_and_nothing_else() {
+fn an_authority_issues_only_what_its_constraints_allow() {
     if !has_openssl() {
         return;
     }
@@ -221,7 +221,7 @@ fn an_authority_issues_what_its_constraints_allow_and_nothing_else() {
     }
 }
 
-/// Where AWS's page or caution say no and openssl says yes.
+/// Names that AWS's page or caution forbid, although openssl accepts them.
 #[test]
 fn in_doubt_a_name_is_refused() {
     if !has_openssl() {
@@ -230,7 +230,7 @@ fn in_doubt_a_name_is_refused() {
     let made = Constrained::new("", "permitted;DNS:corp,excluded;DNS:secret.corp").unwrap();
     assert!(
         !made.issues("/CN=leaf", "DNS:*.corp"),
-        "it stands for secret.corp"
+        "it matches secret.corp"
     );
     assert!(made.would_verify());
     let made = Constrained::new("", "excluded;URI:evil.example").unwrap();
@@ -243,7 +243,7 @@ fn in_doubt_a_name_is_refused() {
 }
 
 #[test]
-fn constraints_of_the_whole_chain_count() {
+fn constraints_of_the_whole_chain_apply() {
     if !has_openssl() {
         return;
     }
@@ -264,7 +264,7 @@ fn constraints_of_the_whole_chain_count() {
 }
 
 #[test]
-fn a_certificate_is_not_imported_against_constraints_or_with_unknown_ones() {
+fn a_certificate_with_violated_or_unknown_constraints_cannot_be_imported() {
     if !has_openssl() {
         return;
     }
@@ -278,7 +278,7 @@ fn a_certificate_is_not_imported_against_constraints_or_with_unknown_ones() {
 }
 
 #[test]
-fn a_certificate_names_the_key_of_its_issuer_or_none() {
+fn an_authority_key_identifier_must_name_the_key_of_the_issuer() {
     if !has_openssl() {
         return;
     }
@@ -293,7 +293,7 @@ fn a_certificate_names_the_key_of_its_issuer_or_none() {
 }
 
 #[test]
-fn path_lengths_of_the_whole_chain_count() {
+fn path_lengths_of_the_whole_chain_apply() {
     if !has_openssl() {
         return;
     }
@@ -315,9 +315,9 @@ fn path_lengths_of_the_whole_chain_count() {
     }
 }
 
-/// Constraints that come from the API, and an authority of ours on either side of them.
+/// Constraints that the API passes through, with an authority of ours above and below.
 #[test]
-fn constraints_that_were_passed_through_bind_the_subordinate() {
+fn constraints_from_the_api_apply_to_the_subordinate() {
     if !has_openssl() {
         return;
     }

@@ -1,6 +1,6 @@
-//! `kill -9` at any moment, and several servers on one folder.
+//! `kill -9` at any moment, and several servers with the same folder.
 //!
-//! The server that is killed is this test binary itself, started again with a folder to serve.
+//! The process that is killed is this test binary itself, started again to serve a folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
@@ -18,7 +18,7 @@ use crate::authority::lab::{Lab, call, csr, text, try_call};
 const CONNECTIONS: usize = 64;
 const FOLDER: &str = "WINDLASS_TEST_SERVE";
 
-/// Not a test of its own: what the others start and kill.
+/// Not a test: the server that the tests start and kill.
 #[test]
 #[ignore = "started by the other tests of this file"]
 fn serve() {
@@ -33,7 +33,7 @@ fn serve() {
     });
 }
 
-/// A server in a process of its own; killed when dropped.
+/// A server in a separate process, killed when dropped.
 struct Other {
     child: Child,
     address: SocketAddr,
@@ -78,9 +78,9 @@ fn issue_input(arn: &str, request: &str, token: &str) -> Value {
     })
 }
 
-/// `WINDLASS_LOAD=10000` makes it that many certificates.
+/// `WINDLASS_LOAD=10000` sets the number of certificates.
 #[test]
-fn nothing_is_lost_when_the_server_is_killed_in_the_middle_of_a_load() {
+fn nothing_is_lost_when_a_server_is_killed_under_load() {
     let wanted: usize = std::env::var("WINDLASS_LOAD")
         .ok()
         .and_then(|text| text.parse().ok())
@@ -103,7 +103,7 @@ fn nothing_is_lost_when_the_server_is_killed_in_the_middle_of_a_load() {
                             continue;
                         }
                         let input = issue_input(&root, &request, &format!("token-{number}"));
-                        // A connection that breaks off is no answer.
+                        // A connection that breaks is not a response.
                         match try_call(address, "IssueCertificate", &input, None) {
                             Ok(Ok(answer)) => {
                                 let arn = text(&answer, "CertificateArn");
@@ -143,7 +143,7 @@ fn nothing_is_lost_when_the_server_is_killed_in_the_middle_of_a_load() {
     issue_all(again.address, &AtomicBool::new(false));
     let arns: BTreeSet<_> = answered.into_inner().unwrap().into_values().collect();
     assert_eq!(arns.len(), wanted);
-    // The server's own count: those answered, and the root's own; none lost, none issued twice.
+    // The server's count: the certificates that were answered, and the root's own; none is lost or issued twice.
     let database = rusqlite::Connection::open(lab.state().join("authority.db")).unwrap();
     let issued: usize = database
         .query_row("SELECT count(*) FROM certificate", [], |row| row.get(0))
@@ -156,13 +156,13 @@ fn nothing_is_lost_when_the_server_is_killed_in_the_middle_of_a_load() {
 }
 
 #[test]
-fn two_servers_on_one_folder_are_one_service() {
+fn two_servers_with_the_same_folder_act_as_one_service() {
     let lab = Lab::new();
     let root = lab.root("root", json!({}));
     let request = csr("leaf", &[]);
     let other = Other::start(&lab.state());
     let both = [lab.address, other.address];
-    // Each request goes to both at once, under one token: one certificate must come of it.
+    // Each request goes to both servers at once with the same token, so it must result in one certificate.
     for number in 0..40 {
         let input = issue_input(&root, &request, &format!("token-{number}"));
         let arns = std::thread::scope(|scope| {
@@ -186,7 +186,7 @@ fn two_servers_on_one_folder_are_one_service() {
 }
 
 #[test]
-fn servers_that_start_together_on_an_empty_folder_all_start() {
+fn several_servers_can_start_at_once_with_an_empty_folder() {
     for _ in 0..5 {
         let folder = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -202,7 +202,7 @@ fn servers_that_start_together_on_an_empty_folder_all_start() {
 }
 
 #[test]
-fn a_folder_of_another_version_is_refused_by_name() {
+fn a_folder_of_another_version_is_an_error_that_names_it() {
     let folder = tempfile::tempdir().unwrap();
     let connection = rusqlite::Connection::open(folder.path().join("authority.db")).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
@@ -222,7 +222,7 @@ fn a_folder_of_another_version_is_refused_by_name() {
 
 #[cfg(unix)]
 #[test]
-fn keys_are_for_their_owner_alone() {
+fn only_the_owner_can_read_keys() {
     use std::os::unix::fs::PermissionsExt;
     let lab = Lab::new();
     lab.root("root", json!({}));

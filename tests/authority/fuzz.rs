@@ -1,4 +1,4 @@
-//! What is broken is refused with AWS's names, and nothing falls over.
+//! Malformed input is refused with AWS's errors, and never makes the server panic.
 
 use data_encoding::BASE64;
 use proptest::prelude::*;
@@ -43,7 +43,7 @@ fn a_damaged_csr_is_malformed() {
             }
             prop_assume!(broken != whole);
             let refused = lab.issue(&root, &pem(&broken), json!({})).unwrap_err();
-            // An empty CSR is against the model's limits before it is against X.509.
+            // The model's limits are checked before the CSR is parsed, and refuse an empty one.
             prop_assert_eq!(refused.0, "MalformedCSRException");
             Ok(())
         })
@@ -51,7 +51,7 @@ fn a_damaged_csr_is_malformed() {
 }
 
 #[test]
-fn arbitrary_bytes_are_no_csr() {
+fn arbitrary_bytes_are_a_malformed_csr() {
     let lab = Lab::new();
     let root = lab.root("root", json!({}));
     runner(200)
@@ -91,7 +91,7 @@ fn anything() -> impl Strategy<Value = Value> {
 }
 
 #[test]
-fn any_json_and_any_bytes_get_an_answer_that_blames_the_client() {
+fn any_json_and_any_bytes_get_a_client_error() {
     let lab = Lab::new();
     let operations = prop::sample::select(vec![
         "CreateCertificateAuthority",
@@ -137,7 +137,7 @@ fn any_json_and_any_bytes_get_an_answer_that_blames_the_client() {
 }
 
 #[test]
-fn any_passthrough_gives_a_certificate_or_blames_the_client() {
+fn any_passthrough_gives_a_certificate_or_a_client_error() {
     let lab = Lab::new();
     let root = lab.root("root", json!({}));
     let request = csr("fuzz", &["a.example.com"]);

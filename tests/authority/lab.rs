@@ -1,4 +1,4 @@
-//! A server in this process, a client of its protocol, and the tools that judge it.
+//! A server in this process, a client for its protocol, and the tools that check its output.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use windlass::authority::{Options, Server};
 
-/// A running server and its folder; both go when it is dropped.
+/// A running server and its folder; dropping it removes both.
 pub struct Lab {
     pub folder: TempDir,
     pub address: SocketAddr,
@@ -19,16 +19,16 @@ pub struct Lab {
     runtime: Runtime,
 }
 
-/// An error answer: its code and its message.
+/// An error response: its code and its message.
 pub type Refusal = (String, String);
 
 impl Lab {
-    /// A server with the options of a local one.
+    /// Starts a server with the options of a local one.
     pub fn new() -> Self {
         Self::with(|_| ())
     }
 
-    /// A server with other options.
+    /// Starts a server with changed options.
     pub fn with(change: impl FnOnce(&mut Options)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut options = Options::local(folder.path().join("state"));
@@ -43,7 +43,7 @@ impl Lab {
         }
     }
 
-    /// Where the state lies.
+    /// Returns the folder of the state.
     pub fn state(&self) -> PathBuf {
         self.folder.path().join("state")
     }
@@ -68,7 +68,7 @@ impl Lab {
         call(self.address, operation, &input, Some((account, region)))
     }
 
-    /// Makes an authority and gives its ARN.
+    /// Creates an authority and returns its ARN.
     pub fn authority(&self, kind: &str, name: &str, more: Value) -> String {
         let mut input = json!({
             "CertificateAuthorityType": kind,
@@ -83,14 +83,14 @@ impl Lab {
         text(&answer, "CertificateAuthorityArn")
     }
 
-    /// Makes a root that is active.
+    /// Creates an active root.
     pub fn root(&self, name: &str, more: Value) -> String {
         let arn = self.authority("ROOT", name, more);
         self.activate(&arn, &arn, "RootCACertificate/V1", 3650);
         arn
     }
 
-    /// Makes a subordinate under an issuer, active.
+    /// Creates an active subordinate of an issuer.
     pub fn subordinate(&self, issuer: &str, name: &str, length: u8, more: Value) -> String {
         let arn = self.authority("SUBORDINATE", name, more);
         let template = format!("SubordinateCACertificate_PathLen{length}/V1");
@@ -98,7 +98,7 @@ impl Lab {
         arn
     }
 
-    /// Has an authority's certificate signed, and imports it.
+    /// Issues an authority's certificate, and imports it.
     pub fn activate(&self, arn: &str, issuer: &str, template: &str, days: u32) {
         let of = json!({ "CertificateAuthorityArn": arn });
         let csr = text(&self.call("GetCertificateAuthorityCsr", of).unwrap(), "Csr");
@@ -119,7 +119,7 @@ impl Lab {
             .unwrap();
     }
 
-    /// Issues for 30 days from the default template, unless `more` says otherwise; gives the certificate's ARN.
+    /// Issues a certificate for 30 days from the default template, unless `more` differs, and returns its ARN.
     pub fn issue(&self, arn: &str, csr: &str, more: Value) -> Result<String, Refusal> {
         let mut input = json!({
             "CertificateAuthorityArn": arn,
@@ -147,14 +147,14 @@ impl Lab {
         text(&self.describe(arn), "Status")
     }
 
-    /// A file beside the state, for the tools.
+    /// Writes a file next to the state, for the tools.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.folder.path().join(name);
         std::fs::write(&path, content).unwrap();
         path
     }
 
-    /// Runs openssl; what it printed on both streams, and whether it was content.
+    /// Runs openssl. Returns whether it succeeded, and what it printed on both streams.
     pub fn openssl(&self, arguments: &[&str]) -> (bool, String) {
         let output = Command::new("openssl")
             .args(arguments)
@@ -173,7 +173,7 @@ impl Drop for Lab {
     }
 }
 
-/// Calls an operation over a connection of its own.
+/// Calls an operation over a separate connection.
 pub fn call(
     address: SocketAddr,
     operation: &str,
@@ -183,7 +183,7 @@ pub fn call(
     try_call(address, operation, input, signer).unwrap()
 }
 
-/// The same for a server that may be gone.
+/// Works as [`call`], for a server that may be gone.
 pub fn try_call(
     address: SocketAddr,
     operation: &str,
@@ -209,7 +209,7 @@ pub fn try_call(
     })
 }
 
-/// One HTTP request: status and body.
+/// Sends an HTTP request and returns the status and body.
 pub fn http(
     address: SocketAddr,
     method: &str,
@@ -246,7 +246,7 @@ fn try_http(
     Ok((status, answer[end + 4..].to_vec()))
 }
 
-/// A P-256 request in PEM for a subject and DNS names.
+/// Returns a PEM request with a P-256 key for a subject and DNS names.
 pub fn csr(common_name: &str, names: &[&str]) -> String {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     let mut parameters = rcgen::CertificateParams::new(names).unwrap();
@@ -260,12 +260,12 @@ pub fn csr(common_name: &str, names: &[&str]) -> String {
     parameters.serialize_request(&key).unwrap().pem().unwrap()
 }
 
-/// A member that must be text.
+/// Returns a member, which must be a string.
 pub fn text(value: &Value, member: &str) -> String {
     value[member].as_str().unwrap_or_default().to_owned()
 }
 
-/// Whether a tool is there. Where CI is set it must be; elsewhere the test passes over and says how to get it.
+/// Returns whether a tool is available. In CI it must be; otherwise the test is skipped and prints how to get the tool.
 pub fn has(tool: &str, arguments: &[&str], how: &str) -> bool {
     let found = Command::new(tool)
         .args(arguments)
@@ -273,7 +273,7 @@ pub fn has(tool: &str, arguments: &[&str], how: &str) -> bool {
         .is_ok_and(|output| output.status.success());
     if !found {
         assert!(std::env::var_os("CI").is_none(), "{tool} is missing: {how}");
-        eprintln!("passed over, for want of {tool}: {how}");
+        eprintln!("skipped, because {tool} is missing: {how}");
     }
     found
 }
@@ -294,14 +294,14 @@ pub fn has_aws() -> bool {
     has("aws", &["--version"], "pip install awscli")
 }
 
-/// What a program printed on both streams.
+/// Returns what a program printed on both streams.
 pub fn both(output: &Output) -> String {
     [&output.stdout, &output.stderr]
         .map(|stream| String::from_utf8_lossy(stream).into_owned())
         .concat()
 }
 
-/// A file beside these tests.
+/// Returns the path of a file in the folder of these tests.
 pub fn beside(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/authority")

@@ -1,7 +1,8 @@
-//! Certificates a second, through HTTP.
+//! The number of certificates per second over HTTP.
 //!
-//! `WINDLASS_LOAD=10000 cargo test --release -- authority::load --nocapture` prints the figure of the README, beside the bare
-//! signing rate of the key (`openssl speed rsa2048`); without the variable it is a small run that only has to be whole.
+//! `WINDLASS_LOAD=10000 cargo test --release -- authority::load --nocapture` prints the figure in the README, next to the
+//! signing rate of the key alone (`openssl speed rsa2048`). Without the variable, a small number only has to be issued
+//! completely.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -15,7 +16,7 @@ use crate::authority::lab::{Lab, csr, has_openssl};
 
 const CONNECTIONS: usize = 64;
 
-/// A connection that is kept open, as the SDKs keep theirs.
+/// A persistent connection, as the SDKs use.
 struct Kept(TcpStream);
 
 impl Kept {
@@ -55,7 +56,7 @@ impl Kept {
 }
 
 #[test]
-fn every_certificate_that_is_asked_for_is_issued() {
+fn every_requested_certificate_is_issued() {
     let wanted: usize = std::env::var("WINDLASS_LOAD")
         .ok()
         .and_then(|text| text.parse().ok())
@@ -136,7 +137,7 @@ fn rsa_root(lab: &Lab, configuration: Value) -> (SocketAddr, String) {
     (lab.address, arn)
 }
 
-/// RSA-2048 signatures a second on all cores, as openssl measures them.
+/// Measures RSA-2048 signatures per second on all cores with openssl.
 fn bare_rate() -> f64 {
     let cores = std::thread::available_parallelism()
         .map_or(1, usize::from)

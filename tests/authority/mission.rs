@@ -25,16 +25,16 @@ fn the_gloo_mesh_script_runs_unchanged_and_its_certificates_verify() {
         .unwrap();
     assert!(output.status.success(), "{}", both(&output));
 
-    // `--output text` puts a tab between certificate and chain, on AWS too: openssl reads lines.
+    // `--output text` puts a tab between certificate and chain, also on AWS, while openssl needs separate lines.
     for name in ["gloo-mesh-intermediate", "relay-server-tls"] {
         let text = std::fs::read_to_string(files.join(format!("{name}.pem"))).unwrap();
         lab.file(&format!("{name}.pem"), text.replace('\t', "\n"));
     }
     let (root, relay) = ("out/root-ca.pem", "out/relay-int.pem");
     let verified = |arguments: &[&str]| {
-        let (content, printed) =
+        let (succeeded, printed) =
             lab.openssl(&[&["verify", "-x509_strict", "-CAfile", root], arguments].concat());
-        assert!(content, "{printed}");
+        assert!(succeeded, "{printed}");
     };
     verified(&[relay]);
     verified(&["gloo-mesh-intermediate.pem"]);

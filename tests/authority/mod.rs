@@ -1,20 +1,20 @@
-//! The embedded CA, as its users see it: the aws CLI, boto3, openssl and plain HTTP.
+//! The embedded CA from the view of its users: the aws CLI, boto3, openssl and plain HTTP.
 //!
-//! - [`lab`]: a server in this process, a client of its protocol, and the tools that judge it;
+//! - [`lab`]: a server in this process, a client for its protocol, and the tools that check its output;
 //! - [`mission`]: the team's bash script, with the real aws CLI;
-//! - [`boto`]: every operation through boto3, whose own model checks the shapes; and the CBOR protocol;
-//! - [`template`]: every template with every passthrough against a table;
-//! - [`partition`]: CRLs that fall into parts;
-//! - [`constraint`]: the names that a chain allows, judged by openssl;
+//! - [`boto`]: every operation with boto3, whose own model checks the shapes, in JSON and in CBOR;
+//! - [`template`]: every template with every passthrough, compared with a table;
+//! - [`partition`]: partitioned CRLs;
+//! - [`constraint`]: name constraints, checked with openssl;
 //! - [`china`]: SM2, and other partitions of AWS;
-//! - [`odd`]: what looks like a request and would make a bad certificate;
-//! - [`revocation`]: CRLs and OCSP, judged by openssl;
-//! - [`sdk`]: the Rust SDK, as a workflow's own client uses it;
-//! - [`state`]: states, windows, tokens and delays, on a clock that is moved by hand;
+//! - [`odd`]: requests that would result in an invalid certificate;
+//! - [`revocation`]: CRLs and OCSP, checked with openssl;
+//! - [`sdk`]: the Rust SDK, as the client of a workflow uses it;
+//! - [`state`]: statuses, periods, tokens and delays, with a manual clock;
 //! - [`access`]: SigV4, sharing between accounts, quotas and faults;
-//! - [`crash`]: `kill -9`, and several servers on one folder;
-//! - [`fuzz`]: what is broken is refused, and nothing falls over;
-//! - [`load`]: certificates a second.
+//! - [`crash`]: `kill -9`, and several servers with the same folder;
+//! - [`fuzz`]: malformed input is refused;
+//! - [`load`]: the number of certificates per second.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What looks like a request and would make a bad certificate.
+//! Requests that would result in an invalid certificate.
 
 use data_encoding::BASE64;
 use serde_json::{Value, json};
@@ -12,9 +12,9 @@ fn passing(extensions: Value) -> Value {
     })
 }
 
-/// `2.5.29.019` would be basicConstraints under another name, beside the template's own.
+/// `2.5.29.019` would be basicConstraints under another name, in addition to the template's.
 #[test]
-fn an_object_identifier_has_one_form() {
+fn only_the_canonical_form_of_an_object_identifier_is_accepted() {
     let lab = Lab::new();
     let root = lab.root("root", json!({}));
     for id in ["2.5.29.019", "2.5.29.035", "2.05.29.19"] {
@@ -29,7 +29,7 @@ fn an_object_identifier_has_one_form() {
 }
 
 #[test]
-fn a_policy_is_given_once() {
+fn a_duplicate_policy_is_refused() {
     let lab = Lab::new();
     let root = lab.root("root", json!({}));
     let ask = |policies: Value| {
@@ -46,7 +46,7 @@ fn a_policy_is_given_once() {
 }
 
 #[test]
-fn a_weak_key_is_named_as_such() {
+fn a_weak_key_is_refused() {
     if !has_openssl() {
         return;
     }
@@ -57,8 +57,8 @@ fn a_weak_key_is_named_as_such() {
             "req", "-new", "-newkey", bits, "-nodes", "-subj", "/CN=odd", "-keyout", "odd.key",
             "-out", "odd.csr",
         ];
-        let (content, printed) = lab.openssl(&arguments);
-        assert!(content, "{printed}");
+        let (succeeded, printed) = lab.openssl(&arguments);
+        assert!(succeeded, "{printed}");
         let request = std::fs::read_to_string(lab.folder.path().join("odd.csr")).unwrap();
         let issued = lab.issue(&root, &request, json!({}));
         assert_eq!(issued.is_ok(), taken, "{bits}");
@@ -71,7 +71,7 @@ fn a_weak_key_is_named_as_such() {
 }
 
 #[test]
-fn a_key_usage_allows_something() {
+fn a_key_usage_must_set_a_bit() {
     let lab = Lab::new();
     let root = lab.root("root", json!({}));
     for usage in [json!({}), json!({ "KeyCertSign": false })] {
@@ -82,7 +82,7 @@ fn a_key_usage_allows_something() {
 }
 
 #[test]
-fn a_printable_string_holds_only_its_characters() {
+fn a_printable_string_with_other_characters_is_refused() {
     let lab = Lab::new();
     let attribute = |id: &str, value: &str| {
         let input = json!({
@@ -105,9 +105,9 @@ fn a_printable_string_holds_only_its_characters() {
     assert!(attribute("2.5.4.6", "DE").is_ok());
 }
 
-/// Requests of openssl's with alternative names that are none.
+/// Requests from openssl with malformed alternative names.
 #[test]
-fn alternative_names_can_be_read() {
+fn malformed_alternative_names_are_refused() {
     if !has_openssl() {
         return;
     }
@@ -140,8 +140,8 @@ fn alternative_names_can_be_read() {
             "-out",
             "odd.csr",
         ];
-        let (content, printed) = lab.openssl(&arguments);
-        assert!(content, "{printed}");
+        let (succeeded, printed) = lab.openssl(&arguments);
+        assert!(succeeded, "{printed}");
         let request = std::fs::read_to_string(lab.folder.path().join("odd.csr")).unwrap();
         let issued = lab.issue(&root, &request, json!({}));
         assert_eq!(issued.is_ok(), taken, "{value}");
@@ -160,9 +160,9 @@ fn alternative_names_can_be_read() {
     assert_eq!(code, "InvalidArgsException");
 }
 
-/// RFC 5280, A.1: what no certificate may hold is refused, from the API as from the CSR.
+/// RFC 5280, A.1: names that no certificate may contain are refused, from the API and from the CSR.
 #[test]
-fn c7_a_subject_keeps_to_its_bounds() {
+fn a_subject_outside_of_its_bounds_is_refused() {
     let lab = Lab::new();
     let root = lab.root("root", json!({}));
     let long = "c".repeat(65);

@@ -1,4 +1,4 @@
-//! Partitioned CRLs, judged by openssl.
+//! Partitioned CRLs, checked with openssl.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::authority::lab::{Lab, csr, has_openssl, http, text};
 
 const BUCKET: &str = "crl-bucket";
 
-/// A root that publishes its list in one form or the other, from this server.
+/// A root that publishes its CRL on this server, complete or partitioned.
 struct Publishing {
     lab: Lab,
     root: String,
@@ -31,14 +31,14 @@ impl Publishing {
         Self { lab, root }
     }
 
-    /// Configures the list anew.
+    /// Changes the type of the CRL.
     fn update(&self, kind: &str) {
         let mut input = configuration(&self.lab, kind);
         input["CertificateAuthorityArn"] = json!(self.root);
         self.lab.call("UpdateCertificateAuthority", input).unwrap();
     }
 
-    /// Issues a certificate into a file; its serial.
+    /// Issues a certificate into a file, and returns its serial number.
     fn issue(&self, name: &str) -> String {
         let issued = self
             .lab
@@ -59,7 +59,7 @@ impl Publishing {
         self.lab.call("RevokeCertificate", input).unwrap();
     }
 
-    /// The path of the list that a certificate names.
+    /// Returns the path of the CRL in a certificate.
     fn path(&self, name: &str) -> String {
         let file = format!("{name}.pem");
         let printed = self.openssl(&[
@@ -76,7 +76,7 @@ impl Publishing {
         path.unwrap_or_else(|| panic!("{printed}")).to_owned()
     }
 
-    /// Whether a certificate is valid by the list that it names, as the bucket has it and as it is fetched.
+    /// Returns whether a certificate is valid according to its CRL, as in the bucket and as served over HTTP.
     fn is_good(&self, name: &str) -> bool {
         let path = self.path(name);
         let object = self.lab.state().join("buckets").join(BUCKET).join(&path);
@@ -119,12 +119,12 @@ impl Publishing {
     }
 
     fn openssl(&self, arguments: &[&str]) -> String {
-        let (content, printed) = self.lab.openssl(arguments);
-        assert!(content, "{printed}");
+        let (succeeded, printed) = self.lab.openssl(arguments);
+        assert!(succeeded, "{printed}");
         printed
     }
 
-    /// Pretends that this many certificates are bound to every list.
+    /// Pretends that this many certificates are bound to every partition.
     fn fill(&self, certificates: i64) {
         let database = Connection::open(self.lab.state().join("authority.db")).unwrap();
         database
@@ -141,7 +141,7 @@ fn configuration(lab: &Lab, kind: &str) -> Value {
 }
 
 #[test]
-fn a_full_partition_is_followed_by_another() {
+fn a_new_partition_begins_when_one_is_full() {
     if !has_openssl() {
         return;
     }
@@ -165,7 +165,7 @@ fn a_full_partition_is_followed_by_another() {
     publishing.revoke(&later);
     assert!(!publishing.is_good("later"));
 
-    // A list of another partition is no proof: its issuing distribution point is another, and critical.
+    // The CRL of another partition proves nothing: its issuing distribution point is another, and critical.
     let _ = publishing.is_good("first");
     let arguments = [
         "verify",
@@ -190,7 +190,7 @@ fn a_full_partition_is_followed_by_another() {
 }
 
 #[test]
-fn a_list_that_certificates_name_is_published_whatever_the_type_is_now() {
+fn a_crl_in_certificates_stays_published_when_the_type_changes() {
     if !has_openssl() {
         return;
     }
@@ -215,7 +215,7 @@ fn a_list_that_certificates_name_is_published_whatever_the_type_is_now() {
 }
 
 #[test]
-fn a_custom_path_stands_in_place_of_the_authority() {
+fn a_custom_path_replaces_the_id_of_the_authority() {
     if !has_openssl() {
         return;
     }
@@ -238,7 +238,7 @@ fn a_custom_path_stands_in_place_of_the_authority() {
 }
 
 #[test]
-fn revocations_at_once_are_all_in_the_bucket() {
+fn simultaneous_revocations_are_all_in_the_bucket() {
     let publishing = Publishing::new("PARTITIONED");
     let serials: Vec<String> = (0..24).map(|_| publishing.issue("leaf")).collect();
     std::thread::scope(|scope| {
@@ -262,9 +262,9 @@ fn revocations_at_once_are_all_in_the_bucket() {
     assert_eq!(printed.matches("Serial Number:").count(), serials.len());
 }
 
-/// As AWS does it before a list expires, for a server that runs for longer than its lists live.
+/// As on AWS, CRLs are renewed before they expire if the server runs longer than their lifetime.
 #[test]
-fn lists_in_the_bucket_are_renewed_while_the_server_runs() {
+fn crls_in_the_bucket_are_renewed_while_the_server_runs() {
     let clock = Clock::manual();
     let lab = Lab::with(|options| {
         options.clock = clock.clone();
@@ -290,9 +290,9 @@ fn lists_in_the_bucket_are_renewed_while_the_server_runs() {
     }
 }
 
-/// A folder that was written when every authority had sixteen partitions, by the last digit of the serial.
+/// A folder of version 1, in which every authority had sixteen partitions, selected by the last digit of the serial number.
 #[test]
-fn a_folder_of_version_1_keeps_its_lists() {
+fn a_folder_of_version_1_keeps_its_crls() {
     if !has_openssl() {
         return;
     }

@@ -1,4 +1,4 @@
-//! CRLs and OCSP, judged by openssl.
+//! CRLs and OCSP, checked with openssl.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use windlass::authority::Clock;
 
 use crate::authority::lab::{Lab, csr, has_openssl, http, text};
 
-/// A hierarchy whose subordinate publishes revocations from this server, one good and one revoked certificate.
+/// A hierarchy whose subordinate publishes revocations on this server, with a good and a revoked certificate.
 struct Revoking {
     lab: Lab,
 }
 
 impl Revoking {
-    /// The files root.pem, lower.pem, good.pem and bad.pem lie in the lab's folder.
+    /// Writes the files root.pem, lower.pem, good.pem and bad.pem to the lab's folder.
     fn new(crl_type: &str) -> Self {
         Self::of(Lab::new(), crl_type)
     }
@@ -51,7 +51,7 @@ impl Revoking {
         Self { lab }
     }
 
-    /// Fetches the list that a certificate names, into crl.pem; the path of its address.
+    /// Downloads the CRL in a certificate to crl.pem, and returns the path of its address.
     fn fetch(&self, certificate: &str) -> String {
         let (_, printed) = self.lab.openssl(&[
             "x509",
@@ -72,10 +72,10 @@ impl Revoking {
         let (status, list) = http(self.lab.address, "GET", &path, &[], b"");
         assert_eq!(status, 200);
         self.lab.file("crl.der", list);
-        let (content, printed) = self
+        let (succeeded, printed) = self
             .lab
             .openssl(&["crl", "-inform", "DER", "-in", "crl.der", "-out", "crl.pem"]);
-        assert!(content, "{printed}");
+        assert!(succeeded, "{printed}");
         path
     }
 
@@ -97,7 +97,7 @@ impl Revoking {
 }
 
 #[test]
-fn a_revoked_certificate_is_on_the_list_that_it_names() {
+fn a_revoked_certificate_is_in_its_crl() {
     if !has_openssl() {
         return;
     }
@@ -129,7 +129,7 @@ fn a_revoked_certificate_is_on_the_list_that_it_names() {
 }
 
 #[test]
-fn openssl_asks_the_responder_and_believes_it() {
+fn openssl_accepts_the_responses_of_the_responder() {
     if !has_openssl() {
         return;
     }
@@ -172,7 +172,7 @@ fn openssl_asks_the_responder_and_believes_it() {
 }
 
 #[test]
-fn without_a_name_of_ones_own_the_addresses_are_those_of_aws() {
+fn without_a_custom_cname_the_addresses_are_those_of_aws() {
     if !has_openssl() {
         return;
     }
@@ -201,7 +201,7 @@ fn without_a_name_of_ones_own_the_addresses_are_those_of_aws() {
 }
 
 #[test]
-fn a_bucket_or_path_never_leads_out_of_the_folder() {
+fn a_bucket_or_path_outside_of_the_folder_is_refused() {
     let lab = Lab::new();
     for (member, value) in [
         ("S3BucketName", "../../x"),
@@ -224,7 +224,7 @@ fn a_bucket_or_path_never_leads_out_of_the_folder() {
 }
 
 #[test]
-fn an_expired_certificate_leaves_the_list_one_list_later() {
+fn an_expired_certificate_is_in_one_more_crl() {
     if !has_openssl() {
         return;
     }

@@ -1,4 +1,4 @@
-//! The Rust SDK, as a workflow's own client uses it.
+//! The Rust SDK, as the client of a workflow uses it.
 
 use aws_sdk_acmpca::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_acmpca::error::ProvideErrorMetadata;
@@ -10,7 +10,7 @@ use aws_sdk_acmpca::types::{
 use windlass::authority::{Options, Server};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_root_comes_to_life_and_errors_keep_their_names() {
+async fn a_root_is_activated_and_errors_have_their_types() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(Options::local(folder.path().to_owned()))
         .await

@@ -1,4 +1,4 @@
-//! States, windows, tokens and delays, on a clock that is moved by hand.
+//! Statuses, periods, tokens and delays, with a manual clock.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn clocked() -> (Lab, Clock) {
 }
 
 #[test]
-fn a_token_counts_for_five_minutes_together_with_its_parameters() {
+fn a_token_with_the_same_parameters_is_valid_for_five_minutes() {
     let (lab, clock) = clocked();
     let root = lab.root("root", json!({}));
     let (one, two) = (csr("one", &[]), csr("two", &[]));
@@ -34,7 +34,7 @@ fn a_token_counts_for_five_minutes_together_with_its_parameters() {
 }
 
 #[test]
-fn token_only_gives_the_earlier_answer_whatever_is_asked() {
+fn token_only_returns_the_earlier_response_for_any_request() {
     let lab = Lab::with(|options| options.idempotency = Idempotency::TokenOnly);
     let root = lab.root("root", json!({}));
     let issue = |csr: &str| {
@@ -45,7 +45,7 @@ fn token_only_gives_the_earlier_answer_whatever_is_asked() {
 }
 
 #[test]
-fn creating_issuing_and_settling_take_the_time_they_are_given() {
+fn creating_issuing_and_settling_take_the_configured_time() {
     let clock = Clock::manual();
     let lab = Lab::with(|options| {
         options.clock = clock.clone();
@@ -100,7 +100,7 @@ fn creating_issuing_and_settling_take_the_time_they_are_given() {
 }
 
 #[test]
-fn a_deleted_authority_can_be_restored_within_its_window_and_then_is_gone() {
+fn a_deleted_authority_can_be_restored_within_its_period() {
     let (lab, clock) = clocked();
     let of = |arn: &str| json!({ "CertificateAuthorityArn": arn });
     let delete = |arn: &str| {
@@ -121,7 +121,7 @@ fn a_deleted_authority_can_be_restored_within_its_window_and_then_is_gone() {
     let listed = lab.call("ListCertificateAuthorities", json!({})).unwrap();
     assert_eq!(listed["CertificateAuthorities"], json!([]));
 
-    // Its key goes with it, at the latest when a server starts.
+    // Its key is deleted, too, at the latest when a server starts.
     let rows = || -> i64 {
         let database = rusqlite::Connection::open(lab.state().join("authority.db")).unwrap();
         database
@@ -153,7 +153,7 @@ fn an_authority_expires_with_its_certificate_and_an_import_renews_it() {
 }
 
 #[test]
-fn a_certificate_never_outlives_its_authority_nor_goes_deeper_than_it() {
+fn a_certificate_is_limited_by_the_validity_and_path_length_of_its_authority() {
     let lab = Lab::new();
     let root = lab.root("root", json!({}));
     let lower = lab.subordinate(&root, "lower", 1, json!({}));
@@ -180,7 +180,7 @@ fn a_certificate_never_outlives_its_authority_nor_goes_deeper_than_it() {
 }
 
 #[test]
-fn an_import_must_be_the_authoritys_own_with_its_whole_chain_in_order() {
+fn an_import_needs_the_certificate_of_the_authority_with_a_complete_ordered_chain() {
     let lab = Lab::new();
     let root = lab.root("root", json!({}));
     let middle = lab.subordinate(&root, "middle", 1, json!({}));

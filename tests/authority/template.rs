@@ -1,7 +1,7 @@
-//! Every template with every passthrough, as `openssl x509 -text` shows it, against AWS's own table.
+//! Every template with every passthrough, as `openssl x509 -text` prints it, compared with AWS's own table.
 //!
-//! `templates.json` holds the definitions of the user guide's page "Template definitions". What is expected of a
-//! certificate is read from there, not from the server's code.
+//! `templates.json` has the definitions of the user guide's page "Template definitions". The expectations for a certificate
+//! come from this file, not from the server's code.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ const NAME_CONSTRAINTS: &str = "X509v3 Name Constraints";
 const OF_CSR: &str = "1.2.3.4.1";
 const OF_API: &str = "1.2.3.4.2";
 
-/// A request for everything that a template might not want to give.
+/// A request for everything that a template might refuse.
 const REQUEST: &str = "
 [req]
 prompt = no
@@ -32,12 +32,12 @@ crlDistributionPoints = URI:http://csr.example.com/crl
 1.2.3.4.1 = ASN1:UTF8String:csr
 ";
 
-/// Extensions by the name that openssl gives them, with whether they are critical, and their value.
+/// Extensions by openssl's names, with whether they are critical, and their values.
 type Shown = BTreeMap<String, (bool, String)>;
 
 struct Table {
     lab: Lab,
-    /// With a CRL, and without.
+    /// One issuer with a CRL, and one without.
     issuers: [String; 2],
     request: String,
 }
@@ -65,8 +65,8 @@ impl Table {
             "-out",
             "request.pem",
         ];
-        let (content, printed) = lab.openssl(&arguments);
-        assert!(content, "{printed}");
+        let (succeeded, printed) = lab.openssl(&arguments);
+        assert!(succeeded, "{printed}");
         let request = std::fs::read_to_string(lab.folder.path().join("request.pem")).unwrap();
         Self {
             lab,
@@ -113,7 +113,7 @@ impl Table {
 }
 
 #[test]
-fn every_template_makes_what_its_definition_says() {
+fn every_template_issues_what_its_definition_says() {
     if !has_openssl() {
         return;
     }
@@ -145,7 +145,7 @@ fn every_template_makes_what_its_definition_says() {
     }
 }
 
-/// What AWS's table, and its page "Template order of operations", expect of the extensions.
+/// Returns the extensions that AWS's table and its page "Template order of operations" require.
 fn expected(template: &str, definition: &Value, has_list: bool) -> Shown {
     let (api, csr) = (template.contains("API"), template.contains("CSR"));
     let root = template.contains("Root");
@@ -162,7 +162,7 @@ fn expected(template: &str, definition: &Value, has_list: bool) -> Shown {
         all.entry(name.to_owned())
             .or_insert((critical, value.to_owned()));
     };
-    // Their values are the keys' own; that they are there, and only there, is what counts.
+    // The values depend on the keys, so only their presence is compared.
     add("X509v3 Subject Key Identifier", false, "");
     if definition["Authority key identifier"]
         .as_str()
@@ -218,7 +218,7 @@ fn expected(template: &str, definition: &Value, has_list: bool) -> Shown {
     all
 }
 
-/// The table's words as openssl's.
+/// Translates the table's terms to openssl's.
 fn translated(words: &str) -> (bool, String) {
     let words = words.replace('`', "");
     let critical = words.starts_with("Critical");
@@ -248,7 +248,7 @@ fn field(printed: &str, name: &str) -> String {
     line.unwrap_or_default().to_owned()
 }
 
-/// The extensions in the text: their names stand in by 12 blanks, their values by more.
+/// Reads the extensions from the text: their names are indented by 12 spaces, their values by more.
 fn extensions(printed: &str) -> Shown {
     let mut all = Shown::new();
     let mut last = String::new();
@@ -278,7 +278,7 @@ fn extensions(printed: &str) -> Shown {
             value.clear();
         }
     }
-    // An address is told by its host.
+    // Only the host of an address is compared.
     if let Some((_, value)) = all.get_mut("X509v3 CRL Distribution Points") {
         let host = value
             .split("URI:http://")

@@ -1,4 +1,4 @@
-//! `kill -9` under writes, and several servers on one folder.
+//! `kill -9` during writes, and several servers with the same folder.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -18,7 +18,7 @@ use super::lab::{Api, client_of, config_map, start, version};
 use crate::harness::Test;
 
 const WRITERS: usize = 8;
-/// Writes that must be answered before the kill.
+/// How many writes must be answered before the kill.
 const BEFORE: usize = 200;
 
 /// `windlass kube serve`, killed when dropped.
@@ -49,7 +49,7 @@ impl Drop for Other {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_answered_is_there_after_a_kill() {
+async fn answered_writes_survive_a_kill() {
     let test = Test::new();
     let (server, client) = Other::start(&test).await;
     let answered: Arc<Mutex<BTreeMap<String, String>>> = Arc::default();
@@ -69,7 +69,7 @@ async fn what_was_answered_is_there_after_a_kill() {
                     .header("content-type", "application/json")
                     .body(Body::from(body.into_bytes()))
                     .unwrap();
-                // A connection that breaks off is no answer.
+                // A connection that breaks is not a response.
                 let answer = match client.send(request).await {
                     Ok(answer) => answer.into_body().collect_bytes().await,
                     Err(error) => Err(error),
@@ -117,7 +117,7 @@ async fn client(server: &Server) -> Api {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_servers_on_one_folder_are_one_cluster() {
+async fn two_servers_with_the_same_folder_act_as_one_cluster() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = tokio::join!(
         start(Options::local(folder.path().join("a"), "a")),
@@ -130,7 +130,7 @@ async fn two_servers_on_one_folder_are_one_cluster() {
         .await;
     let since = version(&first);
     let path = a.path("configmaps/m");
-    // Each write states the version it has read, through either server in turn: none may be lost.
+    // Each write contains the version that it has read, and goes to the two servers in turn; no write may be lost.
     let mut last = first;
     for (number, api) in [&b, &a].into_iter().cycle().take(10).enumerate() {
         last["data"]["n"] = number.to_string().into();

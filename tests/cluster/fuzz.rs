@@ -1,4 +1,4 @@
-//! Whatever is sent, the server answers, and an apply that is made again changes nothing.
+//! The server answers any input, and a repeated apply changes nothing.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json, json};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 use super::lab::{contract, version, workload};
 use crate::harness::runner;
 
-/// Any JSON, rich in the words that mean something.
+/// Generates JSON with many of the words that have a meaning for the server.
 fn document() -> impl Strategy<Value = Json> {
     let word = prop_oneof![
         4 => prop::sample::select(vec![
@@ -37,13 +37,13 @@ fn document() -> impl Strategy<Value = Json> {
     })
 }
 
-/// Waits inside proptest's closure, which is not async.
+/// Blocks within proptest's closure, which is not async.
 fn blocking<T>(work: impl Future<Output = T>) -> T {
     tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(work))
 }
 
 #[test]
-fn no_patch_makes_the_server_fall_over() {
+fn no_patch_is_an_internal_error() {
     contract(|api| async move {
         if !api.is_rehearsal {
             return;
@@ -77,7 +77,7 @@ fn no_patch_makes_the_server_fall_over() {
 }
 
 #[test]
-fn an_apply_that_is_made_again_changes_nothing() {
+fn a_repeated_apply_changes_nothing() {
     contract(|api| async move {
         let part = (
             prop::collection::btree_map("[a-c]", "[x-z]{1,2}", 0..3),
@@ -109,7 +109,7 @@ fn an_apply_that_is_made_again_changes_nothing() {
                     let manager = if second { "two" } else { "one" };
                     let (status, _) = api.force(&path, manager, &config).await;
                     assert!(status == 200 || status == 201, "{status}");
-                    // What controllers write meanwhile is theirs: the second apply is held against what is there.
+                    // Controllers may write in between, so the second apply is compared with the state before it.
                     let (_, once) = api.force(&path, manager, &config).await;
                     let (_, twice) = api.force(&path, manager, &config).await;
                     let stable = |object: &Json| {

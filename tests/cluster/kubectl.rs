@@ -9,14 +9,14 @@ use super::{lab::workload, served::Clusters};
 use crate::authority::lab::has;
 use crate::harness::{Ran, Test, fed};
 
-/// `windlass kube serve` in a folder of its own, and kubectl on it.
+/// `windlass kube serve` in a separate folder, and kubectl for it.
 struct Kubectl {
     test: Test,
     served: Clusters,
 }
 
 impl Kubectl {
-    /// `None` where there is no kubectl.
+    /// Returns `None` if there is no kubectl.
     fn new(clusters: &[&str], options: &[&str]) -> Option<Self> {
         let how = "apt-get install kubernetes-client, or https://kubernetes.io/docs/tasks/tools/";
         if !has("kubectl", &["version", "--client"], how) {
@@ -43,7 +43,7 @@ impl Kubectl {
         Ran::from_output(self.command(arguments).output().unwrap())
     }
 
-    /// The minor version of kubectl: Debian has 1.20, which lacks some commands.
+    /// Returns the minor version of kubectl: Debian has 1.20, which lacks some commands.
     fn minor(&self) -> u32 {
         let version = self
             .run(&["version", "--client", "-o", "json"])
@@ -53,7 +53,7 @@ impl Kubectl {
         minor.trim_end_matches('+').parse().unwrap()
     }
 
-    /// What kubectl prints when it succeeds.
+    /// Returns what kubectl prints, which must succeed.
     #[track_caller]
     fn says(&self, arguments: &[&str]) -> String {
         let ran = self.run(arguments).expect(0);
@@ -65,7 +65,7 @@ impl Kubectl {
         printed.json()
     }
 
-    /// Runs with an object on stdin.
+    /// Runs kubectl with an object on stdin.
     #[track_caller]
     fn with(&self, arguments: &[&str], object: &Json) -> Ran {
         let mut command = self.command(&[arguments, &["-f", "-"]].concat());
@@ -74,7 +74,7 @@ impl Kubectl {
 }
 
 #[test]
-fn the_seeded_clusters_are_up_and_apart() {
+fn the_seeded_clusters_are_ready_and_separate() {
     let Some(kubectl) = Kubectl::new(&["mgmt", "cluster-1"], &[]) else {
         return;
     };
@@ -140,7 +140,7 @@ fn the_seeded_clusters_are_up_and_apart() {
 }
 
 #[test]
-fn apply_works_from_both_sides() {
+fn client_side_and_server_side_apply_work() {
     let Some(kubectl) = Kubectl::new(&["a"], &[]) else {
         return;
     };
@@ -204,7 +204,7 @@ fn apply_works_from_both_sides() {
 }
 
 #[test]
-fn patches_of_three_kinds_and_small_commands() {
+fn three_kinds_of_patches_and_other_commands_work() {
     let Some(kubectl) = Kubectl::new(&["a"], &[]) else {
         return;
     };
@@ -260,7 +260,7 @@ fn patches_of_three_kinds_and_small_commands() {
 }
 
 #[test]
-fn rollouts_restart_finish_and_go_back() {
+fn rollouts_can_be_restarted_and_undone() {
     let Some(kubectl) = Kubectl::new(&["cluster-1"], &[]) else {
         return;
     };
@@ -297,7 +297,7 @@ fn rollouts_restart_finish_and_go_back() {
 }
 
 #[test]
-fn a_stuck_rollout_is_explained_and_goes_on() {
+fn a_stuck_rollout_shows_its_reason_and_can_continue() {
     let Some(kubectl) = Kubectl::new(&["cluster-1"], &[]) else {
         return;
     };
@@ -324,7 +324,7 @@ fn a_stuck_rollout_is_explained_and_goes_on() {
 }
 
 #[test]
-fn watches_and_waits_wake_up() {
+fn watch_and_wait_react_to_changes() {
     let Some(kubectl) = Kubectl::new(&["a"], &["--pod-delay", "300ms"]) else {
         return;
     };
@@ -355,7 +355,7 @@ fn watches_and_waits_wake_up() {
 }
 
 #[test]
-fn accounts_tokens_and_what_they_may() {
+fn accounts_and_tokens_have_their_permissions() {
     let Some(kubectl) = Kubectl::new(&["a"], &[]) else {
         return;
     };
@@ -388,7 +388,7 @@ fn accounts_tokens_and_what_they_may() {
     let token = kubectl.says(&["create", "token", "bob"]);
     let as_bob = |arguments: &[&str]| {
         let token = format!("--token={}", token.trim());
-        // The admin's token must not go along.
+        // The administrator's token must not be sent as well.
         let config = std::fs::read_to_string(&kubectl.served.kubeconfig).unwrap();
         let start = config.find("user: {").unwrap();
         let end = start + config[start..].find('}').unwrap();

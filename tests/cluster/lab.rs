@@ -1,4 +1,4 @@
-//! A cluster to talk to, and a client that shows every answer as it came.
+//! A cluster, and a client that returns every response unchanged.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -13,10 +13,10 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value as Json, json};
 use windlass::cluster::{Options, Server, kubeconfig};
 
-/// An answer: its status and its body.
+/// A response: its status and its body.
 pub type Answer = (u16, Json);
 
-/// A client of one cluster, with a namespace of its own there.
+/// A client of one cluster, with a separate namespace in it.
 pub struct Api {
     client: kube::Client,
     config: kube::Config,
@@ -24,7 +24,7 @@ pub struct Api {
     pub is_rehearsal: bool,
 }
 
-/// Runs a part of the contract against the clusters that the environment names, or a rehearsal cluster.
+/// Runs a part of the contract with the clusters in the environment variables, or with a rehearsal cluster.
 pub fn contract<F: Future<Output = ()>>(test: impl Fn(Arc<Api>) -> F) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
@@ -44,14 +44,14 @@ pub fn contract<F: Future<Output = ()>>(test: impl Fn(Arc<Api>) -> F) {
     });
 }
 
-/// The kube crate's own client of a cluster, as the first context of its kubeconfig says.
+/// Returns the kube crate's own client for a cluster, which is the first context of the kubeconfig.
 pub async fn client_of(config: Kubeconfig) -> kube::Client {
     let options = KubeConfigOptions::default();
     let config = kube::Config::from_custom_kubeconfig(config, &options).await;
     kube::Client::try_from(config.unwrap()).unwrap()
 }
 
-/// A rehearsal cluster without workloads.
+/// Starts a rehearsal cluster without workloads.
 pub async fn start(options: Options) -> Server {
     Server::start(options).await.unwrap()
 }
@@ -100,7 +100,7 @@ impl Api {
         assert_eq!(status, 201, "{answer}");
     }
 
-    /// The same cluster as somebody else: a bearer of this token, or nobody.
+    /// Returns a client of the same cluster for another user: with this token, or anonymous.
     pub fn with_token(&self, token: Option<&str>) -> Self {
         let mut config = self.config.clone();
         config.auth_info = kube::config::AuthInfo {
@@ -115,7 +115,7 @@ impl Api {
         }
     }
 
-    /// The path of a resource in this client's namespace: `secrets`, `secrets/a`, `deployments/a`.
+    /// Returns the path of a resource in this client's namespace: `secrets`, `secrets/a`, `deployments/a`.
     pub fn path(&self, rest: &str) -> String {
         let plural = rest.split('/').next().unwrap();
         let group = match plural {
@@ -126,7 +126,7 @@ impl Api {
         format!("/{group}/namespaces/{}/{rest}", self.namespace)
     }
 
-    /// Sends a request as it is.
+    /// Sends a request unchanged.
     pub async fn send(
         &self,
         method: &str,
@@ -207,14 +207,14 @@ impl Api {
             .await
     }
 
-    /// Makes an object of this client's namespace.
+    /// Creates an object in this client's namespace.
     pub async fn create(&self, plural: &str, object: &Json) -> Json {
         let (status, answer) = self.post(&self.path(plural), object).await;
         assert_eq!(status, 201, "{answer}");
         answer
     }
 
-    /// The events of a watch that ends by itself after a second.
+    /// Returns the events of a watch that ends after a second.
     pub async fn watch(&self, path: &str) -> Vec<Json> {
         let path = format!("{path}&watch=true&timeoutSeconds=1");
         let headers = [("accept", "application/json")];
@@ -226,7 +226,7 @@ impl Api {
             .collect()
     }
 
-    /// The first events of a watch, each as its type and the object.
+    /// Returns the first events of a watch.
     pub async fn first_events(&self, path: &str, count: usize) -> Vec<WatchEvent<Json>> {
         let path = format!("{path}&watch=true");
         let request = Request::get(path).body(Vec::new()).unwrap();
@@ -237,7 +237,7 @@ impl Api {
         events.expect("the events come").unwrap()
     }
 
-    /// Asks for an object until it is as it should be.
+    /// Reads an object until a condition is true.
     pub async fn until(&self, path: &str, what: &str, is: impl Fn(&Json) -> bool) -> Json {
         let patience = Duration::from_secs(if self.is_rehearsal { 20 } else { 180 });
         let started = Instant::now();
@@ -251,14 +251,14 @@ impl Api {
         }
     }
 
-    /// Whether pods can run: a control plane by itself has no nodes.
+    /// Returns whether pods can run: a control plane alone has no nodes.
     pub async fn has_nodes(&self) -> bool {
         let (_, nodes) = self.get("/api/v1/nodes").await;
         !nodes["items"].as_array().unwrap().is_empty()
     }
 }
 
-/// A name that nobody else has.
+/// Returns a unique name.
 pub fn unique() -> String {
     let mut bytes = [0; 6];
     aws_lc_rs::rand::fill(&mut bytes).unwrap();
@@ -273,7 +273,7 @@ pub fn config_map(name: &str, data: Json) -> Json {
     json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name }, "data": data })
 }
 
-/// A workload of one of the three kinds, with one container.
+/// Returns a workload of one of the three kinds, with one container.
 pub fn workload(kind: &str, name: &str, more: Json) -> Json {
     let mut object = json!({
         "apiVersion": "apps/v1",
@@ -295,7 +295,7 @@ pub fn workload(kind: &str, name: &str, more: Json) -> Json {
     object
 }
 
-/// The fields that a manager owns, as `fieldsV1` has them.
+/// Returns the fields that a manager owns, in the form of `fieldsV1`.
 pub fn owned<'a>(object: &'a Json, manager: &str) -> &'a Json {
     let entries = object["metadata"]["managedFields"].as_array().unwrap();
     let entry = entries.iter().find(|entry| entry["manager"] == manager);

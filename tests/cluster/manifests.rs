@@ -1,4 +1,4 @@
-//! `packaging/kubernetes`: applied to a rehearsal cluster by kubectl, and what its pod runs, run here.
+//! `packaging/kubernetes`: kubectl applies it to a rehearsal cluster, and the command of its pod runs on this machine.
 
 use std::{net::SocketAddr, path::Path, process::Command};
 
@@ -11,7 +11,7 @@ use crate::{
     serve::{door::certify, server::Served},
 };
 
-/// As `hosts` of windlass.toml and the probes have it.
+/// The name in `hosts` of windlass.toml and in the probes.
 const NAME: &str = "windlass.example.com";
 
 struct Lab {
@@ -44,7 +44,7 @@ impl Lab {
 }
 
 #[test]
-fn the_manifests_are_applied_and_what_their_pod_runs_answers_its_probes() {
+fn the_manifests_can_be_applied_and_their_command_answers_its_probes() {
     let how = "apt-get install kubernetes-client, or https://kubernetes.io/docs/tasks/tools/";
     if !has("kubectl", &["version", "--client"], how) {
         return;
@@ -67,7 +67,7 @@ fn the_manifests_are_applied_and_what_their_pod_runs_answers_its_probes() {
         assert!(made.contains(kind), "{kind}: {made}");
     }
     let again = lab.kubectl(&apply).expect(0).stdout;
-    // Debian's kubectl is older than policy/v1, and always sends what it does not know.
+    // Debian's kubectl is older than policy/v1, and always sends fields that it does not know.
     let is_changed = |line: &&str| !line.ends_with("unchanged") && !line.contains("disruption");
     let changed: Vec<_> = again.lines().filter(is_changed).collect();
     assert!(changed.is_empty(), "{again}");
@@ -109,7 +109,7 @@ fn the_manifests_are_applied_and_what_their_pod_runs_answers_its_probes() {
     run(&lab, container);
 }
 
-/// Starts what a container starts, with its files in a folder of the test, and asks what its probes ask.
+/// Runs a container's command with its files in a folder of the test, and sends the requests of its probes.
 fn run(lab: &Lab, container: &Json) {
     let test = &lab.test;
     let maps = lab.json(&["configmaps"]);
@@ -174,7 +174,7 @@ fn run(lab: &Lab, container: &Json) {
     }
 }
 
-/// Asks as a kubelet does: at an address, with the header Host of the probe.
+/// Sends a request like a kubelet: to an address, with the Host header of the probe.
 fn ask(test: &Test, port: u16, path: &str, host: Option<&str>) -> u16 {
     let authority = reqwest::Certificate::from_pem(test.read("cert.pem").as_bytes()).expect("PEM");
     let client = reqwest::Client::builder()

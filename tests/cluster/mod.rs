@@ -1,7 +1,7 @@
-//! The rehearsal cluster, held to what a real Kubernetes does.
+//! The rehearsal cluster, compared with a real Kubernetes.
 //!
-//! `contract` speaks to a cluster over a kubeconfig, and passes on the rehearsal cluster and on a real one, or it is
-//! wrong: `WINDLASS_TEST_KUBECONFIG=FILE WINDLASS_TEST_CONTEXTS=a,b cargo nextest run cluster::contract`.
+//! `contract` uses a cluster with a kubeconfig; its tests must pass with a rehearsal cluster and with a real one:
+//! `WINDLASS_TEST_KUBECONFIG=FILE WINDLASS_TEST_CONTEXTS=a,b cargo nextest run cluster::contract`.
 
 #![allow(
     clippy::unwrap_used,

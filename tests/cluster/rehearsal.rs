@@ -1,4 +1,4 @@
-//! What only the rehearsal cluster does: faults, getting stuck, seeds, and its folder.
+//! What only the rehearsal cluster has: faults, stuck workloads, seeds, and its folder.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -12,7 +12,7 @@ use windlass::mesh;
 
 use super::lab::{Api, client_of, config_map, start, workload};
 
-/// A client of a server, in the namespace `default`.
+/// Returns a client of a server, with the namespace `default`.
 async fn client(server: &Server) -> Arc<Api> {
     let access = server.access();
     let config = Kubeconfig::from_yaml(&kubeconfig(std::slice::from_ref(&access))).unwrap();
@@ -33,7 +33,7 @@ async fn with_faults(faults: &[&str]) -> (tempfile::TempDir, Server, Arc<Api>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fault_refuses_or_loses_the_answer() {
+async fn a_fault_refuses_a_request_or_loses_its_response() {
     let faults = [
         "create:configmaps:500:100%",
         "create:secrets:500:100%:after",
@@ -51,7 +51,7 @@ async fn a_fault_refuses_or_loses_the_answer() {
     assert_eq!(status, 500);
     let (status, _) = api.get(&api.path("secrets/s")).await;
     assert_eq!(status, 200, "it was carried out");
-    // The kube crate's client waits and tries again when it is told to slow down, so not with that.
+    // The client of the kube crate waits and retries after 429, so another client sends this request.
     let access = server.access();
     let ca = reqwest::Certificate::from_pem(access.ca.as_bytes()).unwrap();
     let plain = reqwest::Client::builder()
@@ -65,7 +65,7 @@ async fn a_fault_refuses_or_loses_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cut_connection_is_no_answer() {
+async fn a_cut_connection_has_no_response() {
     let (_folder, server, api) = with_faults(&["delete:configmaps:cut:100%:after"]).await;
     api.create("configmaps", &config_map("m", json!({}))).await;
     let access = server.access();
@@ -83,7 +83,7 @@ async fn a_cut_connection_is_no_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stuck_workload_stays_stuck_until_it_is_told_otherwise() {
+async fn a_workload_is_stuck_until_its_annotation_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(Options::local(folder.path().join("a"), "a")).await;
     let api = client(&server).await;
@@ -124,7 +124,7 @@ async fn a_stuck_workload_stays_stuck_until_it_is_told_otherwise() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_watch_that_comes_too_late_is_told_so() {
+async fn a_watch_of_a_deleted_version_gets_410() {
     let folder = tempfile::tempdir().unwrap();
     let options = Options {
         history: 10,
@@ -156,7 +156,7 @@ async fn a_watch_that_comes_too_late_is_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_takes_a_moment_and_a_start_even_less() {
+async fn a_start_and_a_rollout_take_seconds_at_most() {
     let folder = tempfile::tempdir().unwrap();
     let options = || mesh::member(folder.path(), "cluster-1", None);
     Server::start(options()).await.unwrap().stop().await;
@@ -187,7 +187,7 @@ async fn a_restart_takes_a_moment_and_a_start_even_less() {
         "started in {start_took:?}, restarted in {:?}",
         started.elapsed()
     );
-    // Many times what it takes on an idle machine: this is about minutes that must not be, not milliseconds.
+    // Many times the usual duration: this must fail for minutes, not because of a slow machine.
     assert!(start_took < Duration::from_secs(2), "{start_took:?}");
     assert!(started.elapsed() < Duration::from_secs(10));
 }
@@ -214,7 +214,7 @@ async fn a_call_to_the_wrong_cluster_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn secrets_are_for_their_owner_alone_and_other_versions_are_refused() {
+async fn only_the_owner_can_read_the_folder_and_another_version_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("a");
     let server = start(Options::local(state.clone(), "a")).await;
@@ -245,9 +245,9 @@ async fn secrets_are_for_their_owner_alone_and_other_versions_are_refused() {
     assert!(refused.contains("refuses to listen"), "{refused}");
 }
 
-/// A cluster of the former format, in which nothing was kept for the players of a mesh.
+/// A cluster of version 1, which had no data of controllers from other crates.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_of_the_former_version_is_brought_up() {
+async fn a_cluster_of_the_previous_version_is_migrated() {
     let folder = tempfile::tempdir().unwrap();
     let options = || mesh::member(folder.path(), "cluster-1", None);
     let server = Server::start(options()).await.unwrap();

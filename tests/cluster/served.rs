@@ -1,4 +1,4 @@
-//! Rehearsal clusters as a process of their own: `windlass kube serve`.
+//! Rehearsal clusters in a separate process: `windlass kube serve`.
 
 use std::{
     io::{BufRead, BufReader},
@@ -11,12 +11,12 @@ use crate::harness::{Ran, Test};
 pub struct Clusters {
     server: Child,
     names: Vec<String>,
-    /// The path of the file that says how to reach them.
+    /// The path of the kubeconfig.
     pub kubeconfig: String,
 }
 
 impl Clusters {
-    /// Runs kubectl on one of them, with nothing of the developer's own configuration.
+    /// Runs kubectl with one of the clusters, without the developer's own configuration.
     pub fn kubectl(&self, test: &Test, context: &str, arguments: &[&str]) -> Ran {
         let output = Command::new("kubectl")
             .args(["--kubeconfig", &self.kubeconfig, "--context", context])
@@ -27,7 +27,7 @@ impl Clusters {
         Ran::from_output(output)
     }
 
-    /// Serves clusters from a test's state folder, where the local target would have them.
+    /// Serves clusters from a test's state folder, as the local target does.
     pub fn serve(test: &Test, names: &[String], options: &[&str]) -> Self {
         let all = names.join(",");
         let serve = ["kube", "serve", "--clusters", &all];
@@ -48,7 +48,7 @@ impl Clusters {
         }
     }
 
-    /// What the table of a target says of them.
+    /// Returns the lines for these clusters in a target's table.
     pub fn of_target(&self) -> String {
         let contexts = self.names.iter().map(|name| format!("{name} = \"{name}\""));
         let contexts: Vec<_> = contexts.collect();

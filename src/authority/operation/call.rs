@@ -1,4 +1,4 @@
-//! One request on its way through an operation.
+//! A request that an operation carries out.
 
 use rusqlite::Connection;
 use serde::de::DeserializeOwned;
@@ -12,25 +12,25 @@ use crate::service::Service;
 use crate::store::authority::{self, Authority};
 use crate::store::sharing;
 
-/// Who asks, in which region.
+/// The account and region of the caller.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub account: String,
     pub region: String,
 }
 
-/// A request, with everything an operation needs to answer it.
+/// A request, with everything that an operation needs.
 pub(crate) struct Call<'a> {
     pub service: &'a Service,
     pub operation: &'static str,
     pub caller: Caller,
     pub input: Value,
     pub now: Moment,
-    /// Whether a fault makes it fail behind its answer.
+    /// Whether a fault lets the request fail after the response.
     pub fails_later: bool,
 }
 
-/// An input that names an authority and nothing else.
+/// An input that contains only an authority's ARN.
 #[derive(Debug, serde::Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct OfAuthority {
@@ -38,18 +38,18 @@ pub(crate) struct OfAuthority {
 }
 
 impl Call<'_> {
-    /// The input as the operation's own type.
+    /// Reads the input as the operation's own type.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        // The model has been checked, so this only fails where a type here is stricter than the model.
+        // The model has been checked, so this fails only if a type here is stricter than the model.
         T::deserialize(&self.input).map_err(|error| Code::Serialization.says(error.to_string()))
     }
 
-    /// The authority of an ARN, if the caller may do this with it.
+    /// Reads the authority with an ARN, if the caller is allowed to use it for this operation.
     pub fn authority(&self, connection: &Connection, arn: &str) -> Result<Authority, Failure> {
         find(connection, arn, &self.asked())
     }
 
-    /// Reads the authority that the input names, in a transaction of its own.
+    /// Reads the authority in the input, in a separate transaction.
     pub fn named_authority(&self) -> Result<Authority, Failure> {
         let input: OfAuthority = self.read()?;
         let arn = input.certificate_authority_arn;
@@ -58,7 +58,7 @@ impl Call<'_> {
             .read(|connection| self.authority(connection, &arn))
     }
 
-    /// Changes the authority of an ARN in one transaction: `change` sees it as it is then.
+    /// Changes the authority with an ARN in one transaction. `change` receives the authority as it is in that transaction.
     pub fn change<T: Send + 'static>(
         &self,
         arn: &str,
@@ -84,7 +84,7 @@ impl Call<'_> {
     }
 }
 
-/// What decides whether a caller may touch an authority.
+/// What decides whether a caller may use an authority.
 struct Asked {
     action: String,
     template: String,

@@ -17,7 +17,8 @@ struct Input {
     certificate_arn: String,
 }
 
-/// A certificate, and the chain of the authority as it was when it signed; a root's own has none.
+/// Returns a certificate, and the chain that the authority had when it signed the certificate. A root's own certificate has
+/// none.
 pub(crate) fn certificate(call: &Call) -> Result<Value, Failure> {
     let input: Input = call.read()?;
     let (found, issuer) = call.service.store.read(|connection| {

@@ -21,7 +21,7 @@ use crate::x509::name::{NameError, Subject, object};
 use crate::x509::{der, oid, request};
 use windlass_ground::milliseconds;
 
-/// AWS's quota of authorities per account and region.
+/// AWS's quota of authorities for an account in a region.
 const AUTHORITIES: i64 = 200;
 
 const LEVEL_3: &str = "FIPS_140_2_LEVEL_3_OR_HIGHER";
@@ -67,7 +67,7 @@ struct AccessMethod {
     access_method_type: Option<String>,
 }
 
-/// Makes an authority with its key; its CSR can be read after the creation delay.
+/// Creates an authority with its key. Its CSR can be read after the creation delay.
 pub(crate) fn create(call: &Call) -> Result<Value, Failure> {
     let input: Input = call.read()?;
     let caller = &call.caller;
@@ -167,7 +167,7 @@ fn algorithms(
     Ok((key, signing))
 }
 
-/// Refuses a signing algorithm of another family than the key's, in the words of AWS.
+/// Refuses a signing algorithm that does not fit the family of the key, with AWS's message.
 pub(crate) fn check_signing(key: &str, signing: &str) -> Result<(), Failure> {
     let valid = KeyAlgorithm::named(key).map_or(&[][..], KeyAlgorithm::signing_algorithms);
     if valid.contains(&signing) {
@@ -179,7 +179,8 @@ pub(crate) fn check_signing(key: &str, signing: &str) -> Result<(), Failure> {
     )))
 }
 
-/// FIPS levels, level 3 by default; in China only CCPC, and there it must be asked for.
+/// Returns the key storage security standard. The default is FIPS level 3; in China, only CCPC is allowed and must be
+/// specified.
 fn key_standard(asked: Option<&str>, region: &str) -> Result<String, Failure> {
     let china = arn::partition(region) == "aws-cn";
     match asked {

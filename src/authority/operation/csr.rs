@@ -8,7 +8,7 @@ use crate::rule::status::Deed;
 use crate::store::authority;
 use crate::x509::pem;
 
-/// The request for the authority's certificate, once it is created.
+/// Returns the CSR for the authority's certificate, once the authority is created.
 pub(crate) fn csr(call: &Call) -> Result<Value, Failure> {
     let input: OfAuthority = call.read()?;
     let der = call.service.store.read(|connection| {

@@ -11,7 +11,7 @@ use crate::store::authority;
 
 const DAY: Moment = 24 * 60 * 60 * 1000;
 
-/// AWS's restoration period where none is asked for.
+/// AWS's restoration period, in days, if none is specified.
 const DEFAULT_DAYS: Moment = 30;
 
 #[derive(Deserialize)]
@@ -21,7 +21,8 @@ struct Input {
     permanent_deletion_time_in_days: Option<Moment>,
 }
 
-/// Deletes an authority, restorable for 7 to 30 days; one that never came to be is gone at once.
+/// Deletes an authority, which can be restored for 7 to 30 days. An authority whose creation has not succeeded is removed at
+/// once.
 pub(crate) fn delete(call: &Call) -> Result<Value, Failure> {
     let input: Input = call.read()?;
     let now = call.now;
@@ -39,14 +40,14 @@ pub(crate) fn delete(call: &Call) -> Result<Value, Failure> {
             authority.restorable_until = Some(if restorable { now + days * DAY } else { now });
             authority.changed_at = now;
             authority::update(connection, &authority)?;
-            // One that can't be restored goes at once, with its key.
+            // An authority that can't be restored is removed at once, with its key.
             authority::purge(connection, now)
         },
     )?;
     Ok(json!({}))
 }
 
-/// Takes a deletion back: the authority has the status it had before.
+/// Undoes a deletion: the authority gets the status that it had before.
 pub(crate) fn restore(call: &Call) -> Result<Value, Failure> {
     let input: OfAuthority = call.read()?;
     let now = call.now;

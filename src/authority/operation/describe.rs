@@ -8,13 +8,13 @@ use crate::operation::call::Call;
 use crate::rule::status::Status;
 use crate::store::authority::Authority;
 
-/// One authority.
+/// Returns one authority.
 pub(crate) fn describe(call: &Call) -> Result<Value, Failure> {
     let authority = call.named_authority()?;
     Ok(json!({ "CertificateAuthority": shape(&authority, call.now) }))
 }
 
-/// The service model's `CertificateAuthority`; what there is nothing to say about is left out.
+/// Returns the service model's `CertificateAuthority`, without the members that have no value.
 pub(crate) fn shape(authority: &Authority, now: Moment) -> Value {
     let status = authority.status(now);
     let identity = authority.identity.as_ref();
@@ -75,7 +75,7 @@ pub(crate) fn shape(authority: &Authority, now: Moment) -> Value {
         .into()
 }
 
-/// Seconds since the epoch, with milliseconds after the point.
+/// Returns the time in seconds since 1970, with milliseconds as decimals.
 pub(crate) fn timestamp(moment: Moment) -> Value {
     json!(moment as f64 / 1000.0)
 }

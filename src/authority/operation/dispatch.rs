@@ -1,4 +1,4 @@
-//! From an operation's name to its code, past rates and faults.
+//! Selects the code of an operation, after rate limits and faults.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::options::Quotas;
 use crate::service::Service;
 use crate::wire::request::Request;
 
-/// Answers one request.
+/// Carries out one request.
 pub(crate) fn perform(
     service: &Service,
     caller: Caller,

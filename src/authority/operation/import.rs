@@ -23,12 +23,12 @@ struct Input {
     certificate_chain: Option<String>,
 }
 
-/// Gives an authority its certificate, from whomever it is.
+/// Gives an authority its certificate, from any issuer.
 pub(crate) fn import(call: &Call) -> Result<Value, Failure> {
     let input: Input = call.read()?;
     let blocks = certificates(&input.certificate)?;
     let [certificate] = blocks.as_slice() else {
-        return Err(Code::MalformedCertificate.says("The certificate must be exactly one"));
+        return Err(Code::MalformedCertificate.says("Exactly one certificate is required"));
     };
     let certificate = certificate.clone();
     let chain = match &input.certificate_chain {
@@ -69,7 +69,7 @@ pub(crate) fn import(call: &Call) -> Result<Value, Failure> {
     Ok(json!({}))
 }
 
-/// The authority's certificate and its chain; a root has none.
+/// Returns the authority's certificate and its chain; a root has no chain.
 pub(crate) fn certificate(call: &Call) -> Result<Value, Failure> {
     let authority = call.named_authority()?;
     authority.check(Deed::ReadCertificate, call.now)?;

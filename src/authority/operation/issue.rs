@@ -14,13 +14,13 @@ use crate::store::authority::Authority;
 use crate::store::token::Token;
 use crate::store::{certificate, list};
 
-/// Whether a request repeats another, and otherwise who is to sign.
+/// The result for a repeated request, or what is needed to sign a new one.
 enum Found {
     Answered(String),
     New(Box<Signer>),
 }
 
-/// Signs a certificate and answers with its ARN; it can be read after the issuing delay.
+/// Issues a certificate and returns its ARN. The certificate can be read after the issuing delay.
 pub(crate) fn issue(call: &Call) -> Result<Value, Failure> {
     let input: Input = call.read()?;
     let template = match &input.template_arn {
@@ -55,7 +55,7 @@ pub(crate) fn issue(call: &Call) -> Result<Value, Failure> {
         Found::New(signer) => signer,
     };
 
-    // The slow part, outside any transaction.
+    // Signing takes time, so it is done outside any transaction.
     let certificate = sign(call, &input, &template, &signer)?;
     let is_listed = !template.base.is_root() && revocation::publishes(&signer.authority);
     let arn = arn::certificate(authority_arn, &certificate.serial);
@@ -71,12 +71,12 @@ pub(crate) fn issue(call: &Call) -> Result<Value, Failure> {
         let most = revocation::most_certificates(&authority);
         if quotas == Quotas::Aws && certificate::counts(connection, &authority.arn)?.0 >= most {
             return Err(Code::LimitExceeded.says(format!(
-                "A certificate authority can issue {most} certificates at most"
+                "A certificate authority can issue at most {most} certificates"
             )));
         }
         certificate::insert(connection, &authority.arn, &certificate)?;
         let partition = certificate.partition;
-        // A certificate must not name a list that isn't there, so the first one brings it.
+        // A certificate must not name a CRL that does not exist, so the first certificate creates it.
         let opens = is_listed && list::bind(connection, &authority.arn, partition.as_deref())?;
         Ok((arn, opens.then_some(partition)))
     })?;
@@ -86,7 +86,7 @@ pub(crate) fn issue(call: &Call) -> Result<Value, Failure> {
     Ok(json!({ "CertificateArn": arn }))
 }
 
-/// Only a root may issue before it has a certificate, and then only its own.
+/// Checks the status. Only a root may issue before it has a certificate, and then only its own certificate.
 fn check(authority: &Authority, template: &Template, now: i64) -> Result<(), Failure> {
     if !template.base.is_root() {
         authority.check(Deed::Issue, now)?;

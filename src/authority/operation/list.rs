@@ -14,7 +14,7 @@ use crate::rule::policy::Policy;
 use crate::store::authority::{self, Authority};
 use crate::store::sharing;
 
-/// AWS returns no more at a time, though `MaxResults` may be 1000.
+/// The largest page that AWS returns, although `MaxResults` may be 1000.
 const MOST: usize = 100;
 
 #[derive(Deserialize)]
@@ -23,7 +23,7 @@ struct Input {
     resource_owner: Option<String>,
 }
 
-/// The caller's authorities in the region, or those that others share with them; the oldest first.
+/// Lists the authorities of the caller in the region, or those that others share with the caller, the oldest first.
 pub(crate) fn list(call: &Call) -> Result<Value, Failure> {
     let input: Input = call.read()?;
     let paging: Paging = call.read()?;
@@ -54,7 +54,7 @@ pub(crate) fn list(call: &Call) -> Result<Value, Failure> {
     Ok(page::answer("CertificateAuthorities", shapes, next))
 }
 
-/// What other accounts share with the caller in the region; there are few policies, so all are read.
+/// Returns the authorities that other accounts share with the caller in the region. There are few policies, so all are read.
 fn shared(
     call: &Call,
     connection: &Connection,

@@ -1,7 +1,7 @@
-//! The operations of the service: one file per family.
+//! The operations of the service: one file for each family.
 //!
-//! Each reads the authority, asks [`rule`](crate::rule) whether its state and the input allow it, does
-//! the cryptography, and writes once. What it decided on is read again inside the write.
+//! Each operation reads the authority, checks with [`rule`](crate::rule) whether its state and the input allow the request,
+//! does the cryptography, and writes once. Everything that the decision depends on is read again within the write.
 
 mod call;
 mod certificate;

@@ -1,4 +1,4 @@
-//! Pages of lists: a token says where the next one begins, and can't be made up.
+//! Pages of lists. A token contains where the next page begins, and can't be forged.
 
 use aws_lc_rs::hmac;
 use rusqlite::Connection;
@@ -9,7 +9,7 @@ use crate::failure::{Code, Failure};
 use crate::operation::call::{Call, OfAuthority};
 use crate::rule::status::Deed;
 
-/// The members that every paged input has.
+/// The members of every paged input.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Paging {
@@ -20,7 +20,7 @@ pub(crate) struct Paging {
 const TAG: usize = 32;
 
 impl Paging {
-    /// How many items the page has, and after which position it begins.
+    /// Returns the size of the page, and the position after which it begins.
     pub fn start(
         &self,
         call: &Call,
@@ -98,7 +98,7 @@ pub(crate) fn cut<T>(
     Ok(Some(data_encoding::BASE64URL_NOPAD.encode(&token)))
 }
 
-/// A token is good for one operation of one caller on one list.
+/// Computes the tag of a token, which is valid for one operation of one caller on one list.
 fn sealed(call: &Call, scope: &str, position: &[u8]) -> Vec<u8> {
     let mut bytes = format!(
         "{}\n{}\n{}\n{scope}\n",

@@ -11,7 +11,7 @@ use crate::operation::page;
 use crate::rule::status::Deed;
 use crate::store::sharing::{self, Permission};
 
-/// The only principal that AWS takes.
+/// The only principal that AWS accepts.
 const PRINCIPAL: &str = "acm.amazonaws.com";
 
 const MOST: usize = 100;
@@ -25,7 +25,7 @@ struct Input {
     actions: Option<Vec<String>>,
 }
 
-/// Lets AWS Certificate Manager renew with an authority.
+/// Allows AWS Certificate Manager to renew certificates with an authority.
 pub(crate) fn create(call: &Call) -> Result<Value, Failure> {
     let input: Input = call.read()?;
     if input.principal != PRINCIPAL {
@@ -60,7 +60,7 @@ pub(crate) fn create(call: &Call) -> Result<Value, Failure> {
     Ok(json!({}))
 }
 
-/// Takes that back.
+/// Deletes a permission.
 pub(crate) fn delete(call: &Call) -> Result<Value, Failure> {
     let input: Input = call.read()?;
     let (now, own) = (call.now, call.caller.account.clone());
@@ -81,7 +81,7 @@ pub(crate) fn delete(call: &Call) -> Result<Value, Failure> {
     Ok(json!({}))
 }
 
-/// The permissions by principal.
+/// Lists the permissions, ordered by principal.
 pub(crate) fn list(call: &Call) -> Result<Value, Failure> {
     let read = |connection: &Connection, arn: &str, after: &str, most| {
         let after = after.split_once(' ').unwrap_or_default();

@@ -29,7 +29,7 @@ pub(crate) fn put(call: &Call) -> Result<Value, Failure> {
     Ok(json!({}))
 }
 
-/// The policy as it was put.
+/// Returns the policy as it was put.
 pub(crate) fn get(call: &Call) -> Result<Value, Failure> {
     let input: Input = call.read()?;
     let document = call.service.store.read(|connection| {
@@ -40,7 +40,7 @@ pub(crate) fn get(call: &Call) -> Result<Value, Failure> {
     Ok(json!({ "Policy": document }))
 }
 
-/// Ends the sharing.
+/// Stops sharing an authority.
 pub(crate) fn delete(call: &Call) -> Result<Value, Failure> {
     let input: Input = call.read()?;
     let now = call.now;

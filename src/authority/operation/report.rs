@@ -1,6 +1,6 @@
 //! CreateCertificateAuthorityAuditReport and DescribeCertificateAuthorityAuditReport.
 //!
-//! The formats are those of the user guide's page "Use audit reports with your private CA".
+//! The formats are described on the user guide's page "Use audit reports with your private CA".
 
 use std::io::{self, Write};
 
@@ -25,7 +25,7 @@ use crate::store::report::{self, Report};
 use crate::x509::certificate::facts;
 use crate::x509::name::readable;
 
-/// AWS makes one report in this time.
+/// AWS creates at most one report within this time.
 const BETWEEN: Moment = 30 * 60 * 1000;
 
 const COLUMNS: [&str; 11] = [
@@ -57,7 +57,7 @@ struct OfReport {
     audit_report_id: String,
 }
 
-/// Writes a report into the bucket's folder.
+/// Writes a report to the bucket's folder.
 pub(crate) fn create(call: &Call) -> Result<Value, Failure> {
     let input: Input = call.read()?;
     if !bucket::is_name(&input.s3_bucket_name) {
@@ -80,7 +80,7 @@ pub(crate) fn create(call: &Call) -> Result<Value, Failure> {
         let last = report::last(connection, &authority.arn)?;
         if options.quotas == Quotas::Aws && last.is_some_and(|last| now - last < BETWEEN) {
             return Err(Code::RequestInProgress
-                .says("An audit report can be made every 30 minutes at most"));
+                .says("An audit report can be created at most every 30 minutes"));
         }
         let extension = format.extension();
         let key = format!("audit-report/{}/{id}.{extension}", arn::id(&authority.arn));
@@ -107,7 +107,7 @@ pub(crate) fn create(call: &Call) -> Result<Value, Failure> {
     Ok(answer)
 }
 
-/// How far a report is, and where it lies.
+/// Returns the status of a report, and its location.
 pub(crate) fn describe(call: &Call) -> Result<Value, Failure> {
     let input: OfReport = call.read()?;
     let found = call.service.store.read(|connection| {
@@ -130,7 +130,7 @@ pub(crate) fn describe(call: &Call) -> Result<Value, Failure> {
     }))
 }
 
-/// How a report is written.
+/// The format of a report.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {
     Csv,
@@ -149,7 +149,7 @@ impl Format {
         }
     }
 
-    /// Writes the rows of all certificates, one by one: there may be a million.
+    /// Writes the rows of all certificates one by one, since there may be a million.
     fn write(
         self,
         file: &mut dyn Write,

@@ -18,7 +18,7 @@ struct Input {
     revocation_reason: String,
 }
 
-/// Revokes a certificate by its serial, in hex with or without colons.
+/// Revokes a certificate by its serial number, in hexadecimal with or without colons.
 pub(crate) fn revoke(call: &Call) -> Result<Value, Failure> {
     let input: Input = call.read()?;
     let serial = normalized(&input.certificate_serial)?;
@@ -46,7 +46,7 @@ pub(crate) fn revoke(call: &Call) -> Result<Value, Failure> {
             let most = revocation::most_certificates(&authority);
             if quotas == Quotas::Aws && certificate::counts(connection, &authority.arn)?.1 >= most {
                 return Err(Code::LimitExceeded.says(format!(
-                    "A certificate authority can revoke {most} certificates at most"
+                    "A certificate authority can revoke at most {most} certificates"
                 )));
             }
             let revocation = Revocation {
@@ -67,7 +67,7 @@ pub(crate) fn revoke(call: &Call) -> Result<Value, Failure> {
     Ok(json!({}))
 }
 
-/// 32 lower-case digits, whichever way openssl or the console wrote them.
+/// Normalizes a serial number to 32 lower-case digits, from the notation of openssl or of the console.
 fn normalized(text: &str) -> Result<String, Failure> {
     let digits: String = text.chars().filter(|c| *c != ':').collect();
     if digits.is_empty() || digits.len() > 40 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {

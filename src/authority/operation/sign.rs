@@ -1,4 +1,4 @@
-//! The certificate that IssueCertificate is asked for.
+//! Creates the certificate of an IssueCertificate request.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::x509::oid;
 use crate::x509::request::SigningRequest;
 use windlass_ground::milliseconds;
 
-/// What is asked for.
+/// The input of IssueCertificate.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Input {
@@ -34,14 +34,14 @@ pub(super) struct Input {
     pub api_passthrough: Option<ApiPassthrough>,
 }
 
-/// Who signs, and which partition of the CRL the certificate is bound to.
+/// The authority that signs, and the partition of the CRL that the certificate is bound to.
 pub(super) struct Signer {
     pub authority: Authority,
     pub key: Arc<SigningKey>,
     pub partition: Option<String>,
 }
 
-/// Signs, or says why not. It takes time, so it belongs outside any transaction.
+/// Signs the certificate, or refuses it. This takes time, so it must be done outside any transaction.
 pub(super) fn sign(
     call: &Call,
     input: &Input,
@@ -137,11 +137,11 @@ pub(super) fn sign(
     })
 }
 
-/// A subordinate's path length must be smaller than its issuer's, and fit under those above.
+/// Checks the path length of a subordinate: it must be smaller than its issuer's, and allowed by all authorities above.
 fn check_path_length(limits: &Limits, template: &Template) -> Result<(), Failure> {
     let asked = u32::from(template.path_length.unwrap_or_default());
     match limits.path_length {
-        // The user guide's page "RFC compliance" calls it a validation exception.
+        // A validation exception, according to the user guide's page "RFC compliance".
         Some(allowed) if asked >= allowed => Err(Code::Validation.says(format!(
             "The path length {asked} of the template must be smaller than the path length {allowed} that the certificate authority has left"
         ))),

@@ -10,7 +10,7 @@ use crate::operation::page;
 use crate::rule::status::Deed;
 use crate::store::tag::{self, Tag};
 
-/// AWS's limit per authority.
+/// AWS's limit of tags for an authority.
 const MOST: usize = 50;
 
 #[derive(Deserialize)]
@@ -20,7 +20,7 @@ struct Input {
     tags: Vec<Tag>,
 }
 
-/// Adds tags, or gives them other values.
+/// Adds tags, or replaces their values.
 pub(crate) fn tag(call: &Call) -> Result<Value, Failure> {
     change(call, |connection, authority, tags| {
         for tag in tags {
@@ -35,7 +35,7 @@ pub(crate) fn tag(call: &Call) -> Result<Value, Failure> {
     })
 }
 
-/// Takes tags away; what isn't there is no mistake.
+/// Removes tags. A tag that does not exist is not an error.
 pub(crate) fn untag(call: &Call) -> Result<Value, Failure> {
     change(call, |connection, authority, tags| {
         for tag in tags {
@@ -62,7 +62,7 @@ fn change(
     Ok(json!({}))
 }
 
-/// The tags by name.
+/// Lists the tags, ordered by name.
 pub(crate) fn list(call: &Call) -> Result<Value, Failure> {
     let position = |tag: &Tag| tag.key.clone();
     page::of_authority(call, ("Tags", MOST), tag::page, position, |_, tag| {
@@ -70,7 +70,7 @@ pub(crate) fn list(call: &Call) -> Result<Value, Failure> {
     })
 }
 
-/// Refuses a tag given twice, and names that AWS keeps for itself.
+/// Refuses a duplicate tag, and names that AWS reserves.
 pub(crate) fn check(tags: &[Tag]) -> Result<(), Failure> {
     for (index, tag) in tags.iter().enumerate() {
         if tag.key.to_ascii_lowercase().starts_with("aws:") {
@@ -80,7 +80,9 @@ pub(crate) fn check(tags: &[Tag]) -> Result<(), Failure> {
             )));
         }
         if tags[..index].iter().any(|other| other.key == tag.key) {
-            return Err(Code::InvalidTag.says(format!("The tag key {} is given twice", tag.key)));
+            return Err(
+                Code::InvalidTag.says(format!("The tag key {} is specified twice", tag.key))
+            );
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Where revocations are found, in the form of AWS.
+//! The addresses of CRLs and OCSP responders, in the format of AWS.
 
 use aws_lc_rs::digest;
 use rusqlite::Connection;
@@ -10,7 +10,7 @@ use crate::rule::arn::{self, domain};
 use crate::store::authority::Authority;
 use crate::store::list;
 
-/// AWS's quota per authority, of certificates and of revocations among them: partitions make it larger.
+/// Returns AWS's quota for an authority, of certificates and also of revocations; it is larger with partitions.
 pub(crate) fn most_certificates(authority: &Authority) -> i64 {
     if publishes(authority) && is_partitioned(authority) {
         100_000_000
@@ -19,28 +19,28 @@ pub(crate) fn most_certificates(authority: &Authority) -> i64 {
     }
 }
 
-/// How many certificates are bound to one partition. AWS keeps a list below 1 MB; this many entries of 51 bytes are, with
-/// room for the requests that are under way when the last place is taken.
+/// How many certificates are bound to one partition. AWS keeps a CRL below 1 MB; with this many entries of 51 bytes, it is
+/// smaller, including requests that are in progress when the partition becomes full.
 pub(super) const LARGEST: i64 = 18_000;
 
-/// Whether the authority publishes lists.
+/// Returns whether the authority publishes CRLs.
 pub(crate) fn publishes(authority: &Authority) -> bool {
     authority.revocation["CrlConfiguration"]["Enabled"] == json!(true)
 }
 
-/// Whether the authority answers OCSP.
+/// Returns whether the authority answers OCSP requests.
 pub(super) fn responds(authority: &Authority) -> bool {
     authority.revocation["OcspConfiguration"]["Enabled"] == json!(true)
 }
 
-/// Whether new certificates are bound to partitions of the list.
+/// Returns whether new certificates are bound to partitions of the CRL.
 pub(super) fn is_partitioned(authority: &Authority) -> bool {
     authority.revocation["CrlConfiguration"]["CrlType"] == json!("PARTITIONED")
 }
 
-/// The partition that the next certificate is bound to; `None` where there are none.
+/// Returns the partition that the next certificate is bound to, or `None` if the CRL is not partitioned.
 ///
-/// It is known before the certificate is signed, and requests at the same time find the same one.
+/// The partition is determined before the certificate is signed, so simultaneous requests get the same one.
 pub(crate) fn partition(
     connection: &Connection,
     authority: &Authority,
@@ -55,7 +55,7 @@ pub(crate) fn partition(
     Ok(Some(partition_name(authority, number)))
 }
 
-/// A name of the form of a UUID for one of an authority's partitions.
+/// Returns the name of a partition of an authority, in the format of a UUID.
 fn partition_name(authority: &Authority, number: usize) -> String {
     let seed = format!("{}/list/{number}", authority.arn);
     let digest = digest::digest(&digest::SHA256, seed.as_bytes());
@@ -64,14 +64,14 @@ fn partition_name(authority: &Authority, number: usize) -> String {
     Uuid::from_bytes(bytes).to_string()
 }
 
-/// The CRL's address as certificates give it; `None` where it isn't to be given.
+/// Returns the CRL's address for certificates, or `None` if certificates do not contain it.
 pub(crate) fn distribution_point(authority: &Authority, partition: Option<&str>) -> Option<String> {
     let crl = &authority.revocation["CrlConfiguration"];
     let omitted = crl["CrlDistributionPointExtensionConfiguration"]["OmitExtension"] == json!(true);
     (publishes(authority) && !omitted).then(|| url(authority, partition))
 }
 
-/// The CRL's address.
+/// Returns the CRL's address.
 pub(super) fn url(authority: &Authority, partition: Option<&str>) -> String {
     let crl = &authority.revocation["CrlConfiguration"];
     let host = match crl["CustomCname"]
@@ -87,14 +87,14 @@ pub(super) fn url(authority: &Authority, partition: Option<&str>) -> String {
     format!("http://{host}/{}", key(authority, partition))
 }
 
-/// The bucket of the CRL.
+/// Returns the bucket of the CRL.
 pub(super) fn bucket(authority: &Authority) -> &str {
     authority.revocation["CrlConfiguration"]["S3BucketName"]
         .as_str()
         .unwrap_or_default()
 }
 
-/// Where the CRL lies in its bucket.
+/// Returns the key of the CRL in its bucket.
 pub(super) fn key(authority: &Authority, partition: Option<&str>) -> String {
     let path = authority.revocation["CrlConfiguration"]["CustomPath"]
         .as_str()
@@ -108,7 +108,7 @@ pub(super) fn key(authority: &Authority, partition: Option<&str>) -> String {
     }
 }
 
-/// The OCSP responder's address as certificates give it; `None` where OCSP is off.
+/// Returns the OCSP responder's address for certificates, or `None` if OCSP is disabled.
 pub(crate) fn responder(authority: &Authority) -> Option<String> {
     let ocsp = &authority.revocation["OcspConfiguration"];
     responds(authority).then(|| {

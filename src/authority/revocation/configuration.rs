@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 use crate::bucket;
 use crate::failure::{Code, Failure};
 
-/// Nothing is published.
+/// Returns a configuration that publishes nothing.
 pub(crate) fn off() -> Value {
     json!({ "CrlConfiguration": { "Enabled": false }, "OcspConfiguration": { "Enabled": false } })
 }
 
-/// Checks a revocation configuration and writes out what it leaves unsaid; a part that isn't given stays as it was.
+/// Checks a revocation configuration and fills in its defaults. A part that is not given stays as it was.
 pub(crate) fn complete(asked: Option<&Value>, before: &Value) -> Result<Value, Failure> {
     let part = |name: &str, check: fn(&Value) -> Result<Value, Failure>| {
         let asked = asked.and_then(|asked| asked.get(name));
@@ -22,7 +22,7 @@ pub(crate) fn complete(asked: Option<&Value>, before: &Value) -> Result<Value, F
     }))
 }
 
-/// AWS refuses to switch something off and to configure it in one breath.
+/// Checks a part that disables something; like AWS, refuses other parameters in it.
 fn check_off(asked: &Value, what: &str) -> Result<Value, Failure> {
     match asked.as_object() {
         Some(members) if members.len() == 1 => Ok(asked.clone()),

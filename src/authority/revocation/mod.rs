@@ -1,12 +1,12 @@
-//! How an authority tells that certificates are revoked.
+//! How an authority publishes that certificates are revoked.
 //!
 //! - [`configuration`]: the `RevocationConfiguration`, checked and completed;
-//! - [`address`]: where lists lie and where the responder is, as the certificates say it;
-//! - [`publish`]: complete and partitioned lists, written into the bucket's folder and served over HTTP;
-//! - [`responder`]: the answers to OCSP questions.
+//! - [`address`]: the addresses of CRLs and responders, as in certificates;
+//! - [`publish`]: complete and partitioned CRLs, written to the bucket's folder and served over HTTP;
+//! - [`responder`]: the responses to OCSP requests.
 //!
-//! Addresses have the form of AWS's, so a certificate is what AWS would have made. Both kinds of CNAME may name this
-//! server (`127.0.0.1:PORT`): it answers under every path that it writes into certificates.
+//! Addresses have the format of AWS's, so a certificate is the same as AWS's. Both kinds of CNAME may name this server
+//! (`127.0.0.1:PORT`): it answers on every path that it writes into certificates.
 
 mod address;
 mod configuration;

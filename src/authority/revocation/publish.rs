@@ -1,7 +1,8 @@
-//! Certificate revocation lists, written into the bucket's folder.
+//! Certificate revocation lists (CRLs), written to the bucket's folder.
 //!
-//! AWS takes up to half an hour for it; here a list is written when something changes, and made anew for each client that
-//! fetches it. The database is the truth: a list that a crash has kept from being written is written at the next start.
+//! AWS takes up to half an hour; here a CRL is written when something changes, and signed again for each client that
+//! downloads it. The database is authoritative: a CRL that could not be written because of a crash is written at the next
+//! start.
 
 use std::sync::PoisonError;
 
@@ -20,22 +21,22 @@ use crate::x509::key::SigningAlgorithm;
 
 const DAY: Moment = 24 * 60 * 60 * 1000;
 
-/// Writes the lists of an authority.
+/// Writes the CRLs of an authority.
 ///
-/// As on AWS, what was asked for is done even where the bucket can't be written: the list is tried again with the
-/// next change and at the next start, and a client that fetches it over HTTP gets a new one anyway.
+/// As on AWS, the request succeeds even if the bucket can't be written. The CRL is written again after the next change and
+/// at the next start, and a client that downloads it over HTTP gets a new one in any case.
 pub(crate) fn publish(service: &Service, arn: &str) {
     drop(write(service, arn, |_| true));
 }
 
-/// Writes the lists that tell of the revocation of a certificate: its partition's, and the complete one.
+/// Writes the CRLs that contain the revocation of a certificate: that of its partition, and the complete one.
 pub(crate) fn publish_revocation(service: &Service, arn: &str, partition: Option<&str>) {
     drop(write(service, arn, |list| {
         list.is_none() || list == partition
     }));
 }
 
-/// Only if it publishes any, and has a certificate to sign them with.
+/// Writes the CRLs, if the authority publishes any and has a certificate.
 fn write(
     service: &Service,
     arn: &str,
@@ -70,7 +71,7 @@ fn write(
     Ok(())
 }
 
-/// Writes the lists of all authorities.
+/// Writes the CRLs of all authorities.
 pub(crate) fn publish_all(service: &Service) {
     let now = service.options.clock.now();
     let all = service
@@ -81,7 +82,7 @@ pub(crate) fn publish_all(service: &Service) {
     }
 }
 
-/// The list at a path of a URL, signed now; `None` if no authority publishes one there.
+/// Returns the CRL at the path of a URL, signed now, or `None` if no authority publishes one there.
 pub(crate) fn serve(service: &Service, path: &str) -> Result<Option<Vec<u8>>, Failure> {
     let now = service.options.clock.now();
     let path = path.trim_start_matches('/');
@@ -91,7 +92,7 @@ pub(crate) fn serve(service: &Service, path: &str) -> Result<Option<Vec<u8>>, Fa
     for authority in all.iter().filter(|authority| is_published(authority, now)) {
         for partition in lists(service, authority)? {
             let key = address::key(authority, partition.as_deref());
-            // S3 has two styles of address: the bucket as the host, or as the first part of the path.
+            // S3 has two styles of addresses: with the bucket as host, or as the first part of the path.
             let with_bucket = format!("{}/{key}", address::bucket(authority));
             if path == key || path == with_bucket {
                 return make(service, authority, partition.as_deref(), now).map(Some);
@@ -106,8 +107,8 @@ fn is_published(authority: &Authority, now: Moment) -> bool {
         && matches!(authority.status(now), Status::Active | Status::Disabled)
 }
 
-/// Every list that certificates name, so that none of them goes stale when the configuration changes; and the complete
-/// one where there are no partitions. `None` is the complete one.
+/// Returns every CRL that certificates refer to, so that none becomes outdated when the configuration changes, and the
+/// complete CRL if there are no partitions. `None` is the complete CRL.
 fn lists(service: &Service, authority: &Authority) -> Result<Vec<Option<String>>, Failure> {
     let mut lists = service
         .store
@@ -133,7 +134,7 @@ fn make(
     let lifetime = days * DAY;
     let (key, revoked) = service.store.read(|connection| {
         let key = service.key(connection, authority)?;
-        // An entry stays until a list has told of it that was made after its certificate's expiry (RFC 5280, 3.3).
+        // An entry remains until it was in a CRL that was issued after the certificate's expiry (RFC 5280, 3.3).
         let since = now - lifetime;
         let revoked = certificate::revoked(connection, &authority.arn, partition, since)?;
         Ok((key, revoked))
@@ -147,7 +148,7 @@ fn make(
     let list = List {
         issuer: &issuer.subject,
         issuer_key_identifier: &issuer.subject_key_identifier,
-        // Milliseconds grow with every list, also across servers on one folder.
+        // Milliseconds increase from one CRL to the next, also across several servers with the same folder.
         number: u64::try_from(now).unwrap_or_default(),
         this_update: now,
         next_update: now + lifetime,
@@ -172,7 +173,7 @@ mod tests {
     use super::*;
     use crate::x509::key::{KeyAlgorithm, SigningKey};
 
-    /// With the longest entries, the longest signature, and all places taken at once that requests can be about.
+    /// Uses the longest entries and the longest signature, and as many requests in progress as possible.
     #[test]
     fn a_full_partition_is_smaller_than_1_mb() {
         let longest = || Entry {

@@ -1,4 +1,4 @@
-//! The OCSP responder. Each authority signs its own answers; there is no nonce, as on AWS.
+//! The OCSP responder. Each authority signs its own responses; as on AWS, they contain no nonce.
 
 use rusqlite::Connection;
 
@@ -14,10 +14,10 @@ use crate::x509::extension;
 use crate::x509::key::SigningAlgorithm;
 use crate::x509::ocsp::{self, Question, Refusal, Standing};
 
-/// How long an answer may be kept. AWS's is an hour, the time within which it learns of a revocation.
+/// How long a response may be cached, in milliseconds. As on AWS it is an hour, within which a revocation becomes visible.
 const FRESH: Moment = 60 * 60 * 1000;
 
-/// Answers an OCSP request; what can't be answered is refused in OCSP's own way.
+/// Answers an OCSP request. A request that can't be answered gets an OCSP error response.
 pub(crate) fn respond(service: &Service, request: &[u8]) -> Vec<u8> {
     let Some(questions) = ocsp::read(request) else {
         return ocsp::refuse(Refusal::Malformed);
@@ -29,15 +29,14 @@ pub(crate) fn respond(service: &Service, request: &[u8]) -> Vec<u8> {
     }
 }
 
-/// `None` where no authority here answers for the issuer.
+/// Returns the signed response, or `None` if no authority here answers for the issuer.
 fn answer(service: &Service, questions: Vec<Question>) -> Result<Option<Vec<u8>>, Failure> {
     let now = service.options.clock.now();
     service.store.read(|connection| {
         let all = authority::all(connection, now)?;
-        let Some((authority, key_bits)) = all
-            .iter()
-            .find_map(|authority| Some((authority, meant(authority, &questions, now)?)))
-        else {
+        let Some((authority, key_bits)) = all.iter().find_map(|authority| {
+            Some((authority, key_bits_if_asked(authority, &questions, now)?))
+        }) else {
             return Ok(None);
         };
         let mut answers = Vec::new();
@@ -58,8 +57,12 @@ fn answer(service: &Service, questions: Vec<Question>) -> Result<Option<Vec<u8>>
     })
 }
 
-/// The public key bits of an authority that all questions are about, and that answers them.
-fn meant(authority: &Authority, questions: &[Question], now: Moment) -> Option<Vec<u8>> {
+/// Returns the public key bits of an authority, if all questions are about its certificates and it answers OCSP requests.
+fn key_bits_if_asked(
+    authority: &Authority,
+    questions: &[Question],
+    now: Moment,
+) -> Option<Vec<u8>> {
     let answering = address::responds(authority)
         && matches!(authority.status(now), Status::Active | Status::Disabled);
     let identity = authority.identity.as_ref().filter(|_| answering)?;

@@ -1,4 +1,4 @@
-//! What `ApiPassthrough` asks for, as extensions.
+//! The extensions that `ApiPassthrough` requests.
 
 use serde::Deserialize;
 
@@ -67,14 +67,13 @@ pub(crate) struct CustomExtension {
     pub critical: bool,
 }
 
-/// Every extension that is asked for, in no template's order; one that is asked for twice is a mistake.
+/// Returns every requested extension, in no particular order. An extension that is requested twice is an error.
 pub(crate) fn extensions(asked: &Extensions) -> Result<Vec<Extension>, Failure> {
     let mut all = Vec::new();
     if asked.key_usage == Some(KeyUsage::default()) {
-        // RFC 5280, 4.2.1.3: where the extension is, at least one bit must be set.
-        return Err(
-            Code::InvalidArgs.says("Invalid API passthrough: a key usage must allow something")
-        );
+        // RFC 5280, 4.2.1.3: the extension must set at least one bit.
+        return Err(Code::InvalidArgs
+            .says("Invalid API passthrough: a key usage must set at least one usage"));
     }
     all.extend(asked.key_usage.map(KeyUsage::extension));
     if let Some(purposes) = &asked.extended_key_usage {
@@ -130,7 +129,7 @@ fn purposes_of(purposes: &[ExtendedKeyUsage]) -> Result<Extension, Failure> {
     Ok(extension::extended_key_usage(false, &ids))
 }
 
-/// The model has let only these through.
+/// Returns the object identifier of a purpose; the model's check allows only these names.
 fn purpose_named(name: &str) -> &'static str {
     match name {
         "SERVER_AUTH" => oid::SERVER_AUTH,
@@ -188,7 +187,7 @@ fn custom_of(custom: &CustomExtension) -> Result<Extension, Failure> {
     ))
 }
 
-/// AWS's error for a name that can't be written.
+/// Converts the error for a name into AWS's error.
 pub(crate) fn refuse(error: NameError) -> Failure {
     Code::InvalidArgs.says(format!("Invalid API passthrough: {error}"))
 }

@@ -1,10 +1,10 @@
-//! The names of authorities, certificates and templates.
+//! The ARNs of authorities, certificates and templates.
 
 use uuid::Uuid;
 
 use crate::failure::{Code, Failure};
 
-/// The partitions beside the large one: how their regions begin, their names and their domains, as in AWS's
+/// The partitions other than `aws`: the prefix of their regions, their names and their domains, from AWS's
 /// `partitions.json`.
 const PARTITIONS: [(&str, &str, &str); 7] = [
     ("cn-", "aws-cn", "amazonaws.com.cn"),
@@ -16,12 +16,12 @@ const PARTITIONS: [(&str, &str, &str); 7] = [
     ("us-isof-", "aws-iso-f", "csp.hci.ic.gov"),
 ];
 
-/// The partition that a region lies in.
+/// Returns the partition of a region.
 pub(crate) fn partition(region: &str) -> &'static str {
     of_region(region).0
 }
 
-/// The domain of AWS's hosts in a region.
+/// Returns the domain of AWS's hosts in a region.
 pub(crate) fn domain(region: &str) -> &'static str {
     of_region(region).1
 }
@@ -33,18 +33,18 @@ fn of_region(region: &str) -> (&'static str, &'static str) {
         .map_or(("aws", "amazonaws.com"), |(_, name, domain)| (name, domain))
 }
 
-/// Names an authority.
+/// Returns the ARN of an authority.
 pub(crate) fn authority(region: &str, account: &str, id: &str) -> String {
     let partition = partition(region);
     format!("arn:{partition}:acm-pca:{region}:{account}:certificate-authority/{id}")
 }
 
-/// Names a certificate by its serial's 32 hex digits.
+/// Returns the ARN of a certificate; its serial number has 32 hexadecimal digits.
 pub(crate) fn certificate(authority: &str, serial: &str) -> String {
     format!("{authority}/certificate/{serial}")
 }
 
-/// Refuses what doesn't have the form of an authority's ARN.
+/// Refuses a text that is not an authority's ARN.
 pub(crate) fn check_authority(arn: &str) -> Result<(), Failure> {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     let well_formed = matches!(parts.as_slice(),
@@ -59,22 +59,22 @@ pub(crate) fn check_authority(arn: &str) -> Result<(), Failure> {
     }
 }
 
-/// The account in an authority's ARN.
+/// Returns the account in an authority's ARN.
 pub(crate) fn account(arn: &str) -> &str {
     arn.split(':').nth(4).unwrap_or_default()
 }
 
-/// The region in an authority's ARN.
+/// Returns the region in an authority's ARN.
 pub(crate) fn region(arn: &str) -> &str {
     arn.split(':').nth(3).unwrap_or_default()
 }
 
-/// The identifier at the end of an authority's ARN.
+/// Returns the identifier at the end of an authority's ARN.
 pub(crate) fn id(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or_default()
 }
 
-/// The serial in a certificate's ARN, which must be one of this authority's.
+/// Returns the serial number in a certificate's ARN. The certificate must be one of this authority's.
 pub(crate) fn serial<'a>(authority: &str, certificate: &'a str) -> Result<&'a str, Failure> {
     certificate
         .strip_prefix(authority)
@@ -88,6 +88,6 @@ fn partition_is_of(named: &str, region: &str) -> bool {
 }
 
 fn is_uuid(text: &str) -> bool {
-    // ARNs write it in lower case, with hyphens.
+    // An ARN contains the UUID in lower case, with hyphens.
     Uuid::try_parse(text).is_ok_and(|uuid| uuid.to_string() == text)
 }

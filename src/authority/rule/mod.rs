@@ -1,12 +1,13 @@
-//! What AWS allows: pure decisions, with no clock and no I/O.
+//! What AWS allows: pure decisions, without clock and I/O.
 //!
-//! - [`api`]: what `ApiPassthrough` asks for, as extensions;
-//! - [`arn`]: the names of authorities and certificates;
-//! - [`passthrough`]: which subject and extensions a certificate gets, of template, API, CSR and configuration;
+//! - [`api`]: the extensions that `ApiPassthrough` requests;
+//! - [`arn`]: the ARNs of authorities and certificates;
+//! - [`passthrough`]: which subject and extensions a certificate gets from the template, the API, the CSR and the
+//!   configuration;
 //! - [`policy`]: what an owner shares with other accounts;
 //! - [`status`]: what an authority may do in each of its states;
 //! - [`template`]: the certificate templates by name;
-//! - [`validity`]: from when until when.
+//! - [`validity`]: the validity period.
 
 pub(crate) mod api;
 pub(crate) mod arn;

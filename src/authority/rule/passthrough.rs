@@ -1,8 +1,8 @@
 //! Which subject and extensions a certificate gets.
 //!
-//! The order of the user guide's page "Template order of operations": what the template fixes wins over the API's
-//! passthrough, that over the CSR's. The CRL distribution point is the configuration's, and only without one
-//! the API's or the CSR's, as the template's definition says.
+//! The precedence is that of the user guide's page "Template order of operations": first what the template defines, then the
+//! API passthrough, then the CSR. The CRL distribution point comes from the configuration; without one, it comes from the
+//! API or the CSR, as the template's definition says.
 
 use crate::failure::{Code, Failure};
 use crate::rule::api::{self, ApiPassthrough};
@@ -12,18 +12,18 @@ use crate::x509::extension::{self, Extension, KeyUsage};
 use crate::x509::request::{EMPTY_NAME, SigningRequest};
 use crate::x509::{name, oid};
 
-/// What the issuer adds by itself.
+/// What the issuer adds to the certificate.
 #[derive(Debug, Default)]
 pub(crate) struct Issuer {
-    /// Its key identifier; `None` for a root that signs itself.
+    /// Its key identifier; `None` for a root that signs its own certificate.
     pub key_identifier: Option<Vec<u8>>,
-    /// Its CRL distribution point, if it is configured with one.
+    /// Its CRL distribution point, if one is configured.
     pub distribution_point: Option<String>,
-    /// Its OCSP responder, if it is configured with one.
+    /// Its OCSP responder, if one is configured.
     pub responder: Option<String>,
 }
 
-/// The Name and the extensions of the certificate.
+/// Returns the subject (a Name in DER) and the extensions of the certificate.
 pub(crate) fn contents(
     template: &Template,
     asked: Option<&ApiPassthrough>,
@@ -65,7 +65,7 @@ pub(crate) fn contents(
     Ok((subject, all))
 }
 
-/// What the template and the issuer settle between them, so that neither API nor CSR can.
+/// Returns the extensions that the template and the issuer define, which the API and the CSR can't change.
 fn fixed(template: &Template, request: &SigningRequest, issuer: &Issuer) -> Vec<Extension> {
     let authority = template.base.is_root() || template.base.is_subordinate();
     let mut all = vec![if authority {
@@ -101,7 +101,7 @@ fn fixed(template: &Template, request: &SigningRequest, issuer: &Issuer) -> Vec<
     all
 }
 
-/// Every template takes the alternative names of the CSR, unless the API gives some.
+/// Returns the alternative names. Every template accepts those of the CSR, unless the API specifies some.
 fn alternative_names(
     template: &Template,
     offered: &[Extension],
@@ -124,7 +124,7 @@ fn alternative_names(
         }
         .says(message));
     }
-    // RFC 5280, 4.2.1.6: with an empty subject it must be critical.
+    // RFC 5280, 4.2.1.6: the extension must be critical if the subject is empty.
     names.critical |= subject == EMPTY_NAME;
     Ok(Some(names))
 }
@@ -158,7 +158,8 @@ fn distribution_points(
         .cloned()
 }
 
-/// Key identifiers are the authority's to say, but for a root's, which its definition takes "from API".
+/// Returns whether an extension may come from the API. A key identifier may do so only for a root, whose definition says
+/// "from API".
 fn may_come_from_api(template: &Template, id: &str) -> bool {
     match id {
         oid::AUTHORITY_KEY_IDENTIFIER => template.base.is_root(),
@@ -177,7 +178,7 @@ fn may_come_from_csr(id: &str) -> bool {
     )
 }
 
-/// Adds what isn't there yet: who comes first wins.
+/// Adds an extension that is not there yet: the first one takes precedence.
 fn add(all: &mut Vec<Extension>, extension: Extension) {
     if !all.iter().any(|known| known.id == extension.id) {
         all.push(extension);

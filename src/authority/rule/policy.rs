@@ -1,7 +1,7 @@
-//! Resource policies: what an authority's owner lets other accounts do with it.
+//! Resource policies: what an authority's owner allows other accounts to do with it.
 //!
-//! AWS takes only policies of a few forms (the user guide's page "Resource-based policies"): statements that allow
-//! principals some of six actions on this one authority, issuing only from templates that are named.
+//! AWS accepts only a few forms of policies (the user guide's page "Resource-based policies"): statements that allow
+//! principals some of six actions on this authority, and to issue only from the templates in a condition.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ const ACTIONS: [&str; 6] = [
     "acm-pca:ListTags",
 ];
 
-/// The templates that accounts other than the owner's may use.
+/// The templates that accounts other than the owner may use.
 const TEMPLATES: [&str; 6] = [
     "BlankEndEntityCertificate_APICSRPassthrough/V1",
     "BlankEndEntityCertificate_APIPassthrough/V1",
@@ -33,12 +33,12 @@ const TEMPLATE_KEY: &str = "acm-pca:TemplateArn";
 
 const ISSUE: &str = "acm-pca:IssueCertificate";
 
-/// A policy that was checked.
+/// A valid policy.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct Policy {
     version: String,
-    #[expect(dead_code, reason = "may stand in a policy, and means nothing here")]
+    #[expect(dead_code, reason = "allowed in a policy, without effect here")]
     id: Option<String>,
     statement: OneOrMore<Statement>,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Policy {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Statement {
-    #[expect(dead_code, reason = "may stand in a policy, and means nothing here")]
+    #[expect(dead_code, reason = "allowed in a policy, without effect here")]
     sid: Option<String>,
     effect: String,
     principal: BTreeMap<String, OneOrMore<String>>,
@@ -56,7 +56,7 @@ struct Statement {
     condition: BTreeMap<String, BTreeMap<String, OneOrMore<String>>>,
 }
 
-/// Policies write a list of one without brackets.
+/// In policies, a list with one item may be written without brackets.
 #[derive(Debug, Deserialize)]
 #[serde(from = "Spelled<T>")]
 struct OneOrMore<T>(Vec<T>);
@@ -78,7 +78,7 @@ impl<T> From<Spelled<T>> for OneOrMore<T> {
 }
 
 impl Policy {
-    /// Reads the policy of an authority and refuses every form that AWS wouldn't take.
+    /// Reads the policy of an authority, and refuses every form that AWS does not accept.
     pub fn read(text: &str, authority: &str) -> Result<Self, Failure> {
         let invalid = |why: String| Code::InvalidPolicy.says(format!("Invalid policy: {why}"));
         let policy: Self =
@@ -87,7 +87,7 @@ impl Policy {
             return Err(invalid("the version must be 2012-10-17".into()));
         }
         if policy.statement.0.is_empty() {
-            return Err(invalid("it has no statement".into()));
+            return Err(invalid("there is no statement".into()));
         }
         for statement in &policy.statement.0 {
             statement
@@ -97,9 +97,9 @@ impl Policy {
         Ok(policy)
     }
 
-    /// Whether an account may do this; issuing only from the template.
+    /// Returns whether an account may carry out an action; to issue, only from this template.
     pub fn allows(&self, account: &str, action: &str, template: &str) -> bool {
-        // Only a request to issue has a template; a condition on what a request doesn't have is not met.
+        // Only a request to issue has a template. A condition on something that the request does not have is not met.
         let template = (action == ISSUE).then_some(template);
         self.statement.0.iter().any(|statement| {
             statement.is_for(account)
@@ -108,7 +108,7 @@ impl Policy {
         })
     }
 
-    /// Whether an account may do anything at all.
+    /// Returns whether an account may do anything at all.
     pub fn names(&self, account: &str) -> bool {
         self.statement.0.iter().any(|statement| {
             let mut templates = statement.templates().map(Some).chain([None]);
@@ -164,7 +164,7 @@ impl Statement {
         Ok(())
     }
 
-    /// Whether the conditions are met. This server knows no organisations, and no service asks it in an account's name.
+    /// Returns whether the conditions are met. There are no organisations here, and no services that act for an account.
     fn holds(&self, account: &str, template: Option<&str>) -> bool {
         self.condition.values().flatten().all(|(key, values)| {
             let actual = match key.as_str() {
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn issuing_is_shared_by_template() {
+    fn issuing_is_shared_for_a_template() {
         let condition =
             format!(r#","Condition":{{"StringEquals":{{"acm-pca:TemplateArn":"{TEMPLATE}"}}}}"#);
         let text = policy(r#""acm-pca:IssueCertificate""#, &condition);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_counts_for_every_action() {
+    fn a_condition_applies_to_every_action() {
         let of = |condition: &str, action: &str| {
             let condition = format!(r#","Condition":{{"StringEquals":{{{condition}}}}}"#);
             let text = policy(&format!(r#"["{action}"]"#), &condition);

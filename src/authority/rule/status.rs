@@ -24,7 +24,8 @@ impl Status {
         self.into()
     }
 
-    /// The status at a moment: CREATING until it is ready, EXPIRED once its certificate is; neither is ever stored.
+    /// Returns the status at a point in time: CREATING until the authority is ready, EXPIRED after its certificate has
+    /// expired. These two are never stored.
     pub fn at(self, now: Moment, ready_at: Moment, not_after: Option<Moment>) -> Self {
         match self {
             Self::PendingCertificate | Self::Failed if now < ready_at => Self::Creating,
@@ -36,7 +37,7 @@ impl Status {
     }
 }
 
-/// What is asked of an authority, as far as its state decides it.
+/// What a request does with an authority, as far as the status matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Deed {
     Configure,
@@ -51,7 +52,7 @@ pub(crate) enum Deed {
     Revoke,
 }
 
-/// Refuses a deed that the state doesn't allow, in AWS's words where they are known.
+/// Refuses what the status does not allow, with AWS's messages where they are known.
 pub(crate) fn check(status: Status, deed: Deed) -> Result<(), Failure> {
     use Status::{Active, Creating, Deleted, Disabled, Expired, Failed, PendingCertificate};
     let invalid = |message: &str| Err(Code::InvalidState.says(message));
@@ -103,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn creating_and_expired_come_from_the_clock() {
+    fn creating_and_expired_depend_on_the_clock() {
         let pending = Status::PendingCertificate;
         assert_eq!(pending.at(5, 6, None), Status::Creating);
         assert_eq!(pending.at(6, 6, None), pending);

@@ -3,21 +3,21 @@
 use crate::failure::{Code, Failure};
 use crate::rule::arn;
 
-/// A template: what it fixes, and where the rest may come from.
+/// A template: what it defines, and where the rest may come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Template {
     pub base: Base,
-    /// Of an authority's certificate; an end entity has none.
+    /// The path length of an authority's certificate; `None` for end entities.
     pub path_length: Option<u8>,
-    /// Whether an end entity's basic constraints are critical.
+    /// Whether the basic constraints of an end entity are critical.
     pub critical_constraints: bool,
-    /// Whether `ApiPassthrough` counts.
+    /// Whether `ApiPassthrough` is used.
     pub api: bool,
-    /// Whether the CSR's extensions are taken over.
+    /// Whether the extensions of the CSR are used.
     pub csr: bool,
 }
 
-/// What a template is for.
+/// The purpose of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Base {
     BlankEndEntity,
@@ -46,17 +46,17 @@ impl Base {
         (Self::Subordinate, "SubordinateCACertificate"),
     ];
 
-    /// Whether it makes the certificate of an authority that signs itself.
+    /// Returns whether it is for the certificate of a self-signed authority.
     pub fn is_root(self) -> bool {
         matches!(self, Self::Root | Self::BlankRoot)
     }
 
-    /// Whether it makes the certificate of an authority under another.
+    /// Returns whether it is for the certificate of a subordinate authority.
     pub fn is_subordinate(self) -> bool {
         matches!(self, Self::Subordinate | Self::BlankSubordinate)
     }
 
-    /// Whether it leaves key usage and extended key usage open.
+    /// Returns whether it leaves key usage and extended key usage undefined.
     pub fn is_blank(self) -> bool {
         matches!(
             self,
@@ -66,7 +66,7 @@ impl Base {
 }
 
 impl Template {
-    /// What `IssueCertificate` uses when no template is named.
+    /// The template of an `IssueCertificate` request without one.
     pub const DEFAULT: Self = Self {
         base: Base::EndEntity,
         path_length: None,
@@ -75,7 +75,7 @@ impl Template {
         csr: false,
     };
 
-    /// The template of an ARN, which must lie in the region's partition.
+    /// Returns the template with an ARN, which must belong to the partition of the region.
     pub fn of_arn(text: &str, region: &str) -> Result<Self, Failure> {
         let prefix = format!("arn:{}:acm-pca:::template/", arn::partition(region));
         text.strip_prefix(&prefix)
@@ -86,7 +86,7 @@ impl Template {
             })
     }
 
-    /// The template of a name such as `SubordinateCACertificate_PathLen1_APIPassthrough`.
+    /// Returns the template with a name such as `SubordinateCACertificate_PathLen1_APIPassthrough`.
     fn named(name: &str) -> Option<Self> {
         let mut words = name.split('_');
         let base = words.next()?;
@@ -108,11 +108,11 @@ impl Template {
                 _ => return None,
             }
         }
-        // The words must stand in the one order that AWS writes, each once: so the name written back is the name.
+        // Each word must occur once and in AWS's order, so the template's name must equal the given name.
         (template.exists() && template.name() == name).then_some(template)
     }
 
-    /// Its name, without `/V1`.
+    /// Returns the name, without `/V1`.
     pub fn name(&self) -> String {
         let mut name = Base::NAMES
             .iter()
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_words_that_aws_writes_make_a_template() {
+    fn only_names_of_aws_are_templates() {
         let of = |name: &str| {
             Template::of_arn(
                 &format!("arn:aws:acm-pca:::template/{name}/V1"),

@@ -1,4 +1,4 @@
-//! From when until when a certificate is valid.
+//! The validity period of a certificate.
 
 use serde::Deserialize;
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
@@ -10,10 +10,10 @@ const SECOND: Moment = 1000;
 const HOUR: Moment = 3600 * SECOND;
 const DAY: Moment = 24 * HOUR;
 
-/// What an authority of mode SHORT_LIVED_CERTIFICATE may sign for at most.
+/// The longest validity of certificates from an authority with the mode SHORT_LIVED_CERTIFICATE.
 const SHORT_LIVED: Moment = 7 * DAY;
 
-/// 9999-12-31T23:59:59Z, RFC 5280's "no end"; also the last moment that DER can write.
+/// 9999-12-31T23:59:59Z: in RFC 5280, no expiration date; also the last time that DER can represent.
 const FOREVER: Moment = 253_402_300_799 * SECOND;
 
 /// The service model's `Validity`.
@@ -24,22 +24,23 @@ pub(crate) struct Validity {
     pub r#type: String,
 }
 
-/// The span of a certificate.
+/// The validity period of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     pub not_before: Moment,
     pub not_after: Moment,
 }
 
-/// The bounds that a certificate's issuer sets.
+/// The limits that come from the issuer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    /// The issuer's own span; `None` for a root that signs itself.
+    /// The issuer's own validity period; `None` for a root that signs its own certificate.
     pub issuer: Option<Span>,
     pub short_lived: bool,
 }
 
-/// The span of a certificate issued now: an hour back for clocks that differ, and within its issuer's.
+/// Returns the validity period of a certificate issued now. By default it begins an hour ago, because clocks differ. It must
+/// be within the issuer's period.
 pub(crate) fn span(
     end: &Validity,
     start: Option<&Validity>,
@@ -66,14 +67,14 @@ pub(crate) fn span(
                 "The certificate validity specified exceeds the certificate authority validity",
             ));
         }
-        // The hour back is AWS's own and may reach beyond an issuer that is younger than that.
+        // The default start, an hour ago, is AWS's choice and may be before the start of a new issuer.
         if start.is_some() && not_before < issuer.not_before {
             return Err(Code::Validation.says(
                 "The certificate validity specified starts before the certificate authority validity",
             ));
         }
     }
-    // From now, and from a start that was asked for.
+    // The limit counts from now, or from an earlier start in the request.
     let begins = start.map_or(now, |_| not_before.min(now));
     if bounds.short_lived && not_after - begins > SHORT_LIVED {
         return Err(Code::Validation.says(
@@ -113,7 +114,7 @@ fn absolute(seconds: u64) -> Result<Moment, Failure> {
         .ok_or_else(|| Code::Validation.says("The certificate validity specified is too long"))
 }
 
-/// YYMMDDHHMMSS (years from 1950 to 2049) or YYYYMMDDHHMMSS.
+/// Reads an end date: YYMMDDHHMMSS (years from 1950 to 2049) or YYYYMMDDHHMMSS.
 fn end_date(value: u64) -> Result<Moment, Failure> {
     let wrong = || {
         Code::Validation.says(format!(
@@ -122,7 +123,7 @@ fn end_date(value: u64) -> Result<Moment, Failure> {
     };
     let digits = value.to_string();
     let (year, rest) = match digits.len() {
-        // A number loses the leading zeros that a short year may have.
+        // As a number, a short year has lost its leading zeros.
         1..=12 => {
             let digits = format!("{value:012}");
             let short: i32 = digits[..2].parse().map_err(|_| wrong())?;
@@ -151,7 +152,7 @@ fn end_date(value: u64) -> Result<Moment, Failure> {
         * SECOND)
 }
 
-/// The same day and time some months later; the month's last day where it is shorter.
+/// Returns the same day and time some months later, or the last day of a month that is too short.
 fn months_after(now: Moment, months: i64) -> Option<Moment> {
     let at = OffsetDateTime::from_unix_timestamp(now.div_euclid(SECOND)).ok()?;
     let month = i64::from(u8::from(at.month())) - 1 + months;
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn every_type_counts_from_now() {
+    fn each_type_of_validity_is_relative_to_now() {
         assert_eq!(end(1, "DAYS").unwrap(), NOW + DAY);
         assert_eq!(end(1, "MONTHS").unwrap(), 1_709_202_896_000); // 29 February
         assert_eq!(end(1, "YEARS").unwrap(), 1_738_319_696_000);
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn months_end_with_the_month() {
+    fn months_are_cut_to_the_last_day_of_the_month() {
         let at = |now: Moment, value: u64, r#type: &str| {
             let r#type = r#type.to_owned();
             let end = not_after(&Validity { value, r#type }, now).unwrap();
@@ -215,12 +216,12 @@ mod tests {
         assert_eq!(at(august, 6, "MONTHS"), (2025, 2, 28));
         assert_eq!(at(august, 4, "MONTHS"), (2024, 12, 31));
         assert_eq!(at(august, 5, "MONTHS"), (2025, 1, 31));
-        // No leap year, unlike 2000.
+        // 2100 is not a leap year.
         assert_eq!(at(leap_day, 76, "YEARS"), (2100, 2, 28));
     }
 
     #[test]
-    fn a_short_lived_certificate_is_short_from_its_start_too() {
+    fn a_short_lived_certificate_is_limited_from_its_start() {
         let days = |days| Validity {
             value: days,
             r#type: "DAYS".to_owned(),

@@ -1,4 +1,4 @@
-//! Issued certificates, and which of them were revoked.
+//! Issued certificates and their revocations.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -10,7 +10,7 @@ use crate::failure::Failure;
 pub(crate) struct Certificate {
     pub serial: String,
     pub body: Vec<u8>,
-    /// The identity of the authority that signed it; 0 for a root's own.
+    /// The generation of the authority's identity that signed it; 0 for a root's own certificate.
     pub generation: i64,
     pub template: String,
     pub requester: String,
@@ -55,7 +55,7 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// The certificate with a serial, 32 hex digits.
+/// Finds the certificate with a serial number of 32 hexadecimal digits.
 pub(crate) fn find(
     connection: &Connection,
     authority: &str,
@@ -67,7 +67,7 @@ pub(crate) fn find(
         .optional()?)
 }
 
-/// Notes a revocation; false if there is one already.
+/// Records a revocation. Returns false if the certificate is already revoked.
 pub(crate) fn revoke(
     connection: &Connection,
     authority: &str,
@@ -85,7 +85,7 @@ pub(crate) fn revoke(
     Ok(added == 1)
 }
 
-/// How a certificate was revoked, if it was.
+/// Returns the revocation of a certificate, if it is revoked.
 pub(crate) fn revocation(
     connection: &Connection,
     authority: &str,
@@ -99,7 +99,8 @@ pub(crate) fn revocation(
         .optional()?)
 }
 
-/// The revoked certificates that had not expired by a moment, by serial: of one partition, or all.
+/// Returns the revoked certificates that had not expired at a point in time, ordered by serial number: of one partition, or
+/// all.
 pub(crate) fn revoked(
     connection: &Connection,
     authority: &str,
@@ -116,8 +117,8 @@ pub(crate) fn revoked(
     Ok(found)
 }
 
-/// Hands out every certificate of an authority with its revocation, in the order of issuing. Only their serial numbers are
-/// kept in memory.
+/// Passes every certificate of an authority with its revocation to a function, in the order of issuing. Only the serial
+/// numbers are kept in memory.
 pub(crate) fn each(
     connection: &Connection,
     authority: &str,
@@ -139,7 +140,7 @@ pub(crate) fn each(
     Ok(())
 }
 
-/// How many certificates an authority has issued, and how many of them it has revoked.
+/// Returns how many certificates an authority has issued, and how many it has revoked.
 pub(crate) fn counts(connection: &Connection, authority: &str) -> Result<(i64, i64), Failure> {
     let count = |table: &str| {
         connection.query_row(

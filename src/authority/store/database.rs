@@ -1,4 +1,4 @@
-//! Opens the database; reads on a pool of connections, writes through the writer.
+//! Opens the database. Reads use a pool of connections, writes go through the writer.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -12,7 +12,7 @@ use crate::store::writer::Writer;
 
 const NAME: &str = "authority.db";
 
-/// The state of one folder.
+/// The state of a folder.
 pub(crate) struct Store {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
@@ -20,7 +20,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Opens the folder's database, and makes both if they aren't there.
+    /// Opens the folder's database, and creates both if they do not exist.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let connection = open_store(
             folder,
@@ -38,7 +38,7 @@ impl Store {
         })
     }
 
-    /// Reads. Blocks: never call it on an async thread.
+    /// Reads the state. Blocks: never call it on an async thread.
     pub fn read<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Failure>,
@@ -48,7 +48,7 @@ impl Store {
             Some(connection) => connection,
             None => connect(&self.path)?,
         };
-        // One transaction, so that several statements see one state.
+        // One transaction, so that several statements see the same state.
         run_statement(&connection, "BEGIN DEFERRED")?;
         let result = work(&connection);
         run_statement(&connection, "ROLLBACK")?;
@@ -56,7 +56,8 @@ impl Store {
         result
     }
 
-    /// Writes, and returns once the write is on the disk. All of `work` happens or nothing. Blocks like [`read`](Self::read).
+    /// Writes to the state, and returns once the write is on the disk. All of `work` is undone if it fails. Blocks like
+    /// [`read`](Self::read).
     pub fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,

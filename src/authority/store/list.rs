@@ -1,13 +1,13 @@
-//! CRLs: which ones certificates name, and how many each.
+//! CRLs: which ones certificates refer to, and how many certificates each has.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::failure::Failure;
 
-/// How the complete list is written in the table.
+/// The partition under which the complete CRL is stored.
 const COMPLETE: &str = "";
 
-/// A partition that has room for one more certificate; `None` if none has.
+/// Returns a partition with room for another certificate, or `None` if there is none.
 pub(crate) fn with_room(
     connection: &Connection,
     authority: &str,
@@ -22,7 +22,7 @@ pub(crate) fn with_room(
         .optional()?)
 }
 
-/// The lists that certificates of an authority name; `None` is the complete one.
+/// Returns the CRLs that the certificates of an authority refer to; `None` is the complete CRL.
 pub(crate) fn all(
     connection: &Connection,
     authority: &str,
@@ -35,7 +35,7 @@ pub(crate) fn all(
     Ok(found.into_iter().map(named).collect())
 }
 
-/// Notes that one more certificate names a partition, or the complete list; true if it is the first.
+/// Records that another certificate refers to a partition, or to the complete CRL. Returns true if it is the first.
 pub(crate) fn bind(
     connection: &Connection,
     authority: &str,

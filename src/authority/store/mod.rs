@@ -1,10 +1,10 @@
-//! The state of a server: one SQLite database that several servers may share.
+//! The state of a server: one SQLite database, which several servers may share.
 //!
 //! - [`schema`]: the tables and their version;
 //! - [`writer`]: one thread that commits writes in groups, so that parallel requests share an fsync;
-//! - [`authority`], [`certificate`], [`list`], [`report`], [`sharing`], [`tag`], [`token`]: rows and the questions asked of them.
+//! - [`authority`], [`certificate`], [`list`], [`report`], [`sharing`], [`tag`], [`token`]: rows and their queries.
 //!
-//! Nothing authoritative is kept in memory. A write reads whatever it decides on again, inside its transaction.
+//! Memory holds caches only. A write reads everything that its decision depends on again, within its transaction.
 
 pub(crate) mod authority;
 pub(crate) mod certificate;

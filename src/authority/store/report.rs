@@ -1,4 +1,4 @@
-//! Audit reports: which were asked for, and where they lie.
+//! Audit reports and their locations.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -12,7 +12,7 @@ pub(crate) struct Report {
     pub bucket: String,
     pub key: String,
     pub created_at: Moment,
-    /// CREATING until then.
+    /// The status is CREATING until this time.
     pub ready_at: Moment,
     pub failed: bool,
 }
@@ -38,7 +38,7 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// The report with an id.
+/// Finds the report with an id.
 pub(crate) fn find(
     connection: &Connection,
     authority: &str,
@@ -62,7 +62,7 @@ pub(crate) fn find(
         .optional()?)
 }
 
-/// When the last report was asked for.
+/// Returns when the last report was requested.
 pub(crate) fn last(connection: &Connection, authority: &str) -> Result<Option<Moment>, Failure> {
     Ok(connection.query_row(
         "SELECT max(created_at) FROM report WHERE authority = ?1",

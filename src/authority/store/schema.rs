@@ -1,8 +1,8 @@
-//! The tables. All moments are milliseconds since the epoch; JSON columns hold the service's own shapes.
+//! The tables. All times are in milliseconds since 1970; JSON columns have the shapes of the service model.
 
 use rusqlite::{Connection, TransactionBehavior};
 
-/// The version in `user_version`; a folder written by a newer server is not opened.
+/// The version in `user_version`. A folder written by a newer server can't be opened.
 pub(crate) const VERSION: i64 = 2;
 
 const TABLES: &str = "
@@ -121,7 +121,7 @@ CREATE TABLE report (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// From version 1, which had sixteen partitions for every authority that has any.
+/// The migration from version 1, which had sixteen partitions for every authority with partitions.
 const FROM_1: &str = "
 CREATE TABLE list (
     authority    TEXT NOT NULL REFERENCES authority (arn) ON DELETE CASCADE,

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::clock::Moment;
 use crate::failure::Failure;
 
-/// What the owner allows a service to do.
+/// A permission that the owner of an authority gives to a service.
 #[derive(Debug, Clone)]
 pub(crate) struct Permission {
     pub principal: String,
@@ -15,7 +15,7 @@ pub(crate) struct Permission {
     pub created_at: Moment,
 }
 
-/// The policy of an authority, as its owner wrote it.
+/// Returns the policy of an authority, as its owner wrote it.
 pub(crate) fn policy(connection: &Connection, authority: &str) -> Result<Option<String>, Failure> {
     Ok(connection
         .prepare_cached("SELECT document FROM policy WHERE authority = ?1")?
@@ -23,7 +23,7 @@ pub(crate) fn policy(connection: &Connection, authority: &str) -> Result<Option<
         .optional()?)
 }
 
-/// Every policy, with its authority.
+/// Returns every policy, with its authority.
 pub(crate) fn policies(connection: &Connection) -> Result<Vec<(String, String)>, Failure> {
     let found = connection
         .prepare_cached("SELECT authority, document FROM policy ORDER BY authority")?
@@ -32,7 +32,7 @@ pub(crate) fn policies(connection: &Connection) -> Result<Vec<(String, String)>,
     Ok(found)
 }
 
-/// Gives an authority a policy in place of the one it has.
+/// Sets the policy of an authority, in place of an earlier one.
 pub(crate) fn put_policy(
     connection: &Connection,
     authority: &str,
@@ -45,12 +45,12 @@ pub(crate) fn put_policy(
     Ok(())
 }
 
-/// Takes the policy away; false if there is none.
+/// Removes the policy. Returns false if there is none.
 pub(crate) fn remove_policy(connection: &Connection, authority: &str) -> Result<bool, Failure> {
     Ok(connection.execute("DELETE FROM policy WHERE authority = ?1", [authority])? == 1)
 }
 
-/// Adds a permission; false if the principal has one already.
+/// Adds a permission. Returns false if the principal already has one.
 pub(crate) fn permit(
     connection: &Connection,
     authority: &str,
@@ -69,7 +69,7 @@ pub(crate) fn permit(
     Ok(added == 1)
 }
 
-/// Takes a permission away; false if there is none.
+/// Removes a permission. Returns false if there is none.
 pub(crate) fn forbid(
     connection: &Connection,
     authority: &str,
@@ -83,7 +83,7 @@ pub(crate) fn forbid(
     Ok(removed == 1)
 }
 
-/// Some permissions, those after `after` (principal and account).
+/// Returns some permissions, from those after `after` (principal and account).
 pub(crate) fn permissions(
     connection: &Connection,
     authority: &str,

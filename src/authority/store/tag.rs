@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use crate::failure::Failure;
 
-/// A tag: a name, and perhaps a value.
+/// A tag: a key and an optional value.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Tag {
@@ -12,7 +12,7 @@ pub(crate) struct Tag {
     pub value: Option<String>,
 }
 
-/// Adds a tag or gives it another value.
+/// Adds a tag, or replaces its value.
 pub(crate) fn put(connection: &Connection, authority: &str, tag: &Tag) -> Result<(), Failure> {
     connection.execute(
         "INSERT OR REPLACE INTO tag VALUES (?1, ?2, ?3)",
@@ -21,7 +21,7 @@ pub(crate) fn put(connection: &Connection, authority: &str, tag: &Tag) -> Result
     Ok(())
 }
 
-/// Takes a tag away; one with a value only if it is the tag's value.
+/// Removes a tag. If `tag` has a value, it is removed only if the values are equal.
 pub(crate) fn remove(connection: &Connection, authority: &str, tag: &Tag) -> Result<(), Failure> {
     connection.execute(
         "DELETE FROM tag WHERE authority = ?1 AND key = ?2 AND (?3 IS NULL OR value IS ?3)",
@@ -30,7 +30,7 @@ pub(crate) fn remove(connection: &Connection, authority: &str, tag: &Tag) -> Res
     Ok(())
 }
 
-/// How many tags an authority has.
+/// Returns how many tags an authority has.
 pub(crate) fn count(connection: &Connection, authority: &str) -> Result<usize, Failure> {
     let count: i64 = connection.query_row(
         "SELECT count(*) FROM tag WHERE authority = ?1",
@@ -40,7 +40,7 @@ pub(crate) fn count(connection: &Connection, authority: &str) -> Result<usize, F
     Ok(usize::try_from(count).unwrap_or_default())
 }
 
-/// Some tags by name, those after `after`.
+/// Returns some tags ordered by key, from those after `after`.
 pub(crate) fn page(
     connection: &Connection,
     authority: &str,

@@ -1,4 +1,4 @@
-//! Idempotency: which request was answered, and how.
+//! Idempotency: which requests were answered, and how.
 
 use aws_lc_rs::digest;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -9,10 +9,10 @@ use crate::clock::Moment;
 use crate::failure::Failure;
 use crate::options::Idempotency;
 
-/// How long AWS remembers a token.
+/// How long AWS remembers a token, in milliseconds.
 const REMEMBERED: Moment = 5 * 60 * 1000;
 
-/// What makes a request the repetition of another.
+/// What identifies a repeated request.
 #[derive(Debug, Clone)]
 pub(crate) struct Token {
     operation: &'static str,
@@ -22,7 +22,7 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    /// The token of a request's input; `None` if it has none.
+    /// Returns the token of a request's input, or `None` if it has none.
     pub fn of(
         operation: &'static str,
         scope: &str,
@@ -48,7 +48,7 @@ impl Token {
         })
     }
 
-    /// What the request was answered within the last five minutes.
+    /// Returns the response that the same request got within the last five minutes.
     pub fn answer(&self, connection: &Connection, now: Moment) -> Result<Option<String>, Failure> {
         Ok(connection
             .prepare_cached(
@@ -68,7 +68,7 @@ impl Token {
             .optional()?)
     }
 
-    /// Remembers an answer, and forgets what is too old.
+    /// Stores a response, and deletes those that are too old.
     pub fn remember(
         &self,
         connection: &Connection,
@@ -92,7 +92,7 @@ impl Token {
     }
 }
 
-/// The input with its members in order, since a client may send them in any.
+/// Writes the input with its members sorted, since a client may send them in any order.
 fn write(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(members) => {
@@ -118,5 +118,6 @@ fn write(value: &Value, out: &mut Vec<u8>) {
 }
 
 fn scalar(value: &impl Serialize, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, value).expect("a scalar is JSON, and memory takes it");
+    serde_json::to_writer(out, value)
+        .expect("a scalar is valid JSON, and writing to memory does not fail");
 }

@@ -1,4 +1,4 @@
-//! Group commit: one thread owns the writing connection and puts whatever waits into one transaction.
+//! Group commit: one thread owns the writing connection and combines all waiting writes into one transaction.
 
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread::JoinHandle;
@@ -8,15 +8,15 @@ use windlass_ground::run_statement;
 
 use crate::failure::{Code, Failure};
 
-/// Writes in one transaction at most, so that the first of them doesn't wait for ever under load.
+/// The largest number of writes in a transaction, so that the first of them does not wait too long under load.
 const GROUP: usize = 128;
 
-/// Runs one write, on the connection or with the reason why there is none, and keeps its answer until the commit.
+/// Runs a write with the connection, or with the reason why there is none, and returns the reply to send after the commit.
 type Job = Box<dyn FnOnce(Result<&Connection, Failure>) -> Reply + Send>;
-/// Gives the answer to the waiting caller, after the commit.
+/// Sends the result to the waiting caller, after the commit.
 type Reply = Box<dyn FnOnce(Result<(), Failure>) + Send>;
 
-/// The writing side of the store; dropping it waits for what was begun.
+/// The writing side of the store. Dropping it waits for the writes in progress.
 pub(crate) struct Writer {
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
@@ -40,7 +40,7 @@ impl Writer {
         let (answer, answered) = sync_channel(1);
         let job: Job = Box::new(move |connection| {
             let result = connection.and_then(|connection| alone(connection, work));
-            // The caller may be gone; the write counts all the same.
+            // The caller may be gone; the write is committed all the same.
             Box::new(move |committed| drop(answer.send(result.and_then(|r| committed.map(|()| r)))))
         });
         let gone = || Code::InternalFailure.says("the writer of the state has stopped");
@@ -82,7 +82,7 @@ fn run(connection: &Connection, waiting: &Receiver<Job>) {
     }
 }
 
-/// One write among others: if it fails, only its own changes go.
+/// Runs one write among others. If it fails, only its own changes are undone.
 fn alone<T>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, Failure>,

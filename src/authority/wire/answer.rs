@@ -1,4 +1,4 @@
-//! An answer or an error as the HTTP response of its protocol.
+//! Writes a result or an error as an HTTP response in the request's protocol.
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::wire::model::MODEL;
 use crate::wire::{Protocol, cbor};
 
-/// The response to one request, with the id by which client and log know it.
+/// Returns the response to a request, with the id that identifies the request for the client and in the log.
 pub(crate) fn response(
     protocol: Protocol,
     operation: Option<&str>,
@@ -40,7 +40,7 @@ pub(crate) fn response(
     response.body(Body::from(body)).unwrap_or_default()
 }
 
-/// JSON answers nothing at all where the operation has no output; CBOR an empty map.
+/// Returns the body of a success. If the operation has no output, JSON has an empty body, and CBOR an empty map.
 fn success(protocol: Protocol, output: Option<&str>, value: &Value) -> Vec<u8> {
     match (protocol, output) {
         (Protocol::Json, None) => Vec::new(),

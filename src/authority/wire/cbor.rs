@@ -1,17 +1,17 @@
-//! CBOR (RFC 8949), as far as smithy-rpc-v2-cbor uses it, to and from JSON values.
+//! Converts between JSON values and the part of CBOR (RFC 8949) that smithy-rpc-v2-cbor uses.
 //!
-//! Blobs are byte strings there and base64 here; timestamps are tagged numbers there and numbers here.
+//! A blob is a byte string in CBOR and base64 in JSON; a timestamp is a tagged number in CBOR and a number in JSON.
 
 use serde_json::{Map, Number, Value};
 
 use crate::wire::model::{Kind, MODEL, Shape};
 
-/// Deeper than any input of the model; deeper still is an attack on the stack.
+/// More than the depth of any input in the model; a deeper value could exhaust the stack.
 const DEEPEST: usize = 32;
 
 const BREAK: u8 = 0xff;
 
-/// Reads one value that takes up all bytes; `None` if there is none.
+/// Reads a value that takes up all bytes. Returns `None` if there is none.
 pub(crate) fn read(bytes: &[u8]) -> Option<Value> {
     let mut reader = Reader { bytes };
     let value = reader.value(0)?;
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The number after a head: in it, or in the next 1, 2, 4 or 8 bytes.
+    /// Returns the number of a head: in the head itself, or in the next 1, 2, 4 or 8 bytes.
     fn argument(&mut self, info: u8) -> Option<u64> {
         let length = match info {
             0..=23 => return Some(u64::from(info)),
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
         )
     }
 
-    /// How many items follow; `None` inside when a break ends them.
+    /// Returns how many items follow; the inner `None` means that a break ends them.
     fn count(&mut self, info: u8) -> Option<Option<u64>> {
         if info == 31 {
             return Some(None);
@@ -125,7 +125,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A byte or text string, whole or in definite chunks.
+    /// Reads a byte or text string, in one piece or in chunks of definite length.
     fn string(&mut self, major: u8, info: u8) -> Option<Vec<u8>> {
         if info != 31 {
             let length = usize::try_from(self.argument(info)?).ok()?;
@@ -156,7 +156,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// IEEE 754 half precision.
+/// Converts IEEE 754 half precision.
 fn half(bits: u16) -> f64 {
     let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
     let exponent = i32::from((bits >> 10) & 0x1f);
@@ -169,7 +169,7 @@ fn half(bits: u16) -> f64 {
     }
 }
 
-/// Writes a value; the shape tells timestamps from other numbers.
+/// Writes a value. The shape distinguishes timestamps from other numbers.
 pub(crate) fn write(shape: Option<&Shape>, value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
     put(shape, value, &mut out);
@@ -237,7 +237,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn a_written_value_can_be_read_again() {
         let value = json!({"a": [1, 24, 70000, true, null, "ü"], "b": {"c": 1.5}});
         assert_eq!(read(&write(None, &value)), Some(value));
     }

@@ -1,13 +1,13 @@
-//! Bytes on the wire, read into operations and written from answers.
+//! Reads requests into operations, and writes responses.
 //!
-//! - [`request`]: which operation a request names, in which protocol, with which input and from whom;
-//! - [`model`]: the service model, cut from botocore's (Apache-2.0) to names, shapes and limits: `model.json`;
-//! - [`validate`] and [`pattern`]: an input against the model, with AWS's own words for every violation;
+//! - [`request`]: the operation of a request, its protocol, input and caller;
+//! - [`model`]: the service model, reduced from botocore's (Apache-2.0) to names, shapes and limits: `model.json`;
+//! - [`validate`] and [`pattern`]: check an input against the model, with AWS's message for every violation;
 //! - [`cbor`]: the binary form of JSON that smithy-rpc-v2-cbor uses;
-//! - [`signature`]: SigV4, who asks;
-//! - [`answer`]: an answer or an error as the HTTP response of its protocol.
+//! - [`signature`]: SigV4, which authenticates the caller;
+//! - [`answer`]: the HTTP response for a result or an error.
 //!
-//! Between the protocols and the operations everything is a JSON value in the form of AWS JSON 1.1.
+//! Operations receive and return JSON values in the form of AWS JSON 1.1, whichever protocol is used.
 
 pub(crate) mod answer;
 mod cbor;
@@ -17,7 +17,7 @@ pub(crate) mod request;
 pub(crate) mod signature;
 mod validate;
 
-/// The two ways in which AWS clients speak to this service.
+/// The two protocols of AWS clients for this service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// `POST /` with the operation in `X-Amz-Target`.

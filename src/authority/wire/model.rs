@@ -1,4 +1,4 @@
-//! The service model: which operations there are, and the shapes of their inputs and outputs.
+//! The service model: its operations, and the shapes of their inputs and outputs.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -11,7 +11,7 @@ use crate::wire::pattern;
 /// The model of AWS Private CA.
 pub(crate) static MODEL: LazyLock<Model> = LazyLock::new(|| {
     let mut model: Model = serde_json::from_str(include_str!("model.json"))
-        .expect("model.json beside this file is the service model");
+        .expect("model.json contains the service model");
     for shape in model.shapes.values_mut() {
         shape.matcher = shape.pattern.as_deref().and_then(pattern::compile);
     }
@@ -25,14 +25,14 @@ pub(crate) struct Model {
     pub shapes: BTreeMap<String, Shape>,
 }
 
-/// An operation's input and output, by the names of their shapes.
+/// An operation's input and output, as names of shapes.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Operation {
     pub input: String,
     pub output: Option<String>,
 }
 
-/// One shape with its limits.
+/// A shape with its limits.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Shape {
     pub r#type: Kind,
@@ -50,7 +50,7 @@ pub(crate) struct Shape {
     pub matcher: Option<Regex>,
 }
 
-/// The kinds of shape that this service uses.
+/// The kinds of shapes that this service uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
@@ -65,7 +65,7 @@ pub(crate) enum Kind {
 }
 
 impl Model {
-    /// A shape by name; the model's references all have one, which a test checks.
+    /// Returns the shape with a name. Every reference in the model has one, which a test checks.
     pub fn shape(&self, name: &str) -> &Shape {
         &self.shapes[name]
     }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_model_is_whole() {
+    fn every_reference_in_the_model_has_a_shape() {
         assert_eq!(MODEL.operations.len(), 23);
         for operation in MODEL.operations.values() {
             MODEL.shape(&operation.input);

@@ -1,12 +1,12 @@
-//! The model's patterns as regular expressions.
+//! Compiles the model's patterns into regular expressions.
 
 use regex::Regex;
 
-/// A pattern that must match the whole text; `None` if it can't be compiled.
+/// Compiles a pattern that must match the whole text. Returns `None` if it is not valid.
 ///
-/// The expressions are built without tables of Unicode: where a pattern names letters, separators and numbers of any script
-/// (tags), every character beyond ASCII is let through but controls, and the ASCII ones are named. `\w` stands in classes
-/// only, and means ASCII as in Java.
+/// The expressions do not use Unicode tables. If a pattern allows letters, separators and numbers of any script (tags),
+/// every character beyond ASCII is accepted except control characters, and those of ASCII are listed. `\w` occurs only in
+/// classes, and means ASCII as in Java.
 pub(crate) fn compile(pattern: &str) -> Option<Regex> {
     let ascii = pattern
         .replace(r"\p{L}", r"A-Za-z\u{a1}-\u{10ffff}")
@@ -16,7 +16,7 @@ pub(crate) fn compile(pattern: &str) -> Option<Regex> {
     Regex::new(&format!("^(?:{})$", four_digit_escapes(&ascii))).ok()
 }
 
-/// `\u0020` as `\u{0020}`, which every dialect reads the same.
+/// Replaces `\u0020` by `\u{0020}`, which every dialect supports.
 fn four_digit_escapes(pattern: &str) -> String {
     let mut out = String::new();
     let mut rest = pattern;

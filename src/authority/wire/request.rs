@@ -1,4 +1,4 @@
-//! Which operation a request names, and with which input.
+//! Reads the operation and the input of a request.
 
 use axum::http::{HeaderMap, Method};
 use serde_json::Value;
@@ -10,19 +10,19 @@ use crate::wire::{Protocol, cbor, validate};
 const TARGET: &str = "ACMPrivateCA.";
 const PATH: &str = "/service/ACMPrivateCA/operation/";
 
-/// An operation with its input, which is within the model's limits.
+/// An operation and its input, which satisfies the model's limits.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub operation: &'static str,
     pub input: Value,
 }
 
-/// The protocol of a request, so that even a refusal is answered in it; `None` if it isn't for this service at all.
+/// Returns the protocol of a request, so that errors can be sent in it, or `None` if the request is not for this service.
 pub(crate) fn protocol(method: &Method, path: &str, headers: &HeaderMap) -> Option<Protocol> {
     if method != Method::POST {
         return None;
     }
-    // The header also keeps web pages out: a browser sends it only after asking, and is never told yes.
+    // The header also keeps web pages out: a browser sends it only after a preflight request, which is never allowed.
     if path.starts_with(PATH)
         && headers
             .get("smithy-protocol")
@@ -33,7 +33,7 @@ pub(crate) fn protocol(method: &Method, path: &str, headers: &HeaderMap) -> Opti
     (path == "/" && headers.contains_key("x-amz-target")).then_some(Protocol::Json)
 }
 
-/// Names the operation.
+/// Returns the name of the operation.
 pub(crate) fn operation(
     protocol: Protocol,
     path: &str,

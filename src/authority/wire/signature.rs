@@ -1,4 +1,4 @@
-//! AWS Signature Version 4: who asks, and whether it is really them.
+//! AWS Signature Version 4, which authenticates the caller.
 
 use aws_lc_rs::{digest, hmac};
 use axum::http::HeaderMap;
@@ -10,17 +10,17 @@ use crate::options::AccessKey;
 
 const SERVICE: &str = "acm-pca";
 
-/// How far a client's clock may be off.
+/// How much a client's clock may differ.
 const SKEW: time::Duration = time::Duration::minutes(5);
 
-/// What a signature says about its request.
+/// The caller according to a signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Signer {
     pub key: String,
     pub region: String,
 }
 
-/// The signed parts of a request.
+/// The parts of a request that the signature covers.
 pub(crate) struct Signed<'a> {
     pub method: &'a str,
     pub path: &'a str,
@@ -38,7 +38,7 @@ struct Authorization<'a> {
     signature: &'a str,
 }
 
-/// Who a request says it is from, unchecked; `None` if it isn't signed.
+/// Returns the caller that a request claims, without a check, or `None` if the request is not signed.
 pub(crate) fn claimed(headers: &HeaderMap) -> Option<Signer> {
     let authorization = authorization(headers)?;
     Some(Signer {
@@ -47,7 +47,7 @@ pub(crate) fn claimed(headers: &HeaderMap) -> Option<Signer> {
     })
 }
 
-/// Checks the signature against the accepted keys.
+/// Checks the signature with the accepted keys.
 pub(crate) fn check(request: &Signed<'_>, keys: &[AccessKey]) -> Result<Signer, Failure> {
     if !request.headers.contains_key("authorization") {
         return Err(Code::MissingAuthenticationToken.says("Missing Authentication Token"));
@@ -128,13 +128,13 @@ fn check_time(moment: &str, date: &str) -> Result<(), Failure> {
     let signed = PrimitiveDateTime::parse(moment, format)
         .map_err(|_| Code::IncompleteSignature.says("The X-Amz-Date header can't be read"))?
         .assume_utc();
-    // The whole day: a scope without one would pass for any.
+    // The complete date: otherwise a scope without a date would match any.
     if moment.get(..8) != Some(date) {
         return Err(
             Code::InvalidSignature.says("Date in Credential scope does not match X-Amz-Date")
         );
     }
-    // The machine's clock, never a test's: clients sign with the machine's.
+    // The machine's clock is used even in tests, since clients sign with it.
     let off = (OffsetDateTime::now_utc() - signed).abs();
     if off > SKEW {
         return Err(Code::InvalidSignature.says(format!(
@@ -144,7 +144,7 @@ fn check_time(moment: &str, date: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The host and everything of AWS's own must be under the signature.
+/// Checks that the signature covers the host and all headers of AWS.
 fn check_coverage(headers: &HeaderMap, signed: &str) -> Result<(), Failure> {
     let covered = |name: &str| signed.split(';').any(|known| known == name);
     let bare = headers

@@ -1,11 +1,11 @@
-//! Checks an input against the model. Reports all violations at once, as AWS does.
+//! Checks an input against the model. As on AWS, the error lists all violations.
 
 use serde_json::Value;
 
 use crate::failure::{Code, Failure};
 use crate::wire::model::{Kind, MODEL, Shape};
 
-/// Checks an operation's input: a wrong type can't be read at all, a wrong value is a violation.
+/// Checks an operation's input. A wrong type is a serialization error, a wrong value a violation.
 pub(crate) fn check(shape: &str, input: &Value) -> Result<(), Failure> {
     let mut violations = Vec::new();
     walk(MODEL.shape(shape), input, "", &mut violations)?;
@@ -18,8 +18,8 @@ pub(crate) fn check(shape: &str, input: &Value) -> Result<(), Failure> {
     Err(Code::Validation.says(format!("{count} validation {plural} detected: {list}")))
 }
 
-/// The input without what the model doesn't know and without nulls, which AWS takes for absent: so that nothing else
-/// is ever stored, and two ways to say the same are the same.
+/// Removes members that are not in the model, and nulls, which AWS treats as absent. So nothing else is ever stored, and
+/// equivalent inputs are equal.
 pub(crate) fn known(shape: &str, input: Value) -> Value {
     let shape = MODEL.shape(shape);
     match input {
@@ -110,7 +110,7 @@ fn string(shape: &Shape, text: &str, path: &str, violations: &mut Vec<String>) {
             &format!("Member must satisfy enum value set: [{set}]"),
         ));
     }
-    // AWS counts in UTF-16 units.
+    // AWS counts UTF-16 code units.
     let units = text.encode_utf16().count();
     length(shape, units, "length", text, path, violations);
     if let Some(matcher) = &shape.matcher
@@ -159,7 +159,7 @@ fn violation(shown: &str, path: &str, rule: &str) -> String {
     format!("Value '{shown}' at '{path}' failed to satisfy constraint: {rule}")
 }
 
-/// AWS names members in errors with a small first letter.
+/// Appends a member to a path. In errors, AWS writes members with a lower-case first letter.
 fn below(path: &str, name: &str) -> String {
     let mut letters = name.chars();
     let first = letters.next().map(|first| first.to_ascii_lowercase());
@@ -182,7 +182,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn all_violations_are_told_in_the_words_of_aws() {
+    fn all_violations_are_listed_as_aws_writes_them() {
         let input = json!({
             "CertificateAuthorityType": "LEAF",
             "IdempotencyToken": "x".repeat(37),

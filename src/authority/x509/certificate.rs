@@ -1,4 +1,4 @@
-//! Certificates: made from a blueprint, and read for the rules that depend on them.
+//! Certificates: created from a blueprint, and read for the rules that depend on their contents.
 
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
@@ -8,12 +8,12 @@ use crate::x509::extension::Extension;
 use crate::x509::key::{KeyError, SigningAlgorithm, SigningKey};
 use crate::x509::{der, extension};
 
-/// A certificate's serial number: 128 bits, positive, and with no leading zeros in its 32 hex digits.
+/// A certificate's serial number: 128 bits, positive, and without leading zeros in its 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Serial([u8; 16]);
 
 impl Serial {
-    /// Draws one; a collision within an authority is as likely as a guessed key.
+    /// Returns a random serial number. A collision within an authority is as unlikely as guessing a key.
     pub fn draw() -> Result<Self, aws_lc_rs::error::Unspecified> {
         let mut bytes = [0; 16];
         aws_lc_rs::rand::fill(&mut bytes)?;
@@ -21,13 +21,13 @@ impl Serial {
         Ok(Self(bytes))
     }
 
-    /// 32 lower-case hex digits, as at the end of a certificate's ARN.
+    /// Returns 32 lower-case hexadecimal digits, as at the end of a certificate's ARN.
     pub fn hex(&self) -> String {
         data_encoding::HEXLOWER.encode(&self.0)
     }
 }
 
-/// All that goes into a certificate; the names and the key are complete DER elements.
+/// The contents of a certificate. The names and the key are complete DER elements.
 pub(crate) struct Blueprint<'a> {
     pub serial: Serial,
     pub issuer: &'a [u8],
@@ -39,7 +39,7 @@ pub(crate) struct Blueprint<'a> {
 }
 
 impl Blueprint<'_> {
-    /// Signs it: an X.509 v3 certificate as DER.
+    /// Signs the certificate. Returns an X.509 v3 certificate in DER.
     pub fn sign(&self, key: &SigningKey, algorithm: SigningAlgorithm) -> Result<Vec<u8>, KeyError> {
         let extensions = der::sequence(self.extensions.iter().map(Extension::to_der));
         let to_be_signed = der::sequence([
@@ -61,7 +61,7 @@ impl Blueprint<'_> {
     }
 }
 
-/// What the rules need to know about a certificate.
+/// What the rules need from a certificate.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
     pub subject: Vec<u8>,
@@ -72,7 +72,7 @@ pub(crate) struct Facts {
     pub not_after: Moment,
 }
 
-/// Reads one certificate; `None` if it isn't exactly one.
+/// Parses one certificate. Returns `None` if the bytes are not exactly one certificate.
 pub(crate) fn parse(bytes: &[u8]) -> Option<X509Certificate<'_>> {
     match X509Certificate::from_der(bytes) {
         Ok(([], certificate)) => Some(certificate),
@@ -80,7 +80,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<X509Certificate<'_>> {
     }
 }
 
-/// The facts of a certificate; `None` if it can't be read.
+/// Returns the facts of a certificate, or `None` if it can't be read.
 pub(crate) fn facts(bytes: &[u8]) -> Option<Facts> {
     let certificate = parse(bytes)?;
     let key = certificate.public_key();
@@ -95,7 +95,7 @@ pub(crate) fn facts(bytes: &[u8]) -> Option<Facts> {
     })
 }
 
-/// The subject key identifier that stands in a certificate.
+/// Returns the subject key identifier in a certificate.
 pub(crate) fn written_key_identifier(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
     use x509_parser::extensions::ParsedExtension;
     certificate

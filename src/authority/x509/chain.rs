@@ -1,4 +1,4 @@
-//! Whether certificates hang together, for the import of an authority's certificate.
+//! Checks whether certificates form a chain, for the import of an authority's certificate.
 
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{ParsedExtension, X509Extension};
@@ -7,10 +7,10 @@ use crate::clock::Moment;
 use crate::x509::constraint::{self, ConstraintError};
 use crate::x509::{certificate, oid, verify};
 
-/// Levels of authorities from root to the lowest one: AWS allows five.
+/// The largest number of authorities from the root to the lowest one: AWS allows five.
 const DEEPEST: usize = 5;
 
-/// Critical extensions that AWS accepts in an imported certificate or chain (`ImportCertificateAuthorityCertificate`).
+/// The critical extensions that AWS accepts in an imported certificate or chain (`ImportCertificateAuthorityCertificate`).
 const MAY_BE_CRITICAL: [&str; 13] = [
     oid::AUTHORITY_KEY_IDENTIFIER,
     oid::BASIC_CONSTRAINTS,
@@ -27,7 +27,7 @@ const MAY_BE_CRITICAL: [&str; 13] = [
     oid::SUBJECT_INFORMATION_ACCESS,
 ];
 
-/// Extensions that decide here: one that can't be read must not pass for one that isn't there.
+/// Extensions that this check depends on: one that can't be read must not be treated as absent.
 const DECISIVE: [&str; 3] = [
     oid::AUTHORITY_KEY_IDENTIFIER,
     oid::KEY_USAGE,
@@ -40,7 +40,7 @@ pub(crate) enum ChainError {
     #[error("a certificate in the request cannot be read")]
     Unreadable,
     #[error(
-        "the certificate is not the certificate of an authority (basic constraints must be critical, with CA:TRUE)"
+        "the certificate is not a CA certificate (basic constraints must be critical, with CA:TRUE)"
     )]
     NotAnAuthority,
     #[error("the key usage of an authority's certificate must allow signing certificates")]
@@ -55,19 +55,19 @@ pub(crate) enum ChainError {
     SelfSigned,
     #[error("the certificate chain is incomplete or out of order")]
     Broken,
-    #[error("the certificate chain must not hold the certificate that is imported")]
+    #[error("the certificate chain must not contain the certificate that is imported")]
     HoldsItself,
     #[error("a path length in the certificate chain does not allow this certificate")]
     PathLength,
     #[error("the certificate is valid for longer than the certificate that signed it")]
     Outlives,
-    #[error("a hierarchy has five levels of authorities at most")]
+    #[error("a hierarchy can have at most five levels of authorities")]
     TooDeep,
     #[error(transparent)]
     Constraints(#[from] ConstraintError),
 }
 
-/// Whether the first certificate was issued by the holder of the second.
+/// Returns whether the first certificate was issued by the holder of the second.
 pub(crate) fn issued_by(child: &X509Certificate<'_>, parent: &X509Certificate<'_>) -> bool {
     child.issuer().as_raw() == parent.subject().as_raw()
         && verify::signed_by(
@@ -78,7 +78,7 @@ pub(crate) fn issued_by(child: &X509Certificate<'_>, parent: &X509Certificate<'_
         )
 }
 
-/// Checks a root's own certificate.
+/// Checks the certificate of a root.
 pub(crate) fn check_root(bytes: &[u8], now: Moment) -> Result<(), ChainError> {
     let root = certificate::parse(bytes).ok_or(ChainError::Unreadable)?;
     check_authority(&root, now)?;
@@ -88,7 +88,7 @@ pub(crate) fn check_root(bytes: &[u8], now: Moment) -> Result<(), ChainError> {
     Ok(constraint::check_chain(&[root])?)
 }
 
-/// Checks a subordinate's certificate against its chain: its issuer first, a root last, nothing missing.
+/// Checks a subordinate's certificate and its chain: the chain begins with the issuer, ends with a root, and is complete.
 pub(crate) fn check_subordinate(
     bytes: &[u8],
     chain: &[Vec<u8>],
@@ -119,15 +119,16 @@ pub(crate) fn check_subordinate(
     }
 }
 
-/// `below` is the number of authorities under `child`: those that `parent`'s path length counts besides it.
+/// Checks one link of a chain. `below` is the number of authorities under `child`, which count for the path length of
+/// `parent` like `child` itself.
 fn check_link(
     child: &X509Certificate<'_>,
     parent: &X509Certificate<'_>,
     below: usize,
 ) -> Result<(), ChainError> {
-    // Only the last one of a chain, a root, signs itself; nothing comes after it.
+    // Only the last certificate of a chain, the root, is self-signed.
     let goes_on = !issued_by(child, child);
-    if !goes_on || !issued_by(child, parent) || !means(child, parent) {
+    if !goes_on || !issued_by(child, parent) || !names_key_of(child, parent) {
         return Err(ChainError::Broken);
     }
     let allowed = path_length(parent);
@@ -145,9 +146,9 @@ fn check_link(
     Ok(())
 }
 
-/// Whether the child's authority key identifier, where it has one, is of this parent: readers give up on another one
-/// before they look at any signature.
-fn means(child: &X509Certificate<'_>, parent: &X509Certificate<'_>) -> bool {
+/// Returns whether the child's authority key identifier, if it has one, identifies this parent. With another identifier,
+/// readers reject the chain before they check any signature.
+fn names_key_of(child: &X509Certificate<'_>, parent: &X509Certificate<'_>) -> bool {
     let parsed = |extension: &X509Extension<'_>| match extension.parsed_extension() {
         ParsedExtension::AuthorityKeyIdentifier(found) => {
             let key = found.key_identifier.as_ref().map(|key| key.0.to_vec());
@@ -169,11 +170,11 @@ fn path_length(certificate: &X509Certificate<'_>) -> Option<u32> {
 }
 
 fn check_authority(certificate: &X509Certificate<'_>, now: Moment) -> Result<(), ChainError> {
-    // The algorithm stands in a certificate twice, once under the signature (RFC 5280, 4.1.1.2).
+    // A certificate contains the algorithm twice, once in the signed part (RFC 5280, 4.1.1.2).
     if certificate.tbs_certificate.signature != certificate.signature_algorithm {
         return Err(ChainError::Unreadable);
     }
-    // An extension that is there twice could mean one thing to one reader, and another to the next.
+    // Readers could interpret a duplicate extension in different ways.
     certificate
         .extensions_map()
         .map_err(|_| ChainError::Unreadable)?;
@@ -245,14 +246,14 @@ mod tests {
     }
 
     #[test]
-    fn an_extension_is_there_once() {
+    fn a_duplicate_extension_is_an_error() {
         assert_eq!(check_root(&root(|_| ()), NOW), Ok(()));
         let twice = root(|all| all.push(KeyUsage::SIGNER.extension()));
         assert_eq!(check_root(&twice, NOW), Err(ChainError::Unreadable));
     }
 
     #[test]
-    fn what_cannot_be_read_does_not_pass_for_absent() {
+    fn an_unreadable_extension_is_not_treated_as_absent() {
         let garbage = |id: &str| Extension::new(id, false, vec![4, 1, 1]);
         let unread = root(|all| all[1] = garbage(oid::KEY_USAGE));
         assert_eq!(check_root(&unread, NOW), Err(ChainError::Unreadable));
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_counts_to_the_second_of_its_end() {
+    fn a_certificate_is_valid_until_the_end_of_its_last_second() {
         let root = root(|_| ());
         assert_eq!(check_root(&root, NOW + 1999), Ok(()));
         assert_eq!(check_root(&root, NOW + 2000), Err(ChainError::Expired));

@@ -5,29 +5,29 @@ use crate::x509::extension::{self, Extension};
 use crate::x509::key::{KeyError, SigningAlgorithm, SigningKey};
 use crate::x509::{der, oid};
 
-/// All that goes into a list.
+/// The contents of a CRL.
 pub(crate) struct List<'a> {
     /// The issuer's Name, as in its certificate.
     pub issuer: &'a [u8],
     pub issuer_key_identifier: &'a [u8],
-    /// Grows with every list of one authority.
+    /// Increases with every CRL of the authority.
     pub number: u64,
     pub this_update: Moment,
     pub next_update: Moment,
     pub entries: &'a [Entry],
-    /// The address of a list that covers only a part of the certificates.
+    /// The address of a CRL that covers only some of the certificates.
     pub part: Option<&'a str>,
 }
 
-/// One revoked certificate.
+/// A revoked certificate.
 pub(crate) struct Entry {
     pub serial: Vec<u8>,
     pub revoked_at: Moment,
-    /// AWS's name of the reason.
+    /// AWS's name for the reason.
     pub reason: String,
 }
 
-/// RFC 5280's code of a reason by AWS's name; unspecified has none, since it says nothing.
+/// Returns RFC 5280's code for AWS's name of a reason. Unspecified has no code, since the RFC recommends to omit it.
 pub(crate) fn reason_code(name: &str) -> Option<u8> {
     Some(match name {
         "KEY_COMPROMISE" => 1,
@@ -42,7 +42,7 @@ pub(crate) fn reason_code(name: &str) -> Option<u8> {
 }
 
 impl List<'_> {
-    /// Signs it.
+    /// Signs the CRL.
     pub fn sign(&self, key: &SigningKey, algorithm: SigningAlgorithm) -> Result<Vec<u8>, KeyError> {
         let mut parts = vec![
             der::number(1),
@@ -51,7 +51,7 @@ impl List<'_> {
             der::time(self.this_update),
             der::time(self.next_update),
         ];
-        // An empty list of revoked certificates must be left out.
+        // An empty list of revoked certificates must be omitted.
         if !self.entries.is_empty() {
             parts.push(der::sequence(self.entries.iter().map(Entry::to_der)));
         }

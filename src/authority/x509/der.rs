@@ -1,6 +1,6 @@
 //! A DER writer: each function returns one complete element.
 //!
-//! X.509 needs so little of DER that this is shorter than the calls to a general writer would be.
+//! X.509 needs so little of DER that this is shorter than calls to a general writer.
 
 use time::OffsetDateTime;
 
@@ -17,7 +17,7 @@ pub(crate) const IA5_STRING: u8 = 0x16;
 pub(crate) const SEQUENCE: u8 = 0x30;
 pub(crate) const SET: u8 = 0x31;
 
-/// One element: tag, length, content.
+/// Returns an element: tag, length, content.
 pub(crate) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(content.len() + 6);
     out.push(tag);
@@ -34,12 +34,12 @@ pub(crate) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A SEQUENCE of complete elements.
+/// Returns a SEQUENCE of complete elements.
 pub(crate) fn sequence<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> Vec<u8> {
     constructed(SEQUENCE, parts)
 }
 
-/// A constructed element of any tag, around complete elements.
+/// Returns a constructed element with any tag, which contains complete elements.
 pub(crate) fn constructed<P: AsRef<[u8]>>(tag: u8, parts: impl IntoIterator<Item = P>) -> Vec<u8> {
     let mut content = Vec::new();
     for part in parts {
@@ -48,28 +48,28 @@ pub(crate) fn constructed<P: AsRef<[u8]>>(tag: u8, parts: impl IntoIterator<Item
     element(tag, &content)
 }
 
-/// A SET OF, its elements in DER's order.
+/// Returns a SET OF, with its elements in DER's order.
 pub(crate) fn set(mut parts: Vec<Vec<u8>>) -> Vec<u8> {
     parts.sort();
     constructed(SET, parts)
 }
 
-/// `[number]` with explicit tagging, or a constructed implicit one.
+/// Returns `[number]` with explicit tagging, or with implicit tagging of a constructed type.
 pub(crate) fn context(number: u8, content: &[u8]) -> Vec<u8> {
     element(0xa0 | number, content)
 }
 
-/// `[number]` with implicit tagging of a primitive type.
+/// Returns `[number]` with implicit tagging of a primitive type.
 pub(crate) fn context_primitive(number: u8, content: &[u8]) -> Vec<u8> {
     element(0x80 | number, content)
 }
 
-/// TRUE; DER leaves FALSE out wherever it is the default.
+/// Returns TRUE. DER omits FALSE wherever it is the default.
 pub(crate) fn yes() -> Vec<u8> {
     element(BOOLEAN, &[0xff])
 }
 
-/// An INTEGER from an unsigned number's bytes, the most significant first.
+/// Returns an INTEGER with the bytes of an unsigned number, the most significant first.
 pub(crate) fn unsigned(bytes: &[u8]) -> Vec<u8> {
     let first = bytes
         .iter()
@@ -84,17 +84,17 @@ pub(crate) fn unsigned(bytes: &[u8]) -> Vec<u8> {
     element(INTEGER, &content)
 }
 
-/// An INTEGER from a small number.
+/// Returns an INTEGER with a small number.
 pub(crate) fn number(value: u64) -> Vec<u8> {
     unsigned(&value.to_be_bytes())
 }
 
-/// An OCTET STRING.
+/// Returns an OCTET STRING.
 pub(crate) fn octets(bytes: &[u8]) -> Vec<u8> {
     element(OCTET_STRING, bytes)
 }
 
-/// A BIT STRING of whole bytes.
+/// Returns a BIT STRING of whole bytes.
 pub(crate) fn bits(bytes: &[u8]) -> Vec<u8> {
     let mut content = Vec::with_capacity(bytes.len() + 1);
     content.push(0);
@@ -102,7 +102,7 @@ pub(crate) fn bits(bytes: &[u8]) -> Vec<u8> {
     element(BIT_STRING, &content)
 }
 
-/// A BIT STRING of named bits: bit 0 is the first, and trailing zeros are left out.
+/// Returns a BIT STRING of named bits, beginning with bit 0; trailing zeros are omitted.
 pub(crate) fn named_bits(set: &[bool]) -> Vec<u8> {
     let length = set.iter().rposition(|bit| *bit).map_or(0, |last| last + 1);
     let mut content = vec![0; 1 + length.div_ceil(8)];
@@ -113,9 +113,10 @@ pub(crate) fn named_bits(set: &[bool]) -> Vec<u8> {
     element(BIT_STRING, &content)
 }
 
-/// An OBJECT IDENTIFIER from its dotted form; `None` if that isn't one.
+/// Returns an OBJECT IDENTIFIER from its dotted form, or `None` if the text is not one.
 ///
-/// Each has one form only, so that two are the same exactly if their texts are: `2.5.29.019` is none.
+/// Only the canonical form is accepted, so two identifiers are equal exactly if their texts are equal: `2.5.29.019` is
+/// refused.
 pub(crate) fn object(dotted: &str) -> Option<Vec<u8>> {
     let mut arcs = dotted.split('.').map(|arc| {
         let plain = arc == "0" || !arc.starts_with(['0', '+']);
@@ -141,7 +142,7 @@ fn base128(value: u64, out: &mut Vec<u8>) {
     }
 }
 
-/// A moment as RFC 5280 wants it: UTCTime until 2049, GeneralizedTime after.
+/// Returns a time as RFC 5280 requires it: UTCTime until 2049, GeneralizedTime after that.
 pub(crate) fn time(moment: Moment) -> Vec<u8> {
     let at = date(moment);
     let rest = clock_digits(at);
@@ -152,7 +153,7 @@ pub(crate) fn time(moment: Moment) -> Vec<u8> {
     }
 }
 
-/// A moment as GeneralizedTime, to the second.
+/// Returns a GeneralizedTime in whole seconds.
 pub(crate) fn generalized(moment: Moment) -> Vec<u8> {
     let at = date(moment);
     element(

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::x509::{der, oid};
 
-/// One extension: what it is, whether it is critical, and its value as DER.
+/// An extension: its identifier, whether it is critical, and its value in DER.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Extension {
     pub id: String,
@@ -22,7 +22,7 @@ impl Extension {
         }
     }
 
-    /// The Extension element.
+    /// Returns the Extension element.
     pub fn to_der(&self) -> Vec<u8> {
         let mut parts = vec![known(&self.id)];
         if self.critical {
@@ -33,7 +33,7 @@ impl Extension {
     }
 }
 
-/// The key usages of RFC 5280 in the order of their bits.
+/// The key usages of RFC 5280, in the order of their bits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub(crate) struct KeyUsage {
@@ -50,20 +50,20 @@ pub(crate) struct KeyUsage {
 }
 
 impl KeyUsage {
-    /// What AWS gives every authority: it signs certificates, CRLs and other things.
+    /// The key usage that AWS gives every authority: to sign certificates, CRLs and other data.
     pub const AUTHORITY: Self = Self {
         digital_signature: true,
         key_cert_sign: true,
         crl_sign: true,
         ..Self::NONE
     };
-    /// What a TLS end entity does with its key.
+    /// The key usage of a TLS end entity.
     pub const END_ENTITY: Self = Self {
         digital_signature: true,
         key_encipherment: true,
         ..Self::NONE
     };
-    /// What a signer of code or of OCSP answers does.
+    /// The key usage of a signer of code or of OCSP responses.
     pub const SIGNER: Self = Self {
         digital_signature: true,
         ..Self::NONE
@@ -80,7 +80,7 @@ impl KeyUsage {
         decipher_only: false,
     };
 
-    /// The extension, critical as in all of AWS's templates.
+    /// Returns the extension, which is critical as in all of AWS's templates.
     pub fn extension(self) -> Extension {
         let bits = [
             self.digital_signature,
@@ -97,48 +97,48 @@ impl KeyUsage {
     }
 }
 
-/// Basic constraints of an authority, always critical.
+/// Returns the basic constraints of an authority, which are always critical.
 pub(crate) fn authority_constraints(path_length: Option<u8>) -> Extension {
     let mut parts = vec![der::yes()];
     parts.extend(path_length.map(|length| der::number(u64::from(length))));
     Extension::new(oid::BASIC_CONSTRAINTS, true, der::sequence(parts))
 }
 
-/// Basic constraints of an end entity: CA:FALSE is the default, so the sequence is empty.
+/// Returns the basic constraints of an end entity. CA:FALSE is the default, so the sequence is empty.
 pub(crate) fn end_entity_constraints(critical: bool) -> Extension {
     Extension::new(oid::BASIC_CONSTRAINTS, critical, der::sequence([[]; 0]))
 }
 
-/// The purposes of a key, by object identifier.
+/// Returns the extended key usage with these object identifiers.
 pub(crate) fn extended_key_usage(critical: bool, purposes: &[&str]) -> Extension {
     let purposes = purposes.iter().map(|purpose| known(purpose));
     Extension::new(oid::EXTENDED_KEY_USAGE, critical, der::sequence(purposes))
 }
 
-/// The subject key identifier.
+/// Returns the subject key identifier.
 pub(crate) fn subject_key(identifier: &[u8]) -> Extension {
     Extension::new(oid::SUBJECT_KEY_IDENTIFIER, false, der::octets(identifier))
 }
 
-/// The authority key identifier: the key's identifier alone, as AWS writes it.
+/// Returns the authority key identifier: only the identifier of the key, as on AWS.
 pub(crate) fn authority_key(identifier: &[u8]) -> Extension {
     let value = der::sequence([der::context_primitive(0, identifier)]);
     Extension::new(oid::AUTHORITY_KEY_IDENTIFIER, false, value)
 }
 
-/// Where the CRL lies.
+/// Returns the distribution point of a CRL.
 pub(crate) fn distribution_point(url: &str) -> Extension {
     let value = der::sequence([der::sequence([distribution_point_name(url)])]);
     Extension::new(oid::CRL_DISTRIBUTION_POINTS, false, value)
 }
 
-/// `[0] DistributionPointName { fullName [0] { URI } }`, also used inside a CRL.
+/// Returns `[0] DistributionPointName { fullName [0] { URI } }`, which is also used inside a CRL.
 pub(crate) fn distribution_point_name(url: &str) -> Vec<u8> {
     let name = der::context_primitive(6, url.as_bytes());
     der::context(0, &der::context(0, &name))
 }
 
-/// Where the OCSP responder is.
+/// Returns the address of the OCSP responder.
 pub(crate) fn ocsp_access(url: &str) -> Extension {
     let location = der::context_primitive(6, url.as_bytes());
     let access = der::sequence([known(oid::OCSP), location]);
@@ -149,7 +149,8 @@ pub(crate) fn ocsp_access(url: &str) -> Extension {
     )
 }
 
-/// RFC 5280's first method: SHA-1 of the public key's bits, without the structure around them. 20 bytes.
+/// Computes a key identifier with RFC 5280's first method: the SHA-1 (20 bytes) of the public key's bits, without the
+/// structure around them.
 pub(crate) fn key_identifier(public_key_bits: &[u8]) -> Vec<u8> {
     digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, public_key_bits)
         .as_ref()
@@ -157,5 +158,5 @@ pub(crate) fn key_identifier(public_key_bits: &[u8]) -> Vec<u8> {
 }
 
 fn known(dotted: &str) -> Vec<u8> {
-    der::object(dotted).expect("extensions are made of identifiers that were read or are constants")
+    der::object(dotted).expect("the identifiers of extensions are constants or were parsed before")
 }

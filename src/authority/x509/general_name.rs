@@ -1,4 +1,4 @@
-//! General names (subject alternative names, locations), from the API's fields.
+//! General names (subject alternative names, locations) from the fields of the API.
 
 use serde::Deserialize;
 
@@ -36,7 +36,7 @@ pub(crate) struct EdiPartyName {
 }
 
 impl GeneralName {
-    /// The GeneralName element.
+    /// Returns the GeneralName element.
     pub fn to_der(&self) -> Result<Vec<u8>, NameError> {
         let mut found = Vec::new();
         if let Some(other) = &self.other_name {
@@ -93,7 +93,7 @@ fn ia5<'a>(what: &'static str, text: &'a str) -> Result<&'a [u8], NameError> {
     Ok(text.as_bytes())
 }
 
-/// An address, a URI or a mailbox is matched by no client as a host's name.
+/// Addresses, URIs and mailboxes are refused, since no client matches them with a host name.
 fn dns(text: &str) -> Result<&[u8], NameError> {
     let is_other = text.parse::<std::net::IpAddr>().is_ok()
         || text.contains([':', '/', '@'])

@@ -1,4 +1,4 @@
-//! Key pairs and signatures by AWS's names, on aws-lc-rs alone.
+//! Key pairs and signatures by AWS's names, implemented with aws-lc-rs alone.
 
 use aws_lc_rs::digest::{self, Digest};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
@@ -26,7 +26,7 @@ pub(crate) enum KeyAlgorithm {
     MlDsa44,
     MlDsa65,
     MlDsa87,
-    /// Known by name only: AWS has it in China, and aws-lc-rs nowhere.
+    /// Only the name is supported: AWS offers the algorithm in China, and aws-lc-rs does not have it.
     Sm2,
 }
 
@@ -44,7 +44,7 @@ pub(crate) enum SigningAlgorithm {
     MlDsa87,
 }
 
-/// A key could not be made, read or used.
+/// A key could not be created, read or used.
 #[derive(Debug, thiserror::Error)]
 #[error("the key can't be {0}")]
 pub(crate) struct KeyError(&'static str);
@@ -63,7 +63,7 @@ impl KeyAlgorithm {
         (Self::Sm2, "SM2"),
     ];
 
-    /// The algorithm of AWS's name for it.
+    /// Returns the algorithm with AWS's name.
     pub fn named(name: &str) -> Option<Self> {
         Self::NAMES
             .iter()
@@ -71,7 +71,7 @@ impl KeyAlgorithm {
             .map(|(algorithm, _)| *algorithm)
     }
 
-    /// What keys of this kind can sign with, by AWS's names in AWS's order.
+    /// Returns AWS's names of the algorithms with which keys of this kind can sign, in AWS's order.
     pub fn signing_algorithms(self) -> &'static [&'static str] {
         match self {
             Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 => {
@@ -89,7 +89,7 @@ impl KeyAlgorithm {
 }
 
 impl SigningAlgorithm {
-    /// The algorithm of AWS's name for it.
+    /// Returns the algorithm with AWS's name.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "SHA256WITHRSA" => Self::RsaSha256,
@@ -105,7 +105,7 @@ impl SigningAlgorithm {
         })
     }
 
-    /// The AlgorithmIdentifier: RSA has a NULL beside it, the others nothing.
+    /// Returns the AlgorithmIdentifier. RSA has NULL as its parameters, the others have none.
     pub fn identifier(self) -> Vec<u8> {
         let (dotted, null) = match self {
             Self::RsaSha256 => (oid::RSA_SHA256, true),
@@ -137,7 +137,7 @@ impl SigningAlgorithm {
     }
 }
 
-/// A private key, ready to sign.
+/// A private key.
 pub(crate) enum SigningKey {
     Rsa(RsaKeyPair),
     Ec(EcdsaKeyPair, &'static digest::Algorithm),
@@ -145,7 +145,7 @@ pub(crate) enum SigningKey {
 }
 
 impl SigningKey {
-    /// Makes a key and its PKCS #8 form, which is wiped from memory when dropped.
+    /// Generates a key and its PKCS #8 form, which is wiped from memory when dropped.
     pub fn generate(algorithm: KeyAlgorithm) -> Result<(Self, Zeroizing<Vec<u8>>), KeyError> {
         let failed = |_| KeyError("generated");
         let pkcs8 = if let Some(size) = rsa_size(algorithm) {
@@ -165,7 +165,7 @@ impl SigningKey {
         Ok((Self::read(algorithm, &pkcs8)?, pkcs8))
     }
 
-    /// Reads the PKCS #8 form of a key.
+    /// Reads a key in PKCS #8 form.
     pub fn read(algorithm: KeyAlgorithm, pkcs8: &[u8]) -> Result<Self, KeyError> {
         let failed = |_| KeyError("read");
         if rsa_size(algorithm).is_some() {
@@ -183,7 +183,7 @@ impl SigningKey {
         }
     }
 
-    /// The public half as SubjectPublicKeyInfo.
+    /// Returns the public key as SubjectPublicKeyInfo.
     pub fn public_key_info(&self) -> Result<Vec<u8>, KeyError> {
         let failed = |_| KeyError("shown");
         let info: PublicKeyX509Der<'_> = match self {
@@ -194,7 +194,7 @@ impl SigningKey {
         Ok(info.as_ref().to_vec())
     }
 
-    /// Signs a message; the algorithm must be one of the key's own.
+    /// Signs a message. The algorithm must fit the key.
     pub fn sign(&self, algorithm: SigningAlgorithm, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         let random = SystemRandom::new();
         match self {
@@ -227,10 +227,10 @@ impl SigningKey {
     }
 }
 
-/// Any digest as the one that aws-lc-rs signs with on a curve.
+/// Converts a digest to the length with which aws-lc-rs signs on a curve.
 ///
-/// ECDSA takes the leftmost bits of a long digest, and a short one as a number: so a longer digest may be cut, and
-/// a shorter one led by zeros, without changing the signature's meaning (FIPS 186-5, 6.4.1).
+/// ECDSA uses the leftmost bits of a long digest, and a short digest as a number. So a longer digest can be cut, and zeros
+/// can be put before a shorter one, without changing the signature (FIPS 186-5, 6.4.1).
 fn fitted(digest: Digest, native: &'static digest::Algorithm) -> Result<Digest, KeyError> {
     let bytes = digest.as_ref();
     let wanted = native.output_len();

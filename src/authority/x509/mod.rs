@@ -1,20 +1,20 @@
-//! X.509 as bytes: what is read is kept exactly as it was written, what is written is DER.
+//! X.509 in bytes: what is read is kept byte for byte, what is written is DER.
 //!
 //! - [`der`]: a small DER writer;
-//! - [`read`]: a reader for what `x509-parser` doesn't know, or doesn't tell faithfully;
+//! - [`read`]: a reader for what `x509-parser` does not support, or does not report exactly;
 //! - [`oid`]: the object identifiers by name;
 //! - [`key`]: key pairs and signatures, by AWS's names;
-//! - [`name`] and [`general_name`]: names from the API's fields;
-//! - [`request`]: certificate signing requests, read and made;
+//! - [`name`] and [`general_name`]: names from the fields of the API;
+//! - [`request`]: certificate signing requests, read and created;
 //! - [`extension`]: the extensions of a certificate;
-//! - [`certificate`]: certificates, made and read;
-//! - [`chain`]: whether one certificate was really issued by another;
+//! - [`certificate`]: certificates, created and read;
+//! - [`chain`]: whether certificates form a chain;
 //! - [`constraint`]: which names a chain allows below it;
-//! - [`verify`]: whether a signature is right;
-//! - [`crl`] and [`ocsp`]: how revocations are published;
+//! - [`verify`]: checks signatures;
+//! - [`crl`] and [`ocsp`]: the formats in which revocations are published;
 //! - [`pem`]: the text around the bytes.
 //!
-//! The writer is our own, not rcgen's: an issuer's name must be copied byte for byte, attributes may repeat,
+//! The writer is our own rather than rcgen's: an issuer's name must be copied byte for byte, attributes may repeat,
 //! criticality follows AWS's templates, and EC keys sign with every digest.
 
 pub(crate) mod certificate;

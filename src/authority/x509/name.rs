@@ -1,4 +1,4 @@
-//! Distinguished names: from the API's fields, compared, and for people to read.
+//! Distinguished names: created from the fields of the API, compared, and written as text.
 
 use serde::Deserialize;
 use x509_parser::prelude::FromDer;
@@ -35,7 +35,7 @@ pub(crate) struct CustomAttribute {
     pub value: String,
 }
 
-/// Why a name can't be written; AWS calls it InvalidArgs.
+/// Why a name is not valid; AWS's error is InvalidArgs.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NameError {
     #[error("custom attributes cannot be used in combination with standard attributes")]
@@ -63,7 +63,7 @@ pub(crate) enum NameError {
 }
 
 impl Subject {
-    /// The Name: one attribute per RDN, in the model's order, which is how AWS writes the names of authorities.
+    /// Returns the Name, with one attribute per RDN in the order of the model, as AWS writes the names of authorities.
     pub fn to_der(&self) -> Result<Vec<u8>, NameError> {
         let standard = self.standard();
         let custom = self.custom_attributes.as_deref().unwrap_or_default();
@@ -125,7 +125,7 @@ fn attribute(dotted: &str, value: &str) -> Result<Vec<u8>, NameError> {
     Ok(der::set(vec![pair]))
 }
 
-/// The upper bounds of RFC 5280, A.1; AWS's model has them for what the API gives, and some narrower ones.
+/// Checks the upper bounds of RFC 5280, A.1. AWS's model has them, too, and some smaller ones, but only for the API.
 fn within_bounds(dotted: &str, value: &str) -> Result<(), NameError> {
     if dotted == oid::COUNTRY {
         let is_code = value.len() == 2 && value.bytes().all(|byte| byte.is_ascii_alphabetic());
@@ -154,7 +154,7 @@ fn within_bounds(dotted: &str, value: &str) -> Result<(), NameError> {
     Ok(())
 }
 
-/// Holds the Name of a request to what a certificate may hold: the string types and bounds of RFC 5280, A.1.
+/// Checks the Name of a request: the string types and bounds of RFC 5280, A.1.
 pub(crate) fn check(name: &[u8]) -> Result<(), NameError> {
     let (_, name) = X509Name::from_der(name).map_err(|_| NameError::Unreadable)?;
     for attribute in name.iter_attributes() {
@@ -167,7 +167,7 @@ pub(crate) fn check(name: &[u8]) -> Result<(), NameError> {
         if must_be_printable && tag != u32::from(der::PRINTABLE_STRING) {
             return Err(NameError::Printable);
         }
-        // Other string types are old and rare; what they hold is as long as its bytes.
+        // Other string types are old and rare; their length is counted in bytes.
         let bytes = attribute.as_slice();
         let text = String::from_utf8_lossy(bytes);
         if must_be_printable && !bytes.iter().copied().all(is_printable) {
@@ -178,7 +178,7 @@ pub(crate) fn check(name: &[u8]) -> Result<(), NameError> {
     Ok(())
 }
 
-/// The characters of a PrintableString (X.680).
+/// Returns whether a PrintableString (X.680) may contain the character.
 fn is_printable(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(&byte)
 }
@@ -187,8 +187,8 @@ pub(crate) fn object(dotted: &str) -> Result<Vec<u8>, NameError> {
     der::object(dotted).ok_or_else(|| NameError::ObjectIdentifier(dotted.to_owned()))
 }
 
-/// Whether two Names have the same attributes in the same order, whichever string types they are written in: an
-/// external authority may copy a request's subject with other ones.
+/// Returns whether two Names have the same attributes in the same order, in any string types: an external authority may use
+/// other string types when it copies the subject of a request.
 pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
     let of = |name| {
         let (_, name) = X509Name::from_der(name).ok()?;
@@ -205,7 +205,7 @@ pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
-/// A Name as RFC 2253 writes it, the last attribute first; what has no short name there stands in hex.
+/// Writes a Name as RFC 2253 defines, with the last attribute first. Attributes without a short name are in hexadecimal.
 pub(crate) fn readable(name: &[u8]) -> String {
     let Ok((_, name)) = X509Name::from_der(name) else {
         return String::new();
@@ -218,7 +218,7 @@ pub(crate) fn readable(name: &[u8]) -> String {
                 (Some(short), Ok(value)) => format!("{short}={}", escaped(value)),
                 _ => {
                     let value = attribute.attr_value();
-                    // X.690 numbers the string types that occur here below 31: one byte of tag.
+                    // The string types of X.690 that occur here have numbers below 31, so the tag is one byte.
                     let tag = u8::try_from(value.header.tag().0).unwrap_or_default();
                     let element = der::element(tag, value.data);
                     format!("{id}=#{}", data_encoding::HEXLOWER.encode(&element))

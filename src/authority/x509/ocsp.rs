@@ -1,4 +1,4 @@
-//! The Online Certificate Status Protocol (RFC 6960): requests read, answers made.
+//! The Online Certificate Status Protocol (RFC 6960): reads requests, writes responses.
 
 use aws_lc_rs::digest;
 
@@ -7,22 +7,22 @@ use crate::x509::key::{KeyError, SigningAlgorithm, SigningKey};
 use crate::x509::read::{Element, Reader};
 use crate::x509::{crl, der, oid};
 
-/// More certificates than anyone asks for at once; each costs a look-up.
+/// The largest number of certificates in a request. Each costs a look-up, and no client asks for as many at once.
 const MOST: usize = 100;
 
-/// A certificate that is asked about.
+/// A certificate in a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Question {
-    /// The CertID, which the answer repeats.
+    /// The CertID, which the response repeats.
     pub id: Vec<u8>,
     hash: &'static digest::Algorithm,
     issuer_name_hash: Vec<u8>,
     issuer_key_hash: Vec<u8>,
-    /// 32 hex digits.
+    /// 32 hexadecimal digits.
     pub serial: String,
 }
 
-/// What is known about a certificate.
+/// The status of a certificate.
 #[derive(Debug, Clone)]
 pub(crate) enum Standing {
     Good,
@@ -30,7 +30,7 @@ pub(crate) enum Standing {
     Unknown,
 }
 
-/// Why there is no answer to sign.
+/// Why there is no response to sign.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Refusal {
     Malformed = 1,
@@ -39,20 +39,20 @@ pub(crate) enum Refusal {
 }
 
 impl Question {
-    /// Whether the issuer that is meant has this name and these public key bits.
+    /// Returns whether the issuer in the question has this name and these public key bits.
     pub fn is_about(&self, name: &[u8], public_key_bits: &[u8]) -> bool {
         digest::digest(self.hash, name).as_ref() == self.issuer_name_hash
             && digest::digest(self.hash, public_key_bits).as_ref() == self.issuer_key_hash
     }
 }
 
-/// The certificates that a request asks about, at least one; `None` if it can't be read.
+/// Returns the certificates in a request, at least one, or `None` if it can't be read.
 pub(crate) fn read(bytes: &[u8]) -> Option<Vec<Question>> {
     let mut all = Reader::new(bytes);
     let mut request = all.expect(der::SEQUENCE)?.inside();
     let mut inner = request.expect(der::SEQUENCE)?.inside();
     inner.optional(0xa0); // version
-    inner.optional(0xa1); // who asks
+    inner.optional(0xa1); // the requestor's name
     let mut list = inner.expect(der::SEQUENCE)?.inside();
     let mut questions = Vec::new();
     while !list.is_empty() {
@@ -86,12 +86,12 @@ fn question(id: Element<'_>) -> Option<Question> {
     })
 }
 
-/// A refusal, which is not signed.
+/// Returns an OCSP error response, which is not signed.
 pub(crate) fn refuse(refusal: Refusal) -> Vec<u8> {
     der::sequence([der::element(der::ENUMERATED, &[refusal as u8])])
 }
 
-/// Signs the answers with the authority's own key, whose identifier (SHA-1 of its bits) names the responder.
+/// Signs a response with the authority's own key; the key's identifier (SHA-1 of its bits) names the responder.
 pub(crate) fn answer(
     answers: &[(Question, Standing)],
     key_identifier: &[u8],
@@ -137,7 +137,7 @@ fn status(standing: &Standing) -> Vec<u8> {
 }
 
 fn known(dotted: &str) -> Vec<u8> {
-    der::object(dotted).expect("a constant of oid.rs")
+    der::object(dotted).expect("the constants of oid.rs are object identifiers")
 }
 
 #[cfg(test)]
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_names_its_serial_in_32_digits() {
+    fn the_serial_of_a_request_has_32_digits() {
         let questions = read(&request(&[0x80, 1])).unwrap();
         assert_eq!(questions[0].serial, format!("{:0>32}", "8001"));
     }

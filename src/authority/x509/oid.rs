@@ -1,4 +1,4 @@
-//! Object identifiers by name, dotted.
+//! Object identifiers in dotted form, by name.
 
 // Extensions of certificates and CRLs, RFC 5280.
 pub(crate) const SUBJECT_KEY_IDENTIFIER: &str = "2.5.29.14";
@@ -51,7 +51,7 @@ pub(crate) const SMART_CARD_LOGIN: &str = "1.3.6.1.4.1.311.20.2.2";
 pub(crate) const DOCUMENT_SIGNING: &str = "1.3.6.1.4.1.311.10.3.12";
 pub(crate) const CERTIFICATE_TRANSPARENCY: &str = "1.3.6.1.4.1.11129.2.4.4";
 
-// Ways to get at more information.
+// Access methods, OCSP responses and policy qualifiers.
 pub(crate) const OCSP: &str = "1.3.6.1.5.5.7.48.1";
 pub(crate) const OCSP_BASIC: &str = "1.3.6.1.5.5.7.48.1.1";
 pub(crate) const CA_REPOSITORY: &str = "1.3.6.1.5.5.7.48.5";

@@ -1,11 +1,11 @@
-//! The text around DER: strict about what it reads, 64 characters a line in what it writes.
+//! PEM, the text form of DER: reads strictly, and writes 64 characters a line.
 
 use data_encoding::BASE64;
 
-/// The blocks of a PEM text with this label, or why it can't be read as only such blocks.
+/// Returns the blocks of a PEM text with these labels, or why it is not a text of only such blocks.
 ///
-/// Text before, between and after blocks must be blank: AWS refuses anything else in an import. The begin and the
-/// end of a block each have a line of their own, as other readers need them.
+/// Text before, between and after blocks must be blank, since AWS refuses anything else in an import. The begin and end
+/// markers of a block must each be on a line of their own, as other readers require.
 pub(crate) fn blocks(text: &[u8], labels: &[&str]) -> Result<Vec<Vec<u8>>, &'static str> {
     let text = std::str::from_utf8(text).map_err(|_| "it is not PEM text")?;
     let mut found = Vec::new();
@@ -38,7 +38,7 @@ pub(crate) fn blocks(text: &[u8], labels: &[&str]) -> Result<Vec<Vec<u8>>, &'sta
     Ok(found)
 }
 
-/// One block, with no line end after it.
+/// Writes a block, without a line end after it.
 pub(crate) fn block(label: &str, der: &[u8]) -> String {
     let encoded = BASE64.encode(der);
     let mut text = format!("-----BEGIN {label}-----\n");
@@ -50,7 +50,7 @@ pub(crate) fn block(label: &str, der: &[u8]) -> String {
     text
 }
 
-/// Certificates one after the other, as AWS returns a chain: no line end after the last.
+/// Writes certificates one after the other, without a line end after the last, as AWS returns a chain.
 pub(crate) fn chain<'a>(certificates: impl IntoIterator<Item = &'a [u8]>) -> String {
     certificates
         .into_iter()

@@ -1,15 +1,15 @@
-//! A DER reader for the little that `x509-parser` doesn't know (OCSP requests), or is not strict about (names).
+//! A DER reader for the little that `x509-parser` does not support (OCSP requests) or does not read strictly (names).
 
-/// What is left of some DER.
+/// The rest of some DER.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader<'a>(&'a [u8]);
 
-/// One element.
+/// An element.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Element<'a> {
     pub tag: u8,
     pub content: &'a [u8],
-    /// With its tag and length.
+    /// The element with its tag and length.
     pub raw: &'a [u8],
 }
 
@@ -18,19 +18,19 @@ impl<'a> Reader<'a> {
         Self(bytes)
     }
 
-    /// Whether nothing is left.
+    /// Returns whether nothing is left.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Takes the next element; `None` if there is none or it isn't whole.
+    /// Reads the next element. Returns `None` if there is none or it is incomplete.
     pub fn next(&mut self) -> Option<Element<'a>> {
         let bytes = self.0;
         let (tag, first) = (*bytes.first()?, *bytes.get(1)?);
         let (length, start) = if first < 0x80 {
             (usize::from(first), 2)
         } else {
-            // Up to 4 bytes: nothing that comes over HTTP here is larger. Indefinite lengths are not DER.
+            // At most 4 bytes, since no request here is larger. Indefinite lengths are not allowed in DER.
             let count = usize::from(first & 0x7f);
             let digits = bytes
                 .get(2..2 + count)
@@ -50,12 +50,12 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Takes the next element if it has this tag.
+    /// Reads the next element. Returns `None` if it does not have this tag.
     pub fn expect(&mut self, tag: u8) -> Option<Element<'a>> {
         self.next().filter(|element| element.tag == tag)
     }
 
-    /// Takes the next element only if it has this tag.
+    /// Reads the next element, but only if it has this tag.
     pub fn optional(&mut self, tag: u8) -> Option<Element<'a>> {
         if self.0.first() == Some(&tag) {
             self.next()
@@ -66,7 +66,7 @@ impl<'a> Reader<'a> {
 }
 
 impl<'a> Element<'a> {
-    /// The elements inside.
+    /// Returns a reader of the content.
     pub fn inside(&self) -> Reader<'a> {
         Reader(self.content)
     }

@@ -1,4 +1,4 @@
-//! Certificate signing requests (PKCS #10): read with everything they ask for, and made for our own authorities.
+//! Certificate signing requests (PKCS #10): read with all that they request, and created for our own authorities.
 
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::cri_attributes::ParsedCriAttribute;
@@ -9,25 +9,25 @@ use crate::x509::extension::Extension;
 use crate::x509::key::{KeyError, SigningAlgorithm, SigningKey};
 use crate::x509::{der, name, oid, pem, verify};
 
-/// A request whose signature was checked; the names and keys are the bytes that were signed.
+/// A request whose signature is valid. The names and keys are the bytes that were signed.
 #[derive(Debug, Clone)]
 pub(crate) struct SigningRequest {
     /// The subject's Name.
     pub subject: Vec<u8>,
     /// The SubjectPublicKeyInfo.
     pub public_key: Vec<u8>,
-    /// The bits inside it, for the key identifier.
+    /// The bits inside the public key, for the key identifier.
     pub public_key_bits: Vec<u8>,
-    /// What its extensionRequest attribute asks for, in its order.
+    /// The extensions in the extensionRequest attribute, in the order of the request.
     pub extensions: Vec<Extension>,
 }
 
-/// Why a CSR is refused; AWS calls all of it MalformedCSR.
+/// Why a CSR is refused; AWS's error is MalformedCSR.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RequestError {
     #[error("{0}")]
     Pem(&'static str),
-    #[error("it must hold exactly one certificate request")]
+    #[error("expected exactly one certificate request")]
     NotOne,
     #[error("it is not a PKCS #10 certificate request")]
     NotARequest,
@@ -43,7 +43,7 @@ pub(crate) enum RequestError {
 pub(crate) const EMPTY_NAME: [u8; 2] = [der::SEQUENCE, 0];
 
 impl SigningRequest {
-    /// Reads one PEM request and checks its signature.
+    /// Reads a PEM request and checks its signature.
     pub fn read(text: &[u8]) -> Result<Self, RequestError> {
         let labels = ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"];
         let blocks = pem::blocks(text, &labels).map_err(RequestError::Pem)?;
@@ -53,7 +53,7 @@ impl SigningRequest {
         Self::read_der(bytes)
     }
 
-    /// Reads the DER of a request.
+    /// Reads a DER request and checks its signature.
     pub fn read_der(bytes: &[u8]) -> Result<Self, RequestError> {
         let (rest, request) =
             X509CertificationRequest::from_der(bytes).map_err(|_| RequestError::NotARequest)?;
@@ -81,14 +81,14 @@ impl SigningRequest {
         })
     }
 
-    /// The requested extension with this identifier.
+    /// Returns the requested extension with an identifier.
     pub fn extension(&self, id: &str) -> Option<&Extension> {
         self.extensions.iter().find(|extension| extension.id == id)
     }
 }
 
-/// Whether what the signature does not cover (the outer sequence, the algorithm, the bit string) is the DER that anybody
-/// would write. The parser takes other tag classes there.
+/// Returns whether the parts that the signature does not cover (the outer sequence, the algorithm, the bit string) are
+/// canonical DER. The parser accepts other tag classes there.
 fn is_canonical(bytes: &[u8], request: &X509CertificationRequest<'_>) -> bool {
     const NULL: [u8; 2] = [5, 0];
     let info = request.certification_request_info.raw;
@@ -99,7 +99,7 @@ fn is_canonical(bytes: &[u8], request: &X509CertificationRequest<'_>) -> bool {
     };
     let is = |algorithm: &[u8]| der::sequence([info, algorithm, &signature]) == bytes;
     if dotted == oid::RSA_PSS {
-        // Its parameters are what they are; they were read to check the signature.
+        // The parameters of the algorithm were checked with the signature.
         let end = bytes.len().saturating_sub(signature.len());
         let start = bytes.windows(info.len()).position(|window| window == info);
         let algorithm = start.and_then(|start| bytes.get(start + info.len()..end));
@@ -135,7 +135,7 @@ fn requested(request: &X509CertificationRequest<'_>) -> Result<Vec<Extension>, R
     Ok(found)
 }
 
-/// Makes the request of an authority for its own certificate.
+/// Creates the request of an authority for its own certificate.
 pub(crate) fn make(
     key: &SigningKey,
     algorithm: SigningAlgorithm,
@@ -144,7 +144,8 @@ pub(crate) fn make(
 ) -> Result<Vec<u8>, KeyError> {
     let wanted = der::sequence(extensions.iter().map(Extension::to_der));
     let attribute = der::sequence([
-        name::object(oid::EXTENSION_REQUEST).expect("a constant of oid.rs"),
+        name::object(oid::EXTENSION_REQUEST)
+            .expect("the constants of oid.rs are object identifiers"),
         der::set(vec![wanted]),
     ]);
     let info = der::sequence([
@@ -182,7 +183,7 @@ mod tests {
     });
 
     #[test]
-    fn what_is_made_is_read_back() {
+    fn a_created_request_can_be_read_again() {
         let read = SigningRequest::read_der(&WHOLE).unwrap();
         assert_eq!(read.extensions, [extension::authority_constraints(None)]);
     }

@@ -1,4 +1,4 @@
-//! Checks signatures of requests and certificates from any issuer.
+//! Checks the signatures of requests and certificates from any issuer.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P256_SHA512_ASN1, ECDSA_P384_SHA256_ASN1,
@@ -13,10 +13,10 @@ use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
 use crate::x509::oid;
 
-/// What aws-lc-rs checks signatures of; shorter keys are weak, longer ones only slow.
+/// The key sizes whose signatures aws-lc-rs can check. Shorter keys are weak, and longer ones slow.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// The kinds of public key that are certified.
+/// The kinds of public keys that can be certified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PublicKeyKind {
     Rsa,
@@ -28,7 +28,7 @@ pub(crate) enum PublicKeyKind {
     MlDsa87,
 }
 
-/// The kind of a public key; `None` for one that isn't supported, so that nothing weak is certified by accident.
+/// Returns the kind of a public key, or `None` if it is not supported, so that no weak key is certified by accident.
 pub(crate) fn kind(info: &SubjectPublicKeyInfo<'_>) -> Option<PublicKeyKind> {
     match info.algorithm.algorithm.to_id_string().as_str() {
         oid::RSA => match info.parsed() {
@@ -53,7 +53,7 @@ pub(crate) fn kind(info: &SubjectPublicKeyInfo<'_>) -> Option<PublicKeyKind> {
     }
 }
 
-/// Whether `signature` over `message` was made with the private half of `info`.
+/// Returns whether the private key of `info` made this signature of the message.
 pub(crate) fn signed_by(
     info: &SubjectPublicKeyInfo<'_>,
     algorithm: &AlgorithmIdentifier<'_>,

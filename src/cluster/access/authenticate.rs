@@ -5,7 +5,7 @@ use crate::{
     wire::{Failure, Incoming},
 };
 
-/// Who asks.
+/// The user who sends a request.
 #[derive(Clone, Debug)]
 pub(crate) struct User {
     pub name: String,
@@ -14,7 +14,7 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// Administrators may do everything, whatever RBAC says.
+    /// Returns whether the user may do everything, whatever RBAC says, as an administrator.
     pub fn is_master(&self) -> bool {
         self.groups.iter().any(|group| group == "system:masters")
     }
@@ -50,10 +50,10 @@ impl User {
     }
 }
 
-/// Says who makes a request: whom its token belongs to, or as whom an administrator makes it (`kubectl --as`).
+/// Returns the user of a request: the owner of its token, or the user whom an administrator impersonates (`kubectl --as`).
 ///
 /// # Errors
-/// 401 for a token that is none; 403 for a user who impersonates another without permission.
+/// 401 for an invalid token; 403 for a user who impersonates another without permission.
 pub(crate) fn authenticate(service: &Service, incoming: &Incoming) -> Result<User, Failure> {
     let user = bearer(service, incoming)?;
     let name = incoming.header("impersonate-user");
@@ -80,10 +80,10 @@ pub(crate) fn authenticate(service: &Service, incoming: &Incoming) -> Result<Use
     })
 }
 
-/// Says who a request's token belongs to.
+/// Returns the user that a request's token belongs to. A request without a token is anonymous.
 ///
 /// # Errors
-/// 401 for a token that is none. A request without one is anonymous's.
+/// 401 for an invalid token.
 fn bearer(service: &Service, incoming: &Incoming) -> Result<User, Failure> {
     let header = incoming.header("authorization");
     if header.is_empty() {
@@ -98,7 +98,7 @@ fn bearer(service: &Service, incoming: &Incoming) -> Result<User, Failure> {
         return Ok(User::admin());
     }
     let claims = jwt::verify(&service.identity, token, now()).ok_or_else(Failure::unauthorized)?;
-    // A token ends with its account.
+    // A token is invalid once its service account is deleted.
     let account = service
         .store
         .read(|tx| tx.get("serviceaccounts", &claims.namespace, &claims.name))?;

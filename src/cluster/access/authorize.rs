@@ -1,4 +1,4 @@
-//! Role-based access control, by the roles and bindings in the cluster.
+//! Role-based access control with the roles and bindings in the cluster.
 
 use serde_json::Value as Json;
 
@@ -14,20 +14,20 @@ const CLUSTER_ROLE_BINDINGS: &str = "clusterrolebindings.rbac.authorization.k8s.
 const ROLES: &str = "roles.rbac.authorization.k8s.io";
 const ROLE_BINDINGS: &str = "rolebindings.rbac.authorization.k8s.io";
 
-/// What a user wants to do.
+/// What a user wants to do, as a SubjectAccessReview has it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attributes<'a> {
     pub verb: &'a str,
     pub group: &'a str,
-    /// With its subresource: `serviceaccounts/token`.
+    /// Includes the subresource: `serviceaccounts/token`.
     pub resource: &'a str,
-    /// Empty for all.
+    /// Empty for all namespaces.
     pub namespace: &'a str,
-    /// Empty for all.
+    /// Empty for all names.
     pub name: &'a str,
 }
 
-/// Whether RBAC lets a user do something to a resource.
+/// Returns whether RBAC allows a user to use a resource.
 pub(crate) fn may(tx: &Transaction, user: &User, wanted: &Attributes) -> Result<bool, Failure> {
     if user.is_master() {
         return Ok(true);
@@ -36,7 +36,7 @@ pub(crate) fn may(tx: &Transaction, user: &User, wanted: &Attributes) -> Result<
     Ok(rules.iter().any(|rule| allows(rule, wanted)))
 }
 
-/// Whether RBAC lets a user read or write a path that is no resource's.
+/// Returns whether RBAC allows a user to read or write a path that is not a resource's, such as `/healthz`.
 pub(crate) fn may_path(
     tx: &Transaction,
     user: &User,
@@ -55,7 +55,7 @@ pub(crate) fn may_path(
     }))
 }
 
-/// The rules that hold for a user, in a namespace or in none.
+/// Returns the rules that apply to a user in a namespace, or in the whole cluster if it is empty.
 pub(crate) fn rules(tx: &Transaction, user: &User, within: &str) -> Result<Vec<Json>, Failure> {
     let mut rules = Vec::new();
     let mut bindings = tx.list(CLUSTER_ROLE_BINDINGS, None)?;
@@ -80,7 +80,7 @@ pub(crate) fn rules(tx: &Transaction, user: &User, within: &str) -> Result<Vec<J
     Ok(rules)
 }
 
-/// The rules of the roles that an aggregating role selects by their labels.
+/// Returns the rules of the roles that an aggregating role selects by label.
 fn aggregated(tx: &Transaction, role: &Json) -> Result<Vec<Json>, Failure> {
     let selectors = items(role, "/aggregationRule/clusterRoleSelectors");
     if selectors.is_empty() {

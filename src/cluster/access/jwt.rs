@@ -1,4 +1,4 @@
-//! Tokens of service accounts: JSON Web Tokens (RFC 7519), as TokenRequest gives them.
+//! Tokens of service accounts: JSON Web Tokens (RFC 7519), as issued by a TokenRequest.
 
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value as Json, json};
@@ -9,22 +9,22 @@ use crate::{
     wire::Failure,
 };
 
-/// Who issues: the name that in-cluster clients know the API server by.
+/// The issuer: the name by which clients in the cluster reach the API server.
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Clone, Debug)]
 pub(crate) struct Claims {
     pub namespace: String,
     pub name: String,
     pub uid: String,
-    /// Empty for the API server itself.
+    /// Empty for a token for the API server itself.
     pub audiences: Vec<String>,
     /// Seconds since 1970.
     pub expires: i64,
 }
 
-/// Writes a token.
+/// Makes a signed token.
 pub(crate) fn issue(identity: &Identity, claims: &Claims, now: Moment) -> Result<String, Failure> {
     let audiences = match claims.audiences.as_slice() {
         [] => vec![ISSUER.to_owned()],
@@ -50,7 +50,7 @@ pub(crate) fn issue(identity: &Identity, claims: &Claims, now: Moment) -> Result
     Ok(format!("{message}.{}", BASE64URL_NOPAD.encode(&signature)))
 }
 
-/// Reads a token for the API server; `None` if it isn't one that counts now.
+/// Reads a token for the API server. Returns `None` if it is not valid now.
 pub(super) fn verify(identity: &Identity, token: &str, now: Moment) -> Option<Claims> {
     let (message, signature) = token.rsplit_once('.')?;
     let signature = BASE64URL_NOPAD.decode(signature.as_bytes()).ok()?;

@@ -4,7 +4,7 @@ use crate::{
     wire::{Answer, Failure, Verb},
 };
 
-/// Answers a request that may be made.
+/// Carries out a request that has been authorized.
 pub(crate) fn answer(call: &Call) -> Result<Answer, Failure> {
     let subresource = call.target.subresource.as_deref();
     match (call.resource.plural.as_str(), subresource) {

@@ -5,10 +5,10 @@ use super::Call;
 use crate::wire::{Failure, protobuf};
 use windlass_ground::check_yaml;
 
-/// As deep as `serde_json` reads: what is stored must be read again.
+/// Below the limit of `serde_json` (127 levels), since what is stored must be readable again.
 const MAX_DEPTH: usize = 100;
 
-/// Reads the body as JSON, YAML, or the protobuf that kubectl sends.
+/// Reads a body in JSON, YAML, or the protobuf that kubectl sends.
 pub(super) fn read(call: &Call) -> Result<Json, Failure> {
     match call.incoming.media_type() {
         "application/json" | "" => json(&call.incoming.body),
@@ -24,7 +24,7 @@ pub(super) fn read(call: &Call) -> Result<Json, Failure> {
     }
 }
 
-/// Reads a patch of one of the JSON kinds.
+/// Reads a JSON patch or a merge patch.
 pub(super) fn json(body: &[u8]) -> Result<Json, Failure> {
     serde_json::from_slice(body).map_err(|error| {
         Failure::bad_request(format!(
@@ -33,7 +33,7 @@ pub(super) fn json(body: &[u8]) -> Result<Json, Failure> {
     })
 }
 
-/// Reads a body that may be YAML, of which JSON is a part.
+/// Reads a body in YAML or JSON (JSON is a subset of YAML).
 pub(crate) fn yaml(body: &[u8]) -> Result<Json, Failure> {
     if let Ok(json) = serde_json::from_slice(body) {
         return Ok(json);
@@ -47,7 +47,7 @@ pub(crate) fn yaml(body: &[u8]) -> Result<Json, Failure> {
     match documents.as_slice() {
         [document] => converted(document),
         _ => Err(Failure::bad_request(
-            "error decoding YAML: it is not one document",
+            "error decoding YAML: expected exactly one document",
         )),
     }
 }
@@ -69,7 +69,7 @@ fn converted(yaml: &Yaml) -> Result<Json, Failure> {
                     Yaml::Value(Scalar::Boolean(key)) => key.to_string(),
                     _ => {
                         return Err(Failure::bad_request(
-                            "error decoding YAML: a key is no text",
+                            "error decoding YAML: a key is not a string",
                         ));
                     }
                 };

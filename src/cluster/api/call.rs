@@ -8,7 +8,7 @@ use crate::{
     wire::{Accept, Failure, Incoming, Query, Target, Verb},
 };
 
-/// One request, understood and allowed.
+/// A request that has been parsed and authorized.
 pub(crate) struct Call<'a> {
     pub service: &'a Arc<Service>,
     pub incoming: &'a Incoming,
@@ -21,7 +21,7 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// The namespace that the path names; empty for none.
+    /// Returns the namespace in the path, or an empty string if there is none.
     pub fn namespace(&self) -> &str {
         self.target.namespace.as_deref().unwrap_or_default()
     }
@@ -34,7 +34,7 @@ impl Call<'_> {
         now()
     }
 
-    /// Whether to do everything but keep it.
+    /// Returns whether the request must not be persisted.
     pub fn is_dry_run(&self) -> Result<bool, Failure> {
         match self.query.get("dryRun") {
             None => Ok(false),
@@ -45,7 +45,7 @@ impl Call<'_> {
         }
     }
 
-    /// Who changes the object: as they say, or the first word of their user agent.
+    /// Returns the field manager: the `fieldManager` parameter, or the first word of the user agent.
     pub fn manager_name(&self) -> String {
         if let Some(name) = self.query.get("fieldManager") {
             return name.to_owned();

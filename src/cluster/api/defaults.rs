@@ -1,4 +1,4 @@
-//! What the API server fills in.
+//! The defaults that the API server sets.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -8,7 +8,7 @@ use crate::{
     schema::Schema,
 };
 
-/// Fills in what was left out.
+/// Sets the fields that were omitted.
 pub(super) fn set(resource: &Resource, object: &mut Json, now: Moment) {
     if let Some(custom) = &resource.custom {
         return from_schema(Schema::custom(&custom.schema), object);
@@ -53,7 +53,8 @@ pub(super) fn set(resource: &Resource, object: &mut Json, now: Moment) {
     }
 }
 
-/// What Go's zero value of a kind already has: an update that sets a part of it doesn't set the whole.
+/// Returns the fields that Go's zero value of a kind has, so that an update which sets a part of such a field is not
+/// recorded as setting the whole field.
 pub(super) fn skeleton(resource: &Resource) -> Json {
     let template = json!({ "metadata": {}, "spec": { "containers": [] } });
     let spec = match resource.key().as_str() {
@@ -72,7 +73,7 @@ fn or(map: &mut Map<String, Json>, key: &str, value: Json) {
     map.entry(key).or_insert(value);
 }
 
-/// An address that follows from the name: replacing the object without naming the address keeps it.
+/// Derives the address from the name, so that replacing a Service without an address keeps the address.
 fn service(object: &mut Json) {
     let key = format!("{}/{}", namespace_of(object), name(object));
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes());
@@ -100,7 +101,7 @@ fn service(object: &mut Json) {
     }
 }
 
-/// Text members become bytes.
+/// Moves the entries of `stringData` to `data`, in base64.
 fn secret(object: &mut Json) {
     let texts = object
         .as_object_mut()
@@ -306,7 +307,7 @@ fn definition(object: &mut Json, now: Moment) {
     metadata(object);
 }
 
-/// The defaults that a definition's schema states.
+/// Sets the defaults from a definition's schema.
 fn from_schema(schema: Schema, value: &mut Json) {
     match value {
         Json::Object(map) => {

@@ -11,8 +11,8 @@ use crate::{
     wire::{Answer, Failure, Query},
 };
 
-/// The namespaces that every cluster has.
-const LASTING: [&str; 3] = ["default", "kube-public", "kube-system"];
+/// The namespaces that can't be deleted.
+const PERMANENT: [&str; 3] = ["default", "kube-public", "kube-system"];
 
 pub(super) fn delete(call: &Call) -> Result<Answer, Failure> {
     let resource = &call.resource;
@@ -23,7 +23,7 @@ pub(super) fn delete(call: &Call) -> Result<Answer, Failure> {
         let found = tx.get(&resource.key(), call.namespace(), call.name())?;
         let object = found.ok_or_else(|| Failure::not_found(resource, call.name()))?;
         check_preconditions(call, &object, &options)?;
-        if resource.key() == "namespaces" && LASTING.contains(&call.name()) {
+        if resource.key() == "namespaces" && PERMANENT.contains(&call.name()) {
             let why = "this namespace may not be deleted";
             return Err(Failure::forbidden(resource, call.name(), why));
         }
@@ -32,7 +32,7 @@ pub(super) fn delete(call: &Call) -> Result<Answer, Failure> {
         }
         lifecycle::delete(tx, resource, &object, propagation, call.now())
     })?;
-    // What goes slowly is given as it goes; what is gone is said to be.
+    // An object whose deletion takes time is returned; an object that is gone is answered with a `Status`.
     let lingers = matches!(resource.key().as_str(), "namespaces" | "pods");
     let held = !crate::object::items(&object, "/metadata/finalizers").is_empty();
     if lingers || held {
@@ -84,7 +84,7 @@ pub(super) fn delete_all(call: &Call) -> Result<Answer, Failure> {
     Ok(Answer::Object(200, list))
 }
 
-/// The `DeleteOptions` of the body, if there is one.
+/// Reads the `DeleteOptions` from the body, if there are any.
 fn options(call: &Call) -> Result<Json, Failure> {
     match call.incoming.body.is_empty() {
         true => Ok(json!({})),

@@ -47,7 +47,7 @@ pub(super) fn create(call: &Call) -> Result<Answer, Failure> {
     Ok(Answer::Object(201, status))
 }
 
-/// Whether a pod serves no requests any more, or not yet, so that no budget counts it.
+/// Returns whether a pod is not serving requests, so that no budget counts it.
 fn is_free(pod: &Json) -> bool {
     text(pod, "/metadata/deletionTimestamp").is_some()
         || matches!(

@@ -10,10 +10,10 @@ use crate::{
     wire::Failure,
 };
 
-/// How ownership is recorded.
+/// How the ownership of fields is recorded.
 pub(super) enum Owner<'a> {
     Update(&'a Manager),
-    /// It was, when the configuration was merged.
+    /// It was recorded when the configuration was merged.
     Applied,
 }
 
@@ -25,7 +25,8 @@ pub(super) fn stale(resource: &Resource, name: &str) -> Failure {
     )
 }
 
-/// The end of every write: fills in what the server knows, checks, records who owns what, and keeps the object.
+/// Completes every write: sets the fields that the server controls, validates, records the ownership of fields, and stores
+/// the object.
 pub(super) fn finish(
     call: &Call,
     tx: &Transaction,
@@ -98,7 +99,7 @@ fn check_preconditions(resource: &Resource, before: &Json, object: &Json) -> Res
     }
 }
 
-/// What a write through `status` leaves of what was sent.
+/// Keeps everything but the status as it was, for a write through `status`.
 fn with_status_of(before: &Json, object: Json) -> Json {
     let mut kept = before.clone();
     kept["status"] = object["status"].clone();
@@ -108,7 +109,7 @@ fn with_status_of(before: &Json, object: Json) -> Json {
     kept
 }
 
-/// Puts an object of a new cluster, as if it had been there since `at`.
+/// Stores an object of a new cluster, as if it had been created at `at`.
 pub(crate) fn seed(
     tx: &Transaction,
     resource: &Resource,
@@ -118,7 +119,7 @@ pub(crate) fn seed(
     install(tx, resource, None, object, "helm", at)
 }
 
-/// Puts an object as a component of the cluster does, its status included; nothing is written where nothing differs.
+/// Stores an object with its status, as a component of the cluster does. Writes nothing if the object would not change.
 pub(crate) fn install(
     tx: &Transaction,
     resource: &Resource,

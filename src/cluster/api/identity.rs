@@ -1,4 +1,4 @@
-//! What the server alone says of an object: who it is, how often it has changed, and its status.
+//! The fields of an object that only the server sets: its identity, its generation and its status.
 
 use serde_json::{Value as Json, json};
 
@@ -7,7 +7,7 @@ use crate::{
     resource::Resource,
 };
 
-/// Sets what clients may not set.
+/// Sets the fields that clients can't set.
 pub(super) fn carry_over(
     resource: &Resource,
     before: Option<&Json>,
@@ -75,7 +75,7 @@ pub(super) fn set_generation(resource: &Resource, before: &Json, object: &mut Js
     }
     let spec = |object: &Json| -> Json {
         match (&resource.custom, resource.plural.as_str()) {
-            // Everything but metadata, and status where that is a subresource.
+            // A change of anything but the metadata counts, and but the status if that is a subresource.
             (Some(_), _) => {
                 let mut rest = object.clone();
                 if let Some(map) = rest.as_object_mut() {
@@ -86,7 +86,7 @@ pub(super) fn set_generation(resource: &Resource, before: &Json, object: &mut Js
                 }
                 rest
             }
-            // A Deployment's annotations count too.
+            // A change of a Deployment's annotations counts, too.
             (None, "deployments") => {
                 json!([object["spec"], object["metadata"]["annotations"]])
             }

@@ -1,4 +1,4 @@
-//! What is sent, read as the resource's schema does.
+//! Reads what clients send, with the schema of the resource.
 
 use serde_json::Value as Json;
 
@@ -10,8 +10,8 @@ use crate::{
     wire::Failure,
 };
 
-/// Holds the namespace of an object against the path's, and sets it.
-pub(super) fn take_place(call: &Call, object: &mut Json) -> Result<(), Failure> {
+/// Compares an object's namespace with the namespace in the path, and sets it.
+pub(super) fn set_namespace(call: &Call, object: &mut Json) -> Result<(), Failure> {
     let said = namespace(object);
     if !said.is_empty() && said != call.namespace() {
         return Err(Failure::bad_request(
@@ -24,9 +24,9 @@ pub(super) fn take_place(call: &Call, object: &mut Json) -> Result<(), Failure> 
     Ok(())
 }
 
-/// Fills in what the path says of an object that is created or replaced: the decoder of a built-in kind takes a body
-/// without `kind` and `apiVersion` for one of the kind that it expects.
-pub(super) fn take_kind(resource: &Resource, object: &mut Json) {
+/// Sets `kind` and `apiVersion` if an object that is created or replaced omits them: the API server's decoder of a built-in
+/// kind assumes the kind that it expects.
+pub(super) fn set_kind(resource: &Resource, object: &mut Json) {
     if resource.custom.is_some() {
         return;
     }
@@ -75,7 +75,7 @@ pub(super) fn check_kind(resource: &Resource, object: &Json) -> Result<(), Failu
     Ok(())
 }
 
-/// Never all of an object in a message: it may be a secret.
+/// Shortens an object for a message, which must never contain all of it: it may be a Secret.
 fn shortened(object: &Json) -> String {
     let keys: Vec<_> = object
         .as_object()
@@ -85,8 +85,8 @@ fn shortened(object: &Json) -> String {
     format!("{{{}}}", keys.join(","))
 }
 
-/// Reads an object by its schema; what the schema doesn't know goes, with a warning or a refusal.
-pub(super) fn understood(
+/// Reads an object with its schema. Unknown fields are dropped with a warning, or refused, as `fieldValidation` says.
+pub(super) fn decoded(
     call: &Call,
     object: Json,
     patch: Option<&Json>,
@@ -138,7 +138,7 @@ pub(super) fn understood(
     }
 }
 
-/// An applied configuration must fit the schema, whatever `fieldValidation` says.
+/// Refuses an applied configuration that does not match the schema, whatever `fieldValidation` says.
 pub(super) fn refuse_untyped(call: &Call, config: &Json) -> Result<(), Failure> {
     let resource = &call.resource;
     let decoded = decode(

@@ -1,4 +1,4 @@
-//! What keeping and removing an object does to others: the work of a real cluster's small controllers.
+//! The effects that storing and removing an object have on other objects: the work of a real cluster's small controllers.
 
 use serde_json::{Value as Json, json};
 
@@ -10,8 +10,8 @@ use crate::{
     wire::Failure,
 };
 
-/// What a controller looks after: workloads whose pods it keeps, and budgets whose pods it counts.
-const DRIVEN: [&str; 5] = [
+/// The resources with a controller: workloads, whose pods it maintains, and budgets, whose pods it counts.
+const CONTROLLED: [&str; 5] = [
     "daemonsets.apps",
     "deployments.apps",
     "poddisruptionbudgets.policy",
@@ -19,7 +19,7 @@ const DRIVEN: [&str; 5] = [
     "statefulsets.apps",
 ];
 
-/// Refuses to create in a namespace that isn't there.
+/// Refuses to create an object in a namespace that does not exist.
 pub(super) fn check_namespace(
     tx: &Transaction,
     resource: &Resource,
@@ -32,7 +32,7 @@ pub(super) fn check_namespace(
     Err(Failure::not_found(&namespaces, namespace))
 }
 
-/// Puts an object, and wakes who has to do with it.
+/// Stores an object, and wakes the controllers that depend on it.
 pub(crate) fn keep(
     tx: &Transaction,
     resource: &Resource,
@@ -47,7 +47,7 @@ pub(crate) fn keep(
         return remove(tx, &key, before, Propagation::Background);
     }
     tx.put(&key, object)?;
-    if DRIVEN.contains(&key.as_str()) {
+    if CONTROLLED.contains(&key.as_str()) {
         tx.wake(&key, object, now)?;
     }
     if key == "namespaces" && before.is_none() {
@@ -56,7 +56,7 @@ pub(crate) fn keep(
     Ok(())
 }
 
-/// Puts what every namespace has.
+/// Creates the objects that every namespace has.
 pub(crate) fn new_namespace(tx: &Transaction, namespace: &str, now: Moment) -> Result<(), Failure> {
     let account = json!({
         "apiVersion": "v1",
@@ -80,7 +80,7 @@ pub(crate) fn new_namespace(tx: &Transaction, namespace: &str, now: Moment) -> R
     finish::seed(tx, &Resource::by_key("configmaps"), trust, now)
 }
 
-/// Deletes an object and what it owns, as a component of the cluster does.
+/// Deletes an object and the objects that it owns, as a component of the cluster does.
 pub(crate) fn discard(
     tx: &Transaction,
     resource: &Resource,
@@ -91,15 +91,15 @@ pub(crate) fn discard(
     Ok(())
 }
 
-/// What becomes of what an object owns.
+/// What happens to the objects that an object owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Propagation {
     Orphan,
-    /// Before or behind the answer: here it is the same, at once.
+    /// Deletes them. Here, `Background` and `Foreground` both delete them at once.
     Background,
 }
 
-/// Deletes an object: at once, or marks it if finalizers hold it. Gives the object as it was last.
+/// Deletes an object, or marks it as being deleted if it has finalizers. Returns its last state.
 pub(super) fn delete(
     tx: &Transaction,
     resource: &Resource,
@@ -149,7 +149,7 @@ fn remove(
     wake_owner(tx, object)
 }
 
-/// A pod that has gone is missed by its controller.
+/// Wakes the controller of a removed pod, which may have to replace it.
 fn wake_owner(tx: &Transaction, object: &Json) -> Result<(), Failure> {
     let owners = items(object, "/metadata/ownerReferences").iter();
     for owner in owners.filter(|owner| owner["controller"] == true) {

@@ -1,9 +1,10 @@
-//! What the verbs do.
+//! Implements the verbs.
 //!
-//! `call` holds one request; `body` reads what was sent. `read` and `watch` look, with `select`'s label and field
-//! selectors. `write` creates, updates, patches and applies what `intake` understood, all through `finish`, which sets
-//! `defaults` and the object's `identity`, asks `check`, and records who owns what; `delete` removes an object and what it owns. `scale`, `token`, `evict` and `review` answer the
-//! requests that are no objects.
+//! `call` holds a request; `body` reads its content. `read` and `watch` return objects, with the label and field selectors
+//! of `select`. `write` creates, updates, patches and applies what `intake` has decoded. All writes go through `finish`,
+//! which sets `defaults` and the fields in `identity`, validates with `check`, and records the ownership of fields. `delete`
+//! removes an object and the objects that it owns. `scale`, `token`, `evict` and `review` handle requests whose body is not
+//! the object itself.
 
 mod answer;
 mod body;

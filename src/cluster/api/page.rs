@@ -10,18 +10,18 @@ use crate::{
     wire::{Failure, Query},
 };
 
-/// A part of a list, of one state.
+/// A page of a list; all pages show the same state.
 pub(super) struct Page {
     pub items: Vec<Json>,
     pub version: u64,
-    /// The token for the next part.
+    /// The token for the next page.
     pub next: Option<String>,
     pub left: usize,
 }
 
 type Place = (String, String);
 
-/// Reads a part of a list as of the version that the query or its token names.
+/// Reads a page of a list, as of the resource version in the query or in its token.
 pub(super) fn read(
     tx: &Transaction,
     resource: &Resource,
@@ -67,7 +67,7 @@ pub(super) fn read(
     })
 }
 
-/// The objects as they were: later changes are reverted.
+/// Returns the objects as they were, by reverting later changes.
 fn as_of(
     tx: &Transaction,
     key: &str,
@@ -112,5 +112,7 @@ fn read_token(token: &str) -> Result<(u64, Place), Failure> {
         let place = serde_json::from_value(token["start"].clone()).ok()?;
         Some((token["rv"].as_u64()?, place))
     };
-    read().ok_or_else(|| Failure::bad_request("continue key is not valid: it was not made here"))
+    read().ok_or_else(|| {
+        Failure::bad_request("continue key is not valid: it was not issued by this server")
+    })
 }

@@ -27,7 +27,7 @@ pub(super) fn list(call: &Call) -> Result<Answer, Failure> {
     let mut meta = json!({ "resourceVersion": page.version.to_string() });
     if let Some(token) = page.next {
         meta["continue"] = token.into();
-        // A selector leaves unknown how many are left.
+        // With a selector, the number of remaining objects is not known.
         if selectors.is_empty() {
             meta["remainingItemCount"] = page.left.into();
         }
@@ -43,7 +43,7 @@ pub(super) fn list(call: &Call) -> Result<Answer, Failure> {
                 "items": items,
             })
         }
-        // Items of a built-in list don't repeat their kind.
+        // Items of a built-in list omit their kind.
         Shape::Whole => json!({
             "kind": format!("{}List", resource.kind),
             "apiVersion": resource.api_version(),
@@ -64,7 +64,7 @@ fn bare(resource: &Resource, mut item: Json) -> Json {
     item
 }
 
-/// An object in the shape that the client asked for.
+/// Returns an object in the representation that the client requested.
 pub(super) fn shaped(call: &Call, object: Json) -> Json {
     match call.accept.shape {
         Shape::Whole => object,
@@ -77,7 +77,7 @@ pub(super) fn shaped(call: &Call, object: Json) -> Json {
     }
 }
 
-/// Only the metadata of an object.
+/// Reduces an object to its metadata.
 pub(crate) fn partial(mut object: Json) -> Json {
     let metadata = Json::Object(std::mem::take(metadata(&mut object)));
     json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata })

@@ -1,4 +1,4 @@
-//! The questions about access that are asked by creating an object that is not stored.
+//! Access reviews: questions about permissions, asked by creating an object that is not stored.
 
 use serde_json::{Value as Json, json};
 

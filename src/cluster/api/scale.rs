@@ -8,7 +8,7 @@ use crate::{
     wire::{Answer, Failure, Verb},
 };
 
-/// Reads or sets only the number of replicas (autoscaling/v1 Scale).
+/// Reads or sets the number of replicas alone (autoscaling/v1 Scale).
 pub(super) fn answer(call: &Call) -> Result<Answer, Failure> {
     let found = |tx: &crate::store::Transaction| {
         tx.get(&call.resource.key(), call.namespace(), call.name())?

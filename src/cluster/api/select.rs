@@ -6,14 +6,14 @@ use crate::{
     wire::{Failure, Query},
 };
 
-/// The label and field selectors of a list or a watch.
+/// The label and field selectors of a list or watch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Selectors {
     labels: Vec<Requirement>,
     fields: Vec<(String, bool, String)>,
 }
 
-/// One term of a label selector.
+/// A requirement of a label selector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Requirement {
     In(String, Vec<String>),
@@ -47,7 +47,7 @@ impl Selectors {
         Ok(Self { labels, fields })
     }
 
-    /// Selects one object by its name.
+    /// Adds the requirement that the object has this name.
     pub fn with_name(mut self, name: &str) -> Self {
         let field = ("metadata.name".to_owned(), true, name.to_owned());
         self.fields.push(field);
@@ -75,7 +75,7 @@ impl Selectors {
     }
 }
 
-/// Whether a `LabelSelector` object matches labels. An empty one matches all.
+/// Returns whether a `LabelSelector` object matches labels. An empty one matches everything.
 pub(crate) fn selector_matches(selector: &Json, labels: &Json) -> bool {
     let equal = selector["matchLabels"].as_object();
     let equal = equal.into_iter().flatten().all(|(k, v)| &labels[k] == v);
@@ -110,7 +110,7 @@ impl Requirement {
     }
 }
 
-/// The fields that a resource's objects can be selected by.
+/// Returns the fields by which the objects of a resource can be selected.
 fn selectable(resource: &Resource) -> impl Iterator<Item = &'static str> {
     let more: &[&str] = match resource.key().as_str() {
         "pods" => &[
@@ -154,7 +154,7 @@ fn labels(selector: &str) -> Result<Vec<Requirement>, Failure> {
     let mut terms = Vec::new();
     let mut rest = selector.trim();
     while !rest.is_empty() {
-        // A comma inside parentheses is part of its term.
+        // A comma inside parentheses belongs to its requirement.
         let mut depth = 0;
         let end = rest.find(|c: char| {
             match c {
@@ -210,7 +210,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn label_selectors_are_read_as_kubectl_writes_them() {
+    fn label_selectors_are_read_in_kubectl_syntax() {
         let holds =
             |selector: &str, found: Json| labels(selector).unwrap().iter().all(|r| r.holds(&found));
         assert!(holds("a=1,b in (x, y),!c", json!({ "a": "1", "b": "y" })));

@@ -7,11 +7,12 @@ use crate::{
     wire::{Answer, Cause, Failure, Verb},
 };
 
-/// As the API server: an hour, unless the request says otherwise, and ten minutes at least.
+/// The API server's defaults, in seconds: a token is valid for an hour unless the request says otherwise, and for at least
+/// ten minutes.
 const VALIDITY: i64 = 3600;
 const SHORTEST: i64 = 600;
 
-/// Answers a TokenRequest with a token of the service account.
+/// Answers a TokenRequest with a token for the service account.
 pub(super) fn create(call: &Call) -> Result<Answer, Failure> {
     if call.verb != Verb::Create {
         return Err(Failure::method_not_allowed());

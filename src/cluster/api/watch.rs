@@ -15,14 +15,14 @@ use crate::{
     wire::{Answer, Failure, Shape, table},
 };
 
-/// How long a watch may run that doesn't say; the API server takes 30 to 60 minutes.
+/// How long a watch without `timeoutSeconds` lasts; the API server chooses between 30 and 60 minutes.
 const LONGEST: Duration = Duration::from_secs(45 * 60);
-/// How often a quiet watch says how far it has seen.
+/// How often a watch without events sends a bookmark.
 const BOOKMARKS: Duration = Duration::from_secs(60);
-/// How soon a watch sees what another process wrote into the folder; writes of its own it sees at once.
+/// How often a watch checks for writes of other processes to the folder. It sees writes of its own process at once.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// A watch on one resource.
+/// A watch of one resource.
 pub(crate) struct Watch {
     service: Arc<Service>,
     resource: Resource,
@@ -30,7 +30,7 @@ pub(crate) struct Watch {
     selectors: Selectors,
     shape: Shape,
     bookmarks: bool,
-    /// What it has seen.
+    /// The resource version up to which events have been sent.
     version: u64,
     /// Lines that are ready to be sent.
     ready: VecDeque<Json>,
@@ -84,7 +84,7 @@ pub(super) fn start(call: &Call) -> Result<Answer, Failure> {
 }
 
 impl Watch {
-    /// The lines of the answer, as they come.
+    /// Returns the lines of the response as they become available.
     pub fn events(self) -> impl Stream<Item = Result<Vec<u8>, std::io::Error>> + Send {
         futures_util::stream::unfold(self, |mut watch| async move {
             let lines = watch.next_lines().await?;
@@ -109,7 +109,7 @@ impl Watch {
             if !self.ready.is_empty() {
                 continue;
             }
-            // Only now: the shortest watch looks once.
+            // Checked only now, so that even the shortest watch reads once.
             if Instant::now() >= self.until {
                 return None;
             }
@@ -122,7 +122,7 @@ impl Watch {
         }
     }
 
-    /// Reads what has happened; gives how long until a controller has something to do.
+    /// Reads the changes since the last look. Returns how long it takes until a controller has work.
     async fn look(&mut self) -> Option<Option<Duration>> {
         let service = Arc::clone(&self.service);
         let (key, after) = (self.resource.key(), self.version);
@@ -154,7 +154,7 @@ impl Watch {
         for change in changes {
             self.see(change);
         }
-        // A client may ask for a version that is still to come.
+        // A client may ask for a version that does not exist yet.
         self.version = self.version.max(version);
         if self.bookmarks && Instant::now() >= self.bookmark_at {
             self.bookmark(false);
@@ -187,7 +187,7 @@ impl Watch {
         Ok(())
     }
 
-    /// A change as this watch sees it: what begins or ceases to match comes or goes.
+    /// Adds a change as this watch sees it: an object that begins to match is added, one that stops matching is deleted.
     fn see(&mut self, change: Change) {
         if change.version <= self.version {
             return;

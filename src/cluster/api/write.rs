@@ -3,7 +3,7 @@ use serde_json::{Value as Json, json};
 use super::{
     Call, body,
     finish::{Owner, finish, stale},
-    intake::{check_kind, refuse_untyped, take_kind, take_place, understood},
+    intake::{check_kind, decoded, refuse_untyped, set_kind, set_namespace},
     read::shaped,
 };
 use crate::{
@@ -39,9 +39,9 @@ pub(super) fn create(call: &Call) -> Result<Answer, Failure> {
 /// Returns the object that a request carries, what there is to warn of, and whether nothing is to be stored.
 fn received(call: &Call) -> Result<(Json, Vec<String>, bool), Failure> {
     let mut sent = body::read(call)?;
-    take_kind(&call.resource, &mut sent);
+    set_kind(&call.resource, &mut sent);
     check_kind(&call.resource, &sent)?;
-    let (mut object, warnings) = understood(call, sent, None)?;
+    let (mut object, warnings) = decoded(call, sent, None)?;
     let dry_run = call.is_dry_run()?;
     take_place(call, &mut object)?;
     Ok((object, warnings, dry_run))
@@ -154,7 +154,7 @@ fn apply(call: &Call) -> Result<Answer, Failure> {
     Ok(Answer::Object(code, shaped(call, object)))
 }
 
-/// Keeps an object of which only the number of replicas was set.
+/// Stores an object of which only the number of replicas changed.
 pub(super) fn rescaled(
     call: &Call,
     tx: &Transaction,

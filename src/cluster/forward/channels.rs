@@ -11,14 +11,14 @@ use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
 use super::{copy::copy, session::Session};
 
-/// Messages that wait for a pod or a client that is slow.
+/// How many messages may wait for a slow pod or client.
 const WAITING: usize = 16;
 
-/// Serves ports over a WebSocket, two channels a port: 2i for its data, 2i + 1 for what went wrong. The first byte
-/// of a message is its channel, and the first message of each channel is the port, little-endian.
+/// Serves ports over a WebSocket with two channels for each port: 2i for its data, 2i + 1 for its errors. The first byte of
+/// a message is its channel; the first message of each channel contains the port, in little-endian order.
 ///
-/// It ends when every port has, as in a kubelet (k8s.io/cri-streaming, portforward/websocket.go). A pod that does not
-/// read stalls the other ports, there as here.
+/// The connection ends when all ports have ended, as with a kubelet (k8s.io/cri-streaming, portforward/websocket.go). A pod
+/// that does not read delays the other ports, also as with a kubelet.
 pub(super) async fn serve<S>(session: &Session, socket: WebSocketStream<S>, ports: &[u16])
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -40,11 +40,11 @@ where
         () = async { forwards.collect::<()>().await; std::future::pending().await } => {}
         () = session.ended() => {}
     }
-    // The client may have closed it first.
+    // The client may have closed the connection first.
     let _ = sink.close().await;
 }
 
-/// Forwards one port, after it has said on both channels which one it is.
+/// Forwards a port, after both its channels have sent the port's number.
 async fn forward(
     session: &Session,
     channel: u8,
@@ -64,7 +64,7 @@ async fn forward(
             copy(pod, from_client, &to_client, message).await;
         }
         Err(why) => {
-            // A client that has left does not ask why.
+            // The client may have left already.
             let _ = to_client.send(message(channel + 1, why.as_bytes())).await;
         }
     }
@@ -74,7 +74,7 @@ fn message(channel: u8, content: &[u8]) -> Message {
     Message::binary([&[channel], content].concat())
 }
 
-/// Gives each message to the port of its channel until the client closes.
+/// Passes each message to the port of its channel, until the client closes the connection.
 async fn read<S>(mut stream: SplitStream<WebSocketStream<S>>, inputs: Vec<mpsc::Sender<Bytes>>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -87,17 +87,17 @@ where
             continue;
         }
         let channel = usize::from(bytes.split_to(1)[0]);
-        // Nothing is read from a channel for errors.
+        // Messages on an error channel are ignored.
         if let Some(input) = inputs.get(channel / 2)
             && channel % 2 == 0
         {
-            // A port that has ended takes no more.
+            // The port may have ended already.
             let _ = input.send(bytes).await;
         }
     }
 }
 
-/// Writes until every port has ended or the client has left.
+/// Sends messages until all ports have ended or the client has left.
 async fn write<S>(
     sink: &mut SplitSink<WebSocketStream<S>, Message>,
     mut outgoing: mpsc::Receiver<Message>,

@@ -6,14 +6,14 @@ use tokio::{
     sync::mpsc,
 };
 
-/// How long a pod may still answer a client that sends no more, as containerd gives it (`portForward`,
+/// How long a pod may go on answering a client that has finished sending. The value is containerd's (`portForward`,
 /// internal/cri/server/sandbox_portforward_linux.go).
 const LINGER: Duration = Duration::from_secs(1);
-/// Bytes that are read at once, and so the largest message.
+/// How many bytes are read at once, and thus the size of the largest message.
 const BUFFER: usize = 32 << 10;
 
-/// Copies between a client and a port of a pod until the pod closes, or the client has sent its last and the time
-/// after it is over. Each piece for the client is sent as `message` makes it.
+/// Copies data between a client and a port of a pod, until the pod closes the connection, or [`LINGER`] has passed since the
+/// client finished sending. `message` wraps each piece for the client.
 pub(super) async fn copy<M>(
     port: DuplexStream,
     mut from_client: mpsc::Receiver<Bytes>,
@@ -24,7 +24,7 @@ pub(super) async fn copy<M>(
     let to_pod = async {
         while let Some(bytes) = from_client.recv().await {
             if writer.write_all(&bytes).await.is_err() {
-                // The pod reads no more; what it has sent is still to be read.
+                // The pod has stopped reading, but its data may still have to be copied.
                 return std::future::pending().await;
             }
         }
@@ -44,7 +44,7 @@ pub(super) async fn copy<M>(
     tokio::select! {
         () = &mut from_pod => {}
         () = &mut to_pod => {
-            // The end of this time is the end of the connection.
+            // After this time, the connection ends.
             let _ = tokio::time::timeout(LINGER, from_pod).await;
         }
     }

@@ -1,11 +1,12 @@
 //! Port-forward: connections to the ports of a pod, over one connection to the API server.
 //!
-//! - `start` answers the request: it chooses one of the three ways below, as the client offers them;
-//! - `channels`: two channels of a WebSocket for each port, `v4.channel.k8s.io`, as a kubelet speaks it and the kube
-//!   crate asks for it;
-//! - `tunnel`: SPDY over a WebSocket, `SPDY/3.1+portforward.k8s.io`, as kubectl asks for it since 1.31 (KEP-4006);
-//! - `spdy`: SPDY on the bare connection, as older ones do, and newer ones where the tunnel is refused;
-//! - `session` is what they share: the pod, its ports, and when all of it ends; `copy` carries the bytes.
+//! - `start` answers the request, and selects one of the three protocols below from those that the client offers;
+//! - `channels`: two channels of a WebSocket for each port, `v4.channel.k8s.io`, as supported by kubelets and used by
+//!   the kube crate;
+//! - `tunnel`: SPDY over a WebSocket, `SPDY/3.1+portforward.k8s.io`, used by kubectl since 1.31 (KEP-4006);
+//! - `spdy`: SPDY directly over the connection, used by older versions of kubectl, and by newer ones if the tunnel is
+//!   refused;
+//! - `session` has what the protocols share: the pod, its ports, and the end of the session; `copy` copies the bytes.
 
 mod channels;
 mod copy;

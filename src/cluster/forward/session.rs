@@ -4,13 +4,13 @@ use tokio::io::DuplexStream;
 
 use crate::{object::uid, ports::nothing_listens, service::Service};
 
-/// The pod of one port-forward.
+/// The pod of a port-forward.
 #[derive(Clone)]
 pub(super) struct Session {
     pub service: Arc<Service>,
     pub namespace: String,
     pub pod: String,
-    /// A pod of the same name is another pod.
+    /// Distinguishes the pod from a later pod of the same name.
     pub uid: String,
 }
 
@@ -18,7 +18,7 @@ impl Session {
     /// Connects to a port of the pod.
     ///
     /// # Errors
-    /// What a kubelet says of it.
+    /// The message that a kubelet sends.
     pub fn connect(&self, port: u16) -> Result<DuplexStream, String> {
         match &self.service.options.ports {
             Some(ports) => ports.connect(&self.namespace, &self.pod, port),
@@ -26,7 +26,7 @@ impl Session {
         }
     }
 
-    /// Waits until the pod is gone or the server stops.
+    /// Waits until the pod is deleted or the server stops.
     pub async fn ended(&self) {
         let mut changed = self.service.changes();
         loop {
@@ -48,7 +48,7 @@ impl Session {
             .service
             .store
             .read(|tx| tx.get("pods", &self.namespace, &self.pod));
-        // A database that is busy says nothing about the pod.
+        // If the database is busy, the pod is assumed to exist.
         found.is_ok_and(|pod| pod.is_some_and(|pod| uid(&pod) == self.uid))
     }
 }

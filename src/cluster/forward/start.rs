@@ -18,27 +18,27 @@ use crate::{
     wire::{Answer, Failure, Incoming, Query},
 };
 
-/// The subprotocol of a WebSocket that a kubelet knows for port-forward. It does not know `v5.channel.k8s.io`, which
-/// clients offer beside it (k8s.io/cri-streaming, portforward/websocket.go).
+/// The WebSocket subprotocol for port-forward that kubelets support. They do not support `v5.channel.k8s.io`, which some
+/// clients offer as well (k8s.io/cri-streaming, portforward/websocket.go).
 const CHANNELS: &str = "v4.channel.k8s.io";
 const TUNNEL: &str = "SPDY/3.1+portforward.k8s.io";
 const SPDY: &str = "SPDY/3.1";
-/// What is spoken within SPDY.
+/// The protocol within SPDY.
 const PORT_FORWARD: &str = "portforward.k8s.io";
 
-/// A connection that becomes a port-forward when its answer has been sent.
+/// A connection that becomes a port-forward once the response has been sent.
 pub(crate) struct Forward {
     session: Session,
     way: Way,
-    /// Of a WebSocket, from which its accept header is made.
+    /// The key of a WebSocket request, from which the accept header is computed.
     key: String,
     upgrade: OnUpgrade,
 }
 
-/// How bytes are carried.
+/// The protocol that carries the bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Way {
-    /// With the ports, in the order of their channels.
+    /// The ports, in the order of their channels.
     Channels(Vec<u16>),
     Tunnel,
     Spdy,
@@ -47,8 +47,8 @@ enum Way {
 /// Answers `pods/NAME/portforward`.
 ///
 /// # Errors
-/// As the API server: a pod that is not there or on no node, a request without an upgrade, and as the kubelet: ports
-/// and protocols that it does not take.
+/// The API server's errors for a pod that does not exist or has no node, and for a request without an upgrade; the kubelet's
+/// errors for ports and protocols that it does not support.
 pub(crate) fn start(call: &Call) -> Result<Answer, Failure> {
     let pod = call
         .service
@@ -78,7 +78,7 @@ pub(crate) fn start(call: &Call) -> Result<Answer, Failure> {
     })))
 }
 
-/// Whether a request asks for a WebSocket. Since Kubernetes 1.35 such a GET needs the right to create as well
+/// Returns whether a request asks for a WebSocket. Since Kubernetes 1.35, such a GET also requires the permission to create
 /// (kubernetes/kubernetes#134577).
 pub(crate) fn asks_for_websocket(incoming: &Incoming) -> bool {
     has_word(incoming, "connection", "upgrade") && has_word(incoming, "upgrade", "websocket")
@@ -105,7 +105,9 @@ impl Way {
             if incoming.header("sec-websocket-key").is_empty()
                 || incoming.header("sec-websocket-version") != "13"
             {
-                return Err(Failure::bad_request("not a WebSocket of version 13"));
+                return Err(Failure::bad_request(
+                    "unsupported WebSocket version, expected 13",
+                ));
             }
             if offered.contains(&TUNNEL) {
                 return Ok(Self::Tunnel);
@@ -132,9 +134,9 @@ impl Way {
     }
 }
 
-/// The ports of a query, `ports=80,1234`, each once.
+/// Reads the ports of a query, `ports=80,1234`, without duplicates.
 fn ports(query: &Query) -> Result<Vec<u16>, Failure> {
-    // Two channels a port, and a byte to number them.
+    // Each port has two channels, which are numbered with one byte.
     const MOST: usize = 128;
     let given = query
         .get("ports")
@@ -158,7 +160,7 @@ fn ports(query: &Query) -> Result<Vec<u16>, Failure> {
 }
 
 impl Forward {
-    /// Begins it; what comes over the connection after the answer is its own.
+    /// Returns the response, and takes over the connection after it.
     pub fn response(self) -> Response<Body> {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = axum::http::StatusCode::SWITCHING_PROTOCOLS;
@@ -193,7 +195,7 @@ impl Forward {
     }
 
     async fn run(self) {
-        // A client that left before its answer wants nothing more.
+        // The client may have left before the response.
         let Ok(upgraded) = self.upgrade.await else {
             return;
         };
@@ -226,9 +228,9 @@ mod tests {
         Way::of(&incoming, &Query::read(query)).map_err(|failure| failure.to_string())
     }
 
-    /// The offers of the kube crate, of kubectl, and of kubectl without WebSockets.
+    /// Checks the protocols that the kube crate, kubectl, and kubectl without WebSockets offer.
     #[test]
-    fn each_client_gets_what_it_offers() {
+    fn each_client_gets_a_protocol_that_it_offers() {
         let websocket = |protocol| {
             [
                 ("connection", "Upgrade"),

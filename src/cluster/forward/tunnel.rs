@@ -4,10 +4,10 @@ use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
 use super::{session::Session, spdy};
 
-/// Bytes of SPDY that a message holds at most, and that wait on either side.
+/// The largest number of SPDY bytes in a message, and in the buffer of each direction.
 const BUFFER: usize = 32 << 10;
 
-/// Serves SPDY whose bytes come in binary messages, cut anywhere; a close is their end (KEP-4006).
+/// Serves SPDY whose bytes arrive in binary messages, split at any point; a close message ends them (KEP-4006).
 pub(super) async fn serve<S>(session: &Session, socket: WebSocketStream<S>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -19,7 +19,7 @@ where
         while let Some(Ok(message)) = stream.next().await {
             let bytes = match message {
                 Message::Binary(bytes) => bytes,
-                // client-go takes it for an error as well.
+                // client-go also treats a text message as an error.
                 Message::Text(_) | Message::Close(_) => return,
                 _ => continue,
             };
@@ -38,10 +38,10 @@ where
         }
     };
     tokio::select! {
-        // Its last bytes are written before the end is seen.
+        // The last bytes are written before the session ends.
         () = async { tokio::join!(spdy::serve(session, inner), write); } => {}
         () = read => {}
     }
-    // The client may have closed it first.
+    // The client may have closed the connection first.
     let _ = sink.close().await;
 }

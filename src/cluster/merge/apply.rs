@@ -14,7 +14,7 @@ use crate::{
 /// Applies a manager's configuration to an object (server-side apply).
 ///
 /// # Errors
-/// A conflict, if it sets to another value what other managers own and `force` is off.
+/// A conflict, if the configuration changes a field that other managers own and `force` is off.
 pub(crate) fn apply(
     schema: Schema,
     live: &Json,
@@ -68,7 +68,7 @@ fn merge(schema: Schema, into: &mut Json, from: &Json) {
     }
 }
 
-/// Removes what the manager applied the last time and no manager applies now.
+/// Removes the fields that the manager applied last time and that no manager applies now.
 fn prune(schema: Schema, value: &mut Json, last: &Fields, owned: &Fields) {
     for (step, last) in &last.inner {
         let owned = owned.inner.get(step);

@@ -3,10 +3,10 @@ use serde_json::Value as Json;
 use super::fields::{Fields, Step, step_of};
 use crate::schema::{ListRule, Schema};
 
-/// What a change changed.
+/// The fields that a change sets and removes.
 #[derive(Debug, Default)]
 pub(super) struct Comparison {
-    /// Added or modified.
+    /// Added or modified fields.
     pub set: Fields,
     pub removed: Fields,
 }

@@ -4,29 +4,29 @@ use serde_json::{Map, Value as Json};
 
 use crate::schema::{ListRule, Schema};
 
-/// One step into an object, as `fieldsV1` writes it.
+/// A step of a path into an object, in the notation of `fieldsV1`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
-    /// `f:NAME`, a field or a map's entry.
+    /// `f:NAME`: a field, or an entry of a map.
     Field(String),
-    /// `k:{…}`, the item of a list with these keys.
+    /// `k:{…}`: the item of a list with these keys.
     Key(String),
-    /// `v:VALUE`, a member of a set.
+    /// `v:VALUE`: a member of a set.
     Value(String),
-    /// `i:INDEX`
+    /// `i:INDEX`: an item of a list, by position.
     Index(usize),
 }
 
 /// A set of fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fields {
-    /// Whether this place itself is in the set.
+    /// Whether the field at this place is itself in the set.
     pub here: bool,
     pub inner: BTreeMap<Step, Fields>,
 }
 
 impl Fields {
-    /// The fields that a configuration sets.
+    /// Returns the fields that a configuration sets.
     pub fn of(schema: Schema, value: &Json) -> Self {
         let mut fields = Self::default();
         fields.collect(schema, value);
@@ -43,7 +43,7 @@ impl Fields {
                     let inner = self.inner.entry(Step::Field(name.clone())).or_default();
                     inner.collect(field, value);
                     let is_empty = value.is_null() || value.as_object().is_some_and(Map::is_empty);
-                    // An entry of a map is there by itself; a field of a struct is there with what is in it.
+                    // An entry of a map is in the set by itself, a field of a struct by the fields in it.
                     inner.here |= is_empty || is_entry(schema, name);
                 }
             }
@@ -106,7 +106,7 @@ impl Fields {
         }
     }
 
-    /// Removes one place, and leaves what is below it.
+    /// Removes the field at a path, and keeps the fields below it.
     pub fn remove_one(&mut self, path: &[&str]) {
         match path {
             [] => self.here = false,
@@ -122,7 +122,7 @@ impl Fields {
         }
     }
 
-    /// The members as conflicts name them: `.spec.template.spec.containers[name="a"].image`.
+    /// Returns the members as messages about conflicts write them: `.spec.template.spec.containers[name="a"].image`.
     pub fn paths(&self) -> Vec<String> {
         let mut paths = Vec::new();
         self.list(&mut String::new(), &mut paths);
@@ -141,7 +141,7 @@ impl Fields {
         }
     }
 
-    /// Reads a `fieldsV1`.
+    /// Reads the JSON of a `fieldsV1`.
     pub fn read(json: &Json) -> Self {
         let mut fields = Self::default();
         let Json::Object(map) = json else {
@@ -176,7 +176,7 @@ impl Step {
         let (kind, rest) = text.split_once(':')?;
         Some(match kind {
             "f" => Self::Field(rest.to_owned()),
-            // Keys may be written in any order and with spaces.
+            // Keys may have any order and contain spaces.
             "k" => Self::Key(
                 serde_json::from_str::<BTreeMap<String, Json>>(rest)
                     .ok()
@@ -215,12 +215,12 @@ fn written(keys: &BTreeMap<String, Json>) -> String {
     serde_json::to_string(keys).unwrap_or_default()
 }
 
-/// Whether a name is a map's entry rather than a declared field.
+/// Returns whether a name is an entry of a map rather than a declared field.
 pub(super) fn is_entry(schema: Schema, name: &str) -> bool {
     schema.keyword("properties").get(name).is_none() && schema.is_map()
 }
 
-/// What names an item of a list with this rule; `None` if it lacks a key.
+/// Returns the step that identifies an item of a list, or `None` if the item lacks a key.
 pub(super) fn step_of(list: Schema, item: &Json) -> Option<Step> {
     match list.list_rule() {
         ListRule::Atomic => None,

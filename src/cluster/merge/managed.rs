@@ -7,8 +7,8 @@ use crate::{
     schema::Schema,
 };
 
-/// What the server sets itself, and no manager owns.
-const NOBODYS: [&[&str]; 11] = [
+/// Fields that the server sets, and that no manager owns.
+const UNMANAGED: [&[&str]; 11] = [
     &["apiVersion"],
     &["kind"],
     &["metadata"],
@@ -22,7 +22,7 @@ const NOBODYS: [&[&str]; 11] = [
     &["metadata", "resourceVersion"],
 ];
 
-/// Owns what had no owner when it was first applied to.
+/// The manager that owns the fields which had no owner before the first apply.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
 
 /// Who changes an object, and how.
@@ -35,7 +35,7 @@ pub(crate) struct Manager {
     pub subresource: String,
 }
 
-/// One entry of `metadata.managedFields`.
+/// An entry of `metadata.managedFields`.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub manager: Manager,
@@ -44,7 +44,7 @@ pub(super) struct Entry {
 }
 
 impl Manager {
-    /// Whether two entries are one: an applier is one whatever version it applies.
+    /// Returns whether two managers share an entry. For applies, this does not depend on the API version.
     fn is(&self, other: &Self) -> bool {
         self.name == other.name
             && self.applies == other.applies
@@ -52,7 +52,7 @@ impl Manager {
             && (self.applies || self.api_version == other.api_version)
     }
 
-    /// As conflicts name it.
+    /// Returns the manager as messages about conflicts write it.
     pub fn shown(&self) -> String {
         let mut shown = format!("{:?}", self.name);
         if !self.subresource.is_empty() {
@@ -65,7 +65,7 @@ impl Manager {
     }
 }
 
-/// The record of who owns what.
+/// The ownership of fields: `metadata.managedFields`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Managed(pub Vec<Entry>);
 
@@ -118,8 +118,8 @@ impl Managed {
         metadata(object).insert("managedFields".into(), entries);
     }
 
-    /// Gives what is there to a manager of its own, because it must have been set before the first apply: what has
-    /// no owner is not for everybody to take.
+    /// Assigns the existing fields to [`BEFORE_FIRST_APPLY`], since they were set before the first apply. Without an owner,
+    /// any manager could change them without a conflict.
     pub fn begin(&mut self, schema: Schema, live: &Json, manager: &Manager, now: Moment) {
         if !live["metadata"]["uid"].is_string() {
             return;
@@ -154,9 +154,9 @@ impl Managed {
         all
     }
 
-    /// Gives a manager its fields, with a new time if they are others than before.
+    /// Assigns fields to a manager, with a new time if they differ from the present ones.
     pub fn set(&mut self, manager: &Manager, mut fields: Fields, now: Moment) {
-        for path in NOBODYS {
+        for path in UNMANAGED {
             fields.remove_one(path);
         }
         match self.0.iter_mut().find(|entry| entry.manager.is(manager)) {
@@ -175,8 +175,8 @@ impl Managed {
         }
     }
 
-    /// Puts back the time of each entry that owns what it owned before: of what is empty, for example, less is left
-    /// than was applied.
+    /// Restores the time of each entry whose fields are the same as before. For example, fewer fields remain than were
+    /// applied if some were empty.
     pub fn keep_times(&mut self, before: &Self) {
         for entry in &mut self.0 {
             let same =
@@ -187,7 +187,7 @@ impl Managed {
         }
     }
 
-    /// Takes from all others what a change set or removed.
+    /// Removes the fields that a change set or removed from all other managers.
     pub fn take(&mut self, manager: &Manager, change: &Comparison) {
         for entry in &mut self.0 {
             if !entry.manager.is(manager) {
@@ -198,7 +198,7 @@ impl Managed {
     }
 }
 
-/// Records an update: what changed is the manager's from now on.
+/// Records an update: the manager becomes the owner of the fields that changed.
 pub(crate) fn track(
     schema: Schema,
     before: &Json,
@@ -223,7 +223,7 @@ pub(crate) fn track(
     managed.write(after);
 }
 
-/// An object without the fields that no manager owns.
+/// Returns an object without the fields that no manager owns.
 pub(super) fn bare(object: &Json) -> Json {
     let mut object = object.clone();
     if let Some(metadata) = object["metadata"].as_object_mut() {
@@ -233,7 +233,7 @@ pub(super) fn bare(object: &Json) -> Json {
     object
 }
 
-/// An object as it is compared to see whether a write changes anything.
+/// Returns an object without its times, to compare whether a write changes anything.
 pub(crate) fn without_times(object: &Json) -> Json {
     let mut object = object.clone();
     if let Some(metadata) = object["metadata"].as_object_mut() {

@@ -1,9 +1,9 @@
-//! Changes to objects, and who owns which field.
+//! Patches of objects, and the ownership of fields.
 //!
-//! `patch` reads the four kinds of patches and does the two simple ones; `strategic` merges by the merge keys of
-//! built-in kinds. `apply` is server-side apply: it merges a manager's configuration, prunes what the manager no
-//! longer says, and refuses what others own; `fields` is the set of fields it counts in, `managed` the record of
-//! such sets in `metadata.managedFields`, and `compare` finds what a change changed.
+//! `patch` reads the four kinds of patches and applies the two simple ones; `strategic` merges with the merge keys of
+//! built-in kinds. `apply` is server-side apply: it merges a manager's configuration, removes the fields that the manager no
+//! longer applies, and refuses changes to fields that others own. `fields` is a set of fields, `managed` the record of such
+//! sets in `metadata.managedFields`, and `compare` finds the fields that a change sets and removes.
 
 mod apply;
 mod compare;

@@ -2,7 +2,7 @@ use serde_json::Value as Json;
 
 use crate::wire::Failure;
 
-/// The kinds of patches, by their media types.
+/// The kinds of patches, selected by media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PatchKind {
     Json,
@@ -23,7 +23,7 @@ const MEDIA_TYPES: [(&str, PatchKind); 4] = [
 
 impl PatchKind {
     /// # Errors
-    /// 415 for a kind that the resource doesn't take: custom ones have no merge keys.
+    /// 415 for a kind that the resource does not support: custom resources have no merge keys.
     pub fn of(media_type: &str, custom: bool) -> Result<Self, Failure> {
         let known = || {
             MEDIA_TYPES
@@ -38,18 +38,18 @@ impl PatchKind {
     }
 }
 
-/// As the API server's `maxJSONPatchOperations`.
+/// The API server's `maxJSONPatchOperations`.
 const MAX_OPERATIONS: usize = 10_000;
-/// As the API server's `JSONPatchMaxCopyBytes`: what the copies of one patch may add.
+/// The API server's `JSONPatchMaxCopyBytes`: how many bytes the copies of one patch may add.
 const MAX_COPIED_BYTES: usize = 3 << 20;
-/// What is stored must be read again, and `serde_json` reads 127 levels.
+/// Below the limit of `serde_json` (127 levels), since what is stored must be readable again.
 const MAX_DEPTH: usize = 100;
 
-/// Does the operations of a JSON patch (RFC 6902), all or none.
+/// Applies a JSON patch (RFC 6902), completely or not at all.
 ///
 /// # Errors
-/// 400 for what is no patch, 413 for too many operations, and 422 for one that can't be done, for
-/// copies that add more than 3 MiB, and for a result that is nested too deeply.
+/// 400 for a malformed patch; 413 for too many operations; 422 for an operation that can't be applied, for copies that add
+/// more than 3 MiB, and for a result that is nested too deeply.
 pub(crate) fn json_patch(object: &mut Json, patch: &Json) -> Result<(), Failure> {
     let patch: json_patch::Patch = serde_json::from_value(patch.clone())
         .map_err(|error| Failure::bad_request(error.to_string()))?;
@@ -78,7 +78,7 @@ pub(crate) fn json_patch(object: &mut Json, patch: &Json) -> Result<(), Failure>
     Ok(())
 }
 
-/// Merges a document (RFC 7386): null removes, lists are replaced.
+/// Applies a merge patch (RFC 7386): null removes a field, and lists are replaced.
 pub(crate) fn merge_patch(object: &mut Json, patch: &Json) -> Result<(), Failure> {
     if !patch.is_object() {
         return Err(Failure::bad_request(
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn g3_a_patch_of_copies_ends_at_3_mib() {
+    fn copies_of_a_patch_can_add_3_mib_at_most() {
         let mut object = json!({ "data": { "a": "x".repeat(1_000) } });
         let before = object.clone();
         let copies: Vec<_> = (0..40)
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn g3_a_patch_nests_nothing_deeper_than_is_read_again() {
+    fn a_patch_cannot_nest_deeper_than_can_be_read() {
         let mut object = json!({ "a": {} });
         let copies: Vec<_> = (0..150)
             .map(|_| json!({ "op": "copy", "from": "", "path": "/a" }))

@@ -7,10 +7,10 @@ const DELETE: &str = "$deleteFromPrimitiveList/";
 const RETAIN: &str = "$retainKeys";
 const DIRECTIVE: &str = "$patch";
 
-/// Merges a document by the merge keys and strategies of a built-in kind (strategic merge patch).
+/// Applies a strategic merge patch, with the merge keys and strategies of a built-in kind.
 ///
 /// # Errors
-/// 400 for a directive that is none, or an item without its merge key.
+/// 400 for an unknown directive, or for an item without its merge key.
 pub(crate) fn strategic(schema: Schema, object: &mut Json, patch: &Json) -> Result<(), Failure> {
     let (Json::Object(object), Json::Object(patch)) = (object, patch) else {
         return Err(Failure::bad_request(
@@ -65,7 +65,7 @@ fn merge_maps(
             {
                 merge_lists(field, into, patch)?;
             }
-            // A directive counts also where there is nothing yet.
+            // A directive also applies if the list does not exist yet.
             (_, Json::Array(patch), Some(field)) if strategy.starts_with("merge") => {
                 let mut list = Vec::new();
                 merge_lists(field, &mut list, patch)?;
@@ -141,8 +141,8 @@ fn merge_lists(schema: Schema, into: &mut Vec<Json>, patch: &[Json]) -> Result<(
     Ok(())
 }
 
-/// Puts a merged list into the API server's order (`normalizeElementOrder`): what the patch names in the patch's
-/// order, the rest in its own, and a new item as far in front as that allows.
+/// Brings a merged list into the API server's order (`normalizeElementOrder`): items in the patch have the patch's order,
+/// the others keep theirs, and a new item comes as early as that allows.
 fn arrange(list: &mut Vec<Json>, before: &[Json], patch: &[Json], key: Option<&str>) {
     let place = |all: &[Json], item: &Json| {
         all.iter().position(|other| match key {
@@ -167,7 +167,7 @@ fn arrange(list: &mut Vec<Json>, before: &[Json], patch: &[Json], key: Option<&s
     list.extend(rest);
 }
 
-/// Puts the items that an order names into that order, in the places where such items are.
+/// Sorts the items that are in `order` into that order, using the positions that such items have in the list.
 fn reorder(list: &mut [Json], order: &[Json], key: Option<&str>) {
     let rank = |item: &Json| {
         order.iter().position(|other| match key {
@@ -185,7 +185,7 @@ fn reorder(list: &mut [Json], order: &[Json], key: Option<&str>) {
     }
 }
 
-/// A value of a patch without its nulls and directives, to stand where nothing was.
+/// Returns a value of a patch without nulls and directives, for a field that did not exist.
 fn plain(value: &Json) -> Json {
     match value {
         Json::Object(map) => Json::Object(plain_map(map)),

@@ -2,7 +2,7 @@ use serde_json::{Value as Json, json};
 
 use crate::object::{Moment, child, items, timestamp};
 
-/// Sets a condition of an object; its transition time moves with its status only.
+/// Sets a condition of an object. The transition time changes only with the status.
 pub(super) fn set(
     object: &mut Json,
     kind: &str,
@@ -41,7 +41,7 @@ pub(super) fn set(
     child(object, "status").insert("conditions".into(), all.into());
 }
 
-/// The condition of a type.
+/// Returns the condition of a type.
 pub(super) fn find<'a>(object: &'a Json, kind: &str) -> Option<&'a Json> {
     let all = items(object, "/status/conditions").iter();
     all.into_iter().find(|one| one["type"] == kind)

@@ -1,4 +1,4 @@
-//! DaemonSets: a pod on every node that fits, replaced as many at a time as may be missing.
+//! DaemonSets: a pod on every matching node. At most as many pods are replaced at a time as may be unavailable.
 
 use serde_json::{Value as Json, json};
 
@@ -20,7 +20,7 @@ const KEEPER: Keeper = Keeper {
 };
 const HASH: &str = "controller-revision-hash";
 
-/// Moves a DaemonSet on by one step.
+/// Advances a DaemonSet by one step.
 pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
     let mut set = before.clone();
     let (update, _) = revision::current(world, RESOURCE, &set)?;
@@ -42,7 +42,7 @@ fn on<'a>(pods: &'a [Json], node: &str) -> Vec<&'a Json> {
     pods.iter().filter(here).collect()
 }
 
-/// Removes pods of an old template, and such as are on the wrong nodes.
+/// Removes pods of an old template, and pods on nodes that do not match.
 fn replace(world: &World, set: &Json, nodes: &[String], update: &Revision) -> Result<(), Failure> {
     let pods = world.pods(set)?;
     for pod in &pods {
@@ -66,7 +66,7 @@ fn replace(world: &World, set: &Json, nodes: &[String], update: &Revision) -> Re
         let (new, old): (Vec<_>, Vec<_>) = here.into_iter().partition(|pod| is_of(pod, update));
         let replaced = new.iter().any(|pod| pod::is_ready(pod));
         for pod in &old {
-            // A broken pod serves no requests, and one with a working successor is done.
+            // A pod that is not ready serves no requests, and a pod with a ready successor is not needed.
             if replaced || !pod::is_ready(pod) {
                 remove(world, set, pod)?;
             }
@@ -88,7 +88,7 @@ fn replace(world: &World, set: &Json, nodes: &[String], update: &Revision) -> Re
     Ok(())
 }
 
-/// Makes the pods that are missing, or that go beside their predecessors.
+/// Creates the pods that are missing, and those that a surge runs next to the pods they replace.
 fn place(world: &World, set: &Json, nodes: &[String], update: &Revision) -> Result<(), Failure> {
     let pods = world.pods(set)?;
     let wanted = i64::try_from(nodes.len()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Deployments: one ReplicaSet for each template they ever had, of which the newest grows while the others shrink.
+//! Deployments: a ReplicaSet for each version of the template; the newest is scaled up while the others are scaled down.
 
 use serde_json::{Value as Json, json};
 
@@ -20,7 +20,7 @@ const COMPONENT: &str = "deployment-controller";
 const HASH: &str = "pod-template-hash";
 pub(super) const REVISION: &str = "deployment.kubernetes.io/revision";
 
-/// Moves a rollout on by one step.
+/// Advances a rollout by one step.
 pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
     let mut deployment = before.clone();
     let sets = world.tx.owned(SETS, uid(&deployment))?;
@@ -51,7 +51,7 @@ pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
     }
     report(world, &mut deployment, newest.as_ref(), &old)?;
     world.update(RESOURCE, &before, &mut deployment)?;
-    forget(world, &deployment, &old)
+    trim_history(world, &deployment, &old)
 }
 
 fn has_template(set: &Json, template: &Json) -> bool {
@@ -109,7 +109,7 @@ fn new_set(world: &World, deployment: &mut Json, old: &[Json]) -> Result<Json, F
     Ok(set)
 }
 
-/// The annotations that a deployment's newest set has too.
+/// Returns the annotations of a deployment that its newest ReplicaSet gets, too.
 fn passed_on(deployment: &Json) -> Json {
     let mut annotations = deployment["metadata"]["annotations"].clone();
     if let Some(all) = annotations.as_object_mut() {
@@ -119,7 +119,7 @@ fn passed_on(deployment: &Json) -> Json {
     annotations
 }
 
-/// Gives the newest set the highest revision, also if it is an old one that is wanted again.
+/// Gives the newest ReplicaSet the highest revision, even if it is an old one whose template is used again.
 fn take_revision(
     world: &World,
     deployment: &mut Json,
@@ -185,7 +185,7 @@ fn scale(
     )
 }
 
-/// Writes the status, and says whether the rollout moves.
+/// Writes the status, with the conditions of the rollout's progress.
 fn report(
     world: &World,
     deployment: &mut Json,
@@ -265,7 +265,7 @@ fn report(
         || available > of("availableReplicas");
     let was_complete = conditions::find(deployment, "Progressing")
         .is_some_and(|one| one["reason"] == "NewReplicaSetAvailable");
-    // A finished rollout that loses a pod is not on its way again.
+    // A complete rollout that loses a pod does not become a rollout in progress.
     if was_complete && replicas == updated {
         return Ok(());
     }
@@ -302,8 +302,8 @@ fn report(
     Ok(())
 }
 
-/// Removes the oldest sets without pods beyond the history that is kept.
-fn forget(world: &World, deployment: &Json, old: &[Json]) -> Result<(), Failure> {
+/// Removes the oldest ReplicaSets without pods, down to `revisionHistoryLimit`.
+fn trim_history(world: &World, deployment: &Json, old: &[Json]) -> Result<(), Failure> {
     let kept = number(deployment, "/spec/revisionHistoryLimit").unwrap_or(10);
     let kept = usize::try_from(kept).unwrap_or_default();
     let empty = |set: &&Json| {

@@ -1,4 +1,4 @@
-//! PodDisruptionBudgets: how many of their pods may be disrupted now.
+//! PodDisruptionBudgets: how many of their pods may be disrupted at present.
 //!
 //! From "Specifying a Disruption Budget for your Application" (Kubernetes documentation) and
 //! `pkg/controller/disruption/disruption.go`.
@@ -17,7 +17,7 @@ use crate::{
 
 const RESOURCE: &str = "poddisruptionbudgets.policy";
 
-/// Writes the status of every budget as its pods are now.
+/// Updates the status of every budget to the present state of its pods.
 pub(super) fn sync(tx: &Transaction, now: Moment) -> Result<(), Failure> {
     for before in tx.list(RESOURCE, None)? {
         let mut budget = before.clone();
@@ -30,7 +30,7 @@ pub(super) fn sync(tx: &Transaction, now: Moment) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says whether a disruption is allowed; the transition time moves with the answer only.
+/// Returns the condition that tells whether a disruption is allowed. The transition time changes only with the status.
 fn condition(before: &Json, budget: &Json, now: Moment) -> Json {
     let allowed = number(budget, "/status/disruptionsAllowed").unwrap_or_default() > 0;
     let (status, reason) = match allowed {
@@ -52,7 +52,7 @@ fn condition(before: &Json, budget: &Json, now: Moment) -> Json {
     })
 }
 
-/// Works out the status of a budget, without its conditions.
+/// Computes the status of a budget, without its conditions.
 pub(crate) fn status(tx: &Transaction, budget: &Json) -> Result<Json, Failure> {
     let spec = &budget["spec"];
     let mut pods = tx.list("pods", Some(namespace(budget)))?;
@@ -85,7 +85,7 @@ pub(crate) fn status(tx: &Transaction, budget: &Json) -> Result<Json, Failure> {
     }))
 }
 
-/// How many pods the controllers of these are asked for. A DaemonSet can't be scaled, so it counts for none.
+/// Returns how many pods the controllers of these pods want. A DaemonSet can't be scaled, so it counts as zero.
 fn scale(tx: &Transaction, pods: &[Json]) -> Result<i64, Failure> {
     let mut scales = BTreeMap::new();
     for pod in pods {

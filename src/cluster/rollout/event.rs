@@ -8,10 +8,10 @@ use crate::{
     wire::Failure,
 };
 
-/// How long an event is kept, as an API server does by default: an hour.
+/// How long an event is kept, in milliseconds: an hour, the API server's default.
 const LIFETIME: Moment = 3_600_000;
 
-/// Whether an event tells of trouble.
+/// Whether an event is a warning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tone {
     Normal,
@@ -19,7 +19,7 @@ pub(super) enum Tone {
 }
 
 impl World<'_> {
-    /// Records an event about an object, as the component that would.
+    /// Records an event about an object, as its component does.
     pub fn event(
         &self,
         resource: &str,
@@ -30,7 +30,7 @@ impl World<'_> {
     ) -> Result<(), Failure> {
         let resource = Resource::by_key(resource);
         let at = timestamp(self.now);
-        // Names sort by time, and differ within a millisecond.
+        // Names sort by time, and differ within the same millisecond.
         let suffix = format!("{:x}{:04x}", self.now, u16::from_be_bytes(random()));
         let mut event = json!({
             "kind": "Event",
@@ -66,7 +66,7 @@ impl World<'_> {
     }
 }
 
-/// Records a warning about an object, as a component that controllers of others play.
+/// Records a warning about an object, for a component that a controller of another crate simulates.
 pub(crate) fn warn(
     cluster: &Cluster,
     resource: &str,

@@ -1,7 +1,7 @@
 //! The controllers, the scheduler and the kubelets of the cluster.
 //!
-//! Each works on one object when it is woken, as of the moment that it was woken for, and says when to be woken again.
-//! Nothing runs in between: `play` does what is due, in order, before anybody looks.
+//! Each one handles an object when its scheduled work is due, as of the time for which it was scheduled, and schedules what
+//! follows. Nothing runs in the background: before every read and write, `play` does all work that is due, in order of time.
 
 mod conditions;
 mod daemon_set;

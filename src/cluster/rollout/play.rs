@@ -7,25 +7,25 @@ use crate::{
     wire::Failure,
 };
 
-/// The annotation that keeps a workload's new pods from becoming ready; its value is the reason.
+/// The annotation that keeps the new pods of a workload from becoming ready; its value is the reason.
 ///
-/// One word, such as `ImagePullBackOff` or `CrashLoopBackOff`, is taken for the reason of a waiting container; a
-/// sentence becomes the message of `CreateContainerError`.
+/// A single word, such as `ImagePullBackOff` or `CrashLoopBackOff`, is shown as the reason why the container waits. Any
+/// other text is shown as the message of `CreateContainerError`.
 pub const STUCK: &str = "rehearsal.windlass.dev/stuck";
 
-/// Does what controllers would have done up to now.
+/// Does the work of the controllers up to the present.
 pub(crate) fn catch_up(tx: &Transaction, options: &Options, now: Moment) -> Result<(), Failure> {
     let mut last = None;
     if let Some(others) = &options.controllers {
         others.begin(&Cluster::new(tx, options, now))?;
-        controllers::tell(tx, options, now)?;
+        controllers::pass_changes(tx, options, now)?;
     }
     while let Some((resource, namespace, name, at)) = tx.take_due(now)? {
         last = Some(at);
         if resource == WAKES {
             if let Some(others) = &options.controllers {
                 others.woken(&Cluster::new(tx, options, at), &name)?;
-                controllers::tell(tx, options, at)?;
+                controllers::pass_changes(tx, options, at)?;
             }
             continue;
         }
@@ -44,12 +44,12 @@ pub(crate) fn catch_up(tx: &Transaction, options: &Options, now: Moment) -> Resu
             "statefulsets.apps" => stateful_set::sync(&world, object)?,
             "daemonsets.apps" => daemon_set::sync(&world, object)?,
             "pods" => pod::sync(&world, object)?,
-            // Its time is over.
+            // The lifetime of the event has ended.
             "events" => tx.remove("events", &object)?,
             _ => {}
         }
-        controllers::tell(tx, options, at)?;
+        controllers::pass_changes(tx, options, at)?;
     }
-    // Budgets follow what has become of their pods.
+    // Budgets are updated last, because they depend on the state of the pods.
     last.map_or(Ok(()), |at| disruption::sync(tx, at))
 }

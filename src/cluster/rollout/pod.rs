@@ -1,4 +1,4 @@
-//! Pods: made by controllers, put on a node, and ready a little later.
+//! Pods: created by controllers, scheduled to a node, and ready a little later.
 
 use serde_json::{Value as Json, json};
 
@@ -15,19 +15,19 @@ use crate::{
 };
 
 const KUBELET: &str = "kubelet";
-/// How soon a controller tries again what was refused or did not start, in milliseconds.
+/// How long it takes until a controller retries an admission or a start that failed, in milliseconds.
 const AGAIN: Moment = 500;
-/// As the longest back-off of a kubelet.
+/// The longest back-off of a kubelet, in milliseconds.
 const LONGEST: Moment = 300_000;
 
-/// Which pod to make.
+/// What a controller specifies of a new pod.
 pub(super) struct NewPod<'a> {
     pub owner: &'a Json,
     pub template: &'a Json,
     pub name: String,
-    /// What its controller adds to the template's labels.
+    /// Labels that the controller adds to those of the template.
     pub labels: &'a [(&'a str, &'a str)],
-    /// The node that a DaemonSet wants it on.
+    /// The node, if a DaemonSet has chosen it.
     pub node: Option<&'a str>,
 }
 
@@ -220,7 +220,7 @@ pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
             {
                 stick(world, &mut pod, hold.reason, Some(&hold.message))?;
                 world.update("pods", &before, &mut pod)?;
-                // As a kubelet, ever less often: the longer it has not started, the longer it waits.
+                // As with a kubelet, the interval grows: the longer the pod has not started, the longer the wait.
                 let since = text(&pod, "/metadata/creationTimestamp").and_then(moment);
                 let age = world.now - since.unwrap_or(world.now);
                 return world.wake("pods", &pod, (age / 8).clamp(AGAIN, LONGEST));
@@ -271,7 +271,7 @@ fn start(world: &World, pod: &mut Json) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Lets the containers wait for a reason, and tells of it once.
+/// Lets the containers wait for a reason, and records an event if the reason is new.
 fn stick(world: &World, pod: &mut Json, reason: &str, says: Option<&str>) -> Result<(), Failure> {
     let is_word = !reason.is_empty() && reason.chars().all(|c| c.is_ascii_alphanumeric());
     let first = items(pod, "/spec/containers").first();
@@ -298,7 +298,7 @@ fn stick(world: &World, pod: &mut Json, reason: &str, says: Option<&str>) -> Res
         word if is_word => (
             word,
             format!(
-                "the rehearsal keeps it from starting ({})",
+                "kept from starting for a rehearsal ({})",
                 super::play::STUCK
             ),
         ),
@@ -330,7 +330,7 @@ fn stick(world: &World, pod: &mut Json, reason: &str, says: Option<&str>) -> Res
     world.event("pods", pod, (KUBELET, Tone::Warning), kind, &message)
 }
 
-/// Whether a pod waits for its workload to be no longer stuck.
+/// Returns whether a pod waits because its workload is stuck or its start was refused.
 pub(super) fn is_stuck(pod: &Json) -> bool {
     waiting_reason(pod).is_some_and(|reason| reason != "ContainerCreating")
 }
@@ -357,15 +357,15 @@ fn available(pod: &Json, least_seconds: i64, now: Moment) -> Result<(), Option<M
     }
 }
 
-/// The node of a pod: the one that fits and has the fewest pods.
+/// Chooses a node for a pod among those that match.
 fn node_for(world: &World, pod: &Json) -> Result<Option<String>, Failure> {
     let mut nodes: Vec<_> = fitting_nodes(world, &pod["spec"])?;
-    // Any spread will do; this one needs no counting.
+    // A random choice spreads pods well enough, and needs no counting.
     let at = usize::from(random::<1>()[0]) % nodes.len().max(1);
     Ok((!nodes.is_empty()).then(|| nodes.swap_remove(at)))
 }
 
-/// The names of the nodes that a pod's `nodeSelector` fits.
+/// Returns the names of the nodes that a pod's `nodeSelector` matches.
 pub(super) fn fitting_nodes(world: &World, spec: &Json) -> Result<Vec<String>, Failure> {
     let wanted = spec["nodeSelector"].as_object();
     let nodes = world.tx.list("nodes", None)?.into_iter();
@@ -458,7 +458,7 @@ fn hex<const N: usize>() -> String {
     data_encoding::HEXLOWER.encode(&random::<N>())
 }
 
-/// Wakes the pods that were stuck once their workload no longer is.
+/// Wakes the pods of a workload that is no longer stuck.
 pub(super) fn unstick(world: &World, workload: &Json, pods: &[Json]) -> Result<(), Failure> {
     if annotation(workload, super::play::STUCK).is_some() {
         return Ok(());

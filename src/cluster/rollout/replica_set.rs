@@ -15,14 +15,14 @@ const KEEPER: Keeper = Keeper {
     component: "replicaset-controller",
 };
 
-/// Makes or removes pods until there are as many as there should be, and counts them.
+/// Creates or removes pods until their number is right, and updates the status.
 pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
     let mut set = before.clone();
     let mut pods = world.pods(&set)?;
     let wanted = number(&set, "/spec/replicas").unwrap_or(1);
     let wanted = usize::try_from(wanted).unwrap_or_default();
     while pods.len() > wanted {
-        // The ones that are missed least go first: not ready, then young.
+        // Pods that are not ready are removed first, then the youngest.
         pods.sort_by_key(|pod| {
             let born = text(pod, "/metadata/creationTimestamp").unwrap_or_default();
             (!pod::is_ready(pod), born.to_owned())

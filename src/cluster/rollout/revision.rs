@@ -8,7 +8,7 @@ use crate::{
 
 const RESOURCE: &str = "controllerrevisions.apps";
 
-/// A template that a StatefulSet or DaemonSet has or had.
+/// A present or earlier template of a StatefulSet or DaemonSet.
 pub(super) struct Revision {
     pub name: String,
     pub hash: String,
@@ -16,7 +16,7 @@ pub(super) struct Revision {
     number: i64,
 }
 
-/// The revision of the workload's template, recorded if it is new, and all that are recorded.
+/// Returns the revision of the workload's template, recorded if it is new, and all recorded revisions.
 pub(super) fn current(
     world: &World,
     resource: &str,
@@ -70,7 +70,7 @@ pub(super) fn current(
     Ok((read(&record), all))
 }
 
-/// A patch that puts the template back, as kubectl's undo expects it.
+/// Returns a patch that restores the template, in the form that kubectl's undo expects.
 fn with_replace(template: &Json) -> Json {
     let mut template = template.clone();
     template["$patch"] = "replace".into();

@@ -1,6 +1,6 @@
 use serde_json::Value as Json;
 
-/// A number, or a percentage of a total: `maxSurge` and its like.
+/// Resolves a number or a percentage of a total, for example `maxSurge`.
 pub(super) fn share(value: &Json, total: i64, round_up: bool) -> i64 {
     let percent = match value {
         Json::String(text) => text

@@ -1,4 +1,4 @@
-//! StatefulSets: numbered pods, made in order and replaced in reverse, one after another.
+//! StatefulSets: numbered pods, created in order and replaced in reverse order, one at a time.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ const KEEPER: Keeper = Keeper {
 };
 const HASH: &str = "controller-revision-hash";
 
-/// Moves a StatefulSet on by one step.
+/// Advances a StatefulSet by one step.
 pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
     let mut set = before.clone();
     let (update, all) = revision::current(world, RESOURCE, &set)?;

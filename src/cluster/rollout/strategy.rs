@@ -1,11 +1,11 @@
-//! How many pods of which ReplicaSet there should be next. Pure: the arithmetic of the deployment controller.
+//! The arithmetic of the deployment controller: how many pods each ReplicaSet should have next. Pure functions.
 
 use serde_json::Value as Json;
 
 use super::share::share;
 use crate::object::number;
 
-/// One ReplicaSet to make larger or smaller: the newest, or one of the old by its place.
+/// A new size for a ReplicaSet: the newest, or an old one by its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Scaling {
     pub old: Option<usize>,
@@ -20,7 +20,7 @@ fn status(object: &Json, field: &str) -> i64 {
     number(object, &format!("/status/{field}")).unwrap_or_default()
 }
 
-/// How many pods there may be too many, and how many too few.
+/// Returns by how many pods a rollout may be above and below the wanted number.
 pub(super) fn limits(deployment: &Json) -> (i64, i64) {
     let strategy = &deployment["spec"]["strategy"];
     if strategy["type"] == "Recreate" {
@@ -37,7 +37,7 @@ pub(super) fn limits(deployment: &Json) -> (i64, i64) {
     }
 }
 
-/// What a paused rollout does: it still follows the number of replicas.
+/// Returns the next step of a paused rollout, which still follows the number of replicas.
 pub(super) fn scale_only(deployment: &Json, newest: &Json, old: &[Json]) -> Vec<Scaling> {
     let is_only = old.iter().all(|set| replicas(set) == 0);
     let to = replicas(deployment);
@@ -47,7 +47,7 @@ pub(super) fn scale_only(deployment: &Json, newest: &Json, old: &[Json]) -> Vec<
     }
 }
 
-/// The next step of a rollout; none if it waits, or is done.
+/// Returns the next step of a rollout, or nothing if the rollout waits or is complete.
 pub(super) fn next(deployment: &Json, newest: &Json, old: &[Json]) -> Vec<Scaling> {
     match deployment["spec"]["strategy"]["type"] == "Recreate" {
         true => recreate(deployment, newest, old),
@@ -96,7 +96,7 @@ fn rolling(deployment: &Json, newest: &Json, old: &[Json]) -> Vec<Scaling> {
         return vec![];
     }
     let mut sizes: Vec<i64> = old.iter().map(replicas).collect();
-    // Pods that don't work serve no requests, so they go first.
+    // Pods that are not ready serve no requests, so they are removed first.
     for (size, set) in sizes.iter_mut().zip(old) {
         let broken = (*size - status(set, "availableReplicas")).clamp(0, most);
         *size -= broken;
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn two_replicas_are_replaced_one_after_another() {
+    fn two_replicas_are_replaced_one_at_a_time() {
         let two = deployment(2, json!("25%"), json!("25%"));
         let newest = |to| vec![Scaling { old: None, to }];
         let old = |to| vec![Scaling { old: Some(0), to }];
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_old_pods_make_way() {
+    fn old_pods_that_are_not_ready_are_removed_first() {
         let two = deployment(2, json!(0), json!(1));
         let step = next(&two, &set(0, 0), &[set(2, 0)]);
         assert_eq!(

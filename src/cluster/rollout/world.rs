@@ -10,10 +10,10 @@ use crate::{
     wire::Failure,
 };
 
-/// The cluster as a controller sees it when it is woken.
+/// The cluster as a controller sees it.
 pub(super) struct World<'a> {
     pub tx: &'a Transaction<'a>,
-    /// When it was woken: perhaps long before anybody looks.
+    /// The time as of which the controller acts, in milliseconds since 1970. This can be long before the present.
     pub now: Moment,
     pub options: &'a Options,
     /// How long a pod takes to become ready, in milliseconds.
@@ -21,7 +21,7 @@ pub(super) struct World<'a> {
 }
 
 impl World<'_> {
-    /// The same cluster, as controllers of others see it.
+    /// Returns the same cluster for controllers of other crates.
     pub fn cluster(&self) -> Cluster<'_> {
         Cluster::new(self.tx, self.options, self.now)
     }
@@ -31,7 +31,7 @@ impl World<'_> {
             .wake(resource, object, self.now.saturating_add(after))
     }
 
-    /// Puts a new object, with what every object has.
+    /// Stores a new object, with the metadata that every object has.
     pub fn create(&self, resource: &str, object: &mut Json) -> Result<(), Failure> {
         let metadata = metadata(object);
         metadata.insert("uid".into(), new_uid().into());
@@ -39,7 +39,7 @@ impl World<'_> {
         self.tx.put(resource, object)
     }
 
-    /// Puts an object if a controller has changed it.
+    /// Stores an object, if a controller has changed it.
     pub fn update(
         &self,
         resource: &str,
@@ -79,9 +79,9 @@ impl World<'_> {
         Ok(found.map(|found| (resource, found)))
     }
 
-    /// Why the pods of this pod's workload are stuck.
+    /// Returns the reason if the pods of this pod's workload are stuck.
     pub fn stuck(&self, pod: &Json) -> Result<Option<String>, Failure> {
-        // The workload at the top: what it makes may have a copy of its annotations from before.
+        // Reads the topmost owner: the objects that it created may have a copy of an earlier state of its annotations.
         let mut top = None;
         let mut owner = self.owner(pod)?;
         while let Some((_, workload)) = owner {
@@ -97,7 +97,7 @@ impl World<'_> {
     }
 }
 
-/// The reference of what a controller made to its owner.
+/// Returns a reference to an owner, for an object that a controller creates.
 pub(super) fn owner_reference(resource: &str, owner: &Json) -> Json {
     let resource = Resource::by_key(resource);
     json!({

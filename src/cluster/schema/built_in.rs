@@ -14,7 +14,7 @@ use serde_json::{Map, Value as Json};
 
 use super::hints;
 
-/// Where references between definitions point.
+/// The prefix of references between definitions.
 pub(super) const REFERENCE: &str = "#/components/schemas/";
 
 static DOCUMENT: LazyLock<Map<String, Json>> = LazyLock::new(|| {
@@ -63,12 +63,12 @@ static DOCUMENT: LazyLock<Map<String, Json>> = LazyLock::new(|| {
     document
 });
 
-/// The definitions of all built-in kinds and their parts, by name.
+/// Returns the definitions of all built-in kinds and their parts, by name.
 pub(crate) fn document() -> &'static Map<String, Json> {
     &DOCUMENT
 }
 
-/// The name of a built-in kind's definition.
+/// Returns the name of a built-in kind's definition.
 pub(crate) fn definition_name(group: &str, kind: &str) -> String {
     match group {
         "apiextensions.k8s.io" => {

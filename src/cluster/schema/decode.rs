@@ -2,7 +2,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{Path, Schema};
 
-/// What to do with a field that the schema doesn't know (`fieldValidation`).
+/// What happens to a field that is not in the schema (`fieldValidation`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Strictness {
     Ignore,
@@ -10,16 +10,16 @@ pub(crate) enum Strictness {
     Strict,
 }
 
-/// An object without what its schema doesn't know.
+/// An object without the fields that are not in its schema.
 pub(crate) struct Decoded {
     pub object: Json,
-    /// The unknown fields, as warnings and strict errors name them.
+    /// The unknown fields, written as in the API server's warnings and errors.
     pub unknown: Vec<String>,
-    /// The first value of a wrong type, in the words of Go's JSON decoder.
+    /// The first value with a wrong type, in the words of Go's JSON decoder.
     pub mismatch: Option<String>,
 }
 
-/// Reads an object as its schema does. Custom objects keep values of wrong types: validation names those.
+/// Reads an object with its schema. Values of a wrong type stay in custom objects, since validation reports them.
 pub(crate) fn decode(schema: Schema, object: Json, kind: &str, custom: bool) -> Decoded {
     let mut reader = Reader {
         unknown: Vec::new(),
@@ -41,7 +41,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// `None` for what Go leaves out when it writes the object again: nulls, empty lists and empty maps.
+    /// Returns `None` for a value that Go omits when it writes the object: null, an empty list or an empty map.
     fn value(&mut self, schema: Schema, value: Json, path: &Path, within: &str) -> Option<Json> {
         match value {
             Json::Null if self.custom => Some(Json::Null),
@@ -103,7 +103,7 @@ impl Reader {
                 self.unknown.push(path.field(&name).to_string());
                 continue;
             };
-            // Within an object of any shape everything stays, also nothing.
+            // An object of any shape keeps all its fields, including nulls.
             if schema.keeps_unknown() && value.is_null() {
                 kept.insert(name, value);
                 continue;
@@ -119,7 +119,7 @@ impl Reader {
         let Some(wanted) = schema.type_name() else {
             return true;
         };
-        // JSON that the schema calls an object may be anything.
+        // A schema with the type object and any shape accepts any JSON.
         if wanted == "object" && schema.keeps_unknown() {
             return true;
         }
@@ -145,7 +145,7 @@ impl Reader {
     }
 }
 
-/// Quantities are written as strings, whatever they were read from; ports and the like keep their type.
+/// Quantities are written as strings, even if they were numbers; ports and other fields of both types keep the type.
 fn within_quantity(schema: Schema) -> bool {
     schema.struct_name() == "Quantity"
 }

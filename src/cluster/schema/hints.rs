@@ -1,9 +1,9 @@
-//! How lists and maps of built-in kinds are merged, from the markers in the Kubernetes API's documentation
-//! (`patchStrategy`, `patchMergeKey`, `listType`, `mapType`).
+//! How lists and maps of built-in kinds are merged, from the markers in the Kubernetes API reference (`patchStrategy`,
+//! `patchMergeKey`, `listType`, `mapType`).
 
 use serde_json::{Map, Value as Json, json};
 
-/// A list whose items have keys: definition, field, keys of an apply, key of a strategic merge ("" for none).
+/// A list whose items have keys: definition, field, keys for server-side apply, key for a strategic merge ("" for none).
 type Keyed = (
     &'static str,
     &'static str,
@@ -113,20 +113,20 @@ const KEYED: &[(&str, &[Keyed])] = &[
     ),
 ];
 
-/// Lists of plain values that are sets, also for a strategic merge.
+/// Lists of plain values that are merged as sets, also by a strategic merge.
 const SETS: &[(&str, &str, &str)] = &[
     (META, "ObjectMeta", "finalizers"),
     (CORE, "NodeSpec", "podCIDRs"),
 ];
 
-/// Fields whose strategic merge keeps only the keys that a patch names: a union of alternatives.
+/// Fields of which a strategic merge keeps only the keys in the patch, because they are a union of alternatives.
 const RETAIN_KEYS: &[(&str, &str, &str)] = &[
     (CORE, "PodSpec", "volumes"),
     (CORE, "PodSpec", "resourceClaims"),
     (APPS, "DeploymentSpec", "strategy"),
 ];
 
-/// Objects that are owned whole.
+/// Objects that have a single owner for all fields.
 const ATOMIC: &[(&str, &[&str])] = &[
     (
         CORE,
@@ -148,19 +148,19 @@ const ATOMIC: &[(&str, &[&str])] = &[
     ("io.k8s.api.rbac.v1.", &["RoleRef", "Subject"]),
 ];
 
-/// Maps that are owned whole.
+/// Maps that have a single owner for all entries.
 const ATOMIC_MAPS: &[(&str, &str, &str)] = &[
     (CORE, "PodSpec", "nodeSelector"),
     (CORE, "ServiceSpec", "selector"),
 ];
 
-/// Keys that an item may leave out.
+/// Values of list keys that an item may omit.
 const DEFAULTS: &[(&str, &str, &str)] = &[
     ("ContainerPort", "protocol", "TCP"),
     ("ServicePort", "protocol", "TCP"),
 ];
 
-/// Writes the rules into the definitions, in the words of OpenAPI extensions.
+/// Adds the rules to the definitions, as OpenAPI extensions.
 pub(super) fn add(document: &mut Map<String, Json>) {
     for (prefix, lists) in KEYED {
         for (definition, field, keys, merge_key) in *lists {
@@ -227,7 +227,7 @@ mod tests {
     use crate::schema::document;
 
     #[test]
-    fn every_rule_is_about_a_field_that_exists() {
+    fn every_rule_names_a_field_that_exists() {
         let document = document();
         let has = |prefix: &str, definition: &str, field: &str| {
             document[&format!("{prefix}{definition}")]["properties"]

@@ -1,7 +1,7 @@
-//! The shapes of objects, and what follows from them: which fields are known, and how lists and maps are merged.
+//! The schemas of objects: which fields exist, and how lists and maps are merged.
 //!
-//! Built-in kinds have the schemas of the `k8s-openapi` crate, which come from the API server's own OpenAPI document,
-//! without its merge rules; `hints` adds those. Custom resources have the schema of their definition.
+//! Built-in kinds have the schemas of the `k8s-openapi` crate. They come from the API server's own OpenAPI document, which
+//! lacks the merge rules; `hints` adds those. Custom resources have the schema of their definition.
 
 mod built_in;
 mod decode;

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// Where a value is in an object, as messages say it: `spec.template.spec.containers[0].image`.
+/// The place of a value in an object, as messages show it: `spec.template.spec.containers[0].image`.
 #[derive(Clone, Copy)]
 pub(crate) enum Path<'a> {
     Root,

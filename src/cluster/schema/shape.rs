@@ -5,26 +5,26 @@ use serde_json::{Value as Json, json};
 use super::built_in::{REFERENCE, definition_name, document};
 use crate::object::text;
 
-/// The schema of a value: a walker over a JSON Schema with the `x-kubernetes-` extensions.
+/// The schema of a value: a JSON Schema with the `x-kubernetes-` extensions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schema<'a> {
-    /// As the parent says it, perhaps with a reference: the rules of a list stand here.
+    /// The schema in the parent, perhaps with a reference; the merge rules of a list are here.
     said: &'a Json,
-    /// What it refers to.
+    /// The schema after the reference is resolved.
     node: &'a Json,
     custom: bool,
-    /// The top of a custom resource, whose metadata need not be declared.
+    /// Whether this is the root of a custom resource, whose metadata need not be declared.
     top: bool,
 }
 
-/// What makes items of two lists the same.
+/// What identifies the same item in two lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ListRule<'a> {
-    /// Nothing: a list is one value.
+    /// Nothing: the list is a single value.
     Atomic,
-    /// Their value.
+    /// The item's value.
     Set,
-    /// The fields that these keys name.
+    /// The values of these fields.
     Map(&'a [Json]),
 }
 
@@ -59,7 +59,7 @@ impl<'a> Schema<'a> {
         document().get(name).unwrap_or(&ANYTHING)
     }
 
-    /// The schema of a field or of a map's entry; `None` if there can't be one of that name.
+    /// Returns the schema of a field or of a map's entry, or `None` if the name is not allowed.
     pub fn field(self, name: &str) -> Option<Self> {
         if self.top {
             match name {
@@ -83,20 +83,20 @@ impl<'a> Schema<'a> {
             .then(|| Self::of(&ANYTHING, self.custom))
     }
 
-    /// Whether objects of it have any names: a map, not a struct.
+    /// Returns whether its objects are maps with any keys.
     pub fn is_map(self) -> bool {
         self.node["additionalProperties"].is_object() || self.node["additionalProperties"] == true
     }
 
-    /// Whether an undeclared field is kept.
+    /// Returns whether undeclared fields are kept.
     pub fn keeps_unknown(self) -> bool {
         if self.node["x-kubernetes-preserve-unknown-fields"] == true
             || self.said["x-kubernetes-preserve-unknown-fields"] == true
         {
             return true;
         }
-        // A built-in object without properties is one of any shape (RawExtension, FieldsV1), but for a struct of
-        // nothing, which no kind served here has.
+        // A built-in object without properties may have any shape (RawExtension, FieldsV1). The exception would be an empty
+        // struct, which no kind here has.
         let is_object = matches!(self.type_name(), None | Some("object"));
         !self.custom && is_object && self.node["properties"].is_null() && !self.is_map()
     }
@@ -108,7 +108,7 @@ impl<'a> Schema<'a> {
         }
     }
 
-    /// `object`, `array`, `string`, `integer`, `number`, `boolean`; `None` for any.
+    /// Returns `object`, `array`, `string`, `integer`, `number` or `boolean`, or `None` if any type is allowed.
     pub fn type_name(self) -> Option<&'a str> {
         if self.is_int_or_string() {
             return None;
@@ -135,7 +135,7 @@ impl<'a> Schema<'a> {
         }
     }
 
-    /// Whether an object or map of it is one value.
+    /// Returns whether an object or map is owned and replaced as a single value.
     pub fn is_atomic(self) -> bool {
         let atomic = |node: &Json| node["x-kubernetes-map-type"] == "atomic";
         atomic(self.said) || atomic(self.node)
@@ -159,7 +159,7 @@ impl<'a> Schema<'a> {
         &self.node[name]
     }
 
-    /// The struct that a built-in value is of, as Go names it.
+    /// Returns the name of the Go struct of a built-in value.
     pub fn struct_name(self) -> &'a str {
         let reference = self.said["$ref"].as_str().unwrap_or_default();
         reference.rsplit('.').next().unwrap_or_default()

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::{Path, Schema};
 use crate::wire::Cause;
 
-/// What is wrong with a custom object, in the words of the API server.
+/// Returns what is wrong with a custom object, in the words of the API server.
 pub(crate) fn check_custom(schema: Schema, object: &Json) -> Vec<Cause> {
     let mut causes = Vec::new();
     check(schema, object, &Path::Root, &mut causes);
@@ -43,7 +43,7 @@ fn check(schema: Schema, value: &Json, path: &Path, causes: &mut Vec<Cause>) {
                 }
             }
             for (name, value) in map {
-                // Metadata has rules of its own.
+                // Metadata is validated elsewhere.
                 if matches!((path, name.as_str()), (Path::Root, "metadata")) {
                     continue;
                 }

@@ -28,7 +28,7 @@ const SCHEMA: &str = "
     CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     INSERT INTO setting VALUES ('version', '1'), ('compacted', '0');
 ";
-/// What version 2 has more: what controllers of others keep.
+/// What version 2 adds: the data of controllers from other crates.
 const KEPT: &str = "CREATE TABLE kept (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;";
 
 /// The state of one folder; several servers may serve it at once.
@@ -36,12 +36,12 @@ pub(crate) struct Store {
     connection: Mutex<Connection>,
     /// How many changes are kept for watches.
     window: u32,
-    /// The resources whose changes other crates' controllers receive.
+    /// The resources whose changes controllers from other crates receive.
     watched: &'static [&'static str],
 }
 
 impl Store {
-    /// Opens the folder's database, and makes both if they aren't there.
+    /// Opens the folder's database, and creates both if they do not exist.
     pub fn open(
         folder: &Path,
         window: u32,
@@ -56,7 +56,7 @@ impl Store {
         })
     }
 
-    /// Does all of `work` in one transaction, or nothing. Blocks: never call it on an async thread.
+    /// Runs `work` in one transaction, and undoes all of it if it fails. Blocks: never call it on an async thread.
     pub fn write<T>(
         &self,
         work: impl FnOnce(&Transaction) -> Result<T, Failure>,
@@ -64,7 +64,7 @@ impl Store {
         self.transact("BEGIN IMMEDIATE", work)
     }
 
-    /// As [`write`](Self::write), of one state and without changing it.
+    /// Works as [`write`](Self::write), but only reads; `work` sees a single state.
     pub fn read<T>(
         &self,
         work: impl FnOnce(&Transaction) -> Result<T, Failure>,
@@ -82,7 +82,7 @@ impl Store {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if !connection.is_autocommit() {
-            // A panic left it open.
+            // A panic left the transaction open.
             connection.execute_batch("ROLLBACK")?;
         }
         connection.execute_batch(begin)?;

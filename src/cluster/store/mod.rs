@@ -1,4 +1,4 @@
-//! The state of one cluster: objects, the changes that watches read, and what the controllers wake up for.
+//! The state of a cluster: objects, the changes that watches read, and the scheduled work of controllers.
 
 mod database;
 mod transaction;

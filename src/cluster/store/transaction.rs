@@ -10,11 +10,11 @@ use crate::{
     wire::Failure,
 };
 
-/// One transaction. Resources are named as kubectl names them: `secrets`, `deployments.apps`.
+/// A transaction. Resources are named as in `kubectl get`: `secrets`, `deployments.apps`.
 pub(crate) struct Transaction<'a> {
     connection: &'a Connection,
     window: u32,
-    /// The resources whose changes other crates' controllers receive.
+    /// The resources whose changes controllers from other crates receive.
     watched: &'static [&'static str],
     changed: RefCell<Vec<Changed>>,
 }
@@ -34,12 +34,12 @@ impl ChangeKind {
     }
 }
 
-/// One event of a watch.
+/// An event of a watch.
 pub(crate) struct Change {
     pub version: u64,
     pub kind: ChangeKind,
     pub object: Json,
-    /// What it was: a watch with a selector has to see objects come and go.
+    /// The object before the change: a watch with a selector needs it to see objects leave and enter the selection.
     pub before: Option<Json>,
 }
 
@@ -57,7 +57,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Takes what has changed of the watched resources since the last call, oldest first.
+    /// Takes the changes of watched resources since the last call, oldest first.
     pub fn take_changed(&self) -> Vec<Changed> {
         self.changed.take()
     }
@@ -77,21 +77,21 @@ impl<'a> Transaction<'a> {
         Ok(found)
     }
 
-    /// All objects of a resource, in the order of namespace and name.
+    /// Returns all objects of a resource, ordered by namespace and name.
     pub fn list(&self, resource: &str, namespace: Option<&str>) -> Result<Vec<Json>, Failure> {
         let sql = "SELECT json FROM object WHERE resource = ?1 AND (?2 IS NULL OR namespace = ?2)
                    ORDER BY namespace, name";
         self.all(sql, (resource, namespace))
     }
 
-    /// What an object controls, of one resource.
+    /// Returns the objects of one resource that an object controls.
     pub fn owned(&self, resource: &str, owner: &str) -> Result<Vec<Json>, Failure> {
         let sql = "SELECT json FROM object WHERE owner = ?1 AND resource = ?2
                    ORDER BY namespace, name";
         self.all(sql, (owner, resource))
     }
 
-    /// Removes all that an object controls, and what that controls.
+    /// Removes all objects that an object controls, and recursively those that they control.
     pub fn remove_owned(&self, owner: &str) -> Result<(), Failure> {
         for (resource, object) in self.owned_everywhere(owner)? {
             self.remove(&resource, &object)?;
@@ -100,7 +100,7 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Takes the owner from all that an object controls.
+    /// Removes the owner reference from all objects that an object controls.
     pub fn orphan_owned(&self, owner: &str) -> Result<(), Failure> {
         for (resource, mut object) in self.owned_everywhere(owner)? {
             if let Some(Json::Array(owners)) = metadata(&mut object).get_mut("ownerReferences") {
@@ -120,7 +120,7 @@ impl<'a> Transaction<'a> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Everything in a namespace, with its resource.
+    /// Returns everything in a namespace, each with its resource.
     pub fn contents(&self, namespace: &str) -> Result<Vec<(String, Json)>, Failure> {
         let sql = "SELECT resource, json FROM object WHERE namespace = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -136,7 +136,7 @@ impl<'a> Transaction<'a> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Writes an object under a new resource version.
+    /// Writes an object with a new resource version.
     pub fn put(&self, resource: &str, object: &mut Json) -> Result<(), Failure> {
         let before = self.get(resource, namespace(object), name(object))?;
         let version = self.next_version()?;
@@ -211,17 +211,17 @@ impl<'a> Transaction<'a> {
         Ok(version)
     }
 
-    /// The resource version of the whole state.
+    /// Returns the resource version of the whole state.
     pub fn version(&self) -> Result<u64, Failure> {
         self.count("version")
     }
 
-    /// Changes up to here are forgotten.
+    /// Returns the resource version up to which changes have been deleted.
     pub fn compacted(&self) -> Result<u64, Failure> {
         self.count("compacted")
     }
 
-    /// What happened to a resource after a version, oldest first.
+    /// Returns the changes of a resource after a version, oldest first.
     pub fn changes(&self, resource: &str, after: u64) -> Result<Vec<Change>, Failure> {
         let sql =
             "SELECT version, kind, json, before FROM change WHERE version > ?1 AND resource = ?2
@@ -239,7 +239,7 @@ impl<'a> Transaction<'a> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Wakes a controller for an object, no later than this.
+    /// Schedules the controller of an object, at this time or earlier if it is already scheduled.
     pub fn wake(&self, resource: &str, object: &Json, at: Moment) -> Result<(), Failure> {
         self.wake_named(resource, namespace(object), name(object), at)
     }
@@ -259,7 +259,7 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// What controllers of others keep under a key.
+    /// Returns what a controller from another crate has stored under a key.
     pub fn kept(&self, key: &str) -> Result<Option<String>, Failure> {
         let sql = "SELECT value FROM kept WHERE key = ?1";
         let found = self
@@ -298,7 +298,7 @@ impl<'a> Transaction<'a> {
         ))?)
     }
 
-    /// When a controller has something to do next.
+    /// Returns the time of the next scheduled work.
     pub fn next_wake(&self) -> Result<Option<Moment>, Failure> {
         let sql = "SELECT min(at) FROM wake";
         Ok(self
@@ -307,7 +307,7 @@ impl<'a> Transaction<'a> {
             .query_row([], |row| row.get(0))?)
     }
 
-    /// Takes the earliest wake that is due: resource, namespace, name and its moment.
+    /// Takes the earliest scheduled work that is due: resource, namespace, name and time.
     pub fn take_due(
         &self,
         now: Moment,
@@ -326,7 +326,7 @@ impl<'a> Transaction<'a> {
         Ok(found)
     }
 
-    /// When a rollout last moved.
+    /// Returns when a rollout last made progress.
     pub fn progressed(&self, uid: &str) -> Result<Option<Moment>, Failure> {
         let sql = "SELECT at FROM progress WHERE uid = ?1";
         let found = self

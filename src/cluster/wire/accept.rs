@@ -1,6 +1,6 @@
 use super::Failure;
 
-/// How a client wants objects: whole, as rows for people, or only their metadata.
+/// The representation of objects that a client wants: complete, as rows of a table, or only the metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     Whole,
@@ -17,7 +17,7 @@ pub(crate) struct Accept {
 }
 
 impl Accept {
-    /// Takes the first alternative of an `Accept` header that this server can give.
+    /// Selects the first alternative of an `Accept` header that this server supports.
     pub fn read(header: &str) -> Result<Self, Failure> {
         let accepts = |shape, aggregated| Ok(Self { shape, aggregated });
         if header.trim().is_empty() {
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_alternative_that_can_be_given_counts() {
+    fn the_first_supported_alternative_is_selected() {
         let read = |header| Accept::read(header).map(|accept| accept.shape).ok();
         assert_eq!(read(""), Some(Shape::Whole));
         assert_eq!(

@@ -5,20 +5,20 @@ use serde_json::Value as Json;
 use super::Failure;
 use crate::{api::Watch, forward::Forward};
 
-/// What a request gets.
+/// The response to a request.
 pub(crate) enum Answer {
     Object(u16, Json),
-    /// An object, and warnings for the client that wrote it (RFC 7234 warn code 299).
+    /// An object, and warnings for the client that wrote it (RFC 7234, warn code 299).
     Warned(u16, Json, Vec<String>),
-    /// All of discovery in one document, which clients know by its type.
+    /// Discovery in one document, which clients recognise by its media type.
     Discovery(Json),
-    /// A body that is no JSON, with its type.
+    /// A body that is not JSON, with its media type.
     Plain(&'static str, &'static str),
     Watch(Box<Watch>),
     Forward(Box<Forward>),
-    /// What the API server says of a path that it does not serve, which is no `Status`.
+    /// The API server's response for a path that it does not serve, which is not a `Status`.
     NoSuchPath,
-    /// The connection ends without an answer.
+    /// Closes the connection without a response.
     Cut,
 }
 
@@ -72,7 +72,7 @@ impl From<Failure> for Answer {
     }
 }
 
-/// A body that breaks before its first byte: the server drops the connection.
+/// Returns a body that fails before its first byte, so that the server closes the connection.
 fn cut() -> impl futures_util::Stream<Item = Result<Vec<u8>, std::io::Error>> + Send {
     futures_util::stream::once(async { Err(std::io::ErrorKind::ConnectionAborted.into()) })
 }

@@ -1,4 +1,4 @@
-//! The columns of each kind, and an object's cells in them.
+//! The columns of each kind, and the cells of an object.
 
 use serde_json::{Value as Json, json};
 
@@ -7,7 +7,7 @@ use crate::{
     resource::Resource,
 };
 
-/// A column; those of priority 1 show with `-o wide`.
+/// A column. One with priority 1 is shown only with `-o wide`.
 pub(super) struct Column {
     name: String,
     kind: String,
@@ -34,7 +34,7 @@ impl Column {
     }
 }
 
-/// `Name:TYPE`, with a trailing `+` for what only `-o wide` shows.
+/// Describes the columns: `Name:TYPE`, with a trailing `+` for those that only `-o wide` shows.
 fn words(resource: &Resource) -> &'static str {
     match resource.key().as_str() {
         "configmaps" => "Data:integer Age",
@@ -276,7 +276,7 @@ fn pairs(labels: &Json) -> Json {
     }
 }
 
-/// How long ago something was, as kubectl shows it: `7s`, `3m20s`, `5h`, `12d`.
+/// Returns an age as kubectl shows it: `7s`, `3m20s`, `5h`, `12d`.
 fn age_of(at: Option<&str>, now: Moment) -> String {
     let Some(at) = at.and_then(moment) else {
         return "<unknown>".into();
@@ -300,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_age_is_short() {
+    fn an_age_has_the_format_of_kubectl() {
         let age = |seconds: i64| age_of(Some("1970-01-01T00:00:00Z"), seconds * 1000);
         assert_eq!(age(7), "7s");
         assert_eq!(age(200), "3m20s");

@@ -1,4 +1,4 @@
-//! What the server says it serves: `/version`, `/api`, `/apis` and the lists of resources below them.
+//! Discovery: `/version`, `/api`, `/apis` and the lists of resources below them.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use serde_json::{Value as Json, json};
 
 use crate::resource::Resource;
 
-/// The version whose behaviour this server follows.
+/// The Kubernetes version whose behaviour this server follows.
 const MAJOR: &str = "1";
 const MINOR: &str = "36";
 
-/// All resources by group and version.
+/// All resources, by group and version.
 pub(crate) struct Discovery {
     groups: BTreeMap<String, BTreeMap<String, Vec<Resource>>>,
 }
@@ -28,11 +28,11 @@ impl Discovery {
         Self { groups }
     }
 
-    /// The versions of a group, the preferred one first.
+    /// Returns the versions of a group, the preferred version first.
     fn versions(&self, group: &str) -> Vec<&String> {
         let versions = self.groups.get(group);
         let mut versions: Vec<_> = versions.into_iter().flat_map(BTreeMap::keys).collect();
-        // Stable before beta before alpha, and the highest first: enough for versions of one letter.
+        // Stable before beta before alpha, then the highest first; this suffices for version numbers of one digit.
         versions.sort_by_key(|version| {
             (
                 version.contains("alpha"),
@@ -48,7 +48,7 @@ impl Discovery {
         self.groups.get(group)?.get(version).map(Vec::as_slice)
     }
 
-    /// Every group and version, as paths below `/`: `api/v1`, `apis/apps/v1`.
+    /// Returns every group and version, with its path below `/`: `api/v1`, `apis/apps/v1`.
     pub fn paths(&self) -> Vec<(String, &str, &str)> {
         let mut paths = Vec::new();
         for (group, versions) in &self.groups {
@@ -64,7 +64,7 @@ impl Discovery {
     }
 }
 
-/// The document at a path; `None` if there is none.
+/// Returns the document at a path, or `None` if there is none.
 pub(crate) fn discover(discovery: &Discovery, path: &str, aggregated: bool) -> Option<Json> {
     let parts: Vec<_> = path.trim_matches('/').split('/').collect();
     Some(match parts.as_slice() {
@@ -167,7 +167,7 @@ fn list(discovery: &Discovery, group: &str, version: &str) -> Option<Json> {
     }))
 }
 
-/// What a path below an object takes and does.
+/// A subresource: the kind of its objects and its verbs.
 struct Subresource<'a> {
     group: &'a str,
     kind: &'a str,
@@ -206,7 +206,7 @@ impl<'a> Subresource<'a> {
     }
 }
 
-/// All groups in one document (apidiscovery.k8s.io/v2).
+/// Returns all groups in one document (apidiscovery.k8s.io/v2).
 fn in_one(discovery: &Discovery, wanted: impl Fn(&str) -> bool) -> Json {
     let names = discovery.groups.keys().filter(|name| wanted(name));
     let groups: Vec<_> = names

@@ -2,10 +2,10 @@ use serde_json::{Value as Json, json};
 
 use crate::{access::Attributes, resource::Resource};
 
-/// Stands for the reason of what has no `Status`.
+/// Marks a failure that is not a `Status`.
 const NO_SUCH_PATH: &str = "404 page not found";
 
-/// A refusal, as a `Status` body (meta/v1). The words are the API server's own.
+/// An error, sent as a `Status` body (meta/v1). The messages are those of the API server.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub code: u16,
@@ -14,7 +14,7 @@ pub(crate) struct Failure {
     details: Option<Json>,
 }
 
-/// One mistake in an object.
+/// What is wrong with one field of an object.
 #[derive(Clone, Debug)]
 pub(crate) struct Cause {
     reason: &'static str,
@@ -84,7 +84,7 @@ impl Cause {
         }
     }
 
-    /// A value of another type than the schema's.
+    /// Returns the cause for a value whose type differs from the schema's.
     pub fn type_invalid(field: impl Into<String>, value: &Json, why: &str) -> Self {
         Self {
             reason: "FieldValueTypeInvalid",
@@ -144,7 +144,7 @@ impl Failure {
         Self::new(403, "Forbidden", message).about(resource, name)
     }
 
-    /// What RBAC says no to.
+    /// Returns the error for a request that RBAC does not allow.
     pub fn denied(user: &str, wanted: &Attributes, namespace: Option<&str>) -> Self {
         let plural = wanted.resource.split('/').next().unwrap_or_default();
         let key = match wanted.group {
@@ -193,12 +193,12 @@ impl Failure {
         }
     }
 
-    /// A path that is not served: an unknown group, version, resource or subresource.
+    /// Returns the error for a path that is not served: an unknown group, version, resource or subresource.
     pub fn no_such_path() -> Self {
         Self::new(404, NO_SUCH_PATH, "404 page not found")
     }
 
-    /// Whether it is reported as plain text and not as a `Status`.
+    /// Returns whether it is sent as plain text instead of a `Status`.
     pub fn is_page(&self) -> bool {
         self.reason == NO_SUCH_PATH
     }
@@ -240,7 +240,7 @@ impl Failure {
         Self::new(409, "Conflict", message).about(resource, name)
     }
 
-    /// What an apply says when other managers own what it sets.
+    /// Returns the conflict of an apply that changes fields which other managers own.
     pub fn apply_conflict(message: impl Into<String>, causes: &[Cause]) -> Self {
         let causes: Vec<_> = causes.iter().map(Cause::json).collect();
         Self {
@@ -292,7 +292,7 @@ impl Failure {
         failure
     }
 
-    /// Parameters of a request that can't be.
+    /// Returns the error for invalid parameters of a request.
     pub fn bad_options(kind: &str, why: &str) -> Self {
         Self::new(
             422,
@@ -301,7 +301,7 @@ impl Failure {
         )
     }
 
-    /// A patch with fields that the schema doesn't know.
+    /// Returns the error for a patch with fields that the schema does not have.
     pub fn invalid_patch(patch: &Json, why: &str) -> Self {
         let cause = Cause::invalid("patch", &patch.to_string().into(), why);
         Self {
@@ -314,7 +314,7 @@ impl Failure {
         }
     }
 
-    /// A JSON patch that doesn't fit the object.
+    /// Returns the error for a JSON patch that can't be applied to the object.
     pub fn rejected(why: &str) -> Self {
         let causes = json!([{ "reason": "UnexpectedServerResponse", "message": why }]);
         Self {
@@ -327,7 +327,7 @@ impl Failure {
         }
     }
 
-    /// A configuration that can't be applied; the API server has no reason for it.
+    /// Returns the error for a configuration that can't be applied; the API server sends it without a reason.
     pub fn untyped(message: impl Into<String>) -> Self {
         Self::new(500, "", message)
     }
@@ -337,7 +337,7 @@ impl Failure {
         Self::new(500, "InternalError", message)
     }
 
-    /// An eviction that a PodDisruptionBudget does not allow now.
+    /// Returns the error for an eviction that a PodDisruptionBudget does not allow at present.
     pub fn over_budget(budget: &str, wanted: i64, healthy: i64) -> Self {
         let why = format!(
             "The disruption budget {budget} needs {wanted} healthy pods and has {healthy} currently"
@@ -352,14 +352,14 @@ impl Failure {
         }
     }
 
-    /// An eviction of a pod that several PodDisruptionBudgets are about.
+    /// Returns the error for an eviction of a pod that several PodDisruptionBudgets select.
     pub fn many_budgets() -> Self {
         Self::internal(
             "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
         )
     }
 
-    /// An answer that a rehearsal asked for.
+    /// Returns the error of a fault that was injected for a rehearsal.
     pub fn on_purpose(code: u16) -> Self {
         let (reason, message) = match code {
             429 => (
@@ -376,7 +376,7 @@ impl Failure {
             ),
             _ => (
                 "InternalError",
-                "Internal error occurred: a fault of the rehearsal",
+                "Internal error occurred: a fault injected for a rehearsal",
             ),
         };
         let mut failure = Self::new(code, reason, message);

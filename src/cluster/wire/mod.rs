@@ -1,4 +1,4 @@
-//! What goes over the wire: paths, queries and kubectl's protobuf in; `Status` bodies, tables, discovery and OpenAPI out.
+//! Formats: reads paths, queries and kubectl's protobuf; writes `Status` bodies, tables, discovery and OpenAPI.
 
 mod accept;
 mod answer;

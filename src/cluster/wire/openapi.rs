@@ -1,4 +1,4 @@
-//! OpenAPI v3, as kubectl reads it: to know that the server validates fields, to explain kinds and to merge lists.
+//! OpenAPI v3 for kubectl, which uses it to detect server-side validation, to explain kinds and to merge lists.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -8,11 +8,11 @@ use crate::{
     schema::{definition_name, document},
 };
 
-/// OpenAPI v2, which kubectl before 1.24 reads: a document that defines nothing, so that they leave validation to the
-/// server. They take it as protobuf only, in which it is the text `2.0` in field 1.
+/// Returns OpenAPI v2, which kubectl before 1.24 reads. The document defines nothing, so such a kubectl leaves validation to
+/// the server. It accepts protobuf only, in which the document is the text `2.0` in field 1.
 pub(crate) fn openapi_v2(incoming: &Incoming) -> Answer {
     const ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
-    // As in the API server's answer, since Go refuses to read the other.
+    // The same media type as in the API server's response, since Go can't parse the other one.
     const GIVEN: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
     let accept = incoming.header("accept");
     if accept.contains(ASKED) || accept.contains(GIVEN) {
@@ -23,7 +23,7 @@ pub(crate) fn openapi_v2(incoming: &Incoming) -> Answer {
     Answer::Object(200, document)
 }
 
-/// The document at a path below `/openapi/`; `None` if there is none.
+/// Returns the document at a path below `/openapi/`, or `None` if there is none.
 pub(crate) fn openapi(discovery: &Discovery, path: &str) -> Option<Json> {
     let path = path.strip_prefix("/openapi/v3")?.trim_matches('/');
     let mut paths = discovery.paths().into_iter();
@@ -112,7 +112,7 @@ fn group_version_kind(resource: &Resource) -> Json {
     json!({ "group": resource.group, "version": resource.version, "kind": resource.kind })
 }
 
-/// `io.solo.gloo.admin.v2.RootTrustPolicy`
+/// Returns the definition's name of a kind, for example `io.solo.gloo.admin.v2.RootTrustPolicy`.
 fn reversed(resource: &Resource) -> String {
     let mut parts: Vec<_> = resource.group.split('.').rev().collect();
     parts.extend([resource.version.as_str(), resource.kind.as_str()]);
@@ -130,7 +130,7 @@ fn of_custom(resource: &Resource, schema: &Json) -> Json {
     schema
 }
 
-/// Adds a definition and all that it refers to.
+/// Adds a definition and all definitions that it refers to.
 fn add(name: &str, schemas: &mut Map<String, Json>) {
     if schemas.contains_key(name) {
         return;
@@ -146,7 +146,7 @@ fn add(name: &str, schemas: &mut Map<String, Json>) {
     }
 }
 
-/// A reference beside other words stands in `allOf` in OpenAPI 3.0.
+/// Rewrites references: next to other keywords, OpenAPI 3.0 requires a reference to be in `allOf`.
 fn rewritten(schema: &Json, references: &mut Vec<String>) -> Json {
     match schema {
         Json::Object(map) => {

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-/// The parameters behind a path's question mark.
+/// The parameters in the query of a URL.
 #[derive(Debug, Default)]
 pub(crate) struct Query(BTreeMap<String, Vec<String>>);
 
@@ -16,7 +16,7 @@ impl Query {
         Self(all)
     }
 
-    /// The first value of a parameter; an empty one counts as none.
+    /// Returns the first value of a parameter; an empty value counts as missing.
     pub fn get(&self, name: &str) -> Option<&str> {
         let first = self.0.get(name)?.first()?;
         (!first.is_empty()).then_some(first.as_str())
@@ -34,7 +34,7 @@ impl Query {
         self.0.insert(name.into(), vec![value.into()]);
     }
 
-    /// Percent-decodes a text; what is no escape stays as it is.
+    /// Decodes percent escapes. An invalid escape stays as it is.
     pub fn decoded(text: &str) -> String {
         let bytes = text.as_bytes();
         let mut out = Vec::with_capacity(bytes.len());

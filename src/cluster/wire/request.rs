@@ -7,24 +7,24 @@ use strum::{EnumString, IntoStaticStr};
 
 use super::{Failure, Query};
 
-/// One HTTP request, read whole.
+/// An HTTP request with its complete body.
 #[derive(Default)]
 pub(crate) struct Incoming {
     pub method: Method,
     pub uri: Uri,
     pub headers: HeaderMap,
     pub body: Bytes,
-    /// The connection, for a request that asks for an upgrade to another protocol.
+    /// The connection, for a request that asks to switch to another protocol.
     pub upgrade: Mutex<Option<OnUpgrade>>,
 }
 
-/// What a path names: `/api/v1/…` or `/apis/GROUP/VERSION/…`.
+/// What a path refers to: `/api/v1/…` or `/apis/GROUP/VERSION/…`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub group: String,
     pub version: String,
     pub resource: String,
-    /// `None` for all namespaces, and for what lives in none.
+    /// `None` for all namespaces, and for resources without a namespace.
     pub namespace: Option<String>,
     pub name: Option<String>,
     pub subresource: Option<String>,
@@ -66,7 +66,7 @@ impl Incoming {
             .unwrap_or_default()
     }
 
-    /// The body's media type, without its parameters.
+    /// Returns the media type of the body, without parameters.
     pub fn media_type(&self) -> &str {
         let whole = self.header("content-type");
         whole.split(';').next().unwrap_or_default().trim()
@@ -89,7 +89,7 @@ impl Incoming {
 }
 
 impl Target {
-    /// Reads a path below `/api/v1` or `/apis/GROUP/VERSION`; `None` if it is none of a resource's.
+    /// Reads a path below `/api/v1` or `/apis/GROUP/VERSION`. Returns `None` if it is not the path of a resource.
     pub fn read(path: &str) -> Option<Self> {
         let parts: Vec<String> = path
             .trim_matches('/')
@@ -102,7 +102,7 @@ impl Target {
             ["apis", group, version, rest @ ..] => (*group, *version, rest),
             _ => return None,
         };
-        // A namespace is an object too, and has subresources of its own.
+        // A namespace is also an object, with subresources of its own.
         let (namespace, rest) = match rest {
             ["namespaces", _, "status" | "finalize"] => (None, rest),
             ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (Some(*namespace), rest),
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_names_a_resource() {
+    fn a_path_is_parsed_as_a_resource() {
         let read = |path| {
             let t = Target::read(path).unwrap();
             (t.group, t.resource, t.namespace, t.name, t.subresource)

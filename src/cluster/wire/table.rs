@@ -1,11 +1,11 @@
-//! Objects as rows for people, as `kubectl get` asks for them (meta/v1 Table).
+//! Objects as rows of a table, which `kubectl get` requests (meta/v1 Table).
 
 use serde_json::{Value as Json, json};
 
 use super::cells::{Column, cells, columns};
 use crate::{object::now, resource::Resource};
 
-/// A table of objects.
+/// Returns a table of objects.
 pub(crate) fn table(resource: &Resource, objects: &[Json], with_columns: bool, meta: Json) -> Json {
     let columns = columns(resource);
     let now = now();

@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Authentication and authorization.
 
 use serde_json::{Value as Json, json};
 
@@ -16,7 +16,7 @@ fn object(kind: &str, name: &str, more: Json) -> Json {
     object
 }
 
-/// An account that may read the secret `open`, and a client that bears its token.
+/// Creates an account that may read the secret `open`, and returns a client with its token.
 async fn reader(api: &Api) -> Api {
     api.create(
         "serviceaccounts",
@@ -44,7 +44,7 @@ async fn reader(api: &Api) -> Api {
         .await;
     assert_eq!(status, 201, "{answer}");
     let reader = api.with_token(answer["status"]["token"].as_str());
-    // A real cluster's authorizer learns of a binding a moment later.
+    // In a real cluster, it takes a moment until the authorizer sees a binding.
     reader
         .until(&api.path("secrets/open"), "the binding counts", |answer| {
             answer["code"] != 403
@@ -54,7 +54,7 @@ async fn reader(api: &Api) -> Api {
 }
 
 #[test]
-fn a_token_opens_what_its_account_may_and_nothing_else() {
+fn a_token_has_only_the_permissions_of_its_account() {
     contract(|api| async move {
         api.create("secrets", &secret("open", json!({ "k": "v" })))
             .await;
@@ -90,7 +90,7 @@ fn a_token_opens_what_its_account_may_and_nothing_else() {
 }
 
 #[test]
-fn one_may_ask_what_one_may_do() {
+fn access_reviews_return_the_permissions_of_a_user() {
     contract(|api| async move {
         let reader = reader(&api).await;
         let review = |verb: &str| {
@@ -130,7 +130,7 @@ fn one_may_ask_what_one_may_do() {
 }
 
 #[test]
-fn a_wrong_token_is_nobody() {
+fn a_wrong_token_is_unauthorized() {
     contract(|api| async move {
         let (status, answer) = api
             .with_token(Some("wrong"))
@@ -143,7 +143,7 @@ fn a_wrong_token_is_nobody() {
 }
 
 #[test]
-fn a_token_ends_with_its_account() {
+fn a_token_is_invalid_once_its_account_is_deleted() {
     contract(|api| async move {
         let reader = reader(&api).await;
         api.delete(&api.path("serviceaccounts/reader")).await;
@@ -156,7 +156,7 @@ fn a_token_ends_with_its_account() {
 }
 
 #[test]
-fn a_binding_keeps_its_role() {
+fn the_role_of_a_binding_cannot_change() {
     contract(|api| async move {
         reader(&api).await;
         let change = json!({ "roleRef": { "name": "other" } });

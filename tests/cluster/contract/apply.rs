@@ -11,7 +11,7 @@ fn without_empty(config: &Json) -> Json {
 }
 
 #[test]
-fn an_apply_creates_owns_and_is_the_same_twice() {
+fn an_apply_creates_an_object_owns_its_fields_and_can_be_repeated() {
     contract(|api| async move {
         let path = api.path("configmaps/a");
         let config = without_empty(&config_map("a", json!({ "k": "v" })));
@@ -37,7 +37,7 @@ fn an_apply_creates_owns_and_is_the_same_twice() {
 }
 
 #[test]
-fn what_a_manager_says_no_longer_goes_unless_another_says_it() {
+fn a_field_that_no_manager_applies_any_more_is_removed() {
     contract(|api| async move {
         let path = api.path("configmaps/a");
         api.apply(
@@ -93,7 +93,7 @@ fn a_conflict_names_the_manager_and_the_field() {
 }
 
 #[test]
-fn an_update_takes_what_it_changes_and_conflicts_with_the_next_apply() {
+fn an_update_owns_what_it_changes_and_conflicts_with_the_next_apply() {
     contract(|api| async move {
         let path = api.path("configmaps/a");
         let config = config_map("a", json!({ "k": "v", "l": "v" }));
@@ -116,7 +116,7 @@ fn an_update_takes_what_it_changes_and_conflicts_with_the_next_apply() {
 }
 
 #[test]
-fn keyed_lists_are_owned_item_by_item_and_others_whole() {
+fn lists_with_keys_are_owned_by_item_and_others_as_a_whole() {
     contract(|api| async move {
         let path = api.path("deployments/a");
         let base = workload("Deployment", "a", json!({ "replicas": 0 }));
@@ -177,7 +177,7 @@ fn keyed_lists_are_owned_item_by_item_and_others_whole() {
 }
 
 #[test]
-fn a_configuration_must_fit_the_schema() {
+fn a_configuration_must_match_the_schema() {
     contract(|api| async move {
         let mut config = config_map("a", json!({ "k": "v" }));
         config["oops"] = 1.into();
@@ -195,7 +195,7 @@ fn a_configuration_must_fit_the_schema() {
 }
 
 #[test]
-fn h7_ownership_can_be_given_up() {
+fn ownership_can_be_removed() {
     contract(|api| async move {
         let path = api.path("configmaps/a");
         api.apply(&path, "one", &config_map("a", json!({ "k": "v" })))
@@ -207,7 +207,7 @@ fn h7_ownership_can_be_given_up() {
             (status, object["metadata"].get("managedFields")),
             (200, None)
         );
-        // What has no owner is not for everybody to take.
+        // A field without an owner still conflicts.
         let (status, answer) = api
             .apply(&path, "two", &config_map("a", json!({ "k": "w" })))
             .await;

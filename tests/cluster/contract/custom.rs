@@ -1,10 +1,10 @@
-//! CustomResourceDefinitions, and the objects of what they define.
+//! CustomResourceDefinitions and custom objects.
 
 use serde_json::{Value as Json, json};
 
 use crate::cluster::lab::{Api, contract, owned, unique};
 
-/// A definition with a group of its own; deleted by the caller.
+/// A definition in a group of its own, which the caller deletes.
 struct Widgets {
     group: String,
     definition: String,
@@ -99,7 +99,7 @@ impl Widgets {
 }
 
 #[test]
-fn custom_objects_are_pruned_defaulted_and_checked() {
+fn custom_objects_are_pruned_defaulted_and_validated() {
     contract(|api| async move {
         let widgets = Widgets::define(&api).await;
         let spec = json!({ "size": 1, "unknown": 2, "free": { "any": ["thing"] } });
@@ -153,7 +153,7 @@ fn custom_objects_are_pruned_defaulted_and_checked() {
 }
 
 #[test]
-fn custom_objects_have_a_status_of_their_own_and_no_strategic_patch() {
+fn custom_objects_have_a_status_subresource_and_no_strategic_patch() {
     contract(|api| async move {
         let widgets = Widgets::define(&api).await;
         api.post(
@@ -199,7 +199,7 @@ fn custom_objects_have_a_status_of_their_own_and_no_strategic_patch() {
 }
 
 #[test]
-fn custom_lists_merge_by_the_keys_of_their_definition() {
+fn custom_lists_merge_with_the_keys_in_their_definition() {
     contract(|api| async move {
         let widgets = Widgets::define(&api).await;
         let path = widgets.path(&api, "/a");

@@ -1,11 +1,11 @@
-//! What is particular to secrets, config maps, namespaces and workloads.
+//! The special rules of Secrets, ConfigMaps, namespaces and workloads.
 
 use serde_json::json;
 
 use crate::cluster::lab::{config_map, contract, secret, workload};
 
 #[test]
-fn a_secret_turns_texts_into_bytes_and_has_a_type() {
+fn a_secret_encodes_string_data_and_has_a_type() {
     contract(|api| async move {
         let object = api
             .create("secrets", &secret("a", json!({ "k": "v" })))
@@ -33,7 +33,7 @@ fn a_secret_turns_texts_into_bytes_and_has_a_type() {
 }
 
 #[test]
-fn a_secret_has_the_entries_of_its_type_and_plain_keys() {
+fn a_secret_needs_the_keys_of_its_type_and_valid_names() {
     contract(|api| async move {
         let mut object = secret("a", json!({ "tls.crt": "x" }));
         object["type"] = "kubernetes.io/tls".into();
@@ -55,7 +55,7 @@ fn a_secret_has_the_entries_of_its_type_and_plain_keys() {
 }
 
 #[test]
-fn what_is_immutable_stays() {
+fn an_immutable_field_cannot_change() {
     contract(|api| async move {
         let mut object = secret("a", json!({ "k": "v" }));
         object["immutable"] = true.into();
@@ -80,7 +80,7 @@ fn what_is_immutable_stays() {
 }
 
 #[test]
-fn a_namespace_is_active_labelled_and_has_an_account() {
+fn a_namespace_is_active_and_has_a_label_and_an_account() {
     contract(|api| async move {
         let (status, object) = api
             .get(&format!("/api/v1/namespaces/{}", api.namespace))
@@ -103,7 +103,7 @@ fn a_namespace_is_active_labelled_and_has_an_account() {
 }
 
 #[test]
-fn a_deployment_gets_its_defaults_and_keeps_its_selector() {
+fn a_deployment_gets_defaults_and_its_selector_cannot_change() {
     contract(|api| async move {
         let object = api
             .create(
@@ -147,7 +147,7 @@ fn a_deployment_gets_its_defaults_and_keeps_its_selector() {
 }
 
 #[test]
-fn a_generation_counts_changes_of_the_spec_alone() {
+fn the_generation_increases_with_changes_of_the_spec_only() {
     contract(|api| async move {
         let object = workload(
             "StatefulSet",
@@ -179,7 +179,7 @@ fn a_generation_counts_changes_of_the_spec_alone() {
 }
 
 #[test]
-fn a_scale_is_the_number_of_replicas() {
+fn the_scale_subresource_sets_the_number_of_replicas() {
     contract(|api| async move {
         api.create(
             "deployments",

@@ -1,4 +1,4 @@
-//! Lists: selectors, pages, tables.
+//! Lists: selectors, pages and tables.
 
 use serde_json::{Value as Json, json};
 
@@ -21,7 +21,7 @@ fn names(list: &Json) -> Vec<&str> {
 }
 
 #[test]
-fn selectors_choose() {
+fn selectors_filter_a_list() {
     contract(|api| async move {
         three(&api).await;
         let list = |query: &'static str| {
@@ -63,7 +63,7 @@ fn selectors_choose() {
 }
 
 #[test]
-fn pages_are_of_one_state() {
+fn all_pages_show_the_same_state() {
     contract(|api| async move {
         three(&api).await;
         let path = format!(
@@ -140,7 +140,7 @@ fn a_collection_is_deleted_by_selector() {
 }
 
 #[test]
-fn discovery_tells_what_is_served() {
+fn discovery_lists_what_is_served() {
     contract(|api| async move {
         let (_, apps) = api.get("/apis/apps/v1").await;
         assert_eq!(apps["kind"], "APIResourceList");

@@ -1,4 +1,4 @@
-//! What a Kubernetes API server does, held against whichever cluster there is.
+//! The behaviour of a Kubernetes API server, checked with a rehearsal cluster or a real one.
 
 mod access;
 mod apply;

@@ -1,11 +1,11 @@
-//! Creating, reading, updating and deleting, and what is refused.
+//! Creating, reading, updating and deleting, and their errors.
 
 use serde_json::json;
 
 use crate::cluster::lab::{config_map, contract, secret, unique, version, workload};
 
 #[test]
-fn a_created_object_has_what_the_server_knows() {
+fn a_created_object_has_the_metadata_that_the_server_sets() {
     contract(|api| async move {
         let object = api
             .create("configmaps", &config_map("a", json!({ "k": "v" })))
@@ -26,7 +26,7 @@ fn a_created_object_has_what_the_server_knows() {
 }
 
 #[test]
-fn what_is_missing_exists_or_has_changed_is_said_in_a_status() {
+fn missing_existing_and_changed_objects_are_errors_with_a_status() {
     contract(|api| async move {
         let (status, answer) = api.get(&api.path("secrets/none")).await;
         assert_eq!(status, 404);
@@ -73,7 +73,7 @@ fn what_is_missing_exists_or_has_changed_is_said_in_a_status() {
 }
 
 #[test]
-fn versions_grow_and_a_write_that_changes_nothing_is_none() {
+fn versions_increase_unless_a_write_changes_nothing() {
     contract(|api| async move {
         let first = api
             .create("configmaps", &config_map("a", json!({ "k": "v" })))
@@ -89,7 +89,7 @@ fn versions_grow_and_a_write_that_changes_nothing_is_none() {
 }
 
 #[test]
-fn names_are_generated_and_dry_runs_keep_nothing() {
+fn names_are_generated_and_dry_runs_store_nothing() {
     contract(|api| async move {
         let mut object = config_map("", json!({}));
         object["metadata"] = json!({ "generateName": "some-" });
@@ -116,7 +116,7 @@ fn names_are_generated_and_dry_runs_keep_nothing() {
 }
 
 #[test]
-fn mistakes_are_named_with_their_fields() {
+fn errors_name_the_invalid_fields() {
     contract(|api| async move {
         let (status, answer) = api
             .post(&api.path("secrets"), &secret("Not_A_Name", json!({})))
@@ -156,7 +156,7 @@ fn mistakes_are_named_with_their_fields() {
 }
 
 #[test]
-fn fields_are_validated_as_asked() {
+fn unknown_fields_are_handled_as_field_validation_says() {
     contract(|api| async move {
         let mut object = config_map("a", json!({}));
         object["spec"] = json!({ "oops": 1 });
@@ -185,7 +185,7 @@ fn fields_are_validated_as_asked() {
 }
 
 #[test]
-fn deleting_takes_preconditions_and_finalizers() {
+fn a_deletion_respects_preconditions_and_finalizers() {
     contract(|api| async move {
         let mut object = config_map("a", json!({}));
         object["metadata"]["finalizers"] = json!(["windlass.dev/held"]);
@@ -238,7 +238,7 @@ fn what_is_not_served_is_refused() {
 }
 
 #[test]
-fn h7_a_created_object_needs_a_name_and_no_kind() {
+fn a_created_object_needs_a_name_but_no_kind() {
     contract(|api| async move {
         let path = api.path("configmaps");
         let (status, answer) = api.post(&path, &json!({ "apiVersion": "v1" })).await;
@@ -249,9 +249,9 @@ fn h7_a_created_object_needs_a_name_and_no_kind() {
     });
 }
 
-/// A page of text, not a `Status`.
+/// The response is a page of text, not a `Status`.
 #[test]
-fn h1_a_group_that_is_not_served_is_a_page_that_is_not_found() {
+fn a_group_that_is_not_served_is_not_found() {
     contract(|api| async move {
         let headers = [("accept", "application/json")];
         for path in ["/apis/none.windlass.dev", "/apis/none.windlass.dev/v1"] {

@@ -23,7 +23,7 @@ fn containers(object: &Json) -> &Json {
 }
 
 #[test]
-fn a_merge_patch_sets_removes_and_replaces() {
+fn a_merge_patch_sets_removes_and_replaces_fields() {
     contract(|api| async move {
         api.create(
             "configmaps",
@@ -48,7 +48,7 @@ fn a_merge_patch_sets_removes_and_replaces() {
 }
 
 #[test]
-fn h8_a_patch_gives_no_object_another_name() {
+fn a_patch_cannot_rename_an_object() {
     contract(|api| async move {
         api.create("configmaps", &config_map("a", json!({}))).await;
         let patch = json!({ "metadata": { "name": "b" } });
@@ -73,7 +73,7 @@ fn a_patch_with_an_old_version_conflicts() {
 }
 
 #[test]
-fn a_json_patch_does_its_operations_or_none() {
+fn a_json_patch_applies_all_its_operations_or_none() {
     contract(|api| async move {
         let before = api
             .create("configmaps", &config_map("a", json!({ "a": "1" })))
@@ -99,7 +99,7 @@ fn a_json_patch_does_its_operations_or_none() {
 }
 
 #[test]
-fn h7_a_strategic_patch_merges_lists_by_their_keys() {
+fn a_strategic_patch_merges_lists_by_their_keys() {
     contract(|api| async move {
         api.create("deployments", &two_containers()).await;
         let path = api.path("deployments/a");
@@ -133,7 +133,7 @@ fn h7_a_strategic_patch_merges_lists_by_their_keys() {
 }
 
 #[test]
-fn a_strategic_patch_obeys_its_directives() {
+fn a_strategic_patch_follows_its_directives() {
     contract(|api| async move {
         let mut object = two_containers();
         object["metadata"]["finalizers"] = json!(["windlass.dev/a", "windlass.dev/b"]);

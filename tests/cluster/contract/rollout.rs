@@ -1,4 +1,4 @@
-//! Workloads and their pods. Where no pod can run (a control plane by itself), there is nothing to see.
+//! Workloads and their pods. These tests do nothing where no pod can run (a control plane without nodes).
 
 use serde_json::{Value as Json, json};
 
@@ -99,7 +99,7 @@ fn a_deployment_replaces_its_pods() {
 }
 
 #[test]
-fn a_pod_that_is_deleted_comes_back() {
+fn a_deleted_pod_is_replaced() {
     contract(|api| async move {
         if !api.has_nodes().await {
             return;
@@ -131,7 +131,7 @@ fn a_pod_that_is_deleted_comes_back() {
 }
 
 #[test]
-fn a_rollout_that_does_not_move_says_so() {
+fn a_rollout_without_progress_reports_its_deadline() {
     contract(|api| async move {
         let mut object = workload(
             "Deployment",
@@ -248,7 +248,7 @@ fn a_daemon_set_has_a_pod_on_each_node() {
 }
 
 #[test]
-fn what_owned_something_takes_it_along() {
+fn owned_objects_are_deleted_with_their_owner_unless_orphaned() {
     contract(|api| async move {
         api.create(
             "deployments",
@@ -272,7 +272,7 @@ fn what_owned_something_takes_it_along() {
         let (status, _) = api.delete_with(&api.path("deployments/b"), &orphan).await;
         assert_eq!(status, 200);
         let list = api
-            .until(&sets, "it is nobody's", |list| {
+            .until(&sets, "it has no owner", |list| {
                 some(list)
                     && list["items"][0]["metadata"]
                         .get("ownerReferences")

@@ -1,4 +1,4 @@
-//! Watches: each begins at a version from before what it is to see, so nothing depends on luck.
+//! Watches. Each begins at a version before the changes that it must see, so no test depends on timing.
 
 use kube::api::WatchEvent;
 use serde_json::{Value as Json, json};
@@ -25,7 +25,7 @@ fn seen(events: &[Json]) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn a_watch_tells_what_happened_since() {
+fn a_watch_reports_changes_after_its_version() {
     contract(|api| async move {
         let first = api.create("configmaps", &labelled("a", "red")).await;
         let since = first["metadata"]["resourceVersion"].as_str().unwrap();
@@ -62,7 +62,7 @@ fn a_watch_tells_what_happened_since() {
 }
 
 #[test]
-fn what_begins_or_ceases_to_match_comes_and_goes() {
+fn objects_that_begin_or_stop_to_match_are_added_and_deleted() {
     contract(|api| async move {
         let first = api.create("configmaps", &labelled("a", "red")).await;
         let since = first["metadata"]["resourceVersion"].as_str().unwrap();
@@ -81,7 +81,7 @@ fn what_begins_or_ceases_to_match_comes_and_goes() {
 }
 
 #[test]
-fn a_watch_without_a_version_begins_with_what_is_there() {
+fn a_watch_without_a_version_begins_with_the_existing_objects() {
     contract(|api| async move {
         api.create("configmaps", &labelled("a", "red")).await;
         let path = format!("{}?labelSelector=color%3Dred", api.path("configmaps"));
@@ -101,7 +101,7 @@ fn a_watch_without_a_version_begins_with_what_is_there() {
 }
 
 #[test]
-fn a_watch_sees_what_happens_while_it_runs() {
+fn a_watch_reports_changes_while_it_runs() {
     contract(|api| async move {
         let first = api.create("configmaps", &labelled("a", "red")).await;
         let since = first["metadata"]["resourceVersion"].as_str().unwrap();

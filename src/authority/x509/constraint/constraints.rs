@@ -1,18 +1,18 @@
-//! The extension, read, and names against it.
+//! The name constraints extension, and the check of names against it.
 
 use super::form::Name;
 use super::subtree;
 use crate::x509::der;
 use crate::x509::read::{Element, Reader};
 
-/// Which names one authority leaves to the certificates below it.
+/// The names that one authority allows in the certificates below it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Constraints {
     permitted: Vec<Name>,
     excluded: Vec<Name>,
 }
 
-/// What is wrong with constraints, or with names under them.
+/// What is wrong with constraints, or with the names that they apply to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ConstraintError {
     #[error("the name constraints of a certificate authority cannot be read")]
@@ -28,14 +28,14 @@ pub(crate) enum ConstraintError {
 }
 
 impl ConstraintError {
-    /// Whether names are the mistake, and not the constraints.
+    /// Returns whether the names are wrong rather than the constraints.
     pub fn is_violation(&self) -> bool {
         matches!(self, Self::NotPermitted(_) | Self::Excluded(_))
     }
 }
 
 impl Constraints {
-    /// Reads the value of the extension. Distances (`minimum`, `maximum`) are not used in this profile of X.509.
+    /// Reads the value of the extension. This profile of X.509 does not use distances (`minimum`, `maximum`).
     pub fn read(value: &[u8]) -> Result<Self, ConstraintError> {
         let read = Self::parse(value).ok_or(ConstraintError::Unreadable)?;
         let form = read
@@ -67,7 +67,7 @@ impl Constraints {
         })
     }
 
-    /// Refuses the first name that is excluded, or that is of a permitted form and in none of its bases.
+    /// Refuses the first name that is excluded, or that has a permitted form but is in none of its bases.
     pub fn check(&self, names: &[Name]) -> Result<(), ConstraintError> {
         names.iter().try_for_each(|name| self.check_one(name))
     }
@@ -88,7 +88,7 @@ impl Constraints {
     }
 }
 
-/// A name that can't be told to lie outside of anything.
+/// Returns whether it can't be determined if a name is outside of a base.
 fn is_vague(name: &Name) -> bool {
     match name {
         Name::Uri(text) => subtree::host(text).is_none(),
@@ -97,13 +97,13 @@ fn is_vague(name: &Name) -> bool {
     }
 }
 
-/// The bases of GeneralSubtrees, at least one.
+/// Reads the bases of GeneralSubtrees, of which there must be at least one.
 fn bases(mut list: Reader<'_>) -> Option<Vec<Name>> {
     let mut bases = Vec::new();
     while !list.is_empty() {
         let mut subtree = list.expect(der::SEQUENCE)?.inside();
         let base = Name::read(subtree.next()?)?;
-        // An address with its mask, for IPv4 or IPv6; or none at all.
+        // An IPv4 or IPv6 address with its mask, or nothing.
         let wrong = matches!(&base, Name::Address(bytes) if ![0, 8, 32].contains(&bytes.len()));
         if wrong || !subtree.is_empty() {
             return None;
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_forms_that_aws_supports_are_read() {
+    fn only_forms_that_aws_supports_are_accepted() {
         let host = der::context_primitive(2, b"example.com");
         let read = Constraints::read(&constraints(0, &host)).unwrap();
         assert!(read.check(&[Name::Dns("a.example.com".into())]).is_ok());

@@ -1,4 +1,4 @@
-//! One name of a certificate, in the forms that constraints know.
+//! The names of a certificate, in the forms that constraints support.
 
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Name;
@@ -8,7 +8,7 @@ use crate::x509::oid;
 use crate::x509::read::{Element, Reader};
 use crate::x509::request::EMPTY_NAME;
 
-/// A relative distinguished name: its attributes in order, with values as they are compared.
+/// A relative distinguished name: its attributes in order, with values normalized for comparison.
 pub(crate) type Relative = Vec<(String, Vec<u8>)>;
 
 /// A GeneralName.
@@ -19,12 +19,12 @@ pub(crate) enum Name {
     Directory(Vec<Relative>),
     Uri(String),
     Address(Vec<u8>),
-    /// A form that no constraint is supported for, by RFC 5280's name of it.
+    /// A form for which constraints are not supported, with its name in RFC 5280.
     Other(&'static str),
 }
 
 impl Name {
-    /// Reads a GeneralName; `None` if it isn't one.
+    /// Reads a GeneralName. Returns `None` if it is malformed.
     pub fn read(element: Element<'_>) -> Option<Self> {
         let text = || {
             let text = std::str::from_utf8(element.content).ok()?;
@@ -63,7 +63,7 @@ impl std::fmt::Display for Name {
     }
 }
 
-/// The names of a subjectAltName's value; `None` if it isn't one, or holds none.
+/// Returns the names in the value of a subjectAltName, or `None` if it is malformed or empty.
 pub(crate) fn alternative(value: &[u8]) -> Option<Vec<Name>> {
     let mut all = Reader::new(value);
     let mut list = all.expect(der::SEQUENCE)?.inside();
@@ -78,10 +78,10 @@ pub(crate) fn alternative(value: &[u8]) -> Option<Vec<Name>> {
     (all.is_empty() && !names.is_empty()).then_some(names)
 }
 
-/// All names that a certificate stands for: its subject, the mail addresses in it, and its alternative names.
+/// Returns all names in a certificate: its subject, the mail addresses in the subject, and its alternative names.
 ///
-/// An end entity without a DNS name among them is taken by its common names too, where they look like DNS names, as by
-/// openssl and most clients.
+/// For an end entity without a DNS name among these, its common names are included if they look like DNS names, because
+/// openssl and most clients accept them, too.
 pub(crate) fn of_certificate(
     subject: &[u8],
     alternative_names: Option<&[u8]>,
@@ -109,7 +109,7 @@ pub(crate) fn of_certificate(
     Some(names)
 }
 
-/// A Name as it is compared: case, blanks at the ends and the number of blanks between don't count.
+/// Normalizes a Name for comparison: case, blanks at the ends and the number of blanks between words do not matter.
 fn directory(name: &[u8]) -> Option<Vec<Relative>> {
     let relative = attributes(name)?.into_iter().map(|attributes| {
         let mut compared: Relative = attributes
@@ -128,8 +128,8 @@ fn directory(name: &[u8]) -> Option<Vec<Relative>> {
     Some(relative.collect())
 }
 
-/// The attributes of each relative name: what, in which string type, and the bytes.
-#[expect(clippy::type_complexity, reason = "read and used up within this file")]
+/// Returns the attributes of each relative name: the object identifier, the string type and the bytes.
+#[expect(clippy::type_complexity, reason = "used within this file only")]
 fn attributes(name: &[u8]) -> Option<Vec<Vec<(String, (u32, Vec<u8>))>>> {
     let (rest, name) = X509Name::from_der(name).ok()?;
     rest.is_empty().then(|| {
@@ -148,12 +148,12 @@ fn attributes(name: &[u8]) -> Option<Vec<Vec<(String, (u32, Vec<u8>))>>> {
     })
 }
 
-/// The text of a string type of X.690; `None` for anything else.
+/// Returns the text of an X.690 string type, or `None` for another type.
 fn text(tag: u32, bytes: &[u8]) -> Option<String> {
     match tag {
         // UTF8String, PrintableString, IA5String, VisibleString
         12 | 19 | 22 | 26 => String::from_utf8(bytes.to_vec()).ok(),
-        // TeletexString, which everybody writes as Latin-1
+        // TeletexString, which in practice contains Latin-1.
         20 => Some(bytes.iter().map(|byte| char::from(*byte)).collect()),
         // UniversalString
         28 => bytes
@@ -172,7 +172,7 @@ fn text(tag: u32, bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// Whether a common name would be taken for a DNS name.
+/// Returns whether clients would accept a common name as a DNS name.
 fn is_host(text: &str) -> bool {
     let allowed =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'*');

@@ -5,16 +5,16 @@ use x509_parser::certificate::X509Certificate;
 use super::{ConstraintError, Constraints, of_certificate};
 use crate::x509::{certificate, oid};
 
-/// The limits of a chain, for what its first authority signs.
+/// The limits of a chain, for certificates that its first authority signs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Limits {
-    /// What the path length of an authority below must be smaller than.
+    /// The path length of an authority below must be smaller than this.
     pub path_length: Option<u32>,
     constraints: Vec<Constraints>,
 }
 
 impl Limits {
-    /// The limits of certificates from an authority's own up to its root's.
+    /// Returns the limits of the certificates from an authority's own up to its root's.
     pub fn of<'a>(chain: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, ConstraintError> {
         let mut limits = Self::default();
         for (below, bytes) in chain.into_iter().enumerate() {
@@ -24,7 +24,7 @@ impl Limits {
         Ok(limits)
     }
 
-    /// Adds an authority that has `below` others of the chain under it.
+    /// Adds an authority that has `below` other authorities of the chain under it.
     pub fn add(
         &mut self,
         certificate: &X509Certificate<'_>,
@@ -44,7 +44,7 @@ impl Limits {
         Ok(())
     }
 
-    /// Refuses a certificate whose names an authority of the chain doesn't allow.
+    /// Refuses a certificate with names that an authority of the chain does not allow.
     pub fn check(
         &self,
         subject: &[u8],
@@ -62,11 +62,11 @@ impl Limits {
     }
 }
 
-/// Refuses a chain, the lowest certificate first, in which one breaks the constraints of another above it.
+/// Refuses a chain (the lowest certificate first) in which a certificate violates the constraints of one above it.
 pub(crate) fn check_chain(chain: &[X509Certificate<'_>]) -> Result<(), ConstraintError> {
     let mut limits = Limits::default();
     for (index, certificate) in chain.iter().enumerate().rev() {
-        // An authority that signs itself to roll its key over is not subject to it (RFC 5280, 6.1.4).
+        // A self-issued authority, for the rollover of its key, is exempt (RFC 5280, 6.1.4).
         let itself = index > 0 && certificate.subject().as_raw() == certificate.issuer().as_raw();
         if !itself {
             let names = extension(certificate, oid::SUBJECT_ALTERNATIVE_NAME);

@@ -1,13 +1,13 @@
-//! Whether a name lies within a base, for each form of name.
+//! Checks whether a name is within a base, for each form of name.
 
 use super::form::Name;
 
-/// Whether a permitted base admits a name of its own form. An empty base admits nothing, as AWS says.
+/// Returns whether a permitted base allows a name of the same form. As on AWS, an empty base allows nothing.
 pub(super) fn permits(base: &Name, name: &Name) -> bool {
     !is_empty(base) && covers(base, name)
 }
 
-/// Whether an excluded base forbids a name of its own form. A wildcard is as bad as the worst name it stands for.
+/// Returns whether an excluded base forbids a name of the same form. A wildcard is forbidden if any name that it matches is.
 pub(super) fn excludes(base: &Name, name: &Name) -> bool {
     let by_wildcard = match (base, name) {
         (Name::Dns(base), Name::Dns(name)) => {
@@ -22,7 +22,7 @@ pub(super) fn excludes(base: &Name, name: &Name) -> bool {
     by_wildcard || covers(base, name)
 }
 
-/// Whether two names are of one form.
+/// Returns whether two names have the same form.
 pub(super) fn is_alike(base: &Name, name: &Name) -> bool {
     std::mem::discriminant(base) == std::mem::discriminant(name)
 }
@@ -49,7 +49,8 @@ fn covers(base: &Name, name: &Name) -> bool {
     }
 }
 
-/// A domain covers itself and what is below it; one that begins with a dot, only what is below. An empty one is the root.
+/// Returns whether a domain covers a name: itself and everything below it, or only the latter if it begins with a dot. An
+/// empty domain is the root, which covers everything.
 fn within_domain(base: &str, name: &str) -> bool {
     let (base, name) = (base.to_ascii_lowercase(), name.to_ascii_lowercase());
     match name.strip_suffix(&base) {
@@ -59,7 +60,7 @@ fn within_domain(base: &str, name: &str) -> bool {
     }
 }
 
-/// For mail and URIs a host covers only itself, and one that begins with a dot what is below it.
+/// Returns whether a mail or URI base covers a host: only itself, or, if it begins with a dot, everything below it.
 fn is_host_or_below(base: &str, host: &str) -> bool {
     let (base, host) = (base.to_ascii_lowercase(), host.to_ascii_lowercase());
     if base.starts_with('.') {
@@ -90,7 +91,7 @@ fn covers_address(base: &[u8], name: &[u8]) -> bool {
             .all(|(byte, (wanted, mask))| byte & mask == wanted & mask)
 }
 
-/// The host of a URI; `None` without one, or where readers of URIs disagree which one it is.
+/// Returns the host of a URI, or `None` if there is none, or if parsers of URIs disagree about it.
 pub(super) fn host(uri: &str) -> Option<&str> {
     let (_, rest) = uri.split_once("://")?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_is_excluded_with_any_name_it_stands_for() {
+    fn a_wildcard_is_excluded_if_a_name_that_it_matches_is() {
         assert!(excludes(&dns("secret.example.com"), &dns("*.example.com")));
         assert!(!excludes(
             &dns("a.secret.example.com"),
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_readers_disagree_about_is_none() {
+    fn a_uri_whose_host_is_ambiguous_has_none() {
         assert_eq!(host("https://a.example:8443/x"), Some("a.example"));
         assert_eq!(host("https://good.example:x@evil.example/"), None);
         assert_eq!(host("urn:a:b"), None);

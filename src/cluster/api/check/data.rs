@@ -1,14 +1,14 @@
-//! Secrets and config maps.
+//! Validation of Secrets and ConfigMaps.
 
 use serde_json::Value as Json;
 
 use super::name;
 use crate::{object::text, resource::Resource, wire::Cause};
 
-/// All values of a secret or a config map together.
+/// The largest total size of the values of a Secret or ConfigMap, in bytes.
 const LARGEST: usize = 1 << 20;
 
-/// The entries that a type of secret must have.
+/// The keys that a Secret of each type must have.
 const REQUIRED: [(&str, &[&str]); 5] = [
     ("kubernetes.io/tls", &["tls.crt", "tls.key"]),
     ("kubernetes.io/dockerconfigjson", &[".dockerconfigjson"]),
@@ -17,7 +17,7 @@ const REQUIRED: [(&str, &[&str]); 5] = [
     ("bootstrap.kubernetes.io/token", &[]),
 ];
 
-/// Holds what must be base64 against it; says what Go's decoder says.
+/// Checks fields that must be base64. The error is that of Go's decoder.
 pub(in crate::api) fn encodings(resource: &Resource, object: &Json) -> Result<(), String> {
     let field = match (resource.custom.is_some(), resource.kind.as_str()) {
         (false, "Secret") => "data",
@@ -108,7 +108,7 @@ pub(super) fn config_map_update(before: &Json, object: &Json) -> Vec<Cause> {
     frozen(before, object, &["data", "binaryData"])
 }
 
-/// What `immutable` forbids.
+/// Returns the changes that `immutable` forbids.
 fn frozen(before: &Json, object: &Json, fields: &[&str]) -> Vec<Cause> {
     let mut causes = Vec::new();
     if before["immutable"] != true {

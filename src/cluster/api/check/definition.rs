@@ -1,4 +1,4 @@
-//! CustomResourceDefinitions.
+//! Validation of CustomResourceDefinitions.
 
 use serde_json::Value as Json;
 
@@ -57,7 +57,7 @@ pub(super) fn check(object: &Json) -> Vec<Cause> {
     causes
 }
 
-/// A structural schema says the type of everything.
+/// Checks that a schema is structural: it has to give the type of every value.
 fn structural(schema: &Json, place: &str, root: bool, causes: &mut Vec<Cause>) {
     let free = schema["x-kubernetes-preserve-unknown-fields"] == true
         || schema["x-kubernetes-int-or-string"] == true;

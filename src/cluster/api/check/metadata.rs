@@ -7,7 +7,7 @@ use crate::{
     wire::Cause,
 };
 
-/// The annotations of an object may have 256 KiB.
+/// The largest total size of an object's annotations: 256 KiB.
 const ANNOTATIONS: usize = 256 << 10;
 
 pub(super) fn check(resource: &Resource, object: &Json) -> Vec<Cause> {
@@ -69,7 +69,7 @@ fn name_of(resource: &Resource, object: &Json, causes: &mut Vec<Cause>) {
     }
 }
 
-/// Checks the labels at a place.
+/// Checks the labels at `place`.
 pub(super) fn labels(labels: &Json, place: &str, causes: &mut Vec<Cause>) {
     for (key, value) in labels.as_object().into_iter().flatten() {
         if let Some(why) = name::qualified(key) {

@@ -1,4 +1,4 @@
-//! What an object of a kind must be, in the words of the API server.
+//! Validation of objects, with the messages of the API server.
 
 mod data;
 mod definition;

@@ -1,4 +1,4 @@
-//! The grammars of names (RFC 1123 and Kubernetes' own), with the API server's words for what breaks them.
+//! The rules for names (RFC 1123 and Kubernetes' own), with the messages of the API server.
 
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
@@ -6,7 +6,7 @@ const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-',
 const VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 const DATA_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 
-/// A name of at most 63 letters, as a namespace has.
+/// Checks a name of at most 63 characters, such as a namespace's.
 pub(super) fn label(text: &str) -> Option<String> {
     if text.len() > 63 {
         return Some("must be no more than 63 characters".into());
@@ -21,7 +21,7 @@ pub(super) fn subdomain(text: &str) -> Option<String> {
     (!text.split('.').all(is_label)).then(|| SUBDOMAIN.into())
 }
 
-/// A name that may be a part of a path, as RBAC objects have.
+/// Checks a name that must be valid as a segment of a path, such as an RBAC object's.
 pub(super) fn path_segment(text: &str) -> Option<String> {
     match text {
         "." | ".." => Some(format!("may not be '{text}'")),
@@ -31,7 +31,7 @@ pub(super) fn path_segment(text: &str) -> Option<String> {
     }
 }
 
-/// The key of a label or an annotation.
+/// Checks the key of a label or an annotation.
 pub(super) fn qualified(text: &str) -> Option<String> {
     let (prefix, name) = match text.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
@@ -49,7 +49,7 @@ pub(super) fn qualified(text: &str) -> Option<String> {
     (!is_name(name)).then(|| QUALIFIED.into())
 }
 
-/// The value of a label.
+/// Checks the value of a label.
 pub(super) fn label_value(text: &str) -> Option<String> {
     if text.len() > 63 {
         return Some("must be no more than 63 characters".into());
@@ -57,7 +57,7 @@ pub(super) fn label_value(text: &str) -> Option<String> {
     (!text.is_empty() && !is_name(text)).then(|| VALUE.into())
 }
 
-/// The key of a secret's or config map's entry.
+/// Checks the key of an entry in a Secret or ConfigMap.
 pub(super) fn data_key(text: &str) -> Option<String> {
     if text.len() > 253 {
         return Some("must be no more than 253 characters".into());
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_follow_their_grammars() {
+    fn names_follow_their_rules() {
         assert!(label("a-1").is_none());
         assert!(
             label("a.b").is_some() && label("-a").is_some() && label(&"a".repeat(64)).is_some()

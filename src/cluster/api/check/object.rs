@@ -3,14 +3,14 @@ use serde_json::Value as Json;
 use super::{data, definition, metadata, role, service, workload};
 use crate::{resource::Resource, wire::Cause};
 
-/// What is wrong with a new object.
+/// Returns what is wrong with a new object.
 pub(in crate::api) fn create(resource: &Resource, object: &Json) -> Vec<Cause> {
     let mut causes = metadata::check(resource, object);
     causes.extend(object_itself(resource, object));
     causes
 }
 
-/// What is wrong with a change.
+/// Returns what is wrong with a change.
 pub(in crate::api) fn update(resource: &Resource, before: &Json, object: &Json) -> Vec<Cause> {
     let mut causes = metadata::check(resource, object);
     causes.extend(match resource.kind.as_str() {

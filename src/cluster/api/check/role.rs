@@ -1,4 +1,4 @@
-//! RBAC objects.
+//! Validation of RBAC objects.
 
 use serde_json::Value as Json;
 

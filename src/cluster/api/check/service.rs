@@ -1,4 +1,4 @@
-//! Services: an address and ports. Nothing listens there; only what manifests need is served.
+//! Validation of Services: an address and ports. Nothing listens on them; they exist because manifests contain them.
 
 use serde_json::Value as Json;
 
@@ -10,9 +10,9 @@ use crate::{
 pub(super) fn check(object: &Json) -> Vec<Cause> {
     let mut causes = Vec::new();
     let spec = &object["spec"];
-    // The other types open ports on nodes or ask a cloud for an address: there are none here.
+    // The other types open ports on nodes or request an address from a cloud provider; this cluster has neither.
     if text(spec, "/type") != Some("ClusterIP") {
-        let why = "the rehearsal cluster serves ClusterIP alone";
+        let why = "the rehearsal cluster supports only ClusterIP";
         causes.push(Cause::invalid("spec.type", &spec["type"], why));
     }
     let ports = items(spec, "/ports");
@@ -35,7 +35,7 @@ pub(super) fn check(object: &Json) -> Vec<Cause> {
     causes
 }
 
-/// A service's address is for ever.
+/// Checks that the address of a Service did not change.
 pub(super) fn update(before: &Json, object: &Json) -> Vec<Cause> {
     let of = |object: &Json| object["spec"]["clusterIP"].clone();
     match of(before) == of(object) {

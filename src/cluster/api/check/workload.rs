@@ -1,4 +1,4 @@
-//! Deployments, DaemonSets and StatefulSets.
+//! Validation of Deployments, DaemonSets and StatefulSets.
 
 use std::collections::BTreeSet;
 
@@ -125,7 +125,7 @@ fn pods(spec: &Json, causes: &mut Vec<Cause>) {
     }
 }
 
-/// What may never change.
+/// Checks that the immutable fields did not change.
 pub(super) fn update(resource: &Resource, before: &Json, object: &Json) -> Vec<Cause> {
     const OF_STATEFUL_SETS: [&str; 7] = [
         "replicas",

@@ -13,13 +13,13 @@ const PING: u16 = 6;
 const GOAWAY: u16 = 7;
 const HEADERS: u16 = 8;
 const FIN: u8 = 1;
-/// The top bit of a frame's first word says that it is a control frame, and is kept free in ids.
+/// Masks the top bit of a word: in the first word of a frame it marks a control frame, and in ids it is reserved.
 const ID: u32 = 0x7fff_ffff;
 
-/// Why a stream was reset: RST_STREAM's status 3.
+/// The reason of a reset stream: the status 3 of RST_STREAM.
 pub(super) const REFUSED_STREAM: u32 = 3;
 
-/// One frame. What port-forward has no use for is [`Frame::Other`].
+/// A frame. Frames that port-forward does not use are [`Frame::Other`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Frame {
     /// Opens a stream.
@@ -48,13 +48,13 @@ pub(super) enum Frame {
     Other,
 }
 
-/// Reads the frames of one side.
+/// Reads frames from one direction of a connection.
 pub(super) struct FrameReader<R> {
     io: R,
     inflate: Inflate,
 }
 
-/// Writes the frames of one side.
+/// Writes frames to one direction of a connection.
 pub(super) struct FrameWriter<W> {
     io: W,
     deflate: Deflate,
@@ -68,10 +68,10 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         }
     }
 
-    /// Reads the next frame; `None` at the end.
+    /// Reads the next frame. Returns `None` at the end of the connection.
     ///
     /// # Errors
-    /// A frame that is damaged, or not whole.
+    /// The frame is malformed or incomplete.
     pub async fn next(&mut self) -> io::Result<Option<Frame>> {
         let mut head = [0; 8];
         match self.io.read_exact(&mut head[..1]).await {
@@ -110,12 +110,12 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             SYN_STREAM => Frame::Open {
                 stream: word(0)? & ID,
                 is_last,
-                // Behind two ids, the priority and the slot.
+                // After two ids, the priority and the slot.
                 headers: self.inflate.block(content.get(10..).unwrap_or_default())?,
             },
             SYN_REPLY => {
                 let stream = word(0)? & ID;
-                // The compression has one state for the whole connection, so this block has to be read as well.
+                // Compression has one state for the whole connection, so this block must be read, too.
                 self.inflate.block(&content[4..])?;
                 Frame::Accept { stream }
             }
@@ -149,7 +149,7 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         self.io.flush().await
     }
 
-    /// Says that nothing more comes.
+    /// Ends the sending direction.
     pub async fn close(&mut self) -> io::Result<()> {
         self.io.shutdown().await
     }
@@ -201,7 +201,7 @@ fn control(kind: u16, flags: u8, content: &[u8]) -> Vec<u8> {
     [&head[..], &size(flags, content), content].concat()
 }
 
-/// The flags, and the length in three bytes.
+/// Returns the flags, and the length in three bytes.
 fn size(flags: u8, content: &[u8]) -> [u8; 4] {
     let [_, a, b, c] = (content.len() as u32).to_be_bytes();
     [flags, a, b, c]
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(read(&writer.io).await.unwrap(), frames);
     }
 
-    /// Bytes as moby/spdystream writes them.
+    /// The expected bytes are those that moby/spdystream writes.
     #[tokio::test]
     async fn frames_have_the_layout_of_the_draft() {
         let mut writer = FrameWriter::new(Vec::new());

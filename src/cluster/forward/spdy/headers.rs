@@ -2,10 +2,10 @@ use std::{io, sync::LazyLock};
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-/// What a block of headers may be when it is read: port-forward's have about a hundred bytes.
+/// The largest size of a decompressed block of headers, in bytes; those of port-forward have about a hundred.
 const LARGEST: usize = 64 << 10;
 
-/// Words that both sides know before the first byte, each after its length (section 2.6.10.1 of the draft) ...
+/// The first part of the compression dictionary (section 2.6.10.1 of the draft): words, each preceded by its length.
 const WORDS: [&str; 65] = [
     "options",
     "head",
@@ -73,7 +73,7 @@ const WORDS: [&str; 65] = [
     "keep-alive",
     "origin",
 ];
-/// ... and what follows without lengths.
+/// The second part of the dictionary, without lengths.
 const TEXT: &str = "100101201202205206300302303304305306307402405406407408409410411412413414415416417502504505\
     203 Non-Authoritative Information204 No Content301 Moved Permanently400 Bad Request401 Unauthorized403 Forbidden\
     404 Not Found500 Internal Server Error501 Not Implemented503 Service Unavailable\
@@ -90,30 +90,30 @@ static DICTIONARY: LazyLock<Vec<u8>> = LazyLock::new(|| {
     dictionary
 });
 
-/// Names in lower case with their values.
+/// Lower-case names with their values.
 pub(super) type Headers = Vec<(String, String)>;
 
-/// The value of a header.
+/// Returns the value of a header.
 pub(super) fn value<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
     let found = headers.iter().find(|(known, _)| known == name)?;
     Some(&found.1)
 }
 
-/// Compresses the blocks that one side of a connection sends.
+/// Compresses the header blocks of one direction of a connection.
 pub(super) struct Deflate(Compress);
 
-/// Reads the blocks that one side of a connection has sent.
+/// Decompresses the header blocks of one direction of a connection.
 pub(super) struct Inflate(Decompress);
 
 impl Deflate {
     pub fn new() -> Self {
         let mut compress = Compress::new(Compression::default(), true);
         let set = compress.set_dictionary(&DICTIONARY);
-        set.expect("a compressor that has done nothing takes a dictionary");
+        set.expect("a new compressor accepts a dictionary");
         Self(compress)
     }
 
-    /// Compresses a block, and flushes, so that it can be read at once.
+    /// Compresses a block and flushes it, so that it can be read at once.
     pub fn block(&mut self, headers: &Headers) -> io::Result<Vec<u8>> {
         let mut plain = Vec::new();
         plain.extend((headers.len() as u32).to_be_bytes());
@@ -143,7 +143,7 @@ impl Inflate {
     /// Reads a block.
     ///
     /// # Errors
-    /// One that is damaged, or too large.
+    /// The block is malformed or too large.
     pub fn block(&mut self, block: &[u8]) -> io::Result<Headers> {
         let mut plain = Vec::with_capacity(1024);
         let mut rest = block;
@@ -209,7 +209,7 @@ mod tests {
         owned.collect()
     }
 
-    /// Its length, and its checksum as the first bytes of every SPDY connection have it.
+    /// Checks the length, and the checksum that is in the first bytes of every SPDY connection.
     #[test]
     fn the_dictionary_is_that_of_the_draft() {
         assert_eq!(DICTIONARY.len(), 1423);
@@ -233,12 +233,12 @@ mod tests {
         }
         assert!(
             sizes[1] < sizes[0],
-            "the second refers to the first: {sizes:?}"
+            "the second block refers to the first: {sizes:?}"
         );
         let long = headers(&[("a", &"xyz".repeat(9000))]);
         let block = deflate.block(&long).unwrap();
         assert_eq!(inflate.block(&block).unwrap(), long);
-        // Without the blocks before it, a block is not to be read.
+        // A block can't be read without the blocks before it.
         let late = deflate.block(&headers(&[("port", "1")])).unwrap();
         assert!(Inflate::new().block(&late).is_err());
     }

@@ -1,9 +1,9 @@
-//! SPDY/3.1, as far as port-forward needs it: no flow control, no push (draft-mbelshe-httpbis-spdy-00, and
-//! github.com/moby/spdystream, which kubectl speaks it with).
+//! The part of SPDY/3.1 that port-forward needs, without flow control and push (draft-mbelshe-httpbis-spdy-00, and
+//! github.com/moby/spdystream, the implementation that kubectl uses).
 //!
-//! - `headers` compresses and reads blocks of headers, with one state for each direction;
+//! - `headers` compresses and decompresses header blocks, with one state for each direction;
 //! - `frame` reads and writes frames;
-//! - `serve` answers them, and pairs the two streams of each connection to a port.
+//! - `serve` handles them, and pairs the two streams of each connection to a port.
 
 mod frame;
 mod headers;

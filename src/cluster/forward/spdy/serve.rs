@@ -13,14 +13,14 @@ use super::{
     headers::{Headers, value},
 };
 
-/// How long the second stream of a pair may take after the first (the kubelet's `streamCreationTimeout`).
+/// How long after the first stream the second stream of a pair may arrive (the kubelet's `streamCreationTimeout`).
 const PAIRING: Duration = Duration::from_secs(30);
-/// Frames that wait for a pod or a client that is slow.
+/// How many frames may wait for a slow pod or client.
 const WAITING: usize = 16;
 
-/// Serves connections to the ports of a pod until the client leaves.
+/// Serves connections to the ports of a pod, until the client leaves.
 ///
-/// Each is two streams with one `requestid`: `error`, on which only the server writes, and `data`
+/// Each connection has two streams with the same `requestid`: `error`, on which only the server writes, and `data`
 /// (k8s.io/cri-streaming, portforward/httpstream.go).
 pub(in crate::forward) async fn serve<S>(session: &Session, io: S)
 where
@@ -37,7 +37,7 @@ where
     };
     let mut reader = FrameReader::new(reader);
     tokio::select! {
-        // What is damaged ends the connection, as it does in spdystream.
+        // A malformed frame ends the connection, as it does in spdystream.
         _ = streams.read(&mut reader) => {}
         _ = write(FrameWriter::new(writer), frames) => {}
         () = session.ended() => {}
@@ -54,13 +54,13 @@ where
     writer.close().await
 }
 
-/// The streams of a connection.
+/// The streams of a client's connection.
 struct Streams<'a> {
     session: &'a Session,
     outgoing: mpsc::Sender<Frame>,
-    /// Streams whose other half has not come, by their `requestid`.
+    /// Streams whose counterpart has not arrived yet, by `requestid`.
     half: BTreeMap<String, Half>,
-    /// Where the data of a stream goes.
+    /// The receiver of each stream's data.
     inputs: BTreeMap<u32, mpsc::Sender<Bytes>>,
     running: JoinSet<()>,
 }
@@ -69,10 +69,10 @@ struct Streams<'a> {
 struct Half {
     stream: u32,
     is_error: bool,
-    /// What the client sends before its other stream is there.
+    /// The data that the client sends before the other stream arrives.
     early: Option<mpsc::Receiver<Bytes>>,
-    /// Dropped when the pair is complete.
-    _late: tokio::task::AbortHandle,
+    /// Reports the pair as incomplete after [`PAIRING`]; stopped when the other stream arrives.
+    timer: tokio::task::AbortHandle,
 }
 
 impl Streams<'_> {
@@ -92,7 +92,7 @@ impl Streams<'_> {
                     if let Some(input) = self.inputs.get(&stream)
                         && !content.is_empty()
                     {
-                        // A port that has ended takes no more.
+                        // The port may have ended already.
                         let _ = input.send(content).await;
                     }
                     if is_last {
@@ -111,7 +111,7 @@ impl Streams<'_> {
         Ok(())
     }
 
-    /// Takes a stream, and forwards when it is the second of its pair.
+    /// Accepts a stream, and starts to forward if it completes a pair.
     async fn open(&mut self, stream: u32, is_last: bool, headers: &Headers) {
         let port = value(headers, "port").and_then(|port| port.parse().ok());
         let request = value(headers, "requestid").unwrap_or_default();
@@ -146,12 +146,12 @@ impl Streams<'_> {
                 stream,
                 is_error,
                 early: input,
-                _late: late,
+                timer: late,
             };
             self.half.insert(request.to_owned(), half);
             return;
         };
-        first._late.abort();
+        first.timer.abort();
         let (error, data) = match is_error {
             true => (stream, first.stream),
             false => (first.stream, stream),
@@ -171,12 +171,12 @@ impl Streams<'_> {
     }
 
     async fn send(&self, frame: Frame) {
-        // Where the writer has ended, the connection has.
+        // If the writer has ended, so has the connection.
         let _ = self.outgoing.send(frame).await;
     }
 }
 
-/// Says that the other stream of a pair did not come.
+/// Reports that the other stream of a pair did not arrive in time.
 async fn late(stream: u32, is_error: bool, outgoing: mpsc::Sender<Frame>) {
     tokio::time::sleep(PAIRING).await;
     if is_error {
@@ -208,13 +208,13 @@ async fn forward(
     finish(data, Bytes::new(), &outgoing).await;
 }
 
-/// Sends the last of a stream.
+/// Sends the last content of a stream.
 async fn finish(stream: u32, content: Bytes, outgoing: &mpsc::Sender<Frame>) {
     let frame = Frame::Data {
         stream,
         is_last: true,
         content,
     };
-    // Nothing waits for a writer that has ended.
+    // If the writer has ended, nothing is left to do.
     let _ = outgoing.send(frame).await;
 }

@@ -3,10 +3,10 @@ use serde_json::Value as Json;
 use super::fields::{DELETE_OPTIONS, KINDS, UNKNOWN};
 use super::message::object;
 
-/// What begins every body.
+/// The prefix of every body.
 const MAGIC: &[u8] = b"k8s\0";
 
-/// Reads a body; `None` if it is none, or holds what this server doesn't know.
+/// Reads a body. Returns `None` if it is malformed, or has a kind or a field that this server does not support.
 pub(crate) fn read(body: &[u8]) -> Option<Json> {
     let envelope = object(UNKNOWN, body.strip_prefix(MAGIC)?)?;
     let of = |pointer: &str| envelope.pointer(pointer).and_then(Json::as_str);
@@ -15,7 +15,7 @@ pub(crate) fn read(body: &[u8]) -> Option<Json> {
         .decode(of("/raw").unwrap_or_default().as_bytes())
         .ok()?;
     let fields = match kind {
-        // These are of every group.
+        // DeleteOptions exist in every group.
         "DeleteOptions" => DELETE_OPTIONS,
         _ => {
             KINDS
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// A field with a length: its number, then its bytes.
+    /// Encodes a field with a length: its number, its length, then its bytes.
     fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
         let length = u8::try_from(bytes.len()).unwrap();
         [&[number << 3 | 2, length], bytes].concat()
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_not_guessed() {
+    fn an_unknown_field_or_kind_is_refused() {
         assert_eq!(read(&body("Secret", &field(9, b"x"))), None);
         assert_eq!(read(&body("Pod", b"")), None);
         assert_eq!(read(b"k8s\0\x0a\xff"), None);

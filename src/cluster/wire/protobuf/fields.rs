@@ -1,14 +1,14 @@
 //! The fields of messages: their numbers, and their names in JSON.
 
-/// What a field holds.
+/// The type of a field.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Text,
-    /// Bytes, base64 in JSON.
+    /// Bytes; base64 in JSON.
     Data,
-    /// A number that may be left out, so that zero means zero.
+    /// A number for which zero is a value of its own, different from unset.
     Count,
-    /// A number of which zero means none.
+    /// A number for which zero means unset.
     Number,
     Flag,
     Time,
@@ -19,7 +19,7 @@ pub(super) enum Kind {
     Message(&'static [Field]),
 }
 
-/// One field of a message.
+/// A field of a message.
 pub(super) struct Field {
     pub number: u64,
     pub name: &'static str,
@@ -49,7 +49,7 @@ const fn many(number: u64, name: &'static str, kind: Kind) -> Field {
 
 type Fields = &'static [Field];
 
-/// What can be read: API version, kind and fields.
+/// The kinds that can be read: API version, kind and fields.
 pub(super) const KINDS: &[(&str, &str, Fields)] = &[
     ("v1", "ConfigMap", CONFIG_MAP),
     ("v1", "Namespace", NAMESPACE),
@@ -265,7 +265,7 @@ const SELECTOR: Fields = &[
     ),
 ];
 
-/// As much of a container as `kubectl create deployment` says.
+/// The fields of a container that `kubectl create deployment` sets.
 const CONTAINER: Fields = &[
     one(1, "name", Text),
     one(2, "image", Text),

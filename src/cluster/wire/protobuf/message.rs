@@ -6,7 +6,7 @@ use super::{
 };
 use crate::object::timestamp;
 
-/// Reads a message by its fields; `None` if it has others.
+/// Reads a message. Returns `None` if it has a field that is not in `fields`.
 pub(super) fn object(fields: &[Field], mut bytes: &[u8]) -> Option<Json> {
     let mut map = Map::new();
     while !bytes.is_empty() {
@@ -22,10 +22,10 @@ pub(super) fn object(fields: &[Field], mut bytes: &[u8]) -> Option<Json> {
     Some(Json::Object(map))
 }
 
-/// Deeper than any message of the API; deeper still is an attack on the stack.
+/// More than the depth of any message of the API; a deeper message could exhaust the stack.
 const DEEPEST: usize = 32;
 
-/// Whether a value is what Go writes for something that was never set.
+/// Returns whether a value is what Go writes for a field that was never set.
 fn is_blank(raw: &Raw, depth: usize) -> bool {
     match raw {
         _ if depth > DEEPEST => false,
@@ -69,10 +69,10 @@ fn insert(map: &mut Map<String, Json>, field: &Field, raw: Raw) -> Option<()> {
     Some(())
 }
 
-/// A value; the inner `None` is one that JSON leaves out.
+/// Reads a value. The inner `None` is a value that JSON omits.
 #[expect(
     clippy::option_option,
-    reason = "a value that is wrong, and one that says nothing"
+    reason = "a malformed value, and a value that JSON omits"
 )]
 fn value(field: &Field, raw: Raw) -> Option<Option<Json>> {
     Some(match (field.kind, raw) {
@@ -106,7 +106,7 @@ fn value(field: &Field, raw: Raw) -> Option<Option<Json>> {
     })
 }
 
-/// An entry of a map is a message of a key and a value.
+/// Reads an entry of a map: a message with a key and a value.
 fn entry(kind: Kind, mut bytes: &[u8]) -> Option<(String, Json)> {
     let (mut key, mut value) = (String::new(), &[][..]);
     while !bytes.is_empty() {
@@ -129,10 +129,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn g3_a_field_of_a_million_levels_is_no_blank() {
+    fn a_field_with_a_million_levels_is_not_blank() {
         let mut bytes = Vec::new();
         for _ in 0..200_000 {
-            // A field 15 that is as long as what is in it; varints of its length, innermost first.
+            // Nested fields with the number 15; the varints of their lengths are built from the innermost.
             let mut head = vec![15 << 3 | 2];
             let mut length = bytes.len();
             while length >= 0x80 {

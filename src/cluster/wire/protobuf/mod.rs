@@ -1,6 +1,6 @@
-//! Kubernetes' protobuf, as kubectl's typed commands send it (`kubectl create secret`, `create token`, `auth can-i`).
+//! Kubernetes' protobuf, which kubectl's typed commands send (`kubectl create secret`, `create token`, `auth can-i`).
 //!
-//! Only requests are read: every client that sends it takes JSON for an answer. `message` decodes by the tables of
+//! Only requests are read, since every client that sends protobuf also accepts JSON. `message` decodes with the tables in
 //! `fields`, which have the field numbers of the `generated.proto` files of the Kubernetes API.
 
 mod envelope;

@@ -1,12 +1,12 @@
-/// One field as it stands in a message.
+/// The encoded value of a field.
 pub(super) enum Raw<'a> {
     Varint(u64),
     Bytes(&'a [u8]),
-    /// A fixed number, which no message read here has.
+    /// A fixed-size number, which no supported message has.
     Fixed,
 }
 
-/// Takes the next field of a message: its number and its value.
+/// Reads the next field of a message: its number and its value.
 pub(super) fn next<'a>(bytes: &mut &'a [u8]) -> Option<(u64, Raw<'a>)> {
     let key = varint(bytes)?;
     let raw = match key & 7 {
