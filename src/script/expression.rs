@@ -3,7 +3,7 @@ use std::{
     ops::Range,
 };
 
-use rhai::{AST, ASTNode, EvalAltResult, Expr, Scope};
+use rhai::{AST, ASTFlags, ASTNode, EvalAltResult, Expr, Scope};
 
 use super::{
     calls,
@@ -272,11 +272,11 @@ fn find_reads(ast: &AST, text: &str, known: &'static [&'static str]) -> (Vec<Rea
         let start = token_at(text, *position);
         let mut read = Read { root, path: Vec::new(), is_whole: true, hops: Vec::new(), span: start.clone() };
         match parent {
-            Some(ASTNode::Expr(Expr::Dot(pair, ..) | Expr::Index(pair, ..)))
+            Some(ASTNode::Expr(chain @ (Expr::Dot(pair, ..) | Expr::Index(pair, ..))))
                 if matches!(&pair.lhs, Expr::Variable(_, _, at) if at == position) =>
             {
                 follow(&pair.rhs, text, &mut read);
-                hop(&pair.rhs, knows_item, &mut read.hops);
+                hop(chain, knows_item, &mut read.hops);
             }
             // A closure that captures `steps` is compiled to a curried call; its reads are in its body, which
             // is visited as well.
@@ -322,26 +322,36 @@ fn is_one_read(ast: &AST) -> bool {
     match only.as_ref() {
         Expr::Variable(..) => true,
         Expr::Dot(pair, ..) | Expr::Index(pair, ..) => {
-            matches!(pair.lhs, Expr::Variable(..)) && hop(&pair.rhs, true, &mut Vec::new())
+            matches!(pair.lhs, Expr::Variable(..)) && hop(only, true, &mut Vec::new())
         }
         _ => false,
     }
 }
 
-/// Follows `.a["b"][item].c`; returns `false` if something else follows. An index by a variable can only be in the chain of
-/// one that is no property.
-fn hop(rhs: &Expr, knows_item: bool, hops: &mut Vec<Hop>) -> bool {
-    match rhs {
-        Expr::Property(property, _) => hops.push(Hop::Name(property.2.to_string())),
-        Expr::StringConstant(name, _) => hops.push(Hop::Name(name.to_string())),
-        Expr::Variable(variable, ..) if knows_item && variable.1.as_str() == ITEM => {
-            hops.push(Hop::Item);
-        }
-        Expr::Dot(pair, ..) | Expr::Index(pair, ..) => {
-            return hop(&pair.lhs, knows_item, hops) && hop(&pair.rhs, knows_item, hops);
-        }
+/// Follows `.a["b"][item].c` after the head of a chain; returns `false` if something else follows.
+fn hop(chain: &Expr, knows_item: bool, hops: &mut Vec<Hop>) -> bool {
+    let (pair, ends) = match chain {
+        Expr::Dot(pair, ..) => (pair, false),
+        // In `a[b.c]`, the whole rest is the index; in `a[b].c`, it is the rest of the chain.
+        Expr::Index(pair, flags, _) => (pair, flags.contains(ASTFlags::BREAK)),
         _ => return false,
+    };
+    match &pair.rhs {
+        rest @ (Expr::Dot(next, ..) | Expr::Index(next, ..)) if !ends => {
+            key(&next.lhs, knows_item, hops) && hop(rest, knows_item, hops)
+        }
+        last => key(last, knows_item, hops),
     }
+}
+
+/// Adds one part of a chain; returns `false` if it is something else than a name or the item.
+fn key(part: &Expr, knows_item: bool, hops: &mut Vec<Hop>) -> bool {
+    hops.push(match part {
+        Expr::Property(property, _) => Hop::Name(property.2.to_string()),
+        Expr::StringConstant(name, _) => Hop::Name(name.to_string()),
+        Expr::Variable(variable, ..) if knows_item && variable.1.as_str() == ITEM => Hop::Item,
+        _ => return false,
+    });
     true
 }
 
@@ -433,6 +443,10 @@ mod tests {
             ("steps.a.get(item).b", "a", false),
             ("steps.a[item + \"x\"].b", "a", false),
             ("steps.a[0].b", "a", false),
+            ("steps.a[item.b].c", "a", false),
+            ("steps.a[item.b]", "a", false),
+            ("steps.a[item][\"b\"].c[item]", "a [] b c []", true),
+            ("steps.a.b + steps.a[item]", "a b", false),
             // Here, `item` is another one.
             ("params.all.map(|item| steps.a[item].b)", "a", false),
             ("{ let item = 1; steps.a[item] }", "a", false),

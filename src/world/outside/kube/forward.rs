@@ -317,8 +317,9 @@ where
     loop {
         let frame = body.frame().await.transpose()?;
         let is_last = frame.is_none();
-        let data = frame.and_then(|frame| frame.into_data().ok());
-        line.extend(data.into_iter().flatten());
+        if let Some(data) = frame.and_then(|frame| frame.into_data().ok()) {
+            line.extend_from_slice(&data);
+        }
         let whole = match is_last {
             true => line.len(),
             false => line.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1),

@@ -74,7 +74,10 @@ impl KubeClient {
     ) -> Result<Option<Json>, Failure> {
         let deadline = Instant::now() + patience;
         let mut pauses = Pauses::new(patience);
-        let path = self.resource(&object.kind).await?.path(&object.namespace);
+        let path = match watching {
+            Watching::Alone => String::new(),
+            Watching::Together => self.resource(&object.kind).await?.path(&object.namespace),
+        };
         let mut is_too_old = false;
         loop {
             let began = Instant::now();
