@@ -126,3 +126,38 @@ steps:
         "{message:?}"
     );
 }
+
+/// All outputs together are more than the interpreter takes.
+#[test]
+fn an_item_reads_its_own_output_however_many_others_there_are() {
+    let test = Test::new();
+    let items: Vec<_> = (0..300).map(|n| format!("i{n}")).collect();
+    let items = items.join(", ");
+    test.write(
+        "w.yaml",
+        &format!(
+            "workflow: w
+steps:
+  all:
+    for_each: [{items}]
+    with: {{ item: \"${{{{ item }}}}\" }}
+    run: |
+      let many = [];
+      for i in 0..100 {{ many.push(inputs.item); }}
+      #{{ many: many }}
+  each:
+    for_each: [{items}]
+    with:
+      own: ${{{{ steps.all[item].many }}}}
+      more: ${{{{ steps.all[item].many + ['x'] }}}}
+    run: '#{{ own: inputs.own[99], more: inputs.more.len() }}'
+outputs:
+  last: ${{{{ steps.each.i299 }}}}
+"
+        ),
+    );
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    let outputs = test.windlass(&["outputs", "--json"]).expect(0).json();
+    assert_eq!(outputs["last"]["own"], "i299", "{outputs}");
+    assert_eq!(outputs["last"]["more"], 101, "{outputs}");
+}

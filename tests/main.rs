@@ -94,6 +94,7 @@ mod testing;
 mod tls;
 mod undo;
 mod unrestarted;
+mod watches;
 mod web;
 mod year;
 mod zone;

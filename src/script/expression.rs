@@ -3,7 +3,7 @@ use std::{
     ops::Range,
 };
 
-use rhai::{AST, ASTNode, EvalAltResult, Expr, Scope};
+use rhai::{AST, ASTFlags, ASTNode, EvalAltResult, Expr, Scope};
 
 use super::{
     calls,
@@ -26,6 +26,8 @@ pub struct Expression {
     text: String,
     ast: AST,
     reads: Vec<Read>,
+    /// Whether it is nothing but one read, all of whose hops are known.
+    is_plain: bool,
     /// The names that it may read; `reads` lists those that it does read.
     known: &'static [&'static str],
     roots: BTreeSet<&'static str>,
@@ -40,8 +42,18 @@ pub struct Read {
     pub path: Vec<String>,
     /// Whether `path` is complete; false if an index or a method follows.
     pub is_whole: bool,
+    /// As `path`, and further where an index is the item: `steps.relay[item].arn` is `[relay, item, arn]`.
+    pub hops: Vec<Hop>,
     /// The range in the expression's text, in bytes.
     pub span: Range<usize>,
+}
+
+/// One part of the way to a value that is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hop {
+    Name(String),
+    /// The item for which the expression is evaluated.
+    Item,
 }
 
 /// The values behind the names of an expression.
@@ -130,14 +142,17 @@ impl Expression {
             let message = lowercase_first(&e.err_type().to_string());
             faults.push(Fault::new("syntax", 0..text.len(), message));
         });
+        let structure = ast;
         let (Ok(ast), true) = (run, faults.is_empty()) else {
             return Err(faults);
         };
         let roots = reads.iter().map(|read| read.root).collect();
+        let is_plain = is_one_read(&structure);
         Ok(Self {
             text: text.into(),
             ast,
             reads,
+            is_plain,
             known,
             roots,
         })
@@ -158,6 +173,11 @@ impl Expression {
             [read] if read.is_whole && read.span == (0..self.text.len()) => Some(read),
             _ => None,
         }
+    }
+
+    /// Returns the read, if the expression is nothing but one whose hops are all known: `steps.relay[item].arn`.
+    pub fn as_hops(&self) -> Option<&Read> {
+        self.reads.first().filter(|_| self.is_plain)
     }
 
     /// Returns the error for an expression that uses a secret which is not read yet.
@@ -240,6 +260,7 @@ fn reads_of(known: &[&str]) -> String {
 
 fn find_reads(ast: &AST, text: &str, known: &'static [&'static str]) -> (Vec<Read>, Vec<Fault>) {
     let (mut reads, mut faults) = (Vec::new(), Vec::new());
+    let knows_item = known.contains(&ITEM) && !has_own_names(ast);
     ast.walk(&mut |path: &[ASTNode]| {
         let Some(ASTNode::Expr(Expr::Variable(variable, _, position))) = path.last() else {
             return true;
@@ -249,12 +270,13 @@ fn find_reads(ast: &AST, text: &str, known: &'static [&'static str]) -> (Vec<Rea
         };
         let parent = path.len().checked_sub(2).and_then(|i| path.get(i));
         let start = token_at(text, *position);
-        let mut read = Read { root, path: Vec::new(), is_whole: true, span: start.clone() };
+        let mut read = Read { root, path: Vec::new(), is_whole: true, hops: Vec::new(), span: start.clone() };
         match parent {
-            Some(ASTNode::Expr(Expr::Dot(pair, ..) | Expr::Index(pair, ..)))
+            Some(ASTNode::Expr(chain @ (Expr::Dot(pair, ..) | Expr::Index(pair, ..))))
                 if matches!(&pair.lhs, Expr::Variable(_, _, at) if at == position) =>
             {
                 follow(&pair.rhs, text, &mut read);
+                hop(chain, knows_item, &mut read.hops);
             }
             // A closure that captures `steps` is compiled to a curried call; its reads are in its body, which
             // is visited as well.
@@ -274,6 +296,63 @@ fn find_reads(ast: &AST, text: &str, known: &'static [&'static str]) -> (Vec<Rea
         true
     });
     (reads, faults)
+}
+
+/// The root that is the item of a `for_each`.
+const ITEM: &str = "item";
+
+/// Says whether an expression declares names, such as the parameters of a closure: one of them may be `item`.
+fn has_own_names(ast: &AST) -> bool {
+    let mut has = ast.iter_functions().next().is_some();
+    ast.walk(&mut |path: &[ASTNode]| {
+        has |= matches!(
+            path.last(),
+            Some(ASTNode::Stmt(rhai::Stmt::Var(..) | rhai::Stmt::For(..)))
+        );
+        !has
+    });
+    has
+}
+
+/// Says whether an expression is nothing but one read whose hops are all known.
+fn is_one_read(ast: &AST) -> bool {
+    let [rhai::Stmt::Expr(only)] = ast.statements() else {
+        return false;
+    };
+    match only.as_ref() {
+        Expr::Variable(..) => true,
+        Expr::Dot(pair, ..) | Expr::Index(pair, ..) => {
+            matches!(pair.lhs, Expr::Variable(..)) && hop(only, true, &mut Vec::new())
+        }
+        _ => false,
+    }
+}
+
+/// Follows `.a["b"][item].c` after the head of a chain; returns `false` if something else follows.
+fn hop(chain: &Expr, knows_item: bool, hops: &mut Vec<Hop>) -> bool {
+    let (pair, ends) = match chain {
+        Expr::Dot(pair, ..) => (pair, false),
+        // In `a[b.c]`, the whole rest is the index; in `a[b].c`, it is the rest of the chain.
+        Expr::Index(pair, flags, _) => (pair, flags.contains(ASTFlags::BREAK)),
+        _ => return false,
+    };
+    match &pair.rhs {
+        rest @ (Expr::Dot(next, ..) | Expr::Index(next, ..)) if !ends => {
+            key(&next.lhs, knows_item, hops) && hop(rest, knows_item, hops)
+        }
+        last => key(last, knows_item, hops),
+    }
+}
+
+/// Adds one part of a chain; returns `false` if it is something else than a name or the item.
+fn key(part: &Expr, knows_item: bool, hops: &mut Vec<Hop>) -> bool {
+    hops.push(match part {
+        Expr::Property(property, _) => Hop::Name(property.2.to_string()),
+        Expr::StringConstant(name, _) => Hop::Name(name.to_string()),
+        Expr::Variable(variable, ..) if knows_item && variable.1.as_str() == ITEM => Hop::Item,
+        _ => return false,
+    });
+    true
 }
 
 /// Allows strings in single quotes, which need no escape in YAML's double-quoted style. Rhai uses single
@@ -329,5 +408,50 @@ fn follow(rhs: &Expr, text: &str, read: &mut Read) {
             }
         }
         _ => read.is_whole = false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The hops of an expression's only read, and whether it is nothing else.
+    fn hops(text: &str) -> (String, bool) {
+        let expression = Expression::parse(text).unwrap_or_else(|e| panic!("{text}: {e:?}"));
+        let read = expression.reads().iter().find(|read| read.root == "steps");
+        let hops = read.map_or(&[][..], |read| &read.hops);
+        let hops: Vec<_> = hops
+            .iter()
+            .map(|hop| match hop {
+                Hop::Name(name) => name.as_str(),
+                Hop::Item => "[]",
+            })
+            .collect();
+        (hops.join(" "), expression.as_hops().is_some())
+    }
+
+    #[test]
+    fn a_read_is_followed_over_the_item() {
+        for (text, wanted, is_plain) in [
+            ("steps.a.b", "a b", true),
+            ("steps.a[item].b", "a [] b", true),
+            ("steps.a.b[item]", "a b []", true),
+            ("steps.a?[item]?.b", "a [] b", true),
+            ("steps[\"a\"].b[item].c", "a b [] c", true),
+            ("steps.a[item].b ?? []", "a [] b", false),
+            ("steps.a[item].b.len()", "a [] b", false),
+            ("steps.a.get(item).b", "a", false),
+            ("steps.a[item + \"x\"].b", "a", false),
+            ("steps.a[0].b", "a", false),
+            ("steps.a[item.b].c", "a", false),
+            ("steps.a[item.b]", "a", false),
+            ("steps.a[item][\"b\"].c[item]", "a [] b c []", true),
+            ("steps.a.b + steps.a[item]", "a b", false),
+            // Here, `item` is another one.
+            ("params.all.map(|item| steps.a[item].b)", "a", false),
+            ("{ let item = 1; steps.a[item] }", "a", false),
+        ] {
+            assert_eq!(hops(text), (wanted.to_owned(), is_plain), "{text}");
+        }
     }
 }

@@ -55,7 +55,7 @@ pub use calls::closest;
 pub use effects::{
     Act, Before, Call, Class, EffectKey, Effects, Interruption, Level, OnStop, Stop,
 };
-pub use expression::{Expression, ExpressionError, Names, ROOTS, Read, is_readable};
+pub use expression::{Expression, ExpressionError, Hop, Names, ROOTS, Read, is_readable};
 pub use fault::Fault;
 pub use frozen::FrozenScript;
 pub use given::{About, HostCall, Known};

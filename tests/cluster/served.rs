@@ -1,6 +1,7 @@
 //! Rehearsal clusters in a separate process: `windlass kube serve`.
 
 use std::{
+    fs::File,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
 };
@@ -29,12 +30,23 @@ impl Clusters {
 
     /// Serves clusters from a test's state folder, as the local target does.
     pub fn serve(test: &Test, names: &[String], options: &[&str]) -> Self {
+        Self::serve_to(test, names, options, Stdio::null())
+    }
+
+    /// As [`Clusters::serve`], and writes a line for each request to a file of the test.
+    pub fn serve_logged(test: &Test, names: &[String], options: &[&str], log: &str) -> Self {
+        let log = File::create(test.path(log)).expect("a file");
+        let options = [options, &["--log-level", "info"]].concat();
+        Self::serve_to(test, names, &options, log.into())
+    }
+
+    fn serve_to(test: &Test, names: &[String], options: &[&str], log: Stdio) -> Self {
         let all = names.join(",");
         let serve = ["kube", "serve", "--clusters", &all];
         let mut server = test
             .command(&[&serve, options].concat())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .expect("windlass starts");
         let mut line = String::new();

@@ -7,7 +7,7 @@ use crate::{
     compile::{Step, Template},
     journal::{InstanceId, Status},
 };
-use windlass_script::{ExpressionError, Names};
+use windlass_script::{ExpressionError, Hop, Names};
 use windlass_world::value::{StepError, Value};
 
 impl Scope<'_, '_> {
@@ -119,8 +119,8 @@ impl Scope<'_, '_> {
         }
         let run = view.state.run.as_ref();
         let names = Names {
-            params: self.params_read_by(template),
-            steps: self.outputs_read_by(view, template),
+            params: self.params_read_by(template, item),
+            steps: self.outputs_read_by(view, template, item),
             item: item.clone(),
             run: Value::map([
                 ("id", Value::from(view.run_id)),
@@ -156,64 +156,102 @@ impl Scope<'_, '_> {
         let Template::Expression(placed) = template else {
             return None;
         };
-        let read = placed.expression.as_plain_read()?;
-        let mut path = read.path.iter();
+        let read = placed.expression.as_hops()?;
+        let way: Option<Vec<&str>> = read.hops.iter().map(|hop| name_of(hop, item)).collect();
+        let mut way = way?.into_iter();
         let mut found = match read.root {
             "params" => self.params,
             "item" => item,
             "steps" => {
-                let id = InstanceId::step(self.inside, path.next()?);
+                let id = InstanceId::step(self.inside, way.next()?);
                 let instance = view.state.instance(&id)?;
                 (instance.status == Status::Succeeded).then_some(&instance.outputs)?
             }
             _ => return None,
         };
-        for name in path {
+        for name in way {
             found = found.field(name)?;
         }
         Some(found)
     }
 
-    /// Collects only the params that the template reads: each value is copied for each evaluation.
-    fn params_read_by(&self, template: &Template) -> Value {
-        let expressions = template.expressions();
-        let mut reads = expressions
-            .iter()
-            .flat_map(|placed| placed.expression.reads())
-            .filter(|read| read.root == "params")
-            .map(|read| read.path.first());
-        let Value::Map(params) = self.params else {
-            return self.params.clone();
-        };
-        let names: Option<BTreeSet<&String>> = reads.by_ref().collect();
-        match names {
-            // The params are read as a whole.
-            None => self.params.clone(),
-            Some(names) => Value::map(names.into_iter().filter_map(|name| {
-                let value = params.get(name)?;
-                Some((name.as_str(), value.clone()))
-            })),
-        }
+    /// Collects only the parts of the params that the template reads: each value is copied for each evaluation.
+    fn params_read_by(&self, template: &Template, item: &Value) -> Value {
+        Wanted::by(template, "params", item).of(self.params)
     }
 
-    /// Collects only the outputs of the steps that the template reads.
-    pub fn outputs_read_by(&self, view: View, template: &Template) -> Value {
-        let expressions = template.expressions();
-        let names: BTreeSet<&str> = expressions
-            .iter()
-            .flat_map(|placed| placed.expression.reads())
-            .filter(|read| read.root == "steps")
-            .filter_map(|read| read.path.first().map(String::as_str))
-            .collect();
-        Value::map(names.into_iter().map(|name| {
+    /// Collects only the parts of the outputs that the template reads. A `for_each` step over many items gives as many outputs,
+    /// and a step for each of these reads one of them.
+    pub fn outputs_read_by(&self, view: View, template: &Template, item: &Value) -> Value {
+        let Wanted::Parts(wanted) = Wanted::by(template, "steps", item) else {
+            return Value::Map(BTreeMap::new());
+        };
+        Value::map(wanted.into_iter().map(|(name, wanted)| {
             let id = InstanceId::step(self.inside, name);
             let outputs = view
                 .state
                 .instance(&id)
                 .filter(|instance| instance.status == Status::Succeeded)
-                .map_or(Value::Null, |instance| instance.outputs.clone());
+                .map_or(Value::Null, |instance| wanted.of(&instance.outputs));
             (name, outputs)
         }))
+    }
+}
+
+/// Returns the key to which a hop leads; `None` if the item is no text.
+fn name_of<'a>(hop: &'a Hop, item: &'a Value) -> Option<&'a str> {
+    match (hop, item) {
+        (Hop::Name(name), _) => Some(name),
+        (Hop::Item, Value::String(text)) => Some(text),
+        (Hop::Item, _) => None,
+    }
+}
+
+/// The parts of a value that are read.
+enum Wanted<'a> {
+    Whole,
+    Parts(BTreeMap<&'a str, Wanted<'a>>),
+}
+
+impl<'a> Wanted<'a> {
+    /// Collects what a template reads of a root, for an item.
+    fn by(template: &'a Template, root: &str, item: &'a Value) -> Self {
+        let mut wanted = Self::Parts(BTreeMap::new());
+        for placed in template.expressions() {
+            for read in placed.expression.reads() {
+                if read.root == root {
+                    wanted.add(read.hops.iter().map_while(|hop| name_of(hop, item)));
+                }
+            }
+        }
+        wanted
+    }
+
+    /// Adds the part to which these names lead.
+    fn add(&mut self, mut way: impl Iterator<Item = &'a str>) {
+        let Self::Parts(parts) = self else {
+            return;
+        };
+        match way.next() {
+            None => *self = Self::Whole,
+            Some(name) => parts
+                .entry(name)
+                .or_insert_with(|| Self::Parts(BTreeMap::new()))
+                .add(way),
+        }
+    }
+
+    /// Copies these parts. What has no fields is copied as it is.
+    fn of(&self, value: &Value) -> Value {
+        match (self, value) {
+            (Self::Parts(parts), Value::Map(map)) => {
+                let found = parts
+                    .iter()
+                    .filter_map(|(name, wanted)| Some((*name, wanted.of(map.get(*name)?))));
+                Value::map(found)
+            }
+            _ => value.clone(),
+        }
     }
 }
 

@@ -365,14 +365,24 @@ impl<'p, S: Substrate> Driver<'p, S> {
         }
         let event = match result {
             Ok(outputs) => Event::StepSucceeded(StepSucceeded {
-                step: instance,
+                step: instance.clone(),
                 outputs: windlass_world::value::Value::Map(outputs),
             }),
-            Err(Trouble::Cancelled) => Event::StepInterrupted { step: instance },
+            Err(Trouble::Cancelled) => Event::StepInterrupted {
+                step: instance.clone(),
+            },
             Err(Trouble::Journal(why)) => return Err(DriveError::Gate(why)),
-            Err(Trouble::Failed { error, class }) => self.failed(instance, error, class),
+            Err(Trouble::Failed { error, class }) => self.failed(instance.clone(), error, class),
         };
-        self.happens(vec![event])
+        let is_over = matches!(event, Event::StepSucceeded(_));
+        self.happens(vec![event])?;
+        // A fresh step reads again whenever it runs again, so nobody needs what it read: with many clusters, the proofs of a
+        // rotation read a gigabyte. The journal has it.
+        let is_fresh = || decide::step_of(&self.program.workflow, &instance).is_some_and(|step| step.is_fresh);
+        if is_over && instance.undone().is_none() && is_fresh() {
+            self.state.forget_reads(&instance);
+        }
+        Ok(())
     }
 
     fn failed(

@@ -411,6 +411,18 @@ impl Instance {
         self.forget_last_failure();
     }
 
+    /// Discards the arguments and results of its reads.
+    pub(super) fn forget_reads(&mut self) {
+        for effect in &mut self.effects {
+            if effect.call.class == Class::Read {
+                effect.call.arguments = serde_json::Value::Null;
+                if let Some(EffectOutcome::Done(given)) = &mut effect.outcome {
+                    *given = Value::Null;
+                }
+            }
+        }
+    }
+
     /// Discards the failure that ended an attempt: the next attempt does not replay it, but makes the call again or, if it may have
     /// been made even so, treats it as in doubt.
     pub(super) fn forget_last_failure(&mut self) {

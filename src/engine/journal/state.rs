@@ -76,6 +76,13 @@ impl State {
         self.steps.get(id)
     }
 
+    /// Discards what the reads of an instance gave, which only a replay of it would use again. Their number stays.
+    pub fn forget_reads(&mut self, id: &InstanceId) {
+        if let Some(instance) = self.steps.get_mut(id) {
+            instance.forget_reads();
+        }
+    }
+
     /// Lists the instances inside of another one, with their undos, ordered by id.
     pub fn inside(&self, outer: &InstanceId) -> impl Iterator<Item = (&InstanceId, &Instance)> {
         let below = |mark: char| {

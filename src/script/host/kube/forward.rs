@@ -15,7 +15,7 @@ use super::{
         http, rejected,
         tls::{PROBE, SERVED, port_of, probe, served_value},
     },
-    look,
+    look, options,
     table::CLUSTER,
 };
 use crate::{answer::Answer, dynamic::to_dynamic, secrecy::SecretOutput};
@@ -44,13 +44,26 @@ pub(super) const HTTP_GET: Function = Function {
             Text,
             "with its query, such as `/config_dump?resource=dynamic_active_secrets`",
         ),
+        optional("options", Record(GET), ""),
     ],
     gives: Gives::new(Record(http::ANSWER), ""),
     does: Reads,
     needs: Needs::kubernetes(FORWARD),
-    example: "let metrics = kube::http_get(inputs.cluster, \"istio-system\", inputs.pod, 15014, \"/metrics\").body;",
-    bind: |b| b.with(http_get),
+    example: "let metrics = kube::http_get(inputs.cluster, \"istio-system\", inputs.pod, 15014, \"/metrics\", #{ lines: \"citadel_server_\" }).body;",
+    bind: |b| {
+        b.with(http_get).with(
+            |c: NativeCallContext, cluster: &str, ns: &str, pod: &str, port: i64, path: &str| {
+                http_get(c, cluster, ns, pod, port, path, Map::new())
+            },
+        )
+    },
 };
+
+const GET: &[Parameter] = &[optional(
+    "lines",
+    Text,
+    "only the lines of the body that begin with this text are given and recorded, such as those of one metric; the whole answer may have any length then",
+)];
 
 pub(super) const TLS_CHAIN: Function = Function {
     name: "kube::tls_chain",
@@ -97,7 +110,7 @@ pub fn tls_chain(
     Ok(to_dynamic(&look(&context, FUNCTION, cluster, record, act)?))
 }
 
-/// Implements `kube::http_get(cluster, namespace, pod, port, "/path")`: returns `status`, `headers`, `body`, `body_bytes`, `json`.
+/// Implements `kube::http_get(cluster, namespace, pod, port, "/path", #{ lines })`: returns `status`, `headers`, `body`, `body_bytes`, `json`.
 pub fn http_get(
     context: NativeCallContext,
     cluster: &str,
@@ -105,13 +118,22 @@ pub fn http_get(
     pod: &str,
     port: i64,
     path: &str,
+    given: Map,
 ) -> Result<Dynamic, Thrown> {
     const FUNCTION: &str = "kube::http_get";
     let port = port_of(FUNCTION, port)?;
-    let record = record(cluster, namespace, pod, port, ("path", path.into()));
+    let mut options = options(FUNCTION, given)?;
+    let lines = options.optional_text("lines")?;
+    options.finish()?;
+    let mut record = record(cluster, namespace, pod, port, ("path", path.into()));
+    if let (Value::Map(record), Some(lines)) = (&mut record, &lines) {
+        record.insert("lines".into(), lines.as_str().into());
+    }
     let (namespace, pod, path) = (namespace.to_owned(), name(pod), path.to_owned());
     let act = async move |kube: KubeClient| {
-        let answer = kube.http_get(&namespace, &pod, port, &path).await?;
+        let answer = kube
+            .http_get(&namespace, &pod, port, &path, lines.as_deref())
+            .await?;
         answer_value(answer)
     };
     Ok(Answer::of(look(&context, FUNCTION, cluster, record, act)?))

@@ -17,6 +17,7 @@ use super::{
     resource::{Named, Resource},
     restore::own,
     retry::Pauses,
+    stream::Streams,
 };
 use crate::value::{Failure, FailureClass, Proof};
 
@@ -40,6 +41,8 @@ pub struct KubeClient {
     pub(super) cluster: Arc<str>,
     /// The kinds that were looked up, by name.
     pub(super) discovered: Arc<Mutex<BTreeMap<String, Resource>>>,
+    /// The watches that waits share.
+    pub(super) streams: Arc<Streams>,
     /// The warnings of the API server, each once.
     warnings: Arc<Mutex<Vec<String>>>,
     /// How long requests are retried here; longer trouble is for the step's `retry`, which is journaled.
@@ -126,6 +129,7 @@ impl KubeClient {
             login,
             cluster: cluster.into(),
             discovered: Arc::default(),
+            streams: Arc::default(),
             warnings: Arc::default(),
             patience,
             is_dry: false,

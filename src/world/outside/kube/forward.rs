@@ -74,16 +74,18 @@ impl KubeClient {
             .await
     }
 
-    /// Sends a plain HTTP request to a port of a pod, as `curl http://localhost:PORT/PATH` in the pod would.
+    /// Sends a plain HTTP request to a port of a pod, as `curl http://localhost:PORT/PATH` in the pod would. With `lines`, the body is
+    /// only those lines of the answer that begin with this text.
     ///
     /// # Errors
-    /// A pod that does not exist, a port on which nothing listens, or an answer that is not 2xx or over 1 MiB.
+    /// A pod that does not exist, a port on which nothing listens, or an answer that is not 2xx or whose body is over 1 MiB.
     pub async fn http_get(
         &self,
         namespace: &str,
         pod: &str,
         port: u16,
         path: &str,
+        lines: Option<&str>,
     ) -> Result<HttpResponse, Failure> {
         let forwarded = self.forward(namespace, pod, port).await?;
         let about = About {
@@ -92,7 +94,7 @@ impl KubeClient {
         };
         forwarded
             .by(GET_TIMEOUT, async |stream| {
-                get(&about, stream, port, path).await
+                get(&about, stream, port, path, lines).await
             })
             .await
     }
@@ -236,6 +238,7 @@ async fn get(
     stream: DuplexStream,
     port: u16,
     path: &str,
+    lines: Option<&str>,
 ) -> Result<HttpResponse, Failure> {
     let rejected = |code: &str, why: String| about.failure(FailureClass::Rejected, code, why);
     let lost =
@@ -261,17 +264,29 @@ async fn get(
     let answer = async {
         let answer = sender.send_request(request).await.map_err(lost)?;
         let (parts, body) = answer.into_parts();
-        let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
-        let body = body.map_err(|e| match e.downcast::<hyper::Error>() {
-            Ok(e) => lost(*e),
-            Err(_) => rejected("TooLarge", "the answer is larger than 1 MiB".into()).with_hint(
-                "ask for a part of it (Envoy: `/config_dump?resource=dynamic_active_secrets`)",
-            ),
-        })?;
+        let too_large = || {
+            rejected("TooLarge", "the answer is larger than 1 MiB".into()).with_hint(
+                "ask for a part of it (Envoy: `/config_dump?resource=dynamic_active_secrets`), or for some of its lines with the option `lines`",
+            )
+        };
+        let body = match lines.filter(|_| parts.status.is_success()) {
+            Some(start) => {
+                let kept = lines_of(body, start.as_bytes()).await.map_err(lost)?;
+                kept.ok_or_else(too_large)?
+            }
+            None => {
+                let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
+                let body = body.map_err(|e| match e.downcast::<hyper::Error>() {
+                    Ok(e) => lost(*e),
+                    Err(_) => too_large(),
+                })?;
+                body.to_bytes().to_vec()
+            }
+        };
         Ok(HttpResponse {
             status: parts.status.as_u16(),
             headers: headers(&parts.headers),
-            body: body.to_bytes().to_vec(),
+            body,
         })
     };
     // The connection only makes progress while it is polled.
@@ -290,5 +305,76 @@ async fn get(
             };
             Err(about.failure(class, &format!("HTTP{status}"), answer.said()))
         }
+    }
+}
+
+/// Reads a body of any length, and keeps the lines that begin with a text. `None` if these, or one line, are over the limit of a body.
+async fn lines_of<B>(mut body: B, start: &[u8]) -> Result<Option<Vec<u8>>, B::Error>
+where
+    B: hyper::body::Body<Data = Bytes> + Unpin,
+{
+    let (mut kept, mut line) = (Vec::new(), Vec::new());
+    loop {
+        let frame = body.frame().await.transpose()?;
+        let is_last = frame.is_none();
+        if let Some(data) = frame.and_then(|frame| frame.into_data().ok()) {
+            line.extend_from_slice(&data);
+        }
+        let whole = match is_last {
+            true => line.len(),
+            false => line.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1),
+        };
+        let all = line[..whole].split_inclusive(|byte| *byte == b'\n');
+        all.filter(|one| one.starts_with(start))
+            .for_each(|one| kept.extend_from_slice(one));
+        line.drain(..whole);
+        if kept.len() > MAX_BODY_BYTES || line.len() > MAX_BODY_BYTES {
+            return Ok(None);
+        }
+        if is_last {
+            return Ok(Some(kept));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream;
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+
+    use super::*;
+
+    /// The lines of a body that comes in these parts.
+    async fn lines(parts: &[&'static str], start: &str) -> Option<String> {
+        let frames = parts.iter().map(|part| Ok(Frame::data(Bytes::from(*part))));
+        let frames: Vec<Result<_, Infallible>> = frames.collect();
+        let kept = lines_of(StreamBody::new(stream::iter(frames)), start.as_bytes()).await;
+        kept.expect("it can't fail")
+            .map(|kept| String::from_utf8(kept).expect("text"))
+    }
+
+    #[tokio::test]
+    async fn only_the_lines_that_begin_so_are_kept_wherever_a_body_is_cut() {
+        let kept = Some("a{x=\"1\"} 1\na{x=\"2\"} 0".to_owned());
+        for parts in [
+            &["# a\na{x=\"1\"} 1\nb 2\n a 3\na{x=\"2\"} 0"][..],
+            &["# a\na{", "x=\"1\"} 1\nb", " 2\n a 3", "\na{x=\"2\"} 0"],
+            &["# a\n", "a{x=\"1\"} 1\n", "", "b 2\n", "a{x=\"2\"} ", "0"],
+        ] {
+            assert_eq!(lines(parts, "a{").await, kept, "{parts:?}");
+        }
+        assert_eq!(lines(&[], "a").await, Some(String::new()));
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_with_few_such_lines_is_no_trouble_and_many_are() {
+        let other: &str = Box::leak("b 1\n".repeat(1 << 20).into_boxed_str());
+        assert_eq!(lines(&[other, "a 1\n", other], "a").await, Some("a 1\n".into()));
+        assert_eq!(lines(&[other], "b").await, None);
+        let endless: &str = Box::leak("b".repeat(2 << 20).into_boxed_str());
+        assert_eq!(lines(&[endless, "\n"], "a").await, None);
     }
 }

@@ -4,7 +4,8 @@
 //!   first use;
 //! - `connect` makes the connections, with or without a proxy; `login` authenticates the requests, `plugin` runs a program for
 //!   that, `trust` verifies the server;
-//! - `resource` is a kind of objects, `discovery` finds the custom ones of a cluster, `client` are the verbs, `request` makes their requests, `watch` waits for a change;
+//! - `resource` is a kind of objects, `discovery` finds the custom ones of a cluster, `client` are the verbs, `request` makes their requests, `watch` waits for a change,
+//!   `stream` is a watch that several waits share;
 //! - `object` converts objects, with the contents of a Secret as secrets;
 //! - `rollout` reads the progress of a workload's rollout, `workload` restarts one and explains why it is stuck, `evict` replaces pods one at a time;
 //! - `restore` computes how a changed object is restored;
@@ -31,6 +32,7 @@ mod resource;
 mod restore;
 mod retry;
 mod rollout;
+mod stream;
 mod target;
 mod trust;
 mod watch;

@@ -15,6 +15,7 @@ use super::{
     request::request,
     resource::Named,
     retry::Pauses,
+    stream::{Joined, version, wanted},
 };
 use crate::value::{Failure, FailureClass};
 
@@ -32,6 +33,25 @@ pub fn is_passing(failure: &Failure) -> bool {
     )
 }
 
+/// How the watch on an object ended.
+enum Seen {
+    /// With the object as it was waited for.
+    Wanted(Json),
+    /// Otherwise: the object must be read again.
+    Over,
+    /// The version is too old to watch from.
+    TooOld,
+}
+
+/// With what an object is watched.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Watching {
+    /// A watch of its own: the login needs no right to watch others.
+    Alone,
+    /// The watch that all waits for its kind and namespace share.
+    Together,
+}
+
 impl KubeClient {
     /// Watches an object until `is_done`, or until this much time has passed; returns its last state, `None` if it does not exist. While
     /// an API server can't be reached, it waits.
@@ -41,10 +61,32 @@ impl KubeClient {
         patience: Duration,
         is_done: impl Fn(Option<&Json>) -> bool,
     ) -> Result<Option<Json>, Failure> {
+        self.watch_with(Watching::Alone, object, patience, is_done)
+            .await
+    }
+
+    /// As [`watch_until`](Self::watch_until), with either kind of watch.
+    pub(super) async fn watch_with(
+        &self,
+        watching: Watching,
+        object: &Named,
+        patience: Duration,
+        is_done: impl Fn(Option<&Json>) -> bool,
+    ) -> Result<Option<Json>, Failure> {
         let deadline = Instant::now() + patience;
         let mut pauses = Pauses::new(patience);
+        let path = match watching {
+            Watching::Alone => String::new(),
+            Watching::Together => self.resource(&object.kind).await?.path(&object.namespace),
+        };
+        let mut is_too_old = false;
         loop {
             let began = Instant::now();
+            // Before the look: what changes after it is seen then.
+            let joined = match watching {
+                Watching::Alone => Joined::Refused,
+                Watching::Together => self.streams.join(&path),
+            };
             let found = match self.look(object, deadline).await {
                 Ok(found) => found,
                 Err(failure) if is_passing(&failure) => match pauses.next(None) {
@@ -59,11 +101,30 @@ impl KubeClient {
             if is_done(found.as_ref()) || Instant::now() >= deadline {
                 return Ok(found);
             }
-            let change = self.next_change(object, found.as_ref(), deadline, &is_done);
+            let from = found.as_ref().filter(|_| !is_too_old);
+            let change = async {
+                let about = self.about("watch", object, false);
+                let version = found.as_ref().and_then(version);
+                let changes = match (joined, version) {
+                    (Joined::Open(changes), Some(version)) => Some((changes, version)),
+                    (Joined::NotOpen, Some(version)) => {
+                        let opened = self.open_stream(&about, &path, version).await?;
+                        opened.map(|changes| (changes, version))
+                    }
+                    _ => None,
+                };
+                match changes {
+                    Some((changes, after)) => {
+                        let seen = wanted(changes, &object.name, after, &is_done).await;
+                        Ok(seen.map_or(Seen::Over, Seen::Wanted))
+                    }
+                    None => self.next_change(object, from, deadline, &is_done).await,
+                }
+            };
             match tokio::time::timeout_at(deadline, change).await {
-                Ok(Ok(Some(found))) => return Ok(Some(found)),
-                // The version is too old, or the connection ended: read the object again.
-                Ok(Ok(None)) => {}
+                Ok(Ok(Seen::Wanted(found))) => return Ok(Some(found)),
+                Ok(Ok(Seen::Over)) => is_too_old = false,
+                Ok(Ok(Seen::TooOld)) => is_too_old = true,
                 Ok(Err(f)) if is_passing(&f) => {}
                 Ok(Err(failure)) => return Err(failure),
                 Err(_) => continue,
@@ -87,14 +148,14 @@ impl KubeClient {
         }
     }
 
-    /// Watches an object from a version on; returns it when `is_done`, and `None` when the watch has ended.
+    /// Watches an object from a version on, or from what is there now, until it is as waited for or the watch ends.
     async fn next_change(
         &self,
         object: &Named,
         from: Option<&Json>,
         deadline: Instant,
         is_done: impl Fn(Option<&Json>) -> bool,
-    ) -> Result<Option<Json>, Failure> {
+    ) -> Result<Seen, Failure> {
         let about: About = self.about("watch", object, false);
         let resource = self.resource(&object.kind).await?;
         let fields = format!("metadata.name={}", object.name);
@@ -125,32 +186,31 @@ impl KubeClient {
                     WatchEvent::Added(found) | WatchEvent::Modified(found)
                         if is_done(Some(&found)) =>
                     {
-                        return Ok(Some(found));
+                        return Ok(Seen::Wanted(found));
                     }
-                    WatchEvent::Deleted(_) => return Ok(None),
-                    // 410: the version is too old.
-                    WatchEvent::Error(status) if status.code == 410 => return Ok(None),
+                    WatchEvent::Deleted(_) => return Ok(Seen::Over),
+                    WatchEvent::Error(status) if status.code == 410 => return Ok(Seen::TooOld),
                     WatchEvent::Error(status) => return Err(of_status(&about, &status)),
                     _ => {}
                 }
             }
         }
-        Ok(None)
+        Ok(Seen::Over)
     }
 }
 
 /// Splits a stream into lines, wherever its parts end.
 #[derive(Default)]
-struct Lines {
+pub(super) struct Lines {
     held: Vec<u8>,
 }
 
 impl Lines {
-    fn push(&mut self, part: &[u8]) {
+    pub fn push(&mut self, part: &[u8]) {
         self.held.extend_from_slice(part);
     }
 
-    fn next(&mut self) -> Option<Vec<u8>> {
+    pub fn next(&mut self) -> Option<Vec<u8>> {
         let end = self.held.iter().position(|byte| *byte == b'\n')?;
         Some(self.held.drain(..=end).collect())
     }

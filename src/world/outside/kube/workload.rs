@@ -13,7 +13,7 @@ use super::{
     client::{KubeClient, Patch, PatchKind, Selection},
     resource::Named,
     rollout::{Hindrance, Progress, RESTARTED_AT, progress, restarted_at, taken_back},
-    watch::PAUSE,
+    watch::{PAUSE, Watching},
 };
 use crate::value::{Failure, FailureClass};
 
@@ -146,7 +146,8 @@ impl KubeClient {
             }
         };
         let about = self.about("wait for", workload, false);
-        let Some(object) = self.watch_until(workload, patience, is_over).await? else {
+        let watched = self.watch_with(Watching::Together, workload, patience, is_over);
+        let Some(object) = watched.await? else {
             return Err(about.failure(FailureClass::Rejected, "NotFound", "it is not there"));
         };
         match restart.and_then(|at| taken_back(&object, at)) {
