@@ -1,13 +1,18 @@
 //! What the second substrate costs: the same work by Windlass on Restate, written directly against the SDK,
-//! and by Windlass embedded, in turn on one machine. Run it with `cargo bench --bench restate`.
+//! and by Windlass embedded, in turn on one machine. Run it with `cargo bench --bench restate`. With `-- list`, it measures instead how
+//! long a list of 10,000 runs takes, and what they cost the server.
 //!
 //! The work: a chain of 200 steps and a fan-out of 1,000 that do nothing, over 1, 2 and 4 workers, and 200
 //! effects in one step. What is written directly keeps a record of each step in its state, as Windlass does.
 
+#[path = "restate/advised.rs"]
+mod advised;
 #[path = "../tests/restate/balancer.rs"]
 mod balancer;
 #[path = "restate/direct.rs"]
 mod direct;
+#[path = "restate/listing.rs"]
+mod listing;
 #[path = "../tests/restate/server.rs"]
 #[expect(dead_code, reason = "the tests do more with servers")]
 mod server;
@@ -27,7 +32,7 @@ use balancer::Balancer;
 use server::Server;
 use windlass::{
     compile::Program,
-    journal::Journal,
+    journal::{Journal, RunId},
     restate::{Address, Done, Order, Remote},
     script::STACK_BYTES,
 };
@@ -44,6 +49,10 @@ fn main() {
     if arguments.get(1).is_some_and(|a| a == "--direct-worker") {
         return direct::serve();
     }
+    // For `benches/beside-engines`.
+    if arguments.get(1).is_some_and(|a| a == "--advised-service") {
+        return advised::serve(arguments.get(2).expect("an address"));
+    }
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("restate");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("a folder for the benchmark");
@@ -54,6 +63,11 @@ fn main() {
         .enable_all()
         .build()
         .expect("a runtime");
+    if arguments.iter().any(|argument| argument == "list") {
+        listing::measure(&folder);
+        let _ = fs::remove_dir_all(&folder);
+        return;
+    }
     let mut times: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
     let journal = Journal::open(&folder.join("state")).expect("a journal");
     for _ in 0..ROUNDS {
@@ -80,19 +94,8 @@ fn measure(
 ) {
     let server = Server::start(&folder.join(format!("server-{workers}")));
     let state = folder.join("worker-state");
-    let address = Address {
-        url: server.ingress_url(),
-        admin: server.admin_url(),
-        headers: BTreeMap::new(),
-        ca: None,
-    };
-    let remote = Remote::new(address, &state).expect("a client");
-    let windlass = Workers::start(workers, || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
-        command.args(["worker", "--listen", "127.0.0.1:0", "--state"]);
-        command.arg(&state);
-        command
-    });
+    let remote = Remote::new(address_of(&server), &state).expect("a client");
+    let windlass = Workers::start(workers, || worker(&state));
     let direct = Workers::start(workers, || {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.arg("--direct-worker");
@@ -124,6 +127,16 @@ fn measure(
 /// Has the work done and returns how long that took, without the look at how it ended.
 fn run(remote: &Remote, program: &Program) -> Duration {
     let start = Instant::now();
+    let (id, order) = order(remote, program);
+    assert_eq!(remote.record(&id, &order).expect("driven"), Done::Done);
+    let time = start.elapsed();
+    let state = remote.state_of(&id).expect("a state");
+    assert_eq!(state.outcome, Some(windlass::journal::Outcome::Succeeded));
+    time
+}
+
+/// A new run of a program, and the order that begins it.
+fn order(remote: &Remote, program: &Program) -> (RunId, Order) {
     let (id, event, at) = workload::started(program);
     let files = program.files.iter();
     let order = Order {
@@ -136,11 +149,24 @@ fn run(remote: &Remote, program: &Program) -> Duration {
         is_only_record: false,
         lock_timeout: None,
     };
-    assert_eq!(remote.record(&id, &order).expect("driven"), Done::Done);
-    let time = start.elapsed();
-    let state = remote.state_of(&id).expect("a state");
-    assert_eq!(state.outcome, Some(windlass::journal::Outcome::Succeeded));
-    time
+    (id, order)
+}
+
+fn address_of(server: &Server) -> Address {
+    Address {
+        url: server.ingress_url(),
+        admin: server.admin_url(),
+        headers: BTreeMap::new(),
+        ca: None,
+    }
+}
+
+/// The command that serves as a worker, with this folder for its identity.
+fn worker(state: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
+    command.args(["worker", "--listen", "127.0.0.1:0", "--state"]);
+    command.arg(state);
+    command
 }
 
 /// Worker processes behind one address.

@@ -141,8 +141,12 @@ impl Worker {
         let run_options = run_options.handler("events", question());
         let run_options = run_options.handler("files", question());
         let run_options = run_options.handler("driver", question());
-        let index = keeps_trying.clone().handler("list", question());
-        let pruned = keeps_trying.clone().handler("list", question());
+        // These change one row: Restate need not send all the others along.
+        let rows = keeps_trying
+            .clone()
+            .enable_lazy_state(true)
+            .handler("list", question().enable_lazy_state(false));
+        let (index, pruned) = (rows.clone(), rows);
         let mail = keeps_trying.clone().handler("last", question());
         let keyed = keeps_trying.clone().handler("known", question());
         let servers = keeps_trying.clone().handler("triggers", question());
