@@ -68,30 +68,25 @@ fn main() {
         let _ = fs::remove_dir_all(&folder);
         return;
     }
-    let mut times: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
+    let mut times = Times::default();
     let journal = Journal::open(&folder.join("state")).expect("a journal");
     for _ in 0..ROUNDS {
         for (name, program) in work.programs() {
             let start = Instant::now();
             runtime.block_on(workload::run(&journal, program));
             let key = format!("{name}, embedded");
-            times.entry(key).or_default().push(start.elapsed());
+            times.add(&key, start.elapsed(), [Duration::ZERO; 2]);
         }
     }
     for workers in [1, 2, 4] {
         measure(&folder, workers, &work, &mut times);
     }
-    print(times);
+    print(&times);
     let _ = fs::remove_dir_all(&folder);
 }
 
 /// Measures both ways on one server, in turn.
-fn measure(
-    folder: &Path,
-    workers: usize,
-    work: &Workload,
-    times: &mut BTreeMap<String, Vec<Duration>>,
-) {
+fn measure(folder: &Path, workers: usize, work: &Workload, times: &mut Times) {
     let server = Server::start(&folder.join(format!("server-{workers}")));
     let state = folder.join("worker-state");
     let remote = Remote::new(address_of(&server), &state).expect("a client");
@@ -108,18 +103,22 @@ fn measure(
     // The first of each warms connections and caches.
     for round in 0..=ROUNDS {
         for (name, program) in work.programs() {
-            let windlass = run(&remote, program);
-            let start = Instant::now();
-            direct::run(&server.ingress_url(), name);
-            let direct = start.elapsed();
-            if round > 0 {
-                let mut add = |way: &str, time| {
+            let used = |workers: &Workers| [cpu(&server.child), cpu(&workers.children)];
+            let mut add = |way: &str, workers_of: &Workers, work: &dyn Fn() -> Duration| {
+                let before = used(workers_of);
+                let time = work();
+                let after = used(workers_of);
+                if round > 0 {
                     let key = format!("{name}, {workers} workers, {way}");
-                    times.entry(key).or_default().push(time);
-                };
-                add("windlass", windlass);
-                add("direct", direct);
-            }
+                    times.add(&key, time, [after[0] - before[0], after[1] - before[1]]);
+                }
+            };
+            add("windlass", &windlass, &|| run(&remote, program));
+            add("direct", &direct, &|| {
+                let start = Instant::now();
+                direct::run(&server.ingress_url(), name);
+                start.elapsed()
+            });
         }
     }
 }
@@ -206,14 +205,44 @@ impl Drop for Workers {
     }
 }
 
-fn print(times: BTreeMap<String, Vec<Duration>>) {
-    let medians: BTreeMap<String, Duration> = times
-        .into_iter()
-        .map(|(what, mut times)| {
-            times.sort();
-            (what, times[times.len() / 2])
-        })
-        .collect();
+/// What each kind of work took, by its name.
+#[derive(Default)]
+struct Times(BTreeMap<String, Took>);
+
+#[derive(Default)]
+struct Took {
+    times: Vec<Duration>,
+    /// Processor time of the server and of the workers, of all rounds together.
+    cpu: [Duration; 2],
+}
+
+impl Times {
+    fn add(&mut self, key: &str, time: Duration, cpu: [Duration; 2]) {
+        let took = self.0.entry(key.to_owned()).or_default();
+        took.times.push(time);
+        took.cpu = [took.cpu[0] + cpu[0], took.cpu[1] + cpu[1]];
+    }
+
+    fn median(&self, key: &str) -> Duration {
+        let mut times = self.0[key].times.clone();
+        times.sort();
+        times[times.len() / 2]
+    }
+}
+
+/// The processor time that processes have used.
+fn cpu<'c>(children: impl IntoIterator<Item = &'c Child>) -> Duration {
+    let ticks = children.into_iter().map(|child| {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("a process");
+        let fields = stat.rsplit(')').next().expect("fields").split_whitespace();
+        // User and system time, in ticks of a hundredth of a second.
+        let ticks = fields.skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
+        ticks.sum::<u64>()
+    });
+    Duration::from_millis(ticks.sum::<u64>() * 10)
+}
+
+fn print(times: &Times) {
     println!("medians of {ROUNDS} rounds, in turn on the same machine");
     for name in workload::NAMES {
         let per = match name {
@@ -221,18 +250,26 @@ fn print(times: BTreeMap<String, Vec<Duration>>) {
             "fan-out" => FAN_OUT,
             _ => EFFECTS,
         };
-        let show = |what: &str, time: Duration| {
-            let each = time.as_secs_f64() * 1e3 / per as f64;
-            let all = time.as_secs_f64() * 1e3;
-            println!("  {name:8} {what:24} {all:8.0} ms   {each:6.2} ms each");
+        let each = |time: Duration, parts: usize| time.as_secs_f64() * 1e3 / parts as f64;
+        let show = |what: &str, key: &str| {
+            let time = times.median(key);
+            let [server, workers] = times.0[key].cpu.map(|cpu| each(cpu, per * ROUNDS));
+            println!(
+                "  {name:8} {what:24} {:8.0} ms   {:6.2} ms each   CPU each: server {server:.2} ms, workers {workers:.2} ms",
+                each(time, 1),
+                each(time, per),
+            );
         };
-        show("embedded", medians[&format!("{name}, embedded")]);
+        show("embedded", &format!("{name}, embedded"));
         for workers in [1, 2, 4] {
-            let of = |way: &str| medians[&format!("{name}, {workers} workers, {way}")];
-            show(&format!("{workers} workers, direct"), of("direct"));
-            show(&format!("{workers} workers, windlass"), of("windlass"));
-            let ratio = of("windlass").as_secs_f64() / of("direct").as_secs_f64();
-            println!("  {name:8} {workers} workers: windlass / direct {ratio:.2}");
+            let of = |way: &str| format!("{name}, {workers} workers, {way}");
+            show(&format!("{workers} workers, direct"), &of("direct"));
+            show(&format!("{workers} workers, windlass"), &of("windlass"));
+            let time = |way: &str| times.median(&of(way)).as_secs_f64();
+            println!(
+                "  {name:8} {workers} workers: windlass / direct {:.2}",
+                time("windlass") / time("direct")
+            );
         }
     }
 }
