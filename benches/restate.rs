@@ -1,13 +1,18 @@
 //! What the second substrate costs: the same work by Windlass on Restate, written directly against the SDK,
-//! and by Windlass embedded, in turn on one machine. Run it with `cargo bench --bench restate`.
+//! and by Windlass embedded, in turn on one machine. Run it with `cargo bench --bench restate`. With `-- list`, it measures instead how
+//! long a list of 10,000 runs takes, and what they cost the server.
 //!
 //! The work: a chain of 200 steps and a fan-out of 1,000 that do nothing, over 1, 2 and 4 workers, and 200
 //! effects in one step. What is written directly keeps a record of each step in its state, as Windlass does.
 
+#[path = "restate/advised.rs"]
+mod advised;
 #[path = "../tests/restate/balancer.rs"]
 mod balancer;
 #[path = "restate/direct.rs"]
 mod direct;
+#[path = "restate/listing.rs"]
+mod listing;
 #[path = "../tests/restate/server.rs"]
 #[expect(dead_code, reason = "the tests do more with servers")]
 mod server;
@@ -27,7 +32,7 @@ use balancer::Balancer;
 use server::Server;
 use windlass::{
     compile::Program,
-    journal::Journal,
+    journal::{Journal, RunId},
     restate::{Address, Done, Order, Remote},
     script::STACK_BYTES,
 };
@@ -44,6 +49,10 @@ fn main() {
     if arguments.get(1).is_some_and(|a| a == "--direct-worker") {
         return direct::serve();
     }
+    // For `benches/beside-engines`.
+    if arguments.get(1).is_some_and(|a| a == "--advised-service") {
+        return advised::serve(arguments.get(2).expect("an address"));
+    }
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("restate");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("a folder for the benchmark");
@@ -54,45 +63,34 @@ fn main() {
         .enable_all()
         .build()
         .expect("a runtime");
-    let mut times: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
+    if arguments.iter().any(|argument| argument == "list") {
+        listing::measure(&folder);
+        let _ = fs::remove_dir_all(&folder);
+        return;
+    }
+    let mut times = Times::default();
     let journal = Journal::open(&folder.join("state")).expect("a journal");
     for _ in 0..ROUNDS {
         for (name, program) in work.programs() {
             let start = Instant::now();
             runtime.block_on(workload::run(&journal, program));
             let key = format!("{name}, embedded");
-            times.entry(key).or_default().push(start.elapsed());
+            times.add(&key, start.elapsed(), [Duration::ZERO; 2]);
         }
     }
     for workers in [1, 2, 4] {
         measure(&folder, workers, &work, &mut times);
     }
-    print(times);
+    print(&times);
     let _ = fs::remove_dir_all(&folder);
 }
 
 /// Measures both ways on one server, in turn.
-fn measure(
-    folder: &Path,
-    workers: usize,
-    work: &Workload,
-    times: &mut BTreeMap<String, Vec<Duration>>,
-) {
+fn measure(folder: &Path, workers: usize, work: &Workload, times: &mut Times) {
     let server = Server::start(&folder.join(format!("server-{workers}")));
     let state = folder.join("worker-state");
-    let address = Address {
-        url: server.ingress_url(),
-        admin: server.admin_url(),
-        headers: BTreeMap::new(),
-        ca: None,
-    };
-    let remote = Remote::new(address, &state).expect("a client");
-    let windlass = Workers::start(workers, || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
-        command.args(["worker", "--listen", "127.0.0.1:0", "--state"]);
-        command.arg(&state);
-        command
-    });
+    let remote = Remote::new(address_of(&server), &state).expect("a client");
+    let windlass = Workers::start(workers, || worker(&state));
     let direct = Workers::start(workers, || {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.arg("--direct-worker");
@@ -105,18 +103,22 @@ fn measure(
     // The first of each warms connections and caches.
     for round in 0..=ROUNDS {
         for (name, program) in work.programs() {
-            let windlass = run(&remote, program);
-            let start = Instant::now();
-            direct::run(&server.ingress_url(), name);
-            let direct = start.elapsed();
-            if round > 0 {
-                let mut add = |way: &str, time| {
+            let used = |workers: &Workers| [cpu(&server.child), cpu(&workers.children)];
+            let mut add = |way: &str, workers_of: &Workers, work: &dyn Fn() -> Duration| {
+                let before = used(workers_of);
+                let time = work();
+                let after = used(workers_of);
+                if round > 0 {
                     let key = format!("{name}, {workers} workers, {way}");
-                    times.entry(key).or_default().push(time);
-                };
-                add("windlass", windlass);
-                add("direct", direct);
-            }
+                    times.add(&key, time, [after[0] - before[0], after[1] - before[1]]);
+                }
+            };
+            add("windlass", &windlass, &|| run(&remote, program));
+            add("direct", &direct, &|| {
+                let start = Instant::now();
+                direct::run(&server.ingress_url(), name);
+                start.elapsed()
+            });
         }
     }
 }
@@ -124,6 +126,16 @@ fn measure(
 /// Has the work done and returns how long that took, without the look at how it ended.
 fn run(remote: &Remote, program: &Program) -> Duration {
     let start = Instant::now();
+    let (id, order) = order(remote, program);
+    assert_eq!(remote.record(&id, &order).expect("driven"), Done::Done);
+    let time = start.elapsed();
+    let state = remote.state_of(&id).expect("a state");
+    assert_eq!(state.outcome, Some(windlass::journal::Outcome::Succeeded));
+    time
+}
+
+/// A new run of a program, and the order that begins it.
+fn order(remote: &Remote, program: &Program) -> (RunId, Order) {
     let (id, event, at) = workload::started(program);
     let files = program.files.iter();
     let order = Order {
@@ -136,11 +148,24 @@ fn run(remote: &Remote, program: &Program) -> Duration {
         is_only_record: false,
         lock_timeout: None,
     };
-    assert_eq!(remote.record(&id, &order).expect("driven"), Done::Done);
-    let time = start.elapsed();
-    let state = remote.state_of(&id).expect("a state");
-    assert_eq!(state.outcome, Some(windlass::journal::Outcome::Succeeded));
-    time
+    (id, order)
+}
+
+fn address_of(server: &Server) -> Address {
+    Address {
+        url: server.ingress_url(),
+        admin: server.admin_url(),
+        headers: BTreeMap::new(),
+        ca: None,
+    }
+}
+
+/// The command that serves as a worker, with this folder for its identity.
+fn worker(state: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
+    command.args(["worker", "--listen", "127.0.0.1:0", "--state"]);
+    command.arg(state);
+    command
 }
 
 /// Worker processes behind one address.
@@ -180,14 +205,44 @@ impl Drop for Workers {
     }
 }
 
-fn print(times: BTreeMap<String, Vec<Duration>>) {
-    let medians: BTreeMap<String, Duration> = times
-        .into_iter()
-        .map(|(what, mut times)| {
-            times.sort();
-            (what, times[times.len() / 2])
-        })
-        .collect();
+/// What each kind of work took, by its name.
+#[derive(Default)]
+struct Times(BTreeMap<String, Took>);
+
+#[derive(Default)]
+struct Took {
+    times: Vec<Duration>,
+    /// Processor time of the server and of the workers, of all rounds together.
+    cpu: [Duration; 2],
+}
+
+impl Times {
+    fn add(&mut self, key: &str, time: Duration, cpu: [Duration; 2]) {
+        let took = self.0.entry(key.to_owned()).or_default();
+        took.times.push(time);
+        took.cpu = [took.cpu[0] + cpu[0], took.cpu[1] + cpu[1]];
+    }
+
+    fn median(&self, key: &str) -> Duration {
+        let mut times = self.0[key].times.clone();
+        times.sort();
+        times[times.len() / 2]
+    }
+}
+
+/// The processor time that processes have used.
+fn cpu<'c>(children: impl IntoIterator<Item = &'c Child>) -> Duration {
+    let ticks = children.into_iter().map(|child| {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("a process");
+        let fields = stat.rsplit(')').next().expect("fields").split_whitespace();
+        // User and system time, in ticks of a hundredth of a second.
+        let ticks = fields.skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
+        ticks.sum::<u64>()
+    });
+    Duration::from_millis(ticks.sum::<u64>() * 10)
+}
+
+fn print(times: &Times) {
     println!("medians of {ROUNDS} rounds, in turn on the same machine");
     for name in workload::NAMES {
         let per = match name {
@@ -195,18 +250,26 @@ fn print(times: BTreeMap<String, Vec<Duration>>) {
             "fan-out" => FAN_OUT,
             _ => EFFECTS,
         };
-        let show = |what: &str, time: Duration| {
-            let each = time.as_secs_f64() * 1e3 / per as f64;
-            let all = time.as_secs_f64() * 1e3;
-            println!("  {name:8} {what:24} {all:8.0} ms   {each:6.2} ms each");
+        let each = |time: Duration, parts: usize| time.as_secs_f64() * 1e3 / parts as f64;
+        let show = |what: &str, key: &str| {
+            let time = times.median(key);
+            let [server, workers] = times.0[key].cpu.map(|cpu| each(cpu, per * ROUNDS));
+            println!(
+                "  {name:8} {what:24} {:8.0} ms   {:6.2} ms each   CPU each: server {server:.2} ms, workers {workers:.2} ms",
+                each(time, 1),
+                each(time, per),
+            );
         };
-        show("embedded", medians[&format!("{name}, embedded")]);
+        show("embedded", &format!("{name}, embedded"));
         for workers in [1, 2, 4] {
-            let of = |way: &str| medians[&format!("{name}, {workers} workers, {way}")];
-            show(&format!("{workers} workers, direct"), of("direct"));
-            show(&format!("{workers} workers, windlass"), of("windlass"));
-            let ratio = of("windlass").as_secs_f64() / of("direct").as_secs_f64();
-            println!("  {name:8} {workers} workers: windlass / direct {ratio:.2}");
+            let of = |way: &str| format!("{name}, {workers} workers, {way}");
+            show(&format!("{workers} workers, direct"), &of("direct"));
+            show(&format!("{workers} workers, windlass"), &of("windlass"));
+            let time = |way: &str| times.median(&of(way)).as_secs_f64();
+            println!(
+                "  {name:8} {workers} workers: windlass / direct {:.2}",
+                time("windlass") / time("direct")
+            );
         }
     }
 }

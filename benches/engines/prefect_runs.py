@@ -3,6 +3,7 @@
 usage: prefect_runs.py chain|fan-out|effects N [URL]
 """
 
+import os
 import sys
 import urllib.request
 
@@ -18,9 +19,9 @@ def nothing(i: int) -> int:
     return i
 
 
-# A flow that starts again passes over tasks whose results were kept.
+# A flow that starts again passes over tasks whose results were kept for the same inputs, among them the run's name.
 @task(persist_result=True, cache_policy=INPUTS)
-def effect(i: int) -> int:
+def effect(run: str, i: int) -> int:
     request = urllib.request.Request(f"{url}/{i}", method="POST", data=b"")
     with urllib.request.urlopen(request) as answer:
         return answer.status
@@ -40,7 +41,7 @@ def fan_out() -> None:
 @flow
 def effects() -> None:
     for i in range(n):
-        effect(i)
+        effect(os.getcwd(), i)
 
 
 {"chain": chain, "fan-out": fan_out, "effects": effects}[work]()

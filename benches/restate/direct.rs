@@ -76,18 +76,26 @@ impl Run {
 
 /// Serves the work, and prints where.
 pub fn serve() {
+    serve_on(
+        "127.0.0.1:0",
+        Endpoint::builder().bind(Step).bind(Run).build(),
+    );
+}
+
+/// Serves an endpoint at an address, and prints it.
+pub fn serve_on(address: &str, endpoint: Endpoint) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let endpoint = Endpoint::builder().bind(Step).bind(Run).build();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = tokio::net::TcpListener::bind(address).await;
         let listener = listener.expect("a port");
         println!("http://{}", listener.local_addr().expect("an address"));
         loop {
             let (stream, _) = listener.accept().await.expect("a connection");
+            // The SDK's own server leaves this out, and each action then waits some 40 ms for an acknowledgement.
             stream.set_nodelay(true).expect("set");
             let service = HyperEndpoint::new(endpoint.clone());
             tokio::spawn(

@@ -1,13 +1,43 @@
 //! Requests of the command line to Restate itself, over its admin API.
 
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value as Json, json};
 
 use super::{
+    pruned::PrunedRun,
     remote::{Remote, RemoteError},
     stuck::Stuck,
     wire::Holder,
 };
-use windlass_engine::journal::RunId;
+use windlass_engine::journal::{RunId, RunRow};
+use windlass_ground::Timestamp;
+
+/// When the run of a row ended, in milliseconds; `null`, which sorts after every number, if it has not ended.
+const ENDED: &str = "split_part(split_part(value_utf8, '\"ended_at\":', 2), ',', 1)";
+
+/// The part of a list that a request asks for.
+#[derive(Clone, Debug, Default)]
+pub struct ListedPart {
+    /// Only runs that started before this one.
+    pub before: Option<RunId>,
+    /// The largest number of runs; no limit if it is left out.
+    pub most: Option<usize>,
+    /// Only runs that have not ended, or ended at this time or later.
+    pub since: Option<Timestamp>,
+    /// Only this run.
+    pub only: Option<RunId>,
+}
+
+/// The state of an object under one key.
+#[derive(Deserialize)]
+struct Stored {
+    value_utf8: String,
+}
+
+#[derive(Deserialize)]
+struct Rows<T> {
+    rows: Vec<T>,
+}
 
 impl Remote {
     /// Registers a worker with Restate: `worker` is the address that Restate connects to.
@@ -64,6 +94,87 @@ impl Remote {
         Ok(rows.len())
     }
 
+    /// Lists the runs, newest first.
+    ///
+    /// # Errors
+    /// An error of Restate.
+    pub fn runs(&self) -> Result<Vec<RunRow>, RemoteError> {
+        self.some_runs(&ListedPart::default())
+    }
+
+    /// Lists some of the runs, newest first. Restate reads its state itself: a handler that returned so many rows would store them in its
+    /// journal first.
+    ///
+    /// # Errors
+    /// An error of Restate.
+    pub fn some_runs(&self, part: &ListedPart) -> Result<Vec<RunRow>, RemoteError> {
+        let mut wanted = String::new();
+        if let Some(before) = &part.before {
+            wanted.push_str(&format!(" AND key < '{}'", quoted(before.as_str())));
+        }
+        if let Some(since) = part.since {
+            // As texts, numbers of as many digits sort as numbers do.
+            wanted.push_str(&format!(" AND {ENDED} >= '{:013}'", since.as_millis()));
+        }
+        if let Some(run) = &part.only {
+            wanted.push_str(&format!(" AND key = '{}'", quoted(run.as_str())));
+        }
+        let most = part.most.map(|most| format!(" LIMIT {most}"));
+        let most = most.unwrap_or_default();
+        self.stored("WindlassRuns", &wanted, &format!("key DESC{most}"))
+    }
+
+    /// Returns the row of a run, if it is listed.
+    ///
+    /// # Errors
+    /// An error of Restate.
+    pub fn row(&self, run: &RunId) -> Result<Option<RunRow>, RemoteError> {
+        let part = ListedPart {
+            only: Some(run.clone()),
+            ..ListedPart::default()
+        };
+        Ok(self.some_runs(&part)?.pop())
+    }
+
+    /// Counts the runs.
+    ///
+    /// # Errors
+    /// An error of Restate.
+    pub fn count_runs(&self) -> Result<u64, RemoteError> {
+        let rows = self.query(
+            "SELECT count(*) AS n FROM state WHERE service_name = 'WindlassRuns' AND service_key = 'all'",
+        )?;
+        Ok(rows.first().and_then(|row| row["n"].as_u64()).unwrap_or(0))
+    }
+
+    /// Lists the remains of deleted runs, oldest run first.
+    ///
+    /// # Errors
+    /// An error of Restate.
+    pub fn pruned(&self) -> Result<Vec<PrunedRun>, RemoteError> {
+        self.stored("WindlassPruned", "", "key")
+    }
+
+    /// Reads what the object `all` of a service stores.
+    fn stored<T: DeserializeOwned>(
+        &self,
+        service: &str,
+        wanted: &str,
+        order: &str,
+    ) -> Result<Vec<T>, RemoteError> {
+        let query = format!(
+            "SELECT value_utf8 FROM state WHERE service_name = '{service}' AND service_key = 'all'{wanted} ORDER BY {order}"
+        );
+        let found: Rows<Stored> = self.tell("query", &json!({ "query": query }))?;
+        let rows = found.rows.iter().map(|row| {
+            serde_json::from_str(&row.value_utf8).map_err(|e| RemoteError::Refused {
+                status: 200,
+                body: format!("an object of {service} that can't be read: {e}"),
+            })
+        });
+        rows.collect()
+    }
+
     /// Lists the locks that runs hold, each with its run.
     ///
     /// # Errors
@@ -81,11 +192,11 @@ impl Remote {
     }
 
     fn query(&self, query: &str) -> Result<Vec<Json>, RemoteError> {
-        let found: Json = self.tell("query", &json!({ "query": query }))?;
-        Ok(found["rows"].as_array().cloned().unwrap_or_default())
+        let found: Rows<Json> = self.tell("query", &json!({ "query": query }))?;
+        Ok(found.rows)
     }
 
-    fn tell<T: serde::de::DeserializeOwned>(
+    fn tell<T: DeserializeOwned>(
         &self,
         path: &str,
         body: &Json,
@@ -95,6 +206,11 @@ impl Remote {
         let request = request.header("content-type", "application/json");
         self.answer(request.body(body.to_string()), &url)
     }
+}
+
+/// Returns a text as it is written between quotes in a query.
+fn quoted(text: &str) -> String {
+    text.replace('\'', "''")
 }
 
 /// Returns the condition for invocations that are the driver of a run, or were called by it.

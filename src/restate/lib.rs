@@ -47,6 +47,7 @@ mod stuck;
 mod wire;
 mod worker;
 
+pub use admin::ListedPart;
 pub use endpoint::{Listen, ServeError};
 pub use keyed::{KeyedOrder, KeyedStart};
 pub use pruned::PrunedRun;

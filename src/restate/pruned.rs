@@ -35,7 +35,7 @@ impl PrunedRuns {
         Ok(())
     }
 
-    /// Lists them, oldest run first.
+    /// Lists them, oldest run first: for servers and commands of earlier versions.
     #[handler]
     async fn list(
         &self,

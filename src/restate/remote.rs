@@ -11,14 +11,13 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::{
-    index::ALL,
     pruned::PrunedRun,
     replica::ReadPosition,
     stuck::plain,
     wire::{Done, Driving, GaveUp, Order, Pages},
 };
 use windlass_engine::journal::{
-    Event, JournalError, Link, Message, Record, RunId, RunRow, State, Vault, Via, fold, open_links,
+    Event, JournalError, Link, Message, Record, RunId, State, Vault, Via, fold, open_links,
 };
 use windlass_ground::Timestamp;
 use windlass_world::{
@@ -183,14 +182,6 @@ impl Remote {
         self.ask(&format!("WindlassRun/{}/forget", pruned.run), pruned)
     }
 
-    /// Lists the remains of deleted runs.
-    ///
-    /// # Errors
-    /// An error of Restate.
-    pub fn pruned(&self) -> Result<Vec<PrunedRun>, RemoteError> {
-        self.ask(&format!("WindlassPruned/{ALL}/list"), &())
-    }
-
     /// Leaves a message for the driver of a run.
     ///
     /// # Errors
@@ -219,14 +210,6 @@ impl Remote {
             std::thread::sleep(PAUSE);
         }
         Ok(())
-    }
-
-    /// Lists the runs, newest first.
-    ///
-    /// # Errors
-    /// An error of Restate.
-    pub fn runs(&self) -> Result<Vec<RunRow>, RemoteError> {
-        self.ask(&format!("WindlassRuns/{ALL}/list"), &())
     }
 
     /// Reads a run's events as they are stored.

@@ -55,7 +55,8 @@ impl Step {
         let life = worker.life();
         let (asks, mut asked) = mpsc::unbounded_channel();
         let (at, run) = (parcel.at, parcel.run.clone());
-        let task = parcel.unpack(&vault).holds_up(&part)?;
+        let task = parcel.unpack(&vault, |frozen| worker.script(frozen));
+        let task = task.holds_up(&part)?;
         let (observer, ends) = ((worker.observes)(&run), EndsScript::default());
         let sent = (at, task.timeout);
         let attempt = Attempt {

@@ -14,7 +14,7 @@ use windlass_engine::{
     journal::{EffectState, Event, InstanceId, JournalError, Link, Message, Round, RunId, Vault},
 };
 use windlass_ground::Timestamp;
-use windlass_script::{FrozenScript, Script, Stop};
+use windlass_script::{Fault, FrozenScript, Script, Stop};
 use windlass_world::value::{FailureClass, Redactor, StepError, Value};
 
 /// An order to a run: begin, continue, or undo.
@@ -217,14 +217,20 @@ impl Parcel {
         })
     }
 
+    /// Returns the task; `thaw` parses its script.
+    ///
     /// # Errors
     /// A secret of another identity, or a script that this version of windlass can't parse.
-    pub fn unpack(self, vault: &Vault) -> Result<Task, UnpackError> {
+    pub fn unpack(
+        self,
+        vault: &Vault,
+        thaw: impl FnOnce(&FrozenScript) -> Result<Arc<Script>, Vec<Fault>>,
+    ) -> Result<Task, UnpackError> {
         let mut open = |json| vault.open(json);
         let script = match self.script {
             None => None,
-            Some(frozen) => match Script::thaw(&frozen) {
-                Ok(script) => Some(Arc::new(script)),
+            Some(frozen) => match thaw(&frozen) {
+                Ok(script) => Some(script),
                 Err(faults) => {
                     let why = faults.first().map_or("", |fault| &fault.message);
                     return Err(UnpackError::Script(frozen.path, why.into()));

@@ -32,7 +32,8 @@ use windlass_engine::{
     journal::{RunId, Vault},
 };
 use windlass_ground::Timestamp;
-use windlass_world::outside::Clients;
+use windlass_script::{Fault, FrozenScript, Script};
+use windlass_world::{outside::Clients, value::Digest};
 
 /// How long Restate waits for a silent step before it suspends it, so that a step which sleeps longer holds no
 /// thread.
@@ -47,6 +48,8 @@ const QUESTION_ATTEMPTS: u64 = 6;
 const FOR_EVER: u64 = u32::MAX as u64;
 /// How many programs are kept parsed.
 const MAX_PROGRAMS: usize = 64;
+/// How many scripts are: a program has some ten.
+const MAX_SCRIPTS: usize = 512;
 
 /// Creates the observer of a run.
 pub type Observing = Box<dyn Fn(&RunId) -> Arc<dyn Observer> + Send + Sync>;
@@ -141,8 +144,12 @@ impl Worker {
         let run_options = run_options.handler("events", question());
         let run_options = run_options.handler("files", question());
         let run_options = run_options.handler("driver", question());
-        let index = keeps_trying.clone().handler("list", question());
-        let pruned = keeps_trying.clone().handler("list", question());
+        // These change one row: Restate need not send all the others along.
+        let rows = keeps_trying
+            .clone()
+            .enable_lazy_state(true)
+            .handler("list", question().enable_lazy_state(false));
+        let (index, pruned) = (rows.clone(), rows);
         let mail = keeps_trying.clone().handler("last", question());
         let keyed = keeps_trying.clone().handler("known", question());
         let servers = keeps_trying.clone().handler("triggers", question());
@@ -156,6 +163,7 @@ impl Worker {
             lives: AtomicU64::new(first_life()),
             targets: Mutex::default(),
             programs: Mutex::default(),
+            scripts: Mutex::default(),
         });
         let run = Run {
             worker: shared.clone(),
@@ -211,6 +219,7 @@ pub(super) struct Shared {
     lives: AtomicU64,
     targets: Mutex<BTreeMap<Place, Arc<OnceCell<Opened>>>>,
     programs: Mutex<BTreeMap<Vec<u8>, Arc<Program>>>,
+    scripts: Mutex<BTreeMap<Digest, Arc<Script>>>,
 }
 
 impl Shared {
@@ -255,6 +264,26 @@ impl Shared {
         }
         programs.insert(key, program.clone());
         Ok(program)
+    }
+
+    /// Parses a script once for all attempts that run it.
+    pub fn script(&self, frozen: &FrozenScript) -> Result<Arc<Script>, Vec<Fault>> {
+        let Ok(text) = serde_json::to_vec(frozen) else {
+            return Script::thaw(frozen).map(Arc::new);
+        };
+        let key = Digest::of_content(&text);
+        let lock = || self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(script) = lock().get(&key) {
+            return Ok(script.clone());
+        }
+        // Parsed without the lock: a long script does not stop attempts of others.
+        let script = Arc::new(Script::thaw(frozen)?);
+        let mut scripts = lock();
+        if scripts.len() >= MAX_SCRIPTS {
+            scripts.pop_first();
+        }
+        scripts.insert(key, script.clone());
+        Ok(script)
     }
 }
 

@@ -17,7 +17,7 @@ const ATTEMPTS: usize = 5;
 
 /// One server process.
 pub struct Server {
-    child: Option<Child>,
+    pub child: Option<Child>,
     folder: PathBuf,
     environment: Vec<(String, String)>,
     pub ingress: u16,

@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use serde_json::Value as Json;
@@ -19,6 +19,8 @@ use windlass_world::value::{Digest, Secret, Value};
 /// the same texts: a replay can be compared with what was recorded.
 pub struct Vault {
     seal: Arc<Seal>,
+    /// The public half of the identity, which takes some time to derive.
+    recipient: Arc<OnceLock<String>>,
     /// The ciphertexts, by the digest of the secret.
     known: Mutex<BTreeMap<Digest, String>>,
 }
@@ -28,6 +30,7 @@ impl Vault {
     pub fn new(state: &Path) -> Self {
         Self {
             seal: Arc::new(Seal::new(state)),
+            recipient: Arc::default(),
             known: Mutex::default(),
         }
     }
@@ -46,7 +49,11 @@ impl Vault {
     /// # Errors
     /// An identity that can't be used or created.
     pub fn recipient(&self) -> Result<String, JournalError> {
-        Ok(self.seal.recipient()?.to_string())
+        if let Some(known) = self.recipient.get() {
+            return Ok(known.clone());
+        }
+        let recipient = self.seal.recipient()?.to_string();
+        Ok(self.recipient.get_or_init(|| recipient).clone())
     }
 
     /// Digests the secrets in a value under a key derived from the identity, as for a journal. Returns `None` without
@@ -62,6 +69,7 @@ impl Vault {
     pub fn fresh(&self) -> Self {
         Self {
             seal: self.seal.clone(),
+            recipient: self.recipient.clone(),
             known: Mutex::default(),
         }
     }

@@ -290,6 +290,19 @@ impl RunReads {
         }
     }
 
+    /// Records that a run is no longer among those that have not ended; returns whether its cached events say otherwise.
+    pub fn hears_of_end(&self, id: &RunId) -> bool {
+        let kept = lock(&self.kept).runs.get(id).map(|(_, read)| read.clone());
+        kept.is_some_and(|read| {
+            let mut read = lock(&read);
+            let is_open = read.state.outcome.is_none();
+            if is_open {
+                read.read_at = None;
+            }
+            is_open
+        })
+    }
+
     /// Reads the new events of runs that have not ended; returns whether there are any.
     ///
     /// # Errors

@@ -10,6 +10,11 @@ use crate::{
 use windlass_engine::journal::{RunId, RunRow};
 use windlass_ground::Timestamp;
 use windlass_report as report;
+use windlass_restate::ListedPart;
+
+/// How many rows are requested first. Restate goes through all of them for each request, so the next parts are larger.
+const FIRST_PART: usize = 250;
+const GROWTH: usize = 4;
 
 /// The first error of each run that has ended, with the time of its end.
 pub(super) type FirstErrors = Mutex<BTreeMap<RunId, (Option<Timestamp>, Option<String>)>>;
@@ -22,20 +27,32 @@ impl OnRestate {
             rows: Vec::new(),
             has_more: false,
         };
-        let runs = self.remote.runs()?.into_iter();
-        for run in runs.filter(|run| filter.takes(run)) {
-            self.reads.hears(&run.id, run.ended_at);
-            if filter.limit > 0 && page.rows.len() >= filter.limit {
-                page.has_more = true;
-                break;
+        let mut part = ListedPart {
+            before: filter.before.clone(),
+            most: (filter.limit > 0).then(|| filter.limit.saturating_add(1).max(FIRST_PART)),
+            ..ListedPart::default()
+        };
+        loop {
+            let runs = self.remote.some_runs(&part)?;
+            let is_last = part.most.is_none_or(|most| runs.len() < most);
+            part.before = runs.last().map(|run| run.id.clone());
+            part.most = part.most.map(|most| most.saturating_mul(GROWTH));
+            for run in runs.into_iter().filter(|run| filter.takes(run)) {
+                self.reads.hears(&run.id, run.ended_at);
+                if filter.limit > 0 && page.rows.len() >= filter.limit {
+                    page.has_more = true;
+                    return Ok(page);
+                }
+                let row = self.row(run, filter.is_brief, at);
+                let status = filter.status.as_ref();
+                if status.is_none_or(|status| row.status == *status) {
+                    page.rows.push(row);
+                }
             }
-            let row = self.row(run, filter.is_brief, at);
-            let status = filter.status.as_ref();
-            if status.is_none_or(|status| row.status == *status) {
-                page.rows.push(row);
+            if is_last {
+                return Ok(page);
             }
         }
-        Ok(page)
     }
 
     /// Completes a row with the data that only the events contain.
