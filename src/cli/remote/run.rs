@@ -33,8 +33,8 @@ pub fn run(command: &Run, program: Program, there: &There) -> Done {
     let chosen = chosen(command, &program)?;
     let (file, target) = (&command.file, &command.target);
     let sent = sent(file, target, &command.params, chosen, program)?;
-    let key =
-        random_token().ok_or_else(|| Failure::new("system", "the system could not provide random bytes"))?;
+    let key = random_token()
+        .ok_or_else(|| Failure::new("system", "the system could not provide random bytes"))?;
     let started = there.send(&sent, Some(&key), &caller(there))?;
     let id = started.run;
     if command.detach {

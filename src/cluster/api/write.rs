@@ -43,7 +43,7 @@ fn received(call: &Call) -> Result<(Json, Vec<String>, bool), Failure> {
     check_kind(&call.resource, &sent)?;
     let (mut object, warnings) = decoded(call, sent, None)?;
     let dry_run = call.is_dry_run()?;
-    take_place(call, &mut object)?;
+    set_namespace(call, &mut object)?;
     Ok((object, warnings, dry_run))
 }
 
@@ -101,8 +101,8 @@ pub(super) fn patch(call: &Call) -> Result<Answer, Failure> {
             PatchKind::Merge | PatchKind::Apply => merge::merge_patch(&mut object, &patch)?,
         }
         check_kind(resource, &object)?;
-        let (mut object, warnings) = understood(call, object, Some(&patch))?;
-        take_place(call, &mut object)?;
+        let (mut object, warnings) = decoded(call, object, Some(&patch))?;
+        set_namespace(call, &mut object)?;
         refuse_other_name(call, &object)?;
         let manager = manager(call, false);
         let owner = Owner::Update(&manager);
@@ -125,7 +125,7 @@ fn apply(call: &Call) -> Result<Answer, Failure> {
     if !object::items(&config, "/metadata/managedFields").is_empty() {
         return Err(Failure::bad_request("metadata.managedFields must be nil"));
     }
-    take_place(call, &mut config)?;
+    set_namespace(call, &mut config)?;
     refuse_other_name(call, &config)?;
     refuse_untyped(call, &config)?;
     let dry_run = call.is_dry_run()?;

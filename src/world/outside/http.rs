@@ -283,7 +283,11 @@ fn build(request: &HttpRequest, is_bare: bool) -> Result<Client, String> {
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(if request.is_repeatable() { usize::MAX } else { 0 })
+        .pool_max_idle_per_host(if request.is_repeatable() {
+            usize::MAX
+        } else {
+            0
+        })
         .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
     if let Some((certificate, key)) = request.identity.as_ref().filter(|_| !is_bare) {
         let pem = identity(certificate, key)?;

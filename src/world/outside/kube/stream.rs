@@ -18,8 +18,9 @@ use serde_json::Value as Json;
 use tokio::{sync::broadcast, time::Instant};
 
 use super::{
-    client::{KubeClient, request},
+    client::KubeClient,
     failure::{About, classify},
+    request::request,
     watch::Lines,
 };
 use crate::value::{Failure, FailureClass};
@@ -229,7 +230,11 @@ impl KubeClient {
                 };
                 let object = Arc::new(object);
                 // No wait may be there to receive it.
-                let _ = sender.send(Change { object, version, is_gone });
+                let _ = sender.send(Change {
+                    object,
+                    version,
+                    is_gone,
+                });
             }
         }
     }
