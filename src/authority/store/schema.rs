@@ -1,6 +1,6 @@
 //! The tables. All times are in milliseconds since 1970; JSON columns have the shapes of the service model.
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 
 /// The version in `user_version`. A folder written by a newer server can't be opened.
 pub(crate) const VERSION: i64 = 2;

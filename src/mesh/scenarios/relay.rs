@@ -165,11 +165,11 @@ fn cacerts_root(lab: &Lab, cluster: &str) -> String {
     let found = lab.find(cluster, "secrets", "istio-system", "cacerts");
     let files = found
         .as_ref()
-        .map(super::pods::secret_files)
+        .map(crate::pods::secret_files)
         .unwrap_or_default();
-    let names: Vec<_> = super::x509::parsed(files.get("root-cert.pem").map_or("", String::as_str))
+    let names: Vec<_> = crate::x509::parsed(files.get("root-cert.pem").map_or("", String::as_str))
         .iter()
-        .map(|root| super::x509::short_name(&root.tbs_certificate.subject))
+        .map(|root| crate::x509::short_name(&root.tbs_certificate.subject))
         .collect();
     names.join(",")
 }
@@ -248,7 +248,7 @@ fn gloo_mesh_leaves_a_foreign_secret_alone_and_says_so() {
     );
     let state = |lab: &Lab, cluster: &str| {
         let name = format!("istiod-istio-system-{cluster}");
-        let found = lab.find(cluster, super::gloo::ISSUED, "gloo-mesh", &name);
+        let found = lab.find(cluster, crate::gloo::ISSUED, "gloo-mesh", &name);
         found.map_or(Json::Null, |found| found["status"].clone())
     };
     // The generated root was first; its secret in cluster-2 belongs to Gloo Mesh itself.
