@@ -8,7 +8,8 @@
 //! 1. `server` listens and `handler` routes: an operation, an OCSP question or a CRL. The `wire` reads an operation in
 //!    either protocol, with its SigV4 signature and the service model's limits.
 //! 2. `fault` and `throttle` may stop it, on purpose.
-//! 3. `operation` answers: one file per family of operations, each a few reads, a decision and one write.
+//! 3. `operation` answers, on one of a few `workers`: one file per family of operations, each a few reads, a decision and
+//!    one write.
 //! 4. `rule` decides what AWS allows: statuses, templates, validity, ARNs, who may call. Pure, no clock and no I/O.
 //! 5. `x509` makes and reads DER: keys, names, requests, certificates, chains, CRLs, OCSP.
 //! 6. `revocation` publishes what was revoked: CRLs in the bucket's folder and over HTTP, and OCSP.
@@ -35,6 +36,7 @@ mod service;
 mod store;
 mod throttle;
 mod wire;
+mod workers;
 mod x509;
 
 pub use clock::Clock;

@@ -12,10 +12,11 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::handler::handle;
+use crate::handler::{Served, handle};
 use crate::options::Options;
 use crate::service::Service;
 use crate::store::StoreError;
+use crate::workers::Workers;
 use windlass_ground::{blocking, log_request, serve};
 
 /// How long a stop waits for requests that are being answered.
@@ -90,10 +91,14 @@ impl Server {
         let address = listener.local_addr().map_err(failed)?;
         // Without it, a small answer can wait 40 ms for the acknowledgement of the one before.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        let served = Served {
+            service,
+            workers: Workers::start(),
+        };
         let router = Router::new()
             .fallback(handle)
             .layer(axum::middleware::from_fn(log_request))
-            .with_state(service);
+            .with_state(Arc::new(served));
         let (shutdown, asked) = oneshot::channel::<()>();
         let task = tokio::spawn(serve(listener, router, timeout, async {
             // An error means that the server was dropped: a reason to stop as good as any.

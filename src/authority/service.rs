@@ -1,15 +1,17 @@
 //! What all requests of a server share.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
 use crate::ancestry::Ancestry;
+use crate::clock::Moment;
 use crate::failure::{Code, Failure};
 use crate::options::Options;
 use crate::revocation;
 use crate::store::authority::{self, Authority};
+use crate::store::certificate::Issued;
 use crate::store::{Store, StoreError};
 use crate::throttle::Throttle;
 use crate::x509::key::{KeyError, SigningKey};
@@ -21,10 +23,20 @@ pub(crate) struct Service {
     pub throttle: Throttle,
     /// One list is written at a time: a list that was read earlier must not replace a later one.
     pub publishing: Mutex<()>,
-    /// Only a shortcut past parsing: an authority's key never changes.
+    /// Only shortcuts past reading and counting: authorities as they were at a revision of the state, and what they had issued.
+    authorities: Mutex<HashMap<String, Known>>,
+    /// Past parsing: an authority's key never changes.
     keys: Mutex<HashMap<String, Arc<SigningKey>>>,
     /// As much a shortcut, by authority, with the generation of the identity.
     ancestries: Mutex<HashMap<String, (i64, Arc<Ancestry>)>>,
+}
+
+/// What is known of an authority at one revision of the state.
+#[derive(Clone)]
+struct Known {
+    revision: i64,
+    authority: Arc<Authority>,
+    issued: Issued,
 }
 
 impl Service {
@@ -34,6 +46,7 @@ impl Service {
             options,
             throttle: Throttle::default(),
             publishing: Mutex::default(),
+            authorities: Mutex::default(),
             keys: Mutex::default(),
             ancestries: Mutex::default(),
         })
@@ -53,6 +66,57 @@ impl Service {
             );
         }
         revocation::publish_all(self);
+    }
+
+    /// The authority of an ARN as [`authority::find`] gives it, and the revision at which it is so.
+    pub fn authority(
+        &self,
+        connection: &Connection,
+        arn: &str,
+        now: Moment,
+    ) -> Result<(Arc<Authority>, i64), Failure> {
+        let revision = authority::revision(connection)?;
+        let known = self.authorities().get(arn).cloned();
+        let found = known.filter(|known| known.revision == revision);
+        if let Some(known) = found {
+            return match known.authority.is_there(now) {
+                true => Ok((known.authority, revision)),
+                false => Err(authority::unknown(arn)),
+            };
+        }
+        let authority = match authority::find(connection, arn, now) {
+            Ok(authority) => Arc::new(authority),
+            Err(failure) => {
+                self.authorities().remove(arn);
+                return Err(failure);
+            }
+        };
+        let known = Known {
+            revision,
+            authority: Arc::clone(&authority),
+            issued: Issued::default(),
+        };
+        self.authorities().insert(arn.to_owned(), known);
+        Ok((authority, revision))
+    }
+
+    /// What an authority has issued. For a transaction that only reads: what is not committed may never have been.
+    pub fn issued(
+        &self,
+        connection: &Connection,
+        arn: &str,
+        revision: i64,
+    ) -> Result<Issued, Failure> {
+        let known = self.authorities().get(arn).cloned();
+        let known = known.filter(|known| known.revision == revision);
+        let before = known.map(|known| known.issued).unwrap_or_default();
+        let issued = before.until_now(connection, arn)?;
+        if let Some(known) = self.authorities().get_mut(arn)
+            && known.revision == revision
+        {
+            known.issued = issued;
+        }
+        Ok(issued)
     }
 
     /// The key of an authority, ready to sign.
@@ -93,7 +157,13 @@ impl Service {
         Ok(ancestry)
     }
 
-    fn keys(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<SigningKey>>> {
+    fn authorities(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.authorities
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keys(&self) -> MutexGuard<'_, HashMap<String, Arc<SigningKey>>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

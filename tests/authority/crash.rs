@@ -215,7 +215,7 @@ fn a_folder_of_another_version_is_refused_by_name() {
         .unwrap()
         .to_string();
     assert!(
-        refused.contains("version 99") && refused.contains("version 2"),
+        refused.contains("version 99") && refused.contains("version 3"),
         "{refused}"
     );
 }

@@ -58,6 +58,11 @@ impl Authority {
         self.stored.at(now, self.ready_at, end)
     }
 
+    /// Whether it is not deleted, or can still be restored.
+    pub fn is_there(&self, now: Moment) -> bool {
+        self.restorable_until.is_none_or(|until| now < until)
+    }
+
     /// Refuses what the status doesn't allow.
     pub fn check(&self, deed: Deed, now: Moment) -> Result<(), Failure> {
         status::check(self.status(now), deed)
@@ -87,10 +92,21 @@ pub(crate) fn find(connection: &Connection, arn: &str, now: Moment) -> Result<Au
         .prepare_cached(&format!("SELECT {COLUMNS} WHERE a.arn = ?1"))?
         .query_row([arn], read)
         .optional()?
-        .filter(|authority| authority.restorable_until.is_none_or(|until| now < until))
-        .ok_or_else(|| {
-            Code::ResourceNotFound.says(format!("Could not find certificate authority {arn}"))
-        })
+        .filter(|authority| authority.is_there(now))
+        .ok_or_else(|| unknown(arn))
+}
+
+/// What is answered where there is no authority with an ARN.
+pub(crate) fn unknown(arn: &str) -> Failure {
+    Code::ResourceNotFound.says(format!("Could not find certificate authority {arn}"))
+}
+
+/// A number that grows whenever an authority, one of its identities or its policy changes, by whichever server: what was read
+/// of them at the same number is still so.
+pub(crate) fn revision(connection: &Connection) -> Result<i64, Failure> {
+    Ok(connection
+        .prepare_cached("SELECT authorities FROM revision")?
+        .query_row([], |row| row.get(0))?)
 }
 
 /// Some authorities of an account and region by age, those after `after` (creation and ARN).

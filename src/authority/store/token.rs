@@ -1,6 +1,6 @@
 //! Idempotency: which request was answered, and how.
 
-use aws_lc_rs::digest;
+use aws_lc_rs::digest::{Context, SHA256};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde_json::Value;
@@ -12,14 +12,15 @@ use crate::options::Idempotency;
 /// How long AWS remembers a token.
 const REMEMBERED: Moment = 5 * 60 * 1000;
 
+/// How many tokens that are too old go with each new one.
+const FORGOTTEN: i64 = 16;
+
 /// What makes a request the repetition of another.
 #[derive(Debug, Clone)]
-pub(crate) struct Token {
-    operation: &'static str,
-    scope: String,
-    token: String,
-    parameters: Vec<u8>,
-}
+pub(crate) struct Token([u8; DIGEST]);
+
+/// Half of a SHA-256, so that many fit on a page; only an account's own requests could be made to collide.
+const DIGEST: usize = 16;
 
 impl Token {
     /// The token of a request's input; `None` if it has none.
@@ -35,61 +36,73 @@ impl Token {
             Idempotency::TokenAndParameters => {
                 let mut canonical = Vec::new();
                 write(input, &mut canonical);
-                digest::digest(&digest::SHA256, &canonical)
+                aws_lc_rs::digest::digest(&SHA256, &canonical)
                     .as_ref()
                     .to_vec()
             }
         };
-        Some(Self {
-            operation,
-            scope: scope.to_owned(),
-            token: token.to_owned(),
-            parameters,
-        })
+        Some(Self(self::digest(operation, scope, token, &parameters)))
     }
 
     /// What the request was answered within the last five minutes.
     pub fn answer(&self, connection: &Connection, now: Moment) -> Result<Option<String>, Failure> {
-        Ok(connection
-            .prepare_cached(
-                "SELECT answer FROM token WHERE operation = ?1 AND scope = ?2 AND token = ?3
-                 AND parameters = ?4 AND used_at > ?5",
-            )?
-            .query_row(
-                params![
-                    self.operation,
-                    self.scope,
-                    self.token,
-                    self.parameters,
-                    now - REMEMBERED
-                ],
-                |row| row.get(0),
-            )
-            .optional()?)
+        let mut statement = connection.prepare_cached(
+            "SELECT answer FROM token WHERE period = ?1 AND digest = ?2 AND used_at > ?3",
+        )?;
+        // The one before, and the one after in case the clock was set back a little.
+        let period = period(now);
+        for period in [period, period - 1, period + 1] {
+            let answer = statement
+                .query_row(params![period, self.0, now - REMEMBERED], |row| row.get(0))
+                .optional()?;
+            if answer.is_some() {
+                return Ok(answer);
+            }
+        }
+        Ok(None)
     }
 
-    /// Remembers an answer, and forgets what is too old.
+    /// Remembers an answer, and forgets some of what is too old.
     pub fn remember(
         &self,
         connection: &Connection,
         answer: &str,
         now: Moment,
     ) -> Result<(), Failure> {
+        let period = period(now);
         connection
-            .prepare_cached("DELETE FROM token WHERE used_at <= ?1")?
-            .execute([now - REMEMBERED])?;
+            .prepare_cached("INSERT OR REPLACE INTO token VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![period, self.0, answer, now])?;
         connection
-            .prepare_cached("INSERT OR REPLACE INTO token VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-            .execute(params![
-                self.operation,
-                self.scope,
-                self.token,
-                self.parameters,
-                answer,
-                now
-            ])?;
+            .prepare_cached(
+                "DELETE FROM token WHERE (period, digest) IN
+                 (SELECT period, digest FROM token WHERE period < ?1 LIMIT ?2)",
+            )?
+            .execute([period - 1, FORGOTTEN])?;
         Ok(())
     }
+}
+
+/// The time that a token was used at, in steps of how long it is remembered.
+pub(super) fn period(used_at: Moment) -> i64 {
+    used_at.div_euclid(REMEMBERED)
+}
+
+/// Names a token together with all that must be the same.
+pub(super) fn digest(operation: &str, scope: &str, token: &str, parameters: &[u8]) -> [u8; DIGEST] {
+    let mut context = Context::new(&SHA256);
+    for part in [
+        operation.as_bytes(),
+        scope.as_bytes(),
+        token.as_bytes(),
+        parameters,
+    ] {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    let mut digest = [0; DIGEST];
+    digest.copy_from_slice(&context.finish().as_ref()[..DIGEST]);
+    digest
 }
 
 /// The input with its members in order, since a client may send them in any.
