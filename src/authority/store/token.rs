@@ -12,8 +12,12 @@ use crate::options::Idempotency;
 /// How long AWS remembers a token.
 const REMEMBERED: Moment = 5 * 60 * 1000;
 
-/// How many tokens that are too old go with each new one.
-const FORGOTTEN: i64 = 16;
+/// One token in so many looks for those that are too old, and how many then go: a few at a time, and faster than they come.
+const SWEEPS: u8 = 16;
+const SWEPT: i64 = 64;
+
+/// How far the clock may be set back without a token being overlooked.
+const SET_BACK: Moment = 10 * 1000;
 
 /// What makes a request the repetition of another.
 #[derive(Debug, Clone)]
@@ -49,9 +53,7 @@ impl Token {
         let mut statement = connection.prepare_cached(
             "SELECT answer FROM token WHERE period = ?1 AND digest = ?2 AND used_at > ?3",
         )?;
-        // The one before, and the one after in case the clock was set back a little.
-        let period = period(now);
-        for period in [period, period - 1, period + 1] {
+        for period in period(now - REMEMBERED)..=period(now + SET_BACK) {
             let answer = statement
                 .query_row(params![period, self.0, now - REMEMBERED], |row| row.get(0))
                 .optional()?;
@@ -73,12 +75,14 @@ impl Token {
         connection
             .prepare_cached("INSERT OR REPLACE INTO token VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![period, self.0, answer, now])?;
-        connection
-            .prepare_cached(
-                "DELETE FROM token WHERE (period, digest) IN
-                 (SELECT period, digest FROM token WHERE period < ?1 LIMIT ?2)",
-            )?
-            .execute([period - 1, FORGOTTEN])?;
+        if self.0[0].is_multiple_of(SWEEPS) {
+            connection
+                .prepare_cached(
+                    "DELETE FROM token WHERE (period, digest) IN
+                     (SELECT period, digest FROM token WHERE period < ?1 LIMIT ?2)",
+                )?
+                .execute([period - 1, SWEPT])?;
+        }
         Ok(())
     }
 }
