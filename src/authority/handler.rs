@@ -89,9 +89,9 @@ fn route(service: &Service, incoming: &Incoming) -> Response<Body> {
 async fn api(served: &Served, protocol: Protocol, incoming: Incoming) -> Response<Body> {
     let operation = request::operation(protocol, incoming.uri.path(), &incoming.headers);
     let requester = signature::claimed(&incoming.headers).map(|signer| Requester(signer.key));
-    let result = match &operation {
+    let result = match operation.clone() {
         Ok(operation) => answered(served, protocol, operation, incoming).await,
-        Err(failure) => Err(failure.clone()),
+        Err(failure) => Err(failure),
     };
     let id = unique().unwrap_or_default();
     let operation = operation.ok();
