@@ -47,6 +47,16 @@ impl Connection {
              x-amz-date: 20260101T000000Z\r\namz-sdk-request: attempt=1; max=3\r\nauthorization: {CREDENTIAL}\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
+        self.exchange(&request)
+    }
+
+    /// Fetches what is at a path, and gives its size.
+    pub fn fetch(&mut self, path: &str) -> usize {
+        self.exchange(&format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"))
+            .len()
+    }
+
+    fn exchange(&mut self, request: &str) -> &[u8] {
         self.stream.write_all(request.as_bytes()).expect("sent");
         let mut have = 0;
         loop {

@@ -1,4 +1,4 @@
-//! A CA of 10,000 certificates beside one of 1,000,000.
+//! A CA of 10,000 certificates beside one of 1,000,000, of which as many were revoked.
 
 use std::{
     fs,
@@ -18,12 +18,15 @@ const SIZES: [u64; 2] = [10_000, 1_000_000];
 const SECONDS: u64 = 3;
 const LOOKUPS: usize = 2_000;
 const REVOKED: usize = 200;
+const FETCHED: usize = 50;
 
 struct Figures {
     start: Duration,
     issue: Duration,
     lookup: Duration,
     revoke: Duration,
+    crl: Duration,
+    list: Duration,
     report: Duration,
 }
 
@@ -46,6 +49,8 @@ pub fn compare(folder: &Path) {
     row("CPU of an issue", |it| it.issue, [1.0, 1.0], "µs");
     row("lookup", |it| it.lookup, [1.0, 1.0], "µs");
     row("revocation, with its CRL", |it| it.revoke, [1.0, 1.0], "ms");
+    row("CRL, signed and fetched", |it| it.crl, [1.0, 1.0], "ms");
+    row("list of authorities", |it| it.list, [1.0, 1.0], "µs");
     let sizes = SIZES.map(|size| size as f64);
     row(
         "audit report, for each certificate",
@@ -99,6 +104,19 @@ fn measure(folder: &Path, size: u64) -> Figures {
     }
     let revoke = began.elapsed().div_f64(REVOKED as f64);
 
+    let id = authority.rsplit('/').next().unwrap_or_default();
+    let began = Instant::now();
+    for _ in 0..FETCHED {
+        let size = connection.fetch(&format!("/crl/{id}.crl"));
+        assert!(size > REVOKED * 16, "a CRL of {size} bytes");
+    }
+    let crl = began.elapsed().div_f64(FETCHED as f64);
+    let began = Instant::now();
+    for _ in 0..LOOKUPS {
+        connection.call("ListCertificateAuthorities", &json!({ "MaxResults": 10 }));
+    }
+    let list = began.elapsed().div_f64(LOOKUPS as f64);
+
     let began = Instant::now();
     let input = json!({ "CertificateAuthorityArn": authority, "S3BucketName": "reports", "AuditReportResponseFormat": "JSON" });
     let asked = connection.call("CreateCertificateAuthorityAuditReport", &input);
@@ -117,6 +135,8 @@ fn measure(folder: &Path, size: u64) -> Figures {
         issue,
         lookup,
         revoke,
+        crl,
+        list,
         report,
     }
 }
@@ -136,7 +156,8 @@ fn issued(address: &str, authority: &str, count: u64) -> Vec<String> {
     (0..count).map(one).collect()
 }
 
-/// Repeats one certificate under other serial numbers until a CA has so many; gives all of these.
+/// Repeats one certificate under other serial numbers, as the CA would have given them in the last milliseconds, until it has
+/// so many; gives all of these.
 fn fill(folder: &Path, authority: &str, seed: &str, size: u64) -> Vec<String> {
     let database =
         rusqlite::Connection::open(folder.join("authority.db")).expect("the CA's database");
@@ -151,7 +172,8 @@ fn fill(folder: &Path, authority: &str, seed: &str, size: u64) -> Vec<String> {
         .execute(
             &format!(
                 "WITH RECURSIVE count (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < ?1)
-                 INSERT INTO certificate (serial, {columns}) SELECT '4' || substr(lower(hex(randomblob(16))), 2), {columns}
+                 INSERT INTO certificate (serial, {columns})
+                 SELECT printf('%012x', (1 << 46) + issued_at - ?1 + n) || lower(hex(randomblob(10))), {columns}
                  FROM count, certificate WHERE serial = ?2"
             ),
             rusqlite::params![size, seed],

@@ -9,11 +9,13 @@ use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
 use serde_json::Value;
 
 use crate::failure::{Code, Failure};
-use crate::operation::{self, Caller};
+use crate::operation::{self, Caller, Reply};
 use crate::revocation;
 use crate::service::{Service, unique};
+use crate::wire::request::{self, Request};
 use crate::wire::signature::{self, Signed, Signer};
-use crate::wire::{Protocol, answer, request};
+use crate::wire::{Protocol, answer};
+use crate::workers::Workers;
 use windlass_ground::{Operation, Requester, read_body};
 
 /// Enough for a chain of 2 MiB in base64 and the rest of its request.
@@ -29,15 +31,22 @@ struct Incoming {
     body: Bytes,
 }
 
-/// Answers a request on a thread for blocking work, since any request may access the disk or use RSA.
+/// The service, and the threads that work for it.
+pub(crate) struct Served {
+    pub service: Arc<Service>,
+    pub workers: Workers,
+}
+
+/// Answers a request, never on the thread that received it: any of them may touch the disk or do RSA.
 pub(crate) async fn handle(
-    State(service): State<Arc<Service>>,
+    State(served): State<Arc<Served>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Response<Body> {
-    let Some(body) = read_body(body, LARGEST_BODY, service.options.client_timeout).await else {
+    let timeout = served.service.options.client_timeout;
+    let Some(body) = read_body(body, LARGEST_BODY, timeout).await else {
         return plain(
             StatusCode::PAYLOAD_TOO_LARGE,
             "text/plain",
@@ -50,8 +59,12 @@ pub(crate) async fn handle(
         headers,
         body,
     };
-    let answered = tokio::task::spawn_blocking(move || route(&service, &incoming));
-    answered
+    let path = incoming.uri.path();
+    if let Some(protocol) = request::protocol(&incoming.method, path, &incoming.headers) {
+        return api(&served, protocol, incoming).await;
+    }
+    let service = Arc::clone(&served.service);
+    tokio::task::spawn_blocking(move || route(&service, &incoming))
         .await
         .unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", "failed\n"))
 }
@@ -62,9 +75,6 @@ fn route(service: &Service, incoming: &Incoming) -> Response<Body> {
         .headers
         .get("content-type")
         .is_some_and(|kind| kind == OCSP_REQUEST);
-    if let Some(protocol) = request::protocol(&incoming.method, path, &incoming.headers) {
-        return api(service, protocol, incoming);
-    }
     match incoming.method {
         Method::POST if asks_status => status(service, &incoming.body),
         Method::GET if path.ends_with(".crl") => list(service, path),
@@ -76,31 +86,59 @@ fn route(service: &Service, incoming: &Incoming) -> Response<Body> {
     }
 }
 
-fn api(service: &Service, protocol: Protocol, incoming: &Incoming) -> Response<Body> {
+async fn api(served: &Served, protocol: Protocol, incoming: Incoming) -> Response<Body> {
     let operation = request::operation(protocol, incoming.uri.path(), &incoming.headers);
-    let result = operation
-        .clone()
-        .and_then(|operation| perform(service, protocol, operation, incoming));
+    let requester = signature::claimed(&incoming.headers).map(|signer| Requester(signer.key));
+    let result = match operation.clone() {
+        Ok(operation) => answered(served, protocol, operation, incoming).await,
+        Err(failure) => Err(failure),
+    };
     let id = unique().unwrap_or_default();
     let operation = operation.ok();
     let mut answer = answer::response(protocol, operation, result, &id);
     let about = answer.extensions_mut();
     about.insert(Operation(operation.unwrap_or("unknown").to_owned()));
-    if let Some(signer) = signature::claimed(&incoming.headers) {
-        about.insert(Requester(signer.key));
+    if let Some(requester) = requester {
+        about.insert(requester);
     }
     answer
 }
 
-fn perform(
+/// Has an operation performed where it belongs, and waits for its end.
+async fn answered(
+    served: &Served,
+    protocol: Protocol,
+    operation: &'static str,
+    incoming: Incoming,
+) -> Result<Value, Failure> {
+    let (reply, ended) = Reply::new();
+    let coming = (operation == operation::ISSUE).then(|| served.service.store.coming());
+    let service = Arc::clone(&served.service);
+    let job = move || match read(&service, protocol, operation, &incoming) {
+        Ok((caller, request)) => operation::perform(&service, caller, request, coming, reply),
+        Err(failure) => reply.send(Err(failure)),
+    };
+    if operation::is_short(operation) {
+        served.workers.run(job);
+    } else {
+        // If it panics, the reply is dropped with it.
+        drop(tokio::task::spawn_blocking(job));
+    }
+    ended
+        .await
+        .unwrap_or_else(|_| Err(Code::InternalFailure.says("the request failed")))
+}
+
+/// Who asks for what.
+fn read(
     service: &Service,
     protocol: Protocol,
     operation: &'static str,
     incoming: &Incoming,
-) -> Result<Value, Failure> {
+) -> Result<(Caller, Request), Failure> {
     let caller = caller(service, incoming)?;
     let request = request::read(protocol, operation, &incoming.body)?;
-    operation::perform(service, caller, request)
+    Ok((caller, request))
 }
 
 /// Returns the caller: with access keys, after a check of the signature; without access keys, as the request claims.

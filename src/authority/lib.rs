@@ -11,7 +11,7 @@
 //!    what all requests share. The `wire` reads an operation in either protocol, with its SigV4 signature and the service
 //!    model's limits.
 //! 2. `fault` and `throttle` may stop it, on purpose; `failure` has AWS's errors by name.
-//! 3. `operation` answers: one file per family of operations, each a few reads, a decision and one write.
+//! 3. `operation` answers, on one of a few `workers`: one file per family of operations, each a few reads, a decision and one write.
 //! 4. `rule` decides what AWS allows: statuses, templates, validity, ARNs, who may call. Pure, no clock and no I/O;
 //!    `ancestry` tells it what the certificates above an authority say.
 //! 5. `x509` makes and reads DER: keys, names, requests, certificates, chains, CRLs, OCSP.
@@ -39,6 +39,7 @@ mod service;
 mod store;
 mod throttle;
 mod wire;
+mod workers;
 mod x509;
 
 pub use clock::Clock;

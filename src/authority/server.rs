@@ -11,9 +11,10 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::handler::handle;
+use crate::handler::{Served, handle};
 use crate::options::Options;
 use crate::service::Service;
+use crate::workers::Workers;
 use windlass_ground::{StoreError, blocking, log_request, serve};
 
 /// How long a stop waits for requests in progress.
@@ -65,10 +66,14 @@ impl Server {
         let address = listener.local_addr().map_err(failed)?;
         // Without this, a small response can wait 40 ms until the one before is acknowledged.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        let served = Served {
+            service,
+            workers: Workers::start(),
+        };
         let router = Router::new()
             .fallback(handle)
             .layer(axum::middleware::from_fn(log_request))
-            .with_state(service);
+            .with_state(Arc::new(served));
         let (shutdown, asked) = oneshot::channel::<()>();
         let task = tokio::spawn(serve(listener, router, timeout, async {
             // An error means that the server was dropped, which also stops it.

@@ -1,31 +1,43 @@
 //! What all requests of a server share.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
 use crate::ancestry::Ancestry;
+use crate::clock::Moment;
 use crate::failure::{Code, Failure};
 use crate::options::Options;
 use crate::revocation;
 use crate::store::Store;
 use crate::store::authority::{self, Authority};
+use crate::store::certificate::Issued;
 use crate::throttle::Throttle;
 use crate::x509::key::{KeyError, SigningKey};
 use windlass_ground::StoreError;
 
-/// The options, the state, and caches of what was read from the state.
+/// The options, the state, and keys that were read from it before.
 pub(crate) struct Service {
     pub options: Options,
     pub store: Store,
     pub throttle: Throttle,
-    /// Ensures that CRLs are written one at a time: a CRL that was read earlier must not replace a later one.
+    /// One list is written at a time: a list that was read earlier must not replace a later one.
     pub publishing: Mutex<()>,
-    /// A cache of parsed keys; the key of an authority never changes.
+    /// Only shortcuts past reading and counting: authorities as they were at a revision of the state, and what they had issued.
+    authorities: Mutex<HashMap<String, Known>>,
+    /// Past parsing: an authority's key never changes.
     keys: Mutex<HashMap<String, Arc<SigningKey>>>,
-    /// A cache of parsed certificates, by authority, with the generation of the identity.
+    /// As much a shortcut, by authority, with the generation of the identity.
     ancestries: Mutex<HashMap<String, (i64, Arc<Ancestry>)>>,
+}
+
+/// What is known of an authority at one revision of the state.
+#[derive(Clone)]
+struct Known {
+    revision: i64,
+    authority: Arc<Authority>,
+    issued: Issued,
 }
 
 impl Service {
@@ -35,25 +47,80 @@ impl Service {
             options,
             throttle: Throttle::default(),
             publishing: Mutex::default(),
+            authorities: Mutex::default(),
             keys: Mutex::default(),
             ancestries: Mutex::default(),
         })
     }
 
-    /// Does work that became due or that a crash left undone: purges keys of deleted authorities, and writes CRLs.
+    /// Catches up with what time or a crash has left to do: keys that must go, and lists that must be written.
     pub fn catch_up(&self) {
         let now = self.options.clock.now();
-        // As on AWS, no request depends on this; it is retried at the next start.
+        // As on AWS, none of it is anyone's request that could fail; the next start tries again.
         let purged = self
             .store
             .write(move |connection| authority::purge(connection, now));
         if let Err(error) = purged {
-            tracing::warn!(?error, "deleted authorities can't be purged; retrying");
+            tracing::warn!(
+                ?error,
+                "deleted authorities can't be purged; it is tried again"
+            );
         }
         revocation::publish_all(self);
     }
 
-    /// Returns the key of an authority.
+    /// The authority of an ARN as [`authority::find`] gives it, and the revision at which it is so.
+    pub fn authority(
+        &self,
+        connection: &Connection,
+        arn: &str,
+        now: Moment,
+    ) -> Result<(Arc<Authority>, i64), Failure> {
+        let revision = authority::revision(connection)?;
+        let known = self.authorities().get(arn).cloned();
+        let found = known.filter(|known| known.revision == revision);
+        if let Some(known) = found {
+            return match known.authority.is_there(now) {
+                true => Ok((known.authority, revision)),
+                false => Err(authority::unknown(arn)),
+            };
+        }
+        let authority = match authority::find(connection, arn, now) {
+            Ok(authority) => Arc::new(authority),
+            Err(failure) => {
+                self.authorities().remove(arn);
+                return Err(failure);
+            }
+        };
+        let known = Known {
+            revision,
+            authority: Arc::clone(&authority),
+            issued: Issued::default(),
+        };
+        self.authorities().insert(arn.to_owned(), known);
+        Ok((authority, revision))
+    }
+
+    /// What an authority has issued. For a transaction that only reads: what is not committed may never have been.
+    pub fn issued(
+        &self,
+        connection: &Connection,
+        arn: &str,
+        revision: i64,
+    ) -> Result<Issued, Failure> {
+        let known = self.authorities().get(arn).cloned();
+        let known = known.filter(|known| known.revision == revision);
+        let before = known.map(|known| known.issued).unwrap_or_default();
+        let issued = before.until_now(connection, arn)?;
+        if let Some(known) = self.authorities().get_mut(arn)
+            && known.revision == revision
+        {
+            known.issued = issued;
+        }
+        Ok(issued)
+    }
+
+    /// The key of an authority, ready to sign.
     pub fn key(
         &self,
         connection: &Connection,
@@ -68,7 +135,7 @@ impl Service {
         Ok(key)
     }
 
-    /// Returns what the present certificates of an authority require of those below it.
+    /// What the identity that an authority has says to the certificates below it.
     pub fn ancestry(&self, authority: &Authority) -> Result<Arc<Ancestry>, Failure> {
         let identity = authority.identity.as_ref().ok_or_else(|| {
             Code::InternalFailure.says("the authority's certificate can't be read")
@@ -91,7 +158,13 @@ impl Service {
         Ok(ancestry)
     }
 
-    fn keys(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<SigningKey>>> {
+    fn authorities(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.authorities
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keys(&self) -> MutexGuard<'_, HashMap<String, Arc<SigningKey>>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -102,7 +175,7 @@ impl From<KeyError> for Failure {
     }
 }
 
-/// Returns a random identifier in the format of a UUID (version 4).
+/// A random identifier of the form of a UUID (version 4).
 pub(crate) fn unique() -> Result<String, Failure> {
     let mut bytes = [0; 16];
     aws_lc_rs::rand::fill(&mut bytes)

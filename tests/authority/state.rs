@@ -235,3 +235,46 @@ fn an_import_needs_the_certificate_of_the_authority_with_a_complete_ordered_chai
     import(&own, Some(&chain)).unwrap();
     assert_eq!(lab.status(&arn), "ACTIVE");
 }
+
+/// A folder that was written when certificates lay in the order of their serial numbers.
+#[test]
+fn a_folder_of_version_2_keeps_its_certificates() {
+    const ARN: &str = "arn:aws:acm-pca:us-east-1:123456789012:certificate-authority/4f10371d-51f1-41a3-8d6f-b382192b2a8f";
+    let fixture = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/authority-v2/authority.db");
+    let lab = Lab::with(|options| {
+        std::fs::create_dir_all(&options.folder).unwrap();
+        std::fs::copy(&fixture, options.folder.join("authority.db")).unwrap();
+    });
+    assert_eq!(lab.status(ARN), "ACTIVE");
+    let new = lab.issue(ARN, &csr("new", &[]), json!({})).unwrap();
+    let serials = [
+        "5f45d56d02b9c254eb1bb7dabdeb8741",
+        "54b7c6b4e61a70cd18264ebb9341dcb2",
+        "4da21b2e857cb72f49762900e52b1bad",
+        "7cffc5fb7b3661ee3f50037127a77bbd",
+        new.rsplit('/').next().unwrap(),
+    ];
+    for serial in serials {
+        let arn = format!("{ARN}/certificate/{serial}");
+        assert!(lab.certificate(ARN, &arn).is_ok(), "{serial}");
+    }
+    let input = json!({
+        "CertificateAuthorityArn": ARN, "S3BucketName": "reports", "AuditReportResponseFormat": "JSON",
+    });
+    let answer = lab
+        .call("CreateCertificateAuthorityAuditReport", input)
+        .unwrap();
+    let report = lab
+        .state()
+        .join("buckets/reports")
+        .join(text(&answer, "S3Key"));
+    let rows: serde_json::Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    let of = |row: &serde_json::Value| {
+        let revoked = row["revokedAt"].is_string();
+        (text(row, "serial").replace(':', ""), revoked)
+    };
+    let listed: Vec<_> = rows.as_array().unwrap().iter().map(of).collect();
+    let expected = serials.map(|serial| (serial.to_owned(), serial.starts_with("7cff")));
+    assert_eq!(listed, expected);
+}

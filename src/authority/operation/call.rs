@@ -1,5 +1,7 @@
 //! A request that an operation carries out.
 
+use std::sync::Arc;
+
 use rusqlite::Connection;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -10,6 +12,7 @@ use crate::rule::arn;
 use crate::rule::policy::Policy;
 use crate::service::Service;
 use crate::store::authority::{self, Authority};
+use crate::store::certificate::Issued;
 use crate::store::sharing;
 
 /// The account and region of the caller.
@@ -21,7 +24,7 @@ pub(crate) struct Caller {
 
 /// A request, with everything that an operation needs.
 pub(crate) struct Call<'a> {
-    pub service: &'a Service,
+    pub service: &'a Arc<Service>,
     pub operation: &'static str,
     pub caller: Caller,
     pub input: Value,
@@ -49,7 +52,25 @@ impl Call<'_> {
         find(connection, arn, &self.asked())
     }
 
-    /// Reads the authority in the input, in a separate transaction.
+    /// The same where it is read often, with a guard that tells whether the decision still holds. For a transaction that only reads.
+    pub fn guarded(
+        &self,
+        connection: &Connection,
+        arn: &str,
+    ) -> Result<(Arc<Authority>, Guard), Failure> {
+        arn::check_authority(arn)?;
+        let (authority, revision) = self.service.authority(connection, arn, self.now)?;
+        let asked = self.asked();
+        check(connection, &authority, &asked)?;
+        let guard = Guard {
+            arn: arn.to_owned(),
+            asked,
+            revision,
+        };
+        Ok((authority, guard))
+    }
+
+    /// Reads the authority that the input names, in a transaction of its own.
     pub fn named_authority(&self) -> Result<Authority, Failure> {
         let input: OfAuthority = self.read()?;
         let arn = input.certificate_authority_arn;
@@ -92,10 +113,37 @@ struct Asked {
     now: Moment,
 }
 
+/// A decision about an authority, which holds as long as no authority changes.
+pub(crate) struct Guard {
+    arn: String,
+    asked: Asked,
+    revision: i64,
+}
+
+impl Guard {
+    /// The authority as it is now, if any has changed since, and if the caller may still do this with it.
+    pub fn changed(&self, connection: &Connection) -> Result<Option<Authority>, Failure> {
+        if authority::revision(connection)? == self.revision {
+            return Ok(None);
+        }
+        find(connection, &self.arn, &self.asked).map(Some)
+    }
+
+    /// What the authority has issued so far.
+    pub fn issued(&self, service: &Service, connection: &Connection) -> Result<Issued, Failure> {
+        service.issued(connection, &self.arn, self.revision)
+    }
+}
+
 fn find(connection: &Connection, arn: &str, asked: &Asked) -> Result<Authority, Failure> {
     arn::check_authority(arn)?;
-    let caller = &asked.caller;
     let authority = authority::find(connection, arn, asked.now)?;
+    check(connection, &authority, asked)?;
+    Ok(authority)
+}
+
+fn check(connection: &Connection, authority: &Authority, asked: &Asked) -> Result<(), Failure> {
+    let (arn, caller) = (&authority.arn, &asked.caller);
     if authority.region != caller.region {
         return Err(Code::ResourceNotFound.says(format!(
             "Could not find certificate authority {arn} in {}",
@@ -103,7 +151,7 @@ fn find(connection: &Connection, arn: &str, asked: &Asked) -> Result<Authority, 
         )));
     }
     if authority.account == caller.account || is_shared(connection, arn, asked)? {
-        return Ok(authority);
+        return Ok(());
     }
     Err(Code::AccessDenied.says(format!(
         "User: arn:{}:iam::{}:root is not authorized to perform: {} on resource: {arn} \

@@ -22,7 +22,7 @@ struct Input {
 pub(crate) fn certificate(call: &Call) -> Result<Value, Failure> {
     let input: Input = call.read()?;
     let (found, issuer) = call.service.store.read(|connection| {
-        let authority = call.authority(connection, &input.certificate_authority_arn)?;
+        let (authority, _) = call.guarded(connection, &input.certificate_authority_arn)?;
         authority.check(Deed::Manage, call.now)?;
         let serial = arn::serial(&authority.arn, &input.certificate_arn)?;
         let found = certificate::find(connection, &authority.arn, serial)?.ok_or_else(|| {

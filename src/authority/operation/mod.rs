@@ -1,7 +1,8 @@
 //! The operations of the service: one file for each family.
 //!
-//! Each operation reads the authority, checks with [`rule`](crate::rule) whether its state and the input allow the request,
-//! does the cryptography, and writes once. Everything that the decision depends on is read again within the write.
+//! Each reads the authority, asks [`rule`](crate::rule) whether its state and the input allow it, does
+//! the cryptography, and writes once. What it decided on is read again inside the write. IssueCertificate does not wait for its
+//! write: the [`reply`] comes with the commit.
 
 mod call;
 mod certificate;
@@ -16,6 +17,7 @@ mod list;
 mod page;
 mod permission;
 mod policy;
+mod reply;
 mod report;
 mod revoke;
 mod sign;
@@ -23,4 +25,5 @@ mod tag;
 mod update;
 
 pub(crate) use call::Caller;
-pub(crate) use dispatch::perform;
+pub(crate) use dispatch::{ISSUE, is_short, perform};
+pub(crate) use reply::Reply;

@@ -44,7 +44,9 @@ pub(crate) fn revoke(call: &Call) -> Result<Value, Failure> {
                 return Err(Code::RequestFailed.says("The certificate was never issued"));
             }
             let most = revocation::most_certificates(&authority);
-            if quotas == Quotas::Aws && certificate::counts(connection, &authority.arn)?.1 >= most {
+            if quotas == Quotas::Aws
+                && certificate::count_revoked(connection, &authority.arn)? >= most
+            {
                 return Err(Code::LimitExceeded.says(format!(
                     "A certificate authority can revoke at most {most} certificates"
                 )));

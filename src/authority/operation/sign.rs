@@ -36,7 +36,7 @@ pub(super) struct Input {
 
 /// The authority that signs, and the partition of the CRL that the certificate is bound to.
 pub(super) struct Signer {
-    pub authority: Authority,
+    pub authority: Arc<Authority>,
     pub key: Arc<SigningKey>,
     pub partition: Option<String>,
 }
@@ -91,7 +91,7 @@ pub(super) fn sign(
     let start = input.validity_not_before.as_ref();
     let span = validity::span(&input.validity, start, call.now, bounds)?;
 
-    let serial = Serial::draw()
+    let serial = Serial::draw(call.now)
         .map_err(|_| Code::InternalFailure.says("the source of randomness failed"))?;
     let access = Issuer {
         key_identifier: issuer.map(|facts| facts.subject_key_identifier.clone()),

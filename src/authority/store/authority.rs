@@ -1,4 +1,4 @@
-//! Authorities: their rows, and the certificates that they have had.
+//! Authorities: their rows, and the certificates they had.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
@@ -33,7 +33,7 @@ pub(crate) struct Authority {
     pub identity: Option<Identity>,
 }
 
-/// The certificate with which an authority signs.
+/// The certificate that an authority signs with.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub certificate: Vec<u8>,
@@ -42,14 +42,14 @@ pub(crate) struct Identity {
     pub span: Span,
 }
 
-/// The key of a new authority, and the CSR for its certificate.
+/// A new authority's key and the request for its certificate.
 pub(crate) struct Secrets {
     pub csr: Vec<u8>,
     pub private_key: Zeroizing<Vec<u8>>,
 }
 
 impl Authority {
-    /// Returns the status at a point in time.
+    /// The status at a moment.
     pub fn status(&self, now: Moment) -> Status {
         let end = self
             .identity
@@ -58,19 +58,24 @@ impl Authority {
         self.stored.at(now, self.ready_at, end)
     }
 
-    /// Refuses what the status does not allow.
+    /// Whether it is not deleted, or can still be restored.
+    pub fn is_there(&self, now: Moment) -> bool {
+        self.restorable_until.is_none_or(|until| now < until)
+    }
+
+    /// Refuses what the status doesn't allow.
     pub fn check(&self, deed: Deed, now: Moment) -> Result<(), Failure> {
         status::check(self.status(now), deed)
     }
 
-    /// Returns the algorithm of its key.
+    /// The algorithm of its key.
     pub fn key_algorithm(&self) -> Result<KeyAlgorithm, Failure> {
         self.configured("KeyAlgorithm")
             .and_then(KeyAlgorithm::named)
             .ok_or_else(|| Code::InternalFailure.says("the stored key algorithm is unknown"))
     }
 
-    /// Returns a member of its configuration.
+    /// A member of its configuration.
     pub fn configured(&self, member: &str) -> Option<&str> {
         self.configuration.get(member)?.as_str()
     }
@@ -81,19 +86,30 @@ const COLUMNS: &str = "a.arn, a.account, a.region, a.kind, a.usage_mode, a.key_s
     a.generation, a.settled_at, i.certificate, i.chain, i.serial, i.not_before, i.not_after
     FROM authority a LEFT JOIN identity i ON i.authority = a.arn AND i.generation = a.generation";
 
-/// Finds the authority with an ARN. An authority whose restoration period has ended no longer exists.
+/// The authority of an ARN; one whose time to be restored is over is no longer there.
 pub(crate) fn find(connection: &Connection, arn: &str, now: Moment) -> Result<Authority, Failure> {
     connection
         .prepare_cached(&format!("SELECT {COLUMNS} WHERE a.arn = ?1"))?
         .query_row([arn], read)
         .optional()?
-        .filter(|authority| authority.restorable_until.is_none_or(|until| now < until))
-        .ok_or_else(|| {
-            Code::ResourceNotFound.says(format!("Could not find certificate authority {arn}"))
-        })
+        .filter(|authority| authority.is_there(now))
+        .ok_or_else(|| unknown(arn))
 }
 
-/// Returns some authorities of an account and region, the oldest first, from those after `after` (creation time and ARN).
+/// What is answered where there is no authority with an ARN.
+pub(crate) fn unknown(arn: &str) -> Failure {
+    Code::ResourceNotFound.says(format!("Could not find certificate authority {arn}"))
+}
+
+/// A number that grows whenever an authority, one of its identities or its policy changes, by whichever server: what was read
+/// of them at the same number is still so.
+pub(crate) fn revision(connection: &Connection) -> Result<i64, Failure> {
+    Ok(connection
+        .prepare_cached("SELECT authorities FROM revision")?
+        .query_row([], |row| row.get(0))?)
+}
+
+/// Some authorities of an account and region by age, those after `after` (creation and ARN).
 pub(crate) fn page(
     connection: &Connection,
     account: &str,
@@ -117,7 +133,7 @@ pub(crate) fn page(
     Ok(found)
 }
 
-/// Returns every authority of the folder that is not deleted, the oldest first.
+/// Every authority of the folder that isn't deleted, the oldest first.
 pub(crate) fn all(connection: &Connection, now: Moment) -> Result<Vec<Authority>, Failure> {
     let found = connection
         .prepare_cached(&format!(
@@ -129,7 +145,7 @@ pub(crate) fn all(connection: &Connection, now: Moment) -> Result<Vec<Authority>
     Ok(found)
 }
 
-/// Returns how many authorities an account has in a region. A deleted authority counts until its restoration period ends.
+/// How many authorities an account has in a region: a deleted one counts until it is gone.
 pub(crate) fn count(
     connection: &Connection,
     account: &str,
@@ -173,7 +189,7 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// Writes the members of an authority that may change.
+/// Writes back what may change of an authority.
 pub(crate) fn update(connection: &Connection, authority: &Authority) -> Result<(), Failure> {
     connection.execute(
         "UPDATE authority SET revocation = ?2, changed_at = ?3, status = ?4, status_before = ?5,
@@ -214,7 +230,7 @@ pub(crate) fn identify(
     Ok(())
 }
 
-/// Returns the certificate of a generation with its chain.
+/// The certificate of a generation with its chain.
 pub(crate) fn identity(
     connection: &Connection,
     arn: &str,
@@ -229,7 +245,7 @@ pub(crate) fn identity(
         })?)
 }
 
-/// Returns the CSR for an authority's certificate, in DER.
+/// The request for an authority's certificate, as DER.
 pub(crate) fn csr(connection: &Connection, arn: &str) -> Result<Vec<u8>, Failure> {
     Ok(
         connection.query_row("SELECT csr FROM authority WHERE arn = ?1", [arn], |row| {
@@ -238,7 +254,7 @@ pub(crate) fn csr(connection: &Connection, arn: &str) -> Result<Vec<u8>, Failure
     )
 }
 
-/// Returns an authority's key in PKCS #8.
+/// An authority's key as PKCS #8.
 pub(crate) fn private_key(
     connection: &Connection,
     arn: &str,
@@ -250,7 +266,7 @@ pub(crate) fn private_key(
     )?)
 }
 
-/// Deletes authorities whose restoration period has ended, with their keys.
+/// Forgets authorities whose time to be restored is over, with their keys.
 pub(crate) fn purge(connection: &Connection, now: Moment) -> Result<(), Failure> {
     connection.execute("DELETE FROM authority WHERE restorable_until <= ?1", [now])?;
     Ok(())

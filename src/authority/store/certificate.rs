@@ -1,4 +1,4 @@
-//! Issued certificates and their revocations.
+//! Issued certificates, and which of them were revoked.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -10,7 +10,7 @@ use crate::failure::Failure;
 pub(crate) struct Certificate {
     pub serial: String,
     pub body: Vec<u8>,
-    /// The generation of the authority's identity that signed it; 0 for a root's own certificate.
+    /// The identity of the authority that signed it; 0 for a root's own.
     pub generation: i64,
     pub template: String,
     pub requester: String,
@@ -37,7 +37,9 @@ pub(crate) fn insert(
 ) -> Result<(), Failure> {
     connection
         .prepare_cached(
-            "INSERT INTO certificate VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO certificate (authority, serial, body, generation, template, requester, partition,
+                 issued_at, ready_at, not_after, failure)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             authority,
@@ -55,7 +57,7 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// Finds the certificate with a serial number of 32 hexadecimal digits.
+/// The certificate with a serial, 32 hex digits.
 pub(crate) fn find(
     connection: &Connection,
     authority: &str,
@@ -67,7 +69,7 @@ pub(crate) fn find(
         .optional()?)
 }
 
-/// Records a revocation. Returns false if the certificate is already revoked.
+/// Notes a revocation; false if there is one already.
 pub(crate) fn revoke(
     connection: &Connection,
     authority: &str,
@@ -85,7 +87,7 @@ pub(crate) fn revoke(
     Ok(added == 1)
 }
 
-/// Returns the revocation of a certificate, if it is revoked.
+/// How a certificate was revoked, if it was.
 pub(crate) fn revocation(
     connection: &Connection,
     authority: &str,
@@ -99,8 +101,7 @@ pub(crate) fn revocation(
         .optional()?)
 }
 
-/// Returns the revoked certificates that had not expired at a point in time, ordered by serial number: of one partition, or
-/// all.
+/// The revoked certificates that had not expired by a moment, by serial: of one partition, or all.
 pub(crate) fn revoked(
     connection: &Connection,
     authority: &str,
@@ -117,39 +118,83 @@ pub(crate) fn revoked(
     Ok(found)
 }
 
-/// Passes every certificate of an authority with its revocation to a function, in the order of issuing. Only the serial
-/// numbers are kept in memory.
+/// Hands out every certificate of an authority with its revocation, in the order of issuing. Only their places are
+/// kept in memory.
 pub(crate) fn each(
     connection: &Connection,
     authority: &str,
     mut take: impl FnMut(&Certificate, Option<&Revocation>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    // The index of serial numbers has these alone; the certificates are then read from the first page to the last.
     let mut order = connection
-        .prepare_cached(
-            "SELECT issued_at, serial FROM certificate WHERE authority = ?1 AND failure IS NULL",
-        )?
-        .query_map([authority], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<Vec<(Moment, String)>>>()?;
+        .prepare_cached("SELECT id FROM certificate WHERE authority = ?1 ORDER BY serial")?
+        .query_map([authority], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
     order.sort_unstable();
-    for (_, serial) in order {
-        if let Some(certificate) = find(connection, authority, &serial)? {
-            let revocation = revocation(connection, authority, &serial)?;
+    let mut of_id = connection.prepare_cached(
+        "SELECT c.serial, body, generation, template, requester, partition, issued_at, ready_at, not_after, failure,
+             reason, revoked_at
+         FROM certificate c LEFT JOIN revocation r ON r.authority = c.authority AND r.serial = c.serial WHERE id = ?1",
+    )?;
+    for id in order {
+        let (certificate, revoked) = of_id.query_row([id], |row| {
+            let certificate = read(row)?;
+            let revoked: Option<(String, Moment)> = match row.get(10)? {
+                None => None,
+                Some(reason) => Some((reason, row.get(11)?)),
+            };
+            Ok((certificate, revoked))
+        })?;
+        if certificate.failure.is_none() {
+            let revocation = revoked.map(|(reason, revoked_at)| Revocation {
+                serial: certificate.serial.clone(),
+                reason,
+                revoked_at,
+            });
             take(&certificate, revocation.as_ref())?;
         }
     }
     Ok(())
 }
 
-/// Returns how many certificates an authority has issued, and how many it has revoked.
-pub(crate) fn counts(connection: &Connection, authority: &str) -> Result<(i64, i64), Failure> {
-    let count = |table: &str| {
-        connection.query_row(
-            &format!("SELECT count(*) FROM {table} WHERE authority = ?1"),
-            [authority],
-            |row| row.get(0),
-        )
-    };
-    Ok((count("certificate")?, count("revocation")?))
+/// How many certificates an authority has issued up to the last one that anybody has.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Issued {
+    pub certificates: i64,
+    last: i64,
+}
+
+impl Issued {
+    /// Counts those that were issued since, too: a million take long to count.
+    ///
+    /// A number may be given again after the certificates of an authority were deleted, and then this must begin anew.
+    pub fn until_now(self, connection: &Connection, authority: &str) -> Result<Self, Failure> {
+        let statement = match self.last {
+            0 => {
+                "SELECT count(*), coalesce(max(id), 0) FROM certificate WHERE authority = ?1 AND id > ?2"
+            }
+            // Without its plus, SQLite would look through all certificates of the authority.
+            _ => {
+                "SELECT count(*), coalesce(max(id), ?2) FROM certificate WHERE +authority = ?1 AND id > ?2"
+            }
+        };
+        let (more, last): (i64, i64) = connection
+            .prepare_cached(statement)?
+            .query_row(params![authority, self.last], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+        Ok(Self {
+            certificates: self.certificates + more,
+            last,
+        })
+    }
+}
+
+/// How many certificates an authority has revoked.
+pub(crate) fn count_revoked(connection: &Connection, authority: &str) -> Result<i64, Failure> {
+    Ok(connection
+        .prepare_cached("SELECT count(*) FROM revocation WHERE authority = ?1")?
+        .query_row([authority], |row| row.get(0))?)
 }
 
 fn read_revocation(row: &Row<'_>) -> rusqlite::Result<Revocation> {

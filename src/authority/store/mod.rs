@@ -4,7 +4,8 @@
 //! - [`writer`]: one thread that commits writes in groups, so that parallel requests share an fsync;
 //! - [`authority`], [`certificate`], [`list`], [`report`], [`sharing`], [`tag`], [`token`]: rows and their queries.
 //!
-//! Memory holds caches only. A write reads everything that its decision depends on again, within its transaction.
+//! Nothing authoritative is kept in memory. A write reads whatever it decides on again, inside its transaction; where that is
+//! an authority, its [`revision`](authority::revision) tells that nothing has changed.
 
 pub(crate) mod authority;
 pub(crate) mod certificate;
@@ -18,3 +19,4 @@ pub(crate) mod token;
 mod writer;
 
 pub(crate) use database::Store;
+pub(crate) use writer::Coming;

@@ -18,27 +18,29 @@ pub(crate) fn check(shape: &str, input: &Value) -> Result<(), Failure> {
     Err(Code::Validation.says(format!("{count} validation {plural} detected: {list}")))
 }
 
-/// Removes members that are not in the model, and nulls, which AWS treats as absent. So nothing else is ever stored, and
-/// equivalent inputs are equal.
-pub(crate) fn known(shape: &str, input: Value) -> Value {
-    let shape = MODEL.shape(shape);
+/// The input without what the model doesn't know and without nulls, which AWS takes for absent: so that nothing else
+/// is ever stored, and two ways to say the same are the same.
+pub(crate) fn known(shape: &str, mut input: Value) -> Value {
+    keep_known(MODEL.shape(shape), &mut input);
+    input
+}
+
+fn keep_known(shape: &Shape, input: &mut Value) {
     match input {
-        Value::Object(members) => {
-            let kept = members.into_iter().filter_map(|(name, value)| {
-                let member = shape.members.get(&name).filter(|_| !value.is_null())?;
-                let value = known(member, value);
-                Some((name, value))
-            });
-            Value::Object(kept.collect())
-        }
-        Value::Array(items) => {
-            let keep = |item| match &shape.member {
-                Some(member) => known(member, item),
-                None => item,
+        Value::Object(members) => members.retain(|name, value| {
+            let Some(member) = shape.members.get(name).filter(|_| !value.is_null()) else {
+                return false;
             };
-            Value::Array(items.into_iter().map(keep).collect())
+            keep_known(MODEL.shape(member), value);
+            true
+        }),
+        Value::Array(items) => {
+            if let Some(member) = &shape.member {
+                let member = MODEL.shape(member);
+                items.iter_mut().for_each(|item| keep_known(member, item));
+            }
         }
-        scalar => scalar,
+        _ => {}
     }
 }
 

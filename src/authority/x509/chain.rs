@@ -234,7 +234,7 @@ mod tests {
         ];
         change(&mut extensions);
         let blueprint = Blueprint {
-            serial: Serial::draw().unwrap(),
+            serial: Serial::draw(0).unwrap(),
             issuer: &name,
             subject: &name,
             public_key: &key.public_key_info().unwrap(),
