@@ -1,6 +1,5 @@
 use std::{
     collections::BTreeSet,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -127,8 +126,7 @@ fn is_workflow(path: &Path) -> bool {
     matches!(ending, Some("yaml" | "yml"))
         && !is_test(path)
         && !is_mock(path)
-        && fs::read_to_string(path)
-            .is_ok_and(|text| text.lines().any(|line| line.starts_with("workflow:")))
+        && runs::declares_workflow(path)
 }
 
 /// Returns the params to check the workflow with; `None` if none were given and some are required.

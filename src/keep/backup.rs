@@ -46,11 +46,12 @@ pub struct BackedUp {
 /// # Errors
 /// An empty folder, a file within it, or something that can't be read or written.
 pub fn back_up(state: &Path, to: Destination) -> Result<BackedUp, RunsError> {
+    // On the disk of the backup.
     let folder = match &to {
-        Destination::File(path) => Some(folder_outside(state, path)?),
-        Destination::Writer(_) => None,
+        Destination::File(path) => folder_outside(state, path)?,
+        Destination::Writer(_) => std::env::temp_dir(),
     };
-    let draft = draft_in(folder.as_deref())?;
+    let draft = draft_in(&folder, ".windlass-backup-")?;
     let (taken, others) = take(state)?;
     if taken.is_empty() && others.is_empty() {
         let message = format!("there is nothing to back up in {}", state.display());
@@ -226,14 +227,11 @@ fn count_runs(journal: &Path) -> Result<u64, RunsError> {
     }
 }
 
-/// Creates a folder for drafts, on the disk of the backup, accessible only to its owner.
-fn draft_in(folder: Option<&Path>) -> Result<TempDir, RunsError> {
-    let folder = folder.map_or_else(std::env::temp_dir, Path::to_path_buf);
+/// Creates a folder for drafts in another one, accessible only to its owner.
+pub(super) fn draft_in(folder: &Path, prefix: &str) -> Result<TempDir, RunsError> {
     let mut draft = tempfile::Builder::new();
-    draft.prefix(".windlass-backup-");
-    draft
-        .tempdir_in(&folder)
-        .map_err(|e| unwritable(&folder, &e))
+    draft.prefix(prefix);
+    draft.tempdir_in(folder).map_err(|e| unwritable(folder, &e))
 }
 
 /// Returns the folder of a backup, which must not be inside the state folder.

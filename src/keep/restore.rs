@@ -6,11 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tar::{Archive, Entry};
-use tempfile::TempDir;
-
 use super::{
-    backup::{JOURNAL, unreadable, unwritable},
+    backup::{JOURNAL, draft_in, unreadable, unwritable},
     manifest::{MANIFEST, MOST, Manifest, STATE, bad_backup},
 };
 use crate::{
@@ -19,7 +16,10 @@ use crate::{
     runs::{RunsError, now},
     value::{Digest, StepError},
 };
+use tar::{Archive, Entry};
 use windlass_ground::Timestamp;
+
+const DRAFTS: &str = ".windlass-restore-";
 
 /// The contents of a backup, after all of it has been verified.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub fn restore(file: &Path, state: &Path) -> Result<Restored, RunsError> {
     refuse_filled(state)?;
     let above = disk::parent(state);
     disk::create_folders(above, 0o777).map_err(|e| unwritable(above, &e))?;
-    let draft = draft_in(above)?;
+    let draft = draft_in(above, DRAFTS)?;
     let mut restored = unpack(file, draft.path())?;
     let made = draft.path().join(STATE);
     if !restored.unfinished.is_empty() {
@@ -63,7 +63,7 @@ pub fn restore(file: &Path, state: &Path) -> Result<Restored, RunsError> {
 /// # Errors
 /// A file that is not a complete backup.
 pub fn check_backup(file: &Path) -> Result<Restored, RunsError> {
-    unpack(file, draft_in(&std::env::temp_dir())?.path())
+    unpack(file, draft_in(&std::env::temp_dir(), DRAFTS)?.path())
 }
 
 /// Unpacks a backup into `state/` of a folder, and verifies all of it.
@@ -220,13 +220,6 @@ fn refuse_filled(state: &Path) -> Result<(), RunsError> {
                 .hint("name a new folder with --state, or move this one away"))
         }
     }
-}
-
-/// Creates a folder for drafts beside the folder to restore, accessible only to its owner.
-fn draft_in(folder: &Path) -> Result<TempDir, RunsError> {
-    let mut draft = tempfile::Builder::new();
-    draft.prefix(".windlass-restore-");
-    draft.tempdir_in(folder).map_err(|e| unwritable(folder, &e))
 }
 
 /// Waits until a folder and its contents are on disk.

@@ -64,7 +64,7 @@ pub use folds::Cursor;
 pub use foresee::{Looking, Tried, together};
 pub use here::{Here, HereOptions, cancelled, goes_on, undo_started};
 pub use later::refuse_undo_before_newer;
-pub use library::{Library, WorkflowName};
+pub use library::{Library, WorkflowName, declares_workflow};
 pub use log::LogLine;
 pub use peers::{Peers, SeenChange, SeenStart, SeenTrigger, SendTurn};
 pub use preflight::{Missing, Note, ask, permits_text, preflight};

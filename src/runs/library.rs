@@ -70,7 +70,7 @@ impl Library {
                 let Some(name) = name_of(&path) else {
                     continue;
                 };
-                if is_workflow(&path) && !found.iter().any(|(known, _)| *known == name) {
+                if declares_workflow(&path) && !found.iter().any(|(known, _)| *known == name) {
                     found.push((name, path));
                 }
             }
@@ -125,8 +125,8 @@ fn name_of(path: &Path) -> Option<WorkflowName> {
     WorkflowName::parse(stem).filter(|_| is_yaml)
 }
 
-/// Other YAML may be in the same folder.
-fn is_workflow(path: &Path) -> bool {
+/// Says whether a YAML file declares itself a workflow: other YAML may be in the same folder.
+pub fn declares_workflow(path: &Path) -> bool {
     let text = fs::read_to_string(path).unwrap_or_default();
     text.lines().any(|line| line.starts_with("workflow:"))
 }

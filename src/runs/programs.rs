@@ -15,9 +15,9 @@ const PROGRAMS: usize = 64;
 
 /// The programs of runs, compiled once.
 #[derive(Default)]
-pub(super) struct Programs(Mutex<BTreeMap<Digest, Arc<Program>>>);
+pub(super) struct ProgramCache(Mutex<BTreeMap<Digest, Arc<Program>>>);
 
-impl Programs {
+impl ProgramCache {
     /// Returns the program with which a run continues; `files` reads its frozen files.
     pub fn of(
         &self,

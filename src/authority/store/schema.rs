@@ -1,6 +1,6 @@
 //! The tables. All moments are milliseconds since the epoch; JSON columns hold the service's own shapes.
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 
 /// The version in `user_version`; a folder written by a newer server is not opened.
 pub(crate) const VERSION: i64 = 2;

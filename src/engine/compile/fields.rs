@@ -199,6 +199,7 @@ impl<'n> Fields<'n> {
     ) -> Option<&'n (Key, Node)> {
         let found: Vec<_> = names
             .iter()
+            .copied()
             .filter_map(|name| self.take_with_key(name))
             .collect();
         let mistake = match found.as_slice() {

@@ -28,10 +28,10 @@ const ISTIO_NAMESPACE: &str = "istio-system";
 /// One handshake to try.
 pub(super) struct Pair<'a> {
     pub from: &'a str,
-    to: &'a str,
-    port: u16,
-    client: Class,
-    server: Class,
+    pub to: &'a str,
+    pub port: u16,
+    pub client: Class,
+    pub server: Class,
 }
 
 /// One end of a handshake: its label and class.
