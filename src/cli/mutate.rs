@@ -13,9 +13,12 @@ use super::{
     exit,
     failure::Failure,
     print,
-    test::{Tone, count, refused, show_failures, tag},
+    test::{Tone, refused, show_failures, tag},
 };
-use crate::testing::{self, Fate, Hunt, HuntError, Hunted, Mutant, MutateOptions, Options};
+use crate::{
+    report::counted,
+    testing::{self, Fate, Hunt, HuntError, Hunted, Mutant, MutateOptions, Options},
+};
 
 pub fn mutate(files: &[PathBuf], options: &Options, command: &Test) -> Done {
     let which = MutateOptions {
@@ -27,15 +30,15 @@ pub fn mutate(files: &[PathBuf], options: &Options, command: &Test) -> Done {
     say!(
         "{} {} without mutants",
         tag("Testing", Tone::Good),
-        count(files.len(), "file")
+        counted(files.len(), "file")
     );
     let begins = |hunt: Hunt| {
         say!(
             "{} {} of {}, {}",
             tag("Starting", Tone::Good),
-            count(hunt.mutants, "mutant"),
-            count(hunt.files, "file"),
-            count(hunt.tests, "test")
+            counted(hunt.mutants, "mutant"),
+            counted(hunt.files, "file"),
+            counted(hunt.tests, "test")
         );
     };
     let hunted = testing::hunt(files, options, &which, begins, show).map_err(failed)?;
@@ -62,7 +65,7 @@ fn failed(error: HuntError) -> Failure {
         HuntError::Suites(mistakes) => refused(mistakes),
         HuntError::Failing(tests) => {
             show_failures(tests.iter());
-            let message = format!("{} without any mutant", count(tests.len(), "test fails"));
+            let message = format!("{} without any mutant", counted(tests.len(), "test fails"));
             Failure::new("failing-tests", message).hint(
                 "the tests have to pass before `--mutate` can tell which of them notice a change",
             )
@@ -77,7 +80,7 @@ fn show(mutant: &Mutant) {
         Fate::Survived { tests } => (
             "SURVIVED",
             Tone::Bad,
-            format!("{} passed", count(*tests, "test")),
+            format!("{} passed", counted(*tests, "test")),
         ),
         Fate::NotReached => ("SURVIVED", Tone::Bad, "no test reaches it".into()),
         // A refused mutant shows nothing about the tests.
@@ -116,7 +119,7 @@ fn summarise(hunted: &Hunted, took: Duration) {
             }
         ),
         took.as_secs_f64(),
-        count(hunted.mutants.len(), "mutant"),
+        counted(hunted.mutants.len(), "mutant"),
         count_of(|fate| matches!(fate, Fate::Survived { .. })),
         count_of(|fate| *fate == Fate::NotReached),
     );

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tar::{Archive, Entry};
+
 use super::{
     backup::{JOURNAL, draft_in, unreadable, unwritable},
     manifest::{MANIFEST, MOST, Manifest, STATE, bad_backup},
@@ -16,7 +18,6 @@ use crate::{
     runs::{RunsError, now},
     value::{Digest, StepError},
 };
-use tar::{Archive, Entry};
 use windlass_ground::Timestamp;
 
 const DRAFTS: &str = ".windlass-restore-";

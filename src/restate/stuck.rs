@@ -62,7 +62,7 @@ pub(super) trait HoldsUp<T> {
     fn holds_up(self, part: &impl fmt::Display) -> Result<T, HandlerError>;
 }
 
-impl<T, E: Error> HoldsUp<T> for Result<T, E> {
+impl<T, E: Error + 'static> HoldsUp<T> for Result<T, E> {
     fn holds_up(self, part: &impl fmt::Display) -> Result<T, HandlerError> {
         self.map_err(|error| {
             let hindrance = Hindrance::of(part, &error);

@@ -1,4 +1,4 @@
-use std::{fmt, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use strum::{Display, IntoStaticStr};
