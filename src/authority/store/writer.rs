@@ -302,7 +302,7 @@ mod tests {
         let wait = move |_: &Connection| {
             begin.send(()).unwrap();
             // An error is an end, too.
-            drop(ended.recv());
+            let _ = ended.recv();
             Ok(())
         };
         writer.submit(wait, drop);
