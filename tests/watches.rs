@@ -45,7 +45,9 @@ impl Lab {
     }
 
     fn kubectl(&self, arguments: &[&str]) {
-        self.served.kubectl(&self.test, CLUSTER, arguments).expect(0);
+        self.served
+            .kubectl(&self.test, CLUSTER, arguments)
+            .expect(0);
     }
 
     /// The requests since the log had this length, by verb and kind.
@@ -53,8 +55,13 @@ impl Lab {
         let log = self.log();
         let mut found = BTreeMap::new();
         for line in log[from..].lines() {
-            let route = line.split("route=\"").nth(1).and_then(|rest| rest.split('"').next());
-            *found.entry(route.unwrap_or_default().to_owned()).or_default() += 1;
+            let route = line
+                .split("route=\"")
+                .nth(1)
+                .and_then(|rest| rest.split('"').next());
+            *found
+                .entry(route.unwrap_or_default().to_owned())
+                .or_default() += 1;
         }
         found
     }
@@ -92,7 +99,9 @@ fn the_waits_of_a_namespace_share_a_watch_and_send_no_more_than_kubectl() {
     assert_eq!(of(&ours, "watch deployments"), 1, "{ours:?}");
     let about_workloads = |requests: &BTreeMap<String, usize>| -> usize {
         let kinds = ["deployments", "pods"];
-        let routes = requests.iter().filter(|(route, _)| kinds.iter().any(|kind| route.ends_with(kind)));
+        let routes = requests
+            .iter()
+            .filter(|(route, _)| kinds.iter().any(|kind| route.ends_with(kind)));
         routes.map(|(_, count)| count).sum()
     };
     assert!(

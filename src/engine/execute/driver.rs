@@ -374,7 +374,8 @@ impl<'p, S: Substrate> Driver<'p, S> {
         self.happens(vec![event])?;
         // A fresh step reads again whenever it runs again, so nobody needs what it read: with many clusters, the proofs of a
         // rotation read a gigabyte. The journal has it.
-        let is_fresh = || decide::step_of(&self.program.workflow, &instance).is_some_and(|step| step.is_fresh);
+        let is_fresh =
+            || decide::step_of(&self.program.workflow, &instance).is_some_and(|step| step.is_fresh);
         if is_over && instance.undone().is_none() && is_fresh() {
             self.state.forget_reads(&instance);
         }

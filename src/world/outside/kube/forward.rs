@@ -322,7 +322,10 @@ where
         }
         let whole = match is_last {
             true => line.len(),
-            false => line.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1),
+            false => line
+                .iter()
+                .rposition(|byte| *byte == b'\n')
+                .map_or(0, |at| at + 1),
         };
         let all = line[..whole].split_inclusive(|byte| *byte == b'\n');
         all.filter(|one| one.starts_with(start))
@@ -372,7 +375,10 @@ mod tests {
     #[tokio::test]
     async fn a_long_answer_with_few_such_lines_is_no_trouble_and_many_are() {
         let other: &str = Box::leak("b 1\n".repeat(1 << 20).into_boxed_str());
-        assert_eq!(lines(&[other, "a 1\n", other], "a").await, Some("a 1\n".into()));
+        assert_eq!(
+            lines(&[other, "a 1\n", other], "a").await,
+            Some("a 1\n".into())
+        );
         assert_eq!(lines(&[other], "b").await, None);
         let endless: &str = Box::leak("b".repeat(2 << 20).into_boxed_str());
         assert_eq!(lines(&[endless, "\n"], "a").await, None);

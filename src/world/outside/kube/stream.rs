@@ -229,7 +229,11 @@ impl KubeClient {
                 };
                 let object = Arc::new(object);
                 // No wait may be there to receive it.
-                let _ = sender.send(Change { object, version, is_gone });
+                let _ = sender.send(Change {
+                    object,
+                    version,
+                    is_gone,
+                });
             }
         }
     }
