@@ -15,6 +15,9 @@ use windlass_world::{
 /// The permissions that the caller lacks, by cluster.
 pub type Missing = BTreeMap<String, BTreeSet<Permit>>;
 
+/// How many clusters a preflight asks at once: the connections to all of hundreds would be more than a process may open.
+const CLUSTERS_AT_ONCE: usize = 16;
+
 /// A finding of a preflight that does not prevent the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
@@ -97,12 +100,18 @@ pub fn ask(
         .enable_all()
         .build()
         .map_err(|e| RunsError::broken("system", format!("can't start threads: {e}")))?;
+    let (kube, permits) = (&kube, &permits);
+    let roles: Vec<&String> = wanted.iter().collect();
     let answers = runtime.block_on(async {
-        let asked = wanted.iter().map(|role| async {
-            let client = kube.client(role).await?;
-            Ok::<_, Trouble>((role.clone(), client.missing(&permits).await?))
-        });
-        futures_util::future::join_all(asked).await
+        let mut answers = Vec::new();
+        for some in roles.chunks(CLUSTERS_AT_ONCE) {
+            let asked = some.iter().copied().map(|role| async move {
+                let client = kube.client(role).await?;
+                Ok::<_, Trouble>((role.clone(), client.missing(permits).await?))
+            });
+            answers.extend(futures_util::future::join_all(asked).await);
+        }
+        answers
     });
     let mut missing = Missing::new();
     let mut troubles = Vec::new();

@@ -26,6 +26,9 @@ const READS_OF_ONE: [&str; 2] = ["kube::find", "kube::get"];
 /// The API server's message if a webhook does not support dry runs (HTTP 400).
 const NO_DRY_RUN: &str = "does not support dry run";
 
+/// How many steps are tried at once: each of them takes a thread and a connection, and there may be hundreds of clusters.
+const AT_ONCE: usize = 32;
+
 /// A reason why a step would fail, found before the run begins.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Obstacle {
@@ -43,7 +46,7 @@ pub async fn obstacles(trials: Vec<Trial>, clients: &Clients) -> Vec<Obstacle> {
         ..clients.clone()
     };
     let runtime = Handle::current();
-    let tried = trials.into_iter().map(|trial| {
+    let start = |trial: Trial| {
         let dry_run = Arc::new(DryRun {
             runtime: runtime.clone(),
             redactor: Redactor::default(),
@@ -51,8 +54,15 @@ pub async fn obstacles(trials: Vec<Trial>, clients: &Clients) -> Vec<Obstacle> {
         });
         let host = Host::new(dry_run.clone(), clients.clone());
         tokio::task::spawn_blocking(move || trial.run(host, &dry_run))
-    });
-    let found = futures_util::future::join_all(tried).await;
+    };
+    let (mut trials, mut found) = (trials.into_iter(), Vec::new());
+    loop {
+        let tried: Vec<_> = trials.by_ref().take(AT_ONCE).map(start).collect();
+        if tried.is_empty() {
+            break;
+        }
+        found.extend(futures_util::future::join_all(tried).await);
+    }
     found.into_iter().filter_map(|found| found.ok()?).collect()
 }
 

@@ -240,6 +240,42 @@ fn an_illegal_event_changes_nothing() {
 }
 
 #[test]
+fn reads_that_are_forgotten_still_count_and_what_changed_something_stays() {
+    let step = InstanceId::step(None, "a");
+    let ended = |position, class| {
+        Event::EffectEnded(EffectEnded {
+            step: step.clone(),
+            position: Position(position),
+            call: Some(CallRecord {
+                function: "x::y".into(),
+                arguments: "asked".into(),
+                digest: Digest::ZERO,
+                class,
+            }),
+            outcome: EffectOutcome::Done("given".into()),
+        })
+    };
+    let mut state = started();
+    for event in [
+        begins(&step, 1, false),
+        ended(0, Class::Read),
+        ended(1, Class::Keyed),
+    ] {
+        state.apply(&event, BEGIN).expect("legal");
+    }
+    state.forget_reads(&step);
+    let effects = &state.instance(&step).expect("it began").effects;
+    let of = |n: usize| {
+        (
+            effects[n].call.arguments.clone(),
+            effects[n].result().cloned(),
+        )
+    };
+    assert_eq!(of(0), (serde_json::Value::Null, Some(Value::Null)));
+    assert_eq!(of(1), ("asked".into(), Some("given".into())));
+}
+
+#[test]
 fn the_steps_of_a_workflow_leave_out_what_is_inside_of_them() {
     let mut state = State::default();
     for id in [

@@ -91,16 +91,24 @@ fn plural(word: &str) -> String {
     }
 }
 
+/// How many reviews of one cluster are asked for at once: each of them needs a connection, and a preflight asks many clusters.
+const REVIEWS_AT_ONCE: usize = 4;
+
 impl KubeClient {
     /// Returns which of these the caller may not do in all namespaces.
     pub async fn missing(&self, permits: &BTreeSet<Permit>) -> Result<BTreeSet<Permit>, Failure> {
         // A person waits for this answer.
         let client = &self.with_patience(PATIENCE);
-        let reviews = permits.iter().map(|permit| async move {
-            Ok::<_, Failure>((!client.may(permit).await?).then(|| permit.clone()))
-        });
-        let answers = futures_util::future::try_join_all(reviews).await?;
-        Ok(answers.into_iter().flatten().collect())
+        let all: Vec<&Permit> = permits.iter().collect();
+        let mut missing = BTreeSet::new();
+        for some in all.chunks(REVIEWS_AT_ONCE) {
+            let reviews = some.iter().copied().map(|permit| async move {
+                Ok::<_, Failure>((!client.may(permit).await?).then(|| permit.clone()))
+            });
+            let answers = futures_util::future::try_join_all(reviews).await?;
+            missing.extend(answers.into_iter().flatten());
+        }
+        Ok(missing)
     }
 
     async fn may(&self, permit: &Permit) -> Result<bool, Failure> {
