@@ -236,7 +236,10 @@ fn cpu<'c>(children: impl IntoIterator<Item = &'c Child>) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("a process");
         let fields = stat.rsplit(')').next().expect("fields").split_whitespace();
         // User and system time, in ticks of a hundredth of a second.
-        let ticks = fields.skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
+        let ticks = fields
+            .skip(11)
+            .take(2)
+            .map(|field| field.parse::<u64>().expect("a number"));
         ticks.sum::<u64>()
     });
     Duration::from_millis(ticks.sum::<u64>() * 10)

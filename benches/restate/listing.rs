@@ -47,9 +47,17 @@ pub fn measure(folder: &Path) {
             memory_mb(&server),
             size_mb(&data),
         );
-        for arguments in [&["runs"][..], &["runs", "--json"], &["runs", "--limit", "20"]] {
+        for arguments in [
+            &["runs"][..],
+            &["runs", "--json"],
+            &["runs", "--limit", "20"],
+        ] {
             let time = median(|| list(&server, arguments, to));
-            println!("         windlass {:16} {:4.0} ms", arguments.join(" "), ms(time));
+            println!(
+                "         windlass {:16} {:4.0} ms",
+                arguments.join(" "),
+                ms(time)
+            );
         }
     }
 }
@@ -102,7 +110,9 @@ fn list(server: &Server, arguments: &[&str], runs: usize) -> Duration {
         .output()
         .expect("windlass starts");
     let time = start.elapsed();
-    let listed = String::from_utf8_lossy(&output.stdout).matches("succeeded").count();
+    let listed = String::from_utf8_lossy(&output.stdout)
+        .matches("succeeded")
+        .count();
     let wanted = match arguments.contains(&"--limit") {
         true => 20,
         false => runs,
