@@ -196,11 +196,7 @@ impl Remote {
         Ok(found.rows)
     }
 
-    fn tell<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: &Json,
-    ) -> Result<T, RemoteError> {
+    fn tell<T: DeserializeOwned>(&self, path: &str, body: &Json) -> Result<T, RemoteError> {
         let url = format!("{}/{path}", self.address.admin);
         let request = self.client.post(&url).header("accept", "application/json");
         let request = request.header("content-type", "application/json");

@@ -89,9 +89,12 @@ impl Prunable for Remote {
 
     fn evidence(&self, run: &RunId) -> Result<Evidence, RunsError> {
         let events = self.links(run)?.into_iter().map(Link::redacted);
-        gathered(run, self.row(run)?.as_slice(), events.collect(), |edition| {
-            Ok(self.files(run, edition)?)
-        })
+        gathered(
+            run,
+            self.row(run)?.as_slice(),
+            events.collect(),
+            |edition| Ok(self.files(run, edition)?),
+        )
     }
 
     fn delete(
