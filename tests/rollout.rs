@@ -1,7 +1,6 @@
 //! Restarts and their waits, on a cluster that is seen with kubectl.
 
 use std::{
-    io::Write,
     net::{Shutdown, TcpListener, TcpStream},
     process::Command,
     sync::{

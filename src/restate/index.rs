@@ -23,8 +23,8 @@ impl Index {
         Ok(())
     }
 
-    /// Lists the runs, newest first: for servers and commands of earlier versions. Later ones have Restate read the rows
-    /// ([`Remote::runs`](super::Remote::runs)), which takes a tenth of the time.
+    /// Lists the runs, newest first: for servers and commands of earlier versions. Later ones have Restate read the rows itself
+    /// ([`Remote::runs`](super::Remote::runs)).
     #[handler]
     async fn list(&self, ctx: SharedObjectContext<'_>) -> Result<Json<Vec<RunRow>>, HandlerError> {
         let mut keys = ctx.get_keys().await?;
