@@ -417,6 +417,13 @@ fn why(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{BufRead as _, BufReader, Write as _},
+        net::TcpListener,
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+    };
+
     use super::*;
 
     #[test]
@@ -438,6 +445,61 @@ mod tests {
             "https://hooks.example:8443/‹secret›"
         );
         assert_eq!(secret("no url"), MASK);
+    }
+
+    /// Answers every request with 204, and counts the connections. One thread for each.
+    fn counting() -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let count = Arc::new(AtomicUsize::new(0));
+        let accepted = count.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                accepted.fetch_add(1, Ordering::Relaxed);
+                let mut stream = stream.expect("a connection");
+                thread::spawn(move || {
+                    let reading = stream.try_clone().expect("a second handle");
+                    for line in BufReader::new(reading).lines() {
+                        // The requests of this test have no body.
+                        if line.is_ok_and(|line| line.is_empty()) {
+                            let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
+                            stream.write_all(answer).expect("sent");
+                        }
+                    }
+                });
+            }
+        });
+        (format!("http://{address}/"), count)
+    }
+
+    #[tokio::test]
+    async fn only_requests_that_can_be_repeated_share_a_connection() {
+        let client = HttpClient::default();
+        for (method, has_key, connections) in
+            [("PUT", false, 1), ("POST", true, 1), ("POST", false, 3)]
+        {
+            let (url, count) = counting();
+            let request = HttpRequest {
+                method: method.into(),
+                shown: url.clone(),
+                url: Secret::new(url),
+                headers: Vec::new(),
+                body: None,
+                timeout: Duration::from_secs(30),
+                identity: None,
+                ca: None,
+                expected: Vec::new(),
+                expects_gone: false,
+                hides_answer: false,
+                only_reads: false,
+                has_key,
+            };
+            for _ in 0..3 {
+                client.send(&request).await.expect("answered");
+            }
+            let count = count.load(Ordering::Relaxed);
+            assert_eq!(count, connections, "{method}, key: {has_key}");
+        }
     }
 
     #[test]
