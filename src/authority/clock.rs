@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use windlass_ground::milliseconds;
 
-/// Milliseconds since the Unix epoch: how the server keeps every moment.
+/// A point in time in milliseconds since 1970.
 pub(crate) type Moment = i64;
 
 /// A clock: the machine's own, or one that moves only when it is advanced.

@@ -21,8 +21,8 @@
 //!
 //! # The folder
 //!
-//! `authority.db` (mode 0600, beside its write-ahead log) holds authorities, their keys, certificates, tokens, tags,
-//! policies, permissions and revocations. `buckets/NAME/` stands for the S3 bucket NAME: CRLs and audit reports.
+//! `authority.db` (mode 0600, like its write-ahead log) contains authorities, their keys, certificates, tokens, tags,
+//! policies, permissions and revocations. `buckets/NAME/` serves as the S3 bucket NAME: CRLs and audit reports.
 
 mod ancestry;
 mod bucket;

@@ -37,7 +37,7 @@ pub enum StartError {
     Listen(SocketAddr, #[source] std::io::Error),
 }
 
-/// A running server. It stops when it is dropped; [`stop`](Self::stop) also waits for the last answers.
+/// A running server. Dropping it stops it; [`stop`](Self::stop) also waits for requests in progress.
 pub struct Server {
     address: SocketAddr,
     shutdown: Option<oneshot::Sender<()>>,

@@ -17,18 +17,18 @@ use crate::throttle::Throttle;
 use crate::x509::key::{KeyError, SigningKey};
 use windlass_ground::StoreError;
 
-/// The options, the state, and keys that were read from it before.
+/// The options, the state, and caches of what was read from the state.
 pub(crate) struct Service {
     pub options: Options,
     pub store: Store,
     pub throttle: Throttle,
-    /// One list is written at a time: a list that was read earlier must not replace a later one.
+    /// Ensures that CRLs are written one at a time: a CRL that was read earlier must not replace a later one.
     pub publishing: Mutex<()>,
     /// Only shortcuts past reading and counting: authorities as they were at a revision of the state, and what they had issued.
     authorities: Mutex<HashMap<String, Known>>,
     /// Past parsing: an authority's key never changes.
     keys: Mutex<HashMap<String, Arc<SigningKey>>>,
-    /// As much a shortcut, by authority, with the generation of the identity.
+    /// A cache of parsed certificates, by authority, with the generation of the identity.
     ancestries: Mutex<HashMap<String, (i64, Arc<Ancestry>)>>,
 }
 
@@ -53,10 +53,10 @@ impl Service {
         })
     }
 
-    /// Catches up with what time or a crash has left to do: keys that must go, and lists that must be written.
+    /// Does work that became due or that a crash left undone: purges keys of deleted authorities, and writes CRLs.
     pub fn catch_up(&self) {
         let now = self.options.clock.now();
-        // As on AWS, none of it is anyone's request that could fail; the next start tries again.
+        // As on AWS, no request depends on this; it is retried at the next start.
         let purged = self
             .store
             .write(move |connection| authority::purge(connection, now));
@@ -120,7 +120,7 @@ impl Service {
         Ok(issued)
     }
 
-    /// The key of an authority, ready to sign.
+    /// Returns the key of an authority.
     pub fn key(
         &self,
         connection: &Connection,
@@ -135,7 +135,7 @@ impl Service {
         Ok(key)
     }
 
-    /// What the identity that an authority has says to the certificates below it.
+    /// Returns what the present certificates of an authority require of those below it.
     pub fn ancestry(&self, authority: &Authority) -> Result<Arc<Ancestry>, Failure> {
         let identity = authority.identity.as_ref().ok_or_else(|| {
             Code::InternalFailure.says("the authority's certificate can't be read")
@@ -175,7 +175,7 @@ impl From<KeyError> for Failure {
     }
 }
 
-/// A random identifier of the form of a UUID (version 4).
+/// Returns a random identifier in the format of a UUID (version 4).
 pub(crate) fn unique() -> Result<String, Failure> {
     let mut bytes = [0; 16];
     aws_lc_rs::rand::fill(&mut bytes)

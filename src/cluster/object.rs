@@ -10,7 +10,7 @@ pub(crate) fn now() -> Moment {
     (OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000) as i64
 }
 
-/// A moment as Kubernetes writes it: RFC 3339, whole seconds.
+/// Writes a time as Kubernetes does: RFC 3339, in whole seconds.
 pub fn timestamp(at: Moment) -> String {
     OffsetDateTime::from_unix_timestamp(at / 1000)
         .ok()

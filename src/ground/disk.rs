@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-/// Makes a folder and those above it, and syncs each folder that got a new entry.
+/// Creates a folder and its missing parents, and syncs each folder that gets a new entry.
 ///
 /// `mode` gives the Unix permission bits of the new folders; the umask is subtracted.
 ///
@@ -72,7 +72,7 @@ fn draft(path: &Path, content: impl AsRef<[u8]>) -> io::Result<NamedTempFile> {
     Ok(draft)
 }
 
-/// The folder that an entry stands in.
+/// Returns the folder that contains a path: `.` for a plain name, and the root for the root.
 pub fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

@@ -72,7 +72,7 @@ impl Timestamp {
             .unwrap_or_default()
     }
 
-    /// Returns the date and time in UTC. `None` outside of the years -9999 to 9999.
+    /// Returns the date and time in UTC, or `None` outside the years -9999 to 9999.
     pub fn to_utc(self) -> Option<OffsetDateTime> {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).ok()
     }

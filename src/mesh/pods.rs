@@ -104,7 +104,7 @@ pub(super) fn hold_without_root() -> Hold {
     }
 }
 
-/// The ConfigMap in which istiod distributes its roots to all namespaces (MESH 2.6).
+/// The ConfigMap in which istiod distributes its roots to all namespaces (istio: `namespacecontroller.go`).
 pub(super) const ROOT_MAP: &str = "istio-ca-root-cert";
 
 /// Picks an item by a digest of a name: the replica of a service that a client of this name reaches.

@@ -294,8 +294,8 @@ fn millis(at: UnixTime) -> Moment {
     Moment::try_from(at.as_secs()).unwrap_or_default() * 1000
 }
 
-/// Verifies the certificate of a CA as istiod does when it loads one: the CA counts as the end of its chain, so a path
-/// length that its leaves will violate is not noticed (MESH 1.5, 1.9).
+/// Verifies the certificate of a CA like istiod when it loads one. The CA counts as the end of its chain, so a path length
+/// that its leaves will violate is not noticed (istio: `security/pkg/pki/util/keycertbundle.go`).
 ///
 /// # Errors
 /// The reason, in the text of Go.

@@ -70,7 +70,7 @@ impl Call<'_> {
         Ok((authority, guard))
     }
 
-    /// Reads the authority that the input names, in a transaction of its own.
+    /// Reads the authority in the input, in a separate transaction.
     pub fn named_authority(&self) -> Result<Authority, Failure> {
         let input: OfAuthority = self.read()?;
         let arn = input.certificate_authority_arn;

@@ -43,7 +43,7 @@ struct Written {
     opens: Option<Option<String>>,
 }
 
-/// Signs a certificate and answers with its ARN; it can be read after the issuing delay.
+/// Issues a certificate and returns its ARN. The certificate can be read after the issuing delay.
 pub(crate) fn issue(call: &Call, coming: Option<Coming>, reply: Reply) {
     let (authority, prepared) = match prepare(call) {
         Ok((authority, Progress::New(prepared))) => (authority, prepared),
@@ -119,7 +119,7 @@ fn prepare(call: &Call) -> Result<(String, Progress<Prepared>), Failure> {
             return Ok((input.certificate_authority_arn, Progress::Repeats(serial)));
         }
     };
-    // The slow part, outside any transaction.
+    // Signing takes time, so it is done outside any transaction.
     let certificate = sign(call, &input, &template, &ready.signer)?;
     let prepared = Prepared {
         ready,
@@ -203,7 +203,7 @@ impl Prepared {
         }
         certificate::insert(connection, &authority.arn, &self.certificate)?;
         let partition = self.certificate.partition;
-        // A certificate must not name a list that isn't there, so the first one brings it.
+        // A certificate must not name a CRL that does not exist, so the first certificate creates it.
         let is_listed = !self.template.base.is_root() && revocation::publishes(&signer.authority);
         let opens = is_listed && list::bind(connection, &authority.arn, partition.as_deref())?;
         let serial = self.certificate.serial;
@@ -217,7 +217,7 @@ impl Prepared {
     }
 }
 
-/// Only a root may issue before it has a certificate, and then only its own.
+/// Checks the status. Only a root may issue before it has a certificate, and then only its own certificate.
 fn check(authority: &Authority, template: &Template, now: i64) -> Result<(), Failure> {
     if !template.base.is_root() {
         authority.check(Deed::Issue, now)?;

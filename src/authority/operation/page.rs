@@ -77,7 +77,7 @@ pub(crate) fn answer(member: &str, shapes: Vec<Value>, next: Option<String>) -> 
     answer
 }
 
-/// Cuts a list that was read with one item too many, and makes the token of the next page.
+/// Cuts a list that was read with one item too many, and makes the token for the next page.
 pub(crate) fn cut<T>(
     call: &Call,
     connection: &Connection,

@@ -5,7 +5,7 @@ use strum::{EnumString, IntoStaticStr};
 use crate::clock::Moment;
 use crate::failure::{Code, Failure};
 
-/// The state of an authority, as `DescribeCertificateAuthority` shows it.
+/// The status of an authority, as in the response of `DescribeCertificateAuthority`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum Status {

@@ -33,7 +33,7 @@ pub(crate) struct Authority {
     pub identity: Option<Identity>,
 }
 
-/// The certificate that an authority signs with.
+/// The certificate with which an authority signs.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub certificate: Vec<u8>,
@@ -42,14 +42,14 @@ pub(crate) struct Identity {
     pub span: Span,
 }
 
-/// A new authority's key and the request for its certificate.
+/// The key of a new authority, and the CSR for its certificate.
 pub(crate) struct Secrets {
     pub csr: Vec<u8>,
     pub private_key: Zeroizing<Vec<u8>>,
 }
 
 impl Authority {
-    /// The status at a moment.
+    /// Returns the status at a point in time.
     pub fn status(&self, now: Moment) -> Status {
         let end = self
             .identity
@@ -63,19 +63,19 @@ impl Authority {
         self.restorable_until.is_none_or(|until| now < until)
     }
 
-    /// Refuses what the status doesn't allow.
+    /// Refuses what the status does not allow.
     pub fn check(&self, deed: Deed, now: Moment) -> Result<(), Failure> {
         status::check(self.status(now), deed)
     }
 
-    /// The algorithm of its key.
+    /// Returns the algorithm of its key.
     pub fn key_algorithm(&self) -> Result<KeyAlgorithm, Failure> {
         self.configured("KeyAlgorithm")
             .and_then(KeyAlgorithm::named)
             .ok_or_else(|| Code::InternalFailure.says("the stored key algorithm is unknown"))
     }
 
-    /// A member of its configuration.
+    /// Returns a member of its configuration.
     pub fn configured(&self, member: &str) -> Option<&str> {
         self.configuration.get(member)?.as_str()
     }
@@ -86,7 +86,7 @@ const COLUMNS: &str = "a.arn, a.account, a.region, a.kind, a.usage_mode, a.key_s
     a.generation, a.settled_at, i.certificate, i.chain, i.serial, i.not_before, i.not_after
     FROM authority a LEFT JOIN identity i ON i.authority = a.arn AND i.generation = a.generation";
 
-/// The authority of an ARN; one whose time to be restored is over is no longer there.
+/// Finds the authority with an ARN. An authority whose restoration period has ended no longer exists.
 pub(crate) fn find(connection: &Connection, arn: &str, now: Moment) -> Result<Authority, Failure> {
     connection
         .prepare_cached(&format!("SELECT {COLUMNS} WHERE a.arn = ?1"))?
@@ -109,7 +109,7 @@ pub(crate) fn revision(connection: &Connection) -> Result<i64, Failure> {
         .query_row([], |row| row.get(0))?)
 }
 
-/// Some authorities of an account and region by age, those after `after` (creation and ARN).
+/// Returns some authorities of an account and region, the oldest first, from those after `after` (creation time and ARN).
 pub(crate) fn page(
     connection: &Connection,
     account: &str,
@@ -133,7 +133,7 @@ pub(crate) fn page(
     Ok(found)
 }
 
-/// Every authority of the folder that isn't deleted, the oldest first.
+/// Returns every authority of the folder that is not deleted, the oldest first.
 pub(crate) fn all(connection: &Connection, now: Moment) -> Result<Vec<Authority>, Failure> {
     let found = connection
         .prepare_cached(&format!(
@@ -145,7 +145,7 @@ pub(crate) fn all(connection: &Connection, now: Moment) -> Result<Vec<Authority>
     Ok(found)
 }
 
-/// How many authorities an account has in a region: a deleted one counts until it is gone.
+/// Returns how many authorities an account has in a region. A deleted authority counts until its restoration period ends.
 pub(crate) fn count(
     connection: &Connection,
     account: &str,
@@ -189,7 +189,7 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// Writes back what may change of an authority.
+/// Writes the members of an authority that may change.
 pub(crate) fn update(connection: &Connection, authority: &Authority) -> Result<(), Failure> {
     connection.execute(
         "UPDATE authority SET revocation = ?2, changed_at = ?3, status = ?4, status_before = ?5,
@@ -230,7 +230,7 @@ pub(crate) fn identify(
     Ok(())
 }
 
-/// The certificate of a generation with its chain.
+/// Returns the certificate of a generation with its chain.
 pub(crate) fn identity(
     connection: &Connection,
     arn: &str,
@@ -245,7 +245,7 @@ pub(crate) fn identity(
         })?)
 }
 
-/// The request for an authority's certificate, as DER.
+/// Returns the CSR for an authority's certificate, in DER.
 pub(crate) fn csr(connection: &Connection, arn: &str) -> Result<Vec<u8>, Failure> {
     Ok(
         connection.query_row("SELECT csr FROM authority WHERE arn = ?1", [arn], |row| {
@@ -254,7 +254,7 @@ pub(crate) fn csr(connection: &Connection, arn: &str) -> Result<Vec<u8>, Failure
     )
 }
 
-/// An authority's key as PKCS #8.
+/// Returns an authority's key in PKCS #8.
 pub(crate) fn private_key(
     connection: &Connection,
     arn: &str,
@@ -266,7 +266,7 @@ pub(crate) fn private_key(
     )?)
 }
 
-/// Forgets authorities whose time to be restored is over, with their keys.
+/// Deletes authorities whose restoration period has ended, with their keys.
 pub(crate) fn purge(connection: &Connection, now: Moment) -> Result<(), Failure> {
     connection.execute("DELETE FROM authority WHERE restorable_until <= ?1", [now])?;
     Ok(())

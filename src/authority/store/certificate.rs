@@ -10,7 +10,7 @@ use crate::failure::Failure;
 pub(crate) struct Certificate {
     pub serial: String,
     pub body: Vec<u8>,
-    /// The identity of the authority that signed it; 0 for a root's own.
+    /// The generation of the authority's identity that signed it; 0 for a root's own certificate.
     pub generation: i64,
     pub template: String,
     pub requester: String,
@@ -57,7 +57,7 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// The certificate with a serial, 32 hex digits.
+/// Finds the certificate with a serial number of 32 hexadecimal digits.
 pub(crate) fn find(
     connection: &Connection,
     authority: &str,
@@ -69,7 +69,7 @@ pub(crate) fn find(
         .optional()?)
 }
 
-/// Notes a revocation; false if there is one already.
+/// Records a revocation. Returns false if the certificate is already revoked.
 pub(crate) fn revoke(
     connection: &Connection,
     authority: &str,
@@ -87,7 +87,7 @@ pub(crate) fn revoke(
     Ok(added == 1)
 }
 
-/// How a certificate was revoked, if it was.
+/// Returns the revocation of a certificate, if it is revoked.
 pub(crate) fn revocation(
     connection: &Connection,
     authority: &str,
@@ -101,7 +101,8 @@ pub(crate) fn revocation(
         .optional()?)
 }
 
-/// The revoked certificates that had not expired by a moment, by serial: of one partition, or all.
+/// Returns the revoked certificates that had not expired at a point in time, ordered by serial number: of one partition, or
+/// all.
 pub(crate) fn revoked(
     connection: &Connection,
     authority: &str,

@@ -101,7 +101,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", true)?;
-    // A deleted authority's key must not stay readable in free pages.
+    // The key of a deleted authority must not remain readable in free pages.
     connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)
 }

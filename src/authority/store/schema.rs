@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use crate::store::token;
 
-/// The version in `user_version`; a folder written by a newer server is not opened.
+/// The version in `user_version`. A folder written by a newer server can't be opened.
 pub(crate) const VERSION: i64 = 3;
 
 const TABLES: &str = "
@@ -135,7 +135,7 @@ INSERT INTO revision VALUES (0);
 /// What decides about an authority's requests, and is kept in memory for as long as the revision is the same.
 const REVISED: [&str; 3] = ["authority", "identity", "policy"];
 
-/// From version 1, which had sixteen partitions for every authority that has any.
+/// The migration from version 1, which had sixteen partitions for every authority with partitions.
 const FROM_1: &str = "
 CREATE TABLE list (
     authority    TEXT NOT NULL REFERENCES authority (arn) ON DELETE CASCADE,

@@ -9,7 +9,7 @@ use crate::clock::Moment;
 use crate::failure::Failure;
 use crate::options::Idempotency;
 
-/// How long AWS remembers a token.
+/// How long AWS remembers a token, in milliseconds.
 const REMEMBERED: Moment = 5 * 60 * 1000;
 
 /// One token in so many looks for those that are too old, and how many then go: a few at a time, and faster than they come.
@@ -19,7 +19,7 @@ const SWEPT: i64 = 64;
 /// How far the clock may be set back without a token being overlooked.
 const SET_BACK: Moment = 10 * 1000;
 
-/// What makes a request the repetition of another.
+/// What identifies a repeated request.
 #[derive(Debug, Clone)]
 pub(crate) struct Token([u8; DIGEST]);
 
@@ -27,7 +27,7 @@ pub(crate) struct Token([u8; DIGEST]);
 const DIGEST: usize = 16;
 
 impl Token {
-    /// The token of a request's input; `None` if it has none.
+    /// Returns the token of a request's input, or `None` if it has none.
     pub fn of(
         operation: &'static str,
         scope: &str,
@@ -48,7 +48,7 @@ impl Token {
         Some(Self(self::digest(operation, scope, token, &parameters)))
     }
 
-    /// What the request was answered within the last five minutes.
+    /// Returns the response that the same request got within the last five minutes.
     pub fn answer(&self, connection: &Connection, now: Moment) -> Result<Option<String>, Failure> {
         let mut statement = connection.prepare_cached(
             "SELECT answer FROM token WHERE period = ?1 AND digest = ?2 AND used_at > ?3",
@@ -109,7 +109,7 @@ pub(super) fn digest(operation: &str, scope: &str, token: &str, parameters: &[u8
     digest
 }
 
-/// The input with its members in order, since a client may send them in any.
+/// Writes the input with its members sorted, since a client may send them in any order.
 fn write(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(members) => {

@@ -10,14 +10,14 @@ use windlass_ground::run_statement;
 
 use crate::failure::{Code, Failure};
 
-/// Writes in one transaction at most, so that the first of them doesn't wait for ever under load.
+/// The largest number of writes in a transaction, so that the first of them does not wait too long under load.
 const GROUP: usize = 256;
 
 /// How long a write waits for others that are known to come: about as long as the commit that it shares with them. A
 /// commit costs the processor as much as many writes, whatever is in it.
 const LINGER: Duration = Duration::from_millis(5);
 
-/// Runs one write, on the connection or with the reason why there is none, and keeps its answer until the commit.
+/// Runs a write with the connection, or with the reason why there is none, and returns the reply to send after the commit.
 type Job = Box<dyn FnOnce(Result<&Connection, Failure>) -> Done + Send>;
 /// Gives the answer to whoever waits for it, after the commit.
 type Reply = Box<dyn FnOnce(Result<(), Failure>)>;
@@ -38,7 +38,7 @@ enum Scope {
     Group,
 }
 
-/// The writing side of the store; dropping it waits for what was begun.
+/// The writing side of the store. Dropping it waits for the writes in progress.
 pub(crate) struct Writer {
     queue: Arc<Queue>,
     thread: Option<JoinHandle<()>>,

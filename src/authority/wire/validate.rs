@@ -18,8 +18,8 @@ pub(crate) fn check(shape: &str, input: &Value) -> Result<(), Failure> {
     Err(Code::Validation.says(format!("{count} validation {plural} detected: {list}")))
 }
 
-/// The input without what the model doesn't know and without nulls, which AWS takes for absent: so that nothing else
-/// is ever stored, and two ways to say the same are the same.
+/// Removes members that are not in the model, and nulls, which AWS treats as absent. So nothing else is ever stored, and
+/// equivalent inputs are equal.
 pub(crate) fn known(shape: &str, mut input: Value) -> Value {
     keep_known(MODEL.shape(shape), &mut input);
     input

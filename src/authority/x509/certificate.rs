@@ -8,7 +8,7 @@ use crate::x509::extension::Extension;
 use crate::x509::key::{KeyError, SigningAlgorithm, SigningKey};
 use crate::x509::{der, extension};
 
-/// A certificate's serial number: 128 bits, positive, and with no leading zeros in its 32 hex digits.
+/// A certificate's serial number: 128 bits, positive, and without leading zeros in its 32 hexadecimal digits.
 ///
 /// It begins with the time, so that new certificates come last in an index, however many there are: in a place drawn by lot,
 /// each changes a page of its own. The other 80 bits are random (RFC 5280 asks for none, CAs of the public web for 64).
@@ -19,7 +19,7 @@ pub(crate) struct Serial([u8; 16]);
 const TIME: u64 = (1 << 46) - 1;
 
 impl Serial {
-    /// Draws one; a collision within an authority is as likely as a guessed key.
+    /// Returns a random serial number. A collision within an authority is as unlikely as guessing a key.
     pub fn draw(now: Moment) -> Result<Self, aws_lc_rs::error::Unspecified> {
         let time = now.cast_unsigned() & TIME | (TIME + 1);
         let mut bytes = [0; 16];

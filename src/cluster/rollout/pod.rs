@@ -109,7 +109,7 @@ pub(super) fn put_status(owner: &mut Json, mut status: Json, counts: &[(&str, us
     *child(owner, "status") = status.as_object().cloned().unwrap_or_default();
 }
 
-/// Makes a pod and schedules it; `false` where its admission was refused, which its owner tries again.
+/// Creates a pod and schedules it. Returns `false` if its admission was refused; the owner then tries again.
 fn create(world: &World, resource: &str, new: &NewPod) -> Result<bool, Failure> {
     let mut metadata = new.template["metadata"].clone();
     metadata["name"] = new.name.as_str().into();
@@ -343,7 +343,7 @@ pub(crate) fn is_ready(pod: &Json) -> bool {
     conditions::find(pod, "Ready").is_some_and(|ready| ready["status"] == "True")
 }
 
-/// Whether a pod has been ready for long enough; if it is only ready, when that will be.
+/// Checks whether a pod has been ready for long enough. The error is the time when it will be, if it is ready.
 fn available(pod: &Json, least_seconds: i64, now: Moment) -> Result<(), Option<Moment>> {
     let ready = conditions::find(pod, "Ready").filter(|ready| ready["status"] == "True");
     let since = ready.and_then(|ready| moment(ready["lastTransitionTime"].as_str()?));

@@ -135,7 +135,7 @@ fn report(
     KEEPER.await_available(world, set, &pods)?;
     let (ready, updated) = (count(&pod::is_ready), count(&of(update)));
     let available = count(&|pod| pod::is_available(world, set, pod));
-    // The controller notes the end of rolling updates only (`completeRollingUpdate`).
+    // The controller records the end of rolling updates only (`completeRollingUpdate`).
     let is_rolling = set["spec"]["updateStrategy"]["type"] != "OnDelete";
     let is_over = is_rolling && partition == 0 && Some(updated) == wanted && Some(ready) == wanted;
     let current = if is_over { update } else { current };

@@ -31,7 +31,7 @@ const SCHEMA: &str = "
 /// What version 2 adds: the data of controllers from other crates.
 const KEPT: &str = "CREATE TABLE kept (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;";
 
-/// The state of one folder; several servers may serve it at once.
+/// The state of a folder. Several servers may serve it at the same time.
 pub(crate) struct Store {
     connection: Mutex<Connection>,
     /// How many changes are kept for watches.
@@ -47,7 +47,8 @@ impl Store {
         window: u32,
         watched: &'static [&'static str],
     ) -> Result<Self, StoreError> {
-        // What a killed server had answered is there; only a lost machine forgets the last moments of a rehearsal.
+        // A write that was answered survives a crash of the server; the last writes may be lost if the machine crashes,
+        // which is enough for a rehearsal.
         let connection = open_store(folder, "cluster.db", Durability::Process, VERSION, upgrade)?;
         Ok(Self {
             connection: Mutex::new(connection),

@@ -30,7 +30,7 @@ pub(crate) struct Target {
     pub subresource: Option<String>,
 }
 
-/// What RBAC calls a request.
+/// The verbs of RBAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub(crate) enum Verb {

@@ -211,7 +211,7 @@ pub struct PlanAnswer {
 #[derive(Serialize, ToSchema)]
 pub struct RunsPage {
     pub runs: Vec<RunItem>,
-    /// Give it as `before` to get older ones.
+    /// The value of `before` that returns older notifications.
     pub next: Option<String>,
 }
 

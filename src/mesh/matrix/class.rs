@@ -9,11 +9,11 @@ use std::{
 use crate::{handshake::Party, x509};
 use windlass_cluster::Moment;
 
-/// How many classes are remembered at most: a mesh that is watched for days renews its certificates again and again.
+/// The largest number of remembered classes: a mesh that is watched for days renews its certificates again and again.
 const MAX_CLASSES: usize = 4096;
 
-/// The classes of parties that were seen before, by the digest of everything that a party holds: checking unchanged parties
-/// again reads no certificate.
+/// The classes of parties that were seen before, by the digest of everything that a party holds. So checking unchanged
+/// parties again parses no certificate.
 #[derive(Debug, Default)]
 pub(super) struct Classes(HashMap<u64, Class>);
 
@@ -43,7 +43,7 @@ pub(super) struct Class {
     pub party: Arc<Party>,
     /// Equal for parties that accept the same chains.
     pub judges: u64,
-    /// Equal for parties whose chains the same judges accept; leaves count by their issuer and names.
+    /// Equal for parties whose chains the same judges accept. Leaves are compared by their issuer and names.
     pub shows: u64,
     /// Equal for parties that are equal in both.
     pub digest: u64,

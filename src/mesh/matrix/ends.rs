@@ -20,9 +20,9 @@ use crate::{
 };
 use windlass_cluster::{Cluster, Moment, StateError, is_pod_ready};
 
-/// The error of a call to a server that is not there.
+/// The error of a call to a server without a ready pod.
 pub(super) const NO_POD: &str = "no ready pod";
-/// Where istiod is, unless its clients say otherwise.
+/// The namespace of istiod, unless its clients configure another one.
 const ISTIO_NAMESPACE: &str = "istio-system";
 
 /// One handshake to try.
@@ -54,7 +54,7 @@ pub(super) struct Ends {
     istiods: BTreeMap<String, Vec<End>>,
     proxies: BTreeMap<String, Vec<End>>,
     webhooks: BTreeMap<String, Vec<End>>,
-    /// By cluster: the namespace in which its proxies and webhooks look for istiod.
+    /// By cluster: the namespace in which its proxies and webhooks connect to istiod.
     homes: BTreeMap<String, String>,
     workloads: Vec<Workload>,
     servers: Vec<(String, Server)>,
@@ -157,8 +157,8 @@ impl Ends {
         }
     }
 
-    /// Returns the calls that nothing answers, because no pod of istiod or of the management server is ready. They fail: a mesh
-    /// whose server is away is not one in which all shake hands.
+    /// Returns the calls that fail because no pod of istiod or of the management server is ready. Without them, a mesh
+    /// without a server would seem to have no failed handshakes.
     pub fn unanswered(&self) -> Vec<Handshake> {
         let mut all = Vec::new();
         let mut calls = |from: &str, to: &str, port| {
@@ -182,7 +182,7 @@ impl Ends {
                 }
             }
         }
-        // Agents without a management cluster are part of no mesh yet.
+        // Agents without a management cluster do not belong to a mesh yet.
         if self.servers.is_empty() && self.istiods.contains_key(MANAGEMENT) {
             let (service, space) = relay::AUTHORITY
                 .split_once('.')
@@ -194,7 +194,8 @@ impl Ends {
         all
     }
 
-    /// Everybody with everybody whom they call, one pair after another: there are too many to keep all at once.
+    /// Passes every pair of a client and a server to `with`, one after the other, since there are too many to keep all at
+    /// once.
     pub fn each_pair<'a>(
         &'a self,
         now: Moment,

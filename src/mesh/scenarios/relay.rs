@@ -174,7 +174,7 @@ fn cacerts_root(lab: &Lab, cluster: &str) -> String {
     names.join(",")
 }
 
-/// MESH 5.7, 7.5: passive roots, another signer, removal of the old root.
+/// Passive roots, then another signer, then the removal of the old root (docs.solo.io, page "istio/managed/cert-rotation").
 #[test]
 fn gloo_mesh_issues_from_a_secret_and_rotates_with_passive_cas() {
     let mut lab = Lab::new(&THREE, "");
