@@ -76,7 +76,7 @@ fn have_driven(server: &Server, state: &Path, program: &Program, range: std::ops
                     }
                     let (id, order) = order(&remote, program);
                     remote.send(&id, &order).expect("sent");
-                    while number % LOOKS == 0 && open(&remote) > UNDER_WAY {
+                    while number.is_multiple_of(LOOKS) && open(&remote) > UNDER_WAY {
                         thread::sleep(Duration::from_millis(50));
                     }
                 }
