@@ -285,6 +285,9 @@ mod tests {
         (folder, Writer::start(connection), count)
     }
 
+    /// A write of one number.
+    type Write = fn(&Connection, i64) -> Result<(), Failure>;
+
     fn insert(connection: &Connection, x: i64) -> Result<(), Failure> {
         connection.execute("INSERT INTO t VALUES (?1)", [x])?;
         Ok(())
@@ -293,10 +296,7 @@ mod tests {
     type Answers = Receiver<(i64, Result<(), Failure>)>;
 
     /// Submits writes that share a transaction: they wait until one before them is over.
-    fn together(
-        writer: &Writer,
-        writes: &[fn(&Connection, i64) -> Result<(), Failure>],
-    ) -> Answers {
+    fn together(writer: &Writer, writes: &[Write]) -> Answers {
         let (begin, begun) = channel();
         let (end, ended) = channel::<()>();
         let wait = move |_: &Connection| {
