@@ -27,7 +27,7 @@ pub fn cut(text: &str, most: usize) -> String {
     }
 }
 
-/// Replaces what [`line`] escapes by one sign that can be seen, except line ends and tabs: for pages and messages.
+/// Replaces what [`line()`] escapes by one sign that can be seen, except line ends and tabs: for pages and messages.
 pub fn visible(text: &str) -> String {
     let seen = text.chars().map(|c| match c {
         '\n' | '\t' => c,
