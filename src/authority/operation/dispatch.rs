@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::failure::{Code, Failure};
 use crate::fault::{self, Effect};
 use crate::operation::call::{Call, Caller};
+use crate::operation::issue::ISSUE;
 use crate::operation::reply::{Reply, injected};
 use crate::operation::{
     certificate, create, csr, delete, describe, import, issue, list, permission, policy, report,
@@ -16,9 +17,6 @@ use crate::options::Quotas;
 use crate::service::Service;
 use crate::store::Coming;
 use crate::wire::request::Request;
-
-/// The one operation that is asked for a thousand times a second.
-pub(crate) const ISSUE: &str = "IssueCertificate";
 
 /// Whether an operation waits for nothing but the processor: it only reads a few rows, or does not wait for what it writes.
 pub(crate) fn is_short(operation: &str) -> bool {

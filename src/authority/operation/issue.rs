@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use crate::clock::Moment;
 use crate::failure::{Code, Failure};
 use crate::operation::call::{Call, Guard};
-use crate::operation::dispatch::ISSUE;
 use crate::operation::reply::Reply;
 use crate::operation::sign::{Input, Signer, sign};
 use crate::options::Quotas;
@@ -22,6 +21,9 @@ use crate::store::authority::Authority;
 use crate::store::certificate::{Certificate, Issued};
 use crate::store::token::Token;
 use crate::store::{Coming, certificate, list};
+
+/// The name of the operation, which is the one that is requested a thousand times a second.
+pub(crate) const ISSUE: &str = "IssueCertificate";
 
 /// Whether a request repeats another, whose certificate has this serial number, or how far it is itself.
 enum Progress<T> {

@@ -25,5 +25,6 @@ mod tag;
 mod update;
 
 pub(crate) use call::Caller;
-pub(crate) use dispatch::{ISSUE, is_short, perform};
+pub(crate) use dispatch::{is_short, perform};
+pub(crate) use issue::ISSUE;
 pub(crate) use reply::Reply;
