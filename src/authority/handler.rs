@@ -37,7 +37,7 @@ pub(crate) struct Served {
     pub workers: Workers,
 }
 
-/// Answers a request, never on the thread that received it: any of them may touch the disk or do RSA.
+/// Answers a request, but not on the thread that received it, since any request may access the disk or use RSA.
 pub(crate) async fn handle(
     State(served): State<Arc<Served>>,
     method: Method,
@@ -104,7 +104,7 @@ async fn api(served: &Served, protocol: Protocol, incoming: Incoming) -> Respons
     answer
 }
 
-/// Has an operation performed where it belongs, and waits for its end.
+/// Starts an operation on a thread of the right kind, and waits for its result.
 async fn answered(
     served: &Served,
     protocol: Protocol,
@@ -129,7 +129,7 @@ async fn answered(
         .unwrap_or_else(|_| Err(Code::InternalFailure.says("the request failed")))
 }
 
-/// Who asks for what.
+/// Reads the caller and the request.
 fn read(
     service: &Service,
     protocol: Protocol,

@@ -1,4 +1,4 @@
-//! Threads for requests that wait for nothing but the processor: as many as there are cores, however many requests there are.
+//! Threads for requests that need only the processor: as many as there are cores, however many requests there are.
 //!
 //! A thread for each request, as tokio's `spawn_blocking` gives, costs as many switches between threads as requests.
 
@@ -42,8 +42,8 @@ impl Workers {
                 let own = Arc::clone(&queue);
                 thread::spawn(move || {
                     while let Some(job) = own.next() {
-                        // It has been reported, and whoever waits for the job sees that there is no answer.
-                        drop(catch_unwind(AssertUnwindSafe(job)));
+                        // The panic has been printed. The job's reply is dropped with it, so the client gets an error.
+                        let _ = catch_unwind(AssertUnwindSafe(job));
                     }
                 })
             })

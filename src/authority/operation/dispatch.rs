@@ -18,14 +18,14 @@ use crate::service::Service;
 use crate::store::Coming;
 use crate::wire::request::Request;
 
-/// Whether an operation waits for nothing but the processor: it only reads a few rows, or does not wait for what it writes.
+/// Returns whether an operation needs only the processor: it reads a few rows, or does not wait for its write.
 pub(crate) fn is_short(operation: &str) -> bool {
     ["Get", "Describe", "List", ISSUE]
         .iter()
         .any(|start| operation.starts_with(start))
 }
 
-/// Answers one request. `coming` announces what it writes.
+/// Carries out one request. `coming` announces its write.
 pub(crate) fn perform(
     service: &Arc<Service>,
     caller: Caller,

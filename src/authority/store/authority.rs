@@ -96,7 +96,7 @@ pub(crate) fn find(connection: &Connection, arn: &str, now: Moment) -> Result<Au
         .ok_or_else(|| unknown(arn))
 }
 
-/// What is answered where there is no authority with an ARN.
+/// Returns the error for an ARN that no authority has.
 pub(crate) fn unknown(arn: &str) -> Failure {
     Code::ResourceNotFound.says(format!("Could not find certificate authority {arn}"))
 }

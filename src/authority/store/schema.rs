@@ -132,7 +132,7 @@ CREATE TABLE revision (                 -- one row: a number that grows whenever
 INSERT INTO revision VALUES (0);
 ";
 
-/// What decides about an authority's requests, and is kept in memory for as long as the revision is the same.
+/// The tables whose rows are cached in memory until the revision changes.
 const REVISED: [&str; 3] = ["authority", "identity", "policy"];
 
 /// The migration from version 1, which had sixteen partitions for every authority with partitions.
@@ -168,7 +168,7 @@ pub(crate) fn upgrade(connection: &Connection, found: i64) -> rusqlite::Result<(
     }
 }
 
-/// Has the revision grow with each change, whoever makes it.
+/// Adds triggers that increase the revision with each change, also one by another server.
 fn watch(connection: &Connection) -> rusqlite::Result<()> {
     for table in REVISED {
         for change in ["INSERT", "UPDATE", "DELETE"] {

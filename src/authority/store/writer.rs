@@ -13,13 +13,13 @@ use crate::failure::{Code, Failure};
 /// The largest number of writes in a transaction, so that the first of them does not wait too long under load.
 const GROUP: usize = 256;
 
-/// How long a write waits for others that are known to come: about as long as the commit that it shares with them. A
-/// commit costs the processor as much as many writes, whatever is in it.
+/// How long a write waits for others that are known to come: an estimate, not a measurement. A commit costs the
+/// processor as much as many writes, whatever is in it.
 const LINGER: Duration = Duration::from_millis(5);
 
 /// Runs a write with the connection, or with the reason why there is none, and returns the reply to send after the commit.
 type Job = Box<dyn FnOnce(Result<&Connection, Failure>) -> Done + Send>;
-/// Gives the answer to whoever waits for it, after the commit.
+/// Passes the result to the caller, after the commit.
 type Reply = Box<dyn FnOnce(Result<(), Failure>)>;
 
 /// What a write left behind.
@@ -58,10 +58,10 @@ struct State {
     closed: bool,
 }
 
-/// Lets go of the writes that wait when the writer's thread ends, also by a panic: nobody must wait for them.
+/// Drops the waiting writes when the writer's thread ends, also by a panic, so that no caller waits for them.
 struct Ends(Arc<Queue>);
 
-/// Tells the writer that a write is being prepared, for which others may wait a little; until it is dropped.
+/// Announces to the writer, until it is dropped, that a write is being prepared, for which others may wait a little.
 pub(crate) struct Coming(Arc<Queue>);
 
 impl Writer {

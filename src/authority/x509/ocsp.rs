@@ -30,7 +30,7 @@ pub(crate) enum Standing {
     Unknown,
 }
 
-/// Why there is no response to sign.
+/// The errors that leave no response to sign.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Refusal {
     Malformed = 1,

@@ -458,7 +458,7 @@ fn hex<const N: usize>() -> String {
     data_encoding::HEXLOWER.encode(&random::<N>())
 }
 
-/// Wakes the pods of a workload that is no longer stuck.
+/// Schedules the start of pods whose workload has lost the annotation that kept them stuck.
 pub(super) fn unstick(world: &World, workload: &Json, pods: &[Json]) -> Result<(), Failure> {
     if annotation(workload, super::play::STUCK).is_some() {
         return Ok(());
