@@ -15,7 +15,7 @@ use crate::handler::{Served, handle};
 use crate::options::Options;
 use crate::service::Service;
 use crate::workers::Workers;
-use windlass_ground::{StoreError, blocking, log_request, serve};
+use windlass_ground::{StoreError, blocking, boxed, log_request, serve};
 
 /// How long a stop waits for requests in progress.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
@@ -46,6 +46,7 @@ pub struct Server {
 
 impl Server {
     /// Opens the state and listens. The server answers requests as soon as this returns.
+    #[boxed]
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let (listen, upkeep, timeout) = (options.listen, options.upkeep, options.client_timeout);
         if !listen.ip().is_loopback() && options.access_keys.is_empty() {

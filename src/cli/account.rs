@@ -1,5 +1,7 @@
 //! Shows in which AWS account and region a run makes changes.
 
+use std::pin::Pin;
+
 use super::{args::Args, failure::Failure};
 use crate::{
     compile::Workflow,
@@ -69,5 +71,7 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
         .enable_all()
         .build()
         .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))?;
+    // As a trait object, so that the runtime's loop is not compiled again for each caller.
+    let work: Pin<Box<dyn Future<Output = T> + '_>> = Box::pin(work);
     Ok(runtime.block_on(work))
 }

@@ -16,7 +16,7 @@ use crate::{
     options::Options,
     service::{OpenError, Service},
 };
-use windlass_ground::{StoreError, blocking, log_request, serve};
+use windlass_ground::{StoreError, blocking, boxed, log_request, serve};
 
 /// How long a stop waits for requests in progress.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
@@ -59,6 +59,7 @@ pub struct Server {
 
 impl Server {
     /// Opens the state and listens. The server answers requests as soon as this returns.
+    #[boxed]
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let listen = options.listen;
         if !listen.ip().is_loopback() {

@@ -27,6 +27,11 @@ mod tls;
 mod trouble;
 mod yaml;
 
+/// Makes an `async fn` return a boxed future.
+///
+/// An `async fn` is compiled again in each crate that awaits it, with all that it awaits itself: the SDKs' retries, HTTP and TLS.
+/// A boxed future is compiled once, in its own crate. The functions that other crates await to reach a network have this attribute.
+pub use async_recursion::async_recursion as boxed;
 pub use blocking::blocking;
 pub use chance::{chance_of, drawn};
 pub use database::{Durability, open_database, run_statement};

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
@@ -366,6 +367,20 @@ impl Remote {
         request: reqwest::RequestBuilder,
         url: &str,
     ) -> Result<T, RemoteError> {
+        let (status, body) = self.exchange(request, url)?;
+        let body: &[u8] = if body.is_empty() { b"null" } else { &body };
+        serde_json::from_slice(body).map_err(|e| RemoteError::Refused {
+            status,
+            body: format!("an answer that can't be read: {e}"),
+        })
+    }
+
+    /// Sends a request, and returns the status and body of an answer that is not an error.
+    fn exchange(
+        &self,
+        request: reqwest::RequestBuilder,
+        url: &str,
+    ) -> Result<(u16, Bytes), RemoteError> {
         let headers = self.address.headers.iter();
         let request = headers.fold(request, |request, (name, value)| {
             request.header(name, value)
@@ -376,17 +391,11 @@ impl Remote {
         };
         let (status, body) = self.runtime.block_on(async {
             let response = request.send().await.map_err(unreachable)?;
-            let status = response.status();
+            let status = response.status().as_u16();
             Ok::<_, RemoteError>((status, response.bytes().await.map_err(unreachable)?))
         })?;
-        match status.as_u16() {
-            200..=299 => {
-                let body: &[u8] = if body.is_empty() { b"null" } else { &body };
-                serde_json::from_slice(body).map_err(|e| RemoteError::Refused {
-                    status: status.as_u16(),
-                    body: format!("an answer that can't be read: {e}"),
-                })
-            }
+        match status {
+            200..=299 => Ok((status, body)),
             404 if url.contains("/Windlass") => Err(RemoteError::NoWorker),
             500 if url.contains("/Windlass") => {
                 let said: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();

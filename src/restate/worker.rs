@@ -31,7 +31,7 @@ use windlass_engine::{
     execute::Observer,
     journal::{RunId, Vault},
 };
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, boxed};
 use windlass_script::{Fault, FrozenScript, Script};
 use windlass_world::{outside::Clients, value::Digest};
 
@@ -104,6 +104,7 @@ impl Worker {
     ///
     /// # Errors
     /// An address that is in use, or a certificate, a key or an identity that can't be used.
+    #[boxed]
     pub async fn open(options: WorkerOptions) -> Result<Self, ServeError> {
         let vault = Vault::new(&options.state);
         let has_new_identity = vault.ensure_identity()?;
@@ -195,6 +196,7 @@ impl Worker {
     }
 
     /// Serves until the future is dropped.
+    #[boxed]
     pub async fn serve(self) {
         self.socket.serve(self.endpoint).await;
     }
@@ -224,6 +226,7 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Opens a target, once for all steps that use it, without blocking other targets.
+    #[boxed]
     pub async fn open(&self, place: &Place) -> Result<Clients, TargetError> {
         let target = {
             let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);

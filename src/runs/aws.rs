@@ -1,4 +1,5 @@
 use windlass_engine::compile::Workflow;
+use windlass_ground::boxed;
 use windlass_targets::{OpenError, Target};
 use windlass_world::outside::{AwsClient, Identity, PcaClient};
 
@@ -13,6 +14,7 @@ pub enum AwsAsked {
 ///
 /// # Errors
 /// A profile that does not exist, a CA bundle that can't be read, or another account than the target's.
+#[boxed]
 pub async fn connect_to_aws(
     target: &Target,
     workflow: &Workflow,
@@ -42,6 +44,7 @@ pub fn calls(workflow: &Workflow, prefix: &str) -> bool {
 
 /// Says whose account it is, and where, for people: `AWS account 123456789012 (arn:…), region us-east-1`. `None` on the embedded CA,
 /// and where AWS can't be asked: what keeps it from that is the failure of the call that needs it.
+#[boxed]
 pub async fn account_line(asked: &AwsAsked) -> Option<String> {
     match asked {
         AwsAsked::Pca(client) => Some(said_of(client.identity().await?, client.region())),

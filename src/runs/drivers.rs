@@ -11,6 +11,7 @@ use tokio::{
     runtime::{Handle, Runtime},
     sync::watch,
 };
+use windlass_ground::boxed;
 
 use super::{
     book::Book,
@@ -205,6 +206,7 @@ impl Drivers {
     }
 
     /// Opens the target of a run as the run's driver does.
+    #[boxed]
     pub async fn open(&self, info: &RunInfo) -> Result<OpenTarget, RunsError> {
         self.shared.open(info).await
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::host::{Function, table};
-use windlass_world::value::{Failure, Redactor, Value};
+use windlass_world::value::{Failure, Redactor, Secret, Value};
 
 /// How an effect is settled if its process died inside the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,13 +123,7 @@ impl Call {
             function,
             arguments,
             class,
-            act: Box::new(move |key| {
-                let doing = act(key);
-                Box::pin(async move {
-                    let quoted = |failure| Redactor::of_call(&secrets).failure(failure);
-                    doing.await.map_err(quoted)
-                })
-            }),
+            act: Box::new(move |key| without_secrets(Box::pin(act(key)), secrets)),
             look: None,
             before: None,
             on_stop: OnStop::Await,
@@ -183,6 +177,14 @@ impl Call {
         self.before = Some(Box::new(|| Box::pin(before())));
         self
     }
+}
+
+/// Takes the secrets of a call's arguments out of its failure.
+fn without_secrets(doing: Doing<Value>, secrets: Vec<Secret>) -> Doing<Value> {
+    Box::pin(async move {
+        let quoted = |failure| Redactor::of_call(&secrets).failure(failure);
+        doing.await.map_err(quoted)
+    })
 }
 
 /// Says whether a call of this name may have the class. Calls that are not host functions, such as those of an undo, may have any.

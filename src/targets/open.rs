@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use windlass_ground::boxed;
+
 use super::{
     config::Target,
     folders::{Folders, UnsafeOut},
@@ -47,6 +49,7 @@ impl OpenTarget {
     /// # Errors
     /// An output folder that scripts must not have, an embedded server that can't start, a CA bundle that can't be read, or contradictory
     /// settings. Sends no request to AWS yet.
+    #[boxed]
     pub async fn open(
         target: Option<&Target>,
         folders: Folders<'_>,

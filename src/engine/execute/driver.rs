@@ -16,7 +16,7 @@ use crate::{
         State, StepFailed, StepStarted, StepSucceeded,
     },
 };
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, boxed};
 use windlass_script::Class;
 use windlass_world::{
     outside::Clients,
@@ -82,6 +82,7 @@ pub enum DriveError {
 ///
 /// # Errors
 /// Only problems of the driver itself; a failed run is an [`Outcome`].
+#[boxed]
 pub async fn drive(
     run: RunJournal,
     program: &Program,

@@ -3,7 +3,7 @@ use time::{OffsetDateTime, macros::format_description};
 
 use super::Scanned;
 use crate::{place::Place, read::read};
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, boxed};
 use windlass_world::{outside::PcaClient, value::Failure};
 
 /// The largest number of certificates that are read. AWS allows 75 GetCertificate requests a second, so more would take minutes.
@@ -44,6 +44,7 @@ pub fn read_audit_report(content: &[u8]) -> Result<Vec<AuditRow>, String> {
 ///
 /// # Errors
 /// Fails if the CAs can't be listed. A certificate that can't be read is added to the problems.
+#[boxed]
 pub async fn authorities(
     pca: &PcaClient,
     rows: &[AuditRow],

@@ -1,3 +1,5 @@
+use windlass_ground::boxed;
+
 use super::Scanned;
 use crate::{place::Place, read::of_object};
 use windlass_world::{
@@ -22,6 +24,7 @@ const HELM: &str = "helm.sh/release.v1";
 ///
 /// # Errors
 /// Fails if the cluster can't be reached, or if no kind can be listed. If only some kinds can't be listed, each is added to the problems.
+#[boxed]
 pub async fn cluster(
     kube: &KubeClient,
     cluster: &str,

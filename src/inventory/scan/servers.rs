@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use windlass_ground::boxed;
+
 use super::Scanned;
 use crate::{place::Place, read::Read};
 use windlass_world::{
@@ -16,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// Fails if the server can't be reached or presents no chain.
+#[boxed]
 pub async fn server(host: &str, port: u16, scanned: &mut Scanned) -> Result<(), Failure> {
     let probe = Probe {
         server_name: Some(host.trim_matches(['[', ']']).to_owned()),

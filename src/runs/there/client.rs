@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::wire::Problem;
 use crate::error::{Kind, RunsError};
+use windlass_ground::boxed;
 use windlass_report as report;
 use windlass_world::{
     outside::{BodyError, Proxies, by_proxy, read_answer, read_authorities},
@@ -155,6 +156,7 @@ impl Client {
     }
 
     /// Sends a request, and returns the answer if it is not an error.
+    #[boxed]
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, RunsError> {
         let answer = request.send().await.map_err(|e| self.unreachable(&e))?;
         match answer.status() {
@@ -177,15 +179,23 @@ impl Client {
         path: &str,
         answer: Response,
     ) -> Result<Option<T>, RunsError> {
-        let text = match read_answer(answer, LARGEST).await {
-            Ok(text) => text,
-            Err(BodyError::TooLarge(_)) => return Ok(None),
-            Err(BodyError::Lost(e)) => return Err(self.unreachable(&e)),
+        let Some(text) = self.text(answer).await? else {
+            return Ok(None);
         };
         // Some answers consist of a status only.
         let text = if text.is_empty() { &b"null"[..] } else { &text };
         let read = serde_json::from_slice(text).map_err(|e| self.unreadable(path, &e))?;
         Ok(Some(read))
+    }
+
+    /// Returns an answer's body; `None` if it is too large.
+    #[boxed]
+    async fn text(&self, answer: Response) -> Result<Option<Vec<u8>>, RunsError> {
+        match read_answer(answer, LARGEST).await {
+            Ok(text) => Ok(Some(text)),
+            Err(BodyError::TooLarge(_)) => Ok(None),
+            Err(BodyError::Lost(e)) => Err(self.unreachable(&e)),
+        }
     }
 
     async fn refusal(&self, status: StatusCode, answer: Response) -> RunsError {

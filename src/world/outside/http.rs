@@ -8,6 +8,7 @@ use std::{
 };
 
 use reqwest::{Client, Method, Url, header::HeaderMap};
+use windlass_ground::boxed;
 
 use super::{
     answer::{Client as Answering, LOST, NOT_SENT, proof, proof_of_status},
@@ -157,6 +158,7 @@ impl HttpClient {
     /// # Errors
     /// A host that the target does not allow, a server that can't be reached or answers with an unexpected status, or an answer
     /// over 1 MiB.
+    #[boxed]
     pub async fn send(&self, request: &HttpRequest) -> Result<HttpResponse, Failure> {
         let name = request.name();
         let rejected =

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::value::{Failure, FailureClass, MASK, Secret, format_duration};
 use group::{Group, Started, Talk};
 use output::{Output, said};
-use windlass_ground::disk;
+use windlass_ground::{boxed, disk};
 
 use super::answer::{Client, ENDED, NOT_STARTED, proof};
 pub use group::{end_programs, kill_programs};
@@ -123,6 +123,7 @@ impl Programs {
     /// A program that is not allowed or does not exist, an unexpected exit code, a signal, a timeout, or more than 448 KiB of
     /// output. Failures of a program that was started contain the end of its
     /// output.
+    #[boxed]
     pub async fn run(&self, invocation: &Invocation) -> Result<Exited, Failure> {
         let name = &invocation.program;
         let failed = |class, code: &str, why: String| Failure::new(class, name.clone(), code, why);

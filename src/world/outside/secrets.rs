@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{AwsCall, AwsClient, aws::service};
 use crate::value::{Failure, FailureClass, Reference, Secret, Source, Value};
 use vault::Vault;
-use windlass_ground::blocking;
+use windlass_ground::{blocking, boxed};
 
 /// Reads secrets by reference.
 #[derive(Clone, Debug)]
@@ -63,6 +63,7 @@ impl SecretReader {
     ///
     /// # Errors
     /// An error of the other side, or a missing part. It contains nothing of the secret.
+    #[boxed]
     pub async fn read(&self, reference: &Reference) -> Result<Secret, Failure> {
         let name = format!("read {}", reference.as_str());
         let refused =
@@ -201,6 +202,7 @@ fn read_file(path: &str) -> Result<Secret, String> {
 ///
 /// # Errors
 /// The first secret that can't be read.
+#[boxed]
 pub async fn resolve(reader: &SecretReader, value: Value) -> Result<Value, Failure> {
     Ok(match value {
         Value::Reference(reference) => Value::Secret(reader.read(&reference).await?),

@@ -10,6 +10,7 @@ use aws_credential_types::{Credentials, provider::ProvideCredentials};
 use aws_types::SdkConfig;
 use serde::Deserialize;
 use tokio::sync::{Mutex, OnceCell};
+use windlass_ground::boxed;
 
 use super::{
     check::{Unfit, check, sealed},
@@ -196,6 +197,7 @@ impl AwsClient {
     ///
     /// # Errors
     /// What prevents the connection: a profile that does not exist, or another account than the target's.
+    #[boxed]
     pub async fn connect(&self) -> Result<(), ConnectError> {
         if let Reach::Target(target) = &*self.reach {
             self.connected.get_or_try_init(|| connect(target)).await?;
@@ -207,6 +209,7 @@ impl AwsClient {
     ///
     /// # Errors
     /// The same as of [`AwsClient::connect`].
+    #[boxed]
     pub async fn identity(&self) -> Result<Option<(&Identity, Option<&str>)>, ConnectError> {
         let Reach::Target(target) = &*self.reach else {
             return Ok(None);
@@ -222,6 +225,7 @@ impl AwsClient {
     ///
     /// # Errors
     /// An error of AWS, or the reason why it could not be called.
+    #[boxed]
     pub async fn call(&self, call: &AwsCall) -> Result<Value, Failure> {
         let (mut pause, mut attempts, mut is_in_doubt) = (FIRST_PAUSE, 0, false);
         loop {
@@ -254,6 +258,7 @@ impl AwsClient {
     ///
     /// # Errors
     /// The same as of [`AwsClient::call`], or a result of more than `most` pages.
+    #[boxed]
     pub async fn call_pages(&self, call: &AwsCall, most: usize) -> Result<Value, Failure> {
         let rejected = |code: &str, why: String| {
             let failure = Failure::new(FailureClass::Rejected, call.operation.as_str(), code, why);

@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use kube::{Client, Error, client::Body};
 use serde_json::{Value as Json, json};
+use windlass_ground::boxed;
 
 use super::{
     connect::Access,
@@ -117,6 +118,7 @@ impl PatchKind {
 
 impl KubeClient {
     /// Prepares connections without sending a request.
+    #[boxed]
     pub(super) async fn connect(
         cluster: &str,
         access: Access,
@@ -155,6 +157,7 @@ impl KubeClient {
 
     /// # Errors
     /// `NotFound`, among others.
+    #[boxed]
     pub async fn get(&self, object: &Named) -> Result<Json, Failure> {
         let resource = self.resource(&object.kind).await?;
         let about = self.about("get", object, false);
@@ -163,6 +166,7 @@ impl KubeClient {
     }
 
     /// Like [`get`](Self::get), but returns `None` if the object does not exist.
+    #[boxed]
     pub async fn find(&self, object: &Named) -> Result<Option<Json>, Failure> {
         match self.get(object).await {
             Ok(found) => Ok(Some(found)),
@@ -172,6 +176,7 @@ impl KubeClient {
     }
 
     /// Lists every object of a selection, ordered by namespace and name.
+    #[boxed]
     pub async fn list(&self, kind: &str, selection: &Selection) -> Result<Vec<Json>, Failure> {
         let resource = self.resource(kind).await?;
         let about = About {
@@ -212,6 +217,7 @@ impl KubeClient {
     ///
     /// # Errors
     /// An error of the API server.
+    #[boxed]
     pub async fn read_path(&self, operation: &str, path: &str) -> Result<Json, Failure> {
         let about = About {
             operation: operation.to_owned(),
@@ -224,6 +230,7 @@ impl KubeClient {
     }
 
     /// Applies a manifest server-side; applying it again leaves the same state.
+    #[boxed]
     pub async fn apply(&self, object: &Named, apply: &Apply) -> Result<Json, Failure> {
         let resource = self.resource_of(&apply.manifest).await?;
         let about = self.about("apply", object, true).repeatable();
@@ -243,6 +250,7 @@ impl KubeClient {
         }
     }
 
+    #[boxed]
     pub async fn patch(&self, object: &Named, patch: &Patch) -> Result<Json, Failure> {
         let resource = self.resource(&object.kind).await?;
         let about = self.about("patch", object, true);
@@ -257,6 +265,7 @@ impl KubeClient {
     }
 
     /// Creates an object as a manifest describes it.
+    #[boxed]
     pub async fn create(&self, object: &Named, manifest: &Json) -> Result<Json, Failure> {
         let resource = self.resource_of(manifest).await?;
         let about = self.about("create", object, true);
@@ -268,6 +277,7 @@ impl KubeClient {
 
     /// Deletes an object, only if it still has this uid. An object that does not exist counts as
     /// deleted.
+    #[boxed]
     pub async fn delete(&self, object: &Named, uid: &str) -> Result<(), Failure> {
         match self.delete_if(object, &json!({ "uid": uid })).await {
             // A new object of the same name exists.
@@ -280,6 +290,7 @@ impl KubeClient {
     ///
     /// # Errors
     /// [`FailureClass::Conflict`] if it has been changed since.
+    #[boxed]
     pub async fn delete_version(&self, object: &Named, seen: &Json) -> Result<(), Failure> {
         let metadata = &seen["metadata"];
         let preconditions = json!({
@@ -315,6 +326,7 @@ impl KubeClient {
 
     /// Sends one request. Retries if it was rejected because of load or never reached the server. If its answer was lost, retries if
     /// it only reads, or if a repetition leaves the same state.
+    #[boxed]
     pub(super) async fn send(
         &self,
         about: &About,
@@ -391,6 +403,7 @@ impl KubeClient {
 
     /// Sends a request, with a login, and returns the answer as soon as it begins; an error answer is returned as a
     /// failure.
+    #[boxed]
     pub(super) async fn open(
         &self,
         about: &About,

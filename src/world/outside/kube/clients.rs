@@ -6,6 +6,7 @@ use std::{
 };
 
 use tokio::sync::OnceCell;
+use windlass_ground::boxed;
 
 use super::{client::KubeClient, clusters::Clusters, target::KubeTarget};
 use crate::value::{Failure, FailureClass};
@@ -44,6 +45,7 @@ impl KubeClients {
     /// # Errors
     /// A role that the workflow does not name or the target does not have, a context that the kubeconfig does not have, or a
     /// configuration that can't be used.
+    #[boxed]
     pub async fn client(&self, role: &str) -> Result<KubeClient, Failure> {
         if !self.named.contains(role) {
             let why = format!("the run speaks to no Kubernetes cluster `{role}`");

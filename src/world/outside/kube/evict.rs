@@ -5,6 +5,7 @@ use std::{cmp::Reverse, time::Duration};
 use http::Method;
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
+use windlass_ground::boxed;
 
 use super::{
     client::KubeClient,
@@ -33,6 +34,7 @@ impl KubeClient {
     ///
     /// # Errors
     /// `RestartUndone` if the pod template no longer has the restart's time.
+    #[boxed]
     pub async fn next_to_evict(
         &self,
         workload: &Named,
@@ -69,6 +71,7 @@ impl KubeClient {
 
     /// Evicts a pod, only if it still has this uid; returns the reason if a PodDisruptionBudget does not allow it yet. A pod that
     /// does not exist counts as evicted.
+    #[boxed]
     pub async fn evict(&self, pod: &Named, uid: &str) -> Result<Option<String>, Failure> {
         let resource = self.resource(&pod.kind).await?;
         let about = self.about("evict", pod, true).repeatable();

@@ -14,6 +14,7 @@ use kube::{
     client::{Body, UpgradeConnectionError},
 };
 use tokio::io::DuplexStream;
+use windlass_ground::boxed;
 
 use super::{
     client::{CALL_TIMEOUT, KubeClient},
@@ -58,6 +59,7 @@ impl KubeClient {
     ///
     /// # Errors
     /// A pod that does not exist, or a port on which nothing listens or TLS is not used.
+    #[boxed]
     pub async fn tls_chain(
         &self,
         namespace: &str,
@@ -79,6 +81,7 @@ impl KubeClient {
     ///
     /// # Errors
     /// A pod that does not exist, a port on which nothing listens, or an answer that is not 2xx or whose body is over 1 MiB.
+    #[boxed]
     pub async fn http_get(
         &self,
         namespace: &str,

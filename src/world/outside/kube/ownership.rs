@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json, json};
+use windlass_ground::boxed;
 
 use super::{
     client::{FIELD_MANAGER, KubeClient},
@@ -24,6 +25,7 @@ impl KubeClient {
     /// Returns the fields to the `owners` from whom they were taken, by `windlass` or under the name of another `manager`. It writes
     /// `managedFields` directly, as client-go's `csaupgrade` does: writing the fields would make the writer
     /// their owner.
+    #[boxed]
     pub async fn give_back(
         &self,
         object: &Named,

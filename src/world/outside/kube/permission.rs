@@ -7,6 +7,7 @@ use std::{
 
 use http::Method;
 use serde_json::json;
+use windlass_ground::boxed;
 
 use super::{client::KubeClient, failure::About, resource::Resource};
 use crate::value::Failure;
@@ -96,6 +97,7 @@ const REVIEWS_AT_ONCE: usize = 4;
 
 impl KubeClient {
     /// Returns which of these the caller may not do in all namespaces.
+    #[boxed]
     pub async fn missing(&self, permits: &BTreeSet<Permit>) -> Result<BTreeSet<Permit>, Failure> {
         // A person waits for this answer.
         let client = &self.with_patience(PATIENCE);

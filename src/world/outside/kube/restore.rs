@@ -3,6 +3,7 @@
 
 use data_encoding::BASE64;
 use serde_json::{Map, Value as Json, json};
+use windlass_ground::boxed;
 
 use super::{
     client::{KubeClient, Patch, PatchKind},
@@ -12,6 +13,7 @@ use crate::value::Failure;
 
 impl KubeClient {
     /// Creates a deleted object again.
+    #[boxed]
     pub async fn recreate(&self, object: &Named, before: &Json) -> Result<(), Failure> {
         self.create(object, &own(before)).await.map(|_| ())
     }
@@ -20,6 +22,7 @@ impl KubeClient {
     ///
     /// # Errors
     /// [`FailureClass::Conflict`](crate::value::FailureClass::Conflict) if it has been changed since.
+    #[boxed]
     pub async fn patch_version(
         &self,
         object: &Named,

@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, env, io, path::PathBuf, time::Duration};
 
 use kube::config::{Config, Kubeconfig, KubeconfigError};
+use windlass_ground::boxed;
 
 use super::{
     super::proxy::Proxies,
@@ -29,6 +30,7 @@ pub struct KubeTarget {
 ///
 /// # Errors
 /// A text that is not a kubeconfig.
+#[boxed]
 pub async fn embedded_cluster(kubeconfig: &str) -> Result<Access, Failure> {
     let wrong = |e: KubeconfigError| bad("connect", causes(&e));
     let kubeconfig = Kubeconfig::from_yaml(kubeconfig).map_err(wrong)?;

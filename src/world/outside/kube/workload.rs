@@ -8,6 +8,7 @@ use std::{
 
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
+use windlass_ground::boxed;
 
 use super::{
     client::{KubeClient, Patch, PatchKind, Selection},
@@ -54,6 +55,7 @@ impl KubeClient {
     /// # Errors
     /// A workload that would keep old pods (see [`Hindrance`]) is rejected before anything is changed; with `on_delete`, the strategy
     /// `OnDelete` is accepted. A restart that the API server did not store is `NotStored`.
+    #[boxed]
     pub async fn restart(
         &self,
         workload: &Named,
@@ -93,6 +95,7 @@ impl KubeClient {
     ///
     /// # Errors
     /// `RestartUndone` if the pod template no longer has the restart's time.
+    #[boxed]
     pub async fn wait_rollout(
         &self,
         workload: &Named,
@@ -159,6 +162,7 @@ impl KubeClient {
     }
 
     /// Explains why a rollout does not end: its pods that are not ready, and the warnings about them.
+    #[boxed]
     pub async fn explain(&self, workload: &Named, why: &str) -> Result<String, Failure> {
         let mut text = why.to_owned();
         let pods = self.pods(workload).await?;
@@ -194,6 +198,7 @@ impl KubeClient {
     }
 
     /// Lists the Deployments, StatefulSets and DaemonSets of a selection.
+    #[boxed]
     pub async fn workloads(&self, selection: &Selection) -> Result<Vec<Named>, Failure> {
         let mut workloads = Vec::new();
         for (kind, plural) in [
@@ -218,6 +223,7 @@ impl KubeClient {
     }
 
     /// Lists the pods that a workload selects, ordered by name.
+    #[boxed]
     pub async fn pods(&self, workload: &Named) -> Result<Vec<PodState>, Failure> {
         let found = self.get_workload(workload).await?;
         let selection = Selection {
@@ -235,6 +241,7 @@ impl KubeClient {
     }
 
     /// Returns the pods of a workload that run or are about to run, without those that are being deleted or have ended.
+    #[boxed]
     pub(super) async fn owned_pods(&self, object: &Json) -> Result<Vec<Json>, Failure> {
         let selection = Selection {
             namespace: object["metadata"]["namespace"]
@@ -261,6 +268,7 @@ impl KubeClient {
     }
 
     /// Lists recent events of an object, newest first.
+    #[boxed]
     pub async fn events(&self, object: &Named) -> Result<Vec<Trouble>, Failure> {
         let kind = self.resource(&object.kind).await?.kind;
         let selection = Selection {

@@ -7,6 +7,7 @@ use aws_sdk_acmpca::{
     primitives::{Blob, DateTimeFormat},
     types::{CertificateAuthority, Tag, Validity as SdkValidity},
 };
+use windlass_ground::boxed;
 
 use super::{
     account::{Account, Identity},
@@ -63,6 +64,7 @@ impl PcaClient {
     }
 
     /// Returns the identity of the credentials; STS is asked once. `None` on the embedded server.
+    #[boxed]
     pub async fn identity(&self) -> Option<&Identity> {
         match &self.account {
             Some(account) => Some(account.identity().await),
@@ -93,6 +95,7 @@ impl PcaClient {
 
     /// Creates a CA with an idempotency token and a `windlass:effect` tag of the same value. Returns its
     /// ARN.
+    #[boxed]
     pub async fn create(&self, new: &NewAuthority, key: &str) -> Result<String, Failure> {
         const OPERATION: &str = "CreateCertificateAuthority";
         let mut tags = new.tags().map_err(|e| unbuildable(OPERATION, &e))?;
@@ -117,6 +120,7 @@ impl PcaClient {
     }
 
     /// Finds the CA with this key in its `windlass:effect` tag, on any page.
+    #[boxed]
     pub async fn find_by_key(&self, key: &str) -> Result<Option<String>, Failure> {
         for authority in self.list().await? {
             let is_gone = authority.status == "DELETED";
@@ -133,6 +137,7 @@ impl PcaClient {
         Ok(None)
     }
 
+    #[boxed]
     pub async fn describe(&self, arn: &str) -> Result<Authority, Failure> {
         const OPERATION: &str = "DescribeCertificateAuthority";
         let answer = self
@@ -150,6 +155,7 @@ impl PcaClient {
     }
 
     /// Returns the CSR of a CA, PEM.
+    #[boxed]
     pub async fn csr(&self, arn: &str) -> Result<String, Failure> {
         const OPERATION: &str = "GetCertificateAuthorityCsr";
         let answer = self
@@ -166,6 +172,7 @@ impl PcaClient {
     }
 
     /// Requests a certificate, which is ready later. Returns its ARN.
+    #[boxed]
     pub async fn issue(&self, issue: &Issue, key: &str) -> Result<String, Failure> {
         const OPERATION: &str = "IssueCertificate";
         let validity = SdkValidity::builder()
@@ -197,6 +204,7 @@ impl PcaClient {
     }
 
     /// Fetches an issued certificate; [`FailureClass::Conflict`] while it is not ready.
+    #[boxed]
     pub async fn certificate(
         &self,
         authority: &str,
@@ -221,6 +229,7 @@ impl PcaClient {
     }
 
     /// Fetches the CA's own certificate.
+    #[boxed]
     pub async fn authority_certificate(&self, arn: &str) -> Result<SignedCertificate, Failure> {
         const OPERATION: &str = "GetCertificateAuthorityCertificate";
         let answer = self
@@ -240,6 +249,7 @@ impl PcaClient {
     }
 
     /// Imports the CA's certificate, which makes the CA ACTIVE.
+    #[boxed]
     pub async fn import(&self, arn: &str, signed: &SignedCertificate) -> Result<(), Failure> {
         self.call(
             "ImportCertificateAuthorityCertificate",

@@ -4,6 +4,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout
 use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError, future};
 use aws_types::service_config::ServiceConfigKey;
 use serde::Deserialize;
+use windlass_ground::boxed;
 
 use super::{
     super::proxy::Proxies,
@@ -147,6 +148,7 @@ pub(in super::super) struct Settings {
 /// # Errors
 /// A CA bundle that can't be read or contains no certificate, a profile that does not exist, or an endpoint that is named
 /// twice.
+#[boxed]
 pub(in super::super) async fn settings(target: &PcaTarget) -> Result<Settings, ConnectError> {
     let chooses = [target.fips, target.dual_stack].contains(&Some(true));
     if target.endpoint.is_some() && chooses {
@@ -199,6 +201,7 @@ impl PcaClient {
     /// # Errors
     /// A CA bundle that can't be read or contains no certificate, a profile that does not exist, an endpoint that is named
     /// twice, or another account than the target's.
+    #[boxed]
     pub async fn connect(target: &PcaTarget) -> Result<Self, ConnectError> {
         let Settings { config, .. } = settings(target).await?;
         // The endpoint is only for Private CA, not for STS and SSO.

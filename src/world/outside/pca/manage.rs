@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_acmpca::types::{AuditReportResponseFormat, CertificateAuthorityStatus, Tag};
+use windlass_ground::boxed;
 
 use super::client::{Authority, PcaClient, authority_of, required, unbuildable};
 use crate::value::Failure;
@@ -35,6 +36,7 @@ impl Permission {
 
 impl PcaClient {
     /// Lists every CA of the account and region, on all pages.
+    #[boxed]
     pub async fn list(&self) -> Result<Vec<Authority>, Failure> {
         let (mut found, mut next) = (Vec::new(), None);
         loop {
@@ -57,6 +59,7 @@ impl PcaClient {
     }
 
     /// Sets a CA ACTIVE or DISABLED.
+    #[boxed]
     pub async fn set_enabled(&self, arn: &str, is_enabled: bool) -> Result<(), Failure> {
         let status = match is_enabled {
             true => CertificateAuthorityStatus::Active,
@@ -76,6 +79,7 @@ impl PcaClient {
     }
 
     /// Deletes a CA; it can be restored within `days` (7 to 30).
+    #[boxed]
     pub async fn delete(&self, arn: &str, days: i32) -> Result<(), Failure> {
         self.call(
             "DeleteCertificateAuthority",
@@ -91,6 +95,7 @@ impl PcaClient {
     }
 
     /// Restores a deleted CA to the status that it had.
+    #[boxed]
     pub async fn restore(&self, arn: &str) -> Result<(), Failure> {
         self.call(
             "RestoreCertificateAuthority",
@@ -106,6 +111,7 @@ impl PcaClient {
 
     /// Revokes a certificate by its serial, hex with or without colons. It is not an error if the certificate is already
     /// revoked.
+    #[boxed]
     pub async fn revoke(&self, authority: &str, serial: &str, reason: &str) -> Result<(), Failure> {
         let answer = self
             .call(
@@ -125,6 +131,7 @@ impl PcaClient {
         }
     }
 
+    #[boxed]
     pub async fn tags(&self, arn: &str) -> Result<BTreeMap<String, String>, Failure> {
         let (mut tags, mut next) = (BTreeMap::new(), None);
         loop {
@@ -150,6 +157,7 @@ impl PcaClient {
         }
     }
 
+    #[boxed]
     pub async fn tag(&self, arn: &str, tags: &BTreeMap<String, String>) -> Result<(), Failure> {
         const OPERATION: &str = "TagCertificateAuthority";
         let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build();
@@ -168,6 +176,7 @@ impl PcaClient {
     }
 
     /// Removes tags by their keys, whatever their values.
+    #[boxed]
     pub async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), Failure> {
         const OPERATION: &str = "UntagCertificateAuthority";
         let tags: Result<Vec<_>, _> = keys
@@ -188,6 +197,7 @@ impl PcaClient {
     }
 
     /// Requests an audit report in a bucket; returns the report's id.
+    #[boxed]
     pub async fn create_audit_report(
         &self,
         arn: &str,
@@ -210,6 +220,7 @@ impl PcaClient {
         required(OPERATION, answer.audit_report_id)
     }
 
+    #[boxed]
     pub async fn audit_report(&self, arn: &str, id: &str) -> Result<AuditReport, Failure> {
         let answer = self
             .call(
@@ -232,6 +243,7 @@ impl PcaClient {
     }
 
     /// Allows a service (`acm.amazonaws.com`) to use the CA. It is not an error if it is already allowed.
+    #[boxed]
     pub async fn create_permission(
         &self,
         arn: &str,
@@ -296,6 +308,7 @@ impl PcaClient {
         }
     }
 
+    #[boxed]
     pub async fn delete_permission(
         &self,
         arn: &str,
@@ -313,6 +326,7 @@ impl PcaClient {
         self.deleted(arn, answer.map(|_| ())).await
     }
 
+    #[boxed]
     pub async fn permissions(&self, arn: &str) -> Result<Vec<Permission>, Failure> {
         let (mut found, mut next) = (Vec::new(), None);
         loop {
@@ -346,6 +360,7 @@ impl PcaClient {
     }
 
     /// Sets the CA's resource policy, JSON.
+    #[boxed]
     pub async fn put_policy(&self, arn: &str, policy: &str) -> Result<(), Failure> {
         self.call(
             "PutPolicy",
@@ -360,11 +375,13 @@ impl PcaClient {
         .map(|_| ())
     }
 
+    #[boxed]
     pub async fn policy(&self, arn: &str) -> Result<Option<String>, Failure> {
         let request = self.sdk.get_policy().resource_arn(arn).send();
         Ok(self.call("GetPolicy", arn, request).await?.policy)
     }
 
+    #[boxed]
     pub async fn delete_policy(&self, arn: &str) -> Result<(), Failure> {
         let request = self.sdk.delete_policy().resource_arn(arn).send();
         let answer = self.call("DeletePolicy", arn, request).await;

@@ -28,6 +28,7 @@ use tokio_rustls::{
         sign::CertifiedKey,
     },
 };
+use windlass_ground::boxed;
 
 use super::material;
 use crate::{
@@ -77,6 +78,7 @@ impl HttpClient {
     ///
     /// # Errors
     /// A host that the target does not allow, a server that can't be reached, or one that presents no chain.
+    #[boxed]
     pub async fn tls_chain(&self, host: &str, port: u16, probe: &Probe) -> Result<Served, Failure> {
         let operation = format!("read the chain of {host}:{port}");
         self.check_host(&operation, host)?;
