@@ -3,15 +3,15 @@
 
 use std::{
     collections::BTreeSet,
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::{TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
 
-use crate::harness::{Test, until};
+use crate::harness::{Ends, Test, until};
 
 const EVERYTHING: &str = r##"//! Calls every function of `pca`.
 fn run(inputs) {
@@ -341,7 +341,7 @@ fn signed(mut command: Command) -> String {
 
 /// A server that is stopped with the test.
 pub struct Served {
-    child: Child,
+    _server: Ends,
     address: String,
 }
 
@@ -362,19 +362,10 @@ impl Served {
 
     /// Starts the server by a command that is or holds `pca serve`.
     pub fn start_by(mut command: Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the server starts");
-        let mut endpoint = String::new();
-        let stdout = child.stdout.take().expect("piped");
-        BufReader::new(stdout)
-            .read_line(&mut endpoint)
-            .expect("the endpoint");
+        let (server, endpoint) = Ends::listening(command.stderr(Stdio::null()));
         Self {
-            child,
-            address: endpoint.trim().trim_start_matches("http://").into(),
+            _server: server,
+            address: endpoint.trim_start_matches("http://").into(),
         }
     }
 
@@ -392,13 +383,6 @@ impl Served {
         drop(self);
         std::fs::rename(test.path("served"), test.path(".windlass/pca")).expect("moved");
         test.authorities()
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

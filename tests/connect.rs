@@ -1,9 +1,9 @@
 //! How clusters are reached, and as whom: what works with kubectl works here.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::{TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -15,7 +15,7 @@ use crate::{
     aws::tunnel::Tunnel,
     client::Served,
     cluster::served::Clusters,
-    harness::{Ran, Test},
+    harness::{Ends, Ran, Test},
 };
 
 const LOOK: &str = "workflow: w\nkube: [a, b]\nsteps:\n  s:\n    run: |\n      let n = kube::list(\"a\", \"\", \"namespaces\").len() + kube::list(\"b\", \"\", \"namespaces\").len();\n      #{ n: n }\noutputs: { n: \"${{ steps.s.n }}\" }\n";
@@ -418,31 +418,23 @@ server.serve_forever()
 ";
 
 struct Answers {
-    child: Child,
+    _server: Ends,
     port: u16,
 }
 
 impl Answers {
     fn start(test: &Test) -> Self {
-        let mut child = Command::new("python3")
-            .args(["-c", ANSWERS])
-            .current_dir(test.path("."))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("python3 is installed");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("piped");
-        BufReader::new(stdout).read_line(&mut line).expect("a port");
-        let port = line.trim().parse().expect("a port");
-        Self { child, port }
-    }
-}
-
-impl Drop for Answers {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let (server, port) = Ends::listening(
+            Command::new("python3")
+                .args(["-c", ANSWERS])
+                .current_dir(test.path("."))
+                .stderr(Stdio::null()),
+        );
+        let port = port.parse().expect("a port");
+        Self {
+            _server: server,
+            port,
+        }
     }
 }
 

@@ -138,26 +138,14 @@ fn g2_the_authority_of_a_run_serves_that_run_alone() {
 /// `pca serve`, and the line that it printed on each stream.
 fn serve(test: &Test, arguments: &[&str]) -> (Ends, String, String) {
     let mut command = test.command(&[&["pca", "serve", "--port", "0"], arguments].concat());
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the server starts");
-    let mut endpoint = String::new();
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    BufReader::new(stdout.expect("piped"))
-        .read_line(&mut endpoint)
-        .expect("the endpoint");
-    let lines = BufReader::new(stderr.expect("piped")).lines();
+    let (mut server, endpoint) = Ends::listening(command.stderr(Stdio::piped()));
+    let stderr = server.0.stderr.take().expect("piped");
+    let lines = BufReader::new(stderr).lines();
     let export = lines
         .map_while(Result::ok)
         .take_while(|line| !line.starts_with("try: "))
         .find(|line| line.starts_with("export "));
-    (
-        Ends(child),
-        endpoint.trim().to_owned(),
-        export.unwrap_or_default(),
-    )
+    (server, endpoint, export.unwrap_or_default())
 }
 
 #[test]
@@ -204,17 +192,8 @@ fn g2_pca_serve_serves_whoever_may_read_its_credentials() {
 #[test]
 fn g2_a_cluster_gives_strangers_nothing() {
     let test = Test::new();
-    let mut child = test
-        .command(&["kube", "serve", "--clusters", "one", "--dir", "kube"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the server starts");
-    let mut path = String::new();
-    BufReader::new(child.stdout.take().expect("piped"))
-        .read_line(&mut path)
-        .expect("the kubeconfig");
-    let _child = Ends(child);
+    let mut command = test.command(&["kube", "serve", "--clusters", "one", "--dir", "kube"]);
+    let (_server, _) = Ends::listening(command.stderr(Stdio::null()));
     let config = test.path("kube/config");
     let mode = fs::metadata(&config).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);

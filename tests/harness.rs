@@ -121,17 +121,9 @@ impl Test {
 
     /// Counts the certificate authorities of the local target, by asking its server.
     pub fn authorities(&self) -> usize {
-        let mut command = self.command(&["pca", "serve", "--port", "0", "--insecure"]);
-        let mut server = command
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
-        let mut endpoint = String::new();
-        let stdout = server.stdout.take().expect("piped");
-        BufReader::new(stdout)
-            .read_line(&mut endpoint)
-            .expect("the endpoint");
-        let address = endpoint.trim().trim_start_matches("http://");
+        let serve = ["pca", "serve", "--port", "0", "--insecure"];
+        let (_server, endpoint) = Ends::listening(&mut self.command(&serve));
+        let address = endpoint.trim_start_matches("http://");
         let mut connection = TcpStream::connect(address).expect("connected");
         let request = "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
             Content-Type: application/x-amz-json-1.1\r\n\
@@ -139,8 +131,6 @@ impl Test {
         connection.write_all(request.as_bytes()).expect("asked");
         let mut answer = String::new();
         connection.read_to_string(&mut answer).expect("answered");
-        server.kill().expect("stopped");
-        server.wait().expect("gone");
         let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default();
         let json: Json = serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {answer}"));
         json["CertificateAuthorities"]
@@ -181,6 +171,21 @@ impl Test {
 
 /// A process that ends with the test.
 pub struct Ends(pub Child);
+
+impl Ends {
+    /// Starts a server, and gives the line that it prints when it listens: an address, the path of a kubeconfig.
+    #[track_caller]
+    pub fn listening(command: &mut Command) -> (Self, String) {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("{} is installed: {e}", command.get_program().display()));
+        let stdout = child.stdout.take().expect("piped");
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).expect("text");
+        (Self(child), line.trim().to_owned())
+    }
+}
 
 impl Drop for Ends {
     fn drop(&mut self) {

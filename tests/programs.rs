@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Ran, Test, until};
+use crate::harness::{Ends, Ran, Test, until};
 
 const CONFIG: &str = "[targets.t]\nexec = [\"sh\", \"env\", \"printf\"]\n";
 
@@ -206,18 +206,10 @@ fn d3_servers_stop_as_well() {
         ["pca", "serve", "--port", "0"].as_slice(),
         &["kube", "serve", "--clusters", "mgmt"],
     ] {
-        let mut server = test
-            .command(serve)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("started");
-        let mut line = String::new();
-        let stdout = server.stdout.take().expect("piped");
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line)
-            .expect("a line");
-        send("-HUP", &server);
-        assert_eq!(server.wait().expect("ended").code(), Some(0), "{serve:?}");
+        let (mut server, _) = Ends::listening(test.command(serve).stderr(Stdio::null()));
+        send("-HUP", &server.0);
+        let ended = server.0.wait().expect("ended");
+        assert_eq!(ended.code(), Some(0), "{serve:?}");
     }
 }
 

@@ -4,13 +4,13 @@ use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use serde_json::{Value as Json, json};
 
 use super::server::{Served, bearer};
-use crate::harness::{Ran, Test, sha256};
+use crate::harness::{Ends, Ran, Test, sha256};
 
 const ASKS: &str =
     "workflow: asks\nsteps: { gate: { approval: \"Go?\", approvers: [\"group:pki\"] } }\n";
@@ -33,7 +33,7 @@ fn module() -> Option<PathBuf> {
 
 /// A running provider; it is killed when it is dropped.
 struct Provider {
-    child: Child,
+    _server: Ends,
     issuer: String,
 }
 
@@ -54,20 +54,13 @@ impl Provider {
         // Its stdout stays open as long as it runs.
         std::thread::spawn(move || lines.for_each(drop));
         Self {
-            child,
+            _server: Ends(child),
             issuer: issuer.expect("it listens"),
         }
     }
 
     fn port(&self) -> String {
         self.issuer.rsplit(':').next().expect("a port").to_owned()
-    }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
