@@ -14,7 +14,7 @@ use crate::{
     decide,
     journal::RunId,
     report::{self, Pick},
-    runs::{self, Filter, Note, PlanDepth, RunsError, WorkflowName, now},
+    runs::{Filter, PlanDepth, RunsError, WorkflowName, now},
     value::Value,
 };
 
@@ -355,27 +355,12 @@ fn plan_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
     let steps = decide::preview(workflow, &planned.state, RUN);
     let phases = report::replacing(workflow, &planned.state, RUN)
         .map_err(|why| RunsError::wrong("wrong-type", why))?;
-    let notes: Vec<_> = planned.notes.iter().map(note).collect();
+    let notes: Vec<_> = planned.notes.iter().map(ToString::to_string).collect();
     Ok(json!({
         "steps": report::preview_json(&steps, &planned.obstacles),
         "phases": report::replaced_json(&phases),
         "notes": notes,
     }))
-}
-
-fn note(note: &Note) -> String {
-    match note {
-        Note::NoClusters { target } => {
-            format!(
-                "the target `{target}` has no Kubernetes clusters, so steps that need them are skipped"
-            )
-        }
-        Note::Said(text) => text.clone(),
-        Note::Missing { cluster, permits } => {
-            let permits = runs::permits_text(permits);
-            format!("on {cluster} the caller may not {permits}")
-        }
-    }
 }
 
 #[derive(Deserialize)]

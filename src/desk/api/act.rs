@@ -12,7 +12,7 @@ use super::{
     look::{run_id, workflow_name},
     types::{AnswerBody, PlanAnswer, StartBody, StartRun, StartedRun},
 };
-use crate::{access::Access, answer::Problem, page, server::Desk};
+use crate::{access::Access, answer::Problem, server::Desk};
 use windlass_engine::{
     decide,
     journal::{RunId, Verdict},
@@ -96,7 +96,7 @@ pub async fn plan(
     Ok(Json(PlanAnswer {
         steps: report::preview_json(&steps, &planned.obstacles),
         phases: report::replaced_json(&phases),
-        notes: planned.notes.iter().map(page::note).collect(),
+        notes: planned.notes.iter().map(ToString::to_string).collect(),
     }))
 }
 

@@ -21,7 +21,6 @@ use super::{
 use crate::{
     access::Access,
     answer::Problem,
-    page,
     route::{Answer, Route, somewhere},
     server::Desk,
 };
@@ -187,7 +186,7 @@ async fn plan(
         looked: planned.looked.iter().map(json_of).collect(),
         obstacles: planned.obstacles.iter().map(obstacle).collect(),
         account: planned.account,
-        notes: planned.notes.iter().map(page::note).collect(),
+        notes: planned.notes.iter().map(ToString::to_string).collect(),
     }))
 }
 

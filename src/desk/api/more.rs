@@ -490,7 +490,7 @@ async fn revision(
             .iter()
             .map(|file| file.path.clone())
             .collect(),
-        notes: revision.notes.iter().map(page::note).collect(),
+        notes: revision.notes.iter().map(ToString::to_string).collect(),
         digest: revision.digest.to_string(),
     }))
 }
