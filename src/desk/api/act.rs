@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 
 use axum::{
     Json,
-    extract::{FromRequest, Path, Query, Request, State, rejection::QueryRejection},
+    extract::{FromRequest, FromRequestParts, Path, Query, Request, State},
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode, header, request::Parts};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
@@ -51,6 +51,19 @@ impl<T: DeserializeOwned, const MOST: usize> FromRequest<Desk> for Body<T, MOST>
     }
 }
 
+/// Reads the query of a request.
+pub struct Queried<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<Desk> for Queried<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Desk) -> Result<Self, Problem> {
+        let query = Query::try_from_uri(&parts.uri);
+        let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
+        Ok(Self(query))
+    }
+}
+
 /// The query parameter of a plan, with its description.
 pub const PLAN_LOOKS: (&str, &str) = (
     "look",
@@ -81,10 +94,9 @@ pub async fn plan(
     State(desk): State<Desk>,
     access: Access,
     Path(name): Path<String>,
-    query: Result<Query<PlanQuery>, QueryRejection>,
+    Queried(query): Queried<PlanQuery>,
     Body(body): Body<StartBody>,
 ) -> Result<Json<PlanAnswer>, Problem> {
-    let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
     let wanted = wanted(&name, body.target, body.params)?;
     may_start(&desk, &access, &wanted).await?;
     let planned = desk.ask(move |runs| runs.plan(&wanted, query.depth(), &access.person));
