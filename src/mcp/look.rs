@@ -5,16 +5,13 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::{
-    act::wanted,
-    tool::{Argument, Setting, ToolRow, read},
-};
+use super::tool::{Argument, Setting, ToolRow, read};
 use crate::{
     compile::{Frozen, Program, compile},
     decide,
     journal::RunId,
     report::{self, Pick},
-    runs::{Filter, PlanDepth, RunsError, WorkflowName, now},
+    runs::{Filter, PlanDepth, RunsError, StartWanted, WorkflowName, now},
     value::Value,
 };
 
@@ -347,7 +344,8 @@ struct WhichStart {
 
 fn plan_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
     let which: WhichStart = read(arguments)?;
-    let wanted = wanted(&which.workflow, which.target, which.params)?;
+    let wanted =
+        StartWanted::from_json(workflow_name(&which.workflow)?, which.target, which.params);
     let planned = setting
         .runs
         .plan(&wanted, PlanDepth::Looks, &setting.person)?;

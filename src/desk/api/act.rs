@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use axum::{
     Json,
     extract::{FromRequest, FromRequestParts, Path, Query, Request, State},
@@ -19,8 +17,8 @@ use windlass_engine::{
 };
 use windlass_report as report;
 use windlass_runs::{Person, PlanDepth, Runs, RunsError, StartWanted, Started};
-use windlass_targets::{LOCAL, Role};
-use windlass_world::value::{Digest, Value};
+use windlass_targets::Role;
+use windlass_world::value::Digest;
 
 /// The largest body of a request, in bytes: the same as the limit on a script's value.
 const USUAL: usize = 1 << 20;
@@ -97,7 +95,7 @@ pub async fn plan(
     Queried(query): Queried<PlanQuery>,
     Body(body): Body<StartBody>,
 ) -> Result<Json<PlanAnswer>, Problem> {
-    let wanted = wanted(&name, body.target, body.params)?;
+    let wanted = StartWanted::from_json(workflow_name(&name)?, body.target, body.params);
     may_start(&desk, &access, &wanted).await?;
     let planned = desk.ask(move |runs| runs.plan(&wanted, query.depth(), &access.person));
     let planned = planned.await?;
@@ -119,7 +117,7 @@ pub async fn start(
     Body(body): Body<StartRun>,
 ) -> Result<(StatusCode, Json<StartedRun>), Problem> {
     let key = key(&headers)?;
-    let wanted = wanted(&body.workflow, body.target, body.params)?;
+    let wanted = StartWanted::from_json(workflow_name(&body.workflow)?, body.target, body.params);
     may_start(&desk, &access, &wanted).await?;
     let started = desk
         .ask(move |runs| runs.start(&wanted, key.as_deref(), &access.person))
@@ -154,21 +152,6 @@ pub async fn may_start(desk: &Desk, access: &Access, wanted: &StartWanted) -> Re
     let name = wanted.workflow.clone();
     let program = desk.ask(move |runs| runs.workflow(&name)).await?;
     access.need(Role::Operator, &program.workflow.name, &wanted.target)
-}
-
-fn wanted(
-    workflow: &str,
-    target: Option<String>,
-    params: BTreeMap<String, serde_json::Value>,
-) -> Result<StartWanted, Problem> {
-    let params = params.into_iter();
-    Ok(StartWanted {
-        workflow: workflow_name(workflow)?,
-        target: target.unwrap_or_else(|| LOCAL.into()),
-        params: params
-            .map(|(name, value)| (name, Value::from_json(value)))
-            .collect(),
-    })
 }
 
 pub async fn approve(
