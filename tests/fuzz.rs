@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use crate::harness::Test;
+use crate::{harness::Test, random::Random};
 
 const CASES: usize = 200;
 /// Steps of one process: starting one costs as much as several steps, and one that breaks breaks them all.
@@ -172,26 +172,7 @@ impl Case {
     }
 }
 
-/// SplitMix64, so that a case is the same everywhere and for ever.
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, count: usize) -> usize {
-        (self.next() % count as u64) as usize
-    }
-
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len())]
-    }
-
     fn number(&mut self) -> String {
         let edge = self.pick(&[
             "0",
