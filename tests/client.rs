@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use crate::harness::{Ends, Test, until};
+use crate::harness::{Ends, Test, skip, until};
 
 const EVERYTHING: &str = r##"//! Calls every function of `pca`.
 fn run(inputs) {
@@ -283,11 +283,7 @@ fn the_workflow_ends_on_moto_too() {
 /// Moto's server; `None` on a developer's machine that lacks it.
 pub fn moto() -> Option<Served> {
     let Some(python) = python_with_moto() else {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "moto is missing: pip install 'moto[server,acmpca]'"
-        );
-        println!("skipped: pip install 'moto[server,acmpca]' to run this");
+        skip("moto", "pip install 'moto[server,acmpca]'");
         return None;
     };
     let port = TcpListener::bind("127.0.0.1:0")

@@ -10,7 +10,10 @@ use std::{
     time::Instant,
 };
 
-use crate::{harness::Test, random::Random};
+use crate::{
+    harness::{Test, number_of},
+    random::Random,
+};
 
 const CASES: usize = 200;
 /// Steps of one process: starting one costs as much as several steps, and one that breaks breaks them all.
@@ -20,14 +23,8 @@ const MEMORY_KIB: u64 = 3 << 20;
 
 #[test]
 fn g3_no_script_or_document_ends_the_process() {
-    let cases = std::env::var("WINDLASS_FUZZ_CASES")
-        .ok()
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(CASES);
-    let first: usize = std::env::var("WINDLASS_FUZZ_FIRST")
-        .ok()
-        .and_then(|count| count.parse().ok())
-        .unwrap_or_default();
+    let cases = number_of("WINDLASS_FUZZ_CASES", CASES);
+    let first: usize = number_of("WINDLASS_FUZZ_FIRST", 0);
     let begun = Instant::now();
     let (mut done, mut refused, mut aborted) = (0, 0, Vec::new());
     while done < cases {

@@ -4,6 +4,7 @@ use std::{
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    str::FromStr,
     thread,
     time::{Duration, Instant},
 };
@@ -231,14 +232,42 @@ pub fn until(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) {
     found(what, patience, || is_so().then_some(()));
 }
 
+/// A number that is set in the environment, or this one.
+#[track_caller]
+pub fn number_of<T: FromStr>(variable: &str, usual: T) -> T {
+    let Ok(text) = std::env::var(variable) else {
+        return usual;
+    };
+    let number = text.parse();
+    number.unwrap_or_else(|_| panic!("{variable} is no number: {text}"))
+}
+
+/// Says that a test is skipped, because something is not installed. In CI it has to be.
+#[track_caller]
+pub fn skip(what: &str, how: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{what} is missing: {how}");
+    println!("skipped: {what} is not installed ({how})");
+}
+
+/// Finds a program in PATH, or in a folder of this repository; without it the test is skipped.
+#[track_caller]
+pub fn installed(program: &str, own: &str, how: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(own);
+    let mut places = std::env::split_paths(&folders)
+        .chain([own])
+        .map(|folder| folder.join(program));
+    let found = places.find(|path| path.is_file());
+    if found.is_none() {
+        skip(program, how);
+    }
+    found
+}
+
 /// Draws few enough cases that the tests stay quick; `PROPTEST_CASES` asks for more.
 pub fn runner(cases: u32) -> TestRunner {
-    let cases = std::env::var("PROPTEST_CASES")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(cases);
     TestRunner::new(Config {
-        cases,
+        cases: number_of("PROPTEST_CASES", cases),
         failure_persistence: None,
         ..Config::default()
     })

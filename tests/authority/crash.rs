@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use windlass::authority::{Options, Server};
 
 use crate::authority::lab::{Lab, call, csr, text, try_call};
-use crate::harness::Ends;
+use crate::harness::{Ends, number_of};
 
 const CONNECTIONS: usize = 64;
 const FOLDER: &str = "WINDLASS_TEST_SERVE";
@@ -78,10 +78,7 @@ fn issue_input(arn: &str, request: &str, token: &str) -> Value {
 /// `WINDLASS_LOAD=10000` sets the number of certificates.
 #[test]
 fn nothing_is_lost_when_a_server_is_killed_under_load() {
-    let wanted: usize = std::env::var("WINDLASS_LOAD")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(400);
+    let wanted: usize = number_of("WINDLASS_LOAD", 400);
     let lab = Lab::new();
     let root = lab.root("root", json!({}));
     let request = csr("leaf", &[]);

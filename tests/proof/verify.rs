@@ -14,7 +14,10 @@ use time::{Duration, OffsetDateTime, macros::datetime};
 use windlass::x509::{PeerName, Purpose, Verdict, Verification};
 
 use super::made::{ca, leaf};
-use crate::{harness::Test, random::Random};
+use crate::{
+    harness::{Test, number_of},
+    random::Random,
+};
 
 const WORLDS: usize = 50;
 const LEAVES: usize = 8;
@@ -349,8 +352,7 @@ fn openssl(
 
 #[test]
 fn openssl_gives_the_same_verdict_on_a_thousand_chains() {
-    let seed = std::env::var("WINDLASS_TEST_SEED").ok();
-    let mut random = Random(seed.map_or(9, |seed| seed.parse().unwrap()));
+    let mut random = Random(number_of("WINDLASS_TEST_SEED", 9));
     let test = Test::new();
     let (mut asked, mut accepted, mut processes) = (0, 0, 0);
     let mut explained: BTreeMap<&str, usize> = BTreeMap::new();

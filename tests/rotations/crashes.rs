@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     crash::crash,
-    harness::{Test, copy},
+    harness::{Test, copy, number_of},
     mesh::FAST,
 };
 
@@ -73,8 +73,7 @@ fn while_watched(test: &Test, work: impl FnOnce()) -> Vec<String> {
 
 /// Kills a rotation at moments, resumes it at every other one, and undoes it at those between.
 fn dies(istio_ca: &str, file: &str) {
-    let stride = env::var("WINDLASS_CRASH_STRIDE");
-    let stride: u64 = stride.map_or(STRIDE, |text| text.parse().expect("a number"));
+    let stride = number_of("WINDLASS_CRASH_STRIDE", STRIDE);
     let mould = Mould::of(istio_ca);
     let workflow = format!("workflows/{file}");
     let text = mould.copied().read(&workflow);

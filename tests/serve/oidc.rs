@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value as Json, json};
 
 use super::server::{Served, bearer};
-use crate::harness::{Ends, Ran, Test, sha256};
+use crate::harness::{Ends, Ran, Test, sha256, skip};
 
 const ASKS: &str =
     "workflow: asks\nsteps: { gate: { approval: \"Go?\", approvers: [\"group:pki\"] } }\n";
@@ -22,12 +22,10 @@ fn module() -> Option<PathBuf> {
     if path.is_file() {
         return Some(path);
     }
-    let how = "npm install --ignore-scripts --prefix target/npm oidc-provider";
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "oidc-provider is missing: {how}"
+    skip(
+        "oidc-provider",
+        "npm install --ignore-scripts --prefix target/npm oidc-provider",
     );
-    println!("skipped: oidc-provider is not installed ({how})");
     None
 }
 
