@@ -33,16 +33,7 @@ fn an_admin_deletes_old_runs_by_the_api_the_page_and_a_terminal_elsewhere() {
     let mut test = with_files();
     let served = Served::start(&test);
     let owner = served.owner.clone();
-    let headers = [
-        ("Authorization", format!("Bearer {owner}")),
-        ("Content-Type", "application/json".into()),
-        ("Idempotency-Key", "once".into()),
-    ];
-    let headers: Vec<_> = headers.iter().map(|(k, v)| (*k, v.as_str())).collect();
-    let begin = || {
-        let body = json!({ "workflow": "ok" }).to_string();
-        served.send("POST", "/api/v1/runs", &headers, &body)
-    };
+    let begin = || served.start_once(&owner, "once", &json!({ "workflow": "ok" }));
     let first = begin().expect(201).json()["run"].clone();
     let first = first.as_str().expect("an id").to_owned();
     served.wait(&first, "succeeded");

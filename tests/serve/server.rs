@@ -212,6 +212,17 @@ impl Served {
         self.send("POST", path, &headers, &body.to_string())
     }
 
+    /// Asks for a run with an Idempotency-Key.
+    pub fn start_once(&self, token: &str, key: &str, body: &Json) -> Answered {
+        let bearer = bearer(token);
+        let headers = [
+            ("Authorization", bearer.as_str()),
+            ("Content-Type", "application/json"),
+            ("Idempotency-Key", key),
+        ];
+        self.send("POST", "/api/v1/runs", &headers, &body.to_string())
+    }
+
     /// Starts a run, and gives its id.
     pub fn run(&self, token: &str, body: &Json) -> String {
         let started = self.post(token, "/api/v1/runs", body).expect(201).json();
