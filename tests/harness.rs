@@ -302,9 +302,29 @@ impl Ran {
         }
     }
 
+    /// Holds that stderr has this part.
+    #[track_caller]
+    pub fn says(&self, part: &str) {
+        contains(&self.stderr, &[part]);
+    }
+
+    /// Holds that stdout has this part.
+    #[track_caller]
+    pub fn prints(&self, part: &str) {
+        contains(&self.stdout, &[part]);
+    }
+
     #[track_caller]
     pub fn json(&self) -> Json {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}", self.stdout))
+    }
+}
+
+/// Holds that a text has each of these parts.
+#[track_caller]
+pub fn contains(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
     }
 }
 
