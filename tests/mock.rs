@@ -131,7 +131,7 @@ routes:
     let ran = test
         .windlass(&["http", "serve", "--from", "t.yaml"])
         .expect(2);
-    assert!(ran.stderr.contains("can't read `t.yaml`"), "{}", ran.stderr);
+    ran.says("can't read `t.yaml`");
 }
 
 #[test]

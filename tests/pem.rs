@@ -362,7 +362,7 @@ fn a6_a_script_is_told_which_block_is_damaged() {
     let ran = test
         .windlass(&["run", "w.yaml", "-p", "file=bad.pem"])
         .expect(1);
-    assert!(ran.stderr.contains("block 2 of the text"), "{}", ran.stderr);
+    ran.says("block 2 of the text");
 }
 
 /// Every reader of certificates: the CAs of AWS, of HTTP and of an engine, and what is signed and imported.

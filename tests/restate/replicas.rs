@@ -373,11 +373,7 @@ fn a_state_folder_is_one_servers_and_an_engine_that_is_away_is_named() {
     let a = site.replica("a");
     let second = ["serve", "--listen", "127.0.0.1:0", "--state", "a"];
     let refused = site.test.windlass(&second).expect(2);
-    assert!(
-        refused.stderr.contains("serves the runs in"),
-        "{}",
-        refused.stderr
-    );
+    refused.says("serves the runs in");
     a.get(VERA, "/readyz").expect(200);
     let Site { test, _server, .. } = site;
     drop(_server);
@@ -386,11 +382,7 @@ fn a_state_folder_is_one_servers_and_an_engine_that_is_away_is_named() {
     assert_eq!(failed["code"], "engine");
     let third = ["serve", "--listen", "127.0.0.1:0", "--state", "other"];
     let refused = test.windlass(&third).expect(2);
-    assert!(
-        refused.stderr.contains("can't reach Restate"),
-        "{}",
-        refused.stderr
-    );
+    refused.says("can't reach Restate");
     assert!(fs::exists(test.path("windlass.toml")).expect("a folder"));
 }
 
