@@ -1,6 +1,6 @@
 //! Shows in which AWS account and region a run makes changes.
 
-use super::{args::Args, failure::Failure};
+use super::{args::Args, failure::Failure, process::no_threads};
 use crate::{
     compile::Workflow,
     outside::{AwsClient, Clients, PcaClient},
@@ -68,6 +68,6 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))?;
+        .map_err(no_threads)?;
     Ok(runtime.block_on(work))
 }

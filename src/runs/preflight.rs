@@ -120,7 +120,7 @@ pub fn ask(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|e| RunsError::broken("system", format!("can't start threads: {e}")))?;
+        .map_err(RunsError::no_threads)?;
     let (kube, permits) = (&kube, &permits);
     let roles: Vec<&String> = wanted.iter().collect();
     let answers = runtime.block_on(async {
