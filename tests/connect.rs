@@ -3,7 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    process::{Command, Stdio},
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -393,27 +393,6 @@ print(server.server_address[1], flush=True)
 server.serve_forever()
 ";
 
-struct Answers {
-    _server: Ends,
-    port: u16,
-}
-
-impl Answers {
-    fn start(test: &Test) -> Self {
-        let (server, port) = Ends::listening(
-            Command::new("python3")
-                .args(["-c", ANSWERS])
-                .current_dir(test.path("."))
-                .stderr(Stdio::null()),
-        );
-        let port = port.parse().expect("a port");
-        Self {
-            _server: server,
-            port,
-        }
-    }
-}
-
 #[test]
 fn c3_a_certificate_that_the_kubeconfig_holds_is_its_own_ca() {
     let mut lab = Lab::new();
@@ -454,8 +433,8 @@ fn c3_a_certificate_that_the_kubeconfig_holds_is_its_own_ca() {
     for (pem, key, works) in cases {
         lab.test.write("server.pem", &pem);
         lab.test.write("server.key", &key);
-        let answers = Answers::start(&lab.test);
-        lab.port = answers.port;
+        let (_server, port) = Ends::python(&lab.test, ANSWERS, &[]);
+        lab.port = port;
         lab.ca = data_encoding::BASE64.encode(pem.as_bytes());
         lab.kubeconfig("127.0.0.1", "", "{ token: x }");
         lab.works_as_kubectl(&[], works);

@@ -186,6 +186,19 @@ impl Ends {
         BufReader::new(stdout).read_line(&mut line).expect("text");
         (Self(child), line.trim().to_owned())
     }
+
+    /// Starts a server that is written in Python, in a test's folder; gives the port that it prints.
+    #[track_caller]
+    pub fn python(test: &Test, script: &str, arguments: &[&str]) -> (Self, u16) {
+        let mut command = Command::new("python3");
+        command
+            .args(["-c", script])
+            .args(arguments)
+            .current_dir(test.path("."))
+            .stderr(Stdio::null());
+        let (server, port) = Self::listening(&mut command);
+        (server, port.parse().expect("a port"))
+    }
 }
 
 impl Drop for Ends {

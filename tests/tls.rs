@@ -1,7 +1,5 @@
 //! Servers that speak TLS, with certificates of our own making.
 
-use std::process::{Command, Stdio};
-
 use crate::harness::{Ends, Test};
 
 /// Ends TLS before a server, as a company's proxy does.
@@ -57,14 +55,8 @@ pub fn make_certificate(test: &Test, names: &[&str]) {
 impl Terminator {
     /// Listens with the certificate that was made.
     pub fn start(test: &Test, server: &str) -> Self {
-        let key = "out/relay-server-tls.key";
-        let (python, port) = Ends::listening(
-            Command::new("python3")
-                .args(["-c", TERMINATOR, "server.pem", key, server])
-                .current_dir(test.path("."))
-                .stderr(Stdio::null()),
-        );
-        let port = port.parse().expect("a port");
+        let arguments = ["server.pem", "out/relay-server-tls.key", server];
+        let (python, port) = Ends::python(test, TERMINATOR, &arguments);
         Self {
             _server: python,
             port,
