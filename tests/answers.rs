@@ -711,7 +711,7 @@ pub fn program(drive: Drive) {
         let times = || test.read("out/done").lines().count();
         match is_asked {
             true => {
-                assert!(resumed.stderr.contains("in-doubt"), "{}", resumed.stderr);
+                resumed.says("in-doubt");
                 assert_eq!(times(), 1);
                 test.windlass(&["resume", "--answer", "s=again"]).expect(0);
             }

@@ -44,7 +44,7 @@ fn a_bundle_is_verified_elsewhere() {
         .expect(0)
         .json();
     let said = test.windlass(&["audit", "--bundle", "e.json"]).expect(0);
-    assert!(said.stderr.contains("wrote e.json. "), "{}", said.stderr);
+    said.says("wrote e.json. ");
     let text = test.read("e.json");
     assert!(!text.contains("PRIVATE KEY"));
     let elsewhere = Test::new().file("e.json", &text);

@@ -520,19 +520,11 @@ fn a_scan_of_a_folder_goes_on_after_what_is_broken() {
         .expect(0);
 
     let none = test.windlass(&["certs", "scan", "leaf.key"]).expect(1);
-    assert!(
-        none.stderr.contains("leaf.key: contains no certificate"),
-        "{}",
-        none.stderr
-    );
+    none.says("leaf.key: contains no certificate");
     let missing = test.windlass(&["certs", "scan", "nowhere.pem"]).expect(2);
-    assert!(missing.stderr.contains("[scan]"), "{}", missing.stderr);
+    missing.says("[scan]");
     let nothing = test.windlass(&["certs", "scan"]).expect(2);
-    assert!(
-        nothing.stderr.contains("--kube CONTEXT"),
-        "{}",
-        nothing.stderr
-    );
+    nothing.says("--kube CONTEXT");
 }
 
 #[test]
@@ -541,11 +533,7 @@ fn a_scan_of_a_cluster_tells_what_nothing_renews() {
     let refused = test
         .windlass(&["certs", "scan", "--kube", "mgmt", "--target", "local"])
         .expect(2);
-    assert!(
-        refused.stderr.contains("there is no rehearsal cluster"),
-        "{}",
-        refused.stderr
-    );
+    refused.says("there is no rehearsal cluster");
     assert!(!test.path(".windlass").exists(), "a scan makes nothing");
     gloo_mesh(&test, &[]);
     let (ca, leaf) = foreign(&test);
@@ -660,11 +648,7 @@ fn a_scan_of_cas_reads_what_is_alive() {
     let refused = test
         .windlass(&["certs", "scan", "--pca", "local"])
         .expect(2);
-    assert!(
-        refused.stderr.contains("there is no embedded CA"),
-        "{}",
-        refused.stderr
-    );
+    refused.says("there is no embedded CA");
     gloo_mesh(&test, &[]);
     let scan = ["certs", "scan", "--pca", "local", "--json"];
     let found = certificates(&test.windlass(&scan).expect(0));
@@ -711,24 +695,14 @@ fn a_scan_of_cas_reads_what_is_alive() {
         "revoke.yaml",
     ];
     let damaged = test.windlass(&damaged).expect(2);
-    assert!(
-        damaged
-            .stderr
-            .contains("revoke.yaml is not an audit report"),
-        "{}",
-        damaged.stderr
-    );
+    damaged.says("revoke.yaml is not an audit report");
 }
 
 #[test]
 fn an_inventory_of_nothing_says_so() {
     let test = Test::new();
     let ran = test.windlass(&["certs"]).expect(0);
-    assert!(
-        ran.stderr.contains("windlass certs scan FILE|DIR"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("windlass certs scan FILE|DIR");
     assert_eq!(ran.stdout, "");
     let json = test.windlass(&["certs", "--json"]).expect(0).json();
     assert_eq!(
@@ -736,18 +710,14 @@ fn an_inventory_of_nothing_says_so() {
         serde_json::json!({ "certificates": [], "problems": [] })
     );
     let check = test.windlass(&["certs", "--check", "30d"]).expect(2);
-    assert!(check.stderr.contains("[no-such-run]"), "{}", check.stderr);
+    check.says("[no-such-run]");
     let elsewhere = ["--state", "nowhere", "certs", "--check", "30d"];
     test.windlass(&elsewhere).expect(2);
     fs::create_dir(test.path("empty")).expect("made");
     let scan = ["certs", "scan", "empty", "--check", "30d"];
     assert_ne!(test.windlass(&scan).code, 0, "nothing was checked");
     let wrong = test.windlass(&["certs", "--due", "1 month"]).expect(2);
-    assert!(
-        wrong.stderr.contains("is not a duration"),
-        "{}",
-        wrong.stderr
-    );
+    wrong.says("is not a duration");
     assert!(!test.path(".windlass").exists(), "a look makes no folder");
     // A run that has to do with no certificate.
     test.write(
@@ -757,7 +727,7 @@ fn an_inventory_of_nothing_says_so() {
     test.windlass(&["run", "none.yaml"]).expect(0);
     let check = test.windlass(&["certs", "--check", "30d"]).expect(2);
     let why = "no run in .windlass has made or found a certificate to check yet";
-    assert!(check.stderr.contains(why), "{}", check.stderr);
+    check.says(why);
 }
 
 /// What a refused run asked the API server is not what the Secrets hold.
@@ -821,11 +791,7 @@ fn without_the_identity_secrets_stay_closed() {
     gloo_mesh(&test, &[]);
     fs::rename(test.path(".windlass/identity.txt"), test.path("away")).expect("moved");
     let ran = test.windlass(&["certs", "--json"]).expect(1);
-    assert!(
-        ran.stderr.contains("identity.txt: is missing"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("identity.txt: is missing");
     let found = certificates(&ran);
     assert_eq!(found.len(), 5);
     assert!(!ran.stdout.contains("secret/cacerts"));

@@ -3,15 +3,15 @@
 
 use std::{
     collections::BTreeSet,
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::{TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
 
-use crate::harness::{Test, until};
+use crate::harness::{Ends, Test, skip, until};
 
 const EVERYTHING: &str = r##"//! Calls every function of `pca`.
 fn run(inputs) {
@@ -139,7 +139,7 @@ fn a_failure_says_what_to_do() {
         "GetCertificateAuthorityCsr: ResourceNotFoundException",
         "request id",
     ] {
-        assert!(ran.stderr.contains(part), "no {part:?} in\n{}", ran.stderr);
+        ran.says(part);
     }
     let server = Served::start(&test, &["--fault", "*:AccessDeniedException:100%"]);
     test.write("windlass.toml", &server.target());
@@ -283,11 +283,7 @@ fn the_workflow_ends_on_moto_too() {
 /// Moto's server; `None` on a developer's machine that lacks it.
 pub fn moto() -> Option<Served> {
     let Some(python) = python_with_moto() else {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "moto is missing: pip install 'moto[server,acmpca]'"
-        );
-        println!("skipped: pip install 'moto[server,acmpca]' to run this");
+        skip("moto", "pip install 'moto[server,acmpca]'");
         return None;
     };
     let port = TcpListener::bind("127.0.0.1:0")
@@ -341,7 +337,7 @@ fn signed(mut command: Command) -> String {
 
 /// A server that is stopped with the test.
 pub struct Served {
-    child: Child,
+    _server: Ends,
     address: String,
 }
 
@@ -362,19 +358,10 @@ impl Served {
 
     /// Starts the server by a command that is or holds `pca serve`.
     pub fn start_by(mut command: Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the server starts");
-        let mut endpoint = String::new();
-        let stdout = child.stdout.take().expect("piped");
-        BufReader::new(stdout)
-            .read_line(&mut endpoint)
-            .expect("the endpoint");
+        let (server, endpoint) = Ends::listening(command.stderr(Stdio::null()));
         Self {
-            child,
-            address: endpoint.trim().trim_start_matches("http://").into(),
+            _server: server,
+            address: endpoint.trim_start_matches("http://").into(),
         }
     }
 
@@ -392,13 +379,6 @@ impl Served {
         drop(self);
         std::fs::rename(test.path("served"), test.path(".windlass/pca")).expect("moved");
         test.authorities()
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

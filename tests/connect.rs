@@ -1,9 +1,9 @@
 //! How clusters are reached, and as whom: what works with kubectl works here.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::{TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -15,7 +15,7 @@ use crate::{
     aws::tunnel::Tunnel,
     client::Served,
     cluster::served::Clusters,
-    harness::{Ran, Test},
+    harness::{Ends, Ran, Test},
 };
 
 const LOOK: &str = "workflow: w\nkube: [a, b]\nsteps:\n  s:\n    run: |\n      let n = kube::list(\"a\", \"\", \"namespaces\").len() + kube::list(\"b\", \"\", \"namespaces\").len();\n      #{ n: n }\noutputs: { n: \"${{ steps.s.n }}\" }\n";
@@ -220,11 +220,7 @@ fn c1_the_proxy_of_a_kubeconfig_goes_before_the_environment() {
         &lab.token(),
     );
     let ran = lab.works_as_kubectl(&[], false);
-    assert!(
-        ran.stderr.contains("http, https or socks5"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("http, https or socks5");
 }
 
 #[test]
@@ -272,7 +268,7 @@ fn c1_aws_is_asked_by_a_socks_proxy() {
     // A proxy that is not there: nothing was sent, so a resume need not look for anything.
     let dead = [("ALL_PROXY", "socks5://127.0.0.1:9")];
     let ran = windlass(&run, &dead).expect(1);
-    assert!(ran.stderr.contains("Connect"), "{}", ran.stderr);
+    ran.says("Connect");
     let shown = windlass(&["show", "--json"], &[]).expect(0).stdout;
     assert!(!shown.contains("is_unknown"), "{shown}");
     windlass(&["resume"], &[("ALL_PROXY", &url)]).expect(0);
@@ -287,14 +283,10 @@ fn c1_aws_is_asked_by_a_socks_proxy() {
         ("NO_PROXY", ".example"),
     ];
     let ran = windlass(&run, &beside).expect(1);
-    assert!(ran.stderr.contains("UnknownHost"), "{}", ran.stderr);
+    ran.says("UnknownHost");
     // What is no proxy that is known is said before a call leaves.
     let ran = windlass(&run, &[("HTTP_PROXY", "ftp://127.0.0.1:9")]).expect(2);
-    assert!(
-        ran.stderr.contains("can't be used for AWS"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("can't be used for AWS");
 }
 
 #[test]
@@ -308,14 +300,10 @@ fn c2_a_token_that_ends_in_a_line_break_is_read() {
     lab.works_as_kubectl(&[], true);
     lab.kubeconfig("127.0.0.1", "", "{ tokenFile: none }");
     let ran = lab.run(&[]).expect_one_of(&[1, 2]);
-    assert!(ran.stderr.contains("token file"), "{}", ran.stderr);
+    ran.says("token file");
     lab.kubeconfig("127.0.0.1", "", "{ token: \"one\\ntwo\" }");
     let ran = lab.run(&[]).expect_one_of(&[1, 2]);
-    assert!(
-        ran.stderr.contains("line break in its middle"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("line break in its middle");
     assert!(!ran.stderr.contains("one\ntwo"), "{}", ran.stderr);
 }
 
@@ -357,12 +345,8 @@ fn c4_a_missing_plugin_is_named_with_its_hint() {
     let user = "{ exec: { apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: no-such-plugin, installHint: install it from the moon } }";
     lab.kubeconfig("127.0.0.1", "", user);
     let ran = lab.works_as_kubectl(&[], false);
-    assert!(ran.stderr.contains("`no-such-plugin`"), "{}", ran.stderr);
-    assert!(
-        ran.stderr.contains("install it from the moon"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("`no-such-plugin`");
+    ran.says("install it from the moon");
 }
 
 #[test]
@@ -372,11 +356,7 @@ fn b4_a_plugin_that_fails_shows_no_environment() {
     let env = ", env: [{ name: AWS_SESSION_TOKEN, value: very-secret }]";
     lab.kubeconfig("127.0.0.1", "", &plugin(fails, env));
     let ran = lab.works_as_kubectl(&[], false);
-    assert!(
-        ran.stderr.contains("exit code 7: not logged in"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("exit code 7: not logged in");
     for secret in [
         "very-secret",
         "token-of-stdout",
@@ -388,11 +368,7 @@ fn b4_a_plugin_that_fails_shows_no_environment() {
     lab.kubeconfig("127.0.0.1", "", &plugin("echo token-of-stdout", ""));
     let ran = lab.works_as_kubectl(&[], false);
     assert!(!ran.stderr.contains("token-of-stdout"), "{}", ran.stderr);
-    assert!(
-        ran.stderr.contains("not an ExecCredential"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("not an ExecCredential");
 }
 
 /// Answers as an API server does, as far as [`LOOK`] asks.
@@ -416,35 +392,6 @@ server.socket = context.wrap_socket(server.socket, server_side=True, do_handshak
 print(server.server_address[1], flush=True)
 server.serve_forever()
 ";
-
-struct Answers {
-    child: Child,
-    port: u16,
-}
-
-impl Answers {
-    fn start(test: &Test) -> Self {
-        let mut child = Command::new("python3")
-            .args(["-c", ANSWERS])
-            .current_dir(test.path("."))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("python3 is installed");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("piped");
-        BufReader::new(stdout).read_line(&mut line).expect("a port");
-        let port = line.trim().parse().expect("a port");
-        Self { child, port }
-    }
-}
-
-impl Drop for Answers {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[test]
 fn c3_a_certificate_that_the_kubeconfig_holds_is_its_own_ca() {
@@ -486,8 +433,8 @@ fn c3_a_certificate_that_the_kubeconfig_holds_is_its_own_ca() {
     for (pem, key, works) in cases {
         lab.test.write("server.pem", &pem);
         lab.test.write("server.key", &key);
-        let answers = Answers::start(&lab.test);
-        lab.port = answers.port;
+        let (_server, port) = Ends::python(&lab.test, ANSWERS, &[]);
+        lab.port = port;
         lab.ca = data_encoding::BASE64.encode(pem.as_bytes());
         lab.kubeconfig("127.0.0.1", "", "{ token: x }");
         lab.works_as_kubectl(&[], works);
@@ -505,7 +452,7 @@ fn c3_a_missing_file_of_a_list_is_skipped() {
     let ran = lab.run(&[("KUBECONFIG", "none:kubeconfig:neither")]);
     ran.expect(0);
     let ran = lab.run(&[("KUBECONFIG", "none:neither")]).expect(2);
-    assert!(ran.stderr.contains("none of the 2 files"), "{}", ran.stderr);
+    ran.says("none of the 2 files");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    fs,
     path::Path,
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
     thread,
@@ -13,7 +13,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::harness::{Test, sha256};
+use crate::harness::{Test, number_of, sha256};
 
 /// Prime, so that over time it falls on every kind of moment.
 const STRIDE: u64 = 7;
@@ -187,8 +187,7 @@ pub fn crash(test: &Test, arguments: &[&str], at: u64) -> bool {
 /// Tries every moment (or each of a sample), on all cores; returns how many there were and how
 /// many were tried.
 pub fn at_every_moment(attempt: impl Fn(u64) -> bool + Sync) -> (u64, usize) {
-    let stride =
-        env::var("WINDLASS_CRASH_STRIDE").map_or(STRIDE, |text| text.parse().expect("a number"));
+    let stride = number_of("WINDLASS_CRASH_STRIDE", STRIDE);
     let (next, last, tried) = (
         AtomicU64::new(0),
         AtomicU64::new(u64::MAX),

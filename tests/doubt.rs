@@ -209,7 +209,7 @@ fn an_undo_finds_what_a_step_made_before_it_was_changed() {
     let test = with_an_orphan();
     test.write("w.yaml", &CA.replace("\"A\"", "\"B\""));
     let diverged = test.windlass(&["resume", "--edited", "--yes"]).expect(1);
-    assert!(diverged.stderr.contains("diverged"), "{}", diverged.stderr);
+    diverged.says("diverged");
     test.windlass(&["resume", "--edited", "--yes"]).expect(0);
     test.windlass(&["undo", "--yes"]).expect(0);
     assert_eq!(statuses(&test), ["DELETED", "DELETED"]);
@@ -272,11 +272,7 @@ fn a_call_in_doubt_inside_an_undo_is_answered() {
     let site = Site::open(&[500]);
     let test = undone(&site);
     let asked = test.windlass(&["undo", "--yes"]).expect(1);
-    assert!(
-        asked.stderr.contains("--answer 's=done'"),
-        "{}",
-        asked.stderr
-    );
+    asked.says("--answer 's=done'");
     assert_eq!(site.requests().len(), 1);
     let wrong = test.windlass(&["undo", "--yes", "--answer", "t=done"]);
     assert!(wrong.expect(2).stderr.contains("bad-answer"));
@@ -320,9 +316,5 @@ fn a_step_whose_process_died_was_interrupted() {
         |test| is_in(test, "file::write"),
     );
     let undone = test.windlass(&["undo", "--yes"]).expect(0);
-    assert!(
-        undone.stderr.contains("interrupted, undone"),
-        "{}",
-        undone.stderr
-    );
+    undone.says("interrupted, undone");
 }

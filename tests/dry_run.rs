@@ -66,7 +66,7 @@ fn c9_a_field_of_another_manager_is_found_before_a_run_begins() {
         "kubectl",
         "force: true",
     ] {
-        assert!(plan.stdout.contains(part), "{part}: {}", plan.stdout);
+        plan.prints(part);
     }
     assert!(
         !plan.stdout.contains("settings[cluster-1]"),
@@ -92,7 +92,7 @@ fn c9_a_field_of_another_manager_is_found_before_a_run_begins() {
         "Conflict",
         "[refused]",
     ] {
-        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+        ran.says(part);
     }
     assert!(!mesh.test.path("out").exists(), "nothing was made");
     assert_eq!(
@@ -138,11 +138,7 @@ fn c9_what_a_step_before_may_change_is_only_warned_of() {
         .test
         .windlass(&["run", "w.yaml", "--target", "t"])
         .expect(0);
-    assert!(
-        ran.stderr.contains("warning: settings[cluster-1]"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("warning: settings[cluster-1]");
 }
 
 /// What is written twice, what is made in a namespace of its own, and what waits, is left to the run.
@@ -197,7 +193,7 @@ fn c9_the_mesh_finds_secrets_of_another_manager_before_it_makes_a_ca() {
         "kubectl",
         "the param force",
     ] {
-        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+        ran.says(part);
     }
     let audit = mesh.test.windlass(&["audit", "--json"]).expect(0).json();
     assert_eq!(audit["calls"], json!({}), "{audit:#}");

@@ -20,33 +20,26 @@ use windlass::{
     },
 };
 
-use crate::harness::Test;
+use crate::{harness::Test, random::Random};
 
-/// xorshift64*: enough to draw tests from.
-struct Draws(u64);
+/// Draws texts, with secrets in them.
+struct Draws(Random);
 
 impl Draws {
-    fn next(&mut self) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize
-    }
-
     fn between(&mut self, from: usize, to: usize) -> usize {
-        from + self.next() % (to - from + 1)
+        from + self.0.below(to - from + 1)
     }
 
     fn text(&mut self, alphabet: &str, length: usize) -> String {
         let alphabet: Vec<char> = alphabet.chars().collect();
         (0..length)
-            .map(|_| alphabet[self.next() % alphabet.len()])
+            .map(|_| alphabet[self.0.below(alphabet.len())])
             .collect()
     }
 
     fn secret(&mut self, keys: &[String]) -> String {
         const WORD: &str = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-        match self.next() % 7 {
+        match self.0.below(7) {
             0 => {
                 let length = self.between(6, 9);
                 self.text(WORD, length)
@@ -73,7 +66,7 @@ impl Draws {
             }
             4 => format!("https://hooks.example.com/{}?a=1", self.text(WORD, 32)),
             5 => self.text("0123456789", 12),
-            _ => keys[self.next() % keys.len()].clone(),
+            _ => keys[self.0.below(keys.len())].clone(),
         }
     }
 }
@@ -173,14 +166,14 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
         })
         .expect("begun");
     let vault = Vault::new(folder.path());
-    let mut draws = Draws(0x5eed_0f5e);
+    let mut draws = Draws(Random(0x5eed_0f5e));
     let (mut all_needles, mut looks, mut events) = (Vec::new(), 0, 0);
     for draw in 0..DRAWS {
         let secret = draws.secret(&keys);
         let redactor = Redactor::default();
         redactor.learn(&Value::Secret(Secret::new("another-Secret-5")));
         redactor.learn(&Value::Secret(Secret::new(secret.as_str())));
-        let (name, encode) = ENCODINGS[draws.next() % ENCODINGS.len()];
+        let (name, encode) = ENCODINGS[draws.0.below(ENCODINGS.len())];
         // Less than is promised within base64 of something longer.
         let is_within = name.starts_with("base64 after") || name == "base64url";
         let is_short = secret.len() < LEAST_ENCODED && is_within;
@@ -193,11 +186,11 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
         };
         let can_cut = !secret.contains(['\n', ' ', '/']) && secret.is_ascii();
         let mut pieces = Vec::new();
-        match draws.next() % 4 {
+        match draws.0.below(4) {
             // Cut off by another, at any byte.
             0 if can_cut => {
                 let at = draws.between(1, encoded.len() - 1);
-                echo = match draws.next() % 2 {
+                echo = match draws.0.below(2) {
                     0 => encoded[..at].to_owned(),
                     _ => encoded[at..].to_owned(),
                 };
@@ -218,7 +211,7 @@ fn b1_no_draw_of_a_secret_is_in_anything_that_leaves() {
         // Also behind what is cut for display.
         let text = format!(
             "{}failed: <{echo}> (code 7)",
-            "x".repeat(draws.next() % 300)
+            "x".repeat(draws.0.below(300))
         );
         for event in ways(&text, &echo, &pieces) {
             event.teach("http::get", &redactor);

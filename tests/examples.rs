@@ -119,11 +119,7 @@ fn a_failover_is_tried_on_its_mock() {
         &params("db-2"),
         1,
     );
-    assert!(
-        ran.stderr.contains("db-2 is the primary already"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("db-2 is the primary already");
     run(
         &test,
         "database-failover/database-failover.yaml",

@@ -10,7 +10,10 @@ use std::{
     time::Instant,
 };
 
-use crate::harness::Test;
+use crate::{
+    harness::{Test, number_of},
+    random::Random,
+};
 
 const CASES: usize = 200;
 /// Steps of one process: starting one costs as much as several steps, and one that breaks breaks them all.
@@ -20,14 +23,8 @@ const MEMORY_KIB: u64 = 3 << 20;
 
 #[test]
 fn g3_no_script_or_document_ends_the_process() {
-    let cases = std::env::var("WINDLASS_FUZZ_CASES")
-        .ok()
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(CASES);
-    let first: usize = std::env::var("WINDLASS_FUZZ_FIRST")
-        .ok()
-        .and_then(|count| count.parse().ok())
-        .unwrap_or_default();
+    let cases = number_of("WINDLASS_FUZZ_CASES", CASES);
+    let first: usize = number_of("WINDLASS_FUZZ_FIRST", 0);
     let begun = Instant::now();
     let (mut done, mut refused, mut aborted) = (0, 0, Vec::new());
     while done < cases {
@@ -172,26 +169,7 @@ impl Case {
     }
 }
 
-/// SplitMix64, so that a case is the same everywhere and for ever.
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, count: usize) -> usize {
-        (self.next() % count as u64) as usize
-    }
-
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len())]
-    }
-
     fn number(&mut self) -> String {
         let edge = self.pick(&[
             "0",

@@ -55,7 +55,7 @@ fn g7_scripts_are_given_no_folder_that_holds_more_than_outputs() {
     ] {
         let ran = test.windlass(&arguments).expect(2);
         assert!(ran.stderr.contains(wanted), "{arguments:?}: {}", ran.stderr);
-        assert!(ran.stderr.contains("unsafe-out"), "{}", ran.stderr);
+        ran.says("unsafe-out");
     }
     // Nor when the folders change places later.
     let test = Test::new().file("w.yaml", "workflow: w\nsteps:\n  a: { run: 'throw 1' }\n");
@@ -63,7 +63,7 @@ fn g7_scripts_are_given_no_folder_that_holds_more_than_outputs() {
     fs::remove_dir_all(test.path("out")).ok();
     symlink(".", test.path("out")).expect("linked");
     let ran = test.windlass(&["resume"]).expect(2);
-    assert!(ran.stderr.contains("unsafe-out"), "{}", ran.stderr);
+    ran.says("unsafe-out");
 }
 
 /// Waits for a process's listening port on loopback, as anybody on the machine can find it.
@@ -138,26 +138,14 @@ fn g2_the_authority_of_a_run_serves_that_run_alone() {
 /// `pca serve`, and the line that it printed on each stream.
 fn serve(test: &Test, arguments: &[&str]) -> (Ends, String, String) {
     let mut command = test.command(&[&["pca", "serve", "--port", "0"], arguments].concat());
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the server starts");
-    let mut endpoint = String::new();
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    BufReader::new(stdout.expect("piped"))
-        .read_line(&mut endpoint)
-        .expect("the endpoint");
-    let lines = BufReader::new(stderr.expect("piped")).lines();
+    let (mut server, endpoint) = Ends::listening(command.stderr(Stdio::piped()));
+    let stderr = server.0.stderr.take().expect("piped");
+    let lines = BufReader::new(stderr).lines();
     let export = lines
         .map_while(Result::ok)
         .take_while(|line| !line.starts_with("try: "))
         .find(|line| line.starts_with("export "));
-    (
-        Ends(child),
-        endpoint.trim().to_owned(),
-        export.unwrap_or_default(),
-    )
+    (server, endpoint, export.unwrap_or_default())
 }
 
 #[test]
@@ -204,17 +192,8 @@ fn g2_pca_serve_serves_whoever_may_read_its_credentials() {
 #[test]
 fn g2_a_cluster_gives_strangers_nothing() {
     let test = Test::new();
-    let mut child = test
-        .command(&["kube", "serve", "--clusters", "one", "--dir", "kube"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the server starts");
-    let mut path = String::new();
-    BufReader::new(child.stdout.take().expect("piped"))
-        .read_line(&mut path)
-        .expect("the kubeconfig");
-    let _child = Ends(child);
+    let mut command = test.command(&["kube", "serve", "--clusters", "one", "--dir", "kube"]);
+    let (_server, _) = Ends::listening(command.stderr(Stdio::null()));
     let config = test.path("kube/config");
     let mode = fs::metadata(&config).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -252,15 +231,11 @@ fn g9_others_must_not_have_the_state_folder() {
     };
     chmod(".windlass/identity.txt", 0o644);
     let ran = test.windlass(&["run", "w.yaml", "-p", "s=hush"]).expect(2);
-    assert!(
-        ran.stderr.contains("chmod 600 .windlass/identity.txt"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("chmod 600 .windlass/identity.txt");
     chmod(".windlass/identity.txt", 0o600);
     chmod(".windlass", 0o777);
     let ran = test.windlass(&["run", "w.yaml", "-p", "s=hush"]).expect(2);
-    assert!(ran.stderr.contains("chmod 775 .windlass"), "{}", ran.stderr);
+    ran.says("chmod 775 .windlass");
     chmod(".windlass", 0o700);
     test.windlass(&["run", "w.yaml", "-p", "s=hush"]).expect(0);
 }
@@ -305,7 +280,7 @@ fn g9_what_is_no_file_is_not_waited_for() {
         ran.stderr
     );
     let ran = test.windlass(&["run", "r.yaml"]).expect(1);
-    assert!(ran.stderr.contains("not a regular file"), "{}", ran.stderr);
+    ran.says("not a regular file");
 }
 
 #[test]
@@ -371,7 +346,7 @@ steps:
         "too much memory (the limit is 256 MiB)",
         "size of array/BLOB too large",
     ] {
-        assert!(ran.stderr.contains(wanted), "{wanted}: {}", ran.stderr);
+        ran.says(wanted);
     }
     // Expressions are evaluated on the driver's own thread.
     for (expression, wanted) in [
@@ -391,16 +366,12 @@ steps:
             ),
         );
         let ran = test.windlass(&["run", "e.yaml"]).expect(2);
-        assert!(ran.stderr.contains(wanted), "{wanted}: {}", ran.stderr);
+        ran.says(wanted);
     }
     let test = Test::new().file(
         "c.yaml",
         "workflow: c\nsteps:\n  a: { run: 'let f = |x| x; f = f.curry(f);' }\n",
     );
     let ran = test.windlass(&["run", "c.yaml"]).expect(2);
-    assert!(
-        ran.stderr.contains("`curry` is not available"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("`curry` is not available");
 }

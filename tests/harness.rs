@@ -4,6 +4,7 @@ use std::{
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    str::FromStr,
     thread,
     time::{Duration, Instant},
 };
@@ -121,17 +122,9 @@ impl Test {
 
     /// Counts the certificate authorities of the local target, by asking its server.
     pub fn authorities(&self) -> usize {
-        let mut command = self.command(&["pca", "serve", "--port", "0", "--insecure"]);
-        let mut server = command
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
-        let mut endpoint = String::new();
-        let stdout = server.stdout.take().expect("piped");
-        BufReader::new(stdout)
-            .read_line(&mut endpoint)
-            .expect("the endpoint");
-        let address = endpoint.trim().trim_start_matches("http://");
+        let serve = ["pca", "serve", "--port", "0", "--insecure"];
+        let (_server, endpoint) = Ends::listening(&mut self.command(&serve));
+        let address = endpoint.trim_start_matches("http://");
         let mut connection = TcpStream::connect(address).expect("connected");
         let request = "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
             Content-Type: application/x-amz-json-1.1\r\n\
@@ -139,8 +132,6 @@ impl Test {
         connection.write_all(request.as_bytes()).expect("asked");
         let mut answer = String::new();
         connection.read_to_string(&mut answer).expect("answered");
-        server.kill().expect("stopped");
-        server.wait().expect("gone");
         let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default();
         let json: Json = serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {answer}"));
         json["CertificateAuthorities"]
@@ -181,6 +172,34 @@ impl Test {
 
 /// A process that ends with the test.
 pub struct Ends(pub Child);
+
+impl Ends {
+    /// Starts a server, and gives the line that it prints when it listens: an address, the path of a kubeconfig.
+    #[track_caller]
+    pub fn listening(command: &mut Command) -> (Self, String) {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("{} is installed: {e}", command.get_program().display()));
+        let stdout = child.stdout.take().expect("piped");
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).expect("text");
+        (Self(child), line.trim().to_owned())
+    }
+
+    /// Starts a server that is written in Python, in a test's folder; gives the port that it prints.
+    #[track_caller]
+    pub fn python(test: &Test, script: &str, arguments: &[&str]) -> (Self, u16) {
+        let mut command = Command::new("python3");
+        command
+            .args(["-c", script])
+            .args(arguments)
+            .current_dir(test.path("."))
+            .stderr(Stdio::null());
+        let (server, port) = Self::listening(&mut command);
+        (server, port.parse().expect("a port"))
+    }
+}
 
 impl Drop for Ends {
     fn drop(&mut self) {
@@ -226,14 +245,42 @@ pub fn until(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) {
     found(what, patience, || is_so().then_some(()));
 }
 
+/// A number that is set in the environment, or this one.
+#[track_caller]
+pub fn number_of<T: FromStr>(variable: &str, usual: T) -> T {
+    let Ok(text) = std::env::var(variable) else {
+        return usual;
+    };
+    let number = text.parse();
+    number.unwrap_or_else(|_| panic!("{variable} is no number: {text}"))
+}
+
+/// Says that a test is skipped, because something is not installed. In CI it has to be.
+#[track_caller]
+pub fn skip(what: &str, how: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{what} is missing: {how}");
+    println!("skipped: {what} is not installed ({how})");
+}
+
+/// Finds a program in PATH, or in a folder of this repository; without it the test is skipped.
+#[track_caller]
+pub fn installed(program: &str, own: &str, how: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(own);
+    let mut places = std::env::split_paths(&folders)
+        .chain([own])
+        .map(|folder| folder.join(program));
+    let found = places.find(|path| path.is_file());
+    if found.is_none() {
+        skip(program, how);
+    }
+    found
+}
+
 /// Draws few enough cases that the tests stay quick; `PROPTEST_CASES` asks for more.
 pub fn runner(cases: u32) -> TestRunner {
-    let cases = std::env::var("PROPTEST_CASES")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(cases);
     TestRunner::new(Config {
-        cases,
+        cases: number_of("PROPTEST_CASES", cases),
         failure_persistence: None,
         ..Config::default()
     })
@@ -268,9 +315,29 @@ impl Ran {
         }
     }
 
+    /// Holds that stderr has this part.
+    #[track_caller]
+    pub fn says(&self, part: &str) {
+        contains(&self.stderr, &[part]);
+    }
+
+    /// Holds that stdout has this part.
+    #[track_caller]
+    pub fn prints(&self, part: &str) {
+        contains(&self.stdout, &[part]);
+    }
+
     #[track_caller]
     pub fn json(&self) -> Json {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}", self.stdout))
+    }
+}
+
+/// Holds that a text has each of these parts.
+#[track_caller]
+pub fn contains(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
     }
 }
 

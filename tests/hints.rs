@@ -44,7 +44,7 @@ fn e4_a_hint_repeats_where_runs_are() {
     assert_eq!(resume[3..], at, "{}", ran.stderr);
     // It fails again, for the same reason, and not because there is no run.
     let again = paste(&test, resume).expect(1);
-    assert!(again.stderr.contains("outside-failure"), "{}", again.stderr);
+    again.says("outside-failure");
 
     let mut command: Command = test.command(&["show"]);
     command.env("WINDLASS_STATE", "my runs");
@@ -65,11 +65,7 @@ fn e4_a_diverged_step_is_begun_anew_by_the_command_that_is_shown() {
     test.windlass(&["run", "w.yaml"]).expect(1);
     test.write("w.yaml", &DIVERGING.replace("one.txt", "two.txt"));
     let ran = test.windlass(&["resume", "--edited", "--yes"]).expect(1);
-    assert!(
-        ran.stderr.contains("diverged in step each[a b]"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("diverged in step each[a b]");
     let found = commands(&ran.stderr);
     let redo: Vec<_> = found
         .iter()
@@ -85,7 +81,7 @@ fn e4_a_diverged_step_is_begun_anew_by_the_command_that_is_shown() {
         let plan = test
             .windlass(&["resume", "--redo", "each[a b]", "--plan"])
             .expect(0);
-        assert!(plan.stdout.contains("again"), "{}", plan.stdout);
+        plan.prints("again");
     }
 }
 

@@ -74,12 +74,7 @@ fn values_that_can_not_leave_a_script_are_named() {
         )
         .file("bad.rhai", "fn run(inputs) { #{ list: [1, |x| x + 1] } }\n");
     let ran = test.windlass(&["run", "w.yaml"]).expect(1);
-    assert!(
-        ran.stderr
-            .contains("at list[1]: a function pointer can't leave a script"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("at list[1]: a function pointer can't leave a script");
 }
 
 #[test]

@@ -176,7 +176,7 @@ steps:
         .expect(0);
 
     let refused = test.windlass(&["restore", "backup.tar"]).expect(2);
-    assert!(refused.stderr.contains("[not-empty]"), "{}", refused.stderr);
+    refused.says("[not-empty]");
     let other = |arguments: &[&str]| test.windlass(&[&["--state", "other"], arguments].concat());
     other(&["restore", "backup.tar"]).expect(0);
     other(&["approve", "w", "ask"]).expect(0);
@@ -191,14 +191,10 @@ steps:
 fn a_backup_that_is_not_whole_is_refused() {
     let test = Test::new().file("ok.yaml", "workflow: ok\nsteps: { a: { run: \"#{}\" } }\n");
     let nothing = test.windlass(&["backup", "backup.tar"]).expect(2);
-    assert!(nothing.stderr.contains("[journal]"), "{}", nothing.stderr);
+    nothing.says("[journal]");
     test.windlass(&["run", "ok.yaml"]).expect(0);
     let within = test.windlass(&["backup", ".windlass/backup.tar"]).expect(2);
-    assert!(
-        within.stderr.contains("state folder itself"),
-        "{}",
-        within.stderr
-    );
+    within.says("state folder itself");
     test.windlass(&["backup", "backup.tar"]).expect(0);
 
     let whole = fs::read(test.path("backup.tar")).expect("there");

@@ -70,6 +70,21 @@ impl Watcher {
     }
 }
 
+impl Seen {
+    /// Holds that no handshake failed, in more looks than this.
+    #[track_caller]
+    pub fn expect_whole(&self, about: &str, looks: usize) {
+        println!(
+            "{about}: {} looks, {} handshakes, {} failed",
+            self.looks,
+            self.tried,
+            self.failed.len()
+        );
+        assert!(self.failed.is_empty(), "{:#?}", self.failed);
+        assert!(self.looks > looks, "only {} looks", self.looks);
+    }
+}
+
 /// Makes a mesh of these options, rotates all that it has, takes the last rotation back, and watches all the while. A mesh
 /// on which a root can't be rotated without failed handshakes says so.
 fn keeps(options: &str, istio_ca: &str, refusal: Option<&str>) {
@@ -89,14 +104,7 @@ fn keeps(options: &str, istio_ca: &str, refusal: Option<&str>) {
     }
     mesh.test.windlass(&["undo", "--yes"]).expect(0);
     let seen = watcher.finish();
-    println!(
-        "{options}, {istio_ca}: {} looks, {} handshakes, {} failed",
-        seen.looks,
-        seen.tried,
-        seen.failed.len()
-    );
-    assert!(seen.failed.is_empty(), "{:#?}", seen.failed);
-    assert!(seen.looks > 50, "only {} looks", seen.looks);
+    seen.expect_whole(&format!("{options}, {istio_ca}"), 50);
     mesh.test.windlass(&["mesh"]).expect(0);
 }
 

@@ -100,7 +100,7 @@ fn a_cluster_that_is_left_out_refuses_a_rotation_before_anything_is_made() {
     let some = [OLDER, "force=true", "left_out=[cluster-2]"];
     let ran = run(&mesh, "rotate-relay-ca.yaml", &some).expect(0);
     let said = "left out, as asked: cluster-2 (registered; its agent is connected)";
-    assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    ran.says(said);
     // An API server that can't say who is registered does not hide an agent that is connected.
     let kind = ["delete", "crd", "kubernetesclusters.admin.gloo.solo.io"];
     mesh.kubectl("mgmt", &kind).expect(0);

@@ -122,11 +122,7 @@ fn concurrency_limits_the_runs_of_a_workflow() {
         .windlass(&["run", "w.yaml", "-p", "name=second"])
         .expect(0);
     assert_eq!(first.wait().expect("ended").code(), Some(0));
-    assert!(
-        second.stderr.contains("one of 1 runs of w"),
-        "{}",
-        second.stderr
-    );
+    second.says("one of 1 runs of w");
 }
 
 #[test]
@@ -163,11 +159,7 @@ fn an_undo_waits_for_the_lock_too() {
     let undo = test
         .windlass(&["undo", first.as_str().expect("an id"), "--yes"])
         .expect(0);
-    assert!(
-        undo.stderr.contains("waits for `mesh-m`"),
-        "{}",
-        undo.stderr
-    );
+    undo.says("waits for `mesh-m`");
     assert_eq!(second.wait().expect("ended").code(), Some(0));
     assert!(!test.path("out/first.txt").exists() && test.path("out/second.txt").exists());
 }
@@ -279,11 +271,7 @@ fn a_nested_workflow_takes_its_steps_lock_again_after_a_resume() {
     let mut holder = test.start(&["run", "holder.yaml"]);
     wait_for(&test, "the lock", |test| newest(test) != run && holds(test));
     let resumed = test.windlass(&["resume", &run]).expect(0);
-    assert!(
-        resumed.stderr.contains("waits for `the-one`"),
-        "{}",
-        resumed.stderr
-    );
+    resumed.says("waits for `the-one`");
     assert_eq!(holder.wait().expect("ended").code(), Some(0));
     assert!(test.read("out/went.txt") > test.read("out/held.txt"));
 }

@@ -65,6 +65,7 @@ mod programs;
 mod prompt;
 mod proof;
 mod prune;
+mod random;
 mod reading;
 mod recorded;
 mod refusals;

@@ -123,7 +123,7 @@ fn the_first_command_takes_certificates_into_every_cluster() {
         .test
         .windlass(&[&run, FAST.as_slice()].concat())
         .expect(0);
-    assert!(ran.stderr.contains("restarts"), "{}", ran.stderr);
+    ran.says("restarts");
 
     let file = |name: &str| mesh.test.read(&format!("out/{name}"));
     let holds = |context: &str, namespace: &str, secret: &str, key: &str| {
@@ -316,7 +316,7 @@ fn clusters_come_and_go_with_an_edit() {
     .concat();
     let refused = test.windlass(&fewer).expect(1);
     let why = "clusters leaves out cluster-1 (registered; its agent is connected)";
-    assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    refused.says(why);
     let fewer = [&fewer, ["-p", "left_out=[cluster-1]"].as_slice()].concat();
     test.windlass(&fewer).expect(0);
     let shown = test.shown();
@@ -333,8 +333,8 @@ fn a_secret_of_another_manager_is_not_taken_over_unasked() {
         .test
         .windlass(&[&run, FAST.as_slice()].concat())
         .expect(1);
-    assert!(ran.stderr.contains("kubectl"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("force"), "{}", ran.stderr);
+    ran.says("kubectl");
+    ran.says("force");
     assert_eq!(status(&mesh.test.shown(), "restarts"), "pending");
     // Once the operator has decided, it goes on.
     let edited = ["resume", "--edited", "-p", "force=true", "--yes"];
@@ -368,7 +368,7 @@ fn c9_a_secret_of_another_type_is_found_before_anything_is_made() {
         "kubernetes.io/tls",
         "kubectl delete secret",
     ] {
-        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+        ran.says(part);
     }
     let audit = mesh.test.windlass(&["audit", "--json"]).expect(0).json();
     assert_eq!(audit["calls"], json!({}), "{audit:#}");
@@ -419,7 +419,7 @@ fn a_stuck_rollout_stops_the_run_there_and_a_resume_goes_on_there() {
         "{names:?}: {}",
         ran.stderr
     );
-    assert!(ran.stderr.contains("ImagePullBackOff"), "{}", ran.stderr);
+    ran.says("ImagePullBackOff");
     let shown = mesh.test.shown();
     assert_eq!(status(&shown, "restarts[cluster-1]"), "succeeded");
     assert_eq!(status(&shown, "restarts[cluster-2]/istiod"), "failed");
@@ -516,24 +516,12 @@ fn a_target_without_clusters_skips_the_second_half_and_says_so() {
     };
     // Refused before anything is there.
     let half = run("half", "clusters=[cluster-1, cluster-2]").expect(2);
-    assert!(
-        half.stderr.contains("names no context for `cluster-2`"),
-        "{}",
-        half.stderr
-    );
+    half.says("names no context for `cluster-2`");
     let wrong = run("wrong", "clusters=[cluster-1]").expect(2);
-    assert!(
-        wrong.stderr.contains("no context `nowhere`"),
-        "{}",
-        wrong.stderr
-    );
+    wrong.says("no context `nowhere`");
     assert!(!mesh.test.path("out").exists());
     let none = run("none", "clusters=[cluster-1]").expect(0);
-    assert!(
-        none.stderr.contains("names no Kubernetes clusters"),
-        "{}",
-        none.stderr
-    );
+    none.says("names no Kubernetes clusters");
     let shown = mesh.test.shown();
     assert_eq!(status(&shown, "relay_client"), "succeeded");
     for step in [
@@ -625,7 +613,7 @@ fn the_cluster_role_names_what_is_named() {
         .test
         .windlass(&["run", "named.yaml", "--target", "sa"])
         .expect(2);
-    assert!(refused.stderr.contains("Forbidden"), "{}", refused.stderr);
+    refused.says("Forbidden");
 }
 
 /// `windlass rbac` grants just enough: with it a run succeeds, and without any one rule it does not.
@@ -701,11 +689,7 @@ fn the_cluster_role_is_what_a_run_needs() {
         "list namespaces",
         "patch roottrustpolicies.admin.gloo.solo.io",
     ] {
-        assert!(
-            refused.stderr.contains(missing),
-            "{missing}: {}",
-            refused.stderr
-        );
+        refused.says(missing);
     }
     mesh.test.windlass(&run).expect(2);
     let anyway = [run.as_slice(), &["--no-dry-run"]].concat();

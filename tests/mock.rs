@@ -1,36 +1,29 @@
 //! `windlass http serve`: a web server that answers as a file says.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::TcpStream,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
-use crate::harness::{Test, status};
+use crate::harness::{Ends, Test, status};
 
 /// A server, stopped when it goes out of scope.
 pub struct Mock {
-    child: Child,
+    _server: Ends,
     pub url: String,
 }
 
 impl Mock {
     pub fn serve(test: &Test, file: &str) -> Self {
         let mut command = test.command(&["http", "serve", "--from", file, "--port", "0"]);
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the server starts");
-        let mut url = String::new();
-        let stdout = child.stdout.take().expect("piped");
-        BufReader::new(stdout)
-            .read_line(&mut url)
-            .expect("its address");
-        let url = url.trim().to_owned();
+        let (server, url) = Ends::listening(command.stderr(Stdio::null()));
         assert!(url.starts_with("http://127.0.0.1:"), "{url}");
-        Self { child, url }
+        Self {
+            _server: server,
+            url,
+        }
     }
 
     /// The status and the body of an answer; 0 if there is none.
@@ -51,14 +44,6 @@ impl Mock {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
         let is_whole = read.is_ok() && (!head.contains("chunked") || body.ends_with("0\r\n\r\n"));
         (status.filter(|_| is_whole).unwrap_or(0), body.to_owned())
-    }
-}
-
-impl Drop for Mock {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -146,7 +131,7 @@ routes:
     let ran = test
         .windlass(&["http", "serve", "--from", "t.yaml"])
         .expect(2);
-    assert!(ran.stderr.contains("can't read `t.yaml`"), "{}", ran.stderr);
+    ran.says("can't read `t.yaml`");
 }
 
 #[test]

@@ -76,11 +76,7 @@ fn a_new_workflow_has_its_schema_beside_it() {
     ] {
         let test = Test::new();
         let ran = test.windlass(arguments).expect(0);
-        assert!(
-            ran.stderr.contains("created windlass.schema.json"),
-            "{}",
-            ran.stderr
-        );
+        ran.says("created windlass.schema.json");
         let schema = test.windlass(&["schema"]).expect(0).stdout;
         assert_eq!(test.read("windlass.schema.json"), schema);
         for path in files_below(&test.path("")) {
@@ -94,11 +90,7 @@ fn a_new_workflow_has_its_schema_beside_it() {
 fn the_schema_of_another_version_is_written_anew() {
     let test = Test::new().file("windlass.schema.json", "{}\n");
     let ran = test.windlass(&["new", "one"]).expect(0);
-    assert!(
-        ran.stderr.contains("updated windlass.schema.json"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("updated windlass.schema.json");
     let ran = test.windlass(&["new", "two"]).expect(0);
     assert!(!ran.stderr.contains("schema.json"), "{}", ran.stderr);
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use crate::harness::{Ran, Test};
+use crate::harness::{Ran, Test, contains};
 
 const SCRIPT: &str = r#"//! Reads twice, and refuses what is too much.
 const INPUTS = #{ url: "string", most: "int = 3" };
@@ -29,13 +29,6 @@ tests:
     given: [{ http::get: , gives: { json: { n: 4 } } }]
     expect: { status: failed, error: "*4 is too much*" }
 "#;
-
-#[track_caller]
-fn contains(text: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(text.contains(part), "no {part:?} in\n{text}");
-    }
-}
 
 fn look() -> Test {
     Test::new()

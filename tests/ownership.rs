@@ -161,7 +161,7 @@ fn a1_fields_that_were_taken_by_force_are_their_owners_again() {
     assert_eq!(owners(&mesh), [r#""windlass" "Apply" f:a f:b f:c"#]);
     // Whose field it was meets a conflict now,
     let refused = theirs("2", "argocd", "a");
-    assert!(refused.stderr.contains("conflict"), "{}", refused.stderr);
+    refused.says("conflict");
     mesh.test.windlass(&["undo", "--yes"]).expect(0);
     assert_eq!(owners(&mesh), before);
     let data = mesh.get("mgmt", "default", "configmap/settings")["data"].clone();

@@ -66,20 +66,12 @@ fn a_run_is_of_steps_alone() {
     let ran = test
         .windlass(&["run", "chain.yaml", "--only", "two"])
         .expect(2);
-    assert!(
-        ran.stderr.contains("`two` can't run without `one`"),
-        "{}",
-        ran.stderr
-    );
-    assert!(
-        ran.stderr.contains("add --only one, or take --until two"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("`two` can't run without `one`");
+    ran.says("add --only one, or take --until two");
     let ran = test
         .windlass(&["run", "chain.yaml", "--until", "tow"])
         .expect(2);
-    assert!(ran.stderr.contains("did you mean `two`?"), "{}", ran.stderr);
+    ran.says("did you mean `two`?");
     test.windlass(&["run", "chain.yaml", "--only", "two", "--until", "one"])
         .expect(2);
 }
@@ -119,11 +111,7 @@ steps:
     let ran = test
         .windlass(&["run", "outer.yaml", "--only", "last"])
         .expect(2);
-    assert!(
-        ran.stderr.contains("the approval in `inner`"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("the approval in `inner`");
 }
 
 /// A resume keeps to what was chosen.
@@ -143,11 +131,7 @@ fn a_detached_run_ends_by_itself() {
     let test = Test::new().file("chain.yaml", CHAIN);
     let ran = test.windlass(&["run", "chain.yaml", "--detach"]).expect(0);
     let id = ran.stdout.trim().to_owned();
-    assert!(
-        ran.stderr.contains(&format!("windlass logs {id} -f")),
-        "{}",
-        ran.stderr
-    );
+    ran.says(&format!("windlass logs {id} -f"));
     let until = Instant::now() + Duration::from_secs(30);
     while test.windlass(&["show", &id, "--json"]).expect(0).json()["status"] != "succeeded" {
         assert!(

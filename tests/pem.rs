@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use windlass::x509::{Certificate, pem};
 
-use crate::harness::Test;
+use crate::{harness::Test, random::Random};
 
 /// Three certificates and the keys of the first two, made once for a test.
 struct Made {
@@ -341,18 +341,6 @@ fn a6_random_damage_is_read_as_openssl_reads_it_or_refused() {
     assert!(read > 20, "only {read} of the texts were read");
 }
 
-/// A small generator of its own (xorshift): the same texts each time.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % end.max(1) as u64) as usize
-    }
-}
-
 #[test]
 fn a6_a_script_is_told_which_block_is_damaged() {
     let Made {
@@ -374,7 +362,7 @@ fn a6_a_script_is_told_which_block_is_damaged() {
     let ran = test
         .windlass(&["run", "w.yaml", "-p", "file=bad.pem"])
         .expect(1);
-    assert!(ran.stderr.contains("block 2 of the text"), "{}", ran.stderr);
+    ran.says("block 2 of the text");
 }
 
 /// Every reader of certificates: the CAs of AWS, of HTTP and of an engine, and what is signed and imported.

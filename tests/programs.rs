@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Ran, Test, until};
+use crate::harness::{Ends, Ran, Test, until};
 
 const CONFIG: &str = "[targets.t]\nexec = [\"sh\", \"env\", \"printf\"]\n";
 
@@ -64,11 +64,7 @@ fn a8_what_a_program_prints_is_exact() {
         json!({ "bytes": "Yf8=", "text": "grün", "stderr": "", "base64": "Z3LDvG4=" })
     );
     let refused = run(&test, "exec::run(\"printf\", [\"a\\\\377\"]).stdout").expect(1);
-    assert!(
-        refused.stderr.contains("`stdout` is not valid UTF-8"),
-        "{}",
-        refused.stderr
-    );
+    refused.says("`stdout` is not valid UTF-8");
     let body = "let b = base64::decode_bytes(\"AP8K\");\n#{ same: exec::run(\"sh\", [\"-c\", \"cat\"], #{ stdin: b }).stdout_bytes == b }";
     assert_eq!(outputs(&test, body), json!({ "same": true }));
 }
@@ -96,7 +92,7 @@ fn d1_a_program_that_prints_too_much_is_not_killed_by_it() {
     let test = Test::new();
     let loud = "exec::run(\"sh\", [\"-c\", \"head -c 3000000 /dev/zero | tr '\\\\0' x; echo end >&2; echo > finished\"])";
     let ran = run(&test, loud).expect(1);
-    assert!(ran.stderr.contains("more than 448 KiB"), "{}", ran.stderr);
+    ran.says("more than 448 KiB");
     assert!(test.path("out/finished").exists());
 }
 
@@ -106,17 +102,12 @@ fn d2_a_timeout_asks_first() {
     let polite = "exec::run(\"sh\", [\"-c\", \"trap 'echo bye > bye; exit 0' TERM; echo working >&2; while :; do sleep 0.05; done\"], #{ timeout: \"300ms\", read: true })";
     let ran = run(&test, polite).expect(1);
     assert_eq!(test.read("out/bye"), "bye\n");
-    assert!(
-        ran.stderr
-            .contains("it took longer than 0.30s, and was ended by SIGTERM"),
-        "{}",
-        ran.stderr
-    );
-    assert!(ran.stderr.contains("working"), "{}", ran.stderr);
+    ran.says("it took longer than 0.30s, and was ended by SIGTERM");
+    ran.says("working");
     let began = Instant::now();
     let stubborn = "exec::run(\"sh\", [\"-c\", \"trap '' TERM; sleep 34\"], #{ timeout: \"100ms\", grace: \"200ms\", read: true })";
     let ran = run(&test, stubborn).expect(1);
-    assert!(ran.stderr.contains("was killed"), "{}", ran.stderr);
+    ran.says("was killed");
     assert!(began.elapsed() < Duration::from_secs(20));
     assert!(nothing_runs("sleep 34"));
 }
@@ -141,7 +132,7 @@ fn d2_so_does_the_timeout_of_the_step() {
         "workflow: w\nsteps: { s: { script: s.rhai, timeout: 300ms } }\n",
     );
     let ran = test.windlass(&["run", "w.yaml", "--target", "t"]).expect(1);
-    assert!(ran.stderr.contains("timed-out"), "{}", ran.stderr);
+    ran.says("timed-out");
     assert_eq!(test.read("out/bye"), "bye\n");
 }
 
@@ -206,18 +197,10 @@ fn d3_servers_stop_as_well() {
         ["pca", "serve", "--port", "0"].as_slice(),
         &["kube", "serve", "--clusters", "mgmt"],
     ] {
-        let mut server = test
-            .command(serve)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("started");
-        let mut line = String::new();
-        let stdout = server.stdout.take().expect("piped");
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line)
-            .expect("a line");
-        send("-HUP", &server);
-        assert_eq!(server.wait().expect("ended").code(), Some(0), "{serve:?}");
+        let (mut server, _) = Ends::listening(test.command(serve).stderr(Stdio::null()));
+        send("-HUP", &server.0);
+        let ended = server.0.wait().expect("ended");
+        assert_eq!(ended.code(), Some(0), "{serve:?}");
     }
 }
 
@@ -268,22 +251,14 @@ fn d5_the_target_widens_the_environment_and_names_files() {
     );
     write(&test, "exec::run(\"gone\", [])", config);
     let ran = test.windlass(&["run", "w.yaml", "--target", "t"]).expect(1);
-    assert!(
-        ran.stderr.contains("no such program was found"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("no such program was found");
     write(
         &test,
         "#{}",
         "[targets.t]\nexec = { a = { env = [\"A=B\"] } }\n",
     );
     let ran = test.windlass(&["run", "w.yaml", "--target", "t"]).expect(2);
-    assert!(
-        ran.stderr.contains("is not the name of a variable"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("is not the name of a variable");
 }
 
 #[test]

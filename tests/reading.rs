@@ -41,17 +41,9 @@ fn runs_are_listed_and_found_by_a_part_of_their_id() {
         "length = 3\nname = you\n"
     );
     let missing = test.windlass(&["show", "nothing-like-it"]).expect(2);
-    assert!(
-        missing.stderr.contains("there is no run `nothing-like-it`"),
-        "{}",
-        missing.stderr
-    );
+    missing.says("there is no run `nothing-like-it`");
     let ambiguous = test.windlass(&["show", &ids[0][..8]]).expect(2);
-    assert!(
-        ambiguous.stderr.contains("names several runs"),
-        "{}",
-        ambiguous.stderr
-    );
+    ambiguous.says("names several runs");
 }
 
 #[test]
@@ -113,11 +105,7 @@ fn a_state_folder_that_can_not_be_used_is_named() {
     let ran = test
         .windlass(&["--state", "occupied", "run", "hello.yaml"])
         .expect(2);
-    assert!(
-        ran.stderr.contains("can't use the state folder occupied"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("can't use the state folder occupied");
     test.write(
         "damaged/journal.db",
         "this is no database, whatever its name says; it is text",
@@ -125,5 +113,5 @@ fn a_state_folder_that_can_not_be_used_is_named() {
     let ran = test
         .windlass(&["--state", "damaged", "run", "hello.yaml"])
         .expect(2);
-    assert!(ran.stderr.contains("not a database"), "{}", ran.stderr);
+    ran.says("not a database");
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     crash::ARGUMENTS,
-    harness::{Ran, Test},
+    harness::{Ran, Test, contains},
     mock::{Mock, example},
 };
 
@@ -23,12 +23,6 @@ fn record(test: &Test, workflow: &str) -> String {
 
 fn play(test: &Test, workflow: &str) -> Ran {
     test.windlass(&["test", &format!("{workflow}.test.yaml")])
-}
-
-fn contains(text: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(text.contains(part), "{part} is not in\n{text}");
-    }
 }
 
 #[test]

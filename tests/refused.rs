@@ -104,5 +104,5 @@ fn a_server_without_a_replica_proves_no_certificate() {
     scale("--replicas=1");
     let ran = mesh.test.windlass(&["resume"]).expect(0);
     let restarted = "deployment/gloo-mesh-agent in gloo-mesh of cluster-1 is restarted";
-    assert!(ran.stderr.contains(restarted), "{}", ran.stderr);
+    ran.says(restarted);
 }

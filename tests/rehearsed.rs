@@ -109,7 +109,7 @@ fn a_root_is_replaced_in_a_rehearsal_of_other_versions() {
         let words: Vec<_> = words.split_whitespace().skip(1).collect();
         let ran = test.windlass(&words).expect(0);
         if words[0] == "mesh" {
-            assert!(ran.stdout.contains(" 0 failed"), "{}", ran.stdout);
+            ran.prints(" 0 failed");
         }
     }
     let file = "workflows/rotate-root.yaml";
@@ -127,7 +127,7 @@ fn a_root_is_replaced_in_a_rehearsal_of_other_versions() {
     let more = ["-p", "force=true", "-p", "approve=false"];
     let refused = test.windlass(&[&again, more.as_slice()].concat()).expect(1);
     let why = "reads the root of its CA only as it starts";
-    assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    refused.says(why);
 }
 
 #[test]

@@ -63,11 +63,7 @@ fn a_failed_run_goes_on_and_does_nothing_twice() {
         [1, 1, 1, 1]
     );
     let again = test.windlass(&["resume"]).expect(2);
-    assert!(
-        again.stderr.contains("every run here has succeeded"),
-        "{}",
-        again.stderr
-    );
+    again.says("every run here has succeeded");
 }
 
 #[test]
@@ -82,11 +78,7 @@ steps:
     let run = test.start(&["run", "w.yaml"]);
     wait_for(&test, "time::sleep");
     let owned = test.windlass(&["resume"]).expect(2);
-    assert!(
-        owned.stderr.contains("is being driven by process"),
-        "{}",
-        owned.stderr
-    );
+    owned.says("is being driven by process");
     kill(run);
     let listed = test.windlass(&["runs", "--json"]).expect(0).json();
     assert_eq!(listed[0]["status"], "interrupted");
@@ -223,12 +215,8 @@ fn a_changed_journal_is_found() {
         .expect("changed");
     drop(database);
     let ran = test.windlass(&["resume"]).expect(2);
-    assert!(ran.stderr.contains("event 3 of run"), "{}", ran.stderr);
-    assert!(
-        ran.stderr.contains("the chain of digests is broken there"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("event 3 of run");
+    ran.says("the chain of digests is broken there");
 }
 
 /// `kill -9` at ten moments spread at random over the time that a run takes.

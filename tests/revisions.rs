@@ -46,7 +46,5 @@ fn a_root_is_replaced_and_taken_back_where_istiod_has_a_revision() {
         back[0] >= there[0] + 3 && back[1] >= there[1] + 2,
         "{back:?}"
     );
-    let seen = watcher.finish();
-    assert!(seen.failed.is_empty(), "{:#?}", seen.failed);
-    assert!(seen.looks > 20, "only {} looks", seen.looks);
+    watcher.finish().expect_whole("two revisions", 20);
 }

@@ -110,11 +110,7 @@ fn a_secret_is_not_written_where_everyone_reads() {
     let test = Test::new()
         .file("w.yaml", "workflow: w\nsteps:\n  a: { run: 'file::write(\"k.pem\", key::generate(\"EC_prime256v1\"))' }\n");
     let ran = test.windlass(&["run", "w.yaml"]).expect(1);
-    assert!(
-        ran.stderr.contains("use `file::write_secret`"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("use `file::write_secret`");
     assert!(!test.path("out/k.pem").exists());
 }
 
@@ -133,7 +129,7 @@ steps:
     fs::remove_file(test.path(".windlass/identity.txt")).expect("removed");
     test.windlass(&["show"]).expect(0);
     let ran = test.windlass(&["resume"]).expect(2);
-    assert!(ran.stderr.contains("identity"), "{}", ran.stderr);
+    ran.says("identity");
 }
 
 /// A server that quotes what it is sent, and sends `/elsewhere` on to another name of itself.

@@ -1,7 +1,5 @@
 //! Clients that take their time: others are served meanwhile, and they are cut off.
 
-#[cfg(feature = "restate")]
-use std::io::{BufRead, BufReader};
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpStream},
@@ -183,17 +181,9 @@ fn g9_a_slow_client_of_a_worker_is_cut_off() {
         "--client-timeout",
         LIMIT,
     ];
-    let mut worker = test
-        .command(&worker)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("windlass starts");
-    let mut line = String::new();
-    BufReader::new(worker.stdout.take().expect("piped"))
-        .read_line(&mut line)
-        .expect("its address");
-    let address = line.trim().trim_start_matches("http://");
+    let (_worker, url) =
+        crate::harness::Ends::listening(test.command(&worker).stderr(Stdio::null()));
+    let address = url.trim_start_matches("http://");
     let slow = [
         Slow::open(address, b"", b""),
         Slow::open(address, b"PRI * HT", b""),
@@ -207,6 +197,4 @@ fn g9_a_slow_client_of_a_worker_is_cut_off() {
     other.read_exact(&mut frame).expect("answered");
     assert_eq!(frame[3], 4, "its settings");
     slow.into_iter().for_each(Slow::until_cut_off);
-    worker.kill().expect("a process");
-    worker.wait().expect("ended");
 }

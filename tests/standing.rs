@@ -63,7 +63,7 @@ fn a9_permission_denied_is_said() {
     let ran = as_nobody(&test, &["runs"]);
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("opened");
     let ran = ran.expect(2);
-    assert!(ran.stderr.contains("Permission denied"), "{}", ran.stderr);
+    ran.says("Permission denied");
 }
 
 /// Runs a command as somebody whom modes bind. Root hands a copy of the program to `nobody`.
@@ -182,11 +182,11 @@ fn e12_a_lock_of_a_dead_run_is_no_dead_end() {
         format!("to cancel it: windlass cancel {first}"),
         "[lock-timeout]".into(),
     ] {
-        assert!(waiter.stderr.contains(&part), "{part}: {}", waiter.stderr);
+        waiter.says(&part);
     }
     // The newest run waits for the other, so the other is what a resume can do something about.
     let resumed = test.windlass(&["resume"]).expect(0);
-    assert!(resumed.stderr.contains(&first), "{}", resumed.stderr);
+    resumed.says(&first);
     let runs = test.windlass(&["runs", "--json"]).json();
     assert_eq!(runs[1]["status"], "succeeded");
     assert_eq!(runs[0]["status"], "interrupted");

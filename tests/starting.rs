@@ -12,17 +12,8 @@ fn each_template_is_valid_and_passes_its_tests() {
         let ran = test
             .windlass(&["new", "my-thing", "--template", template])
             .expect(0);
-        assert!(
-            ran.stderr.contains("created my-thing.yaml"),
-            "{}",
-            ran.stderr
-        );
-        assert!(
-            ran.stderr
-                .contains("to test it: windlass test my-thing.test.yaml"),
-            "{}",
-            ran.stderr
-        );
+        ran.says("created my-thing.yaml");
+        ran.says("to test it: windlass test my-thing.test.yaml");
         test.windlass(&["validate", "my-thing.yaml"]).expect(0);
         test.windlass(&["test"]).expect(0);
     }
@@ -39,7 +30,7 @@ fn a_new_step_has_its_script_and_a_test() {
         "to test it: windlass test steps/greet.test.yaml",
         "  greet:\n    script: steps/greet.rhai\n    with: { name: world }",
     ] {
-        assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
+        ran.says(said);
     }
     test.windlass(&["test"]).expect(0);
     // What it says to add works as it is.
@@ -62,20 +53,14 @@ fn what_exists_already_is_said() {
     let test = Test::new();
     test.windlass(&["new", "hello"]).expect(0);
     let ran = test.windlass(&["new", "hello"]).expect(0);
-    assert!(
-        ran.stderr.contains(
-            "nothing to write: hello.test.yaml, hello.yaml, steps/hello.rhai already exist with the same content"
-        ),
-        "{}",
-        ran.stderr
-    );
+    ran.says("nothing to write: hello.test.yaml, hello.yaml, steps/hello.rhai already exist with the same content");
 }
 
 #[test]
 fn a_folder_without_tests_names_what_makes_one() {
     let test = Test::new().file("empty/x", "");
     let ran = test.windlass(&["test", "empty"]).expect(2);
-    assert!(ran.stderr.contains("windlass new NAME"), "{}", ran.stderr);
+    ran.says("windlass new NAME");
 }
 
 #[test]
@@ -112,12 +97,7 @@ fn the_rotation_template_works_on_its_own_mock() {
 fn nothing_is_written_over() {
     let test = Test::new().file("steps/hello.rhai", "mine");
     let ran = test.windlass(&["new", "hello"]).expect(2);
-    assert!(
-        ran.stderr
-            .contains("nothing was written: steps/hello.rhai already exists [exists]"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("nothing was written: steps/hello.rhai already exists [exists]");
     assert!(!test.path("hello.yaml").exists());
     assert_eq!(test.read("steps/hello.rhai"), "mine");
     for name in ["a/b", "", "../x", "a b", "-x"] {
@@ -152,11 +132,7 @@ fn a_shipped_workflow_is_copied_with_all_that_it_uses() {
     test.windlass(&["test", "--filter", "one after another"])
         .expect(0);
     let ran = test.windlass(&["new", "--from", "gloo-mess"]).expect(2);
-    assert!(
-        ran.stderr.contains("did you mean `gloo-mesh`?"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("did you mean `gloo-mesh`?");
     let other = Test::new();
     other.windlass(&["new", "--from", "gloo-mesh"]).expect(0);
     other.windlass(&["validate", "gloo-mesh.yaml"]).expect(0);
@@ -177,12 +153,7 @@ fn a_shipped_workflow_runs_by_its_name() {
     let ran = test
         .windlass(&["run", "gloo-mesh", "--until", "root_file"])
         .expect(0);
-    assert!(
-        ran.stderr
-            .contains("to copy and change it: windlass new --from gloo-mesh"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("to copy and change it: windlass new --from gloo-mesh");
     assert!(test.path("out/root-ca.pem").exists());
     assert!(!test.path("gloo-mesh.yaml").exists());
     assert_eq!(test.shown()["file"], "gloo-mesh");
@@ -209,7 +180,7 @@ fn a_shipped_workflow_runs_by_its_name() {
     assert!(told.contains("replayed"), "{told}");
     test.write("gloo-mesh.yaml", "workflow: mine\nstep: {}\n");
     let ran = test.windlass(&["run", "gloo-mesh"]).expect(2);
-    assert!(ran.stderr.contains("unknown-key"), "{}", ran.stderr);
+    ran.says("unknown-key");
 }
 
 #[test]
@@ -273,11 +244,7 @@ fn a_script_is_tried_as_a_run() {
         ran.stderr
     );
     let ran = test.windlass(&["try", "steps/none.rhai"]).expect(2);
-    assert!(
-        ran.stderr.contains("can't read steps/none.rhai"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("can't read steps/none.rhai");
 }
 
 /// A script that fails is resumed as any run is.
@@ -302,18 +269,13 @@ fn a_second_copy_shares_what_has_not_changed() {
     let ran = test
         .windlass(&["new", "mine", "--from", "rotate-db-password"])
         .expect(0);
-    assert!(ran.stderr.contains("created mine.yaml"), "{}", ran.stderr);
+    ran.says("created mine.yaml");
     assert!(!ran.stderr.contains("created steps/"), "{}", ran.stderr);
     test.write("steps/set_password.rhai", "mine");
     let ran = test
         .windlass(&["new", "yours", "--from", "rotate-db-password"])
         .expect(2);
-    assert!(
-        ran.stderr
-            .contains("steps/set_password.rhai already exists"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("steps/set_password.rhai already exists");
     assert!(!test.path("yours.yaml").exists());
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::{
-    harness::{Ran, Test},
+    harness::{Ran, Test, contains},
     web::Web,
 };
 
@@ -73,13 +73,6 @@ fn run(test: &Test, body: &str, arguments: &[&str]) -> Ran {
         &format!("workflow: change.yaml\ntests:\n  it works:\n{body}"),
     );
     test.windlass(&[&["test"], arguments].concat())
-}
-
-#[track_caller]
-fn contains(text: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(text.contains(part), "no {part:?} in\n{text}");
-    }
 }
 
 fn given() -> String {

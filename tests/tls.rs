@@ -1,11 +1,6 @@
 //! Servers that speak TLS, with certificates of our own making.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-};
-
-use crate::harness::Test;
+use crate::harness::{Ends, Test};
 
 /// Ends TLS before a server, as a company's proxy does.
 const TERMINATOR: &str = "
@@ -32,7 +27,7 @@ while True:
 
 /// TLS in front of a server; it ends with the test.
 pub struct Terminator {
-    child: Child,
+    _server: Ends,
     pub port: u16,
 }
 
@@ -60,25 +55,11 @@ pub fn make_certificate(test: &Test, names: &[&str]) {
 impl Terminator {
     /// Listens with the certificate that was made.
     pub fn start(test: &Test, server: &str) -> Self {
-        let key = "out/relay-server-tls.key";
-        let mut child = Command::new("python3")
-            .args(["-c", TERMINATOR, "server.pem", key, server])
-            .current_dir(test.path("."))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("python3 is installed");
-        let mut port = String::new();
-        let stdout = child.stdout.take().expect("piped");
-        BufReader::new(stdout).read_line(&mut port).expect("a port");
-        let port = port.trim().parse().expect("a port");
-        Self { child, port }
-    }
-}
-
-impl Drop for Terminator {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let arguments = ["server.pem", "out/relay-server-tls.key", server];
+        let (python, port) = Ends::python(test, TERMINATOR, &arguments);
+        Self {
+            _server: python,
+            port,
+        }
     }
 }

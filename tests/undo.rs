@@ -52,22 +52,14 @@ fn a_whole_rotation_is_taken_back() {
     let run = test.windlass(&["runs", "--json"]).expect(0).json()[1]["run"].clone();
     let run = run.as_str().expect("an id");
     let refused = test.windlass(&["undo", run]).expect(2);
-    assert!(
-        refused.stderr.contains("[not-confirmed]"),
-        "{}",
-        refused.stderr
-    );
+    refused.says("[not-confirmed]");
     test.windlass(&["undo", run, "--yes"]).expect(0);
     assert_eq!(authorities(&test), ["DELETED", "DELETED"]);
     assert_eq!(test.read("out/root-ca.pem"), "what was here before");
     let left: Vec<_> = fs::read_dir(test.path("out")).expect("a folder").collect();
     assert_eq!(left.len(), 1, "{left:?}");
     let again = test.windlass(&["undo", run, "--yes"]).expect(2);
-    assert!(
-        again.stderr.contains("[nothing-to-undo]"),
-        "{}",
-        again.stderr
-    );
+    again.says("[nothing-to-undo]");
     test.windlass(&["resume", run]).expect(2);
     test.windlass(&["audit", run]).expect(0);
 }
@@ -134,7 +126,7 @@ fn a_workflow_can_undo_itself() {
         + "  third: { needs: [second], run: 'throw \"no\"' }\n";
     let test = Test::new().file("w.yaml", &text);
     let ran = test.windlass(&["run", "w.yaml"]).expect(1);
-    assert!(ran.stderr.contains("was undone"), "{}", ran.stderr);
+    ran.says("was undone");
     let shown = test.shown();
     assert_eq!(shown["status"], "undone");
     assert_eq!(status(&shown, "third"), "failed");
@@ -149,7 +141,7 @@ fn an_undo_that_fails_goes_on_later() {
     fs::remove_file(test.path("out/deep/first.txt")).expect("removed");
     fs::create_dir(test.path("out/deep/first.txt")).expect("made");
     let ran = test.windlass(&["undo", "--yes"]).expect(1);
-    assert!(ran.stderr.contains("first!undo"), "{}", ran.stderr);
+    ran.says("first!undo");
     assert!(
         !test.path("out/second.txt").exists(),
         "the later one is undone"
@@ -221,7 +213,7 @@ steps:
         "secret/one in default of cluster-1".to_owned(),
         format!("windlass undo {newer}"),
     ] {
-        assert!(refused.stderr.contains(&part), "{part}: {}", refused.stderr);
+        refused.says(&part);
     }
     // Nothing else changed what the other run changed, and after the newer one is undone the older one can be.
     mesh.test.windlass(&["undo", &other, "--yes"]).expect(0);

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use super::{args::Args, failure::Failure};
+use super::{args::Args, failure::Failure, process::no_threads};
 use crate::{
     compile::Workflow,
     outside::{AwsClient, Clients, PcaClient},
@@ -70,7 +70,7 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))?;
+        .map_err(no_threads)?;
     // As a trait object, so that the runtime's loop is not compiled again for each caller.
     let work: Pin<Box<dyn Future<Output = T> + '_>> = Box::pin(work);
     Ok(runtime.block_on(work))

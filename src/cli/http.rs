@@ -6,7 +6,7 @@ use super::{
     exit,
     failure::Failure,
     logging,
-    process::interrupted,
+    process::{interrupted, no_threads},
 };
 use crate::{
     compile::read_mock,
@@ -24,8 +24,7 @@ fn serve(command: &HttpServe) -> Done {
     // The server is for trying things out, so successful requests are not logged.
     logging::start(&command.logging, "warn")?;
     let site = Site::new(read_mock(&command.from)?);
-    let failed = |e: std::io::Error| Failure::new("system", format!("can't start threads: {e}"));
-    let runtime = tokio::runtime::Runtime::new().map_err(failed)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(no_threads)?;
     let name = site.name().to_owned();
     let on_answer: OnAnswer = Arc::new(|request: &Request, answer: &Answer| {
         let answered = match answer.is_dropped {

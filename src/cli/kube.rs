@@ -9,7 +9,7 @@ use super::{
     exit,
     failure::Failure,
     logging,
-    process::interrupted,
+    process::{interrupted, no_threads},
 };
 use crate::{
     cluster::{Options, Server, is_cluster_name, kubeconfig},
@@ -34,8 +34,7 @@ fn serve(args: &Args, command: &KubeServe) -> Done {
         .kubeconfig
         .clone()
         .unwrap_or_else(|| folder.join("config"));
-    let failed = |e: std::io::Error| Failure::new("system", format!("can't start threads: {e}"));
-    let runtime = tokio::runtime::Runtime::new().map_err(failed)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(no_threads)?;
     runtime.block_on(async {
         let mut servers = Vec::new();
         for (name, offset) in command.clusters.iter().zip(0..) {

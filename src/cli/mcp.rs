@@ -6,7 +6,7 @@ use super::{
     exit,
     failure::Failure,
     logging,
-    process::{absolute, interrupted, requester},
+    process::{absolute, interrupted, no_threads, requester},
     server::server,
 };
 use crate::{
@@ -43,8 +43,7 @@ pub fn mcp(args: &Args, command: &Mcp) -> Done {
             groups: Vec::new(),
         }),
     };
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))?;
+    let runtime = tokio::runtime::Runtime::new().map_err(no_threads)?;
     let served = runtime.block_on(async {
         tokio::select! {
             served = Assistant::new(runs, person, allowed).serve() => served,

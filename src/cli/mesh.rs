@@ -8,6 +8,7 @@ use super::{
     exit,
     failure::Failure,
     print, print_text,
+    process::no_threads,
     server::server,
 };
 use crate::{
@@ -84,8 +85,7 @@ impl Source {
                 Failure::new("target", message)
             })?,
         };
-        let runtime = tokio::runtime::Runtime::new()
-            .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))?;
+        let runtime = tokio::runtime::Runtime::new().map_err(no_threads)?;
         let clients = KubeClients::new(kube, roles);
         let client = runtime
             .block_on(clients.client(&role))

@@ -6,7 +6,7 @@ use super::{
     exit,
     failure::Failure,
     logging,
-    process::interrupted,
+    process::{interrupted, no_threads},
 };
 use crate::{
     authority::{AccessKey, Delays, Options, Server},
@@ -49,8 +49,7 @@ fn serve(args: &Args, command: &PcaServe) -> Done {
         client_timeout: command.client_timeout,
         ..Options::local(folder.clone())
     };
-    let failed = |e: std::io::Error| Failure::new("system", format!("can't start threads: {e}"));
-    let runtime = tokio::runtime::Runtime::new().map_err(failed)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(no_threads)?;
     runtime.block_on(async {
         let server = Server::start(options).await.map_err(crate::targets::OpenError::from)?;
         let endpoint = server.endpoint();

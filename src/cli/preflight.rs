@@ -29,10 +29,10 @@ pub fn preflight(
 /// Prints the findings that do not prevent the run.
 pub fn say_notes(notes: Vec<Note>) {
     for note in notes {
-        match note {
-            Note::Said(text) => {
+        match &note {
+            Note::Said(_) => {
                 let warning = style("note:").yellow();
-                say!("{warning} {text}");
+                say!("{warning} {note}");
             }
             Note::NoClusters { target } => {
                 let warning = style("note:").yellow();
@@ -40,12 +40,9 @@ pub fn say_notes(notes: Vec<Note>) {
                     "{warning} the target `{target}` names no Kubernetes clusters (`kube = {{ … }}`): what needs them is skipped"
                 );
             }
-            Note::Missing { cluster, permits } => {
+            Note::Missing { .. } => {
                 let warning = style("warning:").yellow();
-                say!(
-                    "{warning} on {cluster} the caller may not {}",
-                    runs::permits_text(&permits)
-                );
+                say!("{warning} {note}");
             }
         }
     }

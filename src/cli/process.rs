@@ -1,7 +1,7 @@
 //! Uses the process: threads, signals, the clock, randomness, the user.
 
 use std::{
-    env,
+    env, io,
     path::{Path, PathBuf},
     sync::LazyLock,
 };
@@ -29,7 +29,11 @@ pub fn runtime(max_parallel: u16) -> Result<tokio::runtime::Runtime, Failure> {
         .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build()
-        .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))
+        .map_err(no_threads)
+}
+
+pub fn no_threads(error: io::Error) -> Failure {
+    Failure::new("system", format!("can't start threads: {error}"))
 }
 
 /// The first Ctrl-C (or SIGTERM, or SIGHUP according to `on_hang_up`) cancels; a second one ends the process and its programs at once, which

@@ -6,7 +6,7 @@ use super::{
     exit,
     failure::Failure,
     logging, print,
-    process::{absolute, interrupted, requester},
+    process::{absolute, interrupted, no_threads, requester},
 };
 #[cfg(feature = "restate")]
 use crate::runs::{OnRestate, OnRestateOptions};
@@ -66,8 +66,7 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
     let notifier = Notifier::new(runs.clone(), outbox.clone(), &targets.notify)?;
     let triggers = Triggers::open(&state, runs.clone(), outbox.clone(), targets.hooks)?;
     let triggers = Arc::new(triggers);
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|e| Failure::new("system", format!("can't start threads: {e}")))?;
+    let runtime = tokio::runtime::Runtime::new().map_err(no_threads)?;
     runtime.block_on(async {
         let server = Server::start(DeskOptions {
             listen: command.listen,
@@ -80,12 +79,11 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
             outbox,
         })
         .await?;
-        let threads = |e| Failure::new("system", format!("can't start threads: {e}"));
-        notifier.keep(now).map_err(threads)?;
+        notifier.keep(now).map_err(no_threads)?;
         if let Some(retention) = targets.retention {
-            keep_retention(kept.clone(), retention, pruned).map_err(threads)?;
+            keep_retention(kept.clone(), retention, pruned).map_err(no_threads)?;
         }
-        triggers.keep(now).map_err(threads)?;
+        triggers.keep(now).map_err(no_threads)?;
         // The caller may stop this process as soon as it has read the line.
         let interrupted = interrupted();
         if is_loopback {

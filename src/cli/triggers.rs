@@ -17,7 +17,7 @@ use super::{
 use crate::{
     inventory::Inventory,
     report::{self, Room, Table, column_time, heading},
-    runs::{Library, Listed, RunsError, SeenChange, SeenTrigger, There},
+    runs::{Library, SeenChange, SeenTrigger, There},
     triggers::{
         TriggerBook, TriggerKey, TriggerStanding, TriggersThere, planted, refuse_unknown,
         set_paused_there, standings,
@@ -37,7 +37,7 @@ pub fn triggers(args: &Args, command: &Triggers) -> Done {
         .iter()
         .map(|path| absolute(path))
         .collect();
-    let (planted, broken) = planted(listed(&Library::new(folders?))?);
+    let (planted, broken) = planted(Library::new(folders?).compiled()?);
     for one in &broken {
         say!("warning: {}: {}", one.workflow, one.why);
     }
@@ -199,16 +199,6 @@ fn table(standings: &[TriggerStanding]) -> Table {
         ]);
     }
     table
-}
-
-fn listed(library: &Library) -> Result<Vec<Listed>, RunsError> {
-    let files = library.list()?.into_iter();
-    let listed = files.map(|(name, file)| Listed {
-        name,
-        program: Library::compile(&file),
-        file,
-    });
-    Ok(listed.collect())
 }
 
 /// Opens the server's database; a trigger may be paused before any server has run.

@@ -9,7 +9,8 @@
 //!   and that they read what they are sent;
 //! - `requests`, `trouble`: the log of requests, and of what goes wrong again and again;
 //! - `json`, `yaml`: how deep and large a document may be;
-//! - `blocking`: work that blocks, beside the tasks of a runtime.
+//! - `blocking`: work that blocks, beside the tasks of a runtime;
+//! - `words`: the words of a table that a reader has.
 
 mod blocking;
 mod chance;
@@ -25,6 +26,7 @@ mod store;
 mod timestamp;
 mod tls;
 mod trouble;
+mod words;
 mod yaml;
 
 /// Makes an `async fn` return a boxed future.
@@ -43,4 +45,5 @@ pub use store::{StoreError, open_store};
 pub use timestamp::{NotATimestamp, Timestamp, milliseconds};
 pub use tls::{TlsListener, TlsPeer, carry};
 pub use trouble::Trouble;
+pub use words::words;
 pub use yaml::check_yaml;

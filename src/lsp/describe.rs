@@ -64,12 +64,7 @@ pub fn describe(files: &Files, pages: &Pages, symbol: &Symbol) -> Option<String>
         Symbol::Function { file, name } => {
             let (_, script) = files.script(file)?;
             let function = script.function(name)?;
-            let parameters: Vec<_> = function
-                .parameters
-                .iter()
-                .map(|name| name.text.as_str())
-                .collect();
-            let usage = format!("```rhai\nfn {name}({})\n```", parameters.join(", "));
+            let usage = format!("```rhai\nfn {name}{}\n```", function.takes());
             Some(format!("{usage}\n{}", function.about))
         }
         Symbol::File(file) => about_file(files, file),

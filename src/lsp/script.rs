@@ -45,6 +45,14 @@ pub struct Function {
     pub span: Range<usize>,
 }
 
+impl Function {
+    /// Returns its parameters as they are written: `(ca, days)`.
+    pub fn takes(&self) -> String {
+        let names = self.parameters.iter().map(|name| name.text.as_str());
+        format!("({})", names.collect::<Vec<_>>().join(", "))
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Import {
     /// The path as it is written, without `.rhai`.

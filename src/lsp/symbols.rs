@@ -102,20 +102,13 @@ pub fn of_script(text: &str, script: &Script) -> Vec<Part> {
                 .collect(),
         });
     }
-    let functions = script.functions.iter().map(|function| {
-        let parameters: Vec<_> = function
-            .parameters
-            .iter()
-            .map(|name| name.text.as_str())
-            .collect();
-        Part {
-            name: function.name.text.clone(),
-            detail: format!("({})", parameters.join(", ")),
-            kind: SymbolKind::Function,
-            span: function.span.clone(),
-            name_span: function.name.span.clone(),
-            parts: Vec::new(),
-        }
+    let functions = script.functions.iter().map(|function| Part {
+        name: function.name.text.clone(),
+        detail: function.takes(),
+        kind: SymbolKind::Function,
+        span: function.span.clone(),
+        name_span: function.name.span.clone(),
+        parts: Vec::new(),
     });
     parts.extend(functions);
     parts

@@ -9,11 +9,7 @@ use super::{
     look::{run_id, workflow_name},
     tool::{Argument, Permission, Setting, ToolRow, read},
 };
-use crate::{
-    runs::{RunsError, StartWanted},
-    targets::LOCAL,
-    value::Value,
-};
+use crate::runs::{RunsError, StartWanted};
 
 pub const TOOLS: &[ToolRow] = &[
     ToolRow {
@@ -76,7 +72,8 @@ struct Start {
 
 fn start_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
     let start: Start = read(arguments)?;
-    let wanted = wanted(&start.workflow, start.target, start.params)?;
+    let wanted =
+        StartWanted::from_json(workflow_name(&start.workflow)?, start.target, start.params);
     let started = setting
         .runs
         .start(&wanted, start.key.as_deref(), &setting.person)?;
@@ -96,20 +93,4 @@ fn resume_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
     setting.runs.resume(&run, &setting.person)?;
     tracing::info!(%run, "an assistant resumed a run");
     Ok(json!({ "run": run }))
-}
-
-/// Converts the arguments of a start or plan.
-pub fn wanted(
-    workflow: &str,
-    target: Option<String>,
-    params: BTreeMap<String, Json>,
-) -> Result<StartWanted, RunsError> {
-    let params = params.into_iter();
-    Ok(StartWanted {
-        workflow: workflow_name(workflow)?,
-        target: target.unwrap_or_else(|| LOCAL.into()),
-        params: params
-            .map(|(name, json)| (name, Value::from_json(json)))
-            .collect(),
-    })
 }

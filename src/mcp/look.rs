@@ -5,16 +5,13 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::{
-    act::wanted,
-    tool::{Argument, Setting, ToolRow, read},
-};
+use super::tool::{Argument, Setting, ToolRow, read};
 use crate::{
     compile::{Frozen, Program, compile},
     decide,
     journal::RunId,
     report::{self, Pick},
-    runs::{self, Filter, Note, PlanDepth, RunsError, WorkflowName, now},
+    runs::{Filter, PlanDepth, RunsError, StartWanted, WorkflowName, now},
     value::Value,
 };
 
@@ -347,7 +344,8 @@ struct WhichStart {
 
 fn plan_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
     let which: WhichStart = read(arguments)?;
-    let wanted = wanted(&which.workflow, which.target, which.params)?;
+    let wanted =
+        StartWanted::from_json(workflow_name(&which.workflow)?, which.target, which.params);
     let planned = setting
         .runs
         .plan(&wanted, PlanDepth::Looks, &setting.person)?;
@@ -355,27 +353,12 @@ fn plan_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
     let steps = decide::preview(workflow, &planned.state, RUN);
     let phases = report::replacing(workflow, &planned.state, RUN)
         .map_err(|why| RunsError::wrong("wrong-type", why))?;
-    let notes: Vec<_> = planned.notes.iter().map(note).collect();
+    let notes: Vec<_> = planned.notes.iter().map(ToString::to_string).collect();
     Ok(json!({
         "steps": report::preview_json(&steps, &planned.obstacles),
         "phases": report::replaced_json(&phases),
         "notes": notes,
     }))
-}
-
-fn note(note: &Note) -> String {
-    match note {
-        Note::NoClusters { target } => {
-            format!(
-                "the target `{target}` has no Kubernetes clusters, so steps that need them are skipped"
-            )
-        }
-        Note::Said(text) => text.clone(),
-        Note::Missing { cluster, permits } => {
-            let permits = runs::permits_text(permits);
-            format!("on {cluster} the caller may not {permits}")
-        }
-    }
 }
 
 #[derive(Deserialize)]

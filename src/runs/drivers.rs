@@ -101,7 +101,7 @@ impl Drivers {
             .thread_name("run")
             .enable_all()
             .build()
-            .map_err(|e| RunsError::broken("system", format!("can't start threads: {e}")))?;
+            .map_err(RunsError::no_threads)?;
         Ok(Self {
             handle: runtime.handle().clone(),
             runtime: Some(runtime),

@@ -71,6 +71,10 @@ impl RunsError {
         Self::new(Kind::Broken, code, message)
     }
 
+    pub fn no_threads(error: std::io::Error) -> Self {
+        Self::broken("system", format!("can't start threads: {error}"))
+    }
+
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self

@@ -1,9 +1,6 @@
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, PoisonError};
 
-use super::error::RunsError;
+use super::{error::RunsError, recent::Recent};
 use windlass_engine::{
     execute::DriveError,
     journal::{Journal, Record, RunId, State},
@@ -90,16 +87,16 @@ impl Cursor {
 }
 
 /// Caches the states of recently used runs, so that only new events are read.
-#[derive(Default)]
 pub struct Folds {
-    kept: Mutex<Kept>,
+    kept: Recent<Fold>,
 }
 
-#[derive(Default)]
-struct Kept {
-    folds: BTreeMap<RunId, (u64, Arc<Mutex<Fold>>)>,
-    /// The number of lookups.
-    looks: u64,
+impl Default for Folds {
+    fn default() -> Self {
+        Self {
+            kept: Recent::new(KEPT),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -114,7 +111,7 @@ impl Folds {
     /// # Errors
     /// An error of the journal; a run that does not exist.
     pub fn state_of(&self, journal: &Journal, run: &RunId) -> Result<Arc<State>, RunsError> {
-        let fold = self.fold(run);
+        let fold = self.kept.get(run, |_| ());
         let mut fold = fold.lock().unwrap_or_else(PoisonError::into_inner);
         let Fold { cursor, state } = &mut *fold;
         let mut illegal = None;
@@ -126,7 +123,7 @@ impl Folds {
         if read.is_err() || illegal.is_some() {
             // The events that were applied can't be removed from the state.
             *fold = Fold::default();
-            self.forget(run);
+            self.kept.forget(run);
             read?;
             return match illegal {
                 Some(error) => Err(DriveError::from(error).into()),
@@ -134,34 +131,10 @@ impl Folds {
             };
         }
         if before.next == 0 && cursor.next == 0 {
-            self.forget(run);
+            self.kept.forget(run);
             return Err(missing(run));
         }
         Ok(state.clone())
-    }
-
-    fn fold(&self, run: &RunId) -> Arc<Mutex<Fold>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.looks += 1;
-        let looks = kept.looks;
-        if let Some((last, fold)) = kept.folds.get_mut(run) {
-            *last = looks;
-            return fold.clone();
-        }
-        if kept.folds.len() >= KEPT {
-            let oldest = kept.folds.iter().min_by_key(|(_, (last, _))| *last);
-            if let Some(oldest) = oldest.map(|(run, _)| run.clone()) {
-                kept.folds.remove(&oldest);
-            }
-        }
-        let fold = Arc::default();
-        kept.folds.insert(run.clone(), (looks, Arc::clone(&fold)));
-        fold
-    }
-
-    fn forget(&self, run: &RunId) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.folds.remove(run);
     }
 }
 

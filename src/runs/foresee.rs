@@ -189,7 +189,7 @@ impl Looks {
         let waiting = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
-            .map_err(no_threads)?;
+            .map_err(RunsError::no_threads)?;
         let place = waiting.block_on(async { timeout(LIMIT, self.places.acquire()).await });
         Ok(place.ok().and_then(Result::ok))
     }
@@ -238,11 +238,7 @@ fn threads() -> Result<Runtime, RunsError> {
         .thread_name("look")
         .enable_all()
         .build()
-        .map_err(no_threads)
-}
-
-fn no_threads(error: std::io::Error) -> RunsError {
-    RunsError::broken("system", format!("can't start threads: {error}"))
+        .map_err(RunsError::no_threads)
 }
 
 /// Whether a rehearsal's servers were started before, so that to start them makes nothing new.

@@ -14,7 +14,7 @@
 //!   settles calls in doubt;
 //! - `prune` deletes runs that ended long ago, `retention` does so once a day;
 //! - `log` turns events into lines, `tallies` counts the runs that this process drives;
-//! - `folds` caches the states of runs that are read repeatedly; `turns` makes requests with one key wait for each other,
+//! - `folds` caches the states of runs that are read repeatedly, `recent` is how long a run stays in such a cache; `turns` makes requests with one key wait for each other,
 //!   `clock` is the time.
 //!
 //! # On disk
@@ -45,6 +45,7 @@ mod peers;
 mod preflight;
 mod programs;
 mod prune;
+mod recent;
 #[cfg(feature = "restate")]
 mod restate;
 mod retention;

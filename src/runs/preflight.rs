@@ -1,7 +1,10 @@
 //! Checks before a run begins whether the target has the clusters that the workflow uses, whether they can be reached, and
 //! what the caller is allowed to do there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use super::error::RunsError;
 use windlass_engine::compile::{Workflow, clusters};
@@ -31,6 +34,24 @@ pub enum Note {
     },
     /// A finding of a server, as its text.
     Said(String),
+}
+
+/// Shows it to people who can't edit the target.
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoClusters { target } => write!(
+                f,
+                "the target `{target}` has no Kubernetes clusters, so steps that need them are skipped"
+            ),
+            Self::Missing { cluster, permits } => write!(
+                f,
+                "on {cluster} the caller may not {}",
+                permits_text(permits)
+            ),
+            Self::Said(text) => f.write_str(text),
+        }
+    }
 }
 
 /// Returns the Kubernetes clusters that a run will use; none if the target has none at all.
@@ -99,7 +120,7 @@ pub fn ask(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|e| RunsError::broken("system", format!("can't start threads: {e}")))?;
+        .map_err(RunsError::no_threads)?;
     let (kube, permits) = (&kube, &permits);
     let roles: Vec<&String> = wanted.iter().collect();
     let answers = runtime.block_on(async {

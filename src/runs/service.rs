@@ -4,6 +4,7 @@ use std::{
     sync::Arc,
 };
 
+use serde_json::Value as Json;
 use tokio::sync::watch;
 
 use super::{
@@ -32,7 +33,7 @@ use windlass_ground::Timestamp;
 use windlass_inventory::{Gathered, Inventory};
 use windlass_mesh::Handshakes;
 use windlass_report::{EventLines, Standing};
-use windlass_targets::Scope;
+use windlass_targets::{LOCAL, Scope};
 use windlass_world::value::{Digest, Value};
 
 /// The operations on runs.
@@ -321,6 +322,24 @@ pub struct StartWanted {
     pub workflow: WorkflowName,
     pub target: String,
     pub params: BTreeMap<String, Value>,
+}
+
+impl StartWanted {
+    /// Returns what a request in JSON asks for; the target is `local` if it is left out.
+    pub fn from_json(
+        workflow: WorkflowName,
+        target: Option<String>,
+        params: BTreeMap<String, Json>,
+    ) -> Self {
+        let params = params.into_iter();
+        Self {
+            workflow,
+            target: target.unwrap_or_else(|| LOCAL.into()),
+            params: params
+                .map(|(name, json)| (name, Value::from_json(json)))
+                .collect(),
+        }
+    }
 }
 
 /// A workflow whose files the caller sends, and the data for starting a run of it.

@@ -3,6 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::serve::Role;
+use windlass_world::value::matches_glob;
 
 /// The prefix that marks a name in a list of people as a group.
 pub const GROUP: &str = "group:";
@@ -108,25 +109,7 @@ impl Pattern {
 
     /// Says whether the pattern matches a name.
     pub fn takes(&self, name: &str) -> bool {
-        let mut parts = self.0.split('*');
-        let first = parts.next().unwrap_or_default();
-        let Some(mut rest) = name.strip_prefix(first) else {
-            return false;
-        };
-        let mut parts = parts.peekable();
-        if parts.peek().is_none() {
-            return rest.is_empty();
-        }
-        while let Some(part) = parts.next() {
-            if parts.peek().is_none() {
-                return rest.ends_with(part);
-            }
-            match rest.find(part) {
-                Some(at) => rest = &rest[at + part.len()..],
-                None => return false,
-            }
-        }
-        true
+        matches_glob(&self.0.split('*').collect::<Vec<_>>(), name)
     }
 }
 

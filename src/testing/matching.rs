@@ -1,6 +1,6 @@
 //! Matches values against the patterns of a test: texts with `*`, maps that list only some entries.
 
-use crate::value::Value;
+use crate::value::{Value, matches_glob};
 
 /// Says whether a value matches a pattern. In a text, `*` stands for any text and `\*` for a star; a map must have the pattern's
 /// entries and may have more; a list must have exactly the pattern's items.
@@ -31,24 +31,7 @@ pub fn matches(pattern: &Value, value: &Value) -> bool {
 
 /// Says whether a text matches a glob: `*` stands for any text, which may be empty or span lines.
 pub fn fits(glob: &str, text: &str) -> bool {
-    let mut parts = parts_of(glob).into_iter();
-    let Some(first) = parts.next() else {
-        return text.is_empty();
-    };
-    let Some(mut rest) = text.strip_prefix(first.as_str()) else {
-        return false;
-    };
-    let parts: Vec<_> = parts.collect();
-    let Some((last, between)) = parts.split_last() else {
-        return rest.is_empty();
-    };
-    for part in between {
-        match rest.find(part.as_str()) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last.as_str())
+    matches_glob(&parts_of(glob), text)
 }
 
 /// Returns the texts between the stars.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use windlass::authority::{Options, Server};
 
 use crate::authority::lab::{Lab, call, csr, text, try_call};
+use crate::harness::{Ends, number_of};
 
 const CONNECTIONS: usize = 64;
 const FOLDER: &str = "WINDLASS_TEST_SERVE";
@@ -35,7 +36,7 @@ fn serve() {
 
 /// A server in a separate process, killed when dropped.
 struct Other {
-    child: Child,
+    _server: Ends,
     address: SocketAddr,
 }
 
@@ -57,14 +58,10 @@ impl Other {
             .map_while(Result::ok)
             .find_map(|line| line.strip_prefix("serves ")?.parse().ok())
             .unwrap();
-        Self { child, address }
-    }
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        drop(self.child.kill()); // SIGKILL
-        drop(self.child.wait());
+        Self {
+            _server: Ends(child),
+            address,
+        }
     }
 }
 
@@ -81,10 +78,7 @@ fn issue_input(arn: &str, request: &str, token: &str) -> Value {
 /// `WINDLASS_LOAD=10000` sets the number of certificates.
 #[test]
 fn nothing_is_lost_when_a_server_is_killed_under_load() {
-    let wanted: usize = std::env::var("WINDLASS_LOAD")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(400);
+    let wanted: usize = number_of("WINDLASS_LOAD", 400);
     let lab = Lab::new();
     let root = lab.root("root", json!({}));
     let request = csr("leaf", &[]);

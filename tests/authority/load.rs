@@ -13,6 +13,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::authority::lab::{Lab, csr, has_openssl};
+use crate::harness::number_of;
 
 const CONNECTIONS: usize = 64;
 
@@ -57,10 +58,7 @@ impl Kept {
 
 #[test]
 fn every_requested_certificate_is_issued() {
-    let wanted: usize = std::env::var("WINDLASS_LOAD")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(256);
+    let wanted: usize = number_of("WINDLASS_LOAD", 256);
     let lab = Lab::new();
     let rsa = json!({ "CertificateAuthorityConfiguration": {
         "KeyAlgorithm": "RSA_2048", "SigningAlgorithm": "SHA256WITHRSA",

@@ -173,8 +173,8 @@ fn a7_a_profile_that_does_not_exist_is_an_error_that_names_the_file() {
     ] {
         let target = format!("{endpoint}, profile = \"{profile}\"");
         let ran = caller.look(&target, &OF_ENVIRONMENT).expect(2);
-        assert!(ran.stderr.contains(words), "{}", ran.stderr);
-        assert!(ran.stderr.contains(".aws/config"), "{}", ran.stderr);
+        ran.says(words);
+        ran.says(".aws/config");
     }
     // Named by a variable, it is one where AWS is asked.
     let stale = [
@@ -183,12 +183,7 @@ fn a7_a_profile_that_does_not_exist_is_an_error_that_names_the_file() {
         ("AWS_PROFILE", "missing"),
     ];
     let ran = caller.look(&endpoint, &stale).expect(1);
-    assert!(
-        ran.stderr
-            .contains("the AWS profile `missing` (AWS_PROFILE)"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("the AWS profile `missing` (AWS_PROFILE)");
     caller.look(&endpoint, &OF_ENVIRONMENT).expect(0);
 }
 
@@ -220,18 +215,14 @@ fn a7_a_target_refuses_another_account() {
     );
     // STS can't be asked: it is not the STS of this endpoint, or nobody listens there.
     let unasked = run(", account = \"123456789012\"", &[]).expect(2);
-    assert!(
-        unasked.stderr.contains("AWS_ENDPOINT_URL_STS"),
-        "{}",
-        unasked.stderr
-    );
+    unasked.says("AWS_ENDPOINT_URL_STS");
     let refused = run(
         ", account = \"123456789012\"",
         &[("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")],
     );
     assert!(refused.expect(2).stderr.contains("refused"));
     let digits = run(", account = \"12345\"", &with_sts).expect(2);
-    assert!(digits.stderr.contains("12 digits"), "{}", digits.stderr);
+    digits.says("12 digits");
     assert!(!caller.test.path("out/first.txt").exists());
     // A configuration that can't be read may name a server; without one, the runs are those here.
     let here = ["--server", "", "runs", "--json"];
@@ -241,23 +232,11 @@ fn a7_a_target_refuses_another_account() {
     );
 
     let right = run(", account = \"123456789012\"", &with_sts).expect(0);
-    assert!(
-        right.stderr.contains("AWS account 123456789012 "),
-        "{}",
-        right.stderr
-    );
+    right.says("AWS account 123456789012 ");
     // Without a pin, what can't be found out stops nothing.
     let unknown = run("", &[]).expect(0);
-    assert!(
-        unknown.stderr.contains("AWS account unknown"),
-        "{}",
-        unknown.stderr
-    );
-    assert!(
-        unknown.stderr.contains("region us-east-1"),
-        "{}",
-        unknown.stderr
-    );
+    unknown.says("AWS account unknown");
+    unknown.says("region us-east-1");
     let target = format!("region = \"us-east-1\", endpoint = \"{url}\"");
     let variables = [&OF_ENVIRONMENT[..], &with_sts].concat();
     let plan = caller.windlass(

@@ -54,7 +54,7 @@ fn an_sso_profile_signs_with_the_credentials_of_its_role() {
         caller.look(&target, &variables)
     };
     let ran = look("session").expect(1);
-    assert!(ran.stderr.contains("aws sso login"), "{}", ran.stderr);
+    ran.says("aws sso login");
 
     caller.log_in("corp", &login(LOGIN, 2096).to_string());
     look("session").expect(0);
@@ -64,7 +64,7 @@ fn an_sso_profile_signs_with_the_credentials_of_its_role() {
 
     caller.log_in("corp", &login("revoked", 2096).to_string());
     let ran = look("session").expect(1);
-    assert!(ran.stderr.contains("aws sso login"), "{}", ran.stderr);
+    ran.says("aws sso login");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn an_expired_login_is_renewed_where_it_can_be() {
     let mut old = login("expired", 2020);
     caller.log_in("corp", &old.to_string());
     let ran = caller.look(&target, &variables).expect(1);
-    assert!(ran.stderr.contains("aws sso login"), "{}", ran.stderr);
+    ran.says("aws sso login");
 
     for (name, value) in [
         ("clientId", "windlass"),

@@ -1,33 +1,14 @@
 //! The book as a reader gets it: `mdbook build`.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use super::{root, walk};
-
-/// From `tests/requirements.txt`; without it the test is skipped, but for CI.
-fn mdbook() -> Option<PathBuf> {
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let own = root().join("target/venv/bin");
-    let found = std::env::split_paths(&folders)
-        .chain([own])
-        .map(|folder| folder.join("mdbook"))
-        .find(|path| path.is_file());
-    if found.is_none() {
-        let how = "pip install -r tests/requirements.txt";
-        assert!(std::env::var_os("CI").is_none(), "mdbook is missing: {how}");
-        println!("skipped: mdbook is not installed ({how})");
-    }
-    found
-}
+use crate::harness::installed;
 
 #[test]
 fn the_book_is_built_with_every_page_and_link() {
-    let Some(mdbook) = mdbook() else {
+    let how = "pip install -r tests/requirements.txt";
+    let Some(mdbook) = installed("mdbook", "target/venv/bin", how) else {
         return;
     };
     let folder = tempfile::tempdir().expect("a folder");

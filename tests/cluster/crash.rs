@@ -1,8 +1,7 @@
 //! `kill -9` during writes, and several servers with the same folder.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -15,43 +14,24 @@ use tokio::task::JoinSet;
 use windlass::cluster::{Options, Server, kubeconfig};
 
 use super::lab::{Api, client_of, config_map, start, version};
-use crate::harness::Test;
+use crate::harness::{Ends, Test};
 
 const WRITERS: usize = 8;
 /// How many writes must be answered before the kill.
 const BEFORE: usize = 200;
 
-/// `windlass kube serve`, killed when dropped.
-struct Other(Child);
-
-impl Other {
-    async fn start(test: &Test) -> (Self, kube::Client) {
-        let mut command = test.command(&["kube", "serve", "--clusters", "a"]);
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut path = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut path)
-            .unwrap();
-        let config = Kubeconfig::read_from(test.path(path.trim())).unwrap();
-        (Self(child), client_of(config).await)
-    }
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        drop(self.0.kill()); // SIGKILL
-        drop(self.0.wait());
-    }
+/// Starts `windlass kube serve`, which is killed (SIGKILL) when it is dropped.
+async fn other(test: &Test) -> (Ends, kube::Client) {
+    let mut command = test.command(&["kube", "serve", "--clusters", "a"]);
+    let (server, path) = Ends::listening(command.stderr(Stdio::null()));
+    let config = Kubeconfig::read_from(test.path(&path)).unwrap();
+    (server, client_of(config).await)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answered_writes_survive_a_kill() {
     let test = Test::new();
-    let (server, client) = Other::start(&test).await;
+    let (server, client) = other(&test).await;
     let answered: Arc<Mutex<BTreeMap<String, String>>> = Arc::default();
     let (next, killed) = (
         Arc::new(AtomicUsize::new(0)),
@@ -95,7 +75,7 @@ async fn answered_writes_survive_a_kill() {
         writer.unwrap();
     }
     let answered = answered.lock().await;
-    let (_server, client) = Other::start(&test).await;
+    let (_server, client) = other(&test).await;
     let maps: kube::Api<k8s_openapi::api::core::v1::ConfigMap> =
         kube::Api::namespaced(client, "default");
     let found = maps.list(&kube::api::ListParams::default()).await.unwrap();

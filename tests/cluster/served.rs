@@ -2,15 +2,14 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
-use crate::harness::{Ran, Test};
+use crate::harness::{Ends, Ran, Test};
 
 /// Clusters that are served until this is dropped.
 pub struct Clusters {
-    server: Child,
+    _server: Ends,
     names: Vec<String>,
     /// The path of the kubeconfig.
     pub kubeconfig: String,
@@ -43,20 +42,12 @@ impl Clusters {
     fn serve_to(test: &Test, names: &[String], options: &[&str], log: Stdio) -> Self {
         let all = names.join(",");
         let serve = ["kube", "serve", "--clusters", &all];
-        let mut server = test
-            .command(&[&serve, options].concat())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("windlass starts");
-        let mut line = String::new();
-        BufReader::new(server.stdout.take().expect("piped"))
-            .read_line(&mut line)
-            .expect("the kubeconfig's path");
+        let mut command = test.command(&[&serve, options].concat());
+        let (server, path) = Ends::listening(command.stderr(log));
         Self {
-            server,
+            _server: server,
             names: names.to_vec(),
-            kubeconfig: test.path(line.trim()).display().to_string(),
+            kubeconfig: test.path(&path).display().to_string(),
         }
     }
 
@@ -69,12 +60,5 @@ impl Clusters {
             "kubeconfig = {:?}\nkube = {{ {contexts} }}\n",
             self.kubeconfig
         )
-    }
-}
-
-impl Drop for Clusters {
-    fn drop(&mut self) {
-        drop(self.server.kill());
-        drop(self.server.wait());
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Write},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
     time::{Duration, Instant},
@@ -11,13 +11,13 @@ use std::{
 
 use serde_json::{Value as Json, json};
 
-use crate::harness::Test;
+use crate::harness::{Ends, Test};
 
 /// Longer than any answer takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub struct Client {
-    child: Child,
+    child: Ends,
     stdin: ChildStdin,
     messages: Receiver<Json>,
     next_id: i32,
@@ -63,7 +63,7 @@ impl Client {
         });
         let folder = test.path("").canonicalize().expect("a folder");
         let mut client = Self {
-            child,
+            child: Ends(child),
             stdin,
             messages,
             next_id: 0,
@@ -234,7 +234,7 @@ impl Client {
     pub fn stop(mut self) -> Option<i32> {
         self.request("shutdown", Json::Null);
         self.notify("exit", Json::Null);
-        self.child.wait().expect("it ends").code()
+        self.child.0.wait().expect("it ends").code()
     }
 
     fn write(&mut self, message: &Json) {
@@ -277,14 +277,6 @@ impl Client {
             self.write(&json!({ "jsonrpc": "2.0", "id": id, "result": result }));
         }
         message
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        // A test that failed leaves no server behind.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

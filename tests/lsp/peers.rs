@@ -8,24 +8,14 @@ use std::{
 use serde_json::{Value as Json, json};
 
 use super::{GLOO_MESH, client::Client, place_of};
-use crate::{harness::Test, mistakes::STEP};
+use crate::{
+    harness::{self, Test},
+    mistakes::STEP,
+};
 
 /// A program of the machine, or of `target/npm`. Without it the test is skipped, but for CI, which installs it.
 pub(super) fn installed(program: &str, how: &str) -> Option<PathBuf> {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/npm/node_modules/.bin");
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&folders).chain([own]);
-    let found = folders
-        .map(|folder| folder.join(program))
-        .find(|path| path.is_file());
-    if found.is_none() {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "{program} is missing: {how}"
-        );
-        println!("skipped: {program} is not installed ({how})");
-    }
-    found
+    harness::installed(program, "target/npm/node_modules/.bin", how)
 }
 
 #[test]

@@ -5,19 +5,7 @@ use std::ops::Range;
 use serde_json::{Value as Json, json};
 
 use super::{GLOO_MESH, client::Client, place, told_by_compile, told_by_server};
-use crate::harness::Test;
-
-/// Numbers from a seed: xorshift.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, most: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % most as u64) as usize
-    }
-}
+use crate::{harness::Test, random::Random};
 
 /// Has params, steps of scripts and expressions, and is checked quickly.
 const TYPED_IN: &str = "workflows/certificate.yaml";
@@ -49,7 +37,7 @@ fn random_edits_end_in_the_diagnostics_of_the_saved_text() {
     let mut client = Client::start(&test);
     client.open(TYPED_IN, &original);
     assert_eq!(client.diagnostics(TYPED_IN), [Json::Null; 0]);
-    let mut dice = Dice(20_261_127);
+    let mut dice = Random(20_261_127);
     let (mut text, mut with_mistakes) = (original.clone(), 0);
     for edit in 0..100 {
         // A few edits on top of each other, and from the beginning again: else nothing would ever be valid.

@@ -214,7 +214,7 @@ fn try_it(act) {{ try {{ act.call(); }} catch (e) {{ return e.code; }} "" }}
         .collect();
     assert_eq!(subjects, ["CN=Root", "CN=server"].into(), "{scanned:#}");
     let gone = test.windlass(&["certs", "scan", &address]).expect(2);
-    assert!(gone.stderr.contains(&address), "{}", gone.stderr);
+    gone.says(&address);
     let chain = format!("{}{}", served.pem, root.pem);
     let (refused, accepted) = (&found["refused"], &found["accepted"]);
     assert_eq!(
@@ -247,7 +247,7 @@ fn a_target_names_the_servers() {
             "workflow: w\nsteps:\n  s:\n    run: |\n      tls::chain(\"127.0.0.1\", 443);\n      #{}\n",
         );
     let ran = test.windlass(&["run", "w.yaml", "--target", "t"]).expect(1);
-    assert!(ran.stderr.contains("HostNotAllowed"), "{}", ran.stderr);
+    ran.says("HostNotAllowed");
 }
 
 #[test]

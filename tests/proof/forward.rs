@@ -3,17 +3,17 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::mpsc,
     time::Duration,
 };
 
 use super::pods::{HTTP, ISTIOD, Lab};
-use crate::harness::Ran;
+use crate::harness::{Ends, Ran};
 
 /// kubectl forwarding ports of a pod, until this is dropped.
 struct Forwarding {
-    child: Child,
+    child: Ends,
     ports: Vec<u16>,
     /// What it prints to stderr.
     said: mpsc::Receiver<String>,
@@ -72,7 +72,7 @@ impl Forwarding {
             said.iter().collect::<Vec<_>>()
         );
         Self {
-            child,
+            child: Ends(child),
             ports: found,
             said,
         }
@@ -100,13 +100,6 @@ fn get(port: u16, path: &str) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
-}
-
-impl Drop for Forwarding {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[test]
@@ -161,7 +154,7 @@ fn a_forward_ends_with_its_pod() {
     let wait = ["rollout", "status", "deployment/istiod", "--timeout=60s"];
     Ran::from_output(lab.kubectl(&wait).output().unwrap()).expect(0);
     forwarding.says("lost connection to pod");
-    assert!(!forwarding.child.wait().unwrap().success());
+    assert!(!forwarding.child.0.wait().unwrap().success());
 }
 
 /// Since 1.35 a WebSocket needs the right to create, and SPDY by POST always did.
@@ -195,24 +188,13 @@ fn a_forward_needs_both_verbs() {
         let mut command = lab.kubectl(&[as_account, "port-forward", &pod, "0:15000"]);
         command.env("KUBECTL_PORT_FORWARD_WEBSOCKETS", websockets);
         let ran = Ran::from_output(command.output().unwrap()).expect(1);
-        assert!(
-            ran.stderr
-                .contains("cannot create resource \"pods/portforward\""),
-            "{}",
-            ran.stderr
-        );
+        ran.says("cannot create resource \"pods/portforward\"");
     }
     for kind in ["rolebinding", "role"] {
         Ran::from_output(lab.kubectl(&["delete", kind, "looker"]).output().unwrap()).expect(0);
     }
     create("get,create");
     let mut command = lab.kubectl(&[as_account, "port-forward", &pod, "0:15000"]);
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let (_forwarding, line) = Ends::listening(&mut command);
     assert!(line.starts_with("Forwarding from"), "{line}");
 }

@@ -14,7 +14,10 @@ use time::{Duration, OffsetDateTime, macros::datetime};
 use windlass::x509::{PeerName, Purpose, Verdict, Verification};
 
 use super::made::{ca, leaf};
-use crate::harness::Test;
+use crate::{
+    harness::{Test, number_of},
+    random::Random,
+};
 
 const WORLDS: usize = 50;
 const LEAVES: usize = 8;
@@ -96,27 +99,6 @@ impl Question<'_> {
 
 fn is_host(name: &str) -> bool {
     name.contains(".example")
-}
-
-/// SplitMix64: the same chains every time, and others with another seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit
-    }
-
-    fn is(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len() as u64) as usize]
-    }
 }
 
 /// Sets what can be wrong with a validity.
@@ -275,7 +257,7 @@ fn draw_world(random: &mut Random) -> World {
         chain.push(a.pem.clone());
     }
     for index in (1..chain.len()).rev() {
-        chain.swap(index, random.below(index as u64 + 1) as usize);
+        chain.swap(index, random.below(index + 1));
     }
     let mut items = Vec::new();
     for number in 0..LEAVES {
@@ -283,7 +265,7 @@ fn draw_world(random: &mut Random) -> World {
         let is_late = random.is(85);
         let signer = match is_late {
             true => &line[line.len() - 1],
-            false => &line[random.below(line.len() as u64) as usize],
+            false => &line[random.below(line.len())],
         };
         let key = KeyPair::generate().unwrap();
         let pem = match random.is(3) {
@@ -294,7 +276,7 @@ fn draw_world(random: &mut Random) -> World {
         items.push(Item { pem, sans, is_ca });
     }
     for _ in LEAVES..LEAVES + 2 {
-        let asked = &line[random.below(line.len() as u64) as usize];
+        let asked = &line[random.below(line.len())];
         items.push(Item {
             pem: asked.pem.clone(),
             sans: Vec::new(),
@@ -370,8 +352,7 @@ fn openssl(
 
 #[test]
 fn openssl_gives_the_same_verdict_on_a_thousand_chains() {
-    let seed = std::env::var("WINDLASS_TEST_SEED").ok();
-    let mut random = Random(seed.map_or(9, |seed| seed.parse().unwrap()));
+    let mut random = Random(number_of("WINDLASS_TEST_SEED", 9));
     let test = Test::new();
     let (mut asked, mut accepted, mut processes) = (0, 0, 0);
     let mut explained: BTreeMap<&str, usize> = BTreeMap::new();

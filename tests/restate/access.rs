@@ -12,7 +12,7 @@ use super::{
     world::{Site, World},
 };
 use crate::{
-    harness::Test,
+    harness::{Ends, Test},
     lost::{forward, read_request},
     tls::{Terminator, make_certificate},
 };
@@ -147,7 +147,7 @@ fn a_worker_with_a_wrong_certificate_or_key_does_not_start() {
         let ran = test
             .windlass(&[worker.as_slice(), &options].concat())
             .expect(2);
-        assert!(ran.stderr.contains(wanted), "{}", ran.stderr);
+        ran.says(wanted);
     }
 }
 
@@ -169,7 +169,7 @@ fn g1_a_worker_that_strangers_reach_needs_keys_and_tls() {
         let ran = test
             .windlass(&[worker.as_slice(), &options].concat())
             .expect(2);
-        assert!(ran.stderr.contains(wanted), "{}", ran.stderr);
+        ran.says(wanted);
     }
     assert!(!test.path(".windlass/identity.txt").exists());
 }
@@ -177,37 +177,31 @@ fn g1_a_worker_that_strangers_reach_needs_keys_and_tls() {
 #[test]
 fn g1_a_stranger_learns_nothing_of_a_worker() {
     let test = Test::new();
-    let mut child = test
-        .command(&[
-            "worker",
-            "--listen",
-            "127.0.0.1:0",
-            "--identity-key",
-            SOMEBODY,
-        ])
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("the worker starts");
-    let mut address = String::new();
-    let stdout = child.stdout.take().expect("piped");
-    std::io::BufRead::read_line(&mut BufReader::new(stdout), &mut address).expect("an address");
+    let mut command = test.command(&[
+        "worker",
+        "--listen",
+        "127.0.0.1:0",
+        "--identity-key",
+        SOMEBODY,
+    ]);
+    let (_worker, address) = Ends::listening(command.stderr(std::process::Stdio::null()));
     for path in ["discover", "health", "", "invoke/WindlassStep/attempt"] {
         let asked = std::process::Command::new("curl")
             .args(["-sSi", "--noproxy", "*", "--http2-prior-knowledge"])
-            .arg(format!("{}/{path}", address.trim()))
+            .arg(format!("{address}/{path}"))
             .output()
             .expect("curl starts");
         let answer = String::from_utf8_lossy(&asked.stdout).to_lowercase();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-        assert!(head.starts_with("http/2 401"), "{address}{path}: {asked:?}");
+        assert!(
+            head.starts_with("http/2 401"),
+            "{address}/{path}: {asked:?}"
+        );
         assert!(
             !head.contains("restate") && body.is_empty(),
             "{path}: {answer}"
         );
     }
-    let _ = child.kill();
-    let _ = child.wait();
 }
 
 #[test]
@@ -252,21 +246,12 @@ fn an_engine_behind_tls_and_a_token() {
     let whole = ", token_env = \"TOKEN\", ca = \"out/root-ca.pem\"";
     target(", token_env = \"TOKEN\"");
     let ran = run(Some(TOKEN)).expect(2);
-    assert!(ran.stderr.contains("can't reach Restate"), "{}", ran.stderr);
+    ran.says("can't reach Restate");
     target(whole);
     let ran = run(None).expect(2);
-    assert!(
-        ran.stderr
-            .contains("the environment variable TOKEN, which holds the token, is not set"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("the environment variable TOKEN, which holds the token, is not set");
     let ran = run(Some("guessed")).expect(2);
-    assert!(
-        ran.stderr.contains("refused the request (401): who?"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("refused the request (401): who?");
     assert!(!world.test.path("out/a.txt").exists());
     run(Some(TOKEN)).expect(0);
     assert_eq!(world.test.read("out/a.txt"), "x");

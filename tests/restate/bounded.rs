@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::replicas::Site;
+use crate::harness::number_of;
 use crate::serve::{
     limits::memory,
     server::{ALICE, Served, VERA},
@@ -64,8 +65,7 @@ fn read(served: &Served, run: &str, most: u64) -> (u64, usize) {
 
 #[test]
 fn events_that_do_not_fit_into_memory_are_read_again() {
-    let told = std::env::var("WINDLASS_LONG_RUN").ok();
-    let lines = told.map_or(LINES, |told| told.parse().expect("a number"));
+    let lines = number_of("WINDLASS_LONG_RUN", LINES);
     let site = Site::new(&[("long.yaml", &long(lines))], "");
     site.test.write("out/big.txt", &"x".repeat(FILE));
     let served = site.replica("a");

@@ -135,7 +135,7 @@ fn runs_are_approved_cancelled_resumed_undone_and_audited() {
     let verified = test
         .windlass(&["audit", "--verify", "bundle.json"])
         .expect(0);
-    assert!(verified.stdout.contains("unbroken"), "{}", verified.stdout);
+    verified.prints("unbroken");
     assert!(!test.read("bundle.json").contains(&line));
     assert_eq!(runs(&world), 5);
 }

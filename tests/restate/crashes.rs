@@ -1,11 +1,10 @@
 //! The worker dies at every moment that there is, each request to the authority fails or loses its answer (or
 //! a sample of both), and the outcome is the same.
 
-use std::env;
-
 use super::world::{Site, World, rotation};
 use crate::{
     crash::{Outcome, check_nothing_left, on_the_server},
+    harness::number_of,
     lost::{Proxy, Trouble},
 };
 
@@ -113,7 +112,7 @@ fn a_request_that_fails_or_loses_its_answer_changes_nothing() {
 }
 
 fn stride(sample: usize) -> usize {
-    env::var("WINDLASS_RESTATE_CRASH_STRIDE").map_or(sample, |text| text.parse().expect("a number"))
+    number_of("WINDLASS_RESTATE_CRASH_STRIDE", sample)
 }
 
 /// Without a retry of its own a step fails, and a resume finds what the lost answer was about.

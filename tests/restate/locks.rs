@@ -38,7 +38,7 @@ fn a_run_waits_for_a_lock_no_longer_than_it_is_told() {
         format!("windlass cancel {holds}"),
         "[lock-timeout]".into(),
     ] {
-        assert!(waited.stderr.contains(&part), "{part}: {}", waited.stderr);
+        waited.says(&part);
     }
     assert!(!world.test.path("out/wanted").exists());
     // The engine drives it no longer, so another wait may be begun; one that ends in time is none.

@@ -49,7 +49,7 @@ fn old_runs_of_an_engine_are_deleted_at_a_terminal_and_by_a_server() {
     );
     let prune = ["prune", "--keep", "0s", "--bundles", "evidence", "--yes"];
     let done = test.windlass(&prune).expect(0);
-    assert!(done.stderr.contains("deleted 1 run"), "{}", done.stderr);
+    done.says("deleted 1 run");
     let listed = runs(&test);
     assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed:#}");
     let gone = test.windlass(&["show", &certified]).expect(2).stderr;

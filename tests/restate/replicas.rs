@@ -114,13 +114,7 @@ impl Site {
 
 /// Starts a run with a key.
 fn start(served: &Served, token: &str, key: &str, body: &Json) -> Json {
-    let bearer = bearer(token);
-    let headers = [
-        ("Authorization", bearer.as_str()),
-        ("Content-Type", "application/json"),
-        ("Idempotency-Key", key),
-    ];
-    let answer = served.send("POST", "/api/v1/runs", &headers, &body.to_string());
+    let answer = served.start_once(token, key, body);
     let json = answer.json();
     let status = match json["is_repeated"] == true {
         true => 200,
@@ -163,13 +157,7 @@ fn what_one_server_was_asked_the_others_know() {
         }
     });
     let other = json!({ "workflow": "asks", "params": { "n": 4 } });
-    let bearer = bearer(ALICE);
-    let headers = [
-        ("Authorization", bearer.as_str()),
-        ("Content-Type", "application/json"),
-        ("Idempotency-Key", "one"),
-    ];
-    let refused = b.send("POST", "/api/v1/runs", &headers, &other.to_string());
+    let refused = b.start_once(ALICE, "one", &other);
     assert_eq!(refused.expect(409).json()["code"], "idempotency-key");
     let new: BTreeSet<_> = thread::scope(|scope| {
         let starts: Vec<_> = [&a, &b, &a, &b]
@@ -385,11 +373,7 @@ fn a_state_folder_is_one_servers_and_an_engine_that_is_away_is_named() {
     let a = site.replica("a");
     let second = ["serve", "--listen", "127.0.0.1:0", "--state", "a"];
     let refused = site.test.windlass(&second).expect(2);
-    assert!(
-        refused.stderr.contains("serves the runs in"),
-        "{}",
-        refused.stderr
-    );
+    refused.says("serves the runs in");
     a.get(VERA, "/readyz").expect(200);
     let Site { test, _server, .. } = site;
     drop(_server);
@@ -398,11 +382,7 @@ fn a_state_folder_is_one_servers_and_an_engine_that_is_away_is_named() {
     assert_eq!(failed["code"], "engine");
     let third = ["serve", "--listen", "127.0.0.1:0", "--state", "other"];
     let refused = test.windlass(&third).expect(2);
-    assert!(
-        refused.stderr.contains("can't reach Restate"),
-        "{}",
-        refused.stderr
-    );
+    refused.says("can't reach Restate");
     assert!(fs::exists(test.path("windlass.toml")).expect("a folder"));
 }
 

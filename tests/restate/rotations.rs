@@ -57,15 +57,7 @@ fn undo(site: &Site) -> Left {
 fn watched(site: &Site, about: &str, work: impl FnOnce() -> Vec<Left>) -> Vec<Left> {
     let watcher = Watcher::on(&site.test.path(".windlass/kube"));
     let lefts = work();
-    let seen = watcher.finish();
-    println!(
-        "{about}: {} looks, {} handshakes, {} failed",
-        seen.looks,
-        seen.tried,
-        seen.failed.len()
-    );
-    assert!(seen.failed.is_empty(), "{:#?}", seen.failed);
-    assert!(seen.looks > 20, "only {} looks", seen.looks);
+    watcher.finish().expect_whole(about, 20);
     lefts
 }
 

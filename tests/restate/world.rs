@@ -1,5 +1,4 @@
 use std::{
-    io::{BufRead, BufReader},
     ops::Deref,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -12,7 +11,7 @@ use crate::{
     client::Served,
     cluster::served::Clusters,
     crash::ARGUMENTS,
-    harness::{self, Test},
+    harness::{self, Ends, Test},
 };
 
 /// How long anything may take before a test gives it up.
@@ -44,7 +43,7 @@ pub fn rotation() -> Vec<&'static str> {
 
 /// A worker process that can be started again where it was.
 pub struct Worker {
-    child: Child,
+    child: Ends,
     folder: PathBuf,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
@@ -211,27 +210,22 @@ impl Worker {
                 .env("AWS_ACCESS_KEY_ID", "123456789012")
                 .env("AWS_SECRET_ACCESS_KEY", "x")
                 .envs(self.environment.iter().cloned())
-                .stdout(Stdio::piped())
                 .stderr(Stdio::null());
-            let mut child = command.spawn().expect("a worker starts");
-            let mut line = String::new();
-            BufReader::new(child.stdout.take().expect("piped"))
-                .read_line(&mut line)
-                .expect("readable");
+            let (child, line) = Ends::listening(&mut command);
             self.child = child;
-            if let Some((_, address)) = line.trim().split_once("://") {
+            if let Some((_, address)) = line.split_once("://") {
                 self.address = address.into();
                 return;
             }
             // The port of the one before may not be free yet.
-            let _ = self.child.wait();
+            let _ = self.child.0.wait();
         }
         panic!("a worker does not start at {}", self.address);
     }
 
     /// How much processor time the process has used, in ticks of the kernel's clock.
     pub fn ticks(&self) -> u64 {
-        let path = format!("/proc/{}/stat", self.child.id());
+        let path = format!("/proc/{}/stat", self.child.0.id());
         let stat = std::fs::read_to_string(path).expect("a process");
         let after = stat.rsplit(')').next().expect("fields");
         let fields: Vec<_> = after.split_whitespace().collect();
@@ -241,8 +235,8 @@ impl Worker {
 
     /// `kill -9`, and another process in its place.
     pub fn replace(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.child.0.kill();
+        let _ = self.child.0.wait();
         self.environment.clear();
         self.start();
     }
@@ -258,19 +252,12 @@ impl Worker {
 
     /// Whether the process has ended.
     pub fn has_ended(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(Some(_)))
+        matches!(self.child.0.try_wait(), Ok(Some(_)))
     }
 }
 
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn idle() -> Child {
-    Command::new("true").spawn().expect("a process")
+fn idle() -> Ends {
+    Ends(Command::new("true").spawn().expect("a process"))
 }
 
 /// Has a server drive the runs of a folder.

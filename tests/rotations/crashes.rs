@@ -1,17 +1,7 @@
 //! A rotation whose process dies at any moment is resumed or undone, and no handshake fails: while it lies dead, on the
 //! way, or afterwards. `WINDLASS_CRASH_STRIDE=n` tries every n-th moment of every rotation; without it a few of one.
 
-use std::{
-    env, fs,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::Duration,
-};
-
-use windlass::mesh::Matrix;
+use std::{collections::BTreeSet, env, fs, time::Duration};
 
 use super::{
     effects::{APART, CLUSTERS, made},
@@ -21,7 +11,8 @@ use super::{
 };
 use crate::{
     crash::crash,
-    harness::{Test, copy},
+    harness::{Test, copy, number_of},
+    keeping::Watcher,
     mesh::FAST,
 };
 
@@ -52,29 +43,15 @@ impl Mould {
 }
 
 /// Looks at a mesh while another process works on it; gives what failed.
-fn while_watched(test: &Test, work: impl FnOnce()) -> Vec<String> {
-    let folder = test.path(".windlass/kube");
-    let is_over = Arc::new(AtomicBool::new(false));
-    let ends = is_over.clone();
-    let watcher = thread::spawn(move || {
-        let mut matrix = Matrix::open(&folder).expect("the clusters");
-        let mut failed = Vec::new();
-        while !ends.load(Ordering::Relaxed) {
-            let now = matrix.look().expect("the clusters");
-            failed.extend(now.failed().map(|one| format!("{one:?}")));
-            thread::sleep(Duration::from_millis(50));
-        }
-        failed
-    });
+fn while_watched(test: &Test, work: impl FnOnce()) -> BTreeSet<String> {
+    let watcher = Watcher::pausing(&test.path(".windlass/kube"), Duration::from_millis(50));
     work();
-    is_over.store(true, Ordering::Relaxed);
-    watcher.join().expect("the watcher")
+    watcher.finish().failed
 }
 
 /// Kills a rotation at moments, resumes it at every other one, and undoes it at those between.
 fn dies(istio_ca: &str, file: &str) {
-    let stride = env::var("WINDLASS_CRASH_STRIDE");
-    let stride: u64 = stride.map_or(STRIDE, |text| text.parse().expect("a number"));
+    let stride = number_of("WINDLASS_CRASH_STRIDE", STRIDE);
     let mould = Mould::of(istio_ca);
     let workflow = format!("workflows/{file}");
     let text = mould.copied().read(&workflow);

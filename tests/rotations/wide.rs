@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs,
+    fs,
     time::Instant,
 };
 
@@ -18,14 +18,14 @@ use super::{
     eye::Eye,
     site::{Site, phases},
 };
+use crate::harness::number_of;
 
 const CLUSTERS: usize = 50;
 
 #[test]
 #[ignore = "50 clusters take minutes: --run-ignored all"]
 fn a_new_root_for_many_clusters() {
-    let count = env::var("WINDLASS_MESH_WIDE");
-    let count: usize = count.map_or(CLUSTERS, |text| text.parse().expect("a number"));
+    let count = number_of("WINDLASS_MESH_WIDE", CLUSTERS);
     let names: Vec<_> = (1..=count).map(|n| format!("cluster-{n}")).collect();
     let clusters = format!("clusters=[{}]", names.join(", "));
     let site = Site::new(&names, "istio=1.30");

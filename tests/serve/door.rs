@@ -321,7 +321,7 @@ fn a_server_that_others_reach_needs_tls_tokens_and_a_name() {
         let ran = test
             .windlass(&[&["serve", "--listen", "0.0.0.0:0"], arguments].concat())
             .expect(2);
-        assert!(ran.stderr.contains("[serve]"), "{}", ran.stderr);
+        ran.says("[serve]");
         ran.stderr
     };
     assert!(refused(&[]).contains("without TLS"));
@@ -332,7 +332,7 @@ fn a_server_that_others_reach_needs_tls_tokens_and_a_name() {
     let ran = test
         .windlass(&[&["serve", "--listen", "0.0.0.0:0"], &tls[..]].concat())
         .expect(2);
-    assert!(ran.stderr.contains("names under which"), "{}", ran.stderr);
+    ran.says("names under which");
 }
 
 /// Makes `cert.pem` and `key.pem` for windlass.test.
@@ -421,7 +421,7 @@ fn one_server_has_a_state_folder() {
     let ran = test
         .windlass(&["serve", "--listen", "127.0.0.1:0"])
         .expect(2);
-    assert!(ran.stderr.contains("serves the runs in"), "{}", ran.stderr);
+    ran.says("serves the runs in");
     drop(served);
     Served::start(&test);
 }

@@ -106,7 +106,7 @@ fn triggers_are_paused_where_they_are() {
     assert_eq!(paused_by(), Json::Null);
     let unknown = ["triggers", "pause", "weekly/schedule"];
     let ran = windlass(&here, &served, &unknown).expect(2);
-    assert!(ran.stderr.contains("[unknown-trigger]"), "{}", ran.stderr);
+    ran.says("[unknown-trigger]");
     assert!(
         !here.path(".windlass").exists(),
         "nothing happened on this machine"
@@ -235,7 +235,7 @@ fn a_login_takes_what_a_provider_says_with_care() {
         .env("XDG_CONFIG_HOME", test.path("config"))
         .env("WINDLASS_SERVER", provider.url(""));
     let ran = Ran::from_output(command.output().expect("windlass starts")).expect(0);
-    assert!(ran.stderr.contains("enter the code AB"), "{}", ran.stderr);
+    ran.says("enter the code AB");
     assert!(
         !ran.stderr.contains(['\u{1b}', '\u{7}']),
         "{:?}",

@@ -17,7 +17,7 @@ use super::{
     door::certify,
     server::{ALICE, Events, PATIENCE, Served, VERA, bearer, with_people},
 };
-use crate::harness::Test;
+use crate::harness::{Test, number_of};
 
 const FLOW: &str = "workflow: w\nsteps: { a: { run: \"#{}\" } }\n";
 
@@ -216,8 +216,7 @@ fn long_run(test: &Test, events: u64) -> RunId {
 #[test]
 fn a_long_run_is_streamed_page_by_page() {
     let test = with_people(Test::new().file("w.yaml", FLOW));
-    let told = std::env::var("WINDLASS_LONG_RUN").ok();
-    let events = told.map_or(EVENTS, |told| told.parse().expect("a number"));
+    let events = number_of("WINDLASS_LONG_RUN", EVENTS);
     let run = long_run(&test, events);
     let served = Served::start(&test);
     let path = format!("/api/v1/runs/{run}/stream");

@@ -260,13 +260,7 @@ fn runs_go_on_after_a_kill_and_every_answered_start_is_there() {
 }
 
 fn start(served: &Served, key: &str, body: &Json) -> String {
-    let alice = bearer(ALICE);
-    let headers = [
-        ("Authorization", alice.as_str()),
-        ("Content-Type", "application/json"),
-        ("Idempotency-Key", key),
-    ];
-    let answer = served.send("POST", "/api/v1/runs", &headers, &body.to_string());
+    let answer = served.start_once(ALICE, key, body);
     assert!([200, 201].contains(&answer.status), "{answer:?}");
     answer.json()["run"].as_str().expect("an id").to_owned()
 }
@@ -384,16 +378,8 @@ fn one_key_is_one_run() {
             .collect()
     });
     assert_eq!(runs.len(), 1, "{runs:?}");
-    let alice = bearer(ALICE);
-    let other = json!({ "workflow": "chain", "params": { "n": 8 } }).to_string();
-    let send = |key: &str, body: &str| {
-        let headers = [
-            ("Authorization", alice.as_str()),
-            ("Content-Type", "application/json"),
-            ("Idempotency-Key", key),
-        ];
-        served.send("POST", "/api/v1/runs", &headers, body)
-    };
+    let other = json!({ "workflow": "chain", "params": { "n": 8 } });
+    let send = |key: &str, body: &Json| served.start_once(ALICE, key, body);
     assert_eq!(
         send("the-key", &other).expect(409).json()["code"],
         "idempotency-key"
@@ -403,20 +389,11 @@ fn one_key_is_one_run() {
         "idempotency-key"
     );
     // Somebody else's key is another one.
-    let headers = [
-        ("Authorization", bearer(&served.owner)),
-        ("Content-Type", "application/json".into()),
-        ("Idempotency-Key", "the-key".into()),
-    ];
-    let headers: Vec<_> = headers
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
     served
-        .send("POST", "/api/v1/runs", &headers, &other)
+        .start_once(&served.owner, "the-key", &other)
         .expect(201);
     // What fails before it begins uses no key up.
-    let wrong = json!({ "workflow": "chain", "params": { "n": "x" } }).to_string();
+    let wrong = json!({ "workflow": "chain", "params": { "n": "x" } });
     let refused = send("second", &wrong).expect(422).json();
     assert_eq!(
         (&refused["code"], refused["params"]["n"].is_string()),

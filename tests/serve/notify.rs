@@ -447,11 +447,7 @@ fn what_a_receiver_refuses_is_shown_and_not_followed() {
     let refused = test
         .windlass(&["serve", "--listen", "127.0.0.1:0"])
         .expect(2);
-    assert!(
-        refused.stderr.contains("the receiver `a`: can't read"),
-        "{}",
-        refused.stderr
-    );
+    refused.says("the receiver `a`: can't read");
 }
 
 /// A small SMTP server with STARTTLS (RFC 5321, RFC 3207) that fails half the time, at one command or another.

@@ -33,16 +33,7 @@ fn an_admin_deletes_old_runs_by_the_api_the_page_and_a_terminal_elsewhere() {
     let mut test = with_files();
     let served = Served::start(&test);
     let owner = served.owner.clone();
-    let headers = [
-        ("Authorization", format!("Bearer {owner}")),
-        ("Content-Type", "application/json".into()),
-        ("Idempotency-Key", "once".into()),
-    ];
-    let headers: Vec<_> = headers.iter().map(|(k, v)| (*k, v.as_str())).collect();
-    let begin = || {
-        let body = json!({ "workflow": "ok" }).to_string();
-        served.send("POST", "/api/v1/runs", &headers, &body)
-    };
+    let begin = || served.start_once(&owner, "once", &json!({ "workflow": "ok" }));
     let first = begin().expect(201).json()["run"].clone();
     let first = first.as_str().expect("an id").to_owned();
     served.wait(&first, "succeeded");
@@ -115,10 +106,10 @@ fn an_admin_deletes_old_runs_by_the_api_the_page_and_a_terminal_elsewhere() {
     test.set("WINDLASS_SERVER", &format!("http://{}", served.address));
     test.set("WINDLASS_TOKEN", &owner);
     let done = test.windlass(&["prune", "--keep", "0s", "--yes"]).expect(0);
-    assert!(done.stdout.contains(&third), "{}", done.stdout);
-    assert!(done.stderr.contains("deleted 1 run"), "{}", done.stderr);
+    done.prints(&third);
+    done.says("deleted 1 run");
     let here = test.windlass(&["backup", "b.tar"]).expect(2);
-    assert!(here.stderr.contains("[not-remote]"), "{}", here.stderr);
+    here.says("[not-remote]");
     let rows = served.get(&owner, "/api/v1/runs").expect(200).json();
     assert_eq!(rows["runs"].as_array().map(Vec::len), Some(1), "{rows:#}");
     assert_eq!(rows["runs"][0]["run"], asks);

@@ -212,11 +212,7 @@ fn questions_come_back_to_the_terminal_and_are_answered_from_it() {
     let two = Two::new();
     let owner = two.served.owner.clone();
     let ran = two.windlass(&owner, &["run", "asks.yaml"]).expect(3);
-    assert!(
-        ran.stderr.contains("waits for an approval: Restart all?"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("waits for an approval: Restart all?");
     assert!(
         ran.stderr.contains("To approve: `windlass approve")
             || ran.stderr.contains("To approve: windlass approve"),
@@ -233,27 +229,15 @@ fn questions_come_back_to_the_terminal_and_are_answered_from_it() {
     let run = list[0]["run"].as_str().expect("an id").to_owned();
     // Alice operates, and does not approve.
     let denied = two.windlass(ALICE, &["approve", &run, "gate"]).expect(2);
-    assert!(
-        denied.stderr.contains("needs the role `approver`"),
-        "{}",
-        denied.stderr
-    );
-    assert!(
-        denied.stderr.contains("[not-permitted]"),
-        "{}",
-        denied.stderr
-    );
+    denied.says("needs the role `approver`");
+    denied.says("[not-permitted]");
     let approved = two
         .windlass(BOB, &["approve", &run, "gate", "-m", "fine"])
         .expect(0);
-    assert!(
-        approved.stderr.contains("approved `gate`: Restart all?"),
-        "{}",
-        approved.stderr
-    );
+    approved.says("approved `gate`: Restart all?");
     two.served.wait(&run, "succeeded");
     let logs = two.windlass(VERA, &["logs", &run, "-f"]).expect(0);
-    assert!(logs.stdout.contains("bob"), "{}", logs.stdout);
+    logs.prints("bob");
     // One that waits is watched to its end.
     let mut watched = two.command(&owner, &["run", "asks.yaml", "--wait"]);
     let watched = watched
@@ -521,15 +505,11 @@ fn a_login_is_kept_for_its_owner_and_forgotten() {
         fed(&mut command, typed)
     };
     let refused = run(&["login"], "nothing\n").expect(2);
-    assert!(
-        refused.stderr.contains("does not accept the token"),
-        "{}",
-        refused.stderr
-    );
+    refused.says("does not accept the token");
     let file = home.join("windlass/credentials.json");
     assert!(!file.exists(), "nothing was kept");
     let ran = run(&["login"], &format!("{ALICE}\n")).expect(0);
-    assert!(ran.stderr.contains("as alice"), "{}", ran.stderr);
+    ran.says("as alice");
     let mode = std::os::unix::fs::PermissionsExt::mode(
         &std::fs::metadata(&file).expect("it is there").permissions(),
     );

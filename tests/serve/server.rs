@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    process::{Child, Stdio},
+    process::Stdio,
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value as Json;
 
-use crate::harness::{Test, found, sha256};
+use crate::harness::{Ends, Test, found, sha256};
 
 /// How long anything may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,7 +30,7 @@ pub const VERA: &str = "vera-0123456789abcdef0123456789abcdef0";
 
 /// A running `windlass serve`; it is killed when it is dropped.
 pub struct Served {
-    child: Child,
+    child: Ends,
     pub address: String,
     /// The token in the printed address.
     pub ticket: String,
@@ -75,7 +75,6 @@ impl Served {
         let serve = ["serve", "--listen", "127.0.0.1:0", "--workflows", workflows];
         let (mut served, url) = Self::start_with(test, &serve);
         let (address, ticket) = url
-            .trim()
             .strip_prefix("http://")
             .and_then(|rest| rest.split_once("/?token="))
             .unwrap_or_else(|| panic!("no address: {url:?}"));
@@ -101,18 +100,9 @@ impl Served {
     /// Starts a server, and gives what it prints when it listens.
     pub fn start_with(test: &Test, arguments: &[&str]) -> (Self, String) {
         let mut command = test.command(arguments);
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
-        let stdout = child.stdout.take().expect("piped");
-        let mut url = String::new();
-        BufReader::new(stdout)
-            .read_line(&mut url)
-            .expect("the address");
+        let (mut child, url) = Ends::listening(command.stderr(Stdio::piped()));
         let said = Arc::<Mutex<String>>::default();
-        let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
+        let mut stderr = BufReader::new(child.0.stderr.take().expect("piped"));
         let kept = said.clone();
         let reading = thread::spawn(move || {
             let mut line = String::new();
@@ -134,9 +124,9 @@ impl Served {
 
     /// Sends SIGTERM, waits until it has gone, and gives what it said.
     pub fn stop(mut self) -> String {
-        let pid = rustix::process::Pid::from_child(&self.child);
+        let pid = rustix::process::Pid::from_child(&self.child.0);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("sent");
-        let code = self.child.wait().expect("gone").code();
+        let code = self.child.0.wait().expect("gone").code();
         if let Some(reading) = self.reading.take() {
             reading.join().expect("read");
         }
@@ -145,19 +135,19 @@ impl Served {
         said
     }
 
-    /// Gives what it has said so far.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
+    /// Gives what it has said so far.
     pub fn said(&self) -> String {
         self.said.lock().expect("not poisoned").clone()
     }
 
     /// Sends `kill -9`.
     pub fn kill(mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("gone");
+        self.child.0.kill().expect("killed");
+        self.child.0.wait().expect("gone");
     }
 
     /// Sends just these headers, and Host where they have none.
@@ -222,6 +212,17 @@ impl Served {
         self.send("POST", path, &headers, &body.to_string())
     }
 
+    /// Asks for a run with an Idempotency-Key.
+    pub fn start_once(&self, token: &str, key: &str, body: &Json) -> Answered {
+        let bearer = bearer(token);
+        let headers = [
+            ("Authorization", bearer.as_str()),
+            ("Content-Type", "application/json"),
+            ("Idempotency-Key", key),
+        ];
+        self.send("POST", "/api/v1/runs", &headers, &body.to_string())
+    }
+
     /// Starts a run, and gives its id.
     pub fn run(&self, token: &str, body: &Json) -> String {
         let started = self.post(token, "/api/v1/runs", body).expect(201).json();
@@ -278,13 +279,6 @@ impl Served {
             &[("Cookie", cookie), ("Sec-Fetch-Site", "same-origin")],
             "",
         )
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

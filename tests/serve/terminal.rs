@@ -143,7 +143,7 @@ fn a_doubt_is_answered_with_a_change_and_with_an_undo() {
     two.windlass(&owner, &["run", "back.yaml"]).expect(0);
     two.windlass(&owner, &["undo", "back", "--yes"]).expect(1);
     let asked = two.windlass(&owner, &["undo", "back", "--yes"]).expect(1);
-    assert!(asked.stderr.contains("in-doubt"), "{}", asked.stderr);
+    asked.says("in-doubt");
     let wrong = ["undo", "back", "--yes", "--answer", "t=done"];
     let wrong = two.windlass(&owner, &wrong).expect(2).stderr;
     assert!(wrong.contains("[bad-answer]"), "{wrong}");
@@ -201,16 +201,12 @@ fn several_questions_are_answered_together_or_none_of_them() {
         .here
         .windlass(&["approve", "two", "one", "after"])
         .expect(2);
-    assert!(
-        wrong.stderr.contains("`after` does not wait"),
-        "{}",
-        wrong.stderr
-    );
+    wrong.says("`after` does not wait");
     let twice = two
         .here
         .windlass(&["approve", "two", "one", "one"])
         .expect(2);
-    assert!(twice.stderr.contains("named twice"), "{}", twice.stderr);
+    twice.says("named twice");
     let shown = two
         .here
         .windlass(&["show", "two", "--json"])

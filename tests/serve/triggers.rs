@@ -243,11 +243,7 @@ fn a_paused_trigger_starts_nothing_and_makes_nothing_up() {
     let wrong = test
         .windlass(&["triggers", "pause", "nightly/schedul"])
         .expect(2);
-    assert!(
-        wrong.stderr.contains("did you mean `nightly/schedule`?"),
-        "{}",
-        wrong.stderr
-    );
+    wrong.says("did you mean `nightly/schedule`?");
     test.windlass(&["triggers", "pause", "nightly"]).expect(2);
     let served = Served::start(&test);
     looked_at(&test, 1);

@@ -15,6 +15,7 @@ use jiff::{
     tz::TimeZone,
 };
 
+use crate::random::Random;
 use windlass::{
     compile::{Frozen, compile},
     ground::Timestamp,
@@ -73,21 +74,15 @@ struct World {
     /// By the key of their start: when it was made, and the lock.
     runs: RefCell<BTreeMap<(TriggerKey, Timestamp), (Timestamp, String)>>,
     now: Cell<Timestamp>,
-    random: Cell<u64>,
+    random: RefCell<Random>,
     kills: Cell<u32>,
     /// How often a start was asked for again that had been made.
     repeated: Cell<u32>,
 }
 
 impl World {
-    /// A small generator of its own, so that the year is always the same.
-    fn dice(&self, sides: u64) -> u64 {
-        let mut x = self.random.get() | 1;
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        self.random.set(x);
-        (x >> 11) % sides
+    fn dice(&self, sides: usize) -> u64 {
+        self.random.borrow_mut().below(sides) as u64
     }
 
     fn maybe_die(&self) {
@@ -194,7 +189,7 @@ fn is_out(at: Timestamp) -> bool {
 fn a_year_misses_and_doubles_nothing() {
     let planted = planted_all();
     let world = Rc::new(World::default());
-    world.random.set(20_261_127);
+    *world.random.borrow_mut() = Random(20_261_127);
     // It stands for the disk: it outlives every process.
     let book = Arc::new(TriggerBook::empty().expect("a book"));
     let mut process = Scheduler::new(book.clone(), Simulated(world.clone()));

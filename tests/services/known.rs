@@ -93,11 +93,7 @@ fn the_policy_and_the_plan_name_the_operations() {
             "secretsmanager:GetSecretValue",
         ])
     );
-    assert!(
-        ran.stderr.contains("1 of the calls of aws::request"),
-        "{}",
-        ran.stderr
-    );
+    ran.says("1 of the calls of aws::request");
     let plan = test.windlass(&["plan", "w.yaml"]).expect(0);
     let text = format!("{}{}", plan.stdout, plan.stderr);
     assert!(text.contains("kms:CreateAlias"), "{text}");
@@ -183,6 +179,6 @@ fn another_account_than_the_target_s_is_refused() {
         .env("AWS_ENDPOINT_URL_STS", &server.url);
     let ran = crate::harness::Ran::from_output(command.output().expect("windlass starts"));
     assert_ne!(ran.code, 0);
-    assert!(ran.stderr.contains("111111111111"), "{}", ran.stderr);
+    ran.says("111111111111");
     assert!(server.asked().is_empty());
 }

@@ -73,6 +73,12 @@ fn or(map: &mut Map<String, Json>, key: &str, value: Json) {
     map.entry(key).or_insert(value);
 }
 
+/// Returns the items of a list, none if there is no list.
+fn each<'m>(map: &'m mut Map<String, Json>, key: &str) -> impl Iterator<Item = &'m mut Json> {
+    let list = map.get_mut(key).and_then(Json::as_array_mut);
+    list.into_iter().flatten()
+}
+
 /// Derives the address from the name, so that replacing a Service without an address keeps the address.
 fn service(object: &mut Json) {
     let key = format!("{}/{}", namespace_of(object), name(object));
@@ -190,22 +196,12 @@ fn container(container: &mut Json) {
     or(map, "resources", json!({}));
     or(map, "terminationMessagePath", json!("/dev/termination-log"));
     or(map, "terminationMessagePolicy", json!("File"));
-    for port in map
-        .get_mut("ports")
-        .and_then(Json::as_array_mut)
-        .into_iter()
-        .flatten()
-    {
+    for port in each(map, "ports") {
         if let Some(port) = port.as_object_mut() {
             or(port, "protocol", json!("TCP"));
         }
     }
-    for variable in map
-        .get_mut("env")
-        .and_then(Json::as_array_mut)
-        .into_iter()
-        .flatten()
-    {
+    for variable in each(map, "env") {
         let field = variable.pointer_mut("/valueFrom/fieldRef");
         if let Some(Json::Object(field)) = field {
             or(field, "apiVersion", json!("v1"));

@@ -1,6 +1,6 @@
 use std::cell::RefCell;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params, types::FromSql};
 use serde_json::Value as Json;
 use strum::{EnumString, IntoStaticStr};
 
@@ -261,13 +261,7 @@ impl<'a> Transaction<'a> {
 
     /// Returns what a controller from another crate has stored under a key.
     pub fn kept(&self, key: &str) -> Result<Option<String>, Failure> {
-        let sql = "SELECT value FROM kept WHERE key = ?1";
-        let found = self
-            .connection
-            .prepare_cached(sql)?
-            .query_row([key], |row| row.get(0))
-            .optional()?;
-        Ok(found)
+        self.find("SELECT value FROM kept WHERE key = ?1", key)
     }
 
     pub fn keep(&self, key: &str, value: &str) -> Result<(), Failure> {
@@ -328,13 +322,7 @@ impl<'a> Transaction<'a> {
 
     /// Returns when a rollout last made progress.
     pub fn progressed(&self, uid: &str) -> Result<Option<Moment>, Failure> {
-        let sql = "SELECT at FROM progress WHERE uid = ?1";
-        let found = self
-            .connection
-            .prepare_cached(sql)?
-            .query_row([uid], |row| row.get(0))
-            .optional()?;
-        Ok(found)
+        self.find("SELECT at FROM progress WHERE uid = ?1", uid)
     }
 
     pub fn set_progressed(&self, uid: &str, at: Moment) -> Result<(), Failure> {
@@ -344,13 +332,7 @@ impl<'a> Transaction<'a> {
     }
 
     pub fn setting(&self, name: &str) -> Result<Option<String>, Failure> {
-        let sql = "SELECT value FROM setting WHERE name = ?1";
-        let found = self
-            .connection
-            .prepare_cached(sql)?
-            .query_row([name], |row| row.get(0))
-            .optional()?;
-        Ok(found)
+        self.find("SELECT value FROM setting WHERE name = ?1", name)
     }
 
     pub fn set(&self, name: &str, value: &str) -> Result<(), Failure> {
@@ -359,6 +341,13 @@ impl<'a> Transaction<'a> {
             .prepare_cached(sql)?
             .execute((name, value))?;
         Ok(())
+    }
+
+    /// Returns the only column of the row with a key, if there is one.
+    fn find<T: FromSql>(&self, sql: &str, key: &str) -> Result<Option<T>, Failure> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let found = statement.query_row([key], |row| row.get(0));
+        Ok(found.optional()?)
     }
 
     fn count(&self, name: &str) -> Result<u64, Failure> {

@@ -136,12 +136,7 @@ fn list(discovery: &Discovery, group: &str, version: &str) -> Option<Json> {
             "kind": resource.kind,
             "verbs": resource.verbs,
         });
-        if !resource.short.is_empty() {
-            one["shortNames"] = json!(resource.short);
-        }
-        if !resource.categories.is_empty() {
-            one["categories"] = json!(resource.categories);
-        }
+        add_names(&mut one, resource);
         all.push(one);
         for name in &resource.subresources {
             let sub = Subresource::of(resource, name);
@@ -234,6 +229,16 @@ fn in_one(discovery: &Discovery, wanted: impl Fn(&str) -> bool) -> Json {
     })
 }
 
+/// Adds the other names of a resource, which both forms of discovery leave out where there are none.
+fn add_names(one: &mut Json, resource: &Resource) {
+    if !resource.short.is_empty() {
+        one["shortNames"] = json!(resource.short);
+    }
+    if !resource.categories.is_empty() {
+        one["categories"] = json!(resource.categories);
+    }
+}
+
 fn entry(resource: &Resource) -> Json {
     let kind = |group: &str, kind: &str| json!({ "group": group, "version": "v1", "kind": kind });
     let mut entry = json!({
@@ -243,12 +248,7 @@ fn entry(resource: &Resource) -> Json {
         "singularResource": resource.singular,
         "verbs": resource.verbs,
     });
-    if !resource.short.is_empty() {
-        entry["shortNames"] = json!(resource.short);
-    }
-    if !resource.categories.is_empty() {
-        entry["categories"] = json!(resource.categories);
-    }
+    add_names(&mut entry, resource);
     if !resource.subresources.is_empty() {
         let all = resource.subresources.iter().map(|name| {
             let sub = Subresource::of(resource, name);

@@ -1,10 +1,8 @@
-use std::collections::BTreeMap;
-
 use axum::{
     Json,
-    extract::{FromRequest, Path, Query, Request, State, rejection::QueryRejection},
+    extract::{FromRequest, FromRequestParts, Path, Query, Request, State},
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode, header, request::Parts};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
@@ -12,15 +10,15 @@ use super::{
     look::{run_id, workflow_name},
     types::{AnswerBody, PlanAnswer, StartBody, StartRun, StartedRun},
 };
-use crate::{access::Access, answer::Problem, page, server::Desk};
+use crate::{access::Access, answer::Problem, server::Desk};
 use windlass_engine::{
     decide,
     journal::{RunId, Verdict},
 };
 use windlass_report as report;
 use windlass_runs::{Person, PlanDepth, Runs, RunsError, StartWanted, Started};
-use windlass_targets::{LOCAL, Role};
-use windlass_world::value::{Digest, Value};
+use windlass_targets::Role;
+use windlass_world::value::Digest;
 
 /// The largest body of a request, in bytes: the same as the limit on a script's value.
 const USUAL: usize = 1 << 20;
@@ -48,6 +46,19 @@ impl<T: DeserializeOwned, const MOST: usize> FromRequest<Desk> for Body<T, MOST>
         let body = serde_json::from_slice(&text);
         let body = body.map_err(|e| Problem::bad(format!("the body can't be read: {e}")))?;
         Ok(Self(body))
+    }
+}
+
+/// Reads the query of a request.
+pub struct Queried<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<Desk> for Queried<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Desk) -> Result<Self, Problem> {
+        let query = Query::try_from_uri(&parts.uri);
+        let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
+        Ok(Self(query))
     }
 }
 
@@ -81,11 +92,10 @@ pub async fn plan(
     State(desk): State<Desk>,
     access: Access,
     Path(name): Path<String>,
-    query: Result<Query<PlanQuery>, QueryRejection>,
+    Queried(query): Queried<PlanQuery>,
     Body(body): Body<StartBody>,
 ) -> Result<Json<PlanAnswer>, Problem> {
-    let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
-    let wanted = wanted(&name, body.target, body.params)?;
+    let wanted = StartWanted::from_json(workflow_name(&name)?, body.target, body.params);
     may_start(&desk, &access, &wanted).await?;
     let planned = desk.ask(move |runs| runs.plan(&wanted, query.depth(), &access.person));
     let planned = planned.await?;
@@ -96,7 +106,7 @@ pub async fn plan(
     Ok(Json(PlanAnswer {
         steps: report::preview_json(&steps, &planned.obstacles),
         phases: report::replaced_json(&phases),
-        notes: planned.notes.iter().map(page::note).collect(),
+        notes: planned.notes.iter().map(ToString::to_string).collect(),
     }))
 }
 
@@ -107,7 +117,7 @@ pub async fn start(
     Body(body): Body<StartRun>,
 ) -> Result<(StatusCode, Json<StartedRun>), Problem> {
     let key = key(&headers)?;
-    let wanted = wanted(&body.workflow, body.target, body.params)?;
+    let wanted = StartWanted::from_json(workflow_name(&body.workflow)?, body.target, body.params);
     may_start(&desk, &access, &wanted).await?;
     let started = desk
         .ask(move |runs| runs.start(&wanted, key.as_deref(), &access.person))
@@ -142,21 +152,6 @@ pub async fn may_start(desk: &Desk, access: &Access, wanted: &StartWanted) -> Re
     let name = wanted.workflow.clone();
     let program = desk.ask(move |runs| runs.workflow(&name)).await?;
     access.need(Role::Operator, &program.workflow.name, &wanted.target)
-}
-
-fn wanted(
-    workflow: &str,
-    target: Option<String>,
-    params: BTreeMap<String, serde_json::Value>,
-) -> Result<StartWanted, Problem> {
-    let params = params.into_iter();
-    Ok(StartWanted {
-        workflow: workflow_name(workflow)?,
-        target: target.unwrap_or_else(|| LOCAL.into()),
-        params: params
-            .map(|(name, value)| (name, Value::from_json(value)))
-            .collect(),
-    })
 }
 
 pub async fn approve(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Path, State},
     routing::{get, post},
 };
 use http::{HeaderMap, Method, StatusCode};
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    act::{Body, PLAN_LOOKS, PlanQuery, begun, key},
+    act::{Body, PLAN_LOOKS, PlanQuery, Queried, begun, key},
     look::{run_id, workflow_for, workflow_name},
     route,
     types::{Files, FrozenPlan, Links, StartFiles, StartedRun, TargetNames},
@@ -21,7 +21,6 @@ use super::{
 use crate::{
     access::Access,
     answer::Problem,
-    page,
     route::{Answer, Route, somewhere},
     server::Desk,
 };
@@ -107,9 +106,8 @@ struct FilesQuery {
 async fn of_run(
     State(desk): State<Desk>,
     Path(run): Path<String>,
-    query: Result<Query<FilesQuery>, QueryRejection>,
+    Queried(query): Queried<FilesQuery>,
 ) -> Result<Json<Files>, Problem> {
-    let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
     let run = run_id(&run)?;
     let asked = desk.ask(move |runs| {
         let shown = runs.run(&run)?;
@@ -172,10 +170,9 @@ async fn start(
 async fn plan(
     State(desk): State<Desk>,
     access: Access,
-    query: Result<Query<PlanQuery>, QueryRejection>,
+    Queried(query): Queried<PlanQuery>,
     Body(body): Body<StartFiles, LARGEST>,
 ) -> Result<Json<FrozenPlan>, Problem> {
-    let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
     let planned = desk.ask(move |runs| match sent(body, &access)? {
         Ok(sent) => runs.plan_sent(&sent, query.depth(), &access.person).map(Ok),
         Err(denied) => Ok(Err(denied)),
@@ -187,7 +184,7 @@ async fn plan(
         looked: planned.looked.iter().map(json_of).collect(),
         obstacles: planned.obstacles.iter().map(obstacle).collect(),
         account: planned.account,
-        notes: planned.notes.iter().map(page::note).collect(),
+        notes: planned.notes.iter().map(ToString::to_string).collect(),
     }))
 }
 

@@ -1,11 +1,14 @@
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
 };
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::types::{GrantItem, RunItem, RunsPage, WhoAmI, WorkflowItem, Workflows};
+use super::{
+    act::Queried,
+    types::{GrantItem, RunItem, RunsPage, WhoAmI, WorkflowItem, Workflows},
+};
 use crate::{access::Access, answer::Problem, server::Desk};
 use windlass_engine::{
     compile::Program,
@@ -84,9 +87,8 @@ pub struct ListQuery {
 pub async fn runs(
     State(desk): State<Desk>,
     access: Access,
-    query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
+    Queried(query): Queried<ListQuery>,
 ) -> Result<Json<RunsPage>, Problem> {
-    let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
     let filter = Filter {
         status: query.status,
         workflow: query.workflow,

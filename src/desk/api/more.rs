@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Path, State},
     routing::{get, post},
 };
 use http::{Method, StatusCode};
@@ -13,7 +13,7 @@ use serde_json::Value as AnyJson;
 use utoipa::ToSchema;
 
 use super::{
-    act::{Body, digest},
+    act::{Body, Queried, digest},
     answers,
     files::{LARGEST, program_of},
     look::run_id,
@@ -225,9 +225,8 @@ pub struct LogItem {
 async fn log(
     State(desk): State<Desk>,
     Path(run): Path<String>,
-    query: Result<Query<LogQuery>, QueryRejection>,
+    Queried(query): Queried<LogQuery>,
 ) -> Result<Json<LogPage>, Problem> {
-    let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
     let run = run_id(&run)?;
     let limit = query.limit.unwrap_or(LINES).clamp(1, LINES);
     let find = query.find.unwrap_or_default().to_lowercase();
@@ -300,9 +299,8 @@ async fn compare(
     State(desk): State<Desk>,
     access: Access,
     Path(run): Path<String>,
-    query: Result<Query<CompareQuery>, QueryRejection>,
+    Queried(query): Queried<CompareQuery>,
 ) -> Result<Json<ComparisonAnswer>, Problem> {
-    let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
     let run = run_id(&run)?;
     let with = query.with.as_deref().map(run_id).transpose()?;
     let compared = desk.ask(move |runs| {
@@ -386,9 +384,8 @@ struct MeshQuery {
 
 async fn mesh(
     State(desk): State<Desk>,
-    query: Result<Query<MeshQuery>, QueryRejection>,
+    Queried(query): Queried<MeshQuery>,
 ) -> Result<Json<AnyJson>, Problem> {
-    let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
     let target = query.target.unwrap_or_else(|| LOCAL.into());
     let seen = desk.ask(move |runs| runs.handshakes(&target)).await?;
     Ok(Json(seen.to_json()))
@@ -490,7 +487,7 @@ async fn revision(
             .iter()
             .map(|file| file.path.clone())
             .collect(),
-        notes: revision.notes.iter().map(page::note).collect(),
+        notes: revision.notes.iter().map(ToString::to_string).collect(),
         digest: revision.digest.to_string(),
     }))
 }

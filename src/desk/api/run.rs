@@ -2,12 +2,13 @@ use std::collections::BTreeMap;
 
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Path, State},
 };
 use http::StatusCode;
 use serde::Deserialize;
 
 use super::{
+    act::Queried,
     look::run_id,
     types::{
         Allowed, AskItem, EffectItem, Effects, ErrorItem, EventItem, EventsPage, RunDetail,
@@ -223,9 +224,8 @@ pub struct StepQuery {
 pub async fn effects(
     State(desk): State<Desk>,
     Path(run): Path<String>,
-    query: Result<Query<StepQuery>, QueryRejection>,
+    Queried(query): Queried<StepQuery>,
 ) -> Result<Json<Effects>, Problem> {
-    let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
     let run = run_id(&run)?;
     let shown = desk.ask(move |runs| runs.run(&run)).await?;
     let step = query.step;
@@ -269,9 +269,8 @@ pub struct EventsQuery {
 pub async fn events(
     State(desk): State<Desk>,
     Path(run): Path<String>,
-    query: Result<Query<EventsQuery>, QueryRejection>,
+    Queried(query): Queried<EventsQuery>,
 ) -> Result<Json<EventsPage>, Problem> {
-    let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
     let run = run_id(&run)?;
     let limit = query.limit.unwrap_or(MOST).clamp(1, MOST);
     let page = desk.ask(move |runs| {

@@ -4,7 +4,7 @@ use std::{convert::Infallible, pin::Pin, time::Duration};
 
 use axum::{
     Extension,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Path, State},
     response::sse::{Event, KeepAlive, KeepAliveStream, Sse},
 };
 use futures_util::{Stream, stream};
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{look::run_id, run::event_item};
+use super::{act::Queried, look::run_id, run::event_item};
 use crate::{admit::Pass, answer::Problem, server::Desk};
 use windlass_engine::journal::RunId;
 use windlass_runs::{Cursor, RunsError};
@@ -48,10 +48,9 @@ pub async fn run(
     State(desk): State<Desk>,
     Extension(pass): Extension<Pass>,
     Path(run): Path<String>,
-    query: Result<Query<StreamQuery>, QueryRejection>,
+    Queried(query): Queried<StreamQuery>,
     headers: HeaderMap,
 ) -> Result<Sse<KeepAliveStream<Events>>, Problem> {
-    let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
     let run = run_id(&run)?;
     // A run that does not exist is an error of the request, not of the stream.
     let asked = run.clone();

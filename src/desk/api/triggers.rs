@@ -2,12 +2,13 @@ use std::collections::BTreeSet;
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::act::Queried;
 use crate::{access::Access, answer::Problem, server::Desk};
 use windlass_notify::{Delivered, ReceiverQueue};
 use windlass_runs::now;
@@ -86,9 +87,8 @@ pub async fn pause(desk: &Desk, key: TriggerKey, by: Option<String>) -> Result<(
 
 pub async fn notifications(
     State(desk): State<Desk>,
-    query: Result<Query<NotificationsQuery>, axum::extract::rejection::QueryRejection>,
+    Queried(query): Queried<NotificationsQuery>,
 ) -> Result<Json<NotificationsPage>, Problem> {
-    let Query(query) = query.map_err(|why| Problem::bad(why.body_text()))?;
     let known = |state: &String| ["queued", "sent", "given_up"].contains(&state.as_str());
     if query.state.as_ref().is_some_and(|state| !known(state)) {
         return Err(Problem::bad("`state` must be queued, sent or given_up"));

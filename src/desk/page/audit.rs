@@ -2,15 +2,14 @@
 
 use axum::{
     extract::{Path, State},
-    response::{IntoResponse, Response},
+    response::Response,
 };
-use http::{HeaderValue, header};
 use maud::{Markup, html};
 
 use super::{
     act::run_id,
     format::{moment, status, visible},
-    layout::{Frame, heads, page},
+    layout::{Frame, file, heads, page},
 };
 use crate::{access::Access, answer::Problem, server::Desk};
 use windlass_ground::Timestamp;
@@ -64,16 +63,13 @@ pub async fn evidence(
     let run = run_id(&run)?;
     let asked = run.clone();
     let evidence = desk.ask(move |runs| runs.evidence(&asked)).await?;
-    let name = format!("attachment; filename=\"{run}.evidence.json\"");
-    let name = HeaderValue::from_str(&name).unwrap_or(HeaderValue::from_static("attachment"));
-    let headers = [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        ),
-        (header::CONTENT_DISPOSITION, name),
-    ];
-    Ok((headers, evidence.bundle).into_response())
+    let name = format!("{run}.evidence.json");
+    Ok(file(
+        "attachment",
+        &name,
+        "application/json",
+        evidence.bundle,
+    ))
 }
 
 fn approvals(all: &serde_json::Value) -> Markup {

@@ -15,7 +15,7 @@ use super::{
     compare::difference,
     format::{moment, value, visible},
     layout::{Frame, heads, page, problem_text, see_other},
-    start::{field, input, note, text},
+    start::{field, input, text},
 };
 use crate::{access::Access, answer::Problem, api, server::Desk};
 use windlass_engine::{
@@ -340,7 +340,7 @@ fn plan(revision: &Revision) -> Markup {
     html! {
         section class="card" aria-labelledby="plan-title" {
             h2 id="plan-title" { "Plan" }
-            @for found in &revision.notes { p class="hint" { (note(found)) } }
+            @for found in &revision.notes { p class="hint" { (found) } }
             p class="quiet" { (changed.len()) " instances run or change, " (kept) " are kept" }
             @if !changed.is_empty() { (rows(&changed)) }
             @if !same.is_empty() {

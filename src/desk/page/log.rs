@@ -2,16 +2,15 @@
 
 use axum::{
     extract::{Path, Query, State},
-    response::{IntoResponse, Response},
+    response::Response,
 };
-use http::{HeaderValue, header};
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::{
     act::run_id,
     format::visible,
-    layout::{Frame, page},
+    layout::{Frame, file, page},
 };
 use crate::{access::Access, answer::Problem, server::Desk};
 use windlass_engine::journal::RunId;
@@ -107,16 +106,8 @@ pub async fn raw(State(desk): State<Desk>, Path(run): Path<String>) -> Result<Re
             visible(&line.text)
         ));
     }
-    let kept = format!("inline; filename=\"{run}.log\"");
-    let kept = HeaderValue::from_str(&kept).unwrap_or(HeaderValue::from_static("attachment"));
-    let headers = [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/plain; charset=utf-8"),
-        ),
-        (header::CONTENT_DISPOSITION, kept),
-    ];
-    Ok((headers, text).into_response())
+    let name = format!("{run}.log");
+    Ok(file("inline", &name, "text/plain; charset=utf-8", text))
 }
 
 /// Parses `17` or `17-20`.

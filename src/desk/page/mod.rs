@@ -43,7 +43,7 @@ pub use login::{log_in, log_out, login, login_form};
 pub use picture::picture;
 pub use run::run;
 pub use runs::runs;
-pub use start::{form, note, start, workflows};
+pub use start::{form, start, workflows};
 pub use table::more;
 pub use triggers::{notifications, pause_trigger, resume_trigger, triggers};
 pub use views::save_view;

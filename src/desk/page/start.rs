@@ -26,7 +26,7 @@ use windlass_engine::{
     journal::State as RunState,
 };
 use windlass_report as report;
-use windlass_runs::{self as runs, Note, PlanDepth, Planned, RunsError, StartWanted, WorkflowName};
+use windlass_runs::{PlanDepth, Planned, RunsError, StartWanted, WorkflowName};
 use windlass_targets::{LOCAL, Role};
 use windlass_world::value::{Type, Value};
 
@@ -298,7 +298,7 @@ fn plan(planned: &Planned) -> Markup {
     html! {
         section class="card" aria-labelledby="plan-title" {
             h2 id="plan-title" { "Plan" }
-            @for found in &planned.notes { p class="hint" { (note(found)) } }
+            @for found in &planned.notes { p class="hint" { (found) } }
             @if let Some(account) = &planned.account { p class="hint" { (account) } }
             @for found in &planned.obstacles { (obstacle(found)) }
             (foreseen(workflow, &planned.state))
@@ -353,24 +353,6 @@ fn obstacle(found: &Obstacle) -> Markup {
         p class="trouble" role="alert" {
             code { (found.step) } " " (verdict) (visible(&found.error.to_string()))
             @if let Some(hint) = &found.error.hint { " (" (visible(hint)) ")" }
-        }
-    }
-}
-
-/// Returns a warning of the preflight, for people.
-pub fn note(note: &Note) -> String {
-    match note {
-        Note::NoClusters { target } => {
-            format!(
-                "the target `{target}` has no Kubernetes clusters, so steps that need them are skipped"
-            )
-        }
-        Note::Said(text) => text.clone(),
-        Note::Missing { cluster, permits } => {
-            format!(
-                "on {cluster} the caller may not {}",
-                runs::permits_text(permits)
-            )
         }
     }
 }

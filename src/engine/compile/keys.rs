@@ -7,6 +7,7 @@ use super::{
     retry::MOST_ATTEMPTS,
     trigger::CATCH_UP,
 };
+use windlass_ground::words;
 
 /// A map of the file whose keys are known.
 pub struct Section {
@@ -130,16 +131,6 @@ impl FileKey {
 
 /// The largest number of items, and of runs, at once.
 pub const MOST_PARALLEL: i64 = 10_000;
-
-/// Returns the words of a key from the words that the reader knows.
-const fn words<T, const N: usize>(known: &[(&'static str, T); N]) -> [&'static str; N] {
-    let (mut words, mut i) = ([""; N], 0);
-    while i < N {
-        words[i] = known[i].0;
-        i += 1;
-    }
-    words
-}
 
 const ON_FAILURE_WORDS: [&str; 2] = words(&ON_FAILURE);
 const ON_TIMEOUT_WORDS: [&str; 2] = words(&ON_TIMEOUT);

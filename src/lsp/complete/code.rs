@@ -273,17 +273,10 @@ fn own_functions<'s>(
     script: &'s Script,
     word: &'s Range<usize>,
 ) -> impl Iterator<Item = Suggestion> + 's {
-    script.functions.iter().map(|function| {
-        let parameters: Vec<_> = function
-            .parameters
-            .iter()
-            .map(|name| name.text.as_str())
-            .collect();
-        Suggestion {
-            detail: format!("{}({})", function.name.text, parameters.join(", ")),
-            about: function.about.clone(),
-            ..suggestion(function.name.text.as_str(), ItemKind::Function, word)
-        }
+    script.functions.iter().map(|function| Suggestion {
+        detail: format!("{}{}", function.name.text, function.takes()),
+        about: function.about.clone(),
+        ..suggestion(function.name.text.as_str(), ItemKind::Function, word)
     })
 }
 

@@ -80,20 +80,7 @@ impl<'a> Flow<'a> {
 
     fn list(&mut self, depth: usize) -> Node {
         let start = self.at;
-        self.at += 1;
-        let mut items = Vec::new();
-        loop {
-            self.skip_blank();
-            match self.rest().chars().next() {
-                None => break,
-                Some(']') => {
-                    self.at += 1;
-                    break;
-                }
-                Some(',' | '}') => self.at += 1,
-                Some(_) => items.push(self.value(depth + 1)),
-            }
-        }
+        let items = self.until(']', |flow| flow.value(depth + 1));
         Node {
             span: start..self.at,
             kind: Kind::List(items),
@@ -102,24 +89,30 @@ impl<'a> Flow<'a> {
 
     fn map(&mut self, depth: usize) -> Node {
         let start = self.at;
-        self.at += 1;
-        let mut entries = Vec::new();
-        loop {
-            self.skip_blank();
-            match self.rest().chars().next() {
-                None => break,
-                Some('}') => {
-                    self.at += 1;
-                    break;
-                }
-                Some(',' | ']') => self.at += 1,
-                Some(_) => entries.push(self.entry(depth)),
-            }
-        }
+        let entries = self.until('}', |flow| flow.entry(depth));
         Node {
             span: start..self.at,
             kind: Kind::Map(entries),
         }
+    }
+
+    /// Reads from an opening bracket to the closing one; other brackets and commas are skipped.
+    fn until<T>(&mut self, end: char, mut read: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        self.at += 1;
+        let mut all = Vec::new();
+        loop {
+            self.skip_blank();
+            match self.rest().chars().next() {
+                None => break,
+                Some(next) if next == end => {
+                    self.at += 1;
+                    break;
+                }
+                Some(',' | '}' | ']') => self.at += 1,
+                Some(_) => all.push(read(self)),
+            }
+        }
+        all
     }
 
     fn entry(&mut self, depth: usize) -> Entry {

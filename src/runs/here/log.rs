@@ -1,15 +1,13 @@
 //! Caches the log lines of runs while people read them.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 
 use super::Here;
 use crate::{
     drivers::lock,
     error::RunsError,
     log::{Lines, LogLine},
+    recent::Recent,
 };
 use windlass_engine::journal::RunId;
 
@@ -17,43 +15,27 @@ use windlass_engine::journal::RunId;
 const KEPT: usize = 8;
 
 /// The logs that were read recently.
-#[derive(Default)]
 pub(super) struct Logs {
-    kept: Mutex<BTreeMap<RunId, Kept>>,
+    kept: Recent<Lines>,
 }
 
-#[derive(Default)]
-struct Kept {
-    /// The number of lookups: the log with the highest number was read last.
-    look: u64,
-    lines: Arc<Mutex<Lines>>,
+impl Default for Logs {
+    fn default() -> Self {
+        Self {
+            kept: Recent::new(KEPT),
+        }
+    }
 }
 
 impl Here {
     /// Returns all lines of a run's log.
     pub(super) fn lines(&self, id: &RunId) -> Result<Arc<Vec<LogLine>>, RunsError> {
         self.refuse_missing(id)?;
-        let log = self.logs.take(id);
+        let log = self.logs.kept.get(id, |_| ());
         let lines = lock(&log).read(&self.reader, id);
         if lines.is_err() {
-            lock(&self.logs.kept).remove(id);
+            self.logs.kept.forget(id);
         }
         lines
-    }
-}
-
-impl Logs {
-    fn take(&self, run: &RunId) -> Arc<Mutex<Lines>> {
-        let mut kept = lock(&self.kept);
-        let newest = kept.values().map(|kept| kept.look).max().unwrap_or(0) + 1;
-        if !kept.contains_key(run) && kept.len() >= KEPT {
-            let oldest = kept.iter().min_by_key(|(_, kept)| kept.look);
-            if let Some(oldest) = oldest.map(|(run, _)| run.clone()) {
-                kept.remove(&oldest);
-            }
-        }
-        let found = kept.entry(run.clone()).or_default();
-        found.look = newest;
-        found.lines.clone()
     }
 }

@@ -115,7 +115,7 @@ impl OnRestate {
             .worker_threads(1)
             .enable_all()
             .build()
-            .map_err(|e| RunsError::broken("system", format!("can't start threads: {e}")))?;
+            .map_err(RunsError::no_threads)?;
         let reads = Arc::new(RunReads::new(remote.clone()));
         Ok(Self {
             pulse: Pulse::start(remote.clone(), reads.clone())?,

@@ -60,9 +60,7 @@ impl Pulse {
                 thread::sleep(PAUSE.max(began.elapsed() * SHARE));
             }
         };
-        thread
-            .spawn(looks)
-            .map_err(|e| RunsError::broken("system", format!("can't start threads: {e}")))?;
+        thread.spawn(looks).map_err(RunsError::no_threads)?;
         Ok(this)
     }
 

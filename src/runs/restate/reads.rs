@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::pieces::Pieces;
-use crate::{drivers::lock, error::RunsError, folds::Cursor};
+use crate::{drivers::lock, error::RunsError, folds::Cursor, recent::Recent};
 use windlass_engine::{
     execute::DriveError,
     journal::{Event, LockTaken, Record, RunId, State},
@@ -40,7 +40,7 @@ const PAGE: usize = 1000;
 
 pub(super) struct RunReads {
     remote: Arc<Remote>,
-    kept: Mutex<Kept>,
+    kept: Recent<RunRead>,
     pieces: Pieces,
 }
 
@@ -50,13 +50,6 @@ pub(super) enum Freshness {
     Now,
     /// As it was read last, as for [`RunReads::look_lately`].
     Lately,
-}
-
-#[derive(Default)]
-struct Kept {
-    runs: BTreeMap<RunId, (u64, Arc<Mutex<RunRead>>)>,
-    /// The number of lookups.
-    looks: u64,
 }
 
 /// A run, as far as it has been read.
@@ -103,7 +96,7 @@ impl RunReads {
     pub fn new(remote: Arc<Remote>) -> Self {
         Self {
             remote,
-            kept: Mutex::default(),
+            kept: Recent::new(KEPT),
             pieces: Pieces::new(BYTES),
         }
     }
@@ -281,8 +274,7 @@ impl RunReads {
 
     /// Records when a run ended, according to the list of runs: its cached events may be older.
     pub fn hears(&self, id: &RunId, ended_at: Option<Timestamp>) {
-        let kept = lock(&self.kept).runs.get(id).map(|(_, read)| read.clone());
-        if let Some(read) = kept {
+        if let Some(read) = self.kept.peek(id) {
             let mut read = lock(&read);
             if read.state.ended_at != ended_at {
                 read.read_at = None;
@@ -292,8 +284,7 @@ impl RunReads {
 
     /// Records that a run is no longer among those that have not ended; returns whether its cached events say otherwise.
     pub fn hears_of_end(&self, id: &RunId) -> bool {
-        let kept = lock(&self.kept).runs.get(id).map(|(_, read)| read.clone());
-        kept.is_some_and(|read| {
+        self.kept.peek(id).is_some_and(|read| {
             let mut read = lock(&read);
             let is_open = read.state.outcome.is_none();
             if is_open {
@@ -417,28 +408,12 @@ impl RunReads {
     }
 
     fn entry(&self, id: &RunId) -> Arc<Mutex<RunRead>> {
-        let mut kept = lock(&self.kept);
-        kept.looks += 1;
-        let looks = kept.looks;
-        if let Some((last, read)) = kept.runs.get_mut(id) {
-            *last = looks;
-            return read.clone();
-        }
-        if kept.runs.len() >= KEPT {
-            let oldest = kept.runs.iter().min_by_key(|(_, (last, _))| *last);
-            if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
-                kept.runs.remove(&oldest);
-                self.pieces.forget(&oldest);
-            }
-        }
-        let read = Arc::default();
-        kept.runs.insert(id.clone(), (looks, Arc::clone(&read)));
-        read
+        self.kept.get(id, |forgotten| self.pieces.forget(forgotten))
     }
 
     /// Discards the cached data of a run.
     pub fn forget(&self, id: &RunId) {
-        lock(&self.kept).runs.remove(id);
+        self.kept.forget(id);
         self.pieces.forget(id);
     }
 }

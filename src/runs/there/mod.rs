@@ -76,7 +76,7 @@ impl There {
             .worker_threads(1)
             .enable_all()
             .build()
-            .map_err(|e| RunsError::broken("system", format!("can't start threads: {e}")))?;
+            .map_err(RunsError::no_threads)?;
         let who: WhoAmI = threads.block_on(client.get("/api/v1/whoami", &[]))?;
         if let Some(version) = who.version {
             // An error means that it is set already.

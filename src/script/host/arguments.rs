@@ -299,6 +299,32 @@ fn hide(value: &mut Value, keys: &[&str]) {
     }
 }
 
+/// Returns the numbers of a list, or a number that stands alone; `None` if there is something else, or a number that does not fit.
+pub(super) fn numbers<T: TryFrom<i64>>(given: Value) -> Option<Vec<T>> {
+    let items = match given {
+        Value::List(items) => items,
+        one => vec![one],
+    };
+    let number = |item| match item {
+        Value::Int(number) => T::try_from(number).ok(),
+        _ => None,
+    };
+    items.into_iter().map(number).collect()
+}
+
+/// Returns two options of which neither may be given without the other.
+pub(super) fn both<A, B>(
+    function: &str,
+    options: (Option<A>, Option<B>),
+    names: impl std::fmt::Display,
+) -> Result<Option<(A, B)>, Thrown> {
+    match options {
+        (Some(first), Some(second)) => Ok(Some((first, second))),
+        (None, None) => Ok(None),
+        _ => Err(refuse(function, format!("{names} go together"))),
+    }
+}
+
 /// Rejects a call before it is made. A repeated call would be rejected too, so the failure is permanent.
 pub(super) fn refuse(function: &str, why: impl std::fmt::Display) -> Thrown {
     throw(&rejected(function, WRONG_ARGUMENTS, why))

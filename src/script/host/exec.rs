@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Thrown,
-    arguments::{Arguments, refuse},
+    arguments::{Arguments, numbers, refuse},
     function::{
         Changing, Doubt, Function, Gives, Impact, Needs, Parameter, Reversible,
         ValueKind::{self, Bool, Bytes, Duration, Either, Float, Int, List, Record, Text},
@@ -222,19 +222,12 @@ fn texts(listed: &Value) -> Result<Vec<String>, String> {
 }
 
 fn codes(given: Option<Value>) -> Result<Vec<i32>, String> {
-    let wrong = || "`expect` is a list of exit codes: [0, 1]".to_owned();
-    let items = match given {
-        None => return Ok(vec![0]),
-        Some(Value::List(items)) => items,
-        Some(one) => vec![one],
-    };
-    items
-        .into_iter()
-        .map(|item| match item {
-            Value::Int(code) => i32::try_from(code).map_err(|_| wrong()),
-            _ => Err(wrong()),
-        })
-        .collect()
+    match given {
+        None => Ok(vec![0]),
+        Some(given) => {
+            numbers(given).ok_or_else(|| "`expect` is a list of exit codes: [0, 1]".to_owned())
+        }
+    }
 }
 
 /// Returns the reversal that runs the program which the script gave as `undo`.

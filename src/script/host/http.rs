@@ -14,7 +14,7 @@ pub(super) use table::{ANSWER, TABLE};
 use self::table::UNDO;
 use super::{
     Thrown,
-    arguments::{Arguments, refuse},
+    arguments::{Arguments, both, numbers, refuse},
     host, perform, rejected,
     undo::{Done, Reversal, Reversed, WayBack},
 };
@@ -68,19 +68,11 @@ impl Asked {
         }
         let timeout = parse_duration(&arguments.text("timeout")?)
             .map_err(|e| refuse(function, format!("`timeout`: {e}")))?;
-        let identity = match (
+        let identity = (
             arguments.optional_text("client_certificate")?,
             arguments.optional_secret("client_key")?,
-        ) {
-            (Some(certificate), Some(key)) => Some((certificate, key)),
-            (None, None) => None,
-            _ => {
-                return Err(refuse(
-                    function,
-                    "`client_certificate` and `client_key` go together",
-                ));
-            }
-        };
+        );
+        let identity = both(function, identity, "`client_certificate` and `client_key`")?;
         let key_header = match arguments.optional("idempotency") {
             None | Some(Value::Bool(false)) => None,
             Some(Value::Bool(true)) => Some(IDEMPOTENCY_HEADER.into()),
@@ -362,19 +354,11 @@ fn encode(bytes: &[u8]) -> String {
 }
 
 fn statuses(function: &str, given: Option<Value>) -> Result<Vec<u16>, Thrown> {
-    let wrong = || refuse(function, "`expect` is a list of HTTP statuses: [200, 404]");
-    let items = match given {
-        None => return Ok(Vec::new()),
-        Some(Value::List(items)) => items,
-        Some(one) => vec![one],
-    };
-    items
-        .into_iter()
-        .map(|item| match item {
-            Value::Int(status) => u16::try_from(status).map_err(|_| wrong()),
-            _ => Err(wrong()),
-        })
-        .collect()
+    match given {
+        None => Ok(Vec::new()),
+        Some(given) => numbers(given)
+            .ok_or_else(|| refuse(function, "`expect` is a list of HTTP statuses: [200, 404]")),
+    }
 }
 
 /// Reads `undo: #{ method, url, … }`.

@@ -4,7 +4,7 @@ use rhai::{Dynamic, Map, NativeCallContext};
 
 use super::{
     Thrown, WRONG_ARGUMENTS,
-    arguments::{Arguments, refuse},
+    arguments::{Arguments, both, refuse},
     function::{
         Function, Gives,
         Impact::{Reads, Records},
@@ -17,7 +17,7 @@ use super::{
 use crate::{dynamic::to_dynamic, effects::Call};
 use windlass_world::{
     outside::{Handshake, Met, Probe, Served, Side, TlsVersion},
-    value::{Value, parse_duration},
+    value::{Secret, Value, parse_duration},
     x509::{Certificate, PeerName, pem},
 };
 
@@ -185,25 +185,24 @@ pub(super) fn probe(function: &'static str, options: Map) -> Result<(Probe, Valu
     let record = arguments.to_value_hiding(&["client_key"]);
     let timeout = parse_duration(&arguments.text("timeout")?)
         .map_err(|e| refuse(function, format!("`timeout`: {e}")))?;
-    let identity = match (
+    let identity = (
         arguments.optional_secret("client_certificate")?,
         arguments.optional_secret("client_key")?,
-    ) {
-        (Some(certificate), Some(key)) => Some((certificate.reveal().to_owned(), key)),
-        (None, None) => None,
-        _ => {
-            let why = "`client_certificate` and `client_key` go together";
-            return Err(refuse(function, why));
-        }
-    };
+    );
+    let identity = both(function, identity, "`client_certificate` and `client_key`")?;
     let probe = Probe {
         server_name: arguments.optional_text("server_name")?,
         alpn: arguments.texts("alpn")?,
-        identity,
+        identity: identity.map(revealed),
         timeout,
     };
     arguments.finish()?;
     Ok((probe, record))
+}
+
+/// Returns the text of a certificate, which a script may have as a secret, and its key.
+fn revealed((certificate, key): (Secret, Secret)) -> (String, Secret) {
+    (certificate.reveal().to_owned(), key)
 }
 
 /// Returns a chain as scripts see it.
@@ -282,22 +281,17 @@ fn side(
     let Some(mut given) = arguments.optional_map(which)? else {
         return Err(refuse(function, format!("it needs `{which}`, a map")));
     };
-    let identity = match (
+    let identity = (
         given.optional_secret("certificate")?,
         given.optional_secret("key")?,
-    ) {
-        (Some(certificate), Some(key)) => Some((certificate.reveal().to_owned(), key)),
-        (None, None) => None,
-        _ => {
-            let why = format!("`certificate` and `key` of the {which} go together");
-            return Err(refuse(function, why));
-        }
-    };
+    );
+    let names = format!("`certificate` and `key` of the {which}");
+    let identity = both(function, identity, names)?;
     let roots = given.optional_secret("roots")?;
     let name = given.optional_text(peer)?;
     let name = name.map(|name| PeerName::parse(&name));
     let side = Side {
-        identity,
+        identity: identity.map(revealed),
         roots: roots.map(|roots| roots.reveal().to_owned()),
         peer: name
             .transpose()

@@ -1,5 +1,7 @@
 //! Finds the alterations of a workflow file.
 
+use std::ops::Range;
+
 use super::{Edit, script};
 use crate::compile::{Alterable, alterable};
 
@@ -25,21 +27,21 @@ fn of(place: Alterable, text: &str) -> Vec<Edit> {
             });
             edits.collect()
         }
-        Alterable::Output { name, span } => vec![Edit {
-            line: line_of(text, span.start),
-            reached_by: None,
-            span,
-            new: String::new(),
-            what: format!("the output `{name}` was removed"),
-        }],
-        Alterable::Entry { what, span } => vec![Edit {
-            line: line_of(text, span.start),
-            reached_by: None,
-            span,
-            new: String::new(),
-            what: format!("{what} was removed"),
-        }],
+        Alterable::Output { name, span } => {
+            vec![removal(text, span, &format!("the output `{name}`"))]
+        }
+        Alterable::Entry { what, span } => vec![removal(text, span, &what)],
         Alterable::Body { span } => script::edits(text, span, true),
+    }
+}
+
+fn removal(text: &str, span: Range<usize>, what: &str) -> Edit {
+    Edit {
+        line: line_of(text, span.start),
+        reached_by: None,
+        span,
+        new: String::new(),
+        what: format!("{what} was removed"),
     }
 }
 

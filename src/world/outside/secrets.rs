@@ -5,7 +5,7 @@ mod vault;
 
 use std::{env, fs::File, io::Read, path::PathBuf, time::Duration};
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use zeroize::Zeroizing;
 
 use super::{AwsCall, AwsClient, aws::service};
@@ -159,20 +159,18 @@ fn field_of(secret: &Secret, key: &str) -> Result<Secret, String> {
     // The parser's message is not shown, because it quotes the secret.
     let json: Json = serde_json::from_str(secret.reveal())
         .map_err(|_| format!("the secret is not JSON, so it has no key `{key}`"))?;
-    match json.get(key) {
+    one_of(json.as_object(), key)
+        .map_err(|names| format!("the secret has no key `{key}` (it has {names})"))
+}
+
+/// Returns a field of an object as a secret, or the names of the fields that there are.
+fn one_of(fields: Option<&Map<String, Json>>, name: &str) -> Result<Secret, String> {
+    match fields.and_then(|fields| fields.get(name)) {
         Some(Json::String(text)) => Ok(Secret::new(text.as_str())),
         Some(other) => Ok(Secret::new(other.to_string())),
         None => {
-            let names: Vec<_> = json
-                .as_object()
-                .into_iter()
-                .flatten()
-                .map(|(name, _)| name.as_str())
-                .collect();
-            Err(format!(
-                "the secret has no key `{key}` (it has {})",
-                names.join(", ")
-            ))
+            let names = fields.into_iter().flatten().map(|(name, _)| name.as_str());
+            Err(names.collect::<Vec<_>>().join(", "))
         }
     }
 }

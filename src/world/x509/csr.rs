@@ -9,6 +9,7 @@ use super::{
     subject::{ATTRIBUTES, Subject},
 };
 use crate::value::Secret;
+use windlass_ground::words;
 
 /// The contents of a certificate signing request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,18 +60,9 @@ const KNOWN_EXTENDED_KEY_USAGES: [(&str, ExtendedKeyUsagePurpose); 4] = [
 ];
 
 /// The key usages that a request may ask for.
-pub const KEY_USAGES: [&str; 9] = names(&KNOWN_KEY_USAGES);
+pub const KEY_USAGES: [&str; 9] = words(&KNOWN_KEY_USAGES);
 /// The extended key usages that a request may ask for.
-pub const EXTENDED_KEY_USAGES: [&str; 4] = names(&KNOWN_EXTENDED_KEY_USAGES);
-
-const fn names<T, const N: usize>(known: &[(&'static str, T); N]) -> [&'static str; N] {
-    let (mut names, mut i) = ([""; N], 0);
-    while i < N {
-        names[i] = known[i].0;
-        i += 1;
-    }
-    names
-}
+pub const EXTENDED_KEY_USAGES: [&str; 4] = words(&KNOWN_EXTENDED_KEY_USAGES);
 
 impl CsrRequest {
     /// Signs the request with a private key and returns it as PEM.

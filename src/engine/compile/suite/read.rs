@@ -219,9 +219,7 @@ pub(super) fn compile_beside(
     match open(&file) {
         Ok(Opened { mut folder, main }) => compile(&main, &mut folder).map(Some),
         Err(why) => {
-            let message = format!("can't read `{name}`: {why}");
-            let mistake = report.at("unreadable-file", node.span.clone(), message);
-            report.add(mistake.help("the path is from the folder of the test file"));
+            unreadable(report, name, node, &why);
             Ok(None)
         }
     }
@@ -239,12 +237,16 @@ fn script_beside(
         Ok(program) => Ok(Some(program)),
         Err(TrialError::Mistakes(mistakes)) => Err(mistakes),
         Err(TrialError::Unreadable(why)) => {
-            let message = format!("can't read `{name}`: {why}");
-            let mistake = report.at("unreadable-file", node.span.clone(), message);
-            report.add(mistake.help("the path is from the folder of the test file"));
+            unreadable(report, name, node, &why);
             Ok(None)
         }
     }
+}
+
+fn unreadable(report: &mut Report, name: &str, node: &Node, why: &str) {
+    let message = format!("can't read `{name}`: {why}");
+    let mistake = report.at("unreadable-file", node.span.clone(), message);
+    report.add(mistake.help("the path is from the folder of the test file"));
 }
 
 /// Reads the runs that come before a test, which its other keys may name.

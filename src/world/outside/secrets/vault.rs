@@ -2,7 +2,7 @@ use std::{env, fs};
 
 use serde_json::{Value as Json, json};
 
-use super::TIMEOUT;
+use super::{TIMEOUT, one_of};
 use crate::{
     outside::{
         aws::encode,
@@ -115,22 +115,10 @@ impl Vault {
                     _ => failure,
                 })?;
         let found = answer.pointer(data).and_then(Json::as_object);
-        match found.and_then(|fields| fields.get(field)) {
-            Some(Json::String(text)) => Ok(Secret::new(text.as_str())),
-            Some(other) => Ok(Secret::new(other.to_string())),
-            None => {
-                let names: Vec<_> = found
-                    .into_iter()
-                    .flatten()
-                    .map(|(name, _)| name.as_str())
-                    .collect();
-                let why = format!(
-                    "the secret at {path} has no field `{field}` (it has {})",
-                    names.join(", ")
-                );
-                Err(refused("NoSuchField", why))
-            }
-        }
+        one_of(found, field).map_err(|names| {
+            let why = format!("the secret at {path} has no field `{field}` (it has {names})");
+            refused("NoSuchField", why)
+        })
     }
 
     async fn token(&self, name: &str) -> Result<Secret, Failure> {

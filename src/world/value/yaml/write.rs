@@ -43,17 +43,7 @@ fn entries(out: &mut String, map: &BTreeMap<String, Value>, indent: usize, mut h
             out.push_str(&key);
         }
         out.push(':');
-        match value {
-            Value::Map(map) if !map.is_empty() => {
-                out.push('\n');
-                entries(out, map, indent + 2, false);
-            }
-            Value::List(list) if !list.is_empty() => {
-                out.push('\n');
-                items(out, list, indent + 2, false);
-            }
-            other => end(out, other),
-        }
+        inside(out, value, indent + 2, false);
     }
 }
 
@@ -64,24 +54,28 @@ fn items(out: &mut String, list: &[Value], indent: usize, mut has_begun: bool) {
             pad(out, indent);
         }
         out.push('-');
-        match value {
-            Value::Map(map) if !map.is_empty() => {
-                out.push(' ');
-                entries(out, map, indent + 2, true);
-            }
-            Value::List(list) if !list.is_empty() => {
-                out.push(' ');
-                items(out, list, indent + 2, true);
-            }
-            other => end(out, other),
-        }
+        inside(out, value, indent + 2, true);
     }
 }
 
-fn end(out: &mut String, value: &Value) {
-    out.push(' ');
-    out.push_str(&scalar(value));
-    out.push('\n');
+/// Writes a value behind a key or dash: what has parts begins on this line, or on the next one, and all else is on this line.
+fn inside(out: &mut String, value: &Value, indent: usize, begins_here: bool) {
+    let gap = if begins_here { ' ' } else { '\n' };
+    match value {
+        Value::Map(map) if !map.is_empty() => {
+            out.push(gap);
+            entries(out, map, indent, begins_here);
+        }
+        Value::List(list) if !list.is_empty() => {
+            out.push(gap);
+            items(out, list, indent, begins_here);
+        }
+        other => {
+            out.push(' ');
+            out.push_str(&scalar(other));
+            out.push('\n');
+        }
+    }
 }
 
 fn pad(out: &mut String, indent: usize) {
