@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::failure::Code;
 use crate::wire::model::MODEL;
-use windlass_ground::{chance_of, drawn};
+use windlass_ground::{chance_of, drawn, random_bytes};
 
 /// A fault to inject: `OPERATION:ERROR:PERCENT%[:after]`, such as `IssueCertificate:ThrottlingException:10%`.
 ///
@@ -102,7 +102,7 @@ pub(crate) fn strike(
 /// Returns a random number from 0 (included) to 1 (excluded). Returns 1 if there are no random bytes; then no fault applies.
 pub(crate) fn draw() -> f64 {
     let mut bytes = [0; 4];
-    match aws_lc_rs::rand::fill(&mut bytes) {
+    match random_bytes(&mut bytes) {
         Ok(()) => drawn(bytes),
         Err(_) => 1.0,
     }

@@ -44,6 +44,6 @@ mod x509;
 
 pub use clock::Clock;
 pub use fault::{Fault, FaultError};
-pub use options::{AccessKey, Delays, Idempotency, NoRandomness, OptionError, Options, Quotas};
+pub use options::{AccessKey, Delays, Idempotency, OptionError, Options, Quotas};
 pub use server::{Server, StartError};
 pub use throttle::per_second;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::fault::Fault;
-use windlass_ground::CLIENT_TIMEOUT;
+use windlass_ground::{CLIENT_TIMEOUT, NoRandomness, random_bytes};
 
 /// The options of a server. Everything else is stored in `folder`.
 #[derive(Clone, Debug)]
@@ -114,8 +114,8 @@ impl AccessKey {
     /// The system has no random bytes.
     pub fn random() -> Result<Self, NoRandomness> {
         let (mut id, mut secret) = ([0; 10], [0; 30]);
-        aws_lc_rs::rand::fill(&mut id).map_err(|_| NoRandomness)?;
-        aws_lc_rs::rand::fill(&mut secret).map_err(|_| NoRandomness)?;
+        random_bytes(&mut id)?;
+        random_bytes(&mut secret)?;
         Ok(Self {
             id: format!("AKIA{}", data_encoding::BASE32.encode(&id)),
             secret: data_encoding::BASE64URL_NOPAD.encode(&secret),
@@ -123,11 +123,6 @@ impl AccessKey {
         })
     }
 }
-
-/// The system has no random bytes.
-#[derive(Debug, thiserror::Error)]
-#[error("the system could not provide random bytes")]
-pub struct NoRandomness;
 
 impl std::fmt::Debug for AccessKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -16,6 +16,7 @@ use crate::store::certificate::Issued;
 use crate::throttle::Throttle;
 use crate::x509::key::{KeyError, SigningKey};
 use windlass_ground::StoreError;
+use windlass_ground::random_bytes;
 
 /// The options, the state, and caches of what was read from the state.
 pub(crate) struct Service {
@@ -178,7 +179,7 @@ impl From<KeyError> for Failure {
 /// Returns a random identifier in the format of a UUID (version 4).
 pub(crate) fn unique() -> Result<String, Failure> {
     let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes)
+    random_bytes(&mut bytes)
         .map_err(|_| Code::InternalFailure.says("the source of randomness failed"))?;
     Ok(uuid::Builder::from_random_bytes(bytes)
         .into_uuid()

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use windlass_ground::random_bytes;
 
 /// Milliseconds since 1970.
 pub type Moment = i64;
@@ -111,6 +112,6 @@ fn letters(bytes: &[u8]) -> String {
 
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the system provides random bytes");
+    random_bytes(&mut bytes).expect("the system provides random bytes");
     bytes
 }

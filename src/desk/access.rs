@@ -4,6 +4,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 use super::{answer::Problem, api::no_such_run, options::Secured};
 use windlass_engine::journal::{RunInfo, Via};
+use windlass_ground::random_bytes;
 use windlass_runs::{Listed, Person};
 use windlass_targets::{GrantConfig, Role, Scope, TokenConfig};
 use windlass_world::value::Digest;
@@ -246,6 +247,6 @@ impl Known {
 /// Creates a token of 32 random bytes, in hex. Returns `None` if the system has no randomness.
 pub fn random_token() -> Option<String> {
     let mut bytes = [0; 32];
-    aws_lc_rs::rand::fill(&mut bytes).ok()?;
+    random_bytes(&mut bytes).ok()?;
     Some(data_encoding::HEXLOWER.encode(&bytes))
 }

@@ -10,6 +10,7 @@
 //! - `requests`, `trouble`: the log of requests, and of what goes wrong again and again;
 //! - `json`, `yaml`: how deep and large a document may be;
 //! - `blocking`: work that blocks, beside the tasks of a runtime;
+//! - `random`: random bytes;
 //! - `words`: the words of a table that a reader has.
 
 mod blocking;
@@ -19,6 +20,7 @@ pub mod disk;
 mod json;
 mod patient;
 mod places;
+mod random;
 mod requests;
 mod serve;
 mod snapshot;

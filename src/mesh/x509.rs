@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::{
-    digest, rand,
+    digest,
     signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair},
 };
 use rustls::{
@@ -35,6 +35,7 @@ use x509_cert::{
 };
 
 use windlass_cluster::Moment;
+use windlass_ground::random_bytes;
 
 /// A parsed certificate.
 pub(super) type Certificate = CertificateInner;
@@ -159,7 +160,7 @@ pub(super) fn issue(
         .ok_or("the issuer's key can't sign")?;
     let algorithm = algorithm(signer.scheme());
     let mut serial = [0; 16];
-    rand::fill(&mut serial).map_err(|_| "the system has no random bytes")?;
+    random_bytes(&mut serial).map_err(|e| e.to_string())?;
     serial[0] = serial[0] & 0x7f | 1;
     let tbs = TbsCertificate {
         version: Version::V3,

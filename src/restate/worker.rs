@@ -31,7 +31,7 @@ use windlass_engine::{
     execute::Observer,
     journal::{RunId, Vault},
 };
-use windlass_ground::{Timestamp, boxed};
+use windlass_ground::{Timestamp, boxed, random_bytes};
 use windlass_script::{Fault, FrozenScript, Script};
 use windlass_world::{outside::Clients, value::Digest};
 
@@ -205,7 +205,7 @@ impl Worker {
 /// Lives in different processes must have different numbers.
 fn first_life() -> u64 {
     let mut bytes = [0; 8];
-    match aws_lc_rs::rand::fill(&mut bytes) {
+    match random_bytes(&mut bytes) {
         Ok(()) => u64::from_le_bytes(bytes),
         Err(_) => u64::from(std::process::id()) << 32,
     }

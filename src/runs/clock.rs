@@ -2,7 +2,7 @@ use time::OffsetDateTime;
 
 use super::error::RunsError;
 use windlass_engine::journal::RunId;
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, random_bytes};
 
 /// Returns the current time, from the program's only clock.
 pub fn now() -> Timestamp {
@@ -15,7 +15,6 @@ pub fn now() -> Timestamp {
 /// The system has no randomness.
 pub fn new_id() -> Result<RunId, RunsError> {
     let mut random = [0; 6];
-    aws_lc_rs::rand::fill(&mut random)
-        .map_err(|_| RunsError::broken("system", "the system could not provide random bytes"))?;
+    random_bytes(&mut random).map_err(|e| RunsError::broken("system", e.to_string()))?;
     Ok(RunId::new(OffsetDateTime::now_utc(), random))
 }

@@ -1,13 +1,13 @@
 use std::collections::BTreeSet;
 
-use windlass_ground::boxed;
+use windlass_ground::{NoRandomness, boxed};
 
 use super::{
     config::Target,
     folders::{Folders, UnsafeOut},
     rehearsal::Rehearsal,
 };
-use windlass_authority::{AccessKey, NoRandomness, Options, Server, StartError};
+use windlass_authority::{AccessKey, Options, Server, StartError};
 use windlass_world::outside::{
     AwsClient, Clients, ConnectError, HttpClient, KubeClients, OutputFolder, PcaClient, Programs,
     SecretReader,

@@ -21,7 +21,7 @@ use crate::{
     targets::{Folders, LOCAL, OpenError, OpenTarget},
     value::Value,
 };
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, random_bytes};
 
 /// The names of the state folder and of the output folder within a test's folder.
 pub const STATE: &str = ".windlass";
@@ -205,7 +205,7 @@ impl Play<'_> {
             version: env!("CARGO_PKG_VERSION").into(),
         });
         let mut random = [0; 6];
-        aws_lc_rs::rand::fill(&mut random).map_err(|_| PlayError::NoRandomness)?;
+        random_bytes(&mut random).map_err(|_| PlayError::NoRandomness)?;
         let new = NewRun {
             id: RunId::new(time::OffsetDateTime::now_utc(), random),
             event: event.clone(),

@@ -7,6 +7,7 @@ use crate::clock::Moment;
 use crate::x509::extension::Extension;
 use crate::x509::key::{KeyError, SigningAlgorithm, SigningKey};
 use crate::x509::{der, extension};
+use windlass_ground::{NoRandomness, random_bytes};
 
 /// A certificate's serial number: 128 bits, positive, and without leading zeros in its 32 hexadecimal digits.
 ///
@@ -20,11 +21,11 @@ const TIME: u64 = (1 << 46) - 1;
 
 impl Serial {
     /// Returns a random serial number. A collision within an authority is as unlikely as guessing a key.
-    pub fn draw(now: Moment) -> Result<Self, aws_lc_rs::error::Unspecified> {
+    pub fn draw(now: Moment) -> Result<Self, NoRandomness> {
         let time = now.cast_unsigned() & TIME | (TIME + 1);
         let mut bytes = [0; 16];
         bytes[..6].copy_from_slice(&time.to_be_bytes()[2..]);
-        aws_lc_rs::rand::fill(&mut bytes[6..])?;
+        random_bytes(&mut bytes[6..])?;
         Ok(Self(bytes))
     }
 

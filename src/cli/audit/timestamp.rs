@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Failure;
 use crate::{
     cli::process::runtime,
+    ground::random_bytes,
     x509::{Certificate, TimestampRequest, TimestampToken},
 };
 
@@ -18,8 +19,7 @@ pub fn fetch(url: &str, statement: &str, roots: &[Certificate]) -> Result<Timest
             .hint("--timestamp takes the URL of an RFC 3161 time stamping authority")
     };
     let mut nonce = [0; 8];
-    aws_lc_rs::rand::fill(&mut nonce)
-        .map_err(|_| Failure::new("system", "the system could not provide random bytes"))?;
+    random_bytes(&mut nonce).map_err(|e| Failure::new("system", e.to_string()))?;
     let request = TimestampRequest::new(statement.as_bytes(), nonce);
     let body = request.der().to_vec();
     let response = runtime(1)?.block_on(async {

@@ -4,7 +4,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, random_bytes};
 
 /// How long a user may take to log in at the provider.
 pub const PATIENCE: Duration = Duration::from_mins(10);
@@ -29,7 +29,7 @@ impl LoginSeal {
     /// Creates a key; `None` if the system has no randomness.
     pub fn new() -> Option<Self> {
         let mut key = [0; 32];
-        aws_lc_rs::rand::fill(&mut key).ok()?;
+        random_bytes(&mut key).ok()?;
         RandomizedNonceKey::new(&AES_256_GCM, &key).ok().map(Self)
     }
 

@@ -14,6 +14,7 @@ use super::{
     perform, rejected,
 };
 use crate::effects::Call;
+use windlass_ground::random_bytes;
 use windlass_world::value::{Failure, Secret, Value};
 
 /// Without characters that look alike, so that a password can be read aloud.
@@ -92,13 +93,7 @@ fn bytes<const N: usize>(function: &str) -> Result<[u8; N], Failure> {
 }
 
 fn fill(function: &str, buffer: &mut [u8]) -> Result<(), Failure> {
-    aws_lc_rs::rand::fill(buffer).map_err(|_| {
-        rejected(
-            function,
-            "NoRandomness",
-            "the system could not provide random bytes",
-        )
-    })
+    random_bytes(buffer).map_err(|e| rejected(function, "NoRandomness", e.to_string()))
 }
 
 /// Returns a number below `end`; all are equally likely.
