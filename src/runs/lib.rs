@@ -14,8 +14,8 @@
 //!   settles calls in doubt;
 //! - `prune` deletes runs that ended long ago, `retention` does so once a day;
 //! - `log` turns events into lines, `tallies` counts the runs that this process drives;
-//! - `folds` caches the states of runs that are read repeatedly, `recent` is how long a run stays in such a cache; `turns` makes requests with one key wait for each other,
-//!   `clock` is the time.
+//! - `folds` caches the states of runs that are read repeatedly, `recent` is how long a run stays in such a cache;
+//!   `turns` makes requests with one key wait for each other, `clock` is the time.
 //!
 //! # On disk
 //! `STATE/serve.db` (SQLite, WAL, `synchronous=FULL`):

@@ -57,6 +57,7 @@ impl<T: Default> Recent<T> {
     }
 
     /// Returns what is cached of a run, without counting as a look.
+    #[cfg(any(feature = "restate", test))]
     pub fn peek(&self, run: &RunId) -> Option<Arc<Mutex<T>>> {
         let kept = lock(&self.kept);
         kept.runs.get(run).map(|(_, found)| found.clone())
