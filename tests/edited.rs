@@ -439,3 +439,59 @@ steps:
         std::fs::remove_dir_all(test.path("out")).expect("removed");
     }
 }
+
+/// An item that an edit left out did its work before a step that it needs ran again: it is undone before that step.
+#[test]
+fn an_undo_reverses_what_depends_on_a_step_before_that_step() {
+    let inner = "workflow: inner
+params: { of: string, n: int }
+steps:
+  early: { with: { n: \"${{ params.n }}\", of: \"${{ params.of }}\" }, run: 'file::write(`early-${inputs.of}.txt`, `${inputs.n}`)' }
+  late: { needs: [early], with: { of: \"${{ params.of }}\" }, run: 'file::write(`late-${inputs.of}.txt`, \"\")' }
+";
+    let test = Test::new()
+        .file(
+            "w.yaml",
+            "workflow: w
+params: { n: { type: int, default: 1 }, items: { type: list(string), default: [a, b] } }
+steps:
+  shared: { with: { n: \"${{ params.n }}\" }, run: 'file::write(\"shared.txt\", `${inputs.n}`); #{ n: inputs.n }' }
+  between: { with: { n: \"${{ steps.shared.n }}\" }, run: '#{ n: inputs.n }' }
+  each: { for_each: \"${{ params.items }}\", workflow: inner.yaml, with: { of: \"${{ item }}\", n: \"${{ steps.between.n }}\" } }
+  after: { needs: [each], run: 'if !file::exists(\"late-a.txt\") { throw \"no\" }' }
+finally:
+  last: { run: 'file::write(\"last.txt\", \"\")' }
+",
+        )
+        .file("inner.yaml", inner);
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    let edited = [
+        "resume",
+        "--edited",
+        "--yes",
+        "-p",
+        "n=2",
+        "-p",
+        "items=[b]",
+    ];
+    test.windlass(&edited).expect(0);
+    let plan = test.windlass(&["undo", "--plan"]).expect(0).stdout;
+    let place = |step: &str| {
+        let found = plan.find(&format!("{step}: "));
+        found.unwrap_or_else(|| panic!("{step} is missing: {plan}"))
+    };
+    let order = [
+        ["last", "each[b]/late"],
+        ["each[b]/late", "each[b]/early"],
+        ["each[b]/early", "shared"],
+        ["last", "each[a]/late"],
+        ["each[a]/late", "each[a]/early"],
+        ["each[a]/early", "shared"],
+    ];
+    for [first, then] in order {
+        assert!(place(first) < place(then), "{first} before {then}: {plan}");
+    }
+    test.windlass(&["undo", "--yes"]).expect(0);
+    let left = std::fs::read_dir(test.path("out")).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "everything is taken back");
+}

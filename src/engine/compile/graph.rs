@@ -222,7 +222,7 @@ impl Step {
 
 impl Workflow {
     /// Lists the steps in an order in which each comes after the steps that it depends on.
-    pub fn steps(&self) -> impl Iterator<Item = (StepIndex, &Step)> {
+    pub fn steps(&self) -> impl ExactSizeIterator<Item = (StepIndex, &Step)> {
         self.order.iter().map(|index| (*index, &self.graph[*index]))
     }
 
@@ -243,6 +243,12 @@ impl Workflow {
     pub fn rank_named(&self, name: &str) -> Option<usize> {
         let index = self.by_name.get(name)?;
         Some(self.ranks[index.index()])
+    }
+
+    /// Lists the ranks of the steps that a step waits for.
+    pub fn ranks_of_dependencies(&self, rank: usize) -> impl Iterator<Item = usize> {
+        self.dependency_indices(self.order[rank])
+            .map(|index| self.ranks[index.index()])
     }
 
     /// Lists the ranks of the steps that wait for a step.

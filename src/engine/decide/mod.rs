@@ -5,7 +5,7 @@
 //! remembers between two calls what need not be looked at again, without changing the decision.
 //!
 //! - `scope` holds the rules of the graph, `unit` those of one instance, `evaluate` evaluates its expressions;
-//! - `approval`, `lock` and `undo` decide about approvals, locks and undos;
+//! - `approval`, `lock` and `undo` decide about approvals, locks and undos (`place`: in which order);
 //! - `resume` decides what continues when a run is resumed, `plan` what an edit or a `--redo` changes, by the rules of
 //!   `planner` and with the reasons of `reason`; `preview` shows what a run would do before it begins, `beforehand` what in it
 //!   would fail, `trials` what in it can be tried.
@@ -19,6 +19,7 @@ mod evaluate;
 mod fate;
 mod lock;
 mod next;
+mod place;
 mod plan;
 mod planner;
 mod preview;

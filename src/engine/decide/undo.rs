@@ -4,6 +4,7 @@ use super::{
     agenda::Agenda,
     decision::{Decision, Start},
     lock,
+    place::{Places, ranks_of},
     step::step_of,
 };
 use crate::{
@@ -12,8 +13,8 @@ use crate::{
 };
 use windlass_world::value::{StepError, Value};
 
-/// Lists the instances that changed something outside, in the order of the undo: the last one that began comes first. A step
-/// begins after all steps that it depends on have ended, so this order is one of reverse dependency.
+/// Lists the instances that changed something outside, in the order of the undo: an instance comes before those of the steps
+/// that its own step depends on; otherwise the one that began last comes first.
 pub fn undo_order(workflow: &Workflow, state: &State) -> Vec<InstanceId> {
     let mut found: Vec<_> = state
         .steps
@@ -21,8 +22,14 @@ pub fn undo_order(workflow: &Workflow, state: &State) -> Vec<InstanceId> {
         .filter(|(id, _)| id.undone().is_none())
         .filter(|(id, instance)| did_something(workflow, id, instance))
         .collect();
-    found.sort_by_key(|(_, instance)| std::cmp::Reverse(newest(instance)));
-    found.into_iter().map(|(id, _)| id.clone()).collect()
+    found.sort_by_cached_key(|(id, _)| ranks_of(workflow, id));
+    let mut places = Places::default();
+    let mut placed: Vec<_> = found
+        .into_iter()
+        .map(|(id, instance)| (places.place(workflow, id, newest(instance)), id))
+        .collect();
+    placed.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
+    placed.into_iter().map(|(_, id)| id.clone()).collect()
 }
 
 /// When its last round began that did something, or has a way back of its own.
