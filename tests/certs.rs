@@ -726,7 +726,7 @@ fn an_inventory_of_nothing_says_so() {
     );
     test.windlass(&["run", "none.yaml"]).expect(0);
     let check = test.windlass(&["certs", "--check", "30d"]).expect(2);
-    let why = "no run in .windlass has made or found a certificate to check yet";
+    let why = "no run in .windlass has issued or found a certificate to check yet";
     check.says(why);
 }
 

@@ -27,7 +27,7 @@ pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The server must not be reachable from elsewhere without credentials.
-    #[error("refuses to listen on {0}, which other machines can reach, without access keys")]
+    #[error("refusing to listen on {0}, which other machines can reach, without access keys")]
     Open(SocketAddr),
     /// The account number does not have 12 digits.
     #[error("the account number {0} is not 12 digits")]

@@ -59,7 +59,7 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
     match verdict {
         Verdict::Approved => say!("To continue: {resume}"),
         Verdict::Rejected => {
-            say!("To run what follows a rejection (finally, undo): {resume}");
+            say!("To run the steps after the rejection (finally, undo): {resume}");
         }
     }
     Ok(exit::SUCCEEDED)

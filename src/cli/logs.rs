@@ -84,7 +84,7 @@ fn follow(there: &There, command: &Logs, id: &RunId, next: u64, mut lines: Event
 fn no_step(id: &RunId, steps: &BTreeSet<InstanceId>, wanted: &str) -> Failure {
     let failure = Failure::new(
         "unknown-step",
-        format!("no step `{wanted}` of the run has begun"),
+        format!("the run has started no step `{wanted}`"),
     );
     match closest(wanted, steps.iter().map(InstanceId::as_str)) {
         Some(name) => failure.hint(format!("did you mean `{name}`?")),

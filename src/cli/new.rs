@@ -101,8 +101,8 @@ fn names(paths: &[String]) -> String {
 /// Returns the files of a new step: its script and the script's test.
 fn of_step(name: &str) -> Result<BTreeMap<String, String>, Failure> {
     if StepName::parse(name).is_none() {
-        let failure = Failure::new("bad-name", format!("`{name}` can't be a step's name"));
-        return Err(failure.hint("a lower-case letter or `_`, then lower-case letters, digits and `_`: expressions read `steps.NAME`"));
+        let failure = Failure::new("bad-name", format!("`{name}` is not a valid step name"));
+        return Err(failure.hint("use lower-case letters, digits and `_`, and do not start with a digit: expressions read `steps.NAME`"));
     }
     Ok(filled(STEP, name))
 }
@@ -115,8 +115,8 @@ fn of_workflow(template: Template, name: &str) -> Result<BTreeMap<String, String
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
         && !name.starts_with('-');
     if !is_name {
-        let failure = Failure::new("bad-name", format!("`{name}` can't be a workflow's name"));
-        return Err(failure.hint("letters, digits, `-` and `_`: it becomes the name of files"));
+        let failure = Failure::new("bad-name", format!("`{name}` is not a valid workflow name"));
+        return Err(failure.hint("use letters, digits, `-` and `_`: files get this name"));
     }
     Ok(filled(template.folder(), name))
 }
@@ -142,7 +142,7 @@ fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, F
         let failure = Failure::new("bad-name", format!("no shipped workflow is named `{from}`"));
         return Err(failure.hint(match closest(from, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there is {}", known.join(", ")),
+            None => format!("the shipped workflows are {}", known.join(", ")),
         }));
     }
     let all = shipped::texts();

@@ -140,7 +140,7 @@ fn pruned(done: Result<Pruning, RunsError>) {
                 );
             }
             for (run, why) in &done.left {
-                say!("left the old run {run}: {why}");
+                say!("kept the old run {run}: {why}");
             }
         }
         Err(why) => say!("warning: old runs can't be deleted: {why}"),

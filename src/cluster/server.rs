@@ -31,7 +31,7 @@ pub enum StartError {
     #[error("can't read or make the identity of the cluster: {0}")]
     Identity(String),
     /// The address is not a loopback address; a rehearsal must not be reachable from other machines.
-    #[error("refuses to listen on {0}, which other machines can reach; use 127.0.0.1")]
+    #[error("refusing to listen on {0}, which other machines can reach; use 127.0.0.1")]
     Open(SocketAddr),
     /// The server can't listen on the address.
     #[error("can't listen on {0}")]

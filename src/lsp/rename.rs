@@ -53,7 +53,7 @@ pub fn rename(
     let is_word = StepName::parse(&new.to_ascii_lowercase()).is_some();
     if is_step && StepName::parse(new).is_none() {
         return Err(format!(
-            "`{new}` can't be a step's name: lower-case letters, digits and `_`, not starting with a digit"
+            "`{new}` is not a valid step name: lower-case letters, digits and `_`, not starting with a digit"
         ));
     }
     if !is_word || !is_readable(new) {

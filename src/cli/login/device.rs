@@ -126,7 +126,7 @@ pub fn renew(server: &Named, renewal: Renewal) -> Result<Entry, Failure> {
     ];
     let tokens = ask(form(&http, &endpoints.token_endpoint, &fields))?;
     let tokens: Tokens = tokens.map_err(|refused| {
-        let message = format!("the login to {} has ended: {}", server.url, refused.why);
+        let message = format!("the login to {} has expired: {}", server.url, refused.why);
         Failure::new("login", message).hint("to log in again: `windlass login`")
     })?;
     entry(
@@ -180,8 +180,8 @@ fn wait(
             }
         }
         return Err(
-            Failure::new("login", "the code has expired before it was entered")
-                .hint("to begin again: `windlass login`"),
+            Failure::new("login", "the code expired before it was entered")
+                .hint("to try again: `windlass login`"),
         );
     }
 }
@@ -193,8 +193,8 @@ fn entry(
     before: Option<String>,
 ) -> Result<Entry, Failure> {
     let token = tokens.id_token.ok_or_else(|| {
-        let message = format!("{issuer} gave no ID token");
-        Failure::new("login", message).hint("the client has to be allowed the scope `openid`")
+        let message = format!("{issuer} returned no ID token");
+        Failure::new("login", message).hint("allow the client the scope `openid` at the provider")
     })?;
     Ok(Entry {
         expires_at: expiry(&token),
@@ -230,7 +230,7 @@ fn discover(http: &Client, issuer: &str) -> Result<Endpoints, Failure> {
     })?;
     if endpoints.issuer != issuer {
         let message = format!(
-            "the provider calls itself {}, not {issuer}",
+            "the provider's metadata names the issuer {}, not {issuer}",
             endpoints.issuer
         );
         return Err(Failure::new("login", message));

@@ -224,7 +224,7 @@ pub fn routes() -> Vec<Route> {
         act(
             "/api/v1/triggers/{workflow}/{trigger}/resume",
             Operator,
-            "Lets a trigger start runs again; starts that were due while it was paused are not made up for",
+            "Lets a trigger start runs again; starts that were due while it was paused are skipped",
             None,
             Answer::Accepted,
             post(triggers::resume_trigger),

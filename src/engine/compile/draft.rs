@@ -157,7 +157,7 @@ pub(super) fn reserved(report: &mut Report, key: &Key, what: &str, root: &str) {
 fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> Option<StepDraft> {
     let name = StepName::parse(&key.name);
     if name.is_none() {
-        let message = format!("`{}` can't be a step's name", key.name);
+        let message = format!("`{}` is not a valid step name", key.name);
         let mistake = report
             .at("bad-name", key.span.clone(), message)
             .help("lower-case letters, digits and `_`, not starting with a digit: it is a name in expressions");

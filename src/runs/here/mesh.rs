@@ -50,11 +50,14 @@ pub(crate) async fn ask(target: &Target) -> Result<Handshakes, RunsError> {
     };
     let document = asked.await.map_err(|why| {
         RunsError::conflict("target", why)
-            .hint("only rehearsal clusters (windlass kube serve) know their handshakes")
+            .hint("only rehearsal clusters (windlass kube serve) report their handshakes")
     })?;
     Ok(Handshakes::of_json(&document))
 }
 
 fn unreadable(error: StateError) -> RunsError {
-    RunsError::broken("target", format!("can't look at the mesh: {error}"))
+    RunsError::broken(
+        "target",
+        format!("can't read the state of the mesh: {error}"),
+    )
 }

@@ -61,7 +61,7 @@ impl Client {
             "https" => {}
             "http" if is_loopback => {}
             "http" => {
-                let why = format!("refuses to send a token to {url} over plain HTTP");
+                let why = format!("refusing to send a token to {url} over plain HTTP");
                 return Err(wrong(why).hint("begin the address with https://"));
             }
             _ => {
