@@ -184,7 +184,7 @@ fn table(standings: &[TriggerStanding]) -> Table {
             (None, None, None) => "-".into(),
         };
         let last = one.last.as_ref();
-        let made_up = |is_made_up| if is_made_up { ", catch-up" } else { "" };
+        let made_up = |is_made_up| if is_made_up { ", late" } else { "" };
         table.row([
             format!("{}/{}", one.workflow, one.trigger),
             one.when.clone(),

@@ -256,7 +256,7 @@ impl Collector {
                 ),
                 None => match &entry.renewed_at {
                     Some(place) => {
-                        format!("A controller with the key in {place} should have renewed it.")
+                        format!("A controller should have renewed it with the key in {place}.")
                     }
                     None => "No workflow renews it.".to_owned(),
                 },

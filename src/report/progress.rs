@@ -243,7 +243,7 @@ fn line_of(event: &Event, state: &State, run: &RunId) -> Option<Line> {
             let pause = at.since(state.instance(step)?.ended_at?);
             let pause = format_duration(pause);
             let text = format!(
-                "failed, again in {pause}: {}",
+                "failed, retry in {pause}: {}",
                 short_line(&error.headline())
             );
             told(Status::Retrying { at: *at }, step, text, true)

@@ -129,7 +129,7 @@ pub fn replaced(phase: &Phase, rows: Option<&[Replaced]>, room: Room) -> String 
         return String::new();
     }
     let Some(rows) = rows else {
-        return format!("{indent}Replaces: what is known once the run has read what is there\n");
+        return format!("{indent}Replaces: not known until the run has read the current state\n");
     };
     if rows.is_empty() {
         return format!("{indent}Replaces: nothing\n");
@@ -245,7 +245,7 @@ fn in_words(part: &Json) -> Result<String, String> {
         return Ok(text.clone());
     }
     let found: Certificate = serde_json::from_value(part.clone())
-        .map_err(|e| format!("expected a text or a certificate: {e}"))?;
+        .map_err(|e| format!("expected a string or a certificate: {e}"))?;
     let mut text = common_name(&found.subject).to_owned();
     match &found.serial {
         Some(serial) => text.push_str(&format!(", serial {}", short(serial))),
@@ -330,7 +330,10 @@ mod tests {
     #[test]
     fn what_is_not_known_and_what_is_nothing_are_said() {
         let unknown = replaced(&phase(), None, narrow());
-        assert!(unknown.contains("known once the run has read"), "{unknown}");
+        assert!(
+            unknown.contains("not known until the run has read"),
+            "{unknown}"
+        );
         let nothing = replaced(&phase(), Some(&[]), narrow());
         assert_eq!(nothing, "    Replaces: nothing\n");
     }

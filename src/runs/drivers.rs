@@ -171,9 +171,9 @@ impl Drivers {
             false => Err(RunsError::new(
                 super::error::Kind::Busy,
                 "busy",
-                format!("{most} runs are driven at once, and no more may be"),
+                format!("{most} runs are being driven, which is the maximum"),
             )
-            .hint("try again once one of them has ended, or raise --max-runs")),
+            .hint("try again after one of them has ended, or raise --max-runs")),
         }
     }
 
@@ -196,7 +196,7 @@ impl Drivers {
                 Err(error) => Some(error),
             };
             if let Some(error) = trouble {
-                tracing::error!(run = %id, code = error.code, %error, "the run can't be driven on");
+                tracing::error!(run = %id, code = error.code, %error, "the run can't be driven any further");
                 lock(&shared.troubles).insert(id.clone(), error.to_string());
             }
             lock(&shared.live).remove(&id);

@@ -197,7 +197,7 @@ impl Looks {
 
 fn cut_off() -> Note {
     Note::Said(format!(
-        "the look at the target ended after {} s: the plan shows what had been read by then",
+        "the target was read for {} s, which is the limit: the plan shows what was read in that time",
         LIMIT.as_secs()
     ))
 }

@@ -94,11 +94,11 @@ fn refuse_a_part(found: &Target, target: &str, wanted: &BTreeSet<String>) -> Res
     };
     let names: Vec<_> = lacking.iter().map(|role| format!("`{role}`")).collect();
     let message = format!(
-        "the target `{target}` names no context for {}",
+        "the target `{target}` has no context for {}",
         names.join(", ")
     );
     let hint = format!(
-        "add it in windlass.toml: `kube = {{ …, {first} = \"CONTEXT\" }}`; or name no cluster at all, and what needs them is skipped"
+        "add it in windlass.toml: `kube = {{ …, {first} = \"CONTEXT\" }}`; or name no cluster at all, then steps that need them are skipped"
     );
     Err(RunsError::wrong("clusters", message).hint(hint))
 }

@@ -90,7 +90,7 @@ pub(crate) trait Prunable {
 }
 
 /// What is said of a run that is not what was listed any more.
-pub(crate) const CHANGED: &str = "it has changed meanwhile";
+pub(crate) const CHANGED: &str = "it has changed since it was listed";
 
 /// Lists the runs that [`delete_old`] would delete, the newest first, as [`Prunable::all`] does.
 pub(crate) fn picked(
@@ -143,7 +143,7 @@ fn delete(
         return Ok(Some(CHANGED.into()));
     }
     let Ok(seen) = inventory::kept_of(&state) else {
-        let why = "which certificates it delivered can't be read without identity.txt";
+        let why = "the certificates that it delivered can't be read without identity.txt";
         return Ok(Some(why.into()));
     };
     if let Some(folder) = bundles {

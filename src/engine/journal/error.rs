@@ -83,7 +83,8 @@ impl JournalError {
             }
             Self::Damaged(_) => "restore journal.db from a backup, with its -wal file".into(),
             Self::BrokenChain { .. } | Self::ChangedFile { .. } => {
-                "the journal was changed from outside; restore it from a backup".into()
+                "the journal was changed by something other than windlass; restore it from a backup"
+                    .into()
             }
             Self::NoRun(_) => "`windlass runs` lists them".into(),
             Self::Ambiguous(..) => "give more of its id".into(),

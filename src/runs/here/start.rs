@@ -200,7 +200,7 @@ impl Here {
                 about.target
             );
             return Err(RunsError::wrong("engine", message)
-                .hint("start it with `windlass run --target`, or at a server that was started with `windlass serve --on TARGET`"));
+                .hint("start it with `windlass run --target`, or on a server that was started with `windlass serve --on TARGET`"));
         }
         let (kube, notes) = preflight(&targets, &program.workflow, &params, about.target)?;
         self.connect_to_aws(target, &program.workflow)?;
@@ -281,7 +281,7 @@ pub(crate) fn key_of(key: &str, who: &Person) -> Result<Digest, RunsError> {
 /// Returns the error for a key that was used for another request.
 pub(crate) fn other_start() -> RunsError {
     let message = "this idempotency key was used for another start";
-    let hint = "make a new key for each start, and send it again only to repeat that start";
+    let hint = "use a new key for each start, and repeat a key only to repeat that start";
     RunsError::conflict("idempotency-key", message).hint(hint)
 }
 

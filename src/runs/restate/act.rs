@@ -194,7 +194,7 @@ impl OnRestate {
                 TakenUp::TooLate => {
                     let message = format!("another command has resumed run {id}");
                     return Err(
-                        RunsError::conflict("run-owned", message).hint("look at the run again")
+                        RunsError::conflict("run-owned", message).hint("read the run again")
                     );
                 }
                 TakenUp::NotYet if Instant::now() > until => return Ok(()),

@@ -84,7 +84,7 @@ impl RunRead {
         after.saturating_sub(1)
     }
 
-    /// Says whether it is time to look at the run again.
+    /// Says whether it is time to read the run again.
     fn is_old(&self) -> bool {
         let quiet = self.changed_at.map_or(Duration::ZERO, |at| at.elapsed());
         let pause = (quiet / SHARE).min(LONGEST);
@@ -163,7 +163,9 @@ impl RunReads {
         let (next, digest) = cursor.parts();
         let end = read.position.next();
         if next > end || (next > 0 && self.digest_before(id, read, next)? != digest) {
-            let message = format!("run {id} has other events before number {next} than were read");
+            let message = format!(
+                "the events of run {id} before number {next} are not the ones that were read before"
+            );
             return Err(RunsError::broken("journal", message));
         }
         let mut found = Vec::new();

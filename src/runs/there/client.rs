@@ -53,7 +53,11 @@ impl Client {
     pub fn new(address: Address) -> Result<Self, RunsError> {
         let wrong = |why: String| RunsError::wrong("server", why);
         let url = Url::parse(&address.url).map_err(|e| {
-            wrong(format!("`{}` is no address of a server: {e}", address.url)).hint(FORM)
+            wrong(format!(
+                "`{}` is not a valid server address: {e}",
+                address.url
+            ))
+            .hint(FORM)
         })?;
         let host = url.host_str().unwrap_or_default();
         let is_loopback = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
@@ -65,7 +69,7 @@ impl Client {
                 return Err(wrong(why).hint("begin the address with https://"));
             }
             _ => {
-                let why = format!("`{}` is no address of a server", address.url);
+                let why = format!("`{}` is not a valid server address", address.url);
                 return Err(wrong(why).hint(FORM));
             }
         }
@@ -203,11 +207,11 @@ impl Client {
         let text = text.unwrap_or_default();
         let Ok(problem) = serde_json::from_slice::<Problem>(&text) else {
             let message = format!(
-                "{} answered {status}, and not as a Windlass server does",
+                "{} answered {status}, but not like a Windlass server",
                 self.url
             );
             return RunsError::broken("server", message).hint(
-                "see that the address is a server's, and that no proxy answers in its place",
+                "check that the address is that of a Windlass server, and that no proxy answers instead",
             );
         };
         let kind = match status.as_u16() {
@@ -225,9 +229,9 @@ impl Client {
         if status == StatusCode::UNAUTHORIZED {
             let has_none = self.token.is_none() && !self.has_certificate;
             if has_none {
-                error.message = format!("{} needs to know who asks", self.url);
+                error.message = format!("{} requires a login", self.url);
             } else if error.message == "this needs a token" {
-                error.message = format!("{} does not know this token", self.url);
+                error.message = format!("{} does not accept this token", self.url);
             }
             error.hint = Some("to log in: `windlass login`".into());
         }
@@ -241,8 +245,8 @@ impl Client {
         let failed = RunsError::new(Kind::Busy, "server", message);
         // The causes of TLS errors have no type of their own here.
         match why.contains("certificate") {
-            true => failed.hint("if its certificate is of a CA of your own, give that with --server-ca"),
-            false => failed.hint("see that it runs, and that --server, WINDLASS_SERVER or `server` in windlass.toml has its address"),
+            true => failed.hint("if your own CA issued its certificate, give that CA with --server-ca"),
+            false => failed.hint("check that the server is running, and that --server, WINDLASS_SERVER or `server` in windlass.toml has its address"),
         }
     }
 
@@ -267,7 +271,7 @@ impl Client {
         let failed = RunsError::broken("server", message);
         match version == own {
             true => failed,
-            false => failed.hint("use the version of windlass that the server has"),
+            false => failed.hint("use the same version of windlass as the server"),
         }
     }
 }

@@ -57,9 +57,10 @@ impl Following {
         match self.news.recv_timeout(most) {
             Ok(news) => news.map(Some),
             Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(RunsError::broken("server", "the server's events ended"))
-            }
+            Err(RecvTimeoutError::Disconnected) => Err(RunsError::broken(
+                "server",
+                "the server closed the event stream",
+            )),
         }
     }
 }
@@ -83,9 +84,9 @@ async fn follow(
         let before = next;
         let ended = listen(client, &path, last, &mut |sent| {
             if sent.name == "reset" {
-                let message = format!("the server knows less of run {run} than it has told");
+                let message = format!("the server has fewer events of run {run} than it has sent");
                 return Err(RunsError::broken("server", message)
-                    .hint("was it restored from a backup? Look at the run again"));
+                    .hint("was the server restored from a backup? Read the run again"));
             }
             if sent.name != "event" {
                 return Ok(());

@@ -424,9 +424,9 @@ impl Runs for There {
         };
         let items = plan.items.into_iter().map(wire::UndoLine::item);
         items.collect::<Option<_>>().ok_or_else(|| {
-            let message = "the plan of this undo holds what this version does not know";
+            let message = "this version of windlass does not understand the plan of this undo";
             RunsError::broken("server", message)
-                .hint("use the version of windlass that the server has")
+                .hint("use the same version of windlass as the server")
         })
     }
 

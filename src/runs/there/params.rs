@@ -29,11 +29,11 @@ pub async fn sendable(params: &BTreeMap<String, Value>) -> Result<Json, RunsErro
         })?;
         let json = read.reveal_json().map_err(|OnlyNamed(reference)| {
             let why = format!(
-                "the param `{name}` refers to {}, and a server takes no references",
+                "the param `{name}` refers to {}, but a server does not accept references",
                 reference.as_str()
             );
             RunsError::wrong("not-remote", why).hint(format!(
-                "read the secret here, and send it itself: -p {name}=@FILE, -p {name}=env:NAME or WINDLASS_PARAM_{}",
+                "send the secret itself: -p {name}=@FILE, -p {name}=env:NAME or WINDLASS_PARAM_{}",
                 name.to_uppercase()
             ))
         })?;
