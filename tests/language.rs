@@ -162,7 +162,7 @@ fn params_that_are_sure_to_fail_start_nothing() {
         "n=0",
         "each/tenth: `for_each` of `tenth` has the item `10` twice",
     );
-    told("deep={ x: 1 }", "strict: `when` gave an int, not a bool");
+    told("deep={ x: 1 }", "strict: `when` must be a bool, not an int");
     told(
         "deep={ x: true, text: 5 }",
         "strict: the input `text` does not fit: expected string",

@@ -283,7 +283,7 @@ fn each_expectation_of_a_certificate_can_fail() {
         ("{ \"a:b/c/d\": {} }", "add `target: local` to the test"),
         (
             "{ a.pem: { verifies: { purpose: ca } } }",
-            "add `under:`, the place of the roots",
+            "add `under:`, the place of the root certificates",
         ),
         (
             "{ a.pem: { verifies: { under: a.pem, purpose: clint } } }",
@@ -312,7 +312,10 @@ fn a_clock_is_set_and_answers_take_their_time() {
     test.windlass(&["test"]).expect(1);
     test.write("w.test.yaml", &file("clock: May"));
     let ran = test.windlass(&["test"]).expect(2);
-    contains(&ran.stderr, &["`May` is not a moment", "w.test.yaml:4:12"]);
+    contains(
+        &ran.stderr,
+        &["`May` is not a valid timestamp", "w.test.yaml:4:12"],
+    );
     test.write(
         "w.test.yaml",
         &file("target: local\n    clock: 2031-05-01T00:00:00Z"),
@@ -320,7 +323,7 @@ fn a_clock_is_set_and_answers_take_their_time() {
     let ran = test.windlass(&["test"]).expect(2);
     contains(
         &ran.stderr,
-        &["the embedded servers have the clock of this machine"],
+        &["`clock` does not work with the embedded servers, which use the clock of this machine"],
     );
 }
 
@@ -364,7 +367,10 @@ fn runs_come_before_a_test_and_tests_do_not_meet() {
     let ran = test.windlass(&["test"]).expect(2);
     contains(
         &ran.stderr,
-        &["no run of `before` gives `valeu`", "did you mean `value`?"],
+        &[
+            "no run of `before` has the output `valeu`",
+            "did you mean `value`?",
+        ],
     );
     test.write(
         "configure.test.yaml",
@@ -374,7 +380,7 @@ fn runs_come_before_a_test_and_tests_do_not_meet() {
     contains(
         &ran.stderr,
         &[
-            "a run before the test leaves nothing",
+            "`before` has no effect without a target",
             "the test has no mesh",
         ],
     );

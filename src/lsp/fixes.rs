@@ -26,7 +26,7 @@ pub fn fixes(text: &str, found: &Found) -> Vec<Fix> {
     if hint.starts_with("forgot the `${{ }}`?") {
         return forgotten_mark(text, found).into_iter().collect();
     }
-    if found.code == "bad-yaml" && hint.contains("stands in quotes: `\"${{ … }}\"`") {
+    if found.code == "bad-yaml" && hint.contains("must be in quotes: `\"${{ … }}\"`") {
         return unquoted_expression(text, found).into_iter().collect();
     }
     Vec::new()
@@ -207,8 +207,7 @@ mod tests {
             fixed("when: 'a == \"b\"'", "'a == \"b\"'", "wrong-type", "", hint),
             "when: '${{ a == \"b\" }}'"
         );
-        let hint =
-            "an expression with signs of YAML around or inside it stands in quotes: `\"${{ … }}\"`";
+        let hint = "an expression that contains special characters of YAML must be in quotes: `\"${{ … }}\"`";
         assert_eq!(
             fixed(
                 "with: { n: ${{ params.n }} }\nb: c",

@@ -52,7 +52,7 @@ impl Modules {
                 continue;
             };
             let Some(resolved) = join_path(path, &wanted) else {
-                let message = format!("`{wanted}` lies outside the workflow's folder");
+                let message = format!("`{wanted}` is outside the workflow's folder");
                 faults.push(fault("bad-import", message).help(RULE));
                 continue;
             };

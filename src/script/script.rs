@@ -339,7 +339,8 @@ pub(super) fn syntax_fault(text: &str, error: &ParseError) -> Fault {
 }
 
 /// The hint for a name that Rhai reserves.
-const RESERVED: &str = "Rhai keeps this word for itself: take another name, or read it in brackets, `inputs[\"name\"]`";
+const RESERVED: &str =
+    "Rhai reserves this word: use another name, or read it in brackets, `inputs[\"name\"]`";
 
 pub(super) fn lowercase_first(text: &str) -> String {
     let mut chars = text.chars();

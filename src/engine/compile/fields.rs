@@ -61,7 +61,7 @@ impl Report<'_> {
         let found = words.iter().find(|(word, _)| *word == text);
         if found.is_none() {
             let names: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-            let message = format!("{what} is {}", names.join(" or "));
+            let message = format!("{what} must be {}", names.join(" or "));
             let mistake = self.at("wrong-type", node.span.clone(), message);
             self.add(mistake);
         }
@@ -255,7 +255,7 @@ impl<'n> Fields<'n> {
         if limit.is_zero() {
             let message = format!("`{name}` must be longer than 0s");
             let mistake = report.at("wrong-type", node.span.clone(), message);
-            report.add(mistake.help(format!("leave `{name}` out for {otherwise}")));
+            report.add(mistake.help(format!("remove `{name}` for {otherwise}")));
             return None;
         }
         Some(limit)

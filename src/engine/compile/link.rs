@@ -164,7 +164,10 @@ impl Linker<'_> {
                 let path = self.resolve(file, text, named)?;
                 if self.open.contains(&path) {
                     let cycle: Vec<_> = self.open.iter().chain([&path]).cloned().collect();
-                    let message = format!("workflows contain each other: {}", cycle.join(" → "));
+                    let message = format!(
+                        "workflows contain each other in a cycle: {}",
+                        cycle.join(" → ")
+                    );
                     self.mistakes.push(Mistake::new(
                         "cycle",
                         file,
@@ -244,14 +247,14 @@ impl Linker<'_> {
     ) {
         let message = format!("can't read `{path}`: {why}");
         let mistake = Mistake::new("unreadable-file", file, text, named.span.clone(), message)
-            .help("paths are relative to the file that names them");
+            .help("a path is relative to the file that contains it");
         self.mistakes.push(mistake);
     }
 
     fn resolve(&mut self, file: &Arc<str>, text: &Arc<str>, named: &Spanned) -> Option<String> {
         let path = join_path(file, &named.text);
         if path.is_none() {
-            let message = format!("`{}` lies outside the workflow's folder", named.text);
+            let message = format!("`{}` is outside the workflow's folder", named.text);
             self.mistakes.push(Mistake::new(
                 "unreadable-file",
                 file,

@@ -71,7 +71,7 @@ impl Param {
 
     fn read_default(&self, report: &mut Report, key: &Key, node: &Node) -> Option<Value> {
         let Some(value) = Template::read(report, node).constant() else {
-            let message = "a default is a plain value, without expressions";
+            let message = "write a plain value: a default can't contain expressions";
             let mistake = report.at("wrong-type", node.span.clone(), message);
             report.add(mistake);
             return None;

@@ -120,9 +120,7 @@ pub fn refer_params(
             Err(e) => errors.push(ParamError::Wrong {
                 name,
                 why: e.to_string(),
-                hint: Some(
-                    "`text:` before a secret keeps it from being taken for a reference".into(),
-                ),
+                hint: Some("to use the value itself as the secret, put `text:` before it".into()),
             }),
         }
     }
@@ -205,7 +203,7 @@ fn hint(name: &str, param: &Param, value: &Value) -> Option<String> {
         Type::Duration if parse_duration(&text).is_err() => {
             let number = text.parse::<u32>().unwrap_or(90);
             Some(format!(
-                "a duration has a unit: `{number}d`, `{number}h`, `{number}m` or `{number}s`"
+                "a duration needs a unit: `{number}d`, `{number}h`, `{number}m` or `{number}s`"
             ))
         }
         Type::Bool => Some(format!("write -p {name}=true or -p {name}=false")),

@@ -98,13 +98,13 @@ pub(super) fn check(
             let help = match needs_step {
                 // To need it would be a cycle.
                 true => format!(
-                    "`{0}` needs `{1}`, itself or through other steps: move `{1}` to the phase `{phase}` or an earlier one, or `{0}` to a later one",
+                    "`{0}` depends on `{1}`, directly or through other steps: move `{1}` to the phase `{phase}` or an earlier one, or `{0}` to a later one",
                     early.name, step.name
                 ),
                 false => format!("add `{}` to its `needs`", early.name),
             };
             let message = format!(
-                "`{}` of the phase `{}` could begin before `{}` of the phase `{phase}` has ended",
+                "`{}` of the phase `{}` could start before `{}` of the phase `{phase}` has ended",
                 step.name, phases[at].name, early.name
             );
             let mistake = report

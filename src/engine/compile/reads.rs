@@ -52,7 +52,7 @@ pub(super) fn edges(
         let is_backwards = graph[*target].is_finally && !step.is_finally;
         if is_backwards {
             let message = format!(
-                "`{}` runs after everything else: it stands under `finally`",
+                "`{}` is under `finally`, so it runs after all other steps",
                 graph[*target].name
             );
             let mistake = report.at("reads-finally", span.clone(), message);
@@ -87,9 +87,9 @@ pub(super) fn bare(
             _ => false,
         };
         if is_there {
-            let message = format!("`{text}` is a text here, not what the expression would give");
+            let message = format!("`{text}` is a plain string here, not an expression");
             let help = format!(
-                "forgot the `${{{{ }}}}`? `\"${{{{ {text} }}}}\"`; the text itself is `\"${{{{ '{text}' }}}}\"`"
+                "forgot the `${{{{ }}}}`? `\"${{{{ {text} }}}}\"`; for the string itself, write `\"${{{{ '{text}' }}}}\"`"
             );
             let mistake = report.at("bare-expression", span.clone(), message);
             report.add(mistake.help(help));
@@ -138,7 +138,7 @@ pub(super) fn beforehand(
         for read in placed.expression.reads() {
             if check_read(report, graph, by_name, params, placed, read, Item::None).is_some() {
                 let message =
-                    format!("the workflow's `{what}` is read before its steps have outputs");
+                    format!("the workflow's `{what}` is evaluated before its steps have outputs");
                 let help = match what {
                     "lock" => "read `params`, or put the lock on a step",
                     _ => "read `params`",
@@ -174,7 +174,7 @@ fn check_read(
         ("item", _) if item != Item::Here => {
             let help = match item {
                 Item::OfEach => {
-                    "it is evaluated once for the whole step: choose the items in `for_each`, `\"${{ params.list.filter(|item| …) }}\"`"
+                    "it is evaluated once for the whole step: select the items in `for_each`, `\"${{ params.list.filter(|item| …) }}\"`"
                 }
                 _ => "`item` is the current item of the step's own `for_each`",
             };
@@ -223,13 +223,13 @@ fn check_read(
                     outputs.is_empty(),
                 ) {
                     (Some(near), _) => format!("did you mean `{near}`?"),
-                    (None, true) => "it declares no outputs".into(),
+                    (None, true) => "the step declares no outputs".into(),
                     (None, false) => {
                         let names: Vec<_> = outputs.keys().map(String::as_str).collect();
-                        format!("it gives {}", names.join(", "))
+                        format!("its outputs are {}", names.join(", "))
                     }
                 };
-                let message = format!("the step `{name}` gives no output `{output}`");
+                let message = format!("the step `{name}` has no output `{output}`");
                 let mistake = report.at("unknown-output", span, message).help(help);
                 report.add(mistake);
             }

@@ -43,11 +43,11 @@ impl Retry {
                     Err(_) if class.text == "any" => retry.on.clear(),
                     Err(_) => {
                         let names = FailureClass::NAMES;
-                        let help = closest(&class.text, names.iter().copied())
-                            .map_or(format!("one of any, {}", names.join(", ")), |name| {
-                                format!("did you mean `{name}`?")
-                            });
-                        let message = format!("`{}` is not a class of failures", class.text);
+                        let help = closest(&class.text, names.iter().copied()).map_or(
+                            format!("the classes are any, {}", names.join(", ")),
+                            |name| format!("did you mean `{name}`?"),
+                        );
+                        let message = format!("`{}` is not a failure class", class.text);
                         let mistake = report.at("wrong-type", class.span, message).help(help);
                         report.add(mistake);
                     }

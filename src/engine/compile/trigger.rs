@@ -187,9 +187,9 @@ fn read_occasion(
     let wanted = OneOf {
         of: "the trigger",
         span: whole.span.clone(),
-        none: "the trigger does not say when".into(),
+        none: "the trigger has no `schedule`, `when_due` or `webhook`".into(),
         add: "give it one of `schedule: \"0 3 * * SUN\"`, `when_due: 30d`, `webhook: NAME`",
-        split: "make two triggers of it",
+        split: "split it into two triggers",
     };
     let kinds = ["schedule", "when_due", "webhook"];
     let (key, node) = fields.take_one_of(report, &kinds, &wanted)?;
@@ -216,14 +216,14 @@ fn read_schedule(report: &mut Report, node: &Node, zone: Option<&Node>) -> Optio
             let near = closest_zone(zone_name);
             let help = match near {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => "it is a name of the IANA database, such as `Europe/Berlin`".into(),
+                None => "use a name of the IANA database, such as `Europe/Berlin`".into(),
             };
             (zone.span.clone(), help)
         }
-        (ScheduleError::Never(_), _) => (node.span.clone(), "no month has such a day".to_owned()),
+        (ScheduleError::Never(_), _) => (node.span.clone(), "no month has this day".to_owned()),
         _ => (
             node.span.clone(),
-            "minute, hour, day of the month, month and day of the week: `0 3 * * SUN` is Sunday at 03:00".to_owned(),
+            "write minute, hour, day of the month, month and day of the week: `0 3 * * SUN` is Sunday at 03:00".to_owned(),
         ),
     };
     let mistake = report.at("wrong-type", span, error.to_string());
@@ -252,9 +252,9 @@ fn read_name(report: &mut Report, node: &Node, what: &str) -> Option<String> {
             .at(
                 "bad-name",
                 node.span.clone(),
-                format!("`{text}` can't be {what}"),
+                format!("`{text}` is not valid as {what}"),
             )
-            .help("letters, digits, `-`, `_` and `.`: it is part of addresses");
+            .help("use letters, digits, `-`, `_` and `.`: it is part of URLs");
         report.add(mistake);
         return None;
     }
@@ -279,8 +279,8 @@ fn read_params(report: &mut Report, node: Option<&Node>, is_webhook: bool) -> Re
         };
         if is_read && !is_webhook && template.constant().is_none() {
             let mistake = report
-                .at("misplaced-expression", span.clone(), "there is nothing to read here")
-                .help("only the params of a `webhook` have expressions: they read `body` and `headers`");
+                .at("misplaced-expression", span.clone(), "this expression can't read anything")
+                .help("only the params of a `webhook` can have expressions, which read `body` and `headers`");
             report.add(mistake);
         }
         params.insert(key.name.clone(), template);
@@ -336,7 +336,7 @@ fn check_one(report: &mut Report, params: &BTreeMap<String, Param>, draft: &Trig
         .iter()
         .filter(|(name, param)| param.is_required() && !trigger.params.contains_key(*name));
     for (name, param) in missing {
-        let message = format!("the trigger gives no value for the param `{name}`");
+        let message = format!("the trigger has no value for the param `{name}`");
         let mistake = report
             .at("missing-input", trigger.span.clone(), message)
             .help(format!("add `params: {{ {name}: … }}` ({})", param.ty));

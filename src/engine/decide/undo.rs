@@ -65,7 +65,7 @@ pub(super) fn next<'w>(
             Status::Succeeded | Status::Skipped => *done += 1,
             Status::Running | Status::Waiting => return,
             Status::Failed => {
-                let message = format!("what `{id}` did could not be reversed");
+                let message = format!("could not reverse what `{id}` did");
                 return end(decision, Some(StepError::new("undo-failed", message)));
             }
             _ if state.is_cancelled => {

@@ -65,14 +65,14 @@ pub enum DriveError {
     #[error("the lock `{lock}` is still held by run {run}")]
     Locked { lock: String, run: RunId },
     #[error(
-        "the scheduler has nothing to wait for, and the run has not ended; this is a bug in windlass"
+        "the scheduler has nothing to wait for, but the run has not ended; this is a bug in windlass"
     )]
     Stalled,
     #[error(
         "an attempt of step `{step}` panicked; this is a bug in windlass. What was done is recorded, and the run can be resumed"
     )]
     Panicked { step: InstanceId },
-    #[error("the scheduler decided something impossible; this is a bug in windlass")]
+    #[error("the scheduler made an impossible decision; this is a bug in windlass")]
     Illegal(#[from] IllegalTransition),
 }
 

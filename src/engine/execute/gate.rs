@@ -88,7 +88,7 @@ impl Gate {
         }
         progress.notes = MAX_NOTES + 1;
         Some(format!(
-            "further messages of this attempt are not kept: the limit is {MAX_NOTES} messages or 1 MiB"
+            "further messages of this attempt are not recorded: the limit is {MAX_NOTES} messages or 1 MiB"
         ))
     }
 
@@ -173,9 +173,9 @@ fn holds_mask(value: &Value) -> bool {
 }
 
 fn mask_sent(function: &str) -> Failure {
-    let message = format!("an argument contains {MASK}, which is only the mask of a secret");
+    let message = format!("an argument contains {MASK}, the mask of a secret");
     Failure::new(FailureClass::Rejected, function, WRONG_ARGUMENTS, message).with_hint(
-        "pass the secret itself, or take the mask out: text.replace(\"‹secret›\", \"***\")",
+        "pass the secret itself, or remove the mask: text.replace(\"‹secret›\", \"***\")",
     )
 }
 
@@ -183,7 +183,7 @@ fn changes_in_fresh_step(function: &str) -> Interruption {
     let message = "a step with `fresh: true` may only read, and this call changes something";
     let failure = Failure::new(FailureClass::Rejected, function, "FreshStep", message);
     Interruption::Failed(failure.with_hint(
-        "change things in one step and look in another; of a program that only reads, say `read: true`",
+        "change things in one step and check them in another; for a program that only reads, set `read: true`",
     ))
 }
 

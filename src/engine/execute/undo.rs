@@ -62,12 +62,12 @@ impl Attempt {
 
 /// Returns the error for an attempt whose records are lost, so that it can't be undone.
 pub(super) fn lost(run: &RunId, step: &InstanceId) -> StepError {
-    let message = "an attempt was killed; its calls beyond its records are not known";
+    let message = "an attempt was killed, and its last calls were not recorded";
     let answer = Command::new("undo")
         .arg(run)
         .option("--answer", format!("{step}=again"));
     StepError::new("undo-unknown", message).with_hint(format!(
-        "check the other side, reverse what is there, then run `{answer}` to say that nothing is left"
+        "check the remote side, reverse what the attempt did, then run `{answer}`"
     ))
 }
 
@@ -249,7 +249,7 @@ pub async fn undo_plan(workflow: &Workflow, state: &State, clients: &Clients) ->
         let (what, kind) = match back {
             StepBack::Suspect => {
                 let what =
-                    "find out what an attempt did that was killed (a resume before the undo does)";
+                    "find out what a killed attempt did (a resume before the undo does this)";
                 (what.to_owned(), UndoKind::Unknown)
             }
             StepBack::Script(path) => (format!("run `fn undo` of {path}"), UndoKind::Reversed),

@@ -68,7 +68,7 @@ impl Seal {
     /// Fails if the text contains secrets of this journal that can't be opened because the identity is missing.
     pub fn require(&self, stored: &str) -> Result<(), JournalError> {
         match stored.contains(&format!("{{\"{MARK}\":\"")) && self.existing()?.is_none() {
-            true => Err(JournalError::Identity("identity.txt is not there".into())),
+            true => Err(JournalError::Identity("identity.txt does not exist".into())),
             false => Ok(()),
         }
     }
@@ -83,7 +83,7 @@ impl Seal {
         let Some(identity) = self.existing()? else {
             return Ok(MASK.into());
         };
-        let damaged = || JournalError::Identity("it does not open a secret of this run".into());
+        let damaged = || JournalError::Identity("it can't decrypt a secret of this run".into());
         let sealed = BASE64_NOPAD
             .decode(sealed.as_bytes())
             .map_err(|_| damaged())?;
@@ -177,7 +177,7 @@ impl Seal {
 }
 
 fn gone() -> JournalError {
-    JournalError::Identity("identity.txt vanished".into())
+    JournalError::Identity("identity.txt was deleted".into())
 }
 
 /// Converts a value to its stored form; `close` returns the ciphertext of a secret.
@@ -229,11 +229,11 @@ pub(super) fn open_with(
             Some((MARK, Json::String(sealed))) => open(sealed)?,
             Some((BYTES, Json::String(base64))) => Bytes::from_base64(base64)
                 .map(Value::Bytes)
-                .ok_or_else(|| damaged("bytes that are no base64"))?,
+                .ok_or_else(|| damaged("bytes that are not base64"))?,
             Some((BYTES, sealed)) => match open_with(sealed.clone(), open)? {
                 Value::Secret(base64) => Bytes::from_base64(base64.reveal())
                     .map(|bytes| Value::Secret(Secret::of_bytes(&bytes)))
-                    .ok_or_else(|| damaged("secret bytes that are no base64"))?,
+                    .ok_or_else(|| damaged("secret bytes that are not base64"))?,
                 masked => masked,
             },
             Some((REFERENCE, Json::String(text))) => match Reference::parse(text) {

@@ -126,7 +126,8 @@ impl Arguments {
         };
         let parsed = OffsetDateTime::parse(&text, &Rfc3339);
         parsed.map(Some).map_err(|_| {
-            let why = format!("`{key}` is not a moment such as 2026-01-31T12:00:00Z: `{text}`");
+            let why =
+                format!("`{key}` is not a valid timestamp such as 2026-01-31T12:00:00Z: `{text}`");
             refuse(self.function, why)
         })
     }

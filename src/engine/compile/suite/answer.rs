@@ -25,7 +25,7 @@ const DERIVED: [&str; 4] = ["body_bytes", "json", "stderr_bytes", "stdout_bytes"
 pub fn complete(row: &Function, given: Option<Value>) -> Result<Value, Misfit> {
     let kind = &row.gives.kind;
     if row.name == REPLACED && given.as_ref().is_some_and(|given| *given != Value::Int(0)) {
-        let why = "can only be answered with 0: no pod is left to evict".into();
+        let why = "can only be answered with 0, because there are no pods to evict".into();
         return Err(misfit(
             row,
             why,
@@ -40,8 +40,8 @@ pub fn complete(row: &Function, given: Option<Value>) -> Result<Value, Misfit> {
             Value::Null => Ok(nothing_of(row)),
             _ => Err(misfit(
                 row,
-                "gives nothing".into(),
-                Some("leave `gives` out".into()),
+                "has no result".into(),
+                Some("remove `gives`".into()),
             )),
         };
     }
@@ -152,7 +152,10 @@ fn fitted(kind: &ValueKind, value: Value, at: &str) -> Result<Value, (String, Op
             "" => String::new(),
             at => format!(": `{at}`"),
         };
-        Err((format!("gives {kind}, not {}{place}", value.a_kind()), None))
+        Err((
+            format!("returns {kind}, not {}{place}", value.a_kind()),
+            None,
+        ))
     };
     match (kind, value) {
         (ValueKind::Any, value) => Ok(value),
@@ -170,13 +173,13 @@ fn fitted(kind: &ValueKind, value: Value, at: &str) -> Result<Value, (String, Op
         | (ValueKind::Nothing, value @ Value::Null) => Ok(value),
         (ValueKind::Secret, Value::String(text)) => Ok(Value::Secret(Secret::new(text))),
         (ValueKind::Duration, Value::String(text)) if parse_duration(&text).is_err() => Err((
-            format!("gives a duration, and `{text}` is not a valid one"),
+            format!("returns a duration, but `{text}` is not a valid duration"),
             None,
         )),
         (ValueKind::Word(words), Value::String(text)) if !words.contains(&&*text) => {
             let help = closest(&text, words.iter().copied());
             Err((
-                format!("gives {kind}, not `{text}`"),
+                format!("returns {kind}, not `{text}`"),
                 help.map(|near| format!("did you mean `{near}`?")),
             ))
         }
@@ -202,7 +205,7 @@ fn fitted(kind: &ValueKind, value: Value, at: &str) -> Result<Value, (String, Op
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("it has {}", names().collect::<Vec<_>>().join(", ")),
                 };
-                return Err((format!("gives no `{}`", joined(at, key)), Some(help)));
+                return Err((format!("returns no `{}`", joined(at, key)), Some(help)));
             }
             for field in *fields {
                 let given = map.remove(field.name);
@@ -328,7 +331,7 @@ mod tests {
         );
         assert_eq!(
             given("kube::delete", "1"),
-            Err("gives nothing / leave `gives` out".into())
+            Err("has no result / remove `gives`".into())
         );
         let missing = complete(function("kube::get").expect("a function"), None);
         assert_eq!(
