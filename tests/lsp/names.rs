@@ -192,7 +192,7 @@ fn names_are_explained() {
             );
         }
     };
-    says(GLOO_MESH, &text, "retry", &["Tries again after failures."]);
+    says(GLOO_MESH, &text, "retry", &["Retries the step after a failure."]);
     says(
         GLOO_MESH,
         &text,

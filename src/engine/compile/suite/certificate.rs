@@ -88,7 +88,7 @@ pub struct WantedCertificate {
     pub fields: Vec<(&'static str, Value)>,
     /// The length of its validity, rounded to days.
     pub days: Option<i64>,
-    /// How many certificates the place holds.
+    /// The number of certificates in the place.
     pub count: Option<i64>,
     pub verifies: Vec<WantedVerdict>,
 }
