@@ -251,7 +251,7 @@ fn each_expectation_of_a_certificate_can_fail() {
     for (expected, wanted) in [
         (
             "{ a.pem: { subject: CN=other } }",
-            "the subject of the certificate in `a.pem` is not as expected",
+            "the certificate in `a.pem`: the subject is not as expected",
         ),
         (
             "{ a.pem: { dns_names: [a] } }",
@@ -265,14 +265,14 @@ fn each_expectation_of_a_certificate_can_fail() {
         ("{ a.pem: { count: 2 } }", "the number of certificates"),
         (
             "{ a.pem: { verifies: { under: b.pem } } }",
-            "there is no certificate in `b.pem`",
+            "`b.pem` contains no certificate",
         ),
         (
             "{ a.pem: { verifies: { under: a.pem, purpose: ca, fails: true } } }",
             "verifies under `a.pem`",
         ),
-        ("{ a.pem: }", "there are certificates in `a.pem`"),
-        ("{ b.pem: {} }", "there is no certificate in `b.pem`"),
+        ("{ a.pem: }", "`a.pem` contains certificates"),
+        ("{ b.pem: {} }", "`b.pem` contains no certificate"),
     ] {
         let (_, ran) = expecting(expected);
         contains(&ran.expect(1).stderr, &[wanted]);

@@ -120,8 +120,8 @@ impl Collector {
                 deadline,
                 ..
             }) => {
-                let until =
-                    deadline.map(|at| format!("\nIt waits until {} UTC.", report::utc_time(at)));
+                let until = deadline
+                    .map(|at| format!("\nThe question expires at {} UTC.", report::utc_time(at)));
                 let text = format!("{message}{}", until.unwrap_or_default());
                 (
                     NoticeKind::Waiting,
@@ -158,7 +158,7 @@ impl Collector {
             }) if error.code == "in-doubt" => (
                 NoticeKind::Doubt,
                 Some(step),
-                format!("{name}: it is in doubt whether a call of {step} happened"),
+                format!("{name}: a call of {step} is in doubt"),
                 error.headline(),
             ),
             _ => return None,
@@ -251,7 +251,7 @@ impl Collector {
             let facts = &entry.facts;
             let renewed = match &entry.made_by {
                 Some(by) => format!(
-                    "{} on {} made it, with the step {}.",
+                    "The workflow {} issued it on {}, in the step {}.",
                     by.workflow, by.target, by.step
                 ),
                 None => match &entry.renewed_at {

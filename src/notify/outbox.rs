@@ -151,7 +151,7 @@ impl Outbox {
         let names: Vec<_> = self.receivers.iter().map(|one| one.name.as_str()).collect();
         let names = serde_json::to_string(&names).unwrap_or_default();
         self.database().execute(
-            "UPDATE deliveries SET state = 'given_up', done_at = ?, error = 'the receiver is not in windlass.toml any more'
+            "UPDATE deliveries SET state = 'given_up', done_at = ?, error = 'the receiver is no longer in windlass.toml'
              WHERE state = 'queued' AND receiver NOT IN (SELECT value FROM json_each(?))",
             params![now(), names],
         )?;

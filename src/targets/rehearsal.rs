@@ -73,5 +73,5 @@ impl Clusters for Rehearsal {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("a cluster's name has letters, digits, '-', '_' and '.'")]
+#[error("the name of a cluster must consist of letters, digits, '-', '_' and '.'")]
 struct BadName;

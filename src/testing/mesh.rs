@@ -84,11 +84,11 @@ fn certificates(secret: &Json, key: &str) -> Option<String> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum MeshError {
-    #[error("the clusters can't be read: {0}")]
+    #[error("can't read the clusters: {0}")]
     Cluster(#[from] StateError),
-    #[error("the mesh can't be read: {0}")]
+    #[error("can't read the mesh: {0}")]
     Mesh(String),
-    #[error("the test's folder can't be used")]
+    #[error("can't use the test's folder")]
     Folder(#[from] io::Error),
 }
 

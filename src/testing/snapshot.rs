@@ -37,9 +37,9 @@ pub fn check(path: &Path, outcome: &Outcome, accepts: bool) -> io::Result<Option
         fs::write(path, found)?;
         return Ok(None);
     }
-    let hint = "`windlass test --accept` writes what is found";
+    let hint = "to accept what was found: `windlass test --accept`";
     Ok(Some(match wanted {
-        Some(wanted) => Problem::new(format!("the run is not as {} says", path.display()))
+        Some(wanted) => Problem::new(format!("the run does not match {}", path.display()))
             .with(format!("{}\n{hint}", diff(&wanted, &found))),
         None => Problem::new(format!("the snapshot {} does not exist", path.display())).with(hint),
     }))

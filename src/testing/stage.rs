@@ -203,7 +203,7 @@ impl Asked {
                 FailureClass::Rejected,
                 self.function,
                 "NoLog",
-                format!("the log of the test can't be written: {e}"),
+                format!("can't write the log of the test: {e}"),
             )
         })?;
         next.await

@@ -337,7 +337,7 @@ impl Testing<'_> {
             Some(line) => format!("after `{}` of the step `{}`", line.function, line.step),
             None => "before its first call".into(),
         };
-        let what = format!("killed at moment {at}, {after}, and resumed, the run ends differently");
+        let what = format!("killed at point {at}, {after}, and resumed, the run ends differently");
         Err(Problem::new(what).with(differences.join("\n")))
     }
 
@@ -427,7 +427,7 @@ impl Testing<'_> {
                     None => self.case.timeout,
                 });
                 Err(Problem::new(format!("the test took longer than {limit}"))
-                    .with("`timeout:` of the test gives it more time"))
+                    .with("to give it more time, set `timeout:` of the test"))
             }
             Played::Broke(why) => Err(Problem::new("the run could not be driven").with(why)),
         }

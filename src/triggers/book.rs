@@ -231,7 +231,13 @@ impl TriggerBook {
 
     /// Records that a start was missed and is not made later.
     pub fn skip(&self, due: &Due, at: Timestamp) -> Result<(), RunsError> {
-        self.came_due(due, &[], at, "skipped", Some("missed while nothing ran"))
+        self.came_due(
+            due,
+            &[],
+            at,
+            "skipped",
+            Some("missed because no server ran"),
+        )
     }
 
     fn came_due(

@@ -176,7 +176,7 @@ impl<S: Starter> Scheduler<S> {
             Err(error) => error,
         };
         let attempt = due.attempts + 1;
-        tracing::warn!(%trigger, attempt, code = error.code, %error, "a trigger could not start a run; it is tried again");
+        tracing::warn!(%trigger, attempt, code = error.code, %error, "a trigger could not start a run; it will be retried");
         if due.attempts == 0 {
             self.starter.failed(one, due.due, &error);
         }

@@ -75,7 +75,7 @@ impl Triggers {
         let thread = thread::Builder::new().name("triggers".into());
         thread.spawn(move || {
             let (mut files_at, mut certificates_at) = (clock() + FILES, Timestamp::EPOCH);
-            let mut trouble = Trouble::with("look at what triggers start");
+            let mut trouble = Trouble::with("check what triggers start");
             loop {
                 let now = clock();
                 let done = this.turn(now, &mut files_at, &mut certificates_at);
@@ -206,7 +206,7 @@ pub fn refuse_unknown(planted: &[Planted], key: &TriggerKey) -> Result<(), RunsE
     let near = windlass_script::closest(&key.to_string(), names.iter().map(String::as_str));
     Err(match (near, names.is_empty()) {
         (Some(near), _) => error.hint(format!("did you mean `{near}`?")),
-        (None, true) => error.hint("no workflow there has `triggers:`"),
-        (None, false) => error.hint(format!("there is {}", names.join(", "))),
+        (None, true) => error.hint("no workflow in these folders has `triggers:`"),
+        (None, false) => error.hint(format!("the triggers are {}", names.join(", "))),
     })
 }

@@ -192,7 +192,12 @@ fn names_are_explained() {
             );
         }
     };
-    says(GLOO_MESH, &text, "retry", &["Retries the step after a failure."]);
+    says(
+        GLOO_MESH,
+        &text,
+        "retry",
+        &["Retries the step after a failure."],
+    );
     says(
         GLOO_MESH,
         &text,
@@ -215,7 +220,7 @@ fn names_are_explained() {
         "${{ params.root_subject",
         &["root_subject: map(string) = {"],
     );
-    says(GLOO_MESH, &text, "${{ params", &["the workflow's params"]);
+    says(GLOO_MESH, &text, "${{ params", &["The params of the run."]);
     says(
         GLOO_MESH,
         &text,

@@ -411,7 +411,12 @@ pub static CERTIFICATE: Section = Section {
             "All email addresses, in their order.",
             "email_addresses: [pki@example.com]",
         ),
-        key("is_ca", Form::Flag, "Whether it is a CA certificate.", "is_ca: true"),
+        key(
+            "is_ca",
+            Form::Flag,
+            "Whether it is a CA certificate.",
+            "is_ca: true",
+        ),
         key(
             "days",
             Form::Count(MOST_DAYS),
