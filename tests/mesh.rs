@@ -260,7 +260,7 @@ fn an_undo_takes_the_secrets_back_and_says_what_stays() {
         "{plan}"
     );
     assert!(
-        plan.contains("put secret/cacerts in istio-system of cluster-1 back to what it was"),
+        plan.contains("restore secret/cacerts in istio-system of cluster-1"),
         "{plan}"
     );
     assert!(

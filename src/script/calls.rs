@@ -164,7 +164,8 @@ pub(super) fn check_expression(ast: &AST, text: &str) -> Vec<Fault> {
     let mut faults = check(&EXPRESSIONS, ast, text, &own);
     for fault in &mut faults {
         if fault.code == "unknown-module" {
-            fault.help = Some("expressions are pure: host modules are for step scripts".into());
+            fault.help =
+                Some("an expression can't call host modules: call them in a step script".into());
         }
     }
     faults
@@ -255,7 +256,7 @@ fn check_call(known: &Catalogue, own: &Own, text: &str, call: &FoundCall) -> Opt
                 .map(|usage| (*usage).to_owned())
         });
     Some(match usage {
-        Some(usage) => fault.help(format!("it is called as `{usage}`")),
+        Some(usage) => fault.help(format!("write `{usage}`")),
         None => fault,
     })
 }

@@ -268,7 +268,7 @@ impl Check {
         let message = format!("`{}`: `{text}` is not a valid `{name}`", self.function);
         let help = match closest(text, words.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("it is one of {}", words.join(", ")),
+            None => format!("the allowed values are {}", words.join(", ")),
         };
         self.add(Wrong::new(position, message).help(help));
     }

@@ -258,7 +258,7 @@ fn check_entry(ast: &AST, text: &str) -> Option<Fault> {
                 0..0,
                 "the script has no `fn run(inputs)`",
             )
-            .help("a step starts there; its last value is a map of the outputs"),
+            .help("a step calls this function; its last value is a map of the outputs"),
         ),
     }
 }
@@ -315,9 +315,7 @@ pub(super) fn syntax_fault(text: &str, error: &ParseError) -> Fault {
         let names = super::host::modules().iter().map(|(name, _)| *name);
         return match calls::closest(module, names) {
             Some(name) => fault.help(format!("did you mean `{name}`?")),
-            None => {
-                fault.help("a module is a host module, or is imported: `import \"lib/x\" as x;`")
-            }
+            None => fault.help("use a host module, or import a module: `import \"lib/x\" as x;`"),
         };
     }
     let span_text = span.clone();
@@ -328,7 +326,7 @@ pub(super) fn syntax_fault(text: &str, error: &ParseError) -> Fault {
     );
     match error.err_type() {
         ParseErrorType::BadInput(LexError::MalformedChar(_)) => {
-            fault.help("a text of a script is in double quotes, or in backticks")
+            fault.help("write a string in double quotes or in backticks")
         }
         _ if text.get(span_text.clone()) == Some("curry") => fault.help(
             "`curry` is not available; a closure captures the variables that it uses: `|x| f.call(a, x)`",

@@ -258,7 +258,10 @@ fn names_are_explained() {
         script_file,
         &script,
         "        signing_algorithm",
-        &["what fits the key", "pca::create_certificate_authority"],
+        &[
+            "by default one that fits the key",
+            "pca::create_certificate_authority",
+        ],
     );
     says(
         script_file,

@@ -144,7 +144,8 @@ impl Arguments {
                         Ok((name, value.to_text().into()))
                     }
                     other => {
-                        let why = format!("`{key}.{name}` is {}, not a text", other.a_kind());
+                        let why =
+                            format!("`{key}.{name}` must be a string, not {}", other.a_kind());
                         Err(refuse(self.function, why))
                     }
                 })
@@ -284,7 +285,7 @@ impl Arguments {
     }
 
     fn wrong(&self, key: &str, expected: &str, found: &Value) -> Thrown {
-        let why = format!("`{key}` is a {}, not a {expected}", found.kind());
+        let why = format!("`{key}` must be a {expected}, not a {}", found.kind());
         refuse(self.function, why)
     }
 }
@@ -322,7 +323,7 @@ pub(super) fn both<A, B>(
     match options {
         (Some(first), Some(second)) => Ok(Some((first, second))),
         (None, None) => Ok(None),
-        _ => Err(refuse(function, format!("{names} go together"))),
+        _ => Err(refuse(function, format!("{names} must be given together"))),
     }
 }
 

@@ -336,7 +336,7 @@ mod tests {
         let missing = complete(function("kube::get").expect("a function"), None);
         assert_eq!(
             missing.err().map(|why| why.expected).as_deref(),
-            Some("map(any) (the object; what a Secret holds is a secret)")
+            Some("map(any) (the object; the data of a Secret are secrets)")
         );
     }
 }

@@ -178,7 +178,7 @@ pub(super) fn one_of(
     let mistake = report.at("wrong-type", node.span.clone(), message);
     report.add(mistake.help(match closest(text, words.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("it is one of {}", words.join(", ")),
+        None => format!("the allowed values are {}", words.join(", ")),
     }));
     None
 }

@@ -31,7 +31,7 @@ pub(super) fn described(options: &mut Arguments) -> Result<Option<Described>, Th
         (None, true) => Ok(None),
         (None, false) => Err(refuse(
             FUNCTION,
-            "a service is described by its `protocol`, and what belongs to it",
+            "to describe a service, set `protocol` and the options that belong to it",
         )),
     }
 }
@@ -42,7 +42,7 @@ pub(super) fn find(
     described: &Option<Described>,
 ) -> Result<Arc<Service>, String> {
     match (service(name), described) {
-        (Some(_), Some(_)) => Err(format!("`{name}` is known: leave `protocol` out")),
+        (Some(_), Some(_)) => Err(format!("`{name}` is a known service: remove `protocol`")),
         (Some(service), None) => match unknown_operation(service, operation) {
             Some((message, help)) => Err(format!("{message}: {help}")),
             None => Ok(service.clone()),
@@ -66,7 +66,7 @@ fn unknown_service(name: &str) -> (String, String) {
     let help = match exact.or_else(|| closest(&lower, services())) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!(
-            "there is {}; others that speak JSON can be described by the option `protocol`",
+            "the known services are {}; describe another service that uses JSON with the option `protocol`",
             services().collect::<Vec<_>>().join(", ")
         ),
     };
@@ -83,7 +83,7 @@ fn unknown_operation(service: &Service, operation: &str) -> Option<(String, Stri
     let exact = names().find(|known| plain(known) == plain(operation));
     let help = match exact.or_else(|| closest(operation, names())) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the API Reference of {} lists them", service.id),
+        None => format!("see the API Reference of {}", service.id),
     };
     Some((
         format!("{} has no operation `{operation}`", service.name),
@@ -148,6 +148,6 @@ mod tests {
             "secretsmanager has no operation `get-secret-value`: did you mean `GetSecretValue`?"
         );
         assert_eq!(help("secretsmanager", "GetSecretValue"), "");
-        assert!(help("nonsense", "X").contains("can be described by the option `protocol`"));
+        assert!(help("nonsense", "X").contains("with the option `protocol`"));
     }
 }
