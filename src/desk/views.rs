@@ -81,7 +81,7 @@ impl Views {
         let known = self.list(person)?;
         if known.len() >= MOST && known.iter().all(|one| one.name != view.name) {
             return Ok(Err(format!(
-                "you have {MOST} views already; delete one of them first"
+                "you already have {MOST} views; delete one of them first"
             )));
         }
         self.database().execute(

@@ -325,7 +325,7 @@ pub struct StartWanted {
 }
 
 impl StartWanted {
-    /// Returns what a request in JSON asks for; the target is `local` if it is left out.
+    /// Returns what a request in JSON asks for; the target is by default `local`.
     pub fn from_json(
         workflow: WorkflowName,
         target: Option<String>,

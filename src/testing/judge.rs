@@ -221,10 +221,10 @@ fn wrong_refusal(case: &Case, outcome: &Outcome) -> Option<Problem> {
         (None, None) => None,
         (Some(wanted), Some(why)) if fits(wanted, why) => None,
         (_, Some(why)) => Some(Problem::new(format!(
-            "an answer to a question was rejected: {why}"
+            "an answer to a question was not accepted: {why}"
         ))),
         (Some(wanted), None) => Some(Problem::new(format!(
-            "no answer to a question was rejected, but `{wanted}` was expected"
+            "every answer to a question was accepted, but `{wanted}` was expected"
         ))),
     }
 }

@@ -147,7 +147,7 @@ fn line(item: &UndoItem) -> Markup {
         UndoKind::Already(why) => ("needs nothing", "idle", Some(why)),
         UndoKind::Left(why) => ("is left as it is", "warn", Some(why)),
         UndoKind::Unknown => ("is looked up first", "warn", None),
-        UndoKind::Unseen(why) => ("could not be looked at", "warn", Some(why)),
+        UndoKind::Unseen(why) => ("could not be read", "warn", Some(why)),
         UndoKind::Stays => ("can't be reversed", "bad", None),
     };
     html! {

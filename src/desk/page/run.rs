@@ -371,7 +371,7 @@ impl View {
                     (self.what_follows())
                     p class="quiet" {
                         "The answer is bound to this question, to the files " code title=(program) { (program[..12]) }
-                        " and to the params below: " code title=(digest) { (digest[..12]) } ". If any of these changes, the answer does not count."
+                        " and to the params below: " code title=(digest) { (digest[..12]) } ". If any of these changes, the answer is not accepted."
                     }
                 }
                 form method="post" action={ "/runs/" (shown.id) "/approve" } {

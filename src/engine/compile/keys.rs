@@ -236,7 +236,7 @@ pub static STEP: Section = Section {
         key(
             "not_requester",
             Form::Flag,
-            "Rejects an answer of a person who started the run or changed what it does.",
+            "Does not accept an answer of a person who started the run or changed what it does.",
             "not_requester: true",
         )
         .with("approval")

@@ -271,7 +271,7 @@ pub static EXPECT: Section = Section {
         key(
             "refused",
             Form::Text,
-            "Why an answer to a question is rejected. Without this key, a rejected answer fails the test.",
+            "Why an answer to a question is not accepted. Without this key, an answer that is not accepted fails the test.",
             "refused: \"*its approvers are alice*\"",
         ),
         key(
