@@ -215,7 +215,7 @@ fn rows_that_are_none_are_refused() {
     );
     let said = test.windlass(&["plan", "w.yaml"]).expect(2).stderr;
     assert!(
-        said.contains("`replaces` of the phase p, row 1: expected a text or a certificate"),
+        said.contains("`replaces` of the phase p, row 1: expected a string or a certificate"),
         "{said}"
     );
     let unknown = "workflow: w\nphases: { p: { replaces: \"${{ steps.b.x }}\" } }\nsteps:\n  a: { phase: p, run: \"log::info('x')\" }\n";

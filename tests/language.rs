@@ -167,7 +167,10 @@ fn params_that_are_sure_to_fail_start_nothing() {
         "deep={ x: true, text: 5 }",
         "strict: the input `text` does not fit: expected string",
     );
-    told("ask=true", "asked: `for_each` gave nothing, not a list");
+    told(
+        "ask=true",
+        "asked: `for_each` must be a list or a map, not nothing",
+    );
     let ran = test.windlass(&["plan", "w.yaml", "-p", "deep={ x: true, text: { } }"]);
     assert!(
         !ran.expect(2).stderr.contains("hint:"),

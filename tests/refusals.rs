@@ -19,7 +19,7 @@ fn a_test_says_which_answer_must_not_count() {
             "carol",
             "{ status: waiting }",
             1,
-            "an answer to a question was not accepted: carol may not answer for `ask`",
+            "an answer to a question was not accepted: carol may not approve or reject `ask`",
         ),
         (
             "carol",

@@ -320,7 +320,7 @@ fn questions_are_answered_by_whom_the_test_says() {
     contains(
         &ran.stderr,
         &[
-            "an answer to a question was not accepted: bob may not answer for `ask`",
+            "an answer to a question was not accepted: bob may not approve or reject `ask`",
             "the run is waiting, not succeeded",
         ],
     );

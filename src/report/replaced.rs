@@ -344,7 +344,7 @@ mod tests {
         let why = wrong.expect_err("refused");
         assert!(
             why.starts_with(
-                "`replaces` of the phase trust, row 2: expected a text or a certificate"
+                "`replaces` of the phase trust, row 2: expected a string or a certificate"
             ),
             "{why}"
         );

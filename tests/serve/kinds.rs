@@ -82,7 +82,7 @@ fn due_certificates_questions_that_expire_and_doubts_reach_a_receiver_once() {
     );
     let says = text(&due, "text");
     assert!(
-        says.contains("root on local made it, with the step a"),
+        says.contains("The workflow root issued it on local, in the step a"),
         "{due}"
     );
     assert_eq!(due["url"], "https://windlass.example/certificates");

@@ -319,15 +319,15 @@ mod tests {
     fn an_answer_of_another_type_is_refused() {
         assert_eq!(
             given("http::get", r#"{"state": 1}"#),
-            Err("gives no `state` / did you mean `status`?".into())
+            Err("returns no `state` / did you mean `status`?".into())
         );
         assert_eq!(
             given("http::get", r#"{"status": "ok"}"#),
-            Err("gives int, not a string: `status` / ".into())
+            Err("returns int, not a string: `status` / ".into())
         );
         assert_eq!(
             given("file::exists", "1"),
-            Err("gives bool, not an int / ".into())
+            Err("returns bool, not an int / ".into())
         );
         assert_eq!(
             given("kube::delete", "1"),
