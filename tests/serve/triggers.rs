@@ -475,7 +475,7 @@ steps: { a: { run: \"1\" } }
         "the trigger has no `schedule`, `when_due` or `webhook`",
         "the trigger has both `schedule` and `when_due`",
         "this expression can't read anything",
-        "`a/b` can't be a webhook's name",
+        "`a/b` is not a valid webhook name",
         "a trigger has no key `time_zone`",
         "the workflow has no param `nam`",
         "the param `n` does not fit",

@@ -145,7 +145,7 @@ pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
 }
 
 pub(super) fn reserved(report: &mut Report, key: &Key, what: &str, root: &str) {
-    let message = format!("`{}` is not valid as {what}", key.name);
+    let message = format!("`{}` is not a valid {what}", key.name);
     let help = format!(
         "Rhai reserves this word, so no expression can read `{root}.{}`: use another name",
         key.name
@@ -163,7 +163,7 @@ fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> O
             .help("use lower-case letters, digits and `_`, and do not start with a digit: expressions use the name");
         report.add(mistake);
     } else if !is_readable(&key.name) {
-        reserved(report, key, "a step's name", "steps");
+        reserved(report, key, "step name", "steps");
     }
     let mut fields = Fields::of(report, node, &STEP, format!("the step `{}`", key.name));
     let mut bare = Vec::new();

@@ -31,7 +31,7 @@ impl Param {
         // A name with a `-`, for example, is read as `params["a-b"]`.
         let is_word = StepName::parse(&key.name.to_ascii_lowercase()).is_some();
         if is_word && !is_readable(&key.name) {
-            reserved(report, key, "a param's name", "params");
+            reserved(report, key, "param name", "params");
         }
         // `cluster: string` is short for `cluster: { type: string }`.
         if let Kind::Scalar { text, .. } = &node.kind {

@@ -148,7 +148,7 @@ fn read_one(report: &mut Report, node: &Node) -> Option<TriggerDraft> {
     };
     let occasion = read_occasion(report, &mut fields, node, zone);
     let name = match fields.take("name") {
-        Some(node) => read_name(report, node, "a trigger's name")?,
+        Some(node) => read_name(report, node, "trigger name")?,
         None => match occasion.as_ref()?.1 {
             Occasion::Schedule(_) => "schedule".to_owned(),
             Occasion::WhenDue(_) => "when_due".to_owned(),
@@ -196,7 +196,7 @@ fn read_occasion(
     let occasion = match key.name.as_str() {
         "schedule" => Occasion::Schedule(read_schedule(report, node, zone)?),
         "when_due" => Occasion::WhenDue(report.duration(node, "`when_due`")?),
-        _ => Occasion::Webhook(read_name(report, node, "a webhook's name")?),
+        _ => Occasion::Webhook(read_name(report, node, "webhook name")?),
     };
     Some((key.span.clone(), occasion))
 }
@@ -241,7 +241,7 @@ fn closest_zone(wrong: &str) -> Option<String> {
 
 /// Reads a name that is part of an address.
 fn read_name(report: &mut Report, node: &Node, what: &str) -> Option<String> {
-    let text = report.text(node, what)?;
+    let text = report.text(node, &format!("the {what}"))?;
     let fits = (1..=LONGEST_NAME).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
         && text
@@ -252,7 +252,7 @@ fn read_name(report: &mut Report, node: &Node, what: &str) -> Option<String> {
             .at(
                 "bad-name",
                 node.span.clone(),
-                format!("`{text}` is not valid as {what}"),
+                format!("`{text}` is not a valid {what}"),
             )
             .help("use letters, digits, `-`, `_` and `.`: it is part of URLs");
         report.add(mistake);
