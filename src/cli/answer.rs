@@ -133,7 +133,7 @@ fn say_answered(verdict: Verdict, asked: &[(InstanceId, Approval)]) {
     }
 }
 
-/// Explains why an answer does not count, for the person who gave it.
+/// Explains to the person who answered why the answer is not accepted.
 fn refused(refusal: &Refusal, run: &RunId) -> Failure {
     let Refusal::Expired {
         step,

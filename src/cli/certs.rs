@@ -69,7 +69,7 @@ fn is_empty(inventory: &Inventory) -> bool {
     inventory.certificates.is_empty() && inventory.problems.is_empty()
 }
 
-/// Says what is missing: a monitor that looks into the wrong folder must not find that all is well.
+/// Returns the error for an empty inventory: a monitor that reads the wrong folder must not report success.
 fn nothing_to_check(args: &Args) -> Result<Failure, Failure> {
     let archive = Archive::open(args)?;
     archive.find(None)?;

@@ -121,7 +121,7 @@ fn of_workflow(template: Template, name: &str) -> Result<BTreeMap<String, String
     Ok(filled(template.folder(), name))
 }
 
-/// Returns the files of a template, with the name of what is new.
+/// Returns the files of a template, with the new name filled in.
 fn filled(template: &str, name: &str) -> BTreeMap<String, String> {
     let folder = TEMPLATES.get_dir(template);
     let mut files = BTreeMap::new();

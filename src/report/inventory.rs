@@ -247,8 +247,8 @@ pub fn due_lines(inventory: &Inventory, within: i64, now: Timestamp) -> Vec<Stri
     .collect()
 }
 
-/// Says what a check has looked at, where nothing is due within some seconds: the certificates in use, and which of them expire
-/// by then because a controller still has time to renew them.
+/// Describes what a check has covered if nothing is due within some seconds: the certificates in use, and those that
+/// expire by then but that a controller still has time to renew.
 pub fn nothing_due(inventory: &Inventory, within: i64, now: Timestamp) -> String {
     let used = || inventory.certificates.iter().filter(|e| e.matters());
     let period = days(within);

@@ -29,7 +29,7 @@ pub enum Fate {
     Kept,
 }
 
-/// An object that a phase changes, in all the clusters where it does so alike, in words.
+/// An object that a phase changes in the same way in one or more clusters, in words.
 #[derive(Debug)]
 pub struct ReplacedObject<'r> {
     /// Empty where the object says it all.
@@ -101,7 +101,7 @@ impl Replaced {
         rows.collect()
     }
 
-    /// Says of each part what becomes of it: those that are there now, and those that come.
+    /// Returns each part with its fate: first the current parts, then the new ones.
     fn parts(&self) -> Vec<(Fate, String)> {
         let now = self.now.iter().map(|part| match self.then.contains(part) {
             true => (Fate::Kept, part),
@@ -141,7 +141,7 @@ pub fn replaced(phase: &Phase, rows: Option<&[Replaced]>, room: Room) -> String 
     text
 }
 
-/// What a phase replaces, with objects of several clusters that change alike put together.
+/// Groups what a phase replaces: objects that change in the same way in several clusters become one.
 pub fn replaced_objects(rows: &[Replaced]) -> Vec<ReplacedObject<'_>> {
     let mut groups: Vec<Vec<&Replaced>> = Vec::new();
     for row in rows {
@@ -162,10 +162,10 @@ pub fn replaced_objects(rows: &[Replaced]) -> Vec<ReplacedObject<'_>> {
     objects.collect()
 }
 
-/// Foresees what each phase of a workflow replaces, as far as it is known where a run stands.
+/// Works out what each phase of a workflow replaces, as far as that is known in the current state of a run.
 ///
 /// # Errors
-/// What is wrong with what a phase's `replaces` gave.
+/// The mistake in the result of a phase's `replaces`.
 pub fn replacing<'w>(
     workflow: &'w Workflow,
     state: &State,

@@ -8,7 +8,7 @@ use std::{
 use super::drivers::lock;
 use windlass_engine::journal::RunId;
 
-/// Caches something of each run, up to a number of runs: a further one takes the place of the one that nobody has looked at for
+/// Caches something of each run, up to a number of runs: a further one replaces the one that has not been used for
 /// longest.
 pub(super) struct Recent<T> {
     /// How many runs are kept.

@@ -88,9 +88,9 @@ struct Step {
     says: Json,
 }
 
-/// What stands before the expression at the end of an entry.
+/// The text before the expression at the end of an entry.
 const VALUE: &str = "let value_of_entry = ";
-/// What stands behind what was typed: the compiler looks so far to see that it has ended.
+/// The text after the typed text: the compiler reads it to see that the typed text has ended.
 const BEHIND: &str = "\n;";
 
 impl Step {

@@ -21,7 +21,7 @@ use windlass_world::{
     value::{Command, FailureClass, Redactor, StepError, Value, format_duration},
 };
 
-/// The task of one attempt of a step: everything that a substrate must bring to where the attempt runs.
+/// The task of one attempt of a step: everything that a substrate must send to the place where the attempt runs.
 pub struct Task {
     pub instance: InstanceId,
     pub work: Work,

@@ -249,7 +249,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
             let mut next = self.agenda.next(workflow, &self.state, moment);
             starts.append(&mut next.starts);
             let events = std::mem::take(&mut next.events);
-            // The start of an attempt does not enable anything else, so another decision would be a waste.
+            // The start of an attempt does not enable anything else, so another decision would be useless.
             let is_last = events.iter().all(starts_attempt);
             self.happens(events)?;
             if is_last {
@@ -377,8 +377,8 @@ impl<'p, S: Substrate> Driver<'p, S> {
         };
         let is_over = matches!(event, Event::StepSucceeded(_));
         self.happens(vec![event])?;
-        // A fresh step reads again whenever it runs again, so nobody needs what it read: with many clusters, the proofs of a
-        // rotation read a gigabyte. The journal has it.
+        // A fresh step reads again whenever it runs again, so its reads are not kept in memory: with many clusters, the
+        // proofs of a rotation read a gigabyte. The journal has them.
         let is_fresh =
             || decide::step_of(&self.program.workflow, &instance).is_some_and(|step| step.is_fresh);
         if is_over && instance.undone().is_none() && is_fresh() {

@@ -72,7 +72,7 @@ impl Shared {
         }
         work.computing += 1;
         let shared = self.clone();
-        // Nothing waits for the thread itself: each job reports its own result.
+        // No code waits for the thread itself: each job reports its own result.
         drop(self.runtime.spawn_blocking(move || shared.run()));
     }
 

@@ -90,7 +90,8 @@ fn denied(program: &Program, target: &str) -> RunsError {
         .hint("put the change into a --workflows folder of the server")
 }
 
-/// Digests the request of a start. Secrets count by their mask: the digest of a weak secret could be guessed.
+/// Digests the request of a start. Each secret is represented by its mask, because a weak secret could be guessed from
+/// a digest.
 pub(crate) fn digest(sent: &Sent) -> Digest {
     let params = Value::Map(sent.params.clone()).digest();
     let chosen: Vec<_> = sent.chosen.iter().map(String::as_str).collect();

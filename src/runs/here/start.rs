@@ -146,7 +146,7 @@ impl Here {
         Ok(started(id))
     }
 
-    /// Works out what a start of what `prepare` makes would do.
+    /// Works out what a start would do, given the result of `prepare`.
     pub(super) fn planned(&self, prepare: Prepare, depth: PlanDepth) -> Result<Planned, RunsError> {
         let out = self.options.out.join("RUN");
         let (program, beginning, notes) = prepare(&out)?;
@@ -292,7 +292,8 @@ fn started(run: RunId) -> Started {
     }
 }
 
-/// Digests the request of a start. Secrets count by their mask: the digest of a weak secret could be guessed.
+/// Digests the request of a start. Each secret is represented by its mask, because a weak secret could be guessed from
+/// a digest.
 pub(crate) fn digest(wanted: &StartWanted) -> Digest {
     let params = Value::Map(wanted.params.clone()).digest();
     Digest::of(&[

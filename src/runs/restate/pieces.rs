@@ -1,5 +1,5 @@
-//! Pieces of runs' events that were read lately: as many as fit into a number of bytes. What was forgotten is read again from the
-//! engine.
+//! A cache of pieces of runs' events that were read recently, limited by a number of bytes. A piece that was dropped is
+//! read again from Restate.
 
 use std::{
     collections::BTreeMap,
@@ -53,8 +53,8 @@ impl Pieces {
         lock(&self.kept).remove(&(run.clone(), first))
     }
 
-    /// Keeps a piece in place of the one that begins with the same event, and forgets those that nobody has looked at for longest.
-    /// This one is kept however large it is.
+    /// Keeps a piece in place of the one that begins with the same event, and drops the least recently used ones. This
+    /// piece is kept regardless of its size.
     pub fn keep(&self, run: &RunId, first: u64, records: Arc<Vec<Record>>, bytes: usize) {
         let mut kept = lock(&self.kept);
         kept.looks += 1;

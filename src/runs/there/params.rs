@@ -44,7 +44,7 @@ pub async fn sendable(params: &BTreeMap<String, Value>) -> Result<Json, RunsErro
 
 type Reading<'a> = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send + 'a>>;
 
-/// Replaces references to files and variables by their secrets; other references stay.
+/// Replaces references to files and variables with their secrets; other references stay.
 fn read_local<'a>(reader: &'a SecretReader, value: &'a Value) -> Reading<'a> {
     Box::pin(async move {
         Ok(match value {
