@@ -40,6 +40,7 @@ pub use blocking::blocking;
 pub use chance::{chance_of, drawn};
 pub use database::{Durability, open_database, run_statement};
 pub use json::{depth_of, json_size};
+pub use random::{NoRandomness, random_bytes};
 pub use requests::{Operation, Requester, log_request};
 pub use serve::{BodyError, CLIENT_TIMEOUT, Limits, read_body, receive_body, serve, serve_each};
 pub use snapshot::{Snapshot, snapshots};
