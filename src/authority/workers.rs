@@ -75,7 +75,8 @@ impl Drop for Workers {
         drop(jobs);
         self.queue.changed.notify_all();
         for thread in self.threads.drain(..) {
-            drop(thread.join());
+            // A panic has been printed by its thread.
+            let _ = thread.join();
         }
     }
 }

@@ -26,14 +26,13 @@ const DAY: Moment = 24 * 60 * 60 * 1000;
 /// As on AWS, the request succeeds even if the bucket can't be written. The CRL is written again after the next change and
 /// at the next start, and a client that downloads it over HTTP gets a new one in any case.
 pub(crate) fn publish(service: &Service, arn: &str) {
-    drop(write(service, arn, |_| true));
+    let _ = write(service, arn, |_| true);
 }
 
 /// Writes the CRLs that contain the revocation of a certificate: that of its partition, and the complete one.
 pub(crate) fn publish_revocation(service: &Service, arn: &str, partition: Option<&str>) {
-    drop(write(service, arn, |list| {
-        list.is_none() || list == partition
-    }));
+    // As above.
+    let _ = write(service, arn, |list| list.is_none() || list == partition);
 }
 
 /// Writes the CRLs, if the authority publishes any and has a certificate.

@@ -72,7 +72,7 @@ impl Pieces {
             let Some(oldest) = oldest.map(|(key, _)| key.clone()) else {
                 break;
             };
-            drop(kept.remove(&oldest));
+            kept.remove(&oldest);
         }
     }
 
@@ -81,7 +81,9 @@ impl Pieces {
         let mut kept = lock(&self.kept);
         let all = (run.clone(), 0)..=(run.clone(), u64::MAX);
         let all: Vec<_> = kept.pieces.range(all).map(|(key, _)| key.clone()).collect();
-        all.iter().for_each(|key| drop(kept.remove(key)));
+        for key in &all {
+            kept.remove(key);
+        }
     }
 }
 
