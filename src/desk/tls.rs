@@ -1,7 +1,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -13,7 +13,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::options::Refused;
-use windlass_ground::Trouble;
+use windlass_ground::{Trouble, lock};
 use windlass_world::x509::{Certificate, PrivateKey};
 
 /// How often the files are checked for changes.
@@ -58,7 +58,7 @@ impl Certified {
     /// Returns the TLS configuration for a new connection. If the changed files can't be used, for example because only one of them has been
     /// replaced so far, this is the previous configuration.
     pub fn configuration(&self) -> Arc<ServerConfig> {
-        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = lock(&self.now);
         if now.looked.elapsed() >= LOOK {
             now.looked = Instant::now();
             let changed = self.files.changed();

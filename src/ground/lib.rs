@@ -9,7 +9,7 @@
 //!   and that they read what they are sent;
 //! - `requests`, `trouble`: the log of requests, and of what goes wrong again and again;
 //! - `json`, `yaml`: how deep and large a document may be;
-//! - `blocking`: work that blocks, beside the tasks of a runtime;
+//! - `blocking`, `mutex`: work that blocks, beside the tasks of a runtime; mutexes after a panic;
 //! - `random`: random bytes;
 //! - `words`: the words of a table that a reader has.
 
@@ -18,6 +18,7 @@ mod chance;
 mod database;
 pub mod disk;
 mod json;
+mod mutex;
 mod patient;
 mod places;
 mod random;
@@ -40,6 +41,7 @@ pub use blocking::blocking;
 pub use chance::{chance_of, drawn};
 pub use database::{Durability, open_database, run_statement};
 pub use json::{depth_of, json_size};
+pub use mutex::lock;
 pub use requests::{Operation, Requester, log_request};
 pub use serve::{BodyError, CLIENT_TIMEOUT, Limits, read_body, receive_body, serve, serve_each};
 pub use snapshot::{Snapshot, snapshots};

@@ -1,6 +1,6 @@
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -10,7 +10,7 @@ use super::{
     starter::Starter,
 };
 use windlass_engine::compile::{CatchUp, Occasion, Schedule};
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, lock};
 use windlass_runs::RunsError;
 use windlass_world::outside::jitter;
 
@@ -152,7 +152,7 @@ impl<S: Starter> Scheduler<S> {
     /// Makes a waiting start, unless its lock is held.
     fn start(&self, one: &Planted, due: &Due, now: Timestamp) -> Result<(), RunsError> {
         let mark = (due.key.clone(), due.due);
-        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut looks = lock(&self.looks);
         let again_at = looks.get(&mark).copied().unwrap_or(due.next_at);
         if now < again_at {
             return Ok(());

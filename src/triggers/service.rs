@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     thread,
     time::Duration,
 };
@@ -15,7 +15,7 @@ use super::{
     together::{take_over, tell, tell_pause},
 };
 use windlass_engine::compile::Occasion;
-use windlass_ground::{Timestamp, Trouble};
+use windlass_ground::{Timestamp, Trouble, lock};
 use windlass_notify::Outbox;
 use windlass_runs::{Runs, RunsError, now};
 use windlass_targets::HookConfig;
@@ -189,7 +189,7 @@ impl Triggers {
     }
 
     fn found(&self) -> MutexGuard<'_, Looked> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.found)
     }
 }
 

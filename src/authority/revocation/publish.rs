@@ -4,8 +4,6 @@
 //! downloads it. The database is authoritative: a CRL that could not be written because of a crash is written at the next
 //! start.
 
-use std::sync::PoisonError;
-
 use crate::bucket;
 use crate::clock::Moment;
 use crate::failure::{Code, Failure};
@@ -18,6 +16,7 @@ use crate::store::list;
 use crate::x509::certificate::facts;
 use crate::x509::crl::{Entry, List};
 use crate::x509::key::SigningAlgorithm;
+use windlass_ground::lock;
 
 const DAY: Moment = 24 * 60 * 60 * 1000;
 
@@ -41,10 +40,7 @@ fn write(
     arn: &str,
     wanted: impl Fn(Option<&str>) -> bool,
 ) -> Result<(), Failure> {
-    let _alone = service
-        .publishing
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+    let _alone = lock(&service.publishing);
     let now = service.options.clock.now();
     let authority = service
         .store

@@ -3,13 +3,13 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use futures_util::{StreamExt, future, stream};
 use tokio::runtime::Handle;
-use windlass_ground::boxed;
+use windlass_ground::{boxed, lock};
 
 use crate::{decide::Trial, journal::InstanceId};
 use windlass_script::{
@@ -140,7 +140,7 @@ fn is_trouble(failure: &Failure) -> bool {
 
 impl DryRun {
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.seen)
     }
 
     /// Says whether a call may be made; otherwise the script ends there.

@@ -1,7 +1,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
 use age::{
@@ -13,7 +13,7 @@ use data_encoding::{BASE64_NOPAD, HEXLOWER};
 use serde_json::{Map, Value as Json, json};
 
 use super::{error::JournalError, folder};
-use windlass_ground::disk;
+use windlass_ground::{disk, lock};
 use windlass_world::value::{Bytes, Digest, MASK, Reference, Secret, Value};
 
 /// Marks an encrypted value in stored JSON. A user's map key that begins with `$` is stored with one more `$`.
@@ -131,7 +131,7 @@ impl Seal {
     }
 
     fn cached(&self) -> MutexGuard<'_, Option<Identity>> {
-        self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.identity)
     }
 
     fn read_once(&self, cached: &mut Option<Identity>) -> Result<(), JournalError> {

@@ -2,7 +2,7 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, HashSet},
     ops::Range,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
@@ -14,6 +14,7 @@ use super::{
     views::{MOST_LEVELS, View},
 };
 use crate::value::{Digest, Failure, MASK, Secret, StepError, Value};
+use windlass_ground::lock;
 
 /// How much of a failure's text is recorded; it is shortened further for display.
 const MOST_MESSAGE_BYTES: usize = 64 << 10;
@@ -288,7 +289,7 @@ impl Redactor {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 }
 
