@@ -12,7 +12,7 @@ use super::{
 use windlass_engine::compile::{CatchUp, Occasion, Schedule};
 use windlass_ground::{Timestamp, lock};
 use windlass_runs::RunsError;
-use windlass_world::outside::jitter;
+use windlass_world::outside::{backoff, jitter};
 
 /// A start that is later than this counts as missed: a running server checks every second, but it may be busy, or its machine may have
 /// been suspended.
@@ -180,12 +180,8 @@ impl<S: Starter> Scheduler<S> {
         if due.attempts == 0 {
             self.starter.failed(one, due.due, &error);
         }
-        let pause = SHORTEST
-            .saturating_mul(1 << due.attempts.min(10))
-            .min(LONGEST);
-        let pause = pause.mul_f64(1.0 - jitter() / 4.0);
-        self.book
-            .waits(due, &error.message, due.attempts + 1, now + pause)
+        let pause = backoff(SHORTEST..=LONGEST, attempt, jitter());
+        self.book.waits(due, &error.message, attempt, now + pause)
     }
 }
 

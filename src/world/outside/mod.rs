@@ -5,11 +5,11 @@
 
 mod answer;
 pub mod aws;
+mod backoff;
 mod body;
 mod clients;
 mod files;
 mod http;
-mod jitter;
 mod kube;
 mod pca;
 mod programs;
@@ -20,6 +20,7 @@ mod trace;
 mod transport;
 
 pub use aws::{AwsCall, AwsClient, AwsTarget};
+pub use backoff::{backoff, jitter};
 pub use body::{BodyError, read_answer};
 pub use clients::Clients;
 pub use files::{OutputFolder, Snapshot, Written};
@@ -27,7 +28,6 @@ pub use http::{
     HttpClient, HttpRequest, HttpResponse, by_proxy, judge, read_authorities, shown_secret_url,
     shown_url,
 };
-pub use jitter::jitter;
 pub use kube::{
     Access, Apply, ClusterRule, Clusters, Hindrance, KubeClient, KubeClients, KubeTarget, Named,
     Next, Opening, Patch, PatchKind, Permit, PodState, Progress, Resource, Selection, Trouble,
