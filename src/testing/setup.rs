@@ -12,7 +12,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::{judge::Problem, play::STATE};
-use crate::value::Value;
+use crate::{disk, value::Value};
 use windlass_ground::lock;
 
 /// The folders of the embedded servers within the state folder.
@@ -77,9 +77,8 @@ pub fn add_outputs(folder: &Path, outputs: &Value) -> io::Result<()> {
 
 /// Returns the outputs of the runs before the test in a folder.
 pub fn outputs(folder: &Path) -> io::Result<BTreeMap<String, Value>> {
-    let text = match fs::read_to_string(path_in(folder)) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        text => text?,
+    let Some(text) = disk::read_if_there(&path_in(folder))? else {
+        return Ok(BTreeMap::new());
     };
     let value = Value::parse_json(&text).map_err(io::Error::other)?;
     Ok(value.as_map().cloned().unwrap_or_default())

@@ -1,5 +1,4 @@
 use std::{
-    fs, io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard},
 };
@@ -137,10 +136,10 @@ impl Seal {
     fn read_once(&self, cached: &mut Option<Identity>) -> Result<(), JournalError> {
         if cached.is_none() {
             folder::check_private(&self.path, PRIVATE)?;
-            let text = match fs::read_to_string(&self.path) {
-                Ok(text) => text,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-                Err(e) => return Err(JournalError::Identity(e.to_string())),
+            let text = disk::read_if_there(&self.path);
+            let text = text.map_err(|e| JournalError::Identity(e.to_string()))?;
+            let Some(text) = text else {
+                return Ok(());
             };
             let line = text
                 .lines()
@@ -269,7 +268,7 @@ fn marked(map: &Map<String, Json>) -> Option<(&str, &Json)> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::*;
 
