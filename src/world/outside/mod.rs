@@ -45,5 +45,5 @@ pub use programs::{
 };
 pub use proxy::Proxies;
 pub use secrets::{SecretReader, resolve};
-pub use tls::{Handshake, Met, Probe, Served, Side, TlsVersion};
+pub use tls::{Handshake, Met, Probe, Served, Side, TlsVersion, read_identity};
 pub use trace::traced;
