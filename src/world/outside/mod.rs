@@ -25,8 +25,8 @@ pub use body::{BodyError, read_answer};
 pub use clients::Clients;
 pub use files::{OutputFolder, Snapshot, Written};
 pub use http::{
-    HttpClient, HttpRequest, HttpResponse, by_proxy, judge, read_authorities, shown_secret_url,
-    shown_url,
+    HttpClient, HttpRequest, HttpResponse, authorities_in, by_proxy, is_own_name, judge,
+    must_be_secure, read_authorities, shown_secret_url, shown_url,
 };
 pub use kube::{
     Access, Apply, ClusterRule, Clusters, Hindrance, KubeClient, KubeClients, KubeTarget, Named,
