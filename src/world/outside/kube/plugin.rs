@@ -194,10 +194,7 @@ impl Plugin {
                 said = said.replace(value.as_str(), MASK);
             }
         }
-        let from = said.len().saturating_sub(SHOWN);
-        let from = (from..said.len())
-            .find(|at| said.is_char_boundary(*at))
-            .unwrap_or_default();
+        let from = said.ceil_char_boundary(said.len().saturating_sub(SHOWN));
         let how = match status.code() {
             Some(code) => format!("failed with exit code {code}"),
             None => format!("failed: {status}"),

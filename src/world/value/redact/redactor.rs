@@ -92,15 +92,10 @@ impl Redactor {
         let (mut masked, mut end) = (String::with_capacity(text.len()), 0);
         for range in found {
             // The range is extended to whole characters.
-            let start = (0..=range.start)
-                .rev()
-                .find(|at| text.is_char_boundary(*at));
-            let start = start.unwrap_or(0).max(end);
+            let start = text.floor_char_boundary(range.start).max(end);
             masked.push_str(&text[end..start]);
             masked.push_str(MASK);
-            end = (range.end..=text.len())
-                .find(|at| text.is_char_boundary(*at))
-                .unwrap_or(text.len());
+            end = text.ceil_char_boundary(range.end);
         }
         masked.push_str(&text[end..]);
         Cow::Owned(masked)
@@ -377,11 +372,9 @@ fn joined(mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
 
 fn cut(mut text: String) -> String {
     if text.len() > MOST_MESSAGE_BYTES {
-        let end = (0..=MOST_MESSAGE_BYTES)
-            .rev()
-            .find(|at| text.is_char_boundary(*at));
-        let left = text.len() - end.unwrap_or(0);
-        text.truncate(end.unwrap_or(0));
+        let end = text.floor_char_boundary(MOST_MESSAGE_BYTES);
+        let left = text.len() - end;
+        text.truncate(end);
         text.push_str(&format!("… ({left} bytes more)"));
     }
     text
