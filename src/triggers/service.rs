@@ -205,7 +205,7 @@ pub fn refuse_unknown(planted: &[Planted], key: &TriggerKey) -> Result<(), RunsE
     let error = RunsError::missing("unknown-trigger", format!("no trigger `{key}`"));
     let near = windlass_script::closest(&key.to_string(), names.iter().map(String::as_str));
     Err(match (near, names.is_empty()) {
-        (Some(near), _) => error.hint(format!("did you mean `{near}`?")),
+        (Some(near), _) => error.hint(windlass_script::did_you_mean(near)),
         (None, true) => error.hint("no workflow there has `triggers:`"),
         (None, false) => error.hint(format!("there is {}", names.join(", "))),
     })
