@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     compile::{Calls, Case, ExpectedCall, takes},
+    report::counted,
     value::{Value, one_line},
 };
 
@@ -255,7 +256,10 @@ fn wrong_calls(wanted: &Calls, outcome: &Outcome) -> Option<Problem> {
     match wanted {
         Calls::Count(count) if *count == made.len() => None,
         Calls::Count(count) => {
-            let what = format!("{} left for the outside, not {count}", calls(made.len()));
+            let what = format!(
+                "{} left for the outside, not {count}",
+                counted(made.len(), "call")
+            );
             Some(Problem::new(what).with(lines(&found)))
         }
         Calls::InOrder(wanted) => {
@@ -407,12 +411,5 @@ fn times(count: i64) -> String {
     match count {
         1 => "once".into(),
         count => format!("{count} times"),
-    }
-}
-
-fn calls(count: usize) -> String {
-    match count {
-        1 => "1 call".into(),
-        count => format!("{count} calls"),
     }
 }
