@@ -301,11 +301,13 @@ pub fn moto() -> Option<Served> {
         &port.to_string(),
     ]);
     let moto = Served {
-        child: command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("moto starts"),
+        _server: Ends(
+            command
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("moto starts"),
+        ),
         address: format!("127.0.0.1:{port}"),
     };
     until("moto listens", Duration::from_secs(60), || {

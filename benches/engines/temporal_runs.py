@@ -60,7 +60,7 @@ async def main() -> None:
     if sys.argv[1] != "worker":
         work, n, url = sys.argv[1], int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else ""
         await client.execute_workflow(work, args=[n, url], id=f"{work}-{uuid.uuid4()}", task_queue=QUEUE)
-        # Without the end of the interpreter: a thread of the SDK can still call into it then, and it aborts.
+        # Skips the interpreter's shutdown, during which a thread of the SDK may still call into it and abort the process.
         os._exit(0)
     with concurrent.futures.ThreadPoolExecutor(16) as threads:
         worker = Worker(

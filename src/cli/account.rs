@@ -1,10 +1,9 @@
 //! Shows in which AWS account and region a run makes changes.
 
-use std::pin::Pin;
-
 use super::{args::Args, failure::Failure, process::no_threads};
 use crate::{
     compile::Workflow,
+    ground,
     outside::{AwsClient, Clients, PcaClient},
     runs::{AwsAsked, account_line, calls, connect_to_aws, said_of},
     targets::Targets,
@@ -71,7 +70,5 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
         .enable_all()
         .build()
         .map_err(no_threads)?;
-    // As a trait object, so that the runtime's loop is not compiled again for each caller.
-    let work: Pin<Box<dyn Future<Output = T> + '_>> = Box::pin(work);
-    Ok(runtime.block_on(work))
+    Ok(ground::block_on(&runtime, work))
 }

@@ -124,8 +124,12 @@ pub fn drive_here(
         let ended = execute::drive(run, program, state, events, settings).await;
         Ok::<_, Failure>(ended?)
     });
-    // Waiting scripts must not delay the end; the programs that they started are killed.
-    runtime.shutdown_background();
+    match &ended {
+        Ok(_) => runtime.shutdown_background(),
+        // Attempts may still wait, and would panic when the timers of their runtime end. They must not delay the end either, so the
+        // runtime is left to the end of the process.
+        Err(_) => std::mem::forget(runtime),
+    }
     outside::kill_programs();
     telemetry::flush();
     ended

@@ -65,7 +65,7 @@ fn failed(error: HuntError) -> Failure {
         HuntError::Suites(mistakes) => refused(mistakes),
         HuntError::Failing(tests) => {
             show_failures(tests.iter());
-            let message = format!("{} without any mutant", counted(tests.len(), "test fails"));
+            let message = format!("{} failed without any mutant", counted(tests.len(), "test"));
             Failure::new("failing-tests", message).hint(
                 "the tests have to pass before `--mutate` can tell which of them notice a change",
             )

@@ -1,4 +1,8 @@
-//! Blocking work outside the tasks of a runtime.
+//! Blocking work outside the tasks of a runtime, and threads that wait for a task.
+
+use std::pin::Pin;
+
+use tokio::runtime::Runtime;
 
 /// Runs work that may block, such as reading a file, on a separate thread. If the work panics, the caller panics, too.
 ///
@@ -12,6 +16,14 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
             Err(_) => std::future::pending().await,
         },
     }
+}
+
+/// Runs a future to its end on this thread.
+///
+/// The runtime gets a trait object, so that its loop is not compiled again for each future.
+pub fn block_on<T>(runtime: &Runtime, work: impl Future<Output = T>) -> T {
+    let work: Pin<Box<dyn Future<Output = T> + '_>> = Box::pin(work);
+    runtime.block_on(work)
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@
 //!   and that they read what they are sent;
 //! - `requests`, `trouble`: the log of requests, and of what goes wrong again and again;
 //! - `json`, `yaml`: how deep and large a document may be;
-//! - `blocking`, `mutex`: work that blocks, beside the tasks of a runtime; mutexes after a panic;
+//! - `blocking`: work that blocks, beside the tasks of a runtime, and threads that wait for a task;
+//! - `mutex`: mutexes after a panic;
 //! - `random`: random bytes;
-//! - `words`: the words of a table that a reader has.
+//! - `words`: the first column of a constant table.
 
 mod blocking;
 mod chance;
@@ -35,13 +36,15 @@ mod yaml;
 /// Makes an `async fn` return a boxed future.
 ///
 /// An `async fn` is compiled again in each crate that awaits it, with all that it awaits itself: the SDKs' retries, HTTP and TLS.
-/// A boxed future is compiled once, in its own crate. The functions that other crates await to reach a network have this attribute.
+/// A boxed future is compiled once, in its own crate. Functions that reach a network or start a
+/// server have this attribute.
 pub use async_recursion::async_recursion as boxed;
-pub use blocking::blocking;
+pub use blocking::{block_on, blocking};
 pub use chance::{chance_of, drawn};
 pub use database::{Durability, open_database, run_statement};
 pub use json::{depth_of, json_size};
 pub use mutex::lock;
+pub use random::{NoRandomness, random_bytes};
 pub use requests::{Operation, Requester, log_request};
 pub use serve::{BodyError, CLIENT_TIMEOUT, Limits, read_body, receive_body, serve, serve_each};
 pub use snapshot::{Snapshot, snapshots};

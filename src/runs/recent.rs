@@ -80,7 +80,7 @@ mod tests {
         for run in [&a, &b, &a, &c] {
             *lock(&recent.get(run, |old| forgotten.push(old.clone()))) += 1;
         }
-        assert_eq!(forgotten, [b.clone()]);
+        assert_eq!(forgotten, std::slice::from_ref(&b));
         let seen = |run| recent.peek(run).map(|found| *lock(&found));
         assert_eq!([seen(&a), seen(&b), seen(&c)], [Some(2), None, Some(1)]);
         recent.forget(&a);

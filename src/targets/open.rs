@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use windlass_ground::{NoRandomness, boxed};
+use windlass_ground::NoRandomness;
 
 use super::{
     config::Target,
@@ -49,7 +49,6 @@ impl OpenTarget {
     /// # Errors
     /// An output folder that scripts must not have, an embedded server that can't start, a CA bundle that can't be read, or contradictory
     /// settings. Sends no request to AWS yet.
-    #[boxed]
     pub async fn open(
         target: Option<&Target>,
         folders: Folders<'_>,

@@ -73,7 +73,7 @@ fn or(map: &mut Map<String, Json>, key: &str, value: Json) {
     map.entry(key).or_insert(value);
 }
 
-/// Returns the items of a list, none if there is no list.
+/// Returns the items of the list with this key; an empty iterator if there is no list.
 fn each<'m>(map: &'m mut Map<String, Json>, key: &str) -> impl Iterator<Item = &'m mut Json> {
     let list = map.get_mut(key).and_then(Json::as_array_mut);
     list.into_iter().flatten()

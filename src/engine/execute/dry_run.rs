@@ -42,7 +42,6 @@ pub struct Obstacle {
 
 /// Tries each step. Skips steps that can't be judged, and failures that say nothing about the change itself, such as an
 /// API server that can't be reached.
-#[boxed]
 pub async fn obstacles(trials: Vec<Trial>, clients: &Clients) -> Vec<Obstacle> {
     let clients = Clients {
         kube: clients.kube.dry(),

@@ -16,7 +16,7 @@ use crate::{
     decide::{self, Moment, Start, Want},
     journal::{Event, InstanceId, LockTaken, State, StepSucceeded},
 };
-use windlass_ground::{Timestamp, boxed};
+use windlass_ground::Timestamp;
 use windlass_script::{
     self as script, Call, EffectKey, Effects, Ended, Host, HostCall, Impact, Interruption, Level,
     Limits, OnStop, Script, Stop, function,
@@ -66,7 +66,6 @@ impl Looked {
 /// Follows a run from its start (`begun`) for as long as nothing has to be changed, and returns where it stands then.
 /// A step that changes something, waits, asks a person or fails stays open, and so does what comes after it, and what has not
 /// been read by `until`.
-#[boxed]
 pub async fn look(
     workflow: &Workflow,
     begun: &State,

@@ -14,7 +14,7 @@ use crate::{
     decide,
     journal::{EffectState, Instance, InstanceId, Round, RoundRef, RunId, State, Status},
 };
-use windlass_ground::{Timestamp, boxed};
+use windlass_ground::Timestamp;
 use windlass_script::{
     self as script, Class, Done, EffectKey, Effects, Ended, Interruption, Reversal, Reversed,
     Script, WayBack,
@@ -233,7 +233,6 @@ pub fn changed(state: &State) -> BTreeMap<String, Timestamp> {
 }
 
 /// Lists what an undo would do, in its order, by looking at what is there now. Changes nothing.
-#[boxed]
 pub async fn undo_plan(workflow: &Workflow, state: &State, clients: &Clients) -> Vec<UndoItem> {
     let order = decide::undo_order(workflow, state).into_iter();
     let steps: Vec<_> = order

@@ -15,7 +15,6 @@ mod start;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    pin::Pin,
     sync::Arc,
 };
 
@@ -168,11 +167,7 @@ impl OnRestate {
         future: impl Future<Output = Result<T, RunsError>>,
     ) -> Result<T, RunsError> {
         match &self.threads {
-            Some(threads) => {
-                // As a trait object, so that the runtime's loop is not compiled again for each caller.
-                let future: Pin<Box<dyn Future<Output = _>>> = Box::pin(future);
-                threads.block_on(future)
-            }
+            Some(threads) => windlass_ground::block_on(threads, future),
             None => Err(RunsError::broken("system", "the service has ended")),
         }
     }

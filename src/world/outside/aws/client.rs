@@ -212,7 +212,6 @@ impl AwsClient {
     ///
     /// # Errors
     /// The same as of [`AwsClient::connect`].
-    #[boxed]
     pub async fn identity(&self) -> Result<Option<(&Identity, Option<&str>)>, ConnectError> {
         let Reach::Target(target) = &*self.reach else {
             return Ok(None);

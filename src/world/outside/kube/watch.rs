@@ -8,7 +8,6 @@ use http_body_util::BodyExt;
 use kube::{Error, core::WatchEvent};
 use serde_json::Value as Json;
 use tokio::time::Instant;
-use windlass_ground::boxed;
 
 use super::{
     client::KubeClient,
@@ -56,7 +55,6 @@ pub(super) enum Watching {
 impl KubeClient {
     /// Watches an object until `is_done`, or until this much time has passed; returns its last state, `None` if it does not exist. While
     /// an API server can't be reached, it waits.
-    #[boxed]
     pub async fn watch_until(
         &self,
         object: &Named,

@@ -64,7 +64,6 @@ impl PcaClient {
     }
 
     /// Returns the identity of the credentials; STS is asked once. `None` on the embedded server.
-    #[boxed]
     pub async fn identity(&self) -> Option<&Identity> {
         match &self.account {
             Some(account) => Some(account.identity().await),
