@@ -19,7 +19,7 @@ use super::{
 use crate::{
     compile::{Frozen, StepName, compile, parse_value},
     report,
-    script::closest,
+    script::{closest, did_you_mean},
     value::Value,
 };
 
@@ -141,7 +141,7 @@ fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, F
     if !known.contains(&from) {
         let failure = Failure::new("bad-name", format!("no shipped workflow is named `{from}`"));
         return Err(failure.hint(match closest(from, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
+            Some(near) => did_you_mean(near),
             None => format!("the shipped workflows are {}", known.join(", ")),
         }));
     }

@@ -106,7 +106,8 @@ impl Server {
     /// Stops listening, ends watches, and waits for requests in progress.
     pub async fn stop(mut self) {
         self.service.stopping.cancel();
-        drop(tokio::time::timeout(LAST_REQUESTS, &mut self.task).await);
+        // The requests that take longer are cut off.
+        let _ = tokio::time::timeout(LAST_REQUESTS, &mut self.task).await;
     }
 
     /// Serves until `shutdown` completes, then stops.

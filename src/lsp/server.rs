@@ -364,14 +364,17 @@ impl Server {
             let is_outer = |user: &&PathBuf| user.parent() != path.parent() && is_below(path, user);
             if self.files.is_script(path) {
                 match users {
-                    [] => drop(wanted.insert(path.clone())),
+                    [] => {
+                        wanted.insert(path.clone());
+                    }
                     users => wanted.extend(users.iter().cloned()),
                 }
             } else if self.files.is_workflow(path) {
                 // Its paths are relative to the folder of the workflow that uses it.
-                match users.iter().any(|user| is_outer(&user)) {
-                    true => wanted.extend(users.iter().filter(is_outer).cloned()),
-                    false => drop(wanted.insert(path.clone())),
+                if users.iter().any(|user| is_outer(&user)) {
+                    wanted.extend(users.iter().filter(is_outer).cloned());
+                } else {
+                    wanted.insert(path.clone());
                 }
             } else {
                 // It has no `workflow:` yet, but another workflow names it.

@@ -1,6 +1,6 @@
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -11,7 +11,7 @@ use super::{
 use windlass_engine::journal::{
     ApprovalAsked, Event, Outcome, Record, RunEnded, RunId, StepFailed,
 };
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, lock};
 use windlass_report as report;
 use windlass_runs::{Filter, Row, Runs, RunsError, now};
 use windlass_targets::{NoticeKind, NotifyConfig};
@@ -106,7 +106,7 @@ impl Collector {
     }
 
     fn over(&self) -> MutexGuard<'_, BTreeMap<RunId, Timestamp>> {
-        self.over.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.over)
     }
 
     /// Returns the notification of an event, or `None` if it needs none.

@@ -2,7 +2,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -11,7 +11,7 @@ use tokio::{
     runtime::{Handle, Runtime},
     sync::watch,
 };
-use windlass_ground::boxed;
+use windlass_ground::{boxed, lock};
 
 use super::{
     book::Book,
@@ -315,8 +315,4 @@ impl Observer for Watcher {
 
     fn held_up(&self, _: &str) {}
     fn said(&self, _: &InstanceId, _: &str) {}
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,8 +5,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::drivers::lock;
 use windlass_engine::journal::RunId;
+use windlass_ground::lock;
 
 /// Caches something of each run, up to a number of runs: a further one replaces the one that has not been used for
 /// longest.

@@ -267,7 +267,7 @@ fn with_suggestion<'a>(
     candidates: impl Iterator<Item = &'a String>,
 ) -> Fault {
     match closest(wrong, candidates.map(String::as_str)) {
-        Some(name) => fault.help(format!("did you mean `{name}`?")),
+        Some(name) => fault.help(did_you_mean(name)),
         None => fault,
     }
 }
@@ -282,6 +282,11 @@ pub fn closest<'a>(wrong: &str, candidates: impl Iterator<Item = &'a str>) -> Op
         })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
+}
+
+/// Suggests a name that was probably meant, as [`closest`] finds it. The language server replaces the wrong name by it.
+pub fn did_you_mean(name: &str) -> String {
+    format!("did you mean `{name}`?")
 }
 
 fn catalogue(engine: &Engine) -> Catalogue {

@@ -289,7 +289,7 @@ fn check_inputs(ast: &AST, text: &str, accepted: Option<&Signature>) -> Vec<Faul
         .map(|read| {
             let message = format!("the script has no input `{}`", read.name);
             let help = match calls::closest(&read.name, names().map(String::as_str)) {
-                Some(near) => format!("did you mean `{near}`?"),
+                Some(near) => calls::did_you_mean(near),
                 None => format!(
                     "declare it: `const INPUTS = #{{ {}: \"string\" }};`",
                     read.name
@@ -314,7 +314,7 @@ pub(super) fn syntax_fault(text: &str, error: &ParseError) -> Fault {
         );
         let names = super::host::modules().iter().map(|(name, _)| *name);
         return match calls::closest(module, names) {
-            Some(name) => fault.help(format!("did you mean `{name}`?")),
+            Some(name) => fault.help(calls::did_you_mean(name)),
             None => fault.help("use a host module, or import a module: `import \"lib/x\" as x;`"),
         };
     }

@@ -17,7 +17,7 @@ use super::{
 use toml::Spanned;
 use windlass_cluster::is_cluster_name;
 use windlass_mesh::MeshOptions;
-use windlass_script::closest;
+use windlass_script::{closest, did_you_mean};
 use windlass_world::{
     outside::{AwsTarget, KubeTarget, PcaTarget},
     value::parse_duration,
@@ -260,7 +260,7 @@ impl Targets {
         }
         self.targets.get(name).map(Some).ok_or_else(|| {
             let hint = match closest(name, self.names()) {
-                Some(near) => format!("did you mean `{near}`?"),
+                Some(near) => did_you_mean(near),
                 None => format!(
                     "targets are written in windlass.toml as [targets.NAME]; there is {}",
                     self.names().collect::<Vec<_>>().join(", ")

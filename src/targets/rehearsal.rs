@@ -1,11 +1,12 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use super::config::Target;
 use windlass_cluster::{Server, is_cluster_name, kubeconfig};
+use windlass_ground::lock;
 use windlass_mesh::{MeshOptions, member};
 use windlass_world::{
     outside::{Clusters, Opening, embedded_cluster},
@@ -63,10 +64,7 @@ impl Clusters for Rehearsal {
                 .await
                 .map_err(|e| failed(&e))?;
             let access = server.access();
-            servers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(role.clone(), server);
+            lock(&servers).insert(role.clone(), server);
             embedded_cluster(&kubeconfig(&[access])).await
         })
     }

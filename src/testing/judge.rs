@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     compile::{Calls, Case, ExpectedCall, takes},
+    report::counted,
     value::{Value, one_line},
 };
 
@@ -257,7 +258,7 @@ fn wrong_calls(wanted: &Calls, outcome: &Outcome) -> Option<Problem> {
         Calls::Count(count) => {
             let what = format!(
                 "{} were made to the outside, not {count}",
-                calls(made.len())
+                counted(made.len(), "call")
             );
             Some(Problem::new(what).with(lines(&found)))
         }
@@ -412,12 +413,5 @@ fn times(count: i64) -> String {
     match count {
         1 => "once".into(),
         count => format!("{count} times"),
-    }
-}
-
-fn calls(count: usize) -> String {
-    match count {
-        1 => "1 call".into(),
-        count => format!("{count} calls"),
     }
 }

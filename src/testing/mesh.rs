@@ -21,6 +21,7 @@ use serde_json::Value as Json;
 use crate::{
     cluster::{Offline, StateError, is_cluster_name},
     compile::{CertificatePlace, Expect, ExpectedHandshakes},
+    disk,
     mesh::{Handshake, Handshakes, Matrix, member},
     x509::Certificate,
 };
@@ -93,9 +94,9 @@ pub enum MeshError {
 }
 
 pub fn secrets(folder: &Path) -> io::Result<Held> {
-    match fs::read_to_string(folder.join(SECRETS)) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Held::new()),
-        text => Ok(serde_json::from_str(&text?)?),
+    match disk::read_if_there(&folder.join(SECRETS))? {
+        None => Ok(Held::new()),
+        Some(text) => Ok(serde_json::from_str(&text)?),
     }
 }
 
@@ -166,11 +167,9 @@ fn watch(clusters: &Path, is_over: &AtomicBool) -> Result<Vec<Handshake>, String
 
 /// Returns the handshakes of a test's mesh; `None` if the test checks none.
 pub fn handshakes(folder: &Path) -> io::Result<Option<Handshakes>> {
-    match fs::read_to_string(folder.join(HANDSHAKES)) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        text => {
-            let document: Json = serde_json::from_str(&text?)?;
-            Ok(Some(Handshakes::of_json(&document)))
-        }
-    }
+    let Some(text) = disk::read_if_there(&folder.join(HANDSHAKES))? else {
+        return Ok(None);
+    };
+    let document: Json = serde_json::from_str(&text)?;
+    Ok(Some(Handshakes::of_json(&document)))
 }

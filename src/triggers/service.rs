@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     thread,
     time::Duration,
 };
@@ -15,7 +15,7 @@ use super::{
     together::{take_over, tell, tell_pause},
 };
 use windlass_engine::compile::Occasion;
-use windlass_ground::{Timestamp, Trouble};
+use windlass_ground::{Timestamp, Trouble, lock};
 use windlass_notify::Outbox;
 use windlass_runs::{Runs, RunsError, now};
 use windlass_targets::HookConfig;
@@ -189,7 +189,7 @@ impl Triggers {
     }
 
     fn found(&self) -> MutexGuard<'_, Looked> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.found)
     }
 }
 
@@ -205,7 +205,7 @@ pub fn refuse_unknown(planted: &[Planted], key: &TriggerKey) -> Result<(), RunsE
     let error = RunsError::missing("unknown-trigger", format!("no trigger `{key}`"));
     let near = windlass_script::closest(&key.to_string(), names.iter().map(String::as_str));
     Err(match (near, names.is_empty()) {
-        (Some(near), _) => error.hint(format!("did you mean `{near}`?")),
+        (Some(near), _) => error.hint(windlass_script::did_you_mean(near)),
         (None, true) => error.hint("no workflow in these folders has `triggers:`"),
         (None, false) => error.hint(format!("the triggers are {}", names.join(", "))),
     })

@@ -9,7 +9,7 @@ use windlass_engine::{
     compile::{Workflow, bind_params},
     journal::{RunInfo, Via},
 };
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, lock};
 use windlass_inventory::{Condition, Inventory};
 use windlass_notify::{FailedStart, Outbox};
 use windlass_report as report;
@@ -249,12 +249,6 @@ fn lock_of(workflow: &Workflow, params: BTreeMap<String, Value>, target: &str) -
         Ok(Value::String(name)) => Some(name),
         _ => None,
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(test)]

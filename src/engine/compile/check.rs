@@ -11,7 +11,7 @@ use super::{
     name::StepName,
     template::Template,
 };
-use windlass_script::{InputRead, Script, closest};
+use windlass_script::{InputRead, Script, closest, did_you_mean};
 use windlass_world::value::{Type, Value};
 
 pub(super) type Steps = BTreeMap<StepName, StepIndex>;
@@ -116,7 +116,7 @@ pub(super) fn step(
         let Some((ty, _)) = accepted.get(&name.text) else {
             let names = accepted.keys().map(String::as_str);
             let help = match (closest(&name.text, names), accepted.is_empty()) {
-                (Some(near), _) => format!("did you mean `{near}`?"),
+                (Some(near), _) => did_you_mean(near),
                 (None, true) => "it takes no inputs".into(),
                 (None, false) => {
                     let names: Vec<_> = accepted.keys().map(String::as_str).collect();
@@ -175,7 +175,7 @@ fn input_reads(report: &mut Report, step: &Step, script: &Script) {
     for read in script.input_reads.iter().filter(unknown) {
         let message = format!("the step `{}` has no input `{}`", step.name, read.name);
         let help = match closest(&read.name, step.with.keys().map(String::as_str)) {
-            Some(near) => format!("did you mean `{near}`?"),
+            Some(near) => did_you_mean(near),
             None => format!("add `{}:` under its `with:`", read.name),
         };
         let mistake = report.at("unknown-input", read.span.clone(), message);

@@ -8,7 +8,7 @@ use super::{
     mistake::Mistake,
     template::Template,
 };
-use windlass_script::closest;
+use windlass_script::{closest, did_you_mean};
 use windlass_world::value::{Value, parse_duration};
 
 /// Collects the mistakes of one file.
@@ -308,7 +308,7 @@ impl<'n> Fields<'n> {
                 .find(|known| known.other_names.contains(&&*key.name));
             let near = || closest(&key.name, names());
             let help = match other.map(|known| known.name).or_else(near) {
-                Some(name) => format!("did you mean `{name}`?"),
+                Some(name) => did_you_mean(name),
                 None => format!("it has {}", names().collect::<Vec<_>>().join(", ")),
             };
             let mistake = report

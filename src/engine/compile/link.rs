@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, PoisonError},
+    sync::Arc,
 };
 
 use petgraph::graph::DiGraph;
@@ -19,6 +19,7 @@ use super::{
     source::Sources,
     trigger,
 };
+use windlass_ground::lock;
 use windlass_script::{Fault, ROOTS, Script, join_path};
 use windlass_world::value::Digest;
 
@@ -216,7 +217,7 @@ impl Linker<'_> {
         let script = match parsed {
             Some(parsed) => {
                 // The map is valid even after a panic: a script is added after it has been parsed.
-                let mut parsed = parsed.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut parsed = lock(&parsed);
                 parsed.parse(path, script_text, &mut read)
             }
             None => Script::parse(path, script_text, &mut read).map(Arc::new),

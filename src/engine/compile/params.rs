@@ -4,7 +4,7 @@ use super::{
     document::parse_value,
     graph::{Param, Workflow},
 };
-use windlass_script::closest;
+use windlass_script::{closest, did_you_mean};
 use windlass_world::value::{Type, Value, parse_duration};
 
 /// A param that is missing or invalid.
@@ -178,7 +178,7 @@ pub fn bind_params(
 fn unknown(workflow: &Workflow, name: &str) -> ParamError {
     let names: Vec<_> = workflow.params.keys().map(String::as_str).collect();
     let hint = match (closest(name, names.iter().copied()), names.is_empty()) {
-        (Some(near), _) => format!("did you mean `{near}`?"),
+        (Some(near), _) => did_you_mean(near),
         (None, true) => "it takes no params".into(),
         (None, false) => format!("it has {}", names.join(", ")),
     };

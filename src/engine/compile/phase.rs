@@ -11,7 +11,7 @@ use super::{
     graph::{Edge, Phase, Step, StepIndex},
     keys::PHASE,
 };
-use windlass_script::closest;
+use windlass_script::{closest, did_you_mean};
 
 /// Reads `phases: { NAME: { description, replaces, after, undo } }`.
 pub(super) fn read(
@@ -48,7 +48,7 @@ pub(super) fn is_there(report: &mut Report, phases: &[Phase], named: &Spanned) {
     }
     let names = phases.iter().map(|phase| phase.name.as_str());
     let help = match closest(&named.text, names) {
-        Some(near) => format!("did you mean `{near}`?"),
+        Some(near) => did_you_mean(near),
         None => "declare it under `phases:`".into(),
     };
     let message = format!("the workflow has no phase `{}`", named.text);

@@ -12,7 +12,7 @@ use super::{
     name::StepName,
     template::{Placed, Template},
 };
-use windlass_script::{Read, closest};
+use windlass_script::{Read, closest, did_you_mean};
 
 /// How many names a message lists at most.
 const FEW: usize = 8;
@@ -184,7 +184,7 @@ fn check_read(
         }
         ("params", [name, ..]) if !params.contains_key(name) => {
             let help = match closest(name, params.keys().map(String::as_str)) {
-                Some(near) => format!("did you mean `{near}`?"),
+                Some(near) => did_you_mean(near),
                 None => "declare it under `params:`".into(),
             };
             let message = format!("the workflow has no param `{name}`");
@@ -222,7 +222,7 @@ fn check_read(
                     closest(output, outputs.keys().map(String::as_str)),
                     outputs.is_empty(),
                 ) {
-                    (Some(near), _) => format!("did you mean `{near}`?"),
+                    (Some(near), _) => did_you_mean(near),
                     (None, true) => "the step declares no outputs".into(),
                     (None, false) => {
                         let names: Vec<_> = outputs.keys().map(String::as_str).collect();
@@ -250,7 +250,7 @@ fn unknown_step(report: &mut Report, by_name: &Steps, name: &str, span: Range<us
 fn suggest_step(by_name: &Steps, wrong: &str) -> Option<String> {
     let names = || by_name.keys().map(StepName::as_str);
     match closest(wrong, names()) {
-        Some(name) => Some(format!("did you mean `{name}`?")),
+        Some(name) => Some(did_you_mean(name)),
         None if by_name.len() <= FEW => {
             let names: Vec<_> = names().collect();
             Some(format!("the steps are {}", names.join(", ")))

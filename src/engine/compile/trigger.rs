@@ -11,7 +11,7 @@ use super::{
     schedule::{Schedule, ScheduleError},
     template::Template,
 };
-use windlass_script::{Names, closest};
+use windlass_script::{Names, closest, did_you_mean};
 use windlass_world::value::Value;
 
 /// What expressions in the params of a webhook may read.
@@ -215,7 +215,7 @@ fn read_schedule(report: &mut Report, node: &Node, zone: Option<&Node>) -> Optio
         (ScheduleError::Zone(_), Some(zone)) => {
             let near = closest_zone(zone_name);
             let help = match near {
-                Some(near) => format!("did you mean `{near}`?"),
+                Some(near) => did_you_mean(&near),
                 None => "use a name of the IANA database, such as `Europe/Berlin`".into(),
             };
             (zone.span.clone(), help)
@@ -314,7 +314,7 @@ fn check_one(report: &mut Report, params: &BTreeMap<String, Param>, draft: &Trig
     for (name, span) in &draft.params {
         let Some(param) = params.get(&name.text) else {
             let help = match closest(&name.text, params.keys().map(String::as_str)) {
-                Some(near) => format!("did you mean `{near}`?"),
+                Some(near) => did_you_mean(near),
                 None => "declare it under `params:`".into(),
             };
             let message = format!("the workflow has no param `{}`", name.text);

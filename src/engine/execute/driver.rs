@@ -4,7 +4,7 @@ use super::{
     attempt::{Finished, Task, Trouble, Work},
     embedded::{Cancel, Embedded},
     observer::Observer,
-    retry::{backoff, is_worth_it},
+    retry::is_worth_it,
     stage::Stage,
     substrate::{Happened, Substrate, Wait},
 };
@@ -19,7 +19,7 @@ use crate::{
 use windlass_ground::{Timestamp, boxed};
 use windlass_script::Class;
 use windlass_world::{
-    outside::Clients,
+    outside::{Clients, backoff},
     value::{FailureClass, Redactor, StepError},
 };
 
@@ -403,7 +403,8 @@ impl<'p, S: Substrate> Driver<'p, S> {
         let retry_at = retry
             .filter(|retry| !is_in_doubt && is_worth_it(retry, tries, class))
             .map(|retry| {
-                let pause = backoff(&retry, tries, self.substrate.jitter());
+                let pauses = retry.shortest..=retry.longest;
+                let pause = backoff(pauses, tries, self.substrate.jitter());
                 self.substrate.now() + pause
             });
         Event::StepFailed(StepFailed {

@@ -1,5 +1,5 @@
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,7 @@ use crate::journal::{
     CallRecord, EffectEnded, EffectIntended, EffectOutcome, EffectState, Event, InstanceId, Logged,
     Position, RunId,
 };
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, lock};
 use windlass_script::{
     Call, Class, EffectKey, Effects, Interruption, Level, Stop, WRONG_ARGUMENTS,
 };
@@ -72,7 +72,7 @@ impl Gate {
     }
 
     fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.progress)
     }
 
     /// Returns the message, or the notice that no more messages are kept, or `None` after that notice.

@@ -1,7 +1,6 @@
 use std::{
-    fs, io,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
 use age::{
@@ -13,7 +12,7 @@ use data_encoding::{BASE64_NOPAD, HEXLOWER};
 use serde_json::{Map, Value as Json, json};
 
 use super::{error::JournalError, folder};
-use windlass_ground::disk;
+use windlass_ground::{disk, lock};
 use windlass_world::value::{Bytes, Digest, MASK, Reference, Secret, Value};
 
 /// Marks an encrypted value in stored JSON. A user's map key that begins with `$` is stored with one more `$`.
@@ -131,16 +130,16 @@ impl Seal {
     }
 
     fn cached(&self) -> MutexGuard<'_, Option<Identity>> {
-        self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.identity)
     }
 
     fn read_once(&self, cached: &mut Option<Identity>) -> Result<(), JournalError> {
         if cached.is_none() {
             folder::check_private(&self.path, PRIVATE)?;
-            let text = match fs::read_to_string(&self.path) {
-                Ok(text) => text,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-                Err(e) => return Err(JournalError::Identity(e.to_string())),
+            let text = disk::read_if_there(&self.path);
+            let text = text.map_err(|e| JournalError::Identity(e.to_string()))?;
+            let Some(text) = text else {
+                return Ok(());
             };
             let line = text
                 .lines()
@@ -269,7 +268,7 @@ fn marked(map: &Map<String, Json>) -> Option<(&str, &Json)> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::*;
 

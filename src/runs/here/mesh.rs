@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::Here;
-use crate::{drivers::lock, error::RunsError};
+use crate::error::RunsError;
 use windlass_cluster::StateError;
+use windlass_ground::lock;
 use windlass_mesh::{HANDSHAKES, Handshakes, Matrix};
 use windlass_targets::{Target, rehearsal_folder};
 use windlass_world::outside::KubeClients;

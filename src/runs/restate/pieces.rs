@@ -6,8 +6,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use crate::drivers::lock;
 use windlass_engine::journal::{Record, RunId};
+use windlass_ground::lock;
 
 /// Keeps pieces of events, by their run and the number of their first event.
 pub(super) struct Pieces {
@@ -72,7 +72,7 @@ impl Pieces {
             let Some(oldest) = oldest.map(|(key, _)| key.clone()) else {
                 break;
             };
-            drop(kept.remove(&oldest));
+            kept.remove(&oldest);
         }
     }
 
@@ -81,7 +81,9 @@ impl Pieces {
         let mut kept = lock(&self.kept);
         let all = (run.clone(), 0)..=(run.clone(), u64::MAX);
         let all: Vec<_> = kept.pieces.range(all).map(|(key, _)| key.clone()).collect();
-        all.iter().for_each(|key| drop(kept.remove(key)));
+        for key in &all {
+            kept.remove(key);
+        }
     }
 }
 

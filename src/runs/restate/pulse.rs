@@ -13,9 +13,9 @@ use std::{
 use tokio::sync::watch;
 
 use super::reads::RunReads;
-use crate::{drivers::lock, error::RunsError};
+use crate::error::RunsError;
 use windlass_engine::journal::{RunId, RunRow};
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, lock};
 use windlass_restate::{ListedPart, Remote};
 
 /// How often the runs are checked.

@@ -12,12 +12,12 @@ use std::{
 };
 
 use super::pieces::Pieces;
-use crate::{drivers::lock, error::RunsError, folds::Cursor, recent::Recent};
+use crate::{error::RunsError, folds::Cursor, recent::Recent};
 use windlass_engine::{
     execute::DriveError,
     journal::{Event, LockTaken, Record, RunId, State},
 };
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, lock};
 use windlass_restate::{ReadPosition, Remote};
 use windlass_world::value::Digest;
 

@@ -13,7 +13,7 @@ use crate::error::{Kind, RunsError};
 use windlass_ground::boxed;
 use windlass_report as report;
 use windlass_world::{
-    outside::{BodyError, Proxies, by_proxy, read_answer, read_authorities},
+    outside::{BodyError, Proxies, authorities_in, by_proxy, is_own_name, read_answer},
     value::{Secret, inner_causes},
 };
 
@@ -60,7 +60,7 @@ impl Client {
             .hint(FORM)
         })?;
         let host = url.host_str().unwrap_or_default();
-        let is_loopback = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+        let is_loopback = is_own_name(host);
         match url.scheme() {
             "https" => {}
             "http" if is_loopback => {}
@@ -82,7 +82,7 @@ impl Client {
             false => builder.proxy(by_proxy(Proxies::of_environment())),
         };
         if let Some(path) = &address.ca {
-            builder = builder.tls_certs_only(authorities(path)?);
+            builder = builder.tls_certs_only(authorities_in(path).map_err(wrong)?);
         }
         if let Some((certificate, key)) = &address.certificate {
             let mut pem = read(certificate)?;
@@ -277,13 +277,6 @@ impl Client {
 }
 
 const FORM: &str = "write it as https://windlass.example.com";
-
-fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, RunsError> {
-    read_authorities(&read(path)?).map_err(|why| {
-        let message = format!("can't use the CA {}: {why}", path.display());
-        RunsError::wrong("server", message)
-    })
-}
 
 fn read(path: &Path) -> Result<Vec<u8>, RunsError> {
     std::fs::read(path).map_err(|e| {

@@ -8,7 +8,10 @@ use super::{
     function::{Parameter, ValueKind},
     rejected, table, throw,
 };
-use crate::{calls::closest, dynamic::from_dynamic};
+use crate::{
+    calls::{closest, did_you_mean},
+    dynamic::from_dynamic,
+};
 use windlass_world::{
     value::{Failure, Secret, Value},
     x509::{AlternativeNames, NameKind, Subject},
@@ -257,7 +260,7 @@ impl Arguments {
             Some(unknown) => {
                 let why = match closest(unknown, self.known.iter().copied()) {
                     Some(near) => {
-                        format!("it has no option `{unknown}`: did you mean `{near}`?")
+                        format!("it has no option `{unknown}`: {}", did_you_mean(near))
                     }
                     None => {
                         let known = self.known.join(", ");

@@ -12,7 +12,7 @@ use super::{
     },
     keys::{LAST_STATUS, METHODS, MOCK, ROOTS, ROUTE},
 };
-use windlass_script::closest;
+use windlass_script::{closest, did_you_mean};
 use windlass_world::value::Value;
 
 /// A mock server.
@@ -193,7 +193,7 @@ fn read_path(report: &mut Report, key: &Key) -> (String, Vec<Part>) {
             .find(|known| known.eq_ignore_ascii_case(method))
             .or(near)
         {
-            Some(near) => format!("did you mean `{near}`?"),
+            Some(near) => did_you_mean(near),
             None => format!(
                 "a route begins with one of {}, then a path",
                 METHODS.join(", ")

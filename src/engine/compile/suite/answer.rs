@@ -3,7 +3,9 @@
 //! An answer is stored as the call's record, which can differ from what a script sees: the record of an HTTP answer is the
 //! body's text, and `json` is derived from it.
 
-use windlass_script::{Function, Need, Parameter, ScriptType, ValueKind, closest, function};
+use windlass_script::{
+    Function, Need, Parameter, ScriptType, ValueKind, closest, did_you_mean, function,
+};
 use windlass_world::value::{Secret, Value, parse_duration};
 
 /// The reason why an answer does not match its function.
@@ -180,7 +182,7 @@ fn fitted(kind: &ValueKind, value: Value, at: &str) -> Result<Value, (String, Op
             let help = closest(&text, words.iter().copied());
             Err((
                 format!("returns {kind}, not `{text}`"),
-                help.map(|near| format!("did you mean `{near}`?")),
+                help.map(did_you_mean),
             ))
         }
         (ValueKind::List(kind), Value::List(items)) => {
@@ -202,7 +204,7 @@ fn fitted(kind: &ValueKind, value: Value, at: &str) -> Result<Value, (String, Op
             if let Some(key) = unknown {
                 let names = || fields.iter().map(|field| field.name);
                 let help = match closest(key, names()) {
-                    Some(near) => format!("did you mean `{near}`?"),
+                    Some(near) => did_you_mean(near),
                     None => format!("it has {}", names().collect::<Vec<_>>().join(", ")),
                 };
                 return Err((format!("returns no `{}`", joined(at, key)), Some(help)));

@@ -11,7 +11,7 @@ use super::{
     answer,
     keys::{FAILS, GIVEN, words_of},
 };
-use windlass_script::{Function, Impact, ValueKind, closest, function, functions};
+use windlass_script::{Function, Impact, ValueKind, closest, did_you_mean, function, functions};
 use windlass_world::value::{Failure, FailureClass, Proof, Value};
 
 /// One answer.
@@ -196,7 +196,7 @@ pub(super) fn unknown(report: &Report, called: &Key) -> Mistake {
     let message = format!("there is no function `{}`", called.name);
     let mistake = report.at("unknown-function", called.span.clone(), message);
     match closest(&called.name, functions().map(|row| row.name)) {
-        Some(near) => mistake.help(format!("did you mean `{near}`?")),
+        Some(near) => mistake.help(did_you_mean(near)),
         None => mistake.help("`windlass explain` lists the host functions"),
     }
 }
@@ -230,7 +230,7 @@ pub(super) fn read_pattern(
         {
             let message = format!("`{}` takes no `{}`", called.name, key.name);
             let help = match closest(&key.name, known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
+                Some(near) => did_you_mean(near),
                 None => format!(
                     "it takes {}",
                     known.iter().copied().collect::<Vec<_>>().join(", ")
@@ -280,7 +280,7 @@ fn read_failure(report: &mut Report, operation: &str, node: &Node) -> Option<Fai
         let mistake = report.at("wrong-type", class.span.clone(), message);
         let classes = words_of(&FAILS, "class");
         report.add(mistake.help(match closest(name, classes.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
+            Some(near) => did_you_mean(near),
             None => format!("the classes are {}", classes.join(", ")),
         }));
         return None;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::FUNCTION;
 use crate::{
-    calls::closest,
+    calls::{closest, did_you_mean},
     host::{
         Thrown,
         arguments::{Arguments, refuse},
@@ -64,7 +64,7 @@ fn unknown_service(name: &str) -> (String, String) {
         .collect();
     let exact = services().find(|known| known.replace('-', "") == lower);
     let help = match exact.or_else(|| closest(&lower, services())) {
-        Some(near) => format!("did you mean `{near}`?"),
+        Some(near) => did_you_mean(near),
         None => format!(
             "the known services are {}; describe another service that uses JSON with the option `protocol`",
             services().collect::<Vec<_>>().join(", ")
@@ -82,7 +82,7 @@ fn unknown_operation(service: &Service, operation: &str) -> Option<(String, Stri
     // Accepts `get-secret-value` and `get_secret_value` as well, the forms of the CLI and of boto3.
     let exact = names().find(|known| plain(known) == plain(operation));
     let help = match exact.or_else(|| closest(operation, names())) {
-        Some(near) => format!("did you mean `{near}`?"),
+        Some(near) => did_you_mean(near),
         None => format!("see the API Reference of {}", service.id),
     };
     Some((
@@ -97,7 +97,7 @@ pub(super) fn explained(call: &AwsCall, unfit: &Unfit) -> String {
         Misfit::Unknown(known) => {
             let last = unfit.path.rsplit('.').next().unwrap_or_default();
             match closest(last, known.iter().map(String::as_str)) {
-                Some(near) => format!("{name}: {unfit}: did you mean `{near}`?"),
+                Some(near) => format!("{name}: {unfit}: {}", did_you_mean(near)),
                 None if known.is_empty() => format!("{name}: {unfit}: it takes none"),
                 None => format!("{name}: {unfit} (there is {})", known.join(", ")),
             }
