@@ -624,7 +624,7 @@ pub fn post((statuses, is_done): (&'static [u16], bool), drive: Drive) {
         resumed.stderr
     );
     assert_eq!(
-        resumed.stderr.contains("was done, and"),
+        resumed.stderr.contains("was done, but"),
         is_done,
         "{statuses:?}: {}",
         resumed.stderr

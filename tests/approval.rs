@@ -205,7 +205,7 @@ steps:
     assert!(edited("first").contains("approved"), "{}", edited("first"));
     let changed = edited("second");
     assert!(
-        changed.contains("what was to be approved has changed"),
+        changed.contains("the subject of the approval has changed"),
         "{changed}"
     );
     let journal = test.windlass(&["logs", "--json"]).expect(0).stdout;
@@ -246,7 +246,7 @@ fn what_was_approved_is_what_runs() {
     answer(&test, "alice", "approve", &[]).expect(0);
     let more = ["resume", "--edited", "--yes", "-p", "n=5"];
     let ran = test.windlass(&more).expect(3);
-    ran.says("what was to be approved has changed");
+    ran.says("the subject of the approval has changed");
     ran.says("Restart 5 clusters?");
     answer(&test, "alice", "approve", &[]).expect(0);
     test.windlass(&["resume"]).expect(0);

@@ -171,7 +171,7 @@ fn a_year_of_a_mesh_is_one_tree() {
     }
     let tree = test.windlass(&["certs"]).expect(0).stdout;
     assert!(
-        tree.contains("5 not shown, used nowhere any more; --all shows them"),
+        tree.contains("5 not shown because they are no longer used; to show them: --all"),
         "{tree}"
     );
 
@@ -500,7 +500,7 @@ fn a_scan_of_a_folder_goes_on_after_what_is_broken() {
         "a third of ten days is not over: {tree}"
     );
     assert!(
-        tree.contains("unmanaged: no known run made it, so Windlass does not renew it"),
+        tree.contains("unmanaged: no known run issued it, so Windlass does not renew it"),
         "{tree}"
     );
     let tree = test
@@ -726,7 +726,7 @@ fn an_inventory_of_nothing_says_so() {
     );
     test.windlass(&["run", "none.yaml"]).expect(0);
     let check = test.windlass(&["certs", "--check", "30d"]).expect(2);
-    let why = "no run in .windlass has made or found a certificate to check yet";
+    let why = "no run in .windlass has issued or found a certificate to check yet";
     check.says(why);
 }
 

@@ -132,7 +132,10 @@ fn c9_what_a_step_before_may_change_is_only_warned_of() {
     theirs(&mesh, "cluster-1");
     let plan = ["plan", "w.yaml", "--target", "t"];
     let plan = mesh.test.windlass(&plan).expect(0).stdout;
-    assert!(plan.contains("and the run may change that"), "{plan}");
+    assert!(
+        plan.contains("but earlier steps may prevent that"),
+        "{plan}"
+    );
     assert!(plan.contains("settings[cluster-1]"), "{plan}");
     let ran = mesh
         .test

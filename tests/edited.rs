@@ -91,10 +91,7 @@ fn a_changed_import_is_named() {
     let test = done();
     test.write("lib/naming.rhai", "fn file(name) { `${name}-2.txt` }\n");
     let found = plan(&test, &[]);
-    assert_eq!(
-        found[0].2,
-        "something that steps/one.rhai imports has changed"
-    );
+    assert_eq!(found[0].2, "an import of steps/one.rhai has changed");
     // Its calls are others now: it stops with both, and the operator decides.
     let ran = test.windlass(&["resume", "--edited", "--yes"]).expect(1);
     ran.says("call 0 was file::write");
@@ -297,7 +294,7 @@ fn a_for_each_that_comes_or_goes_starts_a_step_over() {
     test.windlass(&["run", "w.yaml"]).expect(0);
     test.write("w.yaml", &each);
     let comes = [
-        ("a", "again", "it is done for each item now"),
+        ("a", "again", "it now runs once for each item"),
         ("b", "again", "`a` before it runs again"),
     ];
     expect(&plan(&test, &[]), &comes);
@@ -306,7 +303,7 @@ fn a_for_each_that_comes_or_goes_starts_a_step_over() {
     expect(&plan(&test, &[]), &[]);
     test.write("w.yaml", ONCE);
     let goes = [
-        ("a", "again", "it now runs once"),
+        ("a", "again", "it now runs only once"),
         ("b", "again", "`a` before it runs again"),
     ];
     expect(&plan(&test, &[]), &goes);
@@ -386,7 +383,7 @@ steps:
     let more = ["-p", "names=[a, b]"];
     let wanted = [
         ("fits", "again", "its input `names` has changed"),
-        ("asked", "again", "what was to be approved has changed"),
+        ("asked", "again", "the subject of the approval has changed"),
         ("makes", "replayed", "`asked` before it runs again"),
         ("each[a]", "replayed", "`makes` before it runs again"),
         ("each[b]", "new", "has not run yet"),

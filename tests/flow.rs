@@ -352,7 +352,7 @@ steps:
     let shown = test.shown();
     let steps = shown["steps"].as_array().expect("steps");
     let of = |name: &str| steps.iter().find(|s| s["step"] == name).expect(name);
-    assert_eq!(of("all")["error"]["message"], "failed inside: a");
+    assert_eq!(of("all")["error"]["message"], "failed steps: a");
     assert_eq!(of("all/z")["skip_reason"], "x, y were skipped");
 }
 

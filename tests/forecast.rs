@@ -169,7 +169,7 @@ fn a_plan_tells_what_an_undo_calls_from_what_the_run_calls() {
     let plan = ["plan", "w.yaml", "-p", "on=false"];
     let shown = test.windlass(&plan).expect(0).stdout;
     let (run, undo) = shown
-        .split_once("What `fn undo` of its scripts changes")
+        .split_once("Changes of `fn undo` in its scripts")
         .expect("an undo");
     for (part, has, lacks) in [
         (run, ["http::put", "file::write"], "http::delete"),

@@ -14,9 +14,7 @@ fn planned(test: &mut Test, columns: &str, file: &str, more: &[&str]) -> String 
     let file = format!("workflows/{file}");
     let plan = [&["plan", &file], more].concat();
     let text = test.windlass(&plan).expect(0).stdout;
-    let (above, _) = text
-        .split_once("\n  What it changes\n")
-        .unwrap_or((&text, ""));
+    let (above, _) = text.split_once("\n  Changes\n").unwrap_or((&text, ""));
     let of_phases = above.split("\n\n").filter(|part| part.contains("Phase "));
     for line in of_phases.flat_map(str::lines) {
         let width = line.chars().count();
@@ -204,7 +202,7 @@ fn a_plan_in_an_empty_folder_makes_no_server() {
     let test = Test::with_shipped_workflows();
     let plan = ["plan", "workflows/rotate-root.yaml"];
     let text = test.windlass(&plan).expect(0).stdout;
-    let unknown = "Replaces: what is known once the run has read what is there";
+    let unknown = "Replaces: not known until the run has read the current state";
     assert_eq!(text.matches(unknown).count(), 6, "{text}");
     assert!(!test.path(".windlass").exists());
 }
@@ -217,7 +215,7 @@ fn rows_that_are_none_are_refused() {
     );
     let said = test.windlass(&["plan", "w.yaml"]).expect(2).stderr;
     assert!(
-        said.contains("`replaces` of the phase p, row 1: expected a text or a certificate"),
+        said.contains("`replaces` of the phase p, row 1: expected a string or a certificate"),
         "{said}"
     );
     let unknown = "workflow: w\nphases: { p: { replaces: \"${{ steps.b.x }}\" } }\nsteps:\n  a: { phase: p, run: \"log::info('x')\" }\n";

@@ -315,7 +315,7 @@ fn g3_messages_have_a_budget() {
     test.windlass(&["run", "w.yaml"]).expect(0);
     let logs = test.windlass(&["logs"]).expect(0).stdout;
     assert!(
-        logs.contains("further messages of this attempt are not kept"),
+        logs.contains("further messages of this attempt are not recorded"),
         "{}",
         logs.len()
     );

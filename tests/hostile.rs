@@ -87,7 +87,7 @@ fn outputs_are_held_against_their_declaration() {
         ("#{}", "expected int, found nothing"),
         (
             "#{ n: 1, m: 2 }",
-            "the script returned `m`, which its OUTPUTS do not declare",
+            "the script returned `m`, but its OUTPUTS do not declare it",
         ),
         ("5", "the script returned a int, not a map"),
     ];

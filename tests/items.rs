@@ -108,7 +108,7 @@ steps:
     let steps = shown["steps"].as_array().expect("steps");
     let each = steps.iter().find(|step| step["step"] == "each");
     let message = each.expect("the step")["error"]["message"].as_str();
-    let wanted = "20498 did not begin (fail_fast)";
+    let wanted = "20498 did not start (fail_fast)";
     assert!(
         message.is_some_and(|text| text.contains(wanted)),
         "{message:?}"

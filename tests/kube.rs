@@ -102,7 +102,7 @@ fn a_cluster_that_the_workflow_does_not_name_is_not_there() {
         "workflow: w\nkube: [../x]\nsteps: { s: { run: '#{}' } }\n",
     );
     let ran = test.windlass(&["run", "w.yaml"]).expect(2);
-    ran.says("can't be a cluster's name");
+    ran.says("is not a valid cluster name");
 }
 
 #[test]

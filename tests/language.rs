@@ -162,12 +162,15 @@ fn params_that_are_sure_to_fail_start_nothing() {
         "n=0",
         "each/tenth: `for_each` of `tenth` has the item `10` twice",
     );
-    told("deep={ x: 1 }", "strict: `when` gave an int, not a bool");
+    told("deep={ x: 1 }", "strict: `when` must be a bool, not an int");
     told(
         "deep={ x: true, text: 5 }",
         "strict: the input `text` does not fit: expected string",
     );
-    told("ask=true", "asked: `for_each` gave nothing, not a list");
+    told(
+        "ask=true",
+        "asked: `for_each` must be a list or a map, not nothing",
+    );
     let ran = test.windlass(&["plan", "w.yaml", "-p", "deep={ x: true, text: { } }"]);
     assert!(
         !ran.expect(2).stderr.contains("hint:"),

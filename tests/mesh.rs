@@ -260,7 +260,7 @@ fn an_undo_takes_the_secrets_back_and_says_what_stays() {
         "{plan}"
     );
     assert!(
-        plan.contains("put secret/cacerts in istio-system of cluster-1 back to what it was"),
+        plan.contains("restore secret/cacerts in istio-system of cluster-1"),
         "{plan}"
     );
     assert!(
@@ -516,7 +516,7 @@ fn a_target_without_clusters_skips_the_second_half_and_says_so() {
     };
     // Refused before anything is there.
     let half = run("half", "clusters=[cluster-1, cluster-2]").expect(2);
-    half.says("names no context for `cluster-2`");
+    half.says("has no context for `cluster-2`");
     let wrong = run("wrong", "clusters=[cluster-1]").expect(2);
     wrong.says("no context `nowhere`");
     assert!(!mesh.test.path("out").exists());

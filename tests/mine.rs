@@ -235,7 +235,7 @@ steps:
     world.kubectl("mgmt", &["delete", "configmap", "a"]);
     std::fs::remove_file(world.test.path("out/f")).expect("removed");
     let plan = world.test.windlass(&["undo", "--plan"]).expect(0).stdout;
-    assert!(plan.contains("needs nothing:"), "{plan}");
+    assert!(plan.contains("nothing to reverse:"), "{plan}");
     world.test.windlass(&["undo", "--yes"]).expect(0);
 }
 

@@ -117,7 +117,7 @@ fn a_score_says_how_much_must_be_noticed() {
     let none = ["test", "--mutate", "--of", "other"];
     contains(
         &test.windlass(&none).expect(2).stderr,
-        &["these files have no place that can be altered"],
+        &["nothing in these files can be altered"],
     );
     test.write(
         "look.test.yaml",
@@ -163,7 +163,7 @@ fn the_entries_of_a_workflow_are_removed_in_turn() {
     ] {
         assert_eq!(fate(what).as_deref(), expected, "{what}: {}", ran.stderr);
     }
-    contains(&ran.stderr, &["; with what validate refuses"]);
+    contains(&ran.stderr, &["; including those that validate rejects"]);
 }
 
 /// A sample of the mutants of what is shipped; `windlass test workflows --mutate` makes all of them.
@@ -251,7 +251,7 @@ fn each_expectation_of_a_certificate_can_fail() {
     for (expected, wanted) in [
         (
             "{ a.pem: { subject: CN=other } }",
-            "the subject of the certificate in `a.pem` is not as expected",
+            "the certificate in `a.pem`: the subject is not as expected",
         ),
         (
             "{ a.pem: { dns_names: [a] } }",
@@ -265,14 +265,14 @@ fn each_expectation_of_a_certificate_can_fail() {
         ("{ a.pem: { count: 2 } }", "the number of certificates"),
         (
             "{ a.pem: { verifies: { under: b.pem } } }",
-            "there is no certificate in `b.pem`",
+            "`b.pem` contains no certificate",
         ),
         (
             "{ a.pem: { verifies: { under: a.pem, purpose: ca, fails: true } } }",
             "verifies under `a.pem`",
         ),
-        ("{ a.pem: }", "there are certificates in `a.pem`"),
-        ("{ b.pem: {} }", "there is no certificate in `b.pem`"),
+        ("{ a.pem: }", "`a.pem` contains certificates"),
+        ("{ b.pem: {} }", "`b.pem` contains no certificate"),
     ] {
         let (_, ran) = expecting(expected);
         contains(&ran.expect(1).stderr, &[wanted]);
@@ -283,7 +283,7 @@ fn each_expectation_of_a_certificate_can_fail() {
         ("{ \"a:b/c/d\": {} }", "add `target: local` to the test"),
         (
             "{ a.pem: { verifies: { purpose: ca } } }",
-            "add `under:`, the place of the roots",
+            "add `under:`, the place of the root certificates",
         ),
         (
             "{ a.pem: { verifies: { under: a.pem, purpose: clint } } }",
@@ -312,7 +312,10 @@ fn a_clock_is_set_and_answers_take_their_time() {
     test.windlass(&["test"]).expect(1);
     test.write("w.test.yaml", &file("clock: May"));
     let ran = test.windlass(&["test"]).expect(2);
-    contains(&ran.stderr, &["`May` is not a moment", "w.test.yaml:4:12"]);
+    contains(
+        &ran.stderr,
+        &["`May` is not a valid timestamp", "w.test.yaml:4:12"],
+    );
     test.write(
         "w.test.yaml",
         &file("target: local\n    clock: 2031-05-01T00:00:00Z"),
@@ -320,7 +323,7 @@ fn a_clock_is_set_and_answers_take_their_time() {
     let ran = test.windlass(&["test"]).expect(2);
     contains(
         &ran.stderr,
-        &["the embedded servers have the clock of this machine"],
+        &["`clock` does not work with the embedded servers, which use the clock of this machine"],
     );
 }
 
@@ -352,7 +355,10 @@ fn runs_come_before_a_test_and_tests_do_not_meet() {
     let ran = test.windlass(&["test", "-j", "2"]).expect(0);
     contains(&ran.stderr, &["2 tests run: 2 passed"]);
     test.write("configure.test.yaml", &file("two", "all"));
-    contains(&test.windlass(&["test"]).expect(1).stderr, &["it is one"]);
+    contains(
+        &test.windlass(&["test"]).expect(1).stderr,
+        &["the allowed values are"],
+    );
     let unknown = file("one", "[{ from: \"a/*\" }]");
     test.write("configure.test.yaml", &unknown);
     let ran = test.windlass(&["test"]).expect(1);
@@ -364,7 +370,10 @@ fn runs_come_before_a_test_and_tests_do_not_meet() {
     let ran = test.windlass(&["test"]).expect(2);
     contains(
         &ran.stderr,
-        &["no run of `before` gives `valeu`", "did you mean `value`?"],
+        &[
+            "no run of `before` has the output `valeu`",
+            "did you mean `value`?",
+        ],
     );
     test.write(
         "configure.test.yaml",
@@ -374,7 +383,7 @@ fn runs_come_before_a_test_and_tests_do_not_meet() {
     contains(
         &ran.stderr,
         &[
-            "a run before the test leaves nothing",
+            "`before` has no effect without a target",
             "the test has no mesh",
         ],
     );

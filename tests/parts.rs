@@ -61,7 +61,7 @@ fn a_run_is_of_steps_alone() {
         .expect(0);
     assert_eq!(files(&test), ["last", "side", "three"]);
     let why = test.windlass(&["logs"]).expect(0).stdout;
-    assert!(why.contains("it was not chosen"), "{why}");
+    assert!(why.contains("it was not selected"), "{why}");
     assert!(why.contains("by tester, of side, three only"), "{why}");
     let ran = test
         .windlass(&["run", "chain.yaml", "--only", "two"])

@@ -145,7 +145,7 @@ fn an_engine_can_not_drive_a_shell() {
         "[targets.t]\nsubstrate = { restate = \"http://127.0.0.1:1\" }\n",
     );
     let ran = piped(&test, &["--target", "t"], "1").expect(2);
-    ran.says("Restate can't");
+    ran.says("does not work with Restate");
     let ran = piped(&test, &["--target", "nope"], "1").expect(2);
     ran.says("nope");
     assert!(!test.path(".windlass").exists());

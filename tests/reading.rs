@@ -43,7 +43,7 @@ fn runs_are_listed_and_found_by_a_part_of_their_id() {
     let missing = test.windlass(&["show", "nothing-like-it"]).expect(2);
     missing.says("there is no run `nothing-like-it`");
     let ambiguous = test.windlass(&["show", &ids[0][..8]]).expect(2);
-    ambiguous.says("names several runs");
+    ambiguous.says("matches several runs");
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn a_test_says_which_answer_must_not_count() {
             "carol",
             "{ status: waiting }",
             1,
-            "an answer to a question does not count: carol may not answer for `ask`",
+            "an answer to a question was not accepted: carol may not approve or reject `ask`",
         ),
         (
             "carol",
@@ -31,13 +31,13 @@ fn a_test_says_which_answer_must_not_count() {
             "carol",
             "{ status: waiting, refused: \"*too late*\" }",
             1,
-            "an answer to a question does not count",
+            "an answer to a question was not accepted",
         ),
         (
             "alice",
             "{ refused: \"*approvers are alice\" }",
             1,
-            "every answer to a question counts, and one was to be refused with `*approvers are alice`",
+            "every answer to a question was accepted, but `*approvers are alice` was expected",
         ),
     ] {
         let ran = tested(by, expect).windlass(&["test"]).expect(code);

@@ -175,13 +175,13 @@ fn a_mistake_in_a_mesh_is_shown_with_its_line() {
             "t",
             "kube = { mgmt = \"eks\" }\nmesh = { istio = \"1.29\" }",
             "windlass.toml:3: the target `t` has both `mesh` and `kube`",
-            "leave one of them out",
+            "remove one of them",
         ),
         (
             "\"../t\"",
             "mesh = {}",
             "windlass.toml:2: a target with `mesh` can't have the name \"../t\"",
-            "a folder of this name",
+            "a folder with this name",
         ),
     ] {
         let test = Test::new().file("look.yaml", LOOK);

@@ -370,7 +370,7 @@ fn a_phase_that_could_begin_too_early_is_refused() {
         .expect(2)
         .stderr;
     assert!(refused.contains("phase-order"), "{refused}");
-    assert!(refused.contains("could begin before"), "{refused}");
+    assert!(refused.contains("could start before"), "{refused}");
 }
 
 /// A cluster joins, an old CA is retired once nothing uses it, and the cluster leaves again.

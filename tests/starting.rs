@@ -41,7 +41,7 @@ fn a_new_step_has_its_script_and_a_test() {
     for name in ["two-words", "A", "1", "../x"] {
         let ran = test.windlass(&["new", "step", "--", name]).expect(2);
         assert!(
-            ran.stderr.contains("can't be a step's name"),
+            ran.stderr.contains("is not a valid step name"),
             "{name}: {}",
             ran.stderr
         );
@@ -105,7 +105,7 @@ fn nothing_is_written_over() {
             .windlass(&["new", "--template", "plain", "--", name])
             .expect(2);
         assert!(
-            ran.stderr.contains("can't be a workflow's name"),
+            ran.stderr.contains("is not a valid workflow name"),
             "{name}: {}",
             ran.stderr
         );

@@ -232,7 +232,7 @@ fn a_workflow_that_asks_for_nothing_needs_no_permission() {
     for command in ["iam", "rbac"] {
         let ran = test.windlass(&[command, "hello.yaml"]).expect(0);
         assert_eq!(ran.stdout, "");
-        ran.says("no permission is needed");
+        ran.says("so it needs no permissions");
     }
 }
 

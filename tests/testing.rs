@@ -129,14 +129,14 @@ fn each_expectation_can_fail() {
         (
             "calls: 1",
             &[
-                "2 calls left for the outside, not 1",
+                "2 calls were made to the outside, not 1",
                 "http::put { json: { version: 8 }",
             ],
         ),
         (
             "calls: [http::get, { http::put: { json: { version: 9 } } }]",
             &[
-                "other calls left for the outside",
+                "other calls were made to the outside",
                 "  http::get",
                 "- http::put { json: { version: 9 } }",
                 "+ http::put { json: { version: 8 }",
@@ -164,7 +164,7 @@ fn each_expectation_can_fail() {
         ),
         (
             "logs: [it is ready, it is ready]",
-            &["no message is `it is ready`, or not in this order"],
+            &["the message `it is ready` is missing, or is not in this order"],
         ),
     ] {
         let ran = run(
@@ -199,7 +199,7 @@ fn what_is_not_given_fails_with_the_call() {
     contains(
         &ran.stderr,
         &[
-            "the step `change` calls `http::put`, and no answer of the test matches",
+            "the step `change` calls `http::put`, but no answer of the test matches",
             "add to `given`:",
             "- http::put: { json: { version: 8 }, undo: { json: { version: 7 }, method: \"PUT\", url: \"https://api.example/version\" }, url: \"https://api.example/version\" }",
             "the run is failed, not succeeded",
@@ -224,7 +224,7 @@ fn an_answer_that_hides_another_is_named() {
         &ran.stderr,
         &[
             "the answer of `http::put` in line 9 was never used",
-            "the answer in line 7 was given instead; `times: 1` there lets this one follow",
+            "the answer in line 7 was used instead; to use this one after it, add `times: 1` there",
         ],
     );
 }
@@ -320,7 +320,7 @@ fn questions_are_answered_by_whom_the_test_says() {
     contains(
         &ran.stderr,
         &[
-            "an answer to a question does not count: bob may not answer for `ask`",
+            "an answer to a question was not accepted: bob may not approve or reject `ask`",
             "the run is waiting, not succeeded",
         ],
     );
@@ -352,7 +352,7 @@ fn a_kill_finds_what_is_not_safe() {
     contains(
         &ran.stderr,
         &[
-            "killed at moment ",
+            "killed at point ",
             "and resumed, the run ends differently",
             "the status of the run is failed, not succeeded",
         ],
@@ -463,7 +463,7 @@ fn a_snapshot_is_written_and_held_against() {
         &ran.stderr,
         &[
             "the snapshot snapshots/change.snap does not exist",
-            "`windlass test --accept` writes",
+            "to accept what was found: `windlass test --accept`",
         ],
     );
     run(&test, &body, &["--accept"]).expect(0);
@@ -484,7 +484,7 @@ fn a_snapshot_is_written_and_held_against() {
     contains(
         &ran.stderr,
         &[
-            "the run is not as snapshots/change.snap says",
+            "the run does not match snapshots/change.snap",
             "-     was 6",
             "+     was 7",
         ],
@@ -506,7 +506,7 @@ fn results_are_written_for_other_programs() {
     assert_eq!(json["tests"][0]["passed"], false);
     assert_eq!(
         json["tests"][0]["problems"][0]["what"],
-        "2 calls left for the outside, not 1"
+        "2 calls were made to the outside, not 1"
     );
     let xml = test.read("results.xml");
     contains(
@@ -514,7 +514,7 @@ fn results_are_written_for_other_programs() {
         &[
             "<testsuites name=\"windlass\" tests=\"1\" failures=\"1\"",
             "<testcase name=\"it works\" classname=\"change.test.yaml\" file=\"change.test.yaml\" line=\"3\"",
-            "<failure message=\"2 calls left for the outside, not 1\">",
+            "<failure message=\"2 calls were made to the outside, not 1\">",
             "http::put { json: { version: 8 }, undo: { json: { version: 7 }, method: &quot;PUT&quot;",
         ],
     );

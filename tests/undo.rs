@@ -44,7 +44,7 @@ fn a_whole_rotation_is_taken_back() {
         "{plan}"
     );
     assert!(
-        plan.contains("put the old content of root-ca.pem back"),
+        plan.contains("restore the old content of root-ca.pem"),
         "{plan}"
     );
     assert_eq!(authorities(&test), ["ACTIVE", "ACTIVE"]);

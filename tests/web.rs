@@ -202,12 +202,12 @@ fn a8_a_body_that_is_no_text_is_refused_where_it_is_read() {
     for (path, why) in [
         (
             "/binary",
-            "`body` is not valid UTF-8; `body_bytes` has it as it came",
+            "`body` is not valid UTF-8; `body_bytes` has the original bytes",
         ),
         ("/wrong", "`body` is not valid UTF-8"),
         (
             "/odd",
-            "`body` is encoded as `compress`, which is not decoded here",
+            "`body` has the encoding `compress`, which windlass does not decode",
         ),
     ] {
         let body = format!("let r = http::get(\"{}\");\nr.body", web.url(path));

@@ -49,7 +49,7 @@ pub(crate) fn put_stream<E>(
     let written = written();
     if written.is_err() {
         // If the rename failed, this may fail, too; the first error is the one to report.
-        drop(fs::remove_file(&temporary));
+        let _ = fs::remove_file(&temporary);
     }
     written
 }

@@ -27,7 +27,7 @@ pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The server must not be reachable from elsewhere without credentials.
-    #[error("refuses to listen on {0}, which other machines can reach, without access keys")]
+    #[error("refusing to listen on {0}, which other machines can reach, without access keys")]
     Open(SocketAddr),
     /// The account number does not have 12 digits.
     #[error("the account number {0} is not 12 digits")]
@@ -66,7 +66,9 @@ impl Server {
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         // Without this, a small response can wait 40 ms until the one before is acknowledged.
-        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        let listener = listener.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
         let served = Served {
             service,
             workers: Workers::start(),
@@ -78,7 +80,7 @@ impl Server {
         let (shutdown, asked) = oneshot::channel::<()>();
         let task = tokio::spawn(serve(listener, router, timeout, async {
             // An error means that the server was dropped, which also stops it.
-            drop(asked.await);
+            let _ = asked.await;
         }));
         Ok(Self {
             address,
@@ -99,8 +101,9 @@ impl Server {
 
     /// Stops listening, and waits for requests in progress.
     pub async fn stop(mut self) {
-        drop(self.shutdown.take());
-        drop(tokio::time::timeout(LAST_REQUESTS, &mut self.task).await);
+        self.shutdown = None;
+        // The requests that take longer are cut off.
+        let _ = tokio::time::timeout(LAST_REQUESTS, &mut self.task).await;
     }
 
     /// Serves until `shutdown` completes, then stops.
@@ -118,6 +121,6 @@ async fn keep_up(service: Weak<Service>, every: Duration) {
             return;
         };
         // A panic is reported by its thread; the next attempt may succeed.
-        drop(tokio::task::spawn_blocking(move || service.catch_up()).await);
+        let _ = tokio::task::spawn_blocking(move || service.catch_up()).await;
     }
 }

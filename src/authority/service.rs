@@ -1,7 +1,7 @@
 //! What all requests of a server share.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rusqlite::Connection;
 
@@ -15,8 +15,7 @@ use crate::store::authority::{self, Authority};
 use crate::store::certificate::Issued;
 use crate::throttle::Throttle;
 use crate::x509::key::{KeyError, SigningKey};
-use windlass_ground::StoreError;
-use windlass_ground::random_bytes;
+use windlass_ground::{StoreError, lock, random_bytes};
 
 /// The options, the state, and caches of what was read from the state.
 pub(crate) struct Service {
@@ -141,11 +140,7 @@ impl Service {
         let identity = authority.identity.as_ref().ok_or_else(|| {
             Code::InternalFailure.says("the authority's certificate can't be read")
         })?;
-        let known = || {
-            self.ancestries
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
+        let known = || lock(&self.ancestries);
         if let Some((generation, ancestry)) = known().get(&authority.arn)
             && *generation == authority.generation
         {
@@ -160,13 +155,11 @@ impl Service {
     }
 
     fn authorities(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.authorities
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.authorities)
     }
 
     fn keys(&self) -> MutexGuard<'_, HashMap<String, Arc<SigningKey>>> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.keys)
     }
 }
 

@@ -1,9 +1,10 @@
 //! AWS's rates for each operation, account and region (the quotas page of AWS Private CA).
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use crate::clock::Moment;
+use windlass_ground::lock;
 
 /// Buckets that fill with time. They are kept in memory, so a restart forgets at most one second of requests.
 #[derive(Debug, Default)]
@@ -19,7 +20,7 @@ impl Throttle {
     /// Returns whether another request is within the operation's rate. `who` is the account and region.
     pub fn admits(&self, who: &str, operation: &'static str, now: Moment) -> bool {
         let rate = f64::from(per_second(operation));
-        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = lock(&self.0);
         let bucket = buckets
             .entry((who.to_owned(), operation))
             .or_insert(Bucket {

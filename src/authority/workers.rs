@@ -8,6 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use windlass_ground::lock;
+
 /// Of one core, one thread may wait for the disk while the other works.
 const FEWEST: usize = 2;
 
@@ -75,7 +77,8 @@ impl Drop for Workers {
         drop(jobs);
         self.queue.changed.notify_all();
         for thread in self.threads.drain(..) {
-            drop(thread.join());
+            // A panic has been printed by its thread.
+            let _ = thread.join();
         }
     }
 }
@@ -100,7 +103,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -59,7 +59,7 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
     match verdict {
         Verdict::Approved => say!("To continue: {resume}"),
         Verdict::Rejected => {
-            say!("To run what follows a rejection (finally, undo): {resume}");
+            say!("To run the steps after the rejection (finally, undo): {resume}");
         }
     }
     Ok(exit::SUCCEEDED)
@@ -133,7 +133,7 @@ fn say_answered(verdict: Verdict, asked: &[(InstanceId, Approval)]) {
     }
 }
 
-/// Explains why an answer does not count, for the person who gave it.
+/// Explains to the person who answered why the answer is not accepted.
 fn refused(refusal: &Refusal, run: &RunId) -> Failure {
     let Refusal::Expired {
         step,

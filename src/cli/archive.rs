@@ -321,9 +321,9 @@ fn find_among(runs: &[RunRow], part: Option<&str>) -> Result<RunId, Failure> {
     }
 }
 
-/// States that commands which take over a run were sent to the server before.
+/// Returns the error for a command that takes over a run: such commands should have been sent to the server already.
 fn held_there() -> Failure {
-    server::not_remote("this can't be done with the runs of a server")
+    server::not_remote("this command does not work with the runs of a server")
 }
 
 fn no_runs(place: &str) -> Failure {

@@ -58,7 +58,7 @@ pub fn certs(args: &Args, command: &Certs) -> Done {
             show(
                 &known,
                 &command.look,
-                "no run has made or found a certificate yet; to read others: windlass certs scan FILE|DIR",
+                "no run has issued or found a certificate yet; to scan other places: windlass certs scan FILE|DIR",
             )
         }
     }
@@ -69,12 +69,12 @@ fn is_empty(inventory: &Inventory) -> bool {
     inventory.certificates.is_empty() && inventory.problems.is_empty()
 }
 
-/// Says what is missing: a monitor that looks into the wrong folder must not find that all is well.
+/// Returns the error for an empty inventory: a monitor that reads the wrong folder must not report success.
 fn nothing_to_check(args: &Args) -> Result<Failure, Failure> {
     let archive = Archive::open(args)?;
     archive.find(None)?;
     let place = archive.place();
-    let message = format!("no run {place} has made or found a certificate to check yet");
+    let message = format!("no run {place} has issued or found a certificate to check yet");
     Ok(Failure::new("no-such-run", message).hint(
         "for the runs of another folder, use --state DIR; to check other certificates: windlass certs scan FILE|DIR --check 30d",
     ))
@@ -139,7 +139,7 @@ fn seconds(duration: Duration) -> i64 {
 
 fn scan(args: &Args, command: &Scan) -> Result<Scanned, Failure> {
     if command.sources.is_empty() && command.kube.is_empty() && command.pca.is_none() {
-        let message = "there is nothing to scan";
+        let message = "nothing to scan was named";
         return Err(Failure::new("scan", message)
             .hint("name files, folders and servers (HOST:PORT), a cluster (--kube CONTEXT), or CAs (--pca TARGET)"));
     }

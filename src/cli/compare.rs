@@ -92,7 +92,7 @@ fn text(compared: &Comparison) -> String {
         && compared.steps.is_empty()
         && compared.outputs.is_empty()
     {
-        text.push_str("\nthere is no difference: the same params, files and outputs, and every step went the same way\n");
+        text.push_str("\nno differences: the params, files, steps and outputs are the same\n");
     }
     text
 }
@@ -156,7 +156,7 @@ fn steps(compared: &Comparison) -> String {
         _ => "steps differ",
     };
     format!(
-        "\n{}{} {verb}, {} went the same way\n",
+        "\n{}{} {verb}, {} are the same\n",
         table.render("", Room::of(&Term::stdout())),
         compared.steps.len(),
         compared.same

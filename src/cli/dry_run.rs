@@ -63,7 +63,7 @@ pub fn refuse(found: &[Obstacle]) -> Result<(), Failure> {
         lines.push(format!("and {more} more"));
     }
     let message = format!(
-        "nothing was started, because it would fail:\n  {}",
+        "nothing was started, because the run would fail:\n  {}",
         lines.join("\n  ")
     );
     let failure = Failure::new("refused", message);

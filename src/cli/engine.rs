@@ -136,7 +136,7 @@ impl Engine {
         let state = self.remote.state_of(id)?;
         match self.remote.resume_paused(id)? {
             0 => return Ok(None),
-            paused => say!("{paused} paused by Restate: it continues there"),
+            paused => say!("{paused} paused by Restate: the run continues there"),
         }
         Ok(Some(EngineRun {
             engine: self.clone(),
@@ -226,7 +226,7 @@ impl EngineRun {
                 self.id
             );
             return Err(Failure::new("engine", message)
-                .hint("leave --lock-timeout out; `windlass cancel` ends the wait"));
+                .hint("remove --lock-timeout; `windlass cancel` ends the wait"));
         }
         let invocation = match &self.driver {
             Some(driver) => driver.clone(),

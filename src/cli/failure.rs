@@ -102,29 +102,6 @@ impl std::fmt::Display for Failure {
     }
 }
 
-impl From<Mistakes> for Failure {
-    fn from(mistakes: Mistakes) -> Self {
-        let failure = Self::new("invalid-workflow", mistakes.to_string());
-        Self {
-            mistakes: Some(mistakes),
-            ..failure
-        }
-    }
-}
-
-impl From<JournalError> for Failure {
-    fn from(error: JournalError) -> Self {
-        let code = match error {
-            JournalError::NoRun(_) | JournalError::Pruned { .. } | JournalError::Ambiguous(..) => {
-                "no-such-run"
-            }
-            JournalError::Owned { .. } => "run-owned",
-            _ => "journal",
-        };
-        Self::of(code, &error, error.hint())
-    }
-}
-
 impl From<RunsError> for Failure {
     fn from(error: RunsError) -> Self {
         Self {
@@ -135,15 +112,27 @@ impl From<RunsError> for Failure {
     }
 }
 
-#[cfg(feature = "restate")]
-impl From<RemoteError> for Failure {
-    fn from(error: RemoteError) -> Self {
-        match error {
-            RemoteError::Journal(error) => error.into(),
-            error => Self::of("engine", &error, error.hint()),
-        }
-    }
+/// Makes a command fail with an error as a request about runs does: code, message and hint are in [`RunsError`].
+macro_rules! as_a_request {
+    ($($error:ty),+) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                RunsError::from(error).into()
+            }
+        })+
+    };
 }
+
+as_a_request!(
+    ClustersError,
+    ConfigError,
+    JournalError,
+    Mistakes,
+    OpenError,
+    UnsafeOut
+);
+#[cfg(feature = "restate")]
+as_a_request!(RemoteError);
 
 #[cfg(feature = "restate")]
 impl From<ServeError> for Failure {
@@ -160,28 +149,6 @@ impl From<Refused> for Failure {
     fn from(error: Refused) -> Self {
         let hint = error.hint().map(str::to_owned);
         Self::of("serve", &error, hint)
-    }
-}
-
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Self {
-        Self::of("config", &error, error.hint())
-    }
-}
-
-impl From<OpenError> for Failure {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Out(error) => error.into(),
-            error => Self::of("target", &error, error.hint().map(Into::into)),
-        }
-    }
-}
-
-impl From<UnsafeOut> for Failure {
-    fn from(error: UnsafeOut) -> Self {
-        let hint = error.hint();
-        Self::of("unsafe-out", &error, Some(hint))
     }
 }
 
@@ -204,12 +171,6 @@ impl From<ParamErrors> for Failure {
             true => failure,
             false => failure.hint(hints.join("\n       ")),
         }
-    }
-}
-
-impl From<ClustersError> for Failure {
-    fn from(error: ClustersError) -> Self {
-        Self::of("clusters", &error, None)
     }
 }
 

@@ -41,9 +41,9 @@ fn serve(command: &HttpServe) -> Done {
                     "output",
                     format!("can't listen on port {}: {e}", command.port),
                 )
-                .hint("--port 0 takes any that is free")
+                .hint("use --port 0 for a free port")
             })?;
-        say!("{name} on {}; Ctrl-C ends it", server.url());
+        say!("{name} on {}; press Ctrl-C to stop", server.url());
         // The caller may stop this process as soon as it has read the line.
         let interrupted = interrupted();
         super::print(&format!("{}\n", server.url()))?;

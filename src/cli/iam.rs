@@ -8,7 +8,7 @@ pub fn iam(command: &Iam) -> Done {
     let calls = program.workflow.known_calls(&params);
     if let open @ 1.. = open_aws_calls(&calls) {
         say!(
-            "not in the policy: {open} of the calls of aws::request, whose service or operation is only known when they run"
+            "the policy does not cover {open} of the calls of aws::request: their service or operation is not known before the run"
         );
     }
     // A default may refer to a secret, too.
@@ -21,7 +21,7 @@ pub fn iam(command: &Iam) -> Done {
     match iam_policy(&calls, &named, !command.without_undo) {
         Some(policy) => print(&format!("{policy:#}\n")),
         None => {
-            say!("it asks nothing of AWS: no permission is needed");
+            say!("the workflow makes no calls to AWS, so it needs no permissions");
             Ok(exit::SUCCEEDED)
         }
     }

@@ -34,7 +34,7 @@ fn read(text: &str) -> Result<(InstanceId, DoubtAnswer), Failure> {
     let value = match (value, value.strip_prefix(':')) {
         ("", _) => Value::Null,
         (_, Some(value)) => parse_value(value)
-            .map_err(|why| wrong(format!("the value for `{step}` can't be read: {why}")))?,
+            .map_err(|why| wrong(format!("can't read the value for `{step}`: {why}")))?,
         (_, None) => return Err(unreadable()),
     };
     Ok((instance(step)?, DoubtAnswer::Done(value)))

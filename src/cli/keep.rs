@@ -22,7 +22,7 @@ use crate::{
 pub fn backup(args: &Args, command: &Backup) -> Done {
     let is_stdout = command.file == Path::new("-");
     if is_stdout && stdout().is_terminal() {
-        let message = "a backup is not text, and standard output is a terminal";
+        let message = "a backup is binary, and stdout is a terminal";
         return Err(Failure::new("output", message).hint("write it to a file"));
     }
     let mut out = stdout().lock();
@@ -43,9 +43,9 @@ pub fn backup(args: &Args, command: &Backup) -> Done {
         }
     );
     if args.on.is_some() {
-        say!("the runs that Restate keeps are not in it: back up its data as well");
+        say!("the backup does not contain the runs on Restate: back up Restate's data as well");
     }
-    say!("it contains the keys to the secrets of its runs: protect it like a private key");
+    say!("the backup contains the keys to the secrets of its runs: protect it like a private key");
     Ok(exit::SUCCEEDED)
 }
 
@@ -64,15 +64,15 @@ pub fn restore(args: &Args, command: &Restore) -> Done {
     say!("restored {} to {}", contents(&done), args.state.display());
     if let Some(run) = done.unfinished.first() {
         say!(
-            "what these runs did after the backup is unknown here, so check each of them before you resume it"
+            "the backup does not contain what these runs did later: check each run before you resume it"
         );
         match done.suspect {
             0 => {}
             1 => say!(
-                "1 attempt of a step was running: what it may have done since is looked up or asked about, not repeated"
+                "1 attempt of a step was running: its later calls are not repeated, but looked up, or you are asked about them"
             ),
             count => say!(
-                "{count} attempts of steps were running: what they may have done since is looked up or asked about, not repeated"
+                "{count} attempts of steps were running: their later calls are not repeated, but looked up, or you are asked about them"
             ),
         }
         say!("for example: {}", Command::new("show").arg(run));

@@ -66,13 +66,13 @@ async fn start(
     offset: u16,
 ) -> Result<Server, Failure> {
     if !is_cluster_name(name) {
-        let message = format!("{name:?} can't be the name of a cluster");
-        return Err(Failure::new("target", message).hint("letters, digits, '-', '_' and '.'"));
+        let message = format!("{name:?} is not a valid cluster name");
+        return Err(Failure::new("target", message).hint("use letters, digits, '-', '_' and '.'"));
     }
     let port = match command.port {
         0 => 0,
         first => first.checked_add(offset).ok_or_else(|| {
-            Failure::new("target", format!("there is no port for the cluster {name}"))
+            Failure::new("target", format!("no port is left for the cluster {name}"))
         })?,
     };
     let options = Options {

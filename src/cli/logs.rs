@@ -12,7 +12,7 @@ use crate::{
     journal::{Event, InstanceId, Record, RunId},
     report::{EventLines, event_json},
     runs::There,
-    script::closest,
+    script::{closest, did_you_mean},
     value::Digest,
 };
 
@@ -84,10 +84,10 @@ fn follow(there: &There, command: &Logs, id: &RunId, next: u64, mut lines: Event
 fn no_step(id: &RunId, steps: &BTreeSet<InstanceId>, wanted: &str) -> Failure {
     let failure = Failure::new(
         "unknown-step",
-        format!("no step `{wanted}` of the run has begun"),
+        format!("the run has started no step `{wanted}`"),
     );
     match closest(wanted, steps.iter().map(InstanceId::as_str)) {
-        Some(name) => failure.hint(format!("did you mean `{name}`?")),
+        Some(name) => failure.hint(did_you_mean(name)),
         None => failure.hint(format!("`windlass show {id}` lists the steps")),
     }
 }

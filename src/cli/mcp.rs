@@ -23,8 +23,8 @@ const MAX_RUNS: usize = 50;
 /// `windlass mcp`: the runs as tools for an assistant, until it closes standard input.
 pub fn mcp(args: &Args, command: &Mcp) -> Done {
     if args.on.is_some() {
-        let message = "`windlass mcp` looks at the runs of this machine, or of a server, so --on does not work here";
-        return Err(Failure::new("engine", message).hint("leave --on (or WINDLASS_ON) out"));
+        let message = "`windlass mcp` does not support --on: it works with the runs of this machine or of a server";
+        return Err(Failure::new("engine", message).hint("remove --on, or unset WINDLASS_ON"));
     }
     logging::start(&command.logging, "warn")?;
     // Standard output carries the protocol, and an assistant reads no colours.

@@ -99,8 +99,9 @@ impl Source {
             Self::There(runtime, client) => {
                 let asked = client.read_path("try the handshakes", HANDSHAKES);
                 let document = runtime.block_on(asked).map_err(|failure| {
-                    Failure::new("target", failure.to_string())
-                        .hint("only rehearsal clusters (windlass kube serve) know their handshakes")
+                    Failure::new("target", failure.to_string()).hint(
+                        "only rehearsal clusters (windlass kube serve) report their handshakes",
+                    )
                 })?;
                 Ok(Handshakes::of_json(&document))
             }
@@ -117,7 +118,10 @@ fn no_mesh(target: &str) -> Failure {
 }
 
 fn unreadable(error: crate::cluster::StateError) -> Failure {
-    Failure::new("target", format!("can't look at the mesh: {error}"))
+    Failure::new(
+        "target",
+        format!("can't read the state of the mesh: {error}"),
+    )
 }
 
 fn table(seen: &Handshakes) -> String {

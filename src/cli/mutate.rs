@@ -45,7 +45,7 @@ pub fn mutate(files: &[PathBuf], options: &Options, command: &Test) -> Done {
     if hunted.mutants.is_empty() {
         return Err(Failure::new(
             "no-tests",
-            "these files have no place that can be altered",
+            "nothing in these files can be altered",
         ));
     }
     summarise(&hunted, began.elapsed());
@@ -66,9 +66,8 @@ fn failed(error: HuntError) -> Failure {
         HuntError::Failing(tests) => {
             show_failures(tests.iter());
             let message = format!("{} failed without any mutant", counted(tests.len(), "test"));
-            Failure::new("failing-tests", message).hint(
-                "the tests have to pass before `--mutate` can tell which of them notice a change",
-            )
+            Failure::new("failing-tests", message)
+                .hint("make all tests pass first: `--mutate` shows which of them notice a change")
         }
         HuntError::Folder(e) => Failure::of("output", &e, None),
     }
@@ -106,7 +105,7 @@ fn summarise(hunted: &Hunted, took: Duration) {
     let (noticed, all) = hunted.score();
     let refused = match count_of(|fate| *fate == Fate::Refused) {
         0 => String::new(),
-        n => format!(", {n} refused by validate"),
+        n => format!(", {n} rejected by validate"),
     };
     say!(
         "\n{} [{:>8.3}s] {}: {noticed} noticed, {} survived, {} not reached{refused}",
@@ -135,7 +134,7 @@ fn summarise(hunted: &Hunted, took: Duration) {
         let caught = match refused {
             0 => String::new(),
             refused => format!(
-                "; with what validate refuses {} % ({} of {made})",
+                "; including those that validate rejects: {} % ({} of {made})",
                 100 * (noticed + refused) / made,
                 noticed + refused
             ),

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     compile::{Frozen, StepName, compile, parse_value},
     report,
-    script::closest,
+    script::{closest, did_you_mean},
     value::Value,
 };
 
@@ -101,8 +101,8 @@ fn names(paths: &[String]) -> String {
 /// Returns the files of a new step: its script and the script's test.
 fn of_step(name: &str) -> Result<BTreeMap<String, String>, Failure> {
     if StepName::parse(name).is_none() {
-        let failure = Failure::new("bad-name", format!("`{name}` can't be a step's name"));
-        return Err(failure.hint("a lower-case letter or `_`, then lower-case letters, digits and `_`: expressions read `steps.NAME`"));
+        let failure = Failure::new("bad-name", format!("`{name}` is not a valid step name"));
+        return Err(failure.hint("use lower-case letters, digits and `_`, and do not start with a digit: expressions read `steps.NAME`"));
     }
     Ok(filled(STEP, name))
 }
@@ -115,13 +115,13 @@ fn of_workflow(template: Template, name: &str) -> Result<BTreeMap<String, String
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
         && !name.starts_with('-');
     if !is_name {
-        let failure = Failure::new("bad-name", format!("`{name}` can't be a workflow's name"));
-        return Err(failure.hint("letters, digits, `-` and `_`: it becomes the name of files"));
+        let failure = Failure::new("bad-name", format!("`{name}` is not a valid workflow name"));
+        return Err(failure.hint("use letters, digits, `-` and `_`: files get this name"));
     }
     Ok(filled(template.folder(), name))
 }
 
-/// Returns the files of a template, with the name of what is new.
+/// Returns the files of a template, with the new name filled in.
 fn filled(template: &str, name: &str) -> BTreeMap<String, String> {
     let folder = TEMPLATES.get_dir(template);
     let mut files = BTreeMap::new();
@@ -141,8 +141,8 @@ fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, F
     if !known.contains(&from) {
         let failure = Failure::new("bad-name", format!("no shipped workflow is named `{from}`"));
         return Err(failure.hint(match closest(from, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there is {}", known.join(", ")),
+            Some(near) => did_you_mean(near),
+            None => format!("the shipped workflows are {}", known.join(", ")),
         }));
     }
     let all = shipped::texts();

@@ -83,10 +83,11 @@ impl Params {
         });
         match file.count() + named.count() {
             0 | 1 => Ok(()),
-            _ => Err(
-                Failure::new("params", "stdin is named twice, but can only be read once")
-                    .hint("read one of them from a file: -p NAME=@FILE"),
-            ),
+            _ => Err(Failure::new(
+                "params",
+                "two params are read from stdin, which can be read only once",
+            )
+            .hint("read one of them from a file: -p NAME=@FILE")),
         }
     }
 

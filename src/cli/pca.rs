@@ -1,4 +1,4 @@
-use std::{fs, io, net::SocketAddr, path::Path};
+use std::{io, net::SocketAddr, path::Path};
 
 use super::{
     Done,
@@ -68,8 +68,6 @@ fn serve(args: &Args, command: &PcaServe) -> Done {
 
 /// Reads the access key from a credentials file of the aws CLI. Creates the file, readable only by its owner, if it does not exist.
 fn kept_key(path: &Path) -> Result<AccessKey, Failure> {
-    let failed =
-        |e: io::Error| Failure::new("output", format!("can't use {}: {e}", path.display()));
     if let Some(key) = read_key(path)? {
         return Ok(key);
     }
@@ -78,21 +76,21 @@ fn kept_key(path: &Path) -> Result<AccessKey, Failure> {
         "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
         key.id, key.secret
     );
-    match disk::write_new_private(path, text).map_err(failed)? {
+    match disk::write_new_private(path, text).map_err(|e| unusable(path, &e))? {
         true => Ok(key),
         // Another server has created the file first, and its clients use that key.
-        false => read_key(path)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into())),
+        false => read_key(path)?.ok_or_else(|| unusable(path, &io::ErrorKind::NotFound.into())),
     }
 }
 
+fn unusable(path: &Path, e: &io::Error) -> Failure {
+    Failure::new("output", format!("can't use {}: {e}", path.display()))
+}
+
 fn read_key(path: &Path) -> Result<Option<AccessKey>, Failure> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => {
-            let message = format!("can't use {}: {e}", path.display());
-            return Err(Failure::new("output", message));
-        }
+    let text = disk::read_if_there(path).map_err(|e| unusable(path, &e))?;
+    let Some(text) = text else {
+        return Ok(None);
     };
     let field = |name: &str| {
         text.lines().find_map(|line| {

@@ -37,7 +37,7 @@ pub fn say_notes(notes: Vec<Note>) {
             Note::NoClusters { target } => {
                 let warning = style("note:").yellow();
                 say!(
-                    "{warning} the target `{target}` names no Kubernetes clusters (`kube = {{ … }}`): what needs them is skipped"
+                    "{warning} the target `{target}` names no Kubernetes clusters (`kube = {{ … }}`), so steps that need them are skipped"
                 );
             }
             Note::Missing { .. } => {

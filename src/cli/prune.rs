@@ -39,8 +39,9 @@ pub fn prune(args: &Args, command: &Prune) -> Done {
         Archive::Here(journal) => prunable(journal, &wanted)?,
         Archive::Server(there) if bundles.is_none() => there.prunable(&wanted)?,
         Archive::Server(_) => {
-            let message = "a server writes evidence where its own windlass.toml says";
-            return Err(not_remote(message).hint("leave --bundles out; see [retention]"));
+            let message =
+                "--bundles does not work with a server, which writes evidence to its own folder";
+            return Err(not_remote(message).hint("remove --bundles; `bundles` under [retention] in the server's windlass.toml names that folder"));
         }
         #[cfg(feature = "restate")]
         Archive::Engine(engine) => prunable_on(&engine.remote, &wanted)?,
@@ -88,11 +89,11 @@ pub fn prune(args: &Args, command: &Prune) -> Done {
 fn report(done: &Pruning) {
     say!("deleted {}", counted(done.deleted.len(), "run"));
     for (run, why) in &done.left {
-        say!("left run {run}: {why}");
+        say!("kept run {run}: {why}");
     }
     if done.free > 0 {
         say!(
-            "the journal keeps {} KiB for later runs; run this again while no server and no run uses it to give them back",
+            "the journal file has {} KiB of free space; to shrink it, run this again when no run or server uses it",
             done.free.div_ceil(1 << 10)
         );
     }

@@ -9,7 +9,7 @@ pub fn rbac(command: &Rbac) -> Done {
     match cluster_role(&program.workflow.name, &calls, !command.without_undo) {
         Some(role) => print(&role),
         None => {
-            say!("it speaks to no Kubernetes cluster: no permission is needed");
+            say!("the workflow makes no calls to Kubernetes, so it needs no permissions");
             Ok(exit::SUCCEEDED)
         }
     }

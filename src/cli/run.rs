@@ -113,14 +113,14 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
         Archive::Server(_) => {
             return Err(Failure::new(
                 "server",
-                "the run is for a server, which has to be asked",
+                "the run belongs to a server, which must start it",
             ));
         }
         #[cfg(feature = "restate")]
         Archive::Engine(_) if command.detach => {
-            let message = "--detach does not work for runs that an engine drives";
+            let message = "--detach does not work for runs that Restate drives";
             return Err(Failure::new("engine", message)
-                .hint("they continue without this process: press Ctrl-C twice to leave one"));
+                .hint("they continue without this process: press Ctrl-C twice to stop watching"));
         }
         #[cfg(feature = "restate")]
         Archive::Engine(engine) => (Held::Engine(engine.begin(id, &program.files)), vec![event]),
@@ -157,7 +157,7 @@ fn detach(args: &Args, command: &Run, id: &RunId) -> Done {
     let failed = |what: &str, e: std::io::Error| {
         Failure::new("system", format!("can't {what}: {e}")).of_a_run()
     };
-    fs::create_dir_all(&folder).map_err(|e| failed("make a folder for its log", e))?;
+    fs::create_dir_all(&folder).map_err(|e| failed("create a folder for its log", e))?;
     let output = fs::File::create(&log).map_err(|e| failed("write its log", e))?;
     let errors = output.try_clone().map_err(|e| failed("write its log", e))?;
     let program = env::current_exe().map_err(|e| failed("find this program", e))?;

@@ -21,7 +21,7 @@ pub fn runs(args: &Args, command: &Runs) -> Done {
         return print(&format!("{:#}\n", runs_json(&runs)));
     }
     if runs.is_empty() && command.chooses() {
-        say!("no run is like that; without these options, all are listed");
+        say!("no run matches; remove these options to list all runs");
         return Ok(exit::SUCCEEDED);
     }
     if runs.is_empty() {

@@ -1,4 +1,4 @@
-use std::{fs, io, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use super::{
     Done,
@@ -140,7 +140,7 @@ fn pruned(done: Result<Pruning, RunsError>) {
                 );
             }
             for (run, why) in &done.left {
-                say!("left the old run {run}: {why}");
+                say!("kept the old run {run}: {why}");
             }
         }
         Err(why) => say!("warning: old runs can't be deleted: {why}"),
@@ -162,11 +162,10 @@ fn refuse_unusable(targets: &Targets) -> Result<(), String> {
 fn kept_token(path: &Path) -> Result<String, Failure> {
     let failed =
         |e: io::Error| Failure::new("output", format!("can't use {}: {e}", path.display()));
-    match fs::read_to_string(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        Err(e) => return Err(failed(e)),
-        Ok(text) if text.trim().len() >= 32 => return Ok(text.trim().to_owned()),
-        Ok(_) => {
+    match disk::read_if_there(path).map_err(failed)? {
+        None => {}
+        Some(text) if text.trim().len() >= 32 => return Ok(text.trim().to_owned()),
+        Some(_) => {
             let message = format!("{} holds no token", path.display());
             return Err(
                 Failure::new("output", message).hint("remove it, and a new one is generated")

@@ -67,7 +67,7 @@ pub fn refuse_what_stays_here(args: &Args) -> Result<(), Failure> {
     match named(args)? {
         None => Ok(()),
         Some(named) => Err(not_remote(&format!(
-            "`windlass {}` works on this machine, and can't ask {}",
+            "`windlass {}` works on this machine only, and does not use the server {}",
             given_name(),
             named.url
         ))

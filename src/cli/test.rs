@@ -101,9 +101,8 @@ fn record(args: &Args, run: &str) -> Done {
     let (archive, id, state) = look(args, Some(run))?;
     if state.outcome.is_none() {
         let message = format!("run {id} has not ended");
-        return Err(
-            Failure::new("not-ended", message).hint(format!("`windlass resume {id}` continues it"))
-        );
+        return Err(Failure::new("not-ended", message)
+            .hint(format!("to continue it: `windlass resume {id}`")));
     }
     let (info, program) = frozen(&archive, &id, &state)?;
     let earlier = match testing::uses_servers(&info, &state) {

@@ -127,7 +127,7 @@ fn said(key: &TriggerKey, is_paused: bool) -> u8 {
     match is_paused {
         true => say!("{key} is paused; to resume it: windlass triggers resume {key}"),
         false => {
-            say!("{key} is resumed; starts that were due meanwhile are not made up for");
+            say!("{key} is resumed; starts that were due while it was paused are skipped");
         }
     }
     exit::SUCCEEDED
@@ -184,7 +184,7 @@ fn table(standings: &[TriggerStanding]) -> Table {
             (None, None, None) => "-".into(),
         };
         let last = one.last.as_ref();
-        let made_up = |is_made_up| if is_made_up { ", made up" } else { "" };
+        let made_up = |is_made_up| if is_made_up { ", late" } else { "" };
         table.row([
             format!("{}/{}", one.workflow, one.trigger),
             one.when.clone(),
@@ -205,13 +205,13 @@ fn table(standings: &[TriggerStanding]) -> Table {
 fn book(args: &Args) -> Result<TriggerBook, Failure> {
     let state = absolute(&args.state)?;
     crate::disk::create_folders(&state, 0o700)
-        .map_err(|e| Failure::new("journal", format!("can't make {}: {e}", state.display())))?;
+        .map_err(|e| Failure::new("journal", format!("can't create {}: {e}", state.display())))?;
     Ok(TriggerBook::open(&state)?)
 }
 
 fn key(text: &str) -> Result<TriggerKey, Failure> {
     TriggerKey::parse(text).ok_or_else(|| {
-        let message = format!("`{text}` is not the name of a trigger");
+        let message = format!("`{text}` is not a valid trigger name");
         Failure::new("unknown-trigger", message)
             .hint("write WORKFLOW/TRIGGER, as `windlass triggers` lists them")
     })

@@ -146,9 +146,7 @@ impl Watched<'_> {
         let (waits, stuck) = match look() {
             Ok(found) => found,
             Err(error) => {
-                notices.held_up(format!(
-                    "can't find out whether something is stuck: {error}"
-                ));
+                notices.held_up(format!("can't check what the run waits for: {error}"));
                 return 0;
             }
         };
@@ -198,9 +196,6 @@ fn running(state: &State) -> usize {
 
 /// Reports that an order was made for an older state of the run.
 pub fn too_late(id: &RunId) -> Failure {
-    Failure::new(
-        "run-owned",
-        format!("run {id} was continued meanwhile by another command"),
-    )
-    .hint(format!("`windlass show {id}` shows its state"))
+    Failure::new("run-owned", format!("another command has resumed run {id}"))
+        .hint(format!("`windlass show {id}` shows its state"))
 }

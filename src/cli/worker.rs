@@ -51,7 +51,7 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
     if worker.has_new_identity {
         let identity = args.state.join("identity.txt");
         say!(
-            "made {}, to which secrets are sealed; other workers, and machines that start runs, need the same file",
+            "created {}, the identity that secrets are encrypted to; other workers, and machines that start runs, need the same file",
             identity.display()
         );
     }
@@ -95,7 +95,7 @@ fn check_reach(command: &Worker) -> Result<(), Failure> {
     }
     if command.identity_keys.is_empty() {
         let message = format!(
-            "refuses to listen on {address}, which other machines can reach, without --identity-key"
+            "refusing to listen on {address}, which other machines can reach, without --identity-key"
         );
         return Err(Failure::new("worker", message).hint(
             "start the server with request-identity-private-key-pem-file; it prints the public key, publickeyv1_…",
@@ -103,7 +103,7 @@ fn check_reach(command: &Worker) -> Result<(), Failure> {
     }
     if command.tls_cert.is_none() && !command.insecure {
         let message =
-            format!("refuses to serve plain HTTP on {address}, which other machines can reach");
+            format!("refusing to serve plain HTTP on {address}, which other machines can reach");
         return Err(Failure::new("worker", message)
             .hint("use --tls-cert and --tls-key, or --insecure if the network keeps others out"));
     }

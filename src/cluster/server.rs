@@ -31,7 +31,7 @@ pub enum StartError {
     #[error("can't read or make the identity of the cluster: {0}")]
     Identity(String),
     /// The address is not a loopback address; a rehearsal must not be reachable from other machines.
-    #[error("refuses to listen on {0}, which other machines can reach; use 127.0.0.1")]
+    #[error("refusing to listen on {0}, which other machines can reach; use 127.0.0.1")]
     Open(SocketAddr),
     /// The server can't listen on the address.
     #[error("can't listen on {0}")]
@@ -106,7 +106,8 @@ impl Server {
     /// Stops listening, ends watches, and waits for requests in progress.
     pub async fn stop(mut self) {
         self.service.stopping.cancel();
-        drop(tokio::time::timeout(LAST_REQUESTS, &mut self.task).await);
+        // The requests that take longer are cut off.
+        let _ = tokio::time::timeout(LAST_REQUESTS, &mut self.task).await;
     }
 
     /// Serves until `shutdown` completes, then stops.

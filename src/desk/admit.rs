@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use super::{
     access::{Access, Identity},
     answer::Problem,
-    cookie::{Purpose, SameSite},
+    cookie::{Purpose, SameSite, without_port},
     guard::Foreign,
     oidc, page,
     route::Needs,
@@ -24,7 +24,7 @@ use windlass_engine::journal::RunId;
 use windlass_ground::Requester;
 use windlass_runs::now;
 use windlass_targets::Role;
-use windlass_world::value::Digest;
+use windlass_world::{outside::is_own_name, value::Digest};
 
 /// A request's client.
 #[derive(Clone)]
@@ -67,15 +67,7 @@ fn is_of_loopback(headers: &HeaderMap) -> bool {
     let host = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
-    let name = host.map(|host| match host.rsplit_once(':') {
-        Some((name, port)) if !port.ends_with(']') => name,
-        _ => host,
-    });
-    name.is_none_or(|name| {
-        ["localhost", "127.0.0.1", "[::1]"]
-            .iter()
-            .any(|own| name.eq_ignore_ascii_case(own))
-    })
+    host.is_none_or(|host| is_own_name(without_port(host)))
 }
 
 /// Checks every request before its handler, and sets the security headers of every answer. A path that is not in the table of

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderValue, header};
 
 use super::server::Desk;
+use windlass_world::outside::is_own_name;
 
 /// With which requests from other sites a browser sends a cookie (`SameSite`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,12 +76,7 @@ impl Desk {
 
     /// Returns whether the browser uses TLS. Without TLS of our own, a proxy is assumed to provide it for every name except loopback names.
     fn is_secure(&self, headers: &HeaderMap) -> bool {
-        let host = host(headers);
-        let name = match host.ends_with(']') {
-            true => host,
-            false => host.rsplit_once(':').map_or(host, |(name, _)| name),
-        };
-        self.is_tls || !["127.0.0.1", "localhost", "[::1]"].contains(&name)
+        self.is_tls || !is_own_name(without_port(host(headers)))
     }
 
     /// Returns the name of a cookie. It contains the port, because all servers of a host share its cookies. With the prefix `__Host-`, a
@@ -101,4 +97,13 @@ impl Desk {
 fn host(headers: &HeaderMap) -> &str {
     let host = headers.get(header::HOST);
     host.and_then(|host| host.to_str().ok()).unwrap_or_default()
+}
+
+/// Returns the name or address in a `Host` header.
+pub fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        // The colons of an address without a port are in brackets.
+        Some((name, port)) if !port.ends_with(']') => name,
+        _ => host,
+    }
 }

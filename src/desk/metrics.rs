@@ -115,7 +115,7 @@ async fn triggers_and_notifications(desk: &Desk) -> Result<String, Problem> {
         &mut text,
         "windlass_trigger_waits",
         "gauge",
-        "Whether a start is due that has not happened yet.",
+        "Whether a start is due but has not happened yet.",
         trigger(|one| Some(one.waits.is_some().into())),
     );
     family(

@@ -32,16 +32,16 @@ pub struct Secured {
 pub enum Refused {
     #[error("can't listen on {0}")]
     Listen(SocketAddr, #[source] std::io::Error),
-    #[error("refuses to listen on {0} without TLS: other machines can reach it")]
+    #[error("refusing to listen on {0} without TLS: other machines can reach it")]
     Plain(SocketAddr),
     #[error("`client_ca` requires TLS: clients can send certificates only over TLS")]
     NoTlsForClients,
     #[error("can't use the provider of `[serve.oidc]`: {0}")]
     Provider(String),
-    #[error("refuses to listen on {0}: no way to log in is configured")]
+    #[error("refusing to listen on {0}: no way to log in is configured")]
     NoTokens(SocketAddr),
     #[error(
-        "refuses to listen on {0}: the names under which browsers reach the server are not configured"
+        "refusing to listen on {0}: the names under which browsers reach the server are not configured"
     )]
     NoHosts(SocketAddr),
     #[error("can't use the certificate {path}: {why}")]

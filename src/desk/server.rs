@@ -2,7 +2,7 @@ use std::{
     net::SocketAddr,
     num::NonZeroUsize,
     ops::Deref,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -27,7 +27,9 @@ use super::{
     tls::{Certified, Files},
     views::Views,
 };
-use windlass_ground::{CLIENT_TIMEOUT, Limits, TlsListener, TlsPeer, log_request, serve_each};
+use windlass_ground::{
+    CLIENT_TIMEOUT, Limits, TlsListener, TlsPeer, lock, log_request, serve_each,
+};
 use windlass_notify::Outbox;
 use windlass_runs::Runs;
 use windlass_targets::GrantConfig;
@@ -104,7 +106,7 @@ impl Desk {
 
     /// Returns whether `offered` is the valid ticket. If so, it is used up.
     pub fn take_ticket(&self, offered: Digest) -> bool {
-        let mut ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ticket = lock(&self.ticket);
         let is_it = ticket.is_some_and(|ticket| ticket == offered);
         if is_it {
             *ticket = None;

@@ -1,6 +1,6 @@
 use std::{
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::access::random_token;
-use windlass_ground::{Durability, Timestamp, open_database};
+use windlass_ground::{Durability, Timestamp, lock, open_database};
 use windlass_world::value::Digest;
 
 /// How long a session is valid at most, and how long without a request, unless the configuration sets other limits.
@@ -197,7 +197,7 @@ impl Sessions {
     }
 
     fn database(&self) -> MutexGuard<'_, Connection> {
-        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.database)
     }
 }
 

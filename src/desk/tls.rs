@@ -1,20 +1,19 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant, SystemTime},
 };
 
 use tokio_rustls::rustls::{
     RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
-    pki_types::PrivatePkcs8KeyDer,
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 
 use super::options::Refused;
-use windlass_ground::Trouble;
-use windlass_world::x509::{Certificate, PrivateKey};
+use windlass_ground::{Trouble, lock};
+use windlass_world::{outside::read_identity, x509::Certificate};
 
 /// How often the files are checked for changes.
 const LOOK: Duration = Duration::from_secs(1);
@@ -58,7 +57,7 @@ impl Certified {
     /// Returns the TLS configuration for a new connection. If the changed files can't be used, for example because only one of them has been
     /// replaced so far, this is the previous configuration.
     pub fn configuration(&self) -> Arc<ServerConfig> {
-        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = lock(&self.now);
         if now.looked.elapsed() >= LOOK {
             now.looked = Instant::now();
             let changed = self.files.changed();
@@ -90,12 +89,8 @@ impl Files {
 
     fn read(&self) -> Result<Arc<ServerConfig>, Refused> {
         let (certificate, key) = (&self.certificate, &self.key);
-        let text = fs::read(certificate).map_err(|e| wrong(certificate, e.to_string()))?;
-        let chain = Certificate::read_all(&text).map_err(|e| wrong(certificate, e.to_string()))?;
-        let chain = chain.into_iter().map(|found| found.der.into()).collect();
-        let text = fs::read(key).map_err(|e| wrong(key, e.to_string()))?;
-        let private = PrivateKey::read(&text, None).map_err(|e| wrong(key, e.to_string()))?;
-        let private = PrivatePkcs8KeyDer::from(private.der().to_vec());
+        let (chain, private) =
+            read_identity(certificate, key).map_err(|(path, why)| wrong(path, why))?;
         let clients = match &self.client_ca {
             None => WebPkiClientVerifier::no_client_auth(),
             Some(path) => clients(path)?,
@@ -106,7 +101,7 @@ impl Files {
                 .and_then(|builder| {
                     builder
                         .with_client_cert_verifier(clients)
-                        .with_single_cert(chain, private.into())
+                        .with_single_cert(chain, private)
                 });
         let mut configuration = configuration.map_err(|e| wrong(certificate, e.to_string()))?;
         configuration.alpn_protocols = vec![b"http/1.1".to_vec()];

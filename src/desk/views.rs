@@ -2,12 +2,12 @@
 
 use std::{
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
 use rusqlite::{Connection, params};
 
-use windlass_ground::{Durability, open_database};
+use windlass_ground::{Durability, lock, open_database};
 
 /// The largest number of views of a person, and the longest name and query, in bytes.
 const MOST: usize = 50;
@@ -81,7 +81,7 @@ impl Views {
         let known = self.list(person)?;
         if known.len() >= MOST && known.iter().all(|one| one.name != view.name) {
             return Ok(Err(format!(
-                "you have {MOST} views already; delete one of them first"
+                "you already have {MOST} views; delete one of them first"
             )));
         }
         self.database().execute(
@@ -104,7 +104,7 @@ impl Views {
     }
 
     fn database(&self) -> MutexGuard<'_, Connection> {
-        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.database)
     }
 }
 

@@ -2,12 +2,14 @@ use std::{
     fs::{self, OpenOptions, Permissions},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     thread,
     time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, ErrorCode, config::DbConfig};
+
+use crate::mutex::lock;
 
 /// How long a statement waits for another process that holds the file. Transactions take milliseconds; a longer wait means
 /// that a process keeps the file locked.
@@ -57,7 +59,7 @@ pub fn open_database(path: &Path, durability: Durability) -> rusqlite::Result<Co
 /// older ones do not.)
 fn make_private(path: &Path) {
     static MAKING: Mutex<()> = Mutex::new(());
-    let _one = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one = lock(&MAKING);
     let _ = OpenOptions::new()
         .create_new(true)
         .write(true)

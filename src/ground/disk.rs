@@ -60,6 +60,17 @@ pub fn write_new_private(path: &Path, content: impl AsRef<[u8]>) -> io::Result<b
     Ok(is_new)
 }
 
+/// Returns the text of a file; `None` if there is no such file.
+///
+/// # Errors
+/// A file that is there and can't be read, or is not UTF-8.
+pub fn read_if_there(path: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        text => text.map(Some),
+    }
+}
+
 /// Writes a private file beside a path, which is removed unless it is given that name.
 fn draft(path: &Path, content: impl AsRef<[u8]>) -> io::Result<NamedTempFile> {
     create_folders(parent(path), 0o700)?;
@@ -93,6 +104,16 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn a_file_that_is_not_there_is_no_error() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let path = root.path().join("file");
+        assert_eq!(read_if_there(&path).expect("no error"), None);
+        fs::write(&path, "text").expect("written");
+        assert_eq!(read_if_there(&path).expect("read").as_deref(), Some("text"));
+        read_if_there(root.path()).expect_err("a folder is no file");
+    }
 
     #[test]
     fn a_private_file_is_whole_and_its_owners() {

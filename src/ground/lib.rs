@@ -10,6 +10,7 @@
 //! - `requests`, `trouble`: the log of requests, and of what goes wrong again and again;
 //! - `json`, `yaml`: how deep and large a document may be;
 //! - `blocking`: work that blocks, beside the tasks of a runtime, and threads that wait for a task;
+//! - `mutex`: mutexes after a panic;
 //! - `random`: random bytes;
 //! - `words`: the first column of a constant table.
 
@@ -18,6 +19,7 @@ mod chance;
 mod database;
 pub mod disk;
 mod json;
+mod mutex;
 mod patient;
 mod places;
 mod random;
@@ -41,6 +43,7 @@ pub use blocking::{block_on, blocking};
 pub use chance::{chance_of, drawn};
 pub use database::{Durability, open_database, run_statement};
 pub use json::{depth_of, json_size};
+pub use mutex::lock;
 pub use random::{NoRandomness, random_bytes};
 pub use requests::{Operation, Requester, log_request};
 pub use serve::{BodyError, CLIENT_TIMEOUT, Limits, read_body, receive_body, serve, serve_each};

@@ -186,7 +186,7 @@ impl Server {
             kind: None,
             text_edits: None,
             tooltip: Some(
-                "The step reads what these give, so it runs after them."
+                "The step reads outputs of these steps, so it runs after them."
                     .to_owned()
                     .into(),
             ),

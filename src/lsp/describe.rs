@@ -132,7 +132,7 @@ fn about_step(files: &Files, path: &Path, text: &str, workflow: &Workflow, step:
     let outputs = outputs_of(files, path, text, step);
     if !outputs.is_empty() {
         let each = if step.has_items {
-            "Gives for each item"
+            "Outputs for each item"
         } else {
             "Gives"
         };

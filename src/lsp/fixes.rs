@@ -26,7 +26,7 @@ pub fn fixes(text: &str, found: &Found) -> Vec<Fix> {
     if hint.starts_with("forgot the `${{ }}`?") {
         return forgotten_mark(text, found).into_iter().collect();
     }
-    if found.code == "bad-yaml" && hint.contains("stands in quotes: `\"${{ … }}\"`") {
+    if found.code == "bad-yaml" && hint.contains("must be in quotes: `\"${{ … }}\"`") {
         return unquoted_expression(text, found).into_iter().collect();
     }
     Vec::new()
@@ -55,7 +55,7 @@ fn misspelt(text: &str, found: &Found, meant: &str) -> Option<Fix> {
         }
     };
     Some(Fix {
-        title: format!("Replace `{wrong}` by `{meant}`"),
+        title: format!("Replace `{wrong}` with `{meant}`"),
         span,
         new_text: meant.to_owned(),
     })
@@ -78,7 +78,7 @@ fn forgotten_mark(text: &str, found: &Found) -> Option<Fix> {
         .0;
     let inside = node.text(text)?.trim();
     Some(Fix {
-        title: format!("Make it the expression `${{{{ {inside} }}}}`"),
+        title: format!("Change it to the expression `${{{{ {inside} }}}}`"),
         span: node.span.clone(),
         new_text: in_quotes(&format!("${{{{ {inside} }}}}")),
     })
@@ -98,7 +98,7 @@ fn unquoted_expression(text: &str, found: &Found) -> Option<Fix> {
     let inside = node.text(text)?;
     let is_whole = inside.starts_with("${{") && inside.ends_with("}}") && !inside.contains('\n');
     is_whole.then(|| Fix {
-        title: "Put the expression into quotes".to_owned(),
+        title: "Put the expression in quotes".to_owned(),
         span: node.span.clone(),
         new_text: in_quotes(inside),
     })
@@ -207,8 +207,7 @@ mod tests {
             fixed("when: 'a == \"b\"'", "'a == \"b\"'", "wrong-type", "", hint),
             "when: '${{ a == \"b\" }}'"
         );
-        let hint =
-            "an expression with signs of YAML around or inside it stands in quotes: `\"${{ … }}\"`";
+        let hint = "an expression that contains special characters of YAML must be in quotes: `\"${{ … }}\"`";
         assert_eq!(
             fixed(
                 "with: { n: ${{ params.n }} }\nb: c",

@@ -90,8 +90,8 @@ fn root(text: &str, workflow: &Workflow, offset: usize) -> Option<(Range<usize>,
     let chain =
         chains.find(|chain| chain.parts[0].1.start <= offset && offset <= chain.parts[0].1.end)?;
     let about = match chain.root() {
-        "params" => "What the run was given: the workflow's params.",
-        "steps" => "What other steps give. A step that reads another runs after it.",
+        "params" => "The params of the run.",
+        "steps" => "The outputs of other steps. A step runs after the steps that it reads.",
         "item" => "The item of the step's own `for_each`; of a map, `item.key` and `item.value`.",
         "run" => "The run: `id`, `started_at` and, in `finally`, `status`.",
         "target" => {

@@ -15,7 +15,7 @@ use windlass_script::is_readable;
 /// # Errors
 /// The reason why it can't be renamed, as a sentence.
 pub fn renamable(files: &Files, path: &Path, offset: usize) -> Result<Mark, String> {
-    let mark = mark_at(files, path, offset).ok_or("no name here can be renamed")?;
+    let mark = mark_at(files, path, offset).ok_or("there is no name here that can be renamed")?;
     match &mark.symbol {
         Symbol::Step { .. } | Symbol::BodyInput { .. } | Symbol::BodyOutput { .. } => Ok(mark),
         Symbol::Input { .. } => Ok(mark),
@@ -29,11 +29,11 @@ pub fn renamable(files: &Files, path: &Path, offset: usize) -> Result<Mark, Stri
             _ => Ok(mark),
         },
         Symbol::Function { .. } => {
-            Err("a function may also be called by its name in a text: rename it by hand".into())
+            Err("a function can also be called by its name in a string: rename it by hand".into())
         }
-        Symbol::File(_) => Err("rename the file, and then the paths that lead to it".into()),
+        Symbol::File(_) => Err("rename the file, then the paths that refer to it".into()),
         Symbol::HostFunction(name) | Symbol::HostModule(name) => {
-            Err(format!("`{name}` is a part of windlass"))
+            Err(format!("`{name}` is part of windlass"))
         }
     }
 }
@@ -53,21 +53,21 @@ pub fn rename(
     let is_word = StepName::parse(&new.to_ascii_lowercase()).is_some();
     if is_step && StepName::parse(new).is_none() {
         return Err(format!(
-            "`{new}` can't be a step's name: lower-case letters, digits and `_`, not starting with a digit"
+            "`{new}` is not a valid step name: lower-case letters, digits and `_`, not starting with a digit"
         ));
     }
     if !is_word || !is_readable(new) {
         return Err(format!(
-            "no expression could read `{new}`: take letters, digits and `_`, and no word that Rhai keeps for itself"
+            "no expression can read `{new}`: use letters, digits and `_`, and no word that Rhai reserves"
         ));
     }
     if is_taken(files, &mark.symbol, new) {
-        return Err(format!("there is a `{new}` already"));
+        return Err(format!("`{new}` already exists"));
     }
     let found = occurrences(files, &mark.symbol, path);
     match found.iter().any(|place| place.is_definition) {
         true => Ok(found),
-        false => Err("nothing declares this name".into()),
+        false => Err("this name is not declared anywhere".into()),
     }
 }
 

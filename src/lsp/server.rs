@@ -46,7 +46,7 @@ pub enum ServeError {
     Protocol(#[from] ProtocolError),
     #[error("standard input or output failed")]
     Io(#[from] io::Error),
-    #[error("the client's parameters are not understood")]
+    #[error("the client's parameters are not valid")]
     Parameters(#[from] serde_json::Error),
 }
 
@@ -181,7 +181,7 @@ impl Server {
             Ok(Ok(result)) => Response::new_ok(id, result),
             Ok(Err(refused)) => Response::new_err(id, refused.code as i32, refused.message),
             Err(_) => {
-                let message = "this is a mistake in windlass; please report it".to_owned();
+                let message = "this is a bug in windlass; please report it".to_owned();
                 Response::new_err(id, ErrorCode::InternalError as i32, message)
             }
         };
@@ -249,7 +249,7 @@ impl Server {
             }),
             method => Err(Refused::new(
                 ErrorCode::MethodNotFound,
-                format!("`{method}` is not known"),
+                format!("unknown method `{method}`"),
             )),
         }
     }
@@ -364,14 +364,17 @@ impl Server {
             let is_outer = |user: &&PathBuf| user.parent() != path.parent() && is_below(path, user);
             if self.files.is_script(path) {
                 match users {
-                    [] => drop(wanted.insert(path.clone())),
+                    [] => {
+                        wanted.insert(path.clone());
+                    }
                     users => wanted.extend(users.iter().cloned()),
                 }
             } else if self.files.is_workflow(path) {
                 // Its paths are relative to the folder of the workflow that uses it.
-                match users.iter().any(|user| is_outer(&user)) {
-                    true => wanted.extend(users.iter().filter(is_outer).cloned()),
-                    false => drop(wanted.insert(path.clone())),
+                if users.iter().any(|user| is_outer(&user)) {
+                    wanted.extend(users.iter().filter(is_outer).cloned());
+                } else {
+                    wanted.insert(path.clone());
                 }
             } else {
                 // It has no `workflow:` yet, but another workflow names it.

@@ -1,6 +1,6 @@
 //! Makes TLS 1.3 handshakes between two players, in memory, with the material that each has loaded.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
@@ -17,7 +17,7 @@ use super::{
     x509,
 };
 use windlass_cluster::Moment;
-use windlass_ground::carry;
+use windlass_ground::{carry, lock};
 
 /// What a player presents and verifies in one kind of handshake.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -116,11 +116,11 @@ struct Words(Mutex<Option<String>>);
 
 impl Words {
     fn say(&self, words: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
+        *lock(&self.0) = Some(words);
     }
 
     fn take(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.0).take()
     }
 }
 

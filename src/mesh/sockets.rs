@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::x509;
 use windlass_cluster::{Cluster, Offline, Ports, StateError, nothing_listens};
+use windlass_ground::lock;
 
 /// The size of a socket's buffer.
 const BUFFER: usize = 64 * 1024;
@@ -53,7 +54,7 @@ impl Sockets {
     }
 
     fn cluster(&self, name: &str) -> Result<Arc<Offline>, StateError> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = lock(&self.open);
         if let Some(found) = open.get(name) {
             return Ok(found.clone());
         }

@@ -3,7 +3,7 @@ use std::{
     future::Future,
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use axum::{
@@ -19,6 +19,7 @@ use crate::{
     ground::{CLIENT_TIMEOUT, Operation, log_request, read_body, serve},
     value::Value,
 };
+use windlass_ground::lock;
 
 /// The largest body of a request, in bytes.
 const LARGEST_BODY: usize = 1 << 20;
@@ -95,10 +96,7 @@ async fn handle(State(shared): State<Shared>, request: HttpRequest<Body>) -> Res
     };
     let site = shared.site.clone();
     // Expressions are evaluated quickly, so other requests can wait for the lock.
-    let answer = site
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .answer(&asked);
+    let answer = lock(&site).answer(&asked);
     tokio::time::sleep(answer.delay).await;
     (shared.on_answer)(&asked, &answer);
     if answer.is_dropped {

@@ -1,6 +1,6 @@
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -11,7 +11,7 @@ use super::{
 use windlass_engine::journal::{
     ApprovalAsked, Event, Outcome, Record, RunEnded, RunId, StepFailed,
 };
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, lock};
 use windlass_report as report;
 use windlass_runs::{Filter, Row, Runs, RunsError, now};
 use windlass_targets::{NoticeKind, NotifyConfig};
@@ -106,7 +106,7 @@ impl Collector {
     }
 
     fn over(&self) -> MutexGuard<'_, BTreeMap<RunId, Timestamp>> {
-        self.over.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.over)
     }
 
     /// Returns the notification of an event, or `None` if it needs none.
@@ -120,8 +120,8 @@ impl Collector {
                 deadline,
                 ..
             }) => {
-                let until =
-                    deadline.map(|at| format!("\nIt waits until {} UTC.", report::utc_time(at)));
+                let until = deadline
+                    .map(|at| format!("\nThe question expires at {} UTC.", report::utc_time(at)));
                 let text = format!("{message}{}", until.unwrap_or_default());
                 (
                     NoticeKind::Waiting,
@@ -158,7 +158,7 @@ impl Collector {
             }) if error.code == "in-doubt" => (
                 NoticeKind::Doubt,
                 Some(step),
-                format!("{name}: it is in doubt whether a call of {step} happened"),
+                format!("{name}: a call of {step} is in doubt"),
                 error.headline(),
             ),
             _ => return None,
@@ -251,12 +251,12 @@ impl Collector {
             let facts = &entry.facts;
             let renewed = match &entry.made_by {
                 Some(by) => format!(
-                    "{} on {} made it, with the step {}.",
+                    "The workflow {} issued it on {}, in the step {}.",
                     by.workflow, by.target, by.step
                 ),
                 None => match &entry.renewed_at {
                     Some(place) => {
-                        format!("A controller with the key in {place} should have renewed it.")
+                        format!("A controller should have renewed it with the key in {place}.")
                     }
                     None => "No workflow renews it.".to_owned(),
                 },

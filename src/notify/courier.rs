@@ -12,10 +12,12 @@ use super::{
 use windlass_ground::Trouble;
 use windlass_runs::{Runs, RunsError, SendTurn, now};
 use windlass_targets::{Channel, ReceiverConfig};
-use windlass_world::{outside::jitter, value::Digest};
+use windlass_world::{
+    outside::{backoff, jitter},
+    value::Digest,
+};
 
-/// The pause after the first failure, and the longest pause. Each pause is twice the one before, less a random part of up to half, so
-/// that notifications that failed together are not retried together.
+/// The pause after the first failure, and the longest one.
 const SHORTEST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(600);
 /// How long a notification is retried: long enough for a receiver that is down over a weekend.
@@ -144,10 +146,7 @@ impl Courier {
             is_over()?;
             return self.outbox.give_up(name, queued.id, &failed.why, at);
         }
-        let pause = SHORTEST
-            .saturating_mul(1 << queued.attempts.min(20))
-            .min(LONGEST);
-        let pause = pause.mul_f64(1.0 - jitter() / 2.0);
+        let pause = backoff(SHORTEST..=LONGEST, attempt, jitter());
         let pause = pause.max(failed.wait.unwrap_or_default().min(LONGEST));
         let next_at = at + pause;
         if let Some(peers) = peers {

@@ -52,9 +52,9 @@ impl Failed {
 
 /// Sends a request; an answer other than 2xx is a failure.
 pub async fn post(post: Post<'_>) -> Result<(), Failed> {
-    let url = Url::parse(post.url).map_err(|_| Failed::new("the url is not one"))?;
+    let url = Url::parse(post.url).map_err(|_| Failed::new("the url is not valid"))?;
     if !matches!(url.scheme(), "https" | "http") {
-        return Err(Failed::new("the url is neither https nor http"));
+        return Err(Failed::new("the url must begin with https:// or http://"));
     }
     let host = url
         .host_str()
@@ -69,7 +69,7 @@ pub async fn post(post: Post<'_>) -> Result<(), Failed> {
     let addresses: Vec<SocketAddr> = found.filter(|address| may_be(address.ip())).collect();
     if addresses.is_empty() {
         return Err(Failed::new(format!(
-            "{host} has no address that may be connected to"
+            "connections to the addresses of {host} are not allowed"
         )));
     }
     let client = Client::builder()

@@ -46,8 +46,7 @@ impl Mailer {
 
     /// Sends a text. `id` is the same for every attempt, so that a mail program shows a repeated e-mail once.
     pub async fn send(&self, id: &str, subject: &str, text: String) -> Result<(), Failed> {
-        let broken =
-            |e: lettre::error::Error| Failed::new(format!("the e-mail can't be made: {e}"));
+        let broken = |e: lettre::error::Error| Failed::new(format!("can't build the e-mail: {e}"));
         let mut message = Message::builder()
             .from(self.from.clone())
             .subject(subject)
@@ -101,7 +100,7 @@ fn tls(config: &EmailConfig) -> Result<Tls, String> {
     }
     let parameters = parameters
         .build()
-        .map_err(|e| format!("TLS can't be used: {e}"))?;
+        .map_err(|e| format!("can't use TLS: {e}"))?;
     Ok(match config.tls {
         MailTls::Always => Tls::Wrapper(parameters),
         _ => Tls::Required(parameters),

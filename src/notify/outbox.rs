@@ -1,6 +1,6 @@
 use std::{
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::notice::Notice;
 use windlass_engine::journal::RunId;
-use windlass_ground::{Durability, Timestamp, open_database};
+use windlass_ground::{Durability, Timestamp, lock, open_database};
 use windlass_runs::{Cursor, RunsError, now};
 use windlass_targets::{NoticeKind, ReceiverConfig};
 use windlass_world::value::Digest;
@@ -151,7 +151,7 @@ impl Outbox {
         let names: Vec<_> = self.receivers.iter().map(|one| one.name.as_str()).collect();
         let names = serde_json::to_string(&names).unwrap_or_default();
         self.database().execute(
-            "UPDATE deliveries SET state = 'given_up', done_at = ?, error = 'the receiver is not in windlass.toml any more'
+            "UPDATE deliveries SET state = 'given_up', done_at = ?, error = 'the receiver is no longer in windlass.toml'
              WHERE state = 'queued' AND receiver NOT IN (SELECT value FROM json_each(?))",
             params![now(), names],
         )?;
@@ -406,7 +406,7 @@ impl Outbox {
     }
 
     fn database(&self) -> MutexGuard<'_, Connection> {
-        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.database)
     }
 }
 

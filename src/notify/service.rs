@@ -109,9 +109,9 @@ struct Troubles {
 impl Default for Troubles {
     fn default() -> Self {
         Self {
-            version: Trouble::with("see whether runs have new events"),
+            version: Trouble::with("check runs for new events"),
             runs: Trouble::with("read the events of runs for notifications"),
-            certificates: Trouble::with("look for certificates that are due"),
+            certificates: Trouble::with("check for certificates that are due"),
             old: Trouble::with("remove old notifications"),
         }
     }

@@ -45,7 +45,7 @@ pub fn audit(run: &RunId, state: &State, records: &[Record], proof: &Proof) -> S
         let authority = line(authority);
         let doubt = match is_trusted {
             true => "",
-            false => ", which was held against no CA (--timestamp-ca)",
+            false => ", not verified against a CA (--timestamp-ca)",
         };
         text.push_str(&format!("stamped   {at} by {authority}{doubt}\n"));
     }
@@ -229,7 +229,7 @@ impl Question<'_> {
             }
         };
         match self.refused {
-            Some(why) => format!("{}: {answer}; it did not count: {why}", self.step),
+            Some(why) => format!("{}: {answer}; ignored: {why}", self.step),
             None => format!("{}: {} ({answer})", self.step, self.message),
         }
     }

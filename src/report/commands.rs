@@ -1,8 +1,9 @@
 //! Completes the commands in hints with the options of this process.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use windlass_engine::journal::RunId;
+use windlass_ground::lock;
 use windlass_world::value::Command;
 
 /// The options that a command in a hint repeats, so that it finds the same runs: set by the command line, and by code that
@@ -64,5 +65,5 @@ fn complete(written: &str, run: Option<&RunId>) -> String {
 }
 
 fn repeated() -> MutexGuard<'static, Vec<(&'static str, String)>> {
-    REPEATED.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&REPEATED)
 }

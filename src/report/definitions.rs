@@ -36,7 +36,7 @@ fn comment(function: &Function) -> String {
             "" => String::new(),
             about => format!(": {about}"),
         };
-        lines.push(format!("Gives {}{about}", function.gives.kind));
+        lines.push(format!("Returns {}{about}", function.gives.kind));
         let fields = function.gives.kind.fields().into_iter().flatten();
         lines.extend(fields.map(|field| described(field, "- ")));
     }

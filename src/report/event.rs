@@ -120,14 +120,14 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
             retry_at: Some(at),
         }) => {
             format!(
-                "{step} failed, again at {}: {}",
+                "{step} failed, retry at {}: {}",
                 column_time(*at),
                 said(error)
             )
         }
         Event::StepSkipped(StepSkipped { step, reason }) => format!("{step} skipped: {reason}"),
         Event::StepInterrupted { step } => format!("{step} stopped"),
-        Event::StepReset { step } => format!("{step} starts over"),
+        Event::StepReset { step } => format!("{step} starts again from the beginning"),
         Event::StepReopened { step } => format!("{step} runs again, and replays its calls"),
         Event::ApprovalAsked(ApprovalAsked { step, message, .. }) => {
             format!("{step} asks: {message}")
@@ -150,10 +150,7 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
             approver,
             why,
             ..
-        }) => format!(
-            "{step} {} by {approver}, which does not count: {why}",
-            verdict.as_str()
-        ),
+        }) => format!("{step} {} by {approver}, ignored: {why}", verdict.as_str()),
         Event::LockTaken(LockTaken { lock, step }) => match step {
             Some(step) => format!("{step} holds the lock {lock}"),
             None => format!("run holds the lock {lock}"),
@@ -175,14 +172,16 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
             requester,
             done,
         }) => {
-            let answer = done.as_ref().map_or("to be made again".into(), brief);
+            let answer = done
+                .as_ref()
+                .map_or("not done, to be repeated".into(), brief);
             format!(
                 "{step} #{}{call} answered by {requester}: {answer}",
                 position.0
             )
         }
         Event::AttemptAnswered(AttemptAnswered { step, requester }) => {
-            format!("{step} did nothing more in the attempt that was killed, says {requester}")
+            format!("{requester} confirms that the killed attempt of {step} did nothing more")
         }
         Event::EffectIntended(EffectIntended {
             step,
@@ -243,7 +242,7 @@ fn outcome_text(outcome: &EffectOutcome, is_full: bool) -> String {
         EffectOutcome::Failed(failure) => {
             format!("failed: {}", short_line(&one_line(&failure.to_string())))
         }
-        EffectOutcome::NotDone => "never done".into(),
+        EffectOutcome::NotDone => "not done".into(),
     }
 }
 

@@ -140,7 +140,7 @@ pub fn function_page(row: &Function, alike: Option<&Function>) -> Page {
     match alike {
         Some(other) => {
             page = page.text(format!(
-                "Its options and its result are those of `{}`.",
+                "It has the options and the result of `{}`.",
                 other.name
             ));
         }
@@ -171,15 +171,19 @@ fn facts(row: &Function) -> Vec<Term> {
         facts.push(fact("gives", about));
     }
     let class = match &row.does {
-        Impact::Computes => "nothing outside: it works on its arguments alone",
-        Impact::Records => "nothing outside; the result is recorded, and a replay gives the same",
-        Impact::Reads => "reads; in doubt it is made again",
+        Impact::Computes => {
+            "reads and changes nothing outside: the result depends only on the arguments"
+        }
+        Impact::Records => {
+            "changes nothing outside; the result is recorded, and a replay returns the same result"
+        }
+        Impact::Reads => "reads; repeated if it is in doubt",
         Impact::Changes(change) => match change.doubt {
             Doubt::Again(_) | Doubt::AgainFor(..) => "changes something; safe to repeat",
-            Doubt::Found(_) => "changes something; found again",
+            Doubt::Found(_) => "changes something; looked up if it is in doubt",
             Doubt::Asks(_) => "changes something; not safe to repeat",
             Doubt::Decided(..) => {
-                "changes something; its arguments decide whether it is safe to repeat"
+                "changes something; whether it is safe to repeat depends on the arguments"
             }
         },
     };
@@ -349,7 +353,7 @@ fn value_of(form: &Form) -> String {
             let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
             words.join(" or ")
         }
-        Form::Template => "any value; texts may hold `${{ … }}`".to_owned(),
+        Form::Template => "any value; strings may contain `${{ … }}`".to_owned(),
         Form::Condition => "bool, or one `${{ … }}`".to_owned(),
         Form::Items => "list or map, or one `${{ … }}`".to_owned(),
         Form::Names => "name, or list of names".to_owned(),
@@ -358,10 +362,10 @@ fn value_of(form: &Form) -> String {
         Form::Values => "list of values without `${{ … }}`".to_owned(),
         Form::Limit => "number or duration".to_owned(),
         Form::Backoff => "pause, or shortest..longest pause".to_owned(),
-        Form::Classes => "class of failures, or list of them".to_owned(),
+        Form::Classes => "failure class, or list of failure classes".to_owned(),
         Form::Section(_) => "map".to_owned(),
         Form::Sections(_) => "list of maps".to_owned(),
-        Form::Templates => "map of any values; texts may hold `${{ … }}`".to_owned(),
+        Form::Templates => "map of any values; strings may contain `${{ … }}`".to_owned(),
         Form::Params => "map of params".to_owned(),
         Form::Phases => "map of phases".to_owned(),
         Form::Steps => "map of steps".to_owned(),

@@ -98,14 +98,14 @@ pub fn forecast(steps: &[Preview], room: Room) -> String {
     let text = changes(steps, &times, |step| &step.calls);
     let undo = match changes(steps, &times, |step| &step.undo_calls) {
         text if text.is_empty() => text,
-        text => format!("\n  What `fn undo` of its scripts changes, if the run is undone\n{text}"),
+        text => format!("\n  Changes of `fn undo` in its scripts, if the run is undone\n{text}"),
     };
     if text.is_empty() {
         return undo;
     }
-    let mut text = format!("\n  What it changes\n{text}");
+    let mut text = format!("\n  Changes\n{text}");
     let counted = counts(steps, &times);
-    let mut table = Table::new(&["CALL", "COUNT", "AWS TAKES AT MOST"]);
+    let mut table = Table::new(&["CALL", "COUNT", "AWS LIMIT"]);
     for (call, count) in &counted {
         let rate = operation(call).map(|name| format!("{} a second", per_second(name)));
         table.row([(*call).to_owned(), count.text(), rate.unwrap_or_default()]);
@@ -132,7 +132,7 @@ fn changes(
         let often = match (n.count, n.is_least) {
             (1, false) => String::new(),
             (n, false) => format!(" × {n}"),
-            (_, true) => " × as many as there will be".into(),
+            (_, true) => " × number of items (not known yet)".into(),
         };
         text.push_str(&format!("    {}{often}\n", line(step.step.as_str())));
         for call in changing {
@@ -297,7 +297,7 @@ fn change(call: &HostCall) -> String {
     }
     if !later.is_empty() {
         text.push_str(&format!(
-            "          known when it runs: {}\n",
+            "          not known before the run: {}\n",
             line(&later.join(", "))
         ));
     }
@@ -365,7 +365,7 @@ fn costs(counted: &BTreeMap<&'static str, Count>) -> String {
         table.row([
             "certificates".into(),
             certificates.text(),
-            format!("{first:.2}, less from the 1,001st of a month on"),
+            format!("{first:.2}, less after the first 1,000 in a month"),
             format!("{:.2} once", mode.issuing(certificates.count)),
         ]);
     }

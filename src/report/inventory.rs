@@ -220,7 +220,7 @@ pub fn due_lines(inventory: &Inventory, within: i64, now: Timestamp) -> Vec<Stri
             Some(origin) => format!("made by {} ({})", origin.file, origin.step),
             None => match &entry.renewed_at {
                 Some(place) => {
-                    format!("a controller with the key in {place} should have renewed it")
+                    format!("a controller should have renewed it with the key in {place}")
                 }
                 None => "nothing renews it".to_owned(),
             },
@@ -247,8 +247,8 @@ pub fn due_lines(inventory: &Inventory, within: i64, now: Timestamp) -> Vec<Stri
     .collect()
 }
 
-/// Says what a check has looked at, where nothing is due within some seconds: the certificates in use, and which of them expire
-/// by then because a controller still has time to renew them.
+/// Describes what a check has covered if nothing is due within some seconds: the certificates in use, and those that
+/// expire by then but that a controller still has time to renew.
 pub fn nothing_due(inventory: &Inventory, within: i64, now: Timestamp) -> String {
     let used = || inventory.certificates.iter().filter(|e| e.matters());
     let period = days(within);
@@ -456,22 +456,22 @@ fn tally(inventory: &Inventory, pick: Pick, now: Timestamp) -> String {
     let hidden = all.len() - picked.len();
     if is_whole && hidden > 0 {
         text.push_str(&format!(
-            "{hidden} not shown, used nowhere any more; --all shows them\n"
+            "{hidden} not shown because they are no longer used; to show them: --all\n"
         ));
     }
     if picked.iter().any(|entry| entry.renewed_at.is_some()) {
         text.push_str(
-            "renewed there: the key of its issuer is in a cluster, so a controller there is expected to renew it\n",
+            "renewed there: the issuer's key is in a cluster, so a controller in that cluster should renew the certificate\n",
         );
     }
     if picked.iter().any(|entry| entry.is_unmanaged()) {
-        text.push_str("unmanaged: no known run made it, so Windlass does not renew it\n");
+        text.push_str("unmanaged: no known run issued it, so Windlass does not renew it\n");
     }
     if revoked > 0 {
-        text.push_str("revoked: its CA revoked it, and it is still where others read it\n");
+        text.push_str("revoked: its CA revoked it, but it is still in use\n");
     }
     if picked.iter().any(|e| e.condition() == Condition::Orphaned) {
-        text.push_str("orphaned: it was issued, and is at no known place\n");
+        text.push_str("orphaned: it was issued, but it is not in any known place\n");
     }
     text
 }

@@ -101,7 +101,9 @@ fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
     }
     if is_wrong {
         let edited = command(resume().flag("--edited"));
-        lines.push(format!("To continue once the files are right: {edited}"));
+        lines.push(format!(
+            "To continue after you have fixed the files: {edited}"
+        ));
         let params = state.run.as_ref().and_then(|run| run.params.as_map());
         if params.is_some_and(|params| !params.is_empty()) {
             let way = resume().flag("--edited");
@@ -160,7 +162,7 @@ pub fn approvals(state: &State) -> Vec<String> {
 /// Describes a question that has expired before that is recorded.
 fn overdue(step: &InstanceId, asked: &Approval) -> String {
     let deadline = asked.deadline.map_or_else(String::new, local_time);
-    format!("{step} expired {deadline}, and takes its `on_timeout` for an answer")
+    format!("{step} expired {deadline}; its `on_timeout` is the answer")
 }
 
 fn line(step: &InstanceId, approval: &Approval) -> String {

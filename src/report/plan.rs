@@ -25,7 +25,7 @@ pub fn resume_plan(run: &RunId, plan: &Plan) -> String {
         if !fate.repeats.is_empty() {
             let repeats = fate.repeats.join(", ");
             let note =
-                style("an undo can still reverse what it did before; it makes these calls again:")
+                style("it makes these calls again; an undo can still reverse the earlier ones:")
                     .yellow();
             text.push_str(&format!("      {note} {repeats}\n"));
         }

@@ -52,7 +52,7 @@ fn in_phase(phase: &Phase, replaces: Option<&[Replaced]>, steps: &[Preview], roo
     }
     let mut text = wrapped("  ", &heading, 2, room);
     if steps.iter().all(|step| step.runs == Foreseen::Known(false)) {
-        text.push_str("    Nothing in it runs.\n");
+        text.push_str("    No step of this phase runs.\n");
         return text;
     }
     text.push_str(&replaced(phase, replaces, room));
@@ -97,7 +97,7 @@ fn name(step: &Preview) -> String {
 fn clusters(step: &Preview) -> String {
     match (&step.cluster, step.names.as_slice(), step.items) {
         (Some(cluster), ..) => cluster.clone(),
-        (None, [], Some(_)) => "known once it runs".into(),
+        (None, [], Some(_)) => "not known yet".into(),
         (None, names, _) if names.len() > NAMED => {
             let more = names.len() - NAMED;
             format!("{} and {more} more", names[..NAMED].join(", "))
@@ -115,12 +115,12 @@ fn does(step: &Preview) -> String {
     match step.items {
         None => {}
         Some(Foreseen::Known(n)) => text.push_str(&format!(" × {n}")),
-        Some(Foreseen::Later) => text.push_str(" × as many as there will be"),
+        Some(Foreseen::Later) => text.push_str(" × number of items (not known yet)"),
     }
     match step.runs {
         Foreseen::Known(true) => text,
         Foreseen::Known(false) => format!("skipped ({text})"),
-        Foreseen::Later => format!("{text}, if its `when` says so"),
+        Foreseen::Later => format!("{text}, if its `when` is true"),
     }
 }
 
@@ -149,7 +149,7 @@ pub fn obstacles(found: &[Obstacle]) -> String {
     for (title, obstacles) in [
         ("these steps would fail", sure),
         (
-            "these steps would fail as things are now, and the run may change that",
+            "these steps would fail now, but earlier steps may prevent that",
             open,
         ),
     ] {

@@ -1,6 +1,6 @@
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -22,6 +22,7 @@ use windlass_engine::{
         StepSkipped, StepStarted, StepSucceeded,
     },
 };
+use windlass_ground::lock;
 use windlass_world::value::format_duration;
 
 /// The number of lines for running steps; a screen has about 24 lines.
@@ -88,7 +89,7 @@ impl Bars {
     }
 
     fn running(&self) -> std::sync::MutexGuard<'_, HashMap<InstanceId, ProgressBar>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.running)
     }
 }
 
@@ -121,10 +122,7 @@ impl Observer for Bars {
                 }
             }
         }
-        let mut next_tally = self
-            .next_tally
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut next_tally = lock(&self.next_tally);
         let began = Instant::now();
         if began >= *next_tally {
             let (done, all) = tally(&self.workflow, state);
@@ -243,7 +241,7 @@ fn line_of(event: &Event, state: &State, run: &RunId) -> Option<Line> {
             let pause = at.since(state.instance(step)?.ended_at?);
             let pause = format_duration(pause);
             let text = format!(
-                "failed, again in {pause}: {}",
+                "failed, retry in {pause}: {}",
                 short_line(&error.headline())
             );
             told(Status::Retrying { at: *at }, step, text, true)

@@ -7,7 +7,7 @@ pub fn reference() -> String {
     let mut text = "# Reference\n\n\
         This page is made from the tables in `src/engine/compile/` (`keys.rs` and its namesakes) and `src/script/host/`. `windlass explain NAME` shows one\n\
         entry of it, `windlass schema` prints the keys as a JSON Schema, and `windlass definitions DIR` writes the functions for\n\
-        editors. The [guide](guide.md) says how it all goes together; each error code has a page in [errors/](errors/README.md).\n\n\
+        editors. The [guide](guide.md) explains how they are used; each error code has a page in [errors/](errors/README.md).\n\n\
         ## The workflow file\n"
         .to_owned();
     let chapter = |sections: &[&Section]| {

@@ -29,7 +29,7 @@ pub enum Fate {
     Kept,
 }
 
-/// An object that a phase changes, in all the clusters where it does so alike, in words.
+/// An object that a phase changes in the same way in one or more clusters, in words.
 #[derive(Debug)]
 pub struct ReplacedObject<'r> {
     /// Empty where the object says it all.
@@ -101,7 +101,7 @@ impl Replaced {
         rows.collect()
     }
 
-    /// Says of each part what becomes of it: those that are there now, and those that come.
+    /// Returns each part with its fate: first the current parts, then the new ones.
     fn parts(&self) -> Vec<(Fate, String)> {
         let now = self.now.iter().map(|part| match self.then.contains(part) {
             true => (Fate::Kept, part),
@@ -129,7 +129,7 @@ pub fn replaced(phase: &Phase, rows: Option<&[Replaced]>, room: Room) -> String 
         return String::new();
     }
     let Some(rows) = rows else {
-        return format!("{indent}Replaces: what is known once the run has read what is there\n");
+        return format!("{indent}Replaces: not known until the run has read the current state\n");
     };
     if rows.is_empty() {
         return format!("{indent}Replaces: nothing\n");
@@ -141,7 +141,7 @@ pub fn replaced(phase: &Phase, rows: Option<&[Replaced]>, room: Room) -> String 
     text
 }
 
-/// What a phase replaces, with objects of several clusters that change alike put together.
+/// Groups what a phase replaces: objects that change in the same way in several clusters become one.
 pub fn replaced_objects(rows: &[Replaced]) -> Vec<ReplacedObject<'_>> {
     let mut groups: Vec<Vec<&Replaced>> = Vec::new();
     for row in rows {
@@ -162,10 +162,10 @@ pub fn replaced_objects(rows: &[Replaced]) -> Vec<ReplacedObject<'_>> {
     objects.collect()
 }
 
-/// Foresees what each phase of a workflow replaces, as far as it is known where a run stands.
+/// Works out what each phase of a workflow replaces, as far as that is known in the current state of a run.
 ///
 /// # Errors
-/// What is wrong with what a phase's `replaces` gave.
+/// The mistake in the result of a phase's `replaces`.
 pub fn replacing<'w>(
     workflow: &'w Workflow,
     state: &State,
@@ -245,7 +245,7 @@ fn in_words(part: &Json) -> Result<String, String> {
         return Ok(text.clone());
     }
     let found: Certificate = serde_json::from_value(part.clone())
-        .map_err(|e| format!("expected a text or a certificate: {e}"))?;
+        .map_err(|e| format!("expected a string or a certificate: {e}"))?;
     let mut text = common_name(&found.subject).to_owned();
     match &found.serial {
         Some(serial) => text.push_str(&format!(", serial {}", short(serial))),
@@ -330,7 +330,10 @@ mod tests {
     #[test]
     fn what_is_not_known_and_what_is_nothing_are_said() {
         let unknown = replaced(&phase(), None, narrow());
-        assert!(unknown.contains("known once the run has read"), "{unknown}");
+        assert!(
+            unknown.contains("not known until the run has read"),
+            "{unknown}"
+        );
         let nothing = replaced(&phase(), Some(&[]), narrow());
         assert_eq!(nothing, "    Replaces: nothing\n");
     }
@@ -341,7 +344,7 @@ mod tests {
         let why = wrong.expect_err("refused");
         assert!(
             why.starts_with(
-                "`replaces` of the phase trust, row 2: expected a text or a certificate"
+                "`replaces` of the phase trust, row 2: expected a string or a certificate"
             ),
             "{why}"
         );

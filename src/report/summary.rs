@@ -34,11 +34,11 @@ pub fn headline(run: &RunId, state: &State, is_driven: bool, now: Timestamp) -> 
         Some(Outcome::UndoFailed) => style("was undone in part").red(),
         None => style(match Standing::of(state, is_driven, now) {
             Standing::Waiting => "waits for an approval",
-            Standing::Expired => "asked for an approval that has expired",
+            Standing::Expired => "waits for an approval that has expired",
             Standing::Running => "has not ended",
             Standing::Interrupted => "was interrupted",
-            Standing::Answered(Verdict::Approved) => "was approved, and has not gone on",
-            Standing::Answered(Verdict::Rejected) => "was rejected, and has not gone on",
+            Standing::Answered(Verdict::Approved) => "was approved, and has not continued",
+            Standing::Answered(Verdict::Rejected) => "was rejected, and has not continued",
         })
         .yellow(),
     };

@@ -28,12 +28,12 @@ pub fn undo_plan(run: &RunId, items: &[UndoItem]) -> String {
         text.push('\n');
     }
     text.push_str(&section(
-        "left as it is, because it is not what the run left there:",
+        "left as it is, because it has changed since the run:",
         &left,
     ));
-    text.push_str(&section("needs nothing:", &already));
+    text.push_str(&section("nothing to reverse:", &already));
     match goes.is_empty() {
-        true => text.push_str(&format!("run {run} left nothing to reverse\n")),
+        true => text.push_str(&format!("nothing in run {run} can be reversed\n")),
         false => {
             let title = format!("to be reversed, in this order ({}):", goes.len());
             text.push_str(section(&title, &goes).trim_end());

@@ -4,7 +4,7 @@ use std::{
     future::{Ready, ready},
     io::Cursor,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -28,14 +28,11 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     net::{TcpListener, TcpStream},
 };
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{ServerConfig, pki_types::PrivatePkcs8KeyDer},
-};
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
 use windlass_engine::journal::JournalError;
 use windlass_ground::Trouble;
-use windlass_world::x509::{Certificate, PrivateKey};
+use windlass_world::outside::read_identity;
 
 /// What every client of HTTP/2 sends first (RFC 9113, section 3.4).
 const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
@@ -206,19 +203,15 @@ impl Body for Answer {
 }
 
 fn acceptor((certificate, key): &(PathBuf, PathBuf)) -> Result<TlsAcceptor, ServeError> {
-    let wrong = |path: &PathBuf, why: String| ServeError::Certificate {
+    let wrong = |path: &Path, why: String| ServeError::Certificate {
         path: path.display().to_string(),
         why,
     };
-    let text = std::fs::read(certificate).map_err(|e| wrong(certificate, e.to_string()))?;
-    let chain = Certificate::read_all(&text).map_err(|e| wrong(certificate, e.to_string()))?;
-    let chain = chain.into_iter().map(|found| found.der.into()).collect();
-    let text = std::fs::read(key).map_err(|e| wrong(key, e.to_string()))?;
-    let private = PrivateKey::read(&text, None).map_err(|e| wrong(key, e.to_string()))?;
-    let private = PrivatePkcs8KeyDer::from(private.der().to_vec());
+    let (chain, private) =
+        read_identity(certificate, key).map_err(|(path, why)| wrong(path, why))?;
     let mut config = ServerConfig::builder()
         .with_no_client_auth()
-        .with_single_cert(chain, private.into())
+        .with_single_cert(chain, private)
         .map_err(|e| wrong(certificate, e.to_string()))?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicBool, Ordering},
         mpsc as blocking,
     },
@@ -19,7 +19,7 @@ use windlass_engine::{
     execute::{Entry, Finished, Ledger, Making, Stops},
     journal::{Event, Vault},
 };
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, lock};
 use windlass_script::{Call, Class, Stop};
 
 /// A request of a script's thread to the handler.
@@ -81,7 +81,7 @@ impl Actions {
     }
 
     fn moment(&self) -> std::sync::MutexGuard<'_, Moment> {
-        self.moment.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.moment)
     }
 
     /// Sends a request, and waits for the answer. If the handler is gone, a newer life has replaced it, and this script as well.

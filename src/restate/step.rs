@@ -1,5 +1,5 @@
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -16,7 +16,7 @@ use windlass_engine::{
     execute::{Attempt, Finished, Making, Trouble},
     journal::{Vault, crash_point},
 };
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, lock};
 use windlass_script::Limits;
 use windlass_world::outside::{AwsClient, Clients, SecretReader};
 
@@ -164,10 +164,7 @@ impl Entering {
         crash_point();
         match entry {
             Ok(Json(entry)) => (Some(entry), false),
-            Err(_) => (
-                made.lock().unwrap_or_else(PoisonError::into_inner).take(),
-                true,
-            ),
+            Err(_) => (lock(&made).take(), true),
         }
     }
 
@@ -187,7 +184,7 @@ impl Entering {
             events,
             stop: made.stop,
         };
-        *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some(entry.clone());
+        *lock(&self.made) = Some(entry.clone());
         Ok(Json(entry))
     }
 }
@@ -211,13 +208,13 @@ async fn report(
     let (kept, vault) = (made.clone(), vault.clone());
     let pack = || async move {
         let report = Report::pack(at, finished, &vault)?;
-        *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
+        *lock(&kept) = Some(report.clone());
         Ok(Json(report))
     };
     let packed = ctx.run(pack).name("report").await;
     packed.or_else(|error| {
         // A cancel that comes this late does not change that the attempt has ended.
-        let report = made.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let report = lock(&made).take();
         report.map(Json).ok_or_else(|| error.into())
     })
 }

@@ -2,7 +2,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -31,7 +31,7 @@ use windlass_engine::{
     execute::Observer,
     journal::{RunId, Vault},
 };
-use windlass_ground::{Timestamp, boxed, random_bytes};
+use windlass_ground::{Timestamp, boxed, lock, random_bytes};
 use windlass_script::{Fault, FrozenScript, Script};
 use windlass_world::{outside::Clients, value::Digest};
 
@@ -229,7 +229,7 @@ impl Shared {
     #[boxed]
     pub async fn open(&self, place: &Place) -> Result<Clients, TargetError> {
         let target = {
-            let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut targets = lock(&self.targets);
             targets.entry(place.clone()).or_default().clone()
         };
         let opening = || self.opens.open(&place.target, &place.kube);
@@ -256,7 +256,7 @@ impl Shared {
     ) -> Result<Arc<Program>, Mistakes> {
         let mut key = main.as_bytes().to_vec();
         key.extend(windlass_engine::compile::digest_of(&files).as_bytes());
-        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut programs = lock(&self.programs);
         if let Some(program) = programs.get(&key) {
             return Ok(program.clone());
         }
@@ -275,13 +275,12 @@ impl Shared {
             return Script::thaw(frozen).map(Arc::new);
         };
         let key = Digest::of_content(&text);
-        let lock = || self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(script) = lock().get(&key) {
+        if let Some(script) = lock(&self.scripts).get(&key) {
             return Ok(script.clone());
         }
         // Parsed without the lock: a long script does not stop attempts of others.
         let script = Arc::new(Script::thaw(frozen)?);
-        let mut scripts = lock();
+        let mut scripts = lock(&self.scripts);
         if scripts.len() >= MAX_SCRIPTS {
             scripts.pop_first();
         }

@@ -42,8 +42,8 @@ pub fn calls(workflow: &Workflow, prefix: &str) -> bool {
     calls.iter().any(|call| call.function.starts_with(prefix))
 }
 
-/// Says whose account it is, and where, for people: `AWS account 123456789012 (arn:…), region us-east-1`. `None` on the embedded CA,
-/// and where AWS can't be asked: what keeps it from that is the failure of the call that needs it.
+/// Describes the account and region for people: `AWS account 123456789012 (arn:…), region us-east-1`. `None` on the
+/// embedded CA, and if AWS can't be asked: then the call that needs AWS reports the failure.
 #[boxed]
 pub async fn account_line(asked: &AwsAsked) -> Option<String> {
     match asked {

@@ -100,7 +100,7 @@ fn refuse_hopeless(program: &Program, state: &State) -> Result<(), RunsError> {
         lines.push(format!("and {more} more steps"));
     }
     let message = format!(
-        "nothing was started, because with these params it would fail:\n  {}",
+        "nothing was started, because the run would fail with these params:\n  {}",
         lines.join("\n  ")
     );
     let error = RunsError::wrong("params", message);

@@ -1,13 +1,13 @@
 use std::{
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::RunsError;
 use windlass_engine::journal::RunId;
-use windlass_ground::{Durability, open_database};
+use windlass_ground::{Durability, lock, open_database};
 use windlass_world::value::Digest;
 
 /// The longest idempotency key, in bytes.
@@ -93,7 +93,7 @@ impl Book {
     }
 
     fn database(&self) -> MutexGuard<'_, Connection> {
-        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.database)
     }
 }
 

@@ -100,7 +100,7 @@ impl Bundle {
         let verified = journal::verify(&self.run, &self.events)?;
         if self.statement != statement(&self.run, &verified) {
             let message = format!(
-                "the statement about run {} is not what its events say",
+                "the statement about run {} does not match its events",
                 self.run
             );
             return Err(RunsError::broken("journal", message));
@@ -108,7 +108,7 @@ impl Bundle {
         self.check_files(&verified.records)?;
         for signature in &self.signatures {
             if !signature.holds(self.statement.as_bytes()) {
-                let message = format!("a signature of run {}'s bundle does not hold", self.run);
+                let message = format!("a signature of the bundle of run {} is not valid", self.run);
                 return Err(RunsError::wrong("not-signed", message));
             }
         }
@@ -118,8 +118,9 @@ impl Bundle {
             timestamps.push(stamped.map_err(|e| {
                 let refused = RunsError::wrong("timestamp", e.to_string());
                 match e {
-                    TimestampError::Signer(SignerError::Untrusted(..)) => refused
-                        .hint("give the CA of this authority with --timestamp-ca, if you trust it"),
+                    TimestampError::Signer(SignerError::Untrusted(..)) => {
+                        refused.hint("if you trust this authority, give its CA with --timestamp-ca")
+                    }
                     _ => refused,
                 }
             })?);
@@ -160,7 +161,7 @@ impl Bundle {
             None => Ok(()),
             Some(edition) => {
                 let message = format!(
-                    "the files of run {} (edition {edition}) are not those that it ran",
+                    "the files of run {} (edition {edition}) are not the ones that it ran",
                     self.run
                 );
                 Err(RunsError::broken("journal", message))
@@ -241,8 +242,10 @@ pub fn refuse_other_list(runs: &[RunRow], run: &RunId, state: &State) -> Result<
         true => Ok(()),
         false => Err(RunsError::broken(
             "journal",
-            format!("the list of runs does not say of run {run} what its events say"),
+            format!("the list of runs does not match the events of run {run}"),
         )
-        .hint("the journal was changed from outside; restore it from a backup")),
+        .hint(
+            "the journal was changed by something other than windlass; restore it from a backup",
+        )),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::error::RunsError;
 use windlass_engine::{compile::Workflow, decide};
-use windlass_script::closest;
+use windlass_script::{closest, did_you_mean};
 
 /// Rejects a choice of steps (`chosen`, empty for all) that can't run without others, or that an approval guards: a choice may leave out
 /// work, but not the approval that the work waits for.
@@ -38,7 +38,7 @@ pub fn unknown_step(workflow: &Workflow, name: &str) -> RunsError {
     let error = RunsError::wrong("unknown-step", format!("the workflow has no step `{name}`"));
     let names = workflow.steps().map(|(_, step)| step.name.as_str());
     match closest(name, names) {
-        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        Some(near) => error.hint(did_you_mean(near)),
         None => error.hint("`windlass graph` shows its steps"),
     }
 }

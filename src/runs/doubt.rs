@@ -108,7 +108,9 @@ pub fn answered(
         })),
         (true, DoubtAnswer::Done(_)) => Err(RunsError::wrong(
             "bad-answer",
-            format!("an attempt of `{step}` was lost with its records: it can only be made again"),
+            format!(
+                "the records of an attempt of `{step}` are lost, so the only valid answer is `again`"
+            ),
         )),
         (false, _) => Err(RunsError::conflict(
             "bad-answer",

@@ -2,7 +2,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -11,7 +11,7 @@ use tokio::{
     runtime::{Handle, Runtime},
     sync::watch,
 };
-use windlass_ground::boxed;
+use windlass_ground::{boxed, lock};
 
 use super::{
     book::Book,
@@ -171,9 +171,9 @@ impl Drivers {
             false => Err(RunsError::new(
                 super::error::Kind::Busy,
                 "busy",
-                format!("{most} runs are driven at once, and no more may be"),
+                format!("{most} runs are being driven, which is the maximum"),
             )
-            .hint("try again once one of them has ended, or raise --max-runs")),
+            .hint("try again after one of them has ended, or raise --max-runs")),
         }
     }
 
@@ -196,7 +196,7 @@ impl Drivers {
                 Err(error) => Some(error),
             };
             if let Some(error) = trouble {
-                tracing::error!(run = %id, code = error.code, %error, "the run can't be driven on");
+                tracing::error!(run = %id, code = error.code, %error, "the run can't be driven any further");
                 lock(&shared.troubles).insert(id.clone(), error.to_string());
             }
             lock(&shared.live).remove(&id);
@@ -315,8 +315,4 @@ impl Observer for Watcher {
 
     fn held_up(&self, _: &str) {}
     fn said(&self, _: &InstanceId, _: &str) {}
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,11 @@
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::{error::RunsError, recent::Recent};
 use windlass_engine::{
     execute::DriveError,
     journal::{Journal, Record, RunId, State},
 };
+use windlass_ground::lock;
 use windlass_world::value::Digest;
 
 /// How many states are kept: those of runs that people look at, and of runs that wait for people.
@@ -112,7 +113,7 @@ impl Folds {
     /// An error of the journal; a run that does not exist.
     pub fn state_of(&self, journal: &Journal, run: &RunId) -> Result<Arc<State>, RunsError> {
         let fold = self.kept.get(run, |_| ());
-        let mut fold = fold.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fold = lock(&fold);
         let Fold { cursor, state } = &mut *fold;
         let mut illegal = None;
         let before = *cursor;

@@ -1,5 +1,5 @@
-//! What a plan learns of a target before a run begins: by the steps that only read, and by dry runs of those that change
-//! something in Kubernetes.
+//! Finds out about a target for a plan, before a run begins: runs the steps that only read, and tries those that change
+//! something in Kubernetes as dry runs.
 
 use std::{
     collections::BTreeSet,
@@ -32,12 +32,12 @@ const AT_ONCE: usize = 8;
 const WORKERS: usize = 2;
 /// Threads for what scripts wait for: the embedded servers, and looking up names.
 const SPARE_THREADS: usize = 64;
-/// How long a plan of a server may look at its target.
+/// How long a plan of a server may read from its target.
 const LIMIT: Duration = Duration::from_secs(20);
-/// How many plans of a server look at targets at once: each holds threads, and asks API servers.
+/// How many plans of a server read from targets at once: each holds threads, and sends requests to API servers.
 const PLACES: usize = 4;
 
-/// A run that has not begun, and where it would begin.
+/// A run that has not begun, and its place.
 #[derive(Clone, Copy)]
 pub struct Looking<'a> {
     pub target: Option<&'a Target>,
@@ -59,8 +59,8 @@ pub struct Tried {
 }
 
 impl Looking<'_> {
-    /// Runs the steps that only read, and returns where the run would stand after them: at its start where the target is a rehearsal
-    /// that has not been used yet, since to open that would make its servers.
+    /// Runs the steps that only read, and returns where the run would stand after them: at its start if the target is a
+    /// rehearsal that has not been used yet, because opening it would create its servers.
     ///
     /// # Errors
     /// An embedded server that can't start, a profile of AWS that does not exist, a CA bundle that can't be read.
@@ -94,7 +94,7 @@ impl Looking<'_> {
     /// # Errors
     /// A profile of AWS that does not exist, a CA bundle that can't be read.
     pub fn dry_run(&self, changing: bool) -> Result<Tried, RunsError> {
-        // Rehearsal clusters refuse nothing that a run would not see at once, and undo.
+        // Rehearsal clusters reject nothing that a run would not notice at once and undo.
         let target = self.target.filter(|target| target.mesh().is_none());
         let Some(target) = target.filter(|_| !self.clusters.is_empty()) else {
             return Ok(Tried::default());
@@ -134,7 +134,8 @@ impl Looking<'_> {
     }
 }
 
-/// The looks at targets of a server, whose clients wait for them: so many at once, and each within a limit of time.
+/// Reads from targets for the plans of a server, whose clients wait for them: a limited number at once, each within a
+/// time limit.
 pub(crate) struct Looks {
     places: Semaphore,
 }
@@ -148,7 +149,8 @@ impl Default for Looks {
 }
 
 impl Looks {
-    /// Completes a plan by what can be learnt of its target. What could not be read in time stays open in it, and a note says so.
+    /// Completes a plan with what can be read from its target. Whatever could not be read in time stays open in the
+    /// plan, and a note says so.
     ///
     /// # Errors
     /// As [`Looking::look`].
@@ -197,7 +199,7 @@ impl Looks {
 
 fn cut_off() -> Note {
     Note::Said(format!(
-        "the look at the target ended after {} s: the plan shows what had been read by then",
+        "the target was read for {} s, which is the limit: the plan shows what was read in that time",
         LIMIT.as_secs()
     ))
 }
@@ -210,7 +212,7 @@ pub fn together(mut looked: Vec<Obstacle>, tried: Vec<Obstacle>) -> Vec<Obstacle
     looked
 }
 
-/// Opens what steps of a run that has not begun may ask of a target.
+/// Opens the clients that steps of a run that has not begun may use.
 async fn clients(
     target: &Target,
     workflow: &Workflow,
@@ -229,7 +231,8 @@ async fn clients(
     Ok(clients)
 }
 
-/// Returns threads of its own for a look: it may be given up while scripts still run, and takes none from runs.
+/// Returns separate threads for a look, which may be abandoned while its scripts still run, and takes no threads from
+/// runs.
 fn threads() -> Result<Runtime, RunsError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
@@ -241,7 +244,7 @@ fn threads() -> Result<Runtime, RunsError> {
         .map_err(RunsError::no_threads)
 }
 
-/// Whether a rehearsal's servers were started before, so that to start them makes nothing new.
+/// Whether a rehearsal's servers were started before, so that starting them creates nothing new.
 fn is_made(folder: &Path, clusters: &BTreeSet<String>) -> bool {
     let kube = folder.join("kube");
     folder.join("pca").is_dir() && clusters.iter().all(|cluster| kube.join(cluster).is_dir())

@@ -10,8 +10,8 @@ use windlass_world::value::Command;
 /// As many things are named.
 const NAMED: usize = 3;
 
-/// Refuses to undo a run while something that it changed was changed again by another run, which is not undone: an undo puts
-/// back what was there before the older run, and what the newer one made of it may need what goes with that.
+/// Refuses to undo a run while something that it changed was changed again by another run, which is not undone: an undo
+/// restores what was there before the older run, and the changes of the newer run may depend on what that removes.
 ///
 /// `runs` are the runs of the same place, and `read` reads one of them.
 ///

@@ -6,6 +6,8 @@ use std::{
     fmt,
 };
 
+use futures_util::{StreamExt, stream};
+
 use super::error::RunsError;
 use windlass_engine::compile::{Workflow, clusters};
 use windlass_script::permits_of;
@@ -94,11 +96,11 @@ fn refuse_a_part(found: &Target, target: &str, wanted: &BTreeSet<String>) -> Res
     };
     let names: Vec<_> = lacking.iter().map(|role| format!("`{role}`")).collect();
     let message = format!(
-        "the target `{target}` names no context for {}",
+        "the target `{target}` has no context for {}",
         names.join(", ")
     );
     let hint = format!(
-        "add it in windlass.toml: `kube = {{ …, {first} = \"CONTEXT\" }}`; or name no cluster at all, and what needs them is skipped"
+        "add it in windlass.toml: `kube = {{ …, {first} = \"CONTEXT\" }}`; or name no cluster at all, then steps that need them are skipped"
     );
     Err(RunsError::wrong("clusters", message).hint(hint))
 }
@@ -122,18 +124,11 @@ pub fn ask(
         .build()
         .map_err(RunsError::no_threads)?;
     let (kube, permits) = (&kube, &permits);
-    let roles: Vec<&String> = wanted.iter().collect();
-    let answers = runtime.block_on(async {
-        let mut answers = Vec::new();
-        for some in roles.chunks(CLUSTERS_AT_ONCE) {
-            let asked = some.iter().copied().map(|role| async move {
-                let client = kube.client(role).await?;
-                Ok::<_, Trouble>((role.clone(), client.missing(permits).await?))
-            });
-            answers.extend(futures_util::future::join_all(asked).await);
-        }
-        answers
+    let asked = stream::iter(wanted).map(|role| async move {
+        let client = kube.client(role).await?;
+        Ok::<_, Trouble>((role.clone(), client.missing(permits).await?))
     });
+    let answers: Vec<_> = runtime.block_on(asked.buffered(CLUSTERS_AT_ONCE).collect());
     let mut missing = Missing::new();
     let mut troubles = Vec::new();
     for answer in answers {

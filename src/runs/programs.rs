@@ -3,11 +3,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{drivers::lock, error::RunsError};
+use super::error::RunsError;
 use windlass_engine::{
     compile::{Frozen, Program, compile},
     journal::RunInfo,
 };
+use windlass_ground::lock;
 use windlass_world::value::Digest;
 
 /// How many programs are kept: those of runs that people look at.

@@ -70,16 +70,16 @@ pub(crate) trait Prunable {
     /// Lists all runs, the newest first, each with what changes whenever it gets events, if that is known.
     fn all(&self) -> Result<Vec<(RunRow, String)>, RunsError>;
 
-    /// Returns who drives a run, as far as that has to be asked.
+    /// Returns who drives a run, if that must be asked.
     fn driver(&self, run: &RunId) -> Result<Option<String>, RunsError>;
 
-    /// Folds a run; the inner error is why it has to be left.
+    /// Folds a run; the inner error is the reason why it must be kept.
     fn state_of(&self, run: &RunId) -> Result<Result<State, String>, RunsError>;
 
     /// Gathers the evidence of a run.
     fn evidence(&self, run: &RunId) -> Result<Evidence, RunsError>;
 
-    /// Deletes a run, of which `seen` stays in the inventory. Returns why it is left, if it is.
+    /// Deletes a run; `seen` stays in the inventory. Returns the reason if the run is kept.
     fn delete(
         &self,
         run: &RunId,
@@ -89,8 +89,8 @@ pub(crate) trait Prunable {
     ) -> Result<Option<String>, RunsError>;
 }
 
-/// What is said of a run that is not what was listed any more.
-pub(crate) const CHANGED: &str = "it has changed meanwhile";
+/// The reason for keeping a run that has changed since it was listed.
+pub(crate) const CHANGED: &str = "it has changed since it was listed";
 
 /// Lists the runs that [`delete_old`] would delete, the newest first, as [`Prunable::all`] does.
 pub(crate) fn picked(
@@ -100,11 +100,13 @@ pub(crate) fn picked(
     Ok(wanted.pick(place.all()?))
 }
 
-/// Deletes runs. Each is gone, or there as a whole, also after a crash. What they say of certificates stays in the inventory, of which
-/// `state` has a copy; the evidence of each is on the disk in `bundles` before the run is deleted.
+/// Deletes runs. Each run is deleted completely or not at all, even after a crash. The inventory keeps what they
+/// recorded about certificates, of which `state` has a copy; the evidence of each run is on the disk in `bundles`
+/// before the run is deleted.
 ///
 /// # Errors
-/// What the place says, and bundles that can't be written. A run that can't be read, or has changed meanwhile, is left.
+/// Errors of the place, and bundles that can't be written. A run that can't be read, or that has changed since it was
+/// listed, is kept.
 pub(crate) fn delete_old(
     place: &impl Prunable,
     state: &Path,
@@ -123,7 +125,7 @@ pub(crate) fn delete_old(
     Ok(done)
 }
 
-/// Deletes a run, or says why it is left.
+/// Deletes a run, or returns the reason for keeping it.
 fn delete(
     place: &impl Prunable,
     wanted: &Retention,
@@ -134,7 +136,7 @@ fn delete(
     if let Some(driver) = place.driver(run)? {
         return Ok(Some(format!("{driver} drives it")));
     }
-    // What is damaged is looked at by a person, and not thrown away.
+    // A damaged run is kept for a person to examine.
     let state = match place.state_of(run)? {
         Ok(state) => state,
         Err(why) => return Ok(Some(why)),
@@ -143,7 +145,7 @@ fn delete(
         return Ok(Some(CHANGED.into()));
     }
     let Ok(seen) = inventory::kept_of(&state) else {
-        let why = "which certificates it delivered can't be read without identity.txt";
+        let why = "the certificates that it delivered can't be read without identity.txt";
         return Ok(Some(why.into()));
     };
     if let Some(folder) = bundles {
@@ -161,8 +163,9 @@ pub fn prunable(journal: &Journal, wanted: &Retention) -> Result<Vec<RunRow>, Ru
     Ok(picked.map(|(run, _)| run).collect())
 }
 
-/// Deletes runs of a journal. Each is gone, or there as a whole, also after a crash. What they say of certificates stays in the
-/// inventory; the evidence of each is on the disk in `bundles` before the run is deleted.
+/// Deletes runs of a journal. Each run is deleted completely or not at all, even after a crash. The inventory keeps
+/// what they recorded about certificates; the evidence of each run is on the disk in `bundles` before the run is
+/// deleted.
 ///
 /// # Errors
 /// An error of the journal, or bundles that can't be written. A run that can't be read, or is resumed meanwhile, is kept.

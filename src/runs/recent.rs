@@ -5,10 +5,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::drivers::lock;
 use windlass_engine::journal::RunId;
+use windlass_ground::lock;
 
-/// Caches something of each run, up to a number of runs: a further one takes the place of the one that nobody has looked at for
+/// Caches something of each run, up to a number of runs: a further one replaces the one that has not been used for
 /// longest.
 pub(super) struct Recent<T> {
     /// How many runs are kept.

@@ -26,7 +26,7 @@ pub fn refuse_resume(
     }
     if state.is_undoing {
         return Err(refused(format!("run {id} is being undone"))
-            .hint(format!("`windlass undo {id}` continues that")));
+            .hint(format!("to continue the undo: `windlass undo {id}`")));
     }
     if !changes && let Some(step) = decide::ended_by_rejection(workflow, state) {
         let again = Command::new("resume").arg(id).option("--redo", &step);
@@ -38,7 +38,7 @@ pub fn refuse_resume(
     match state.outcome {
         Some(Outcome::Succeeded) if !changes => Err(refused(format!("run {id} has succeeded"))
             .hint(format!(
-                "`windlass outputs {id}` prints its outputs; --edited and --redo run parts of it again"
+                "to print its outputs: `windlass outputs {id}`; to run parts of it again: --edited or --redo"
             ))),
         _ => Ok(()),
     }

@@ -325,7 +325,7 @@ pub struct StartWanted {
 }
 
 impl StartWanted {
-    /// Returns what a request in JSON asks for; the target is `local` if it is left out.
+    /// Returns what a request in JSON asks for; the target is by default `local`.
     pub fn from_json(
         workflow: WorkflowName,
         target: Option<String>,
@@ -473,8 +473,8 @@ impl Shown {
 }
 
 fn unsupported() -> RunsError {
-    RunsError::wrong("serve", "this service over runs can't do that")
-        .hint("use the command line where the runs are")
+    RunsError::wrong("serve", "this is not supported for these runs")
+        .hint("use the command line on the machine where the runs are")
 }
 
 /// Returns the status of a run at this time in one word.

@@ -3,6 +3,7 @@ use std::{
     sync::{Condvar, Mutex, PoisonError},
 };
 
+use windlass_ground::lock;
 use windlass_world::value::Digest;
 
 /// Makes requests with the same key wait for each other.
@@ -21,7 +22,7 @@ pub struct Turn<'a> {
 impl Turns {
     /// Waits until no other request has the turn of this key.
     pub fn take(&self, key: Digest) -> Turn<'_> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = lock(&self.taken);
         while !taken.insert(key) {
             let woken = self.given.wait(taken);
             taken = woken.unwrap_or_else(PoisonError::into_inner);
@@ -32,10 +33,7 @@ impl Turns {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let taken = self.turns.taken.lock();
-        taken
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.key);
+        lock(&self.turns.taken).remove(&self.key);
         self.turns.given.notify_all();
     }
 }

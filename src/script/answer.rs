@@ -117,13 +117,13 @@ impl Answer {
             let encoding = self.header("content-encoding");
             if let Some(encoding) = encoding.filter(|e| !e.eq_ignore_ascii_case("identity")) {
                 return Err(format!(
-                    "`{name}` is encoded as `{encoding}`, which is not decoded here; `{name}_bytes` has it as it came"
+                    "`{name}` has the encoding `{encoding}`, which windlass does not decode; `{name}_bytes` has the original bytes"
                 ));
             }
             let charset = self.header("content-type").and_then(charset_of);
             decode(bytes, charset)
                 .map(Cow::into_owned)
-                .map_err(|why| format!("`{name}` {why}; `{name}_bytes` has it as it came"))
+                .map_err(|why| format!("`{name}` {why}; `{name}_bytes` has the original bytes"))
         };
         match self.0.get(&format!("{name}_bytes")) {
             Some(Value::Bytes(bytes)) => read(bytes).map(Value::String),
@@ -201,7 +201,7 @@ fn decode<'a>(bytes: &'a [u8], charset: Option<&str>) -> Result<Cow<'a, str>, St
     let named = match charset {
         None => UTF_8,
         Some(label) => Encoding::for_label_no_replacement(label.as_bytes())
-            .ok_or_else(|| format!("is in the charset `{label}`, which is not known here"))?,
+            .ok_or_else(|| format!("is in the charset `{label}`, which is not supported"))?,
     };
     let (encoding, rest) = match Encoding::for_bom(bytes) {
         Some((encoding, length)) => (encoding, &bytes[length..]),

@@ -16,11 +16,11 @@ pub(super) fn expression_mark(text: &str, is_inline: bool) -> Option<Fault> {
     let inside = text[at + 3..].split("}}").next().unwrap_or_default().trim();
     let help = match (is_inline, inside) {
         (true, inside) if !inside.is_empty() && !inside.contains('\n') => format!(
-            "give it to the step, `with: {{ x: \"${{{{ {inside} }}}}\" }}`, and read `inputs.x`"
+            "pass it to the step, `with: {{ x: \"${{{{ {inside} }}}}\" }}`, and read `inputs.x`"
         ),
-        (true, _) => "give it to the step under `with:`, and read `inputs.NAME`".to_owned(),
+        (true, _) => "pass it to the step under `with:`, and read `inputs.NAME`".to_owned(),
         (false, _) => {
-            "declare an input, give it under the step's `with:`, and read `inputs.NAME`".to_owned()
+            "declare an input, pass it under the step's `with:`, and read `inputs.NAME`".to_owned()
         }
     };
     let message = "`${{ }}` is not evaluated in a script";
@@ -35,13 +35,13 @@ pub(super) fn helped(fault: Fault, text: &str, error: &ParseError, is_inline: bo
     };
     match unknown {
         Some(name @ ("params" | "steps" | "item" | "run" | "target")) if is_inline => fault.help(format!(
-            "a script sees only its inputs: give it `with: {{ x: \"${{{{ {name}… }}}}\" }}`, and read `inputs.x`"
+            "a script can read only its inputs: pass it `with: {{ x: \"${{{{ {name}… }}}}\" }}`, and read `inputs.x`"
         )),
         Some(name @ ("params" | "steps" | "item" | "run" | "target")) => fault.help(format!(
-            "a script sees only its inputs: declare one, and give it `\"${{{{ {name}… }}}}\"` under the step's `with:`"
+            "a script can read only its inputs: declare one, and pass it `\"${{{{ {name}… }}}}\"` under the step's `with:`"
         )),
         _ if is_inline && looks_like_shell(text) => fault.help(format!(
-            "`run:` takes Rhai, not a shell command; where the target allows the program: `exec::run({})`",
+            "`run:` takes Rhai, not a shell command; if the target allows the program: `exec::run({})`",
             as_call(text)
         )),
         _ => fault,

@@ -35,7 +35,7 @@ pub(super) fn register(module: &mut Module) {
 
 /// Rejects bytes in an interpolation, which would otherwise insert the text `bytes(12)`.
 fn refuse_join() -> Result<(), Thrown> {
-    Err("bytes can't be joined to a text: `bytes.to_text()` reads UTF-8, `base64::encode(bytes)` encodes them".into())
+    Err("bytes can't be joined to a string: `bytes.to_text()` decodes UTF-8, `base64::encode(bytes)` encodes them".into())
 }
 
 fn to_text(bytes: &mut Bytes) -> Result<String, Thrown> {

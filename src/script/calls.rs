@@ -164,7 +164,8 @@ pub(super) fn check_expression(ast: &AST, text: &str) -> Vec<Fault> {
     let mut faults = check(&EXPRESSIONS, ast, text, &own);
     for fault in &mut faults {
         if fault.code == "unknown-module" {
-            fault.help = Some("expressions are pure: host modules are for step scripts".into());
+            fault.help =
+                Some("an expression can't call host modules: call them in a step script".into());
         }
     }
     faults
@@ -255,7 +256,7 @@ fn check_call(known: &Catalogue, own: &Own, text: &str, call: &FoundCall) -> Opt
                 .map(|usage| (*usage).to_owned())
         });
     Some(match usage {
-        Some(usage) => fault.help(format!("it is called as `{usage}`")),
+        Some(usage) => fault.help(format!("write `{usage}`")),
         None => fault,
     })
 }
@@ -266,7 +267,7 @@ fn with_suggestion<'a>(
     candidates: impl Iterator<Item = &'a String>,
 ) -> Fault {
     match closest(wrong, candidates.map(String::as_str)) {
-        Some(name) => fault.help(format!("did you mean `{name}`?")),
+        Some(name) => fault.help(did_you_mean(name)),
         None => fault,
     }
 }
@@ -281,6 +282,11 @@ pub fn closest<'a>(wrong: &str, candidates: impl Iterator<Item = &'a str>) -> Op
         })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
+}
+
+/// Suggests a name that was probably meant, as [`closest`] finds it. The language server replaces the wrong name by it.
+pub fn did_you_mean(name: &str) -> String {
+    format!("did you mean `{name}`?")
 }
 
 fn catalogue(engine: &Engine) -> Catalogue {

@@ -72,7 +72,7 @@ fn pure() -> Engine {
 
 fn refuse_sleep(module: &mut Module) {
     fn refuse() -> Result<(), Box<rhai::EvalAltResult>> {
-        Err("`sleep` would block; use `time::sleep(\"5s\")`, which a cancel interrupts".into())
+        Err("`sleep` can't be interrupted; use `time::sleep(\"5s\")`".into())
     }
     FuncRegistration::new("sleep")
         .in_global_namespace()

@@ -105,7 +105,7 @@ fn describe(mut error: EvalAltResult) -> StepError {
         EvalAltResult::ErrorRuntime(thrown, _) => describe_thrown(thrown),
         EvalAltResult::ErrorStackOverflow(_) => {
             StepError::new("script-limit", "the script's calls are nested too deeply")
-                .with_hint("is there a function that calls itself endlessly?")
+                .with_hint("check for a function that calls itself without end")
         }
         EvalAltResult::ErrorDataTooLarge(..) => {
             let _ = error.take_position();
@@ -120,7 +120,7 @@ fn describe(mut error: EvalAltResult) -> StepError {
                     if signature.contains("Secret") =>
                 {
                     described.with_hint(
-                        "this function does not accept a secret, so that no secret becomes plain text; pass the secret on unchanged",
+                        "this function does not accept a secret, because its result would be plain text; pass the secret on unchanged",
                     )
                 }
                 _ => described,
@@ -143,10 +143,10 @@ fn stopped(script: &Script, token: &Dynamic) -> (Stop, Option<Place>) {
 }
 
 fn over(exceeded: Exceeded) -> StepError {
-    let error = StepError::new("script-limit", format!("the script takes {exceeded}"));
+    let error = StepError::new("script-limit", format!("the script uses {exceeded}"));
     error.with_hint(match exceeded {
         Exceeded::Operations(_) => {
-            "a step script waits and calls; it does not compute: is there an endless loop?"
+            "check for an endless loop; a step script is for calls and waits, not for computations"
         }
         Exceeded::Memory(_) => "write large data to a file instead, or split it with `for_each`",
     })

@@ -121,9 +121,8 @@ impl Expression {
                 };
                 let fault = Fault::new("syntax", span, lowercase_first(&e.err_type().to_string()));
                 vec![match e.err_type() {
-                    rhai::ParseErrorType::ModuleUndefined(_) => {
-                        fault.help("expressions are pure: host modules are for step scripts")
-                    }
+                    rhai::ParseErrorType::ModuleUndefined(_) => fault
+                        .help("an expression can't call host modules: call them in a step script"),
                     rhai::ParseErrorType::VariableUndefined(_) => fault.help(reads_of(known)),
                     _ => fault,
                 }]
@@ -133,7 +132,7 @@ impl Expression {
         if ast.statements().len() != 1 {
             let message = match ast.statements().len() {
                 0 => "the expression is empty",
-                _ => "an expression is one value, not several statements",
+                _ => "an expression must be one value, not several statements",
             };
             faults.push(Fault::new("syntax", 0..text.len(), message));
         }
@@ -214,7 +213,7 @@ impl Expression {
             || engine::expressions().eval_ast_with_scope::<rhai::Dynamic>(&mut scope, &self.ast);
         let evaluate = std::panic::AssertUnwindSafe(evaluate);
         let result = limits::within(EXPRESSION, || std::panic::catch_unwind(evaluate))
-            .map_err(|_| error("the expression engine broke on it".into()))?
+            .map_err(|_| error("the interpreter failed".into()))?
             .map_err(|mut e| {
                 let position = e.take_position();
                 error_at(offset(&self.text, position), explained(&e))
@@ -238,8 +237,8 @@ impl std::fmt::Debug for Expression {
 fn explained(error: &EvalAltResult) -> String {
     match error.unwrap_inner() {
         EvalAltResult::ErrorTerminated(token, _) => match token.clone().try_cast::<Exceeded>() {
-            Some(exceeded) => format!("the expression takes {exceeded}"),
-            None => "the expression was ended".into(),
+            Some(exceeded) => format!("the expression uses {exceeded}"),
+            None => "the expression was stopped".into(),
         },
         // The thrown value may be nested too deeply for Rhai to print it.
         EvalAltResult::ErrorRuntime(thrown, _) => {
@@ -255,7 +254,7 @@ fn reads_of(known: &[&str]) -> String {
     let (last, others) = names
         .split_last()
         .map_or(("", &[][..]), |(last, others)| (&**last, others));
-    format!("an expression reads {} and {last}", others.join(", "))
+    format!("an expression can read {} and {last}", others.join(", "))
 }
 
 fn find_reads(ast: &AST, text: &str, known: &'static [&'static str]) -> (Vec<Read>, Vec<Fault>) {
@@ -286,8 +285,8 @@ fn find_reads(ast: &AST, text: &str, known: &'static [&'static str]) -> (Vec<Rea
         }
         if root == "steps" && read.path.is_empty() {
             faults.push(
-                Fault::new("bare-steps", start, "`steps` alone hides which step is read")
-                    .help("write `steps.NAME.OUTPUT`: edges are found from it"),
+                Fault::new("bare-steps", start, "`steps` must be followed by the name of a step")
+                    .help("write `steps.NAME.OUTPUT`, which shows the step that is read"),
             );
         }
         if !reads.contains(&read) {

@@ -181,7 +181,9 @@ impl<'a> Finder<'a> {
             Stmt::Assignment(assignment) => match &assignment.1.lhs {
                 Expr::Dot(pair, ..) | Expr::Index(pair, ..) if self.is_it(&pair.lhs) => {
                     match self.read(first_of(&pair.rhs)) {
-                        Some(written) => drop(self.written.insert(written.name)),
+                        Some(written) => {
+                            self.written.insert(written.name);
+                        }
                         None => self.is_lost = true,
                     }
                 }

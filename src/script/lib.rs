@@ -51,7 +51,7 @@ mod secret;
 mod signature;
 mod trace;
 
-pub use calls::closest;
+pub use calls::{closest, did_you_mean};
 pub use effects::{
     Act, Before, Call, Class, EffectKey, Effects, Interruption, Level, OnStop, Stop,
 };

@@ -4,7 +4,7 @@
 use rhai::{Expr, FnCallExpr, Position};
 
 use super::{
-    calls::closest,
+    calls::{closest, did_you_mean},
     fault::{Fault, token_at},
     host::{Function, Need, Needs, Parameter, ScriptType, ValueKind, aws_mistake},
 };
@@ -229,7 +229,7 @@ impl Check {
         let names = || fields.iter().map(|field| field.name);
         let message = format!("`{}` has no option `{key}`", self.function);
         let help = match closest(key, names()) {
-            Some(near) => format!("did you mean `{near}`?"),
+            Some(near) => did_you_mean(near),
             None => format!("it takes {}", names().collect::<Vec<_>>().join(", ")),
         };
         self.add(Wrong {
@@ -243,7 +243,7 @@ impl Check {
             let message = format!("a subject has no attribute `{name}`");
             let wrong = Wrong::new(position, message);
             self.add(match closest(name, Subject::attributes()) {
-                Some(near) => wrong.help(format!("did you mean `{near}`?")),
+                Some(near) => wrong.help(did_you_mean(near)),
                 None => {
                     let names: Vec<_> = Subject::attributes().collect();
                     wrong.help(format!("it has {}", names.join(", ")))
@@ -267,8 +267,8 @@ impl Check {
         }
         let message = format!("`{}`: `{text}` is not a valid `{name}`", self.function);
         let help = match closest(text, words.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("it is one of {}", words.join(", ")),
+            Some(near) => did_you_mean(near),
+            None => format!("the allowed values are {}", words.join(", ")),
         };
         self.add(Wrong::new(position, message).help(help));
     }

@@ -52,7 +52,7 @@ impl Modules {
                 continue;
             };
             let Some(resolved) = join_path(path, &wanted) else {
-                let message = format!("`{wanted}` lies outside the workflow's folder");
+                let message = format!("`{wanted}` is outside the workflow's folder");
                 faults.push(fault("bad-import", message).help(RULE));
                 continue;
             };
@@ -74,7 +74,7 @@ impl Modules {
                 let cycle: Vec<_> = self.open.iter().chain([&key]).cloned().collect();
                 faults.push(fault(
                     "bad-import",
-                    format!("imports run in a circle: {}", cycle.join(" → ")),
+                    format!("imports form a cycle: {}", cycle.join(" → ")),
                 ));
                 continue;
             }
@@ -131,7 +131,7 @@ impl Modules {
 }
 
 /// The rule by which imports are found.
-const RULE: &str = "imports are paths from the file that says them, without `.rhai`";
+const RULE: &str = "an import is a path relative to the file that contains it, without `.rhai`";
 
 /// Returns the relative path from a file's folder to the workflow's folder.
 fn way_up(file: &str) -> String {

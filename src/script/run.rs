@@ -124,9 +124,9 @@ fn evaluate(
             Err((stop, place)) => Ended::Stopped(stop, place),
         }),
         Err(_) => {
-            let error = StepError::new("engine-broke", "the script engine broke on this script")
+            let error = StepError::new("engine-broke", "the interpreter failed on this script")
                 .with_hint(
-                    "this is a bug in windlass; the script can be changed and the run resumed",
+                    "this is a bug in windlass; to continue, change the script and run `windlass resume --edited`",
                 );
             Err(error.into())
         }
@@ -150,7 +150,7 @@ fn outputs(script: &Script, returned: &Dynamic) -> Result<BTreeMap<String, Value
                 ),
             );
             return Err(error
-                .with_hint("end `fn run` with `#{ name: value }`")
+                .with_hint("end `fn run` with a map: `#{ name: value }`")
                 .into());
         }
     };

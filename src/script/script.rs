@@ -258,7 +258,7 @@ fn check_entry(ast: &AST, text: &str) -> Option<Fault> {
                 0..0,
                 "the script has no `fn run(inputs)`",
             )
-            .help("a step starts there; its last value is a map of the outputs"),
+            .help("a step calls this function; its last value is a map of the outputs"),
         ),
     }
 }
@@ -289,7 +289,7 @@ fn check_inputs(ast: &AST, text: &str, accepted: Option<&Signature>) -> Vec<Faul
         .map(|read| {
             let message = format!("the script has no input `{}`", read.name);
             let help = match calls::closest(&read.name, names().map(String::as_str)) {
-                Some(near) => format!("did you mean `{near}`?"),
+                Some(near) => calls::did_you_mean(near),
                 None => format!(
                     "declare it: `const INPUTS = #{{ {}: \"string\" }};`",
                     read.name
@@ -314,10 +314,8 @@ pub(super) fn syntax_fault(text: &str, error: &ParseError) -> Fault {
         );
         let names = super::host::modules().iter().map(|(name, _)| *name);
         return match calls::closest(module, names) {
-            Some(name) => fault.help(format!("did you mean `{name}`?")),
-            None => {
-                fault.help("a module is a host module, or is imported: `import \"lib/x\" as x;`")
-            }
+            Some(name) => fault.help(calls::did_you_mean(name)),
+            None => fault.help("use a host module, or import a module: `import \"lib/x\" as x;`"),
         };
     }
     let span_text = span.clone();
@@ -328,7 +326,7 @@ pub(super) fn syntax_fault(text: &str, error: &ParseError) -> Fault {
     );
     match error.err_type() {
         ParseErrorType::BadInput(LexError::MalformedChar(_)) => {
-            fault.help("a text of a script is in double quotes, or in backticks")
+            fault.help("write a string in double quotes or in backticks")
         }
         _ if text.get(span_text.clone()) == Some("curry") => fault.help(
             "`curry` is not available; a closure captures the variables that it uses: `|x| f.call(a, x)`",
@@ -339,7 +337,8 @@ pub(super) fn syntax_fault(text: &str, error: &ParseError) -> Fault {
 }
 
 /// The hint for a name that Rhai reserves.
-const RESERVED: &str = "Rhai keeps this word for itself: take another name, or read it in brackets, `inputs[\"name\"]`";
+const RESERVED: &str =
+    "Rhai reserves this word: use another name, or read it in brackets, `inputs[\"name\"]`";
 
 pub(super) fn lowercase_first(text: &str) -> String {
     let mut chars = text.chars();

@@ -62,8 +62,7 @@ impl Written {
 /// Returns the message for an expression that uses a secret which is not read yet.
 pub(super) fn unread(shown: &str) -> String {
     format!(
-        "{shown} is read when a step that is given it starts, so an expression can only pass it on: compute with it in the \
-         step's script"
+        "{shown} is read only when a step that uses it starts, so an expression can only pass it on: use it in the step's script"
     )
 }
 
@@ -165,7 +164,7 @@ fn register_comparisons(module: &mut Module) {
         set(name).set_into_module(module, move |a: &mut Secret, b: Secret| (*a == b) == wanted);
     }
     fn refuse() -> Result<bool, Thrown> {
-        Err("a secret has no order; only `==` and `!=` compare one".into())
+        Err("secrets can be compared only with `==` and `!=`".into())
     }
     for name in ["<", ">", "<=", ">="] {
         set(name).set_into_module(module, |_: &mut Secret, _: Dynamic| refuse());
@@ -196,7 +195,7 @@ fn register_comparisons(module: &mut Module) {
     set(SWITCHED).set_into_module(module, |value: Dynamic| -> Result<Dynamic, Thrown> {
         match holds_secret(&value) {
             false => Ok(value),
-            true => Err("`switch` does not look into a secret; compare it with `==`".into()),
+            true => Err("`switch` does not work with a secret; compare it with `==`".into()),
         }
     });
 }

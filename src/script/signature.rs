@@ -57,12 +57,19 @@ impl Signature {
                 Some(Err(message)) => {
                     faults.push(Fault::new("bad-signature", place, message));
                 }
-                None => faults.push(Fault::new(
-                    "bad-signature",
-                    place,
-                    format!("`{field}` is declared by a {}, not by a string", declared.kind()),
-                )
-                .help("write a type and, if it may be left out, a default: `\"string = RSA_2048\"`")),
+                None => faults.push(
+                    Fault::new(
+                        "bad-signature",
+                        place,
+                        format!(
+                            "`{field}` must be declared by a string, not by a {}",
+                            declared.kind()
+                        ),
+                    )
+                    .help(
+                        "write a type and, if it is optional, a default: `\"string = RSA_2048\"`",
+                    ),
+                ),
             }
         }
         if faults.is_empty() {
@@ -91,7 +98,9 @@ impl Signature {
                     "missing-input",
                     format!("the input `{name}` has no value"),
                 )
-                .with_hint("an expression gave nothing: was the step that it reads skipped?"));
+                .with_hint(
+                    "its expression is `()`: check whether the step that it reads was skipped",
+                ));
             }
             field.ty.check(value).map_err(|e| {
                 StepError::new(
@@ -135,7 +144,7 @@ impl Signature {
         {
             Some(name) => Err(StepError::new(
                 "wrong-output",
-                format!("the script returned `{name}`, which its OUTPUTS do not declare"),
+                format!("the script returned `{name}`, but its OUTPUTS do not declare it"),
             )),
             None => Ok(()),
         }
@@ -146,10 +155,10 @@ fn not_literal(name: &str, span: Range<usize>) -> Fault {
     Fault::new(
         "bad-signature",
         span,
-        format!("`{name}` is not a plain map of strings"),
+        format!("`{name}` must be a literal map of strings"),
     )
     .help(format!(
-        "it is read without running the script: write `const {name} = #{{ name: \"string\" }};`"
+        "it is read without running the script, so write `const {name} = #{{ name: \"string\" }};`"
     ))
 }
 

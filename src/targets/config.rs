@@ -17,7 +17,7 @@ use super::{
 use toml::Spanned;
 use windlass_cluster::is_cluster_name;
 use windlass_mesh::MeshOptions;
-use windlass_script::closest;
+use windlass_script::{closest, did_you_mean};
 use windlass_world::{
     outside::{AwsTarget, KubeTarget, PcaTarget},
     value::parse_duration,
@@ -151,9 +151,9 @@ pub enum ConfigError {
         #[source]
         source: io::Error,
     },
-    #[error("{path} is not a configuration of windlass: {why}")]
+    #[error("{path} is not a valid configuration file: {why}")]
     Parse { path: String, why: String },
-    #[error("`local` is built in; give the target of {path} another name")]
+    #[error("`local` is the built-in target; use another name for the target in {path}")]
     Local { path: String },
     #[error("{path}:{line}: the target `{target}` has both `mesh` and `{key}`")]
     TwoMeshes {
@@ -178,10 +178,11 @@ impl ConfigError {
         match self {
             Self::Unknown { hint, .. } => Some(hint.clone()),
             Self::TwoMeshes { key, .. } => Some(format!(
-                "`mesh` makes a rehearsal cluster for every role, `{key}` is for other clusters: leave one of them out"
+                "`mesh` creates a rehearsal cluster for every role, `{key}` is for other clusters: remove one of them"
             )),
             Self::Name { .. } => Some(
-                "its clusters have a folder of this name: letters, digits, '-', '_' and '.'".into(),
+                "use letters, digits, '-', '_' and '.': the clusters get a folder with this name"
+                    .into(),
             ),
             _ => None,
         }
@@ -259,7 +260,7 @@ impl Targets {
         }
         self.targets.get(name).map(Some).ok_or_else(|| {
             let hint = match closest(name, self.names()) {
-                Some(near) => format!("did you mean `{near}`?"),
+                Some(near) => did_you_mean(near),
                 None => format!(
                     "targets are written in windlass.toml as [targets.NAME]; there is {}",
                     self.names().collect::<Vec<_>>().join(", ")

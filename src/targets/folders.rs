@@ -23,7 +23,7 @@ pub struct UnsafeOut {
 impl UnsafeOut {
     /// Returns what the user can do about it.
     pub fn hint(&self) -> String {
-        "scripts can read and write everything in the output folder: use a separate folder, such as --out out".into()
+        "scripts can read and write everything in the output folder, so use a separate folder, such as --out out".into()
     }
 }
 

@@ -213,7 +213,7 @@ impl UrlConfig {
         match (&self.url, &self.url_file) {
             (Some(url), None) => Ok(url.clone()),
             (None, Some(file)) => file.read(),
-            _ => Err("it needs one of url and url_file".into()),
+            _ => Err("it needs `url` or `url_file`".into()),
         }
     }
 }

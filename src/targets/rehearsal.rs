@@ -1,11 +1,12 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use super::config::Target;
 use windlass_cluster::{Server, is_cluster_name, kubeconfig};
+use windlass_ground::lock;
 use windlass_mesh::{MeshOptions, member};
 use windlass_world::{
     outside::{Clusters, Opening, embedded_cluster},
@@ -63,15 +64,12 @@ impl Clusters for Rehearsal {
                 .await
                 .map_err(|e| failed(&e))?;
             let access = server.access();
-            servers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(role.clone(), server);
+            lock(&servers).insert(role.clone(), server);
             embedded_cluster(&kubeconfig(&[access])).await
         })
     }
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("a cluster's name has letters, digits, '-', '_' and '.'")]
+#[error("the name of a cluster must consist of letters, digits, '-', '_' and '.'")]
 struct BadName;

@@ -1,7 +1,7 @@
 use std::{
     collections::{HashSet, VecDeque},
     env,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Mutex, OnceLock},
 };
 
 use opentelemetry::{InstrumentationScope, KeyValue, trace::SpanId};
@@ -10,6 +10,8 @@ use opentelemetry_sdk::{
     Resource,
     trace::{BatchSpanProcessor, SpanData, SpanProcessor},
 };
+
+use windlass_ground::lock;
 
 /// How many sent spans are remembered. When Restate runs a driver again, the driver reports the same spans again, which must not be sent twice.
 const REMEMBERED: usize = 16_384;
@@ -91,7 +93,7 @@ impl Exporter {
     /// Queues a span, unless this process has already sent it.
     pub fn send(&self, span: SpanData) {
         let is_new = {
-            let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sent = lock(&self.sent);
             sent.add(span.span_context.span_id())
         };
         if is_new {

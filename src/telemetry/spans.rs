@@ -1,7 +1,7 @@
 use std::{
     borrow::Cow,
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::SystemTime,
 };
 
@@ -23,7 +23,7 @@ use windlass_engine::{
         StepFailed, StepStarted, StepSucceeded, Verdict,
     },
 };
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, lock};
 use windlass_report as report;
 
 /// Wraps an observer of a run, so that the run's spans are sent, if traces are enabled.
@@ -70,13 +70,13 @@ struct About {
 
 impl Spans {
     fn begin(&self, step: &InstanceId, attempt: u32, at: Timestamp) {
-        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut begun = lock(&self.begun);
         begun.insert(step.clone(), Begun { attempt, at });
     }
 
     fn end(&self, step: &InstanceId, at: Timestamp, state: &State, (status, of_error): Failing) {
         let begun = {
-            let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut begun = lock(&self.begun);
             begun.remove(step)
         };
         let instance = state.instance(step);

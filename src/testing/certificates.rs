@@ -24,17 +24,15 @@ pub fn wrong(expected: &ExpectedCertificate, outcome: &Outcome) -> Vec<Problem> 
     let place = &expected.place;
     let text = outcome.certificates_at(place);
     let Some(wanted) = &expected.wanted else {
-        let problem = Problem::new(format!("there are certificates in `{place}`"));
+        let problem = Problem::new(format!("`{place}` contains certificates"));
         return text.map(|_| problem).into_iter().collect();
     };
     let Some(text) = text else {
-        return vec![Problem::new(format!(
-            "there is no certificate in `{place}`"
-        ))];
+        return vec![Problem::new(format!("`{place}` contains no certificate"))];
     };
     let found = match Certificate::read_all(text.as_bytes()) {
         Ok(found) => found,
-        Err(e) => return vec![Problem::new(format!("`{place}` can't be read: {e}"))],
+        Err(e) => return vec![Problem::new(format!("can't read `{place}`: {e}"))],
     };
     // A text that could be read has at least one.
     let Some(first) = found.first() else {
@@ -43,7 +41,7 @@ pub fn wrong(expected: &ExpectedCertificate, outcome: &Outcome) -> Vec<Problem> 
     let mut problems: Vec<_> = fields(wanted, first, found.len())
         .into_iter()
         .map(|(name, wanted, found)| {
-            let what = format!("the {name} of the certificate in `{place}` is not as expected");
+            let what = format!("the certificate in `{place}`: the {name} is not as expected");
             Problem::new(what).with(format!("- {wanted}\n+ {found}"))
         })
         .collect();
@@ -85,7 +83,7 @@ fn fields(
     let numbers = [
         ("number of days", wanted.days, days),
         (
-            "number of certificates beside and with it",
+            "number of certificates in the same place",
             wanted.count,
             count as i64,
         ),
@@ -105,13 +103,13 @@ fn fields(
 /// Returns why a certificate does not verify, or that it verifies although it must not.
 fn unverified(wanted: &WantedVerdict, shown: &str, outcome: &Outcome) -> Option<String> {
     let Some(roots) = outcome.certificates_at(&wanted.under) else {
-        return Some(format!("there is no certificate in `{}`", wanted.under));
+        return Some(format!("`{}` contains no certificate", wanted.under));
     };
     let chain = match &wanted.chain {
         None => String::new(),
         Some(place) => match outcome.certificates_at(place) {
             Some(chain) => chain,
-            None => return Some(format!("there is no certificate in `{place}`")),
+            None => return Some(format!("`{place}` contains no certificate")),
         },
     };
     let purpose = wanted.purpose.parse().unwrap_or(Purpose::Server);
@@ -122,7 +120,7 @@ fn unverified(wanted: &WantedVerdict, shown: &str, outcome: &Outcome) -> Option<
     };
     match (verdict.error, wanted.fails) {
         (Some(why), false) => Some(why),
-        (None, true) => Some(format!("its path: {}", verdict.chain.join(" → "))),
+        (None, true) => Some(format!("its chain: {}", verdict.chain.join(" → "))),
         _ => None,
     }
 }

@@ -43,7 +43,7 @@ impl Common {
         }
         let more = found.iter().filter(|(name, _)| !self.names.contains(*name));
         differences.extend(
-            more.map(|(name, fact)| format!("{name} is {fact}, and exists in no other run")),
+            more.map(|(name, fact)| format!("{name} is {fact}, but exists in no other run")),
         );
         differences
     }

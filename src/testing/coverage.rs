@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     compile::{Action, Program, Workflow},
+    disk,
     journal::{ApprovalAsked, Event, InstanceId, StepSkipped, StepStarted},
 };
 
@@ -62,9 +63,9 @@ pub fn write(folder: &Path, lines: BTreeSet<(String, usize)>) -> io::Result<()> 
 }
 
 fn read(folder: &Path) -> io::Result<BTreeSet<(String, usize)>> {
-    match fs::read_to_string(folder.join(FILE)) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
-        text => Ok(serde_json::from_str(&text?)?),
+    match disk::read_if_there(&folder.join(FILE))? {
+        None => Ok(BTreeSet::new()),
+        Some(text) => Ok(serde_json::from_str(&text)?),
     }
 }
 

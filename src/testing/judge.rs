@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     compile::{Calls, Case, ExpectedCall, takes},
+    report::counted,
     value::{Value, one_line},
 };
 
@@ -142,7 +143,7 @@ fn never_used(case: &Case, number: usize, outcome: &Outcome, is_alone: bool) -> 
     if let Some(earlier) = earlier {
         let line = case.given[earlier].line;
         return problem.with(format!(
-            "the answer in line {line} was given instead; `times: 1` there lets this one follow"
+            "the answer in line {line} was used instead; to use this one after it, add `times: 1` there"
         ));
     }
     let calls = outcome
@@ -165,7 +166,7 @@ fn unanswered(outcome: &Outcome) -> Vec<Problem> {
     calls
         .map(|line| {
             let what = format!(
-                "the step `{}` calls `{}`, and no answer of the test matches",
+                "the step `{}` calls `{}`, but no answer of the test matches",
                 line.step, line.function
             );
             let mut arguments = line.arguments.clone();
@@ -221,10 +222,10 @@ fn wrong_refusal(case: &Case, outcome: &Outcome) -> Option<Problem> {
         (None, None) => None,
         (Some(wanted), Some(why)) if fits(wanted, why) => None,
         (_, Some(why)) => Some(Problem::new(format!(
-            "an answer to a question does not count: {why}"
+            "an answer to a question was not accepted: {why}"
         ))),
         (Some(wanted), None) => Some(Problem::new(format!(
-            "every answer to a question counts, and one was to be refused with `{wanted}`"
+            "every answer to a question was accepted, but `{wanted}` was expected"
         ))),
     }
 }
@@ -255,7 +256,10 @@ fn wrong_calls(wanted: &Calls, outcome: &Outcome) -> Option<Problem> {
     match wanted {
         Calls::Count(count) if *count == made.len() => None,
         Calls::Count(count) => {
-            let what = format!("{} left for the outside, not {count}", calls(made.len()));
+            let what = format!(
+                "{} were made to the outside, not {count}",
+                counted(made.len(), "call")
+            );
             Some(Problem::new(what).with(lines(&found)))
         }
         Calls::InOrder(wanted) => {
@@ -277,7 +281,7 @@ fn wrong_calls(wanted: &Calls, outcome: &Outcome) -> Option<Problem> {
             let found: Vec<_> = found.collect();
             let wanted: Vec<_> = wanted.iter().map(written).collect();
             (!is_same).then(|| {
-                Problem::new("other calls left for the outside")
+                Problem::new("other calls were made to the outside")
                     .with(diff(&lines(&wanted), &lines(&found)))
             })
         }
@@ -341,7 +345,9 @@ fn missing_log(wanted: &[String], outcome: &Outcome) -> Option<Problem> {
     let missing = wanted
         .iter()
         .find(|wanted| !logs.any(|message| fits(wanted, message)))?;
-    let problem = Problem::new(format!("no message is `{missing}`, or not in this order"));
+    let problem = Problem::new(format!(
+        "the message `{missing}` is missing, or is not in this order"
+    ));
     Some(match outcome.logs.is_empty() {
         true => problem.with("the scripts wrote no messages"),
         false => problem.with(lines(&outcome.logs)),
@@ -407,12 +413,5 @@ fn times(count: i64) -> String {
     match count {
         1 => "once".into(),
         count => format!("{count} times"),
-    }
-}
-
-fn calls(count: usize) -> String {
-    match count {
-        1 => "1 call".into(),
-        count => format!("{count} calls"),
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::script::Class;
+use crate::{disk, script::Class};
 
 /// The log within a test's folder.
 const FILE: &str = "calls.jsonl";
@@ -72,9 +72,8 @@ impl Log {
 
 /// Reads the log of a folder; empty if no call was made.
 pub fn read(folder: &Path) -> io::Result<Vec<Line>> {
-    let text = match std::fs::read_to_string(path_in(folder)) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        text => text?,
+    let Some(text) = disk::read_if_there(&path_in(folder))? else {
+        return Ok(Vec::new());
     };
     let lines = text.lines().map(serde_json::from_str);
     Ok(lines.collect::<Result<_, _>>()?)

@@ -21,6 +21,7 @@ use serde_json::Value as Json;
 use crate::{
     cluster::{Offline, StateError, is_cluster_name},
     compile::{CertificatePlace, Expect, ExpectedHandshakes},
+    disk,
     mesh::{Handshake, Handshakes, Matrix, member},
     x509::Certificate,
 };
@@ -84,18 +85,18 @@ fn certificates(secret: &Json, key: &str) -> Option<String> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum MeshError {
-    #[error("the clusters can't be read: {0}")]
+    #[error("can't read the clusters: {0}")]
     Cluster(#[from] StateError),
-    #[error("the mesh can't be read: {0}")]
+    #[error("can't read the mesh: {0}")]
     Mesh(String),
-    #[error("the test's folder can't be used")]
+    #[error("can't use the test's folder")]
     Folder(#[from] io::Error),
 }
 
 pub fn secrets(folder: &Path) -> io::Result<Held> {
-    match fs::read_to_string(folder.join(SECRETS)) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Held::new()),
-        text => Ok(serde_json::from_str(&text?)?),
+    match disk::read_if_there(&folder.join(SECRETS))? {
+        None => Ok(Held::new()),
+        Some(text) => Ok(serde_json::from_str(&text)?),
     }
 }
 
@@ -166,11 +167,9 @@ fn watch(clusters: &Path, is_over: &AtomicBool) -> Result<Vec<Handshake>, String
 
 /// Returns the handshakes of a test's mesh; `None` if the test checks none.
 pub fn handshakes(folder: &Path) -> io::Result<Option<Handshakes>> {
-    match fs::read_to_string(folder.join(HANDSHAKES)) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        text => {
-            let document: Json = serde_json::from_str(&text?)?;
-            Ok(Some(Handshakes::of_json(&document)))
-        }
-    }
+    let Some(text) = disk::read_if_there(&folder.join(HANDSHAKES))? else {
+        return Ok(None);
+    };
+    let document: Json = serde_json::from_str(&text)?;
+    Ok(Some(Handshakes::of_json(&document)))
 }

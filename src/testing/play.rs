@@ -42,9 +42,9 @@ const THREADS: usize = 3 * MAX_PARALLEL + 16;
 
 #[derive(Debug, thiserror::Error)]
 pub enum PlayError {
-    #[error("no test is named `{0}`")]
+    #[error("there is no test named `{0}`")]
     NoTest(String),
-    #[error("the test's folder can't be used")]
+    #[error("can't use the test's folder")]
     Folder(#[from] io::Error),
     #[error(transparent)]
     Clusters(#[from] crate::compile::ClustersError),
@@ -54,7 +54,7 @@ pub enum PlayError {
     Drive(#[from] DriveError),
     #[error(transparent)]
     Target(#[from] OpenError),
-    #[error("the params can't be used: {0}")]
+    #[error("can't use the params: {0}")]
     Params(ParamErrors),
     #[error(transparent)]
     Mesh(#[from] MeshError),

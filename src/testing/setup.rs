@@ -6,13 +6,14 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use tempfile::TempDir;
 
 use super::{judge::Problem, play::STATE};
-use crate::value::Value;
+use crate::{disk, value::Value};
+use windlass_ground::lock;
 
 /// The folders of the embedded servers within the state folder.
 const SERVERS: [&str; 2] = ["pca", "kube"];
@@ -28,7 +29,7 @@ type Made = Result<Arc<TempDir>, Problem>;
 impl Setups {
     /// Returns the setup with a name, or creates it; other callers wait meanwhile.
     pub fn find(&self, name: &str, make: impl FnOnce() -> Result<TempDir, Problem>) -> Made {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0);
         let made = all.entry(name.to_owned()).or_default().clone();
         drop(all);
         made.get_or_init(|| make().map(Arc::new)).clone()
@@ -76,9 +77,8 @@ pub fn add_outputs(folder: &Path, outputs: &Value) -> io::Result<()> {
 
 /// Returns the outputs of the runs before the test in a folder.
 pub fn outputs(folder: &Path) -> io::Result<BTreeMap<String, Value>> {
-    let text = match fs::read_to_string(path_in(folder)) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        text => text?,
+    let Some(text) = disk::read_if_there(&path_in(folder))? else {
+        return Ok(BTreeMap::new());
     };
     let value = Value::parse_json(&text).map_err(io::Error::other)?;
     Ok(value.as_map().cloned().unwrap_or_default())

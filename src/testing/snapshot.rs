@@ -10,6 +10,7 @@ use super::{
     judge::{Problem, diff, flow, shown},
     outcome::Outcome,
 };
+use crate::disk;
 
 /// Returns the path of a snapshot of a test file: `snapshots/NAME.snap` beside it.
 pub fn path_of(file: &Path, name: &str) -> PathBuf {
@@ -23,10 +24,7 @@ pub fn path_of(file: &Path, name: &str) -> PathBuf {
 /// A file that can't be read or written.
 pub fn check(path: &Path, outcome: &Outcome, accepts: bool) -> io::Result<Option<Problem>> {
     let found = text_of(outcome);
-    let wanted = match fs::read_to_string(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-        text => Some(text?),
-    };
+    let wanted = disk::read_if_there(path)?;
     if wanted.as_deref() == Some(&*found) {
         return Ok(None);
     }
@@ -37,9 +35,9 @@ pub fn check(path: &Path, outcome: &Outcome, accepts: bool) -> io::Result<Option
         fs::write(path, found)?;
         return Ok(None);
     }
-    let hint = "`windlass test --accept` writes what is found";
+    let hint = "to accept what was found: `windlass test --accept`";
     Ok(Some(match wanted {
-        Some(wanted) => Problem::new(format!("the run is not as {} says", path.display()))
+        Some(wanted) => Problem::new(format!("the run does not match {}", path.display()))
             .with(format!("{}\n{hint}", diff(&wanted, &found))),
         None => Problem::new(format!("the snapshot {} does not exist", path.display())).with(hint),
     }))

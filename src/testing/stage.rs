@@ -7,7 +7,7 @@ use std::{
     path::Path,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
@@ -27,7 +27,7 @@ use crate::{
     script::{Act, Before, Call, Class, EffectKey, Trace, function, leaves, sealed_answer},
     value::{Failure, FailureClass, Secret, Value},
 };
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, lock};
 
 /// The modules whose calls the embedded servers answer.
 const EMBEDDED: [&str; 2] = ["kube", "pca"];
@@ -87,13 +87,13 @@ pub struct Reached(Mutex<BTreeSet<(String, usize)>>);
 
 impl Reached {
     pub fn take(&self) -> BTreeSet<(String, usize)> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.0))
     }
 }
 
 impl Trace for Reached {
     fn reached(&self, file: &str, line: usize) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = lock(&self.0);
         if !lines.contains(&(file.to_owned(), line)) {
             lines.insert((file.to_owned(), line));
         }
@@ -203,7 +203,7 @@ impl Asked {
                 FailureClass::Rejected,
                 self.function,
                 "NoLog",
-                format!("the log of the test can't be written: {e}"),
+                format!("can't write the log of the test: {e}"),
             )
         })?;
         next.await
@@ -211,11 +211,7 @@ impl Asked {
 
     /// Chooses the answer, and logs which one it is before it is given.
     fn next(&self, key: &EffectKey, act: Act) -> io::Result<Answering> {
-        let mut log = self
-            .shared
-            .log
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut log = lock(&self.shared.log);
         if let Some(value) = lost_in(&log, key) {
             let line = self.line(&log, key, Answered::Again);
             log.add(line)?;
@@ -269,11 +265,7 @@ impl Asked {
     }
 
     fn repeated(&self, key: &EffectKey) -> Option<usize> {
-        let mut unrecorded = self
-            .shared
-            .unrecorded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut unrecorded = lock(&self.shared.unrecorded);
         unrecorded.get_mut(key.as_str())?.pop_front()
     }
 
@@ -334,11 +326,7 @@ impl Asked {
 
     /// Returns the result of a lost call if the other side would recognise its key.
     fn lost(&self, key: &EffectKey) -> Option<Value> {
-        let log = self
-            .shared
-            .log
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let log = lock(&self.shared.log);
         lost_in(&log, key).map(|value| self.sealed(value))
     }
 

@@ -28,6 +28,7 @@ use crate::{
     compile::{Case, Kill, Library, Mistakes, Program, Suite, read_suite},
     value::causes,
 };
+use windlass_ground::lock;
 
 /// The time limit of a run before a test.
 const BEFORE: Duration = Duration::from_secs(300);
@@ -293,7 +294,7 @@ impl Testing<'_> {
                 scope.spawn(|| {
                     loop {
                         let at = 1 + next.fetch_add(1, Ordering::Relaxed) * step;
-                        let has_problem = !locked(&problems).is_empty();
+                        let has_problem = !lock(&problems).is_empty();
                         if at > moments || has_problem {
                             return;
                         }
@@ -302,7 +303,7 @@ impl Testing<'_> {
                                 kills.fetch_add(usize::from(was_killed), Ordering::Relaxed)
                             }
                             Err(problem) => {
-                                locked(&problems).push((at, problem));
+                                lock(&problems).push((at, problem));
                                 return;
                             }
                         };
@@ -337,7 +338,7 @@ impl Testing<'_> {
             Some(line) => format!("after `{}` of the step `{}`", line.function, line.step),
             None => "before its first call".into(),
         };
-        let what = format!("killed at moment {at}, {after}, and resumed, the run ends differently");
+        let what = format!("killed at point {at}, {after}, and resumed, the run ends differently");
         Err(Problem::new(what).with(differences.join("\n")))
     }
 
@@ -427,7 +428,7 @@ impl Testing<'_> {
                     None => self.case.timeout,
                 });
                 Err(Problem::new(format!("the test took longer than {limit}"))
-                    .with("`timeout:` of the test gives it more time"))
+                    .with("to give it more time, set `timeout:` of the test"))
             }
             Played::Broke(why) => Err(Problem::new("the run could not be driven").with(why)),
         }
@@ -437,10 +438,6 @@ impl Testing<'_> {
         Outcome::read(folder.path(), &self.suite.program.workflow)
             .map_err(|e: OutcomeError| broken(e))
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn folder() -> Result<TempDir, Problem> {

@@ -2,13 +2,13 @@ use std::{
     collections::BTreeSet,
     fmt,
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use windlass_ground::{Durability, Timestamp, open_database};
+use windlass_ground::{Durability, Timestamp, lock, open_database};
 use windlass_runs::{RunsError, SeenStart, SeenTrigger};
 
 /// How long the outcome of a start is remembered: longer than the validity of a certificate that is renewed.
@@ -231,7 +231,13 @@ impl TriggerBook {
 
     /// Records that a start was missed and is not made later.
     pub fn skip(&self, due: &Due, at: Timestamp) -> Result<(), RunsError> {
-        self.came_due(due, &[], at, "skipped", Some("missed while nothing ran"))
+        self.came_due(
+            due,
+            &[],
+            at,
+            "skipped",
+            Some("missed because no server ran"),
+        )
     }
 
     fn came_due(
@@ -364,7 +370,7 @@ impl TriggerBook {
     }
 
     fn database(&self) -> MutexGuard<'_, Connection> {
-        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.database)
     }
 }
 

@@ -1,6 +1,6 @@
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -10,9 +10,9 @@ use super::{
     starter::Starter,
 };
 use windlass_engine::compile::{CatchUp, Occasion, Schedule};
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, lock};
 use windlass_runs::RunsError;
-use windlass_world::outside::jitter;
+use windlass_world::outside::{backoff, jitter};
 
 /// A start that is later than this counts as missed: a running server checks every second, but it may be busy, or its machine may have
 /// been suspended.
@@ -152,7 +152,7 @@ impl<S: Starter> Scheduler<S> {
     /// Makes a waiting start, unless its lock is held.
     fn start(&self, one: &Planted, due: &Due, now: Timestamp) -> Result<(), RunsError> {
         let mark = (due.key.clone(), due.due);
-        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut looks = lock(&self.looks);
         let again_at = looks.get(&mark).copied().unwrap_or(due.next_at);
         if now < again_at {
             return Ok(());
@@ -176,16 +176,12 @@ impl<S: Starter> Scheduler<S> {
             Err(error) => error,
         };
         let attempt = due.attempts + 1;
-        tracing::warn!(%trigger, attempt, code = error.code, %error, "a trigger could not start a run; it is tried again");
+        tracing::warn!(%trigger, attempt, code = error.code, %error, "a trigger could not start a run; it will be retried");
         if due.attempts == 0 {
             self.starter.failed(one, due.due, &error);
         }
-        let pause = SHORTEST
-            .saturating_mul(1 << due.attempts.min(10))
-            .min(LONGEST);
-        let pause = pause.mul_f64(1.0 - jitter() / 4.0);
-        self.book
-            .waits(due, &error.message, due.attempts + 1, now + pause)
+        let pause = backoff(SHORTEST..=LONGEST, attempt, jitter());
+        self.book.waits(due, &error.message, attempt, now + pause)
     }
 }
 

@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     thread,
     time::Duration,
 };
@@ -15,7 +15,7 @@ use super::{
     together::{take_over, tell, tell_pause},
 };
 use windlass_engine::compile::Occasion;
-use windlass_ground::{Timestamp, Trouble};
+use windlass_ground::{Timestamp, Trouble, lock};
 use windlass_notify::Outbox;
 use windlass_runs::{Runs, RunsError, now};
 use windlass_targets::HookConfig;
@@ -75,7 +75,7 @@ impl Triggers {
         let thread = thread::Builder::new().name("triggers".into());
         thread.spawn(move || {
             let (mut files_at, mut certificates_at) = (clock() + FILES, Timestamp::EPOCH);
-            let mut trouble = Trouble::with("look at what triggers start");
+            let mut trouble = Trouble::with("check what triggers start");
             loop {
                 let now = clock();
                 let done = this.turn(now, &mut files_at, &mut certificates_at);
@@ -189,7 +189,7 @@ impl Triggers {
     }
 
     fn found(&self) -> MutexGuard<'_, Looked> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.found)
     }
 }
 
@@ -205,8 +205,8 @@ pub fn refuse_unknown(planted: &[Planted], key: &TriggerKey) -> Result<(), RunsE
     let error = RunsError::missing("unknown-trigger", format!("no trigger `{key}`"));
     let near = windlass_script::closest(&key.to_string(), names.iter().map(String::as_str));
     Err(match (near, names.is_empty()) {
-        (Some(near), _) => error.hint(format!("did you mean `{near}`?")),
-        (None, true) => error.hint("no workflow there has `triggers:`"),
-        (None, false) => error.hint(format!("there is {}", names.join(", "))),
+        (Some(near), _) => error.hint(windlass_script::did_you_mean(near)),
+        (None, true) => error.hint("no workflow in these folders has `triggers:`"),
+        (None, false) => error.hint(format!("the triggers are {}", names.join(", "))),
     })
 }

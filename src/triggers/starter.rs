@@ -9,7 +9,7 @@ use windlass_engine::{
     compile::{Workflow, bind_params},
     journal::{RunInfo, Via},
 };
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, lock};
 use windlass_inventory::{Condition, Inventory};
 use windlass_notify::{FailedStart, Outbox};
 use windlass_report as report;
@@ -126,7 +126,7 @@ impl Starter for ThroughRuns {
         }
         Ok(match workflow.concurrency {
             Some(most) if same.len() >= most as usize => Some(format!(
-                "{most} of this workflow may run at once: {}",
+                "at most {most} runs of this workflow at once: {}",
                 same.join(", ")
             )),
             _ => None,
@@ -157,7 +157,7 @@ impl Starter for ThroughRuns {
 
     fn failed(&self, one: &Planted, due: Timestamp, error: &RunsError) {
         let text = format!(
-            "It was due at {} UTC: {}\nThe start is tried again.",
+            "It was due at {} UTC: {}\nThe start will be retried.",
             report::utc_time(due),
             error.message
         );
@@ -169,7 +169,7 @@ impl ThroughRuns {
     /// Reports that a signed request could not start a run.
     pub fn hook_failed(&self, one: &Planted, at: Timestamp, error: &RunsError) {
         let text = format!(
-            "A signed request to its hook came: {}\nIt is tried again only if it is sent again.",
+            "A signed request to its hook arrived: {}\nThe start is retried only if the request is sent again.",
             error.message
         );
         self.tell_failed(one, at, text);
@@ -177,9 +177,8 @@ impl ThroughRuns {
 
     /// Reports that a trigger is inactive because its workflow has mistakes.
     pub fn lost(&self, one: &Planted, at: Timestamp, why: &str) {
-        let text = format!(
-            "Its file has mistakes, and nothing is started until they are corrected: {why}"
-        );
+        let text =
+            format!("Its file has mistakes, and it starts nothing until they are corrected: {why}");
         self.tell_failed(one, at, text);
     }
 
@@ -250,12 +249,6 @@ fn lock_of(workflow: &Workflow, params: BTreeMap<String, Value>, target: &str) -
         Ok(Value::String(name)) => Some(name),
         _ => None,
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -192,7 +192,12 @@ fn names_are_explained() {
             );
         }
     };
-    says(GLOO_MESH, &text, "retry", &["Tries again after failures."]);
+    says(
+        GLOO_MESH,
+        &text,
+        "retry",
+        &["Retries the step after a failure."],
+    );
     says(
         GLOO_MESH,
         &text,
@@ -215,7 +220,7 @@ fn names_are_explained() {
         "${{ params.root_subject",
         &["root_subject: map(string) = {"],
     );
-    says(GLOO_MESH, &text, "${{ params", &["the workflow's params"]);
+    says(GLOO_MESH, &text, "${{ params", &["The params of the run."]);
     says(
         GLOO_MESH,
         &text,
@@ -253,7 +258,10 @@ fn names_are_explained() {
         script_file,
         &script,
         "        signing_algorithm",
-        &["what fits the key", "pca::create_certificate_authority"],
+        &[
+            "by default one that fits the key",
+            "pca::create_certificate_authority",
+        ],
     );
     says(
         script_file,

@@ -177,7 +177,7 @@ fn the_schema_serves_the_yaml_server_of_others() {
     assert!(
         hover["contents"]["value"]
             .to_string()
-            .contains("Tries again after failures"),
+            .contains("Retries the step after a failure"),
         "{hover}"
     );
 }

@@ -163,7 +163,7 @@ fn g1_a_worker_that_strangers_reach_needs_keys_and_tls() {
         (vec!["--insecure"], "without --identity-key"),
         (
             vec!["--identity-key", SOMEBODY],
-            "refuses to serve plain HTTP",
+            "refusing to serve plain HTTP",
         ),
     ] {
         let ran = test

@@ -70,7 +70,10 @@ fn what_was_not_done_ends_the_questions() {
 fn an_undo_does_not_pass_over_it() {
     let world = killed("WindlassStep", "attempt");
     let plan = world.test.windlass(&["undo", "--plan"]).expect(0).stdout;
-    assert!(plan.contains("find out what an attempt did"), "{plan}");
+    assert!(
+        plan.contains("find out what a killed attempt did"),
+        "{plan}"
+    );
     let ran = world.test.windlass(&["undo", "--yes"]).expect(1);
     ran.says("undo-unknown");
     let ran = world

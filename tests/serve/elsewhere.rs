@@ -67,7 +67,8 @@ fn what_a_reference_names_is_sent_and_never_its_text() {
         let param = format!("token={token}");
         let ran = windlass(&here, &served, &["run", "leak.yaml", "-p", &param]).expect(2);
         assert!(
-            ran.stderr.contains("[not-remote]") && ran.stderr.contains("takes no references"),
+            ran.stderr.contains("[not-remote]")
+                && ran.stderr.contains("does not accept references"),
             "{}",
             ran.stderr
         );

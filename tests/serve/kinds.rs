@@ -82,7 +82,7 @@ fn due_certificates_questions_that_expire_and_doubts_reach_a_receiver_once() {
     );
     let says = text(&due, "text");
     assert!(
-        says.contains("root on local made it, with the step a"),
+        says.contains("The workflow root issued it on local, in the step a"),
         "{due}"
     );
     assert_eq!(due["url"], "https://windlass.example/certificates");
@@ -92,7 +92,7 @@ fn due_certificates_questions_that_expire_and_doubts_reach_a_receiver_once() {
         (&doubt["run"], &doubt["step"]),
         (&json!(doubtful), &json!("order"))
     );
-    let title = "doubts on local: it is in doubt whether a call of order happened";
+    let title = "doubts on local: a call of order is in doubt";
     assert_eq!(text(&doubt, "title"), title);
     assert_eq!(
         doubt["url"],

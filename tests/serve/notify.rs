@@ -322,7 +322,7 @@ fn each_kind_of_receiver_gets_what_it_documents_and_nothing_secret() {
         hook[1]["text"]
             .as_str()
             .expect("text")
-            .starts_with("Go on?\nIt waits until "),
+            .starts_with("Go on?\nThe question expires at "),
         "{}",
         hook[1]
     );
@@ -415,7 +415,7 @@ fn what_a_receiver_refuses_is_shown_and_not_followed() {
     );
     assert_eq!(
         error("metadata"),
-        "169.254.169.254 has no address that may be connected to"
+        "connections to the addresses of 169.254.169.254 are not allowed"
     );
     assert_eq!(other.got().len(), 0);
     let metrics = served.get(&served.owner, "/metrics").expect(200).body;

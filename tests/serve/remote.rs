@@ -393,12 +393,12 @@ fn what_is_wrong_with_a_server_is_said() {
     let here = ("WINDLASS_SERVER", url.as_str());
     let said = fails(&[here], &["runs"]);
     assert!(
-        said.contains("needs to know who asks") && said.contains("windlass login"),
+        said.contains("requires a login") && said.contains("windlass login"),
         "{said}"
     );
     let said = fails(&[here, ("WINDLASS_TOKEN", "nothing")], &["runs"]);
     assert!(
-        said.contains("does not know this token") && said.contains("[not-authenticated]"),
+        said.contains("does not accept this token") && said.contains("[not-authenticated]"),
         "{said}"
     );
     let said = fails(&[here, ("WINDLASS_TOKEN", VERA)], &RUN);
@@ -425,7 +425,7 @@ fn what_is_wrong_with_a_server_is_said() {
         "{said}"
     );
     let said = fails(&[("WINDLASS_SERVER", "windlass.example.com")], &["runs"]);
-    assert!(said.contains("no address of a server"), "{said}");
+    assert!(said.contains("not a valid server address"), "{said}");
     // Commands and options that are about this machine.
     let token = ("WINDLASS_TOKEN", owner.as_str());
     for (arguments, word) in [

@@ -155,7 +155,7 @@ fn a_call_that_carries_none_stops_and_asks() {
     );
     let ran = keyed(&unsure, &["resume"]).expect(1);
     says(&ran, "aws::request(");
-    says(&ran, "only you can tell whether it was done");
+    says(&ran, "so it is not known whether it was done");
     assert_eq!(server.asked().len(), 1, "nor by a resume");
     // Its author says that twice is as once.
     let body =

@@ -65,8 +65,14 @@ fn a_value_comes_from_a_file_or_from_stdin() {
     for (arguments, said) in [
         (&["-p", "name=@nowhere"][..], "-p name=@@"),
         (&["-p", "@nowhere.yaml"], "nowhere.yaml"),
-        (&["-p", "name=@-", "-p", "list=@-"], "stdin is named twice"),
-        (&["--params", "-", "-p", "name=@-"], "stdin is named twice"),
+        (
+            &["-p", "name=@-", "-p", "list=@-"],
+            "read from stdin, which can be read only once",
+        ),
+        (
+            &["--params", "-", "-p", "name=@-"],
+            "read from stdin, which can be read only once",
+        ),
     ] {
         let ran = given(&test, arguments, "").expect(2);
         says(&ran, said);

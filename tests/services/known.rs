@@ -31,7 +31,7 @@ fn a_misspelt_name_is_found_by_validate() {
         ),
         (
             r#"aws::request("glue", "GetJob", #{});"#,
-            "others that speak JSON can be described by the option `protocol`",
+            "describe another service that uses JSON with the option `protocol`",
         ),
     ] {
         let ran = workflow(body).windlass(&["validate", "w.yaml"]).expect(2);
@@ -57,7 +57,7 @@ fn wrong_params_are_refused_before_anything_is_sent() {
         ),
         (
             r#"aws::request("kms", "ListKeys", #{}, #{ undo: #{ operation: "DeleteAlias" } });"#,
-            "a read has no `undo`",
+            "a read can't have `undo`",
         ),
         (
             r#"aws::request("kms", "CreateAlias", #{ AliasName: "alias/a", TargetKeyId: "k" }, #{ undo: #{ operation: "DeleteAlias" } });"#,

@@ -59,7 +59,7 @@ fn runs_are_chosen_by_what_they_are() {
         test.windlass(&[&["runs"], wrong].concat()).expect(2);
     }
     let ran = test.windlass(&["runs", "--target", "prod"]).expect(0);
-    ran.says("no run is like that");
+    ran.says("no run matches");
 }
 
 #[test]

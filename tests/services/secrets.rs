@@ -199,7 +199,7 @@ fn a_workflow_names_no_file_of_who_starts_it() {
         "workflow: s\nsteps: { a: { run: 'secret::read(\"file:/etc/hostname\");' } }\n",
     );
     let ran = test.windlass(&["run", "s.yaml"]).expect(1);
-    says(&ran, "take the secret as an input");
+    says(&ran, "pass the secret as an input");
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn an_expression_passes_a_reference_on_and_computes_with_none() {
         test.write("use.yaml", &USE.replace("'${{ params.token }}'", with));
         let ran = test.windlass(&["run", "use.yaml", "-p", "token=file:token"]);
         assert_ne!(ran.code, 0, "{with}");
-        says(&ran, "compute with it in the step's script");
+        says(&ran, "use it in the step's script");
         // The secret itself can be computed with.
         test.windlass(&["run", "use.yaml", "-p", "token=t"])
             .expect(0);

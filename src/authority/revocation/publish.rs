@@ -4,8 +4,6 @@
 //! downloads it. The database is authoritative: a CRL that could not be written because of a crash is written at the next
 //! start.
 
-use std::sync::PoisonError;
-
 use crate::bucket;
 use crate::clock::Moment;
 use crate::failure::{Code, Failure};
@@ -18,6 +16,7 @@ use crate::store::list;
 use crate::x509::certificate::facts;
 use crate::x509::crl::{Entry, List};
 use crate::x509::key::SigningAlgorithm;
+use windlass_ground::lock;
 
 const DAY: Moment = 24 * 60 * 60 * 1000;
 
@@ -26,14 +25,13 @@ const DAY: Moment = 24 * 60 * 60 * 1000;
 /// As on AWS, the request succeeds even if the bucket can't be written. The CRL is written again after the next change and
 /// at the next start, and a client that downloads it over HTTP gets a new one in any case.
 pub(crate) fn publish(service: &Service, arn: &str) {
-    drop(write(service, arn, |_| true));
+    let _ = write(service, arn, |_| true);
 }
 
 /// Writes the CRLs that contain the revocation of a certificate: that of its partition, and the complete one.
 pub(crate) fn publish_revocation(service: &Service, arn: &str, partition: Option<&str>) {
-    drop(write(service, arn, |list| {
-        list.is_none() || list == partition
-    }));
+    // As above.
+    let _ = write(service, arn, |list| list.is_none() || list == partition);
 }
 
 /// Writes the CRLs, if the authority publishes any and has a certificate.
@@ -42,10 +40,7 @@ fn write(
     arn: &str,
     wanted: impl Fn(Option<&str>) -> bool,
 ) -> Result<(), Failure> {
-    let _alone = service
-        .publishing
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+    let _alone = lock(&service.publishing);
     let now = service.options.clock.now();
     let authority = service
         .store

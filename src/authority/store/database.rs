@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use rusqlite::Connection;
-use windlass_ground::{Durability, StoreError, open_database, open_store, run_statement};
+use windlass_ground::{Durability, StoreError, lock, open_database, open_store, run_statement};
 
 use crate::failure::Failure;
 use crate::store::schema;
@@ -87,9 +87,7 @@ impl Store {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
-        self.idle
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.idle)
     }
 }
 

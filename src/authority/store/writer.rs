@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use windlass_ground::run_statement;
+use windlass_ground::{lock, run_statement};
 
 use crate::failure::{Code, Failure};
 
@@ -86,7 +86,9 @@ impl Writer {
     ) -> Result<T, Failure> {
         let (answer, answered) = sync_channel(1);
         // The caller may be gone; the write counts all the same.
-        self.push(Scope::Own, work, move |result| drop(answer.send(result)));
+        self.push(Scope::Own, work, move |result| {
+            let _ = answer.send(result);
+        });
         answered.recv().map_err(|_| gone())?
     }
 
@@ -138,7 +140,8 @@ impl Drop for Writer {
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != thread::current().id()
         {
-            drop(thread.join());
+            // A panic has been printed by its thread.
+            let _ = thread.join();
         }
     }
 }
@@ -203,7 +206,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
@@ -234,7 +237,7 @@ fn commit(connection: &Connection, jobs: Vec<Job>) {
     let committed = open.and_then(|()| Ok(run_statement(connection, "COMMIT")?));
     if has_begun && committed.is_err() {
         // SQLite may have rolled it back by itself.
-        drop(run_statement(connection, "ROLLBACK"));
+        let _ = run_statement(connection, "ROLLBACK");
     }
     for reply in replies {
         reply(committed.clone());

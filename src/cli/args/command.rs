@@ -211,7 +211,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether it writes for others than the person who typed it: what it shows is in UTC.
+    /// Whether its output is for people other than the one who started it: then times are in UTC.
     pub fn serves(&self) -> bool {
         match self {
             #[cfg(feature = "restate")]

@@ -63,7 +63,7 @@ pub enum TriggersCommand {
         #[arg(value_name = "WORKFLOW/TRIGGER")]
         trigger: String,
     },
-    /// Let a trigger start its workflow again; starts that were due meanwhile are not made up for
+    /// Let a trigger start its workflow again; starts that were due while it was paused are skipped
     Resume {
         /// The trigger, as `windlass triggers` lists it
         #[arg(value_name = "WORKFLOW/TRIGGER")]

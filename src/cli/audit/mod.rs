@@ -65,7 +65,7 @@ fn verify(path: &Path, roots: &[Certificate]) -> Result<(Bundle, Checked), Failu
         match failure.is("timestamp") && failure.has_hint() {
             true => failure,
             false => failure.hint(format!(
-                "{} differs from what was written; write it again",
+                "{} is not as `windlass audit` wrote it; write it again",
                 path.display()
             )),
         }

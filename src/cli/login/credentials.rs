@@ -1,6 +1,6 @@
 use std::{
     collections::BTreeMap,
-    env, fs, io,
+    env, fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -116,10 +116,9 @@ impl Credentials {
         let Some(path) = path() else {
             return Ok(Self::default());
         };
-        let text = match fs::read_to_string(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(e) => return Err(unusable(&path, &e)),
-            Ok(text) => text,
+        let text = disk::read_if_there(&path).map_err(|e| unusable(&path, &e))?;
+        let Some(text) = text else {
+            return Ok(Self::default());
         };
         let mode = fs::metadata(&path).map_err(|e| unusable(&path, &e))?;
         let mode = mode.permissions().mode() & 0o777;

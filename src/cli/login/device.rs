@@ -6,16 +6,15 @@ use std::{
 };
 
 use data_encoding::BASE64URL_NOPAD;
-use reqwest::{Client, RequestBuilder, Url};
+use reqwest::{Client, RequestBuilder};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 
 use super::credentials::{Entry, Renewal};
 use crate::{
     cli::{account::block_on, failure::Failure, server::Named},
-    outside::{BodyError, Proxies, by_proxy, read_answer},
+    outside::{self, BodyError, Proxies, authorities_in, by_proxy, read_answer},
     report,
-    x509::Certificate,
 };
 use windlass_ground::Timestamp;
 
@@ -126,7 +125,7 @@ pub fn renew(server: &Named, renewal: Renewal) -> Result<Entry, Failure> {
     ];
     let tokens = ask(form(&http, &endpoints.token_endpoint, &fields))?;
     let tokens: Tokens = tokens.map_err(|refused| {
-        let message = format!("the login to {} has ended: {}", server.url, refused.why);
+        let message = format!("the login to {} has expired: {}", server.url, refused.why);
         Failure::new("login", message).hint("to log in again: `windlass login`")
     })?;
     entry(
@@ -180,8 +179,8 @@ fn wait(
             }
         }
         return Err(
-            Failure::new("login", "the code has expired before it was entered")
-                .hint("to begin again: `windlass login`"),
+            Failure::new("login", "the code expired before it was entered")
+                .hint("to try again: `windlass login`"),
         );
     }
 }
@@ -193,8 +192,8 @@ fn entry(
     before: Option<String>,
 ) -> Result<Entry, Failure> {
     let token = tokens.id_token.ok_or_else(|| {
-        let message = format!("{issuer} gave no ID token");
-        Failure::new("login", message).hint("the client has to be allowed the scope `openid`")
+        let message = format!("{issuer} returned no ID token");
+        Failure::new("login", message).hint("allow the client the scope `openid` at the provider")
     })?;
     Ok(Entry {
         expires_at: expiry(&token),
@@ -230,7 +229,7 @@ fn discover(http: &Client, issuer: &str) -> Result<Endpoints, Failure> {
     })?;
     if endpoints.issuer != issuer {
         let message = format!(
-            "the provider calls itself {}, not {issuer}",
+            "the provider's metadata names the issuer {}, not {issuer}",
             endpoints.issuer
         );
         return Err(Failure::new("login", message));
@@ -290,34 +289,13 @@ fn client(server: &Named) -> Result<Client, Failure> {
         .pool_max_idle_per_host(0)
         .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
     if let Some(path) = &server.ca {
-        let wrong = |why: String| failed(format!("can't use the CA {}: {why}", path.display()));
-        let text = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
-        let all = Certificate::read_all(&text).map_err(|e| wrong(e.to_string()))?;
-        let all = all
-            .iter()
-            .map(|found| reqwest::Certificate::from_der(&found.der));
-        let all = all
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| wrong(e.to_string()))?;
         // The provider's certificate may come from another CA than the server's.
-        builder = builder.tls_certs_merge(all);
+        builder = builder.tls_certs_merge(authorities_in(path).map_err(failed)?);
     }
     builder.build().map_err(|e| failed(e.to_string()))
 }
 
 /// Refuses to send a token unencrypted over a network.
 fn must_be_secure(address: &str) -> Result<(), Failure> {
-    let url = Url::parse(address).ok();
-    let host = url
-        .as_ref()
-        .and_then(|url| url.host_str().map(str::to_owned));
-    let is_loopback = matches!(host.as_deref(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    match url.as_ref().map(Url::scheme) {
-        Some("https") => Ok(()),
-        Some("http") if is_loopback => Ok(()),
-        _ => Err(Failure::new(
-            "login",
-            format!("`{address}` does not begin with https://"),
-        )),
-    }
+    outside::must_be_secure(address).map_err(|why| Failure::new("login", why))
 }

@@ -89,7 +89,7 @@ fn files_here(info: &RunInfo) -> Result<Program, Failure> {
     let read = Source::of_run(info).compile();
     read.map_err(|failure| match failure.is("unreadable-file") {
         true => failure.hint(
-            "a terminal sent the files of this run: use --edited in the folder in which it was started",
+            "the files of this run were sent from a terminal: use --edited in the folder in which it was started",
         ),
         false => failure,
     })

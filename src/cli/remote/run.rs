@@ -71,7 +71,7 @@ pub(super) fn sent(
 pub fn refuse_driving(driving: &Driving) -> Result<(), Failure> {
     if driving.max_parallel != MAX_PARALLEL {
         return Err(not_remote(
-            "--max-parallel is for runs that this process drives; `windlass serve --max-parallel` says it for those of a server",
+            "--max-parallel is for runs that this process drives; for the runs of a server, use `windlass serve --max-parallel`",
         ));
     }
     match driving.lock_timeout {

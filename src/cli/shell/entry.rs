@@ -65,7 +65,7 @@ pub fn open_part(text: &str) -> Option<OpenPart> {
     let part = &text[last.span.clone()];
     let what = match last.kind {
         Kind::Comment if part.starts_with("/*") && !part.ends_with("*/") => "the comment",
-        // A text in quotes ends with its line, whatever is missing.
+        // A string in quotes ends at the end of its line, even if the closing quote is missing.
         Kind::Text
             if !part.starts_with(['"', '\'']) && (part.len() < 2 || !part.ends_with('`')) =>
         {

@@ -36,7 +36,7 @@ const COMMANDS: [(&str, &str); 4] = [
         "explain a host function, a module or an error code: `:explain file::write`",
     ),
     (":vars", "list the variables and functions of this session"),
-    (":quit", "leave, as Ctrl-D does"),
+    (":quit", "exit, as Ctrl-D does"),
 ];
 
 /// `windlass shell`.
@@ -61,7 +61,7 @@ fn at_a_terminal(args: &Args, command: &Shell, session: &mut Session) -> Done {
     std::fs::create_dir_all(&args.state).map_err(|e| {
         Failure::new(
             "system",
-            format!("can't make {}: {e}", args.state.display()),
+            format!("can't create {}: {e}", args.state.display()),
         )
     })?;
     let mut prompt = Prompt::open(&args.state, names.clone())?;

@@ -88,9 +88,9 @@ struct Step {
     says: Json,
 }
 
-/// What stands before the expression at the end of an entry.
+/// The text before the expression at the end of an entry.
 const VALUE: &str = "let value_of_entry = ";
-/// What stands behind what was typed: the compiler looks so far to see that it has ended.
+/// The text after the typed text: the compiler reads it to see that the typed text has ended.
 const BEHIND: &str = "\n;";
 
 impl Step {
@@ -116,9 +116,9 @@ impl<'a> Session<'a> {
         let targets = Targets::load(config, was_asked_for)?;
         let target = targets.find(&command.target)?;
         if args.on.is_some() || target.is_some_and(|target| target.substrate.is_some()) {
-            let message = "a shell drives its run itself, so Restate can't";
+            let message = "the shell does not work with Restate, because it drives its run itself";
             return Err(Failure::new("engine", message)
-                .hint("name a target without `substrate`, and leave out --on"));
+                .hint("name a target without `substrate`, and remove --on"));
         }
         let out = absolute(&command.out)?;
         Folders {
@@ -324,9 +324,7 @@ impl<'a> Session<'a> {
             _ if ended == Ended::Over(Outcome::Cancelled) => {
                 told.problem = Some("cancelled".into())
             }
-            (status, _) => {
-                told.problem = Some(format!("the entry has the status {}", status.as_str()))
-            }
+            (status, _) => told.problem = Some(format!("the entry is {}", status.as_str())),
         }
         told
     }

@@ -1,4 +1,4 @@
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use axum::{
     body::Body,
@@ -17,6 +17,7 @@ use crate::{
     object::{text, uid},
     wire::{Answer, Failure, Incoming, Query},
 };
+use windlass_ground::lock;
 
 /// The WebSocket subprotocol for port-forward that kubelets support. They do not support `v5.channel.k8s.io`, which some
 /// clients offer as well (k8s.io/cri-streaming, portforward/websocket.go).
@@ -63,7 +64,7 @@ pub(crate) fn start(call: &Call) -> Result<Answer, Failure> {
     }
     let way = Way::of(call.incoming, &call.query)?;
     let upgrade = &call.incoming.upgrade;
-    let upgrade = upgrade.lock().unwrap_or_else(PoisonError::into_inner);
+    let upgrade = lock(upgrade);
     let upgrade = { upgrade }.take().ok_or_else(upgrade_required)?;
     Ok(Answer::Forward(Box::new(Forward {
         session: Session {

@@ -1,10 +1,7 @@
-use std::{
-    path::Path,
-    sync::{Mutex, PoisonError},
-};
+use std::{path::Path, sync::Mutex};
 
 use rusqlite::Connection;
-use windlass_ground::{Durability, StoreError, open_store};
+use windlass_ground::{Durability, StoreError, lock, open_store};
 
 use super::transaction::Transaction;
 use crate::wire::Failure;
@@ -78,10 +75,7 @@ impl Store {
         begin: &str,
         work: impl FnOnce(&Transaction) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let connection = self
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let connection = lock(&self.connection);
         if !connection.is_autocommit() {
             // A panic left the transaction open.
             connection.execute_batch("ROLLBACK")?;

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use percent_encoding::percent_decode_str;
+
 /// The parameters in the query of a URL.
 #[derive(Debug, Default)]
 pub(crate) struct Query(BTreeMap<String, Vec<String>>);
@@ -7,11 +9,8 @@ pub(crate) struct Query(BTreeMap<String, Vec<String>>);
 impl Query {
     pub fn read(text: &str) -> Self {
         let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            all.entry(Self::decoded(&name.replace('+', " ")))
-                .or_default()
-                .push(Self::decoded(&value.replace('+', " ")));
+        for (name, value) in form_urlencoded::parse(text.as_bytes()).into_owned() {
+            all.entry(name).or_default().push(value);
         }
         Self(all)
     }
@@ -36,27 +35,7 @@ impl Query {
 
     /// Decodes percent escapes. An invalid escape stays as it is.
     pub fn decoded(text: &str) -> String {
-        let bytes = text.as_bytes();
-        let mut out = Vec::with_capacity(bytes.len());
-        let mut at = 0;
-        while at < bytes.len() {
-            let escape = bytes
-                .get(at + 1..at + 3)
-                .filter(|_| bytes[at] == b'%')
-                .and_then(|hex| std::str::from_utf8(hex).ok())
-                .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-            match escape {
-                Some(byte) => {
-                    out.push(byte);
-                    at += 3;
-                }
-                None => {
-                    out.push(bytes[at]);
-                    at += 1;
-                }
-            }
-        }
-        String::from_utf8_lossy(&out).into_owned()
+        percent_decode_str(text).decode_utf8_lossy().into_owned()
     }
 }
 
@@ -72,5 +51,6 @@ mod tests {
         assert_eq!(query.number("limit"), Some(5));
         assert_eq!(query.get("x"), None);
         assert_eq!(Query::decoded("100%"), "100%");
+        assert_eq!(Query::decoded("a%+fb"), "a%+fb");
     }
 }

@@ -65,7 +65,7 @@ impl<T: DeserializeOwned> FromRequestParts<Desk> for Queried<T> {
 /// The query parameter of a plan, with its description.
 pub const PLAN_LOOKS: (&str, &str) = (
     "look",
-    "Whether to read from the target and to try changes as dry runs: true (if it is left out) or false",
+    "Whether to read from the target and to try changes as dry runs: true (the default) or false",
 );
 
 #[derive(Deserialize)]

@@ -47,7 +47,7 @@ pub fn routes() -> Vec<Route> {
             "The files that a run keeps: a copy from when it started, or from an edit",
             &[(
                 "edition",
-                "The number of edits of the run before these files; 0 (the files it started with) if it is left out",
+                "The number of edits of the run before these files; by default 0, the files that it started with",
             )],
             "Files",
             get(of_run),
@@ -88,7 +88,7 @@ pub fn routes() -> Vec<Route> {
             "/api/v1/frozen/plan",
             Operator,
             post(plan),
-            "The first events of a run of files that the client sends, from which the client works out a plan. Changes nothing",
+            "The first events of a run of files that the client sends, from which the client computes a plan. Changes nothing",
             &[PLAN_LOOKS],
             Some("StartFiles"),
             Answer::Json("FrozenPlan"),
@@ -115,7 +115,7 @@ async fn of_run(
     });
     let (main, files) = asked.await?;
     if files.is_empty() {
-        let detail = format!("the run has no edition {}", query.edition);
+        let detail = format!("the run has no files with the number {}", query.edition);
         return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", detail));
     }
     let files = files.into_iter();

@@ -224,7 +224,7 @@ pub fn routes() -> Vec<Route> {
         act(
             "/api/v1/triggers/{workflow}/{trigger}/resume",
             Operator,
-            "Lets a trigger start runs again; starts that were due while it was paused are not made up for",
+            "Lets a trigger start runs again; starts that were due while it was paused are skipped",
             None,
             Answer::Accepted,
             post(triggers::resume_trigger),
@@ -234,7 +234,7 @@ pub fn routes() -> Vec<Route> {
             "Notifications that were sent or are queued, the newest first",
             &[
                 ("state", "`queued`, `sent` or `given_up`"),
-                ("before", "Only older ones: `next` of the page before"),
+                ("before", "Only older ones: `next` of the previous page"),
                 ("limit", "How many, at most 500"),
             ],
             json("NotificationsPage"),
@@ -249,7 +249,7 @@ pub fn routes() -> Vec<Route> {
         ),
         look(
             "/api/v1/sightings",
-            "What each run saw of certificates, from which a client can build the inventory",
+            "The certificates that each run saw, from which a client can build the inventory",
             &[],
             json("Any"),
             get(look::sightings),
@@ -290,11 +290,11 @@ const LIST: &[(&str, &str)] = &[
     ("requester", "Who started it"),
     (
         "text",
-        "Part of the id, the workflow's or the target's name",
+        "A part of the id, of the workflow's name or of the target's name",
     ),
     (
         "before",
-        "Only those that started before this run: `next` of the page before",
+        "Only runs that started before this one: `next` of the previous page",
     ),
     ("limit", "How many, at most 200"),
 ];

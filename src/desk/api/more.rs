@@ -49,7 +49,7 @@ pub fn routes() -> Vec<Route> {
     vec![
         look(
             "/api/v1/waiting",
-            "What waits: questions for people, locks with the runs that wait for them, and steps that will be retried",
+            "Everything that waits: questions for people, locks with the runs that wait for them, and steps that will be retried",
             &[],
             "WaitingAnswer",
             get(waiting),
@@ -67,10 +67,10 @@ pub fn routes() -> Vec<Route> {
         ),
         look(
             "/api/v1/runs/{run}/compare",
-            "What differs between a run and another one",
+            "The differences between two runs",
             &[(
                 "with",
-                "The other run. If it is left out: the last earlier run of the same workflow and target that succeeded",
+                "The other run. By default, the last earlier run of the same workflow and target that succeeded",
             )],
             "ComparisonAnswer",
             get(compare),
@@ -92,7 +92,7 @@ pub fn routes() -> Vec<Route> {
         look(
             "/api/v1/mesh",
             "Which workloads on the rehearsal clusters of a target can connect to each other, tried now",
-            &[("target", "`local` if it is left out")],
+            &[("target", "by default `local`")],
             "Any",
             get(mesh),
         ),

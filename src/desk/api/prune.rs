@@ -29,7 +29,7 @@ pub fn routes() -> Vec<Route> {
     vec![
         super::look(
             "/api/v1/pruned",
-            "What is kept of runs that were deleted",
+            "The records that remain of deleted runs",
             &[],
             Answer::Json("PrunedAnswer"),
             get(pruned),

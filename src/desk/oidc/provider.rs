@@ -1,5 +1,4 @@
 use std::{
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,7 +12,7 @@ use super::claims::{self, Claims};
 use crate::access::Identity;
 use windlass_targets::OidcConfig;
 use windlass_world::{
-    outside::{Proxies, by_proxy, read_authorities},
+    outside::{Proxies, authorities_in, by_proxy, must_be_secure},
     value::causes,
 };
 
@@ -81,7 +80,7 @@ impl Provider {
             .timeout(TIMEOUT)
             .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
         if let Some(path) = &config.ca {
-            builder = builder.tls_certs_only(authorities(path)?);
+            builder = builder.tls_certs_only(authorities_in(path)?);
         }
         Ok(Self {
             client: builder.build().map_err(|e| e.to_string())?,
@@ -294,26 +293,6 @@ fn key_of(keys: &[Jwk], id: Option<&str>) -> Option<Jwk> {
     .cloned()
 }
 
-/// Refuses addresses without TLS, except on loopback.
-fn must_be_secure(address: &str) -> Result<(), String> {
-    let url =
-        reqwest::Url::parse(address).map_err(|e| format!("`{address}` is not a valid URL: {e}"))?;
-    let is_loopback = match url.host_str() {
-        Some("localhost" | "127.0.0.1" | "[::1]") => true,
-        Some(_) | None => false,
-    };
-    match (url.scheme(), is_loopback) {
-        ("https", _) | ("http", true) => Ok(()),
-        _ => Err(format!("`{address}` does not begin with https://")),
-    }
-}
-
-fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, String> {
-    let wrong = |why: String| format!("can't use the CA {}: {why}", path.display());
-    let text = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
-    read_authorities(&text).map_err(wrong)
-}
-
 fn encoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
@@ -324,28 +303,4 @@ fn short(text: &str) -> &str {
     line.char_indices()
         .nth(200)
         .map_or(line, |(end, _)| &line[..end])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_https_or_loopback_is_accepted() {
-        for good in [
-            "https://login.example.com",
-            "http://127.0.0.1:9000",
-            "http://localhost/x",
-        ] {
-            assert_eq!(must_be_secure(good), Ok(()), "{good}");
-        }
-        for bad in [
-            "http://login.example.com",
-            "http://127.0.0.1.evil.example",
-            "ftp://localhost",
-            "x",
-        ] {
-            assert!(must_be_secure(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -144,10 +144,10 @@ pub async fn undo_plan(State(desk): State<Desk>, access: Access, Path(run): Path
 fn line(item: &UndoItem) -> Markup {
     let (word, class, why) = match &item.kind {
         UndoKind::Reversed => ("is reversed", "busy", None),
-        UndoKind::Already(why) => ("needs nothing", "idle", Some(why)),
+        UndoKind::Already(why) => ("nothing to reverse", "idle", Some(why)),
         UndoKind::Left(why) => ("is left as it is", "warn", Some(why)),
         UndoKind::Unknown => ("is looked up first", "warn", None),
-        UndoKind::Unseen(why) => ("could not be looked at", "warn", Some(why)),
+        UndoKind::Unseen(why) => ("could not be read", "warn", Some(why)),
         UndoKind::Stays => ("can't be reversed", "bad", None),
     };
     html! {

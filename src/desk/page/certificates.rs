@@ -76,7 +76,7 @@ fn table(entries: &[&Entry], at: Timestamp) -> Markup {
     let place = |time: Timestamp| (reach(time) - left) / (right - left) * AXIS;
     html! {
         table class="list certificates" {
-            caption class="unseen" { "Certificates in use, by when they expire" }
+            caption class="unseen" { "Certificates in use, by expiry" }
             (heads(&["Certificate", "Left", "Lifetime, and now", "Where", "Renewed by"]))
             tbody {
                 @for (row, entry) in entries.iter().enumerate() {

@@ -400,7 +400,7 @@ pub fn doubt_card(shown: &Shown, doubt: &Doubt, allowed: &api::Allowed) -> Marku
             }
             p {
                 @match &doubt.call {
-                    Some(_) => "The process ended, or the connection was lost, after the call was sent and before its answer arrived. Check on the other side whether it was done. Your answer decides whether the call is made again.",
+                    Some(_) => "The process ended, or the connection was lost, after the call was sent and before its answer arrived. Check on the other side whether it was done. Your answer decides whether the call is repeated.",
                     None => "An attempt was lost together with the record of its calls. If it made calls, undo these by hand first; the step then makes its calls again.",
                 }
             }
@@ -415,7 +415,7 @@ pub fn doubt_card(shown: &Shown, doubt: &Doubt, allowed: &api::Allowed) -> Marku
                     }
                     div class="answers" {
                         @if doubt.call.is_some() { button class="main" name="answer" value="done" { "It was done" } }
-                        button class="danger" name="answer" value="again" { "It was not done: make it again" }
+                        button class="danger" name="answer" value="again" { "It was not done: repeat it" }
                     }
                 }
             } @else {

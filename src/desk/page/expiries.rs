@@ -76,7 +76,7 @@ pub fn expiries(
     html! {
         section class="card" aria-labelledby="expiries-title" {
             h2 id="expiries-title" { "Expiries" }
-            svg class="expiries" height="132" role="group" aria-label="When the certificates expire; the table shows the same" {
+            svg class="expiries" height="132" role="group" aria-label="When the certificates expire; the table below shows the same data" {
                 rect class="soon" x=(percent(NOW)) y="0" width=(percent(place(30 * DAY).min(97.0) - NOW)) height="112" {}
                 rect class="gone" x="0" y="0" width=(percent(NOW)) height="112" {}
                 @for (at, name) in &shown {

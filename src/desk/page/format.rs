@@ -1,10 +1,13 @@
 //! Formats times, statuses and values for all pages.
 
+use std::time::Duration;
+
 use maud::{Markup, html};
 
 use windlass_ground::Timestamp;
 use windlass_report as report;
 pub use windlass_report::{cut, visible};
+use windlass_world::value::format_duration;
 
 /// Returns a point in time as its distance from now, with the exact time on hover. `live.js` keeps the distance up to date.
 pub fn moment(at: Timestamp, now: Timestamp) -> Markup {
@@ -36,9 +39,7 @@ pub fn length(milliseconds: i64) -> String {
     match seconds {
         0 => format!("{milliseconds}ms"),
         1..60 => format!("{seconds}.{}s", milliseconds % 1000 / 100),
-        60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{}h {}m", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3600),
+        _ => format_duration(Duration::from_millis(milliseconds.unsigned_abs())),
     }
 }
 

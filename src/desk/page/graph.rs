@@ -89,7 +89,7 @@ pub fn graph(picture: &Picture, nodes: &[Node], links: &Links, selected: Option<
     };
     let is_order = |edge: &Edge| *edge == Edge::Order;
     html! {
-        svg id="graph" class=(class) viewBox=(view) width=(format!("{:.0}", width * scale)) height=(format!("{:.0}", height * scale)) role="group" aria-label="Graph of the steps; the list shows the same" {
+        svg id="graph" class=(class) viewBox=(view) width=(format!("{:.0}", width * scale)) height=(format!("{:.0}", height * scale)) role="group" aria-label="Graph of the steps; the list below shows the same data" {
             @for class in [None, Some("order")] {
                 @let paths = layout.paths.iter().filter(|(_, kind)| is_order(kind) == class.is_some());
                 // All edges are one element, because hundreds of elements make a browser slow.

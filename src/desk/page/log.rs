@@ -184,7 +184,7 @@ impl Look<'_> {
                 div class="actions" {
                     @match self.errors.first() {
                         Some(first) => {
-                            a class="button" id="first-error" href=(self.line(*first)) { (self.errors.len()) " error" @if self.errors.len() > 1 { "s" } ", the first" }
+                            a class="button" id="first-error" href=(self.line(*first)) { (report::counted(self.errors.len(), "error")) ", the first" }
                             @if let Some(before) = before { a class="button" id="previous-error" href=(self.line(*before)) { "Previous error" } }
                             @if let Some(after) = after { a class="button" id="next-error" href=(self.line(*after)) { "Next error" } }
                         }

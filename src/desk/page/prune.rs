@@ -154,7 +154,7 @@ pub async fn prune(
     let who = access.person.clone();
     let Pruning { deleted, left, .. } = desk.ask(move |runs| runs.prune(&wanted, &who)).await?;
     let frame = Frame {
-        summary: format!("{} runs deleted", deleted.len()),
+        summary: format!("{} deleted", report::counted(deleted.len(), "run")),
         ..Frame::still("Delete old runs", "Runs", Some(&access))
     };
     Ok(page(

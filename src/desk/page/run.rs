@@ -1,6 +1,6 @@
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use axum::{
@@ -32,6 +32,7 @@ use windlass_engine::{
     decide,
     journal::{InstanceId, Record, RunId, State as RunState},
 };
+use windlass_ground::lock;
 use windlass_report::{self as report, EventLines};
 use windlass_runs::{Ask, Runs, RunsError, Shown};
 use windlass_world::value::{Digest, StepError};
@@ -108,7 +109,7 @@ fn foreseen(shown: &Shown) -> Arc<Json> {
     /// The largest number of cached plans.
     const KEPT: usize = 64;
     static KNOWN: Mutex<BTreeMap<Digest, Arc<Json>>> = Mutex::new(BTreeMap::new());
-    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = || lock(&KNOWN);
     let key = Digest::of(&[
         shown.id.as_str().as_bytes(),
         shown.info.program.as_bytes(),
@@ -371,7 +372,7 @@ impl View {
                     (self.what_follows())
                     p class="quiet" {
                         "The answer is bound to this question, to the files " code title=(program) { (program[..12]) }
-                        " and to the params below: " code title=(digest) { (digest[..12]) } ". If any of these changes, the answer does not count."
+                        " and to the params below: " code title=(digest) { (digest[..12]) } ". If any of these changes, the answer is not accepted."
                     }
                 }
                 form method="post" action={ "/runs/" (shown.id) "/approve" } {

@@ -55,8 +55,8 @@ pub async fn workflows(State(desk): State<Desk>, access: Access) -> Result<Respo
                                 @if let Some(text) = &program.workflow.description { p { (text) } }
                                 @let params = program.workflow.params.len();
                                 p class="quiet" {
-                                    (program.workflow.steps().count()) " steps"
-                                    @if params > 0 { " · " (params) " param" @if params > 1 { "s" } }
+                                    (report::counted(program.workflow.steps().count(), "step"))
+                                    @if params > 0 { " · " (report::counted(params, "param")) }
                                 }
                             }
                             Err(error) => {

@@ -11,7 +11,7 @@ use super::{
     name::StepName,
     template::Template,
 };
-use windlass_script::{InputRead, Script, closest};
+use windlass_script::{InputRead, Script, closest, did_you_mean};
 use windlass_world::value::{Type, Value};
 
 pub(super) type Steps = BTreeMap<StepName, StepIndex>;
@@ -27,7 +27,7 @@ fn fresh(report: &mut Report, step: &Step) {
         Action::Workflow(_) => ("a `workflow:`", "put `fresh` on the steps inside"),
         Action::Approval(_) => (
             "an `approval:`",
-            "an answer counts until what it is about changes",
+            "an approval stays valid until the things that it approves change",
         ),
         Action::Script(script) => {
             let changing = script.host_calls.iter().find(|call| call.is_sure_change());
@@ -38,7 +38,7 @@ fn fresh(report: &mut Report, step: &Step) {
                 );
                 let mistake = report.at("misplaced-key", step.span.clone(), message);
                 report.add(mistake.help(
-                    "a fresh step may only read; change things in one step, and look in another",
+                    "a step with `fresh` may only read: change things in one step, and check them in another",
                 ));
             }
             return;
@@ -83,16 +83,16 @@ pub(super) fn step(
         fresh(report, step);
     }
     let of_items = [
-        ("key", step.key.is_some(), "it names the items"),
+        ("key", step.key.is_some(), "`key` names the items"),
         (
             "max_parallel",
             step.max_parallel.is_some(),
-            "it limits how many items run at once",
+            "`max_parallel` limits how many items run at once",
         ),
         (
             "fail_fast",
             step.fail_fast,
-            "it says what a failed item means for those after it",
+            "`fail_fast` stops new items after one has failed",
         ),
     ];
     for (key, _, help) in of_items
@@ -116,7 +116,7 @@ pub(super) fn step(
         let Some((ty, _)) = accepted.get(&name.text) else {
             let names = accepted.keys().map(String::as_str);
             let help = match (closest(&name.text, names), accepted.is_empty()) {
-                (Some(near), _) => format!("did you mean `{near}`?"),
+                (Some(near), _) => did_you_mean(near),
                 (None, true) => "it takes no inputs".into(),
                 (None, false) => {
                     let names: Vec<_> = accepted.keys().map(String::as_str).collect();
@@ -160,10 +160,7 @@ pub(super) fn step(
     }
     for (name, (ty, is_required)) in &accepted {
         if *is_required && !step.with.contains_key(name) {
-            let message = format!(
-                "the step `{}` does not give the input `{name}` ({ty})",
-                step.name
-            );
+            let message = format!("the step `{}` lacks the input `{name}` ({ty})", step.name);
             let mistake = report
                 .at("missing-input", step.span.clone(), message)
                 .help(format!("add `{name}:` under its `with:`"));
@@ -176,9 +173,9 @@ pub(super) fn step(
 fn input_reads(report: &mut Report, step: &Step, script: &Script) {
     let unknown = |read: &&InputRead| !step.with.contains_key(&read.name);
     for read in script.input_reads.iter().filter(unknown) {
-        let message = format!("the step `{}` gives no input `{}`", step.name, read.name);
+        let message = format!("the step `{}` has no input `{}`", step.name, read.name);
         let help = match closest(&read.name, step.with.keys().map(String::as_str)) {
-            Some(near) => format!("did you mean `{near}`?"),
+            Some(near) => did_you_mean(near),
             None => format!("add `{}:` under its `with:`", read.name),
         };
         let mistake = report.at("unknown-input", read.span.clone(), message);

@@ -25,7 +25,7 @@ pub fn clusters(workflow: &Workflow, params: &Value) -> Result<BTreeSet<String>,
         .evaluate(&names)
         .map_err(|e| ClustersError(format!("could not be evaluated: {e}")))?;
     let Value::List(items) = found else {
-        let why = format!("gave {}, not a list of names", found.a_kind());
+        let why = format!("must be a list of names, not {}", found.a_kind());
         return Err(ClustersError(why));
     };
     items
@@ -33,7 +33,7 @@ pub fn clusters(workflow: &Workflow, params: &Value) -> Result<BTreeSet<String>,
         .map(|item| match item {
             Value::String(name) if is_role(&name) => Ok(name),
             other => Err(ClustersError(format!(
-                "gave {other}, which can't be a cluster's name"
+                "contains {other}, which is not a valid cluster name"
             ))),
         })
         .collect()

@@ -19,12 +19,15 @@ pub(super) fn check(report: &mut Report, graph: &DiGraph<Step, Edge>) {
             .iter()
             .map(|index| graph[*index].name.as_str())
             .collect();
-        let message = format!("steps wait for each other: {}", names.join(" → "));
+        let message = format!(
+            "steps depend on each other in a cycle: {}",
+            names.join(" → ")
+        );
         let mut mistake = report.at("cycle", graph[cycle[0]].span.clone(), message);
         for index in &cycle[1..cycle.len() - 1] {
             mistake = mistake.label(graph[*index].span.clone(), "and this one");
         }
-        report.add(mistake.help("take one of the references out"));
+        report.add(mistake.help("remove one of the references"));
     }
 }
 

@@ -183,7 +183,7 @@ mod tests {
             read.field("plain").map(ToString::to_string).as_deref(),
             Some(r#"{"<<":1}"#)
         );
-        refused("a: { <<: 1 }", "takes over maps");
+        refused("a: { <<: 1 }", "must refer to a map");
     }
 
     #[test]

@@ -145,9 +145,9 @@ pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
 }
 
 pub(super) fn reserved(report: &mut Report, key: &Key, what: &str, root: &str) {
-    let message = format!("`{}` can't be {what}", key.name);
+    let message = format!("`{}` is not a valid {what}", key.name);
     let help = format!(
-        "Rhai keeps this word for itself, so no expression could read `{root}.{}`: take another name",
+        "Rhai reserves this word, so no expression can read `{root}.{}`: use another name",
         key.name
     );
     let mistake = report.at("bad-name", key.span.clone(), message);
@@ -157,13 +157,13 @@ pub(super) fn reserved(report: &mut Report, key: &Key, what: &str, root: &str) {
 fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> Option<StepDraft> {
     let name = StepName::parse(&key.name);
     if name.is_none() {
-        let message = format!("`{}` can't be a step's name", key.name);
+        let message = format!("`{}` is not a valid step name", key.name);
         let mistake = report
             .at("bad-name", key.span.clone(), message)
-            .help("lower-case letters, digits and `_`, not starting with a digit: it is a name in expressions");
+            .help("use lower-case letters, digits and `_`, and do not start with a digit: expressions use the name");
         report.add(mistake);
     } else if !is_readable(&key.name) {
-        reserved(report, key, "a step's name", "steps");
+        reserved(report, key, "step name", "steps");
     }
     let mut fields = Fields::of(report, node, &STEP, format!("the step `{}`", key.name));
     let mut bare = Vec::new();
@@ -263,8 +263,8 @@ fn read_for_each(report: &mut Report, node: &Node) -> Template {
 fn no_expression(report: &mut Report, node: &Node, template: &Template, wanted: &str) {
     let (message, help) = match (template, &node.kind) {
         (Template::Text(_), _) => (
-            format!("{wanted}, not a text around an expression"),
-            "the whole of it is one `${{ … }}`".to_owned(),
+            format!("{wanted}, not a string with an expression in it"),
+            "write the whole value as one `${{ … }}`".to_owned(),
         ),
         (
             _,
@@ -274,7 +274,7 @@ fn no_expression(report: &mut Report, node: &Node, template: &Template, wanted: 
                 ..
             },
         ) => (
-            format!("{wanted}, not a text"),
+            format!("{wanted}, not a string"),
             format!("forgot the `${{{{ }}}}`? `\"${{{{ {} }}}}\"`", text.trim()),
         ),
         _ => (
@@ -291,9 +291,9 @@ fn read_action(report: &mut Report, fields: &mut Fields, step: &Key) -> ActionDr
     let wanted = OneOf {
         of: &of,
         span: step.span.clone(),
-        none: format!("{of} does nothing"),
+        none: format!("{of} has no action"),
         add: "give it one of `script: FILE.rhai`, `run: |` with a short body, `workflow: FILE.yaml`, `approval: QUESTION`",
-        split: "make two steps of it",
+        split: "split it into two steps",
     };
     let kinds = ["script", "run", "workflow", "approval"];
     let Some((key, node)) = fields.take_one_of(report, &kinds, &wanted) else {

@@ -8,7 +8,7 @@ use super::{
     mistake::Mistake,
     template::Template,
 };
-use windlass_script::closest;
+use windlass_script::{closest, did_you_mean};
 use windlass_world::value::{Value, parse_duration};
 
 /// Collects the mistakes of one file.
@@ -61,7 +61,7 @@ impl Report<'_> {
         let found = words.iter().find(|(word, _)| *word == text);
         if found.is_none() {
             let names: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-            let message = format!("{what} is {}", names.join(" or "));
+            let message = format!("{what} must be {}", names.join(" or "));
             let mistake = self.at("wrong-type", node.span.clone(), message);
             self.add(mistake);
         }
@@ -255,7 +255,7 @@ impl<'n> Fields<'n> {
         if limit.is_zero() {
             let message = format!("`{name}` must be longer than 0s");
             let mistake = report.at("wrong-type", node.span.clone(), message);
-            report.add(mistake.help(format!("leave `{name}` out for {otherwise}")));
+            report.add(mistake.help(format!("remove `{name}` for {otherwise}")));
             return None;
         }
         Some(limit)
@@ -308,7 +308,7 @@ impl<'n> Fields<'n> {
                 .find(|known| known.other_names.contains(&&*key.name));
             let near = || closest(&key.name, names());
             let help = match other.map(|known| known.name).or_else(near) {
-                Some(name) => format!("did you mean `{name}`?"),
+                Some(name) => did_you_mean(name),
                 None => format!("it has {}", names().collect::<Vec<_>>().join(", ")),
             };
             let mistake = report

@@ -142,51 +142,51 @@ pub static WORKFLOW: Section = Section {
     about: "A workflow file.",
     keys: &[
         key("workflow", Form::Text, "The workflow's name.", "workflow: gloo-mesh").required(),
-        key("description", Form::Text, "What it does, for people.", "description: Certificates for Gloo Mesh"),
+        key("description", Form::Text, "A description for people.", "description: Certificates for Gloo Mesh"),
         key(
             "params",
             Form::Params,
-            "What a run is given: name → param.",
+            "The params of a run: name → param.",
             "params: { clusters: { type: list(string), default: [cluster-1] } }",
         )
         .elsewhere(&["inputs"]),
         key(
             "lock",
             Form::Template,
-            "The name of a lock. One run at a time holds it; the others wait, and say for which run.",
+            "The name of a lock. One run at a time holds it; the others wait and show which run holds it.",
             "lock: mesh-${{ params.mesh }}",
         ),
         key(
             "kube",
             Form::Template,
-            "The Kubernetes clusters that it speaks to, by their roles in the target.",
+            "The Kubernetes clusters that the workflow uses, by their roles in the target.",
             "kube: [mgmt, \"${{ params.cluster }}\"]",
         ),
-        key("concurrency", Form::Count(MOST_PARALLEL), "How many runs of this workflow there may be at once.", "concurrency: 2"),
+        key("concurrency", Form::Count(MOST_PARALLEL), "The maximum number of runs of this workflow at once.", "concurrency: 2"),
         key(
             "on_failure",
             Form::Words(&ON_FAILURE_WORDS),
-            "`undo`: a run that fails reverses what it did. `stop` leaves that to you.",
+            "`undo`: a run that fails reverses what it did. `stop`: it does not.",
             "on_failure: undo",
         )
         .or("stop"),
         key(
             "phases",
             Form::Phases,
-            "Parts of the run, in their order: name → phase. No step of a phase begins before all steps of those before it have ended.",
+            "The phases of a run, in order: name → phase. A phase begins after all steps of the phases before it have ended.",
             "phases: { trust: { description: Everybody trusts both roots. } }",
         ),
         key(
             "triggers",
             Form::Sections(&TRIGGER),
-            "What starts it by itself, where `windlass serve` runs.",
+            "What starts the workflow automatically while `windlass serve` runs.",
             "triggers: [{ schedule: \"0 3 * * SUN\", time_zone: Europe/Berlin, target: prod }]",
         )
         .elsewhere(&["on", "schedule", "schedules", "cron"]),
         key(
             "steps",
             Form::Steps,
-            "The steps: name → step. A name is lower case with `_`, and not a word that Rhai keeps for itself (`go`, `in`, `match`, …).",
+            "The steps: name → step. A name is lower case with `_`, and not a word that Rhai reserves (`go`, `in`, `match`, …).",
             "steps: { greet: { run: log::info(\"hello\") } }",
         )
         .required()
@@ -194,13 +194,13 @@ pub static WORKFLOW: Section = Section {
         key(
             "finally",
             Form::Steps,
-            "Steps that run after all others, however those ended, also after a cancel. `run.status` is `succeeded`, `failed` or `cancelled` there.",
+            "Steps that run after all others, even if those failed or were cancelled. `run.status` is `succeeded`, `failed` or `cancelled` there.",
             "finally: { tell: { script: tell.rhai } }",
         ),
         key(
             "outputs",
             Form::Templates,
-            "What a run gives once it has succeeded: name → value.",
+            "The outputs of a run that has succeeded: name → value.",
             "outputs: { arn: \"${{ steps.root_ca.arn }}\" }",
         ),
     ],
@@ -210,16 +210,16 @@ pub static STEP: Section = Section {
     name: "step",
     about: "A step. It has one of `script`, `run`, `workflow` and `approval`.",
     keys: &[
-        key("description", Form::Text, "What it does, for people.", "description: Sign the request"),
+        key("description", Form::Text, "A description for people.", "description: Sign the request"),
         key("phase", Form::Text, "The phase that it belongs to, one of the workflow's `phases`.", "phase: trust"),
         key("script", Form::Text, "A script with `fn run(inputs)`.", "script: steps/create_ca.rhai"),
         key(
             "run",
             Form::Text,
-            "A short body. It sees `inputs`, which are just those of `with`, and its last value is a map of the outputs.",
+            "The script itself, if it is short. `inputs` has the values of `with`; the last value is a map of the outputs.",
             "run: log::info(\"hello\")",
         ),
-        key("workflow", Form::Text, "A whole workflow; `with` gives its params.", "workflow: relay_client.yaml"),
+        key("workflow", Form::Text, "A nested workflow; `with` sets its params.", "workflow: relay_client.yaml"),
         key(
             "approval",
             Form::Template,
@@ -229,29 +229,29 @@ pub static STEP: Section = Section {
         key(
             "approvers",
             Form::Template,
-            "Who may answer: a list of names. Everybody may, if it is left out.",
+            "Who may answer: a list of names. By default, everyone may.",
             "approvers: [alice, bob]",
         )
         .with("approval"),
         key(
             "not_requester",
             Form::Flag,
-            "Refuses the answer of everybody who started the run or changed what it does.",
+            "Does not accept an answer of a person who started the run or changed what it does.",
             "not_requester: true",
         )
         .with("approval")
         .or("false"),
-        key("on_timeout", Form::Words(&ON_TIMEOUT_WORDS), "The answer once the `timeout` is over.", "on_timeout: approve")
+        key("on_timeout", Form::Words(&ON_TIMEOUT_WORDS), "The answer after the `timeout`.", "on_timeout: approve")
             .with("approval")
             .or("reject"),
         key("with", Form::Templates, "The inputs: name → value.", "with: { ca: \"${{ steps.root_ca.arn }}\" }")
             .elsewhere(&["inputs"]),
-        key("needs", Form::Names, "Steps that it comes after, though it reads nothing of them.", "needs: [root_cert]")
+        key("needs", Form::Names, "Steps that must end before this one, although it does not read their outputs.", "needs: [root_cert]")
             .elsewhere(&["depends_on"]),
         key(
             "when",
             Form::Condition,
-            "Skips the step if it is false, with all its items. What depends only on skipped steps is skipped, too.",
+            "If it is false, the step and all its items are skipped. A step that depends only on skipped steps is skipped as well.",
             "when: ${{ target.kube }}",
         )
         .elsewhere(&["if"]),
@@ -264,38 +264,38 @@ pub static STEP: Section = Section {
         key(
             "key",
             Form::Template,
-            "Names the items, in `STEP[NAME]`. Without it strings, ints and bools name themselves, the entries of a map have their keys, and anything else has its position.",
+            "The name of an item, as in `STEP[NAME]`. By default, a string, int or bool is its own name, an entry of a map has its key, and any other item has its position.",
             "key: ${{ item.name }}",
         ),
-        key("max_parallel", Form::Count(MOST_PARALLEL), "How many items run at once; all, if it is left out.", "max_parallel: 4"),
+        key("max_parallel", Form::Count(MOST_PARALLEL), "The maximum number of items that run at once. By default, all.", "max_parallel: 4"),
         key(
             "fail_fast",
             Form::Flag,
-            "Once an item has failed, no other one begins; those that run are not stopped.",
+            "After an item has failed, no other item starts. Items that are running continue.",
             "fail_fast: true",
         )
         .or("false"),
-        key("retry", Form::Section(&RETRY), "Tries again after failures.", "retry: { attempts: 5, backoff: 1s..30s }")
+        key("retry", Form::Section(&RETRY), "Retries the step after a failure.", "retry: { attempts: 5, backoff: 1s..30s }")
             .elsewhere(&["retries"]),
         key("timeout", Form::Duration, "How long one attempt may take, or how long a question waits.", "timeout: 5m"),
         key(
             "on_error",
             Form::Words(&ON_ERROR_WORDS),
-            "`continue`: what depends on the step runs all the same and sees nothing as its outputs; the run does not fail.",
+            "`continue`: if the step fails, the run does not fail, and steps that depend on it run and read `()` as its outputs.",
             "on_error: continue",
         )
         .or("fail"),
         key(
             "fresh",
             Form::Flag,
-            "For a step that verifies: it looks again whenever it runs again, rather than replay what it read. It may only read.",
+            "For a step that verifies: when it runs again, it reads again instead of replaying its recorded calls. It may only read.",
             "fresh: true",
         )
         .or("false"),
         key(
             "lock",
             Form::Template,
-            "The name of a lock. One execution at a time holds it, in whichever run; what runs inside of the holder does not wait for it.",
+            "The name of a lock. One instance at a time holds it, across all runs. Steps inside the holder do not wait for it.",
             "lock: istiod-${{ item }}",
         ),
     ],
@@ -303,45 +303,45 @@ pub static STEP: Section = Section {
 
 pub static PARAM: Section = Section {
     name: "param",
-    about: "A param of a workflow. The name of its type alone is short for it.",
+    about: "A param of a workflow. `name: string` is short for `name: { type: string }`.",
     keys: &[
         key(
             "type",
             Form::Type,
-            "`string`, `bytes`, `int`, `float`, `bool`, `duration`, `secret`, `any`, `list`, `list(T)`, `map` or `map(T)`; a `?` behind it admits nothing.",
+            "`string`, `bytes`, `int`, `float`, `bool`, `duration`, `secret`, `any`, `list`, `list(T)`, `map` or `map(T)`; a `?` after it also allows `()`.",
             "type: list(string)",
         )
         .required(),
-        key("description", Form::Text, "What it is for, for people.", "description: Workload clusters"),
-        key("one_of", Form::Values, "The values that it may have; of a list or a map, each item.", "one_of: [blue, green]"),
-        key("none_of", Form::Values, "Values that it may not have; of a list or a map, no item.", "none_of: [root]"),
-        key("min", Form::Limit, "The least that it may be; of a list or a map, each item.", "min: 1h"),
-        key("max", Form::Limit, "The most that it may be; of a list or a map, each item.", "max: 90d"),
-        key("default", Form::Value, "What it is if none is given.", "default: [cluster-1]"),
+        key("description", Form::Text, "A description for people.", "description: Workload clusters"),
+        key("one_of", Form::Values, "The allowed values; for a list or a map, those of each item.", "one_of: [blue, green]"),
+        key("none_of", Form::Values, "Values that are not allowed; for a list or a map, for each item.", "none_of: [root]"),
+        key("min", Form::Limit, "The minimum; for a list or a map, that of each item.", "min: 1h"),
+        key("max", Form::Limit, "The maximum; for a list or a map, that of each item.", "max: 90d"),
+        key("default", Form::Value, "The value if none is given.", "default: [cluster-1]"),
     ],
 };
 
 pub static RETRY: Section = Section {
     name: "retry",
-    about: "How a step is tried again.",
+    about: "How a step is retried.",
     keys: &[
         key(
             "attempts",
             Form::Count(MOST_ATTEMPTS),
-            "How many attempts there are in all.",
+            "The maximum number of attempts, including the first.",
             "attempts: 5",
         )
         .or("1"),
         key(
             "backoff",
             Form::Backoff,
-            "The shortest and the longest pause before the next attempt. The pause doubles, and a random half is taken off.",
+            "The shortest and the longest pause between attempts. The pause doubles each time, and is shortened by a random part of up to one half.",
             "backoff: 1s..30s",
         ),
         key(
             "on",
             Form::Classes,
-            "Which failures: `throttled`, `timeout`, `unavailable`, `conflict`, `denied`, `rejected`, or `any`. All but `rejected` and `denied`, if it is left out.",
+            "The failures to retry: `throttled`, `timeout`, `unavailable`, `conflict`, `denied`, `rejected`, or `any`. By default, all except `rejected` and `denied`.",
             "on: [throttled, timeout]",
         ),
     ],
@@ -349,30 +349,30 @@ pub static RETRY: Section = Section {
 
 pub static PHASE: Section = Section {
     name: "phase",
-    about: "A part of a run, for the plan. All of its keys are for people.",
+    about: "A phase of a run, which the plan shows. All of its keys are for people.",
     keys: &[
         key(
             "description",
             Form::Text,
-            "What happens in it.",
+            "What happens in the phase.",
             "description: Everybody learns to trust the new root.",
         ),
         key(
             "replaces",
             Form::Template,
-            "What is there now, and what will be there: a list of maps with `object`, `cluster`, `now`, `then` and `restarts`. What `now` and `then` list is a text, or a certificate as a map with `subject`, `issuer`, `serial`, `not_after` and `validity`. A plan shows it where it reads nothing but steps that only read.",
+            "What the phase replaces, and with what: a list of maps with `object`, `cluster`, `now`, `then` and `restarts`. An entry of `now` or `then` is a string, or a certificate as a map with `subject`, `issuer`, `serial`, `not_after` and `validity`. A plan shows it if it depends only on steps that change nothing.",
             "replaces: [{ cluster: mgmt, object: secret/ca, now: [CN=CA], then: [CN=CA G2], restarts: [deployment/server] }]",
         ),
         key(
             "after",
             Form::Text,
-            "What holds once it has ended.",
+            "What is true after the phase.",
             "after: Everybody trusts both roots.",
         ),
         key(
             "undo",
             Form::Text,
-            "What it takes to undo it.",
+            "What an undo of the phase does.",
             "undo: The former bundles are put back.",
         ),
     ],
@@ -380,23 +380,23 @@ pub static PHASE: Section = Section {
 
 pub static TRIGGER: Section = Section {
     name: "trigger",
-    about: "What starts a workflow by itself. It has one of `schedule`, `when_due` and `webhook`.",
+    about: "Starts a workflow automatically. It has one of `schedule`, `when_due` and `webhook`.",
     keys: &[
         key(
             "schedule",
             Form::Text,
-            "When, as cron writes it: minute, hour, day of the month, month, day of the week. What daylight saving skips or doubles is started once.",
+            "When to start, as a cron pattern: minute, hour, day of the month, month, day of the week. A time that daylight saving skips or repeats starts the workflow once.",
             "schedule: \"0 3 * * SUN\"",
         )
         .elsewhere(&["cron"]),
-        key("time_zone", Form::Text, "The time zone that the schedule means, a name of the IANA database.", "time_zone: Europe/Berlin")
+        key("time_zone", Form::Text, "The time zone of the schedule, a name of the IANA database.", "time_zone: Europe/Berlin")
             .with("schedule")
             .or("UTC")
             .elsewhere(&["timezone", "tz"]),
         key(
             "when_due",
             Form::Duration,
-            "How long before the expiry of a certificate that this workflow made on the trigger's target, and that is in use.",
+            "How long before the expiry of a certificate to start. Only certificates count that this workflow issued on the trigger's target, and that are in use.",
             "when_due: 30d",
         ),
         key(
@@ -405,19 +405,19 @@ pub static TRIGGER: Section = Section {
             "The name of a hook: a request to `POST /hooks/NAME` that is signed with the hook's secret starts a run.",
             "webhook: deploys",
         ),
-        key("name", Form::Text, "Tells it apart from other triggers. `schedule`, `when_due` or the webhook's name, if it is left out.", "name: nightly"),
+        key("name", Form::Text, "The name of the trigger. By default, `schedule`, `when_due` or the webhook's name.", "name: nightly"),
         key("target", Form::Text, "The target of the run.", "target: prod").or("local"),
         key(
             "params",
             Form::Templates,
-            "What the run is given: name → value. Expressions of a webhook's params read `body`, the JSON of the request, and `headers`.",
+            "The params of the run: name → value. Expressions of a webhook's params read `body`, the JSON of the request, and `headers`.",
             "params: { clusters: [east, west] }",
         )
         .elsewhere(&["inputs", "with"]),
         key(
             "catch_up",
             Form::Words(&CATCH_UP_WORDS),
-            "What becomes of starts that were missed while no server ran: `once` makes one up for all of them.",
+            "What happens to starts that were missed while no server ran: `once` starts one run for all of them.",
             "catch_up: none",
         )
         .with("schedule")

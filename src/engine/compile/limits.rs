@@ -72,7 +72,7 @@ impl Limits {
             if !matches!(leaf(ty?), Type::Int | Type::Float | Type::Duration) {
                 let message = format!("`{key}` is for numbers and durations");
                 let mistake = report.at("wrong-type", node.span.clone(), message);
-                report.add(mistake.help("the values of a text are listed: `one_of: [a, b]`"));
+                report.add(mistake.help("for a string, list the values: `one_of: [a, b]`"));
                 return None;
             }
             fitting(report, node, ty?, key, value)

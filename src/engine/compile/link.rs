@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, PoisonError},
+    sync::Arc,
 };
 
 use petgraph::graph::DiGraph;
@@ -19,6 +19,7 @@ use super::{
     source::Sources,
     trigger,
 };
+use windlass_ground::lock;
 use windlass_script::{Fault, ROOTS, Script, join_path};
 use windlass_world::value::Digest;
 
@@ -164,7 +165,10 @@ impl Linker<'_> {
                 let path = self.resolve(file, text, named)?;
                 if self.open.contains(&path) {
                     let cycle: Vec<_> = self.open.iter().chain([&path]).cloned().collect();
-                    let message = format!("workflows contain each other: {}", cycle.join(" → "));
+                    let message = format!(
+                        "workflows contain each other in a cycle: {}",
+                        cycle.join(" → ")
+                    );
                     self.mistakes.push(Mistake::new(
                         "cycle",
                         file,
@@ -213,7 +217,7 @@ impl Linker<'_> {
         let script = match parsed {
             Some(parsed) => {
                 // The map is valid even after a panic: a script is added after it has been parsed.
-                let mut parsed = parsed.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut parsed = lock(&parsed);
                 parsed.parse(path, script_text, &mut read)
             }
             None => Script::parse(path, script_text, &mut read).map(Arc::new),
@@ -244,14 +248,14 @@ impl Linker<'_> {
     ) {
         let message = format!("can't read `{path}`: {why}");
         let mistake = Mistake::new("unreadable-file", file, text, named.span.clone(), message)
-            .help("paths are relative to the file that names them");
+            .help("a path is relative to the file that contains it");
         self.mistakes.push(mistake);
     }
 
     fn resolve(&mut self, file: &Arc<str>, text: &Arc<str>, named: &Spanned) -> Option<String> {
         let path = join_path(file, &named.text);
         if path.is_none() {
-            let message = format!("`{}` lies outside the workflow's folder", named.text);
+            let message = format!("`{}` is outside the workflow's folder", named.text);
             self.mistakes.push(Mistake::new(
                 "unreadable-file",
                 file,

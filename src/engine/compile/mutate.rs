@@ -179,7 +179,9 @@ fn part_of(text: &str, key: &Key) -> Option<Range<usize>> {
     while let Some((at, c)) = chars.next() {
         match (quote, c) {
             // Skips the escaped character.
-            (Some('"'), '\\') => drop(chars.next()),
+            (Some('"'), '\\') => {
+                chars.next();
+            }
             (Some(open), c) if c == open => quote = None,
             (Some(_), _) => {}
             // Inside a plain word, a quote is an ordinary character.

@@ -31,7 +31,7 @@ impl Param {
         // A name with a `-`, for example, is read as `params["a-b"]`.
         let is_word = StepName::parse(&key.name.to_ascii_lowercase()).is_some();
         if is_word && !is_readable(&key.name) {
-            reserved(report, key, "a param's name", "params");
+            reserved(report, key, "param name", "params");
         }
         // `cluster: string` is short for `cluster: { type: string }`.
         if let Kind::Scalar { text, .. } = &node.kind {
@@ -71,7 +71,7 @@ impl Param {
 
     fn read_default(&self, report: &mut Report, key: &Key, node: &Node) -> Option<Value> {
         let Some(value) = Template::read(report, node).constant() else {
-            let message = "a default is a plain value, without expressions";
+            let message = "write a plain value: a default can't contain expressions";
             let mistake = report.at("wrong-type", node.span.clone(), message);
             report.add(mistake);
             return None;

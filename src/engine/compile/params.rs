@@ -4,7 +4,7 @@ use super::{
     document::parse_value,
     graph::{Param, Workflow},
 };
-use windlass_script::closest;
+use windlass_script::{closest, did_you_mean};
 use windlass_world::value::{Type, Value, parse_duration};
 
 /// A param that is missing or invalid.
@@ -120,9 +120,7 @@ pub fn refer_params(
             Err(e) => errors.push(ParamError::Wrong {
                 name,
                 why: e.to_string(),
-                hint: Some(
-                    "`text:` before a secret keeps it from being taken for a reference".into(),
-                ),
+                hint: Some("to use the value itself as the secret, put `text:` before it".into()),
             }),
         }
     }
@@ -180,7 +178,7 @@ pub fn bind_params(
 fn unknown(workflow: &Workflow, name: &str) -> ParamError {
     let names: Vec<_> = workflow.params.keys().map(String::as_str).collect();
     let hint = match (closest(name, names.iter().copied()), names.is_empty()) {
-        (Some(near), _) => format!("did you mean `{near}`?"),
+        (Some(near), _) => did_you_mean(near),
         (None, true) => "it takes no params".into(),
         (None, false) => format!("it has {}", names.join(", ")),
     };
@@ -205,7 +203,7 @@ fn hint(name: &str, param: &Param, value: &Value) -> Option<String> {
         Type::Duration if parse_duration(&text).is_err() => {
             let number = text.parse::<u32>().unwrap_or(90);
             Some(format!(
-                "a duration has a unit: `{number}d`, `{number}h`, `{number}m` or `{number}s`"
+                "a duration needs a unit: `{number}d`, `{number}h`, `{number}m` or `{number}s`"
             ))
         }
         Type::Bool => Some(format!("write -p {name}=true or -p {name}=false")),

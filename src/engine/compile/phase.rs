@@ -11,7 +11,7 @@ use super::{
     graph::{Edge, Phase, Step, StepIndex},
     keys::PHASE,
 };
-use windlass_script::closest;
+use windlass_script::{closest, did_you_mean};
 
 /// Reads `phases: { NAME: { description, replaces, after, undo } }`.
 pub(super) fn read(
@@ -48,7 +48,7 @@ pub(super) fn is_there(report: &mut Report, phases: &[Phase], named: &Spanned) {
     }
     let names = phases.iter().map(|phase| phase.name.as_str());
     let help = match closest(&named.text, names) {
-        Some(near) => format!("did you mean `{near}`?"),
+        Some(near) => did_you_mean(near),
         None => "declare it under `phases:`".into(),
     };
     let message = format!("the workflow has no phase `{}`", named.text);
@@ -98,13 +98,13 @@ pub(super) fn check(
             let help = match needs_step {
                 // To need it would be a cycle.
                 true => format!(
-                    "`{0}` needs `{1}`, itself or through other steps: move `{1}` to the phase `{phase}` or an earlier one, or `{0}` to a later one",
+                    "`{0}` depends on `{1}`, directly or through other steps: move `{1}` to the phase `{phase}` or an earlier one, or `{0}` to a later one",
                     early.name, step.name
                 ),
                 false => format!("add `{}` to its `needs`", early.name),
             };
             let message = format!(
-                "`{}` of the phase `{}` could begin before `{}` of the phase `{phase}` has ended",
+                "`{}` of the phase `{}` could start before `{}` of the phase `{phase}` has ended",
                 step.name, phases[at].name, early.name
             );
             let mistake = report

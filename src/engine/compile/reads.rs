@@ -12,7 +12,7 @@ use super::{
     name::StepName,
     template::{Placed, Template},
 };
-use windlass_script::{Read, closest};
+use windlass_script::{Read, closest, did_you_mean};
 
 /// How many names a message lists at most.
 const FEW: usize = 8;
@@ -52,7 +52,7 @@ pub(super) fn edges(
         let is_backwards = graph[*target].is_finally && !step.is_finally;
         if is_backwards {
             let message = format!(
-                "`{}` runs after everything else: it stands under `finally`",
+                "`{}` is under `finally`, so it runs after all other steps",
                 graph[*target].name
             );
             let mistake = report.at("reads-finally", span.clone(), message);
@@ -87,9 +87,9 @@ pub(super) fn bare(
             _ => false,
         };
         if is_there {
-            let message = format!("`{text}` is a text here, not what the expression would give");
+            let message = format!("`{text}` is a plain string here, not an expression");
             let help = format!(
-                "forgot the `${{{{ }}}}`? `\"${{{{ {text} }}}}\"`; the text itself is `\"${{{{ '{text}' }}}}\"`"
+                "forgot the `${{{{ }}}}`? `\"${{{{ {text} }}}}\"`; for the string itself, write `\"${{{{ '{text}' }}}}\"`"
             );
             let mistake = report.at("bare-expression", span.clone(), message);
             report.add(mistake.help(help));
@@ -138,7 +138,7 @@ pub(super) fn beforehand(
         for read in placed.expression.reads() {
             if check_read(report, graph, by_name, params, placed, read, Item::None).is_some() {
                 let message =
-                    format!("the workflow's `{what}` is read before its steps have outputs");
+                    format!("the workflow's `{what}` is evaluated before its steps have outputs");
                 let help = match what {
                     "lock" => "read `params`, or put the lock on a step",
                     _ => "read `params`",
@@ -174,7 +174,7 @@ fn check_read(
         ("item", _) if item != Item::Here => {
             let help = match item {
                 Item::OfEach => {
-                    "it is evaluated once for the whole step: choose the items in `for_each`, `\"${{ params.list.filter(|item| …) }}\"`"
+                    "it is evaluated once for the whole step: select the items in `for_each`, `\"${{ params.list.filter(|item| …) }}\"`"
                 }
                 _ => "`item` is the current item of the step's own `for_each`",
             };
@@ -184,7 +184,7 @@ fn check_read(
         }
         ("params", [name, ..]) if !params.contains_key(name) => {
             let help = match closest(name, params.keys().map(String::as_str)) {
-                Some(near) => format!("did you mean `{near}`?"),
+                Some(near) => did_you_mean(near),
                 None => "declare it under `params:`".into(),
             };
             let message = format!("the workflow has no param `{name}`");
@@ -222,14 +222,14 @@ fn check_read(
                     closest(output, outputs.keys().map(String::as_str)),
                     outputs.is_empty(),
                 ) {
-                    (Some(near), _) => format!("did you mean `{near}`?"),
-                    (None, true) => "it declares no outputs".into(),
+                    (Some(near), _) => did_you_mean(near),
+                    (None, true) => "the step declares no outputs".into(),
                     (None, false) => {
                         let names: Vec<_> = outputs.keys().map(String::as_str).collect();
-                        format!("it gives {}", names.join(", "))
+                        format!("its outputs are {}", names.join(", "))
                     }
                 };
-                let message = format!("the step `{name}` gives no output `{output}`");
+                let message = format!("the step `{name}` has no output `{output}`");
                 let mistake = report.at("unknown-output", span, message).help(help);
                 report.add(mistake);
             }
@@ -250,7 +250,7 @@ fn unknown_step(report: &mut Report, by_name: &Steps, name: &str, span: Range<us
 fn suggest_step(by_name: &Steps, wrong: &str) -> Option<String> {
     let names = || by_name.keys().map(StepName::as_str);
     match closest(wrong, names()) {
-        Some(name) => Some(format!("did you mean `{name}`?")),
+        Some(name) => Some(did_you_mean(name)),
         None if by_name.len() <= FEW => {
             let names: Vec<_> = names().collect();
             Some(format!("the steps are {}", names.join(", ")))

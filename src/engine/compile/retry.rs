@@ -5,7 +5,7 @@ use super::{
     graph::Retry,
     keys::RETRY,
 };
-use windlass_script::closest;
+use windlass_script::{closest, did_you_mean};
 use windlass_world::value::{FailureClass, parse_duration};
 
 /// The largest number of attempts that makes sense: with the default backoff, they take more than half an hour.
@@ -43,11 +43,11 @@ impl Retry {
                     Err(_) if class.text == "any" => retry.on.clear(),
                     Err(_) => {
                         let names = FailureClass::NAMES;
-                        let help = closest(&class.text, names.iter().copied())
-                            .map_or(format!("one of any, {}", names.join(", ")), |name| {
-                                format!("did you mean `{name}`?")
-                            });
-                        let message = format!("`{}` is not a class of failures", class.text);
+                        let help = match closest(&class.text, names.iter().copied()) {
+                            Some(near) => did_you_mean(near),
+                            None => format!("the classes are any, {}", names.join(", ")),
+                        };
+                        let message = format!("`{}` is not a failure class", class.text);
                         let mistake = report.at("wrong-type", class.span, message).help(help);
                         report.add(mistake);
                     }

@@ -33,7 +33,7 @@ pub struct Schedule {
 pub enum ScheduleError {
     #[error("`{text}` is not a valid cron pattern: {why}")]
     Cron { text: String, why: String },
-    #[error("`{0}` never comes due")]
+    #[error("`{0}` never occurs")]
     Never(String),
     #[error("`{0}` is not a time zone")]
     Zone(String),
@@ -282,7 +282,7 @@ mod tests {
             why("0 3 * * *", "Europe/Berln"),
             "`Europe/Berln` is not a time zone"
         );
-        assert_eq!(why("0 0 30 2 *", "UTC"), "`0 0 30 2 *` never comes due");
+        assert_eq!(why("0 0 30 2 *", "UTC"), "`0 0 30 2 *` never occurs");
         for bad in ["", "hello", "61 * * * *", "* * * *", "0 0 3 * * SUN"] {
             assert!(
                 why(bad, "UTC").contains("is not a valid cron pattern"),

@@ -216,7 +216,7 @@ impl Sources for Frozen {
 fn read_within(root: &Path, path: &str) -> Result<String, String> {
     let real = root.join(path).canonicalize().map_err(sentence)?;
     if !real.starts_with(root.canonicalize().map_err(sentence)?) {
-        return Err("it lies outside the workflow's folder".into());
+        return Err("it is outside the workflow's folder".into());
     }
     let metadata = fs::metadata(&real).map_err(sentence)?;
     if metadata.is_dir() {

@@ -227,11 +227,11 @@ fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Temp
             let mark = places.span_of(start - 3..start);
             let help = match style == Style::Plain && ends_in_comment(report.text, node) {
                 true => {
-                    "YAML takes ` #` for the start of a comment: put the whole value into quotes, `'${{ #{ … } }}'`"
+                    "for YAML, ` #` starts a comment: put the whole value in quotes, `'${{ #{ … } }}'`"
                 }
-                false => "an expression stands between `${{` and `}}`",
+                false => "write an expression between `${{` and `}}`",
             };
-            let mistake = report.at("syntax", mark, "the expression has no end");
+            let mistake = report.at("syntax", mark, "the expression has no `}}`");
             report.add(mistake.help(help));
             return Template::Literal(Value::Null);
         };

@@ -11,7 +11,7 @@ use super::{
     schedule::{Schedule, ScheduleError},
     template::Template,
 };
-use windlass_script::{Names, closest};
+use windlass_script::{Names, closest, did_you_mean};
 use windlass_world::value::Value;
 
 /// What expressions in the params of a webhook may read.
@@ -148,7 +148,7 @@ fn read_one(report: &mut Report, node: &Node) -> Option<TriggerDraft> {
     };
     let occasion = read_occasion(report, &mut fields, node, zone);
     let name = match fields.take("name") {
-        Some(node) => read_name(report, node, "a trigger's name")?,
+        Some(node) => read_name(report, node, "trigger name")?,
         None => match occasion.as_ref()?.1 {
             Occasion::Schedule(_) => "schedule".to_owned(),
             Occasion::WhenDue(_) => "when_due".to_owned(),
@@ -187,16 +187,16 @@ fn read_occasion(
     let wanted = OneOf {
         of: "the trigger",
         span: whole.span.clone(),
-        none: "the trigger does not say when".into(),
+        none: "the trigger has no `schedule`, `when_due` or `webhook`".into(),
         add: "give it one of `schedule: \"0 3 * * SUN\"`, `when_due: 30d`, `webhook: NAME`",
-        split: "make two triggers of it",
+        split: "split it into two triggers",
     };
     let kinds = ["schedule", "when_due", "webhook"];
     let (key, node) = fields.take_one_of(report, &kinds, &wanted)?;
     let occasion = match key.name.as_str() {
         "schedule" => Occasion::Schedule(read_schedule(report, node, zone)?),
         "when_due" => Occasion::WhenDue(report.duration(node, "`when_due`")?),
-        _ => Occasion::Webhook(read_name(report, node, "a webhook's name")?),
+        _ => Occasion::Webhook(read_name(report, node, "webhook name")?),
     };
     Some((key.span.clone(), occasion))
 }
@@ -215,15 +215,15 @@ fn read_schedule(report: &mut Report, node: &Node, zone: Option<&Node>) -> Optio
         (ScheduleError::Zone(_), Some(zone)) => {
             let near = closest_zone(zone_name);
             let help = match near {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "it is a name of the IANA database, such as `Europe/Berlin`".into(),
+                Some(near) => did_you_mean(&near),
+                None => "use a name of the IANA database, such as `Europe/Berlin`".into(),
             };
             (zone.span.clone(), help)
         }
-        (ScheduleError::Never(_), _) => (node.span.clone(), "no month has such a day".to_owned()),
+        (ScheduleError::Never(_), _) => (node.span.clone(), "no month has this day".to_owned()),
         _ => (
             node.span.clone(),
-            "minute, hour, day of the month, month and day of the week: `0 3 * * SUN` is Sunday at 03:00".to_owned(),
+            "write minute, hour, day of the month, month and day of the week: `0 3 * * SUN` is Sunday at 03:00".to_owned(),
         ),
     };
     let mistake = report.at("wrong-type", span, error.to_string());
@@ -241,7 +241,7 @@ fn closest_zone(wrong: &str) -> Option<String> {
 
 /// Reads a name that is part of an address.
 fn read_name(report: &mut Report, node: &Node, what: &str) -> Option<String> {
-    let text = report.text(node, what)?;
+    let text = report.text(node, &format!("the {what}"))?;
     let fits = (1..=LONGEST_NAME).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
         && text
@@ -252,9 +252,9 @@ fn read_name(report: &mut Report, node: &Node, what: &str) -> Option<String> {
             .at(
                 "bad-name",
                 node.span.clone(),
-                format!("`{text}` can't be {what}"),
+                format!("`{text}` is not a valid {what}"),
             )
-            .help("letters, digits, `-`, `_` and `.`: it is part of addresses");
+            .help("use letters, digits, `-`, `_` and `.`: it is part of URLs");
         report.add(mistake);
         return None;
     }
@@ -279,8 +279,8 @@ fn read_params(report: &mut Report, node: Option<&Node>, is_webhook: bool) -> Re
         };
         if is_read && !is_webhook && template.constant().is_none() {
             let mistake = report
-                .at("misplaced-expression", span.clone(), "there is nothing to read here")
-                .help("only the params of a `webhook` have expressions: they read `body` and `headers`");
+                .at("misplaced-expression", span.clone(), "this expression can't read anything")
+                .help("only the params of a `webhook` can have expressions, which read `body` and `headers`");
             report.add(mistake);
         }
         params.insert(key.name.clone(), template);
@@ -314,7 +314,7 @@ fn check_one(report: &mut Report, params: &BTreeMap<String, Param>, draft: &Trig
     for (name, span) in &draft.params {
         let Some(param) = params.get(&name.text) else {
             let help = match closest(&name.text, params.keys().map(String::as_str)) {
-                Some(near) => format!("did you mean `{near}`?"),
+                Some(near) => did_you_mean(near),
                 None => "declare it under `params:`".into(),
             };
             let message = format!("the workflow has no param `{}`", name.text);
@@ -336,7 +336,7 @@ fn check_one(report: &mut Report, params: &BTreeMap<String, Param>, draft: &Trig
         .iter()
         .filter(|(name, param)| param.is_required() && !trigger.params.contains_key(*name));
     for (name, param) in missing {
-        let message = format!("the trigger gives no value for the param `{name}`");
+        let message = format!("the trigger has no value for the param `{name}`");
         let mistake = report
             .at("missing-input", trigger.span.clone(), message)
             .help(format!("add `params: {{ {name}: … }}` ({})", param.ty));

@@ -24,21 +24,21 @@ pub enum Refusal {
     NotAsked { step: String, status: &'static str },
     #[error("`{step}` no longer waits for an approval: {why}")]
     Over { step: String, why: &'static str },
-    #[error("what `{0}` asks has changed since it was shown")]
+    #[error("the question of `{0}` has changed since it was shown")]
     Changed(String),
-    #[error("{approver} may not answer for `{step}`: its approvers are {approvers}")]
+    #[error("{approver} may not approve or reject `{step}`: its approvers are {approvers}")]
     NotApprover {
         step: String,
         approver: String,
         approvers: String,
     },
-    #[error("cannot determine who may answer for `{step}`: {why}")]
+    #[error("cannot determine who may approve or reject `{step}`: {why}")]
     UnknownApprovers { step: String, why: String },
     #[error(
         "`{step}` must be approved by someone else: {approver} started the run or changed what it does"
     )]
     IsRequester { step: String, approver: String },
-    #[error("`{step}` has expired: it asked for an answer within its timeout, and got none")]
+    #[error("`{step}` has expired: it was not answered within its timeout")]
     Expired {
         step: String,
         deadline: Timestamp,
@@ -132,7 +132,7 @@ impl<'w> Scope<'_, 'w> {
             }
             other => Err(StepError::new(
                 "wrong-type",
-                format!("`approvers` gave {other}, not a list of names"),
+                format!("`approvers` must be a list of names, not {other}"),
             )),
         }
     }

@@ -27,7 +27,7 @@ impl Scope<'_, '_> {
             Value::Bool(holds) => Ok(holds),
             other => Err(StepError::new(
                 "wrong-type",
-                format!("`when` gave {}, not a bool", other.a_kind()),
+                format!("`when` must be a bool, not {}", other.a_kind()),
             )
             .with_hint("compare something: `when: ${{ params.region == \"eu\" }}`")
             .at(when.place())),
@@ -65,7 +65,10 @@ impl Scope<'_, '_> {
                 *key = match self.evaluate(view, template, item, run_status)? {
                     name @ (Value::String(_) | Value::Int(_) | Value::Bool(_)) => name.to_text(),
                     other => {
-                        let message = format!("`key` gave {}, not a text", other.a_kind());
+                        let message = format!(
+                            "`key` must be a string, an int or a bool, not {}",
+                            other.a_kind()
+                        );
                         let error = StepError::new("wrong-type", message);
                         return Err(error.at(template.place()));
                     }
@@ -87,7 +90,7 @@ impl Scope<'_, '_> {
         match self.evaluate(view, template, item, None)? {
             Value::String(text) if !text.is_empty() => Ok(text),
             other => {
-                let message = format!("`{what}` gave {other}, not a text");
+                let message = format!("`{what}` must be a string that is not empty, not {other}");
                 Err(StepError::new("wrong-type", message).at(template.place()))
             }
         }
@@ -140,7 +143,7 @@ impl Scope<'_, '_> {
             let error = StepError::new("expression-failed", e.to_string()).at(e.place);
             match names.steps == Value::Map(BTreeMap::new()) {
                 true => error,
-                false => error.with_hint("a step that was skipped or failed has no outputs: `steps.NAME?.OUTPUT ?? …` allows for that"),
+                false => error.with_hint("a step that was skipped or failed has no outputs: write `steps.NAME?.OUTPUT ?? …`"),
             }
         })
     }
@@ -278,7 +281,7 @@ fn keyed_items(value: Value) -> Result<Vec<(String, Value)>, StepError> {
             })
             .collect()),
         other => {
-            let message = format!("`for_each` gave {}, not a list or a map", other.a_kind());
+            let message = format!("`for_each` must be a list or a map, not {}", other.a_kind());
             Err(StepError::new("wrong-type", message))
         }
     }

@@ -17,7 +17,7 @@ pub enum Unplannable {
     #[error("`{0}` has not run, so it can't run again")]
     NothingToRedo(String),
     #[error(
-        "the list of `{step}` has changed, and its items have no names: item {position} may be another one now"
+        "the list of `{step}` has changed, and its items have no names: item {position} may now be a different one"
     )]
     Unnamed { step: String, position: usize },
 }

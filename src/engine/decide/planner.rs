@@ -197,7 +197,11 @@ impl Planner<'_> {
             self.plan.events.push(Event::StepReset {
                 step: unit.id.clone(),
             });
-            return self.tell(&unit.id, FateKind::New, "was skipped, and is decided again");
+            return self.tell(
+                &unit.id,
+                FateKind::New,
+                "was skipped; its condition is evaluated again",
+            );
         }
         self.tell(&unit.id, FateKind::Kept, "stays skipped")
     }
@@ -205,14 +209,14 @@ impl Planner<'_> {
     fn approval(&mut self, scope: &Scope, unit: &Unit, instance: &Instance) -> FateKind {
         let (Some(asked), Action::Approval(approval)) = (&instance.approval, &unit.step.action)
         else {
-            return self.again(&unit.id, "it is an approval now".into());
+            return self.again(&unit.id, "the step is now an approval".into());
         };
         let words = scope.text(self.view(), &approval.question, &unit.item, "approval");
         let holds = words.is_ok_and(|words| words == asked.message)
             && unit.before.is_none()
             && approval::still_holds(self.change.state, &unit.id, asked);
         match (holds, instance.status) {
-            (false, _) => self.again(&unit.id, "what was to be approved has changed".into()),
+            (false, _) => self.again(&unit.id, "the subject of the approval has changed".into()),
             (true, Status::Succeeded) => self.tell(&unit.id, FateKind::Kept, "approved"),
             (true, Status::Failed) if instance.is_rejected() => {
                 self.tell(&unit.id, FateKind::Kept, "rejected; only --redo asks again")
@@ -232,7 +236,7 @@ impl Planner<'_> {
         let id = &unit.id;
         let changed = match unit.old.map(|old| &old.action) {
             Some(Action::Script(old)) => script_change(old, script),
-            Some(_) => return self.again(id, "it does something else now".into()),
+            Some(_) => return self.again(id, "its action has changed".into()),
             None => Some("it was not in the workflow".into()),
         };
         if let Some(reason) = self.changed_input(scope, unit, instance) {
@@ -254,9 +258,9 @@ impl Planner<'_> {
             (true, None) if is_tolerated => self.tell(
                 id,
                 FateKind::Kept,
-                "it failed, and the run went on without it",
+                "it failed, and the run continued without it",
             ),
-            (true, None) => self.tell(id, FateKind::Kept, "nothing about it has changed"),
+            (true, None) => self.tell(id, FateKind::Kept, "unchanged"),
             (true, Some(reason)) => {
                 self.plan
                     .events
@@ -286,7 +290,7 @@ impl Planner<'_> {
         let moves = unit.moves.as_ref();
         let reason = reason.or_else(|| moves.map(|name| format!("`{name}` before it runs")));
         match (is_over, reason) {
-            (true, None) => self.tell(id, FateKind::Kept, "nothing before it runs again"),
+            (true, None) => self.tell(id, FateKind::Kept, "no step before it runs again"),
             (true, Some(reason)) => {
                 let step = id.clone();
                 self.plan.events.push(Event::StepReopened { step });
@@ -309,7 +313,7 @@ impl Planner<'_> {
         let id = &unit.id;
         let old = match unit.old.map(|old| &old.action) {
             Some(Action::Workflow(old)) if instance.is_scope => Some(&**old),
-            _ => return self.again(id, "it does something else now".into()),
+            _ => return self.again(id, "its action has changed".into()),
         };
         let params = scope
             .inputs(self.view(), unit.step, &unit.item, None)

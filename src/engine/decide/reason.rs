@@ -11,7 +11,7 @@ pub(super) fn script_change(old: &Script, new: &Script) -> Option<String> {
         return None;
     }
     Some(match (old.is_inline, old.text == new.text) {
-        (false, true) => format!("something that {} imports has changed", new.path),
+        (false, true) => format!("an import of {} has changed", new.path),
         _ => format!("its script ({}) has changed", new.path),
     })
 }
@@ -24,8 +24,8 @@ pub(super) fn other_shape(step: &Step, instance: &Instance) -> Option<&'static s
         return None;
     }
     match (step.for_each.is_some(), instance.items.is_some()) {
-        (true, false) => Some("it is done for each item now"),
-        (false, true) => Some("it now runs once, no longer for each item"),
+        (true, false) => Some("it now runs once for each item"),
+        (false, true) => Some("it now runs only once, not for each item"),
         _ => None,
     }
 }
@@ -61,9 +61,9 @@ pub(super) fn going_on(instance: &Instance) -> String {
 fn in_doubt(effect: &EffectState) -> String {
     let function = &effect.call.function;
     match effect.call.class {
-        Class::Read => format!("{function} is made again"),
-        Class::Keyed => format!("{function} is in doubt, and is made again under its key"),
-        Class::Found => format!("{function} is in doubt, and is looked for first"),
+        Class::Read => format!("{function} is repeated"),
+        Class::Keyed => format!("{function} is in doubt, and is repeated under its key"),
+        Class::Found => format!("{function} is in doubt, and is looked up first"),
         Class::Unsure => format!("{function} is in doubt: it needs --answer"),
     }
 }

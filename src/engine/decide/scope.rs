@@ -185,7 +185,7 @@ impl<'w> Scope<'_, 'w> {
             Err(error) => decision.fail(&id, error),
             Ok(false) => {
                 let reason = match self.leaves_out(decision.state, step) {
-                    true => "it was not chosen".to_owned(),
+                    true => "it was not selected".to_owned(),
                     false => {
                         let text = step.when.as_ref().map(describe).unwrap_or_default();
                         format!("{text} is false")

@@ -32,7 +32,7 @@ pub fn undo_order(workflow: &Workflow, state: &State) -> Vec<InstanceId> {
     placed.into_iter().map(|(_, id)| id.clone()).collect()
 }
 
-/// When its last round began that did something, or has a way back of its own.
+/// The time when the last round began that did something or has its own undo.
 fn newest(instance: &Instance) -> u64 {
     let mut rounds = instance.rounds();
     let last = rounds.find(|round| !round.effects.is_empty() || round.outputs.is_some());
@@ -40,8 +40,8 @@ fn newest(instance: &Instance) -> u64 {
 }
 
 fn did_something(workflow: &Workflow, id: &InstanceId, instance: &Instance) -> bool {
-    // Also of an earlier round: a step that was to run again, and has not, did what it did. The whole of a `for_each` ran
-    // no script; each of its items did.
+    // This includes earlier rounds: a step that is to run again, but has not yet, still has its earlier effects. The
+    // whole of a `for_each` ran no script; each of its items did.
     let says_how = instance.items.is_none()
         && instance.rounds().any(|round| round.outputs.is_some())
         && matches!(
@@ -72,7 +72,7 @@ pub(super) fn next<'w>(
             Status::Succeeded | Status::Skipped => *done += 1,
             Status::Running | Status::Waiting => return,
             Status::Failed => {
-                let message = format!("what `{id}` did could not be reversed");
+                let message = format!("could not reverse what `{id}` did");
                 return end(decision, Some(StepError::new("undo-failed", message)));
             }
             _ if state.is_cancelled => {

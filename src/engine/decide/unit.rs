@@ -190,7 +190,7 @@ impl<'w> Scope<'_, 'w> {
                 failed.join(", ")
             );
             if not_begun > 0 {
-                message.push_str(&format!("; {not_begun} did not begin (fail_fast)"));
+                message.push_str(&format!("; {not_begun} did not start (fail_fast)"));
             }
             return decision.fail(id, StepError::new("items-failed", message));
         }
@@ -253,7 +253,7 @@ impl<'w> Scope<'_, 'w> {
                     }
                     Some(Settled::Failed { steps, error }) => {
                         let error = error.unwrap_or_else(|| {
-                            let message = format!("failed inside: {}", steps.join(", "));
+                            let message = format!("failed steps: {}", steps.join(", "));
                             StepError::new("steps-failed", message)
                         });
                         decision.fail(id, error);

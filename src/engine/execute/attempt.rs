@@ -21,7 +21,7 @@ use windlass_world::{
     value::{Command, FailureClass, Redactor, StepError, Value, format_duration},
 };
 
-/// The task of one attempt of a step: everything that a substrate must bring to where the attempt runs.
+/// The task of one attempt of a step: everything that a substrate must send to the place where the attempt runs.
 pub struct Task {
     pub instance: InstanceId,
     pub work: Work,
@@ -246,32 +246,30 @@ fn stopped(stop: Stop, run: &RunId, instance: &InstanceId) -> StepError {
         Stop::Diverged { position, recorded, made } => StepError::new(
             "diverged",
             format!(
-                "the script no longer makes the calls that the journal holds: \
-                 call {position} was {recorded}, and is now {made}"
+                "the script no longer makes the recorded calls: call {position} was {recorded}, and is now {made}"
             ),
         )
         .with_hint(format!(
-            "a script must make the same calls for the same inputs: randomness and the clock come from \
-             `random` and `time`. `{}` begins the step anew",
+            "a script must make the same calls for the same inputs: use `random` and `time` for random values and the time. To start the step again: `{}`",
             Command::new("resume").arg(run).option("--redo", instance)
         )),
         Stop::InDoubt { position, call, refused } => {
             let message = match refused {
-                Some(failure) => format!("call {position}, {call}, was done, and was not answered as expected: {failure}"),
-                None => format!("call {position}, {call}, was cut off or its answer lost, and only you can tell whether it was done"),
+                Some(failure) => format!("call {position}, {call}, was done, but its answer was not as expected: {failure}"),
+                None => format!("call {position}, {call}, was interrupted or its answer was lost, so it is not known whether it was done"),
             };
             StepError::new("in-doubt", message).with_hint(how_to_answer(run, instance))
         }
         Stop::TooMuch { call, step_bytes } => StepError::new(
             "result-too-large",
             format!(
-                "with the result of {call} the calls of this step have given {step_bytes} bytes; 16 MiB is the most"
+                "with {call}, the results of this step have {step_bytes} bytes; the limit is 16 MiB"
             ),
         )
-        .with_hint("write large data to files instead, much of it in several steps, by `for_each`"),
+        .with_hint("write large data to files instead, or split the work into several steps with `for_each`"),
         Stop::TooLarge { call, bytes } => StepError::new(
             "result-too-large",
-            format!("the result of {call} has {bytes} bytes; the journal takes 1 MiB"),
+            format!("the result of {call} has {bytes} bytes; the limit is 1 MiB"),
         )
         .with_hint("write large data to a file instead"),
         Stop::Cancelled => StepError::new("attempt-killed", "the step was cancelled"),
@@ -291,7 +289,7 @@ fn how_to_answer(run: &RunId, instance: &InstanceId) -> String {
             .option("--answer", format!("{step}={what}"))
     };
     format!(
-        "look at the other side. If it was done: `{}` (or `done:VALUE`, what the call would have given). If it was not: `{}`",
+        "check the remote side. If the call was done: `{}` (or `done:VALUE` with the call's result). If it was not: `{}`",
         answer("done"),
         answer("again")
     )

@@ -4,7 +4,7 @@ use super::{
     attempt::{Finished, Task, Trouble, Work},
     embedded::{Cancel, Embedded},
     observer::Observer,
-    retry::{backoff, is_worth_it},
+    retry::is_worth_it,
     stage::Stage,
     substrate::{Happened, Substrate, Wait},
 };
@@ -19,7 +19,7 @@ use crate::{
 use windlass_ground::{Timestamp, boxed};
 use windlass_script::Class;
 use windlass_world::{
-    outside::Clients,
+    outside::{Clients, backoff},
     value::{FailureClass, Redactor, StepError},
 };
 
@@ -65,14 +65,14 @@ pub enum DriveError {
     #[error("the lock `{lock}` is still held by run {run}")]
     Locked { lock: String, run: RunId },
     #[error(
-        "the scheduler has nothing to wait for, and the run has not ended; this is a bug in windlass"
+        "the scheduler has nothing to wait for, but the run has not ended; this is a bug in windlass"
     )]
     Stalled,
     #[error(
         "an attempt of step `{step}` panicked; this is a bug in windlass. What was done is recorded, and the run can be resumed"
     )]
     Panicked { step: InstanceId },
-    #[error("the scheduler decided something impossible; this is a bug in windlass")]
+    #[error("the scheduler made an impossible decision; this is a bug in windlass")]
     Illegal(#[from] IllegalTransition),
 }
 
@@ -249,7 +249,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
             let mut next = self.agenda.next(workflow, &self.state, moment);
             starts.append(&mut next.starts);
             let events = std::mem::take(&mut next.events);
-            // The start of an attempt does not enable anything else, so another decision would be a waste.
+            // The start of an attempt does not enable anything else, so another decision would be useless.
             let is_last = events.iter().all(starts_attempt);
             self.happens(events)?;
             if is_last {
@@ -377,8 +377,8 @@ impl<'p, S: Substrate> Driver<'p, S> {
         };
         let is_over = matches!(event, Event::StepSucceeded(_));
         self.happens(vec![event])?;
-        // A fresh step reads again whenever it runs again, so nobody needs what it read: with many clusters, the proofs of a
-        // rotation read a gigabyte. The journal has it.
+        // A fresh step reads again whenever it runs again, so its reads are not kept in memory: with many clusters, the
+        // proofs of a rotation read a gigabyte. The journal has them.
         let is_fresh =
             || decide::step_of(&self.program.workflow, &instance).is_some_and(|step| step.is_fresh);
         if is_over && instance.undone().is_none() && is_fresh() {
@@ -403,7 +403,8 @@ impl<'p, S: Substrate> Driver<'p, S> {
         let retry_at = retry
             .filter(|retry| !is_in_doubt && is_worth_it(retry, tries, class))
             .map(|retry| {
-                let pause = backoff(&retry, tries, self.substrate.jitter());
+                let pauses = retry.shortest..=retry.longest;
+                let pause = backoff(pauses, tries, self.substrate.jitter());
                 self.substrate.now() + pause
             });
         Event::StepFailed(StepFailed {

@@ -3,11 +3,13 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
+use futures_util::{StreamExt, future, stream};
 use tokio::runtime::Handle;
+use windlass_ground::{boxed, lock};
 
 use crate::{decide::Trial, journal::InstanceId};
 use windlass_script::{
@@ -55,15 +57,11 @@ pub async fn obstacles(trials: Vec<Trial>, clients: &Clients) -> Vec<Obstacle> {
         let host = Host::new(dry_run.clone(), clients.clone());
         tokio::task::spawn_blocking(move || trial.run(host, &dry_run))
     };
-    let (mut trials, mut found) = (trials.into_iter(), Vec::new());
-    loop {
-        let tried: Vec<_> = trials.by_ref().take(AT_ONCE).map(start).collect();
-        if tried.is_empty() {
-            break;
-        }
-        found.extend(futures_util::future::join_all(tried).await);
-    }
-    found.into_iter().filter_map(|found| found.ok()?).collect()
+    let tried = stream::iter(trials).map(start).buffered(AT_ONCE);
+    tried
+        .filter_map(|found| future::ready(found.ok().flatten()))
+        .collect()
+        .await
 }
 
 impl Trial {
@@ -141,7 +139,7 @@ fn is_trouble(failure: &Failure) -> bool {
 
 impl DryRun {
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.seen)
     }
 
     /// Says whether a call may be made; otherwise the script ends there.

@@ -88,7 +88,7 @@ impl Embedded {
         let mut messages = Vec::new();
         for (number, at, message) in self.run.messages(self.last_message)? {
             self.last_message = number;
-            // A cancel is for the process that drove the run when the cancel was sent.
+            // A cancel applies to the process that drove the run when it was sent.
             let is_late = matches!(message, Message::Cancel { .. });
             if !(is_late && self.run.is_for_another(number)) {
                 messages.push((message, at));
@@ -165,7 +165,8 @@ impl Substrate for Embedded {
                 stage: settings.stage,
             };
             let step = attempt.task.instance.clone();
-            // The events of an attempt that panics are in the journal, but not in its result: only a resume can go on from them.
+            // The events of an attempt that panics are in the journal, but not in its result: only a resume can
+            // continue from them.
             let finished = catch_unwind(AssertUnwindSafe(|| attempt.run()));
             let finished = finished.map_err(|_| DriveError::Panicked { step });
             // The driver is gone only when the run is no longer driven.
@@ -260,8 +261,8 @@ struct Pages {
 }
 
 impl Pages {
-    /// Does what an entry records. What ends at once, such as a look at the clock, lets no other attempt run meanwhile: that
-    /// would cost more.
+    /// Does the work of an entry. Work that ends at once, such as reading the clock, does not let another attempt run
+    /// in the meantime: that would cost more.
     fn make(&self, mut making: Making) -> Made {
         let polled = {
             let _inside = self.runtime.enter();

@@ -120,7 +120,7 @@ impl Gate {
                     stop: None,
                     is_urgent,
                 },
-                // The call may have been made even so, and an undo must know of it.
+                // The call may have been made nevertheless, and an undo must know of it.
                 (Err(stop), Some(call)) if call.class != Class::Read => Made {
                     events: vec![Event::EffectIntended(EffectIntended {
                         step,

@@ -1,5 +1,5 @@
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,7 @@ use crate::journal::{
     CallRecord, EffectEnded, EffectIntended, EffectOutcome, EffectState, Event, InstanceId, Logged,
     Position, RunId,
 };
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, lock};
 use windlass_script::{
     Call, Class, EffectKey, Effects, Interruption, Level, Stop, WRONG_ARGUMENTS,
 };
@@ -72,7 +72,7 @@ impl Gate {
     }
 
     fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.progress)
     }
 
     /// Returns the message, or the notice that no more messages are kept, or `None` after that notice.
@@ -88,7 +88,7 @@ impl Gate {
         }
         progress.notes = MAX_NOTES + 1;
         Some(format!(
-            "further messages of this attempt are not kept: the limit is {MAX_NOTES} messages or 1 MiB"
+            "further messages of this attempt are not recorded: the limit is {MAX_NOTES} messages or 1 MiB"
         ))
     }
 
@@ -173,9 +173,9 @@ fn holds_mask(value: &Value) -> bool {
 }
 
 fn mask_sent(function: &str) -> Failure {
-    let message = format!("an argument contains {MASK}, which is only the mask of a secret");
+    let message = format!("an argument contains {MASK}, the mask of a secret");
     Failure::new(FailureClass::Rejected, function, WRONG_ARGUMENTS, message).with_hint(
-        "pass the secret itself, or take the mask out: text.replace(\"‹secret›\", \"***\")",
+        "pass the secret itself, or remove the mask: text.replace(\"‹secret›\", \"***\")",
     )
 }
 
@@ -183,7 +183,7 @@ fn changes_in_fresh_step(function: &str) -> Interruption {
     let message = "a step with `fresh: true` may only read, and this call changes something";
     let failure = Failure::new(FailureClass::Rejected, function, "FreshStep", message);
     Interruption::Failed(failure.with_hint(
-        "change things in one step and look in another; of a program that only reads, say `read: true`",
+        "change things in one step and check them in another; for a program that only reads, set `read: true`",
     ))
 }
 

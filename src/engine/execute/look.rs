@@ -36,7 +36,7 @@ const AT_ONCE: usize = 8;
 /// steps of the run, and asking some of them changes something.
 const ASKED: [&str; 3] = ["kube", "pca", "tls"];
 
-/// The code of what a script says by `throw`.
+/// The code of an error that a script throws.
 const THREW: &str = "script-threw";
 
 /// What a run would find before it changes anything.
@@ -63,9 +63,9 @@ impl Looked {
     }
 }
 
-/// Follows a run from its start (`begun`) for as long as nothing has to be changed, and returns where it stands then.
-/// A step that changes something, waits, asks a person or fails stays open, and so does what comes after it, and what has not
-/// been read by `until`.
+/// Follows a run from its start (`begun`) until something has to be changed, and returns its state there. A step that
+/// changes something, waits, asks a person or fails stays open, and so does what comes after it, and what has not been
+/// read by `until`.
 pub async fn look(
     workflow: &Workflow,
     begun: &State,
@@ -170,7 +170,7 @@ impl Reader {
         }
     }
 
-    /// `None` where nothing can be told: the script does what is not done for a plan.
+    /// `None` if nothing can be found out: the script makes calls that are not made for a plan.
     fn run(
         self,
         step: InstanceId,
@@ -192,7 +192,8 @@ impl Reader {
             })),
             Err(Ended::Failed(error)) => Err(Obstacle {
                 step,
-                // What the script says itself, it says in the run, too; a server that can't be reached may be back by then.
+                // An error that the script throws will also occur in the run; a server that can't be reached may be
+                // reachable then.
                 is_sure: error.code == THREW,
                 error: redactor.error(error),
             }),

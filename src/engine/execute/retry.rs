@@ -1,6 +1,4 @@
-//! Decides whether and when a failed attempt is retried.
-
-use std::time::Duration;
+//! Decides whether a failed attempt is retried.
 
 use crate::compile::Retry;
 use windlass_world::value::FailureClass;
@@ -15,33 +13,9 @@ pub(super) fn is_worth_it(retry: &Retry, tries: u32, class: Option<FailureClass>
     is_wanted && tries < retry.attempts
 }
 
-/// Returns the pause before a retry. It doubles from the shortest to the longest one, less a random part of up to half, so
-/// that steps which failed together are not retried together.
-pub(super) fn backoff(retry: &Retry, tries: u32, jitter: f64) -> Duration {
-    let doubled = retry.shortest.saturating_mul(
-        1_u32
-            .checked_shl(tries.saturating_sub(1))
-            .unwrap_or(u32::MAX),
-    );
-    doubled
-        .min(retry.longest)
-        .mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn backoff_doubles_up_to_the_longest() {
-        let retry = Retry {
-            attempts: 9,
-            ..Retry::default()
-        };
-        let seconds = |tries| backoff(&retry, tries, 1.0).as_secs();
-        assert_eq!([1, 2, 3, 5, 6, 40].map(seconds), [1, 2, 4, 16, 30, 30]);
-        assert_eq!(backoff(&retry, 1, 0.0), Duration::from_millis(500));
-    }
 
     #[test]
     fn what_is_refused_is_not_tried_again() {

@@ -6,11 +6,13 @@
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     thread,
 };
 
 use tokio::runtime::Handle;
+
+use windlass_ground::lock;
 
 /// A script that computes for long must not hold up all others.
 const LEAST_THREADS: usize = 2;
@@ -62,7 +64,7 @@ impl Runners {
 
 impl Shared {
     fn work(&self) -> MutexGuard<'_, Work> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.work)
     }
 
     /// Takes one more thread if there is a job for it.
@@ -72,7 +74,7 @@ impl Shared {
         }
         work.computing += 1;
         let shared = self.clone();
-        // Nothing waits for the thread itself: each job reports its own result.
+        // No code waits for the thread itself: each job reports its own result.
         drop(self.runtime.spawn_blocking(move || shared.run()));
     }
 

@@ -96,11 +96,11 @@ impl Gate {
 
 fn still_unknown(run: &RunId, step: &InstanceId, function: &str) -> StepError {
     let message =
-        format!("it is unknown whether {function} was done, and it could not be looked up");
+        format!("it is not known whether {function} was done, and it could not be looked up");
     let undo = || Command::new("undo").arg(run);
     let answer = |what| undo().option("--answer", format!("{step}={what}"));
     StepError::new("undo-unknown", message).with_hint(format!(
-        "`{}` checks again; `{}` gives its result, `{}` says that it was not made",
+        "to check again: `{}`; if it was done: `{}`; if it was not: `{}`",
         undo(),
         answer("done:VALUE"),
         answer("again")

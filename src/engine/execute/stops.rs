@@ -23,7 +23,7 @@ pub struct Stops {
 }
 
 impl Stops {
-    /// Says whether the attempt may go on: an error if nothing more may begin.
+    /// Says whether the attempt may continue: an error if it may start no further call.
     pub fn check(&self) -> Result<(), Stop> {
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(Stop::Cancelled);

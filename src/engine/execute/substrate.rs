@@ -181,6 +181,6 @@ impl From<Event> for Made {
 pub struct Entry {
     pub events: Vec<(Event, Timestamp)>,
     pub stop: Option<Stop>,
-    /// An earlier life of the attempt made it: the call that followed may have been made.
+    /// An earlier life of the attempt made this entry: the call after it may have been made.
     pub is_old: bool,
 }

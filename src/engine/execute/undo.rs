@@ -62,12 +62,12 @@ impl Attempt {
 
 /// Returns the error for an attempt whose records are lost, so that it can't be undone.
 pub(super) fn lost(run: &RunId, step: &InstanceId) -> StepError {
-    let message = "an attempt was killed; its calls beyond its records are not known";
+    let message = "an attempt was killed, and its last calls were not recorded";
     let answer = Command::new("undo")
         .arg(run)
         .option("--answer", format!("{step}=again"));
     StepError::new("undo-unknown", message).with_hint(format!(
-        "check the other side, reverse what is there, then run `{answer}` to say that nothing is left"
+        "check the remote side, reverse what the attempt did, then run `{answer}`"
     ))
 }
 
@@ -85,7 +85,7 @@ fn reversal_of(
         return None;
     }
     let result = match effect.is_unknown() {
-        // Only a person can decide whether the author's way back may be used.
+        // Only a person can decide whether the author's undo may be used.
         true if effect.call.class == Class::Unsure => return Some(doubtful(effect)),
         true => None,
         false if !effect.is_done() => return None,
@@ -214,8 +214,8 @@ fn verdicts(state: &State, id: &InstanceId) -> Vec<Reversed> {
         .collect()
 }
 
-/// Lists what a run changed outside and an undo would put back, by its name, with when the run changed it last. Files are
-/// not among them: whether one is as the run left it can be seen from its content.
+/// Lists what a run changed outside and an undo would restore, by name, with the time of the run's last change. Leaves
+/// out files: their contents show whether they have changed since the run.
 pub fn changed(state: &State) -> BTreeMap<String, Timestamp> {
     let clients = Clients::nowhere();
     let mut found: BTreeMap<String, Timestamp> = BTreeMap::new();
@@ -232,7 +232,7 @@ pub fn changed(state: &State) -> BTreeMap<String, Timestamp> {
     found
 }
 
-/// Lists what an undo would do, in its order, by looking at what is there now. Changes nothing.
+/// Lists what an undo would do, in order, by reading the current state. Changes nothing.
 pub async fn undo_plan(workflow: &Workflow, state: &State, clients: &Clients) -> Vec<UndoItem> {
     let order = decide::undo_order(workflow, state).into_iter();
     let steps: Vec<_> = order
@@ -248,7 +248,7 @@ pub async fn undo_plan(workflow: &Workflow, state: &State, clients: &Clients) ->
         let (what, kind) = match back {
             StepBack::Suspect => {
                 let what =
-                    "find out what an attempt did that was killed (a resume before the undo does)";
+                    "find out what a killed attempt did (a resume before the undo does this)";
                 (what.to_owned(), UndoKind::Unknown)
             }
             StepBack::Script(path) => (format!("run `fn undo` of {path}"), UndoKind::Reversed),

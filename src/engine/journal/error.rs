@@ -21,20 +21,18 @@ pub enum JournalError {
     #[error("the journal database failed")]
     Database(#[from] rusqlite::Error),
     #[error(
-        "the journal was written by another version of windlass (format {found}, this one reads {known})"
+        "the journal was written by another version of windlass (its format is {found}, this version reads {known})"
     )]
     Version { found: i64, known: i64 },
     #[error("event {seq} of run {run} can't be read: {why}")]
     Unreadable { run: RunId, seq: u64, why: String },
-    #[error(
-        "event {seq} of run {run} is not what was written: the chain of digests is broken there"
-    )]
+    #[error("event {seq} of run {run} was changed: the chain of digests is broken there")]
     BrokenChain { run: RunId, seq: u64 },
-    #[error("the file `{path}` of run {run} is not what was frozen")]
+    #[error("the file `{path}` of run {run} was changed")]
     ChangedFile { run: RunId, path: String },
     #[error("the journal's database is damaged: {0}")]
     Damaged(String),
-    #[error("event {seq} of run {run} can't follow what is before it")]
+    #[error("event {seq} of run {run} can't follow the events before it")]
     Illegal {
         run: RunId,
         seq: u64,
@@ -45,7 +43,7 @@ pub enum JournalError {
     NoRun(String),
     #[error("run {run} was deleted at {at} UTC, as `windlass prune` does with old runs")]
     Pruned { run: RunId, at: String },
-    #[error("`{0}` names several runs: {1}")]
+    #[error("`{0}` matches several runs: {1}")]
     Ambiguous(String, String),
     #[error("run {run} is being driven by {owner}")]
     Owned { run: RunId, owner: String },
@@ -67,7 +65,7 @@ impl JournalError {
             }
             Self::Database(rusqlite::Error::SqliteFailure(e, _)) => match e.code {
                 rusqlite::ErrorCode::DiskFull => {
-                    "free some disk space, then `windlass resume`".into()
+                    "free some disk space, then run `windlass resume`".into()
                 }
                 rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen => {
                     "is the state folder writable?".into()
@@ -79,17 +77,18 @@ impl JournalError {
                 _ => return None,
             },
             Self::Version { .. } => {
-                "use the windlass that wrote it, or another --state folder".into()
+                "use the version of windlass that wrote it, or another --state folder".into()
             }
             Self::Damaged(_) => "restore journal.db from a backup, with its -wal file".into(),
             Self::BrokenChain { .. } | Self::ChangedFile { .. } => {
-                "the journal was changed from outside; restore it from a backup".into()
+                "the journal was changed by something other than windlass; restore it from a backup"
+                    .into()
             }
             Self::NoRun(_) => "`windlass runs` lists them".into(),
-            Self::Ambiguous(..) => "give more of its id".into(),
+            Self::Ambiguous(..) => "use a longer part of the id".into(),
             Self::Owned { .. } => "wait for it, or stop that process".into(),
             Self::Identity(_) => {
-                "put back STATE/identity.txt; without it a run can be read, not resumed".into()
+                "restore STATE/identity.txt; without it, a run can be read but not resumed".into()
             }
             _ => return None,
         })

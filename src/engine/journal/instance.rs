@@ -35,7 +35,7 @@ pub struct Instance {
     pub is_suspect: bool,
     /// The effects of the rounds before this one, oldest first.
     pub earlier: Vec<Round>,
-    /// What it gave before it was reopened: until it has more to show, its way back is that of then.
+    /// The result from before it was reopened. Until it has called something else, an undo uses that result.
     pub(super) gave: Option<Box<Gave>>,
     pub outputs: Value,
     pub error: Option<Box<StepError>>,
@@ -379,7 +379,7 @@ impl Instance {
             earlier: done.earlier,
             ..Self::default()
         };
-        // What called nothing may have a way back all the same.
+        // A step that called nothing may still have its own undo.
         let is_kept =
             |round: &Round| !round.effects.is_empty() || (round.outputs.is_some() && !is_composite);
         self.earlier.extend(round.filter(is_kept));

@@ -1,7 +1,6 @@
 use std::{
-    fs, io,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
 use age::{
@@ -13,7 +12,7 @@ use data_encoding::{BASE64_NOPAD, HEXLOWER};
 use serde_json::{Map, Value as Json, json};
 
 use super::{error::JournalError, folder};
-use windlass_ground::disk;
+use windlass_ground::{disk, lock};
 use windlass_world::value::{Bytes, Digest, MASK, Reference, Secret, Value};
 
 /// Marks an encrypted value in stored JSON. A user's map key that begins with `$` is stored with one more `$`.
@@ -68,7 +67,7 @@ impl Seal {
     /// Fails if the text contains secrets of this journal that can't be opened because the identity is missing.
     pub fn require(&self, stored: &str) -> Result<(), JournalError> {
         match stored.contains(&format!("{{\"{MARK}\":\"")) && self.existing()?.is_none() {
-            true => Err(JournalError::Identity("identity.txt is not there".into())),
+            true => Err(JournalError::Identity("identity.txt does not exist".into())),
             false => Ok(()),
         }
     }
@@ -83,7 +82,7 @@ impl Seal {
         let Some(identity) = self.existing()? else {
             return Ok(MASK.into());
         };
-        let damaged = || JournalError::Identity("it does not open a secret of this run".into());
+        let damaged = || JournalError::Identity("it can't decrypt a secret of this run".into());
         let sealed = BASE64_NOPAD
             .decode(sealed.as_bytes())
             .map_err(|_| damaged())?;
@@ -131,16 +130,16 @@ impl Seal {
     }
 
     fn cached(&self) -> MutexGuard<'_, Option<Identity>> {
-        self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.identity)
     }
 
     fn read_once(&self, cached: &mut Option<Identity>) -> Result<(), JournalError> {
         if cached.is_none() {
             folder::check_private(&self.path, PRIVATE)?;
-            let text = match fs::read_to_string(&self.path) {
-                Ok(text) => text,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-                Err(e) => return Err(JournalError::Identity(e.to_string())),
+            let text = disk::read_if_there(&self.path);
+            let text = text.map_err(|e| JournalError::Identity(e.to_string()))?;
+            let Some(text) = text else {
+                return Ok(());
             };
             let line = text
                 .lines()
@@ -177,7 +176,7 @@ impl Seal {
 }
 
 fn gone() -> JournalError {
-    JournalError::Identity("identity.txt vanished".into())
+    JournalError::Identity("identity.txt was deleted".into())
 }
 
 /// Converts a value to its stored form; `close` returns the ciphertext of a secret.
@@ -229,11 +228,11 @@ pub(super) fn open_with(
             Some((MARK, Json::String(sealed))) => open(sealed)?,
             Some((BYTES, Json::String(base64))) => Bytes::from_base64(base64)
                 .map(Value::Bytes)
-                .ok_or_else(|| damaged("bytes that are no base64"))?,
+                .ok_or_else(|| damaged("bytes that are not base64"))?,
             Some((BYTES, sealed)) => match open_with(sealed.clone(), open)? {
                 Value::Secret(base64) => Bytes::from_base64(base64.reveal())
                     .map(|bytes| Value::Secret(Secret::of_bytes(&bytes)))
-                    .ok_or_else(|| damaged("secret bytes that are no base64"))?,
+                    .ok_or_else(|| damaged("secret bytes that are not base64"))?,
                 masked => masked,
             },
             Some((REFERENCE, Json::String(text))) => match Reference::parse(text) {
@@ -269,7 +268,7 @@ fn marked(map: &Map<String, Json>) -> Option<(&str, &Json)> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::*;
 

@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     thread,
 };
 
@@ -23,7 +23,7 @@ use super::{
     state::State,
     writer::{Head, Queue, RunJournal},
 };
-use windlass_ground::{Durability, Timestamp, open_database};
+use windlass_ground::{Durability, Timestamp, lock, open_database};
 use windlass_world::value::{Digest, Value};
 
 /// The journal of every run of a state folder.
@@ -42,11 +42,11 @@ pub(super) struct Inner {
 
 impl Inner {
     pub fn database(&self) -> MutexGuard<'_, Connection> {
-        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.database)
     }
 
     pub fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 }
 

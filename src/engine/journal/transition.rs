@@ -60,7 +60,7 @@ impl Instance {
                 let asked = instance.and_then(|instance| instance.approval.as_deref());
                 let is_asked =
                     asked.is_some_and(|asked| asked.digest == *digest && asked.answer.is_none());
-                refuse(is_asked, &|| format!("`{step}` did not ask for that"))
+                refuse(is_asked, &|| format!("`{step}` did not ask this question"))
             }
             Event::EffectIntended(EffectIntended { position, .. })
             | Event::EffectEnded(EffectEnded {
@@ -79,7 +79,7 @@ impl Instance {
             }) => refuse(status == Status::Running, &not_running).or_else(|| {
                 let begun = effects.get(position.0 as usize);
                 refuse(begun.is_some_and(EffectState::can_end), &|| {
-                    format!("effect {} of `{step}` was not begun", position.0)
+                    format!("effect {} of `{step}` was not started", position.0)
                 })
             }),
             Event::EffectSettled(EffectSettled {

@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use serde_json::Value as Json;
@@ -11,6 +11,7 @@ use super::{
     event::Event,
     seal::{Seal, close_with, open_with},
 };
+use windlass_ground::lock;
 use windlass_world::value::{Digest, Secret, Value};
 
 /// Seals the secrets of a run whose events are stored outside of the database.
@@ -138,7 +139,7 @@ impl Vault {
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<Digest, String>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 }
 

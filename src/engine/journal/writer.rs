@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use rusqlite::{Connection, TransactionBehavior, params};
@@ -19,7 +19,7 @@ use super::{
     payload::{LockReleased, RunEnded, RunStarted},
     store::{Inner, Journal, insert_files},
 };
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, lock};
 use windlass_world::value::Digest;
 
 /// Rows in the order of their chains, not yet committed.
@@ -310,7 +310,7 @@ impl RunJournal {
             })?;
             bodies.push((body, at, beside, is_weighty));
         }
-        let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut head = lock(&self.head);
         let mut queue = self.journal.inner.queue();
         if queue.is_broken {
             return Err(JournalError::Broken);

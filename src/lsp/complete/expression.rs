@@ -94,7 +94,7 @@ pub(super) fn in_expression(
             let has_items = own.is_some_and(|step| step.has_items);
             let roots = [
                 ("params", "the workflow's params", true),
-                ("steps", "what other steps give", true),
+                ("steps", "the outputs of other steps", true),
                 ("item", "the item of this step's `for_each`", has_items),
                 ("run", "id, started_at and, in `finally`, status", true),
                 ("target", "name, kube", true),

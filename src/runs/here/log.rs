@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::Here;
 use crate::{
-    drivers::lock,
     error::RunsError,
     log::{Lines, LogLine},
     recent::Recent,
 };
 use windlass_engine::journal::RunId;
+use windlass_ground::lock;
 
 /// How many logs are kept.
 const KEPT: usize = 8;

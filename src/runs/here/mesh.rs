@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::Here;
-use crate::{drivers::lock, error::RunsError};
+use crate::error::RunsError;
 use windlass_cluster::StateError;
+use windlass_ground::lock;
 use windlass_mesh::{HANDSHAKES, Handshakes, Matrix};
 use windlass_targets::{Target, rehearsal_folder};
 use windlass_world::outside::KubeClients;
@@ -50,11 +51,14 @@ pub(crate) async fn ask(target: &Target) -> Result<Handshakes, RunsError> {
     };
     let document = asked.await.map_err(|why| {
         RunsError::conflict("target", why)
-            .hint("only rehearsal clusters (windlass kube serve) know their handshakes")
+            .hint("only rehearsal clusters (windlass kube serve) report their handshakes")
     })?;
     Ok(Handshakes::of_json(&document))
 }
 
 fn unreadable(error: StateError) -> RunsError {
-    RunsError::broken("target", format!("can't look at the mesh: {error}"))
+    RunsError::broken(
+        "target",
+        format!("can't read the state of the mesh: {error}"),
+    )
 }

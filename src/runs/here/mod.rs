@@ -523,7 +523,7 @@ pub(super) fn only_one(state: &Path) -> Result<RunLock, RunsError> {
     RunLock::take(state, &RunId::stored("serve".into())).map_err(|error| match error {
         JournalError::Owned { owner, .. } => {
             let message = format!(
-                "process {owner} serves the runs in {} already",
+                "process {owner} already serves the runs in {}",
                 state.display()
             );
             RunsError::conflict("serve", message)

@@ -115,8 +115,7 @@ pub(crate) fn refuse_other_plan(
         return Ok(());
     }
     let message = "the run or its files have changed since the plan was shown";
-    Err(RunsError::conflict("plan-changed", message)
-        .hint("look at the plan again, and confirm that one"))
+    Err(RunsError::conflict("plan-changed", message).hint("read the new plan and confirm it"))
 }
 
 /// The events of a resume, and the files to freeze before, with the number of their edition.
@@ -163,7 +162,7 @@ impl Reviser<'_> {
     ) -> Result<Revised, RunsError> {
         rules::refuse_resume(id, &old.workflow, state, true)?;
         if !changes.takes_files && !changes.params.is_empty() {
-            let message = "a run keeps its params unless it takes the files as they are now";
+            let message = "params can be changed only together with --edited";
             return Err(RunsError::wrong("params", message));
         }
         let (edit, notes) = match changes.takes_files {
@@ -219,7 +218,7 @@ impl Reviser<'_> {
                 run.workflow
             );
             return Err(RunsError::conflict("unknown-workflow", message)
-                .hint("start a new run, or give the workflow its name back"));
+                .hint("start a new run, or change the workflow's name back"));
         }
         let params = params_now(run, &program.workflow, changes.params.clone())?;
         let (kube, notes) = preflight(&self.targets, &program.workflow, &params, &run.target)?;

@@ -2,13 +2,12 @@ use std::{collections::BTreeMap, sync::Mutex};
 
 use crate::{
     clock::now,
-    drivers::lock,
     error::RunsError,
     folds::Folds,
     service::{Ask, Filter, Page, Row, asks, status},
 };
 use windlass_engine::journal::{Journal, RunId, RunRow, RunsWanted};
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, lock};
 use windlass_report as report;
 
 /// The smallest number of rows that are read at once; also the number if all are wanted.

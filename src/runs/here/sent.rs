@@ -87,10 +87,11 @@ fn denied(program: &Program, target: &str) -> RunsError {
         "the files of `{name}` are not those of a workflow of this server; to run them anyway needs the role `admin` for all workflows on target `{target}`"
     );
     RunsError::new(Kind::Denied, "not-permitted", message)
-        .hint("have the change put into the server's --workflows folder")
+        .hint("put the change into a --workflows folder of the server")
 }
 
-/// Digests the request of a start. Secrets count by their mask: the digest of a weak secret could be guessed.
+/// Digests the request of a start. Each secret is represented by its mask, because a weak secret could be guessed from
+/// a digest.
 pub(crate) fn digest(sent: &Sent) -> Digest {
     let params = Value::Map(sent.params.clone()).digest();
     let chosen: Vec<_> = sent.chosen.iter().map(String::as_str).collect();

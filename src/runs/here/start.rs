@@ -146,7 +146,7 @@ impl Here {
         Ok(started(id))
     }
 
-    /// Works out what a start of what `prepare` makes would do.
+    /// Works out what a start would do, given the result of `prepare`.
     pub(super) fn planned(&self, prepare: Prepare, depth: PlanDepth) -> Result<Planned, RunsError> {
         let out = self.options.out.join("RUN");
         let (program, beginning, notes) = prepare(&out)?;
@@ -200,7 +200,7 @@ impl Here {
                 about.target
             );
             return Err(RunsError::wrong("engine", message)
-                .hint("start it with `windlass run --target`, or at a server that was started with `windlass serve --on TARGET`"));
+                .hint("start it with `windlass run --target`, or on a server that was started with `windlass serve --on TARGET`"));
         }
         let (kube, notes) = preflight(&targets, &program.workflow, &params, about.target)?;
         self.connect_to_aws(target, &program.workflow)?;
@@ -281,7 +281,7 @@ pub(crate) fn key_of(key: &str, who: &Person) -> Result<Digest, RunsError> {
 /// Returns the error for a key that was used for another request.
 pub(crate) fn other_start() -> RunsError {
     let message = "this idempotency key was used for another start";
-    let hint = "make a new key for each start, and send it again only to repeat that start";
+    let hint = "use a new key for each start, and repeat a key only to repeat that start";
     RunsError::conflict("idempotency-key", message).hint(hint)
 }
 
@@ -292,7 +292,8 @@ fn started(run: RunId) -> Started {
     }
 }
 
-/// Digests the request of a start. Secrets count by their mask: the digest of a weak secret could be guessed.
+/// Digests the request of a start. Each secret is represented by its mask, because a weak secret could be guessed from
+/// a digest.
 pub(crate) fn digest(wanted: &StartWanted) -> Digest {
     let params = Value::Map(wanted.params.clone()).digest();
     Digest::of(&[

@@ -192,9 +192,9 @@ impl OnRestate {
             match self.remote.taken_up(id, &invocation)? {
                 TakenUp::Yes => return Ok(()),
                 TakenUp::TooLate => {
-                    let message = format!("run {id} was continued meanwhile by another command");
+                    let message = format!("another command has resumed run {id}");
                     return Err(
-                        RunsError::conflict("run-owned", message).hint("look at the run again")
+                        RunsError::conflict("run-owned", message).hint("read the run again")
                     );
                 }
                 TakenUp::NotYet if Instant::now() > until => return Ok(()),

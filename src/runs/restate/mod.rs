@@ -168,7 +168,7 @@ impl OnRestate {
     ) -> Result<T, RunsError> {
         match &self.threads {
             Some(threads) => windlass_ground::block_on(threads, future),
-            None => Err(RunsError::broken("system", "the service has ended")),
+            None => Err(RunsError::broken("system", "the service has stopped")),
         }
     }
 
@@ -454,9 +454,10 @@ impl Runs for OnRestate {
     fn handshakes(&self, target: &str) -> Result<Handshakes, RunsError> {
         let targets = self.load_targets()?;
         let Some(target) = targets.find(target)? else {
-            let message = "the rehearsal clusters of the target `local` are the workers' own";
-            return Err(RunsError::wrong("target", message)
-                .hint("serve them with `windlass kube serve`, and name them in a target"));
+            let message = "the rehearsal clusters of the target `local` belong to the workers";
+            return Err(RunsError::wrong("target", message).hint(
+                "serve rehearsal clusters with `windlass kube serve`, and name them in a target",
+            ));
         };
         self.block_on(here::mesh::ask(target))
     }

@@ -1,13 +1,13 @@
-//! Pieces of runs' events that were read lately: as many as fit into a number of bytes. What was forgotten is read again from the
-//! engine.
+//! A cache of pieces of runs' events that were read recently, limited by a number of bytes. A piece that was dropped is
+//! read again from Restate.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 
-use crate::drivers::lock;
 use windlass_engine::journal::{Record, RunId};
+use windlass_ground::lock;
 
 /// Keeps pieces of events, by their run and the number of their first event.
 pub(super) struct Pieces {
@@ -53,8 +53,8 @@ impl Pieces {
         lock(&self.kept).remove(&(run.clone(), first))
     }
 
-    /// Keeps a piece in place of the one that begins with the same event, and forgets those that nobody has looked at for longest.
-    /// This one is kept however large it is.
+    /// Keeps a piece in place of the one that begins with the same event, and drops the least recently used ones. This
+    /// piece is kept regardless of its size.
     pub fn keep(&self, run: &RunId, first: u64, records: Arc<Vec<Record>>, bytes: usize) {
         let mut kept = lock(&self.kept);
         kept.looks += 1;
@@ -72,7 +72,7 @@ impl Pieces {
             let Some(oldest) = oldest.map(|(key, _)| key.clone()) else {
                 break;
             };
-            drop(kept.remove(&oldest));
+            kept.remove(&oldest);
         }
     }
 
@@ -81,7 +81,9 @@ impl Pieces {
         let mut kept = lock(&self.kept);
         let all = (run.clone(), 0)..=(run.clone(), u64::MAX);
         let all: Vec<_> = kept.pieces.range(all).map(|(key, _)| key.clone()).collect();
-        all.iter().for_each(|key| drop(kept.remove(key)));
+        for key in &all {
+            kept.remove(key);
+        }
     }
 }
 

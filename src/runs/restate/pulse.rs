@@ -13,9 +13,9 @@ use std::{
 use tokio::sync::watch;
 
 use super::reads::RunReads;
-use crate::{drivers::lock, error::RunsError};
+use crate::error::RunsError;
 use windlass_engine::journal::{RunId, RunRow};
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, lock};
 use windlass_restate::{ListedPart, Remote};
 
 /// How often the runs are checked.
@@ -172,7 +172,7 @@ mod tests {
         assert!(!listed.note(&rows, 2).0, "nothing has happened");
         let since = listed.part().since.expect("a run has ended");
         assert!(since < Timestamp::from_millis(hour));
-        // Two hours later: the end of `a` is no longer read, and that is no news.
+        // Two hours later, the end of `a` is no longer read, which is not a change.
         let rows = [row("b", Some(3 * hour))];
         assert_eq!(listed.note(&rows, 2), (true, vec![row("a", None).id]));
         assert_eq!(listed.note(&rows, 2), (false, Vec::new()));

@@ -1,5 +1,5 @@
-//! What is known of runs that were looked at lately: only what happened since is read. Of each run the fold is kept, and where its
-//! events are in pieces; of the events themselves, what [`Pieces`] has room for.
+//! A cache of runs that were read recently, so that only new events are read. It keeps the fold of each run and the
+//! places of its events in pieces; [`Pieces`] keeps the events themselves, as far as there is room.
 
 use std::{
     collections::BTreeMap,
@@ -12,16 +12,16 @@ use std::{
 };
 
 use super::pieces::Pieces;
-use crate::{drivers::lock, error::RunsError, folds::Cursor, recent::Recent};
+use crate::{error::RunsError, folds::Cursor, recent::Recent};
 use windlass_engine::{
     execute::DriveError,
     journal::{Event, LockTaken, Record, RunId, State},
 };
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, lock};
 use windlass_restate::{ReadPosition, Remote};
 use windlass_world::value::Digest;
 
-/// How many runs are kept: those that people look at, and those that have not ended, which are read repeatedly.
+/// The number of runs that are kept: those that people view, and those that have not ended, which are read repeatedly.
 const KEPT: usize = 1024;
 /// How many runs are read at once.
 const AT_ONCE: usize = 8;
@@ -33,9 +33,9 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// How many bytes of events are kept of all runs together, as they are stored.
 const BYTES: usize = 16 << 20;
-/// Events that come one after another are put together up to so many bytes.
+/// Consecutive events are combined up to this many bytes.
 const PIECE: usize = 1 << 20;
-/// How many events are copied at once for who reads many.
+/// How many events are copied at once for a reader of many.
 const PAGE: usize = 1000;
 
 pub(super) struct RunReads {
@@ -44,7 +44,7 @@ pub(super) struct RunReads {
     pieces: Pieces,
 }
 
-/// Whether who reads a run has to see what happened just now.
+/// Whether the reader of a run must see its newest events.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Freshness {
     Now,
@@ -84,7 +84,7 @@ impl RunRead {
         after.saturating_sub(1)
     }
 
-    /// Says whether it is time to look at the run again.
+    /// Says whether it is time to read the run again.
     fn is_old(&self) -> bool {
         let quiet = self.changed_at.map_or(Duration::ZERO, |at| at.elapsed());
         let pause = (quiet / SHARE).min(LONGEST);
@@ -101,7 +101,8 @@ impl RunReads {
         }
     }
 
-    /// Gives the events of a run behind a cursor to `each`, `most` at most, and moves it; returns whether more follow.
+    /// Passes the events of a run after a cursor to `each`, at most `most` of them, and moves the cursor; returns
+    /// whether more follow.
     ///
     /// # Errors
     /// As [`RunReads::look`], and where the event before the cursor is another one than was read.
@@ -152,7 +153,7 @@ impl RunReads {
         }
     }
 
-    /// Returns the events behind a cursor, `most` at most.
+    /// Returns the events after a cursor, at most `most` of them.
     fn behind(
         &self,
         id: &RunId,
@@ -163,7 +164,9 @@ impl RunReads {
         let (next, digest) = cursor.parts();
         let end = read.position.next();
         if next > end || (next > 0 && self.digest_before(id, read, next)? != digest) {
-            let message = format!("run {id} has other events before number {next} than were read");
+            let message = format!(
+                "the events of run {id} before number {next} are not the ones that were read before"
+            );
             return Err(RunsError::broken("journal", message));
         }
         let mut found = Vec::new();
@@ -207,7 +210,7 @@ impl RunReads {
         let end = read.marks.get(at + 1).unwrap_or(&read.position).next();
         let length = (end - mark.next()) as usize;
         let kept = self.pieces.find(id, mark.next());
-        // Who read the run before it was forgotten may have kept less of it.
+        // The reader from before the run was dropped may have kept fewer of its events.
         if let Some(piece) = kept.filter(|piece| piece.len() >= length) {
             return Ok(piece);
         }
@@ -226,7 +229,7 @@ impl RunReads {
         Ok(records)
     }
 
-    /// Reads what has happened in a run, and looks at all of it.
+    /// Reads the new events of a run, and passes the whole run to `look`.
     ///
     /// # Errors
     /// An error of Restate, a broken chain, or a run that does not exist.

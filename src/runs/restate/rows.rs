@@ -3,12 +3,11 @@ use std::{collections::BTreeMap, sync::Mutex};
 use super::{OnRestate, reads::RunRead};
 use crate::{
     clock::now,
-    drivers::lock,
     error::RunsError,
     service::{Filter, Page, Row, asks, status},
 };
 use windlass_engine::journal::{RunId, RunRow};
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, lock};
 use windlass_report as report;
 use windlass_restate::ListedPart;
 

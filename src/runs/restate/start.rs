@@ -37,7 +37,7 @@ pub(super) enum ToStart<'a> {
 }
 
 impl ToStart<'_> {
-    /// Digests the request; secrets count by their mask.
+    /// Digests the request; each secret is represented by its mask.
     fn digest(&self) -> Digest {
         match self {
             Self::Named(wanted) => start::digest(wanted),
@@ -150,7 +150,7 @@ impl OnRestate {
             workflow: None,
         };
         let mut planned = self.looks.complete(planned, target, folders)?;
-        // Workers have other ones, so none of it is sure.
+        // Workers have other permissions and routes, so none of the findings is certain.
         let obstacles = planned.obstacles.iter_mut();
         obstacles.for_each(|obstacle| obstacle.is_sure = false);
         Ok(planned)

@@ -13,7 +13,7 @@ use crate::error::{Kind, RunsError};
 use windlass_ground::boxed;
 use windlass_report as report;
 use windlass_world::{
-    outside::{BodyError, Proxies, by_proxy, read_answer, read_authorities},
+    outside::{BodyError, Proxies, authorities_in, by_proxy, is_own_name, read_answer},
     value::{Secret, inner_causes},
 };
 
@@ -53,19 +53,23 @@ impl Client {
     pub fn new(address: Address) -> Result<Self, RunsError> {
         let wrong = |why: String| RunsError::wrong("server", why);
         let url = Url::parse(&address.url).map_err(|e| {
-            wrong(format!("`{}` is no address of a server: {e}", address.url)).hint(FORM)
+            wrong(format!(
+                "`{}` is not a valid server address: {e}",
+                address.url
+            ))
+            .hint(FORM)
         })?;
         let host = url.host_str().unwrap_or_default();
-        let is_loopback = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+        let is_loopback = is_own_name(host);
         match url.scheme() {
             "https" => {}
             "http" if is_loopback => {}
             "http" => {
-                let why = format!("refuses to send a token to {url} over plain HTTP");
+                let why = format!("refusing to send a token to {url} over plain HTTP");
                 return Err(wrong(why).hint("begin the address with https://"));
             }
             _ => {
-                let why = format!("`{}` is no address of a server", address.url);
+                let why = format!("`{}` is not a valid server address", address.url);
                 return Err(wrong(why).hint(FORM));
             }
         }
@@ -78,7 +82,7 @@ impl Client {
             false => builder.proxy(by_proxy(Proxies::of_environment())),
         };
         if let Some(path) = &address.ca {
-            builder = builder.tls_certs_only(authorities(path)?);
+            builder = builder.tls_certs_only(authorities_in(path).map_err(wrong)?);
         }
         if let Some((certificate, key)) = &address.certificate {
             let mut pem = read(certificate)?;
@@ -203,11 +207,11 @@ impl Client {
         let text = text.unwrap_or_default();
         let Ok(problem) = serde_json::from_slice::<Problem>(&text) else {
             let message = format!(
-                "{} answered {status}, and not as a Windlass server does",
+                "{} answered {status}, but not like a Windlass server",
                 self.url
             );
             return RunsError::broken("server", message).hint(
-                "see that the address is a server's, and that no proxy answers in its place",
+                "check that the address is that of a Windlass server, and that no proxy answers instead",
             );
         };
         let kind = match status.as_u16() {
@@ -225,9 +229,9 @@ impl Client {
         if status == StatusCode::UNAUTHORIZED {
             let has_none = self.token.is_none() && !self.has_certificate;
             if has_none {
-                error.message = format!("{} needs to know who asks", self.url);
+                error.message = format!("{} requires a login", self.url);
             } else if error.message == "this needs a token" {
-                error.message = format!("{} does not know this token", self.url);
+                error.message = format!("{} does not accept this token", self.url);
             }
             error.hint = Some("to log in: `windlass login`".into());
         }
@@ -241,8 +245,8 @@ impl Client {
         let failed = RunsError::new(Kind::Busy, "server", message);
         // The causes of TLS errors have no type of their own here.
         match why.contains("certificate") {
-            true => failed.hint("if its certificate is of a CA of your own, give that with --server-ca"),
-            false => failed.hint("see that it runs, and that --server, WINDLASS_SERVER or `server` in windlass.toml has its address"),
+            true => failed.hint("if your own CA issued its certificate, give that CA with --server-ca"),
+            false => failed.hint("check that the server is running, and that --server, WINDLASS_SERVER or `server` in windlass.toml has its address"),
         }
     }
 
@@ -267,19 +271,12 @@ impl Client {
         let failed = RunsError::broken("server", message);
         match version == own {
             true => failed,
-            false => failed.hint("use the version of windlass that the server has"),
+            false => failed.hint("use the same version of windlass as the server"),
         }
     }
 }
 
 const FORM: &str = "write it as https://windlass.example.com";
-
-fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, RunsError> {
-    read_authorities(&read(path)?).map_err(|why| {
-        let message = format!("can't use the CA {}: {why}", path.display());
-        RunsError::wrong("server", message)
-    })
-}
 
 fn read(path: &Path) -> Result<Vec<u8>, RunsError> {
     std::fs::read(path).map_err(|e| {

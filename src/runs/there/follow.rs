@@ -1,6 +1,7 @@
 //! Receives events of a server as they happen; after a lost connection it continues with the event after the last one.
 
 use std::{
+    ops::RangeInclusive,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
@@ -17,13 +18,14 @@ use super::{
 };
 use crate::error::{Kind, RunsError};
 use windlass_engine::journal::{Record, RunId};
+use windlass_world::outside::{backoff, jitter};
 
 /// A server sends a comment every 15 s if nothing happens; if three of them are missing, the connection is lost.
 const SILENCE: Duration = Duration::from_secs(45);
 /// How long a server may be unreachable before the follower gets an error.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// The pause before it connects again: the first one, and the longest one.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+const PAUSES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(5);
 
 /// The events of a run as they happen.
 pub struct Following {
@@ -57,9 +59,10 @@ impl Following {
         match self.news.recv_timeout(most) {
             Ok(news) => news.map(Some),
             Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(RunsError::broken("server", "the server's events ended"))
-            }
+            Err(RecvTimeoutError::Disconnected) => Err(RunsError::broken(
+                "server",
+                "the server closed the event stream",
+            )),
         }
     }
 }
@@ -77,15 +80,15 @@ async fn follow(
     sender: &Sender<Result<Record, RunsError>>,
 ) -> Result<(), RunsError> {
     let path = format!("/api/v1/runs/{run}/stream");
-    let (mut reached, mut pause) = (Instant::now(), PAUSES.0);
+    let (mut reached, mut lost) = (Instant::now(), 0);
     loop {
         let last = next.checked_sub(1);
         let before = next;
         let ended = listen(client, &path, last, &mut |sent| {
             if sent.name == "reset" {
-                let message = format!("the server knows less of run {run} than it has told");
+                let message = format!("the server has fewer events of run {run} than it has sent");
                 return Err(RunsError::broken("server", message)
-                    .hint("was it restored from a backup? Look at the run again"));
+                    .hint("was the server restored from a backup? Read the run again"));
             }
             if sent.name != "event" {
                 return Ok(());
@@ -108,10 +111,10 @@ async fn follow(
             Ok(()) => reached = Instant::now(),
         }
         if next > before {
-            (reached, pause) = (Instant::now(), PAUSES.0);
+            (reached, lost) = (Instant::now(), 0);
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSES.1);
+        lost += 1;
+        tokio::time::sleep(backoff(PAUSES, lost, jitter())).await;
     }
 }
 

@@ -49,7 +49,7 @@ use windlass_inventory::{Gathered, RunStamp, gather};
 use windlass_mesh::Handshakes;
 use windlass_world::{outside::aws, value::Digest};
 
-/// How many runs, and how many events of a run, one answer has: as many as a server sends.
+/// The maximum number of runs, or of events of a run, in one answer of a server.
 const ROWS: usize = 200;
 const EVENTS: usize = 1000;
 /// How often a start is sent again if its answer is lost; its key makes the repetitions one start.
@@ -424,9 +424,9 @@ impl Runs for There {
         };
         let items = plan.items.into_iter().map(wire::UndoLine::item);
         items.collect::<Option<_>>().ok_or_else(|| {
-            let message = "the plan of this undo holds what this version does not know";
+            let message = "this version of windlass does not understand the plan of this undo";
             RunsError::broken("server", message)
-                .hint("use the version of windlass that the server has")
+                .hint("use the same version of windlass as the server")
         })
     }
 

@@ -29,11 +29,11 @@ pub async fn sendable(params: &BTreeMap<String, Value>) -> Result<Json, RunsErro
         })?;
         let json = read.reveal_json().map_err(|OnlyNamed(reference)| {
             let why = format!(
-                "the param `{name}` refers to {}, and a server takes no references",
+                "the param `{name}` refers to {}, but a server does not accept references",
                 reference.as_str()
             );
             RunsError::wrong("not-remote", why).hint(format!(
-                "read the secret here, and send it itself: -p {name}=@FILE, -p {name}=env:NAME or WINDLASS_PARAM_{}",
+                "send the secret itself: -p {name}=@FILE, -p {name}=env:NAME or WINDLASS_PARAM_{}",
                 name.to_uppercase()
             ))
         })?;
@@ -44,7 +44,7 @@ pub async fn sendable(params: &BTreeMap<String, Value>) -> Result<Json, RunsErro
 
 type Reading<'a> = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send + 'a>>;
 
-/// Replaces references to files and variables by their secrets; other references stay.
+/// Replaces references to files and variables with their secrets; other references stay.
 fn read_local<'a>(reader: &'a SecretReader, value: &'a Value) -> Reading<'a> {
     Box::pin(async move {
         Ok(match value {

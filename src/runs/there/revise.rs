@@ -40,9 +40,9 @@ impl There {
         let answer: RevisionAnswer = self.threads.block_on(asked)?;
         let fates = answer.plan.into_iter().map(FateItem::fate);
         let fates = fates.collect::<Option<Vec<_>>>().ok_or_else(|| {
-            let message = "the plan of this resume holds what this version does not know";
+            let message = "this version of windlass does not understand the plan of this resume";
             RunsError::broken("server", message)
-                .hint("use the version of windlass that the server has")
+                .hint("use the same version of windlass as the server")
         })?;
         let files = answer.files.into_iter().map(|path| FileChange {
             path,

@@ -188,7 +188,8 @@ pub fn masked_event(event: Event<Json>) -> Event {
     event
 }
 
-/// Reads a value in which secrets are masked: each is one again, so that it shows as it does where it is kept.
+/// Reads a value in which secrets are masked: each mask becomes a secret again, so that it is shown in the same way as
+/// on the server.
 pub fn masked(json: Json) -> Value {
     match json {
         Json::String(text) if text == MASK => Value::Secret(Secret::new(text)),

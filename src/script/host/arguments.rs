@@ -8,7 +8,10 @@ use super::{
     function::{Parameter, ValueKind},
     rejected, table, throw,
 };
-use crate::{calls::closest, dynamic::from_dynamic};
+use crate::{
+    calls::{closest, did_you_mean},
+    dynamic::from_dynamic,
+};
 use windlass_world::{
     value::{Failure, Secret, Value},
     x509::{AlternativeNames, NameKind, Subject},
@@ -126,7 +129,8 @@ impl Arguments {
         };
         let parsed = OffsetDateTime::parse(&text, &Rfc3339);
         parsed.map(Some).map_err(|_| {
-            let why = format!("`{key}` is not a moment such as 2026-01-31T12:00:00Z: `{text}`");
+            let why =
+                format!("`{key}` is not a valid timestamp such as 2026-01-31T12:00:00Z: `{text}`");
             refuse(self.function, why)
         })
     }
@@ -143,7 +147,8 @@ impl Arguments {
                         Ok((name, value.to_text().into()))
                     }
                     other => {
-                        let why = format!("`{key}.{name}` is {}, not a text", other.a_kind());
+                        let why =
+                            format!("`{key}.{name}` must be a string, not {}", other.a_kind());
                         Err(refuse(self.function, why))
                     }
                 })
@@ -255,7 +260,7 @@ impl Arguments {
             Some(unknown) => {
                 let why = match closest(unknown, self.known.iter().copied()) {
                     Some(near) => {
-                        format!("it has no option `{unknown}`: did you mean `{near}`?")
+                        format!("it has no option `{unknown}`: {}", did_you_mean(near))
                     }
                     None => {
                         let known = self.known.join(", ");
@@ -283,7 +288,7 @@ impl Arguments {
     }
 
     fn wrong(&self, key: &str, expected: &str, found: &Value) -> Thrown {
-        let why = format!("`{key}` is a {}, not a {expected}", found.kind());
+        let why = format!("`{key}` must be a {expected}, not a {}", found.kind());
         refuse(self.function, why)
     }
 }
@@ -321,7 +326,7 @@ pub(super) fn both<A, B>(
     match options {
         (Some(first), Some(second)) => Ok(Some((first, second))),
         (None, None) => Ok(None),
-        _ => Err(refuse(function, format!("{names} go together"))),
+        _ => Err(refuse(function, format!("{names} must be given together"))),
     }
 }
 

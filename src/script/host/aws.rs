@@ -74,7 +74,10 @@ fn call(
     let undo = match undo {
         None => None,
         Some(_) if asked.class == Class::Read => {
-            return Err(refuse(FUNCTION, "a read has no `undo`: it changes nothing"));
+            return Err(refuse(
+                FUNCTION,
+                "a read can't have `undo`, because it changes nothing",
+            ));
         }
         Some(undo) => {
             let mut kept = kept_undo(service_name, &undo, &described);
@@ -140,7 +143,7 @@ impl Asked {
         let reads = only_reads || is_read(service_name, operation);
         if only_reads && (named.is_some() || is_idempotent) {
             return Err(wrong(
-                "`read` contradicts `idempotency` and `idempotent`: what changes nothing needs neither".into(),
+                "`read` can't be combined with `idempotency` or `idempotent`: a call that changes nothing needs neither".into(),
             ));
         }
         let token = named.or_else(|| marked_token(&service, operation));
@@ -164,15 +167,19 @@ impl Asked {
             is_read: reads,
         };
         if pages.is_some() && !reads {
-            return Err(wrong("`pages` belongs to an operation that reads".into()));
+            return Err(wrong(
+                "`pages` works only with an operation that reads".into(),
+            ));
         }
         if pages.is_some() && call.pages().is_none() {
             let name = format!("{service_name} {operation}");
             return Err(wrong(match call.service.is_described {
                 true => {
-                    format!("`pages` does not work here: how {name} names its pages is not known")
+                    format!(
+                        "`pages` does not work with {name}: how it names its pages is not known"
+                    )
                 }
-                false => format!("{name} gives its result in one piece: leave `pages` out"),
+                false => format!("{name} does not divide its result into pages: remove `pages`"),
             }));
         }
         // The param that carries the key must be a text.
@@ -213,7 +220,7 @@ fn most_pages(given: Option<Value>) -> Result<Option<usize>, String> {
         None => Ok(None),
         Some(Value::Int(most @ 1..=MAX_PAGES)) => Ok(usize::try_from(most).ok()),
         Some(other) => Err(format!(
-            "`pages` is a number from 1 to {MAX_PAGES}, not {}",
+            "`pages` must be a number from 1 to {MAX_PAGES}, not {}",
             other.to_text()
         )),
     }
@@ -250,10 +257,10 @@ fn with_key(call: &AwsCall, token: Option<&str>, key: &EffectKey) -> Result<AwsC
     if !is_empty {
         return Ok(keyed);
     }
-    let why = format!("the param `{token}` carries the call's key, and is empty");
+    let why = format!("the param `{token}` is for the call's key, but it is empty");
     let failure = Failure::new(FailureClass::Rejected, &call.operation, "NoKey", why);
     Err(failure
-        .with_hint(format!("leave `{token}` out: it is filled in"))
+        .with_hint(format!("remove `{token}`: it is filled in automatically"))
         .proving(Proof::NotDone))
 }
 

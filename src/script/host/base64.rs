@@ -23,7 +23,10 @@ pub(super) static TABLE: [Function; 6] = [
         name: "base64::decode",
         about: "Decodes base64 to a text, which must be UTF-8.",
         takes: &[required("text", CODE, "the standard alphabet, padded")],
-        gives: Gives::new(CODE, "of a secret a secret, also if it is not UTF-8"),
+        gives: Gives::new(
+            CODE,
+            "a secret if the input is a secret, even if it is not UTF-8",
+        ),
         does: Computes,
         needs: Needs::Nothing,
         example: "let text = base64::decode(\"aGVsbG8=\");",
@@ -47,7 +50,10 @@ pub(super) static TABLE: [Function; 6] = [
             CODE,
             "the alphabet for URLs, without padding",
         )],
-        gives: Gives::new(CODE, "of a secret a secret, also if it is not UTF-8"),
+        gives: Gives::new(
+            CODE,
+            "a secret if the input is a secret, even if it is not UTF-8",
+        ),
         does: Computes,
         needs: Needs::Nothing,
         example: "let text = base64::decode_url(\"aGVsbG8\");",
@@ -71,7 +77,10 @@ pub(super) static TABLE: [Function; 6] = [
         name: "base64::encode",
         about: "Encodes a text or bytes in base64.",
         takes: &[required("text", CONTENT, "")],
-        gives: Gives::new(CODE, "the standard alphabet, padded; of a secret a secret"),
+        gives: Gives::new(
+            CODE,
+            "the standard alphabet, padded; a secret if the input is a secret",
+        ),
         does: Computes,
         needs: Needs::Nothing,
         example: "let code = base64::encode(inputs.text);",
@@ -83,7 +92,7 @@ pub(super) static TABLE: [Function; 6] = [
         takes: &[required("text", CONTENT, "")],
         gives: Gives::new(
             CODE,
-            "the alphabet for URLs, without padding; of a secret a secret",
+            "the alphabet for URLs, without padding; a secret if the input is a secret",
         ),
         does: Computes,
         needs: Needs::Nothing,
@@ -112,7 +121,7 @@ fn bind_decode<'b, 'm>(
         .with(move |text: &str| -> Result<String, Thrown> {
             let bytes = bytes_of(name, &encoding, text)?;
             String::from_utf8(bytes).map_err(|_| {
-                format!("base64::{name}: what is encoded is not UTF-8; `base64::{name}_bytes` gives its bytes").into()
+                format!("base64::{name}: the decoded bytes are not UTF-8; `base64::{name}_bytes` returns the bytes").into()
             })
         })
         .with(move |secret: value::Secret| -> Result<value::Secret, Thrown> {

@@ -32,12 +32,17 @@ const OPTIONS: &[Parameter] = &[
     optional("email_addresses", List(&Text), ""),
     optional("key_usage", List(&Word(&KEY_USAGES)), ""),
     optional("extended_key_usage", List(&Word(&EXTENDED_KEY_USAGES)), ""),
-    preset("is_ca", Bool, "false", "asks for the certificate of a CA"),
+    preset(
+        "is_ca",
+        Bool,
+        "false",
+        "whether to request a CA certificate",
+    ),
 ];
 
 pub(super) static TABLE: [Function; 1] = [Function {
     name: "csr::create",
-    about: "Makes a certificate signing request for a key, the same one in every replay.",
+    about: "Creates a certificate signing request for a key; a replay returns the same one.",
     takes: &[
         required("key", ValueKind::Secret, "the private key, PEM"),
         required("options", Record(OPTIONS), ""),

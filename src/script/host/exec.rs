@@ -41,19 +41,19 @@ const OPTIONS: &[Parameter] = &[
         ValueKind::Map(&SCALAR),
         "variables; a secret belongs here or in `stdin`",
     ),
-    optional("timeout", Duration, "the program is ended then"),
+    optional("timeout", Duration, "then the program is stopped"),
     preset("grace", Duration, "\"10s\"", "from SIGTERM to SIGKILL"),
     optional(
         "expect",
         Either(&[List(&Int), Int]),
-        "the exit codes of success; 0 if it is left out",
+        "the exit codes that mean success; by default 0",
     ),
     preset("read", Bool, "false", "the program changes nothing"),
     preset(
         "idempotent",
         Bool,
         "false",
-        "running it twice is the same as once",
+        "running it again has no further effect",
     ),
     preset(
         SECRET_OUTPUT,
@@ -89,7 +89,7 @@ pub(super) static TABLE: [Function; 1] = [Function {
         ..Changing::new(
             Doubt::Decided(
                 &[Class::Unsure, Class::Read, Class::Keyed],
-                "stops and asks; with `read` or `idempotent` it is made again",
+                "the run stops and asks; with `read` or `idempotent`, the program is run again",
             ),
             Reversible::IfGiven("the program of the option `undo` is run", of_run),
         )
@@ -161,7 +161,7 @@ fn run(
     options.finish()?;
     if undo != Value::Null && texts(&undo).map_or(true, |texts| texts.is_empty()) {
         return Err(wrong(
-            "`undo` is a list: the program and its arguments".into(),
+            "`undo` must be a list: the program and its arguments".into(),
         ));
     }
     let record = Value::map([
@@ -196,7 +196,7 @@ async fn start(
     let bytes = record.to_json().to_string().len();
     if bytes > MAX_RECORD_BYTES {
         let why = format!(
-            "its output takes {bytes} bytes in the journal, which holds 1 MiB; let it write a file"
+            "its output takes {bytes} bytes in the journal, where the limit is 1 MiB; let it write a file"
         );
         return Err(rejected(&invocation.program, "TooMuchOutput", why).or_done());
     }
@@ -205,16 +205,16 @@ async fn start(
 
 fn texts(listed: &Value) -> Result<Vec<String>, String> {
     let Value::List(items) = listed else {
-        return Err("the arguments are a list".into());
+        return Err("the arguments must be a list".into());
     };
     items
         .iter()
         .map(|item| match item {
             Value::Secret(_) => {
-                Err("an argument is a secret, and every process of the machine could read it: use `stdin` or `env`".into())
+                Err("an argument is a secret, which every process on the machine could read: use `stdin` or `env`".into())
             }
             Value::List(_) | Value::Map(_) | Value::Null | Value::Bytes(_) => {
-                Err(format!("an argument is {}, not a text", item.a_kind()))
+                Err(format!("an argument must be a string, not {}", item.a_kind()))
             }
             other => Ok(other.to_text()),
         })
@@ -225,7 +225,7 @@ fn codes(given: Option<Value>) -> Result<Vec<i32>, String> {
     match given {
         None => Ok(vec![0]),
         Some(given) => {
-            numbers(given).ok_or_else(|| "`expect` is a list of exit codes: [0, 1]".to_owned())
+            numbers(given).ok_or_else(|| "`expect` must be a list of exit codes: [0, 1]".to_owned())
         }
     }
 }

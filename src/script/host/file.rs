@@ -35,9 +35,9 @@ const PATH: Gives = Gives::new(Text, "the path of the file");
 
 const fn writes() -> Impact {
     Impact::Changes(Changing::new(
-        Doubt::Again("made again: the same content twice leaves the same file"),
+        Doubt::Again("repeated: writing the same content again changes nothing"),
         Reversible::By(
-            "the file gets its earlier content, or is removed; one that was changed since stays",
+            "the file gets its earlier content back, or is removed; a file that has changed since then stays",
             of_writing,
         ),
     ))
@@ -46,7 +46,7 @@ const fn writes() -> Impact {
 pub(super) static TABLE: [Function; 8] = [
     Function {
         name: "file::exists",
-        about: "Says whether there is a file.",
+        about: "Returns whether a file exists.",
         takes: &[NAME],
         gives: Gives::new(Bool, ""),
         does: Reads,
@@ -92,13 +92,13 @@ pub(super) static TABLE: [Function; 8] = [
     },
     Function {
         name: "file::remove",
-        about: "Removes a file; one that is not there is removed already.",
+        about: "Removes a file; it is not an error if the file does not exist.",
         takes: &[NAME],
         gives: Gives::NOTHING,
         does: Impact::Changes(Changing::new(
-            Doubt::Again("made again: a file that is removed by then is what was wanted"),
+            Doubt::Again("repeated: it is not an error if the file no longer exists"),
             Reversible::By(
-                "the file gets its content back, unless there is another one by then",
+                "the file gets its content back, unless another file has its name by then",
                 of_removal,
             ),
         )),
@@ -108,7 +108,7 @@ pub(super) static TABLE: [Function; 8] = [
     },
     Function {
         name: "file::write",
-        about: "Writes a file, with mode 0644. A secret is refused: see `file::write_secret`.",
+        about: "Writes a file, with mode 0644. A secret is rejected: use `file::write_secret`.",
         takes: &[
             NAME,
             required("text", Either(&[Text, ValueKind::Bytes]), ""),
@@ -126,7 +126,7 @@ pub(super) static TABLE: [Function; 8] = [
                 write(&context, "file::write", name, bytes.to_vec(), PUBLIC)
             })
             .with(|_: NativeCallContext, _: &str, _: Secret| -> Result<String, Thrown> {
-                Err("file::write: the content is a secret; use `file::write_secret`, which writes it 0600".into())
+                Err("file::write: the content is a secret; use `file::write_secret`, which writes it with mode 0600".into())
             })
         },
     },
@@ -147,7 +147,7 @@ pub(super) static TABLE: [Function; 8] = [
     },
     Function {
         name: "file::write_template",
-        about: "Writes a template with a value in place of each `{{ NAME }}`, with mode 0644; with a secret among the values 0600.",
+        about: "Writes a template with a value in place of each `{{ NAME }}`, with mode 0644, or 0600 if a value is a secret.",
         takes: &[
             NAME,
             required("template", Text, ""),
@@ -175,7 +175,7 @@ fn write(
         .windows(MASK.len())
         .any(|part| part == MASK.as_bytes())
     {
-        let why = format!("the text contains {MASK}, which is only the mask of a secret");
+        let why = format!("the text contains {MASK}, the mask of a secret");
         return Err(refuse(function, why));
     }
     let record = match mode {
@@ -284,7 +284,7 @@ fn reversal(done: Done, files: &OutputFolder, was_removed: bool) -> Reversal {
     // The file as the run left it: `None` if the run removed it, or if the journal is from an older version that does not record it.
     let written = if was_removed { None } else { written(&done) };
     let what = match &old {
-        Some(_) => format!("put the old content of {name} back"),
+        Some(_) => format!("restore the old content of {name}"),
         None => format!("remove {name}"),
     };
     let digest_of_old = old.as_ref().map_or(Value::Null, |bytes| {
@@ -309,14 +309,14 @@ fn reversal(done: Done, files: &OutputFolder, was_removed: bool) -> Reversal {
             },
             move |now| match (now, &written) {
                 (now, _) if *now == digest_of_old => {
-                    Judgement::already("it is as it was before the run", now)
+                    Judgement::already("it is already as before the run", now)
                 }
                 (Value::String(now), Some(written)) if now == written => {
                     Judgement::goes(digest_of_old.clone())
                 }
                 (Value::Null, None) if was_removed => Judgement::goes(digest_of_old.clone()),
-                (Value::Null, _) => Judgement::left("it has been removed since", now),
-                (now, _) => Judgement::left("it has been changed since", now),
+                (Value::Null, _) => Judgement::left("it has been removed since the run", now),
+                (now, _) => Judgement::left("it has been changed since the run", now),
             },
             move |_, key| {
                 let (files, name, old) = (files.clone(), name.clone(), old.clone());
@@ -372,7 +372,7 @@ fn write_template(
         let value = values.field(key).ok_or_else(|| {
             refuse(
                 FUNCTION,
-                format!("the template reads `{key}`, which is not given"),
+                format!("the template reads `{key}`, but there is no such value"),
             )
         })?;
         text.push_str(before);
@@ -386,7 +386,10 @@ fn write_template(
                 text.push_str(&other.revealed().to_text());
             }
             Value::Bytes(_) => {
-                return Err(refuse(FUNCTION, format!("`{key}` is bytes, not a text")));
+                return Err(refuse(
+                    FUNCTION,
+                    format!("`{key}` must be a string, not bytes"),
+                ));
             }
             other => text.push_str(&other.to_text()),
         }
@@ -444,7 +447,7 @@ fn read(context: NativeCallContext, name: &str) -> Result<Dynamic, Thrown> {
                 "NotText",
                 format!("the file is not UTF-8: {}", e.utf8_error()),
             )
-            .with_hint("`file::read_bytes` reads it as it is")
+            .with_hint("use `file::read_bytes`")
         })
     })
 }

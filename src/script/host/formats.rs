@@ -20,7 +20,10 @@ use windlass_world::value::{self, Value};
 
 const CONTENT: &[Parameter] = &[required("text", Text, "")];
 const VALUE: &[Parameter] = &[required("value", Any, "")];
-const WRITTEN: Gives = Gives::new(Either(&[Text, Secret]), "a secret if there is one in it");
+const WRITTEN: Gives = Gives::new(
+    Either(&[Text, Secret]),
+    "a secret if the value contains one",
+);
 
 const fn parse(
     name: &'static str,
@@ -56,13 +59,13 @@ const fn stringify(
 pub(super) static JSON: [Function; 2] = [
     parse(
         "json::parse",
-        "Reads JSON. An integer beyond 64 bits becomes the text of its digits.",
+        "Parses JSON. An integer beyond 64 bits becomes a string of its digits.",
         "let value = json::parse(inputs.text);",
         |b| bind_parse(b, "json", Value::parse_json),
     ),
     stringify(
         "json::stringify",
-        "Writes a value as JSON, on one line. Bytes, infinity and `NaN` are refused.",
+        "Writes a value as JSON, on one line. Bytes, infinity and `NaN` are rejected.",
         "let text = json::stringify(#{ a: 1 });",
         |b| {
             bind_stringify(b, "json", |value| {
@@ -76,7 +79,7 @@ pub(super) static JSON: [Function; 2] = [
 pub(super) static YAML: [Function; 3] = [
     parse(
         "yaml::parse",
-        "Reads a YAML document (1.2, with merge keys). A second document is refused.",
+        "Parses a YAML document (1.2, with merge keys). A second document is rejected.",
         "let value = yaml::parse(inputs.text);",
         |b| {
             bind_parse(b, "yaml", |text| {
@@ -91,7 +94,7 @@ pub(super) static YAML: [Function; 3] = [
         gives: Gives::new(List(&Any), "one item a document"),
         ..parse(
             "yaml::parse_all",
-            "Reads all documents of a YAML text.",
+            "Parses all documents of a YAML text.",
             "let documents = yaml::parse_all(inputs.text);",
             |b| {
                 b.with(|text: &str| -> Result<Array, Thrown> {
@@ -104,7 +107,7 @@ pub(super) static YAML: [Function; 3] = [
     },
     stringify(
         "yaml::stringify",
-        "Writes a value as YAML, quoted where readers of YAML 1.1 would take it for something else.",
+        "Writes a value as YAML, with quotes where readers of YAML 1.1 would understand something else.",
         "let text = yaml::stringify(#{ a: 1 });",
         |b| bind_stringify(b, "yaml", |value| Ok(value.to_yaml())),
     ),
@@ -113,13 +116,13 @@ pub(super) static YAML: [Function; 3] = [
 pub(super) static TOML: [Function; 2] = [
     parse(
         "toml::parse",
-        "Reads TOML.",
+        "Parses TOML.",
         "let value = toml::parse(inputs.text);",
         |b| bind_parse(b, "toml", Value::from_toml),
     ),
     stringify(
         "toml::stringify",
-        "Writes a map as TOML. Bytes are refused.",
+        "Writes a map as TOML. Bytes are rejected.",
         "let text = toml::stringify(#{ a: 1 });",
         |b| bind_stringify(b, "toml", Value::to_toml),
     ),
@@ -137,7 +140,7 @@ fn bind_parse<'b, 'm>(
         })
         .with(move |_: value::Secret| -> Result<Dynamic, Thrown> {
             Err(
-                format!("{name}::parse: the text is a secret, and the keys in it would not be")
+                format!("{name}::parse: the text is a secret, but its keys would not stay secret")
                     .into(),
             )
         })

@@ -16,12 +16,15 @@ const CONTENT: ValueKind = Either(&[Text, Bytes, Secret]);
 pub(super) static TABLE: [Function; 3] = [
     Function {
         name: "hash::hmac_sha256",
-        about: "Gives the HMAC of a text under a key.",
+        about: "Returns the HMAC of a string with a key.",
         takes: &[
             required("key", Either(&[Text, Secret]), ""),
             required("text", Either(&[Text, Secret]), ""),
         ],
-        gives: Gives::new(Either(&[Text, Secret]), "hex; of a secret a secret"),
+        gives: Gives::new(
+            Either(&[Text, Secret]),
+            "hex; a secret if the input is a secret",
+        ),
         does: Computes,
         needs: Needs::Nothing,
         example: "let signature = hash::hmac_sha256(inputs.key, inputs.body);",
@@ -36,9 +39,12 @@ pub(super) static TABLE: [Function; 3] = [
     },
     Function {
         name: "hash::sha256",
-        about: "Gives the SHA-256 digest of a text or of bytes.",
+        about: "Returns the SHA-256 digest of a text or of bytes.",
         takes: &[required("text", CONTENT, "")],
-        gives: Gives::new(Either(&[Text, Secret]), "hex; of a secret a secret"),
+        gives: Gives::new(
+            Either(&[Text, Secret]),
+            "hex; a secret if the input is a secret",
+        ),
         does: Computes,
         needs: Needs::Nothing,
         example: "let digest = hash::sha256(inputs.text);",
@@ -46,9 +52,12 @@ pub(super) static TABLE: [Function; 3] = [
     },
     Function {
         name: "hash::sha512",
-        about: "Gives the SHA-512 digest of a text or of bytes.",
+        about: "Returns the SHA-512 digest of a text or of bytes.",
         takes: &[required("text", CONTENT, "")],
-        gives: Gives::new(Either(&[Text, Secret]), "hex; of a secret a secret"),
+        gives: Gives::new(
+            Either(&[Text, Secret]),
+            "hex; a secret if the input is a secret",
+        ),
         does: Computes,
         needs: Needs::Nothing,
         example: "let digest = hash::sha512(inputs.text);",

@@ -79,7 +79,8 @@ impl Asked {
             Some(Value::String(header)) => Some(header),
             Some(other) => {
                 let kind = other.kind();
-                let why = format!("`idempotency` is a {kind}, not true or a header's name");
+                let why =
+                    format!("`idempotency` must be true or the name of a header, not a {kind}");
                 return Err(refuse(function, why));
             }
         };
@@ -87,7 +88,7 @@ impl Asked {
         if only_reads && key_header.is_some() {
             return Err(refuse(
                 function,
-                "`read` and `idempotency` contradict each other: what changes nothing needs no key",
+                "`read` and `idempotency` can't be combined: a request that changes nothing needs no key",
             ));
         }
         let given = arguments.optional(SECRET_OUTPUT);
@@ -139,7 +140,8 @@ impl Asked {
         let response =
             sent.map_err(|failure| Redactor::of_call(&self.url_parts).failure(failure))?;
         record(response, &self.secret).map_err(|bytes| {
-            let why = format!("the answer takes {bytes} bytes in the journal, which holds 1 MiB");
+            let why =
+                format!("the answer takes {bytes} bytes in the journal, where the limit is 1 MiB");
             let name = format!("{} {}", self.request.method, self.request.shown);
             // The answer had an expected status, so the server has done the call.
             match self.request.is_read() {
@@ -166,7 +168,7 @@ fn send(
         if asked.request.only_reads {
             return Err(refuse(
                 function,
-                "`read` and `undo` contradict each other: what changes nothing is not reversed",
+                "`read` and `undo` can't be combined: a request that changes nothing is not reversed",
             ));
         }
         // Reports a mistake in the undo now, not when the undo is needed.
@@ -307,7 +309,7 @@ fn body(arguments: &mut Arguments) -> Result<(Option<Secret>, Option<&'static st
             ))
         }
         (None, None, Some(text)) => Ok((Some(text), None)),
-        _ => Err("a request has one of `json`, `form` (a map) and `body`".into()),
+        _ => Err("a request can have only one of `json`, `form` (a map) and `body`".into()),
     }
 }
 
@@ -356,8 +358,12 @@ fn encode(bytes: &[u8]) -> String {
 fn statuses(function: &str, given: Option<Value>) -> Result<Vec<u16>, Thrown> {
     match given {
         None => Ok(Vec::new()),
-        Some(given) => numbers(given)
-            .ok_or_else(|| refuse(function, "`expect` is a list of HTTP statuses: [200, 404]")),
+        Some(given) => numbers(given).ok_or_else(|| {
+            refuse(
+                function,
+                "`expect` must be a list of HTTP statuses: [200, 404]",
+            )
+        }),
     }
 }
 
@@ -365,7 +371,7 @@ fn statuses(function: &str, given: Option<Value>) -> Result<Vec<u16>, Thrown> {
 fn of_undo(undo: &Value) -> Result<Asked, String> {
     let mut options = to_dynamic(undo)
         .try_cast::<Map>()
-        .ok_or("it is a map: #{ method: \"DELETE\", url: \"https://…\" }")?;
+        .ok_or("it must be a map: #{ method: \"DELETE\", url: \"https://…\" }")?;
     let mut take = |key: &str| {
         let value = options.remove(key);
         value.ok_or_else(|| format!("it needs `{key}`"))
@@ -373,14 +379,14 @@ fn of_undo(undo: &Value) -> Result<Asked, String> {
     let (method, url) = (take("method")?, take("url")?);
     let method = method
         .into_string()
-        .map_err(|_| "`method` is a text")?
+        .map_err(|_| "`method` must be a string")?
         .to_uppercase();
     let url = match from_dynamic(&url) {
         Ok(url @ (Value::String(_) | Value::Secret(_))) => url,
-        _ => return Err("`url` is a text or a secret".into()),
+        _ => return Err("`url` must be a string or a secret".into()),
     };
     if !METHODS.contains(&method.as_str()) {
-        return Err(format!("there is no method {method}"));
+        return Err(format!("{method} is not a valid method"));
     }
     // An undo is never undone itself.
     options.remove("undo");

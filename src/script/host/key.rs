@@ -23,7 +23,7 @@ use windlass_world::{
 pub(super) static TABLE: [Function; 2] = [
     Function {
         name: "key::generate",
-        about: "Makes a private key, the same one in every replay.",
+        about: "Generates a private key; a replay returns the same one.",
         takes: &[required("algorithm", Word(KeyAlgorithm::NAMES), "")],
         gives: Gives::new(ValueKind::Secret, "PKCS #8, PEM"),
         does: Records,
@@ -33,7 +33,7 @@ pub(super) static TABLE: [Function; 2] = [
     },
     Function {
         name: "key::read",
-        about: "Finds the private key in a PEM text: PKCS #8, also under a passphrase, PKCS #1 or SEC 1.",
+        about: "Reads the private key in a PEM text: PKCS #8, also under a passphrase, PKCS #1 or SEC 1.",
         takes: &[
             required("text", Either(&[ValueKind::Secret, Text]), "PEM"),
             optional("passphrase", Either(&[ValueKind::Secret, Text]), ""),
@@ -67,7 +67,7 @@ fn read(text: &Dynamic, passphrase: &Dynamic) -> Result<Secret, Thrown> {
         Err(e) => Err(refuse(FUNCTION, e)),
     };
     let Some(text) = secret("key", text)? else {
-        return Err(refuse(FUNCTION, "it needs the text of a key"));
+        return Err(refuse(FUNCTION, "it must be the text of a key"));
     };
     let passphrase = secret("passphrase", passphrase)?;
     match PrivateKey::read(text.reveal().as_bytes(), passphrase.as_ref()) {
@@ -92,6 +92,6 @@ fn generate(context: NativeCallContext, algorithm: &str) -> Result<Secret, Throw
     });
     match perform(&context, call)? {
         Value::Secret(key) => Ok(key),
-        _ => Err("key::generate: the journal holds no key here".into()),
+        _ => Err("key::generate: the journal has no key here".into()),
     }
 }

@@ -12,7 +12,7 @@ use crate::{dynamic::masked, effects::Level};
 pub(super) static TABLE: [Function; 2] = [
     Function {
         name: "log::info",
-        about: "Shows a message, and keeps it with the run. A secret appears as `‹secret›`.",
+        about: "Shows a message, and records it with the run. A secret appears as `‹secret›`.",
         takes: &[required("message", Any, "")],
         gives: Gives::NOTHING,
         does: Records,
@@ -26,7 +26,7 @@ pub(super) static TABLE: [Function; 2] = [
     },
     Function {
         name: "log::warn",
-        about: "Shows a warning, and keeps it with the run. A secret appears as `‹secret›`.",
+        about: "Shows a warning, and records it with the run. A secret appears as `‹secret›`.",
         takes: &[required("message", Any, "")],
         gives: Gives::NOTHING,
         does: Records,

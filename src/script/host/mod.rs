@@ -174,7 +174,7 @@ async fn on_blocking_thread<T: Send + 'static>(
             FailureClass::Unavailable,
             operation,
             "Interrupted",
-            "the work was interrupted",
+            "the call was interrupted",
         )
     })
 }

@@ -23,7 +23,7 @@ const PASSWORD_CHARACTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrst
 pub(super) static TABLE: [Function; 5] = [
     Function {
         name: "random::choice",
-        about: "Gives one item of a list.",
+        about: "Returns a random item of a list.",
         takes: &[required("items", List(&Any), "not empty")],
         gives: Gives::new(Any, ""),
         does: Records,
@@ -33,7 +33,7 @@ pub(super) static TABLE: [Function; 5] = [
     },
     Function {
         name: "random::hex",
-        about: "Gives random bytes as hex digits, twice as many characters.",
+        about: "Returns random bytes as hex digits, two for each byte.",
         takes: &[required("count", Int, "of bytes, 1 to 1024")],
         gives: Gives::new(Text, ""),
         does: Records,
@@ -43,7 +43,7 @@ pub(super) static TABLE: [Function; 5] = [
     },
     Function {
         name: "random::int",
-        about: "Gives a whole number of a range.",
+        about: "Returns a random integer of a range.",
         takes: &[
             required("first", Int, ""),
             required("last", Int, "included"),
@@ -56,7 +56,7 @@ pub(super) static TABLE: [Function; 5] = [
     },
     Function {
         name: "random::password",
-        about: "Gives letters and digits without look-alikes.",
+        about: "Returns random letters and digits, without characters that look alike.",
         takes: &[required("length", Int, "8 to 1024")],
         gives: Gives::new(ValueKind::Secret, ""),
         does: Records,
@@ -66,7 +66,7 @@ pub(super) static TABLE: [Function; 5] = [
     },
     Function {
         name: "random::uuid",
-        about: "Gives a UUID of version 4 (RFC 9562).",
+        about: "Returns a random UUID (version 4, RFC 9562).",
         takes: &[],
         gives: Gives::new(Text, ""),
         does: Records,
@@ -112,7 +112,7 @@ fn below(function: &str, end: u64) -> Result<u64, Failure> {
 fn hex(context: NativeCallContext, count: i64) -> Result<String, Thrown> {
     const FUNCTION: &str = "random::hex";
     if !(1..=1024).contains(&count) {
-        return Err("random::hex gives 1 to 1024 bytes".into());
+        return Err("random::hex returns 1 to 1024 bytes".into());
     }
     let drawn = draw(&context, FUNCTION, Value::Int(count), move || {
         let mut buffer = vec![0; count as usize];
@@ -147,7 +147,7 @@ fn int(context: NativeCallContext, first: i64, last: i64) -> Result<i64, Thrown>
     })?;
     match drawn {
         Value::Int(drawn) => Ok(drawn),
-        _ => Err("random::int: the journal holds no number here".into()),
+        _ => Err("random::int: the journal has no number here".into()),
     }
 }
 
@@ -163,7 +163,7 @@ fn choice(context: NativeCallContext, items: Array) -> Result<Dynamic, Thrown> {
     })?;
     match drawn {
         Value::Int(i) => Ok(items.get(i as usize).cloned().unwrap_or_default()),
-        _ => Err(format!("{FUNCTION}: the journal holds no number here").into()),
+        _ => Err(format!("{FUNCTION}: the journal has no number here").into()),
     }
 }
 
@@ -171,7 +171,7 @@ fn choice(context: NativeCallContext, items: Array) -> Result<Dynamic, Thrown> {
 fn password(context: NativeCallContext, length: i64) -> Result<Secret, Thrown> {
     const FUNCTION: &str = "random::password";
     if !(8..=1024).contains(&length) {
-        return Err("random::password gives 8 to 1024 characters".into());
+        return Err("random::password returns 8 to 1024 characters".into());
     }
     let drawn = draw(&context, FUNCTION, Value::Int(length), move || {
         let drawn: Result<String, Failure> = (0..length)
@@ -184,6 +184,6 @@ fn password(context: NativeCallContext, length: i64) -> Result<Secret, Thrown> {
     })?;
     match drawn {
         Value::Secret(password) => Ok(password),
-        _ => Err(format!("{FUNCTION}: the journal holds no secret here").into()),
+        _ => Err(format!("{FUNCTION}: the journal has no secret here").into()),
     }
 }

@@ -19,10 +19,9 @@ const FUNCTION: &str = "secret::read";
 
 pub(super) static TABLE: [Function; 1] = [Function {
     name: FUNCTION,
-    about: "Reads a secret that is kept elsewhere: `secretsmanager:NAME` or `secretsmanager:NAME#KEY` (AWS Secrets Manager), \
+    about: "Reads a secret from another store: `secretsmanager:NAME` or `secretsmanager:NAME#KEY` (AWS Secrets Manager), \
             `ssm:/PATH/NAME` (AWS Systems Manager Parameter Store), `vault:MOUNT/PATH#FIELD` (HashiCorp Vault, by VAULT_ADDR \
-            and VAULT_TOKEN, or VAULT_ROLE_ID and VAULT_SECRET_ID). As every result it is recorded, encrypted, and a replay \
-            gives the same; a param that names a secret is read anew in each attempt instead.",
+            and VAULT_TOKEN, or VAULT_ROLE_ID and VAULT_SECRET_ID). Like every result, it is recorded (encrypted), and a replay returns the same value. A param that refers to a secret is instead read again in each attempt.",
     takes: &[required(
         "reference",
         SecretReference,
@@ -45,7 +44,7 @@ fn read(context: NativeCallContext, text: &str) -> Result<Dynamic, Thrown> {
         Ok(None) => {
             return Err(refuse(
                 FUNCTION,
-                "it takes a reference: `secretsmanager:NAME`, `ssm:/PATH/NAME` or `vault:MOUNT/PATH#FIELD`",
+                "expected a reference: `secretsmanager:NAME`, `ssm:/PATH/NAME` or `vault:MOUNT/PATH#FIELD`",
             ));
         }
         Err(e) => return Err(refuse(FUNCTION, e)),
@@ -53,7 +52,7 @@ fn read(context: NativeCallContext, text: &str) -> Result<Dynamic, Thrown> {
     if let Source::File { .. } | Source::Variable { .. } = reference.source() {
         return Err(refuse(
             FUNCTION,
-            "only the person who starts a run can name a file or a variable: take the secret as an input",
+            "only the person who starts a run can name a file or a variable: pass the secret as an input",
         ));
     }
     let reader = host(&context)?.clients.secrets;

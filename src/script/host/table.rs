@@ -18,7 +18,7 @@ pub static MODULES: [HostModule; 19] = [
     },
     HostModule {
         name: "base64",
-        about: "Base64. What is made from a secret is a secret.",
+        about: "Base64. A result made from a secret is a secret.",
         leaves: false,
         functions: &base64::TABLE,
     },
@@ -42,7 +42,7 @@ pub static MODULES: [HostModule; 19] = [
     },
     HostModule {
         name: "hash",
-        about: "Digests, in lower-case hex. What is made from a secret is a secret.",
+        about: "Digests, in lower-case hex. A result made from a secret is a secret.",
         leaves: false,
         functions: &hash::TABLE,
     },
@@ -72,7 +72,7 @@ pub static MODULES: [HostModule; 19] = [
     },
     HostModule {
         name: "log",
-        about: "Messages for people, kept with the run.",
+        about: "Messages for people, recorded with the run.",
         leaves: false,
         functions: &log::TABLE,
     },
@@ -84,25 +84,25 @@ pub static MODULES: [HostModule; 19] = [
     },
     HostModule {
         name: "random",
-        about: "Randomness, the same in every replay.",
+        about: "Random values, the same in every replay.",
         leaves: false,
         functions: &random::TABLE,
     },
     HostModule {
         name: "secret",
-        about: "Secrets that are kept elsewhere.",
+        about: "Secrets in other stores.",
         leaves: true,
         functions: &secret::TABLE,
     },
     HostModule {
         name: "time",
-        about: "The clock, the same in every replay.",
+        about: "The time, the same in every replay.",
         leaves: false,
         functions: &time::TABLE,
     },
     HostModule {
         name: "tls",
-        about: "Chains as servers present them, and handshakes.",
+        about: "The certificate chains of servers, and handshakes.",
         leaves: true,
         functions: &tls::TABLE,
     },

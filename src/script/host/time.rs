@@ -24,7 +24,7 @@ const MOMENT: Parameter = required("moment", Text, "RFC 3339");
 pub(super) static TABLE: [Function; 5] = [
     Function {
         name: "time::add",
-        about: "Gives a later moment, or with `-30d` an earlier one.",
+        about: "Returns a later time or, with `-30d`, an earlier one.",
         takes: &[
             MOMENT,
             required("duration", Text, "such as `30d`, `90m` or `-30d`"),
@@ -37,7 +37,7 @@ pub(super) static TABLE: [Function; 5] = [
     },
     Function {
         name: "time::format",
-        about: "Writes a moment in another form, in the words of the `time` crate.",
+        about: "Formats a time, with a format description of the `time` crate.",
         takes: &[
             MOMENT,
             required("pattern", Text, "such as `[year]-[month]-[day]`"),
@@ -50,7 +50,7 @@ pub(super) static TABLE: [Function; 5] = [
     },
     Function {
         name: "time::now",
-        about: "Gives the moment, the same one in every replay.",
+        about: "Returns the current time; a replay returns the same one.",
         takes: &[],
         gives: Gives::new(Text, "UTC, RFC 3339"),
         does: Records,
@@ -60,12 +60,12 @@ pub(super) static TABLE: [Function; 5] = [
     },
     Function {
         name: "time::seconds_between",
-        about: "Gives the seconds from one moment to another.",
+        about: "Returns the seconds from one time to another.",
         takes: &[
             required("earlier", Text, "RFC 3339"),
             required("later", Text, "RFC 3339"),
         ],
-        gives: Gives::new(Int, "negative if they are the other way round"),
+        gives: Gives::new(Int, "negative if the second is before the first"),
         does: Computes,
         needs: Needs::Nothing,
         example: "let left = time::seconds_between(time::now(), inputs.not_after);",
@@ -73,7 +73,7 @@ pub(super) static TABLE: [Function; 5] = [
     },
     Function {
         name: "time::sleep",
-        about: "Waits. A resumed run waits only for what is left.",
+        about: "Waits. A resumed run waits only for the rest of the time.",
         takes: &[required("duration", ValueKind::Duration, "such as `90s`")],
         gives: Gives::NOTHING,
         does: Records,
@@ -108,7 +108,7 @@ fn add(moment: &str, duration: &str) -> Result<String, Thrown> {
         true => at.checked_sub(duration),
         false => at.checked_add(duration),
     };
-    let no_moment = || format!("time::add: {moment} and {text} make no moment that can be written");
+    let no_moment = || format!("time::add: {moment} plus {text} is out of range");
     moved
         .ok_or_else(no_moment)?
         .format(&Rfc3339)

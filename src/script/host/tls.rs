@@ -25,13 +25,14 @@ const PEM: ValueKind = Either(&[Text, ValueKind::Secret]);
 
 /// The options for requesting a server's chain.
 pub(super) const PROBE: &[Parameter] = &[
-    optional("server_name", Text, "the name that is asked for (SNI)"),
-    optional(
-        "alpn",
-        List(&Text),
-        "the protocols that are offered, such as `h2`",
+    optional("server_name", Text, "the requested server name (SNI)"),
+    optional("alpn", List(&Text), "the offered protocols, such as `h2`"),
+    preset(
+        "timeout",
+        Duration,
+        "\"10s\"",
+        "for the connection and the handshake",
     ),
-    preset("timeout", Duration, "\"10s\"", "for all of it"),
     optional("client_certificate", PEM, "PEM, with `client_key`"),
     optional("client_key", PEM, "PEM"),
 ];
@@ -44,7 +45,11 @@ pub(super) const SERVED: &[Parameter] = &[
         "the leaf first",
     ),
     required("tls", Word(&["1.3", "1.2"]), ""),
-    required("alpn", Text, "what the server chose; empty for nothing"),
+    required(
+        "alpn",
+        Text,
+        "the protocol that the server chose; empty for none",
+    ),
     required(
         "asks_for_certificate",
         Bool,
@@ -53,9 +58,9 @@ pub(super) const SERVED: &[Parameter] = &[
     required(
         "accepted",
         Bool,
-        "`false` where the server refused the client, in TLS 1.3 after the handshake",
+        "`false` if the server rejected the client, in TLS 1.3 after the handshake",
     ),
-    required("error", Text, "why it did"),
+    required("error", Text, "why the server rejected the client"),
 ];
 
 const SERVED_CERTIFICATE: &[Parameter] = &joined::<2, 14, 16>(
@@ -66,12 +71,12 @@ const SERVED_CERTIFICATE: &[Parameter] = &joined::<2, 14, 16>(
     x509::CERTIFICATE,
 );
 
-const NAME: &str = "the name that the other side must have: a host, an IP address or a URI; `spiffe://td/` fits every URI below it";
+const NAME: &str = "the name that the other side must have: a host, an IP address or a URI; `spiffe://td/` matches every URI below it";
 
 const CLIENT: &[Parameter] = &[
     optional("certificate", PEM, "with its chain"),
     optional("key", PEM, ""),
-    required("roots", PEM, "what it trusts"),
+    required("roots", PEM, "the trusted root certificates"),
     optional("server_name", Text, NAME),
     optional("alpn", List(&Text), ""),
 ];
@@ -81,7 +86,7 @@ const SERVER: &[Parameter] = &[
     optional(
         "roots",
         PEM,
-        "what it trusts; without, it asks for no client certificate",
+        "the trusted root certificates; without them, the server does not request a client certificate",
     ),
     optional("client_name", Text, NAME),
     optional("alpn", List(&Text), ""),
@@ -92,22 +97,18 @@ const HANDSHAKE: &[Parameter] = &[
     optional(
         "at",
         Text,
-        "the moment that both take for the present, RFC 3339; now, if it is left out",
+        "the current time for both sides, RFC 3339; by default now",
     ),
-    optional(
-        "tls",
-        Word(&["1.3", "1.2"]),
-        "the newest, if it is left out",
-    ),
+    optional("tls", Word(&["1.3", "1.2"]), "by default the newest"),
 ];
 const MET: &[Parameter] = &[
     required("ok", Bool, ""),
     required(
         "tls",
         Text,
-        "`1.3` or `1.2`; empty where it did not come to that",
+        "`1.3` or `1.2`; empty if the handshake failed before that",
     ),
-    required("error", Text, "why one side refused the other"),
+    required("error", Text, "why one side rejected the other"),
     required("refused_by", Word(&["client", "server", ""]), ""),
 ];
 
@@ -116,7 +117,7 @@ pub(super) static TABLE: [Function; 2] = [
         name: "tls::chain",
         about: "Reads the chain that a server presents. The chain is not verified.",
         takes: &[
-            required("host", Text, "also the `server_name`, if that is left out"),
+            required("host", Text, "by default also the `server_name`"),
             required("port", Int, ""),
             optional("options", Record(PROBE), ""),
         ],
@@ -133,7 +134,7 @@ pub(super) static TABLE: [Function; 2] = [
     },
     Function {
         name: "tls::handshake",
-        about: "Lets a client and a server shake hands in memory, by rustls, each with what it has. That one refuses the other is a result.",
+        about: "Performs a TLS handshake between a client and a server in memory, with rustls. A rejected handshake is a result, not a failure.",
         takes: &[required("sides", Record(HANDSHAKE), "")],
         gives: Gives::new(Record(MET), ""),
         does: Records,
@@ -175,7 +176,7 @@ fn chain(
 pub(super) fn port_of(function: &str, port: i64) -> Result<u16, Thrown> {
     match u16::try_from(port) {
         Ok(port @ 1..) => Ok(port),
-        _ => Err(refuse(function, format!("{port} is not a port"))),
+        _ => Err(refuse(function, format!("{port} is not a valid port"))),
     }
 }
 
@@ -250,7 +251,7 @@ fn handshake(context: NativeCallContext, map: Map) -> Result<Dynamic, Thrown> {
             let why = || {
                 refuse(
                     FUNCTION,
-                    format!("`tls` is \"1.2\" or \"1.3\", not `{text}`"),
+                    format!("`tls` must be \"1.2\" or \"1.3\", not `{text}`"),
                 )
             };
             Some(version.map_err(|_| why())?)
@@ -279,7 +280,7 @@ fn side(
     peer: &'static str,
 ) -> Result<Side, Thrown> {
     let Some(mut given) = arguments.optional_map(which)? else {
-        return Err(refuse(function, format!("it needs `{which}`, a map")));
+        return Err(refuse(function, format!("`{which}` is required, a map")));
     };
     let identity = (
         given.optional_secret("certificate")?,

@@ -27,21 +27,21 @@ const QUESTION: &[Parameter] = &[
     required(
         "leaf",
         PEM,
-        "the certificate, PEM; certificates behind it count as part of the chain",
+        "the certificate, PEM; certificates after it are part of the chain",
     ),
     optional("chain", PEM, "the intermediates, in any order"),
-    required("roots", PEM, "the certificates that are trusted"),
+    required("roots", PEM, "the trusted certificates"),
     required(
         "purpose",
         Word(Purpose::NAMES),
-        "`ca` asks whether a leaf below it would verify",
+        "with `ca`, whether a certificate issued by it would verify",
     ),
     optional(
         "name",
         Text,
-        "a host, an IP address or a URI that the certificate must have; `spiffe://td/` fits every URI below it",
+        "a host, an IP address or a URI that the certificate must have; `spiffe://td/` matches every URI below it",
     ),
-    optional("at", Text, "the moment, RFC 3339; now, if it is left out"),
+    optional("at", Text, "the time, RFC 3339; by default now"),
 ];
 const VERDICT: &[Parameter] = &[
     required("ok", Bool, ""),
@@ -49,13 +49,13 @@ const VERDICT: &[Parameter] = &[
     required(
         "chain",
         List(&Text),
-        "the subjects of the path that was found, the root last",
+        "the subjects of the chain that was found, the root last",
     ),
 ];
 
 pub(super) const VERIFY: Function = Function {
     name: "x509::verify",
-    about: "Says whether a certificate leads to a root. A chain that fails is a result; PEM that can't be read is a failure that names the block. Revocation and certificate policies are not checked.",
+    about: "Returns whether a certificate chains to a trusted root. A chain that does not verify is a result; PEM that can't be read is a failure that names the block. Revocation and certificate policies are not checked.",
     takes: &[required("question", Record(QUESTION), "")],
     gives: Gives::new(Record(VERDICT), ""),
     does: Records,
@@ -81,7 +81,7 @@ fn verify(context: NativeCallContext, map: Map) -> Result<Dynamic, Thrown> {
         let known = Purpose::NAMES.join(", ");
         refuse(
             FUNCTION,
-            format!("`purpose` is one of {known}, not `{purpose}`"),
+            format!("`purpose` must be one of {known}, not `{purpose}`"),
         )
     })?;
     let name = name.map(|name| PeerName::parse(&name)).transpose();

@@ -23,7 +23,7 @@ pub(super) const CERTIFICATE: [Parameter; 14] = [
     required(
         "subject",
         Text,
-        "as RFC 4514 writes it: `CN=leaf,O=Solo.io`",
+        "in the form of RFC 4514: `CN=leaf,O=Solo.io`",
     ),
     required("issuer", Text, ""),
     required("serial", Text, "in hex"),
@@ -49,7 +49,7 @@ pub(super) static TABLE: [Function; 4] = [
         name: "x509::read",
         about: "Reads the first certificate of a PEM text.",
         takes: &[PEM],
-        gives: Gives::new(Maybe(&Record(&CERTIFICATE)), "`()` where the text has none"),
+        gives: Gives::new(Maybe(&Record(&CERTIFICATE)), "`()` if the text has none"),
         does: Computes,
         needs: Needs::Nothing,
         example: "let expires = x509::read(inputs.certificate).not_after;",
@@ -62,7 +62,7 @@ pub(super) static TABLE: [Function; 4] = [
     },
     Function {
         name: "x509::read_all",
-        about: "Reads all certificates of a PEM text, in their order.",
+        about: "Reads all certificates of a PEM text, in order.",
         takes: &[PEM],
         gives: Gives::new(List(&Record(&CERTIFICATE)), ""),
         does: Computes,
@@ -79,13 +79,13 @@ pub(super) static TABLE: [Function; 4] = [
     },
     Function {
         name: "x509::split",
-        about: "Takes a text apart into its certificates. They are public, so those of a secret are texts; nothing else of it comes out.",
+        about: "Splits a text into its certificates. Certificates are public, so they are plain strings even if the text is a secret; nothing else of the text is returned.",
         takes: &[required(
             "pem",
             Either(&[Text, Secret]),
             "one certificate or more, PEM",
         )],
-        gives: Gives::new(List(&Text), "each certificate as PEM, in their order"),
+        gives: Gives::new(List(&Text), "each certificate as PEM, in order"),
         does: Computes,
         needs: Needs::Nothing,
         example: "let trusted = x509::split(inputs.bundle);",

@@ -1,5 +1,6 @@
 mod authorities;
 mod redirect;
+mod secure;
 
 use std::{
     collections::BTreeMap,
@@ -19,8 +20,9 @@ use crate::{
     value::{Failure, FailureClass, MASK, Proof, Secret, inner_causes},
     x509::{Certificate, PrivateKey, pem},
 };
-pub use authorities::read_authorities;
+pub use authorities::{authorities_in, read_authorities};
 use redirect::Hop;
+pub use secure::{is_own_name, must_be_secure};
 
 /// Answers are stored in the journal, which takes 1 MiB for a call including everything around it. The limit applies to the
 /// decoded size, so a small compressed answer can't become large.

@@ -5,11 +5,11 @@
 
 mod answer;
 pub mod aws;
+mod backoff;
 mod body;
 mod clients;
 mod files;
 mod http;
-mod jitter;
 mod kube;
 mod pca;
 mod programs;
@@ -20,14 +20,14 @@ mod trace;
 mod transport;
 
 pub use aws::{AwsCall, AwsClient, AwsTarget};
+pub use backoff::{backoff, jitter};
 pub use body::{BodyError, read_answer};
 pub use clients::Clients;
 pub use files::{OutputFolder, Snapshot, Written};
 pub use http::{
-    HttpClient, HttpRequest, HttpResponse, by_proxy, judge, read_authorities, shown_secret_url,
-    shown_url,
+    HttpClient, HttpRequest, HttpResponse, authorities_in, by_proxy, is_own_name, judge,
+    must_be_secure, read_authorities, shown_secret_url, shown_url,
 };
-pub use jitter::jitter;
 pub use kube::{
     Access, Apply, ClusterRule, Clusters, Hindrance, KubeClient, KubeClients, KubeTarget, Named,
     Next, Opening, Patch, PatchKind, Permit, PodState, Progress, Resource, Selection, Trouble,
@@ -45,5 +45,5 @@ pub use programs::{
 };
 pub use proxy::Proxies;
 pub use secrets::{SecretReader, resolve};
-pub use tls::{Handshake, Met, Probe, Served, Side, TlsVersion};
+pub use tls::{Handshake, Met, Probe, Served, Side, TlsVersion, read_identity};
 pub use trace::traced;

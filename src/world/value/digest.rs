@@ -3,6 +3,7 @@ use std::{
     io::{self, Read},
 };
 
+use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Deserialize, Serialize};
 
 /// A SHA-256 digest, written as 64 lower-case hex digits.
@@ -97,12 +98,6 @@ impl<'de> Deserialize<'de> for Digest {
 }
 
 fn parse(text: &str) -> Option<Digest> {
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    let mut bytes = [0; 32];
-    for (i, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()?;
-    }
-    Some(Digest(bytes))
+    let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?;
+    bytes.try_into().ok().map(Digest)
 }

@@ -96,7 +96,8 @@ impl<'a> Reader<'a> {
                 event if root.is_none() => root = Some(self.node(event, span, 0)?),
                 _ => {
                     let span = self.bytes(&span);
-                    let help = "it begins behind a line `---`: put it into a file of its own";
+                    let help =
+                        "the second document begins after the line `---`: put it into its own file";
                     let mistake = self.mistake(span, "the file holds more than one YAML document");
                     return Err(mistake.help(help));
                 }
@@ -132,7 +133,7 @@ impl<'a> Reader<'a> {
             before.find("${{")
         });
         at.map(|_| {
-            "an expression with signs of YAML around or inside it stands in quotes: `\"${{ … }}\"`"
+            "an expression that contains special characters of YAML must be in quotes: `\"${{ … }}\"`"
                 .into()
         })
     }
@@ -161,7 +162,10 @@ impl<'a> Reader<'a> {
         let (kind, anchor, span) = match event {
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(&anchor).cloned() else {
-                    return Err(self.mistake(bytes, "the alias names no anchor before it"));
+                    return Err(self.mistake(
+                        bytes,
+                        "the alias refers to an anchor that is not defined before it",
+                    ));
                 };
                 let size = Size::of(&node);
                 self.nodes += size.nodes;
@@ -240,7 +244,7 @@ impl<'a> Reader<'a> {
         };
         let tag = tag.map(Cow::Borrowed);
         let unfit = |message: String| {
-            let help = "put it into quotes to keep it as a text";
+            let help = "put it in quotes to make it a string";
             Err(self.mistake(bytes.clone(), message).help(help))
         };
         match Scalar::parse_from_cow_and_metadata(text.into(), style, tag.as_ref()) {
@@ -281,11 +285,8 @@ impl<'a> Reader<'a> {
             true => format!("!!{}", tag.suffix),
             false => format!("{}{}", tag.handle, tag.suffix),
         };
-        let mistake = self.mistake(
-            bytes.clone(),
-            format!("the tag `{name}` means nothing here"),
-        );
-        mistake.help("leave it out; a text that begins with `!` stands in quotes")
+        let mistake = self.mistake(bytes.clone(), format!("the tag `{name}` is not supported"));
+        mistake.help("remove it, or put a string that begins with `!` in quotes")
     }
 
     fn list(&mut self, depth: usize) -> Result<Vec<Node>, Mistake> {
@@ -312,7 +313,7 @@ impl<'a> Reader<'a> {
         for map in maps {
             match map {
                 Kind::Map(map) => entries.extend(map),
-                _ => return Err(self.mistake(key, "`<<` takes over maps: `<<: *name`")),
+                _ => return Err(self.mistake(key, "`<<` must refer to a map: `<<: *name`")),
             }
         }
         Ok(entries)
@@ -335,7 +336,7 @@ impl<'a> Reader<'a> {
                 Some((event, span)) => self.node(event, span, depth + 1)?,
             };
             let Kind::Scalar { text, style, .. } = key.kind else {
-                return Err(self.mistake(key.span, "a key must be a plain word"));
+                return Err(self.mistake(key.span, "a key must be a plain string"));
             };
             if text == MERGE && style == Style::Plain {
                 merged.extend(self.merged(key.span, depth)?);

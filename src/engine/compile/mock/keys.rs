@@ -20,19 +20,19 @@ pub static MOCK: Section = Section {
         key(
             "description",
             Form::Text,
-            "What it stands for, for people.",
+            "A description for people.",
             "description: The admin API of a database",
         ),
         key(
             "kept",
             Form::Value,
-            "What it has at first: path → value. A GET of such a path gives the value.",
+            "What the server keeps at the start: path → value. A GET of such a path returns the value.",
             "kept: { /users/app/password: { password: old } }",
         ),
         key(
             "routes",
             Form::Values,
-            "What it answers. The first route that fits answers; what none fits is a GET of what is kept, or 404.",
+            "How it answers. The first route that matches answers. If none matches, a GET returns what is kept at the path; any other request returns 404.",
             "routes: [{ \"PUT /users/{user}/password\": , keep: \"${{ body }}\", status: 204 }]",
         ),
     ],
@@ -45,26 +45,26 @@ pub static ROUTE: Section = Section {
         key(
             "when",
             Form::Condition,
-            "The route only fits if this is true.",
+            "The route matches only if this is true.",
             "when: \"${{ body.user == 'app' }}\"",
         ),
         key(
             "times",
             Form::Count(MOST_TIMES),
-            "How often it answers; later the next route that fits does.",
+            "How many times it answers; after that, the next route that matches does.",
             "times: 1",
         ),
         key(
             "status",
             Form::Count(LAST_STATUS),
-            "The status.",
+            "The HTTP status.",
             "status: 204",
         )
         .or("200"),
         key(
             "gives",
             Form::Template,
-            "The body: a text as it is, anything else as JSON.",
+            "The body: a string as it is, any other value as JSON.",
             "gives: { ok: true }",
         ),
         key(
@@ -76,19 +76,19 @@ pub static ROUTE: Section = Section {
         key(
             "keep",
             Form::Template,
-            "What is kept, under the path of the request or `at`.",
+            "The value to keep, at the path of the request or at `at`.",
             "keep: ${{ body }}",
         ),
         key(
             "at",
             Form::Template,
-            "The path that is kept or forgotten.",
+            "The path for `keep` and `forget`.",
             "at: /users/${{ path.user }}",
         ),
         key(
             "forget",
             Form::Flag,
-            "Forgets what is kept under the path.",
+            "Deletes what is kept at the path.",
             "forget: true",
         )
         .or("false"),
@@ -101,7 +101,7 @@ pub static ROUTE: Section = Section {
         key(
             "drop",
             Form::Flag,
-            "Does what it says, and closes the connection without an answer.",
+            "Does everything else, then closes the connection without an answer.",
             "drop: true",
         )
         .or("false"),

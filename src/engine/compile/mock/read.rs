@@ -12,7 +12,7 @@ use super::{
     },
     keys::{LAST_STATUS, METHODS, MOCK, ROOTS, ROUTE},
 };
-use windlass_script::closest;
+use windlass_script::{closest, did_you_mean};
 use windlass_world::value::Value;
 
 /// A mock server.
@@ -118,7 +118,7 @@ fn read_route(report: &mut Report, node: &Node) -> Option<Route> {
                 .or(entries.first())
                 .map_or(node.span.clone(), |(key, _)| key.span.clone());
             let mistake = report.at("bad-route", span, "a route has one method and path");
-            report.add(mistake.help("begin it with them: `- GET /users/{user}:`"));
+            report.add(mistake.help("begin the route with them: `- GET /users/{user}:`"));
         }
         return None;
     };
@@ -129,9 +129,9 @@ fn read_route(report: &mut Report, node: &Node) -> Option<Route> {
             ..
         }
     ) {
-        let message = format!("`{}` has nothing behind it", route.name);
+        let message = format!("`{}` must be the last part of the path", route.name);
         let mistake = report.at("bad-route", nothing.span.clone(), message);
-        report.add(mistake.help("the keys of a route are indented as its first one"));
+        report.add(mistake.help("indent all keys of a route like its first key"));
     }
     let rest = Node {
         kind: Kind::Map(rest),
@@ -193,8 +193,11 @@ fn read_path(report: &mut Report, key: &Key) -> (String, Vec<Part>) {
             .find(|known| known.eq_ignore_ascii_case(method))
             .or(near)
         {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("a route is one of {}, and a path", METHODS.join(", ")),
+            Some(near) => did_you_mean(near),
+            None => format!(
+                "a route begins with one of {}, then a path",
+                METHODS.join(", ")
+            ),
         };
         let mistake = report.at("bad-route", key.span.clone(), message);
         report.add(mistake.help(help));

@@ -3,7 +3,9 @@
 //! An answer is stored as the call's record, which can differ from what a script sees: the record of an HTTP answer is the
 //! body's text, and `json` is derived from it.
 
-use windlass_script::{Function, Need, Parameter, ScriptType, ValueKind, closest, function};
+use windlass_script::{
+    Function, Need, Parameter, ScriptType, ValueKind, closest, did_you_mean, function,
+};
 use windlass_world::value::{Secret, Value, parse_duration};
 
 /// The reason why an answer does not match its function.
@@ -25,7 +27,7 @@ const DERIVED: [&str; 4] = ["body_bytes", "json", "stderr_bytes", "stdout_bytes"
 pub fn complete(row: &Function, given: Option<Value>) -> Result<Value, Misfit> {
     let kind = &row.gives.kind;
     if row.name == REPLACED && given.as_ref().is_some_and(|given| *given != Value::Int(0)) {
-        let why = "can only be answered with 0: no pod is left to evict".into();
+        let why = "can only be answered with 0, because there are no pods to evict".into();
         return Err(misfit(
             row,
             why,
@@ -40,8 +42,8 @@ pub fn complete(row: &Function, given: Option<Value>) -> Result<Value, Misfit> {
             Value::Null => Ok(nothing_of(row)),
             _ => Err(misfit(
                 row,
-                "gives nothing".into(),
-                Some("leave `gives` out".into()),
+                "has no result".into(),
+                Some("remove `gives`".into()),
             )),
         };
     }
@@ -152,7 +154,10 @@ fn fitted(kind: &ValueKind, value: Value, at: &str) -> Result<Value, (String, Op
             "" => String::new(),
             at => format!(": `{at}`"),
         };
-        Err((format!("gives {kind}, not {}{place}", value.a_kind()), None))
+        Err((
+            format!("returns {kind}, not {}{place}", value.a_kind()),
+            None,
+        ))
     };
     match (kind, value) {
         (ValueKind::Any, value) => Ok(value),
@@ -170,14 +175,14 @@ fn fitted(kind: &ValueKind, value: Value, at: &str) -> Result<Value, (String, Op
         | (ValueKind::Nothing, value @ Value::Null) => Ok(value),
         (ValueKind::Secret, Value::String(text)) => Ok(Value::Secret(Secret::new(text))),
         (ValueKind::Duration, Value::String(text)) if parse_duration(&text).is_err() => Err((
-            format!("gives a duration, and `{text}` is not a valid one"),
+            format!("returns a duration, but `{text}` is not a valid duration"),
             None,
         )),
         (ValueKind::Word(words), Value::String(text)) if !words.contains(&&*text) => {
             let help = closest(&text, words.iter().copied());
             Err((
-                format!("gives {kind}, not `{text}`"),
-                help.map(|near| format!("did you mean `{near}`?")),
+                format!("returns {kind}, not `{text}`"),
+                help.map(did_you_mean),
             ))
         }
         (ValueKind::List(kind), Value::List(items)) => {
@@ -199,10 +204,10 @@ fn fitted(kind: &ValueKind, value: Value, at: &str) -> Result<Value, (String, Op
             if let Some(key) = unknown {
                 let names = || fields.iter().map(|field| field.name);
                 let help = match closest(key, names()) {
-                    Some(near) => format!("did you mean `{near}`?"),
+                    Some(near) => did_you_mean(near),
                     None => format!("it has {}", names().collect::<Vec<_>>().join(", ")),
                 };
-                return Err((format!("gives no `{}`", joined(at, key)), Some(help)));
+                return Err((format!("returns no `{}`", joined(at, key)), Some(help)));
             }
             for field in *fields {
                 let given = map.remove(field.name);
@@ -316,24 +321,24 @@ mod tests {
     fn an_answer_of_another_type_is_refused() {
         assert_eq!(
             given("http::get", r#"{"state": 1}"#),
-            Err("gives no `state` / did you mean `status`?".into())
+            Err("returns no `state` / did you mean `status`?".into())
         );
         assert_eq!(
             given("http::get", r#"{"status": "ok"}"#),
-            Err("gives int, not a string: `status` / ".into())
+            Err("returns int, not a string: `status` / ".into())
         );
         assert_eq!(
             given("file::exists", "1"),
-            Err("gives bool, not an int / ".into())
+            Err("returns bool, not an int / ".into())
         );
         assert_eq!(
             given("kube::delete", "1"),
-            Err("gives nothing / leave `gives` out".into())
+            Err("has no result / remove `gives`".into())
         );
         let missing = complete(function("kube::get").expect("a function"), None);
         assert_eq!(
             missing.err().map(|why| why.expected).as_deref(),
-            Some("map(any) (the object; what a Secret holds is a secret)")
+            Some("map(any) (the object; the data of a Secret are secrets)")
         );
     }
 }

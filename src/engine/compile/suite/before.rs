@@ -184,7 +184,7 @@ pub(super) fn read_params(
             report,
             &name,
             "unknown-output",
-            "no run of `before` gives",
+            "no run of `before` has the output",
             names,
         );
         read.outputs.insert(key.name.clone(), output.to_owned());

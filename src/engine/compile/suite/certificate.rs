@@ -88,7 +88,7 @@ pub struct WantedCertificate {
     pub fields: Vec<(&'static str, Value)>,
     /// The length of its validity, rounded to days.
     pub days: Option<i64>,
-    /// How many certificates the place holds.
+    /// The number of certificates in the place.
     pub count: Option<i64>,
     pub verifies: Vec<WantedVerdict>,
 }
@@ -207,9 +207,9 @@ fn read_verdict(report: &mut Report, node: &Node, is_local: bool) -> Option<Want
     fields.finish(report);
     let Some(under) = under else {
         if let Kind::Map(_) = node.kind {
-            let message = "`verifies` does not say under which roots";
+            let message = "`verifies` has no `under`";
             let mistake = report.at("missing-key", node.span.clone(), message);
-            report.add(mistake.help("add `under:`, the place of the roots"));
+            report.add(mistake.help("add `under:`, the place of the root certificates"));
         }
         return None;
     };
@@ -237,12 +237,12 @@ fn read_place(report: &mut Report, key: &Key, is_local: bool) -> Option<Certific
         let message = format!("`{}` is not a place of certificates", key.name);
         let mistake = report.at("bad-test", key.span.clone(), message);
         report.add(mistake.help(
-            "it is a file of the output folder, or `CLUSTER:NAMESPACE/SECRET/KEY`, such as `mgmt:gloo-mesh/relay-server-tls-secret/tls.crt`",
+            "name a file of the output folder, or `CLUSTER:NAMESPACE/SECRET/KEY`, such as `mgmt:gloo-mesh/relay-server-tls-secret/tls.crt`",
         ));
         return None;
     };
     if matches!(place, CertificatePlace::Secret { .. }) && !is_local {
-        let message = "the test has no clusters to look at";
+        let message = "the test has no clusters";
         let mistake = report.at("bad-test", key.span.clone(), message);
         report.add(mistake.help("add `target: local` to the test"));
         return None;
@@ -256,7 +256,7 @@ pub(super) fn read_handshakes(
     is_local: bool,
 ) -> Option<ExpectedHandshakes> {
     if !is_local {
-        let message = "the test has no mesh whose handshakes could be tried";
+        let message = "the test has no mesh";
         let mistake = report.at("bad-test", key.span.clone(), message);
         report.add(mistake.help("add `target: local` to the test"));
         return None;

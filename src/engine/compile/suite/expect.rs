@@ -12,7 +12,7 @@ use super::{
     given,
     keys::{EXPECT, SAME_AS, words_of},
 };
-use windlass_script::{closest, function};
+use windlass_script::{closest, did_you_mean, function};
 use windlass_world::value::Value;
 
 /// The expected state after the run has ended.
@@ -177,8 +177,8 @@ pub(super) fn one_of(
     let message = format!("{what} can't be `{text}`");
     let mistake = report.at("wrong-type", node.span.clone(), message);
     report.add(mistake.help(match closest(text, words.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("it is one of {}", words.join(", ")),
+        Some(near) => did_you_mean(near),
+        None => format!("the allowed values are {}", words.join(", ")),
     }));
     None
 }
@@ -298,7 +298,7 @@ pub(super) fn known<'a>(
     let mistake = report.at(code, key.span.clone(), format!("{message} `{}`", key.name));
     report.add(
         mistake.help(match closest(&key.name, names.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
+            Some(near) => did_you_mean(near),
             None if names.is_empty() => "it has none".to_owned(),
             None => format!("it has {}", names.join(", ")),
         }),

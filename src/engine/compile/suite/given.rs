@@ -11,7 +11,7 @@ use super::{
     answer,
     keys::{FAILS, GIVEN, words_of},
 };
-use windlass_script::{Function, Impact, ValueKind, closest, function, functions};
+use windlass_script::{Function, Impact, ValueKind, closest, did_you_mean, function, functions};
 use windlass_world::value::{Failure, FailureClass, Proof, Value};
 
 /// One answer.
@@ -94,10 +94,10 @@ fn read_one(report: &mut Report, node: &Node) -> Option<Given> {
                 None => report.at(
                     "missing-key",
                     span_of(node, entries),
-                    "the answer names no function",
+                    "the answer has no function",
                 ),
                 Some((second, _)) => {
-                    let message = "the answer names two functions";
+                    let message = "the answer has two functions";
                     report.at("bad-test", second.span.clone(), message)
                 }
             };
@@ -130,7 +130,7 @@ fn read_one(report: &mut Report, node: &Node) -> Option<Given> {
             return None;
         }
         (None, Some((key, _))) if loses => {
-            let message = "a call whose answer is lost does not fail";
+            let message = "an answer can't be both lost and failed";
             let mistake = report.at("bad-test", key.span.clone(), message);
             report.add(mistake.help("keep one of `fails` and `lose`"));
             return None;
@@ -170,7 +170,7 @@ fn find(report: &mut Report, called: &Key) -> Option<Option<&'static Function>> 
         Some(row) => match &row.does {
             Impact::Computes => {
                 let message = format!(
-                    "`{}` works on its arguments alone, so it can't be answered",
+                    "the result of `{}` depends only on its arguments, so a test can't answer it",
                     called.name
                 );
                 report.at("bad-test", called.span.clone(), message)
@@ -178,10 +178,11 @@ fn find(report: &mut Report, called: &Key) -> Option<Option<&'static Function>> 
             _ => match WAITS.iter().find(|(wait, _)| *wait == called.name) {
                 None => return Some(Some(row)),
                 Some((_, made)) => {
-                    let message = format!("`{}` waits by calls of `{made}`", called.name);
+                    let message =
+                        format!("`{}` makes calls of `{made}` while it waits", called.name);
                     report
                         .at("bad-test", called.span.clone(), message)
-                        .help(format!("answer `{made}`"))
+                        .help(format!("give the answer for `{made}`"))
                 }
             },
         },
@@ -195,7 +196,7 @@ pub(super) fn unknown(report: &Report, called: &Key) -> Mistake {
     let message = format!("there is no function `{}`", called.name);
     let mistake = report.at("unknown-function", called.span.clone(), message);
     match closest(&called.name, functions().map(|row| row.name)) {
-        Some(near) => mistake.help(format!("did you mean `{near}`?")),
+        Some(near) => mistake.help(did_you_mean(near)),
         None => mistake.help("`windlass explain` lists the host functions"),
     }
 }
@@ -229,7 +230,7 @@ pub(super) fn read_pattern(
         {
             let message = format!("`{}` takes no `{}`", called.name, key.name);
             let help = match closest(&key.name, known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
+                Some(near) => did_you_mean(near),
                 None => format!(
                     "it takes {}",
                     known.iter().copied().collect::<Vec<_>>().join(", ")
@@ -275,16 +276,16 @@ fn read_failure(report: &mut Report, operation: &str, node: &Node) -> Option<Fai
     };
     let name = report.text(class, "`class`")?;
     let Ok(class) = name.parse::<FailureClass>() else {
-        let message = format!("there is no class of failures `{name}`");
+        let message = format!("there is no failure class `{name}`");
         let mistake = report.at("wrong-type", class.span.clone(), message);
         let classes = words_of(&FAILS, "class");
         report.add(mistake.help(match closest(name, classes.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
+            Some(near) => did_you_mean(near),
             None => format!("the classes are {}", classes.join(", ")),
         }));
         return None;
     };
-    let message = message.unwrap_or_else(|| format!("the test says that it is {class}"));
+    let message = message.unwrap_or_else(|| format!("the test sets the class {class}"));
     let code = code.unwrap_or_else(|| "GivenByTest".into());
     Some(Failure::new(class, operation, code, message).proving(Proof::NotDone))
 }
@@ -324,7 +325,7 @@ fn read_value(
                         "the answer of `{}` has neither `gives` nor `fails`",
                         called.name
                     );
-                    let needs = format!("it gives {}: add `gives:`", why.expected);
+                    let needs = format!("it returns {}: add `gives:`", why.expected);
                     report
                         .at("missing-key", called.span.clone(), message)
                         .help(needs)

@@ -30,19 +30,19 @@ pub static SUITE: Section = Section {
         key(
             "workflow",
             Form::Text,
-            "The workflow's file, from the folder of the test file; or its name, as `windlass run` takes it.",
+            "The workflow's file, relative to the test file, or its name, as for `windlass run`.",
             "workflow: rotate-db-password.yaml",
         ),
         key(
             "script",
             Form::Text,
-            "Instead of a workflow: a script, from the folder of the test file. It is run as `windlass try` runs it: `params` are its inputs, `outputs` its outputs, and its step is `script`.",
+            "Instead of a workflow: a script, relative to the test file. It runs as with `windlass try`: `params` are its inputs, `outputs` its outputs, and its step is `script`.",
             "script: verify_login.rhai",
         ),
         key(
             "description",
             Form::Text,
-            "What is tested, for people.",
+            "A description for people.",
             "description: Failures of the login",
         ),
         key(
@@ -62,7 +62,7 @@ pub static TEST: Section = Section {
         key(
             "description",
             Form::Text,
-            "What is tested, for people.",
+            "A description for people.",
             "description: Nothing changes",
         ),
         key(
@@ -81,7 +81,7 @@ pub static TEST: Section = Section {
         key(
             "target",
             Form::Words(&TARGETS),
-            "`local`: the embedded AWS Private CA and clusters, in a folder of the test's own. Without it nothing is reached, and the target's name is `test`.",
+            "`local`: the embedded AWS Private CA and clusters, in the test's own folder. Without it, the test reaches nothing outside, and the target's name is `test`.",
             "target: local",
         ),
         key(
@@ -94,19 +94,19 @@ pub static TEST: Section = Section {
         key(
             "before",
             Form::Values,
-            "With `target: local`: runs that come first, such as the one that makes what is rotated. Tests with the same list share what it leaves in the embedded servers; files and calls are not kept.",
+            "With `target: local`: runs to do first, such as the one that creates what the test rotates. Tests with the same list share the result in the embedded servers; files and calls are not kept.",
             "before: [{ workflow: gloo-mesh.yaml, params: { clusters: [a] } }]",
         ),
         key(
             "clock",
             Form::Text,
-            "When the run starts (RFC 3339), where nothing is reached. Waits and `takes` move the clock on.",
+            "When the run starts (RFC 3339), in a test without `target`. Waits and `takes` advance the clock.",
             "clock: 2027-03-01T00:00:00Z",
         ),
         key(
             "given",
             Form::Values,
-            "Answers of the outside, by function and matching arguments. A call that none matches fails the test, unless the target answers it. An answer that is never used does, too.",
+            "Prepared answers to calls, by function and arguments. A call without a matching answer fails the test, unless the target answers it. So does an answer that is never used.",
             "given: [{ \"http::put\": { url: \"*/users/app\" }, gives: { status: 204 } }]",
         ),
         key(
@@ -118,13 +118,13 @@ pub static TEST: Section = Section {
         key(
             "kill",
             Form::Value,
-            "`everywhere`: the run is killed at each commit and each outside call in turn, and resumed. A number: at so many of these moments.",
+            "`everywhere`: the test is repeated for each commit and each outside call: the run is killed there and resumed. A number: at this many of these points.",
             "kill: everywhere",
         ),
         key(
             "undo",
             Form::Flag,
-            "Undoes the run once it has ended.",
+            "Undoes the run after it has ended.",
             "undo: true",
         )
         .or("false"),
@@ -138,7 +138,7 @@ pub static TEST: Section = Section {
         key(
             "expect",
             Form::Section(&EXPECT),
-            "What must be so once the run has ended.",
+            "What is expected after the run has ended.",
             "expect: { status: failed }",
         ),
     ],
@@ -146,12 +146,12 @@ pub static TEST: Section = Section {
 
 pub static GIVEN: Section = Section {
     name: "given",
-    about: "An answer. Its first key is a host function with the arguments that it matches: a text may hold `*`, a map may lack entries. Of the answers that match, the first that is not used up is given.",
+    about: "An answer. Its first key is a host function with the arguments that it matches: a string may contain `*`, a map may omit entries. A call gets the first matching answer that is not used up.",
     keys: &[
         key(
             "gives",
             Form::Value,
-            "What the function gives. What is left out of a map is nothing or empty.",
+            "The result of the function. Omitted entries of a map are empty.",
             "gives: { status: 204 }",
         ),
         key(
@@ -170,13 +170,13 @@ pub static GIVEN: Section = Section {
         key(
             "takes",
             Form::Duration,
-            "How far the clock moves on before the answer is there.",
+            "How far the clock advances before the answer arrives.",
             "takes: 10m",
         ),
         key(
             "times",
             Form::Count(MOST_TIMES),
-            "How often it is given. Without it once if a later answer has the same function and arguments, and as often as it matches otherwise.",
+            "How many times it is used. By default, once if a later answer has the same function and arguments, otherwise each time that it matches.",
             "times: 3",
         ),
     ],
@@ -189,14 +189,14 @@ pub static BEFORE: Section = Section {
         key(
             "workflow",
             Form::Text,
-            "The workflow's file, from the folder of the test file; or its name, as `windlass run` takes it.",
+            "The workflow's file, relative to the test file, or its name, as for `windlass run`.",
             "workflow: gloo-mesh.yaml",
         )
         .required(),
         key(
             "params",
             Form::Value,
-            "The params of the run: name → value. `${{ before.NAME }}` is an output of a run that came before, here as in the test's own `params`.",
+            "The params of the run: name → value. `${{ before.NAME }}` is an output of an earlier run, here and in the test's own `params`.",
             "params: { clusters: [a] }",
         ),
         key(
@@ -215,20 +215,20 @@ pub static FAILS: Section = Section {
         key(
             "class",
             Form::Words(FailureClass::NAMES),
-            "The class of the failure, as `retry` knows it.",
+            "The class of the failure, as in `retry`.",
             "class: throttled",
         )
         .required(),
         key(
             "code",
             Form::Text,
-            "The other side's name for the error.",
+            "The error code of the remote side.",
             "code: ThrottlingException",
         ),
         key(
             "message",
             Form::Text,
-            "The other side's own words.",
+            "The error message of the remote side.",
             "message: slow down",
         ),
     ],
@@ -253,7 +253,7 @@ pub const ANSWERS: [&str; 2] = ["approve", "reject"];
 
 pub static EXPECT: Section = Section {
     name: "expect",
-    about: "What must be so once the run has ended. A text may hold `*`, a map may lack entries.",
+    about: "What is expected after the run has ended. A string may contain `*`, a map may omit entries.",
     keys: &[
         key(
             "status",
@@ -271,7 +271,7 @@ pub static EXPECT: Section = Section {
         key(
             "refused",
             Form::Text,
-            "Why an answer to a question does not count. Without it, one that does not count fails the test.",
+            "Why an answer to a question is not accepted. Without this key, an answer that is not accepted fails the test.",
             "refused: \"*its approvers are alice*\"",
         ),
         key(
@@ -289,19 +289,19 @@ pub static EXPECT: Section = Section {
         key(
             "undone",
             Form::Names,
-            "The steps that were reversed; exactly these.",
+            "The steps that were reversed: exactly these.",
             "undone: [set_password]",
         ),
         key(
             "calls",
             Form::Value,
-            "The calls that left for the outside: how many, or a list in their order. An entry is a function, or a function with arguments.",
+            "The calls to the outside that were made: their number, or a list in order. An entry is a function, or a function with arguments.",
             "calls: [http::put, { \"http::post\": { url: \"*/login\" } }]",
         ),
         key(
             "effects",
             Form::Value,
-            "How many calls that change something are recorded as done: function → number. Functions that are not named may have any.",
+            "The number of completed calls that change something: function → number. Other functions may have any number.",
             "effects: { \"http::put\": 1 }",
         ),
         key(
@@ -319,13 +319,13 @@ pub static EXPECT: Section = Section {
         key(
             "certificates",
             Form::Value,
-            "What the first certificate of a place is: a file of the output folder, or `CLUSTER:NAMESPACE/SECRET/KEY` of an embedded cluster. Leave the rest out for a place without certificates.",
+            "The first certificate in a place: a file of the output folder, or `CLUSTER:NAMESPACE/SECRET/KEY` of an embedded cluster. Leave the value out for a place without certificates.",
             "certificates: { server.pem: { dns_names: [server.example], days: 30 } }",
         ),
         key(
             "handshakes",
             Form::Value,
-            "With `target: local`: how the handshakes of the rehearsal mesh end. `all`: each succeeds at the end. `throughout`: at every moment of the run. A list: just these fail.",
+            "With `target: local`: how the handshakes of the rehearsal mesh end. `all`: all succeed at the end. `throughout`: all succeed at all times during the run. A list: exactly these fail.",
             "handshakes: all",
         ),
         key(
@@ -337,7 +337,7 @@ pub static EXPECT: Section = Section {
         key(
             "same_as",
             Form::Words(&SAME_AS),
-            "With `kill`: a killed run that is resumed ends as one that is not.",
+            "With `kill`: a run that is killed and resumed ends like one that is not killed.",
             "same_as: uninterrupted",
         ),
     ],
@@ -348,7 +348,7 @@ pub const WHEN: [&str; 2] = ["all", "throughout"];
 
 pub static HANDSHAKE: Section = Section {
     name: "handshake",
-    about: "A handshake of the rehearsal mesh that fails, as `windlass mesh` shows it. A text may hold `*`.",
+    about: "A handshake of the rehearsal mesh that fails, as `windlass mesh` shows it. A string may contain `*`.",
     keys: &[
         key(
             "from",
@@ -373,12 +373,12 @@ pub static HANDSHAKE: Section = Section {
 
 pub static CERTIFICATE: Section = Section {
     name: "certificate",
-    about: "What a certificate must be. A text may hold `*`.",
+    about: "What is expected of a certificate. A string may contain `*`.",
     keys: &[
         key(
             "subject",
             Form::Text,
-            "The subject, as RFC 4514 writes it.",
+            "The subject, in the form of RFC 4514.",
             "subject: CN=server.example",
         ),
         key(
@@ -411,7 +411,12 @@ pub static CERTIFICATE: Section = Section {
             "All email addresses, in their order.",
             "email_addresses: [pki@example.com]",
         ),
-        key("is_ca", Form::Flag, "Whether it is a CA's.", "is_ca: true"),
+        key(
+            "is_ca",
+            Form::Flag,
+            "Whether it is a CA certificate.",
+            "is_ca: true",
+        ),
         key(
             "days",
             Form::Count(MOST_DAYS),
@@ -421,13 +426,13 @@ pub static CERTIFICATE: Section = Section {
         key(
             "count",
             Form::Count(MOST_CERTIFICATES),
-            "How many certificates the place holds.",
+            "The number of certificates in the place.",
             "count: 2",
         ),
         key(
             "verifies",
             Form::Value,
-            "That it verifies, or a list of such: under which roots, and for what.",
+            "A verification that must succeed, or a list of them: under which roots, and for which purpose.",
             "verifies: { under: root-ca.pem }",
         ),
     ],
@@ -437,32 +442,32 @@ const MOST_CERTIFICATES: i64 = 1_000;
 
 pub static VERIFIES: Section = Section {
     name: "verifies",
-    about: "How a certificate is verified, with what is shown beside it.",
+    about: "How a certificate is verified, with the certificates beside it.",
     keys: &[
         key(
             "under",
             Form::Text,
-            "The place of the roots.",
+            "The place of the root certificates.",
             "under: root-ca.pem",
         )
         .required(),
         key(
             "chain",
             Form::Text,
-            "The place of the certificates between, if it is another one.",
+            "The place of the intermediate certificates, if it is another place.",
             "chain: server-chain.pem",
         ),
         key(
             "purpose",
             Form::Words(&PURPOSES),
-            "What it is verified for; `ca`: that certificates below it verify.",
+            "The purpose. `ca`: whether a certificate issued by it would verify.",
             "purpose: client",
         )
         .or("server"),
         key(
             "fails",
             Form::Flag,
-            "That it does not verify.",
+            "The verification must fail.",
             "fails: true",
         )
         .or("false"),

@@ -292,7 +292,7 @@ fn read_case(
         .as_deref()
         == Some(LOCAL);
     if let (Some((key, _)), false) = (fields.take_with_key("before"), is_local) {
-        let message = "a run before the test leaves nothing where nothing is reached";
+        let message = "`before` has no effect without a target";
         let mistake = report.at("bad-test", key.span.clone(), message);
         report.add(mistake.help("add `target: local` to the test"));
     }
@@ -334,7 +334,7 @@ fn read_case(
         let mistake = report.at(
             "bad-test",
             key.span.clone(),
-            "`same_as` compares runs, and there is one",
+            "`same_as` compares several runs, but this test has only one",
         );
         report.add(mistake.help("add `kill: everywhere` to the test"));
     }
@@ -348,15 +348,16 @@ fn read_clock(
 ) -> Option<OffsetDateTime> {
     let text = report.text(node, "`clock`")?;
     let Ok(moment) = OffsetDateTime::parse(text, &Rfc3339) else {
-        let message = format!("`{text}` is not a moment");
+        let message = format!("`{text}` is not a valid timestamp");
         let mistake = report.at("wrong-type", node.span.clone(), message);
-        report.add(mistake.help("write it as `2027-03-01T00:00:00Z`"));
+        report.add(mistake.help("write a timestamp such as `2027-03-01T00:00:00Z`"));
         return None;
     };
     if is_local {
-        let message = "the embedded servers have the clock of this machine";
+        let message =
+            "`clock` does not work with the embedded servers, which use the clock of this machine";
         let mistake = report.at("bad-test", key.span.clone(), message);
-        report.add(mistake.help("leave `clock` out, or answer `time::now` in `given`"));
+        report.add(mistake.help("remove `clock`, or answer `time::now` in `given`"));
         return None;
     }
     Some(moment)

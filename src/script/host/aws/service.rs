@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::FUNCTION;
 use crate::{
-    calls::closest,
+    calls::{closest, did_you_mean},
     host::{
         Thrown,
         arguments::{Arguments, refuse},
@@ -31,7 +31,7 @@ pub(super) fn described(options: &mut Arguments) -> Result<Option<Described>, Th
         (None, true) => Ok(None),
         (None, false) => Err(refuse(
             FUNCTION,
-            "a service is described by its `protocol`, and what belongs to it",
+            "to describe a service, set `protocol` and the options that belong to it",
         )),
     }
 }
@@ -42,7 +42,7 @@ pub(super) fn find(
     described: &Option<Described>,
 ) -> Result<Arc<Service>, String> {
     match (service(name), described) {
-        (Some(_), Some(_)) => Err(format!("`{name}` is known: leave `protocol` out")),
+        (Some(_), Some(_)) => Err(format!("`{name}` is a known service: remove `protocol`")),
         (Some(service), None) => match unknown_operation(service, operation) {
             Some((message, help)) => Err(format!("{message}: {help}")),
             None => Ok(service.clone()),
@@ -64,9 +64,9 @@ fn unknown_service(name: &str) -> (String, String) {
         .collect();
     let exact = services().find(|known| known.replace('-', "") == lower);
     let help = match exact.or_else(|| closest(&lower, services())) {
-        Some(near) => format!("did you mean `{near}`?"),
+        Some(near) => did_you_mean(near),
         None => format!(
-            "there is {}; others that speak JSON can be described by the option `protocol`",
+            "the known services are {}; describe another service that uses JSON with the option `protocol`",
             services().collect::<Vec<_>>().join(", ")
         ),
     };
@@ -82,8 +82,8 @@ fn unknown_operation(service: &Service, operation: &str) -> Option<(String, Stri
     // Accepts `get-secret-value` and `get_secret_value` as well, the forms of the CLI and of boto3.
     let exact = names().find(|known| plain(known) == plain(operation));
     let help = match exact.or_else(|| closest(operation, names())) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the API Reference of {} lists them", service.id),
+        Some(near) => did_you_mean(near),
+        None => format!("see the API Reference of {}", service.id),
     };
     Some((
         format!("{} has no operation `{operation}`", service.name),
@@ -97,7 +97,7 @@ pub(super) fn explained(call: &AwsCall, unfit: &Unfit) -> String {
         Misfit::Unknown(known) => {
             let last = unfit.path.rsplit('.').next().unwrap_or_default();
             match closest(last, known.iter().map(String::as_str)) {
-                Some(near) => format!("{name}: {unfit}: did you mean `{near}`?"),
+                Some(near) => format!("{name}: {unfit}: {}", did_you_mean(near)),
                 None if known.is_empty() => format!("{name}: {unfit}: it takes none"),
                 None => format!("{name}: {unfit} (there is {})", known.join(", ")),
             }
@@ -148,6 +148,6 @@ mod tests {
             "secretsmanager has no operation `get-secret-value`: did you mean `GetSecretValue`?"
         );
         assert_eq!(help("secretsmanager", "GetSecretValue"), "");
-        assert!(help("nonsense", "X").contains("can be described by the option `protocol`"));
+        assert!(help("nonsense", "X").contains("with the option `protocol`"));
     }
 }

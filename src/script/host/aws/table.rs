@@ -26,30 +26,30 @@ const UNDO: &[Parameter] = &[
     optional(
         "from_answer",
         ValueKind::Map(&Text),
-        "params that are taken from what the call gave, by their paths: `#{ CertificateArn: \"CertificateArn\" }`",
+        "params taken from the result of the call, by path: `#{ CertificateArn: \"CertificateArn\" }`",
     ),
     optional(
         "request",
         Text,
-        "of a service that `protocol` describes as `rest-json`",
+        "for a service that `protocol` describes as `rest-json`",
     ),
 ];
 const OPTIONS: &[Parameter] = &[
     optional(
         "idempotency",
         Text,
-        "the param that carries the call's key, such as `ClientToken`; those that AWS's models mark are filled in without it",
+        "the param for the call's key, such as `ClientToken`; params that AWS's models mark for this are filled in automatically",
     ),
     optional(
         "key_lives",
         Length,
-        "how long the service knows that key; five minutes, if it is left out, and for ever with Secrets Manager",
+        "how long the service remembers the key; by default five minutes, and for Secrets Manager without end",
     ),
     preset(
         "idempotent",
         Bool,
         "false",
-        "made twice, the call leaves the same as once",
+        "making the call again has no further effect",
     ),
     preset("read", Bool, "false", "the call changes nothing"),
     preset("timeout", Length, "\"60s\"", "of each attempt"),
@@ -57,12 +57,12 @@ const OPTIONS: &[Parameter] = &[
         SECRET_OUTPUT,
         Either(&[Bool, List(&Text)]),
         "false",
-        "all of the answer is secret; a list names what is, by paths such as `[\"Credentials.AccessKeyId\"]`",
+        "the whole answer is secret; a list names the secret parts by path, such as `[\"Credentials.AccessKeyId\"]`",
     ),
     optional(
         "pages",
         Int,
-        "reads up to so many pages of the result, and gives what they list as one; more pages are an error",
+        "reads up to this many pages of the result, and returns their items as one list; more pages are an error",
     ),
     optional(
         "undo",
@@ -72,41 +72,40 @@ const OPTIONS: &[Parameter] = &[
     optional(
         "protocol",
         Word(&["json", "rest-json"]),
-        "describes a service that Windlass has no model of",
+        "describes a service for which Windlass has no model",
     ),
     optional(
         "json_version",
         Word(&["1.0", "1.1"]),
-        "of the protocol `json`",
+        "for the protocol `json`",
     ),
     optional(
         "target_prefix",
         Text,
-        "of the protocol `json`: what stands before the operation in `X-Amz-Target`",
+        "for the protocol `json`: the text before the operation in `X-Amz-Target`",
     ),
     optional(
         "http",
         Text,
-        "of the protocol `rest-json`: method and path, such as `GET /v1/things/{Name}`",
+        "for the protocol `rest-json`: method and path, such as `GET /v1/things/{Name}`",
     ),
     optional(
         "endpoint_prefix",
         Text,
-        "the first part of the service's host name, if that is not its name",
+        "the first part of the service's host name, if it differs from its name",
     ),
     optional(
         "signing_name",
         Text,
-        "its name in signatures, if that is another",
+        "its name in signatures, if it differs from its name",
     ),
 ];
 
 pub(in super::super) static TABLE: [Function; 1] = [Function {
     name: FUNCTION,
-    about: "Calls an operation of any service of AWS, signed with the target's credentials. Params and results have the names \
-            of AWS's API. Operations whose names begin with `BatchGet`, `Describe`, `Get`, `Head`, `List`, `Lookup`, `Query`, \
+    about: "Calls an operation of any service of AWS, signed with the target's credentials. Params and results have the same names as in AWS's API. Operations whose names begin with `BatchGet`, `Describe`, `Get`, `Head`, `List`, `Lookup`, `Query`, \
             `Scan` or `Search` are reads; so are those of KMS that compute, and `AssumeRole` of STS. All others change \
-            something. What AWS calls sensitive is a secret in the result: `SecretString`, the value of a `SecureString`, \
+            something. Values that AWS marks as sensitive are secrets in the result: `SecretString`, the value of a `SecureString`, \
             the credentials of a role.",
     takes: &[
         required(
@@ -124,7 +123,7 @@ pub(in super::super) static TABLE: [Function; 1] = [Function {
     ],
     gives: Gives::new(
         Any,
-        "the result as a map; moments as RFC 3339, blobs as bytes",
+        "the result as a map; times in RFC 3339, blobs as bytes",
     ),
     does: Impact::Changes(Changing {
         unless: Some("read"),
@@ -135,8 +134,7 @@ pub(in super::super) static TABLE: [Function; 1] = [Function {
         ..Changing::new(
             Doubt::Decided(
                 &[Class::Unsure, Class::Read, Class::Keyed],
-                "a read is made again; so is a change under the same key, where a param carries it, and one that is `idempotent`; \
-                 any other stops and asks",
+                "repeated if it is a read, is `idempotent`, or has its key in a param (it is sent with the same key); otherwise the run stops and asks",
             ),
             Reversible::IfGiven("the call of the option `undo` is made", of_call),
         )

@@ -45,7 +45,7 @@ pub(super) fn kept_undo(service: &str, undo: &Value, described: &Option<Describe
 impl Way {
     pub fn read(kept: &Value) -> Result<Self, String> {
         let text = |of: &Value, key: &str| of.field(key).and_then(Value::as_str).map(str::to_owned);
-        let service_name = text(kept, "service").ok_or("it names no service")?;
+        let service_name = text(kept, "service").ok_or("it has no service")?;
         let operation = text(kept, "operation").ok_or("it needs `operation`")?;
         let described = kept.field("described").map(|of| Described {
             protocol: text(of, "protocol").unwrap_or_default(),
@@ -120,7 +120,7 @@ pub(super) fn of_call(done: Done, clients: &Clients) -> Reversal {
         let Some(value) = found.filter(|value| **value != Value::Null) else {
             let what = named(&done);
             return Reversal::never(format!(
-                "what {what} gave has no `{path}`, which its `undo` needs"
+                "the result of {what} has no `{path}`, which its `undo` needs"
             ));
         };
         call = with_param(&call, name, value.clone());
@@ -134,9 +134,10 @@ pub(super) fn of_call(done: Done, clients: &Clients) -> Reversal {
         async move {
             match client.call(&keyed?).await {
                 Ok(_) => Ok(Reversed::Done),
-                Err(failure) if is_gone(&failure.code) => {
-                    Ok(Reversed::Already(format!("it is gone ({})", failure.code)))
-                }
+                Err(failure) if is_gone(&failure.code) => Ok(Reversed::Already(format!(
+                    "it no longer exists ({})",
+                    failure.code
+                ))),
                 Err(failure) => Err(failure),
             }
         }

@@ -27,25 +27,24 @@ const BODY: Parameter = optional(
     "the body, as it is",
 );
 const TIMEOUT: Parameter = preset("timeout", Duration, "\"30s\"", "");
-const CA: Parameter = optional("ca", Text, "the authorities that are believed, PEM");
+const CA: Parameter = optional("ca", Text, "the trusted CA certificates, PEM");
 const CERTIFICATE: Parameter = optional("client_certificate", Text, "PEM, with `client_key`");
 const KEY: Parameter = optional("client_key", Either(&[Text, ValueKind::Secret]), "PEM");
 const EXPECT: Parameter = optional(
     "expect",
     Either(&[List(&Int), Int]),
-    "the statuses of success; every 2xx if it is left out",
+    "the statuses that mean success; by default every 2xx",
 );
 const IDEMPOTENCY: Parameter = optional(
     "idempotency",
     Either(&[Bool, Text]),
-    "`true` sends the call's key as `Idempotency-Key`; a text names another header",
+    "`true` sends the call's key as `Idempotency-Key`; a string names another header",
 );
 const HIDDEN: Parameter = preset(
     SECRET_OUTPUT,
     Either(&[Bool, List(&Text)]),
     "false",
-    "the answer's body is a secret, and its headers but those that say how it is sent, such as `content-type`; a list names \
-     what is secret instead, such as `[\"json.token\", \"headers.set-cookie\"]`",
+    "the answer's body is secret, and all headers except those about the transfer, such as `content-type`; a list names the secret parts instead, such as `[\"json.token\", \"headers.set-cookie\"]`",
 );
 
 /// The options of every request.
@@ -93,7 +92,7 @@ pub(in super::super) const ANSWER: &[Parameter] = &[
     required(
         "body",
         Text,
-        "decoded by the charset that the answer names, else as UTF-8",
+        "decoded with the charset of the answer, or else as UTF-8",
     ),
     required("body_bytes", Bytes, ""),
     required("json", Any, "the body, parsed; `()` if it is empty"),
@@ -138,9 +137,7 @@ const UNDONE: Reversible =
 
 const fn again() -> Impact {
     Impact::Changes(Changing::new(
-        Doubt::Again(
-            "sent again: HTTP defines that twice leaves the same as once (RFC 9110, 9.2.2)",
-        ),
+        Doubt::Again("sent again: HTTP defines the method as idempotent (RFC 9110, 9.2.2)"),
         UNDONE,
     ))
 }
@@ -151,7 +148,7 @@ const fn asks() -> Impact {
         ..Changing::new(
             Doubt::Decided(
                 &[Class::Unsure, Class::Read, Class::Keyed],
-                "stops and asks; with `idempotency` it is sent again under the same key, with `read` as a GET is",
+                "the run stops and asks; with `idempotency`, it is sent again with the same key; with `read`, it is sent again like a GET",
             ),
             UNDONE,
         )

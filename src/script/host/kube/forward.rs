@@ -26,14 +26,18 @@ use windlass_world::{
 
 const NAMESPACE: Parameter = required("namespace", Namespace, "the pod's");
 const POD: Parameter = required("pod", Text, "its name");
-const PORT: Parameter = required("port", Int, "one on which the pod listens, on its loopback");
+const PORT: Parameter = required(
+    "port",
+    Int,
+    "a port on which the pod listens, on its loopback",
+);
 
 /// Since Kubernetes 1.35, a WebSocket also needs the permission to create.
 const FORWARD: &[Rule] = &[rule(On::All("pods/portforward"), &["create", "get"])];
 
 pub(super) const HTTP_GET: Function = Function {
     name: "kube::http_get",
-    about: "Asks a pod by plain HTTP, through a port-forward, as `curl http://localhost:PORT/PATH` in the pod does. An answer that is not 2xx is a failure.",
+    about: "Sends a GET request to a pod over plain HTTP, through a port-forward, like `curl http://localhost:PORT/PATH` in the pod. An answer that is not 2xx is a failure.",
     takes: &[
         CLUSTER,
         NAMESPACE,
@@ -62,12 +66,12 @@ pub(super) const HTTP_GET: Function = Function {
 const GET: &[Parameter] = &[optional(
     "lines",
     Text,
-    "only the lines of the body that begin with this text are given and recorded, such as those of one metric; the whole answer may have any length then",
+    "returns and records only the lines of the body that begin with this text, such as those of one metric; the whole answer may then have any length",
 )];
 
 pub(super) const TLS_CHAIN: Function = Function {
     name: "kube::tls_chain",
-    about: "Reads the chain that a pod serves, through a port-forward of its own. The chain is not verified.",
+    about: "Reads the chain that a pod serves, through a separate port-forward. The chain is not verified.",
     takes: &[
         CLUSTER,
         NAMESPACE,
@@ -141,7 +145,8 @@ pub fn http_get(
 
 fn answer_value(answer: HttpResponse) -> Result<Value, Failure> {
     http::record(answer, &SecretOutput::Nothing).map_err(|bytes| {
-        let why = format!("the answer takes {bytes} bytes in the journal, which holds 1 MiB");
+        let why =
+            format!("the answer takes {bytes} bytes in the journal, where the limit is 1 MiB");
         rejected("kube::http_get", "TooLarge", why)
     })
 }

@@ -21,12 +21,13 @@ mod write;
 pub(super) use restarts::Restarts;
 pub(super) use table::TABLE;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rhai::{Map, NativeCallContext};
 
 use super::{Thrown, arguments::Arguments, host, perform};
 use crate::effects::{Call, Class, Level};
+use windlass_ground::lock;
 use windlass_world::{
     outside::{KubeClient, Named},
     value::{Failure, Value},
@@ -65,7 +66,7 @@ struct Heard(Arc<Mutex<Vec<String>>>);
 impl Heard {
     /// Shows the warnings, as kubectl does. A replayed call has none.
     fn note(&self, context: &NativeCallContext, cluster: &str) -> Result<(), Thrown> {
-        let texts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let texts = std::mem::take(&mut *lock(&self.0));
         if texts.is_empty() {
             return Ok(());
         }
@@ -95,7 +96,7 @@ where
     let call = Call::of(function, record, move |_| async move {
         let client = clusters.client(&cluster).await?.listening();
         let answer = act(client.clone()).await;
-        let mut heard = ear.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = lock(&ear.0);
         heard.extend(client.take_warnings());
         answer
     });

@@ -91,7 +91,7 @@ pub fn workloads(
     let labels = match from_dynamic(&labels) {
         Ok(Value::Null) => None,
         Ok(Value::String(labels)) => Some(labels),
-        _ => return Err(refuse(FUNCTION, "the labels are a text, or ()")),
+        _ => return Err(refuse(FUNCTION, "the labels must be a string or ()")),
     };
     let selection = Selection {
         namespace: namespace.into(),
@@ -216,7 +216,7 @@ pub fn secret_differences(
 pub(super) fn secrets(function: &str, data: Map) -> Result<BTreeMap<String, Secret>, Thrown> {
     let given = from_dynamic(&data.into()).map_err(|e| refuse(function, e))?;
     let Value::Map(given) = given else {
-        return Err(refuse(function, "it takes a map of texts and secrets"));
+        return Err(refuse(function, "it takes a map of strings and secrets"));
     };
     given
         .into_iter()
@@ -225,7 +225,7 @@ pub(super) fn secrets(function: &str, data: Map) -> Result<BTreeMap<String, Secr
             Value::String(text) => Ok((key, Secret::new(text))),
             Value::Bytes(bytes) => Ok((key, Secret::of_bytes(&bytes))),
             other => {
-                let why = format!("`{key}` is a {}, not a string", other.kind());
+                let why = format!("`{key}` must be a string, not a {}", other.kind());
                 Err(refuse(function, why))
             }
         })

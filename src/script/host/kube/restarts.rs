@@ -1,9 +1,10 @@
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use super::About;
+use windlass_ground::lock;
 
 /// The restarts of one attempt of a step: the time of the last restart of each workload.
 ///
@@ -13,12 +14,12 @@ pub struct Restarts(Arc<Mutex<BTreeMap<(String, String), String>>>);
 
 impl Restarts {
     pub(super) fn add(&self, about: &About, at: &str) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0);
         all.insert(key(about), at.to_owned());
     }
 
     pub(super) fn last(&self, about: &About) -> Option<String> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = lock(&self.0);
         all.get(&key(about)).cloned()
     }
 }

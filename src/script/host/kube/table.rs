@@ -21,14 +21,18 @@ use crate::{
 };
 
 pub(super) const CLUSTER: Parameter = required("cluster", Cluster, "its role in the target");
-const NAMESPACE: Parameter = required("namespace", Namespace, "empty for what is in none");
+const NAMESPACE: Parameter = required(
+    "namespace",
+    Namespace,
+    "empty for an object without a namespace",
+);
 const OBJECT: Parameter = required("object", Object, "`TYPE/NAME`, such as `deployment/istiod`");
 const WORKLOAD: Parameter = required(
     "workload",
     Workload,
     "`TYPE/NAME`, such as `deployment/istiod`",
 );
-const TIMEOUT: Parameter = required("timeout", Duration, "for how long it waits");
+const TIMEOUT: Parameter = required("timeout", Duration, "the maximum time to wait");
 const DATA: Parameter = required(
     "data",
     MapOf(&Either(&[
@@ -43,20 +47,20 @@ const FORCE: Parameter = preset(
     "force",
     Bool,
     "false",
-    "takes over fields that another manager owns",
+    "whether to take over fields that another manager owns",
 );
-const MANAGER: Parameter = optional("field_manager", Text, "`windlass`, if it is left out");
+const MANAGER: Parameter = optional("field_manager", Text, "by default `windlass`");
 const RESTARTED: Parameter = optional(
     "restarted",
     Text,
-    "the moment that `kube::restart` gave; else the last restart of the workload in this step",
+    "the time that `kube::restart` returned; by default that of the workload's last restart in this step",
 );
 
 const DRY_RUN: Parameter = preset(
     "dry_run",
     Bool,
     "false",
-    "only asks whether the API server would take it: nothing is stored, and the call is a read",
+    "a dry run: the API server checks the change and stores nothing; the call counts as a read",
 );
 
 const LIST: &[Parameter] = &[
@@ -89,7 +93,7 @@ const RESTART: &[Parameter] = &[preset(
     "on_delete",
     Bool,
     "false",
-    "allows the update strategy `OnDelete`, whose pods `kube::replace_pods` replaces",
+    "allows the update strategy `OnDelete`; `kube::replace_pods` then replaces the pods",
 )];
 const WAIT: &[Parameter] = &[RESTARTED];
 
@@ -117,14 +121,14 @@ const NAMED: &[Parameter] = &[
 
 const SAME_TWICE: Doubt = Doubt::Decided(
     &[Class::Keyed, Class::Read],
-    "made again: twice leaves the same as once",
+    "repeated: a second call has no further effect",
 );
-const FIELDS_BACK: &str = "the object's fields become what they were, unless one of them was changed since; a new object is deleted";
+const FIELDS_BACK: &str = "the object's fields get their earlier values, unless one of them has changed since then; a new object is deleted";
 
 pub static TABLE: [Function; 17] = [
     Function {
         name: "kube::apply",
-        about: "Applies an object server-side, as the manager `windlass`. A field of another manager is a conflict that names it.",
+        about: "Applies an object server-side, as the manager `windlass`. A field that another manager owns is a conflict, and the error names the manager.",
         takes: &[
             CLUSTER,
             required(
@@ -183,15 +187,13 @@ pub static TABLE: [Function; 17] = [
     },
     Function {
         name: "kube::delete",
-        about: "Deletes an object; one that is not there is deleted already.",
+        about: "Deletes an object; it is not an error if the object does not exist.",
         takes: &[CLUSTER, NAMESPACE, OBJECT],
         gives: Gives::NOTHING,
         does: Changes(Changing::new(
-            Doubt::Again(
-                "made again, for the same uid: an object of the same name that comes later stays",
-            ),
+            Doubt::Again("repeated for the same uid: a later object of the same name stays"),
             Reversible::By(
-                "the object is created again, unless there is one by then",
+                "the object is created again, unless it exists by then",
                 undo::of_delete,
             ),
         )),
@@ -214,11 +216,11 @@ pub static TABLE: [Function; 17] = [
     },
     Function {
         name: "kube::find",
-        about: "Gives an object, or `()` for one that is not there.",
+        about: "Returns an object, or `()` if it does not exist.",
         takes: &[CLUSTER, NAMESPACE, OBJECT],
         gives: Gives::new(
             Maybe(&MapOf(&Any)),
-            "the object; what a Secret holds is a secret",
+            "the object; the data of a Secret are secrets",
         ),
         does: Reads,
         needs: Needs::kubernetes(&[rule(On::Argument, &["get"])]),
@@ -227,9 +229,9 @@ pub static TABLE: [Function; 17] = [
     },
     Function {
         name: "kube::get",
-        about: "Gives an object, and fails with `NotFound` for one that is not there.",
+        about: "Returns an object, and fails with `NotFound` if it does not exist.",
         takes: &[CLUSTER, NAMESPACE, OBJECT],
-        gives: Gives::new(MapOf(&Any), "the object; what a Secret holds is a secret"),
+        gives: Gives::new(MapOf(&Any), "the object; the data of a Secret are secrets"),
         does: Reads,
         needs: Needs::kubernetes(&[rule(On::Argument, &["get"])]),
         example: "let image = kube::get(inputs.cluster, \"istio-system\", \"deployment/istiod\").spec;",
@@ -238,7 +240,7 @@ pub static TABLE: [Function; 17] = [
     forward::HTTP_GET,
     Function {
         name: "kube::list",
-        about: "Lists objects of a type; an empty namespace is all of them.",
+        about: "Lists objects of a type; an empty namespace means all namespaces.",
         takes: &[
             CLUSTER,
             NAMESPACE,
@@ -271,7 +273,7 @@ pub static TABLE: [Function; 17] = [
             required(
                 "patch",
                 Either(&[MapOf(&Any), List(&Any)]),
-                "a map; of type `json` a list",
+                "a map; for the type `json`, a list",
             ),
             optional("options", Record(PATCH), ""),
         ],
@@ -281,10 +283,10 @@ pub static TABLE: [Function; 17] = [
             ..Changing::new(
                 Doubt::Decided(
                     &[Class::Keyed, Class::Unsure, Class::Read],
-                    "made again, since twice leaves the same as once; a JSON patch that counts elements stops and asks",
+                    "repeated, because a second call has no further effect; for a JSON patch that counts elements, the run stops and asks",
                 ),
                 Reversible::By(
-                    "the object's fields become what they were, unless one of them was changed since",
+                    "the object's fields get their earlier values, unless one of them has changed since then",
                     undo::of_patch,
                 ),
             )
@@ -314,7 +316,7 @@ pub static TABLE: [Function; 17] = [
     },
     Function {
         name: "kube::replace_pods",
-        about: "Evicts every pod of an `OnDelete` workload that is older than its restart, one at a time: the next one once the one before is replaced and ready. It keeps to PodDisruptionBudgets.",
+        about: "Evicts every pod of an `OnDelete` workload that is older than its restart, one at a time: each after the replacement of the one before is ready. It respects PodDisruptionBudgets.",
         takes: &[
             CLUSTER,
             NAMESPACE,
@@ -324,8 +326,8 @@ pub static TABLE: [Function; 17] = [
         ],
         gives: Gives::new(Int, "how many pods it evicted"),
         does: Changes(Changing::new(
-            Doubt::Again("made again, for the same uid: a pod's successor stays"),
-            Reversible::Never("the pods that took their place stay", undo::of_eviction),
+            Doubt::Again("repeated for the same uid: the replacement of a pod stays"),
+            Reversible::Never("the replacement pods stay", undo::of_eviction),
         )),
         needs: Needs::kubernetes(&[
             rule(On::Workload, &["get"]),
@@ -344,16 +346,16 @@ pub static TABLE: [Function; 17] = [
     },
     Function {
         name: "kube::restart",
-        about: "Restarts a workload by a rolling update, as `kubectl rollout restart` does; `kube::wait_rollout` waits for it. A workload that would keep old pods is refused.",
+        about: "Restarts a workload by a rolling update, as `kubectl rollout restart` does; `kube::wait_rollout` waits for it. A workload that would keep old pods is rejected.",
         takes: &[
             CLUSTER,
             NAMESPACE,
             WORKLOAD,
             optional("options", Record(RESTART), ""),
         ],
-        gives: Gives::new(Text, "the moment that it wrote, RFC 3339"),
+        gives: Gives::new(Text, "the time of the restart, RFC 3339"),
         does: Changes(Changing::new(
-            Doubt::Again("made again with the same moment, which restarts nothing a second time"),
+            Doubt::Again("repeated with the same time, which does not restart anything again"),
             Reversible::Never("it stays restarted", undo::of_restart),
         )),
         needs: Needs::kubernetes(&[rule(On::Workload, &["get", "patch"])]),
@@ -368,9 +370,9 @@ pub static TABLE: [Function; 17] = [
     },
     Function {
         name: "kube::secret_differences",
-        about: "Gives the keys of a Secret that do not hold just this, or are not there. A script can't compare secrets itself.",
+        about: "Returns the keys of a Secret that are missing or have other values than these. A script can't compare secrets itself.",
         takes: &[CLUSTER, NAMESPACE, required("name", SecretName, ""), DATA],
-        gives: Gives::new(List(&Text), "empty where all is as given"),
+        gives: Gives::new(List(&Text), "empty if all are equal"),
         does: Reads,
         needs: Needs::kubernetes(&[rule(On::Secret, &["get"])]),
         example: "let differs = kube::secret_differences(inputs.cluster, \"default\", \"a\", #{ \"tls.key\": inputs.key });",
@@ -379,7 +381,7 @@ pub static TABLE: [Function; 17] = [
     forward::TLS_CHAIN,
     Function {
         name: "kube::wait_rollout",
-        about: "Waits until every pod of a workload is new and available, and no old one is left. Fails where the cluster gives up or the time is over, and says which pod is not ready and why.",
+        about: "Waits until every pod of a workload is new and available, and no old one is left. Fails if the rollout fails or times out, and names the pod that is not ready and the reason.",
         takes: &[
             CLUSTER,
             NAMESPACE,
@@ -405,12 +407,12 @@ pub static TABLE: [Function; 17] = [
     },
     Function {
         name: "kube::wait_until",
-        about: "Waits until a function says `true` of an object, and gives the object. The function gets `()` for an object that is not there.",
+        about: "Waits until a function returns `true` for an object, and returns the object. The function gets `()` if the object does not exist.",
         takes: &[
             CLUSTER,
             NAMESPACE,
             OBJECT,
-            required("condition", Closure("object"), "gives a bool"),
+            required("condition", Closure("object"), "returns a bool"),
             TIMEOUT,
         ],
         gives: Gives::new(MapOf(&Any), "the object"),
@@ -421,7 +423,7 @@ pub static TABLE: [Function; 17] = [
     },
     Function {
         name: "kube::workloads",
-        about: "Lists Deployments, StatefulSets and DaemonSets; an empty namespace is all of them.",
+        about: "Lists Deployments, StatefulSets and DaemonSets; an empty namespace means all namespaces.",
         takes: &[
             CLUSTER,
             NAMESPACE,

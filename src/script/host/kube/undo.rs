@@ -76,7 +76,7 @@ pub fn of_delete(done: Done, clients: &Clients) -> Reversal {
 /// A second restart would not restore the old pods.
 pub fn of_restart(done: Done, _: &Clients) -> Reversal {
     Reversal::never(format!(
-        "{} of {} stays restarted; restart it once more when what it reads is back (workflows/restart-mesh.yaml)",
+        "{} of {} stays restarted; restart it again after the undo (workflows/restart-mesh.yaml)",
         argument(done, "object"),
         argument(done, "cluster")
     ))
@@ -88,7 +88,7 @@ pub fn of_eviction(_: Done, _: &Clients) -> Reversal {
 
 fn unknown(about: &About) -> Reversal {
     Reversal::never(format!(
-        "{} of {}: what it was is not known",
+        "{} of {}: its earlier state is not known",
         about.object, about.cluster
     ))
 }
@@ -147,7 +147,7 @@ enum Made {
     Sent { kind: Option<PatchKind>, body: Json },
 }
 
-const CHANGED: &str = "it has been changed since";
+const CHANGED: &str = "it has been changed since the run";
 
 /// Names the fields that differ from what the run left.
 fn changed(fields: &[String]) -> String {
@@ -190,11 +190,11 @@ fn withdraw(clusters: &KubeClients, about: About, made: Option<Made>) -> Reversa
     let judge = move |now: &Json| {
         let found = from_object(now);
         if now.is_null() {
-            return Judgement::already("it is gone", &found);
+            return Judgement::already("it no longer exists", &found);
         }
         match &made {
             Some(Made::Seen(made)) if made["metadata"]["uid"] != now["metadata"]["uid"] => {
-                Judgement::left("another one of the same name has taken its place", &found)
+                Judgement::left("another object has its name now", &found)
             }
             Some(Made::Seen(made)) => match changed_since(made, now) {
                 fields if fields.is_empty() => Judgement::goes(Value::Null),
@@ -204,10 +204,10 @@ fn withdraw(clusters: &KubeClients, about: About, made: Option<Made>) -> Reversa
                 let sent = expected(&Json::Object(Default::default()), None, body);
                 match sent.is_some_and(|sent| covers(now, &sent)) {
                     true => Judgement::goes(Value::Null),
-                    false => Judgement::left("it is not what the run sent", &found),
+                    false => Judgement::left("it differs from what the run sent", &found),
                 }
             }
-            None => Judgement::left("what the run made of it is not known", &found),
+            None => Judgement::left("how the run changed it is not known", &found),
         }
     };
     way_back(
@@ -232,10 +232,7 @@ fn restore(clusters: &KubeClients, seen: Seen, was: Json) -> Reversal {
         manager,
         ..
     } = seen;
-    let what = format!(
-        "put {} of {} back to what it was",
-        about.object, about.cluster
-    );
+    let what = format!("restore {} of {}", about.object, about.cluster);
     let after = match made {
         Some(Made::Seen(made)) => Some(made),
         Some(Made::Sent { kind, body }) => expected(&was, kind, &body),
@@ -249,11 +246,11 @@ fn restore(clusters: &KubeClients, seen: Seen, was: Json) -> Reversal {
     let judge = move |now: &Json| {
         let found = from_object(now);
         match judged(now) {
-            _ if now.is_null() => Judgement::left("it is gone", &found),
-            None => Judgement::left("what the run made of it is not known", &found),
+            _ if now.is_null() => Judgement::left("it no longer exists", &found),
+            None => Judgement::left("how the run changed it is not known", &found),
             Some((_, fields)) if !fields.is_empty() => Judgement::left(changed(&fields), &found),
             Some((patch, _)) if patch == serde_json::json!({}) => {
-                Judgement::already("it is as it was before the run", &found)
+                Judgement::already("it is already as before the run", &found)
             }
             Some((patch, _)) => {
                 let then = expected(now, None, &patch);
@@ -288,9 +285,9 @@ fn recreate(clusters: &KubeClients, about: About, was: Json) -> Reversal {
     let judge = move |now: &Json| match now {
         Json::Null => Judgement::goes(then.clone()),
         now if changed_since(&was, now).is_empty() => {
-            Judgement::already("it is there as it was before the run", &from_object(now))
+            Judgement::already("it already exists as before the run", &from_object(now))
         }
-        now => Judgement::left("another one has taken its place", &from_object(now)),
+        now => Judgement::left("another object has its name now", &from_object(now)),
     };
     way_back(
         (what, "kube::create"),
@@ -303,7 +300,7 @@ fn recreate(clusters: &KubeClients, about: About, was: Json) -> Reversal {
                 let client = clusters.client(&about.cluster).await?;
                 match client.recreate(&about.object, &was).await {
                     Err(failure) if failure.code == "AlreadyExists" => {
-                        Ok(Reversed::Left("another one has taken its place".to_owned()))
+                        Ok(Reversed::Left("another object has its name now".to_owned()))
                     }
                     other => other.map(|()| Reversed::Done),
                 }

@@ -106,7 +106,7 @@ pub(super) async fn stuck(
         .unwrap_or_else(|_| why.to_owned());
     let operation = format!("roll out {workload} ({cluster})");
     Failure::new(FailureClass::Timeout, operation, code, why).with_hint(
-        "once its pods can start, `windlass resume` keeps waiting; nothing is restarted again",
+        "fix the pods, then run `windlass resume`: it waits again and does not restart anything",
     )
 }
 
@@ -130,7 +130,7 @@ pub fn until(
         let record = about.record([("seen", seen.clone())]);
         let (named, known) = (about.object.clone(), seen.clone());
         let gave_up = was_last.then(|| {
-            let why = format!("waited {} for it", format_duration(patience.whole));
+            let why = format!("timed out after {}", format_duration(patience.whole));
             let operation = format!("wait for {} ({cluster})", about.object);
             Failure::new(FailureClass::Timeout, operation, "Timeout", why)
         });
@@ -165,7 +165,9 @@ pub fn until(
             Ok(true) => return Ok(to_dynamic(&found)),
             Ok(false) => {}
             Err(kind) => {
-                return Err(format!("{FUNCTION}: its function gave a {kind}, not a bool").into());
+                return Err(
+                    format!("{FUNCTION}: its function must return a bool, not a {kind}").into(),
+                );
             }
         }
         let metadata = found.field("metadata");

@@ -94,7 +94,7 @@ pub fn replace_pods(
     let Some(at) = restart_of(&context, &about, restarted)? else {
         return Err(refuse(
             FUNCTION,
-            "the workload was not restarted in this step: restart it first, or give the moment as `restarted`",
+            "the workload was not restarted in this step: restart it first, or set `restarted` to the time of the restart",
         ));
     };
     let mut left = patience(FUNCTION, how_long)?;
@@ -175,7 +175,7 @@ fn evict(
                     let why = format!("after {} {why}", format_duration(whole));
                     let failure =
                         Failure::new(FailureClass::Timeout, operation, "DisruptionBudget", why);
-                    Err(failure.with_hint("`kubectl get poddisruptionbudgets -n NAMESPACE` shows what allows no disruption; once it does, `windlass resume` continues"))
+                    Err(failure.with_hint("to see the budgets: `kubectl get poddisruptionbudgets -n NAMESPACE`; when they allow disruptions again, run `windlass resume`"))
                 }
             }
         },

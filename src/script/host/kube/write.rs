@@ -154,8 +154,9 @@ pub fn patch(
     let name = options.text("type")?;
     let is_dry = options.flag("dry_run")?;
     options.finish()?;
-    let kind = PatchKind::parse(&name)
-        .ok_or_else(|| format!("{FUNCTION}: `type` is merge, strategic or json, not `{name}`"))?;
+    let kind = PatchKind::parse(&name).ok_or_else(|| {
+        format!("{FUNCTION}: `type` must be merge, strategic or json, not `{name}`")
+    })?;
     let class = match kind {
         PatchKind::Json if !is_repeatable(&body) => Class::Unsure,
         _ => Class::Keyed,

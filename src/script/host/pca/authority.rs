@@ -143,13 +143,16 @@ pub fn delete(context: NativeCallContext, arn: &str, map: Map) -> Result<(), Thr
     let days = match arguments.required("restore_within_days")? {
         Value::Int(days) => days,
         other => {
-            let why = format!("`restore_within_days` is a {}", other.kind());
+            let why = format!(
+                "`restore_within_days` must be an int, not a {}",
+                other.kind()
+            );
             return Err(refuse(FUNCTION, why));
         }
     };
     arguments.finish()?;
     let days =
-        i32::try_from(days).map_err(|_| refuse(FUNCTION, format!("{days} days are too many")))?;
+        i32::try_from(days).map_err(|_| refuse(FUNCTION, format!("{days} days are too long")))?;
     let (owned, ca) = (arn.to_owned(), arn.to_owned());
     reversible(
         &context,

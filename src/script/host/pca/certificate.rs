@@ -92,7 +92,7 @@ fn validity(function: &str, given: &Value) -> Result<Validity, Thrown> {
         }),
         _ => Err(refuse(
             function,
-            "`validity` is a text such as `365d`, or #{ type: \"MONTHS\", value: 12 }",
+            "`validity` must be a duration such as `365d`, or #{ type: \"MONTHS\", value: 12 }",
         )),
     }
 }

@@ -18,7 +18,11 @@ use crate::host::function::{
 const ARN: Parameter = required("arn", Authority, "the ARN of the CA");
 const CA: Parameter = required("ca", Authority, "the ARN of the CA");
 const CERTIFICATE: Parameter = required("arn", Text, "the ARN of the certificate");
-const REPORT_ID: Parameter = required("id", Text, "what `pca::create_audit_report` gave");
+const REPORT_ID: Parameter = required(
+    "id",
+    Text,
+    "the id that `pca::create_audit_report` returned",
+);
 
 const STATE: &[Parameter] = &[
     required("arn", Text, ""),
@@ -29,16 +33,12 @@ const STATE: &[Parameter] = &[
     ),
     required("type", Text, "`ROOT` or `SUBORDINATE`"),
     optional("serial", Text, "of its certificate, in hex"),
-    optional("not_after", Text, "the end of its certificate, RFC 3339"),
+    optional("not_after", Text, "when its certificate expires, RFC 3339"),
     optional("failure_reason", Text, ""),
 ];
 const SIGNED: &[Parameter] = &[
     required("certificate", Text, "PEM"),
-    optional(
-        "chain",
-        Text,
-        "the certificates above it, PEM; a root has none",
-    ),
+    optional("chain", Text, "the chain above it, PEM; a root has none"),
 ];
 const REPORT: &[Parameter] = &[
     required("bucket", Text, ""),
@@ -65,7 +65,7 @@ const EXTENSION: &[Parameter] = &[
     preset("critical", Bool, "false", ""),
 ];
 const PASSTHROUGH: &[Parameter] = &[
-    optional("subject", Subject, "in place of the request's"),
+    optional("subject", Subject, "instead of the request's"),
     optional("dns_names", List(&Text), ""),
     optional("ip_addresses", List(&Text), ""),
     optional("uris", List(&Text), ""),
@@ -100,7 +100,7 @@ const CREATE: &[Parameter] = &[
     optional(
         "signing_algorithm",
         Text,
-        "what fits the key, if it is left out",
+        "by default one that fits the key",
     ),
     optional("tags", Tags, "tags of the CA"),
 ];
@@ -109,7 +109,7 @@ const ISSUE: &[Parameter] = &[
     optional(
         "template",
         Template,
-        "the certificate template, such as `EndEntityClientAuthCertificate/V1`, or its ARN; AWS takes `EndEntityCertificate/V1` if it is left out",
+        "the certificate template, such as `EndEntityClientAuthCertificate/V1`, or its ARN; by default `EndEntityCertificate/V1`",
     ),
     required(
         "validity",
@@ -120,7 +120,7 @@ const ISSUE: &[Parameter] = &[
         "signing_algorithm",
         Text,
         "\"SHA256WITHRSA\"",
-        "must fit the CA's key",
+        "it must fit the CA's key",
     ),
     optional(
         "api_passthrough",
@@ -133,7 +133,7 @@ const IMPORT: &[Parameter] = &[
     optional(
         "chain",
         Text,
-        "the certificates above it, PEM; a subordinate needs it",
+        "the chain above it, PEM; required for a subordinate CA",
     ),
 ];
 const REVOKE: &[Parameter] = &[
@@ -154,10 +154,10 @@ const DELETE: &[Parameter] = &[preset(
     "restore_within_days",
     Int,
     "30",
-    "for how long the CA can be restored, 7 to 30",
+    "for how many days the CA can be restored, 7 to 30",
 )];
 const AUDIT_REPORT: &[Parameter] = &[
-    required("bucket", Text, "the S3 bucket that it is written to"),
+    required("bucket", Text, "the S3 bucket for the report"),
     preset("format", Word(&["JSON", "CSV"]), "\"JSON\"", ""),
 ];
 const PRINCIPAL: Parameter = required(
@@ -165,7 +165,7 @@ const PRINCIPAL: Parameter = required(
     Text,
     "an AWS service, such as `acm.amazonaws.com`",
 );
-const SOURCE_ACCOUNT: Parameter = optional("source_account", Text, "the account that calls");
+const SOURCE_ACCOUNT: Parameter = optional("source_account", Text, "the account of the caller");
 const CREATE_PERMISSION: &[Parameter] = &[
     PRINCIPAL,
     required(
@@ -180,14 +180,14 @@ const DELETE_PERMISSION: &[Parameter] = &[PRINCIPAL, SOURCE_ACCOUNT];
 const DESCRIBE: &str = "DescribeCertificateAuthority";
 const UPDATE: &str = "UpdateCertificateAuthority";
 
-const SAME_TWICE: Doubt = Doubt::Again("made again: twice leaves the same as once");
+const SAME_TWICE: Doubt = Doubt::Again("repeated: a second call has no further effect");
 
 const PERMISSION_BACK: Reversible =
-    Reversible::By("the permission becomes what it was", undo::of_permission);
+    Reversible::By("the earlier permission is restored", undo::of_permission);
 const FOR_PERMISSION_BACK: &[&str] = &[DESCRIBE, "CreatePermission", "DeletePermission"];
-const POLICY_BACK: Reversible = Reversible::By("the policy becomes what it was", undo::of_policy);
+const POLICY_BACK: Reversible = Reversible::By("the earlier policy is restored", undo::of_policy);
 const FOR_POLICY_BACK: &[&str] = &[DESCRIBE, "PutPolicy", "DeletePolicy"];
-const TAGS_BACK: Reversible = Reversible::By("the tags become what they were", undo::of_tags);
+const TAGS_BACK: Reversible = Reversible::By("the earlier tags are restored", undo::of_tags);
 const FOR_TAGS_BACK: &[&str] = &[
     DESCRIBE,
     "TagCertificateAuthority",
@@ -197,7 +197,7 @@ const FOR_TAGS_BACK: &[&str] = &[
 pub static TABLE: [Function; 28] = [
     Function {
         name: "pca::certificate_authority_certificate",
-        about: "Gives the certificate of a CA itself.",
+        about: "Returns the certificate of a CA itself.",
         takes: &[ARN],
         gives: Gives::new(Record(SIGNED), ""),
         does: Reads,
@@ -207,7 +207,7 @@ pub static TABLE: [Function; 28] = [
     },
     Function {
         name: "pca::certificate_authority_csr",
-        about: "Gives the signing request of a CA.",
+        about: "Returns the signing request of a CA.",
         takes: &[ARN],
         gives: Gives::new(Text, "PEM"),
         does: Reads,
@@ -217,11 +217,11 @@ pub static TABLE: [Function; 28] = [
     },
     Function {
         name: "pca::create_audit_report",
-        about: "Has AWS write a report of all certificates of a CA to a bucket; `pca::wait_until_audit_report` waits for it.",
+        about: "Makes AWS write a report of all certificates of a CA to a bucket; `pca::wait_until_audit_report` waits for it.",
         takes: &[CA, required("options", Record(AUDIT_REPORT), "")],
         gives: Gives::new(Text, "the report's id"),
         does: Changes(Changing::new(
-            Doubt::Again("made again: a second report is one file more, and no harm"),
+            Doubt::Again("repeated: a second report is only one more file"),
             Reversible::Never("the report stays in its bucket", undo::of_audit_report),
         )),
         needs: Needs::aws(&["CreateCertificateAuthorityAuditReport"]),
@@ -230,17 +230,17 @@ pub static TABLE: [Function; 28] = [
     },
     Function {
         name: "pca::create_certificate_authority",
-        about: "Creates a CA. It has no certificate yet: sign its request, then import what comes out.",
+        about: "Creates a CA. It has no certificate yet: sign its request, then import the certificate.",
         takes: &[required("options", Record(CREATE), "")],
         gives: Gives::new(Text, "the ARN of the CA"),
         does: Changes(Changing {
             find: undo::find_authority,
             ..Changing::new(
                 Doubt::Found(
-                    "looked for by the tag `windlass:effect`, which carries the call's key",
+                    "looked up by the tag `windlass:effect`, which contains the call's key",
                 ),
                 Reversible::By(
-                    "the CA is disabled and deleted, restorable for 30 days",
+                    "the CA is disabled and deleted; it can be restored for 30 days",
                     undo::of_creation,
                 ),
             )
@@ -277,7 +277,7 @@ pub static TABLE: [Function; 28] = [
         takes: &[ARN, required("options", Record(DELETE), "")],
         gives: Gives::NOTHING,
         does: Changes(Changing::new(
-            Doubt::Again("made again: a CA that is deleted by then is what was wanted"),
+            Doubt::Again("repeated: it is not an error if the CA is already deleted"),
             Reversible::By("the CA is restored, disabled", undo::of_deletion),
         )),
         needs: Needs::Aws {
@@ -289,7 +289,7 @@ pub static TABLE: [Function; 28] = [
     },
     Function {
         name: "pca::delete_permission",
-        about: "Takes the permission of an AWS service away.",
+        about: "Deletes the permission of an AWS service.",
         takes: &[CA, required("options", Record(DELETE_PERMISSION), "")],
         gives: Gives::NOTHING,
         does: Changes(Changing::new(SAME_TWICE, PERMISSION_BACK)),
@@ -315,7 +315,7 @@ pub static TABLE: [Function; 28] = [
     },
     Function {
         name: "pca::describe_audit_report",
-        about: "Gives the state of an audit report.",
+        about: "Returns the state of an audit report.",
         takes: &[CA, REPORT_ID],
         gives: Gives::new(Record(REPORT), ""),
         does: Reads,
@@ -325,7 +325,7 @@ pub static TABLE: [Function; 28] = [
     },
     Function {
         name: "pca::describe_certificate_authority",
-        about: "Gives the state of a CA.",
+        about: "Returns the state of a CA.",
         takes: &[ARN],
         gives: Gives::new(Record(STATE), ""),
         does: Reads,
@@ -335,12 +335,15 @@ pub static TABLE: [Function; 28] = [
     },
     Function {
         name: "pca::disable_certificate_authority",
-        about: "Disables a CA: it issues nothing until it is enabled; it still revokes.",
+        about: "Disables a CA: it issues no certificates until it is enabled again, but it can revoke them.",
         takes: &[ARN],
         gives: Gives::NOTHING,
         does: Changes(Changing::new(
             SAME_TWICE,
-            Reversible::By("the CA is enabled, if it was", undo::of_disabling),
+            Reversible::By(
+                "the CA is enabled, if it was enabled before",
+                undo::of_disabling,
+            ),
         )),
         needs: Needs::aws(&[UPDATE, DESCRIBE]),
         example: "pca::disable_certificate_authority(inputs.ca);",
@@ -353,7 +356,10 @@ pub static TABLE: [Function; 28] = [
         gives: Gives::NOTHING,
         does: Changes(Changing::new(
             SAME_TWICE,
-            Reversible::By("the CA is disabled, if it was", undo::of_enabling),
+            Reversible::By(
+                "the CA is disabled, if it was disabled before",
+                undo::of_enabling,
+            ),
         )),
         needs: Needs::aws(&[UPDATE, DESCRIBE]),
         example: "pca::enable_certificate_authority(inputs.ca);",
@@ -361,7 +367,7 @@ pub static TABLE: [Function; 28] = [
     },
     Function {
         name: "pca::get_certificate",
-        about: "Gives a certificate, or fails with `RequestInProgressException` while it is not ready.",
+        about: "Returns a certificate, or fails with `RequestInProgressException` while it is not ready.",
         takes: &[CA, CERTIFICATE],
         gives: Gives::new(Record(SIGNED), ""),
         does: Reads,
@@ -371,7 +377,7 @@ pub static TABLE: [Function; 28] = [
     },
     Function {
         name: "pca::get_policy",
-        about: "Gives the resource policy of a CA.",
+        about: "Returns the resource policy of a CA.",
         takes: &[CA],
         gives: Gives::new(Maybe(&Text), "JSON"),
         does: Reads,
@@ -381,13 +387,13 @@ pub static TABLE: [Function; 28] = [
     },
     Function {
         name: "pca::import_certificate_authority_certificate",
-        about: "Gives a CA its signed certificate.",
+        about: "Imports the signed certificate of a CA.",
         takes: &[CA, required("options", Record(IMPORT), "")],
         gives: Gives::NOTHING,
         does: Changes(Changing::new(
             SAME_TWICE,
             Reversible::By(
-                "the earlier certificate is imported again; a CA that had none is disabled, because AWS takes back no certificate",
+                "the earlier certificate is imported again; a CA that had none is disabled, because AWS can't remove a certificate",
                 undo::of_import,
             ),
         )),
@@ -403,7 +409,7 @@ pub static TABLE: [Function; 28] = [
     },
     Function {
         name: "pca::issue_certificate",
-        about: "Asks a CA for a certificate, which is ready later: `pca::wait_until_issued` waits for it.",
+        about: "Requests a certificate from a CA, which is ready later: `pca::wait_until_issued` waits for it.",
         takes: &[CA, required("options", Record(ISSUE), "")],
         gives: Gives::new(Text, "the ARN of the certificate"),
         does: Changes(Changing {
@@ -411,10 +417,10 @@ pub static TABLE: [Function; 28] = [
             ..Changing::new(
                 Doubt::AgainFor(
                     certificate::TOKEN_LIVES,
-                    "made again under the same idempotency token, which AWS knows for five minutes; after four the run asks",
+                    "repeated with the same idempotency token, which AWS remembers for five minutes; after four minutes, the run asks",
                 ),
                 Reversible::By(
-                    "the certificate is revoked; a self-signed one goes with its CA",
+                    "the certificate is revoked; a self-signed one is deleted with its CA",
                     undo::of_issue,
                 ),
             )
@@ -449,7 +455,7 @@ pub static TABLE: [Function; 28] = [
     },
     Function {
         name: "pca::list_tags",
-        about: "Gives the tags of a CA.",
+        about: "Returns the tags of a CA.",
         takes: &[ARN],
         gives: Gives::new(Map(&Text), ""),
         does: Reads,
@@ -476,7 +482,7 @@ pub static TABLE: [Function; 28] = [
         takes: &[ARN],
         gives: Gives::NOTHING,
         does: Changes(Changing::new(
-            Doubt::Again("made again: a CA that is restored by then is what was wanted"),
+            Doubt::Again("repeated: it is not an error if the CA is already restored"),
             Reversible::By("the CA is disabled and deleted again", undo::of_restoration),
         )),
         needs: Needs::Aws {
@@ -492,7 +498,7 @@ pub static TABLE: [Function; 28] = [
         takes: &[CA, required("options", Record(REVOKE), "")],
         gives: Gives::NOTHING,
         does: Changes(Changing::new(
-            Doubt::Again("made again: to revoke twice is to revoke once"),
+            Doubt::Again("repeated: a second call has no further effect"),
             Reversible::Never("a revoked certificate stays revoked", undo::of_revocation),
         )),
         needs: Needs::aws(&["RevokeCertificate"]),

@@ -213,10 +213,10 @@ enum Verdict {
 /// Compares the current state with what the run left, and with the state before.
 fn compared(now: &Value, left: Option<&Value>, before: &Value) -> Verdict {
     if now == before {
-        return Verdict::Already("it is as it was before the run");
+        return Verdict::Already("it is already as before the run");
     }
     match left {
-        Some(left) if left != now => Verdict::Left("it has been changed since"),
+        Some(left) if left != now => Verdict::Left("it has been changed since the run"),
         // Older journals do not record what was left.
         _ => Verdict::Goes(before.clone()),
     }
@@ -256,7 +256,7 @@ fn restore(pca: PcaClient, ca: String) -> Reversal {
         nothing,
         |status, _| match status {
             DELETED => Verdict::Status("DISABLED"),
-            _ => Verdict::Already("it is there"),
+            _ => Verdict::Already("it exists"),
         },
         |pca, ca, _| async move { pca.restore(&ca).await.map(|()| Reversed::Done) },
     )
@@ -293,9 +293,9 @@ async fn revoke_now(
     let already = |why: &str| Ok(Reversed::Already(why.into()));
     match failure.code.as_str() {
         "RequestAlreadyProcessedException" => already("it is revoked"),
-        _ if is_gone(&failure) => already("its CA is gone"),
+        _ if is_gone(&failure) => already("its CA no longer exists"),
         "InvalidRequestException" if failure.message.contains("elf-signed") => {
-            already("it is self-signed and goes with its CA")
+            already("it is self-signed, so it is deleted with its CA")
         }
         // As long as a CA has no certificate, nothing below it is trusted.
         "InvalidStateException" => match status(&pca, &ca).await?.as_str() {
@@ -324,7 +324,7 @@ fn import_back(pca: PcaClient, ca: String, before: &Value) -> Reversal {
         .map_or(Value::Null, |signed| pem(&signed.certificate));
     let what = match signed {
         Some(_) => format!("import the earlier certificate of {ca}"),
-        None => format!("disable {ca} (AWS takes back no certificate)"),
+        None => format!("disable {ca} (AWS can't remove a certificate)"),
     };
     let function = match signed {
         Some(_) => "pca::import_certificate_authority_certificate",
@@ -377,7 +377,7 @@ fn set_enabled(pca: PcaClient, ca: String, before: &Value, is_enabled: bool) -> 
         nothing,
         move |status, _| match status {
             DELETED => Verdict::Already(CA_IS_DELETED),
-            status if status == wanted => Verdict::Already("it is as it was before the run"),
+            status if status == wanted => Verdict::Already("it is already as before the run"),
             status if status == left => Verdict::Status(wanted),
             _ => Verdict::Left("it is neither active nor disabled"),
         },

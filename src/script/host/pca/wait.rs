@@ -99,7 +99,8 @@ pub fn until_audit_report(
         async move {
             let report = pca.audit_report(&ca, &id).await?;
             if report.status == "FAILED" {
-                let message = "AWS could not write the report: may it write to the bucket?";
+                let message =
+                    "AWS could not write the report: check whether AWS may write to the bucket";
                 let operation = "CreateCertificateAuthorityAuditReport";
                 return Err(rejected(operation, "FAILED", message));
             }
@@ -139,7 +140,10 @@ where
         let found = call(context, function, about.into(), move |pca| async move {
             match look(pca, owned).await? {
                 (_, false) if is_last => {
-                    let message = format!("waited {} s for {what}", PATIENCE.as_secs());
+                    let message = format!(
+                        "timed out after {} s while waiting for {what}",
+                        PATIENCE.as_secs()
+                    );
                     Err(Failure::new(
                         FailureClass::Timeout,
                         "wait",

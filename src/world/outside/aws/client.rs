@@ -1,6 +1,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    ops::RangeInclusive,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -24,6 +25,7 @@ use super::{
 };
 use crate::{
     outside::{
+        backoff,
         http::{by_proxy, read_authorities},
         jitter,
         pca::{
@@ -134,7 +136,8 @@ pub struct AwsCall {
 const MAX_BODY_BYTES: usize = 1 << 20;
 /// Covers a lost packet or short throttling; longer trouble is for the step's `retry`, which is journaled.
 const ATTEMPTS: u32 = 4;
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// The pause after the first attempt, and after the last but one.
+const PAUSES: RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::from_millis(800);
 /// Credentials that end sooner are renewed, as the SDK does.
 const MARGIN: Duration = Duration::from_secs(300);
 
@@ -226,7 +229,7 @@ impl AwsClient {
     /// An error of AWS, or the reason why it could not be called.
     #[boxed]
     pub async fn call(&self, call: &AwsCall) -> Result<Value, Failure> {
-        let (mut pause, mut attempts, mut is_in_doubt) = (FIRST_PAUSE, 0, false);
+        let (mut attempts, mut is_in_doubt) = (0, false);
         loop {
             attempts += 1;
             let failure = match self.attempt(call).await {
@@ -248,8 +251,7 @@ impl AwsClient {
                     () => failure,
                 });
             }
-            tokio::time::sleep(pause.mul_f64(0.5 + jitter() / 2.0)).await;
-            pause *= 2;
+            tokio::time::sleep(backoff(PAUSES, attempts, jitter())).await;
         }
     }
 

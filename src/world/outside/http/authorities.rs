@@ -1,4 +1,16 @@
+use std::{fs, path::Path};
+
 use crate::{value::causes, x509::Certificate};
+
+/// Reads the CAs of a PEM file, for a client that trusts them.
+///
+/// # Errors
+/// The file, and why it can't be used.
+pub fn authorities_in(path: &Path) -> Result<Vec<reqwest::Certificate>, String> {
+    let wrong = |why: String| format!("can't use the CA {}: {why}", path.display());
+    let text = fs::read(path).map_err(|e| wrong(e.to_string()))?;
+    read_authorities(&text).map_err(wrong)
+}
 
 /// Reads the CAs of a PEM text, for a client that trusts them.
 ///

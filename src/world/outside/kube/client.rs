@@ -1,6 +1,6 @@
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use kube::{Client, Error, client::Body};
 use serde_json::{Value as Json, json};
-use windlass_ground::boxed;
+use windlass_ground::{boxed, lock};
 
 use super::{
     connect::Access,
@@ -379,7 +379,7 @@ impl KubeClient {
 
     /// Returns the new warnings of the API server (`Warning:` headers), each once.
     pub fn take_warnings(&self) -> Vec<String> {
-        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warnings = lock(&self.warnings);
         std::mem::take(&mut *warnings)
     }
 
@@ -455,7 +455,7 @@ impl KubeClient {
             let Some(text) = warning.to_str().ok().and_then(warning_text) else {
                 continue;
             };
-            let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut warnings = lock(&self.warnings);
             if warnings.len() < MOST_WARNINGS && !warnings.contains(&text) {
                 warnings.push(text);
             }

@@ -1,12 +1,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use tokio::sync::OnceCell;
-use windlass_ground::boxed;
+use windlass_ground::{boxed, lock};
 
 use super::{client::KubeClient, clusters::Clusters, target::KubeTarget};
 use crate::value::{Failure, FailureClass};
@@ -62,7 +62,7 @@ impl KubeClients {
             }));
         }
         let cell = {
-            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut open = lock(&self.open);
             open.entry(role.to_owned()).or_default().clone()
         };
         let opened = cell.get_or_try_init(|| async {

@@ -1,7 +1,5 @@
 //! Finds kinds that only some clusters have.
 
-use std::sync::PoisonError;
-
 use http::Method;
 use serde_json::Value as Json;
 
@@ -11,6 +9,7 @@ use super::{
     resource::{Resource, is_name},
 };
 use crate::value::{Failure, FailureClass};
+use windlass_ground::lock;
 
 impl KubeClient {
     /// Returns the resource for a name: a built-in kind, or `PLURAL.GROUP` of a custom one, for which the cluster is
@@ -114,19 +113,13 @@ impl KubeClient {
             kind: text("kind"),
             is_namespaced: found["namespaced"] == true,
         };
-        let mut known = self
-            .discovered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.discovered);
         known.insert(word.into(), resource.clone());
         Ok(resource)
     }
 
     fn remembered(&self, word: &str) -> Option<Resource> {
-        let known = self
-            .discovered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let known = lock(&self.discovered);
         known.get(word).cloned()
     }
 

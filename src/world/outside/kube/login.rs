@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -13,6 +13,7 @@ use kube::config::AuthInfo;
 use secrecy::ExposeSecret;
 
 use super::plugin::Plugin;
+use windlass_ground::lock;
 
 /// How long a token from a file is used before the file is read again, as in client-go: the kubelet changes it.
 const REREAD: Duration = Duration::from_secs(60);
@@ -112,7 +113,7 @@ impl Login {
 
 impl TokenFile {
     fn token(&self) -> Result<HeaderValue, Denied> {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = lock(&self.read);
         if let Some((token, at)) = &*read
             && at.elapsed() < REREAD
         {
@@ -136,7 +137,7 @@ impl TokenFile {
             return false;
         };
         let is_new = sent != Some(&now);
-        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Instant::now()));
+        *lock(&self.read) = Some((now, Instant::now()));
         is_new
     }
 }

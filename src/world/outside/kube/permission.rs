@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use http::Method;
 use serde_json::json;
 use windlass_ground::boxed;
@@ -101,16 +102,15 @@ impl KubeClient {
     pub async fn missing(&self, permits: &BTreeSet<Permit>) -> Result<BTreeSet<Permit>, Failure> {
         // A person waits for this answer.
         let client = &self.with_patience(PATIENCE);
-        let all: Vec<&Permit> = permits.iter().collect();
-        let mut missing = BTreeSet::new();
-        for some in all.chunks(REVIEWS_AT_ONCE) {
-            let reviews = some.iter().copied().map(|permit| async move {
-                Ok::<_, Failure>((!client.may(permit).await?).then(|| permit.clone()))
-            });
-            let answers = futures_util::future::try_join_all(reviews).await?;
-            missing.extend(answers.into_iter().flatten());
-        }
-        Ok(missing)
+        let reviews = permits.iter().map(|permit| async move {
+            Ok::<_, Failure>((!client.may(permit).await?).then(|| permit.clone()))
+        });
+        let reviews = stream::iter(reviews.collect::<Vec<_>>());
+        let answers: Vec<_> = reviews
+            .buffer_unordered(REVIEWS_AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(answers.into_iter().flatten().collect())
     }
 
     async fn may(&self, permit: &Permit) -> Result<bool, Failure> {

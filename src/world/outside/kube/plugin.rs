@@ -26,6 +26,7 @@ use tokio_rustls::rustls::{
 
 use super::login::{Denied, bearer};
 use crate::value::MASK;
+use windlass_ground::lock;
 
 /// The plugins of this process, by their configuration.
 static PLUGINS: LazyLock<Mutex<BTreeMap<String, Arc<Plugin>>>> = LazyLock::new(Mutex::default);
@@ -69,7 +70,7 @@ impl Plugin {
     /// Returns the plugin of a configuration, without running it.
     pub fn of(config: ExecConfig) -> Arc<Self> {
         let key = json!([config, config.cluster]).to_string();
-        let mut plugins = PLUGINS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut plugins = lock(&PLUGINS);
         let plugin = plugins.entry(key).or_insert_with(|| {
             Arc::new(Self {
                 config,
@@ -193,10 +194,7 @@ impl Plugin {
                 said = said.replace(value.as_str(), MASK);
             }
         }
-        let from = said.len().saturating_sub(SHOWN);
-        let from = (from..said.len())
-            .find(|at| said.is_char_boundary(*at))
-            .unwrap_or_default();
+        let from = said.ceil_char_boundary(said.len().saturating_sub(SHOWN));
         let how = match status.code() {
             Some(code) => format!("failed with exit code {code}"),
             None => format!("failed: {status}"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::outside::jitter;
+use crate::outside::{backoff, jitter};
 
 /// An API server that restarts, or fails over to another control-plane node, is back within this time.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -15,14 +15,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// The pauses between the attempts of one request.
 #[derive(Debug)]
 pub(super) struct Pauses {
-    next: Duration,
+    taken: u32,
     until: Instant,
 }
 
 impl Pauses {
     pub fn new(patience: Duration) -> Self {
         Self {
-            next: FIRST_PAUSE,
+            taken: 0,
             until: Instant::now() + patience,
         }
     }
@@ -31,8 +31,8 @@ impl Pauses {
     /// with jitter. `None` if the time limit has passed, or would pass before the server wants another request.
     pub fn next(&mut self, asked: Option<Duration>) -> Option<Duration> {
         let left = self.until.saturating_duration_since(Instant::now());
-        let own = self.next.mul_f64(0.5 + jitter() / 2.0);
-        self.next = (self.next * 2).min(LONGEST_PAUSE);
+        self.taken += 1;
+        let own = backoff(FIRST_PAUSE..=LONGEST_PAUSE, self.taken, jitter());
         match asked {
             _ if left.is_zero() => None,
             Some(asked) if asked > left => None,

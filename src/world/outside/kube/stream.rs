@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -24,6 +24,7 @@ use super::{
     watch::Lines,
 };
 use crate::value::{Failure, FailureClass};
+use windlass_ground::lock;
 
 /// How long a watch stays open that no wait follows: a script restarts the next workload within this time.
 const IDLE: Duration = Duration::from_secs(5);
@@ -93,7 +94,7 @@ pub(super) async fn wanted(
 
 impl Streams {
     fn open(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Stream>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.open)
     }
 
     /// Joins the watch on a path if it is open.

@@ -1,14 +1,10 @@
-use std::{
-    collections::BTreeMap,
-    str::FromStr,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, str::FromStr, sync::Mutex, time::Duration};
 
 use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::iam::OPERATIONS;
+use windlass_ground::lock;
 
 /// How many calls of an operation are allowed in a time: `20/s`, `5/m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -70,7 +66,7 @@ impl Rates {
             return;
         };
         let turn = {
-            let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut next = lock(next);
             let now = Instant::now();
             let turn = next.map_or(now, |at| at.max(now));
             *next = Some(turn + *pause);

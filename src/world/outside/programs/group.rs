@@ -5,12 +5,14 @@ use std::{
     io,
     pin::Pin,
     process::ExitStatus,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::{process::Child, runtime::Handle};
+
+use windlass_ground::lock;
 
 /// How often a group that was signalled to end is polled.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -174,5 +176,5 @@ pub fn end_programs(grace: Duration) {
 }
 
 fn live() -> MutexGuard<'static, BTreeSet<i32>> {
-    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&LIVE)
 }

@@ -1,6 +1,6 @@
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -28,7 +28,7 @@ use tokio_rustls::{
         sign::CertifiedKey,
     },
 };
-use windlass_ground::boxed;
+use windlass_ground::{boxed, lock};
 
 use super::material;
 use crate::{
@@ -135,7 +135,7 @@ where
         Err(error) if witness.has_seen_chain() => (Some(causes(&error)), None),
         Err(error) => return Err(no_chain(operation, &error)),
     };
-    let seen = witness.seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let seen = lock(&witness.seen);
     let pem: String = seen
         .chain
         .iter()
@@ -219,7 +219,7 @@ impl Witness {
     }
 
     fn has_seen_chain(&self) -> bool {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = lock(&self.seen);
         !seen.chain.is_empty()
     }
 
@@ -246,7 +246,7 @@ impl Witness {
     }
 
     fn note_version(&self, version: ProtocolVersion) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = lock(&self.seen);
         seen.version = Some(version);
     }
 }
@@ -261,7 +261,7 @@ impl ServerCertVerifier for Witness {
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let chain = std::iter::once(end_entity).chain(intermediates);
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = lock(&self.seen);
         seen.chain = chain.map(|der| der.clone().into_owned()).collect();
         Ok(ServerCertVerified::assertion())
     }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{fs, path::Path, sync::Arc};
 
 use tokio_rustls::rustls::{
     RootCertStore,
@@ -9,7 +9,7 @@ use tokio_rustls::rustls::{
 
 use crate::{
     value::Secret,
-    x509::{Certificate, PrivateKey, pem},
+    x509::{Certificate, PrivateKey},
 };
 
 /// Reads a certificate with its chain, and its key, all PEM.
@@ -26,19 +26,33 @@ pub(super) fn identity(
         Some(hint) => format!("`{}`: {e}; {hint}", key.0),
         None => format!("`{}`: {e}", key.0),
     })?;
-    // It has just been written, as one block.
-    let block = pem::blocks(read.to_pem().reveal().as_bytes())
-        .ok()
-        .and_then(|blocks| blocks.into_iter().next());
-    let block = block.ok_or_else(|| format!("`{}` can't be used", key.0))?;
-    let der = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(block.content));
-    let pair = CertifiedKey::from_der(chain, der, provider).map_err(|e| {
+    let pair = CertifiedKey::from_der(chain, der_of(&read), provider).map_err(|e| {
         format!(
             "`{}` is not the key of the first certificate of `{}`: {e}",
             key.0, certificate.0
         )
     })?;
     Ok(Arc::new(pair))
+}
+
+/// Reads the certificates and the key with which a server listens, from files.
+///
+/// # Errors
+/// The file that can't be used, and why.
+pub fn read_identity<'p>(
+    certificate: &'p Path,
+    key: &'p Path,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), (&'p Path, String)> {
+    let text = fs::read(certificate).map_err(|e| (certificate, e.to_string()))?;
+    let chain = Certificate::read_all(&text).map_err(|e| (certificate, e.to_string()))?;
+    let chain = chain.into_iter().map(|found| found.der.into()).collect();
+    let text = fs::read(key).map_err(|e| (key, e.to_string()))?;
+    let private = PrivateKey::read(&text, None).map_err(|e| (key, e.to_string()))?;
+    Ok((chain, der_of(&private)))
+}
+
+fn der_of(key: &PrivateKey) -> PrivateKeyDer<'static> {
+    PrivatePkcs8KeyDer::from(key.der().to_vec()).into()
 }
 
 /// Reads the certificates that a side trusts.

@@ -2,7 +2,7 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, HashSet},
     ops::Range,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
@@ -14,6 +14,7 @@ use super::{
     views::{MOST_LEVELS, View},
 };
 use crate::value::{Digest, Failure, MASK, Secret, StepError, Value};
+use windlass_ground::lock;
 
 /// How much of a failure's text is recorded; it is shortened further for display.
 const MOST_MESSAGE_BYTES: usize = 64 << 10;
@@ -91,15 +92,10 @@ impl Redactor {
         let (mut masked, mut end) = (String::with_capacity(text.len()), 0);
         for range in found {
             // The range is extended to whole characters.
-            let start = (0..=range.start)
-                .rev()
-                .find(|at| text.is_char_boundary(*at));
-            let start = start.unwrap_or(0).max(end);
+            let start = text.floor_char_boundary(range.start).max(end);
             masked.push_str(&text[end..start]);
             masked.push_str(MASK);
-            end = (range.end..=text.len())
-                .find(|at| text.is_char_boundary(*at))
-                .unwrap_or(text.len());
+            end = text.ceil_char_boundary(range.end);
         }
         masked.push_str(&text[end..]);
         Cow::Owned(masked)
@@ -288,7 +284,7 @@ impl Redactor {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 }
 
@@ -376,11 +372,9 @@ fn joined(mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
 
 fn cut(mut text: String) -> String {
     if text.len() > MOST_MESSAGE_BYTES {
-        let end = (0..=MOST_MESSAGE_BYTES)
-            .rev()
-            .find(|at| text.is_char_boundary(*at));
-        let left = text.len() - end.unwrap_or(0);
-        text.truncate(end.unwrap_or(0));
+        let end = text.floor_char_boundary(MOST_MESSAGE_BYTES);
+        let left = text.len() - end;
+        text.truncate(end);
         text.push_str(&format!("… ({left} bytes more)"));
     }
     text

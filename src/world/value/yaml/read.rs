@@ -131,7 +131,10 @@ impl Reader {
 
     fn alias(&mut self, anchor: usize, at: &Marker) -> Result<(), String> {
         let Some(value) = self.anchors.get(&anchor).cloned() else {
-            return Err(error(at, "the alias names no anchor before it"));
+            return Err(error(
+                at,
+                "the alias refers to an anchor that is not defined before it",
+            ));
         };
         self.aliased += weight(&value);
         if self.aliased > MAX_ALIASED {

@@ -17,7 +17,7 @@ pub(super) fn retag(pca: PcaClient, ca: String, before: &Value) -> Reversal {
     let was = Value::Map(tags.clone());
     way_back(
         (
-            format!("put back the tags of {ca}"),
+            format!("restore the tags of {ca}"),
             "pca::tag_certificate_authority",
         ),
         (pca, ca, "tags"),
@@ -66,7 +66,7 @@ pub(super) fn permit(pca: PcaClient, ca: String, before: &Value) -> Reversal {
         _ => None,
     };
     let what = match actions {
-        Some(_) => format!("give {principal} its permission on {ca} back"),
+        Some(_) => format!("restore the permission of {principal} on {ca}"),
         None => format!("delete the permission of {principal} on {ca}"),
     };
     let part = format!("permission of {principal}");
@@ -117,7 +117,7 @@ pub(super) fn put_policy_back(pca: PcaClient, ca: String, before: &Value) -> Rev
         other => other.clone(),
     });
     let what = match policy {
-        Some(_) => format!("put the earlier policy of {ca} back"),
+        Some(_) => format!("restore the earlier policy of {ca}"),
         None => format!("delete the policy of {ca}"),
     };
     way_back(
