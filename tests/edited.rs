@@ -113,7 +113,9 @@ fn a_changed_param_runs_what_reads_it_again() {
     let shown = test
         .windlass(&["resume", "--edited", "--plan", "-p", "name=y"])
         .expect(0);
-    shown.prints("it makes these calls again: file::write ×1");
+    shown.prints(
+        "it makes these calls again; an undo can still reverse the earlier ones: file::write ×1",
+    );
     test.windlass(&["resume", "--edited", "--yes", "-p", "name=y"])
         .expect(0);
     assert!(test.read("out/two.txt").ends_with("y.txt"));
@@ -452,8 +454,8 @@ steps:
             "workflow: w
 params: { n: { type: int, default: 1 }, items: { type: list(string), default: [a, b] } }
 steps:
-  shared: { with: { n: \"${{ params.n }}\" }, run: 'file::write(\"shared.txt\", `${inputs.n}`); #{ n: inputs.n }' }
-  between: { with: { n: \"${{ steps.shared.n }}\" }, run: '#{ n: inputs.n }' }
+  first: { with: { n: \"${{ params.n }}\" }, run: 'file::write(\"first.txt\", `${inputs.n}`); #{ n: inputs.n }' }
+  between: { with: { n: \"${{ steps.first.n }}\" }, run: '#{ n: inputs.n }' }
   each: { for_each: \"${{ params.items }}\", workflow: inner.yaml, with: { of: \"${{ item }}\", n: \"${{ steps.between.n }}\" } }
   after: { needs: [each], run: 'if !file::exists(\"late-a.txt\") { throw \"no\" }' }
 finally:
@@ -480,10 +482,10 @@ finally:
     let order = [
         ["last", "each[b]/late"],
         ["each[b]/late", "each[b]/early"],
-        ["each[b]/early", "shared"],
+        ["each[b]/early", "first"],
         ["last", "each[a]/late"],
         ["each[a]/late", "each[a]/early"],
-        ["each[a]/early", "shared"],
+        ["each[a]/early", "first"],
     ];
     for [first, then] in order {
         assert!(place(first) < place(then), "{first} before {then}: {plan}");

@@ -93,7 +93,7 @@ pub struct ParamItem {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartBody {
-    /// by default `local`.
+    /// By default `local`.
     #[serde(default)]
     pub target: Option<String>,
     #[serde(default)]
@@ -105,7 +105,7 @@ pub struct StartBody {
 pub struct StartRun {
     /// The name of a workflow in `GET /api/v1/workflows`.
     pub workflow: String,
-    /// by default `local`.
+    /// By default `local`.
     #[serde(default)]
     pub target: Option<String>,
     #[serde(default)]
@@ -123,7 +123,7 @@ pub struct StartFiles {
     /// The path of the file on the client's machine, to show to people; `main` if it is left out.
     #[serde(default)]
     pub file: Option<String>,
-    /// by default `local`.
+    /// By default `local`.
     #[serde(default)]
     pub target: Option<String>,
     #[serde(default)]

@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::{StreamExt, future, stream};
 use tokio::runtime::Handle;
-use windlass_ground::{boxed, lock};
+use windlass_ground::lock;
 
 use crate::{decide::Trial, journal::InstanceId};
 use windlass_script::{
