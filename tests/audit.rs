@@ -64,7 +64,7 @@ fn a_bundle_is_verified_elsewhere() {
         let refused = elsewhere.windlass(&["audit", "--verify", "e.json"]);
         let why = refused.expect(2).stderr;
         assert!(
-            why.contains("e.json differs from what was written") && !why.contains("backup"),
+            why.contains("e.json is not as `windlass audit` wrote it") && !why.contains("backup"),
             "{why}"
         );
     }

@@ -475,8 +475,9 @@ finally:
     ];
     test.windlass(&edited).expect(0);
     let plan = test.windlass(&["undo", "--plan"]).expect(0).stdout;
+    let (_, reversed) = plan.split_once("to be reversed").expect("an order");
     let place = |step: &str| {
-        let found = plan.find(&format!("{step}: "));
+        let found = reversed.find(&format!("{step}: "));
         found.unwrap_or_else(|| panic!("{step} is missing: {plan}"))
     };
     let order = [

@@ -126,10 +126,10 @@ fn a5_a_post_that_only_reads_is_made_again() {
     assert_eq!(site.requests(), ["POST /login"; 2]);
     for (options, why) in [
         ("", "calls http::post"),
-        ("read: true, idempotency: true", "contradict"),
+        ("read: true, idempotency: true", "can't be combined"),
         (
             "read: true, undo: #{ method: \"DELETE\", url: \"http://x\" }",
-            "contradict",
+            "can't be combined",
         ),
     ] {
         test.write("w.yaml", &workflow(options));

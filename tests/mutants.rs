@@ -251,11 +251,11 @@ fn each_expectation_of_a_certificate_can_fail() {
     for (expected, wanted) in [
         (
             "{ a.pem: { subject: CN=other } }",
-            "the certificate in `a.pem`: the subject is not as expected",
+            "`subject` of the certificate in `a.pem` is not as expected",
         ),
         (
             "{ a.pem: { dns_names: [a] } }",
-            "the dns_names of the certificate",
+            "`dns_names` of the certificate in `a.pem` is not as expected",
         ),
         (
             "{ a.pem: { is_ca: false } }",
@@ -323,7 +323,7 @@ fn a_clock_is_set_and_answers_take_their_time() {
     let ran = test.windlass(&["test"]).expect(2);
     contains(
         &ran.stderr,
-        &["`clock` does not work with the embedded servers, which use the clock of this machine"],
+        &["`clock` does not work with the embedded servers"],
     );
 }
 
@@ -355,10 +355,7 @@ fn runs_come_before_a_test_and_tests_do_not_meet() {
     let ran = test.windlass(&["test", "-j", "2"]).expect(0);
     contains(&ran.stderr, &["2 tests run: 2 passed"]);
     test.write("configure.test.yaml", &file("two", "all"));
-    contains(
-        &test.windlass(&["test"]).expect(1).stderr,
-        &["the allowed values are"],
-    );
+    contains(&test.windlass(&["test"]).expect(1).stderr, &["it is one"]);
     let unknown = file("one", "[{ from: \"a/*\" }]");
     test.write("configure.test.yaml", &unknown);
     let ran = test.windlass(&["test"]).expect(1);

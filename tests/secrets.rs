@@ -317,7 +317,7 @@ fn parts_of_an_answer_can_be_secrets() {
     let (code, all) = run_and_look(&Test::new(), body, &[]);
     assert_eq!(code, 1);
     assert!(
-        all.contains("`secret_output` names `token`, which the result does not have"),
+        all.contains("`secret_output` names the path `token`, which the result does not have"),
         "{all}"
     );
 }

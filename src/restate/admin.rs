@@ -1,5 +1,10 @@
 //! Requests of the command line to Restate itself, over its admin API.
 
+use std::{
+    ops::RangeInclusive,
+    time::{Duration, Instant},
+};
+
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value as Json, json};
 
@@ -11,6 +16,12 @@ use super::{
 };
 use windlass_engine::journal::{RunId, RunRow};
 use windlass_ground::Timestamp;
+use windlass_world::outside::{backoff, jitter};
+
+/// How long a query is sent again after Restate refused it: longer than another node needs to take over from a dead one.
+const TAKEOVER: Duration = Duration::from_secs(20);
+/// The pauses before it is sent again.
+const PAUSES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(2);
 
 /// When the run of a row ended, in milliseconds; `null`, which sorts after every number, if it has not ended.
 const ENDED: &str = "split_part(split_part(value_utf8, '\"ended_at\":', 2), ',', 1)";
@@ -59,14 +70,14 @@ impl Remote {
     /// # Errors
     /// An error of Restate.
     pub fn stuck(&self, run: &RunId) -> Result<Vec<Stuck>, RemoteError> {
-        let mut rows = self.query(&format!(
+        let mut rows: Vec<Json> = self.query(&format!(
             "SELECT id, status, last_failure FROM sys_invocation \
              WHERE status IN ('paused', 'backing-off', 'running') AND {}",
             of_run(run)
         ))?;
         for row in rows.iter_mut().filter(|row| row["status"] == "paused") {
             let id = row["id"].as_str().unwrap_or_default();
-            let last = self.query(&format!(
+            let last: Vec<Json> = self.query(&format!(
                 "SELECT event_json FROM sys_journal_events WHERE id = '{id}' \
                  ORDER BY appended_at DESC LIMIT 1"
             ))?;
@@ -82,7 +93,7 @@ impl Remote {
     /// # Errors
     /// An error of Restate.
     pub fn resume_paused(&self, run: &RunId) -> Result<usize, RemoteError> {
-        let rows = self.query(&format!(
+        let rows: Vec<Json> = self.query(&format!(
             "SELECT id FROM sys_invocation WHERE status = 'paused' AND {}",
             of_run(run)
         ))?;
@@ -141,7 +152,7 @@ impl Remote {
     /// # Errors
     /// An error of Restate.
     pub fn count_runs(&self) -> Result<u64, RemoteError> {
-        let rows = self.query(
+        let rows: Vec<Json> = self.query(
             "SELECT count(*) AS n FROM state WHERE service_name = 'WindlassRuns' AND service_key = 'all'",
         )?;
         Ok(rows.first().and_then(|row| row["n"].as_u64()).unwrap_or(0))
@@ -165,8 +176,8 @@ impl Remote {
         let query = format!(
             "SELECT value_utf8 FROM state WHERE service_name = '{service}' AND service_key = 'all'{wanted} ORDER BY {order}"
         );
-        let found: Rows<Stored> = self.tell("query", &json!({ "query": query }))?;
-        let rows = found.rows.iter().map(|row| {
+        let found: Vec<Stored> = self.query(&query)?;
+        let rows = found.iter().map(|row| {
             serde_json::from_str(&row.value_utf8).map_err(|e| RemoteError::Refused {
                 status: 200,
                 body: format!("an object of {service} that can't be read: {e}"),
@@ -180,7 +191,7 @@ impl Remote {
     /// # Errors
     /// An error of Restate.
     pub fn locks(&self) -> Result<Vec<(String, RunId)>, RemoteError> {
-        let rows = self.query(
+        let rows: Vec<Json> = self.query(
             "SELECT service_key, value_utf8 FROM state \
              WHERE service_name = 'WindlassLock' AND key = 'holder' ORDER BY service_key",
         )?;
@@ -191,9 +202,19 @@ impl Remote {
         Ok(held.collect())
     }
 
-    fn query(&self, query: &str) -> Result<Vec<Json>, RemoteError> {
-        let found: Rows<Json> = self.tell("query", &json!({ "query": query }))?;
-        Ok(found.rows)
+    /// Returns the rows that a query finds. While another node takes over what a dead one had, Restate refuses queries, which only read:
+    /// they are sent again for a while.
+    fn query<T: DeserializeOwned>(&self, query: &str) -> Result<Vec<T>, RemoteError> {
+        let (since, mut refusals) = (Instant::now(), 0);
+        loop {
+            match self.tell::<Rows<T>>("query", &json!({ "query": query })) {
+                Err(RemoteError::Refused { status: 500.., .. }) if since.elapsed() < TAKEOVER => {
+                    refusals += 1;
+                    std::thread::sleep(backoff(PAUSES, refusals, jitter()));
+                }
+                found => return Ok(found?.rows),
+            }
+        }
     }
 
     fn tell<T: DeserializeOwned>(&self, path: &str, body: &Json) -> Result<T, RemoteError> {

@@ -42,7 +42,7 @@ impl SecretOutput {
         let paths = items.iter().map(|item| match item {
             Value::String(path) if path.split('.').any(str::is_empty) => Err(wrong()),
             Value::String(path) if !is_part(path) => Err(format!(
-                "`{SECRET_OUTPUT}` has the path `{path}`, but the result does not; write a path such as `json.token`, \
+                "`{SECRET_OUTPUT}` names the path `{path}`, which the result does not have; write a path such as `json.token`, \
                  `headers.set-cookie` or `stdout`"
             )),
             Value::String(path) => Ok(path.clone()),

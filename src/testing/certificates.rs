@@ -41,7 +41,7 @@ pub fn wrong(expected: &ExpectedCertificate, outcome: &Outcome) -> Vec<Problem> 
     let mut problems: Vec<_> = fields(wanted, first, found.len())
         .into_iter()
         .map(|(name, wanted, found)| {
-            let what = format!("the certificate in `{place}`: the {name} is not as expected");
+            let what = format!("`{name}` of the certificate in `{place}` is not as expected");
             Problem::new(what).with(format!("- {wanted}\n+ {found}"))
         })
         .collect();

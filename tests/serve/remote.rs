@@ -523,7 +523,12 @@ fn a_login_is_kept_for_its_owner_and_forgotten() {
     std::fs::remove_file(&file).expect("removed");
     run(&["login"], &format!("{ALICE}\n")).expect(0);
     run(&["logout"], "").expect(0);
-    assert!(run(&["runs"], "").expect(2).stderr.contains("who asks"));
+    assert!(
+        run(&["runs"], "")
+            .expect(2)
+            .stderr
+            .contains("requires a login")
+    );
     let none = two.here.windlass(&["login"]).expect(2).stderr;
     assert!(none.contains("no server is named"), "{none}");
 }

@@ -481,7 +481,7 @@ steps: { a: { run: \"1\" } }
         "the param `n` does not fit",
         "the trigger has no value for the param `n`",
         "two triggers are named `other2`",
-        "`catch_up` is `once` or `none`",
+        "`catch_up` must be `once` or `none`",
         "w.yaml:4:",
         "w.yaml:15:",
     ] {

@@ -234,7 +234,10 @@ fn an_undo_makes_the_call_that_was_given() {
     plan.prints("acm:DeleteCertificate");
     keyed(&test, &["undo", "--yes"]).expect(0);
     let logs = test.windlass(&["logs"]).expect(0).stdout;
-    assert!(logs.contains("nothing to reverse: it is gone"), "{logs}");
+    assert!(
+        logs.contains("nothing to reverse: it no longer exists"),
+        "{logs}"
+    );
     let undone: Vec<_> = server.asked()[2..]
         .iter()
         .map(|asked| serde_json::from_str::<Json>(&asked.body).expect("JSON"))
