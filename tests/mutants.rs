@@ -257,10 +257,7 @@ fn each_expectation_of_a_certificate_can_fail() {
             "{ a.pem: { dns_names: [a] } }",
             "`dns_names` of the certificate in `a.pem` is not as expected",
         ),
-        (
-            "{ a.pem: { is_ca: false } }",
-            "the is_ca of the certificate",
-        ),
+        ("{ a.pem: { is_ca: false } }", "`is_ca` of the certificate"),
         ("{ a.pem: { days: 365 } }", "+ 36500"),
         ("{ a.pem: { count: 2 } }", "the number of certificates"),
         (
