@@ -1,5 +1,6 @@
 //! Handles one HTTP request: an operation in either protocol, an OCSP request, or the download of a CRL.
 
+use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -9,14 +10,14 @@ use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
 use serde_json::Value;
 
 use crate::failure::{Code, Failure};
+use crate::opening::{Opening, Served};
 use crate::operation::{self, Caller, Reply};
 use crate::revocation;
 use crate::service::{Service, unique};
 use crate::wire::request::{self, Request};
 use crate::wire::signature::{self, Signed, Signer};
 use crate::wire::{Protocol, answer};
-use crate::workers::Workers;
-use windlass_ground::{Operation, Requester, read_body};
+use windlass_ground::{Operation, Requester, StoreError, read_body};
 
 /// Enough for a chain of 2 MiB in base64 and the rest of its request.
 const LARGEST_BODY: usize = 4 << 20;
@@ -31,21 +32,15 @@ struct Incoming {
     body: Bytes,
 }
 
-/// The service, and the threads that work for it.
-pub(crate) struct Served {
-    pub service: Arc<Service>,
-    pub workers: Workers,
-}
-
 /// Answers a request, but not on the thread that received it, since any request may access the disk or use RSA.
 pub(crate) async fn handle(
-    State(served): State<Arc<Served>>,
+    State(opening): State<Arc<Opening>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Response<Body> {
-    let timeout = served.service.options.client_timeout;
+    let timeout = opening.options.client_timeout;
     let Some(body) = read_body(body, LARGEST_BODY, timeout).await else {
         return plain(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -60,13 +55,33 @@ pub(crate) async fn handle(
         body,
     };
     let path = incoming.uri.path();
-    if let Some(protocol) = request::protocol(&incoming.method, path, &incoming.headers) {
-        return api(&served, protocol, incoming).await;
+    let protocol = request::protocol(&incoming.method, path, &incoming.headers);
+    let served = match opening.served().await {
+        Ok(served) => served,
+        Err(error) => return unopened(protocol, &error),
+    };
+    if let Some(protocol) = protocol {
+        return api(served, protocol, incoming).await;
     }
     let service = Arc::clone(&served.service);
     tokio::task::spawn_blocking(move || route(&service, &incoming))
         .await
         .unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", "failed\n"))
+}
+
+/// The answer where the state can't be opened.
+fn unopened(protocol: Option<Protocol>, error: &StoreError) -> Response<Body> {
+    let cause = error.source().map(|cause| format!(": {cause}"));
+    let why = format!("{error}{}", cause.unwrap_or_default());
+    tracing::error!(why, "the state can't be opened");
+    match protocol {
+        None => plain(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", "failed\n"),
+        Some(protocol) => {
+            let failure = Code::InternalFailure.says(why);
+            let id = unique().unwrap_or_default();
+            answer::response(protocol, None, Err(failure), &id)
+        }
+    }
 }
 
 fn route(service: &Service, incoming: &Incoming) -> Response<Body> {

@@ -8,7 +8,7 @@
 //! In the order of a request:
 //!
 //! 1. `server` listens, by its `options`, and `handler` routes: an operation, an OCSP question or a CRL; `service` is
-//!    what all requests share. The `wire` reads an operation in either protocol, with its SigV4 signature and the service
+//!    what all requests share, which `opening` opens. The `wire` reads an operation in either protocol, with its SigV4 signature and the service
 //!    model's limits.
 //! 2. `fault` and `throttle` may stop it, on purpose; `failure` has AWS's errors by name.
 //! 3. `operation` answers, on one of a few `workers`: one file per family of operations, each a few reads, a decision and one write.
@@ -30,6 +30,7 @@ mod clock;
 mod failure;
 mod fault;
 mod handler;
+mod opening;
 mod operation;
 mod options;
 mod revocation;

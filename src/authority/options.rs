@@ -38,6 +38,9 @@ pub struct Options {
     pub upkeep: Duration,
     /// How long a client may take for the head of a request, and again for its body.
     pub client_timeout: Duration,
+    /// Whether a new database is only created by the first request, for a server that may get none. An existing one is opened at the
+    /// start in any case, so that the start reports one that can't be used.
+    pub creates_when_asked: bool,
 }
 
 /// Well within the shortest lifetime of a CRL, one day.
@@ -60,6 +63,7 @@ impl Options {
             clock: Clock::system(),
             upkeep: HOURLY,
             client_timeout: CLIENT_TIMEOUT,
+            creates_when_asked: false,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,11 +11,10 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::handler::{Served, handle};
+use crate::handler::handle;
+use crate::opening::Opening;
 use crate::options::Options;
-use crate::service::Service;
-use crate::workers::Workers;
-use windlass_ground::{StoreError, blocking, boxed, log_request, serve};
+use windlass_ground::{StoreError, boxed, log_request, serve};
 
 /// How long a stop waits for requests in progress.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
@@ -48,20 +47,14 @@ impl Server {
     /// Opens the state and listens. The server answers requests as soon as this returns.
     #[boxed]
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let (listen, upkeep, timeout) = (options.listen, options.upkeep, options.client_timeout);
+        let (listen, timeout) = (options.listen, options.client_timeout);
         if !listen.ip().is_loopback() && options.access_keys.is_empty() {
             return Err(StartError::Open(listen));
         }
         if options.account.len() != 12 || !options.account.bytes().all(|b| b.is_ascii_digit()) {
             return Err(StartError::Account(options.account));
         }
-        let opening = blocking(move || {
-            let service = Service::open(options)?;
-            service.catch_up();
-            Ok::<_, StoreError>(service)
-        });
-        let service = Arc::new(opening.await?);
-        tokio::spawn(keep_up(Arc::downgrade(&service), upkeep));
+        let opening = Opening::begin(options).await?;
         let failed = |error| StartError::Listen(listen, error);
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -69,14 +62,10 @@ impl Server {
         let listener = listener.tap_io(|stream| {
             let _ = stream.set_nodelay(true);
         });
-        let served = Served {
-            service,
-            workers: Workers::start(),
-        };
         let router = Router::new()
             .fallback(handle)
             .layer(axum::middleware::from_fn(log_request))
-            .with_state(Arc::new(served));
+            .with_state(Arc::new(opening));
         let (shutdown, asked) = oneshot::channel::<()>();
         let task = tokio::spawn(serve(listener, router, timeout, async {
             // An error means that the server was dropped, which also stops it.
@@ -110,17 +99,5 @@ impl Server {
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
         shutdown.await;
         self.stop().await;
-    }
-}
-
-/// Repeats regularly what a server does at its start. Ends with the server, which is the only owner of the service.
-async fn keep_up(service: Weak<Service>, every: Duration) {
-    loop {
-        tokio::time::sleep(every).await;
-        let Some(service) = service.upgrade() else {
-            return;
-        };
-        // A panic is reported by its thread; the next attempt may succeed.
-        let _ = tokio::task::spawn_blocking(move || service.catch_up()).await;
     }
 }

@@ -1,15 +1,16 @@
 use std::{
     fs::{self, OpenOptions, Permissions},
+    io,
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
-    sync::Mutex,
+    sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, ErrorCode, config::DbConfig};
 
-use crate::mutex::lock;
+use crate::disk;
 
 /// How long a statement waits for another process that holds the file. Transactions take milliseconds; a longer wait means
 /// that a process keeps the file locked.
@@ -31,12 +32,10 @@ pub enum Durability {
 /// # Errors
 /// The file can't be opened or written, or another process has held it for a minute.
 pub fn open_database(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
-    make_private(path);
+    create_private(path);
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
-    // Takes effect in a new database only. It allows the pages of deleted rows to be freed in small steps.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-    write_ahead(&connection)?;
+    configure(&connection)?;
     let synchronous = match durability {
         Durability::Machine => "FULL",
         Durability::Process => "NORMAL",
@@ -49,23 +48,54 @@ pub fn open_database(path: &Path, durability: Durability) -> rusqlite::Result<Co
     Ok(connection)
 }
 
-/// Creates an empty file that only its owner can read, or removes the access of others from an existing file. SQLite gives
+/// Sets what a database keeps in its file: pages of deleted rows can be freed in small steps (this takes effect in a new database only),
+/// and there is a write-ahead log.
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    write_ahead(connection)
+}
+
+/// Creates an empty database that only its owner can read, or removes the access of others from an existing file. SQLite gives
 /// its log files the mode of the database, so this covers them, too. Errors are ignored here: SQLite then fails to open the
 /// file, and reports a better reason.
+///
+/// A new database is written as a whole and synced once. SQLite itself waits for the disk eight times to configure one.
 ///
 /// An existing file is never opened here: when any descriptor of a file is closed, the process loses all its locks on that
 /// file (POSIX), including those of an SQLite connection. Another process could then assume that it is the last user, and
 /// delete the log that this process still writes to. (Newer versions of SQLite also check the locks of the `-shm` file;
 /// older ones do not.)
-fn make_private(path: &Path) {
-    static MAKING: Mutex<()> = Mutex::new(());
-    let _one = lock(&MAKING);
-    let _ = OpenOptions::new()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(path);
-    let _ = fs::set_permissions(path, Permissions::from_mode(0o600));
+fn create_private(path: &Path) {
+    if path.exists() {
+        let _ = fs::set_permissions(path, Permissions::from_mode(0o600));
+        return;
+    }
+    let made = empty(disk::parent(path)).and_then(|content| disk::write_new_private(path, content));
+    if made.is_err() {
+        let mut private = OpenOptions::new();
+        let _ = private.create_new(true).write(true).mode(0o600).open(path);
+    }
+}
+
+/// Returns the content of an empty, configured database, which is made in a temporary folder within `folder` the first time.
+fn empty(folder: &Path) -> io::Result<&'static [u8]> {
+    static EMPTY: OnceLock<Vec<u8>> = OnceLock::new();
+    if let Some(known) = EMPTY.get() {
+        return Ok(known);
+    }
+    let folder = tempfile::Builder::new()
+        .prefix(".")
+        .suffix(".draft")
+        .tempdir_in(folder)?;
+    let path = folder.path().join("empty.db");
+    let made = Connection::open(&path).and_then(|connection| {
+        connection.pragma_update(None, "synchronous", "OFF")?;
+        configure(&connection)?;
+        connection.close().map_err(|(_, error)| error)
+    });
+    made.map_err(io::Error::other)?;
+    let content = fs::read(path)?;
+    Ok(EMPTY.get_or_init(|| content))
 }
 
 /// Runs a statement without parameters, such as `BEGIN IMMEDIATE`. The connection prepares it only once.

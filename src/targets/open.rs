@@ -76,6 +76,8 @@ impl OpenTarget {
         let key = AccessKey::random()?;
         let options = Options {
             access_keys: vec![key.clone()],
+            // Many workflows call no CA.
+            creates_when_asked: true,
             ..Options::local(home.join("pca"))
         };
         let region = options.region.clone();

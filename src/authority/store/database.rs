@@ -23,6 +23,11 @@ pub(crate) struct Store {
     writer: Writer,
 }
 
+/// Returns whether a folder has a state.
+pub(crate) fn is_there(folder: &Path) -> bool {
+    folder.join(NAME).exists()
+}
+
 impl Store {
     /// Opens the folder's database, and creates both if they do not exist.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {

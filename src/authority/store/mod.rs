@@ -18,5 +18,5 @@ pub(crate) mod tag;
 pub(crate) mod token;
 mod writer;
 
-pub(crate) use database::Store;
+pub(crate) use database::{Store, is_there};
 pub(crate) use writer::Coming;
