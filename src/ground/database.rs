@@ -3,14 +3,14 @@ use std::{
     io,
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
-    sync::OnceLock,
+    sync::{Mutex, OnceLock},
     thread,
     time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, ErrorCode, config::DbConfig};
 
-use crate::disk;
+use crate::{disk, mutex::lock};
 
 /// How long a statement waits for another process that holds the file. Transactions take milliseconds; a longer wait means
 /// that a process keeps the file locked.
@@ -66,6 +66,9 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 /// delete the log that this process still writes to. (Newer versions of SQLite also check the locks of the `-shm` file;
 /// older ones do not.)
 fn create_private(path: &Path) {
+    // Nobody opens the file before the descriptor that wrote it is closed.
+    static CREATING: Mutex<()> = Mutex::new(());
+    let _one = lock(&CREATING);
     if path.exists() {
         let _ = fs::set_permissions(path, Permissions::from_mode(0o600));
         return;
