@@ -259,7 +259,10 @@ fn each_expectation_of_a_certificate_can_fail() {
         ),
         ("{ a.pem: { is_ca: false } }", "`is_ca` of the certificate"),
         ("{ a.pem: { days: 365 } }", "+ 36500"),
-        ("{ a.pem: { count: 2 } }", "the number of certificates"),
+        (
+            "{ a.pem: { count: 2 } }",
+            "`count` of the certificate in `a.pem`",
+        ),
         (
             "{ a.pem: { verifies: { under: b.pem } } }",
             "`b.pem` contains no certificate",

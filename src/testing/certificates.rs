@@ -64,7 +64,7 @@ pub fn wrong(expected: &ExpectedCertificate, outcome: &Outcome) -> Vec<Problem> 
     problems
 }
 
-/// Returns the differences: the name of the field, the expected value, and the actual one.
+/// Returns the differences: the key of the expectation, the expected value, and the actual one.
 fn fields(
     wanted: &WantedCertificate,
     found: &Certificate,
@@ -81,12 +81,8 @@ fn fields(
     let life = (found.not_after - found.not_before).as_seconds_f64();
     let days = (life / SECONDS_OF_A_DAY).round() as i64;
     let numbers = [
-        ("number of days", wanted.days, days),
-        (
-            "number of certificates in the same place",
-            wanted.count,
-            count as i64,
-        ),
+        ("days", wanted.days, days),
+        ("count", wanted.count, count as i64),
     ];
     for (name, wanted, found) in numbers {
         if wanted.is_some_and(|wanted| wanted != found) {
