@@ -1,18 +1,21 @@
 //! Formats times for people: in the zone of this machine, or in UTC.
 
-use std::sync::OnceLock;
+use std::sync::{
+    LazyLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use jiff::{Zoned, tz::TimeZone};
 use windlass_ground::Timestamp;
 
-/// The zone in which this process shows times. UTC if it is not set: the output of a server is read elsewhere.
-static ZONE: OnceLock<TimeZone> = OnceLock::new();
+/// Whether this process shows times in the zone of this machine. Otherwise in UTC: the output of a server is read elsewhere.
+static IS_LOCAL: AtomicBool = AtomicBool::new(false);
+/// The zone of this machine. To find it takes milliseconds, and many commands show no time.
+static LOCAL: LazyLock<TimeZone> = LazyLock::new(TimeZone::system);
 
-/// Shows times in the zone of this machine from now on: the one in `TZ`, or else that of `/etc/localtime`. Only the first call has an
-/// effect.
+/// Shows times in the zone of this machine from now on: the one in `TZ`, or else that of `/etc/localtime`.
 pub fn use_local_zone() {
-    // An error means that it is already set.
-    let _ = ZONE.set(TimeZone::system());
+    IS_LOCAL.store(true, Ordering::Relaxed);
 }
 
 /// Formats a time with its zone: `2026-11-23 22:34:01 UTC`, or `2026-11-23 23:34:01 +01:00`.
@@ -58,7 +61,10 @@ fn bare_in_utc(at: Timestamp, format: &str) -> String {
 }
 
 fn zone() -> TimeZone {
-    ZONE.get().cloned().unwrap_or(TimeZone::UTC)
+    match IS_LOCAL.load(Ordering::Relaxed) {
+        true => LOCAL.clone(),
+        false => TimeZone::UTC,
+    }
 }
 
 fn zoned(at: Timestamp, zone: &TimeZone) -> Option<Zoned> {
