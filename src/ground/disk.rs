@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(read_if_there(&path).expect("no error"), None);
         fs::write(&path, "text").expect("written");
         assert_eq!(read_if_there(&path).expect("read").as_deref(), Some("text"));
-        read_if_there(root.path()).expect_err("a folder is no file");
+        read_if_there(root.path()).expect_err("a folder is not a file");
     }
 
     #[test]

@@ -69,9 +69,11 @@ impl Scope {
 
     fn above_those_before(&self, workflow: &Workflow, rank: usize) -> Place {
         // Steps under `finally` wait for all others.
-        let others = (0..rank).filter(|other| {
-            workflow.ranked(rank).is_finally && !workflow.ranked(*other).is_finally
-        });
+        let others = match workflow.ranked(rank).is_finally {
+            true => 0..rank,
+            false => 0..0,
+        };
+        let others = others.filter(|other| !workflow.ranked(*other).is_finally);
         let before = workflow.ranks_of_dependencies(rank).chain(others);
         let highest = before.map(|before| self.highest[before]);
         highest
