@@ -75,7 +75,7 @@ pub struct HttpResponse {
     pub status: u16,
     /// Names in lower case; several values of one name are joined by `, `.
     pub headers: BTreeMap<String, String>,
-    /// The body after decoding of gzip, deflate, br and zstd.
+    /// The body after decoding of gzip and deflate.
     pub body: Vec<u8>,
 }
 

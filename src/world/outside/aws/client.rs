@@ -515,9 +515,7 @@ fn http_client(bundle: Option<PathBuf>, proxies: Proxies) -> Result<reqwest::Cli
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .no_gzip()
-        .no_brotli()
         .no_deflate()
-        .no_zstd()
         .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
     if let Some(bundle) = bundle {
         let text = fs::read(&bundle).map_err(|e| format!("{}: {e}", bundle.display()))?;

@@ -41,9 +41,7 @@ pub(super) fn client(
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .no_gzip()
-        .no_brotli()
-        .no_deflate()
-        .no_zstd();
+        .no_deflate();
     if let Some(authorities) = authorities {
         let roots = authorities.iter();
         let roots = roots.map(|root| reqwest::Certificate::from_der(root));
