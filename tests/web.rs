@@ -125,7 +125,7 @@ fn curl(url: &str) -> Vec<u8> {
 }
 
 const WORDS: &str = "windlass windlass windlass: grün\n";
-const ENCODED: [(&str, &str); 4] = [
+const ENCODED: [(&str, &str); 2] = [
     (
         "gzip",
         "1f8b08000000000000032bcfcc4bc9492c2e562847675829a4171dde93c705002437d69d22000000",
@@ -133,14 +133,6 @@ const ENCODED: [(&str, &str); 4] = [
     (
         "deflate",
         "789c2bcfcc4bc9492c2e562847675829a4171dde93c70500edfc0d9a",
-    ),
-    (
-        "br",
-        "1b2100f8454fd695f492b566b399cd1e087ad1942efa0403bf492f9b018ae83f0a",
-    ),
-    (
-        "zstd",
-        "28b52ffd0458bd00008877696e646c617373203a206772c3bc6e0a01009ccb11c0ac1ce4",
     ),
 ];
 
@@ -178,7 +170,7 @@ fn library() -> Web {
 fn a8_bodies_are_exact_beside_curl() {
     let (web, test) = (library(), Test::new());
     let mut body = String::new();
-    let kinds = ["binary", "gzip", "deflate", "br", "zstd", "latin1", "wrong"];
+    let kinds = ["binary", "gzip", "deflate", "latin1", "wrong"];
     for kind in kinds {
         let url = web.url(&format!("/{kind}"));
         body += &format!("file::write(\"{kind}\", http::get(\"{url}\").body_bytes);\n");
@@ -193,7 +185,7 @@ fn a8_bodies_are_exact_beside_curl() {
         assert_eq!(ours, curl(&web.url(&format!("/{kind}"))), "{kind}");
     }
     assert_eq!(test.read("out/text"), "grün");
-    assert_eq!(test.read("out/br"), WORDS);
+    assert_eq!(test.read("out/deflate"), WORDS);
 }
 
 #[test]

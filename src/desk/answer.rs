@@ -190,3 +190,16 @@ impl FromRequestParts<Desk> for Access {
         access.ok_or_else(Problem::unauthenticated)
     }
 }
+
+/// Returns a file with a name under which it can be saved. `how` is `attachment` if a browser saves it, `inline` if it shows it.
+pub fn file(how: &str, name: &str, kind: &'static str, content: String) -> Response {
+    let how = HeaderValue::from_str(&format!("{how}; filename=\"{name}\""));
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (
+            header::CONTENT_DISPOSITION,
+            how.unwrap_or(HeaderValue::from_static("attachment")),
+        ),
+    ];
+    (headers, content).into_response()
+}

@@ -6,12 +6,14 @@
 //!   commands to type next; `certificates` are those that it wrote, `audit` what it proves.
 //! - Plans: `preview`, `forecast`, `price` and `replaced` before a run; `plan` of a resume, `undo` of an undo.
 //! - Workflows: `graph` (`lanes` for a terminal), `iam` and `rbac` (the permissions of their calls).
-//! - For programs: `json`, and the `inventory` of certificates in all its forms.
+//! - The inventory of certificates: `certificate_tree` for people; JSON, metrics and what is due in `inventory`.
+//! - For programs: `json`.
 //! - Documentation: `reference`, `explain`, `definitions`, `schema` and `codes`, as a `page` where people read it.
 //! - Parts of texts: `table`, `style`, `clock`, `object` (a call in a line), `commands`, `plain` (nothing that controls a
 //!   terminal), `say` (on stderr), and `problem`, an error drawn with its source.
 
 mod audit;
+mod certificate_tree;
 mod certificates;
 mod clock;
 mod codes;
@@ -47,6 +49,7 @@ mod tally;
 mod undo;
 
 pub use audit::{Proof, audit, audit_json};
+pub use certificate_tree::inventory_tree;
 pub use certificates::{WrittenCertificate, certificates};
 pub use clock::{
     column_time, heading, local_day, local_time, log_time, start_of_day, use_local_zone,
@@ -59,9 +62,7 @@ pub use explain::{explain, topics, topics_page};
 pub use forecast::{forecast, forecast_json};
 pub use graph::{GraphFormat, Standings, draw};
 pub use iam::{iam_policy, open_aws_calls};
-pub use inventory::{
-    Pick, days, due_lines, inventory_json, inventory_metrics, inventory_tree, label, nothing_due,
-};
+pub use inventory::{Pick, days, due_lines, inventory_json, inventory_metrics, label, nothing_due};
 pub use json::{errors, run_json, runs_json};
 pub use next_steps::{approvals, next_steps};
 pub use object::call_line;

@@ -59,7 +59,7 @@ pub fn block(text: &str) -> String {
 
 /// Escapes our own text with colours, which may contain texts of others: keeps line ends, tabs and colours.
 pub fn styled(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unseen) {
+    if !holds_unseen(text, |_| false) {
         return Cow::Borrowed(text);
     }
     let mut clean = String::with_capacity(text.len());
@@ -84,13 +84,13 @@ pub fn styled(text: &str) -> Cow<'_, str> {
 
 /// Returns a text of the same length in bytes: each byte of a character that may not be shown becomes a question mark.
 pub fn same_length(text: &str) -> Cow<'_, str> {
-    let stays = |c: char| !is_unseen(c) || matches!(c, '\n' | '\r' | '\t');
-    if text.chars().all(stays) {
+    let stays = |c: char| matches!(c, '\n' | '\r' | '\t');
+    if !holds_unseen(text, stays) {
         return Cow::Borrowed(text);
     }
     let mut clean = String::with_capacity(text.len());
     for c in text.chars() {
-        match stays(c) {
+        match !is_unseen(c) || stays(c) {
             true => clean.push(c),
             false => clean.push_str(&"?".repeat(c.len_utf8())),
         }
@@ -99,7 +99,7 @@ pub fn same_length(text: &str) -> Cow<'_, str> {
 }
 
 fn escaped(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if !text.chars().any(|c| is_unseen(c) && !stays(c)) {
+    if !holds_unseen(text, &stays) {
         return Cow::Borrowed(text);
     }
     let mut clean = String::with_capacity(text.len());
@@ -113,6 +113,17 @@ fn escaped(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
         }
     }
     Cow::Owned(clean)
+}
+
+/// Says whether a text contains a character that may not be shown, apart from those that `stays` names.
+fn holds_unseen(text: &str, stays: impl Fn(char) -> bool) -> bool {
+    // Most texts are printable ASCII, which is faster to check.
+    !is_printable_ascii(text) && text.chars().any(|c| is_unseen(c) && !stays(c))
+}
+
+/// Says whether a text is printable ASCII: each byte takes one column, and none needs an escape.
+pub(super) fn is_printable_ascii(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// Says whether it is a control character, an end of a line or paragraph, a mark or override of direction (UAX #9), or a character without

@@ -12,7 +12,7 @@ use super::{
 use windlass_engine::{
     compile::{Action, Step, Workflow},
     execute::{self, Undone},
-    journal::{InstanceId, Outcome, RunId, State, Status, Verdict},
+    journal::{Instance, InstanceId, Outcome, RunId, State, Status, Verdict},
 };
 use windlass_ground::Timestamp;
 use windlass_world::value::format_duration;
@@ -190,32 +190,29 @@ impl Rows<'_> {
     /// Adds an instance and, below it, the instances inside of it, in the workflow's order.
     fn add(&mut self, step: &Step, id: &InstanceId, is_item: bool) {
         let instance = self.state.instance(id);
-        self.row(id);
-        let is_well = matches!(self.state.status(id), Status::Succeeded | Status::Skipped);
-        if self.view.detail == Detail::Brief && is_well {
+        self.row(id, instance);
+        let is_brief = self.view.detail == Detail::Brief;
+        if is_brief && is_well(instance) {
             return;
         }
-        let items = instance.and_then(|i| i.items.as_ref()).filter(|_| !is_item);
-        if let Some(items) = items {
-            for (key, _) in items {
-                let id = id.item(key);
-                let is_well = matches!(self.state.status(&id), Status::Succeeded | Status::Skipped);
-                if self.view.detail == Detail::Full || !is_well {
-                    self.add(step, &id, true);
+        if let Some(instance) = instance.filter(|i| i.items.is_some() && !is_item) {
+            for id in instance.item_instances.ids() {
+                if !is_brief || !is_well(self.state.instance(id)) {
+                    self.add(step, id, true);
                 }
             }
         } else if let (Action::Workflow(inner), true) =
             (&step.action, instance.is_some_and(|i| i.is_scope))
         {
             for (_, step) in inner.steps() {
-                self.add(step, &InstanceId::step(Some(id), step.name.as_str()), false);
+                let inside = InstanceId::step(Some(id), step.name.as_str());
+                self.add(step, &inside, false);
             }
         }
     }
 
-    fn row(&mut self, id: &InstanceId) {
-        let status = self.state.status(id);
-        let instance = self.state.instance(id);
+    fn row(&mut self, id: &InstanceId, instance: Option<&Instance>) {
+        let status = instance.map_or(Status::Pending, |instance| instance.status);
         let took = instance
             .and_then(|i| Some(i.ended_at?.millis_since(i.started_at?)))
             .map_or(String::new(), |ms| {
@@ -255,12 +252,14 @@ impl Rows<'_> {
             }
             (status, ..) => status.as_str().into(),
         };
-        match (self.state.status(&id.undo()), self.undone.get(id)) {
-            (Status::Failed, _) => says.push_str(", undo failed"),
-            (_, Some(Undone::Whole)) => says.push_str(", undone"),
-            (_, Some(Undone::Part)) => says.push_str(", undone in part"),
-            (_, Some(Undone::Nothing)) => says.push_str(", stays"),
-            (_, None) => {}
+        if self.state.is_undoing {
+            match (self.state.status(&id.undo()), self.undone.get(id)) {
+                (Status::Failed, _) => says.push_str(", undo failed"),
+                (_, Some(Undone::Whole)) => says.push_str(", undone"),
+                (_, Some(Undone::Part)) => says.push_str(", undone in part"),
+                (_, Some(Undone::Nothing)) => says.push_str(", stays"),
+                (_, None) => {}
+            }
         }
         if let Some(instance) = instance.filter(|i| i.attempt > 1) {
             says.push_str(&format!(", attempt {}", instance.attempt));
@@ -273,4 +272,8 @@ impl Rows<'_> {
         );
         self.table.row([name, says, took]);
     }
+}
+
+fn is_well(instance: Option<&Instance>) -> bool {
+    instance.is_some_and(|i| matches!(i.status, Status::Succeeded | Status::Skipped))
 }

@@ -1,6 +1,8 @@
+use std::borrow::Cow;
+
 use console::{Alignment, measure_text_width, pad_str};
 
-use super::plain::styled;
+use super::plain::{is_printable_ascii, styled};
 
 /// The gap between two columns.
 const GAP: &str = "   ";
@@ -24,9 +26,8 @@ struct Cell {
 
 impl Cell {
     fn new(text: String) -> Self {
-        let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         Self {
-            width: match is_plain {
+            width: match is_printable_ascii(&text) {
                 true => text.len(),
                 false => measure_text_width(&text),
             },
@@ -104,11 +105,17 @@ impl Table {
     }
 
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let cells = cells.into_iter().map(|cell| match cell.contains('\n') {
-            true => styled(&cell.replace('\n', "\\n")).into_owned(),
-            false => styled(&cell).into_owned(),
+        let cells = cells.into_iter().map(|cell| {
+            let cell = match cell.contains('\n') {
+                true => cell.replace('\n', "\\n"),
+                false => cell,
+            };
+            match styled(&cell) {
+                Cow::Owned(clean) => Cell::new(clean),
+                Cow::Borrowed(_) => Cell::new(cell),
+            }
         });
-        self.rows.push(cells.map(Cell::new).collect());
+        self.rows.push(cells.collect());
     }
 
     /// Formats the table. Every line begins with `indent`; no line ends in spaces. If there is too little room, the widest columns are

@@ -1,4 +1,4 @@
-//! Answers to several calls in doubt at once, for a resume or an undo.
+//! Answers to calls in doubt, for a resume or an undo.
 
 use axum::{
     Json,
@@ -7,12 +7,12 @@ use axum::{
 };
 use http::{Method, StatusCode, header};
 use serde::Deserialize;
+use serde_json::Value as AnyJson;
 use utoipa::ToSchema;
 
 use super::{
     act::{Accepted, Body},
     look::run_id,
-    more::DoubtBody,
     route,
     types::UndoPlan,
 };
@@ -26,10 +26,21 @@ use windlass_engine::journal::InstanceId;
 use windlass_report as report;
 use windlass_runs::DoubtAnswer;
 use windlass_targets::Role;
+use windlass_world::value::Value;
 
 pub fn routes() -> Vec<Route> {
     use Role::Admin;
     vec![
+        route(
+            Method::POST,
+            "/api/v1/runs/{run}/doubt",
+            Admin,
+            post(doubt),
+            "Records whether a call in doubt was done, and resumes the run",
+            &[],
+            Some("DoubtBody"),
+            Answer::Accepted,
+        ),
         route(
             Method::POST,
             "/api/v1/runs/{run}/doubts",
@@ -51,6 +62,41 @@ pub fn routes() -> Vec<Route> {
             Answer::Json("UndoPlan"),
         ),
     ]
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DoubtBody {
+    #[schema(value_type = String)]
+    pub step: InstanceId,
+    /// Whether the call was done. If not, it is made again.
+    pub done: bool,
+    /// The result of the call, if it was done.
+    #[serde(default)]
+    pub value: AnyJson,
+}
+
+impl DoubtBody {
+    pub fn answer(self) -> (InstanceId, DoubtAnswer) {
+        let answer = match self.done {
+            true => DoubtAnswer::Done(Value::from_json(self.value)),
+            false => DoubtAnswer::Again,
+        };
+        (self.step, answer)
+    }
+}
+
+async fn doubt(
+    State(desk): State<Desk>,
+    access: Access,
+    Path(run): Path<String>,
+    Body(body): Body<DoubtBody>,
+) -> Result<StatusCode, Problem> {
+    let run = run_id(&run)?;
+    let answers = [body.answer()];
+    desk.ask(move |runs| runs.answer_doubts(&run, &answers, &access.person))
+        .await?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 #[derive(Deserialize, ToSchema)]

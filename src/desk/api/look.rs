@@ -4,6 +4,7 @@ use axum::{
 };
 use http::StatusCode;
 use serde::Deserialize;
+use serde_json::Value as AnyJson;
 
 use super::{
     act::Queried,
@@ -16,7 +17,7 @@ use windlass_engine::{
 };
 use windlass_report::{self as report, Pick};
 use windlass_runs::{Filter, WorkflowName, now};
-use windlass_targets::Role;
+use windlass_targets::{LOCAL, Role};
 
 /// The largest number of runs in an answer, and the number without `limit`.
 const MOST: usize = 200;
@@ -175,4 +176,19 @@ pub async fn workflow_for(
 fn no_such_workflow() -> Problem {
     let detail = "no such workflow";
     Problem::new(StatusCode::NOT_FOUND, "unknown-workflow", detail)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeshQuery {
+    target: Option<String>,
+}
+
+pub async fn mesh(
+    State(desk): State<Desk>,
+    Queried(query): Queried<MeshQuery>,
+) -> Result<Json<AnyJson>, Problem> {
+    let target = query.target.unwrap_or_else(|| LOCAL.into());
+    let seen = desk.ask(move |runs| runs.handshakes(&target)).await?;
+    Ok(Json(seen.to_json()))
 }

@@ -4,23 +4,28 @@
 
 mod act;
 mod answers;
+mod compare;
+mod evidence;
 mod files;
+mod log;
 mod look;
-mod more;
 mod openapi;
 mod prune;
+mod revise;
 mod run;
 mod sessions;
 mod stream;
 mod triggers;
 mod types;
+mod waiting;
 
 use axum::routing::{MethodRouter, get, post};
 use http::Method;
 
 pub use act::digest;
+pub use compare::comparison_json;
+pub use evidence::bundle as evidence_bundle;
 pub use look::{healthz, instance_id, no_such_run, readyz, run_id, workflow_for, workflow_name};
-pub use more::comparison_json;
 pub use prune::keep as keep_duration;
 pub use run::{allowed, effect_item as effect, may_answer, may_say, not_allowed, waits_for};
 pub use triggers::pause;
@@ -248,6 +253,13 @@ pub fn routes() -> Vec<Route> {
             get(look::certificates),
         ),
         look(
+            "/api/v1/mesh",
+            "Which workloads on the rehearsal clusters of a target can connect to each other, tried now",
+            &[("target", "by default `local`")],
+            json("Any"),
+            get(look::mesh),
+        ),
+        look(
             "/api/v1/sightings",
             "The certificates that each run saw, from which a client can build the inventory",
             &[],
@@ -263,7 +275,11 @@ pub fn routes() -> Vec<Route> {
     }
     routes.extend(files::routes());
     routes.extend(answers::routes());
-    routes.extend(more::routes());
+    routes.extend(waiting::routes());
+    routes.extend(log::routes());
+    routes.extend(compare::routes());
+    routes.extend(evidence::routes());
+    routes.extend(revise::routes());
     routes.extend(prune::routes());
     routes.extend(sessions::routes());
     routes

@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use serde_json::{Map, Value as Json_, json};
 use utoipa::OpenApi;
 
-use super::{KEY, answers, more, prune, triggers, types};
+use super::{KEY, answers, compare, log, prune, revise, triggers, types, waiting};
 use crate::{
     answer::Problem,
     route::{About, Answer, Needs, Route},
@@ -46,19 +46,19 @@ use crate::{
     types::EventItem,
     types::AnswerBody,
     types::UndoPlan,
-    more::WaitingAnswer,
-    more::WaitingQuestion,
-    more::LockItem,
-    more::TimerItem,
-    more::LogPage,
-    more::LogItem,
-    more::ComparisonAnswer,
-    more::ValueDifference,
-    more::StepDifference,
-    more::SideItem,
-    more::ChangesBody,
-    more::RevisionAnswer,
-    more::DoubtBody,
+    waiting::WaitingAnswer,
+    waiting::WaitingQuestion,
+    waiting::LockItem,
+    waiting::TimerItem,
+    log::LogPage,
+    log::LogItem,
+    compare::ComparisonAnswer,
+    compare::ValueDifference,
+    compare::StepDifference,
+    compare::SideItem,
+    revise::ChangesBody,
+    revise::RevisionAnswer,
+    answers::DoubtBody,
     answers::DoubtsBody,
     answers::UndoBody,
     prune::PruneBody,

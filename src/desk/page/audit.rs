@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use super::{
     act::run_id,
     format::{moment, status, visible},
-    layout::{Frame, file, heads, page},
+    layout::{Frame, heads, page},
 };
 use crate::{access::Access, answer::Problem, server::Desk};
 use windlass_ground::Timestamp;
@@ -52,23 +52,6 @@ pub async fn audit(
             (approvals(&summary["approvals"]))
             (changes(&summary["changes"]))
         },
-    ))
-}
-
-/// `GET /runs/RUN/evidence`: the bundle, as a file.
-pub async fn evidence(
-    State(desk): State<Desk>,
-    Path(run): Path<String>,
-) -> Result<Response, Problem> {
-    let run = run_id(&run)?;
-    let asked = run.clone();
-    let evidence = desk.ask(move |runs| runs.evidence(&asked)).await?;
-    let name = format!("{run}.evidence.json");
-    Ok(file(
-        "attachment",
-        &name,
-        "application/json",
-        evidence.bundle,
     ))
 }
 

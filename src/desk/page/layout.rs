@@ -110,19 +110,6 @@ pub fn page(frame: &Frame, main: Markup) -> Response {
     ([(header::CONTENT_TYPE, kind)], text.into_string()).into_response()
 }
 
-/// Returns a file with a name under which it can be saved. `how` is `attachment` if a browser saves it, `inline` if it shows it.
-pub fn file(how: &str, name: &str, kind: &'static str, content: String) -> Response {
-    let how = HeaderValue::from_str(&format!("{how}; filename=\"{name}\""));
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
-        (
-            header::CONTENT_DISPOSITION,
-            how.unwrap_or(HeaderValue::from_static("attachment")),
-        ),
-    ];
-    (headers, content).into_response()
-}
-
 /// Redirects to a page of this server after a request.
 pub fn see_other(path: &str, cookie: Option<HeaderValue>) -> Response {
     let mut response = StatusCode::SEE_OTHER.into_response();

@@ -10,9 +10,13 @@ use serde::Deserialize;
 use super::{
     act::run_id,
     format::visible,
-    layout::{Frame, file, page},
+    layout::{Frame, page},
 };
-use crate::{access::Access, answer::Problem, server::Desk};
+use crate::{
+    access::Access,
+    answer::{Problem, file},
+    server::Desk,
+};
 use windlass_engine::journal::RunId;
 use windlass_report as report;
 use windlass_runs::LogLine;

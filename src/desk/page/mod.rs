@@ -15,6 +15,7 @@ mod expiries;
 mod fold;
 mod format;
 mod graph;
+mod layers;
 mod layout;
 mod list;
 mod log;
@@ -35,7 +36,6 @@ mod waterfall;
 
 pub use act::{approve, cancel, reject, resume, undo, undo_plan};
 pub use assets::asset;
-pub use audit::evidence;
 pub use bulk::bulk;
 pub use certificates::certificates;
 pub use layout::{problem, see_other};

@@ -2,7 +2,7 @@ use axum::routing::{MethodRouter, get, post};
 use http::Method;
 
 use super::{audit, compare, edit, log, mesh, prune, waiting};
-use crate::server::Desk;
+use crate::{api, server::Desk};
 use windlass_targets::Role;
 
 /// Returns the routes of further pages, with the role that each needs.
@@ -18,7 +18,7 @@ pub fn more() -> Vec<(Method, &'static str, Role, MethodRouter<Desk>)> {
         look("/runs/{run}/log.txt", get(log::raw)),
         look("/runs/{run}/compare", get(compare::compare)),
         look("/runs/{run}/audit", get(audit::audit)),
-        look("/runs/{run}/evidence", get(audit::evidence)),
+        look("/runs/{run}/evidence", get(api::evidence_bundle)),
         (Method::GET, "/runs/{run}/edit", Operator, get(edit::edit)),
         (
             Method::POST,
