@@ -136,7 +136,8 @@ impl InstanceId {
 
     /// Returns how many instances contain this one.
     pub fn depth(&self) -> usize {
-        std::iter::successors(self.parent(), Self::parent).count()
+        // Keys of items contain neither of these.
+        self.0.matches(['/', '[']).count()
     }
 
     /// Returns the part that differs from its siblings: `sign`, `cluster-1`.

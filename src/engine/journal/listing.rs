@@ -1,18 +1,61 @@
-//! Lists runs and locks from their tables, in the order and number that a page shows.
+//! Lists and finds runs and locks in their tables.
 
 use rusqlite::{OptionalExtension, params};
+use serde::{Deserialize, Serialize};
 
-use super::{
-    error::JournalError,
-    id::RunId,
-    lock::RunLock,
-    store::{Journal, RunRow},
-};
+use super::{error::JournalError, id::RunId, lock::RunLock, store::Journal};
 use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
 /// Sorts after every id: ids consist of digits, `-` and lower-case letters.
 const AFTER_ALL: &str = "~";
+
+/// A run in a list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunRow {
+    pub id: RunId,
+    pub workflow: String,
+    pub file: String,
+    pub target: String,
+    pub started_at: Timestamp,
+    /// Who started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requester: Option<String>,
+    pub ended_at: Option<Timestamp>,
+    /// `None` if it has not ended.
+    pub outcome: Option<String>,
+    /// Whether a process drives it now.
+    pub is_owned: bool,
+}
+
+impl RunRow {
+    /// The columns that [`RunRow::read`] reads.
+    const COLUMNS: &str = "id, workflow, file, target, started_at, ended_at, status, requester";
+
+    /// Reads a row that begins with [`RunRow::COLUMNS`]. Whether a process drives the run is not in it.
+    fn read(row: &rusqlite::Row) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: RunId::stored(row.get(0)?),
+            workflow: row.get(1)?,
+            file: row.get(2)?,
+            target: row.get(3)?,
+            started_at: row.get(4)?,
+            ended_at: row.get(5)?,
+            outcome: row.get(6)?,
+            requester: row.get(7)?,
+            is_owned: false,
+        })
+    }
+
+    /// Returns its status, as shown to users: a run that has not ended and that no process drives was interrupted.
+    pub fn status(&self) -> &str {
+        match (&self.outcome, self.is_owned) {
+            (Some(outcome), _) => outcome,
+            (None, true) => "running",
+            (None, false) => "interrupted",
+        }
+    }
+}
 
 /// Selects rows of the list of runs.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +81,99 @@ pub struct HeldLock {
 }
 
 impl Journal {
+    /// Lists the runs, the newest first.
+    pub fn runs(&self) -> Result<Vec<RunRow>, JournalError> {
+        let mut runs = {
+            let database = self.inner.database();
+            let columns = RunRow::COLUMNS;
+            let mut statement =
+                database.prepare_cached(&format!("SELECT {columns} FROM runs ORDER BY id DESC"))?;
+            let rows = statement.query_map([], RunRow::read)?;
+            rows.collect::<Result<Vec<_>, _>>()?
+        };
+        self.mark_owned(&mut runs)?;
+        Ok(runs)
+    }
+
+    /// Marks the runs that a process drives, of those that have not ended.
+    fn mark_owned<'r>(
+        &self,
+        runs: impl IntoIterator<Item = &'r mut RunRow>,
+    ) -> Result<(), JournalError> {
+        for run in runs.into_iter().filter(|run| run.outcome.is_none()) {
+            run.is_owned = RunLock::is_taken(&self.inner.state, &run.id)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the run's status as a list shows it.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn status_of(&self, run: &RunId) -> Result<String, JournalError> {
+        let row = {
+            let database = self.inner.database();
+            let columns = RunRow::COLUMNS;
+            let mut statement =
+                database.prepare_cached(&format!("SELECT {columns} FROM runs WHERE id = ?"))?;
+            statement
+                .query_row([run.as_str()], RunRow::read)
+                .optional()?
+        };
+        let Some(mut row) = row else {
+            return Ok("unknown".into());
+        };
+        self.mark_owned([&mut row])?;
+        Ok(row.status().to_owned())
+    }
+
+    /// Lists the runs, each with a text that changes whenever the run gets an event.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn stamps(&self) -> Result<Vec<(RunId, String)>, JournalError> {
+        let database = self.inner.database();
+        let mut statement = database.prepare_cached("SELECT id, events, head FROM runs")?;
+        let rows = statement.query_map([], |row| {
+            let (events, head): (u64, [u8; 32]) = (row.get(1)?, row.get(2)?);
+            let head = Digest::from_bytes(head);
+            Ok((RunId::stored(row.get(0)?), format!("{events} {head}")))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Finds the run that a user means by an unambiguous part of its id, or the newest one.
+    pub fn find(&self, part: Option<&str>) -> Result<RunId, JournalError> {
+        let database = self.inner.database();
+        let Some(part) = part else {
+            let newest: Option<String> = database
+                .query_row("SELECT max(id) FROM runs", [], |row| row.get(0))
+                .optional()?
+                .flatten();
+            return newest
+                .map(RunId::stored)
+                .ok_or_else(|| JournalError::NoRun("newest".into()));
+        };
+        let mut statement = database.prepare_cached(
+            "SELECT id FROM runs WHERE instr(id, ?1) > 0 ORDER BY id = ?1 DESC, id LIMIT 5",
+        )?;
+        let found: Vec<String> = statement
+            .query_map([part], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        match found.as_slice() {
+            [] => {
+                drop(statement);
+                drop(database);
+                let run = RunId::stored(part.to_owned());
+                Err(self
+                    .refuse_pruned(&run)?
+                    .unwrap_or(JournalError::NoRun(part.into())))
+            }
+            [first, ..] if found.len() == 1 || first == part => Ok(RunId::stored(first.clone())),
+            several => Err(JournalError::Ambiguous(part.into(), several.join(", "))),
+        }
+    }
+
     /// Lists runs, newest first, each with a text that changes whenever the run gets an event. The cost depends on the number of returned runs,
     /// apart from a scan of the rows that a filter excludes.
     ///
@@ -77,9 +213,7 @@ impl Journal {
             )?;
             rows.collect::<Result<Vec<_>, _>>()?
         };
-        for (run, _) in runs.iter_mut().filter(|(run, _)| run.outcome.is_none()) {
-            run.is_owned = RunLock::is_taken(self.state_folder(), &run.id)?;
-        }
+        self.mark_owned(runs.iter_mut().map(|(run, _)| run))?;
         Ok(runs)
     }
 

@@ -59,7 +59,7 @@ pub use instance::{
     ATTEMPT_KILLED, Answer, Approval, EffectState, Instance, Round, RoundRef, Status,
 };
 pub use items::Items;
-pub use listing::{HeldLock, RunsWanted};
+pub use listing::{HeldLock, RunRow, RunsWanted};
 pub use lock::RunLock;
 pub use message::{Decision, Message, Verdict, Via};
 pub use payload::{
@@ -70,6 +70,6 @@ pub use payload::{
 };
 pub use prune::Pruned;
 pub use state::{IllegalTransition, State};
-pub use store::{Journal, NewRun, Record, RunRow, fold};
+pub use store::{Journal, NewRun, Record, fold};
 pub use vault::Vault;
 pub use writer::{Claim, RunJournal};

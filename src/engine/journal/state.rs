@@ -254,7 +254,7 @@ impl State {
         let Some(step) = event.step().filter(|_| !says_something) else {
             return;
         };
-        // Looks the id up before inserting it: an id is copied only once, and with 100,000 instances each lookup counts.
+        // One search for each event: with 100,000 instances, each one counts.
         let may_be_first = matches!(
             event,
             Event::StepStarted(_)
@@ -262,11 +262,12 @@ impl State {
                 | Event::StepSkipped(_)
                 | Event::ApprovalAsked(_)
         );
-        if may_be_first && !self.steps.contains_key(step) {
-            self.steps.insert(step.clone(), Instance::default());
-        }
-        let Some(instance) = self.steps.get_mut(step) else {
-            return;
+        let instance = match may_be_first {
+            true => self.steps.entry(step.clone()).or_default(),
+            false => match self.steps.get_mut(step) {
+                Some(instance) => instance,
+                None => return,
+            },
         };
         let was_at_work = instance.is_at_work();
         match event {

@@ -6,7 +6,6 @@ use std::{
 };
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
-use serde::{Deserialize, Serialize};
 
 use super::{
     chain::chain_start,
@@ -57,54 +56,6 @@ pub struct Record {
     pub at: Timestamp,
     pub event: Event,
     pub digest: Digest,
-}
-
-/// A run in a list.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RunRow {
-    pub id: RunId,
-    pub workflow: String,
-    pub file: String,
-    pub target: String,
-    pub started_at: Timestamp,
-    /// Who started it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub requester: Option<String>,
-    pub ended_at: Option<Timestamp>,
-    /// `None` if it has not ended.
-    pub outcome: Option<String>,
-    /// Whether a process drives it now.
-    pub is_owned: bool,
-}
-
-impl RunRow {
-    /// The columns that [`RunRow::read`] reads.
-    pub(super) const COLUMNS: &str =
-        "id, workflow, file, target, started_at, ended_at, status, requester";
-
-    /// Reads a row that begins with [`RunRow::COLUMNS`]. Whether a process drives the run is not in it.
-    pub(super) fn read(row: &rusqlite::Row) -> rusqlite::Result<Self> {
-        Ok(Self {
-            id: RunId::stored(row.get(0)?),
-            workflow: row.get(1)?,
-            file: row.get(2)?,
-            target: row.get(3)?,
-            started_at: row.get(4)?,
-            ended_at: row.get(5)?,
-            outcome: row.get(6)?,
-            requester: row.get(7)?,
-            is_owned: false,
-        })
-    }
-
-    /// Returns its status, as shown to users: a run that has not ended and that no process drives was interrupted.
-    pub fn status(&self) -> &str {
-        match (&self.outcome, self.is_owned) {
-            (Some(outcome), _) => outcome,
-            (None, true) => "running",
-            (None, false) => "interrupted",
-        }
-    }
 }
 
 /// The data with which a new run begins.
@@ -383,16 +334,6 @@ impl Journal {
         Ok(())
     }
 
-    /// Returns the run's status as a list shows it.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn status_of(&self, run: &RunId) -> Result<String, JournalError> {
-        let runs = self.runs()?;
-        let row = runs.iter().find(|row| row.id == *run);
-        Ok(row.map_or("unknown", RunRow::status).to_owned())
-    }
-
     /// Digests the secrets in a value under a key derived from the identity. Returns `None` without secrets.
     ///
     /// # Errors
@@ -435,22 +376,6 @@ impl Journal {
         }
     }
 
-    /// Lists the runs, the newest first.
-    pub fn runs(&self) -> Result<Vec<RunRow>, JournalError> {
-        let mut runs = {
-            let database = self.inner.database();
-            let columns = RunRow::COLUMNS;
-            let mut statement =
-                database.prepare_cached(&format!("SELECT {columns} FROM runs ORDER BY id DESC"))?;
-            let rows = statement.query_map([], RunRow::read)?;
-            rows.collect::<Result<Vec<_>, _>>()?
-        };
-        for run in runs.iter_mut().filter(|run| run.outcome.is_none()) {
-            run.is_owned = RunLock::is_taken(&self.inner.state, &run.id)?;
-        }
-        Ok(runs)
-    }
-
     /// Returns a number that changes whenever another handle of this journal, in any process, has committed. Reads no table.
     ///
     /// # Errors
@@ -459,53 +384,6 @@ impl Journal {
         let database = self.inner.database();
         let version = database.query_row("PRAGMA data_version", [], |row| row.get(0))?;
         Ok(version)
-    }
-
-    /// Lists the runs, each with a text that changes whenever the run gets an event.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn stamps(&self) -> Result<Vec<(RunId, String)>, JournalError> {
-        let database = self.inner.database();
-        let mut statement = database.prepare_cached("SELECT id, events, head FROM runs")?;
-        let rows = statement.query_map([], |row| {
-            let (events, head): (u64, [u8; 32]) = (row.get(1)?, row.get(2)?);
-            let head = Digest::from_bytes(head);
-            Ok((RunId::stored(row.get(0)?), format!("{events} {head}")))
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Finds the run that a user means by an unambiguous part of its id, or the newest one.
-    pub fn find(&self, part: Option<&str>) -> Result<RunId, JournalError> {
-        let database = self.inner.database();
-        let Some(part) = part else {
-            let newest: Option<String> = database
-                .query_row("SELECT max(id) FROM runs", [], |row| row.get(0))
-                .optional()?
-                .flatten();
-            return newest
-                .map(RunId::stored)
-                .ok_or_else(|| JournalError::NoRun("newest".into()));
-        };
-        let mut statement = database.prepare_cached(
-            "SELECT id FROM runs WHERE instr(id, ?1) > 0 ORDER BY id = ?1 DESC, id LIMIT 5",
-        )?;
-        let found: Vec<String> = statement
-            .query_map([part], |row| row.get(0))?
-            .collect::<Result<_, _>>()?;
-        match found.as_slice() {
-            [] => {
-                drop(statement);
-                drop(database);
-                let run = RunId::stored(part.to_owned());
-                Err(self
-                    .refuse_pruned(&run)?
-                    .unwrap_or(JournalError::NoRun(part.into())))
-            }
-            [first, ..] if found.len() == 1 || first == part => Ok(RunId::stored(first.clone())),
-            several => Err(JournalError::Ambiguous(part.into(), several.join(", "))),
-        }
     }
 }
 
