@@ -239,9 +239,21 @@ fn an_import_needs_the_certificate_of_the_authority_with_a_complete_ordered_chai
 /// A folder that was written when certificates lay in the order of their serial numbers.
 #[test]
 fn a_folder_of_version_2_keeps_its_certificates() {
+    keeps_its_certificates("authority-v2");
+}
+
+/// A folder that was written when a revocation did not say when its certificate expires.
+#[test]
+fn a_folder_of_version_3_keeps_its_certificates() {
+    keeps_its_certificates("authority-v3");
+}
+
+fn keeps_its_certificates(folder: &str) {
     const ARN: &str = "arn:aws:acm-pca:us-east-1:123456789012:certificate-authority/4f10371d-51f1-41a3-8d6f-b382192b2a8f";
     let fixture = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/authority-v2/authority.db");
+        .join("tests/fixtures")
+        .join(folder)
+        .join("authority.db");
     let lab = Lab::with(|options| {
         std::fs::create_dir_all(&options.folder).unwrap();
         std::fs::copy(&fixture, options.folder.join("authority.db")).unwrap();

@@ -8,7 +8,7 @@ use crate::operation::call::Call;
 use crate::options::Quotas;
 use crate::revocation;
 use crate::rule::status::Deed;
-use crate::store::certificate::{self, Revocation};
+use crate::store::certificate;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -51,12 +51,7 @@ pub(crate) fn revoke(call: &Call) -> Result<Value, Failure> {
                     "A certificate authority can revoke at most {most} certificates"
                 )));
             }
-            let revocation = Revocation {
-                serial,
-                reason,
-                revoked_at: now,
-            };
-            if !certificate::revoke(connection, &authority.arn, &revocation)? {
+            if !certificate::revoke(connection, &authority.arn, &found, &reason, now)? {
                 return Err(
                     Code::RequestAlreadyProcessed.says("The certificate is already revoked")
                 );

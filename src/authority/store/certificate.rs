@@ -69,19 +69,24 @@ pub(crate) fn find(
         .optional()?)
 }
 
-/// Records a revocation. Returns false if the certificate is already revoked.
+/// Records that a certificate is revoked. Returns false if it already is.
 pub(crate) fn revoke(
     connection: &Connection,
     authority: &str,
-    revocation: &Revocation,
+    certificate: &Certificate,
+    reason: &str,
+    at: Moment,
 ) -> Result<bool, Failure> {
     let added = connection.execute(
-        "INSERT OR IGNORE INTO revocation VALUES (?1, ?2, ?3, ?4)",
+        "INSERT OR IGNORE INTO revocation (authority, serial, reason, revoked_at, partition, not_after)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         params![
             authority,
-            revocation.serial,
-            revocation.reason,
-            revocation.revoked_at
+            certificate.serial,
+            reason,
+            at,
+            certificate.partition,
+            certificate.not_after,
         ],
     )?;
     Ok(added == 1)
@@ -111,8 +116,8 @@ pub(crate) fn revoked(
 ) -> Result<Vec<Revocation>, Failure> {
     let found = connection
         .prepare_cached(
-            "SELECT r.serial, r.reason, r.revoked_at FROM revocation r JOIN certificate c USING (authority, serial)
-             WHERE r.authority = ?1 AND (?2 IS NULL OR c.partition = ?2) AND c.not_after >= ?3 ORDER BY r.serial",
+            "SELECT serial, reason, revoked_at FROM revocation
+             WHERE authority = ?1 AND (?2 IS NULL OR partition = ?2) AND not_after >= ?3 ORDER BY serial",
         )?
         .query_map(params![authority, partition, since], read_revocation)?
         .collect::<rusqlite::Result<Vec<_>>>()?;

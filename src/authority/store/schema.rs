@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use crate::store::token;
 
 /// The version in `user_version`. A folder written by a newer server can't be opened.
-pub(crate) const VERSION: i64 = 3;
+pub(crate) const VERSION: i64 = 4;
 
 const TABLES: &str = "
 CREATE TABLE meta (
@@ -53,14 +53,6 @@ CREATE TABLE list (                     -- the CRLs that certificates name
     partition    TEXT NOT NULL,         -- empty for the complete list
     certificates INTEGER NOT NULL,      -- bound to it, revoked or not
     PRIMARY KEY (authority, partition)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE revocation (
-    authority  TEXT NOT NULL REFERENCES authority (arn) ON DELETE CASCADE,
-    serial     TEXT NOT NULL,
-    reason     TEXT NOT NULL,
-    revoked_at INTEGER NOT NULL,
-    PRIMARY KEY (authority, serial)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tag (
@@ -132,6 +124,21 @@ CREATE TABLE revision (                 -- one row: a number that grows whenever
 INSERT INTO revision VALUES (0);
 ";
 
+/// The revoked certificates, as they are since version 4.
+///
+/// A list is made from this table alone: to find each of its certificates among a million others takes longer.
+const REVOKING: &str = "
+CREATE TABLE revocation (
+    authority  TEXT NOT NULL REFERENCES authority (arn) ON DELETE CASCADE,
+    serial     TEXT NOT NULL,
+    reason     TEXT NOT NULL,
+    revoked_at INTEGER NOT NULL,
+    partition  TEXT,                    -- as in certificate
+    not_after  INTEGER NOT NULL,        -- as in certificate
+    PRIMARY KEY (authority, serial)
+) STRICT, WITHOUT ROWID;
+";
+
 /// The tables whose rows are cached in memory until the revision changes.
 const REVISED: [&str; 3] = ["authority", "identity", "policy"];
 
@@ -150,22 +157,23 @@ INSERT INTO list SELECT authority, coalesce(partition, ''), count(*) FROM certif
 
 /// Brings an empty or older database to this version.
 pub(crate) fn upgrade(connection: &Connection, found: i64) -> rusqlite::Result<()> {
-    match found {
-        0 => {
-            connection.execute_batch(TABLES)?;
-            connection.execute_batch(ISSUING)?;
-            connection.execute(
-                "INSERT INTO meta (name, value) VALUES ('page-token-key', randomblob(32))",
-                [],
-            )?;
-            watch(connection)
+    if found == 0 {
+        for tables in [TABLES, ISSUING, REVOKING] {
+            connection.execute_batch(tables)?;
         }
-        1 => {
-            connection.execute_batch(FROM_1)?;
-            from_2(connection)
-        }
-        _ => from_2(connection),
+        connection.execute(
+            "INSERT INTO meta (name, value) VALUES ('page-token-key', randomblob(32))",
+            [],
+        )?;
+        return watch(connection);
     }
+    if found < 2 {
+        connection.execute_batch(FROM_1)?;
+    }
+    if found < 3 {
+        from_2(connection)?;
+    }
+    from_3(connection)
 }
 
 /// Adds triggers that increase the revision with each change, also one by another server.
@@ -225,6 +233,18 @@ fn from_2(connection: &Connection) -> rusqlite::Result<()> {
     watch(connection)
 }
 
+/// From version 3, where only the certificate said when a revoked one expires, and which list has it.
+fn from_3(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("ALTER TABLE revocation RENAME TO revocation_3;")?;
+    connection.execute_batch(REVOKING)?;
+    connection.execute_batch(
+        "INSERT INTO revocation
+         SELECT r.authority, r.serial, r.reason, r.revoked_at, c.partition, c.not_after
+         FROM revocation_3 r JOIN certificate c USING (authority, serial);
+         DROP TABLE revocation_3;",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -233,6 +253,7 @@ mod tests {
     use super::*;
     use crate::options::Idempotency;
     use crate::store::authority;
+    use crate::store::certificate::{self, Revocation};
     use crate::store::token::Token;
 
     const AUTHORITY: &str = "arn:aws:acm-pca:us-east-1:123456789012:certificate-authority/4f10371d-51f1-41a3-8d6f-b382192b2a8f";
@@ -300,6 +321,15 @@ fbDQx+FDx+LdutmXvvqY0VgjmCFBqjWM
         );
         assert_eq!(answer(31, times[2] + 6 * MINUTE), None);
         assert_eq!(answer(32, times[2] + 4 * MINUTE), None);
+
+        // A revoked certificate is listed until it expires.
+        let not_after = certificate::find(&connection, AUTHORITY, &serials[3])
+            .unwrap()
+            .map_or(0, |revoked| revoked.not_after);
+        let listed = |since| certificate::revoked(&connection, AUTHORITY, None, since).unwrap();
+        let serial = |listed: &[Revocation]| listed.first().map(|one| one.serial.clone());
+        assert_eq!(serial(&listed(not_after)).as_ref(), Some(&serials[3]));
+        assert_eq!(serial(&listed(not_after + 1)), None);
     }
 
     #[test]
