@@ -16,9 +16,12 @@
 //! - `given`, `literal`, `reach` and `permits` say what a text shows of its calls: arguments, their mistakes, which calls
 //!   are reached, and which permissions they need.
 
+use alloc_metrics::MetricAlloc;
+use mimalloc::MiMalloc;
+
 /// Counts the allocations of each thread, so that a script is stopped when it uses too much memory.
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: MetricAlloc<MiMalloc> = MetricAlloc::new(MiMalloc);
 
 mod answer;
 mod beginner;

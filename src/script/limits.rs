@@ -7,7 +7,6 @@
 use std::cell::Cell;
 
 use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, Position};
-use tikv_jemalloc_ctl::thread::{ThreadLocal, allocatedp, deallocatedp};
 
 /// The stack that a thread needs to run any script: 64 call levels of nested native calls
 /// overflow 4 MiB (measured), and a value of the deepest shape that the limits allow must be
@@ -35,7 +34,7 @@ const MAX_CAPTURED_VALUES: usize = 100_000;
 pub(super) struct Allowance {
     /// Operations of closures that a native function calls are counted by Rhai for each call only.
     pub operations: u64,
-    pub memory_bytes: u64,
+    pub memory_bytes: usize,
 }
 
 /// The limits of a step script. The shipped workflows need a few hundred operations; ten million take about
@@ -56,7 +55,7 @@ pub(super) const EXPRESSION: Allowance = Allowance {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exceeded {
     Operations(u64),
-    Memory(u64),
+    Memory(usize),
 }
 
 impl std::fmt::Display for Exceeded {
@@ -118,8 +117,10 @@ pub(super) fn exceeded() -> Option<Exceeded> {
     }
     meter.left -= 1;
     METER.set(Some(meter));
-    let taken = held().wrapping_sub(meter.held_before).cast_signed();
-    (taken > memory_bytes.cast_signed()).then_some(Exceeded::Memory(memory_bytes))
+    let taken = held().wrapping_sub(meter.held_before);
+    // What other threads allocated and this one frees makes it negative.
+    let is_exceeded = usize::try_from(taken).is_ok_and(|taken| taken > memory_bytes);
+    is_exceeded.then_some(Exceeded::Memory(memory_bytes))
 }
 
 /// Returns the error for a value that is too large or nested too deeply.
@@ -148,24 +149,16 @@ pub(super) fn check_items(count: usize) -> Result<(), Box<EvalAltResult>> {
 struct Meter {
     allowance: Allowance,
     left: u64,
-    held_before: u64,
+    held_before: isize,
 }
-
-type Counter = ThreadLocal<u64>;
 
 thread_local! {
     static METER: Cell<Option<Meter>> = const { Cell::new(None) };
-    static COUNTERS: Option<(Counter, Counter)> =
-        allocatedp::read().ok().zip(deallocatedp::read().ok());
 }
 
 /// Returns how many bytes this thread has allocated and not freed; only differences are meaningful.
-fn held() -> u64 {
-    COUNTERS.with(|counters| {
-        counters.map_or(0, |(allocated, freed)| {
-            allocated.get().wrapping_sub(freed.get())
-        })
-    })
+fn held() -> isize {
+    alloc_metrics::thread_metrics().allocated_bytes
 }
 
 fn check_captures(captured: &Dynamic) -> Result<(), Box<EvalAltResult>> {
