@@ -138,7 +138,7 @@ pub(crate) fn each(
         .collect::<rusqlite::Result<Vec<i64>>>()?;
     order.sort_unstable();
     let mut of_id = connection.prepare_cached(
-        "SELECT c.serial, body, generation, template, requester, partition, issued_at, ready_at, not_after, failure,
+        "SELECT c.serial, body, generation, template, requester, c.partition, issued_at, ready_at, c.not_after, failure,
              reason, revoked_at
          FROM certificate c LEFT JOIN revocation r ON r.authority = c.authority AND r.serial = c.serial WHERE id = ?1",
     )?;
