@@ -3,7 +3,7 @@
 //! - beside the disk: a chain of 200 and a fan-out of 1,000 durable no-op steps, in the same process and on the same
 //!   disk as a bare SQLite loop that commits as many records;
 //! - beside a loop of calls: a chain of 200 steps with one call of a local server each, which has to be durable before it
-//!   is sent, beside a loop that makes the same calls and commits a record after each;
+//!   is sent, beside a loop that makes the same calls, reads their answers and commits a record after each;
 //! - as it grows: the CPU time for each step of chains of 200, 2,000 and 20,000 and of fan-outs of 1,000, 10,000 and
 //!   100,000 steps that do nothing, and the same of steps that make one such call (`growth-of-calls`);
 //! - of a run of 100,000 steps (`huge`): the memory of the process that runs it, what `show`, `runs` and `logs` take, and
@@ -156,8 +156,9 @@ fn beside_a_loop_of_calls(folder: &Path, runtime: &Runtime, url: &str) {
             for i in 0..CHAIN {
                 let call = client.put(format!("{url}/{i}"));
                 let answer = call.send().await.expect("answered");
+                let answer = answer.error_for_status().expect("well");
+                answer.bytes().await.expect("an answer");
                 insert(&database, i, i + 1);
-                answer.error_for_status().expect("well");
             }
         });
         loops.push(start.elapsed());

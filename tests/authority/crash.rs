@@ -209,7 +209,7 @@ fn a_folder_of_another_version_is_an_error_that_names_it() {
         .unwrap()
         .to_string();
     assert!(
-        refused.contains("version 99") && refused.contains("version 3"),
+        refused.contains("version 99") && refused.contains("version 4"),
         "{refused}"
     );
 }
