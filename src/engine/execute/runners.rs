@@ -50,9 +50,8 @@ impl Runners {
 
     /// Runs a job as soon as a thread is free.
     pub fn start(&self, job: impl FnOnce() + Send + 'static) {
-        let mut work = self.0.work();
-        work.queue.push_back(Box::new(job));
-        self.0.engage(&mut work);
+        self.0
+            .engage_after(|work| work.queue.push_back(Box::new(job)));
     }
 
     /// Waits within a job: others run meanwhile.
@@ -67,12 +66,16 @@ impl Shared {
         lock(&self.work)
     }
 
-    /// Takes one more thread if there is a job for it.
-    fn engage(self: &Arc<Self>, work: &mut Work) {
+    /// Changes the work, and takes one more thread if there is a job for it then.
+    fn engage_after(self: &Arc<Self>, change: impl FnOnce(&mut Work)) {
+        let mut work = self.work();
+        change(&mut work);
         if work.queue.is_empty() || work.computing >= self.most {
             return;
         }
         work.computing += 1;
+        // The thread would wake only to wait for this lock.
+        drop(work);
         let shared = self.clone();
         // No code waits for the thread itself: each job reports its own result.
         drop(self.runtime.spawn_blocking(move || shared.run()));
@@ -104,9 +107,7 @@ struct Lent<'s>(&'s Arc<Shared>);
 
 impl<'s> Lent<'s> {
     fn of(shared: &'s Arc<Shared>) -> Self {
-        let mut work = shared.work();
-        work.computing -= 1;
-        shared.engage(&mut work);
+        shared.engage_after(|work| work.computing -= 1);
         Self(shared)
     }
 }
