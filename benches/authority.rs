@@ -14,13 +14,7 @@ mod served;
 
 use std::path::PathBuf;
 
-use mimalloc::MiMalloc;
-
 use served::Served;
-
-/// As in the program.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The server's core, and the client's.
 const SERVER: &str = "1";

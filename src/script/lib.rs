@@ -16,12 +16,13 @@
 //! - `given`, `literal`, `reach` and `permits` say what a text shows of its calls: arguments, their mistakes, which calls
 //!   are reached, and which permissions they need.
 
+use std::alloc::System;
+
 use alloc_metrics::MetricAlloc;
-use mimalloc::MiMalloc;
 
 /// Counts the allocations of each thread, so that a script is stopped when it uses too much memory.
 #[global_allocator]
-static ALLOCATOR: MetricAlloc<MiMalloc> = MetricAlloc::new(MiMalloc);
+static ALLOCATOR: MetricAlloc<System> = MetricAlloc::new(System);
 
 mod answer;
 mod beginner;
