@@ -14,10 +14,10 @@ use super::{
     shipped,
 };
 use crate::{
-    compile::{Workflow, bind_params, clusters},
+    compile::{Workflow, bind_params, clusters, is_test},
     report, runs,
     targets::Targets,
-    testing::{is_test, walk},
+    testing::walk,
     value::{Command, Value},
 };
 
@@ -123,10 +123,7 @@ fn is_mock(path: &Path) -> bool {
 /// Says whether a file declares itself a workflow; other files in a folder are skipped.
 fn is_workflow(path: &Path) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str());
-    matches!(ending, Some("yaml" | "yml"))
-        && !is_test(path)
-        && !is_mock(path)
-        && runs::declares_workflow(path)
+    matches!(ending, Some("yaml" | "yml")) && !is_mock(path) && runs::declares_workflow(path)
 }
 
 /// Returns the params to check the workflow with; `None` if none were given and some are required.

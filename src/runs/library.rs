@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::{error::RunsError, service::Listed};
-use windlass_engine::compile::{Opened, Program, compile, open};
+use windlass_engine::compile::{Opened, Program, compile, is_test, open};
 
 /// Names a workflow that may be started: the name of its file without `.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,8 +125,12 @@ fn name_of(path: &Path) -> Option<WorkflowName> {
     WorkflowName::parse(stem).filter(|_| is_yaml)
 }
 
-/// Says whether a YAML file declares itself a workflow: other YAML may be in the same folder.
+/// Says whether a YAML file declares itself a workflow: other YAML may be in the same folder. A test file does not; its key
+/// `workflow` names the workflow that it tests.
 pub fn declares_workflow(path: &Path) -> bool {
+    if is_test(path) {
+        return false;
+    }
     let text = fs::read_to_string(path).unwrap_or_default();
     text.lines().any(|line| line.starts_with("workflow:"))
 }
@@ -159,6 +163,7 @@ mod tests {
         fs::write(at("b/w.yaml"), text).expect("written");
         fs::write(at("b/v.yml"), text).expect("written");
         fs::write(at("a/compose.yaml"), "services: {}\n").expect("written");
+        fs::write(at("a/w.test.yaml"), "workflow: w.yaml\ntests: {}\n").expect("written");
         let library = Library::new(vec![at("a"), at("b")]);
         let listed = library.list().expect("listed");
         let listed: Vec<_> = listed

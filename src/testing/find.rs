@@ -4,8 +4,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The endings of test file names.
-const ENDINGS: [&str; 2] = [".test.yaml", ".test.yml"];
+use crate::compile::is_test;
+
 /// Folders without sources.
 const SKIPPED: [&str; 2] = ["target", "node_modules"];
 
@@ -26,12 +26,6 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
         }
     }
     Ok(found.into_iter().collect())
-}
-
-/// Says whether a file is a test file by its name.
-pub fn is_test(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
 /// Returns the test file of a workflow, if there is one; returns any other file unchanged.

@@ -41,7 +41,7 @@ mod suites;
 
 pub use conduct::Player;
 pub use coverage::{Coverage, Covered, Part};
-pub use find::{find, is_test, walk};
+pub use find::{find, walk};
 pub use judge::Problem;
 pub use junit::junit;
 pub use mutate::{Fate, Hunt, HuntError, Hunted, Mutant, MutateOptions, Score, hunt};

@@ -79,7 +79,7 @@ impl<S: Substrate> Driver<'_, S> {
                 // No process drives the holder, so it does not release the lock without help.
                 let advice = match status.as_str() {
                     "interrupted" | "approved" | "rejected" | "expired" => format!(
-                        "\n    to continue that run: windlass resume {run}\n    to cancel it: windlass cancel {run}"
+                        "; to continue that run: windlass resume {run}; to cancel it: windlass cancel {run}"
                     ),
                     _ => String::new(),
                 };

@@ -13,6 +13,8 @@ mod given;
 mod keys;
 mod read;
 
+use std::path::Path;
+
 pub use answer::{answer_of, reversed};
 pub use before::{Before, FromBefore};
 pub use certificate::{
@@ -23,3 +25,12 @@ pub use expect::{Calls, Expect, ExpectedCall};
 pub use given::{Given, Reply, takes};
 pub use keys::SUITE_SECTIONS;
 pub use read::{Approver, Case, Kill, Library, Suite, read_played, read_suite};
+
+/// The endings of the names of test files.
+const ENDINGS: [&str; 2] = [".test.yaml", ".test.yml"];
+
+/// Says whether a file is a test file by its name.
+pub fn is_test(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    ENDINGS.iter().any(|ending| name.ends_with(ending))
+}
