@@ -495,3 +495,89 @@ finally:
     let left = std::fs::read_dir(test.path("out")).map_or(0, Iterator::count);
     assert_eq!(left, 0, "everything is taken back");
 }
+
+/// A step that would be kept runs again, too, if a new item comes before it: what comes after it has to wait.
+#[test]
+fn what_depends_on_a_new_item_waits_for_it() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+params: { n: { type: int, default: 1 }, items: { type: list(string), default: [a] } }
+steps:
+  early: { for_each: \"${{ params.items }}\", with: { of: \"${{ item }}\", n: \"${{ params.n }}\" }, run: 'file::write(`early-${inputs.of}.txt`, `${inputs.n}`)' }
+  between: { needs: [early], run: 'time::now()' }
+  late: { needs: [between], for_each: \"${{ params.items }}\", with: { of: \"${{ item }}\" }, run: 'if !file::exists(`early-${inputs.of}.txt`) { throw \"too early\" }' }
+",
+    );
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    let more = ["-p", "items=[a, b]"];
+    let new = [
+        ("early[b]", "new", "has not run"),
+        ("between", "replayed", "`early` before it runs"),
+        ("late[a]", "replayed", "`between` before it runs again"),
+        ("late[b]", "new", "has not run"),
+    ];
+    expect(&plan(&test, &more), &new);
+    test.windlass(&[&["resume", "--edited", "--yes"], more.as_slice()].concat())
+        .expect(0);
+    // A new item does not hide that another one starts over.
+    let again = [
+        ("early[a]", "again", "its input `n` has changed"),
+        ("early[b]", "again", "its input `n` has changed"),
+        ("early[c]", "new", "has not run"),
+        ("between", "again", "`early` before it runs again"),
+        ("late[a]", "replayed", "`between` before it runs again"),
+        ("late[b]", "replayed", "`between` before it runs again"),
+        ("late[c]", "new", "has not run"),
+    ];
+    expect(
+        &plan(&test, &["-p", "items=[a, b, c]", "-p", "n=2"]),
+        &again,
+    );
+}
+
+/// A resume that fails before a step runs again does not make the next one start the step over.
+#[test]
+fn what_was_to_run_again_and_did_not_is_not_made_again() {
+    let inner = "workflow: inner
+params: { of: string }
+steps:
+  make: { with: { of: \"${{ params.of }}\" }, run: 'file::write(`${inputs.of}.txt`, \"\"); 1' }
+";
+    let test = Test::new()
+        .file(
+            "w.yaml",
+            "workflow: w
+params: { fits: { type: bool, default: true }, items: { type: list(string), default: [a, b] } }
+steps:
+  check: { with: { fits: \"${{ params.fits }}\" }, run: 'if !inputs.fits { throw \"does not fit\" }' }
+  each: { needs: [check], for_each: \"${{ params.items }}\", with: { of: \"${{ item }}\" }, run: 'file::write(`each-${inputs.of}.txt`, \"\"); 1' }
+  within: { needs: [check], workflow: inner.yaml, with: { of: within } }
+  both: { needs: [check], for_each: \"${{ params.items }}\", workflow: inner.yaml, with: { of: \"both-${{ item }}\" } }
+",
+        )
+        .file("inner.yaml", inner);
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    let written = || {
+        let events = test.events();
+        let of = |e: &&Json| e["event"] == "effect_intended";
+        events.iter().filter(of).count()
+    };
+    let first = written();
+    let edit = ["resume", "--edited", "--yes", "-p"];
+    test.windlass(&[&edit, ["fits=false"].as_slice()].concat())
+        .expect(1);
+    let more = ["-p", "fits=true", "-p", "items=[b]"];
+    let next = [
+        ("check", "new", "its input `fits` has changed"),
+        ("each[b]", "continues", "`check` before it runs"),
+        ("each[a]", "removed", "no longer an item"),
+        ("within/make", "continues", "`check` before it runs"),
+        ("both[b]/make", "continues", "`check` before it runs"),
+        ("both[a]", "removed", "no longer an item"),
+    ];
+    expect(&plan(&test, &more), &next);
+    test.windlass(&[&edit[..3], more.as_slice()].concat())
+        .expect(0);
+    assert_eq!(written(), first, "nothing was done twice");
+}

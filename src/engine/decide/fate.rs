@@ -15,20 +15,21 @@ pub struct Fate {
     pub repeats: Vec<String>,
 }
 
+/// What happens to an instance; a later one says more about what depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, VariantArray)]
 pub enum FateKind {
     /// It stays as it is, with its effects and outputs.
     Kept,
     /// It had not ended; its recorded calls are replayed, and it continues after them.
     GoesOn,
+    /// It has not run.
+    New,
     /// It runs again, and its recorded calls are replayed as long as it makes the same calls.
     Replayed,
     /// A `fresh` step runs another time, and makes its reads again instead of replaying them.
     LooksAgain,
     /// It runs again from the start; an undo can still reverse its earlier effects.
     Again,
-    /// It has not run.
-    New,
     /// It is no longer in the workflow; an undo can still reverse its effects.
     Removed,
 }

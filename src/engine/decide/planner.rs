@@ -8,7 +8,7 @@ use super::{
     evaluate::is_position,
     fate::{Change, Fate, FateKind, Plan},
     plan::Unplannable,
-    reason::{gives_the_same, going_on, other_shape, script_change, sources},
+    reason::{Shape, gives_the_same, going_on, other_shape, script_change, sources},
     scope::Scope,
 };
 use crate::{
@@ -31,11 +31,30 @@ struct Unit<'u> {
     step: &'u Step,
     old: Option<&'u Step>,
     item: Value,
-    /// The worst fate of what it depends on.
-    before: Option<(FateKind, String)>,
-    /// The steps that it depends on and that run now for the first time, or continue: a `fresh` step has seen the state
-    /// before that.
-    moves: Option<String>,
+    /// What it depends on that runs; the one of the worst fate.
+    before: Option<Before>,
+}
+
+/// A step that runs in this resume: what depends on it runs after it, too.
+#[derive(Clone)]
+pub(super) struct Before {
+    name: String,
+    kind: FateKind,
+}
+
+impl Before {
+    /// Whether what depends on it starts over, too.
+    fn starts_over(&self) -> bool {
+        self.kind == FateKind::Again
+    }
+
+    fn reason(&self) -> String {
+        let again = match self.kind {
+            FateKind::GoesOn | FateKind::New => "",
+            _ => " again",
+        };
+        format!("`{}` before it runs{again}", self.name)
+    }
 }
 
 impl Planner<'_> {
@@ -48,50 +67,41 @@ impl Planner<'_> {
 
     /// Decides about every step of a scope; returns the worst fate in it.
     ///
-    /// `outside` is the worst fate of what the whole scope depends on.
+    /// `outside` is what runs before the whole scope.
     pub fn scope(
         &mut self,
         scope: &Scope,
         old: Option<&Workflow>,
-        outside: Option<&(FateKind, String)>,
+        outside: Option<&Before>,
     ) -> FateKind {
         let mut kinds = BTreeMap::new();
         let mut worst = FateKind::Kept;
         for (index, step) in scope.workflow.steps() {
             let id = InstanceId::step(scope.inside, step.name.as_str());
-            let dependencies = || {
-                scope
-                    .workflow
-                    .dependencies(index)
-                    .filter_map(|(other, edge)| {
-                        let kind = *kinds.get(other.name.as_str())?;
-                        let other_id = InstanceId::step(scope.inside, other.name.as_str());
-                        let kind = match (kind, edge) {
-                            // The step does not read its outputs, and it changed nothing that the step may depend on.
-                            (FateKind::Again, Edge::Order)
-                                if !self.changed_something(&other_id) =>
-                            {
-                                FateKind::Replayed
-                            }
-                            (kind, _) => kind,
-                        };
-                        Some((kind, other.name.to_string()))
-                    })
-            };
-            let before = dependencies()
-                .filter(|(kind, _)| runs_again(*kind))
-                .max_by_key(|(kind, _)| *kind)
+            let dependencies = scope.workflow.dependencies(index);
+            let before = dependencies
+                .filter_map(|(other, edge)| {
+                    let kind = *kinds.get(other.name.as_str())?;
+                    let other_id = InstanceId::step(scope.inside, other.name.as_str());
+                    let kind = match (kind, edge) {
+                        (FateKind::Kept, _) => return None,
+                        // The step does not read its outputs, and it changed nothing that the step may depend on.
+                        (FateKind::Again, Edge::Order) if !self.changed_something(&other_id) => {
+                            FateKind::Replayed
+                        }
+                        (kind, _) => kind,
+                    };
+                    let name = other.name.to_string();
+                    Some(Before { name, kind })
+                })
+                .max_by_key(|before| before.kind)
                 .or_else(|| outside.cloned());
-            let moves = dependencies()
-                .find(|(kind, _)| matches!(kind, FateKind::GoesOn | FateKind::New))
-                .map(|(_, name)| name);
             let unit = Unit {
                 id,
                 step,
                 old: old.and_then(|old| old.step_named(step.name.as_str())),
                 item: Value::Null,
                 before,
-                moves,
             };
             let kind = self.step(scope, unit);
             kinds.insert(step.name.to_string(), kind);
@@ -103,35 +113,38 @@ impl Planner<'_> {
 
     fn step(&mut self, scope: &Scope, unit: Unit) -> FateKind {
         let (id, step) = (unit.id.clone(), unit.step);
-        let instance = self.change.state.instance(&id);
-        if let Some(reason) = instance.and_then(|instance| other_shape(step, instance)) {
+        let shape = self.shape(&id);
+        if let Some(reason) = other_shape(step, &shape) {
             return self.again(&id, reason.into());
         }
-        let (Some(template), Some(items)) =
-            (&step.for_each, instance.and_then(|i| i.items.as_ref()))
-        else {
+        let (Some(template), Shape::Each(items)) = (&step.for_each, shape) else {
             return self.unit(scope, &unit);
         };
         if self.change.redo.contains(&id) {
             return self.again(&id, "asked for with --redo".into());
         }
-        if let Some((FateKind::Again, name)) = &unit.before {
-            return self.again(&id, format!("`{name}` before it runs again"));
+        if let Some(before) = unit.before.as_ref().filter(|before| before.starts_over()) {
+            return self.again(&id, before.reason());
         }
         let Ok(now) = scope.items(self.view(), step, template, None) else {
             return self.unit(scope, &unit);
         };
-        let items = items.clone();
-        let positions = items.iter().zip(&now);
-        if let Some(position) = positions
-            .enumerate()
-            .position(|(i, (was, is))| was != is && step.key.is_none() && is_position(was, i))
+        // Not known of a step that was to run again and has not.
+        let were = self
+            .change
+            .state
+            .instance(&id)
+            .and_then(|instance| instance.items.as_ref());
+        let mut pairs = were.into_iter().flatten().zip(&now).enumerate();
+        if let Some((position, _)) =
+            pairs.find(|(i, (was, is))| was != is && step.key.is_none() && is_position(was, *i))
         {
             self.unplannable.get_or_insert(Unplannable::Unnamed {
                 step: id.to_string(),
                 position,
             });
         }
+        let has_changed = were != Some(&now);
         let unit_before = unit.before.is_some();
         let mut worst = FateKind::Kept;
         for (key, item) in &now {
@@ -139,17 +152,16 @@ impl Planner<'_> {
                 id: id.item(key),
                 item: item.clone(),
                 before: unit.before.clone(),
-                moves: unit.moves.clone(),
                 ..unit
             };
             worst = worst.max(self.unit(scope, &unit));
         }
-        let still: BTreeSet<_> = now.iter().map(|(key, _)| key).collect();
-        for (key, _) in items.iter().filter(|(key, _)| !still.contains(key)) {
-            self.tell(&id.item(key), FateKind::Removed, "no longer an item");
+        let still: BTreeSet<_> = now.iter().map(|(key, _)| id.item(key)).collect();
+        for item in items.iter().filter(|item| !still.contains(*item)) {
+            self.tell(item, FateKind::Removed, "no longer an item");
         }
         // Its inputs may change, so it waits for them and evaluates its items again.
-        if worst > FateKind::GoesOn || now != items || unit_before {
+        if worst > FateKind::GoesOn || has_changed || unit_before {
             self.plan.events.push(Event::StepReopened { step: id });
             worst = worst.max(FateKind::Replayed);
         }
@@ -159,7 +171,8 @@ impl Planner<'_> {
     /// Decides about one instance.
     fn unit(&mut self, scope: &Scope, unit: &Unit) -> FateKind {
         let id = &unit.id;
-        let Some(instance) = self.change.state.instance(id).filter(|i| has_begun(i)) else {
+        let instance = self.change.state.instance(id);
+        let Some(instance) = instance.filter(|_| self.has_begun(id)) else {
             let reason = match unit.old {
                 Some(_) => "has not run yet",
                 None => "new in the workflow",
@@ -169,8 +182,8 @@ impl Planner<'_> {
         if self.change.redo.contains(id) {
             return self.again(id, "asked for with --redo".into());
         }
-        if let Some((FateKind::Again, name)) = &unit.before {
-            return self.again(id, format!("`{name}` before it runs again"));
+        if let Some(before) = unit.before.as_ref().filter(|before| before.starts_over()) {
+            return self.again(id, before.reason());
         }
         if instance
             .error
@@ -245,14 +258,11 @@ impl Planner<'_> {
                 false => self.again(id, reason),
             };
         }
-        let before = unit
-            .before
-            .as_ref()
-            .map(|(_, n)| format!("`{n}` before it runs again"));
+        let before = unit.before.as_ref().map(Before::reason);
         let is_tolerated =
             instance.status == Status::Failed && unit.step.on_error == OnError::Continue;
         if unit.step.is_fresh {
-            return self.fresh(unit, instance, is_tolerated, changed.or(before));
+            return self.fresh(id, instance, is_tolerated, changed.or(before));
         }
         match (is_over(instance) || is_tolerated, changed.or(before)) {
             (true, None) if is_tolerated => self.tell(
@@ -280,15 +290,12 @@ impl Planner<'_> {
     /// Decides about a `fresh` step, which reads again whenever it runs again.
     fn fresh(
         &mut self,
-        unit: &Unit,
+        id: &InstanceId,
         instance: &Instance,
         is_tolerated: bool,
         reason: Option<String>,
     ) -> FateKind {
-        let id = &unit.id;
         let is_over = is_over(instance) || is_tolerated;
-        let moves = unit.moves.as_ref();
-        let reason = reason.or_else(|| moves.map(|name| format!("`{name}` before it runs")));
         match (is_over, reason) {
             (true, None) => self.tell(id, FateKind::Kept, "no step before it runs again"),
             (true, Some(reason)) => {
@@ -311,8 +318,9 @@ impl Planner<'_> {
         inner: &Workflow,
     ) -> FateKind {
         let id = &unit.id;
+        let is_scope = matches!(self.shape(id), Shape::Scope);
         let old = match unit.old.map(|old| &old.action) {
-            Some(Action::Workflow(old)) if instance.is_scope => Some(&**old),
+            Some(Action::Workflow(old)) if is_scope => Some(&**old),
             _ => return self.again(id, "its action has changed".into()),
         };
         let params = scope
@@ -375,14 +383,56 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether an execution, or what is inside of it, changed something outside: a check, a survey or an approval did not.
-    fn changed_something(&self, id: &InstanceId) -> bool {
+    /// An execution and what is inside of it, without their undos.
+    fn whole(&self, id: &InstanceId) -> impl Iterator<Item = (&InstanceId, &Instance)> {
         let state = self.change.state;
         let own = state.steps.get_key_value(id).into_iter();
-        let mut all = own
-            .chain(state.inside(id))
-            .filter(|(other, _)| other.undone().is_none());
-        all.any(|(_, instance)| instance.is_suspect || instance.has_changed_something())
+        own.chain(state.inside(id))
+            .filter(|(other, _)| other.undone().is_none())
+    }
+
+    /// Whether an execution, or what is inside of it, changed something outside: a check, a survey or an approval did not.
+    fn changed_something(&self, id: &InstanceId) -> bool {
+        self.whole(id)
+            .any(|(_, instance)| instance.is_suspect || instance.has_changed_something())
+    }
+
+    /// Whether an execution, or what is inside of it, has begun since it was last reset.
+    fn has_begun(&self, id: &InstanceId) -> bool {
+        self.whole(id)
+            .any(|(_, instance)| instance.status != Status::Pending || !instance.effects.is_empty())
+    }
+
+    /// How a step has run. One that was to run again and has not is known by what is inside of it.
+    fn shape(&self, id: &InstanceId) -> Shape {
+        let instance = self.change.state.instance(id);
+        let Some(instance) = instance.filter(|_| self.has_begun(id)) else {
+            return Shape::Unknown;
+        };
+        if let Some(items) = &instance.items {
+            return Shape::Each(items.iter().map(|(key, _)| id.item(key)).collect());
+        }
+        if instance.status != Status::Pending {
+            return match (instance.is_scope, instance.attempt) {
+                (true, _) => Shape::Scope,
+                // It was skipped, or its items could not be evaluated.
+                (false, 0) => Shape::Unknown,
+                (false, _) => Shape::Once,
+            };
+        }
+        let begun = |id: &InstanceId| self.has_begun(id);
+        let inside = self.change.state.inside(id).map(|(other, _)| other);
+        let mut here = inside
+            .filter(|other| other.undone().is_none() && begun(other))
+            .peekable();
+        match here.peek() {
+            None => Shape::Once,
+            Some(first) if first.as_str()[id.as_str().len()..].starts_with('[') => {
+                let items = here.filter(|other| other.parent().as_ref() == Some(id));
+                Shape::Each(items.cloned().collect())
+            }
+            Some(_) => Shape::Scope,
+        }
     }
 
     fn tell(&mut self, id: &InstanceId, kind: FateKind, reason: &str) -> FateKind {
@@ -425,15 +475,6 @@ impl Planner<'_> {
         });
         FateKind::Again
     }
-}
-
-fn runs_again(kind: FateKind) -> bool {
-    use FateKind::{Again, LooksAgain, Replayed};
-    matches!(kind, Replayed | LooksAgain | Again)
-}
-
-fn has_begun(instance: &Instance) -> bool {
-    instance.status != Status::Pending || !instance.effects.is_empty()
 }
 
 fn is_over(instance: &Instance) -> bool {

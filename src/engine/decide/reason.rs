@@ -2,7 +2,7 @@
 
 use crate::{
     compile::{Step, Template, Workflow},
-    journal::{EffectState, Instance},
+    journal::{EffectState, Instance, InstanceId},
 };
 use windlass_script::{Class, Script};
 
@@ -16,16 +16,23 @@ pub(super) fn script_change(old: &Script, new: &Script) -> Option<String> {
     })
 }
 
+/// How a step has run.
+pub(super) enum Shape {
+    /// It has not, was skipped, or its items could not be evaluated: all fit.
+    Unknown,
+    Once,
+    /// As a workflow.
+    Scope,
+    /// For each of these items.
+    Each(Vec<InstanceId>),
+}
+
 /// Says whether a step ran once and now runs for each item, or the other way round: then neither its effects nor its outputs
 /// fit any more.
-pub(super) fn other_shape(step: &Step, instance: &Instance) -> Option<&'static str> {
-    // A step that was skipped, or whose items could not be evaluated, fits both.
-    if instance.attempt == 0 {
-        return None;
-    }
-    match (step.for_each.is_some(), instance.items.is_some()) {
-        (true, false) => Some("it now runs once for each item"),
-        (false, true) => Some("it now runs only once, not for each item"),
+pub(super) fn other_shape(step: &Step, was: &Shape) -> Option<&'static str> {
+    match (step.for_each.is_some(), was) {
+        (true, Shape::Once | Shape::Scope) => Some("it now runs once for each item"),
+        (false, Shape::Each(_)) => Some("it now runs only once, not for each item"),
         _ => None,
     }
 }
