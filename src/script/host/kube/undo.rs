@@ -9,7 +9,7 @@ use super::{
 use windlass_world::{
     outside::{
         Clients, KubeClients, Named, PatchKind, changed_since, covers, expected, from_object,
-        other_owners, restoring, to_object,
+        is_same_object, other_owners, restoring, to_object,
     },
     value::{Failure, Value},
 };
@@ -193,7 +193,7 @@ fn withdraw(clusters: &KubeClients, about: About, made: Option<Made>) -> Reversa
             return Judgement::already("it no longer exists", &found);
         }
         match &made {
-            Some(Made::Seen(made)) if made["metadata"]["uid"] != now["metadata"]["uid"] => {
+            Some(Made::Seen(made)) if !is_same_object(made, now) => {
                 Judgement::left("another object has its name now", &found)
             }
             Some(Made::Seen(made)) => match changed_since(made, now) {

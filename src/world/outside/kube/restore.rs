@@ -12,10 +12,10 @@ use super::{
 use crate::value::Failure;
 
 impl KubeClient {
-    /// Creates a deleted object again.
+    /// Creates a deleted object again. It gets another uid, so an annotation says which object it was.
     #[boxed]
     pub async fn recreate(&self, object: &Named, before: &Json) -> Result<(), Failure> {
-        self.create(object, &own(before)).await.map(|_| ())
+        self.create(object, &again(before)).await.map(|_| ())
     }
 
     /// Changes an object by a merge patch, only if it still has the version that was read.
@@ -34,6 +34,26 @@ impl KubeClient {
         let kind = PatchKind::Merge;
         self.patch(object, &Patch { kind, body }).await.map(|_| ())
     }
+}
+
+/// The annotation of an object that an undo created again: the uid that it had first.
+const RECREATED_FROM: &str = "windlass.dev/recreated-from";
+
+/// Returns a deleted object as it is created again.
+fn again(before: &Json) -> Json {
+    let mut object = own(before);
+    let annotations = &mut object["metadata"]["annotations"];
+    if annotations[RECREATED_FROM].is_null() {
+        annotations[RECREATED_FROM] = before["metadata"]["uid"].clone();
+    }
+    object
+}
+
+/// Says whether an object is the one that was there before, or was created again in its place by an undo.
+pub fn is_same_object(before: &Json, now: &Json) -> bool {
+    let uid = &before["metadata"]["uid"];
+    let now = &now["metadata"];
+    *uid == now["uid"] || (uid.is_string() && *uid == now["annotations"][RECREATED_FROM])
 }
 
 /// The fields that belong to the API server, and the status of controllers.
@@ -107,18 +127,19 @@ pub fn covers(whole: &Json, part: &Json) -> bool {
     within(&content(whole), &content(part))
 }
 
-/// The fields that Kubernetes' own controllers write beside an object's content.
-const OF_CONTROLLERS: [&str; 2] = [
+/// The annotations that are written beside an object's content, by Kubernetes' own controllers and by an undo.
+const BESIDE_CONTENT: [&str; 3] = [
     "deployment.kubernetes.io/revision",
     "deprecated.daemonset.template.generation",
+    RECREATED_FROM,
 ];
 
-/// Returns the desired state of an object: the fields that [`own`] keeps, without annotations of controllers.
+/// Returns the desired state of an object: the fields that [`own`] keeps, without annotations beside its content.
 fn content(object: &Json) -> Json {
     let mut object = own(object);
     if let Some(Json::Object(metadata)) = object.get_mut("metadata") {
         if let Some(Json::Object(annotations)) = metadata.get_mut("annotations") {
-            annotations.retain(|key, _| !OF_CONTROLLERS.contains(&key.as_str()));
+            annotations.retain(|key, _| !BESIDE_CONTENT.contains(&key.as_str()));
         }
         metadata.retain(|_, field| *field != json!({}));
     }
@@ -230,6 +251,23 @@ mod tests {
         assert!(changed_since(&after, &now).is_empty());
         now["metadata"]["annotations"]["mine"] = "yes".into();
         assert_eq!(changed_since(&after, &now), ["metadata.annotations"]);
+    }
+
+    #[test]
+    fn an_object_that_was_created_again_is_the_same_one() {
+        let first = json!({ "metadata": { "uid": "1" }, "data": { "a": "eA==" } });
+        let mut second = again(&first);
+        second["metadata"]["uid"] = "2".into();
+        let mut third = again(&second);
+        third["metadata"]["uid"] = "3".into();
+        for later in [&second, &third] {
+            assert!(is_same_object(&first, later));
+            assert!(changed_since(&first, later).is_empty());
+        }
+        let other = json!({ "metadata": { "uid": "4" }, "data": { "a": "eA==" } });
+        assert!(!is_same_object(&first, &other));
+        // An object without a uid is no other object.
+        assert!(!is_same_object(&json!({}), &other));
     }
 
     #[test]
