@@ -321,7 +321,50 @@ fn clusters_come_and_go_with_an_edit() {
     test.windlass(&fewer).expect(0);
     let shown = test.shown();
     assert_eq!(status(&shown, "relay_secrets[cluster-2]"), "succeeded");
+    undo_all(&test, &[]);
+}
+
+/// Undoes the newest run or the named one; afterwards no certificate of a run is in use anywhere.
+fn undo_all(test: &Test, run: &[&str]) {
+    let undone = test.windlass(&[&["undo", "--yes"], run].concat()).expect(0);
+    for left in ["is not what it was", "another object", "stays as it is"] {
+        assert!(!undone.stderr.contains(left), "{}", undone.stderr);
+    }
+    let listed = test.windlass(&["certs", "--json"]).expect(0).json();
+    for certificate in listed["certificates"].as_array().expect("a list") {
+        assert_eq!(certificate["made_by"], Json::Null, "{certificate}");
+        // Istio's or Gloo Mesh's own.
+        let own = ["O=cluster.local", "O=gloo-mesh"].map(Json::from);
+        assert!(own.contains(&certificate["issuer"]), "{certificate}");
+    }
+}
+
+#[test]
+fn a_cluster_that_an_edit_adds_is_undone_with_the_others() {
+    let test = Test::with_shipped_workflows();
+    let run = ["run", "workflows/gloo-mesh.yaml"];
+    test.windlass(&[&run, FAST.as_slice()].concat()).expect(0);
+    let edit = ["resume", "--edited", "--yes", "-p"];
+    let joined = [&edit, ["clusters=[cluster-1, cluster-2]"].as_slice()].concat();
+    test.windlass(&joined).expect(0);
+    undo_all(&test, &[]);
+}
+
+/// What a later run deletes and its undo creates again, the undo of the run that made it deletes.
+#[test]
+fn the_undos_of_two_runs_leave_nothing() {
+    let test = Test::with_shipped_workflows();
+    let run = |file: &str, more: &[&str]| {
+        let file = format!("workflows/{file}.yaml");
+        let ran = test.windlass(&[&["run", &file], more, &FAST].concat());
+        ran.expect(0);
+    };
+    run("gloo-mesh", &[]);
+    run("rotate-root", &["-p", "force=true"]);
     test.windlass(&["undo", "--yes"]).expect(0);
+    run("add-cluster", &["-p", "cluster=cluster-2"]);
+    test.windlass(&["undo", "--yes"]).expect(0);
+    undo_all(&test, &["gloo-mesh"]);
 }
 
 #[test]
