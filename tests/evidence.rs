@@ -237,6 +237,11 @@ fn a12_a_signature_is_one_that_openssl_verifies() {
     let no_key = ["audit", "--bundle", "x.json", "--sign", "w.yaml"];
     let refused = test.windlass(&no_key).expect(2);
     refused.says("[signing-key]");
+    let text = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk=\n-----END OPENSSH PRIVATE KEY-----\n";
+    test.write("ssh.pem", text);
+    test.windlass(&["audit", "--bundle", "x.json", "--sign", "ssh.pem"])
+        .expect(2)
+        .says("in the format of OpenSSH");
     assert!(!test.path("x.json").exists());
 }
 

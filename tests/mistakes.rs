@@ -122,6 +122,7 @@ mistakes! {
     keys_of_other_tools: "workflow: w\nsteps:\n  a: { run: \"()\" }\n  b: { run: \"()\", depends_on: [a], if: true, retries: 3, timeout: 5 }\n";
     names_of_one_letter: "workflow: w\nsteps:\n  a: { run: \"()\" }\n  b: { run: \"()\", needs: [c] }\n";
     an_empty_file: "";
+    a_script_for_a_workflow: "workflow: w\nsteps:\n  a: { workflow: step.rhai }\n";
     a8_an_integer_that_is_too_large: "workflow: w\nparams:\n  n: { type: int, default: 9223372036854775808 }\nsteps:\n  a: { run: \"()\" }\n";
     a8_a_second_document: "workflow: w\nsteps:\n  a: { run: \"()\" }\n---\nworkflow: v\n";
     a8_a_tag_of_another_tool: "workflow: w\nsteps:\n  a: { script: step.rhai, with: { name: !vault token } }\n";

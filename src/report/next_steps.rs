@@ -9,7 +9,7 @@ use windlass_engine::journal::{
 };
 use windlass_ground::Timestamp;
 use windlass_script::{Class, Function};
-use windlass_world::value::Command;
+use windlass_world::value::{Command, FailureClass, StepError};
 
 /// Returns the commands to type next, one in each line. If Restate drives the run, the run continues by itself after a question is
 /// answered.
@@ -72,19 +72,23 @@ fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
     let resume = || Command::new("resume").arg(run);
     let failed = state.steps.iter().filter_map(|(step, instance)| {
         let error = instance.error.as_deref()?;
-        (instance.status == Status::Failed).then_some((step, error.code.as_str()))
+        (instance.status == Status::Failed).then_some((step, error))
     });
     let rejected = state.steps.iter().find(|(_, i)| i.is_rejected());
     if let (Some(Outcome::Failed), Some((step, _))) = (state.outcome, rejected) {
         let again = resume().option("--redo", step);
         return vec![format!("To ask again: {}", command(again))];
     }
-    let (mut diverged, mut doubtful, mut is_wrong) = (resume(), Vec::new(), false);
-    for (step, code) in failed {
-        match code {
+    let (mut diverged, mut doubtful) = (resume(), Vec::new());
+    let (mut is_wrong, mut may_be_wrong) = (false, false);
+    for (step, error) in failed {
+        match error.code.as_str() {
             "diverged" => diverged = diverged.option("--redo", step),
             "in-doubt" => doubtful.push(step),
-            code => is_wrong |= NEEDS_AN_EDIT.contains(&code),
+            code => {
+                is_wrong |= NEEDS_AN_EDIT.contains(&code);
+                may_be_wrong |= may_need_an_edit(error);
+            }
         }
     }
     let own = state.error.as_ref().map(|error| error.code.as_str());
@@ -104,6 +108,11 @@ fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
         lines.push(format!(
             "To continue after you have fixed the files: {edited}"
         ));
+    }
+    if lines.is_empty() {
+        lines.push(format!("{before}To continue: {}", command(resume())));
+    }
+    if is_wrong || may_be_wrong {
         let params = state.run.as_ref().and_then(|run| run.params.as_map());
         if params.is_some_and(|params| !params.is_empty()) {
             let way = resume().flag("--edited");
@@ -111,10 +120,17 @@ fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
             lines.push(format!("To continue with other params: {way}"));
         }
     }
-    if lines.is_empty() {
-        lines.push(format!("{before}To continue: {}", command(resume())));
-    }
     lines
+}
+
+/// Says whether a step may fail again until the params are changed: its script refused them, or what was called did, or
+/// was not there.
+fn may_need_an_edit(error: &StepError) -> bool {
+    use FailureClass::{Rejected, Unavailable};
+    match &error.failure {
+        Some(failure) => matches!(failure.class, Rejected | Unavailable),
+        None => error.code == "script-threw",
+    }
 }
 
 /// Errors that occur again until the files or params are changed.

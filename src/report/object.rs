@@ -1,12 +1,20 @@
 use serde_json::Value as Json;
 
 use windlass_engine::journal::CallRecord;
+use windlass_script::{Class, Function};
 
 /// Formats a call for a line: its function, and its object.
 pub fn call_line(call: &CallRecord) -> String {
+    let function = &call.function;
+    let is_change = windlass_script::function(function).is_some_and(Function::is_change);
+    // A change that was only tried, as a check does, is recorded as a read.
+    let tried = match is_change && call.class == Class::Read {
+        true => " (dry run)",
+        false => "",
+    };
     match object(call) {
-        Some(object) => format!("{} {object}", call.function),
-        None => call.function.clone(),
+        Some(object) => format!("{function}{tried} {object}"),
+        None => format!("{function}{tried}"),
     }
 }
 
@@ -62,7 +70,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use windlass_script::Class;
     use windlass_world::value::Digest;
 
     #[test]

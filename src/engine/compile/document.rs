@@ -78,7 +78,7 @@ pub fn parse(file: &Arc<str>, text: &Arc<str>) -> Result<Node, Mistake> {
         Some(root) => Ok(root),
         None => Err(
             Mistake::new("bad-yaml", file, text, 0..0, "the file is empty")
-                .help("see `docs/guide.md` for a first workflow"),
+                .help("`windlass new NAME` writes a first workflow, and `docs/guide.md` explains its keys"),
         ),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    path::Path,
     sync::Arc,
 };
 
@@ -100,7 +101,16 @@ impl Linker<'_> {
     /// Returns `None` if there are mistakes; they have been reported.
     fn workflow(&mut self, path: &str, text: Arc<str>) -> Option<Arc<Workflow>> {
         let file: Arc<str> = path.into();
-        let root = match document::parse(&file, &text) {
+        let parsed = match Path::new(path).extension() {
+            Some(extension) if extension == "rhai" => {
+                let why = "this is a script, not a workflow";
+                let help =
+                    format!("`windlass try {path}` runs it alone, and `script: {path}` in a step");
+                Err(Mistake::new("bad-yaml", &file, &text, 0..0, why).help(help))
+            }
+            _ => document::parse(&file, &text),
+        };
+        let root = match parsed {
             Ok(root) => root,
             Err(mistake) => {
                 self.mistakes.push(mistake);

@@ -208,12 +208,12 @@ pub fn one_line(text: &str) -> String {
     }
 }
 
-/// Returns a long text in the form in which people see it first: its first line and its last ten, no line longer than 300 characters.
+/// Returns a long text in the form in which people see it first: its first line and its last ten, no line longer than 600 characters.
 /// Short texts are unchanged. Only for display; the whole text is stored.
 pub fn brief(text: &str) -> Cow<'_, str> {
     const LAST_LINES: usize = 10;
-    const LINE: usize = 300;
-    const LINE_END: usize = 80;
+    const LINE: usize = 600;
+    const LINE_END: usize = 160;
     let shorten = |line: &str| {
         let characters = line.chars().count();
         if characters <= LINE {
@@ -259,6 +259,6 @@ mod tests {
         assert!(shown.starts_with("line 0\n… 89 lines left out"), "{shown}");
         assert!(shown.ends_with("\nline 90\nline 91\nline 92\nline 93\nline 94\nline 95\nline 96\nline 97\nline 98\nline 99"));
         let wide = format!("{}end", "é".repeat(1000));
-        assert!(brief(&wide).chars().count() < 310 && brief(&wide).ends_with("end"));
+        assert!(brief(&wide).chars().count() < 610 && brief(&wide).ends_with("end"));
     }
 }

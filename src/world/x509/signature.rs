@@ -24,6 +24,10 @@ pub enum SignError {
     NotPublic(String),
     #[error("it is a private key, but not for P-256, Ed25519 or RSA of 2048 to 8192 bits")]
     Unsupported,
+    #[error(
+        "it is encrypted, or in the format of OpenSSH; `openssl genpkey -algorithm ed25519 -out FILE` makes one that signs"
+    )]
+    OtherFormat,
     #[error("the key could not sign")]
     Broken,
 }
@@ -58,6 +62,9 @@ pub fn sign(pem: &str, content: &[u8]) -> Result<Signature, SignError> {
         .into_iter()
         .find(|block| block.label.ends_with("PRIVATE KEY"))
         .ok_or_else(|| SignError::NotPrivate(labels(pem)))?;
+    if ["OPENSSH PRIVATE KEY", "ENCRYPTED PRIVATE KEY"].contains(&pem.label.as_str()) {
+        return Err(SignError::OtherFormat);
+    }
     let (der, broken) = (pem.contents.as_slice(), |_| SignError::Broken);
     let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
     let ecdsa = EcdsaKeyPair::from_pkcs8(algorithm, der)
