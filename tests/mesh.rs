@@ -299,15 +299,22 @@ fn an_undo_takes_the_secrets_back_and_says_what_stays() {
     }
 }
 
-/// A run's edit opens the clusters that it names, and an undo those that it named before.
-#[test]
-fn clusters_come_and_go_with_an_edit() {
+/// A mesh to which an edit of its run added a cluster.
+fn with_a_second_cluster() -> Test {
     let test = Test::with_shipped_workflows();
     let run = ["run", "workflows/gloo-mesh.yaml"];
     test.windlass(&[&run, FAST.as_slice()].concat()).expect(0);
     let edit = ["resume", "--edited", "--yes", "-p"];
     let joined = [&edit, ["clusters=[cluster-1, cluster-2]"].as_slice()].concat();
     test.windlass(&joined).expect(0);
+    test
+}
+
+/// A run's edit opens the clusters that it names, and an undo those that it named before.
+#[test]
+fn clusters_come_and_go_with_an_edit() {
+    let test = with_a_second_cluster();
+    let edit = ["resume", "--edited", "--yes", "-p"];
     // A cluster that is left out would keep the old PKI, so that has to be said.
     let fewer = [
         &edit,
@@ -341,13 +348,7 @@ fn undo_all(test: &Test, run: &[&str]) {
 
 #[test]
 fn a_cluster_that_an_edit_adds_is_undone_with_the_others() {
-    let test = Test::with_shipped_workflows();
-    let run = ["run", "workflows/gloo-mesh.yaml"];
-    test.windlass(&[&run, FAST.as_slice()].concat()).expect(0);
-    let edit = ["resume", "--edited", "--yes", "-p"];
-    let joined = [&edit, ["clusters=[cluster-1, cluster-2]"].as_slice()].concat();
-    test.windlass(&joined).expect(0);
-    undo_all(&test, &[]);
+    undo_all(&with_a_second_cluster(), &[]);
 }
 
 /// What a later run deletes and its undo creates again, the undo of the run that made it deletes.
