@@ -47,6 +47,47 @@ fn runs_are_listed_and_found_by_a_part_of_their_id() {
 }
 
 #[test]
+fn the_name_of_a_workflow_goes_before_a_part_of_an_id() {
+    let file = |name: &str| format!("workflow: {name}\nsteps:\n  a: {{ run: '()' }}\n");
+    let test = Test::new().file("other.yaml", &file("other"));
+    // The end of an id that can be a name.
+    let name = loop {
+        test.windlass(&["run", "other.yaml"]).expect(0);
+        let run = test.shown()["run"].as_str().expect("an id").to_owned();
+        if let Some(at) = run.find(|c: char| c.is_ascii_alphabetic()) {
+            break run[at..].to_owned();
+        }
+    };
+    test.windlass(&["show", &name])
+        .expect(0)
+        .prints("other.yaml");
+    test.write("named.yaml", &file(&name));
+    test.windlass(&["run", "named.yaml"]).expect(0);
+    test.windlass(&["run", "other.yaml"]).expect(0);
+    test.windlass(&["show", &name])
+        .expect(0)
+        .prints("named.yaml");
+}
+
+#[test]
+fn an_optional_param_is_null_as_yaml_writes_it() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+params: { a: \"string?\", b: \"duration?\", c: { type: string, default: x } }
+steps: { s: { run: '()' } }
+outputs: { a: \"${{ params.a ?? 'none' }}\", b: \"${{ params.b ?? 'none' }}\", c: \"${{ params.c }}\" }
+",
+    );
+    let run = ["run", "w.yaml", "-p", "a=null", "-p", "b=~", "-p", "c=null"];
+    test.windlass(&run).expect(0);
+    assert_eq!(
+        test.windlass(&["outputs"]).expect(0).stdout,
+        "a = none\nb = none\nc = null\n"
+    );
+}
+
+#[test]
 fn logs_show_each_event_and_can_be_narrowed_to_a_step() {
     let test = Test::new().file("hello.yaml", WORKFLOW);
     test.windlass(&["run", "hello.yaml"]).expect(0);

@@ -71,23 +71,22 @@ impl Archive {
         Ok(Self::Here(Journal::open(&args.state)?))
     }
 
-    /// Finds the run for an unambiguous part of its id, or the newest run of a workflow for its name; without either, the newest
-    /// run.
+    /// Finds the newest run of the workflow with this name, or the run with this id or an unambiguous part of it; without either,
+    /// the newest run. A name goes before a part, because the random end of an id may contain it.
     pub fn find(&self, part: Option<&str>) -> Result<RunId, Failure> {
         if part.is_none() && self.runs()?.is_empty() {
             return Err(no_runs(&self.place()));
         }
-        let found = match self {
+        if let Some(name) = part.filter(|part| RunId::parse(part).is_none())
+            && let Some(run) = self.newest_of(name)?
+        {
+            return Ok(run);
+        }
+        match self {
             Self::Here(journal) => journal.find(part).map_err(Failure::from),
             Self::Server(there) => find_among(&runs_of(there)?, part),
             #[cfg(feature = "restate")]
             Self::Engine(engine) => engine.find(part),
-        };
-        match (found, part) {
-            (Err(failure), Some(name)) if failure.is("no-such-run") => {
-                self.newest_of(name)?.ok_or(failure)
-            }
-            (found, _) => found,
         }
     }
 

@@ -70,6 +70,10 @@ pub fn parse_argument(workflow: &Workflow, argument: &str) -> Result<(String, Va
         .ok_or_else(|| ParamError::NoPair(argument.into()))?;
     let ty = workflow.params.get(name).map(|param| &param.ty);
     let ty = match ty {
+        // As YAML writes it.
+        Some(Type::Optional(_)) if ["null", "~"].contains(&text) => {
+            return Ok((name.into(), Value::Null));
+        }
         Some(Type::Optional(inner)) => Some(&**inner),
         ty => ty,
     };
