@@ -88,8 +88,15 @@ fn show(inventory: &Inventory, look: &CertsLook, nothing: &str) -> Done {
         let warning = style("warning:").yellow();
         say!("{warning} {place}: {}", report::line(&problem.why));
     }
-    let is_whole = inventory.problems.is_empty();
-    let ended = match is_whole {
+    if inventory.is_partial {
+        let warning = style("warning:").yellow();
+        say!(
+            "{warning} your roles on this server show only the certificates of some workflows and targets"
+        );
+    }
+    // A check of a part must not report success.
+    let is_whole = !(inventory.is_partial && look.check.is_some());
+    let ended = match is_whole && inventory.problems.is_empty() {
         true => exit::SUCCEEDED,
         false => exit::FAILED,
     };

@@ -48,6 +48,8 @@ pub struct Gathered {
     /// The sightings of each run, with its id.
     runs: Vec<(String, Sightings)>,
     problems: Vec<Problem>,
+    #[serde(default)]
+    is_partial: bool,
 }
 
 impl Gathered {
@@ -55,6 +57,7 @@ impl Gathered {
     pub fn inventory(&self) -> Inventory {
         let mut inventory = fold(&self.runs);
         inventory.problems.clone_from(&self.problems);
+        inventory.is_partial = self.is_partial;
         inventory
     }
 
@@ -63,6 +66,7 @@ impl Gathered {
         self.runs
             .retain(|(_, seen)| sees(&seen.workflow, &seen.target));
         self.problems.clear();
+        self.is_partial = true;
         self
     }
 }
@@ -133,5 +137,6 @@ pub fn gather<E: Display>(
     Gathered {
         runs: all,
         problems,
+        is_partial: false,
     }
 }

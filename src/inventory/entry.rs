@@ -10,6 +10,8 @@ use windlass_ground::Timestamp;
 pub struct Inventory {
     pub certificates: Vec<Entry>,
     pub problems: Vec<Problem>,
+    /// Whether it leaves out runs that its reader may not see.
+    pub is_partial: bool,
 }
 
 /// A certificate, its places and its condition.

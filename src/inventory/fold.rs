@@ -65,6 +65,9 @@ impl<'s> Fold<'s> {
                 contents,
                 deed,
             } => self.holds(of_run, (place, contents), *deed, &origin),
+            What::Restored { place, contents } => {
+                self.restored(of_run, (place, contents), &origin);
+            }
             What::Revoked { authority, serial } => {
                 self.revoked.entry(serial).or_default().push(authority);
             }
@@ -138,6 +141,28 @@ impl<'s> Fold<'s> {
         }
     }
 
+    /// Some keys of an object hold again what they held before.
+    fn restored(
+        &mut self,
+        of_run: &'s Sightings,
+        (place, contents): (&'s Place, &'s [(String, Vec<usize>)]),
+        origin: &Origin,
+    ) {
+        for (key, numbers) in contents {
+            let mut now: Vec<&str> = Vec::new();
+            for number in numbers {
+                let facts = &of_run.certificates[*number];
+                self.entry(facts, origin).superseded_by = None;
+                now.push(&facts.fingerprint);
+            }
+            let keys = self.places.entry(place).or_default();
+            match now.is_empty() {
+                true => keys.remove(&**key),
+                false => keys.insert(key, now),
+            };
+        }
+    }
+
     fn supersede(&mut self, old: &str, by: &Facts, origin: &Origin) {
         if old == by.fingerprint {
             return;
@@ -194,6 +219,7 @@ impl<'s> Fold<'s> {
         let mut inventory = Inventory {
             certificates: self.entries.into_values().collect(),
             problems: Vec::<Problem>::new(),
+            is_partial: false,
         };
         inventory.finish();
         inventory
@@ -287,6 +313,34 @@ mod tests {
         let found = conditions(vec![first, second, undone]);
         let gone = ("b".into(), Condition::Seen, None);
         assert_eq!(found, [in_use("a"), gone]);
+    }
+
+    /// A newer run changed another key of the object since.
+    #[test]
+    fn an_undo_restores_only_the_keys_that_its_run_changed() {
+        let holds = |keys: &[(&str, usize)]| What::Holds {
+            place: place("secret"),
+            contents: keys
+                .iter()
+                .map(|(key, n)| ((*key).to_owned(), vec![*n]))
+                .collect(),
+            deed: Deed::Changed,
+        };
+        let names = ["ca", "leaf", "next-ca", "next-leaf"];
+        let first = run(0, &names, vec![holds(&[("ca.crt", 0), ("tls.crt", 1)])]);
+        let second = run(10, &names, vec![holds(&[("ca.crt", 2), ("tls.crt", 1)])]);
+        let third = run(20, &names, vec![holds(&[("ca.crt", 2), ("tls.crt", 3)])]);
+        let restored = What::Restored {
+            place: place("secret"),
+            contents: vec![("ca.crt".to_owned(), vec![0])],
+        };
+        let undone = run(30, &names, vec![restored]);
+        let found = conditions(vec![first, second, third, undone]);
+        let in_use = found
+            .iter()
+            .filter(|(_, condition, _)| *condition == Condition::InUse);
+        let in_use: Vec<&str> = in_use.map(|(name, ..)| &**name).collect();
+        assert_eq!(in_use, ["ca", "next-leaf"]);
     }
 
     /// For example, the CA of a mesh that another cluster has joined.

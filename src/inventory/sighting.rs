@@ -53,6 +53,8 @@ pub enum What {
         contents: Contents,
         deed: Deed,
     },
+    /// An undo restored these keys of an object, and left its others as they were.
+    Restored { place: Place, contents: Contents },
     /// A certificate was revoked: the ARN of its CA, and its serial in hex.
     Revoked { authority: String, serial: String },
 }
@@ -121,7 +123,15 @@ struct Reader<'r> {
     issued: Vec<(String, String, String)>,
     /// The places that each step changed, by the step and the name of the place in its calls. Each has its contents before each change,
     /// the oldest first.
-    changed: BTreeMap<(String, String), (Place, Vec<Contents>)>,
+    changed: BTreeMap<(String, String), (Place, Vec<Change>)>,
+}
+
+/// A change of a place.
+#[derive(Default)]
+struct Change {
+    was: Contents,
+    /// What an existing object held then; its reversal restores only what differs.
+    then: Option<Contents>,
 }
 
 impl Reader<'_> {
@@ -182,7 +192,7 @@ impl Reader<'_> {
                 let place = Place::Authority { arn: arn.to_text() };
                 let was = self.texts([("", before.field("certificate"))]);
                 let contents = self.texts([("", Some(written))]);
-                self.changes(at, step, (arn.to_text(), place), was, contents, change);
+                self.changes(at, step, (arn.to_text(), place), (was, contents), change);
             }
             "pca::delete_certificate_authority" => {
                 let place = Place::Authority {
@@ -211,12 +221,12 @@ impl Reader<'_> {
                 let listed: Vec<usize> = listed.into_iter().map(|f| self.number(f)).collect();
                 let contents = vec![(String::new(), listed)];
                 let named = (name, Place::File { path });
-                self.changes(at, step, named, was, contents, change);
+                self.changes(at, step, named, (was, contents), change);
             }
             "file::remove" => {
                 let name = arguments.as_str().unwrap_or_default().to_owned();
                 let (was, place) = (self.file_before(before), self.file(&name));
-                self.changes(at, step, (name, place), was, Vec::new(), change);
+                self.changes(at, step, (name, place), (was, Vec::new()), change);
             }
             "file::read" | "file::read_bytes" => {
                 let place = self.file(arguments.as_str().unwrap_or_default());
@@ -230,11 +240,20 @@ impl Reader<'_> {
                 let Some(place) = self.object(&argument("cluster"), result) else {
                     return;
                 };
-                let was = before.field("was").map(of_object).unwrap_or_default();
+                let before = before.field("was").filter(|was| **was != Value::Null);
+                let was = before.map(of_object).unwrap_or_default();
                 let was = self.holdings(was);
                 let contents = self.holdings(of_object(result));
                 let named = (object_name(arguments), place);
-                self.changes(at, step, named, was, contents, change);
+                let then = before.map(|_| contents.clone());
+                self.changes(at, step, named, (was, contents), change);
+                if let Some((_, changes)) = self
+                    .changed
+                    .get_mut(&(step.to_owned(), object_name(arguments)))
+                    && let Some(last) = changes.last_mut()
+                {
+                    last.then = then;
+                }
             }
             "kube::delete" => {
                 let was = before.field("was").unwrap_or(&Value::Null);
@@ -243,7 +262,7 @@ impl Reader<'_> {
                 };
                 let was = self.holdings(of_object(was));
                 let named = (object_name(arguments), place);
-                self.changes(at, step, named, was, Vec::new(), change);
+                self.changes(at, step, named, (was, Vec::new()), change);
             }
             "kube::get" | "kube::find" | "kube::wait_until" => {
                 self.object_seen(at, step, &argument("cluster"), result, look);
@@ -303,8 +322,14 @@ impl Reader<'_> {
         let Some((place, earlier)) = self.changed.get_mut(&name) else {
             return;
         };
-        let (place, contents) = (place.clone(), earlier.pop().unwrap_or_default());
-        self.holds(at, step, place, contents, Deed::Reversed);
+        let (place, change) = (place.clone(), earlier.pop().unwrap_or_default());
+        match change.then {
+            None => self.holds(at, step, place, change.was, Deed::Reversed),
+            Some(then) => {
+                let contents = differing(change.was, &then);
+                self.push(at, step, What::Restored { place, contents });
+            }
+        }
     }
 
     fn push(&mut self, at: Timestamp, step: &str, what: What) {
@@ -424,13 +449,12 @@ impl Reader<'_> {
         at: Timestamp,
         step: &str,
         (name, place): (String, Place),
-        was: Contents,
-        contents: Contents,
+        (was, contents): (Contents, Contents),
         change: Deed,
     ) {
         let changed = self.changed.entry((step.to_owned(), name));
         let (_, earlier) = changed.or_insert_with(|| (place.clone(), Vec::new()));
-        earlier.push(was);
+        earlier.push(Change { was, then: None });
         self.holds(at, step, place, contents, change);
     }
 
@@ -450,6 +474,22 @@ impl Reader<'_> {
         };
         self.push(at, step, what);
     }
+}
+
+/// Returns what each key held that holds something else `then`; nothing for a key that was not there.
+fn differing(was: Contents, then: &Contents) -> Contents {
+    let is_same = |(key, numbers): &(String, Vec<usize>)| {
+        then.iter()
+            .any(|(other, others)| other == key && others == numbers)
+    };
+    let new = then
+        .iter()
+        .filter(|(key, _)| !was.iter().any(|(other, _)| other == key));
+    let gone: Contents = new.map(|(key, _)| (key.clone(), Vec::new())).collect();
+    was.into_iter()
+        .filter(|one| !is_same(one))
+        .chain(gone)
+        .collect()
 }
 
 /// Returns the key of an object in `changed`, from the recorded arguments of a call to Kubernetes.

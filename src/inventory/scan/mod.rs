@@ -63,6 +63,7 @@ impl Scanned {
         let mut inventory = Inventory {
             certificates: self.entries.into_values().collect(),
             problems: self.problems,
+            is_partial: false,
         };
         for entry in &mut inventory.certificates {
             entry.places.sort();
@@ -75,6 +76,20 @@ impl Scanned {
             }
         }
         inventory.finish();
+        // The issuer's key may be in a place that was not scanned.
+        let renewed = known.values().filter_map(|entry| {
+            let facts = &entry.facts;
+            let place = entry.renewed_at.as_ref()?;
+            Some(((&*facts.issuer, facts.authority_key_id.as_deref()), place))
+        });
+        let renewed: BTreeMap<_, _> = renewed.collect();
+        for entry in &mut inventory.certificates {
+            let facts = &entry.facts;
+            let issuer = (&*facts.issuer, facts.authority_key_id.as_deref());
+            if entry.made_by.is_none() && entry.renewed_at.is_none() {
+                entry.renewed_at = renewed.get(&issuer).map(|place| (*place).clone());
+            }
+        }
         inventory
     }
 }
