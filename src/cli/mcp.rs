@@ -44,6 +44,8 @@ pub fn mcp(args: &Args, command: &Mcp) -> Done {
         }),
     };
     let runtime = tokio::runtime::Runtime::new().map_err(no_threads)?;
+    // The client of a server has threads of its own, and must not end on this runtime's.
+    let _kept = Arc::clone(&runs);
     let served = runtime.block_on(async {
         tokio::select! {
             served = Assistant::new(runs, person, allowed).serve() => served,
