@@ -581,3 +581,32 @@ steps:
         .expect(0);
     assert_eq!(written(), first, "nothing was done twice");
 }
+
+/// A nested workflow that failed, and without which the run continued, is kept as a step is.
+#[test]
+fn a_nested_workflow_that_failed_and_was_tolerated_is_kept() {
+    let test = Test::new()
+        .file(
+            "w.yaml",
+            "workflow: w
+params: { n: { type: int, default: 1 } }
+steps:
+  sub: { workflow: inner.yaml, on_error: continue }
+  after: { needs: [sub], run: 'file::write(\"after.txt\", \"\")' }
+  apart: { with: { n: \"${{ params.n }}\" }, run: '()' }
+",
+        )
+        .file(
+            "inner.yaml",
+            "workflow: inner
+steps:
+  a: { run: 'throw \"no\"' }
+finally:
+  t: { with: { s: \"${{ run.status }}\" }, run: '()' }
+",
+        );
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    expect(&plan(&test, &[]), &[]);
+    let found = plan(&test, &["-p", "n=2"]);
+    expect(&found, &[("apart", "again", "its input `n` has changed")]);
+}

@@ -122,6 +122,8 @@ mistakes! {
     keys_of_other_tools: "workflow: w\nsteps:\n  a: { run: \"()\" }\n  b: { run: \"()\", depends_on: [a], if: true, retries: 3, timeout: 5 }\n";
     names_of_one_letter: "workflow: w\nsteps:\n  a: { run: \"()\" }\n  b: { run: \"()\", needs: [c] }\n";
     an_empty_file: "";
+    an_undo_of_a_step: "workflow: w\nsteps:\n  a: { workflow: inner.yaml }\n",
+        with [("inner.yaml", "workflow: inner\non_failure: undo\nsteps:\n  a: { run: \"()\" }\n")];
     a_script_for_a_workflow: "workflow: w\nsteps:\n  a: { workflow: step.rhai }\n";
     a8_an_integer_that_is_too_large: "workflow: w\nparams:\n  n: { type: int, default: 9223372036854775808 }\nsteps:\n  a: { run: \"()\" }\n";
     a8_a_second_document: "workflow: w\nsteps:\n  a: { run: \"()\" }\n---\nworkflow: v\n";

@@ -51,6 +51,8 @@ pub struct Workflow {
     pub triggers: Vec<Trigger>,
     /// The outputs, in the order of the file.
     pub outputs: Vec<(String, Template)>,
+    /// Of its file, and of the scripts and workflows of its steps.
+    pub digest: Digest,
     pub(super) graph: DiGraph<Step, Edge>,
     pub(super) by_name: BTreeMap<StepName, StepIndex>,
     /// All steps, each after the steps that it depends on; otherwise in the order of the file.

@@ -166,7 +166,7 @@ pub static WORKFLOW: Section = Section {
         key(
             "on_failure",
             Form::Words(&ON_FAILURE_WORDS),
-            "`undo`: a run that fails reverses what it did. `stop`: it does not.",
+            "`undo`: a run that fails reverses what it did. `stop`: it does not. A run is undone as a whole, so only the outermost workflow's counts.",
             "on_failure: undo",
         )
         .or("stop"),

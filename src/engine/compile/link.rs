@@ -138,7 +138,9 @@ impl Linker<'_> {
             mistakes: &mut self.mistakes,
             roots: ROOTS,
         };
-        let workflow = build(&mut report, &file, draft, actions);
+        refuse_inner_undo(&mut report, &draft, &actions);
+        let digest = digest_of_workflow(&text, &actions);
+        let workflow = build(&mut report, &file, draft, (actions, digest));
         (self.mistakes.len() == before)
             .then_some(workflow?)
             .map(Arc::new)
@@ -283,7 +285,7 @@ fn build(
     report: &mut Report,
     file: &Arc<str>,
     draft: Draft,
-    actions: Vec<Option<Action>>,
+    (actions, digest): (Vec<Option<Action>>, Digest),
 ) -> Option<Workflow> {
     let mut graph = DiGraph::<Step, Edge>::new();
     let mut by_name: BTreeMap<StepName, StepIndex> = BTreeMap::new();
@@ -354,11 +356,47 @@ fn build(
         phases: draft.phases,
         triggers,
         outputs: draft.outputs,
+        digest,
         graph,
         by_name,
         order,
         ranks,
     })
+}
+
+/// Refuses a nested workflow that says `on_failure: undo` in one that does not: a run is undone as a whole.
+fn refuse_inner_undo(report: &mut Report, draft: &Draft, actions: &[Option<Action>]) {
+    if draft.on_failure == OnFailure::Undo {
+        return;
+    }
+    for (step, action) in draft.steps.iter().zip(actions) {
+        if let (ActionDraft::Workflow(named), Some(Action::Workflow(inner))) =
+            (&step.action, action)
+            && inner.on_failure == OnFailure::Undo
+        {
+            let message = format!(
+                "`on_failure: undo` of {} has no effect in a step: a run is undone as a whole",
+                inner.path
+            );
+            let mistake = report
+                .at("misplaced-key", named.span.clone(), message)
+                .help("add `on_failure: undo` to this workflow as well, or remove it there");
+            report.add(mistake);
+        }
+    }
+}
+
+/// The digest of a workflow's text, and of the scripts and workflows of its steps.
+fn digest_of_workflow(text: &str, actions: &[Option<Action>]) -> Digest {
+    let inner = actions.iter().flatten().filter_map(|action| match action {
+        Action::Script(script) => Some(script.digest),
+        Action::Workflow(inner) => Some(inner.digest),
+        Action::Approval(_) => None,
+    });
+    let inner: Vec<Digest> = inner.collect();
+    let parts = inner.iter().map(|digest| digest.as_bytes().as_slice());
+    let parts: Vec<&[u8]> = std::iter::once(text.as_bytes()).chain(parts).collect();
+    Digest::of(&parts)
 }
 
 fn step_of(draft: StepDraft, action: Option<Action>) -> Option<(Step, Vec<Spanned>, Inputs)> {
@@ -409,6 +447,7 @@ fn unknown_workflow() -> Workflow {
         phases: Vec::new(),
         triggers: Vec::new(),
         outputs: Vec::new(),
+        digest: Digest::ZERO,
         graph: DiGraph::new(),
         by_name: BTreeMap::new(),
         order: Vec::new(),

@@ -334,6 +334,18 @@ impl Planner<'_> {
             params: &params,
             is_finally: scope.is_under_finally(unit.step),
         };
+        let is_tolerated =
+            instance.status == Status::Failed && unit.step.on_error == OnError::Continue;
+        let is_as_before = unit.before.is_none()
+            && params == instance.inputs
+            && old.is_some_and(|old| old.digest == inner.digest);
+        if is_tolerated && is_as_before && !self.is_asked_for_inside(id) {
+            return self.tell(
+                id,
+                FateKind::Kept,
+                "it failed, and the run continued without it",
+            );
+        }
         let gives_other = old.is_some_and(|old| !gives_the_same(old, inner));
         if gives_other && is_over(instance) {
             self.tell(
@@ -395,6 +407,12 @@ impl Planner<'_> {
     fn changed_something(&self, id: &InstanceId) -> bool {
         self.whole(id)
             .any(|(_, instance)| instance.is_suspect || instance.has_changed_something())
+    }
+
+    /// Whether a step inside of an execution is to run again.
+    fn is_asked_for_inside(&self, id: &InstanceId) -> bool {
+        self.whole(id)
+            .any(|(other, _)| self.change.redo.contains(other))
     }
 
     /// Whether an execution, or what is inside of it, has begun since it was last reset.
