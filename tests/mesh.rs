@@ -364,6 +364,10 @@ fn the_undos_of_two_runs_leave_nothing() {
     run("rotate-root", &["-p", "force=true"]);
     test.windlass(&["undo", "--yes"]).expect(0);
     run("add-cluster", &["-p", "cluster=cluster-2"]);
+    // The new cluster's certificates are of a CA that this undo would delete.
+    let refused = test.windlass(&["undo", "gloo-mesh", "--yes"]).expect(2);
+    refused.says("[newer-run]");
+    refused.says("issued certificates by a CA that this one created");
     test.windlass(&["undo", "--yes"]).expect(0);
     undo_all(&test, &["gloo-mesh"]);
 }

@@ -72,7 +72,8 @@ fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
     let resume = || Command::new("resume").arg(run);
     let failed = state.steps.iter().filter_map(|(step, instance)| {
         let error = instance.error.as_deref()?;
-        (instance.status == Status::Failed).then_some((step, error))
+        let is_failed = instance.status == Status::Failed && !instance.is_composite();
+        is_failed.then_some((step, error, instance.call_in_doubt()))
     });
     let rejected = state.steps.iter().find(|(_, i)| i.is_rejected());
     if let (Some(Outcome::Failed), Some((step, _))) = (state.outcome, rejected) {
@@ -81,10 +82,11 @@ fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
     }
     let (mut diverged, mut doubtful) = (resume(), Vec::new());
     let (mut is_wrong, mut may_be_wrong) = (false, false);
-    for (step, error) in failed {
+    for (step, error, doubt) in failed {
         match error.code.as_str() {
             "diverged" => diverged = diverged.option("--redo", step),
-            "in-doubt" => doubtful.push(step),
+            "in-doubt" => doubtful.push((step, doubt.is_some())),
+            _ if doubt.is_some() => doubtful.push((step, true)),
             code => {
                 is_wrong |= NEEDS_AN_EDIT.contains(&code);
                 may_be_wrong |= may_need_an_edit(error);
@@ -94,11 +96,15 @@ fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
     let own = state.error.as_ref().map(|error| error.code.as_str());
     is_wrong |= own.is_some_and(|code| NEEDS_AN_EDIT.contains(&code));
     let mut lines = Vec::new();
-    if let Some(first) = doubtful.first() {
-        for answer in ["done", "again"] {
-            let way = resume().option("--answer", format!("{first}={answer}"));
-            lines.push(format!("If it was {}: {}", meaning(answer), command(way)));
+    if let Some((first, has_call)) = doubtful.first() {
+        let way = |answer| command(resume().option("--answer", format!("{first}={answer}")));
+        if *has_call {
+            lines.push(format!(
+                "If it was done: {} (VALUE is its result; if the script does not use it: `done`)",
+                way("done:VALUE")
+            ));
         }
+        lines.push(format!("If it was not done: {}", way("again")));
     }
     if diverged != resume() {
         lines.push(format!("To start it again: {}", command(diverged)));
@@ -146,13 +152,6 @@ const NEEDS_AN_EDIT: [&str; 10] = [
     "wrong-type",
     "engine-broke",
 ];
-
-fn meaning(answer: &str) -> &str {
-    match answer {
-        "done" => "done",
-        _ => "not done",
-    }
-}
 
 /// Says whether there is anything to undo.
 fn left_something(state: &State) -> bool {

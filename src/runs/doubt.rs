@@ -9,7 +9,7 @@ use windlass_engine::{
     },
 };
 use windlass_ground::Timestamp;
-use windlass_script::{Class, sealed_answer};
+use windlass_script::sealed_answer;
 use windlass_world::{outside::Clients, value::Value};
 
 /// A call in doubt: only a person can say whether it was made.
@@ -49,16 +49,15 @@ pub fn doubts(state: &State) -> Vec<Doubt> {
         .iter()
         .filter(|(_, instance)| !instance.is_composite() && instance.status != Status::Succeeded);
     let found = open.filter_map(|(step, instance)| {
-        let last = instance.effects.last().filter(|effect| effect.is_open());
         let is_said = instance
             .error
             .as_ref()
             .is_some_and(|error| error.code == "in-doubt");
-        let own = last.filter(|effect| is_said || effect.call.class == Class::Unsure);
         let of_undone = || {
             let step = step.undone().filter(|_| is_said)?;
             Some(unknown_of_undone(state, &step)?.2)
         };
+        let own = instance.call_in_doubt();
         let call = own.or_else(of_undone).map(|effect| DoubtfulCall {
             function: effect.call.function.clone(),
             arguments: effect.call.arguments.clone(),

@@ -1,17 +1,23 @@
 //! Newer runs that changed what a run changed: they have to be undone first.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::error::RunsError;
 use windlass_engine::{
-    execute::changed,
+    execute::{authorities, changed},
     journal::{Outcome, RunId, RunRow, State},
 };
+use windlass_ground::Timestamp;
+use windlass_script::AuthorityUse;
 use windlass_world::value::Command;
 
 /// As many things are named.
 const NAMED: usize = 3;
 
 /// Refuses to undo a run while something that it changed was changed again by another run, which is not undone: an undo
-/// restores what was there before the older run, and the changes of the newer run may depend on what that removes.
+/// restores what was there before the older run, and the changes of the newer run may depend on what that removes. So may
+/// certificates that a newer run had issued by a CA which the undo deletes, and the other way round: what the undo
+/// restores may be of a CA that a newer run deleted, or of an older run that was undone since.
 ///
 /// `runs` are the runs of the same place, and `read` reads one of them.
 ///
@@ -26,37 +32,98 @@ pub fn refuse_undo_before_newer<E: From<RunsError>>(
     let Some(run) = &state.run else {
         return Ok(());
     };
-    let own = changed(state);
-    let may_be_newer = |row: &RunRow| {
+    let own = (changed(state), authorities(state));
+    if own.0.is_empty() && own.1.is_empty() {
+        return Ok(());
+    }
+    let may_meet = |row: &RunRow| {
         row.id != *id
             && row.target == run.target
-            && row.outcome.as_deref() != Some(Outcome::Undone.as_str())
             && row.ended_at.is_none_or(|ended| ended > run.started_at)
     };
-    let mut runs: Vec<_> = runs.into_iter().filter(may_be_newer).collect();
+    let mut runs: Vec<_> = runs.into_iter().filter(may_meet).collect();
     runs.sort_by_key(|row| std::cmp::Reverse(row.started_at));
-    for row in runs.into_iter().filter(|_| !own.is_empty()) {
-        let other = changed(&read(&row.id)?);
-        let both: Vec<&str> = own
-            .iter()
-            .filter(|(what, at)| other.get(*what).is_some_and(|later| later > at))
-            .map(|(what, _)| what.as_str())
-            .collect();
-        if both.is_empty() {
+    for row in runs {
+        let is_undone = row.outcome.as_deref() == Some(Outcome::Undone.as_str());
+        // A newer run that is undone has left nothing.
+        if is_undone && row.started_at > run.started_at {
             continue;
         }
-        let mut named = both[..both.len().min(NAMED)].join(", ");
-        if both.len() > NAMED {
-            named.push_str(&format!(" and {} more", both.len() - NAMED));
+        let other = read(&row.id)?;
+        let other = (changed(&other), authorities(&other));
+        let (what, named) = match is_undone {
+            true => (
+                "has been undone since, and changed what this one changed",
+                both_changed(&own, &other),
+            ),
+            false => in_the_way(&own, &other),
+        };
+        if named.is_empty() {
+            continue;
         }
-        let (workflow, newer) = (&row.workflow, &row.id);
-        let message =
-            format!("run {newer} ({workflow}) is newer and changed what run {id} changed: {named}");
-        let hint = format!(
-            "undo the newer run first: `{}`; or, to leave what it changed and undo the rest, add --force",
-            Command::new("undo").arg(newer)
-        );
-        return Err(RunsError::conflict("newer-run", message).hint(hint).into());
+        return Err(refused(id, &row, is_undone, what, &named).into());
     }
     Ok(())
+}
+
+/// What a run changed, with the time of its last change, and what it did with CAs.
+type Deeds = (
+    BTreeMap<String, Timestamp>,
+    BTreeMap<String, BTreeSet<AuthorityUse>>,
+);
+
+/// Returns what a newer run did that an undo has to come after, and to which things.
+fn in_the_way<'d>(own: &'d Deeds, newer: &'d Deeds) -> (&'static str, Vec<&'d str>) {
+    let later = own
+        .0
+        .iter()
+        .filter(|(what, at)| newer.0.get(*what).is_some_and(|later| later > at));
+    let changed: Vec<&str> = later.map(|(what, _)| what.as_str()).collect();
+    if !changed.is_empty() {
+        return ("is newer and changed what this one changed", changed);
+    }
+    let with = |mine: &[AuthorityUse], theirs: AuthorityUse| -> Vec<&'d str> {
+        let mine = own
+            .1
+            .iter()
+            .filter(|(_, uses)| mine.iter().any(|one| uses.contains(one)));
+        let mine = mine.map(|(arn, _)| arn.as_str());
+        mine.filter(|arn| newer.1.get(*arn).is_some_and(|uses| uses.contains(&theirs)))
+            .collect()
+    };
+    let issued = with(&[AuthorityUse::Created], AuthorityUse::Issued);
+    if !issued.is_empty() {
+        return (
+            "is newer and issued certificates by a CA that this one created",
+            issued,
+        );
+    }
+    let deleted = with(
+        &[AuthorityUse::Seen, AuthorityUse::Issued],
+        AuthorityUse::Deleted,
+    );
+    ("is newer and deleted a CA that this one used", deleted)
+}
+
+/// What two runs changed, where the other one is older.
+fn both_changed<'d>(own: &'d Deeds, older: &Deeds) -> Vec<&'d str> {
+    let both = own.0.keys().filter(|what| older.0.contains_key(*what));
+    both.map(String::as_str).collect()
+}
+
+fn refused(id: &RunId, row: &RunRow, is_undone: bool, what: &str, all: &[&str]) -> RunsError {
+    let mut named = all[..all.len().min(NAMED)].join(", ");
+    if all.len() > NAMED {
+        named.push_str(&format!(" and {} more", all.len() - NAMED));
+    }
+    let (workflow, other) = (&row.workflow, &row.id);
+    let message = format!("run {id} can't be undone yet: run {other} ({workflow}) {what}: {named}");
+    let hint = match is_undone {
+        false => format!(
+            "undo the newer run first: `{}`; or, to leave what it changed and undo the rest, add --force",
+            Command::new("undo").arg(other)
+        ),
+        true => "an undo would restore what that run had left, such as certificates that are revoked by now; to do it all the same, add --force".to_owned(),
+    };
+    RunsError::conflict("newer-run", message).hint(hint)
 }

@@ -278,7 +278,7 @@ fn stopped(stop: Stop, run: &RunId, instance: &InstanceId) -> StepError {
 }
 
 /// A run that is being undone is not resumed, so another undo answers its doubts.
-fn how_to_answer(run: &RunId, instance: &InstanceId) -> String {
+pub(super) fn how_to_answer(run: &RunId, instance: &InstanceId) -> String {
     let (name, step) = match instance.undone() {
         Some(of) => ("undo", of),
         None => ("resume", instance.clone()),

@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
-    attempt::{Finished, Task, Trouble, Work},
+    attempt::{Finished, Task, Trouble, Work, how_to_answer},
     embedded::{Cancel, Embedded},
     observer::Observer,
     retry::is_worth_it,
@@ -390,7 +390,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
     fn failed(
         &mut self,
         instance: InstanceId,
-        error: StepError,
+        mut error: StepError,
         class: Option<FailureClass>,
     ) -> Event {
         let tries = self.state.instance(&instance).map_or(1, |i| i.tries);
@@ -400,6 +400,10 @@ impl<'p, S: Substrate> Driver<'p, S> {
             let last = instance.effects.last();
             last.is_some_and(|e| e.call.class == Class::Unsure && e.may_be_done())
         });
+        // Of a step, the run's end says so.
+        if is_in_doubt && instance.undone().is_some() {
+            error.hint = Some(how_to_answer(self.substrate.run_id(), &instance));
+        }
         let retry_at = retry
             .filter(|retry| !is_in_doubt && is_worth_it(retry, tries, class))
             .map(|retry| {

@@ -41,4 +41,4 @@ pub use settle::must_be_found_out;
 pub use stage::Stage;
 pub use stops::Stops;
 pub use substrate::{Entry, Happened, Ledger, Made, Making, Substrate, Wait};
-pub use undo::{UndoItem, UndoKind, Undone, changed, undo_plan, undone};
+pub use undo::{UndoItem, UndoKind, Undone, authorities, changed, undo_plan, undone};

@@ -24,11 +24,18 @@ pub fn must_be_found_out(effect: &EffectState, clients: &Clients) -> bool {
 }
 
 fn finding(effect: &EffectState, clients: &Clients) -> Finding {
-    if !effect.is_unknown() || effect.call.class == Class::Unsure {
+    if !effect.is_unknown() {
         return Finding::NotNeeded;
     }
     let before = effect.before.as_ref().unwrap_or(&Value::Null);
-    script::finding(&effect.call.function, before, clients)
+    if effect.call.class != Class::Unsure {
+        return script::finding(&effect.call.function, before, clients);
+    }
+    // Only a person knows whether it was made, and so whether the author's undo may be used.
+    match script::has_own_undo(&effect.call.function, before) {
+        true => Finding::Impossible,
+        false => Finding::NotNeeded,
+    }
 }
 
 impl Gate {

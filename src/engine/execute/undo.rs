@@ -1,6 +1,9 @@
 //! Undoes one step: reverses its effects, the last one first.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     attempt::Attempt,
@@ -16,8 +19,8 @@ use crate::{
 };
 use windlass_ground::Timestamp;
 use windlass_script::{
-    self as script, Class, Done, EffectKey, Effects, Ended, Interruption, Reversal, Reversed,
-    Script, WayBack,
+    self as script, AuthorityUse, Class, Done, EffectKey, Effects, Ended, Interruption, Reversal,
+    Reversed, Script, WayBack,
 };
 use windlass_world::{
     outside::Clients,
@@ -85,8 +88,6 @@ fn reversal_of(
         return None;
     }
     let result = match effect.is_unknown() {
-        // Only a person can decide whether the author's undo may be used.
-        true if effect.call.class == Class::Unsure => return Some(doubtful(effect)),
         true => None,
         false if !effect.is_done() => return None,
         // `None` if the call was made but its answer was not as expected.
@@ -232,6 +233,30 @@ pub fn changed(state: &State) -> BTreeMap<String, Timestamp> {
     found
 }
 
+/// What a run did with each CA of AWS Private CA, by its ARN: all that it did, without its undo.
+pub fn authorities(state: &State) -> BTreeMap<String, BTreeSet<AuthorityUse>> {
+    let mut found: BTreeMap<String, BTreeSet<AuthorityUse>> = BTreeMap::new();
+    let instances = state.steps.iter();
+    let forward = instances.filter(|(id, _)| id.undone().is_none());
+    let rounds = forward.flat_map(|(_, instance)| instance.rounds());
+    for effect in rounds
+        .flat_map(|round| round.effects)
+        .filter(|effect| effect.may_be_done())
+    {
+        let used = script::authority_use(Done {
+            function: &effect.call.function,
+            key: None,
+            arguments: &effect.call.arguments,
+            before: effect.before.as_ref().unwrap_or(&Value::Null),
+            result: effect.result(),
+        });
+        if let Some((used, arn)) = used {
+            found.entry(arn).or_default().insert(used);
+        }
+    }
+    found
+}
+
 /// Lists what an undo would do, in order, by reading the current state. Changes nothing.
 pub async fn undo_plan(workflow: &Workflow, state: &State, clients: &Clients) -> Vec<UndoItem> {
     let order = decide::undo_order(workflow, state).into_iter();
@@ -252,10 +277,7 @@ pub async fn undo_plan(workflow: &Workflow, state: &State, clients: &Clients) ->
                 (what.to_owned(), UndoKind::Unknown)
             }
             StepBack::Script(path) => (format!("run `fn undo` of {path}"), UndoKind::Reversed),
-            StepBack::Find(function) => (
-                format!("find out whether {function} was done"),
-                UndoKind::Unknown,
-            ),
+            StepBack::Find(what) => (what, UndoKind::Unknown),
             StepBack::Stays(what) => (what, UndoKind::Stays),
             StepBack::By(way) => {
                 let kind = judged(&way, &mut there);
@@ -309,7 +331,7 @@ enum StepBack {
     Suspect,
     /// The script with this path does it.
     Script(Arc<str>),
-    /// It must first be found out whether this function's call was made.
+    /// It must first be found out whether a call was made; says how.
     Find(String),
     By(WayBack),
     /// Says what stays.
@@ -338,7 +360,13 @@ fn steps_back(
         }
         for effect in round.effects.iter().rev() {
             if must_be_found_out(effect, clients) {
-                steps.push(StepBack::Find(effect.call.function.clone()));
+                let function = &effect.call.function;
+                steps.push(StepBack::Find(match effect.call.class {
+                    Class::Unsure => {
+                        format!("ask you whether {function} was done (--answer {id}=…)")
+                    }
+                    _ => format!("find out whether {function} was done"),
+                }));
                 continue;
             }
             match reversal_of(effect, None, clients) {

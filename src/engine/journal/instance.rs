@@ -295,6 +295,16 @@ impl Instance {
         }
     }
 
+    /// Returns the call about which only a person knows whether it was made: the next attempt would stop there.
+    pub fn call_in_doubt(&self) -> Option<&EffectState> {
+        let is_said = self
+            .error
+            .as_ref()
+            .is_some_and(|error| error.code == "in-doubt");
+        let last = self.effects.last().filter(|effect| effect.is_open())?;
+        (is_said || last.call.class == Class::Unsure).then_some(last)
+    }
+
     /// Says whether it waits for an answer and its deadline has passed at this time.
     pub fn has_expired(&self, at: Timestamp) -> bool {
         let asked = self.approval.as_deref();

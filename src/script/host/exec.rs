@@ -63,8 +63,17 @@ const OPTIONS: &[Parameter] = &[
     ),
     optional(
         "undo",
-        List(&SCALAR),
+        Either(&[List(&SCALAR), Record(UNDO)]),
         "the program that reverses it, with its arguments",
+    ),
+];
+const UNDO: &[Parameter] = &[
+    required("run", List(&SCALAR), "the program and its arguments"),
+    preset(
+        "idempotent",
+        Bool,
+        "false",
+        "running it again has no further effect",
     ),
 ];
 const EXITED: &[Parameter] = &[
@@ -159,10 +168,9 @@ fn run(
     };
     let undo = options.optional("undo").unwrap_or(Value::Null);
     options.finish()?;
-    if undo != Value::Null && texts(&undo).map_or(true, |texts| texts.is_empty()) {
-        return Err(wrong(
-            "`undo` must be a list: the program and its arguments".into(),
-        ));
+    if undo != Value::Null {
+        // Reports a mistake in the undo now, not when the undo is needed.
+        of_undo(&undo).map_err(|why| wrong(format!("`undo`: {why}")))?;
     }
     let record = Value::map([
         ("program", program.into()),
@@ -230,15 +238,52 @@ fn codes(given: Option<Value>) -> Result<Vec<i32>, String> {
     }
 }
 
+/// Reads `undo`: a program with its arguments, as a list or as `#{ run: […], idempotent: true }`. Returns whether it is idempotent
+/// as well.
+fn of_undo(undo: &Value) -> Result<(String, Vec<String>, bool), String> {
+    let (listed, is_idempotent) = match undo {
+        Value::Map(map) => {
+            let is_idempotent = match map.get("idempotent") {
+                None => false,
+                Some(Value::Bool(given)) => *given,
+                Some(other) => {
+                    return Err(format!(
+                        "`idempotent` must be a bool, not {}",
+                        other.a_kind()
+                    ));
+                }
+            };
+            if let Some(other) = map
+                .keys()
+                .find(|key| !["run", "idempotent"].contains(&key.as_str()))
+            {
+                return Err(format!("it has no option `{other}`"));
+            }
+            (map.get("run").unwrap_or(&Value::Null), is_idempotent)
+        }
+        other => (other, false),
+    };
+    let mut texts = texts(listed)?;
+    if texts.is_empty() {
+        return Err("it must name a program".into());
+    }
+    let program = texts.remove(0);
+    Ok((program, texts, is_idempotent))
+}
+
 /// Returns the reversal that runs the program which the script gave as `undo`.
 fn of_run(done: Done, clients: &Clients) -> Reversal {
-    let Some((program, arguments)) = texts(done.before).ok().and_then(|mut texts| {
-        (!texts.is_empty()).then(|| {
-            let program = texts.remove(0);
-            (program, texts)
-        })
-    }) else {
+    if *done.before == Value::Null {
         return Reversal::never(format!("{} has no `undo`", done.function));
+    }
+    let (program, arguments, is_idempotent) = match of_undo(done.before) {
+        Ok(undo) => undo,
+        Err(why) => {
+            return Reversal::never(format!(
+                "the `undo` of {} can't be read: {why}",
+                done.function
+            ));
+        }
     };
     let what = format!("run {program} {}", arguments.join(" "));
     let invocation = Invocation {
@@ -255,7 +300,10 @@ fn of_run(done: Done, clients: &Clients) -> Reversal {
     };
     let (programs, about) = (clients.programs.clone(), what.as_str().into());
     let ending = invocation.ending.clone();
-    // An undo may be repeated; the author declares that it is safe by giving one.
+    let class = match is_idempotent {
+        true => Class::Keyed,
+        false => Class::Unsure,
+    };
     let way = WayBack::blind(what, "exec::undo", about, move |key| {
         let running = start(
             programs.clone(),
@@ -265,5 +313,5 @@ fn of_run(done: Done, clients: &Clients) -> Reversal {
         );
         async move { running.await.map(|_| Reversed::Done) }
     });
-    Reversal::By(way.ending_on(ending))
+    Reversal::By(way.in_doubt(class).ending_on(ending))
 }

@@ -413,9 +413,13 @@ fn of_request(done: Done, clients: &Clients) -> Reversal {
     let what = format!("{} {}", asked.request.method, asked.request.shown);
     // The mask of a secret URL is for people, and must not be sent.
     let (client, about) = (clients.http.clone(), what.replace(MASK, "***").into());
-    // An undo may be repeated; the author declares that it is safe by giving one.
-    Reversal::By(WayBack::blind(what, "http::undo", about, move |key| {
+    let class = match asked.class() {
+        Class::Read => Class::Keyed,
+        other => other,
+    };
+    let way = WayBack::blind(what, "http::undo", about, move |key| {
         let sending = asked.clone().send(client.clone(), key);
         async move { sending.await.map(|_| Reversed::Done) }
-    }))
+    });
+    Reversal::By(way.in_doubt(class))
 }

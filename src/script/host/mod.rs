@@ -38,10 +38,11 @@ pub use function::{
     Changing, Doubt, Function, HostModule, Impact, Need, Needs, On, Parameter, Reversible, Rule,
     ScriptType, ValueKind,
 };
+pub use pca::{AuthorityUse, authority_use};
 pub(super) use register::Halt;
 pub use seal::sealed_answer;
 pub use table::{MODULES, function, functions, leaves};
-pub use undo::{Done, Finding, Reversal, Reversed, WayBack, finding, reversal};
+pub use undo::{Done, Finding, Reversal, Reversed, WayBack, finding, has_own_undo, reversal};
 
 use std::sync::{Arc, LazyLock};
 

@@ -7,7 +7,10 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{function::Function, table};
+use super::{
+    function::{Changing, Function, Reversible},
+    table,
+};
 use crate::effects::{Call, Class, EffectKey, Look};
 use windlass_world::{
     outside::Clients,
@@ -65,6 +68,13 @@ pub fn finding(function: &str, before: &Value, clients: &Clients) -> Finding {
         Some(change) => (change.find)(before, clients),
         None => Finding::NotNeeded,
     }
+}
+
+/// Says whether a call is reversed by what its script gave as `undo`.
+pub fn has_own_undo(function: &str, before: &Value) -> bool {
+    let change = table::caller(function).and_then(Function::change);
+    let is_given = |change: &Changing| matches!(change.undo, Reversible::IfGiven(..));
+    change.is_some_and(is_given) && *before != Value::Null
 }
 
 /// Returns how an effect is reversed.
@@ -159,6 +169,8 @@ pub struct WayBack {
     pub what: String,
     /// The name of the call in the journal.
     function: &'static str,
+    /// What becomes of it in doubt.
+    class: Class,
     about: Value,
     /// Identifies the thing outside; equal for all effects on it.
     pub subject: String,
@@ -187,6 +199,12 @@ impl WayBack {
         self
     }
 
+    /// Sets what becomes of it in doubt; otherwise it is made again under its key.
+    pub(super) fn in_doubt(mut self, class: Class) -> Self {
+        self.class = class;
+        self
+    }
+
     /// Creates a way back that does not read the state first: it does what the author gave, or what may safely be repeated.
     pub(super) fn blind<F>(
         what: String,
@@ -201,6 +219,7 @@ impl WayBack {
             subject: what.clone(),
             what,
             function,
+            class: Class::Keyed,
             about,
             look: Arc::new(|| Box::pin(async { Ok(Value::Null) })),
             judge: Arc::new(|_| Judgement::goes(Value::Null)),
@@ -227,6 +246,7 @@ impl WayBack {
         Self {
             what,
             function,
+            class: Class::Keyed,
             about,
             subject,
             look: Arc::new(move || Box::pin(look())),
@@ -247,11 +267,11 @@ impl WayBack {
         (self.judge)(now)
     }
 
-    /// Returns the whole reversal as one call, which may safely be repeated. [`Reversed::read`] reads its result.
+    /// Returns the whole reversal as one call. [`Reversed::read`] reads its result.
     pub fn call(self) -> Call {
         let (function, about) = (self.function, self.about.clone());
         let ending = self.ending.clone();
-        let call = Call::new(function, Class::Keyed, about, move |key| async move {
+        let call = Call::new(function, self.class, about, move |key| async move {
             if let Some(tidy) = &self.tidy {
                 tidy().await?;
             }

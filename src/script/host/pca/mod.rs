@@ -12,9 +12,11 @@ mod authority;
 mod certificate;
 mod table;
 mod undo;
+mod uses;
 mod wait;
 
 pub(super) use table::TABLE;
+pub use uses::{AuthorityUse, authority_use};
 
 use rhai::NativeCallContext;
 

@@ -1,0 +1,86 @@
+//! What calls of AWS Private CA mean for the undo of another run, which may delete a CA that they used.
+
+use serde_json::Value as Json;
+
+use super::super::undo::Done;
+use windlass_world::value::Value;
+
+/// What a call did with a CA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AuthorityUse {
+    Created,
+    /// It issued a certificate.
+    Issued,
+    Deleted,
+    /// It read something of it, or changed it in another way.
+    Seen,
+}
+
+/// Returns the ARN of the CA that a call is about, and what it did with it.
+pub fn authority_use(done: Done) -> Option<(AuthorityUse, String)> {
+    let function = done.function.strip_prefix("pca::")?;
+    let of_arguments = || match done.arguments {
+        Json::String(arn) => Some(arn.clone()),
+        other => ["ca", "arn"]
+            .iter()
+            .find_map(|key| other.get(key)?.as_str().map(str::to_owned)),
+    };
+    let of_record = || done.before.field("ca").map(Value::to_text);
+    let (used, arn) = match function {
+        "create_certificate_authority" => (AuthorityUse::Created, done.result.map(Value::to_text)?),
+        "issue_certificate" => (AuthorityUse::Issued, of_record().or_else(of_arguments)?),
+        "delete_certificate_authority" => (AuthorityUse::Deleted, of_arguments()?),
+        _ => (AuthorityUse::Seen, of_record().or_else(of_arguments)?),
+    };
+    // Certificates have longer ARNs, and long arguments are cut in the record.
+    let is_authority = arn.contains(":certificate-authority/") && !arn.contains("/certificate/");
+    is_authority.then_some((used, arn))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const CA: &str = "arn:aws:acm-pca:us-east-1:123456789012:certificate-authority/05aef7b7";
+
+    #[test]
+    fn a_call_names_its_authority() {
+        let used = |function: &str, arguments: Json, before: Value, result: Option<&Value>| {
+            let (arguments, before) = (&arguments, &before);
+            authority_use(Done {
+                function,
+                key: None,
+                arguments,
+                before,
+                result,
+            })
+        };
+        let arn = Value::from(CA);
+        let created = used(
+            "pca::create_certificate_authority",
+            json!({}),
+            Value::Null,
+            Some(&arn),
+        );
+        assert_eq!(created, Some((AuthorityUse::Created, CA.into())));
+        let record = Value::map([("ca", arn)]);
+        let issued = used("pca::issue_certificate", json!({}), record, None);
+        assert_eq!(issued, Some((AuthorityUse::Issued, CA.into())));
+        let deleted = used(
+            "pca::delete_certificate_authority",
+            json!({ "ca": CA }),
+            Value::Null,
+            None,
+        );
+        assert_eq!(deleted, Some((AuthorityUse::Deleted, CA.into())));
+        let read = used("pca::certificate_authority", json!(CA), Value::Null, None);
+        assert_eq!(read, Some((AuthorityUse::Seen, CA.into())));
+        let certificate = json!(format!("{CA}/certificate/1"));
+        assert_eq!(
+            used("pca::get_certificate", certificate, Value::Null, None),
+            None
+        );
+        assert_eq!(used("kube::get", json!(CA), Value::Null, None), None);
+    }
+}
