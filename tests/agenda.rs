@@ -357,6 +357,7 @@ impl<'a> Play<'a> {
         self.happens(Event::UndoStarted(UndoStarted {
             requester: "tester".into(),
             via: None,
+            error: None,
         }));
     }
 

@@ -318,3 +318,122 @@ fn a_step_whose_process_died_was_interrupted() {
     let undone = test.windlass(&["undo", "--yes"]).expect(0);
     undone.says("interrupted, undone");
 }
+
+#[test]
+fn a_request_in_doubt_with_an_undo_is_asked_about_before_it_is_reversed() {
+    let undo = |site: &Site| {
+        let url = format!("{}/vm", site.address());
+        format!("http::post(\"{url}\", #{{ undo: #{{ method: \"DELETE\", url: \"{url}\" }} }})")
+    };
+    for (answer, requests) in [
+        ("s=done", ["POST /vm", "DELETE /vm"].as_slice()),
+        ("s=again", ["POST /vm"].as_slice()),
+    ] {
+        // Its answer is lost.
+        let site = Site::open(&[500]);
+        let test = Test::new().file("w.yaml", &one_step(&undo(&site)));
+        let failed = test.windlass(&["run", "w.yaml"]).expect(1);
+        failed.says("If it was done: windlass resume");
+        failed.says("s=done:VALUE");
+        let plan = test.windlass(&["undo", "--plan"]).expect(0).stdout;
+        assert!(
+            plan.contains("ask you whether http::post was done"),
+            "{plan}"
+        );
+        test.windlass(&["undo", "--yes"])
+            .expect(1)
+            .says("--answer 's=done'");
+        assert_eq!(site.requests(), ["POST /vm"]);
+        test.windlass(&["undo", "--yes", "--answer", answer])
+            .expect(0);
+        assert_eq!(site.requests(), requests);
+    }
+    // A run that undoes itself asks, too.
+    let site = Site::open(&[500]);
+    let file = one_step(&undo(&site)).replace("steps:", "on_failure: undo\nsteps:");
+    let test = Test::new().file("w.yaml", &file);
+    test.windlass(&["run", "w.yaml"])
+        .expect(1)
+        .says("--answer 's=done'");
+    assert_eq!(test.shown()["status"], "undo failed");
+}
+
+#[test]
+fn an_undo_that_must_not_be_made_twice_is_asked_about() {
+    let site = Site::open(&[200, 500]);
+    let url = site.address();
+    let body = format!(
+        "http::post(\"{url}/pay\", #{{ idempotency: true, undo: #{{ method: \"POST\", url: \"{url}/refund\" }} }})"
+    );
+    let test = Test::new().file("w.yaml", &one_step(&body));
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    for _ in 0..2 {
+        test.windlass(&["undo", "--yes"])
+            .expect(1)
+            .says("--answer 's=done'");
+        assert_eq!(site.requests(), ["POST /pay", "POST /refund"]);
+    }
+    test.windlass(&["undo", "--yes", "--answer", "s=done"])
+        .expect(0);
+    assert_eq!(site.requests().len(), 2);
+    assert_eq!(test.shown()["status"], "undone");
+}
+
+/// A run that is interrupted in its `finally` continues there: nothing that failed before is tried again, and a call in
+/// doubt is asked about.
+#[test]
+fn a_run_continues_the_finally_in_which_it_died() {
+    let sites = std::cell::RefCell::new(Vec::new());
+    let make = || {
+        let site = Site::open(&[404]);
+        let file = format!(
+            "workflow: w\nsteps:\n  check: {{ run: 'http::get(\"{url}/check\")' }}\nfinally:\n  page: {{ run: 'http::post(\"{url}/page\")' }}\n",
+            url = site.address()
+        );
+        sites.borrow_mut().push(site);
+        Test::new().file("w.yaml", &file)
+    };
+    let is_sent = |test: &Test| {
+        let sites = sites.borrow();
+        let requests = sites.last().expect("a site").requests();
+        is_in(test, "http::post") && requests.len() == 2
+    };
+    let test = died(make, is_sent);
+    let sites = sites.into_inner();
+    let site = sites.last().expect("a site");
+    let asked = test.windlass(&["resume"]).expect(1);
+    asked.says("page=done:VALUE");
+    assert_eq!(site.requests(), ["GET /check", "POST /page"]);
+    // It has ended now, so another resume tries again what failed; the call that was made is not.
+    test.windlass(&["resume", "--answer", "page=done"])
+        .expect(0);
+    let requests = ["GET /check", "POST /page", "GET /check"];
+    assert_eq!(site.requests(), requests);
+}
+
+#[test]
+fn a_run_whose_outputs_fail_says_so_to_its_finally_and_after_its_undo() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+on_failure: undo
+params: { n: { type: int, default: 3 } }
+steps:
+  a: { run: 'file::write(\"a.txt\", \"\"); #{ x: 1 }' }
+  b: { run: '#{ y: 1 }', when: \"${{ params.n == 4 }}\" }
+finally:
+  tell: { with: { s: \"${{ run.status }}\" }, run: 'log::info(`it ${inputs.s}`)' }
+outputs: { b: \"${{ steps.b.y }}\" }
+",
+    );
+    let ran = test.windlass(&["run", "w.yaml"]).expect(1);
+    ran.says("it failed");
+    ran.says("expression-failed");
+    assert_eq!(test.shown()["status"], "undone");
+    assert_eq!(
+        test.shown()["errors"][0]["code"],
+        "expression-failed",
+        "{}",
+        test.shown()
+    );
+}

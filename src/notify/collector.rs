@@ -151,6 +151,12 @@ impl Collector {
                 ),
                 Outcome::Cancelled | Outcome::Undone => return None,
             },
+            Event::UndoStarted(started) if started.is_on_failure() => (
+                NoticeKind::Failed,
+                None,
+                format!("{name} failed, and is being undone"),
+                self.why(&run.id),
+            ),
             Event::StepFailed(StepFailed {
                 step,
                 error,
@@ -295,6 +301,6 @@ impl Collector {
 fn is_told(event: &Event) -> bool {
     matches!(
         event,
-        Event::ApprovalAsked(_) | Event::RunEnded(_) | Event::StepFailed(_)
+        Event::ApprovalAsked(_) | Event::RunEnded(_) | Event::StepFailed(_) | Event::UndoStarted(_)
     )
 }

@@ -85,8 +85,17 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
             format!("run continues with edited files, by {requester}")
         }
         Event::RunSuspended => "run waits for an approval".into(),
-        Event::UndoStarted(UndoStarted { requester, via }) => {
-            format!("undo started {}", by(requester, via.as_ref()))
+        Event::UndoStarted(UndoStarted {
+            requester,
+            via,
+            error,
+        }) => {
+            let why = error.as_deref().map(|error| format!(": {}", said(error)));
+            format!(
+                "undo started {}{}",
+                by(requester, via.as_ref()),
+                why.unwrap_or_default()
+            )
         }
         Event::RunCancelled(RunCancelled { requester, via }) => {
             format!("run cancelled {}", by(requester, via.as_ref()))

@@ -242,6 +242,7 @@ impl Play<'_> {
         let undo = || {
             vec![Event::UndoStarted(UndoStarted {
                 via: None,
+                error: None,
                 requester: self.case.requester.clone(),
             })]
         };

@@ -205,6 +205,7 @@ impl Site {
         let undo = vec![Event::UndoStarted(UndoStarted {
             requester: tester().name,
             via: None,
+            error: None,
         })];
         let settings = Settings {
             stage: Some(stage),

@@ -81,6 +81,15 @@ impl Scope<'_, '_> {
             .all(|(before, _)| self.leaves_out(state, before))
     }
 
+    /// Says whether a template reads a step under `finally`.
+    pub(super) fn reads_finally(&self, template: &Template) -> bool {
+        let steps = steps_read_by(template);
+        let mut steps = steps
+            .iter()
+            .filter_map(|name| self.workflow.step_named(name));
+        steps.any(|step| step.is_finally)
+    }
+
     /// Says whether a template reads a step that was left out.
     pub(super) fn reads_left_out(&self, state: &State, template: &Template) -> bool {
         let steps = steps_read_by(template);

@@ -107,6 +107,16 @@ impl Scope<'_, '_> {
         outputs.collect::<Result<_, _>>().map(Value::Map)
     }
 
+    /// Says, before the steps under `finally` run, whether an output can't be evaluated; of those that read no such step.
+    pub fn outputs_will_fail(&self, view: View) -> bool {
+        let mut outputs = self.workflow.outputs.iter().map(|(_, template)| template);
+        outputs.any(|template| {
+            !self.reads_finally(template)
+                && !self.reads_left_out(view.state, template)
+                && self.evaluate(view, template, &Value::Null, None).is_err()
+        })
+    }
+
     pub fn evaluate(
         &self,
         view: View,

@@ -61,13 +61,10 @@ pub(super) fn decide<'w>(
     if let Some(settled) = settled {
         decision.next.events.push(match settled {
             // The run continues with its undo, and keeps its locks.
-            Settled::Failed { .. }
+            Settled::Failed { error, .. }
                 if workflow.on_failure == OnFailure::Undo && !state.is_cancelled =>
             {
-                Event::UndoStarted(UndoStarted {
-                    requester: "on_failure".into(),
-                    via: None,
-                })
+                Event::UndoStarted(UndoStarted::on_failure(error))
             }
             settled => ended(state, settled),
         });

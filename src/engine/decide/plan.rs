@@ -47,7 +47,7 @@ pub fn plan(change: &Change) -> Result<Plan, Unplannable> {
         let _ = state.apply(event, Timestamp::EPOCH);
     }
     let mut finally = Vec::new();
-    reset_finally(change.new, None, &state, &mut finally);
+    reset_finally(change.new, None, &state, |_, _, _| false, &mut finally);
     let planned: BTreeSet<_> = planner.plan.events.iter().filter_map(reset).collect();
     finally.retain(|event| reset(event).is_none_or(|step| !planned.contains(step)));
     planner.plan.events.extend(finally);

@@ -6,17 +6,90 @@ use super::{
     step::step_of,
 };
 use crate::{
-    compile::{Action, OnError, Workflow},
+    compile::{Action, OnError, Step, Workflow},
     journal::{Event, Instance, InstanceId, Outcome, RunResumed, State, Status},
 };
 use windlass_ground::Timestamp;
 
 /// Returns the first events of a resume: the run continues, and the steps under `finally` run again if a step before
-/// them will run.
+/// them will run. A run that was interrupted in its `finally` continues there: what failed before stays failed, and
+/// another resume tries it again.
 pub fn on_resume(workflow: &Workflow, state: &State, requester: &str) -> Vec<Event> {
-    let mut events = vec![resumed(workflow, state, requester, &[])];
-    reset_finally(workflow, None, state, &mut events);
+    let mut resumed = resumed(workflow, state, requester, &[]);
+    if let Event::RunResumed(RunResumed { keeps, .. }) = &mut resumed {
+        failed_before_finally(workflow, None, state, keeps);
+        keeps.sort();
+        keeps.dedup();
+    }
+    let mut events = vec![resumed];
+    reset_finally(workflow, None, state, continues_finally, &mut events);
     events
+}
+
+/// Says whether the steps under `finally` of a scope were interrupted. Those of a cancelled run start again: it continues
+/// with what it has not done.
+fn continues_finally(workflow: &Workflow, inside: Option<&InstanceId>, state: &State) -> bool {
+    let has_begun = |step: &Step| {
+        let instance = state.instance(&InstanceId::step(inside, step.name.as_str()));
+        instance.is_some_and(|i| i.status != Status::Pending || !i.effects.is_empty())
+    };
+    let mut finally = workflow.steps().filter(|(_, step)| step.is_finally);
+    state.outcome.is_none() && !state.is_cancelled && finally.any(|(_, step)| has_begun(step))
+}
+
+/// Collects the failed steps, with what failed inside of them, of each scope that continues its `finally`.
+fn failed_before_finally(
+    workflow: &Workflow,
+    inside: Option<&InstanceId>,
+    state: &State,
+    found: &mut Vec<InstanceId>,
+) {
+    let continues = continues_finally(workflow, inside, state);
+    if continues {
+        let steps = workflow.steps().filter(|(_, step)| !step.is_finally);
+        for (_, step) in steps {
+            let id = InstanceId::step(inside, step.name.as_str());
+            let own = state.steps.get_key_value(&id).into_iter();
+            let failed = own
+                .chain(state.inside(&id))
+                .filter(|(_, i)| i.status == Status::Failed);
+            found.extend(failed.map(|(id, _)| id.clone()));
+        }
+    }
+    each_open_scope(workflow, inside, state, |step, inner, scope| {
+        if step.is_finally || !continues {
+            failed_before_finally(inner, Some(scope), state, found);
+        }
+    });
+}
+
+/// Visits the nested workflows of a scope that have begun and are not over.
+fn each_open_scope<'w>(
+    workflow: &'w Workflow,
+    inside: Option<&InstanceId>,
+    state: &State,
+    mut visit: impl FnMut(&Step, &'w Workflow, &InstanceId),
+) {
+    for (_, step) in workflow.steps() {
+        let Action::Workflow(inner) = &step.action else {
+            continue;
+        };
+        let id = InstanceId::step(inside, step.name.as_str());
+        let own = state.steps.get_key_value(&id);
+        let items = state
+            .inside(&id)
+            .filter(|(other, _)| other.is_item() && other.parent().as_ref() == Some(&id));
+        let scopes = own.into_iter().chain(items).filter(|(other, instance)| {
+            instance.is_scope && !is_over(instance.status) && other.undone().is_none()
+        });
+        for (scope, _) in scopes {
+            visit(step, inner, scope);
+        }
+    }
+}
+
+fn is_over(status: Status) -> bool {
+    matches!(status, Status::Succeeded | Status::Skipped)
 }
 
 /// Returns the event that resumes a run. A failed step with `on_error: continue` stays failed: the run has continued
@@ -101,35 +174,45 @@ fn is_rejected(state: &State, id: &InstanceId) -> bool {
     state.instance(id).is_some_and(Instance::is_rejected)
 }
 
-/// Resets the steps under `finally` if a step before them will run.
+/// Resets the steps under `finally` of each scope if a step before them will run, or if they were told that the run is
+/// cancelled; but not where `continues` says that they continue. One with a call in doubt is kept, so that a person is
+/// asked before the call is made again.
 pub(super) fn reset_finally(
     workflow: &Workflow,
     inside: Option<&InstanceId>,
     state: &State,
+    continues: fn(&Workflow, Option<&InstanceId>, &State) -> bool,
     events: &mut Vec<Event>,
 ) {
-    let id = |name: &str| InstanceId::step(inside, name);
-    let is_over = |status| matches!(status, Status::Succeeded | Status::Skipped);
-    let runs_again = workflow
+    let id = |step: &Step| InstanceId::step(inside, step.name.as_str());
+    let is_kept = continues(workflow, inside, state);
+    let mut steps = workflow.steps().map(|(_, step)| step);
+    let runs_again = !is_kept
+        && (state.is_cancelled
+            || steps.any(|step| !step.is_finally && !is_over(state.status(&id(step)))));
+    let finally = workflow
         .steps()
-        .any(|(_, step)| !step.is_finally && !is_over(state.status(&id(step.name.as_str()))));
-    for (_, step) in workflow.steps() {
-        let id = id(step.name.as_str());
-        if step.is_finally && runs_again {
-            let own = state.steps.get_key_value(&id);
-            let resets = own.into_iter().chain(state.inside(&id));
-            events.extend(resets.map(|(step, _)| Event::StepReset { step: step.clone() }));
-        } else if let Action::Workflow(inner) = &step.action {
-            let own = state.steps.get_key_value(&id);
-            let items = state
-                .inside(&id)
-                .filter(|(other, _)| other.is_item() && other.parent().as_ref() == Some(&id));
-            let scopes = own.into_iter().chain(items).filter(|(other, instance)| {
-                instance.is_scope && !is_over(instance.status) && other.undone().is_none()
-            });
-            for (scope, _) in scopes {
-                reset_finally(inner, Some(scope), state, events);
-            }
+        .map(|(_, step)| step)
+        .filter(|step| step.is_finally);
+    for step in finally.filter(|_| runs_again) {
+        let id = id(step);
+        let own = state.steps.get_key_value(&id).into_iter();
+        let all: Vec<_> = own.chain(state.inside(&id)).collect();
+        let is_in_doubt = |instance: &Instance| {
+            instance.status != Status::Succeeded && instance.call_in_doubt().is_some()
+        };
+        if !all.iter().any(|(_, instance)| is_in_doubt(instance)) {
+            let resets = all
+                .into_iter()
+                .map(|(step, _)| Event::StepReset { step: step.clone() });
+            events.extend(resets);
         }
     }
+    each_open_scope(workflow, inside, state, |step, inner, scope| {
+        let is_reset = step.is_finally && runs_again;
+        let has_failed_before = !step.is_finally && is_kept;
+        if !is_reset && !has_failed_before {
+            reset_finally(inner, Some(scope), state, continues, events);
+        }
+    });
 }

@@ -108,7 +108,8 @@ impl<'w> Scope<'_, 'w> {
         agenda: &mut ScopeAgenda,
         is_finally: bool,
     ) {
-        let has_failed = agenda.has_failed(false);
+        let has_failed =
+            agenda.has_failed(false) || (is_finally && self.outputs_will_fail(decision.view()));
         let status = is_finally.then_some(match (decision.state.is_cancelled, has_failed) {
             (true, _) => "cancelled",
             (false, false) => "succeeded",

@@ -102,12 +102,17 @@ pub(super) fn next<'w>(
 }
 
 fn end(decision: &mut Decision, error: Option<StepError>) {
+    let (outcome, error) = match error {
+        Some(error) => {
+            let error = error.with_hint("to continue the undo: `windlass undo`");
+            (Outcome::UndoFailed, Some(error))
+        }
+        // Why the run undid itself.
+        None => (Outcome::Undone, decision.state.error.clone()),
+    };
     decision.next.events.push(Event::RunEnded(RunEnded {
-        outcome: match error {
-            Some(_) => Outcome::UndoFailed,
-            None => Outcome::Undone,
-        },
+        outcome,
         outputs: Value::Null,
-        error: error.map(|error| error.with_hint("to continue the undo: `windlass undo`")),
+        error,
     }));
 }

@@ -88,6 +88,28 @@ pub struct UndoStarted {
     /// As in [`RunStarted`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Via>,
+    /// The reason why the run undoes itself, if no step has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Box<StepError>>,
+}
+
+impl UndoStarted {
+    /// The requester of an undo that begins because the run failed.
+    const ON_FAILURE: &str = "on_failure";
+
+    /// The undo of a run that failed, by `on_failure: undo`.
+    pub fn on_failure(error: Option<StepError>) -> Self {
+        Self {
+            requester: Self::ON_FAILURE.into(),
+            via: None,
+            error: error.map(Box::new),
+        }
+    }
+
+    /// Says whether it begins because the run failed.
+    pub fn is_on_failure(&self) -> bool {
+        self.requester == Self::ON_FAILURE
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

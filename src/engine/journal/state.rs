@@ -11,7 +11,7 @@ use super::{
     payload::{
         ApprovalDecided, AttemptAnswered, EffectAnswered, EffectEnded, EffectIntended,
         EffectSettled, LockReleased, LockTaken, RunEnded, RunResumed, StepFailed, StepSkipped,
-        StepStarted, StepSucceeded,
+        StepStarted, StepSucceeded, UndoStarted,
     },
 };
 use windlass_ground::Timestamp;
@@ -205,8 +205,9 @@ impl State {
                     run.edit(edited);
                 }
             }
-            Event::UndoStarted(_) => {
+            Event::UndoStarted(UndoStarted { error, .. }) => {
                 self.go_on(at);
+                self.error = error.as_deref().cloned();
                 self.is_undoing = true;
                 let undos = self
                     .steps

@@ -278,5 +278,5 @@ impl EffectState {
 fn rejected(step: &InstanceId, approver: &str, comment: Option<&str>) -> StepError {
     let why = comment.map_or(String::new(), |comment| format!(": {comment}"));
     StepError::new("approval-rejected", format!("rejected by {approver}{why}"))
-        .with_hint(format!("to ask again: windlass resume --redo '{step}'"))
+        .with_hint(format!("to ask again: windlass resume RUN --redo '{step}'"))
 }

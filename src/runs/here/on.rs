@@ -32,6 +32,7 @@ pub fn undo_started(who: &Person) -> Event {
     Event::UndoStarted(UndoStarted {
         requester: who.name.clone(),
         via: who.via.clone(),
+        error: None,
     })
 }
 

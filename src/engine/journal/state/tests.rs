@@ -197,6 +197,7 @@ fn all_kinds(step: &InstanceId) -> Vec<Event> {
         Event::UndoStarted(UndoStarted {
             requester: requester(),
             via: None,
+            error: None,
         }),
         Event::RunResumed(RunResumed {
             requester: requester(),
