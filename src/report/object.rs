@@ -6,9 +6,10 @@ use windlass_script::{Class, Function};
 /// Formats a call for a line: its function, and its object.
 pub fn call_line(call: &CallRecord) -> String {
     let function = &call.function;
-    let is_change = windlass_script::function(function).is_some_and(Function::is_change);
+    let change = windlass_script::function(function).and_then(Function::change);
+    let may_be_tried = change.is_some_and(|change| change.unless == Some("dry_run"));
     // A change that was only tried, as a check does, is recorded as a read.
-    let tried = match is_change && call.class == Class::Read {
+    let tried = match may_be_tried && call.class == Class::Read {
         true => " (dry run)",
         false => "",
     };
