@@ -132,7 +132,9 @@ fn a1_an_undo_leaves_the_secrets_of_a_newer_run() {
         assert_eq!(audit["calls"][function], Json::Null, "{function}");
     }
     // The newer run goes back to what it found, which the older one had left.
-    world.test.windlass(&["undo", "--yes"]).expect(0);
+    let refused = world.test.windlass(&["undo", "--yes"]).expect(2);
+    refused.says("has been undone since");
+    world.test.windlass(&["undo", "--yes", "--force"]).expect(0);
     assert!(world.test.path("out/root-ca.pem").exists());
 }
 

@@ -41,7 +41,11 @@ fn a1_a_trust_policy_that_a_newer_run_needs_stays() {
         .expect(0);
     assert_eq!(policy(&mesh), (json!(false), json!(newer)));
     // The newer one takes back what it did, which is the note alone.
-    test.windlass(&["undo", &newer, "--yes"]).expect(0);
+    test.windlass(&["undo", &newer, "--yes"])
+        .expect(2)
+        .says("has been undone since");
+    test.windlass(&["undo", &newer, "--yes", "--force"])
+        .expect(0);
     assert_eq!(policy(&mesh), (json!(false), json!(older)));
     // A run alone takes back all.
     let patch = format!(

@@ -54,7 +54,7 @@ pub fn refuse_undo_before_newer<E: From<RunsError>>(
         let (what, named) = match is_undone {
             true => (
                 "has been undone since, and changed what this one changed",
-                both_changed(&own, &other),
+                both_changed(&own, &other, row.ended_at),
             ),
             false => in_the_way(&own, &other),
         };
@@ -99,16 +99,23 @@ fn in_the_way<'d>(own: &'d Deeds, newer: &'d Deeds) -> (&'static str, Vec<&'d st
         );
     }
     let deleted = with(
-        &[AuthorityUse::Seen, AuthorityUse::Issued],
+        &[AuthorityUse::Named, AuthorityUse::Issued],
         AuthorityUse::Deleted,
     );
     ("is newer and deleted a CA that this one used", deleted)
 }
 
-/// What two runs changed, where the other one is older.
-fn both_changed<'d>(own: &'d Deeds, older: &Deeds) -> Vec<&'d str> {
-    let both = own.0.keys().filter(|what| older.0.contains_key(*what));
-    both.map(String::as_str).collect()
+/// What two runs changed, where the other one is older and was undone after this one changed it.
+fn both_changed<'d>(own: &'d Deeds, older: &Deeds, undone_at: Option<Timestamp>) -> Vec<&'d str> {
+    let before = |at: &Timestamp| undone_at.is_some_and(|undone| *at < undone);
+    let own = own
+        .0
+        .iter()
+        .filter(|(_, at)| before(at))
+        .map(|(what, _)| what);
+    own.filter(|what| older.0.contains_key(*what))
+        .map(String::as_str)
+        .collect()
 }
 
 fn refused(id: &RunId, row: &RunRow, is_undone: bool, what: &str, all: &[&str]) -> RunsError {

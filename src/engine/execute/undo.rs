@@ -233,7 +233,7 @@ pub fn changed(state: &State) -> BTreeMap<String, Timestamp> {
     found
 }
 
-/// What a run did with each CA of AWS Private CA, by its ARN: all that it did, without its undo.
+/// What a run did with each CA of AWS Private CA, by its ARN, without its undo; and those that its outputs name.
 pub fn authorities(state: &State) -> BTreeMap<String, BTreeSet<AuthorityUse>> {
     let mut found: BTreeMap<String, BTreeSet<AuthorityUse>> = BTreeMap::new();
     let instances = state.steps.iter();
@@ -254,7 +254,26 @@ pub fn authorities(state: &State) -> BTreeMap<String, BTreeSet<AuthorityUse>> {
             found.entry(arn).or_default().insert(used);
         }
     }
+    let steps = state.steps.values().map(|instance| &instance.outputs);
+    for outputs in steps.chain([&state.outputs]) {
+        name_authorities(outputs, &mut found);
+    }
     found
+}
+
+/// Adds the CAs that a value names.
+fn name_authorities(value: &Value, found: &mut BTreeMap<String, BTreeSet<AuthorityUse>>) {
+    match value {
+        Value::String(text) if script::is_authority(text) => {
+            found
+                .entry(text.clone())
+                .or_default()
+                .insert(AuthorityUse::Named);
+        }
+        Value::List(items) => items.iter().for_each(|item| name_authorities(item, found)),
+        Value::Map(map) => map.values().for_each(|item| name_authorities(item, found)),
+        _ => {}
+    }
 }
 
 /// Lists what an undo would do, in order, by reading the current state. Changes nothing.

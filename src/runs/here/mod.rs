@@ -522,10 +522,7 @@ impl Here {
 pub(super) fn only_one(state: &Path) -> Result<RunLock, RunsError> {
     RunLock::take(state, &RunId::stored("serve".into())).map_err(|error| match error {
         JournalError::Owned { owner, .. } => {
-            let message = format!(
-                "process {owner} already serves the runs in {}",
-                state.display()
-            );
+            let message = format!("{owner} already serves the runs in {}", state.display());
             RunsError::conflict("serve", message)
         }
         error => error.into(),

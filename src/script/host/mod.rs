@@ -38,7 +38,7 @@ pub use function::{
     Changing, Doubt, Function, HostModule, Impact, Need, Needs, On, Parameter, Reversible, Rule,
     ScriptType, ValueKind,
 };
-pub use pca::{AuthorityUse, authority_use};
+pub use pca::{AuthorityUse, authority_use, is_authority};
 pub(super) use register::Halt;
 pub use seal::sealed_answer;
 pub use table::{MODULES, function, functions, leaves};

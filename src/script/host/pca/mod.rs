@@ -16,7 +16,7 @@ mod uses;
 mod wait;
 
 pub(super) use table::TABLE;
-pub use uses::{AuthorityUse, authority_use};
+pub use uses::{AuthorityUse, authority_use, is_authority};
 
 use rhai::NativeCallContext;
 
