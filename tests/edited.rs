@@ -610,3 +610,69 @@ finally:
     let found = plan(&test, &["-p", "n=2"]);
     expect(&found, &[("apart", "again", "its input `n` has changed")]);
 }
+
+/// The items of a step that was to run again, and has not, come from a step that failed.
+#[test]
+fn items_that_are_not_known_yet_are_not_made_again() {
+    let inner = "workflow: inner
+params: { of: string }
+steps:
+  make: { with: { of: \"${{ params.of }}\" }, run: 'file::write(`${inputs.of}.txt`, \"\"); 1' }
+";
+    let list = |body: &str| {
+        format!("const OUTPUTS = #{{ items: \"list(string)\" }};\nfn run(inputs) {{ {body} }}\n")
+    };
+    let test = Test::new()
+        .file(
+            "w.yaml",
+            "workflow: w
+steps:
+  list: { script: list.rhai }
+  both: { for_each: \"${{ steps.list.items }}\", workflow: inner.yaml, with: { of: \"${{ item }}\" } }
+",
+        )
+        .file("list.rhai", &list("#{ items: [\"a\", \"b\"] }"))
+        .file("inner.yaml", inner);
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    let written = || {
+        let events = test.events();
+        let of = |e: &&Json| e["event"] == "effect_intended";
+        events.iter().filter(of).count()
+    };
+    let first = written();
+    test.write("list.rhai", &list("throw \"no\""));
+    test.windlass(&["resume", "--edited", "--yes"]).expect(1);
+    test.write("list.rhai", &list("#{ items: [\"b\", \"a\"] }"));
+    let found = plan(&test, &[]);
+    assert!(
+        found.iter().all(|(_, fate, _)| fate != "again"),
+        "{found:?}"
+    );
+    test.windlass(&["resume", "--edited", "--yes"]).expect(0);
+    assert_eq!(written(), first, "nothing was done twice");
+}
+
+/// The `finally` of a nested workflow that an edit opens again runs again.
+#[test]
+fn the_finally_of_a_nested_workflow_runs_again_after_an_edit() {
+    let inner = "workflow: inner
+steps:
+  a: { fresh: true, run: 'if !file::exists(\"ready.txt\") { throw \"not ready\" }' }
+finally:
+  f: { run: 'file::write(\"cleaned.txt\", `${time::now()}`)' }
+";
+    let file = "workflow: w
+steps:
+  sub: { workflow: inner.yaml, needs: [] }
+";
+    let test = Test::new().file("w.yaml", file).file("inner.yaml", inner);
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    let before = test.read("out/cleaned.txt");
+    let more = file.replace(
+        "  sub: { workflow: inner.yaml, needs: [] }\n",
+        "  first: { run: 'file::write(\"ready.txt\", \"\")' }\n  sub: { workflow: inner.yaml, needs: [first] }\n",
+    );
+    test.write("w.yaml", &more);
+    test.windlass(&["resume", "--edited", "--yes"]).expect(0);
+    assert_ne!(test.read("out/cleaned.txt"), before);
+}

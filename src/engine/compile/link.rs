@@ -138,7 +138,9 @@ impl Linker<'_> {
             mistakes: &mut self.mistakes,
             roots: ROOTS,
         };
-        refuse_inner_undo(&mut report, &draft, &actions);
+        if !self.sources.is_frozen() {
+            refuse_inner_undo(&mut report, &draft, &actions);
+        }
         let digest = digest_of_workflow(&text, &actions);
         let workflow = build(&mut report, &file, draft, (actions, digest));
         (self.mistakes.len() == before)

@@ -35,6 +35,11 @@ pub trait Sources {
     fn parsed(&self) -> Option<Arc<Mutex<ParsedScripts>>> {
         None
     }
+
+    /// Says whether the files are those of a run, which an earlier version may have accepted.
+    fn is_frozen(&self) -> bool {
+        false
+    }
 }
 
 /// Reads from a folder, and keeps the texts: a run freezes them.
@@ -196,6 +201,10 @@ impl Sources for Folder {
 pub struct Frozen(pub BTreeMap<String, Arc<str>>);
 
 impl Sources for Frozen {
+    fn is_frozen(&self) -> bool {
+        true
+    }
+
     fn read(&mut self, path: &str) -> Result<Arc<str>, String> {
         self.0
             .get(path)

@@ -127,7 +127,15 @@ impl Planner<'_> {
             return self.again(&id, before.reason());
         }
         let Ok(now) = scope.items(self.view(), step, template, None) else {
-            return self.unit(scope, &unit);
+            if self.change.state.status(&id) != Status::Pending {
+                let step = id.clone();
+                self.plan.events.push(Event::StepReopened { step });
+            }
+            return self.tell(
+                &id,
+                FateKind::GoesOn,
+                "its items are not known before it runs",
+            );
         };
         // Not known of a step that was to run again and has not.
         let were = self
@@ -357,7 +365,7 @@ impl Planner<'_> {
         let worst = self.scope(&inside, old, unit.before.as_ref());
         let has_changed = params != instance.inputs || unit.before.is_some();
         let must_look_again = gives_other || worst > FateKind::GoesOn;
-        if has_changed || (must_look_again && is_over(instance)) {
+        if has_changed || (must_look_again && (is_over(instance) || is_tolerated)) {
             self.plan
                 .events
                 .push(Event::StepReopened { step: id.clone() });

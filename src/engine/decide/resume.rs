@@ -34,7 +34,11 @@ fn continues_finally(workflow: &Workflow, inside: Option<&InstanceId>, state: &S
         instance.is_some_and(|i| i.status != Status::Pending || !i.effects.is_empty())
     };
     let mut finally = workflow.steps().filter(|(_, step)| step.is_finally);
-    state.outcome.is_none() && !state.is_cancelled && finally.any(|(_, step)| has_begun(step))
+    let is_over = inside.is_some_and(|id| state.status(id) == Status::Failed);
+    state.outcome.is_none()
+        && !state.is_cancelled
+        && !is_over
+        && finally.any(|(_, step)| has_begun(step))
 }
 
 /// Collects the failed steps, with what failed inside of them, of each scope that continues its `finally`.
@@ -80,7 +84,11 @@ fn each_open_scope<'w>(
             .inside(&id)
             .filter(|(other, _)| other.is_item() && other.parent().as_ref() == Some(&id));
         let scopes = own.into_iter().chain(items).filter(|(other, instance)| {
-            instance.is_scope && !is_over(instance.status) && other.undone().is_none()
+            // One that is to run again, and has not, is known by what is inside of it.
+            let is_scope = instance.is_scope
+                || (instance.status == Status::Pending
+                    && state.steps_of(Some(other)).next().is_some());
+            is_scope && !is_over(instance.status) && other.undone().is_none()
         });
         for (scope, _) in scopes {
             visit(step, inner, scope);
@@ -174,8 +182,22 @@ fn is_rejected(state: &State, id: &InstanceId) -> bool {
     state.instance(id).is_some_and(Instance::is_rejected)
 }
 
+/// Says whether a scope failed although none of its steps did: its outputs could not be evaluated.
+fn failed_by_outputs(workflow: &Workflow, inside: Option<&InstanceId>, state: &State) -> bool {
+    let has_failed = match inside {
+        None => state.outcome == Some(Outcome::Failed),
+        Some(id) => state.status(id) == Status::Failed,
+    };
+    let mut steps = workflow.steps().map(|(_, step)| step);
+    has_failed
+        && steps.all(|step| {
+            let id = InstanceId::step(inside, step.name.as_str());
+            state.status(&id) != Status::Failed || step.on_error == OnError::Continue
+        })
+}
+
 /// Resets the steps under `finally` of each scope if a step before them will run, or if they were told that the run is
-/// cancelled; but not where `continues` says that they continue. One with a call in doubt is kept, so that a person is
+/// cancelled or that an output failed; but not where `continues` says that they continue. One with a call in doubt is kept, so that a person is
 /// asked before the call is made again.
 pub(super) fn reset_finally(
     workflow: &Workflow,
@@ -187,8 +209,9 @@ pub(super) fn reset_finally(
     let id = |step: &Step| InstanceId::step(inside, step.name.as_str());
     let is_kept = continues(workflow, inside, state);
     let mut steps = workflow.steps().map(|(_, step)| step);
+    let was_told_otherwise = state.is_cancelled || failed_by_outputs(workflow, inside, state);
     let runs_again = !is_kept
-        && (state.is_cancelled
+        && (was_told_otherwise
             || steps.any(|step| !step.is_finally && !is_over(state.status(&id(step)))));
     let finally = workflow
         .steps()

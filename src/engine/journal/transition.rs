@@ -91,8 +91,11 @@ impl Instance {
             }
             Event::EffectAnswered(EffectAnswered { position, .. }) => {
                 let is_last = position.0 as usize + 1 == effects.len();
-                let can_end = effects.last().is_some_and(EffectState::can_end);
-                refuse(is_last && can_end, &not_in_doubt)
+                let can_end = |last: &EffectState| last.can_end() || last.is_open();
+                refuse(
+                    is_last && effects.last().is_some_and(can_end),
+                    &not_in_doubt,
+                )
             }
             Event::AttemptAnswered(_) => refuse(
                 instance.is_some_and(|instance| instance.is_suspect),
