@@ -73,7 +73,11 @@ pub fn test(args: &Args, command: &Test) -> Done {
     let ran = testing::run(&files, &options, begins, show).map_err(refused)?;
     let took = began.elapsed();
     if ran.tests.is_empty() {
-        return Err(Failure::new("no-tests", "no test matches `--filter`"));
+        let why = match command.filter.is_empty() {
+            true => "the files have no tests",
+            false => "no test matches `--filter`",
+        };
+        return Err(Failure::new("no-tests", why));
     }
     if let Some(path) = &command.junit {
         fs::write(path, testing::junit(&ran.tests))
