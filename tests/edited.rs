@@ -674,5 +674,10 @@ steps:
     );
     test.write("w.yaml", &more);
     test.windlass(&["resume", "--edited", "--yes"]).expect(0);
-    assert_ne!(test.read("out/cleaned.txt"), before);
+    let after = test.read("out/cleaned.txt");
+    assert_ne!(after, before);
+    // And that of a run that has succeeded.
+    test.windlass(&["resume", "--redo", "sub/a", "--yes"])
+        .expect(0);
+    assert_ne!(test.read("out/cleaned.txt"), after);
 }

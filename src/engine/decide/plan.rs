@@ -5,10 +5,13 @@ use std::collections::BTreeSet;
 use super::{
     fate::{Change, Plan},
     planner::Planner,
-    resume::reset_finally,
+    resume::{failed_by_outputs, reset_finally},
     scope::Scope,
 };
-use crate::journal::{Event, InstanceId};
+use crate::{
+    compile::Workflow,
+    journal::{Event, InstanceId},
+};
 use windlass_ground::Timestamp;
 
 /// The reason why a resume can't be planned.
@@ -42,12 +45,23 @@ pub fn plan(change: &Change) -> Result<Plan, Unplannable> {
         return Err(why);
     }
     let mut state = change.state.clone();
+    // As a resume makes it: nothing follows in a run that has ended.
+    state.outcome = None;
     for event in &planner.plan.events {
         // The events are about instances of this state, so they can be applied.
         let _ = state.apply(event, Timestamp::EPOCH);
     }
     let mut finally = Vec::new();
-    reset_finally(change.new, None, &state, |_, _, _| false, &mut finally);
+    let told = |workflow: &Workflow, inside: Option<&InstanceId>| {
+        failed_by_outputs(workflow, inside, change.state)
+    };
+    reset_finally(
+        (change.new, None),
+        &state,
+        &|_, _| false,
+        &told,
+        &mut finally,
+    );
     let planned: BTreeSet<_> = planner.plan.events.iter().filter_map(reset).collect();
     finally.retain(|event| reset(event).is_none_or(|step| !planned.contains(step)));
     planner.plan.events.extend(finally);

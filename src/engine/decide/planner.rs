@@ -127,15 +127,15 @@ impl Planner<'_> {
             return self.again(&id, before.reason());
         }
         let Ok(now) = scope.items(self.view(), step, template, None) else {
+            let kind = match self.change.state.status(&id).is_settled() {
+                true => FateKind::Replayed,
+                false => FateKind::GoesOn,
+            };
             if self.change.state.status(&id) != Status::Pending {
                 let step = id.clone();
                 self.plan.events.push(Event::StepReopened { step });
             }
-            return self.tell(
-                &id,
-                FateKind::GoesOn,
-                "its items are not known before it runs",
-            );
+            return self.tell(&id, kind, "its items are not known before it runs");
         };
         // Not known of a step that was to run again and has not.
         let were = self

@@ -22,7 +22,17 @@ pub fn on_resume(workflow: &Workflow, state: &State, requester: &str) -> Vec<Eve
         keeps.dedup();
     }
     let mut events = vec![resumed];
-    reset_finally(workflow, None, state, continues_finally, &mut events);
+    let continues = |workflow: &Workflow, inside: Option<&InstanceId>| {
+        continues_finally(workflow, inside, state)
+    };
+    // The same files and params make an output fail again.
+    reset_finally(
+        (workflow, None),
+        state,
+        &continues,
+        &|_, _| false,
+        &mut events,
+    );
     events
 }
 
@@ -88,7 +98,10 @@ fn each_open_scope<'w>(
             let is_scope = instance.is_scope
                 || (instance.status == Status::Pending
                     && state.steps_of(Some(other)).next().is_some());
-            is_scope && !is_over(instance.status) && other.undone().is_none()
+            // The run continued without it.
+            let is_tolerated =
+                step.on_error == OnError::Continue && instance.status == Status::Failed;
+            is_scope && !is_over(instance.status) && !is_tolerated && other.undone().is_none()
         });
         for (scope, _) in scopes {
             visit(step, inner, scope);
@@ -183,7 +196,11 @@ fn is_rejected(state: &State, id: &InstanceId) -> bool {
 }
 
 /// Says whether a scope failed although none of its steps did: its outputs could not be evaluated.
-fn failed_by_outputs(workflow: &Workflow, inside: Option<&InstanceId>, state: &State) -> bool {
+pub(super) fn failed_by_outputs(
+    workflow: &Workflow,
+    inside: Option<&InstanceId>,
+    state: &State,
+) -> bool {
     let has_failed = match inside {
         None => state.outcome == Some(Outcome::Failed),
         Some(id) => state.status(id) == Status::Failed,
@@ -196,22 +213,25 @@ fn failed_by_outputs(workflow: &Workflow, inside: Option<&InstanceId>, state: &S
         })
 }
 
+/// Says something of the steps under `finally` of a scope.
+type OfFinally<'a> = &'a dyn Fn(&Workflow, Option<&InstanceId>) -> bool;
+
 /// Resets the steps under `finally` of each scope if a step before them will run, or if they were told that the run is
-/// cancelled or that an output failed; but not where `continues` says that they continue. One with a call in doubt is kept, so that a person is
-/// asked before the call is made again.
+/// cancelled, or, as `told_wrong` says, that it failed; but not where `continues` says that they continue. One with a
+/// call in doubt is kept, so that a person is asked before the call is made again.
 pub(super) fn reset_finally(
-    workflow: &Workflow,
-    inside: Option<&InstanceId>,
+    (workflow, inside): (&Workflow, Option<&InstanceId>),
     state: &State,
-    continues: fn(&Workflow, Option<&InstanceId>, &State) -> bool,
+    continues: OfFinally,
+    told_wrong: OfFinally,
     events: &mut Vec<Event>,
 ) {
     let id = |step: &Step| InstanceId::step(inside, step.name.as_str());
-    let is_kept = continues(workflow, inside, state);
+    let is_kept = continues(workflow, inside);
     let mut steps = workflow.steps().map(|(_, step)| step);
-    let was_told_otherwise = state.is_cancelled || failed_by_outputs(workflow, inside, state);
     let runs_again = !is_kept
-        && (was_told_otherwise
+        && (state.is_cancelled
+            || told_wrong(workflow, inside)
             || steps.any(|step| !step.is_finally && !is_over(state.status(&id(step)))));
     let finally = workflow
         .steps()
@@ -235,7 +255,7 @@ pub(super) fn reset_finally(
         let is_reset = step.is_finally && runs_again;
         let has_failed_before = !step.is_finally && is_kept;
         if !is_reset && !has_failed_before {
-            reset_finally(inner, Some(scope), state, continues, events);
+            reset_finally((inner, Some(scope)), state, continues, told_wrong, events);
         }
     });
 }

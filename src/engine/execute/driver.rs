@@ -400,7 +400,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
         let is_in_doubt = self.state.instance(&instance).is_some_and(|instance| {
             let last = instance.effects.last();
             let is_it = |e: &crate::journal::EffectState| match instance_is_undo {
-                true => e.is_open(),
+                true => e.may_be_done() && e.result().is_none(),
                 false => e.may_be_done(),
             };
             last.is_some_and(|e| e.call.class == Class::Unsure && is_it(e))
