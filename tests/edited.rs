@@ -31,6 +31,13 @@ fn done() -> Test {
     test
 }
 
+/// How many calls the run has announced.
+fn announced(test: &Test) -> usize {
+    let events = test.events();
+    let of = |e: &&Json| e["event"] == "effect_intended";
+    events.iter().filter(of).count()
+}
+
 /// Step → its fate and the reason.
 fn plan(test: &Test, more: &[&str]) -> Vec<(String, String, String)> {
     let arguments = [&["resume", "--edited", "--plan", "--json"], more].concat();
@@ -558,12 +565,7 @@ steps:
         )
         .file("inner.yaml", inner);
     test.windlass(&["run", "w.yaml"]).expect(0);
-    let written = || {
-        let events = test.events();
-        let of = |e: &&Json| e["event"] == "effect_intended";
-        events.iter().filter(of).count()
-    };
-    let first = written();
+    let first = announced(&test);
     let edit = ["resume", "--edited", "--yes", "-p"];
     test.windlass(&[&edit, ["fits=false"].as_slice()].concat())
         .expect(1);
@@ -579,7 +581,7 @@ steps:
     expect(&plan(&test, &more), &next);
     test.windlass(&[&edit[..3], more.as_slice()].concat())
         .expect(0);
-    assert_eq!(written(), first, "nothing was done twice");
+    assert_eq!(announced(&test), first, "nothing was done twice");
 }
 
 /// A nested workflow that failed, and without which the run continued, is kept as a step is.
@@ -634,12 +636,7 @@ steps:
         .file("list.rhai", &list("#{ items: [\"a\", \"b\"] }"))
         .file("inner.yaml", inner);
     test.windlass(&["run", "w.yaml"]).expect(0);
-    let written = || {
-        let events = test.events();
-        let of = |e: &&Json| e["event"] == "effect_intended";
-        events.iter().filter(of).count()
-    };
-    let first = written();
+    let first = announced(&test);
     test.write("list.rhai", &list("throw \"no\""));
     test.windlass(&["resume", "--edited", "--yes"]).expect(1);
     test.write("list.rhai", &list("#{ items: [\"b\", \"a\"] }"));
@@ -649,7 +646,7 @@ steps:
         "{found:?}"
     );
     test.windlass(&["resume", "--edited", "--yes"]).expect(0);
-    assert_eq!(written(), first, "nothing was done twice");
+    assert_eq!(announced(&test), first, "nothing was done twice");
 }
 
 /// The `finally` of a nested workflow that an edit opens again runs again.

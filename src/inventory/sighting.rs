@@ -134,6 +134,13 @@ struct Change {
     then: Option<Contents>,
 }
 
+impl Change {
+    /// A change of a place that is restored as a whole.
+    fn of(was: Contents) -> Self {
+        Self { was, then: None }
+    }
+}
+
 impl Reader<'_> {
     fn see(&mut self, effect: &EffectState, step: &InstanceId) {
         let Some(undone) = step.undone() else {
@@ -192,7 +199,13 @@ impl Reader<'_> {
                 let place = Place::Authority { arn: arn.to_text() };
                 let was = self.texts([("", before.field("certificate"))]);
                 let contents = self.texts([("", Some(written))]);
-                self.changes(at, step, (arn.to_text(), place), (was, contents), change);
+                self.changes(
+                    at,
+                    step,
+                    (arn.to_text(), place),
+                    (Change::of(was), contents),
+                    change,
+                );
             }
             "pca::delete_certificate_authority" => {
                 let place = Place::Authority {
@@ -221,12 +234,18 @@ impl Reader<'_> {
                 let listed: Vec<usize> = listed.into_iter().map(|f| self.number(f)).collect();
                 let contents = vec![(String::new(), listed)];
                 let named = (name, Place::File { path });
-                self.changes(at, step, named, (was, contents), change);
+                self.changes(at, step, named, (Change::of(was), contents), change);
             }
             "file::remove" => {
                 let name = arguments.as_str().unwrap_or_default().to_owned();
                 let (was, place) = (self.file_before(before), self.file(&name));
-                self.changes(at, step, (name, place), (was, Vec::new()), change);
+                self.changes(
+                    at,
+                    step,
+                    (name, place),
+                    (Change::of(was), Vec::new()),
+                    change,
+                );
             }
             "file::read" | "file::read_bytes" => {
                 let place = self.file(arguments.as_str().unwrap_or_default());
@@ -246,14 +265,7 @@ impl Reader<'_> {
                 let contents = self.holdings(of_object(result));
                 let named = (object_name(arguments), place);
                 let then = before.map(|_| contents.clone());
-                self.changes(at, step, named, (was, contents), change);
-                if let Some((_, changes)) = self
-                    .changed
-                    .get_mut(&(step.to_owned(), object_name(arguments)))
-                    && let Some(last) = changes.last_mut()
-                {
-                    last.then = then;
-                }
+                self.changes(at, step, named, (Change { was, then }, contents), change);
             }
             "kube::delete" => {
                 let was = before.field("was").unwrap_or(&Value::Null);
@@ -262,7 +274,7 @@ impl Reader<'_> {
                 };
                 let was = self.holdings(of_object(was));
                 let named = (object_name(arguments), place);
-                self.changes(at, step, named, (was, Vec::new()), change);
+                self.changes(at, step, named, (Change::of(was), Vec::new()), change);
             }
             "kube::get" | "kube::find" | "kube::wait_until" => {
                 self.object_seen(at, step, &argument("cluster"), result, look);
@@ -449,13 +461,13 @@ impl Reader<'_> {
         at: Timestamp,
         step: &str,
         (name, place): (String, Place),
-        (was, contents): (Contents, Contents),
-        change: Deed,
+        (change, contents): (Change, Contents),
+        deed: Deed,
     ) {
         let changed = self.changed.entry((step.to_owned(), name));
         let (_, earlier) = changed.or_insert_with(|| (place.clone(), Vec::new()));
-        earlier.push(Change { was, then: None });
-        self.holds(at, step, place, contents, change);
+        earlier.push(change);
+        self.holds(at, step, place, contents, deed);
     }
 
     fn holds(

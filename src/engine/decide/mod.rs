@@ -7,7 +7,7 @@
 //! - `scope` holds the rules of the graph, `unit` those of one instance, `evaluate` evaluates its expressions;
 //! - `approval`, `lock` and `undo` decide about approvals, locks and undos (`place`: in which order);
 //! - `resume` decides what continues when a run is resumed, `plan` what an edit or a `--redo` changes, by the rules of
-//!   `planner` and with the reasons of `reason`; `preview` shows what a run would do before it begins, `beforehand` what in it
+//!   `planner`, what a step was by `shape`, and with the reasons of `reason`; `preview` shows what a run would do before it begins, `beforehand` what in it
 //!   would fail, `trials` what in it can be tried.
 
 mod agenda;
@@ -26,6 +26,7 @@ mod preview;
 mod reason;
 mod resume;
 mod scope;
+mod shape;
 mod step;
 mod trials;
 mod undo;

@@ -8,8 +8,9 @@ use super::{
     evaluate::is_position,
     fate::{Change, Fate, FateKind, Plan},
     plan::Unplannable,
-    reason::{Shape, gives_the_same, going_on, other_shape, script_change, sources},
+    reason::{gives_the_same, going_on, other_shape, script_change, sources},
     scope::Scope,
+    shape::{Shape, has_begun, whole},
 };
 use crate::{
     compile::{Action, Edge, OnError, Step, Workflow, bind_params},
@@ -113,7 +114,7 @@ impl Planner<'_> {
 
     fn step(&mut self, scope: &Scope, unit: Unit) -> FateKind {
         let (id, step) = (unit.id.clone(), unit.step);
-        let shape = self.shape(&id);
+        let shape = Shape::of(self.change.state, &id);
         if let Some(reason) = other_shape(step, &shape) {
             return self.again(&id, reason.into());
         }
@@ -180,7 +181,7 @@ impl Planner<'_> {
     fn unit(&mut self, scope: &Scope, unit: &Unit) -> FateKind {
         let id = &unit.id;
         let instance = self.change.state.instance(id);
-        let Some(instance) = instance.filter(|_| self.has_begun(id)) else {
+        let Some(instance) = instance.filter(|_| has_begun(self.change.state, id)) else {
             let reason = match unit.old {
                 Some(_) => "has not run yet",
                 None => "new in the workflow",
@@ -326,7 +327,7 @@ impl Planner<'_> {
         inner: &Workflow,
     ) -> FateKind {
         let id = &unit.id;
-        let is_scope = matches!(self.shape(id), Shape::Scope);
+        let is_scope = matches!(Shape::of(self.change.state, id), Shape::Scope);
         let old = match unit.old.map(|old| &old.action) {
             Some(Action::Workflow(old)) if is_scope => Some(&**old),
             _ => return self.again(id, "its action has changed".into()),
@@ -403,62 +404,15 @@ impl Planner<'_> {
         }
     }
 
-    /// An execution and what is inside of it, without their undos.
-    fn whole(&self, id: &InstanceId) -> impl Iterator<Item = (&InstanceId, &Instance)> {
-        let state = self.change.state;
-        let own = state.steps.get_key_value(id).into_iter();
-        own.chain(state.inside(id))
-            .filter(|(other, _)| other.undone().is_none())
-    }
-
     /// Whether an execution, or what is inside of it, changed something outside: a check, a survey or an approval did not.
     fn changed_something(&self, id: &InstanceId) -> bool {
-        self.whole(id)
+        whole(self.change.state, id)
             .any(|(_, instance)| instance.is_suspect || instance.has_changed_something())
     }
 
     /// Whether a step inside of an execution is to run again.
     fn is_asked_for_inside(&self, id: &InstanceId) -> bool {
-        self.whole(id)
-            .any(|(other, _)| self.change.redo.contains(other))
-    }
-
-    /// Whether an execution, or what is inside of it, has begun since it was last reset.
-    fn has_begun(&self, id: &InstanceId) -> bool {
-        self.whole(id)
-            .any(|(_, instance)| instance.status != Status::Pending || !instance.effects.is_empty())
-    }
-
-    /// How a step has run. One that was to run again and has not is known by what is inside of it.
-    fn shape(&self, id: &InstanceId) -> Shape {
-        let instance = self.change.state.instance(id);
-        let Some(instance) = instance.filter(|_| self.has_begun(id)) else {
-            return Shape::Unknown;
-        };
-        if let Some(items) = &instance.items {
-            return Shape::Each(items.iter().map(|(key, _)| id.item(key)).collect());
-        }
-        if instance.status != Status::Pending {
-            return match (instance.is_scope, instance.attempt) {
-                (true, _) => Shape::Scope,
-                // It was skipped, or its items could not be evaluated.
-                (false, 0) => Shape::Unknown,
-                (false, _) => Shape::Once,
-            };
-        }
-        let begun = |id: &InstanceId| self.has_begun(id);
-        let inside = self.change.state.inside(id).map(|(other, _)| other);
-        let mut here = inside
-            .filter(|other| other.undone().is_none() && begun(other))
-            .peekable();
-        match here.peek() {
-            None => Shape::Once,
-            Some(first) if first.as_str()[id.as_str().len()..].starts_with('[') => {
-                let items = here.filter(|other| other.parent().as_ref() == Some(id));
-                Shape::Each(items.cloned().collect())
-            }
-            Some(_) => Shape::Scope,
-        }
+        whole(self.change.state, id).any(|(other, _)| self.change.redo.contains(other))
     }
 
     fn tell(&mut self, id: &InstanceId, kind: FateKind, reason: &str) -> FateKind {
@@ -474,11 +428,8 @@ impl Planner<'_> {
     /// Resets an instance and everything inside of it.
     fn again(&mut self, id: &InstanceId, reason: String) -> FateKind {
         let state = self.change.state;
-        let own = state.steps.get_key_value(id).into_iter();
-        let inner = own.chain(state.inside(id));
-        let inner = inner.filter(|(other, _)| other.undone().is_none());
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for (other, instance) in inner {
+        for (other, instance) in whole(state, id) {
             self.plan.events.push(Event::StepReset {
                 step: other.clone(),
             });

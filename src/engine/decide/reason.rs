@@ -1,8 +1,9 @@
 //! Explains a resume plan: why a step has its fate.
 
+use super::shape::Shape;
 use crate::{
     compile::{Step, Template, Workflow},
-    journal::{EffectState, Instance, InstanceId},
+    journal::{EffectState, Instance},
 };
 use windlass_script::{Class, Script};
 
@@ -14,17 +15,6 @@ pub(super) fn script_change(old: &Script, new: &Script) -> Option<String> {
         (false, true) => format!("an import of {} has changed", new.path),
         _ => format!("its script ({}) has changed", new.path),
     })
-}
-
-/// How a step has run.
-pub(super) enum Shape {
-    /// It has not, was skipped, or its items could not be evaluated: all fit.
-    Unknown,
-    Once,
-    /// As a workflow.
-    Scope,
-    /// For each of these items.
-    Each(Vec<InstanceId>),
 }
 
 /// Says whether a step ran once and now runs for each item, or the other way round: then neither its effects nor its outputs

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use super::{
     decision::{Moment, Want},
     next::next,
+    shape::{Shape, has_begun},
     step::step_of,
 };
 use crate::{
@@ -39,10 +40,7 @@ pub fn on_resume(workflow: &Workflow, state: &State, requester: &str) -> Vec<Eve
 /// Says whether the steps under `finally` of a scope were interrupted. Those of a cancelled run start again: it continues
 /// with what it has not done.
 fn continues_finally(workflow: &Workflow, inside: Option<&InstanceId>, state: &State) -> bool {
-    let has_begun = |step: &Step| {
-        let instance = state.instance(&InstanceId::step(inside, step.name.as_str()));
-        instance.is_some_and(|i| i.status != Status::Pending || !i.effects.is_empty())
-    };
+    let has_begun = |step: &Step| has_begun(state, &InstanceId::step(inside, step.name.as_str()));
     let mut finally = workflow.steps().filter(|(_, step)| step.is_finally);
     let is_over = inside.is_some_and(|id| state.status(id) == Status::Failed);
     state.outcome.is_none()
@@ -94,10 +92,7 @@ fn each_open_scope<'w>(
             .inside(&id)
             .filter(|(other, _)| other.is_item() && other.parent().as_ref() == Some(&id));
         let scopes = own.into_iter().chain(items).filter(|(other, instance)| {
-            // One that is to run again, and has not, is known by what is inside of it.
-            let is_scope = instance.is_scope
-                || (instance.status == Status::Pending
-                    && state.steps_of(Some(other)).next().is_some());
+            let is_scope = matches!(Shape::of(state, other), Shape::Scope);
             // The run continued without it.
             let is_tolerated =
                 step.on_error == OnError::Continue && instance.status == Status::Failed;

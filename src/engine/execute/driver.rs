@@ -12,8 +12,8 @@ use crate::{
     compile::{Action, Program, Retry},
     decide::{self, Agenda, Moment, Next, Start},
     journal::{
-        Event, IllegalTransition, InstanceId, JournalError, Outcome, RoundRef, RunId, RunJournal,
-        State, StepFailed, StepStarted, StepSucceeded,
+        EffectState, Event, IllegalTransition, InstanceId, JournalError, Outcome, RoundRef, RunId,
+        RunJournal, State, StepFailed, StepStarted, StepSucceeded,
     },
 };
 use windlass_ground::{Timestamp, boxed};
@@ -395,18 +395,18 @@ impl<'p, S: Substrate> Driver<'p, S> {
     ) -> Event {
         let tries = self.state.instance(&instance).map_or(1, |i| i.tries);
         let retry = self.retry_of(&instance);
-        let instance_is_undo = instance.undone().is_some();
+        let is_undo = instance.undone().is_some();
         // If a call can't be looked up, it is not known whether it was made: an operator must decide.
         let is_in_doubt = self.state.instance(&instance).is_some_and(|instance| {
             let last = instance.effects.last();
-            let is_it = |e: &crate::journal::EffectState| match instance_is_undo {
+            let is_it = |e: &EffectState| match is_undo {
                 true => e.may_be_done() && e.result().is_none(),
                 false => e.may_be_done(),
             };
             last.is_some_and(|e| e.call.class == Class::Unsure && is_it(e))
         });
         // Of a step, the run's end says so.
-        if is_in_doubt && instance_is_undo {
+        if is_in_doubt && is_undo {
             error.hint = Some(how_to_answer(self.substrate.run_id(), &instance));
         }
         let retry_at = retry

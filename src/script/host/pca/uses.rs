@@ -1,7 +1,5 @@
 //! What calls of AWS Private CA mean for the undo of another run, which may delete a CA that they used.
 
-use serde_json::Value as Json;
-
 use super::super::undo::Done;
 use windlass_world::value::Value;
 
@@ -19,17 +17,13 @@ pub enum AuthorityUse {
 /// Returns the ARN of the CA that a call is about, and what it did with it.
 pub fn authority_use(done: Done) -> Option<(AuthorityUse, String)> {
     let function = done.function.strip_prefix("pca::")?;
-    let of_arguments = || match done.arguments {
-        Json::String(arn) => Some(arn.clone()),
-        other => ["ca", "arn"]
-            .iter()
-            .find_map(|key| other.get(key)?.as_str().map(str::to_owned)),
-    };
-    let of_record = || done.before.field("ca").map(Value::to_text);
     let (used, arn) = match function {
         "create_certificate_authority" => (AuthorityUse::Created, done.result.map(Value::to_text)?),
-        "issue_certificate" => (AuthorityUse::Issued, of_record().or_else(of_arguments)?),
-        "delete_certificate_authority" => (AuthorityUse::Deleted, of_arguments()?),
+        "issue_certificate" => (AuthorityUse::Issued, done.before.field("ca")?.to_text()),
+        "delete_certificate_authority" => (
+            AuthorityUse::Deleted,
+            done.arguments.get("ca")?.as_str()?.to_owned(),
+        ),
         _ => return None,
     };
     is_authority(&arn).then_some((used, arn))
@@ -45,7 +39,7 @@ pub fn is_authority(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     const CA: &str = "arn:aws:acm-pca:us-east-1:123456789012:certificate-authority/05aef7b7";
 

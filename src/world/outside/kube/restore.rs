@@ -266,7 +266,7 @@ mod tests {
         }
         let other = json!({ "metadata": { "uid": "4" }, "data": { "a": "eA==" } });
         assert!(!is_same_object(&first, &other));
-        // An object without a uid is no other object.
+        // Without a uid, nothing shows that it is the same object.
         assert!(!is_same_object(&json!({}), &other));
     }
 
