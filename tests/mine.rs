@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use crate::{cluster::served::Clusters, harness::Test, mesh::FAST};
+use crate::{cluster::served::Clusters, crash::on_the_server, harness::Test, mesh::FAST};
 
 struct World {
     test: Test,
@@ -195,6 +195,48 @@ fn a1_what_a_person_applied_since_stays() {
         world.data("mgmt", "gloo-mesh", "relay-server-tls-secret"),
         ""
     );
+}
+
+/// A person added a root to a Secret that a run made: what is in it is in use, and stays valid.
+#[test]
+fn what_uses_a_certificate_keeps_it_and_its_ca() {
+    let world = World::new();
+    let mesh = ["workflows/gloo-mesh.yaml", "-p", "istio_ca=cacerts"];
+    world.run(&[&mesh, FAST.as_slice()].concat());
+    let patch = [
+        "patch",
+        "secret",
+        "relay-client-tls-secret",
+        "-n",
+        "gloo-mesh",
+        "--type",
+        "merge",
+        "-p",
+        r#"{"data":{"ca.crt":"dGhlaXJz"}}"#,
+    ];
+    world.kubectl("cluster-1", &patch);
+
+    let test = &world.test;
+    let plan = test
+        .windlass(&["undo", "--plan", "--json"])
+        .expect(0)
+        .json();
+    let of_revocations = kinds(&plan, "revoke certificate");
+    let planned = |kind: &str| of_revocations.iter().filter(|it| *it == kind).count();
+    // The client's certificate and that of the relay CA; the server's and Istio's are taken back.
+    assert_eq!((planned("left"), planned("reversed")), (2, 2), "{plan}");
+    assert_eq!(kinds(&plan, "disable and delete"), ["left", "left"]);
+    let undone = test.windlass(&["undo", "--yes"]).expect(0);
+    undone.says(
+        "secret/relay-client-tls-secret in gloo-mesh of cluster-1, which is left as it is, uses it",
+    );
+
+    let states = on_the_server(test, "SELECT status FROM authority");
+    assert_eq!(states, ["ACTIVE", "ACTIVE"]);
+    let revoked = on_the_server(test, "SELECT serial FROM revocation");
+    assert_eq!(revoked.len(), 2, "{revoked:?}");
+    let certs = test.windlass(&["certs"]).expect(0).stdout;
+    assert!(!certs.contains("revoked"), "{certs}");
 }
 
 /// Two effects on one object: the plan of the earlier one is judged by what the later one's leaves.

@@ -4,8 +4,9 @@ use super::{
     entry::{Entry, Inventory, Origin, Problem, Supersession},
     facts::{Facts, Role},
     place::Place,
-    sighting::{Deed, Sighting, Sightings, What, plain_serial},
+    sighting::{Deed, Sighting, Sightings, What},
 };
+use windlass_script::plain_serial;
 
 /// Builds the inventory from the sightings of all runs, which come with the runs' ids.
 ///

@@ -3,7 +3,6 @@
 //! # Layout
 //!
 //! - `facts` is what is known of a certificate, `place` is where one can be;
-//! - `read` finds certificates in texts, values and Kubernetes objects;
 //! - `sighting` is what the events of one run say about certificates;
 //! - `fold` puts what all runs saw in the order of time; [`Inventory`] (`entry`) is the result;
 //! - `collect` gathers that for all runs of a state folder; `cache` keeps what was read of each run, so that the next
@@ -18,7 +17,6 @@ mod entry;
 mod facts;
 mod fold;
 mod place;
-mod read;
 pub mod scan;
 mod sighting;
 

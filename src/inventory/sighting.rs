@@ -4,15 +4,14 @@ use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::{
-    facts::Facts,
-    place::Place,
-    read::{Holding, of_object, read, read_value, walk},
-};
+use super::{facts::Facts, place::Place};
 use windlass_engine::journal::{EffectState, InstanceId, State};
 use windlass_ground::Timestamp;
-use windlass_script::{Class, Reversed};
-use windlass_world::value::{MASK, Value};
+use windlass_script::{Class, Reversed, plain_serial};
+use windlass_world::{
+    value::{MASK, Value},
+    x509::holding::{Holding, of_object, read, read_value, walk},
+};
 
 /// What a run saw of certificates and did with them, in chronological order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -306,9 +305,7 @@ impl Reader<'_> {
         undone: &InstanceId,
         verdict: &Reversed,
     ) {
-        if matches!(verdict, Reversed::Left(_)) {
-            return;
-        }
+        let is_left = matches!(verdict, Reversed::Left(_));
         let (at, step) = (effect.at, step.as_str());
         let arguments = &effect.call.arguments;
         let about = arguments.as_str().unwrap_or_default();
@@ -317,8 +314,13 @@ impl Reader<'_> {
             let own = |(by, _, _): &(String, String, String)| by == undone.as_str();
             if let Some(last) = self.issued.iter().rposition(own) {
                 let (_, authority, serial) = self.issued.remove(last);
-                self.push(at, step, What::Revoked { authority, serial });
+                if !is_left {
+                    self.push(at, step, What::Revoked { authority, serial });
+                }
             }
+            return;
+        }
+        if is_left {
             return;
         }
         if effect.call.function == "pca::delete_certificate_authority" {
@@ -508,12 +510,6 @@ fn differing(was: Contents, then: &Contents) -> Contents {
 fn object_name(arguments: &Json) -> String {
     let text = |key: &str| arguments[key].as_str().unwrap_or_default();
     format!("{}\n{}", text("cluster"), text("object"))
-}
-
-/// Returns a serial in lower case, without colons and leading zeros, which AWS and people do not always write.
-pub(super) fn plain_serial(serial: &str) -> String {
-    let plain = serial.replace(':', "").to_ascii_lowercase();
-    plain.trim_start_matches('0').to_owned()
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub fn undo_plan(run: &RunId, items: &[UndoItem]) -> String {
         text.push('\n');
     }
     text.push_str(&section(
-        "left as it is, because it has changed since the run:",
+        "left as it is, because it has changed since the run or is in use:",
         &left,
     ));
     text.push_str(&section("nothing to reverse:", &already));

@@ -14,7 +14,7 @@ use windlass_engine::{
     journal::{EffectState, Event, InstanceId, JournalError, Link, Message, Round, RunId, Vault},
 };
 use windlass_ground::Timestamp;
-use windlass_script::{Fault, FrozenScript, Script, Stop};
+use windlass_script::{Fault, FrozenScript, InUse, Script, Stop};
 use windlass_world::value::{FailureClass, Redactor, StepError, Value};
 
 /// An order to a run: begin, continue, or undo.
@@ -154,6 +154,8 @@ enum WorkParcel {
         of: InstanceId,
         rounds: Vec<Round<Json>>,
         is_suspect: bool,
+        #[serde(default, skip_serializing_if = "InUse::is_empty")]
+        in_use: InUse,
     },
 }
 
@@ -195,9 +197,11 @@ impl Parcel {
                     of,
                     rounds,
                     is_suspect,
+                    in_use,
                 } => WorkParcel::Undo {
                     of,
                     is_suspect,
+                    in_use,
                     rounds: rounds
                         .into_iter()
                         .map(|round| round.try_map(&mut close))
@@ -255,9 +259,11 @@ impl Parcel {
                     of,
                     rounds,
                     is_suspect,
+                    in_use,
                 } => Work::Undo {
                     of,
                     is_suspect,
+                    in_use,
                     rounds: rounds
                         .into_iter()
                         .map(|round| round.try_map(&mut open))

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::journal::{EffectState, Event, InstanceId, Round, RunId};
 use windlass_ground::Timestamp;
-use windlass_script::{self as script, Ended, Host, Interruption, Limits, Script, Stop};
+use windlass_script::{self as script, Ended, Host, InUse, Interruption, Limits, Script, Stop};
 use windlass_world::{
     outside::{Clients, resolve},
     value::{Command, FailureClass, Redactor, StepError, Value, format_duration},
@@ -54,6 +54,8 @@ pub enum Work {
         rounds: Vec<Round>,
         /// An attempt of that instance was lost with its records.
         is_suspect: bool,
+        /// What this undo left as it is so far uses these.
+        in_use: InUse,
     },
 }
 
@@ -115,8 +117,13 @@ impl Attempt {
                 (result, gate.take_events())
             }
             (Work::Run { .. }, None) => (Ok(BTreeMap::new()), Vec::new()),
-            (Work::Undo { of, rounds, .. }, script) => {
-                let undone = self.undo(&gate, of, script.as_ref(), rounds);
+            (
+                Work::Undo {
+                    of, rounds, in_use, ..
+                },
+                script,
+            ) => {
+                let undone = self.undo(&gate, of, script.as_ref(), rounds, in_use.clone());
                 (undone.map(|()| BTreeMap::new()), gate.take_events())
             }
         };

@@ -7,6 +7,7 @@ use super::{
     retry::is_worth_it,
     stage::Stage,
     substrate::{Happened, Substrate, Wait},
+    undo,
 };
 use crate::{
     compile::{Action, Program, Retry},
@@ -17,7 +18,7 @@ use crate::{
     },
 };
 use windlass_ground::{Timestamp, boxed};
-use windlass_script::Class;
+use windlass_script::{Class, InUse};
 use windlass_world::{
     outside::{Clients, backoff},
     value::{FailureClass, Redactor, StepError},
@@ -117,6 +118,8 @@ pub struct Driver<'p, S> {
     pub(super) program: &'p Program,
     pub(super) state: State,
     pub(super) conduct: Conduct,
+    /// What an undo of this run left as it is uses these.
+    in_use: InUse,
     /// The parts of the state that have to be looked at.
     agenda: Agenda,
     /// Events that have been applied, and not handed over yet.
@@ -163,6 +166,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
         state.teach(&redactor);
         Self {
             redactor,
+            in_use: undo::in_use(&state),
             substrate,
             program,
             state,
@@ -271,6 +275,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
 
     fn apply(&mut self, event: &Event, at: Timestamp) -> Result<(), IllegalTransition> {
         self.state.apply(event, at)?;
+        undo::note_uses(event, &mut self.in_use);
         self.agenda.note(&self.program.workflow, event, &self.state);
         Ok(())
     }
@@ -316,6 +321,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
                     rounds: undone
                         .map_or_else(Vec::new, |i| i.rounds().map(RoundRef::to_round).collect()),
                     is_suspect: undone.is_some_and(|i| i.is_suspect),
+                    in_use: self.in_use.clone(),
                     of,
                 };
                 (work, None)

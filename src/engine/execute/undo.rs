@@ -15,12 +15,15 @@ use futures_util::StreamExt;
 use crate::{
     compile::{Action, Workflow},
     decide,
-    journal::{EffectState, Instance, InstanceId, Round, RoundRef, RunId, State, Status},
+    journal::{
+        EffectEnded, EffectOutcome, EffectState, Event, Instance, InstanceId, Round, RoundRef,
+        RunId, State, Status,
+    },
 };
 use windlass_ground::Timestamp;
 use windlass_script::{
-    self as script, AuthorityUse, Class, Done, EffectKey, Effects, Ended, Interruption, Reversal,
-    Reversed, Script, WayBack,
+    self as script, AuthorityUse, Class, Done, EffectKey, Effects, Ended, InUse, Interruption,
+    Reversal, Reversed, Script, WayBack,
 };
 use windlass_world::{
     outside::Clients,
@@ -35,6 +38,7 @@ impl Attempt {
         of: &InstanceId,
         script: Option<&Arc<Script>>,
         rounds: &[Round],
+        mut in_use: InUse,
     ) -> Result<(), Ended> {
         for round in rounds {
             if let (Some(script), Some(outputs)) = (own_way(script, round.lent()), &round.outputs) {
@@ -55,7 +59,8 @@ impl Attempt {
                 let key = gate.key_of(of, round.number, place.position);
                 let reversal = reversal_of(&effect, Some(&key), &self.clients);
                 if let Some(Reversal::By(way)) = reversal {
-                    gate.perform(way.call()).map_err(ended)?;
+                    let way = way.sparing(&in_use);
+                    in_use.note(&gate.perform(way.call()).map_err(ended)?);
                 }
             }
         }
@@ -196,6 +201,31 @@ pub fn undone(workflow: &Workflow, state: &State) -> BTreeMap<InstanceId, Undone
     found
 }
 
+/// Returns what is used by the things that a run's undo has left as they are so far.
+pub(super) fn in_use(state: &State) -> InUse {
+    let mut in_use = InUse::default();
+    let undone = state.steps.iter().filter(|(id, _)| id.undone().is_some());
+    let rounds = undone.flat_map(|(_, instance)| instance.rounds());
+    let results = rounds
+        .flat_map(|round| round.effects)
+        .filter_map(EffectState::result);
+    results.for_each(|given| in_use.note(given));
+    in_use
+}
+
+/// Adds what is used by a thing that an undo has left as it is, if the event says so.
+pub(super) fn note_uses(event: &Event, in_use: &mut InUse) {
+    if let Event::EffectEnded(EffectEnded {
+        step,
+        outcome: EffectOutcome::Done(given),
+        ..
+    }) = event
+        && step.undone().is_some()
+    {
+        in_use.note(given);
+    }
+}
+
 /// Returns the results that the undo of a step recorded, one for each effect.
 fn verdicts(state: &State, id: &InstanceId) -> Vec<Reversed> {
     let undo = state.instance(&id.undo());
@@ -287,6 +317,7 @@ pub async fn undo_plan(workflow: &Workflow, state: &State, clients: &Clients) ->
         })
         .collect();
     let mut there = look_at_all(&steps).await;
+    let mut in_use = in_use(state);
     let mut items = Vec::new();
     for (step, back) in steps {
         let (what, kind) = match back {
@@ -299,7 +330,8 @@ pub async fn undo_plan(workflow: &Workflow, state: &State, clients: &Clients) ->
             StepBack::Find(what) => (what, UndoKind::Unknown),
             StepBack::Stays(what) => (what, UndoKind::Stays),
             StepBack::By(way) => {
-                let kind = judged(&way, &mut there);
+                let way = way.sparing(&in_use);
+                let kind = judged(&way, &mut there, &mut in_use).await;
                 (way.what, kind)
             }
         };
@@ -329,13 +361,18 @@ async fn look_at_all(steps: &[(InstanceId, StepBack)]) -> There {
         .await
 }
 
-fn judged(way: &WayBack, there: &mut There) -> UndoKind {
+async fn judged(way: &WayBack, there: &mut There, in_use: &mut InUse) -> UndoKind {
     let now = match there.get(&way.subject) {
         Some(Ok(now)) => now,
         Some(Err(failure)) => return UndoKind::Unseen(failure.to_string()),
         None => return UndoKind::Reversed,
     };
     let judgement = way.judge(now);
+    if let Reversed::Left(_) = judgement.verdict
+        && let Err(failure) = way.note_uses(now, in_use).await
+    {
+        return UndoKind::Unseen(failure.to_string());
+    }
     there.insert(way.subject.clone(), Ok(judgement.then));
     match judgement.verdict {
         Reversed::Done => UndoKind::Reversed,

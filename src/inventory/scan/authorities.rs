@@ -2,9 +2,9 @@ use serde::Deserialize;
 use time::{OffsetDateTime, macros::format_description};
 
 use super::Scanned;
-use crate::{place::Place, read::read};
+use crate::place::Place;
 use windlass_ground::{Timestamp, boxed};
-use windlass_world::{outside::PcaClient, value::Failure};
+use windlass_world::{outside::PcaClient, value::Failure, x509::holding::read};
 
 /// The largest number of certificates that are read. AWS allows 75 GetCertificate requests a second, so more would take minutes.
 const MOST: usize = 5_000;

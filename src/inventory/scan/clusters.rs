@@ -1,10 +1,11 @@
 use windlass_ground::boxed;
 
 use super::Scanned;
-use crate::{place::Place, read::of_object};
+use crate::place::Place;
 use windlass_world::{
     outside::{KubeClient, Selection, from_object},
     value::{Failure, Value},
+    x509::holding::of_object,
 };
 
 /// The kinds of objects that contain certificates: data, and the CAs with which the API server verifies webhooks, aggregated APIs and

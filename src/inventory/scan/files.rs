@@ -4,7 +4,8 @@ use std::{
 };
 
 use super::Scanned;
-use crate::{place::Place, read::read};
+use crate::place::Place;
+use windlass_world::x509::holding::read;
 
 /// The largest file that is read, in bytes. For comparison, a bundle of all public CAs has about 250 KB.
 const LARGEST: u64 = 4 << 20;

@@ -19,8 +19,8 @@ use super::{
     entry::{Entry, Inventory, Problem},
     facts::Facts,
     place::Place,
-    read::Read,
 };
+use windlass_world::x509::holding::Read;
 
 /// The results of scans so far.
 #[derive(Default)]

@@ -5,10 +5,11 @@ use std::time::Duration;
 use windlass_ground::boxed;
 
 use super::Scanned;
-use crate::{place::Place, read::Read};
+use crate::place::Place;
 use windlass_world::{
     outside::{HttpClient, Probe},
     value::Failure,
+    x509::holding::Read,
 };
 
 /// How long a server may take to present its chain.

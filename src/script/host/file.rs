@@ -13,7 +13,9 @@ use super::{
         ValueKind::{self, Any, Bool, Either, List, Text},
         required,
     },
-    host, on_blocking_thread, perform, rejected,
+    host,
+    in_use::serials_in,
+    on_blocking_thread, perform, rejected,
     undo::{Done, Judgement, Reversal, Reversed, WayBack},
 };
 use crate::{
@@ -292,6 +294,7 @@ fn reversal(done: Done, files: &OutputFolder, was_removed: bool) -> Reversal {
     });
     let (looker, looked_at) = (files.clone(), name.clone());
     let (tidier, tidied) = (files.clone(), name.clone());
+    let (reader, read) = (files.clone(), name.clone());
     let (files, about) = (files.clone(), Value::from(name.as_str()));
     let cut_off = done.key.map(|key| key.as_str().to_owned());
     Reversal::By(
@@ -337,6 +340,15 @@ fn reversal(done: Done, files: &OutputFolder, was_removed: bool) -> Reversal {
                 let Some(writer) = writer else { return Ok(()) };
                 on_blocking_thread("file::restore", move || files.clear_after(&name, &writer))
                     .await?
+            }
+        })
+        .using(move |_| {
+            let (files, name) = (reader.clone(), read.clone());
+            async move {
+                let found =
+                    on_blocking_thread("file::restore", move || files.snapshot(&name)).await??;
+                let content = found.and_then(|found| found.content);
+                Ok(content.map_or_else(Vec::new, |content| serials_in(&content)))
             }
         }),
     )

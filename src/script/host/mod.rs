@@ -17,6 +17,7 @@ mod formats;
 pub(super) mod function;
 mod hash;
 mod http;
+mod in_use;
 mod key;
 mod kube;
 mod log;
@@ -38,6 +39,7 @@ pub use function::{
     Changing, Doubt, Function, HostModule, Impact, Need, Needs, On, Parameter, Reversible, Rule,
     ScriptType, ValueKind,
 };
+pub use in_use::{InUse, plain_serial};
 pub use pca::{AuthorityUse, authority_use, is_authority};
 pub(super) use register::Halt;
 pub use seal::sealed_answer;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     function::{Changing, Function, Reversible},
+    in_use::InUse,
     table,
 };
 use crate::effects::{Call, Class, EffectKey, Look};
@@ -128,6 +129,7 @@ impl Reversed {
 type Doing<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
 type LookNow = Arc<dyn Fn() -> Doing<Value> + Send + Sync>;
 type Judge = Arc<dyn Fn(&Value) -> Judgement + Send + Sync>;
+type Uses = Arc<dyn Fn(Value) -> Doing<Vec<String>> + Send + Sync>;
 type Tidy = Arc<dyn Fn() -> Doing<()> + Send + Sync>;
 type Act = Arc<dyn Fn(Value, EffectKey) -> Doing<Reversed> + Send + Sync>;
 
@@ -174,6 +176,10 @@ pub struct WayBack {
     about: Value,
     /// Identifies the thing outside; equal for all effects on it.
     pub subject: String,
+    /// The certificate or CA that this takes away, as [`InUse`] knows it.
+    takes: Option<String>,
+    /// Returns the certificates and CAs that the thing uses in a state.
+    uses: Option<Uses>,
     look: LookNow,
     judge: Judge,
     act: Act,
@@ -205,6 +211,53 @@ impl WayBack {
         self
     }
 
+    /// Names the thing outside, for a way back that reads no state.
+    pub(super) fn about(mut self, subject: String) -> Self {
+        self.subject = subject;
+        self
+    }
+
+    /// Names the certificate (by its serial number) or CA (by its ARN) that it takes away.
+    pub(super) fn taking(mut self, taken: String) -> Self {
+        self.takes = Some(taken);
+        self
+    }
+
+    /// Says which certificates and CAs the thing uses in the state that was read: if it is left as it is, they are, too.
+    pub(super) fn using<F>(mut self, uses: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Vec<String>, Failure>> + Send + 'static,
+    {
+        self.uses = Some(Arc::new(move |now| Box::pin(uses(now))));
+        self
+    }
+
+    /// Leaves what it would take away if something else that is left uses it.
+    pub fn sparing(mut self, in_use: &InUse) -> Self {
+        let user = self.takes.as_ref().and_then(|it| in_use.user_of(it));
+        if let Some(user) = user {
+            let why = format!("{user}, which is left as it is, uses it");
+            self.judge = Arc::new(move |now| Judgement::left(why.clone(), now));
+        }
+        self
+    }
+
+    /// Adds what the thing uses in this state.
+    ///
+    /// # Errors
+    /// A failure of the look.
+    pub async fn note_uses(&self, now: &Value, in_use: &mut InUse) -> Result<(), Failure> {
+        in_use.add(&self.subject, self.used(now).await?);
+        Ok(())
+    }
+
+    async fn used(&self, now: &Value) -> Result<Vec<String>, Failure> {
+        match &self.uses {
+            Some(uses) => uses(now.clone()).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// Creates a way back that does not read the state first: it does what the author gave, or what may safely be repeated.
     pub(super) fn blind<F>(
         what: String,
@@ -224,6 +277,8 @@ impl WayBack {
             look: Arc::new(|| Box::pin(async { Ok(Value::Null) })),
             judge: Arc::new(|_| Judgement::goes(Value::Null)),
             act: Arc::new(move |_, key| Box::pin(act(key))),
+            takes: None,
+            uses: None,
             tidy: None,
             ending: None,
         }
@@ -252,6 +307,8 @@ impl WayBack {
             look: Arc::new(move || Box::pin(look())),
             judge: Arc::new(judge),
             act: Arc::new(move |now, key| Box::pin(act(now, key))),
+            takes: None,
+            uses: None,
             tidy: None,
             ending: None,
         }
@@ -280,6 +337,10 @@ impl WayBack {
                 let now = self.look().await?;
                 let verdict = match self.judge(&now).verdict {
                     Reversed::Done => (self.act)(now, key.clone()).await,
+                    Reversed::Left(why) => {
+                        let used = self.used(&now).await?;
+                        return Ok(left(why, &self.subject, used));
+                    }
                     other => Ok(other),
                 };
                 match verdict {
@@ -295,6 +356,17 @@ impl WayBack {
             None => call,
         }
     }
+}
+
+/// Returns the result of a reversal that left a thing as it is, with what the thing uses.
+fn left(why: String, subject: &str, used: Vec<String>) -> Value {
+    let mut value = Reversed::Left(why).to_value();
+    if let (false, Value::Map(map)) = (used.is_empty(), &mut value) {
+        let used = used.into_iter().map(Value::from).collect();
+        map.insert("subject".into(), subject.into());
+        map.insert("uses".into(), Value::List(used));
+    }
+    value
 }
 
 #[cfg(test)]

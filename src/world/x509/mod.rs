@@ -2,12 +2,14 @@
 //! evidence. No I/O.
 //!
 //! - [`pem`] is the only reader of PEM in the program, besides the embedded CA's, which is as strict as AWS;
+//! - [`holding`] finds certificates in files, values and Kubernetes objects;
 //! - [`Verification`] checks whether a certificate leads to a root;
 //! - [`Subject`] and [`AlternativeNames`] contain only what a certificate can contain.
 
 mod alternative;
 mod certificate;
 mod csr;
+pub mod holding;
 mod key;
 mod name;
 pub mod pem;

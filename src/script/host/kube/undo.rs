@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use super::{
+    super::in_use::serials,
     super::undo::{Done, Judgement, Reversal, Reversed, WayBack},
     About,
 };
@@ -12,6 +13,7 @@ use windlass_world::{
         is_same_object, other_owners, restoring, to_object,
     },
     value::{Failure, Value},
+    x509::holding::of_object,
 };
 
 /// Returns an object's state before a call, for its reversal, and what the call sends; `was` is `null` if the object did not exist.
@@ -171,7 +173,7 @@ where
     let record = about.record([]);
     let (looker, looked_at) = (clusters.clone(), about.clone());
     let clusters = clusters.clone();
-    Reversal::By(WayBack::new(
+    let way = WayBack::new(
         what,
         (function, record),
         subject,
@@ -181,7 +183,8 @@ where
         },
         move |now| judge(&to_object(now)),
         move |now, _| act(clusters.clone(), about.clone(), to_object(&now)),
-    ))
+    );
+    Reversal::By(way.using(|now| async move { Ok(serials(&of_object(&now))) }))
 }
 
 /// Deletes an object that was created, if it is still as the run left it.

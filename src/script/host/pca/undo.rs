@@ -5,6 +5,7 @@ mod settings;
 
 use self::settings::{permit, put_policy_back, retag};
 use super::{
+    super::in_use::{plain_serial, serials_in},
     super::undo::{Done, Finding, Judgement, Reversal, Reversed, WayBack},
     certificate,
 };
@@ -156,14 +157,14 @@ fn way_back<L, A>(
     look: impl Fn(PcaClient, String) -> L + Send + Sync + 'static,
     judge: impl Fn(&str, &Value) -> Verdict + Send + Sync + 'static,
     act: impl Fn(PcaClient, String, String) -> A + Send + Sync + 'static,
-) -> Reversal
+) -> WayBack
 where
     L: Future<Output = Result<Value, Failure>> + Send + 'static,
     A: Future<Output = Result<Reversed, Failure>> + Send + 'static,
 {
     let (subject, about) = (format!("{part} of {ca}"), Value::from(ca.as_str()));
     let (looker, looked_at) = (pca.clone(), ca.clone());
-    Reversal::By(WayBack::new(
+    WayBack::new(
         what,
         (function, about),
         subject,
@@ -197,7 +198,7 @@ where
             }
         },
         move |found, _| act(pca.clone(), ca.clone(), text(&found, "status")),
-    ))
+    )
 }
 
 /// The judgement of [`way_back`].
@@ -228,7 +229,8 @@ async fn nothing(_: PcaClient, _: String) -> Result<Value, Failure> {
 
 fn remove(pca: PcaClient, ca: String) -> Reversal {
     let what = format!("disable and delete {ca} (restorable for {RESTORE_WITHIN_DAYS} days)");
-    way_back(
+    let taken = ca.clone();
+    let way = way_back(
         (what, "pca::delete_certificate_authority"),
         (pca, ca, "status"),
         nothing,
@@ -243,11 +245,12 @@ fn remove(pca: PcaClient, ca: String) -> Reversal {
             pca.delete(&ca, RESTORE_WITHIN_DAYS).await?;
             Ok(Reversed::Done)
         },
-    )
+    );
+    Reversal::By(way.taking(taken))
 }
 
 fn restore(pca: PcaClient, ca: String) -> Reversal {
-    way_back(
+    Reversal::By(way_back(
         (
             format!("restore {ca}"),
             "pca::restore_certificate_authority",
@@ -259,7 +262,7 @@ fn restore(pca: PcaClient, ca: String) -> Reversal {
             _ => Verdict::Already("it exists"),
         },
         |pca, ca, _| async move { pca.restore(&ca).await.map(|()| Reversed::Done) },
-    )
+    ))
 }
 
 fn revoke(pca: PcaClient, ca: String, certificate: String) -> Reversal {
@@ -271,13 +274,17 @@ fn revoke(pca: PcaClient, ca: String, certificate: String) -> Reversal {
         .to_owned();
     let what = format!("revoke certificate {serial}");
     let about = Value::from(certificate.as_str());
+    let (taken, used) = (plain_serial(&serial), ca.clone());
+    let subject = format!("certificate {serial}");
     // AWS does not report whether a certificate is revoked, so there is no state to read first.
-    Reversal::By(WayBack::blind(
-        what,
-        "pca::revoke_certificate",
-        about,
-        move |_| revoke_now(pca.clone(), ca.clone(), certificate.clone(), serial.clone()),
-    ))
+    let way = WayBack::blind(what, "pca::revoke_certificate", about, move |_| {
+        revoke_now(pca.clone(), ca.clone(), certificate.clone(), serial.clone())
+    });
+    let way = way.about(subject).taking(taken).using(move |_| {
+        let used = used.clone();
+        async move { Ok(vec![used]) }
+    });
+    Reversal::By(way)
 }
 
 async fn revoke_now(
@@ -331,7 +338,8 @@ fn import_back(pca: PcaClient, ca: String, before: &Value) -> Reversal {
         None => "pca::disable_certificate_authority",
     };
     let disables = signed.is_none();
-    way_back(
+    let taken = ca.clone();
+    let way = way_back(
         (what, function),
         (pca, ca, "certificate"),
         |pca, ca| async move {
@@ -354,7 +362,12 @@ fn import_back(pca: PcaClient, ca: String, before: &Value) -> Reversal {
                 Ok(Reversed::Done)
             }
         },
-    )
+    );
+    let way = way.taking(taken).using(|found| async move {
+        let certificate = text(&found, "now");
+        Ok(serials_in(certificate.as_bytes()))
+    });
+    Reversal::By(way)
 }
 
 /// Returns a certificate in a form that can be compared: AWS changes the line ends of PEM.
@@ -371,7 +384,7 @@ fn set_enabled(pca: PcaClient, ca: String, before: &Value, is_enabled: bool) -> 
     if text(before, "status") != wanted {
         return Reversal::Nothing;
     }
-    way_back(
+    Reversal::By(way_back(
         (what, "pca::update_certificate_authority"),
         (pca, ca, "status"),
         nothing,
@@ -385,5 +398,5 @@ fn set_enabled(pca: PcaClient, ca: String, before: &Value, is_enabled: bool) -> 
             pca.set_enabled(&ca, is_enabled).await?;
             Ok(Reversed::Done)
         },
-    )
+    ))
 }

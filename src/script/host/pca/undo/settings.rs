@@ -15,7 +15,7 @@ pub(super) fn retag(pca: PcaClient, ca: String, before: &Value) -> Reversal {
     let left = before.field("writes").cloned();
     let keys: Vec<String> = tags.keys().cloned().collect();
     let was = Value::Map(tags.clone());
-    way_back(
+    Reversal::By(way_back(
         (
             format!("restore the tags of {ca}"),
             "pca::tag_certificate_authority",
@@ -46,7 +46,7 @@ pub(super) fn retag(pca: PcaClient, ca: String, before: &Value) -> Reversal {
                 Ok(Reversed::Done)
             }
         },
-    )
+    ))
 }
 
 /// `before` holds the principal, its old permission, and the permission that was granted.
@@ -71,7 +71,7 @@ pub(super) fn permit(pca: PcaClient, ca: String, before: &Value) -> Reversal {
     };
     let part = format!("permission of {principal}");
     let whose = (principal.clone(), source_account.clone());
-    way_back(
+    Reversal::By(way_back(
         (what, "pca::permission"),
         (pca, ca, &part),
         move |pca, ca| {
@@ -103,7 +103,7 @@ pub(super) fn permit(pca: PcaClient, ca: String, before: &Value) -> Reversal {
                 Ok(Reversed::Done)
             }
         },
-    )
+    ))
 }
 
 pub(super) fn put_policy_back(pca: PcaClient, ca: String, before: &Value) -> Reversal {
@@ -120,7 +120,7 @@ pub(super) fn put_policy_back(pca: PcaClient, ca: String, before: &Value) -> Rev
         Some(_) => format!("restore the earlier policy of {ca}"),
         None => format!("delete the policy of {ca}"),
     };
-    way_back(
+    Reversal::By(way_back(
         (what, "pca::policy"),
         (pca, ca, "policy"),
         |pca, ca| async move {
@@ -141,7 +141,7 @@ pub(super) fn put_policy_back(pca: PcaClient, ca: String, before: &Value) -> Rev
                 Ok(Reversed::Done)
             }
         },
-    )
+    ))
 }
 
 /// Returns a policy in a form that can be compared: AWS may format its JSON differently.

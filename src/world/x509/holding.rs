@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use data_encoding::BASE64;
 
-use windlass_world::{
-    value::Value,
-    x509::{Certificate, ReadError, pem::PemError},
+use super::{
+    certificate::{Certificate, ReadError},
+    pem::PemError,
 };
+use crate::value::Value;
 
 /// The first bytes of a DER sequence of more than 127 bytes, as every certificate is.
 const DER: [&[u8]; 3] = [b"\x30\x81", b"\x30\x82", b"\x30\x83"];
