@@ -443,6 +443,20 @@ fn clusters_and_cas_come_and_go() {
     );
     let leaves = run("retire-cluster.yaml", &["-p", "cluster=cluster-3"]).expect(0);
     leaves.says("2 certificates to revoke");
+    // Its certificates stay revoked when it comes back, and are renewed before they are due.
+    let undone = mesh.test.windlass(&["undo", "--yes"]).expect(0);
+    undone.says("renew it with workflows/rotate-leaf.yaml");
+    let renewed = |file: &str, output: &str| {
+        run(file, &[&["-p", all], &FAST[2..]].concat()).expect(0);
+        let outputs = mesh.test.windlass(&["outputs", "--json"]).expect(0).json();
+        outputs[output].clone()
+    };
+    let only = serde_json::json!(["cluster-3"]);
+    assert_eq!(renewed("rotate-leaf.yaml", "agents"), only);
+    assert_eq!(renewed("rotate-issuing-ca.yaml", "rotated"), true);
+    let none = serde_json::json!([]);
+    assert_eq!(renewed("rotate-leaf.yaml", "agents"), none);
+    assert_eq!(renewed("rotate-issuing-ca.yaml", "rotated"), false);
 }
 
 /// Killed between and inside of calls, a rotation is resumed to the same end, and restarts nothing twice.

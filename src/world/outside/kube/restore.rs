@@ -127,11 +127,13 @@ pub fn covers(whole: &Json, part: &Json) -> bool {
     within(&content(whole), &content(part))
 }
 
-/// The annotations that are written beside an object's content, by Kubernetes' own controllers and by an undo.
-const BESIDE_CONTENT: [&str; 3] = [
+/// The annotations that are written beside an object's content, by Kubernetes' own controllers and by an undo
+/// (`windlass.dev/revoked` by that of `workflows/retire-cluster.yaml`).
+const BESIDE_CONTENT: [&str; 4] = [
     "deployment.kubernetes.io/revision",
     "deprecated.daemonset.template.generation",
     RECREATED_FROM,
+    "windlass.dev/revoked",
 ];
 
 /// Returns the desired state of an object: the fields that [`own`] keeps, without annotations beside its content.
