@@ -44,6 +44,8 @@ pub struct Read {
     pub is_whole: bool,
     /// As `path`, and further where an index is the item: `steps.relay[item].arn` is `[relay, item, arn]`.
     pub hops: Vec<Hop>,
+    /// The string literal with which the expression compares it.
+    pub compared_with: Option<String>,
     /// The range in the expression's text, in bytes.
     pub span: Range<usize>,
 }
@@ -269,13 +271,22 @@ fn find_reads(ast: &AST, text: &str, known: &'static [&'static str]) -> (Vec<Rea
         };
         let parent = path.len().checked_sub(2).and_then(|i| path.get(i));
         let start = token_at(text, *position);
-        let mut read = Read { root, path: Vec::new(), is_whole: true, hops: Vec::new(), span: start.clone() };
+        let mut read = Read {
+            root,
+            path: Vec::new(),
+            is_whole: true,
+            hops: Vec::new(),
+            compared_with: None,
+            span: start.clone(),
+        };
         match parent {
             Some(ASTNode::Expr(chain @ (Expr::Dot(pair, ..) | Expr::Index(pair, ..))))
                 if matches!(&pair.lhs, Expr::Variable(_, _, at) if at == position) =>
             {
                 follow(&pair.rhs, text, &mut read);
                 hop(chain, knows_item, &mut read.hops);
+                let around = path.len().checked_sub(3).and_then(|i| path.get(i));
+                read.compared_with = around.and_then(literal_compared);
             }
             // A closure that captures `steps` is compiled to a curried call; its reads are in its body, which
             // is visited as well.
@@ -295,6 +306,20 @@ fn find_reads(ast: &AST, text: &str, known: &'static [&'static str]) -> (Vec<Rea
         true
     });
     (reads, faults)
+}
+
+/// Returns the string literal that `==` or `!=` compares with something else.
+fn literal_compared(node: &ASTNode) -> Option<String> {
+    let (ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(rhai::Stmt::FnCall(call, _))) = node
+    else {
+        return None;
+    };
+    let literal = |arg: &Expr| match arg {
+        Expr::StringConstant(text, _) => Some(text.to_string()),
+        _ => None,
+    };
+    let compares = ["==", "!="].contains(&call.name.as_str());
+    call.args.iter().find_map(literal).filter(|_| compares)
 }
 
 /// The root that is the item of a `for_each`.

@@ -1,5 +1,5 @@
 use super::{
-    document::Node,
+    document::{Kind, Node},
     fields::{Fields, Report},
     graph::{Approval, OnTimeout},
     template::Template,
@@ -13,8 +13,22 @@ pub(super) const ON_TIMEOUT: [(&str, OnTimeout); 2] = [
 impl Approval {
     /// Reads `approval:` and the keys of its step that belong to it.
     pub(super) fn read(report: &mut Report, question: &Node, fields: &mut Fields) -> Self {
+        let asked = Template::read(report, question);
+        report.not_empty(question, &asked, "`approval`");
+        if let (Some(node), None) = (fields.peek("on_timeout"), fields.peek("timeout")) {
+            let message = "`on_timeout` has no effect without a `timeout`";
+            let mistake = report.at("misplaced-key", node.span.clone(), message);
+            report.add_in_new(mistake.help("say how long to wait for an answer: `timeout: 8h`"));
+        }
+        if let Some(node) = fields.peek("approvers")
+            && matches!(&node.kind, Kind::List(items) if items.is_empty())
+        {
+            let message = "`approvers` is empty, so nobody could answer";
+            let mistake = report.at("wrong-type", node.span.clone(), message);
+            report.add_in_new(mistake.help("remove `approvers` to let everybody answer"));
+        }
         Self {
-            question: Template::read(report, question),
+            question: asked,
             approvers: fields.template(report, "approvers"),
             not_requester: fields.flag(report, "not_requester"),
             timeout: fields.limit(report, "timeout", "no limit"),

@@ -33,7 +33,8 @@ pub fn clusters(workflow: &Workflow, params: &Value) -> Result<BTreeSet<String>,
         .map(|item| match item {
             Value::String(name) if is_role(&name) => Ok(name),
             other => Err(ClustersError(format!(
-                "contains {other}, which is not a valid cluster name"
+                "contains {}, which is not a valid cluster name",
+                other.to_json()
             ))),
         })
         .collect()

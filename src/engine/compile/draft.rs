@@ -83,7 +83,14 @@ pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
     let mut fields = Fields::of(report, root, &WORKFLOW, "a workflow");
     let mut draft = Draft::default();
     match fields.peek("workflow") {
-        Some(_) => draft.name = fields.text(report, "workflow").unwrap_or_default(),
+        Some(node) => {
+            draft.name = fields.text(report, "workflow").unwrap_or_default();
+            if draft.name.trim().is_empty() {
+                let mistake =
+                    report.at("wrong-type", node.span.clone(), "the workflow has no name");
+                report.add_in_new(mistake.help("begin the file with `workflow: NAME`"));
+            }
+        }
         None => {
             let mistake = report
                 .at("missing-key", root.span.clone(), "the workflow has no name")
@@ -102,7 +109,7 @@ pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
     if let Some(node) = fields.peek("lock") {
         bare_reads(node, &mut draft.bare);
     }
-    draft.lock = fields.template(report, "lock");
+    draft.lock = fields.name(report, "lock");
     draft.kube = fields.template(report, "kube");
     draft.concurrency = fields.count(report, "concurrency");
     draft.on_failure = fields.word(report, "on_failure", &ON_FAILURE);
@@ -198,7 +205,7 @@ fn read_step(report: &mut Report, key: &Key, node: &Node, is_finally: bool) -> O
         timeout: fields.limit(report, "timeout", "no limit"),
         on_error: fields.word(report, "on_error", &ON_ERROR),
         is_fresh: fields.flag(report, "fresh"),
-        lock: fields.template(report, "lock"),
+        lock: fields.name(report, "lock"),
         bare,
         name: name.clone().or_else(|| StepName::parse("_"))?,
     };

@@ -18,6 +18,8 @@ pub(super) struct Report<'a> {
     pub mistakes: &'a mut Vec<Mistake>,
     /// The names that expressions of this file may read.
     pub roots: &'static [&'static str],
+    /// Whether the file is that of a run, which an earlier version may have accepted.
+    pub is_frozen: bool,
 }
 
 impl Report<'_> {
@@ -33,6 +35,13 @@ impl Report<'_> {
 
     pub fn add(&mut self, mistake: Mistake) {
         self.mistakes.push(mistake);
+    }
+
+    /// Reports a mistake that earlier versions did not report: not in the files of a run, which must stay resumable.
+    pub fn add_in_new(&mut self, mistake: Mistake) {
+        if !self.is_frozen {
+            self.add(mistake);
+        }
     }
 
     pub fn wrong_type(&mut self, node: &Node, what: &str, expected: &str) {
@@ -66,6 +75,17 @@ impl Report<'_> {
             self.add(mistake);
         }
         found.map(|(_, meaning)| *meaning)
+    }
+
+    /// Reports a text without anything in it.
+    pub fn not_empty(&mut self, node: &Node, template: &Template, what: &str) {
+        if let Some(Value::String(text)) = template.constant()
+            && text.trim().is_empty()
+        {
+            let message = format!("{what} must not be empty");
+            let mistake = self.at("wrong-type", node.span.clone(), message);
+            self.add_in_new(mistake);
+        }
     }
 
     pub fn flag(&mut self, node: &Node, what: &str) -> Option<bool> {
@@ -288,6 +308,14 @@ impl<'n> Fields<'n> {
     pub fn template(&mut self, report: &mut Report, name: &'static str) -> Option<Template> {
         debug_assert!(matches!(self.form(name), Some(Form::Template)), "{name}");
         self.take(name).map(|node| Template::read(report, node))
+    }
+
+    /// As [`Fields::template`], for a text that people read: it is not empty.
+    pub fn name(&mut self, report: &mut Report, name: &'static str) -> Option<Template> {
+        let node = self.peek(name)?;
+        let template = self.template(report, name)?;
+        report.not_empty(node, &template, &format!("`{name}`"));
+        Some(template)
     }
 
     fn form(&self, name: &str) -> Option<Form> {

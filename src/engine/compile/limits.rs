@@ -51,9 +51,16 @@ impl Limits {
 
     /// Reads the keys of a param that limit its value.
     pub(super) fn read(report: &mut Report, fields: &mut Fields, ty: Option<&Type>) -> Self {
+        let place_of_max = fields.peek("max").map(|node| node.span.clone());
         let mut list = |report: &mut Report, key| {
             let node = fields.take(key)?;
             match Template::read(report, node) {
+                Template::List(items) if items.is_empty() && key == "one_of" => {
+                    let message = "`one_of` is empty, so no value would fit";
+                    let mistake = report.at("wrong-type", node.span.clone(), message);
+                    report.add_in_new(mistake.help("remove `one_of` for any value"));
+                    None
+                }
                 Template::List(items) => items
                     .iter()
                     .map(|item| fitting(report, node, ty?, key, item.constant()?))
@@ -77,11 +84,20 @@ impl Limits {
             }
             fitting(report, node, ty?, key, value)
         };
+        let (min, max) = (end(report, "min"), end(report, "max"));
+        if let (Some(min), Some(max)) = (&min, &max)
+            && measure(min) > measure(max)
+            && let Some(span) = place_of_max
+        {
+            let message = format!("`max` is less than `min`, {min}, so no value would fit");
+            let mistake = report.at("wrong-type", span, message);
+            report.add_in_new(mistake);
+        }
         Self {
             one_of: one_of.unwrap_or_default(),
             none_of: none_of.unwrap_or_default(),
-            min: end(report, "min"),
-            max: end(report, "max"),
+            min,
+            max,
         }
     }
 }

@@ -123,6 +123,7 @@ impl Linker<'_> {
             text: &text,
             mistakes: &mut self.mistakes,
             roots: ROOTS,
+            is_frozen: self.sources.is_frozen(),
         };
         let draft = draft::read(&mut report, &root);
         self.open.push(path.into());
@@ -137,10 +138,9 @@ impl Linker<'_> {
             text: &text,
             mistakes: &mut self.mistakes,
             roots: ROOTS,
+            is_frozen: self.sources.is_frozen(),
         };
-        if !self.sources.is_frozen() {
-            refuse_inner_undo(&mut report, &draft, &actions);
-        }
+        refuse_inner_undo(&mut report, &draft, &actions);
         let digest = digest_of_workflow(&text, &actions);
         let workflow = build(&mut report, &file, draft, (actions, digest));
         (self.mistakes.len() == before)
@@ -383,7 +383,7 @@ fn refuse_inner_undo(report: &mut Report, draft: &Draft, actions: &[Option<Actio
             let mistake = report
                 .at("misplaced-key", named.span.clone(), message)
                 .help("add `on_failure: undo` to this workflow as well, or remove it there");
-            report.add(mistake);
+            report.add_in_new(mistake);
         }
     }
 }

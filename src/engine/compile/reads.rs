@@ -8,11 +8,12 @@ use super::{
     check::{Params, Steps, declared_outputs},
     draft::Spanned,
     fields::Report,
-    graph::{Edge, Step, StepIndex},
+    graph::{Edge, Param, Step, StepIndex},
     name::StepName,
     template::{Placed, Template},
 };
 use windlass_script::{Read, closest, did_you_mean};
+use windlass_world::value::Value;
 
 /// How many names a message lists at most.
 const FEW: usize = 8;
@@ -159,6 +160,31 @@ enum Item {
     Here,
 }
 
+/// What `run.status` can be.
+const RUN_STATUSES: &[&str] = &["succeeded", "failed", "cancelled"];
+
+/// The words that a param can be; none if it can be any text.
+fn words_of(param: &Param) -> Vec<&str> {
+    let words = param.limits.one_of.iter();
+    words.filter_map(Value::as_str).collect()
+}
+
+/// Says whether a value that is one of some words can be what it is compared with, if it is.
+fn can_be(words: &[&str], compared_with: &Option<String>) -> bool {
+    let with = compared_with.as_deref();
+    words.is_empty() || with.is_none_or(|with| words.contains(&with))
+}
+
+fn never_equal(report: &mut Report, span: Range<usize>, what: &str, given: &str, words: &[&str]) {
+    let message = format!("`{what}` is never \"{given}\"");
+    let help = match closest(given, words.iter().copied()) {
+        Some(near) => did_you_mean(near),
+        None => format!("it is one of {}", words.join(", ")),
+    };
+    let mistake = report.at("wrong-type", span, message);
+    report.add_in_new(mistake.help(help));
+}
+
 /// Checks one read and returns the step that it reads.
 fn check_read(
     report: &mut Report,
@@ -198,6 +224,17 @@ fn check_read(
                 .at("unknown-name", span, message)
                 .help("it has id, started_at and, in `finally`, status");
             report.add(mistake);
+            None
+        }
+        ("params", [name]) if !can_be(&words_of(&params[name]), &read.compared_with) => {
+            let given = read.compared_with.as_deref().unwrap_or_default();
+            let words = words_of(&params[name]);
+            never_equal(report, span, &format!("params.{name}"), given, &words);
+            None
+        }
+        ("run", [name]) if name == "status" && !can_be(RUN_STATUSES, &read.compared_with) => {
+            let given = read.compared_with.as_deref().unwrap_or_default();
+            never_equal(report, span, "run.status", given, RUN_STATUSES);
             None
         }
         ("target", [name, ..]) if !["name", "kube"].contains(&name.as_str()) => {

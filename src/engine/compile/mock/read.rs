@@ -64,6 +64,7 @@ pub fn read_mock(path: &Path) -> Result<Mock, Mistakes> {
         text: &text,
         mistakes: &mut mistakes,
         roots: ROOTS,
+        is_frozen: false,
     };
     let mut fields = Fields::of(&mut report, &root, &MOCK, "a mock file");
     let is_named = fields.peek("http").is_some();

@@ -126,6 +126,7 @@ fn read(path: &Path, mut earlier: Earlier) -> Result<Suite, Mistakes> {
         text: &text,
         mistakes: &mut mistakes,
         roots: ROOTS,
+        is_frozen: false,
     };
     let mut fields = Fields::of(&mut report, &root, &SUITE, "a test file");
     let description = fields.take("description");
