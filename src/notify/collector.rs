@@ -9,7 +9,7 @@ use super::{
     outbox::{Outbox, ReadUpTo},
 };
 use windlass_engine::journal::{
-    ApprovalAsked, Event, Outcome, Record, RunEnded, RunId, StepFailed,
+    ApprovalAsked, Event, InstanceId, Outcome, Record, RunEnded, RunId, StepFailed,
 };
 use windlass_ground::{Timestamp, lock};
 use windlass_report as report;
@@ -167,6 +167,23 @@ impl Collector {
                 format!("{name}: a call of {step} is in doubt"),
                 error.headline(),
             ),
+            // The next attempt would ask.
+            Event::StepFailed(StepFailed {
+                step,
+                error,
+                retry_at: None,
+            }) => {
+                let function = self.call_in_doubt(&run.id, step)?;
+                (
+                    NoticeKind::Doubt,
+                    Some(step),
+                    format!("{name}: a call of {step} is in doubt"),
+                    format!(
+                        "It is not known whether {function} was done: {}",
+                        error.headline()
+                    ),
+                )
+            }
             _ => return None,
         };
         Some(
@@ -188,6 +205,13 @@ impl Collector {
             }
             .cleaned(),
         )
+    }
+
+    /// Returns the function of a failed step's call about which only a person knows whether it was made.
+    fn call_in_doubt(&self, id: &RunId, step: &InstanceId) -> Option<String> {
+        let shown = self.runs.run(id).ok()?;
+        let call = shown.state.instance(step)?.call_in_doubt()?;
+        Some(call.call.function.to_string())
     }
 
     /// Returns the first error of a run that ended.
