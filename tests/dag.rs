@@ -341,6 +341,7 @@ fn a_clock_that_was_set_back_holds_up_no_retry() {
             items: None,
             is_scope: false,
             is_fresh: false,
+            reads_again_from: None,
         }));
         play.happens(Event::StepFailed(StepFailed {
             step,

@@ -445,3 +445,24 @@ outputs: { b: \"${{ steps.b.y }}\" }
         test.shown()
     );
 }
+
+#[test]
+fn an_undo_that_a_person_continues_keeps_the_reason_why_the_run_began_it() {
+    let test = Test::new()
+        .file(
+            "w.yaml",
+            "workflow: w\non_failure: undo\nsteps:\n  a: { script: a.rhai }\n  b: { when: false, run: '#{ y: 1 }' }\noutputs: { b: \"${{ steps.b.y }}\" }\n",
+        )
+        .file(
+            "a.rhai",
+            "fn run(inputs) { #{} }\nfn undo(inputs, outputs) { if file::exists(\"not-yet\") { throw \"not yet\" } }\n",
+        )
+        .file("out/not-yet", "");
+    test.windlass(&["run", "w.yaml"]).expect(1).says("not yet");
+    assert_eq!(test.shown()["status"], "undo failed");
+    std::fs::remove_file(test.path("out/not-yet")).expect("removed");
+    test.windlass(&["undo", "--yes"]).expect(0);
+    let shown = test.shown();
+    assert_eq!(shown["status"], "undone");
+    assert_eq!(shown["errors"][0]["code"], "expression-failed", "{shown}");
+}

@@ -331,3 +331,35 @@ finally:
     let shown = test.shown();
     assert_eq!(status(&shown, "tidy"), "succeeded");
 }
+
+/// A script that throws because of what it read would throw again if the reads were replayed.
+#[test]
+fn what_made_a_script_fail_is_read_again() {
+    let test = Test::new()
+        .file(
+            "w.yaml",
+            "workflow: w\nsteps:\n  a:\n    run: |\n      let key = key::generate(\"EC_prime256v1\");\n      file::write(\"once.txt\", x509_of(key));\n      if file::exists(\"in-the-way\") { throw \"in the way\" }\n      #{}\n",
+        )
+        .file("out/in-the-way", "");
+    // The body of a step has no functions; the key only shows whether it is the same.
+    let text = test.read("w.yaml").replace(
+        "x509_of(key)",
+        "csr::create(key, #{ subject: #{ common_name: \"a\" } })",
+    );
+    test.write("w.yaml", &text);
+    test.windlass(&["run", "w.yaml"])
+        .expect(1)
+        .says("in the way");
+    let written = test.read("out/once.txt");
+    test.windlass(&["resume"]).expect(1).says("in the way");
+    std::fs::remove_file(test.path("out/in-the-way")).expect("removed");
+    test.windlass(&["resume"]).expect(0);
+    // What it changed is not changed again, and what that depended on is the same.
+    assert_eq!(test.read("out/once.txt"), written);
+    let writes = test
+        .events()
+        .into_iter()
+        .filter(|e| e["event"] == "effect_intended" && e["call"]["function"] == "file::write");
+    assert_eq!(writes.count(), 1);
+    test.windlass(&["audit"]).expect(0);
+}

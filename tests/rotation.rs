@@ -459,6 +459,31 @@ fn clusters_and_cas_come_and_go() {
     assert_eq!(renewed("rotate-issuing-ca.yaml", "rotated"), false);
 }
 
+/// The undo of a rotation waits for the clusters that it knows, so it does not begin to give back a CA that another one has.
+#[test]
+fn a_cluster_that_joined_since_leaves_before_the_issuing_ca_goes_back() {
+    let mesh = made("gloo");
+    rotate(&mesh, "rotate-issuing-ca.yaml", &["-p", "force=true"]).expect(0);
+    let run = mesh.test.shown()["run"].as_str().expect("an id").to_owned();
+    let joins = ["cluster=cluster-3", "members=[cluster-1, cluster-2]"];
+    let joins = joins.map(|one| ["-p", one]).concat();
+    let file = ["run", "workflows/add-cluster.yaml"];
+    let added = [file.as_slice(), &joins, &FAST[2..]].concat();
+    mesh.test.windlass(&added).expect(0);
+    let policy =
+        || mesh.get("mgmt", "gloo-mesh", "roottrustpolicy/root-trust-policy")["spec"].clone();
+    let before = policy();
+    let undo = ["undo", &run, "--yes"];
+    let refused = mesh.test.windlass(&undo).expect(1);
+    refused.says("cluster-3 has joined the mesh since");
+    assert_eq!(policy(), before);
+    mesh.test
+        .windlass(&["undo", "add-cluster", "--yes"])
+        .expect(0);
+    mesh.test.windlass(&undo).expect(0);
+    assert_ne!(policy(), before);
+}
+
 /// Killed between and inside of calls, a rotation is resumed to the same end, and restarts nothing twice.
 #[test]
 fn a_rotation_that_is_killed_is_resumed() {

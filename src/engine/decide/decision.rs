@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     compile::Step,
-    journal::{Event, InstanceId, State, StepFailed, StepStarted},
+    journal::{Event, Instance, InstanceId, State, StepFailed, StepStarted},
 };
 use windlass_ground::Timestamp;
 use windlass_world::value::{StepError, Value};
@@ -123,7 +123,9 @@ impl<'w> Decision<'_, 'w> {
 
     pub fn start(&mut self, start: Start<'w>, is_retry: bool) {
         self.running += 1;
+        let instance = self.state.instance(&start.instance);
         self.next.events.push(Event::StepStarted(StepStarted {
+            reads_again_from: instance.and_then(Instance::reads_again_from),
             step: start.instance.clone(),
             attempt: start.attempt,
             inputs: (!is_retry).then(|| Value::Map(start.inputs.clone())),

@@ -29,6 +29,7 @@ impl<'w> Scope<'_, 'w> {
                 items: Some(items),
                 is_scope: false,
                 is_fresh: false,
+                reads_again_from: None,
             })),
         }
     }
@@ -83,6 +84,7 @@ impl<'w> Scope<'_, 'w> {
                     items: None,
                     is_scope: true,
                     is_fresh: false,
+                    reads_again_from: None,
                 })),
             },
         }

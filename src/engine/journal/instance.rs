@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     event::{CallRecord, EffectOutcome},
+    id::Position,
     items::Items,
     message::Verdict,
     payload::ApprovalAsked,
@@ -12,6 +13,14 @@ use windlass_world::value::{Digest, StepError, Value};
 
 /// The code of an attempt that was lost with its records.
 pub const ATTEMPT_KILLED: &str = "attempt-killed";
+
+/// The codes of errors that a script makes of what it has read.
+const OF_SCRIPT: [&str; 4] = [
+    "script-threw",
+    "script-error",
+    "wrong-arguments",
+    "wrong-output",
+];
 
 /// The state of one execution of a step.
 #[derive(Clone, Debug, Default)]
@@ -450,6 +459,25 @@ impl Instance {
                 self.effects.pop();
             }
         }
+    }
+
+    /// Returns the position from which the next attempt reads again instead of replaying, if the script itself failed in the
+    /// last one: it would make the same of the same reads. What it read before a change that it made stays, because the
+    /// change depends on it; a wait that has passed is not repeated.
+    pub fn reads_again_from(&self) -> Option<Position> {
+        let code = self.error.as_ref().map(|error| &*error.code);
+        if self.is_suspect || !code.is_some_and(|code| OF_SCRIPT.contains(&code)) {
+            return None;
+        }
+        let is_looked_at = |effect: &EffectState| {
+            effect.call.class == Class::Read && effect.call.function != "time::sleep"
+        };
+        let last = self
+            .effects
+            .iter()
+            .rposition(|effect| !is_looked_at(effect));
+        let first = last.map_or(0, |last| last + 1);
+        (first < self.effects.len()).then_some(Position(first as u32))
     }
 
     /// Marks the effect whose failure ended the attempt, if there is one: always the last effect, even if the script caught the

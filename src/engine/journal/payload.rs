@@ -133,6 +133,9 @@ pub struct StepStarted<V = Value> {
     /// For a `fresh` step: the reads of earlier attempts are not replayed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_fresh: bool,
+    /// The position of the first effect that is discarded, as in [`Instance::reads_again_from`](super::Instance).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads_again_from: Option<Position>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -340,6 +343,7 @@ impl<V> StepStarted<V> {
             attempt: self.attempt,
             is_scope: self.is_scope,
             is_fresh: self.is_fresh,
+            reads_again_from: self.reads_again_from,
         })
     }
 }

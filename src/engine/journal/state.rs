@@ -30,6 +30,8 @@ pub struct State {
     pub is_cancelled: bool,
     /// Whether an undo has begun; then no step runs forward any more.
     pub is_undoing: bool,
+    /// Why the run began to undo itself, if no step has it. An undo that a person continues has the same reason.
+    undone_for: Option<StepError>,
     /// The locks that it holds: the name, and the step that holds it unless the run does.
     pub locks: BTreeMap<String, Option<InstanceId>>,
     /// The number of applied events.
@@ -207,7 +209,10 @@ impl State {
             }
             Event::UndoStarted(UndoStarted { error, .. }) => {
                 self.go_on(at);
-                self.error = error.as_deref().cloned();
+                if let Some(error) = error {
+                    self.undone_for = Some((**error).clone());
+                }
+                self.error = self.undone_for.clone();
                 self.is_undoing = true;
                 let undos = self
                     .steps
@@ -278,9 +283,10 @@ impl State {
                 items,
                 is_scope,
                 is_fresh,
+                reads_again_from,
                 ..
             }) => {
-                instance.start(*attempt, *is_fresh, now);
+                instance.start(*attempt, *is_fresh, *reads_again_from, now);
                 instance.order = order;
                 instance.is_scope = *is_scope;
                 if let Some(inputs) = inputs {

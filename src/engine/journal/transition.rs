@@ -110,6 +110,7 @@ impl Instance {
         &mut self,
         attempt: u32,
         is_fresh: bool,
+        reads_again_from: Option<Position>,
         (at, run_worked): (Timestamp, i64),
     ) {
         if matches!(self.status, Status::Retrying { .. }) {
@@ -117,6 +118,9 @@ impl Instance {
         }
         if is_fresh {
             self.effects.clear();
+        }
+        if let Some(Position(first)) = reads_again_from {
+            self.effects.truncate(first as usize);
         }
         self.status = Status::Running;
         self.attempt = attempt;

@@ -43,6 +43,7 @@ fn begins(step: &InstanceId, attempt: u32, is_scope: bool) -> Event {
         items: None,
         is_scope,
         is_fresh: false,
+        reads_again_from: None,
     })
 }
 
