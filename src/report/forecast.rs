@@ -74,16 +74,30 @@ struct Times {
 #[derive(Default)]
 struct Count {
     count: u64,
+    /// Whether there may be more: those for items that are only known later are not counted, as there may be none.
     is_least: bool,
     /// Whether there may be fewer: a `when` is only known later.
     is_most: bool,
 }
 
 impl Count {
+    fn is_none(&self) -> bool {
+        self.count == 0 && !self.is_least
+    }
+
+    /// Formats an amount that belongs to the count.
+    fn amount(&self, amount: f64, per: &str) -> String {
+        match self.count {
+            0 => self.text(),
+            _ => format!("{amount:.2} {per}"),
+        }
+    }
+
     fn text(&self) -> String {
         let n = self.count;
         match (self.is_least, self.is_most) {
             (false, false) => n.to_string(),
+            (true, _) if n == 0 => "not known yet".into(),
             (true, false) => format!("at least {n}"),
             (false, true) => format!("at most {n}"),
             (true, true) => format!("about {n}"),
@@ -240,8 +254,10 @@ fn counts(steps: &[Preview], times: &HashMap<InstanceId, Times>) -> BTreeMap<&'s
             .filter(|call| call.is_change() || operation(call.function).is_some());
         for call in counted {
             let count = found.entry(call.function).or_default();
-            count.count += n.count;
-            count.is_least |= n.is_least;
+            match n.is_least {
+                true => count.is_least = true,
+                false => count.count += n.count,
+            }
             count.is_most |= step.runs == Foreseen::Later;
         }
     }
@@ -347,26 +363,26 @@ fn to_json(value: &Known) -> Option<Json> {
 /// Formats what the CAs and certificates cost on AWS.
 fn costs(counted: &BTreeMap<&'static str, Count>) -> String {
     let (authorities, certificates) = (made(counted, CREATE), made(counted, ISSUE));
-    if authorities.count + certificates.count == 0 {
+    if authorities.is_none() && certificates.is_none() {
         return String::new();
     }
     let mut table = Table::new(&["COST ON AWS", "COUNT", "USD EACH", "USD"]);
     let mode = GENERAL_PURPOSE;
-    if authorities.count > 0 {
+    if !authorities.is_none() {
         table.row([
             format!("certificate authorities ({})", mode.name),
             authorities.text(),
             format!("{:.2} a month", mode.a_month),
-            format!("{:.2} a month", authorities.count as f64 * mode.a_month),
+            authorities.amount(authorities.count as f64 * mode.a_month, "a month"),
         ]);
     }
-    if certificates.count > 0 {
+    if !certificates.is_none() {
         let first = mode.certificates.first().map_or(0.0, |(_, price)| *price);
         table.row([
             "certificates".into(),
             certificates.text(),
             format!("{first:.2}, less after the first 1,000 in a month"),
-            format!("{:.2} once", mode.issuing(certificates.count)),
+            certificates.amount(mode.issuing(certificates.count), "once"),
         ]);
     }
     let prices = format!("  {SOURCE}\n");
