@@ -41,20 +41,14 @@ fn places_in(stderr: &str) -> BTreeSet<(String, u64, u64, String)> {
     places
 }
 
-/// Where each mistake is that is shown, or the first of the places that belong to it: so `validate` prints them.
-fn first_places(client: &Client, folder: &str) -> BTreeSet<(String, u64, u64, String)> {
+/// Where each mistake is that is shown.
+fn main_places(client: &Client, folder: &str) -> BTreeSet<(String, u64, u64, String)> {
     let shown = client.all_known().filter_map(|(file, found)| {
-        let related = found["relatedInformation"].as_array().into_iter().flatten();
-        let ranges = related
-            .map(|related| &related["location"]["range"])
-            .chain([&found["range"]]);
-        let places = ranges.map(|range| {
-            let number = |name: &str| range["start"][name].as_u64().expect("a number") + 1;
-            (number("line"), number("character"))
-        });
-        let (line, column) = places.min().expect("a place");
+        let start = &found["range"]["start"];
+        let number = |name: &str| start[name].as_u64().expect("a number") + 1;
         let code = found["code"].as_str().expect("a code").to_owned();
-        Some((file.strip_prefix(folder)?.to_owned(), line, column, code))
+        let file = file.strip_prefix(folder)?.to_owned();
+        Some((file, number("line"), number("character"), code))
     });
     shown.collect()
 }
@@ -90,7 +84,7 @@ fn every_mistake_is_shown_as_validate_shows_it() {
         let printed = places_in(&ran.stderr);
         if !shown.is_empty() {
             assert_eq!(
-                first_places(&client, &folder),
+                main_places(&client, &folder),
                 printed,
                 "{name}: {}",
                 ran.stderr

@@ -282,7 +282,11 @@ fn no_expression(report: &mut Report, node: &Node, template: &Template, wanted: 
             },
         ) => (
             format!("{wanted}, not a string"),
-            format!("forgot the `${{{{ }}}}`? `\"${{{{ {} }}}}\"`", text.trim()),
+            match text.trim() {
+                "true" | "yes" | "on" => "write `true`, without quotes".to_owned(),
+                "false" | "no" | "off" => "write `false`, without quotes".to_owned(),
+                text => format!("forgot the `${{{{ }}}}`? `\"${{{{ {text} }}}}\"`"),
+            },
         ),
         _ => (
             format!("{wanted}, not {}", node.a_kind()),

@@ -29,7 +29,7 @@ impl Mistake {
             code,
             message: message.into(),
             source: NamedSource::new(file.as_ref(), text.clone()),
-            labels: vec![LabeledSpan::underline(span)],
+            labels: vec![LabeledSpan::new_primary_with_span(None, span)],
             help: None,
         }
     }
@@ -73,7 +73,10 @@ impl Mistake {
             let at = place(label.offset())?;
             let length = label.len().min(text.len().saturating_sub(at));
             let said = label.label().map(str::to_owned);
-            Some(LabeledSpan::new(said, at, length))
+            Some(match label.primary() {
+                true => LabeledSpan::new_primary_with_span(said, (at, length)),
+                false => LabeledSpan::new(said, at, length),
+            })
         });
         if let Some(labels) = labels.collect() {
             self.labels = labels;
