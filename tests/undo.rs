@@ -227,3 +227,45 @@ steps:
     mesh.test.windlass(&forced).expect(0);
     mesh.kubectl("cluster-1", &gone).expect(0);
 }
+
+/// What an undo restores may be of a CA that is deleted meanwhile.
+#[test]
+fn a_run_that_named_a_ca_is_not_undone_after_a_newer_run_deleted_it() {
+    let test = Test::new()
+        .file(
+            "make.yaml",
+            "workflow: make
+steps:
+  ca: { run: '#{ arn: pca::create_certificate_authority(#{ type: \"ROOT\", subject: #{ common_name: \"A\" }, key_algorithm: \"EC_prime256v1\", signing_algorithm: \"SHA256WITHECDSA\" }) }' }
+outputs: { arn: \"${{ steps.ca.arn }}\" }
+",
+        )
+        .file(
+            "use.yaml",
+            "workflow: use
+params: { arn: string }
+steps:
+  note: { with: { arn: \"${{ params.arn }}\" }, run: 'file::write(\"ca.txt\", inputs.arn); #{ ca: inputs.arn }' }
+",
+        )
+        .file(
+            "remove.yaml",
+            "workflow: remove
+params: { arn: string }
+steps:
+  it: { with: { arn: \"${{ params.arn }}\" }, run: 'pca::delete_certificate_authority(inputs.arn, #{ restore_within_days: 30 })' }
+",
+        );
+    test.windlass(&["run", "make.yaml"]).expect(0);
+    let outputs = test.windlass(&["outputs", "--json"]).expect(0).json();
+    let arn = format!("arn={}", outputs["arn"].as_str().expect("an ARN"));
+    test.windlass(&["run", "use.yaml", "-p", &arn]).expect(0);
+    test.windlass(&["run", "remove.yaml", "-p", &arn]).expect(0);
+    let refused = test.windlass(&["undo", "use", "--yes"]).expect(2);
+    refused.says("[newer-run]");
+    refused.says("(remove)");
+    assert!(test.path("out/ca.txt").exists());
+    test.windlass(&["undo", "remove", "--yes"]).expect(0);
+    test.windlass(&["undo", "use", "--yes"]).expect(0);
+    assert!(!test.path("out/ca.txt").exists());
+}

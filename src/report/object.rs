@@ -74,6 +74,21 @@ mod tests {
     use windlass_world::value::Digest;
 
     #[test]
+    fn a_change_that_was_only_tried_is_marked() {
+        let line = |function: &str, class| {
+            call_line(&CallRecord {
+                function: function.into(),
+                arguments: json!({}),
+                digest: Digest::ZERO,
+                class,
+            })
+        };
+        assert_eq!(line("kube::apply", Class::Read), "kube::apply (dry run)");
+        assert_eq!(line("kube::apply", Class::Keyed), "kube::apply");
+        assert_eq!(line("kube::get", Class::Read), "kube::get");
+    }
+
+    #[test]
     fn e3_a_call_is_named_with_its_object() {
         let line = |function: &str, arguments| {
             call_line(&CallRecord {

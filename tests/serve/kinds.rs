@@ -116,3 +116,35 @@ fn due_certificates_questions_that_expire_and_doubts_reach_a_receiver_once() {
     // A failure was not asked for.
     assert_eq!(bodies.len(), 3, "{bodies:#?}");
 }
+
+/// A run that fails and undoes itself is not in the list of failed runs, so its failure is told when its undo begins.
+#[test]
+fn a_run_that_undoes_itself_is_told_as_failed() {
+    let receiver = Receiver::start(|_| Treats::Accepts);
+    let config = format!(
+        "[[notify.receivers]]\nname = \"hook\"\non = [\"failed\", \"succeeded\"]\nwebhook = {{ url = \"http://{}/hook\" }}\n",
+        receiver.address
+    );
+    let undoes = "workflow: undoes\non_failure: undo\nsteps:\n  a: { run: 'file::write(\"a\", \"\")' }\n  b: { needs: [a], run: 'throw \"no room\"' }\n";
+    let test = Test::new()
+        .file("undoes.yaml", undoes)
+        .file("windlass.toml", &config);
+    let served = Served::start(&test);
+    let run = served.run(&served.owner, &json!({ "workflow": "undoes" }));
+    served.wait(&run, "undone");
+    empty(&served, 1);
+    let got = receiver.got();
+    assert_eq!(
+        got.len(),
+        1,
+        "{:?}",
+        got.iter().map(|got| &got.body).collect::<Vec<_>>()
+    );
+    let body: Json = serde_json::from_str(&got[0].body).expect("JSON");
+    assert_eq!(
+        (&body["kind"], &body["run"]),
+        (&json!("failed"), &json!(run))
+    );
+    assert_eq!(body["title"], "undoes on local failed, and is being undone");
+    assert_eq!(body["text"], "b: no room");
+}
