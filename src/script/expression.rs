@@ -286,7 +286,8 @@ fn find_reads(ast: &AST, text: &str, known: &'static [&'static str]) -> (Vec<Rea
                 follow(&pair.rhs, text, &mut read);
                 hop(chain, knows_item, &mut read.hops);
                 let around = path.len().checked_sub(3).and_then(|i| path.get(i));
-                read.compared_with = around.and_then(literal_compared);
+                let whole = around.filter(|_| read.is_whole);
+                read.compared_with = whole.and_then(literal_compared);
             }
             // A closure that captures `steps` is compiled to a curried call; its reads are in its body, which
             // is visited as well.
@@ -452,6 +453,24 @@ mod tests {
             })
             .collect();
         (hops.join(" "), expression.as_hops().is_some())
+    }
+
+    #[test]
+    fn a_comparison_with_a_literal_is_known() {
+        for (text, wanted) in [
+            ("run.status == 'failed'", Some("failed")),
+            ("'failed' != run.status", Some("failed")),
+            ("run.status == params.x", None),
+            // Something is made of it first.
+            ("run.status.to_upper() == 'FAILED'", None),
+            ("run.status + 'x' == 'failedx'", None),
+            ("run.status > 'failed'", None),
+        ] {
+            let expression = Expression::parse(text).unwrap_or_else(|e| panic!("{text}: {e:?}"));
+            let read = expression.reads().iter().find(|read| read.root == "run");
+            let with = read.and_then(|read| read.compared_with.as_deref());
+            assert_eq!(with, wanted, "{text}");
+        }
     }
 
     #[test]
