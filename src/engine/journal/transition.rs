@@ -216,7 +216,7 @@ impl Instance {
             }
             Verdict::Rejected => {
                 self.status = Status::Failed;
-                self.error = Some(Box::new(rejected(step, approver, comment)));
+                self.error = Some(Box::new(rejected(approver, comment)));
             }
         }
     }
@@ -282,8 +282,7 @@ impl EffectState {
     }
 }
 
-fn rejected(step: &InstanceId, approver: &str, comment: Option<&str>) -> StepError {
+fn rejected(approver: &str, comment: Option<&str>) -> StepError {
     let why = comment.map_or(String::new(), |comment| format!(": {comment}"));
     StepError::new("approval-rejected", format!("rejected by {approver}{why}"))
-        .with_hint(format!("to ask again: windlass resume RUN --redo '{step}'"))
 }
