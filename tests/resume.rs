@@ -352,6 +352,12 @@ fn what_made_a_script_fail_is_read_again() {
         .says("in the way");
     let written = test.read("out/once.txt");
     test.windlass(&["resume"]).expect(1).says("in the way");
+    let plan = test.windlass(&["resume", "--plan"]).expect(0).stdout;
+    // The key, the request and the file.
+    assert!(
+        plan.contains("continues after 3 recorded calls, and reads again"),
+        "{plan}"
+    );
     std::fs::remove_file(test.path("out/in-the-way")).expect("removed");
     test.windlass(&["resume"]).expect(0);
     // What it changed is not changed again, and what that depended on is the same.

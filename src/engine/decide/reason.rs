@@ -39,15 +39,19 @@ pub(super) fn gives_the_same(old: &Workflow, new: &Workflow) -> bool {
 
 /// Describes how much of an unfinished step is replayed.
 pub(super) fn going_on(instance: &Instance) -> String {
-    let done = instance
-        .effects
-        .iter()
-        .filter(|e| e.result().is_some())
-        .count();
-    let replayed = match done {
-        0 => "begins".to_owned(),
+    let read_again = instance.reads_again_from();
+    let kept = read_again.map_or(instance.effects.len(), |first| first.0 as usize);
+    let effects = instance.effects.iter().take(kept);
+    let done = effects.filter(|e| e.result().is_some()).count();
+    let after = match done {
         1 => "continues after 1 recorded call".to_owned(),
         n => format!("continues after {n} recorded calls"),
+    };
+    let replayed = match (done, read_again) {
+        (0, None) => "begins".to_owned(),
+        (0, Some(_)) => "reads again".to_owned(),
+        (_, None) => after,
+        (_, Some(_)) => format!("{after}, and reads again"),
     };
     match instance.effects.last().filter(|effect| effect.is_open()) {
         Some(effect) => format!("{replayed}; {}", in_doubt(effect)),

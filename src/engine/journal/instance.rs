@@ -469,13 +469,13 @@ impl Instance {
         if self.is_suspect || !code.is_some_and(|code| OF_SCRIPT.contains(&code)) {
             return None;
         }
-        let is_looked_at = |effect: &EffectState| {
+        let is_read_again = |effect: &EffectState| {
             effect.call.class == Class::Read && effect.call.function != "time::sleep"
         };
         let last = self
             .effects
             .iter()
-            .rposition(|effect| !is_looked_at(effect));
+            .rposition(|effect| !is_read_again(effect));
         let first = last.map_or(0, |last| last + 1);
         (first < self.effects.len()).then_some(Position(first as u32))
     }

@@ -313,7 +313,7 @@ impl State {
                 approver,
                 comment,
                 ..
-            }) => instance.decide(step, *verdict, approver, comment.as_deref(), at),
+            }) => instance.decide(*verdict, approver, comment.as_deref(), at),
             Event::EffectIntended(EffectIntended { call, before, .. }) => {
                 instance.add_effect(call, before.as_ref(), None, at);
             }

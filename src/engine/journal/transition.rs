@@ -188,7 +188,6 @@ impl Instance {
     /// Applies an answer that was given at `at`.
     pub(super) fn decide(
         &mut self,
-        step: &InstanceId,
         verdict: Verdict,
         approver: &str,
         comment: Option<&str>,
