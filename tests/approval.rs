@@ -292,3 +292,23 @@ steps:
     test.windlass(&["audit"]).expect(0);
     test.windlass(&["certs"]).expect(0);
 }
+
+/// What a file says itself is found by `validate`; what params say, when the step begins.
+#[test]
+fn a_question_that_nobody_could_answer_fails_its_step() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+params: { who: { type: list(string), default: [] }, q: { type: string, default: ok } }
+steps:
+  a: { approval: \"${{ params.q }}\", approvers: \"${{ params.who }}\" }
+",
+    );
+    let nobody = test.windlass(&["run", "w.yaml"]).expect(1);
+    nobody.says("`approvers` is empty, so nobody could answer");
+    nobody.says("w.yaml:4");
+    let run = ["run", "w.yaml", "-p", "who=[alice]", "-p", "q="];
+    test.windlass(&run)
+        .expect(1)
+        .says("`approval` must not be empty");
+}

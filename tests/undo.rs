@@ -269,3 +269,24 @@ steps:
     test.windlass(&["undo", "use", "--yes"]).expect(0);
     assert!(!test.path("out/ca.txt").exists());
 }
+
+/// The step's own undo belongs to its success; what a later attempt changed is reversed as it was recorded.
+#[test]
+fn a_change_after_a_success_is_reversed_though_its_reads_were_made_again() {
+    let undo = "fn undo(inputs, outputs) { log::info(\"undone by hand\") }\n";
+    let first =
+        "fn run(inputs) { file::exists(\"one\"); file::exists(\"y\"); file::exists(\"z\"); #{} }\n";
+    let second = "fn run(inputs) { if !file::exists(\"one\") { throw \"no one\" } file::write(\"made.txt\", \"\"); throw \"later\" }\n";
+    let test = Test::new()
+        .file("w.yaml", "workflow: w\nsteps:\n  a: { script: a.rhai }\n")
+        .file("a.rhai", &format!("{first}{undo}"));
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    test.write("a.rhai", &format!("{second}{undo}"));
+    let edited = ["resume", "--edited", "--yes"];
+    test.windlass(&edited).expect(1).says("no one");
+    test.write("out/one", "");
+    test.windlass(&["resume"]).expect(1).says("later");
+    assert!(test.path("out/made.txt").exists());
+    test.windlass(&["undo", "--yes"]).expect(0);
+    assert!(!test.path("out/made.txt").exists());
+}

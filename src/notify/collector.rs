@@ -9,12 +9,13 @@ use super::{
     outbox::{Outbox, ReadUpTo},
 };
 use windlass_engine::journal::{
-    ApprovalAsked, Event, InstanceId, Outcome, Record, RunEnded, RunId, StepFailed,
+    ApprovalAsked, Event, InstanceId, Outcome, Record, RunEnded, RunId, Status, StepFailed,
 };
 use windlass_ground::{Timestamp, lock};
 use windlass_report as report;
 use windlass_runs::{Filter, Row, Runs, RunsError, now};
 use windlass_targets::{NoticeKind, NotifyConfig};
+use windlass_world::value::StepError;
 
 /// Creates notifications of run events, of questions that expire and of certificates that are due.
 pub struct Collector {
@@ -173,7 +174,7 @@ impl Collector {
                 error,
                 retry_at: None,
             }) => {
-                let function = self.call_in_doubt(&run.id, step)?;
+                let function = self.call_in_doubt(&run.id, step, error)?;
                 (
                     NoticeKind::Doubt,
                     Some(step),
@@ -208,9 +209,18 @@ impl Collector {
     }
 
     /// Returns the function of a failed step's call about which only a person knows whether it was made.
-    fn call_in_doubt(&self, id: &RunId, step: &InstanceId) -> Option<String> {
+    fn call_in_doubt(&self, id: &RunId, step: &InstanceId, error: &StepError) -> Option<String> {
+        let failure = error.failure.as_ref();
+        let may_be = failure.is_some_and(|failure| failure.is_unknown || failure.is_done);
+        if !may_be && error.code != "timed-out" {
+            return None;
+        }
         let shown = self.runs.run(id).ok()?;
-        let call = shown.state.instance(step)?.call_in_doubt()?;
+        let instance = shown.state.instance(step)?;
+        // Somebody may have resumed it since.
+        let is_still =
+            instance.status == Status::Failed && instance.error.as_deref() == Some(error);
+        let call = instance.call_in_doubt().filter(|_| is_still)?;
         Some(call.call.function.to_string())
     }
 

@@ -84,8 +84,10 @@ pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
     let mut draft = Draft::default();
     match fields.peek("workflow") {
         Some(node) => {
-            draft.name = fields.text(report, "workflow").unwrap_or_default();
-            if draft.name.trim().is_empty() {
+            let name = fields.text(report, "workflow");
+            let is_blank = name.as_ref().is_some_and(|name| name.trim().is_empty());
+            draft.name = name.unwrap_or_default();
+            if is_blank {
                 let mistake =
                     report.at("wrong-type", node.span.clone(), "the workflow has no name");
                 report.add_in_new(mistake.help("begin the file with `workflow: NAME`"));
@@ -238,6 +240,8 @@ pub(super) fn bare_reads(node: &Node, found: &mut Vec<Spanned>) {
     }
 }
 
+const WANTED_OF_WHEN: &str = "`when` must be true or false";
+
 /// Reads `when`. A condition that is a plain text is reported here; otherwise the mistake would only show when the step begins.
 fn read_when(report: &mut Report, node: &Node) -> Template {
     let before = report.mistakes.len();
@@ -246,7 +250,7 @@ fn read_when(report: &mut Report, node: &Node) -> Template {
         Template::Expression(_) | Template::Literal(Value::Bool(_)) => {}
         // The mistake has been reported already.
         _ if report.mistakes.len() > before => {}
-        _ => no_expression(report, node, &template, "`when` must be true or false"),
+        _ => no_expression(report, node, &template, WANTED_OF_WHEN),
     }
     template
 }
@@ -282,10 +286,10 @@ fn no_expression(report: &mut Report, node: &Node, template: &Template, wanted: 
             },
         ) => (
             format!("{wanted}, not a string"),
-            match text.trim() {
-                "true" | "yes" | "on" => "write `true`, without quotes".to_owned(),
-                "false" | "no" | "off" => "write `false`, without quotes".to_owned(),
-                text => format!("forgot the `${{{{ }}}}`? `\"${{{{ {text} }}}}\"`"),
+            match (wanted, text.trim()) {
+                (WANTED_OF_WHEN, "true" | "yes" | "on") => "write `when: true`".to_owned(),
+                (WANTED_OF_WHEN, "false" | "no" | "off") => "write `when: false`".to_owned(),
+                (_, text) => format!("forgot the `${{{{ }}}}`? `\"${{{{ {text} }}}}\"`"),
             },
         ),
         _ => (

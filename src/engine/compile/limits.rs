@@ -56,7 +56,7 @@ impl Limits {
             let node = fields.take(key)?;
             match Template::read(report, node) {
                 Template::List(items) if items.is_empty() && key == "one_of" => {
-                    let message = "`one_of` is empty, so no value would fit";
+                    let message = "`one_of` is empty, so it has no effect";
                     let mistake = report.at("wrong-type", node.span.clone(), message);
                     report.add_in_new(mistake.help("remove `one_of` for any value"));
                     None

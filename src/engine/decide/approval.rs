@@ -130,10 +130,16 @@ impl<'w> Scope<'_, 'w> {
             Value::List(names) if !names.is_empty() => {
                 Ok(Some(names.iter().map(Value::to_text).collect()))
             }
-            other => Err(StepError::new(
-                "wrong-type",
-                format!("`approvers` must be a list of names, not {other}"),
-            )),
+            other => {
+                let message = match other {
+                    Value::List(_) => "`approvers` is empty, so nobody could answer".to_owned(),
+                    other => {
+                        let kind = other.a_kind();
+                        format!("`approvers` must be a list of names, not {kind}")
+                    }
+                };
+                Err(StepError::new("wrong-type", message).at(template.place()))
+            }
         }
     }
 }

@@ -90,7 +90,10 @@ impl Scope<'_, '_> {
         match self.evaluate(view, template, item, None)? {
             Value::String(text) if !text.is_empty() => Ok(text),
             other => {
-                let message = format!("`{what}` must be a string that is not empty, not {other}");
+                let message = match other {
+                    Value::String(_) => format!("`{what}` must not be empty"),
+                    other => format!("`{what}` must be a string, not {}", other.a_kind()),
+                };
                 Err(StepError::new("wrong-type", message).at(template.place()))
             }
         }

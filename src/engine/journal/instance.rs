@@ -46,6 +46,8 @@ pub struct Instance {
     pub earlier: Vec<Round>,
     /// The result from before it was reopened. Until it has called something else, an undo uses that result.
     pub(super) gave: Option<Box<Gave>>,
+    /// Whether the last attempt failed of what its script made of reads.
+    pub(super) reads_again: bool,
     pub outputs: Value,
     pub error: Option<Box<StepError>>,
     pub skip_reason: Option<String>,
@@ -66,8 +68,8 @@ pub struct Instance {
 pub(super) struct Gave {
     inputs: Value,
     outputs: Value,
-    /// How many calls it had made.
-    effects: usize,
+    /// How many calls it had made that change something. Reads may be discarded and made again.
+    changes: usize,
 }
 
 /// What a step did before it was reset.
@@ -348,8 +350,14 @@ impl Instance {
             return Some((&self.inputs, &self.outputs));
         }
         let gave = self.gave.as_deref();
-        gave.filter(|gave| self.effects.len() <= gave.effects)
+        gave.filter(|gave| self.changes() <= gave.changes)
             .map(|gave| (&gave.inputs, &gave.outputs))
+    }
+
+    /// The number of its calls in this round that change something.
+    fn changes(&self) -> usize {
+        let changing = |effect: &&EffectState| effect.call.class != Class::Read;
+        self.effects.iter().filter(changing).count()
     }
 
     /// Whether it, in any round, changed something outside.
@@ -411,7 +419,7 @@ impl Instance {
         let gave = success.map(|(inputs, outputs)| Gave {
             inputs: inputs.clone(),
             outputs: outputs.clone(),
-            effects: self.effects.len(),
+            changes: self.changes(),
         });
         let done = std::mem::take(self);
         *self = Self {
@@ -463,21 +471,29 @@ impl Instance {
 
     /// Returns the position from which the next attempt reads again instead of replaying, if the script itself failed in the
     /// last one: it would make the same of the same reads. What it read before a change that it made stays, because the
-    /// change depends on it; a wait that has passed is not repeated.
+    /// change depends on it, and what it read before a sleep, because the sleep has passed.
     pub fn reads_again_from(&self) -> Option<Position> {
-        let code = self.error.as_ref().map(|error| &*error.code);
-        if self.is_suspect || !code.is_some_and(|code| OF_SCRIPT.contains(&code)) {
+        if self.is_suspect || !self.reads_again {
             return None;
         }
-        let is_read_again = |effect: &EffectState| {
-            effect.call.class == Class::Read && effect.call.function != "time::sleep"
+        let stays = |effect: &EffectState| {
+            effect.call.class != Class::Read || effect.call.function == "time::sleep"
         };
-        let last = self
+        let first = self
             .effects
             .iter()
-            .rposition(|effect| !is_read_again(effect));
-        let first = last.map_or(0, |last| last + 1);
+            .rposition(stays)
+            .map_or(0, |last| last + 1);
         (first < self.effects.len()).then_some(Position(first as u32))
+    }
+
+    /// Notes whether an attempt that has ended with this error failed of what its script made of reads. If it failed after a
+    /// change that was refused, that call is made again, and with the same arguments, because it has the same key.
+    pub(super) fn note_what_failed(&mut self, error: &StepError) {
+        let last = self.effects.last();
+        let is_of_change =
+            last.is_some_and(|last| last.ended_attempt && last.call.class != Class::Read);
+        self.reads_again = OF_SCRIPT.contains(&&*error.code) && !is_of_change;
     }
 
     /// Marks the effect whose failure ended the attempt, if there is one: always the last effect, even if the script caught the

@@ -14,6 +14,7 @@ use super::{
     },
 };
 use windlass_ground::Timestamp;
+use windlass_script::Class;
 use windlass_world::value::{StepError, Value};
 
 impl Instance {
@@ -32,11 +33,19 @@ impl Instance {
         let never_ran = || format!("`{step}` never ran");
         let not_in_doubt = || format!("`{step}` has no such effect in doubt");
         match event {
-            Event::StepStarted(StepStarted { attempt, .. }) => {
+            Event::StepStarted(StepStarted {
+                attempt,
+                reads_again_from,
+                ..
+            }) => {
                 let can_start = matches!(status, Status::Pending | Status::Retrying { .. });
-                refuse(can_start && *attempt == attempt_before + 1, &|| {
-                    format!("attempt {attempt} of `{step}` can't start now")
-                })
+                let discarded = reads_again_from.map_or(effects.len(), |first| first.0 as usize);
+                let mut discarded = effects.iter().skip(discarded);
+                let only_reads = discarded.all(|effect| effect.call.class == Class::Read);
+                refuse(
+                    can_start && *attempt == attempt_before + 1 && only_reads,
+                    &|| format!("attempt {attempt} of `{step}` can't start now"),
+                )
             }
             Event::StepSucceeded(_) => refuse(status == Status::Running, &not_running),
             Event::StepFailed(_) => {
@@ -122,6 +131,7 @@ impl Instance {
         if let Some(Position(first)) = reads_again_from {
             self.effects.truncate(first as usize);
         }
+        self.reads_again = false;
         self.status = Status::Running;
         self.attempt = attempt;
         self.tries += 1;
@@ -161,6 +171,7 @@ impl Instance {
             self.stop_work(at, run_worked);
         }
         self.mark_what_ended_it();
+        self.note_what_failed(error);
         self.is_suspect |= was_killed;
         self.error = Some(Box::new(error.clone()));
         self.status = retry_at.map_or(Status::Failed, |at| Status::Retrying { at });

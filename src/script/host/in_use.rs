@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::undo::Reversed;
 use serde::{Deserialize, Serialize};
 use windlass_world::{
     value::Value,
@@ -23,7 +24,9 @@ impl InUse {
 
     /// Adds what the result of a reversal in the journal says that the thing uses.
     pub fn note(&mut self, given: &Value) {
-        if let (Some(user), Some(Value::List(used))) = (given.field("subject"), given.field("uses"))
+        let is_left = matches!(Reversed::read(given), Some(Reversed::Left(_)));
+        if let (true, Some(user), Some(Value::List(used))) =
+            (is_left, given.field("subject"), given.field("uses"))
         {
             let used = used.iter().map(Value::to_text);
             self.add(&user.to_text(), used);

@@ -337,13 +337,13 @@ impl WayBack {
                 let now = self.look().await?;
                 let verdict = match self.judge(&now).verdict {
                     Reversed::Done => (self.act)(now, key.clone()).await,
-                    Reversed::Left(why) => {
-                        let used = self.used(&now).await?;
-                        return Ok(left(why, &self.subject, used));
-                    }
                     other => Ok(other),
                 };
                 match verdict {
+                    Ok(Reversed::Left(why)) => {
+                        let now = self.look().await?;
+                        return Ok(left(why, &self.subject, self.used(&now).await?));
+                    }
                     Err(failure) if failure.class == FailureClass::Conflict && looks < LOOKS => {
                         looks += 1;
                     }
