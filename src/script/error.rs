@@ -10,6 +10,7 @@ use super::{
     interpolation::position_in,
     limits::Exceeded,
     script::{Script, lowercase_first},
+    secret::named,
 };
 use windlass_world::value::{Place, StepError};
 
@@ -114,7 +115,7 @@ fn describe(mut error: EvalAltResult) -> StepError {
         }
         _ => {
             let _ = error.take_position();
-            let described = StepError::new("script-error", lowercase_first(&error.to_string()));
+            let described = StepError::new("script-error", lowercase_first(&named(&error)));
             match &error {
                 EvalAltResult::ErrorFunctionNotFound(signature, _)
                     if signature.contains("Secret") =>

@@ -13,7 +13,7 @@ use super::{
     interpolation::compile_to_run,
     limits::{self, EXPRESSION, Exceeded},
     script::lowercase_first,
-    secret::unread,
+    secret::{REFERENCE, named, unread},
 };
 use windlass_world::value::{Place, Value};
 
@@ -246,7 +246,13 @@ fn explained(error: &EvalAltResult) -> String {
         EvalAltResult::ErrorRuntime(thrown, _) => {
             from_dynamic(thrown).map_or_else(|e| e.to_string(), |value| value.to_text())
         }
-        _ => lowercase_first(&error.to_string()),
+        // Any other function, and a condition.
+        EvalAltResult::ErrorFunctionNotFound(..) | EvalAltResult::ErrorMismatchDataType(..)
+            if named(error).contains(REFERENCE) =>
+        {
+            unread("a secret")
+        }
+        _ => lowercase_first(&named(error)),
     }
 }
 
@@ -438,6 +444,8 @@ fn follow(rhs: &Expr, text: &str, read: &mut Read) {
 
 #[cfg(test)]
 mod tests {
+    use windlass_world::value::Reference;
+
     use super::*;
 
     /// The hops of an expression's only read, and whether it is nothing else.
@@ -470,6 +478,84 @@ mod tests {
             let read = expression.reads().iter().find(|read| read.root == "run");
             let with = read.and_then(|read| read.compared_with.as_deref());
             assert_eq!(with, wanted, "{text}");
+        }
+    }
+
+    /// Whatever the secret is, and however it is given.
+    #[test]
+    fn a_secret_that_is_not_read_yet_can_only_be_passed_on() {
+        let reference = Reference::parse("env:PW");
+        let reference = reference.expect("read").expect("a reference");
+        let secret = Value::Reference(reference);
+        let of = |entries: &[(&str, &Value)]| {
+            let entries = entries.iter();
+            Value::Map(
+                entries
+                    .map(|(k, v)| ((*k).to_owned(), (*v).clone()))
+                    .collect(),
+            )
+        };
+        let list = Value::List(vec![secret.clone()]);
+        let names = Names {
+            params: of(&[("s", &secret), ("t", &secret), ("all", &list)]),
+            ..Names::default()
+        };
+        let evaluate = |text: &str| {
+            let expression = Expression::parse(text).unwrap_or_else(|e| panic!("{text}: {e:?}"));
+            expression.evaluate(&names)
+        };
+        for text in [
+            "params.s == 'x'",
+            "'x' != params.s",
+            "params.s == params.t",
+            "params.s > 3",
+            "3 <= params.s",
+            "params.s in ['x']",
+            "'x' in params.all",
+            "params.all == ['x']",
+            "params == #{ s: 'x', t: 'x', all: [] }",
+            "switch params.s { 'x' => 1, _ => 2 }",
+            "switch params.all { _ => 2 }",
+            "params.s.to_string()",
+            "params.s.to_debug()",
+            "params.all.to_string()",
+            "params.to_string()",
+            "params.to_json()",
+            "params.s + 'x'",
+            "'x' + params.s",
+            "`x ${params.s}`",
+            "params.s.len()",
+            "params.s.starts_with('x')",
+            "params.s.contains('x')",
+            "params.s.split(',')",
+            "if params.s { 1 } else { 2 }",
+            "!params.s",
+            "params.s && true",
+            "params.all.contains('x')",
+            "params.all.index_of('x')",
+            "params.all.sort()",
+            "[params.s].filter(|x| x == 'x')",
+        ] {
+            match evaluate(text) {
+                Ok(value) => panic!("{text} is {value}"),
+                Err(error) => assert!(
+                    error.message.contains("can only pass it on"),
+                    "{text}: {}",
+                    error.message
+                ),
+            }
+        }
+        for (text, wanted) in [
+            ("params.s", secret.clone()),
+            ("params.all", list.clone()),
+            ("[params.s]", list),
+            ("params.s ?? 'x'", secret.clone()),
+            ("if true { params.s } else { '' }", secret),
+            ("params.s == ()", Value::Bool(false)),
+            ("() != params.s", Value::Bool(true)),
+            ("params.all.len()", Value::Int(1)),
+        ] {
+            assert_eq!(evaluate(text).as_ref(), Ok(&wanted), "{text}");
         }
     }
 

@@ -3,6 +3,8 @@
 //!
 //! Rhai's own functions for joining and printing convert any value to text. They are replaced here, also for lists and maps with secrets
 //! in them. Any other function that takes a text does not accept a secret, so the call fails.
+//!
+//! A [`Reference`] is a secret that is not read yet; only expressions meet one. It can be passed on, and nothing else.
 
 use std::any::TypeId;
 
@@ -22,8 +24,9 @@ type Thrown = Box<EvalAltResult>;
 
 pub(super) fn register(module: &mut Module) {
     module.set_custom_type::<Secret>("Secret");
-    module.set_custom_type::<Reference>("SecretReference");
+    module.set_custom_type::<Reference>(REFERENCE);
     register_comparisons(module);
+    register_references(module);
     register_joins(module);
     register_prints(module);
     register_parts(module);
@@ -59,11 +62,73 @@ impl Written {
     }
 }
 
+/// The name of the type of a secret that is not read yet.
+pub(super) const REFERENCE: &str = "SecretReference";
+
+/// Returns an error of Rhai with the names of types as scripts know them.
+pub(super) fn named(error: &EvalAltResult) -> String {
+    let text = error.to_string();
+    let text = text.replace(std::any::type_name::<Secret>(), "Secret");
+    text.replace(std::any::type_name::<Reference>(), REFERENCE)
+}
+
 /// Returns the message for an expression that uses a secret which is not read yet.
 pub(super) fn unread(shown: &str) -> String {
     format!(
         "{shown} is read only when a step that uses it starts, so an expression can only pass it on: use it in the step's script"
     )
+}
+
+/// Refuses what would not be about the secret itself.
+fn refuse_unread(value: &Dynamic) -> Result<(), Thrown> {
+    if let Some(reference) = value.read_lock::<Reference>() {
+        return Err(unread(&reference.to_string()).into());
+    }
+    match from_dynamic(value).is_ok_and(|value| value.holds_reference()) {
+        true => Err(unread("a secret in it").into()),
+        false => Ok(()),
+    }
+}
+
+/// Rhai says that values of two types are not equal, and prints the name of a type that it does not know.
+fn register_references(module: &mut Module) {
+    fn refuse(reference: &Reference) -> Thrown {
+        unread(&reference.to_string()).into()
+    }
+    /// A secret is given, so it is not `()`, whatever it is.
+    fn compare(reference: &Reference, other: &Dynamic, name: &str) -> Result<bool, Thrown> {
+        match (other.is_unit(), name) {
+            (true, "==") => Ok(false),
+            (true, "!=") => Ok(true),
+            _ => Err(refuse(reference)),
+        }
+    }
+    for name in ["==", "!=", "<", ">", "<=", ">="] {
+        set(name).set_into_module(module, move |a: &mut Reference, b: Dynamic| {
+            compare(a, &b, name)
+        });
+        set(name).set_into_module(module, move |a: Dynamic, b: Reference| {
+            compare(&b, &a, name)
+        });
+        set(name).set_into_module(
+            module,
+            |a: &mut Reference, _: Reference| -> Result<bool, Thrown> { Err(refuse(a)) },
+        );
+        set(name).set_into_module(
+            module,
+            |a: &mut Reference, _: Secret| -> Result<bool, Thrown> { Err(refuse(a)) },
+        );
+        set(name).set_into_module(
+            module,
+            |_: &mut Secret, b: Reference| -> Result<bool, Thrown> { Err(refuse(&b)) },
+        );
+    }
+    for name in ["to_string", "to_debug"] {
+        set(name).set_into_module(
+            module,
+            |reference: &mut Reference| -> Result<Dynamic, Thrown> { Err(refuse(reference)) },
+        );
+    }
 }
 
 /// Joins values as an interpolated string does.
@@ -79,13 +144,8 @@ fn written(context: &NativeCallContext, value: &mut Dynamic) -> Result<Written, 
     if let Some(secret) = value.read_lock::<Secret>() {
         return Ok(Written::Secret(secret.reveal().to_owned()));
     }
-    if let Some(reference) = value.read_lock::<Reference>() {
-        return Err(unread(&reference.to_string()).into());
-    }
     check_depth(std::iter::once(&*value))?;
-    if from_dynamic(value).is_ok_and(|value| value.holds_reference()) {
-        return Err(unread("a secret in it").into());
-    }
+    refuse_unread(value)?;
     if holds_secret(value) {
         return Ok(Written::Secret(revealed(context, value)));
     }
@@ -193,6 +253,7 @@ fn register_comparisons(module: &mut Module) {
         text.ends_with(end)
     }
     set(SWITCHED).set_into_module(module, |value: Dynamic| -> Result<Dynamic, Thrown> {
+        refuse_unread(&value)?;
         match holds_secret(&value) {
             false => Ok(value),
             true => Err("`switch` does not work with a secret; compare it with `==`".into()),
@@ -324,6 +385,7 @@ fn register_prints(module: &mut Module) {
 
 fn print_list(context: &NativeCallContext, list: &mut Array) -> Result<Dynamic, Thrown> {
     check_depth(list.iter())?;
+    list.iter().try_for_each(refuse_unread)?;
     let is_secret = list.iter().any(holds_secret);
     let items: Vec<_> = list
         .iter_mut()
@@ -334,6 +396,7 @@ fn print_list(context: &NativeCallContext, list: &mut Array) -> Result<Dynamic, 
 
 fn print_map(context: &NativeCallContext, map: &mut Map) -> Result<Dynamic, Thrown> {
     check_depth(map.values())?;
+    map.values().try_for_each(refuse_unread)?;
     let is_secret = map.values().any(holds_secret);
     let entries: Vec<_> = map
         .iter_mut()
