@@ -81,6 +81,7 @@ mistakes! {
     a_bad_retry: "workflow: w\nsteps:\n  a:\n    run: \"()\"\n    timeout: soon\n    retry: { attempts: 0, backoff: 9s..1s, on: [throtled] }\n";
     a_timeout_of_nothing: "workflow: w\nsteps:\n  a: { run: \"()\", timeout: 0s }\n  b: { approval: \"ok?\", timeout: 0ms }\n";
     what_could_never_be_met: "workflow: \"\"\nlock: \"\"\nparams:\n  n: { type: int, min: 9, max: 3 }\n  m: { type: string, one_of: [] }\n  k: { type: string, one_of: [gloo, cacerts] }\nsteps:\n  a: { approval: \" \", approvers: [], on_timeout: approve }\n  b: { lock: \"\", when: \"${{ params.k == 'glo' }}\", run: \"()\" }\nfinally:\n  c: { when: \"${{ run.status != 'success' }}\", run: \"()\" }\n";
+    what_never_has_the_right_type: "workflow: w\nlock: [a]\nsteps:\n  a: { approval: { say: x }, approvers: alice }\n  b: { lock: 5, run: \"()\" }\n  c: { approval: \"go?\", approvers: \"\" }\n  d: { approval: \"go?\", approvers: \"${{ ['a'] }}\", lock: \"${{ 'x' }}\" }\n";
     phases_in_the_wrong_order: "workflow: w\nphases: { before: {}, change: {} }\nsteps:\n  a: { phase: change, run: \"()\" }\n  b: { phase: before, needs: [a], run: \"()\" }\n";
     a_timeout_on_a_workflow: "workflow: w\nsteps:\n  a: { workflow: inner.yaml, timeout: 5m, max_parallel: 2 }\n",
         with [("inner.yaml", "workflow: inner\nsteps:\n  b: { run: \"()\" }\n")];

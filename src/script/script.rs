@@ -247,7 +247,7 @@ fn check_entry(ast: &AST, text: &str) -> Option<Fault> {
                 Fault::new(
                     "no-run-function",
                     at..at + "fn run".len(),
-                    format!("`fn run` takes {} parameters, not 1", function.params.len()),
+                    "`fn run` must have one parameter, the inputs",
                 )
                 .help("write `fn run(inputs) { … }`"),
             )
@@ -269,10 +269,7 @@ fn check_undo(ast: &AST, text: &str) -> Option<Fault> {
         return None;
     }
     let at = text.find("fn undo").unwrap_or(0);
-    let message = format!(
-        "`fn undo` takes {} parameters, not 2",
-        function.params.len()
-    );
+    let message = "`fn undo` must have two parameters, the inputs and the outputs";
     Some(
         Fault::new("bad-undo-function", at..at + "fn undo".len(), message)
             .help("write `fn undo(inputs, outputs) { … }`"),

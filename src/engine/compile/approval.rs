@@ -1,5 +1,5 @@
 use super::{
-    document::{Kind, Node},
+    document::Node,
     fields::{Fields, Report},
     graph::{Approval, OnTimeout},
     template::Template,
@@ -20,19 +20,31 @@ impl Approval {
             let mistake = report.at("misplaced-key", node.span.clone(), message);
             report.add_in_new(mistake.help("say how long to wait for an answer: `timeout: 8h`"));
         }
-        if let Some(node) = fields.peek("approvers")
-            && matches!(&node.kind, Kind::List(items) if items.is_empty())
+        let approvers = fields.peek("approvers");
+        let approvers = approvers.zip(fields.template(report, "approvers"));
+        if let Some((node, template)) = &approvers
+            && let Some(mistake) = nobody(template)
         {
-            let message = "`approvers` is empty, so nobody could answer";
-            let mistake = report.at("wrong-type", node.span.clone(), message);
+            let mistake = report.at("wrong-type", node.span.clone(), mistake);
             report.add_in_new(mistake.help("remove `approvers` to let everybody answer"));
         }
         Self {
             question: asked,
-            approvers: fields.template(report, "approvers"),
+            approvers: approvers.map(|(_, template)| template),
             not_requester: fields.flag(report, "not_requester"),
             timeout: fields.limit(report, "timeout", "no limit"),
             on_timeout: fields.word(report, "on_timeout", &ON_TIMEOUT),
         }
+    }
+}
+
+/// Says why approvers can never be a list with somebody in it.
+fn nobody(approvers: &Template) -> Option<String> {
+    match (approvers.a_kind()?, approvers) {
+        ("a list", Template::List(names)) if names.is_empty() => {
+            Some("`approvers` is empty, so nobody could answer".into())
+        }
+        ("a list", _) => None,
+        (kind, _) => Some(format!("`approvers` must be a list of names, not {kind}")),
     }
 }

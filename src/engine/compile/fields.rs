@@ -77,15 +77,17 @@ impl Report<'_> {
         found.map(|(_, meaning)| *meaning)
     }
 
-    /// Reports a text without anything in it.
+    /// Reports what is never a text with something in it.
     pub fn not_empty(&mut self, node: &Node, template: &Template, what: &str) {
-        if let Some(Value::String(text)) = template.constant()
-            && text.trim().is_empty()
-        {
-            let message = format!("{what} must not be empty");
-            let mistake = self.at("wrong-type", node.span.clone(), message);
-            self.add_in_new(mistake);
-        }
+        let message = match (template.a_kind(), template.constant()) {
+            (Some("a string"), Some(Value::String(text))) if text.trim().is_empty() => {
+                format!("{what} must not be empty")
+            }
+            (Some("a string") | None, _) => return,
+            (Some(kind), _) => format!("{what} must be a string, not {kind}"),
+        };
+        let mistake = self.at("wrong-type", node.span.clone(), message);
+        self.add_in_new(mistake);
     }
 
     pub fn flag(&mut self, node: &Node, what: &str) -> Option<bool> {
@@ -113,7 +115,13 @@ impl Report<'_> {
         match parse_duration(text) {
             Ok(duration) => Some(duration),
             Err(e) => {
-                let mistake = self.at("wrong-type", node.span.clone(), format!("{what}: {e}"));
+                let message = match text.contains("${{") {
+                    true => format!(
+                        "{what} can't be an expression, only a duration, such as `30s` or `5m`"
+                    ),
+                    false => format!("{what}: {e}"),
+                };
+                let mistake = self.at("wrong-type", node.span.clone(), message);
                 self.add(mistake);
                 None
             }

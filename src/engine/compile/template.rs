@@ -93,6 +93,17 @@ impl Template {
         }
     }
 
+    /// Returns the type of its value with an article, as in "a list"; an expression may return any type.
+    pub fn a_kind(&self) -> Option<&'static str> {
+        match self {
+            Self::Literal(value) => Some(value.a_kind()),
+            Self::Expression(_) => None,
+            Self::Text(_) => Some("a string"),
+            Self::List(_) => Some("a list"),
+            Self::Map(_) => Some("a map"),
+        }
+    }
+
     /// Says whether it equals another template, regardless of their places.
     pub fn says_the_same(&self, other: &Self) -> bool {
         let same = |a: &Placed, b: &Placed| a.expression.text() == b.expression.text();
