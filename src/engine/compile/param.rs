@@ -76,19 +76,12 @@ impl Param {
             report.add(mistake);
             return None;
         };
-        let value = match self.ty.refer(value.clone()) {
-            Ok(referred) if is_of_who_starts(&referred) => {
-                let message = "only the person who starts a run can name a file or a variable; a workflow can name a secret of \
-                     Secrets Manager (`secretsmanager:`), the Parameter Store (`ssm:`) or Vault (`vault:`)";
-                let mistake = report.at("wrong-type", node.span.clone(), message);
-                report.add(mistake);
-                return None;
-            }
+        let value = match self.refer(value.clone()) {
             // A secret itself must not be in a file.
             Ok(referred) if referred.holds_secret() => value,
             Ok(referred) => referred,
-            Err(e) => {
-                let mistake = report.at("wrong-type", node.span.clone(), e.to_string());
+            Err(why) => {
+                let mistake = report.at("wrong-type", node.span.clone(), why);
                 report.add(mistake);
                 return None;
             }
@@ -99,6 +92,24 @@ impl Param {
             report.add(mistake);
         }
         Some(value)
+    }
+}
+
+impl Param {
+    /// Reads references to secrets in a value that a workflow file contains.
+    ///
+    /// # Errors
+    /// A reference that is not valid, or that only the person who starts a run may use.
+    pub(super) fn refer(&self, value: Value) -> Result<Value, String> {
+        match self.ty.refer(value) {
+            Ok(referred) if is_of_who_starts(&referred) => Err(
+                "only the person who starts a run can name a file or a variable; a workflow can name a secret of \
+                 Secrets Manager (`secretsmanager:`), the Parameter Store (`ssm:`) or Vault (`vault:`)"
+                    .into(),
+            ),
+            Ok(referred) => Ok(referred),
+            Err(e) => Err(e.to_string()),
+        }
     }
 }
 

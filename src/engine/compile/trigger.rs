@@ -302,15 +302,15 @@ pub(super) fn check(
 ) -> Vec<Trigger> {
     drafts
         .into_iter()
-        .map(|draft| {
-            check_one(report, params, &draft);
+        .map(|mut draft| {
+            check_one(report, params, &mut draft);
             draft.trigger
         })
         .collect()
 }
 
-fn check_one(report: &mut Report, params: &BTreeMap<String, Param>, draft: &TriggerDraft) {
-    let trigger = &draft.trigger;
+fn check_one(report: &mut Report, params: &BTreeMap<String, Param>, draft: &mut TriggerDraft) {
+    let trigger = &mut draft.trigger;
     for (name, span) in &draft.params {
         let Some(param) = params.get(&name.text) else {
             let help = match closest(&name.text, params.keys().map(String::as_str)) {
@@ -326,10 +326,22 @@ fn check_one(report: &mut Report, params: &BTreeMap<String, Param>, draft: &Trig
         let Some(value) = trigger.params.get(&name.text).and_then(Template::constant) else {
             continue;
         };
-        if let Err(why) = param.check(&param.ty.taint(value)) {
-            let message = format!("the param `{}` does not fit: {why}", name.text);
-            let mistake = report.at("wrong-type", span.clone(), message);
-            report.add(mistake);
+        let referred = param.refer(value);
+        let checked = referred.and_then(|value| match param.check(&value) {
+            Ok(()) => Ok(value),
+            Err(why) => Err(why.to_string()),
+        });
+        match checked {
+            // What an expression of a webhook gives stays a text, because others write it.
+            Ok(value) => {
+                let template = Template::Literal(value);
+                trigger.params.insert(name.text.clone(), template);
+            }
+            Err(why) => {
+                let message = format!("the param `{}` does not fit: {why}", name.text);
+                let mistake = report.at("wrong-type", span.clone(), message);
+                report.add(mistake);
+            }
         }
     }
     let missing = params
