@@ -238,6 +238,77 @@ steps:
     assert_eq!(ends(&test, &["run", "w.yaml"]), Some(0));
 }
 
+/// The run that waits second says so: the first one could still go on when it began to wait.
+#[test]
+fn runs_that_hold_each_others_lock_are_told() {
+    let text = |outer: &str, inner: &str| {
+        format!(
+            "workflow: w
+lock: {outer}
+steps:
+  a:
+    run: |
+      loop {{
+        try {{ file::read(\"go.txt\"); break }} catch {{ time::sleep(\"50ms\") }}
+      }}
+  b: {{ needs: [a], lock: {inner}, run: '()' }}
+"
+        )
+    };
+    let test = Test::new()
+        .file("one.yaml", &text("x", "y"))
+        .file("two.yaml", &text("y", "x"));
+    let start = |name: &str| {
+        let messages = std::fs::File::create(test.path(&format!("{name}.log"))).expect("a file");
+        let mut command = test.command(&["run", &format!("{name}.yaml")]);
+        command.stderr(messages).spawn().expect("started")
+    };
+    let holds = |lock: &'static str| {
+        move |test: &Test| {
+            let logs = test.command(&["logs"]).output().expect("logs");
+            String::from_utf8_lossy(&logs.stdout).contains(&format!("holds the lock {lock}"))
+        }
+    };
+    let mut one = start("one");
+    wait_for(&test, "the first lock", holds("x"));
+    let mut two = start("two");
+    wait_for(&test, "the second lock", holds("y"));
+    test.write("out/go.txt", "");
+    wait_for(&test, "both waiting", |test| {
+        test.read("one.log").contains("waits for `y`")
+            && test.read("two.log").contains("waits for `x`")
+    });
+    let told = format!("{}\n{}", test.read("one.log"), test.read("two.log"));
+    assert!(
+        told.contains("held by this run: they wait for each other"),
+        "{told}"
+    );
+    test.windlass(&["cancel", &newest(&test)]).expect(0);
+    assert_eq!(two.wait().expect("ended").code(), Some(130));
+    assert_eq!(one.wait().expect("ended").code(), Some(0));
+}
+
+#[test]
+fn steps_that_hold_each_others_lock_are_told() {
+    let inner = |lock: &str| {
+        format!(
+            "workflow: i\nsteps:\n  a: {{ run: 'time::sleep(\"300ms\")' }}\n  b: {{ needs: [a], lock: {lock}, run: '()' }}\n"
+        )
+    };
+    let test = Test::new()
+        .file("x.yaml", &inner("x"))
+        .file("y.yaml", &inner("y"))
+        .file("w.yaml", "workflow: w\nsteps:\n  one: { lock: x, workflow: y.yaml }\n  two: { lock: y, workflow: x.yaml }\n");
+    let messages = std::fs::File::create(test.path("w.log")).expect("a file");
+    let mut command = test.command(&["run", "w.yaml"]);
+    let mut run = command.stderr(messages).spawn().expect("started");
+    wait_for(&test, "what is told", |test| {
+        test.read("w.log").contains("they wait for each other")
+    });
+    test.windlass(&["cancel"]).expect(0);
+    assert_eq!(run.wait().expect("ended").code(), Some(130));
+}
+
 const HOLDER: &str = "workflow: holder
 steps:
   hold: { lock: the-one, run: 'time::sleep(\"2500ms\"); file::write(\"held.txt\", time::now())' }

@@ -98,12 +98,8 @@ fn asked(state: &State, step: &InstanceId) -> Result<Approval, Failure> {
         [] => "nothing in this run waits for an approval".into(),
         steps => format!("these steps wait: {}", steps.join(", ")),
     };
-    let status = state.status(step).as_str();
-    Err(Failure::new(
-        "not-waiting",
-        format!("`{step}` does not wait for an approval (it is {status})"),
-    )
-    .hint(hint))
+    let refusal = decide::not_asked(state, step);
+    Err(Failure::new("not-waiting", refusal.to_string()).hint(hint))
 }
 
 /// Returns the events of answers; each applies to the state after the one before it.

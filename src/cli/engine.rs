@@ -128,6 +128,13 @@ impl Engine {
         }
     }
 
+    /// Says whether Restate has paused a part of a run that it drives.
+    pub fn is_paused(&self, id: &RunId) -> Result<bool, Failure> {
+        let is_driven = self.remote.driver(id)?.is_some();
+        let mut stuck = self.remote.stuck(id)?.into_iter();
+        Ok(is_driven && stuck.any(|one| one.is_paused))
+    }
+
     /// Resumes the paused invocations of a run. Returns `None` if nothing was paused.
     pub fn resume_paused(&self, id: &RunId) -> Result<Option<EngineRun>, Failure> {
         let Some(driver) = self.remote.driver(id)? else {

@@ -35,8 +35,19 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
     if let Archive::Engine(engine) = &archive
         && !changes
         && !command.plan
-        && let Some(run) = engine.resume_paused(&id)?
+        && engine.is_paused(&id)?
     {
+        if !command.answers.is_empty() {
+            let message = format!("parts of run {id} are paused, so no answer can be given now");
+            return Err(Failure::new("bad-answer", message)
+                .hint("resume it without --answer first; if it ends with the call still in doubt, answer then"));
+        }
+        let Some(run) = engine.resume_paused(&id)? else {
+            return Err(
+                Failure::new("engine", format!("run {id} is no longer paused"))
+                    .hint("run the command again"),
+            );
+        };
         let state = archive.state_of(&id)?;
         let (_, program) = frozen(&archive, &id, &state)?;
         return go(args, command, Held::Engine(run), program, state, Vec::new());

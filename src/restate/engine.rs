@@ -17,7 +17,7 @@ use super::{
     wire::{Holder, Letters, Listening, Order, Parcel, Report},
 };
 use windlass_engine::{
-    execute::{DriveError, Finished, Happened, Substrate, Task, Trouble, Wait},
+    execute::{DriveError, Finished, Happened, Substrate, Task, Trouble, Wait, Waiting},
     journal::{
         ATTEMPT_KILLED, Claim, Event, InstanceId, LockReleased, Message, Record, RunId, Vault,
     },
@@ -34,8 +34,9 @@ pub(super) struct Engine<'ctx> {
     ctx: &'ctx ObjectContext<'ctx>,
     pub vault: &'ctx Vault,
     run: RunId,
-    /// The time of the last thing that happened: the driver has no clock of its own.
+    /// The time when the drive began, or of the last thing that happened since: the driver has no clock of its own.
     moment: Timestamp,
+    clock: fn() -> Timestamp,
     /// The last message at the time of the order that this driver carries out.
     after_letter: u64,
     draws: u64,
@@ -54,12 +55,18 @@ pub(super) struct Engine<'ctx> {
 pub(super) const WAITS: &str = "waits";
 
 impl<'ctx> Engine<'ctx> {
-    pub fn new(ctx: &'ctx ObjectContext<'ctx>, vault: &'ctx Vault, order: &Order) -> Self {
+    pub fn new(
+        ctx: &'ctx ObjectContext<'ctx>,
+        vault: &'ctx Vault,
+        order: &Order,
+        clock: fn() -> Timestamp,
+    ) -> Self {
         Self {
             ctx,
             vault,
             run: RunId::stored(ctx.key().to_owned()),
             moment: order.at,
+            clock,
             after_letter: order.after_letter,
             draws: 0,
             book: Book::new(RunId::stored(ctx.key().to_owned())),
@@ -148,6 +155,9 @@ impl<'ctx> Engine<'ctx> {
 
     fn read(&mut self, letters: Letters) -> Vec<Happened> {
         let mut happened = Vec::new();
+        self.moment = letters
+            .woken_at
+            .map_or(self.moment, |at| self.moment.max(at));
         for letter in letters.letters {
             self.last_letter = self.last_letter.max(letter.number);
             // A cancel is for the driver that existed when the cancel was sent.
@@ -194,7 +204,7 @@ pub(super) fn killed(message: &str) -> StepError {
 }
 
 /// Returns every value in an event.
-fn values_of(event: &Event) -> Vec<Value> {
+pub(super) fn values_of(event: &Event) -> Vec<Value> {
     let mut values = Vec::new();
     let copied = event.clone().try_map(|value| {
         values.push(value);
@@ -211,6 +221,16 @@ impl Substrate for Engine<'_> {
 
     fn now(&mut self) -> Timestamp {
         self.moment
+    }
+
+    async fn catch_up(&mut self) -> Result<(), DriveError> {
+        let clock = self.clock;
+        let read = move || async move { Ok(Json(clock())) };
+        match self.ctx.run(read).name("clock").await {
+            Ok(Json(now)) => self.moment = self.moment.max(now),
+            Err(_) => self.is_cancelled = true,
+        }
+        Ok(())
     }
 
     fn jitter(&mut self) -> f64 {
@@ -369,5 +389,10 @@ impl Substrate for Engine<'_> {
 
     fn status_of(&mut self, _: &RunId) -> Result<String, DriveError> {
         Ok("on the engine".into())
+    }
+
+    /// What other runs wait for is found where it is shown ([`crate::Remote::waits`]): it is no part of this run's history.
+    fn waits_of(&mut self, _: &RunId) -> Result<Vec<Waiting>, DriveError> {
+        Ok(Vec::new())
     }
 }

@@ -7,7 +7,9 @@ use windlass_ground::Timestamp;
 /// Messages to a run, kept until its driver has read them.
 ///
 /// The driver leaves a promise here, which is resolved when there is a message.
-pub(super) struct Mail;
+pub(super) struct Mail {
+    pub clock: fn() -> Timestamp,
+}
 
 const LETTERS: &str = "letters";
 const NEXT: &str = "next";
@@ -37,7 +39,7 @@ impl Mail {
         });
         ctx.set(NEXT, number + 1);
         if let Some(promise) = ctx.get::<String>(PROMISE).await? {
-            keep(&ctx, &promise, letters.clone());
+            keep(&ctx, &promise, letters.clone(), None);
         }
         ctx.set(LETTERS, Json(letters));
         Ok(())
@@ -62,7 +64,8 @@ impl Mail {
         // The promise may belong to a driver that is gone, so this is stored as well.
         ctx.set(WOKEN, true);
         if let Some(promise) = ctx.get::<String>(PROMISE).await? {
-            keep(&ctx, &promise, Vec::new());
+            let at = self.now(&ctx).await?;
+            keep(&ctx, &promise, Vec::new(), Some(at));
         }
         Ok(())
     }
@@ -78,9 +81,13 @@ impl Mail {
         letters.retain(|letter| letter.number > after);
         let was_woken = ctx.get::<bool>(WOKEN).await?.unwrap_or(false);
         ctx.clear(WOKEN);
-        match letters.is_empty() && !was_woken {
-            true => ctx.set(PROMISE, promise),
-            false => keep(&ctx, &promise, letters.clone()),
+        match (letters.is_empty(), was_woken) {
+            (true, false) => ctx.set(PROMISE, promise),
+            (_, true) => {
+                let at = self.now(&ctx).await?;
+                keep(&ctx, &promise, letters.clone(), Some(at));
+            }
+            (false, false) => keep(&ctx, &promise, letters.clone(), None),
         }
         ctx.set(LETTERS, Json(letters));
         Ok(())
@@ -92,7 +99,16 @@ async fn letters(ctx: &ObjectContext<'_>) -> Result<Vec<Letter>, HandlerError> {
     Ok(letters.map(Json::into_inner).unwrap_or_default())
 }
 
-fn keep(ctx: &ObjectContext<'_>, promise: &str, letters: Vec<Letter>) {
-    ctx.resolve_awakeable(promise, Json(Letters { letters }));
+fn keep(ctx: &ObjectContext<'_>, promise: &str, letters: Vec<Letter>, woken_at: Option<Timestamp>) {
+    ctx.resolve_awakeable(promise, Json(Letters { letters, woken_at }));
     ctx.clear(PROMISE);
+}
+
+impl Mail {
+    /// Returns the current time, the same one in every life of the handler.
+    async fn now(&self, ctx: &ObjectContext<'_>) -> Result<Timestamp, HandlerError> {
+        let clock = self.clock;
+        let read = move || async move { Ok(Json(clock())) };
+        Ok(ctx.run(read).name("clock").await?.into_inner())
+    }
 }

@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -12,13 +15,18 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::{
+    engine::values_of,
     pruned::PrunedRun,
     replica::ReadPosition,
     stuck::plain,
     wire::{Done, Driving, GaveUp, Order, Pages},
 };
-use windlass_engine::journal::{
-    Event, JournalError, Link, Message, Record, RunId, State, Vault, Via, fold, open_links,
+use windlass_engine::{
+    execute::{Waiting, circle},
+    journal::{
+        Event, InstanceId, JournalError, Link, Message, Record, RunId, State, Vault, Via, fold,
+        open_links,
+    },
 };
 use windlass_ground::Timestamp;
 use windlass_world::{
@@ -32,6 +40,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a driver takes at most to cancel its attempts.
 const HEARING: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a worker may take to say which identity it has.
+const COMPARING: Duration = Duration::from_secs(3);
 
 /// The addresses of a Restate server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +76,10 @@ pub enum RemoteError {
     Refused { status: u16, body: String },
     #[error("the address or the certificates of Restate can't be used: {0}")]
     Address(String),
+    #[error(
+        "the workers have the identity of {theirs}, and this machine that of {own}: they could not read the secrets of the run"
+    )]
+    OtherIdentity { own: String, theirs: String },
     #[error(transparent)]
     Journal(#[from] JournalError),
 }
@@ -90,6 +105,9 @@ impl RemoteError {
             Self::NoAnswer(_) => {
                 "are the workers running, at the address that they are registered with?".into()
             }
+            Self::OtherIdentity { .. } => {
+                "copy identity.txt from the state folder of a worker to that of this machine".into()
+            }
             Self::Journal(e) => return e.hint(),
             Self::Refused { .. } | Self::Address(_) => return None,
         })
@@ -102,6 +120,8 @@ pub struct Remote {
     pub(super) client: reqwest::Client,
     runtime: tokio::runtime::Runtime,
     vault: Vault,
+    /// Whether the workers are known to have the same identity, as far as one of them answered.
+    has_compared: AtomicBool,
 }
 
 impl Remote {
@@ -129,6 +149,7 @@ impl Remote {
             client: client.build().map_err(|e| wrong(&e))?,
             runtime,
             vault: Vault::new(state),
+            has_compared: AtomicBool::new(false),
             address,
         })
     }
@@ -140,12 +161,37 @@ impl Remote {
     /// Seals the secrets in the events of an order.
     ///
     /// # Errors
-    /// An identity that can't be used.
+    /// An identity that can't be used, or another one than the workers'.
     pub fn seal(&self, events: Vec<Event>) -> Result<Vec<Event<serde_json::Value>>, RemoteError> {
+        if events
+            .iter()
+            .flat_map(values_of)
+            .any(|value| value.holds_secret())
+        {
+            self.refuse_other_identity()?;
+        }
         let sealed = events
             .into_iter()
             .map(|event| self.vault.close_event(event));
         Ok(sealed.collect::<Result<_, _>>()?)
+    }
+
+    /// Compares the identity with that of a worker: a run could not read secrets that are sealed to another one. If no worker answers now,
+    /// the workers themselves compare.
+    fn refuse_other_identity(&self) -> Result<(), RemoteError> {
+        if self.has_compared.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let url = format!("{}/WindlassStep/identity", self.address.url);
+        let asking = self.client.post(&url).timeout(COMPARING);
+        let (Ok(theirs), own) = (self.answer::<String>(asking, &url), self.vault.recipient()?)
+        else {
+            return Ok(());
+        };
+        match own == theirs {
+            true => Ok(()),
+            false => Err(RemoteError::OtherIdentity { own, theirs }),
+        }
     }
 
     /// Digests the secrets in a value under a key derived from the identity, which the workers share. Returns `None`
@@ -268,12 +314,25 @@ impl Remote {
         }
     }
 
-    /// Returns the locks that a run waits for, with their holders.
+    /// Returns the locks that a run waits for, with their holders, and says which of these wait for this run.
     ///
     /// # Errors
     /// An error of Restate.
     pub fn waits(&self, run: &RunId) -> Result<BTreeMap<String, String>, RemoteError> {
-        Ok(self.driving(run)?.waits)
+        let mut waits = self.driving(run)?.waits;
+        for (lock, holder) in &mut waits {
+            let first = waiting(lock, holder);
+            // Steps of one run usually wait for each other with good reason, and who waits is not in these words.
+            if first.holder == *run {
+                continue;
+            }
+            let way = circle(run, &first, |run| {
+                let waits = self.driving(run)?.waits;
+                Ok::<_, RemoteError>(waits.iter().map(|(lock, to)| waiting(lock, to)).collect())
+            })?;
+            holder.extend(way.map(|way| format!(", {way}")));
+        }
+        Ok(waits)
     }
 
     /// Returns the lock for which a run's last driver waited too long, if that is why it ended.
@@ -408,6 +467,21 @@ impl Remote {
                 body: String::from_utf8_lossy(&body).into_owned(),
             }),
         }
+    }
+}
+
+/// Reads back how a driver describes the holder of a lock: `run RUN`, or `run RUN, step STEP`.
+fn waiting(lock: &str, holder: &str) -> Waiting {
+    let holder = holder.strip_prefix("run ").unwrap_or(holder);
+    let (run, step) = match holder.split_once(", step ") {
+        Some((run, step)) => (run, Some(InstanceId::step(None, step))),
+        None => (holder, None),
+    };
+    Waiting {
+        lock: lock.to_owned(),
+        step: None,
+        holder: RunId::stored(run.to_owned()),
+        holding_step: step,
     }
 }
 

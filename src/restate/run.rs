@@ -66,7 +66,7 @@ impl Run {
         })
         .holds_up(&run)?;
         let state = fold(&run, &records).holds_up(&run)?;
-        let mut engine = Engine::new(&ctx, &vault, &order);
+        let mut engine = Engine::new(&ctx, &vault, &order, self.worker.clock);
         let events = order.events.into_iter();
         let events = events
             .map(|event| vault.open_event(event))

@@ -27,6 +27,15 @@ pub(super) struct Step {
 
 #[restate_sdk::service(name = "WindlassStep", client_visibility = "pub(super)")]
 impl Step {
+    /// Returns the public key of this worker's identity, which all workers share.
+    #[handler]
+    async fn identity(&self, _: Context<'_>) -> Result<Json<String>, HandlerError> {
+        let recipient = self.worker.vault.recipient();
+        Ok(Json(
+            recipient.map_err(|e| HandlerError::from(e.to_string()))?,
+        ))
+    }
+
     /// Makes one attempt. A failed script is a result; an error is a problem of this worker, after which Restate tries
     /// again, on this or another worker.
     #[handler]
@@ -109,8 +118,11 @@ impl Step {
                 }
                 Ask::Wait { duration, answer } => {
                     is_cancelled = is_cancelled || ctx.sleep(duration).await.is_err();
+                    // A wait that was cut off has not passed: the driver knows when it was.
+                    if !is_cancelled {
+                        last += duration;
+                    }
                     let _ = answer.send(!is_cancelled);
-                    last += duration;
                 }
                 Ask::Finished(finished) => {
                     let is_cancelled = matches!(finished.result, Err(Trouble::Cancelled));

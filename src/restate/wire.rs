@@ -82,6 +82,9 @@ pub struct GaveUp {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Letters {
     pub letters: Vec<Letter>,
+    /// When a lock was released, if that is the reason: the driver has no clock of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub woken_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -176,7 +176,13 @@ impl Worker {
                     .into_service_definition()
                     .options(step),
             )
-            .bind(Mail.into_service_definition().options(mail))
+            .bind(
+                Mail {
+                    clock: options.clock,
+                }
+                .into_service_definition()
+                .options(mail),
+            )
             .bind(Lock.into_service_definition().options(keeps_trying))
             .bind(Index.into_service_definition().options(index))
             .bind(PrunedRuns.into_service_definition().options(pruned))

@@ -20,8 +20,8 @@ const GROUP: &str = "group:";
 /// The reason why an answer does not count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("`{step}` does not wait for an approval (it is {status})")]
-    NotAsked { step: String, status: &'static str },
+    #[error("`{step}` does not wait for an approval ({why})")]
+    NotAsked { step: String, why: String },
     #[error("`{step}` no longer waits for an approval: {why}")]
     Over { step: String, why: &'static str },
     #[error("the question of `{0}` has changed since it was shown")]
@@ -183,6 +183,18 @@ fn is_among(approvers: &[String], answer: &journal::Decision) -> bool {
     })
 }
 
+/// Returns the refusal of an answer for a step that asks nothing now.
+pub fn not_asked(state: &State, step: &InstanceId) -> Refusal {
+    let why = state.instance(step).map_or_else(
+        || "the run has not reached it, or has no such step".to_owned(),
+        |instance| format!("it is {}", instance.status.as_str()),
+    );
+    Refusal::NotAsked {
+        step: step.to_string(),
+        why,
+    }
+}
+
 /// Decides whether an answer that was given at `at` counts, and returns its event. A question whose deadline had passed
 /// then is already answered by the timeout, even if that is not recorded yet.
 ///
@@ -210,10 +222,7 @@ pub fn on_answer(
         .instance(id)
         .filter(|instance| instance.status == Status::Waiting)
         .and_then(|instance| instance.approval.as_deref())
-        .ok_or_else(|| Refusal::NotAsked {
-            step: name(),
-            status: state.status(id).as_str(),
-        })?;
+        .ok_or_else(|| not_asked(state, id))?;
     if asked.digest != answer.digest {
         return Err(Refusal::Changed(name()));
     }

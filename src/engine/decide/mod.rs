@@ -33,7 +33,7 @@ mod undo;
 mod unit;
 
 pub use agenda::Agenda;
-pub use approval::{Refusal, on_answer};
+pub use approval::{Refusal, not_asked, on_answer};
 pub use beforehand::{Trouble, troubles};
 pub use chosen::{approval_left_out, reads_of, steps_until};
 pub use decision::{Moment, Next, Start, Want};
@@ -41,7 +41,7 @@ pub use fate::{Change, Fate, FateKind, Plan};
 pub use next::next;
 pub use plan::{Unplannable, plan};
 pub use preview::{Does, Foreseen, Preview, preview, replaced};
-pub use resume::{ended_by_rejection, on_resume, resumed, wanted_locks};
+pub use resume::{ended_by_rejection, on_resume, resumed, waits, wanted_locks};
 pub use step::step_of;
 pub use trials::{Trial, trials};
 pub use undo::undo_order;

@@ -175,15 +175,27 @@ pub fn wanted_locks(
     {
         return Vec::new();
     }
+    let wants = waits(workflow, &resumed, run_id, now);
+    wants.into_iter().map(|(lock, _)| lock).collect()
+}
+
+/// Returns the locks for which a run waits at `now`, unless they are free, each with the step that would hold it.
+pub fn waits(
+    workflow: &Workflow,
+    state: &State,
+    run_id: &str,
+    now: Timestamp,
+) -> Vec<(String, Option<InstanceId>)> {
     let moment = Moment {
         run_id,
         now,
-        max_parallel: 1,
+        max_parallel: usize::MAX,
     };
-    let wants = next(workflow, &resumed, moment).wants;
+    let wants = next(workflow, state, moment).wants;
     // If one of several locks is enough, one of them may be free.
-    let only = |want: Want| <[String; 1]>::try_from(want.any_of).ok();
-    wants.into_iter().filter_map(only).flatten().collect()
+    let only = |want: Want| Some((<[String; 1]>::try_from(want.any_of).ok()?, want.step));
+    let wants = wants.into_iter().filter_map(only);
+    wants.map(|([lock], step)| (lock, step)).collect()
 }
 
 fn is_rejected(state: &State, id: &InstanceId) -> bool {

@@ -187,6 +187,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
     pub async fn go(mut self, events: Vec<Event>) -> Result<(Ended, State), DriveError> {
         self.began = self.substrate.now();
         self.happens(events)?;
+        self.substrate.catch_up().await?;
         loop {
             for (message, at) in self.substrate.messages(self.is_urgent)? {
                 self.hear(message, at).await?;

@@ -12,13 +12,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     attempt::{Attempt, Finished, Task},
+    circle::Waiting,
     driver::{DriveError, Settings},
     runners::Runners,
     stage::Stage,
     stops::Stops,
     substrate::{Entry, Happened, Ledger, Made, Making, Substrate, Wait},
 };
-use crate::journal::{Claim, Event, InstanceId, JournalError, Message, RunId, RunJournal};
+use crate::{
+    compile::{Frozen, compile},
+    decide,
+    journal::{Claim, Event, InstanceId, JournalError, Message, RunId, RunJournal},
+};
 use windlass_ground::Timestamp;
 use windlass_script::{Call, Class, Limits, Stop};
 
@@ -105,6 +110,10 @@ impl Substrate for Embedded {
 
     fn now(&mut self) -> Timestamp {
         (self.settings.clock)()
+    }
+
+    async fn catch_up(&mut self) -> Result<(), DriveError> {
+        Ok(())
     }
 
     fn jitter(&mut self) -> f64 {
@@ -246,6 +255,33 @@ impl Substrate for Embedded {
 
     fn status_of(&mut self, run: &RunId) -> Result<String, DriveError> {
         Ok(self.run.journal().status_of(run)?)
+    }
+
+    fn waits_of(&mut self, run: &RunId) -> Result<Vec<Waiting>, DriveError> {
+        let now = self.now();
+        let journal = self.run.journal();
+        let state = journal.state_of(run)?;
+        let Some(info) = &state.run else {
+            return Ok(Vec::new());
+        };
+        // A run that another version of windlass began may not compile here.
+        let mut files = Frozen(journal.files(run, info.edition)?);
+        let Ok(program) = compile(&info.main, &mut files) else {
+            return Ok(Vec::new());
+        };
+        let wants = decide::waits(&program.workflow, &state, run.as_str(), now);
+        let mut waits = Vec::new();
+        for (lock, step) in wants {
+            if let Some((holder, holding_step)) = journal.holder_of(&lock)? {
+                waits.push(Waiting {
+                    lock,
+                    step,
+                    holder,
+                    holding_step,
+                });
+            }
+        }
+        Ok(waits)
     }
 }
 

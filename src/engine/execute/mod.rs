@@ -5,7 +5,7 @@
 //! - `driver` is the loop, the same on every `substrate`; `embedded` is the one that needs nothing, `runners` its threads;
 //! - `attempt` is one attempt of one step, `gate` its effects and `entries` what they record, `doubt`
 //!   those in doubt, `undo` one that goes backwards and `settle` what it must find out first, `stops` what ends it;
-//! - `neighbours` is what others ask for and hold, `retry` when a failure is tried again;
+//! - `neighbours` is what others ask for and hold (`circle`: each other's locks), `retry` when a failure is tried again;
 //! - `dry_run` tries steps before a run begins, `look` runs those that only read;
 //! - Restate, the substrate for many machines, is a crate of its own;
 //! - [`Stage`] replaces the outside in a test;
@@ -13,6 +13,7 @@
 
 mod attempt;
 mod calls;
+mod circle;
 mod doubt;
 mod driver;
 mod dry_run;
@@ -32,6 +33,7 @@ mod substrate;
 mod undo;
 
 pub use attempt::{Attempt, Finished, Task, Trouble, Work};
+pub use circle::{Waiting, circle};
 pub use driver::{Conduct, DriveError, Driver, Ended, Settings, drive};
 pub use dry_run::{Obstacle, obstacles};
 pub use embedded::Cancel;
@@ -41,4 +43,4 @@ pub use settle::must_be_found_out;
 pub use stage::Stage;
 pub use stops::Stops;
 pub use substrate::{Entry, Happened, Ledger, Made, Making, Substrate, Wait};
-pub use undo::{UndoItem, UndoKind, Undone, authorities, changed, undo_plan, undone};
+pub use undo::{Sight, UndoItem, UndoKind, Undone, authorities, changed, stays, undo_plan, undone};

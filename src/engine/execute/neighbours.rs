@@ -1,12 +1,15 @@
 //! Handles what others request of this run, and the locks that they hold.
 
 use super::{
+    circle::{Waiting, circle},
     driver::{DriveError, Driver},
     substrate::Substrate,
 };
 use crate::{
     decide::{self, Want},
-    journal::{AnswerRefused, Claim, Event, LockTaken, Message, RunCancelled, RunId, Via},
+    journal::{
+        AnswerRefused, Claim, Event, InstanceId, LockTaken, Message, RunCancelled, RunId, Via,
+    },
 };
 use windlass_ground::Timestamp;
 
@@ -49,12 +52,13 @@ impl<S: Substrate> Driver<'_, S> {
 
     /// Tries to get each missing lock; returns whether it got one.
     pub(super) async fn claim(&mut self, wants: &[Want]) -> Result<bool, DriveError> {
-        let (mut has_got, mut held) = (false, None);
+        let (mut has_got, mut held, mut own) = (false, None, None);
         for want in wants {
             let mut holder = None;
             for lock in &want.any_of {
-                // Two steps of a batch may want the same lock.
-                if self.state.locks.contains_key(lock) {
+                // Another step of this run holds it; two steps of a batch may want the same lock.
+                if let Some(step) = self.state.locks.get(lock) {
+                    own = Some((want, lock, step.clone()));
                     continue;
                 }
                 match self.substrate.claim(lock, want.step.as_ref()).await? {
@@ -75,21 +79,86 @@ impl<S: Substrate> Driver<'_, S> {
             };
             if self.named.insert(lock.clone()) {
                 let status = self.substrate.status_of(&run)?;
+                let held_by = step.as_deref().map(|step| InstanceId::step(None, step));
                 let step = step.map_or(String::new(), |step| format!(", step {step}"));
-                // No process drives the holder, so it does not release the lock without help.
                 let advice = match status.as_str() {
+                    // No process drives the holder, so it does not release the lock without help.
                     "interrupted" | "approved" | "rejected" | "expired" => format!(
                         "; to continue that run: windlass resume {run}; to cancel it: windlass cancel {run}"
                     ),
-                    _ => String::new(),
+                    _ => match self.circle(want, lock, &run, held_by)? {
+                        Some(way) => format!(", {way}"),
+                        None => String::new(),
+                    },
                 };
                 let text = format!("run {run} ({status}){step}{advice}");
                 self.conduct.observer.waits_for(lock, &text);
             }
             held = Some((lock.clone(), run));
         }
+        if let (Some((want, lock, step)), false, 0) = (own, has_got, self.running) {
+            self.tell_own_circle(want, lock, step)?;
+        }
         self.refuse_to_wait_longer(held.filter(|_| !has_got))?;
         Ok(has_got)
+    }
+
+    /// Tells that steps of this run, which does nothing else, wait for each other.
+    fn tell_own_circle(
+        &mut self,
+        want: &Want,
+        lock: &str,
+        step: Option<InstanceId>,
+    ) -> Result<(), DriveError> {
+        let run = self.substrate.run_id().clone();
+        if !self.named.contains(lock)
+            && let Some(way) = self.circle(want, lock, &run, step.clone())?
+        {
+            self.named.insert(lock.to_owned());
+            let step = step.map_or(String::new(), |step| format!(", step {step}"));
+            let text = format!("this run{step}, {way}");
+            self.conduct.observer.waits_for(lock, &text);
+        }
+        Ok(())
+    }
+
+    /// Describes how the holder of a lock waits, directly or not, for what this run keeps until it gets that lock.
+    fn circle(
+        &mut self,
+        want: &Want,
+        lock: &str,
+        holder: &RunId,
+        holding_step: Option<InstanceId>,
+    ) -> Result<Option<String>, DriveError> {
+        let first = Waiting {
+            lock: lock.to_owned(),
+            step: want.step.clone(),
+            holder: holder.clone(),
+            holding_step,
+        };
+        let run = self.substrate.run_id().clone();
+        let now = self.substrate.now();
+        circle(&run, &first, |of| match *of == run {
+            true => Ok(self.own_waits(now)),
+            false => self.substrate.waits_of(of),
+        })
+    }
+
+    /// Returns the locks for which steps of this run wait, and which other steps of it hold.
+    fn own_waits(&self, now: Timestamp) -> Vec<Waiting> {
+        let run = self.substrate.run_id();
+        let wants = decide::waits(&self.program.workflow, &self.state, run.as_str(), now);
+        let own = wants.into_iter().filter_map(|(lock, step)| {
+            let holding_step = self.state.locks.get(&lock)?.clone();
+            let holder = run.clone();
+            Some(Waiting {
+                lock,
+                step,
+                holder,
+                holding_step,
+            })
+        });
+        own.collect()
     }
 
     /// Returns when it stops waiting for a lock.

@@ -4,6 +4,7 @@ use std::{pin::Pin, time::Duration};
 
 use super::{
     attempt::{Finished, Task},
+    circle::Waiting,
     driver::DriveError,
     stops::Stops,
 };
@@ -21,6 +22,9 @@ pub trait Substrate: Send {
 
     /// Returns the current time.
     fn now(&mut self) -> Timestamp;
+
+    /// Reads the clock once, if [`Substrate::now`] does not: a drive may begin long after it was ordered.
+    fn catch_up(&mut self) -> impl Future<Output = Result<(), DriveError>> + Send;
 
     /// Returns a number from 0 to 1 that spreads retries.
     fn jitter(&mut self) -> f64;
@@ -68,6 +72,9 @@ pub trait Substrate: Send {
 
     /// Returns the status of another run, as a list shows it.
     fn status_of(&mut self, run: &RunId) -> Result<String, DriveError>;
+
+    /// Returns the locks for which another run waits, as far as this substrate knows.
+    fn waits_of(&mut self, run: &RunId) -> Result<Vec<Waiting>, DriveError>;
 }
 
 /// What a driver waits for, besides attempts and messages.

@@ -13,7 +13,7 @@ use super::{
     event::Event,
     evidence::Link,
     folder,
-    id::RunId,
+    id::{InstanceId, RunId},
     lock::RunLock,
     message::Message,
     reading::Opening,
@@ -350,15 +350,24 @@ impl Journal {
         RunLock::is_taken(&self.inner.state, run)
     }
 
-    /// Returns the run that holds a lock.
+    /// Returns the run that holds a lock, and the step; `None` for the run itself.
     ///
     /// # Errors
     /// What the database says.
-    pub fn holder_of(&self, lock: &str) -> Result<Option<RunId>, JournalError> {
+    pub fn holder_of(
+        &self,
+        lock: &str,
+    ) -> Result<Option<(RunId, Option<InstanceId>)>, JournalError> {
         let database = self.inner.database();
-        let held = database.query_row("SELECT run FROM locks WHERE name = ?", [lock], |row| {
-            row.get(0).map(RunId::stored)
-        });
+        let held = database.query_row(
+            "SELECT run, holder FROM locks WHERE name = ?",
+            [lock],
+            |row| {
+                let step: String = row.get(1)?;
+                let step = (!step.is_empty()).then(|| InstanceId::step(None, &step));
+                Ok((RunId::stored(row.get(0)?), step))
+            },
+        );
         Ok(held.optional()?)
     }
 
