@@ -97,7 +97,7 @@ impl OutputFolder {
     /// A name that leaves the folder, or an error of the file system.
     pub fn exists(&self, name: &str) -> Result<bool, Failure> {
         let operation = format!("look at {name}");
-        let path = self.resolve(name, &operation)?;
+        let path = self.resolve(self.name_of(name), &operation)?;
         match fs::metadata(&path) {
             Ok(found) => Ok(found.is_file()),
             Err(e) if is_absent(&e) => Ok(false),
@@ -111,7 +111,7 @@ impl OutputFolder {
     /// A name that leaves the folder, or a file that does not exist or is too large.
     pub fn read(&self, name: &str) -> Result<(Vec<u8>, u32), Failure> {
         let operation = format!("read {name}");
-        let path = self.resolve(name, &operation)?;
+        let path = self.resolve(self.name_of(name), &operation)?;
         let mut content = Vec::new();
         let failed = |e: io::Error| io_failure(&operation, &path, &e);
         let file = open(&path).map_err(failed)?;
@@ -223,6 +223,13 @@ impl OutputFolder {
             folder = disk::parent(folder);
         }
         disk::sync_folder(folder).map_err(failed)
+    }
+
+    /// Returns the name of a file that may be given by its whole path, as [`OutputFolder::write`] returns it.
+    fn name_of<'n>(&self, given: &'n str) -> &'n str {
+        let inside = Path::new(given).strip_prefix(&self.root);
+        let name = inside.ok().and_then(Path::to_str);
+        name.unwrap_or(given)
     }
 
     /// Returns the path of a file. The name must not contain `..`, be absolute, or pass a symbolic link that leads out of the

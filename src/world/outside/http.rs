@@ -15,6 +15,7 @@ use super::{
     answer::{Client as Answering, LOST, NOT_SENT, proof, proof_of_status},
     proxy::Proxies,
     trace::{TRACEPARENT_HEADER, traceparent},
+    transport::Transport,
 };
 use crate::{
     value::{Failure, FailureClass, MASK, Proof, Secret, inner_causes},
@@ -371,7 +372,7 @@ fn proving(failure: Failure, request: &HttpRequest, proof: Proof) -> Failure {
 
 fn transport_failure(name: &str, request: &HttpRequest, error: &reqwest::Error) -> Failure {
     let (class, code) = match error {
-        e if e.is_connect() => (FailureClass::Unavailable, "Unreachable"),
+        e if e.is_connect() => Transport::unconnected(e),
         e if e.is_timeout() => (FailureClass::Timeout, "Timeout"),
         e if e.is_builder() => (FailureClass::Rejected, "BadRequest"),
         e if e.is_decode() => (FailureClass::Unavailable, "BadEncoding"),

@@ -4,7 +4,7 @@ use std::{error::Error, io};
 
 use tokio_rustls::rustls::{self, CertificateError};
 
-use crate::value::chain;
+use crate::value::{FailureClass, chain};
 
 /// What went wrong before a request was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,10 +78,20 @@ impl Transport {
         }
     }
 
-    /// Says whether the server was reached but is the wrong one, or is misconfigured: a retry changes nothing, and nothing has been sent,
-    /// because TLS comes first.
-    pub fn is_of_tls(self) -> bool {
-        !matches!(self, Self::Refused | Self::UnknownHost)
+    /// Returns the class of the failure. If the server was reached but is the wrong one, or is misconfigured, a retry changes nothing.
+    pub fn class(self) -> FailureClass {
+        match self {
+            Self::Refused | Self::UnknownHost => FailureClass::Unavailable,
+            _ => FailureClass::Rejected,
+        }
+    }
+
+    /// Returns the class and the code for an error without a connection.
+    pub fn unconnected(error: &(dyn Error + 'static)) -> (FailureClass, &'static str) {
+        let reason = Self::of(error);
+        reason.map_or((FailureClass::Unavailable, "Unreachable"), |reason| {
+            (reason.class(), reason.code())
+        })
     }
 }
 

@@ -4,7 +4,10 @@ use kube::{Error, core::Status};
 
 use super::login::Denied;
 use crate::{
-    outside::answer::{Client, LOST, MANIFEST_REFUSED, NOT_SENT, proof, proof_of_status},
+    outside::{
+        answer::{Client, LOST, MANIFEST_REFUSED, NOT_SENT, proof, proof_of_status},
+        transport::Transport,
+    },
     value::{Failure, FailureClass, MASK, Proof, causes},
 };
 
@@ -70,10 +73,13 @@ pub(super) fn classify(about: &About, error: Error) -> Failure {
             // Without a connection, nothing was sent.
             let is_unsent = text.contains("error trying to connect") || text.contains("client error (Connect)");
             let failure = match is_unsent {
-                true => about.proving(
-                    about.failure(FailureClass::Unavailable, "Unreachable", text),
-                    proof(Client::Kubernetes, "*", NOT_SENT),
-                ),
+                true => {
+                    let (class, code) = Transport::unconnected(&*e);
+                    about.proving(
+                        about.failure(class, code, text),
+                        proof(Client::Kubernetes, "*", NOT_SENT),
+                    )
+                }
                 false => about.lost(FailureClass::Unavailable, "ConnectionLost", text),
             };
             failure.with_hint("is the API server of this context up, and reachable from here?")

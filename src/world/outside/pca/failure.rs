@@ -147,10 +147,7 @@ pub(in super::super) fn unreachable(
     chain: String,
     reason: Option<Transport>,
 ) -> Failure {
-    let class = match reason {
-        Some(reason) if reason.is_of_tls() => FailureClass::Rejected,
-        _ => FailureClass::Unavailable,
-    };
+    let class = reason.map_or(FailureClass::Unavailable, Transport::class);
     let code = reason.map_or("Unreachable", Transport::code);
     Failure::new(class, operation, code, chain).with_hint(match reason {
         Some(Transport::Untrusted) => {

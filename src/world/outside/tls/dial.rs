@@ -23,8 +23,8 @@ pub(super) async fn dial(
     let Some(proxy) = proxies.of("https", host, Some(port)) else {
         let connected = TcpStream::connect((bare, port)).await;
         let connected = connected.map_err(|e| {
-            let code = Transport::of(&e).map_or("Unreachable", Transport::code);
-            failed(code, causes(&e))
+            let (class, code) = Transport::unconnected(&e);
+            Failure::new(class, operation, code, causes(&e))
         })?;
         return Ok(Box::new(connected));
     };
