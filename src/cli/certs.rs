@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     inventory::{
-        Inventory,
+        Entry, Inventory,
         scan::{self, AuditRow, Scanned},
     },
     outside::{KubeClients, KubeTarget, PcaClient},
@@ -44,16 +44,17 @@ pub fn certs(args: &Args, command: &Certs) -> Done {
         Some(CertsCommand::Scan(command)) => {
             let found = scan(args, command)?.finish(&known);
             if command.look.check.is_some() && is_empty(&found) {
-                return Err(Failure::new(
-                    "scan",
-                    "the scan found no certificates to check",
-                ));
+                let message = match found.certificates.len() {
+                    0 => "the scan found no certificates to check".to_owned(),
+                    all => unused(all),
+                };
+                return Err(Failure::new("scan", message));
             }
             show(&found, &command.look, "the scan found no certificates")
         }
         None => {
             if command.look.check.is_some() && is_empty(&known) {
-                return Err(nothing_to_check(args)?);
+                return Err(nothing_to_check(args, &known)?);
             }
             show(
                 &known,
@@ -66,15 +67,24 @@ pub fn certs(args: &Args, command: &Certs) -> Done {
 
 /// Whether there is nothing to check, so that a check could only pass.
 fn is_empty(inventory: &Inventory) -> bool {
-    inventory.certificates.is_empty() && inventory.problems.is_empty()
+    let mut certificates = inventory.certificates.iter();
+    let is_checked = |entry: &Entry| entry.matters() || entry.is_revoked_in_use();
+    !certificates.any(is_checked) && inventory.problems.is_empty()
+}
+
+fn unused(all: usize) -> String {
+    format!("none of the {all} known certificates is in use, so there is nothing to check")
 }
 
 /// Returns the error for an empty inventory: a monitor that reads the wrong folder must not report success.
-fn nothing_to_check(args: &Args) -> Result<Failure, Failure> {
+fn nothing_to_check(args: &Args, known: &Inventory) -> Result<Failure, Failure> {
     let archive = Archive::open(args)?;
     archive.find(None)?;
     let place = archive.place();
-    let message = format!("no run {place} has issued or found a certificate to check yet");
+    let message = match known.certificates.len() {
+        0 => format!("no run {place} has issued or found a certificate to check yet"),
+        all => unused(all),
+    };
     Ok(Failure::new("no-such-run", message).hint(
         "for the runs of another folder, use --state DIR; to check other certificates: windlass certs scan FILE|DIR --check 30d",
     ))

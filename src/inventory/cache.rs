@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use super::sighting::Sightings;
 
 /// The version of the cached data. Increase it whenever the same events give other sightings; then all runs are read again.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 /// The file within the state folder. It can be deleted; then all runs are read again.
 const FILE: &str = "inventory.db";

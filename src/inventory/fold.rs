@@ -31,6 +31,8 @@ struct Fold<'s> {
     entries: BTreeMap<&'s str, Entry>,
     /// The fingerprints that each place holds now, by key.
     places: BTreeMap<&'s Place, BTreeMap<&'s str, Vec<&'s str>>>,
+    /// What the places of deleted CAs held.
+    deleted: BTreeMap<&'s Place, BTreeMap<&'s str, Vec<&'s str>>>,
     /// The last certificate that each step (workflow, target, step, role) had issued.
     made: BTreeMap<(&'s str, &'s str, &'s str, Role), &'s str>,
     /// The CAs that revoked a certificate with this serial.
@@ -69,6 +71,7 @@ impl<'s> Fold<'s> {
             What::Restored { place, contents } => {
                 self.restored(of_run, (place, contents), &origin);
             }
+            What::Undeleted { place } => self.undeleted(place),
             What::Revoked { authority, serial } => {
                 self.revoked.entry(serial).or_default().push(authority);
             }
@@ -119,6 +122,9 @@ impl<'s> Fold<'s> {
                     entry.is_deleted = true;
                 }
             }
+            if !before.is_empty() {
+                self.deleted.insert(place, before.clone());
+            }
         }
         // Putting a certificate back by an undo supersedes nothing.
         if deed == Deed::Reversed {
@@ -140,6 +146,18 @@ impl<'s> Fold<'s> {
                 }
             }
         }
+    }
+
+    fn undeleted(&mut self, place: &'s Place) {
+        let Some(contents) = self.deleted.remove(place) else {
+            return;
+        };
+        for fingerprint in contents.values().flatten() {
+            if let Some(entry) = self.entries.get_mut(fingerprint) {
+                entry.is_deleted = false;
+            }
+        }
+        self.places.insert(place, contents);
     }
 
     /// Some keys of an object hold again what they held before.
@@ -414,7 +432,10 @@ mod tests {
         let deleted = run(10, &[], vec![holds(Vec::new())]);
         let found = conditions(vec![made.clone(), deleted.clone()]);
         assert_eq!(found[0].1, Condition::Deleted);
-        // The CA is restored.
+        // The CA is restored, and looked at afterwards, or not.
+        let undeleted = run(15, &[], vec![What::Undeleted { place: place() }]);
+        let found = conditions(vec![made.clone(), deleted.clone(), undeleted]);
+        assert_eq!(found[0].1, Condition::InUse);
         let restored = run(20, &["a"], vec![holds(vec![(String::new(), vec![0])])]);
         let found = conditions(vec![made, deleted, restored]);
         assert_eq!(found[0].1, Condition::InUse);

@@ -54,6 +54,8 @@ pub enum What {
     },
     /// An undo restored these keys of an object, and left its others as they were.
     Restored { place: Place, contents: Contents },
+    /// A CA that was deleted is there again, with the certificate that it had.
+    Undeleted { place: Place },
     /// A certificate was revoked: the ARN of its CA, and its serial in hex.
     Revoked { authority: String, serial: String },
 }
@@ -140,6 +142,8 @@ impl Change {
     }
 }
 
+const RESTORES: &str = "pca::restore_certificate_authority";
+
 impl Reader<'_> {
     fn see(&mut self, effect: &EffectState, step: &InstanceId) {
         let Some(undone) = step.undone() else {
@@ -211,6 +215,11 @@ impl Reader<'_> {
                     arn: argument("ca"),
                 };
                 self.holds(at, step, place, Vec::new(), change);
+            }
+            RESTORES => {
+                let arn = arguments.as_str().unwrap_or_default().to_owned();
+                let place = Place::Authority { arn };
+                self.push(at, step, What::Undeleted { place });
             }
             "pca::revoke_certificate" => self.push(
                 at,
@@ -326,6 +335,11 @@ impl Reader<'_> {
         if effect.call.function == "pca::delete_certificate_authority" {
             let place = Place::Authority { arn: about.into() };
             self.holds(at, step, place, Vec::new(), Deed::Reversed);
+            return;
+        }
+        if effect.call.function == RESTORES {
+            let place = Place::Authority { arn: about.into() };
+            self.push(at, step, What::Undeleted { place });
             return;
         }
         let name = match about {
