@@ -307,40 +307,62 @@ fn check_yaml(test: &Test, text: &str, place: &str) {
     assert_eq!(ran.code, 0, "{place}\n{}", ran.stderr);
 }
 
-/// `WINDLASS_UPDATE=1` writes the list of error pages.
-#[test]
-fn the_table_of_contents_is_up_to_date() {
-    let path = root().join("docs/SUMMARY.md");
-    let summary = text_of(&path);
-    let is_error = |line: &&str| line.contains("](errors/") && !line.contains("README");
-    let mut codes: Vec<_> = fs::read_dir(root().join("docs/errors"))
-        .expect("pages")
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .into_string()
-                .expect("UTF-8")
+/// Returns the codes that have a page, in alphabetical order, each with the title of its page.
+fn codes() -> Vec<(String, String)> {
+    let pages = fs::read_dir(root().join("docs/errors")).expect("pages");
+    let pages = pages.map(|entry| entry.expect("an entry").path());
+    let mut codes: Vec<_> = pages
+        .filter(|path| !path.ends_with("README.md"))
+        .map(|path| {
+            let text = text_of(&path);
+            let code = path.file_stem().expect("a name").to_str().expect("UTF-8");
+            let title = text.lines().next().expect("a title");
+            let title = title.strip_prefix(&format!("# `{code}`: "));
+            let title = title.unwrap_or_else(|| panic!("{code}: its title does not name it"));
+            (code.to_owned(), title.to_owned())
         })
-        .filter(|name| name != "README.md")
         .collect();
     codes.sort();
-    let lines: Vec<_> = codes
-        .iter()
-        .map(|file| format!("  - [{}](errors/{file})", file.trim_end_matches(".md")))
-        .collect();
-    let listed: Vec<_> = summary.lines().filter(is_error).collect();
+    codes
+}
+
+/// Checks that the lines of a page which `is_one` are `lines`; `WINDLASS_UPDATE=1` writes them, after the line that `is_before`.
+fn lists(page: &str, is_one: fn(&str) -> bool, is_before: fn(&str) -> bool, lines: &[String]) {
+    let path = root().join(page);
+    let text = text_of(&path);
     if std::env::var_os("WINDLASS_UPDATE").is_some() {
-        let mut written: Vec<_> = summary.lines().filter(|line| !is_error(line)).collect();
-        let after = written
-            .iter()
-            .position(|line| line.contains("errors/README.md"))
-            .expect("the errors");
-        written.splice(after + 1..after + 1, lines.iter().map(String::as_str));
+        let mut written: Vec<_> = text.lines().filter(|line| !is_one(line)).collect();
+        let before = written.iter().position(|line| is_before(line));
+        let after = before.expect("where the list begins") + 1;
+        written.splice(after..after, lines.iter().map(String::as_str));
         fs::write(&path, written.join("\n") + "\n").expect("written");
     } else {
+        let listed: Vec<_> = text.lines().filter(|line| is_one(line)).collect();
         assert_eq!(listed, lines, "run this test with WINDLASS_UPDATE=1");
     }
+}
+
+#[test]
+fn the_list_of_errors_is_up_to_date() {
+    let row = |(code, title)| format!("| [`{code}`]({code}.md) | {title} |");
+    lists(
+        "docs/errors/README.md",
+        |line| line.starts_with("| ["),
+        |line| line == "|---|---|",
+        &codes().into_iter().map(row).collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn the_table_of_contents_is_up_to_date() {
+    let item = |(code, _)| format!("  - [{code}](errors/{code}.md)");
+    lists(
+        "docs/SUMMARY.md",
+        |line| line.contains("](errors/") && !line.contains("README"),
+        |line| line.contains("errors/README.md"),
+        &codes().into_iter().map(item).collect::<Vec<_>>(),
+    );
+    let summary = text_of(&root().join("docs/SUMMARY.md"));
     for page in pages() {
         let Ok(page) = page.strip_prefix(root().join("docs")) else {
             continue;

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use super::engine::{Engine, EngineRun, engine};
 use super::{args::Args, failure::Failure, server};
 use crate::{
+    execute::Sight,
     inventory::{Inventory, RunStamp, gather},
     journal::{
         Event, Journal, JournalError, Link, Message, Record, RunId, RunJournal, RunRow, State,
@@ -238,10 +239,22 @@ impl Archive {
     /// Returns the run that holds a lock; `None` if that is not known. A Restate server is not asked, because it resumes its runs itself.
     pub fn holder_of(&self, lock: &str) -> Result<Option<RunId>, Failure> {
         match self {
-            Self::Here(journal) => Ok(journal.holder_of(lock)?),
+            Self::Here(journal) => Ok(journal.holder_of(lock)?.map(|(run, _)| run)),
             Self::Server(_) => Ok(None),
             #[cfg(feature = "restate")]
             Self::Engine(_) => Ok(None),
+        }
+    }
+
+    /// Says what this machine sees of what a run has changed.
+    pub fn sight(&self, state: &State) -> Sight {
+        match self {
+            Self::Here(_) | Self::Server(_) => Sight::Whole,
+            #[cfg(feature = "restate")]
+            Self::Engine(_) => {
+                let target = state.run.as_ref().map_or("", |run| &run.target);
+                crate::runs::sight_of(target)
+            }
         }
     }
 

@@ -16,7 +16,7 @@ pub fn confirm(is_sure: bool, question: &str) -> Result<bool, Failure> {
             "not-confirmed",
             "confirmation required, but stdin is not a terminal",
         )
-        .hint("check what it does with --plan, then use --yes"));
+        .hint("read what is shown above, then use --yes"));
     }
     report::say(&format!("\n{question} [y/N] "));
     let mut answer = String::new();

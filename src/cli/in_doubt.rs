@@ -8,7 +8,8 @@ use crate::{
     value::Value,
 };
 
-const FORM: &str = "write --answer STEP=done, STEP=done:VALUE or STEP=again";
+const FORM: &str =
+    "write --answer STEP=done, STEP=done:VALUE or STEP=again; in an undo, also STEP=leave";
 
 /// Returns the events of answers from the command line, with which a run continues after the events `before`.
 pub fn events(state: &State, before: &[Event], texts: &[String]) -> Result<Vec<Event>, Failure> {
@@ -24,10 +25,13 @@ pub fn read_all(texts: &[String]) -> Result<Vec<(InstanceId, DoubtAnswer)>, Fail
     texts.iter().map(|text| read(text)).collect()
 }
 
-/// Reads `STEP=done`, `STEP=done:VALUE` or `STEP=again`.
+/// Reads `STEP=done`, `STEP=done:VALUE`, `STEP=again` or `STEP=leave`.
 fn read(text: &str) -> Result<(InstanceId, DoubtAnswer), Failure> {
     if let Some(step) = text.strip_suffix("=again") {
         return Ok((instance(step)?, DoubtAnswer::Again));
+    }
+    if let Some(step) = text.strip_suffix("=leave") {
+        return Ok((instance(step)?, DoubtAnswer::Leave));
     }
     let unreadable = || wrong(format!("`{text}` is not a valid answer"));
     let (step, value) = text.split_once("=done").ok_or_else(unreadable)?;

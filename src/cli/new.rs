@@ -70,7 +70,11 @@ pub fn new(command: &New) -> Done {
         say!("{} {path}", console::style("created").for_stderr().green());
     }
     write_schemas(&files)?;
-    let is = |ending: &str| files.keys().find(|path| path.ends_with(ending));
+    // Those of its steps are in folders below.
+    let is = |ending: &str| {
+        let found = files.keys().filter(|path| path.ends_with(ending));
+        found.min_by_key(|path| path.matches('/').count())
+    };
     if let Some(tests) = is(".test.yaml") {
         say!(
             "\nto test it: {}",

@@ -19,7 +19,10 @@ pub fn next_steps(run: &RunId, state: &State, is_of_engine: bool, now: Timestamp
         waiting(state).partition(|(_, asked)| asked.has_expired(now));
     match state.outcome {
         Some(Outcome::Succeeded | Outcome::Undone) => Vec::new(),
-        Some(Outcome::UndoFailed) => vec![format!("To continue: {}", on_run("undo"))],
+        Some(Outcome::UndoFailed) => {
+            let continues = format!("To continue: {}", on_run("undo"));
+            [continues].into_iter().chain(leave(run, state)).collect()
+        }
         None if state.is_undoing && !is_of_engine => {
             vec![format!("To continue: {}", on_run("undo"))]
         }
@@ -62,6 +65,19 @@ pub fn next_steps(run: &RunId, state: &State, is_of_engine: bool, now: Timestamp
     }
 }
 
+/// Returns the way past a step whose undo has failed.
+fn leave(run: &RunId, state: &State) -> Option<String> {
+    let mut failed = state.steps.iter().filter_map(|(id, undo)| {
+        let of = id.undone()?;
+        (undo.status == Status::Failed).then_some(of)
+    });
+    let step = failed.next()?;
+    let answer = Command::new("undo").arg(run);
+    let answer = answer.option("--answer", format!("{step}=leave"));
+    let command = command(answer);
+    Some(format!("To leave what {step} did as it is: {command}"))
+}
+
 /// Returns the command that answers a question of a run.
 pub(super) fn answer(name: &str, run: &RunId, step: &InstanceId) -> String {
     command(Command::new(name).arg(run).arg(step))
@@ -73,16 +89,18 @@ fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
     let failed = state.steps.iter().filter_map(|(step, instance)| {
         let error = instance.error.as_deref()?;
         let is_failed = instance.status == Status::Failed && !instance.is_composite();
-        is_failed.then_some((step, error, instance.call_in_doubt()))
+        is_failed.then_some((step, error, instance))
     });
     let rejected = state.steps.iter().find(|(_, i)| i.is_rejected());
     if let (Some(Outcome::Failed), Some((step, _))) = (state.outcome, rejected) {
         let again = resume().option("--redo", step);
         return vec![format!("To ask again: {}", command(again))];
     }
-    let (mut diverged, mut doubtful) = (resume(), Vec::new());
+    let (mut diverged, mut doubtful, mut unanswered) = (resume(), Vec::new(), None);
     let (mut is_wrong, mut may_be_wrong) = (false, false);
-    for (step, error, doubt) in failed {
+    for (step, error, instance) in failed {
+        let doubt = instance.call_in_doubt();
+        unanswered = unanswered.or(instance.answered_without_result().map(|call| (step, call)));
         match error.code.as_str() {
             "diverged" => diverged = diverged.option("--redo", step),
             "in-doubt" => doubtful.push((step, doubt.is_some())),
@@ -100,11 +118,19 @@ fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
         let way = |answer| command(resume().option("--answer", format!("{first}={answer}")));
         if *has_call {
             lines.push(format!(
-                "If it was done: {} (VALUE is its result; if the script does not use it: `done`)",
+                "If it was done: {} (VALUE is what the call returned; if the script does not use that: `done`)",
                 way("done:VALUE")
             ));
         }
         lines.push(format!("If it was not done: {}", way("again")));
+    }
+    if let Some((step, call)) = unanswered {
+        let answer = resume().option("--answer", format!("{step}=done:VALUE"));
+        lines.push(format!(
+            "If the script needs what {} returned: {}",
+            call.call.function,
+            command(answer)
+        ));
     }
     if diverged != resume() {
         lines.push(format!("To start it again: {}", command(diverged)));

@@ -8,6 +8,7 @@ use super::{
     standing::Standing,
     style::{counted, describe_status},
     table::{Room, Table},
+    undo,
 };
 use windlass_engine::{
     compile::{Action, Step, Workflow},
@@ -93,6 +94,14 @@ pub enum Detail {
 /// Formats what a run did: each step with its time, each certificate with its file.
 pub fn summary(workflow: &Workflow, state: &State, view: View) -> String {
     let mut text = steps_table(workflow, state, view);
+    if state.is_undoing {
+        let left = undo::not_reversed(workflow, state);
+        if !left.is_empty() {
+            text.push('\n');
+            text.push_str(left.trim_end());
+            text.push('\n');
+        }
+    }
     let mut made = certificates(state);
     // After an undo, there are no certificates.
     if made.is_empty() || state.outcome == Some(Outcome::Undone) {

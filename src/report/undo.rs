@@ -1,11 +1,15 @@
 use console::style;
 use serde_json::{Value as Json, json};
 
-use super::plain::line;
+use super::{object::call_line, plain::line};
 use windlass_engine::{
-    execute::{UndoItem, UndoKind},
-    journal::RunId,
+    compile::Workflow,
+    execute::{self, UndoItem, UndoKind},
+    journal::{RunId, State},
 };
+use windlass_script::Reversed;
+
+const LEFT: &str = "left as it is, because it has changed since the run or is in use:";
 
 /// Formats what an undo would do: first what stays, then what is reversed, in order.
 pub fn undo_plan(run: &RunId, items: &[UndoItem]) -> String {
@@ -27,10 +31,7 @@ pub fn undo_plan(run: &RunId, items: &[UndoItem]) -> String {
         text.push_str(&grouped(&stays));
         text.push('\n');
     }
-    text.push_str(&section(
-        "left as it is, because it has changed since the run or is in use:",
-        &left,
-    ));
+    text.push_str(&section(LEFT, &left));
     text.push_str(&section("nothing to reverse:", &already));
     match goes.is_empty() {
         true => text.push_str(&format!("nothing in run {run} can be reversed\n")),
@@ -41,6 +42,40 @@ pub fn undo_plan(run: &RunId, items: &[UndoItem]) -> String {
         }
     }
     text
+}
+
+/// Formats what the undo of a run has not reversed; empty if there is nothing.
+pub fn not_reversed(workflow: &Workflow, state: &State) -> String {
+    let (stays, mut left): (Vec<_>, Vec<_>) = execute::stays(workflow, state)
+        .into_iter()
+        .partition(|item| item.kind == UndoKind::Stays);
+    left.extend(found_changed(state));
+    let mut text = String::new();
+    if !stays.is_empty() {
+        text.push_str("can't be reversed, and stays:\n");
+        text.push_str(&grouped(&stays.iter().collect::<Vec<_>>()));
+        text.push('\n');
+    }
+    text.push_str(&section(LEFT, &left.iter().collect::<Vec<_>>()));
+    text
+}
+
+/// Lists what the undo of a run found to be changed since the run, or in use.
+fn found_changed(state: &State) -> impl Iterator<Item = UndoItem> {
+    let undos = state.steps.iter();
+    let undos = undos.filter_map(|(id, undo)| Some((id.undone()?, undo)));
+    undos.flat_map(|(step, undo)| {
+        let effects = undo.rounds().flat_map(|round| round.effects);
+        let items = effects.filter_map(|effect| match Reversed::read(effect.result()?)? {
+            Reversed::Left(why) => Some(UndoItem {
+                step: step.clone(),
+                what: call_line(&effect.call),
+                kind: UndoKind::Left(why),
+            }),
+            _ => None,
+        });
+        items.collect::<Vec<_>>()
+    })
 }
 
 fn section(title: &str, items: &[&UndoItem]) -> String {

@@ -5,11 +5,11 @@ use windlass_engine::{
     execute::{DriveError, must_be_found_out},
     journal::{
         AttemptAnswered, EffectAnswered, EffectOutcome, EffectSettled, EffectState, Event,
-        InstanceId, Outcome, Position, State, Status,
+        InstanceId, Outcome, Position, State, Status, StepSkipped,
     },
 };
 use windlass_ground::Timestamp;
-use windlass_script::sealed_answer;
+use windlass_script::{check_answer, sealed_answer};
 use windlass_world::{outside::Clients, value::Value};
 
 /// A call in doubt: only a person can say whether it was made.
@@ -34,6 +34,8 @@ pub enum DoubtAnswer {
     Done(Value),
     /// The call was not made: make it again.
     Again,
+    /// In an undo: what the step did stays as it is, whatever is in doubt or can't be reversed.
+    Leave,
 }
 
 /// A person's answers about several steps, in the order in which they apply.
@@ -44,10 +46,11 @@ pub fn doubts(state: &State) -> Vec<Doubt> {
     if state.at_work() > 0 {
         return Vec::new();
     }
+    let is_over = |status| matches!(status, Status::Succeeded | Status::Skipped);
     let open = state
         .steps
         .iter()
-        .filter(|(_, instance)| !instance.is_composite() && instance.status != Status::Succeeded);
+        .filter(|(_, instance)| !instance.is_composite() && !is_over(instance.status));
     let found = open.filter_map(|(step, instance)| {
         let is_said = instance
             .error
@@ -80,19 +83,25 @@ pub fn is_of_undo(state: &State) -> bool {
 /// newest call of the step itself that its undo could not settle. What the call returns as a secret becomes a secret.
 ///
 /// # Errors
-/// A step without a call in doubt, or an attempt without records about which the answer is that it was made.
+/// A step without a call in doubt, an attempt without records about which the answer is that it was made, or a result that the call
+/// can't have.
 pub fn answered(
     state: &State,
     step: &InstanceId,
     answer: &DoubtAnswer,
     who: &Person,
 ) -> Result<Event, RunsError> {
+    if let DoubtAnswer::Leave = answer {
+        return left(state, step, who);
+    }
     let (step, event) = match is_of_undo(state) {
-        false => (step.clone(), to_last_call(state, step, answer, who)),
+        false => (step.clone(), to_last_call(state, step, answer, who)?),
         true => {
             let step = step.undone().unwrap_or_else(|| step.clone());
-            let event = to_last_call(state, &step.undo(), answer, who);
-            let event = event.or_else(|| to_call_of_undone(state, &step, answer));
+            let event = match to_last_call(state, &step.undo(), answer, who)? {
+                None => to_call_of_undone(state, &step, answer)?,
+                event => event,
+            };
             (step, event)
         }
     };
@@ -105,7 +114,7 @@ pub fn answered(
             step,
             requester: who.name.clone(),
         })),
-        (true, DoubtAnswer::Done(_)) => Err(RunsError::wrong(
+        (true, _) => Err(RunsError::wrong(
             "bad-answer",
             format!(
                 "the records of an attempt of `{step}` are lost, so the only valid answer is `again`"
@@ -116,6 +125,30 @@ pub fn answered(
             format!("nothing in `{step}` is in doubt"),
         )),
     }
+}
+
+/// Returns the event that ends the undo of a step without reversing what the step did.
+fn left(state: &State, step: &InstanceId, who: &Person) -> Result<Event, RunsError> {
+    let wrong = |why: String| Err(RunsError::wrong("bad-answer", why));
+    let step = step.undone().unwrap_or_else(|| step.clone());
+    let Some(instance) = state.instance(&step) else {
+        return wrong(format!("the run has not reached `{step}`"));
+    };
+    if !is_of_undo(state) {
+        return wrong("`leave` is an answer of an undo".into());
+    }
+    if instance.is_composite() {
+        return wrong(format!(
+            "`{step}` contains other steps: name those that are to be left"
+        ));
+    }
+    if state.status(&step.undo()) == Status::Succeeded {
+        return wrong(format!("`{step}` has been undone"));
+    }
+    Ok(Event::StepSkipped(StepSkipped {
+        step: step.undo(),
+        reason: format!("{} leaves what it did as it is", who.name),
+    }))
 }
 
 /// Returns the events of several answers, after the events `before`. Each answer applies to the state after the one before it.
@@ -141,31 +174,44 @@ pub fn all_answered(
     Ok(events)
 }
 
-/// Returns `None` if the last call of `instance` is not in doubt.
+/// Returns `None` if the last call of `instance` is not in doubt. If a person has said only that it was done, its result may follow.
 fn to_last_call(
     state: &State,
-    instance: &InstanceId,
+    id: &InstanceId,
     answer: &DoubtAnswer,
     who: &Person,
-) -> Option<Event> {
-    let effects = &state.instance(instance)?.effects;
-    let last = effects.last().filter(|last| last.is_open())?;
-    Some(Event::EffectAnswered(EffectAnswered {
-        step: instance.clone(),
-        position: Position(effects.len() as u32 - 1),
+) -> Result<Option<Event>, RunsError> {
+    let Some(instance) = state.instance(id) else {
+        return Ok(None);
+    };
+    let adds_result =
+        matches!(answer, DoubtAnswer::Done(_)) && instance.answered_without_result().is_some();
+    let last = instance.effects.last();
+    let Some(last) = last.filter(|last| last.is_open() || adds_result) else {
+        return Ok(None);
+    };
+    Ok(Some(Event::EffectAnswered(EffectAnswered {
+        step: id.clone(),
+        position: Position(instance.effects.len() as u32 - 1),
         requester: who.name.clone(),
-        done: said(last, answer),
-    }))
+        done: said(last, answer)?,
+    })))
 }
 
-fn to_call_of_undone(state: &State, step: &InstanceId, answer: &DoubtAnswer) -> Option<Event> {
-    let (round, position, effect) = unknown_of_undone(state, step)?;
-    Some(Event::EffectSettled(EffectSettled {
+fn to_call_of_undone(
+    state: &State,
+    step: &InstanceId,
+    answer: &DoubtAnswer,
+) -> Result<Option<Event>, RunsError> {
+    let Some((round, position, effect)) = unknown_of_undone(state, step) else {
+        return Ok(None);
+    };
+    Ok(Some(Event::EffectSettled(EffectSettled {
         step: step.clone(),
         round,
         position,
-        outcome: said(effect, answer).map_or(EffectOutcome::NotDone, EffectOutcome::Done),
-    }))
+        outcome: said(effect, answer)?.map_or(EffectOutcome::NotDone, EffectOutcome::Done),
+    })))
 }
 
 /// Returns the newest call of a step that its undo must know about and could not settle: the round, the position, and the effect.
@@ -187,12 +233,12 @@ fn unknown_of_undone<'s>(
 }
 
 /// Returns the result of a call according to a person; `None` if the call was not made. It is as secret as the call's own result.
-fn said(effect: &EffectState, answer: &DoubtAnswer) -> Option<Value> {
-    match answer {
-        DoubtAnswer::Done(value) => {
-            let record = Value::from_json(effect.call.arguments.clone());
-            Some(sealed_answer(&effect.call.function, &record, value.clone()))
-        }
-        DoubtAnswer::Again => None,
-    }
+fn said(effect: &EffectState, answer: &DoubtAnswer) -> Result<Option<Value>, RunsError> {
+    let DoubtAnswer::Done(value) = answer else {
+        return Ok(None);
+    };
+    let function = &effect.call.function;
+    check_answer(function, value).map_err(|why| RunsError::wrong("bad-answer", why))?;
+    let record = Value::from_json(effect.call.arguments.clone());
+    Ok(Some(sealed_answer(function, &record, value.clone())))
 }

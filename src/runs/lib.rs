@@ -76,7 +76,7 @@ pub use peers::{Peers, SeenChange, SeenStart, SeenTrigger, SendTurn};
 pub use preflight::{Missing, Note, ask, permits_text, preflight};
 pub use prune::{Pruning, Retention, compact, prunable, prune};
 #[cfg(feature = "restate")]
-pub use restate::{OnRestate, OnRestateOptions, prunable_on, prune_on};
+pub use restate::{OnRestate, OnRestateOptions, prunable_on, prune_on, sight_of};
 pub use retention::keep_retention;
 pub use revise::{Changes, FileChange, Revision, SentFiles, file_changes};
 pub use rules::{refuse_cancel, refuse_resume, refuse_undo};

@@ -66,8 +66,8 @@ pub use given::{About, HostCall, Known};
 pub use host::{
     AuthorityUse, Changing, Done, Doubt, Finding, Function, Host, HostModule, Impact, InUse,
     MODULES, Need, Needs, On, Parameter, Reversal, Reversed, Reversible, Rule, ScriptType,
-    ValueKind, WRONG_ARGUMENTS, WayBack, authority_use, finding, function, functions, has_own_undo,
-    is_authority, leaves, plain_serial, reversal, sealed_answer,
+    ValueKind, WRONG_ARGUMENTS, WayBack, authority_use, check_answer, finding, function, functions,
+    has_own_undo, is_authority, lacks_result, leaves, plain_serial, reversal, sealed_answer,
 };
 pub use import::join_path;
 pub use inputs::InputRead;

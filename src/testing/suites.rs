@@ -283,9 +283,9 @@ impl Testing<'_> {
         let other = self.folder()?;
         self.play(&other, None)?;
         let common = Common::of(one, &self.outcome(&other)?);
-        let step = match kill {
-            Kill::Everywhere => 1,
-            Kill::Times(times) => moments.div_ceil(u64::from(times)).max(1),
+        let times = match kill {
+            Kill::Everywhere => moments,
+            Kill::Times(times) => moments.min(times.into()),
         };
         let (next, kills) = (AtomicU64::new(0), AtomicUsize::new(0));
         let problems = Mutex::new(Vec::new());
@@ -293,11 +293,12 @@ impl Testing<'_> {
             for _ in 0..self.options.jobs {
                 scope.spawn(|| {
                     loop {
-                        let at = 1 + next.fetch_add(1, Ordering::Relaxed) * step;
+                        let turn = next.fetch_add(1, Ordering::Relaxed);
                         let has_problem = !lock(&problems).is_empty();
-                        if at > moments || has_problem {
+                        if turn >= times || has_problem {
                             return;
                         }
+                        let at = 1 + turn * moments / times;
                         match self.killed_at(at, &common) {
                             Ok(was_killed) => {
                                 kills.fetch_add(usize::from(was_killed), Ordering::Relaxed)

@@ -74,13 +74,17 @@ pub struct DoubtBody {
     /// The result of the call, if it was done.
     #[serde(default)]
     pub value: AnyJson,
+    /// In an undo: whether what the step did stays as it is. Then `done` does not count.
+    #[serde(default)]
+    pub leave: bool,
 }
 
 impl DoubtBody {
     pub fn answer(self) -> (InstanceId, DoubtAnswer) {
-        let answer = match self.done {
-            true => DoubtAnswer::Done(Value::from_json(self.value)),
-            false => DoubtAnswer::Again,
+        let answer = match (self.leave, self.done) {
+            (true, _) => DoubtAnswer::Leave,
+            (false, true) => DoubtAnswer::Done(Value::from_json(self.value)),
+            (false, false) => DoubtAnswer::Again,
         };
         (self.step, answer)
     }

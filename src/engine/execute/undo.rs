@@ -171,34 +171,64 @@ impl Undone {
     }
 }
 
-/// Returns, for each step whose undo has succeeded, how much was reversed according to the undo's records; leaves out steps
+/// Returns, for each step whose undo has ended, how much was reversed according to the undo's records; leaves out steps
 /// without effects.
 pub fn undone(workflow: &Workflow, state: &State) -> BTreeMap<InstanceId, Undone> {
     let clients = Clients::nowhere();
     let mut found: BTreeMap<InstanceId, Undone> = BTreeMap::new();
     for id in decide::undo_order(workflow, state) {
-        if state.status(&id.undo()) != Status::Succeeded {
-            continue;
+        match state.status(&id.undo()) {
+            Status::Succeeded => {}
+            Status::Skipped => {
+                found.insert(id, Undone::Nothing);
+                continue;
+            }
+            _ => continue,
         }
-        let what_stays = steps_back(workflow, state, &id, &clients)
-            .into_iter()
-            .filter(|step| matches!(step, StepBack::Stays(_)))
-            .map(|_| Undone::Nothing);
-        let whole = steps_back(workflow, state, &id, &clients)
-            .into_iter()
-            .filter(|step| matches!(step, StepBack::Script(_)))
-            .map(|_| Undone::Whole);
+        let steps = steps_back(workflow, state, &id, &clients).into_iter();
+        let known = steps.filter_map(|step| match step {
+            StepBack::Stays(_) => Some(Undone::Nothing),
+            StepBack::Script(_) => Some(Undone::Whole),
+            _ => None,
+        });
         let recorded = verdicts(state, &id)
             .into_iter()
             .map(|verdict| match verdict {
                 Reversed::Left(_) => Undone::Nothing,
                 Reversed::Done | Reversed::Already(_) => Undone::Whole,
             });
-        if let Some(reached) = what_stays.chain(whole).chain(recorded).reduce(Undone::and) {
+        if let Some(reached) = known.chain(recorded).reduce(Undone::and) {
             found.insert(id, reached);
         }
     }
     found
+}
+
+/// Lists what stays of the steps whose undo has ended, in the order of the undo: what can't be reversed, and what a person has left.
+pub fn stays(workflow: &Workflow, state: &State) -> Vec<UndoItem> {
+    let clients = Clients::nowhere();
+    let mut items = Vec::new();
+    for step in decide::undo_order(workflow, state) {
+        let undo = state.instance(&step.undo());
+        let (is_over, left_by) = match undo.map(|undo| (undo.status, &undo.skip_reason)) {
+            Some((Status::Succeeded, _)) => (true, None),
+            Some((Status::Skipped, reason)) => (true, reason.clone()),
+            _ => (false, None),
+        };
+        if is_over {
+            let steps = steps_back(workflow, state, &step, &clients).into_iter();
+            items.extend(steps.filter_map(|back| {
+                let kind = match (&left_by, &back) {
+                    (_, StepBack::Stays(_)) => UndoKind::Stays,
+                    (Some(reason), _) => UndoKind::Left(reason.clone()),
+                    (None, _) => return None,
+                };
+                let (step, what) = (step.clone(), back.what());
+                Some(UndoItem { step, what, kind })
+            }));
+        }
+    }
+    items
 }
 
 /// Returns what is used by the things that a run's undo has left as they are so far.
@@ -306,8 +336,40 @@ fn name_authorities(value: &Value, found: &mut BTreeMap<String, BTreeSet<Authori
     }
 }
 
+/// What this machine sees of what a run has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    Whole,
+    /// All but the files, which are on the machine of a worker.
+    WithoutFiles,
+    /// Nothing for certain: the embedded servers may be those of a worker.
+    Uncertain,
+}
+
+impl Sight {
+    /// Corrects what was found out about a thing that this machine may not see: only if it is as the run left it, it is the same thing.
+    fn corrects(self, way: &WayBack, kind: UndoKind) -> UndoKind {
+        let may_be_another = match self {
+            Self::Whole => false,
+            Self::WithoutFiles => way.is_of_file(),
+            Self::Uncertain => true,
+        };
+        match kind {
+            UndoKind::Already(_) | UndoKind::Left(_) if may_be_another => {
+                UndoKind::Unseen("only the workers see its current state".into())
+            }
+            kind => kind,
+        }
+    }
+}
+
 /// Lists what an undo would do, in order, by reading the current state. Changes nothing.
-pub async fn undo_plan(workflow: &Workflow, state: &State, clients: &Clients) -> Vec<UndoItem> {
+pub async fn undo_plan(
+    workflow: &Workflow,
+    state: &State,
+    clients: &Clients,
+    sight: Sight,
+) -> Vec<UndoItem> {
     let order = decide::undo_order(workflow, state).into_iter();
     let steps: Vec<_> = order
         .filter(|id| state.status(&id.undo()) != Status::Succeeded)
@@ -320,19 +382,18 @@ pub async fn undo_plan(workflow: &Workflow, state: &State, clients: &Clients) ->
     let mut in_use = in_use(state);
     let mut items = Vec::new();
     for (step, back) in steps {
-        let (what, kind) = match back {
-            StepBack::Suspect => {
-                let what =
-                    "find out what a killed attempt did (a resume before the undo does this)";
-                (what.to_owned(), UndoKind::Unknown)
-            }
-            StepBack::Script(path) => (format!("run `fn undo` of {path}"), UndoKind::Reversed),
-            StepBack::Find(what) => (what, UndoKind::Unknown),
-            StepBack::Stays(what) => (what, UndoKind::Stays),
-            StepBack::By(way) => {
+        let undo = state.instance(&step.undo());
+        let left_by = undo.filter(|undo| undo.status == Status::Skipped);
+        let what = back.what();
+        let kind = match (left_by, back) {
+            (_, StepBack::Stays(_)) => UndoKind::Stays,
+            (Some(undo), _) => UndoKind::Left(undo.skip_reason.clone().unwrap_or_default()),
+            (None, StepBack::Suspect | StepBack::Find(_)) => UndoKind::Unknown,
+            (None, StepBack::Script(_)) => UndoKind::Reversed,
+            (None, StepBack::By(way)) => {
                 let way = way.sparing(&in_use);
                 let kind = judged(&way, &mut there, &mut in_use).await;
-                (way.what, kind)
+                sight.corrects(&way, kind)
             }
         };
         items.push(UndoItem { step, what, kind });
@@ -394,6 +455,20 @@ enum StepBack {
     Stays(String),
 }
 
+impl StepBack {
+    /// Describes it for a plan.
+    fn what(&self) -> String {
+        match self {
+            Self::Suspect => {
+                "find out what a killed attempt did (a resume before the undo does this)".into()
+            }
+            Self::Script(path) => format!("run `fn undo` of {path}"),
+            Self::Find(what) | Self::Stays(what) => what.clone(),
+            Self::By(way) => way.what.clone(),
+        }
+    }
+}
+
 /// Returns the parts of a step's undo, in order.
 fn steps_back(
     workflow: &Workflow,
@@ -427,7 +502,12 @@ fn steps_back(
             }
             match reversal_of(effect, None, clients) {
                 Some(Reversal::By(way)) => steps.push(StepBack::By(way)),
-                Some(Reversal::Never(what)) => steps.push(StepBack::Stays(what)),
+                Some(Reversal::Never(what)) => steps.push(StepBack::Stays(match script {
+                    Some(script) if script.has_undo => {
+                        format!("{what}; `fn undo` is run only for a step that has succeeded")
+                    }
+                    _ => what,
+                })),
                 Some(Reversal::Nothing) | None => {}
             }
         }

@@ -65,7 +65,10 @@ impl JournalError {
             }
             Self::Database(rusqlite::Error::SqliteFailure(e, _)) => match e.code {
                 rusqlite::ErrorCode::DiskFull => {
-                    "free some disk space, then run `windlass resume`".into()
+                    "free some disk space, then run the command again; a run that stopped continues with `windlass resume`, an undo with `windlass undo`".into()
+                }
+                rusqlite::ErrorCode::SystemIoFailure => {
+                    "is the disk of the state folder full, or damaged? `df` shows how much space is left".into()
                 }
                 rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen => {
                     "is the state folder writable?".into()

@@ -8,7 +8,7 @@ use super::{
     payload::ApprovalAsked,
 };
 use windlass_ground::Timestamp;
-use windlass_script::Class;
+use windlass_script::{Class, lacks_result};
 use windlass_world::value::{Digest, StepError, Value};
 
 /// The code of an attempt that was lost with its records.
@@ -314,6 +314,15 @@ impl Instance {
             .is_some_and(|error| error.code == "in-doubt");
         let last = self.effects.last().filter(|effect| effect.is_open())?;
         (is_said || last.call.class == Class::Unsure).then_some(last)
+    }
+
+    /// Returns its last call if a person has said that it was done, but not what it returned, and the step has failed since.
+    pub fn answered_without_result(&self) -> Option<&EffectState> {
+        let last = self.effects.last()?;
+        let lacks = last
+            .result()
+            .is_some_and(|result| lacks_result(&last.call.function, result));
+        (lacks && self.status == Status::Failed).then_some(last)
     }
 
     /// Says whether it waits for an answer and its deadline has passed at this time.

@@ -101,10 +101,9 @@ impl Instance {
             Event::EffectAnswered(EffectAnswered { position, .. }) => {
                 let is_last = position.0 as usize + 1 == effects.len();
                 let can_end = |last: &EffectState| last.can_end() || last.is_open();
-                refuse(
-                    is_last && effects.last().is_some_and(can_end),
-                    &not_in_doubt,
-                )
+                let lacks = instance.and_then(Instance::answered_without_result);
+                let is_asked = effects.last().is_some_and(can_end) || lacks.is_some();
+                refuse(is_last && is_asked, &not_in_doubt)
             }
             Event::AttemptAnswered(_) => refuse(
                 instance.is_some_and(|instance| instance.is_suspect),

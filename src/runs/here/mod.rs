@@ -50,7 +50,7 @@ use super::{
 use windlass_engine::{
     compile::Program,
     decide,
-    execute::{UndoItem, undo_plan},
+    execute::{Sight, UndoItem, undo_plan},
     journal::{
         Event, HeldLock, InstanceId, Journal, JournalError, Link, Message, Pruned, Record, RunId,
         RunInfo, RunLock, RunRow, State, Verdict,
@@ -392,7 +392,7 @@ impl Runs for Here {
         let state = undoing(&run.state, answers)?;
         self.drivers.handle().block_on(async {
             let open = self.drivers.open(&run.info).await?;
-            Ok(undo_plan(&run.program.workflow, &state, &open.clients).await)
+            Ok(undo_plan(&run.program.workflow, &state, &open.clients, Sight::Whole).await)
         })
     }
 

@@ -51,7 +51,7 @@ use super::{
 };
 use windlass_engine::{
     compile::Program,
-    execute::{DriveError, UndoItem, undo_plan},
+    execute::{DriveError, Sight, UndoItem, undo_plan},
     journal::{
         HeldLock, InstanceId, Link, Pruned, Record, RunId, RunInfo, RunLock, RunRow, State, Verdict,
     },
@@ -324,7 +324,8 @@ impl Runs for OnRestate {
         let state = undoing(&run.state, answers)?;
         self.block_on(async {
             let open = self.open_target(&run.info).await?;
-            Ok(undo_plan(&run.program.workflow, &state, &open.clients).await)
+            let sight = sight_of(&run.info.target);
+            Ok(undo_plan(&run.program.workflow, &state, &open.clients, sight).await)
         })
     }
 
@@ -464,5 +465,13 @@ impl Runs for OnRestate {
 
     fn peers(&self) -> Option<&dyn Peers> {
         Some(self)
+    }
+}
+
+/// What another machine than the workers' sees of a run.
+pub fn sight_of(target: &str) -> Sight {
+    match target {
+        LOCAL => Sight::Uncertain,
+        _ => Sight::WithoutFiles,
     }
 }

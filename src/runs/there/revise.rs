@@ -96,6 +96,7 @@ impl There {
                 json!({ "step": step, "done": true, "value": sent["value"] })
             }
             DoubtAnswer::Again => json!({ "step": step, "done": false }),
+            DoubtAnswer::Leave => json!({ "step": step, "done": false, "leave": true }),
         })
     }
 

@@ -34,6 +34,8 @@ const MAX_RECORD_BYTES: usize = 1 << 20;
 const KEY_VARIABLE: &str = "WINDLASS_EFFECT_KEY";
 
 const SCALAR: ValueKind = Either(&[Text, ValueKind::Secret, Int, Float, Bool]);
+/// A secret among the arguments could be read by every process of the machine.
+const ARGUMENT: ValueKind = Either(&[Text, Int, Float, Bool]);
 const OPTIONS: &[Parameter] = &[
     optional("stdin", Either(&[Text, ValueKind::Secret, Bytes]), ""),
     optional(
@@ -63,12 +65,12 @@ const OPTIONS: &[Parameter] = &[
     ),
     optional(
         "undo",
-        Either(&[List(&SCALAR), Record(UNDO)]),
+        Either(&[List(&ARGUMENT), Record(UNDO)]),
         "the program that reverses it, with its arguments",
     ),
 ];
 const UNDO: &[Parameter] = &[
-    required("run", List(&SCALAR), "the program and its arguments"),
+    required("run", List(&ARGUMENT), "the program and its arguments"),
     preset(
         "idempotent",
         Bool,
@@ -89,7 +91,7 @@ pub(super) static TABLE: [Function; 1] = [Function {
     about: "Runs a program that the target allows by name, in the output folder and without a shell.",
     takes: &[
         required("program", Text, "its name in the target's `exec`"),
-        required("arguments", List(&SCALAR), ""),
+        required("arguments", List(&ARGUMENT), ""),
         optional("options", Record(OPTIONS), ""),
     ],
     gives: Gives::new(Record(EXITED), ""),

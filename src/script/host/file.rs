@@ -45,6 +45,9 @@ const fn writes() -> Impact {
     ))
 }
 
+/// The name of the call that restores a file.
+pub(super) const RESTORE: &str = "file::restore";
+
 pub(super) static TABLE: [Function; 8] = [
     Function {
         name: "file::exists",
@@ -300,13 +303,12 @@ fn reversal(done: Done, files: &OutputFolder, was_removed: bool) -> Reversal {
     Reversal::By(
         WayBack::new(
             what,
-            ("file::restore", about),
+            (RESTORE, about),
             format!("file {name}"),
             move || {
                 let (files, name) = (looker.clone(), looked_at.clone());
                 async move {
-                    let digest =
-                        on_blocking_thread("file::restore", move || files.digest(&name)).await??;
+                    let digest = on_blocking_thread(RESTORE, move || files.digest(&name)).await??;
                     Ok(digest.map(|digest| digest.to_string()).into())
                 }
             },
@@ -324,7 +326,7 @@ fn reversal(done: Done, files: &OutputFolder, was_removed: bool) -> Reversal {
             move |_, key| {
                 let (files, name, old) = (files.clone(), name.clone(), old.clone());
                 async move {
-                    on_blocking_thread("file::restore", move || match old {
+                    on_blocking_thread(RESTORE, move || match old {
                         Some(bytes) => files
                             .write(&name, &bytes, mode.unwrap_or(OWNER_ONLY), key.as_str())
                             .map(|_| Reversed::Done),
@@ -338,15 +340,13 @@ fn reversal(done: Done, files: &OutputFolder, was_removed: bool) -> Reversal {
             let (files, name, writer) = (tidier.clone(), tidied.clone(), cut_off.clone());
             async move {
                 let Some(writer) = writer else { return Ok(()) };
-                on_blocking_thread("file::restore", move || files.clear_after(&name, &writer))
-                    .await?
+                on_blocking_thread(RESTORE, move || files.clear_after(&name, &writer)).await?
             }
         })
         .using(move |_| {
             let (files, name) = (reader.clone(), read.clone());
             async move {
-                let found =
-                    on_blocking_thread("file::restore", move || files.snapshot(&name)).await??;
+                let found = on_blocking_thread(RESTORE, move || files.snapshot(&name)).await??;
                 let content = found.and_then(|found| found.content);
                 Ok(content.map_or_else(Vec::new, |content| serials_in(&content)))
             }

@@ -396,6 +396,9 @@ fn of_undo(undo: &Value) -> Result<Asked, String> {
         .map_err(|e| e.to_string())
 }
 
+/// The codes of a DELETE that finds nothing.
+const GONE: [&str; 2] = ["HTTP404", "HTTP410"];
+
 /// Returns the reversal that sends the request which the script gave as `undo`.
 fn of_request(done: Done, clients: &Clients) -> Reversal {
     if *done.before == Value::Null {
@@ -411,6 +414,7 @@ fn of_request(done: Done, clients: &Clients) -> Reversal {
         }
     };
     let what = format!("{} {}", asked.request.method, asked.request.shown);
+    let method = asked.request.method.clone();
     // The mask of a secret URL is for people, and must not be sent.
     let (client, about) = (clients.http.clone(), what.replace(MASK, "***").into());
     let class = match asked.class() {
@@ -419,7 +423,15 @@ fn of_request(done: Done, clients: &Clients) -> Reversal {
     };
     let way = WayBack::blind(what, "http::undo", about, move |key| {
         let sending = asked.clone().send(client.clone(), key);
-        async move { sending.await.map(|_| Reversed::Done) }
+        let is_delete = method == "DELETE";
+        async move {
+            match sending.await {
+                Err(failure) if is_delete && GONE.contains(&failure.code.as_str()) => {
+                    Ok(Reversed::Already(format!("it is gone: {}", failure.code)))
+                }
+                sent => sent.map(|_| Reversed::Done),
+            }
+        }
     });
     Reversal::By(way.in_doubt(class))
 }

@@ -42,7 +42,7 @@ pub use function::{
 pub use in_use::{InUse, plain_serial};
 pub use pca::{AuthorityUse, authority_use, is_authority};
 pub(super) use register::Halt;
-pub use seal::sealed_answer;
+pub use seal::{check_answer, lacks_result, sealed_answer};
 pub use table::{MODULES, function, functions, leaves};
 pub use undo::{Done, Finding, Reversal, Reversed, WayBack, finding, has_own_undo, reversal};
 

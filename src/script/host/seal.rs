@@ -1,4 +1,8 @@
-use super::{aws, function::ValueKind, table::caller};
+use super::{
+    aws,
+    function::{Parameter, ScriptType, ValueKind},
+    table::caller,
+};
 use crate::secrecy::{SECRET_OUTPUT, SecretOutput};
 use windlass_world::value::Value;
 
@@ -44,9 +48,119 @@ fn sealed(kind: &ValueKind, value: Value) -> Value {
     }
 }
 
+/// Checks that a call can have returned what a person says. Nothing (`()`) is always accepted, for a script that does not use the
+/// result, and so is a map that lacks some of its fields.
+///
+/// # Errors
+/// What the function returns instead.
+pub fn check_answer(call: &str, answer: &Value) -> Result<(), String> {
+    // The calls of undos have no row.
+    let Some(row) = caller(call).filter(|_| *answer != Value::Null) else {
+        return Ok(());
+    };
+    match misfit(&row.gives.kind, answer) {
+        Some(why) => Err(format!("{call} returns {why}")),
+        None => Ok(()),
+    }
+}
+
+/// Says whether a call has no result, although its function returns one: a person said only that it was done.
+pub fn lacks_result(call: &str, result: &Value) -> bool {
+    use ValueKind::{Any, Either, Maybe, Nothing};
+    let gives = caller(call).map(|row| row.gives.kind);
+    let may_be_nothing = |kind| matches!(kind, Any | Either(_) | Maybe(_) | Nothing);
+    *result == Value::Null && gives.is_some_and(|kind| !may_be_nothing(kind))
+}
+
+/// Says what a kind of values is, if a value is none of them.
+fn misfit(kind: &ValueKind, value: &Value) -> Option<String> {
+    match (kind, value) {
+        (ValueKind::Any | ValueKind::Closure(_), _) | (ValueKind::Maybe(_), Value::Null) => None,
+        (ValueKind::Maybe(kind), value) => misfit(kind, value),
+        (ValueKind::Either(kinds), value) => {
+            let all: Option<Vec<_>> = kinds.iter().map(|kind| misfit(kind, value)).collect();
+            all?.into_iter().next()
+        }
+        (ValueKind::List(kind), Value::List(items)) => items
+            .iter()
+            .find_map(|item| misfit(kind, item))
+            .map(|why| format!("a list of which each item is {why}")),
+        (ValueKind::Map(kind), Value::Map(map)) => map
+            .iter()
+            .find_map(|(key, item)| Some((key, misfit(kind, item)?)))
+            .map(|(key, why)| format!("a map whose `{key}` is {why}")),
+        (ValueKind::Record(fields), Value::Map(map)) => {
+            map.iter().find_map(
+                |(key, item)| match fields.iter().find(|field| field.name == key) {
+                    Some(field) => {
+                        let why = misfit(&field.kind, item)?;
+                        Some(format!("a map whose `{key}` is {why}"))
+                    }
+                    None => Some(format!("a map with {}, without `{key}`", names(fields))),
+                },
+            )
+        }
+        (kind, value) => match (kind.script_type(), value) {
+            (ScriptType::Bool, Value::Bool(_))
+            | (ScriptType::Int | ScriptType::Float, Value::Int(_))
+            | (ScriptType::Float, Value::Float(_))
+            | (ScriptType::Text | ScriptType::Secret | ScriptType::Bytes, Value::String(_))
+            | (ScriptType::List, Value::List(_))
+            | (ScriptType::Map, Value::Map(_))
+            | (ScriptType::Nothing, Value::Null) => None,
+            (wanted, value) => Some(match (kind, value) {
+                (ValueKind::Record(fields), value) => {
+                    format!("a map with {}, not {}", names(fields), value.a_kind())
+                }
+                (_, value) => format!("{}, not {}", wanted.a_value(), value.a_kind()),
+            }),
+        },
+    }
+}
+
+fn names(fields: &[Parameter]) -> String {
+    let names: Vec<_> = fields.iter().map(|field| field.name).collect();
+    names.join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_is_what_the_function_returns() {
+        let check = |call: &str, answer: &str| {
+            check_answer(call, &Value::parse_json(answer).expect("JSON"))
+        };
+        for (call, answer) in [
+            ("http::post", "null"),
+            ("http::post", r#"{"status":201,"json":{"id":7}}"#),
+            ("exec::run", r#"{"code":0,"stdout":"x"}"#),
+            ("file::write", r#""/out/x""#),
+            ("secret::read", r#""s""#),
+            ("kube::find", "null"),
+            ("undo::of_nothing", "5"),
+        ] {
+            assert_eq!(check(call, answer), Ok(()), "{call} {answer}");
+        }
+        for (call, answer, wanted) in [
+            ("http::post", "5", "not an int"),
+            ("exec::run", r#""x""#, "returns a map with code, stdout,"),
+            ("exec::run", r#"{"out":"x"}"#, "without `out`"),
+            (
+                "exec::run",
+                r#"{"code":"x"}"#,
+                "whose `code` is an int, not a string",
+            ),
+            ("file::write", "[1]", "returns a string, not a list"),
+        ] {
+            let why = check(call, answer).expect_err(answer);
+            assert!(why.contains(wanted), "{call} {answer}: {why}");
+        }
+        assert!(lacks_result("http::post", &Value::Null));
+        assert!(!lacks_result("kube::find", &Value::Null));
+        assert!(!lacks_result("http::post", &Value::Int(1)));
+    }
 
     fn shown(call: &str, record: &str, answer: &str) -> String {
         let read = |text: &str| Value::parse_json(text).expect("JSON");

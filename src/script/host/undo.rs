@@ -314,6 +314,11 @@ impl WayBack {
         }
     }
 
+    /// Says whether it restores a file.
+    pub fn is_of_file(&self) -> bool {
+        self.function == super::file::RESTORE
+    }
+
     /// Reads the current state. Changes nothing.
     pub async fn look(&self) -> Result<Value, Failure> {
         (self.look)().await

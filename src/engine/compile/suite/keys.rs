@@ -118,7 +118,7 @@ pub static TEST: Section = Section {
         key(
             "kill",
             Form::Value,
-            "`everywhere`: the test is repeated for each commit and each outside call: the run is killed there and resumed. A number: at this many of these points.",
+            "`everywhere`: the test is repeated for each commit and each outside call: the run is killed there and resumed. A number: at this many of these points, spread over the run.",
             "kill: everywhere",
         ),
         key(

@@ -78,7 +78,7 @@ pub fn of_delete(done: Done, clients: &Clients) -> Reversal {
 /// A second restart would not restore the old pods.
 pub fn of_restart(done: Done, _: &Clients) -> Reversal {
     Reversal::never(format!(
-        "{} of {} stays restarted; restart it again after the undo (workflows/restart-mesh.yaml)",
+        "{} of {} stays restarted; restart it once more after the undo, if it has read what is undone (a whole mesh: `windlass run restart-mesh`)",
         argument(done, "object"),
         argument(done, "cluster")
     ))
