@@ -312,3 +312,62 @@ steps:
         .expect(1)
         .says("`approval` must not be empty");
 }
+
+/// Who answers second is told so, even if the process that drives the run has not looked yet.
+#[test]
+fn an_answer_that_comes_too_late_is_refused() {
+    let test = asks("");
+    let mut child = test.start(&["run", "w.yaml", "--wait"]);
+    until("it asks", Duration::from_secs(20), || {
+        let runs = test.windlass(&["runs", "--json"]).stdout;
+        runs.contains("\"waiting\"")
+    });
+    answer(&test, "alice", "approve", &[]).expect(0);
+    let late = answer(&test, "bob", "reject", &[]).expect(2);
+    late.says("[not-waiting]");
+    assert_eq!(child.wait().expect("ended").code(), Some(0));
+}
+
+/// Of several answers at once, one counts, and only who gave it is told so.
+#[test]
+fn of_several_answers_at_once_one_counts() {
+    let test = asks("");
+    test.windlass(&["run", "w.yaml"]).expect(3);
+    let run = test.shown()["run"].as_str().expect("an id").to_owned();
+    let all: Vec<_> = [
+        ("alice", "approve"),
+        ("bob", "reject"),
+        ("carol", "approve"),
+        ("dave", "reject"),
+    ]
+    .into_iter()
+    .map(|(who, verdict)| {
+        let mut command = test.command(&[verdict, &run, "go_live"]);
+        let child = command
+            .env("USER", who)
+            .stderr(std::process::Stdio::piped())
+            .spawn();
+        (who, child.expect("started"))
+    })
+    .collect();
+    let counted: Vec<_> = all
+        .into_iter()
+        .filter_map(|(who, child)| {
+            let output = child.wait_with_output().expect("ended");
+            output.status.success().then_some(who)
+        })
+        .collect();
+    let audit = test.windlass(&["audit", "--json"]).expect(0).json();
+    assert_eq!(
+        counted,
+        [audit["approvals"][0]["approver"].as_str().expect("a name")]
+    );
+}
+
+#[test]
+fn an_answer_to_a_step_that_is_not_there_says_so() {
+    let test = asks("");
+    test.windlass(&["run", "w.yaml"]).expect(3);
+    let refused = test.windlass(&["approve", "w", "nothing"]).expect(2);
+    refused.says("the run has not reached it, or has no such step");
+}

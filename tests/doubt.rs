@@ -466,3 +466,50 @@ fn an_undo_that_a_person_continues_keeps_the_reason_why_the_run_began_it() {
     assert_eq!(shown["status"], "undone");
     assert_eq!(shown["errors"][0]["code"], "expression-failed", "{shown}");
 }
+
+/// A result that the call can't have would make the script fail for ever.
+#[test]
+fn an_answer_is_what_the_call_returns() {
+    let site = Site::open(&[500]);
+    let body = format!(
+        "let made = http::post(\"{}/x\"); #{{ status: made.status }}",
+        site.address()
+    );
+    let test = Test::new().file("w.yaml", &one_step(&body));
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    for (answer, why) in [
+        ("s=done:5", "returns a map with status, headers,"),
+        ("s=done:{state: 1}", "without `state`"),
+        (
+            "s=done:{status: ok}",
+            "whose `status` is an int, not a string",
+        ),
+    ] {
+        let refused = test.windlass(&["resume", "--answer", answer]).expect(2);
+        refused.says(why);
+        refused.says("[bad-answer]");
+    }
+    // What was answered without a result may be completed.
+    let failed = test.windlass(&["resume", "--answer", "s=done"]).expect(1);
+    failed.says("--answer 's=done:VALUE'");
+    test.windlass(&["resume", "--answer", "s=done:{status: 201}"])
+        .expect(0);
+    assert_eq!(site.requests().len(), 1);
+    assert_eq!(test.shown()["steps"]["s"]["outputs"]["status"], 201);
+    let again = test.windlass(&["resume", "--answer", "s=done:{status: 202}"]);
+    again.expect(2);
+}
+
+#[test]
+fn each_call_in_doubt_is_named_at_the_end() {
+    let site = Site::open(&[500, 500]);
+    let (a, b) = (
+        one_step(&format!("http::post(\"{}/a\")", site.address())),
+        site.address(),
+    );
+    let text = format!("{a}  t: {{ run: 'http::post(\"{b}/b\")' }}\n");
+    let test = Test::new().file("w.yaml", &text);
+    let ran = test.windlass(&["run", "w.yaml"]).expect(1);
+    ran.says("--answer 's=again'");
+    ran.says("--answer 't=again'");
+}

@@ -5,6 +5,7 @@ use std::fs;
 use crate::{
     harness::{Test, status},
     mesh::Mesh,
+    site::Site,
 };
 
 const TWO_FILES: &str = "workflow: w
@@ -289,4 +290,167 @@ fn a_change_after_a_success_is_reversed_though_its_reads_were_made_again() {
     assert!(test.path("out/made.txt").exists());
     test.windlass(&["undo", "--yes"]).expect(0);
     assert!(!test.path("out/made.txt").exists());
+}
+
+/// A step whose undo fails each time must not keep the steps before it.
+#[test]
+fn what_can_not_be_reversed_is_left_if_a_person_says_so() {
+    let test = Test::new().file("w.yaml", TWO_FILES);
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    fs::remove_file(test.path("out/second.txt")).expect("removed");
+    fs::create_dir(test.path("out/second.txt")).expect("made");
+    let failed = test.windlass(&["undo", "--yes"]).expect(1);
+    failed.says("--answer 'second=leave'");
+    assert!(test.path("out/deep/first.txt").exists());
+    for wrong in ["third=leave", "second!x=leave"] {
+        let refused = test.windlass(&["undo", "--yes", "--answer", wrong]);
+        refused.expect(2).says("[bad-answer]");
+    }
+    let plan = test.windlass(&["undo", "--plan", "--answer", "second=leave"]);
+    let plan = plan.expect(0).stdout;
+    let left = "second: remove second.txt (";
+    assert!(
+        plan.contains(left) && plan.contains("leaves what it did as it is"),
+        "{plan}"
+    );
+    let undone = test.windlass(&["undo", "--yes", "--answer", "second=leave"]);
+    undone.expect(0).says("leaves what it did as it is");
+    assert!(!test.path("out/deep/first.txt").exists());
+    let shown = test.windlass(&["show"]).expect(0).stdout;
+    assert!(shown.contains(left), "{shown}");
+    assert_eq!(test.shown()["status"], "undone");
+}
+
+#[test]
+fn an_answer_that_leaves_a_step_is_one_of_an_undo() {
+    let test = Test::new().file("w.yaml", "workflow: w\nsteps:\n  a: { run: 'throw 1' }\n");
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    let refused = test.windlass(&["resume", "--answer", "a=leave"]).expect(2);
+    refused.says("`leave` is an answer of an undo");
+}
+
+/// Also by `on_failure: undo`, which shows no plan.
+#[test]
+fn the_end_of_an_undo_says_what_stays() {
+    let site = Site::open(&[]);
+    let text = format!(
+        "workflow: w
+on_failure: undo
+steps:
+  place: {{ run: 'http::post(\"{}/orders\")' }}
+  check: {{ needs: [place], run: 'throw \"no\"' }}
+",
+        site.address()
+    );
+    let test = Test::new().file("w.yaml", &text);
+    let ran = test.windlass(&["run", "w.yaml"]).expect(1);
+    ran.says("can't be reversed, and stays:");
+    ran.says("place: http::post has no `undo`");
+    let shown = test.windlass(&["show"]).expect(0).stdout;
+    assert!(shown.contains("place: http::post has no `undo`"), "{shown}");
+}
+
+#[test]
+fn a_plan_says_when_an_undo_of_a_script_is_not_used() {
+    let site = Site::open(&[]);
+    let script = format!(
+        "fn run(inputs) {{ http::post(\"{}/orders\"); throw \"no\" }}\nfn undo(inputs, outputs) {{ file::write(\"undone\", \"\") }}\n",
+        site.address()
+    );
+    let test = Test::new()
+        .file("w.yaml", "workflow: w\nsteps:\n  a: { script: a.rhai }\n")
+        .file("a.rhai", &script);
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    let plan = test.windlass(&["undo", "--plan"]).expect(0).stdout;
+    assert!(
+        plan.contains("`fn undo` is run only for a step that has succeeded"),
+        "{plan}"
+    );
+}
+
+#[test]
+fn a_delete_that_finds_nothing_is_an_undo() {
+    let site = Site::open(&[200, 404]);
+    let step = format!(
+        "workflow: w\nsteps:\n  a: {{ run: 'http::post(\"{0}/x\", #{{ undo: #{{ method: \"DELETE\", url: \"{0}/x/1\" }} }})' }}\n",
+        site.address()
+    );
+    let test = Test::new().file("w.yaml", &step);
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    test.windlass(&["undo", "--yes"]).expect(0);
+    assert_eq!(site.requests(), ["POST /x", "DELETE /x/1"]);
+    let log = test.windlass(&["logs"]).expect(0).stdout;
+    assert!(
+        log.contains("nothing to reverse: it is gone: HTTP404"),
+        "{log}"
+    );
+}
+
+/// Whatever others have put into it would be deleted as well.
+#[test]
+fn a_namespace_stays() {
+    let mesh = Mesh::new(1, &[]);
+    let text = "workflow: w
+kube: [cluster-1]
+steps:
+  a:
+    run: |
+      kube::apply(\"cluster-1\", #{ apiVersion: \"v1\", kind: \"Namespace\", metadata: #{ name: \"team\" } });
+";
+    mesh.test.write("w.yaml", text);
+    let ran = mesh.test.windlass(&["run", "w.yaml", "--target", "t"]);
+    ran.expect(0);
+    let undone = mesh.test.windlass(&["undo", "--yes"]).expect(0);
+    undone.says("namespace/team of cluster-1 stays");
+    mesh.kubectl("cluster-1", &["get", "namespace", "team"])
+        .expect(0);
+}
+
+#[test]
+fn a_file_that_a_newer_run_wrote_is_not_undone_before_that_run() {
+    let text = "workflow: w\nsteps:\n  a: { run: 'file::write(\"f.txt\", \"same\")' }\n";
+    let test = Test::new().file("w.yaml", text);
+    let run = || {
+        test.windlass(&["run", "w.yaml"]).expect(0);
+        test.shown()["run"].as_str().expect("an id").to_owned()
+    };
+    let (older, newer) = (run(), run());
+    let refused = test.windlass(&["undo", &older, "--yes"]).expect(2);
+    refused.says("[newer-run]");
+    refused.says("file f.txt");
+    // Another folder has other files.
+    test.windlass(&["run", "w.yaml", "--out", "other"])
+        .expect(0);
+    test.windlass(&["undo", &newer, "--yes"]).expect(0);
+    test.windlass(&["undo", &older, "--yes"]).expect(0);
+    assert!(!test.path("out/f.txt").exists() && test.path("other/f.txt").exists());
+}
+
+/// One of them does it, and the others are told that it is done, or being done.
+#[test]
+fn several_undos_at_once_are_one() {
+    let test = Test::new().file("w.yaml", TWO_FILES);
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    let all: Vec<_> = (0..4)
+        .map(|_| {
+            let mut command = test.command(&["undo", "--yes"]);
+            command
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .expect("started")
+        })
+        .collect();
+    let ended: Vec<_> = all
+        .into_iter()
+        .map(|one| one.wait_with_output().expect("ended"))
+        .collect();
+    let told = |output: &std::process::Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(ended.iter().filter(|one| one.status.success()).count(), 1);
+    for one in ended.iter().filter(|one| !one.status.success()) {
+        let text = told(one);
+        assert!(
+            text.contains("[run-owned]") || text.contains("[nothing-to-undo]"),
+            "{text}"
+        );
+    }
 }

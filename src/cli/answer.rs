@@ -14,6 +14,7 @@ use crate::{
     execute::DriveError,
     journal::{Approval, Decision, Event, InstanceId, Message, RunId, State, Status, Verdict},
     report::{self, local_time},
+    runs::Reception,
     value::Command,
 };
 
@@ -41,13 +42,23 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
         .collect();
     let events = answered(&program.workflow, &state, &id, &decisions)?;
     if archive.is_owned(&id)? {
-        for decision in decisions {
-            archive.post(&id, &Message::Decide(decision), at)?;
+        for decision in &decisions {
+            archive.post(&id, &Message::Decide(decision.clone()), at)?;
         }
-        say_answered(verdict, &asked);
-        return Ok(exit::SUCCEEDED);
+        archive.wake(&id)?;
+        let state = || archive.state_of(&id);
+        let received = Reception::wait(&decisions, state, || archive.is_owned(&id))?;
+        if received.refuse()? == Reception::Counts {
+            say_answered(verdict, &asked);
+            return Ok(exit::SUCCEEDED);
+        }
+        if archive.is_owned(&id)? {
+            let show = report::command(Command::new("show").arg(&id));
+            say!("sent, but the process that drives the run has not taken it up yet: {show}");
+            return Ok(exit::SUCCEEDED);
+        }
     }
-    // No process drives the run, so the answers are recorded at once.
+    // No process drives the run (any more), so the answers are recorded at once.
     let taken = take(&archive, &id)?;
     let events = match taken.state.events == state.events {
         true => events,

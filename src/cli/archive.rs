@@ -246,6 +246,18 @@ impl Archive {
         }
     }
 
+    /// Resumes what Restate has paused of a run, which would read no message.
+    pub fn wake(&self, run: &RunId) -> Result<(), Failure> {
+        match self {
+            Self::Here(_) | Self::Server(_) => {}
+            #[cfg(feature = "restate")]
+            Self::Engine(engine) => {
+                engine.remote.resume_paused(run)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Says what this machine sees of what a run has changed.
     pub fn sight(&self, state: &State) -> Sight {
         match self {

@@ -22,7 +22,7 @@ use crate::{
     report::{self, Bars, Detail, Lines, Room, View},
     targets::{Folders, OpenTarget, Targets},
     telemetry,
-    value::Command,
+    value::{Command, StepError},
 };
 
 /// A run that is about to be driven.
@@ -205,6 +205,16 @@ pub fn show_end(
 pub fn problems(id: &RunId, state: &State, files: &BTreeMap<String, Arc<str>>) -> Vec<String> {
     let errors = report::errors(state).into_iter();
     errors
-        .map(|(step, error)| report::render_error(id, step, error, files))
+        .map(|(step, error)| match state.outcome {
+            // What to do about it is done.
+            Some(Outcome::Undone) => {
+                let error = StepError {
+                    hint: None,
+                    ..error.clone()
+                };
+                report::render_error(id, step, &error, files)
+            }
+            _ => report::render_error(id, step, error, files),
+        })
         .collect()
 }

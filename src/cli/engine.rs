@@ -11,8 +11,10 @@ use super::{
 use crate::{
     execute::{Ended, Observer},
     journal::{Event, JournalError, RunId, State},
+    report,
     restate::{Address, Done, Order, Remote},
     targets::{SubstrateTarget, Target, Targets},
+    value::Command,
 };
 use windlass_ground::Timestamp;
 
@@ -109,11 +111,13 @@ impl Engine {
             .filter(|id| id.as_str().contains(wanted))
             .collect();
         let exact = found.iter().find(|id| id.as_str() == wanted);
-        // The list may be out of date.
-        if let (None, [], Some(whole)) = (exact, found.as_slice(), part) {
-            let id = RunId::stored(whole.to_owned());
+        // The list may be out of date, and a run that no worker has taken up yet is not in it.
+        if let (None, [], Some(id)) = (exact, found.as_slice(), part.and_then(RunId::parse)) {
             if !self.remote.links(&id)?.is_empty() {
                 return Ok(id);
+            }
+            if self.remote.is_sent(&id)? {
+                return Err(self.not_begun(&id)?);
             }
         }
         match (exact, found.as_slice(), part) {
@@ -126,6 +130,23 @@ impl Engine {
                 Err(JournalError::Ambiguous(wanted.into(), names.join(", ")).into())
             }
         }
+    }
+
+    /// Returns the error for a run that was sent to Restate and that no worker has taken up. If Restate has given up trying, it tries again.
+    fn not_begun(&self, id: &RunId) -> Result<Failure, Failure> {
+        let (message, hint) = match self.remote.resume_paused(id)? {
+            0 => (
+                format!("no worker has taken up run {id} yet"),
+                "it starts when a worker does: `windlass worker --register ADMIN-URL`",
+            ),
+            _ => (
+                format!(
+                    "run {id} was paused by Restate, because no worker took it up; now Restate tries again"
+                ),
+                "it starts when a worker does; then run the command again",
+            ),
+        };
+        Ok(Failure::new("engine", message).hint(hint))
     }
 
     /// Says whether Restate has paused a part of a run that it drives.
@@ -243,7 +264,19 @@ impl EngineRun {
                     lock_timeout: driving.lock_timeout.map(|most| most.as_millis() as u64),
                     ..self.order(events, now())?
                 };
-                let invocation = remote.send(&self.id, &order)?;
+                let invocation = remote.send(&self.id, &order).map_err(|error| {
+                    let may_have = error.passes();
+                    let failure = Failure::from(error);
+                    let show = Command::new("show").arg(&self.id);
+                    match may_have {
+                        true => failure.hint(format!(
+                            "run {} may have been sent all the same: {}",
+                            self.id,
+                            report::command(show)
+                        )),
+                        false => failure,
+                    }
+                })?;
                 say!("run {} is driven by {}", self.id, self.place());
                 invocation
             }

@@ -112,9 +112,9 @@ impl Source {
 
 fn no_mesh(target: &str) -> Failure {
     let message = format!("the target {target} has no rehearsal clusters with a mesh yet");
-    Failure::new("target", message).hint(
-        "a run on the target local that uses Kubernetes, or windlass kube serve, creates them; for those of another folder, use --state DIR",
-    )
+    Failure::new("target", message).hint(format!(
+        "a run on the target {target} that uses Kubernetes creates them; for those of another folder, use --state DIR"
+    ))
 }
 
 fn unreadable(error: crate::cluster::StateError) -> Failure {

@@ -48,6 +48,8 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
         return Ok(exit::NOTHING_STARTED);
     }
     let taken = take(&archive, &id)?;
+    // Another process may have undone it meanwhile.
+    runs::refuse_undo(&id, &taken.state)?;
     let (events, _) = begin(taken.state.clone(), &command.answers)?;
     Ok(
         match drive_to_end(args, &command.driving, taken.drive(events))? {

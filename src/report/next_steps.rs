@@ -114,8 +114,8 @@ fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
     let own = state.error.as_ref().map(|error| error.code.as_str());
     is_wrong |= own.is_some_and(|code| NEEDS_AN_EDIT.contains(&code));
     let mut lines = Vec::new();
-    if let Some((first, has_call)) = doubtful.first() {
-        let way = |answer| command(resume().option("--answer", format!("{first}={answer}")));
+    for (step, has_call) in &doubtful {
+        let way = |answer| command(resume().option("--answer", format!("{step}={answer}")));
         if *has_call {
             lines.push(format!(
                 "If it was done: {} (VALUE is what the call returned; if the script does not use that: `done`)",

@@ -105,6 +105,18 @@ impl Remote {
         Ok(rows.len())
     }
 
+    /// Says whether an order to a run has been sent and not carried out.
+    ///
+    /// # Errors
+    /// An error of Restate.
+    pub fn is_sent(&self, run: &RunId) -> Result<bool, RemoteError> {
+        let rows: Vec<Json> = self.query(&format!(
+            "SELECT id FROM sys_invocation WHERE status <> 'completed' AND target_service_name = 'WindlassRun' \
+             AND target_service_key = '{run}' AND target_handler_name = 'drive'"
+        ))?;
+        Ok(!rows.is_empty())
+    }
+
     /// Lists the runs, newest first.
     ///
     /// # Errors

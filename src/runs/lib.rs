@@ -8,6 +8,7 @@
 //! - `begin` makes the first event of a run, `choice` says which steps it may be limited to, `rules` when a run may be
 //!   resumed, cancelled or undone, `preflight` whether a target has what a workflow needs, `aws` whether its AWS is the
 //!   one that is meant, `foresee` what a run would find there, `later` whether a newer run has to be undone first;
+//! - `reception` waits until a driver has taken up an answer, and says what became of it;
 //! - `library` finds the workflows that may be started, by name and never by path;
 //! - `drivers` drives several runs at once, `book` records which runs they are and which start belongs to a key;
 //! - `bundle` is the evidence of a run, `revise` a resume with other files, other params or steps that run again, `doubt`
@@ -46,6 +47,7 @@ mod preflight;
 mod programs;
 mod prune;
 mod recent;
+mod reception;
 #[cfg(feature = "restate")]
 mod restate;
 mod retention;
@@ -75,6 +77,7 @@ pub use log::LogLine;
 pub use peers::{Peers, SeenChange, SeenStart, SeenTrigger, SendTurn};
 pub use preflight::{Missing, Note, ask, permits_text, preflight};
 pub use prune::{Pruning, Retention, compact, prunable, prune};
+pub use reception::Reception;
 #[cfg(feature = "restate")]
 pub use restate::{OnRestate, OnRestateOptions, prunable_on, prune_on, sight_of};
 pub use retention::keep_retention;

@@ -40,12 +40,25 @@ pub(super) fn helped(fault: Fault, text: &str, error: &ParseError, is_inline: bo
         Some(name @ ("params" | "steps" | "item" | "run" | "target")) => fault.help(format!(
             "a script can read only its inputs: declare one, and pass it `\"${{{{ {name}… }}}}\"` under the step's `with:`"
         )),
+        Some(name) if has_constant(text, name) => fault.help(format!(
+            "a function can't read the constants of its file: write `fn {}() {{ … }}` instead, and call that",
+            name.to_lowercase()
+        )),
         _ if is_inline && looks_like_shell(text) => fault.help(format!(
             "`run:` takes Rhai, not a shell command; if the target allows the program: `exec::run({})`",
             as_call(text)
         )),
         _ => fault,
     }
+}
+
+/// Says whether a script has a constant or a variable of this name at the beginning of a line.
+fn has_constant(text: &str, name: &str) -> bool {
+    text.lines().any(|line| {
+        let rest = line.strip_prefix("const ").or(line.strip_prefix("let "));
+        let rest = rest.and_then(|rest| rest.trim_start().strip_prefix(name));
+        rest.is_some_and(|rest| rest.trim_start().starts_with('='))
+    })
 }
 
 /// Says whether the first line looks like a command: a program's name, alone or followed by words.

@@ -29,6 +29,7 @@ def_package! {
 static PURE: LazyLock<PurePackage> = LazyLock::new(PurePackage::new);
 static EXPRESSIONS: LazyLock<Engine> = LazyLock::new(|| {
     let mut engine = pure();
+    natives::register_returning(&mut engine);
     engine.on_progress(|_| limits::exceeded().map(Dynamic::from));
     engine
 });

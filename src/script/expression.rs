@@ -513,7 +513,6 @@ mod tests {
             "params.s in ['x']",
             "'x' in params.all",
             "params.all == ['x']",
-            "params == #{ s: 'x', t: 'x', all: [] }",
             "switch params.s { 'x' => 1, _ => 2 }",
             "switch params.all { _ => 2 }",
             "params.s.to_string()",

@@ -4,7 +4,7 @@
 //! # Layout
 //!
 //! - `script`: [`Script`] is a parsed and checked `.rhai` file (or inline body) with its imports (`modules`, `import`,
-//!   `parsed`, `frozen`); checks: `signature`, `inputs`, `calls`, `beginner`, and a `fault` for each mistake;
+//!   `parsed`, `frozen`); checks: `signature`, `inputs`, `calls`, `lint`, `beginner`, and a `fault` for each mistake;
 //! - `expression`: [`Expression`] is the text between `${{` and `}}`; `interpolation` rewrites strings, `places` finds
 //!   them in their file;
 //! - `run`: [`run`] evaluates a script on the calling thread, which must be a blocking one with a stack of at least
@@ -41,6 +41,7 @@ mod import;
 mod inputs;
 mod interpolation;
 mod limits;
+mod lint;
 mod literal;
 mod modules;
 mod natives;

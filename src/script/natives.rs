@@ -6,11 +6,12 @@
 //! the size before it allocates.
 
 use rhai::{
-    Array, Dynamic, EvalAltResult, FuncRegistration, ImmutableString, Map, Module,
+    Array, Dynamic, Engine, EvalAltResult, FuncRegistration, ImmutableString, Map, Module,
     NativeCallContext,
 };
 
 use super::limits::{check_items, check_text, is_deeper, too_large};
+use windlass_world::value::Secret;
 
 type Given<T> = Result<T, Box<EvalAltResult>>;
 
@@ -62,6 +63,32 @@ pub(super) fn register(module: &mut Module) {
         module,
         |context: NativeCallContext, a: &mut Map, b: Map| {
             maps_equal(context, a, b).map(|equal| !equal)
+        },
+    );
+}
+
+/// Lets an expression use the result of functions that only change their text in a script: `${{ params.user.trim() }}`.
+pub(super) fn register_returning(engine: &mut Engine) {
+    engine.register_fn("trim", |text: &mut ImmutableString| {
+        *text = text.trim().into();
+        text.clone()
+    });
+    engine.register_fn("trim", |secret: &mut Secret| {
+        *secret = Secret::new(secret.reveal().trim());
+        secret.clone()
+    });
+    engine.register_fn(
+        "replace",
+        |text: &mut ImmutableString, find: &str, with: &str| -> Given<ImmutableString> {
+            replace(text, find, with)?;
+            Ok(text.clone())
+        },
+    );
+    engine.register_fn(
+        "replace",
+        |secret: &mut Secret, find: &str, with: &str| -> Given<Secret> {
+            *secret = Secret::new(replaced(secret.reveal(), find, with)?);
+            Ok(secret.clone())
         },
     );
 }

@@ -12,6 +12,7 @@ use super::{
     import::Imports,
     inputs::{self, InputRead},
     interpolation::compile_to_run,
+    lint,
     modules::Modules,
     places::Places,
     reach::Reach,
@@ -40,6 +41,8 @@ pub struct Script {
     pub digest: Digest,
     /// Whether it defines its own undo: `fn undo(inputs, outputs)`.
     pub has_undo: bool,
+    /// Mistakes for which only new files are refused.
+    pub discouraged: Vec<Fault>,
     /// The calls to host functions in it and in its imports.
     pub host_calls: BTreeSet<HostCall>,
     /// The calls that a run of it can make, without those of `fn undo`.
@@ -180,6 +183,21 @@ impl Script {
             .into_iter()
             .chain(of_imports)
             .collect();
+        let mut discouraged = Vec::new();
+        if !is_inline {
+            discouraged.extend(
+                lint::check(&ast, &text, outputs.as_ref())
+                    .into_iter()
+                    .map(here),
+            );
+        }
+        for (name, imported) in &modules.asts {
+            if let Some(text) = modules.texts.get(name) {
+                let file: Arc<str> = imported.source().unwrap_or(name).into();
+                let of = |fault: Fault| fault.in_file(&file, text);
+                discouraged.extend(lint::check(imported, text, None).into_iter().map(of));
+            }
+        }
         let reach = Reach::new(&path, &ast, &modules);
         let entry = (!is_inline).then_some("run");
         let run_calls = reach.calls_of(entry, unchanged.as_deref());
@@ -216,6 +234,7 @@ impl Script {
                     ..read
                 })
                 .collect(),
+            discouraged,
             literal_outputs: body.and_then(inputs::outputs_of_body),
             host_calls,
             run_calls,

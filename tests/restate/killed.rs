@@ -1,5 +1,7 @@
 //! Somebody kills invocations in the engine itself: what they recorded is lost, and nothing is done twice for it.
 
+use serde_json::Value as Json;
+
 use super::world::{World, until};
 
 const MARKS: &str = "workflow: marks
@@ -112,4 +114,35 @@ steps:
     assert_eq!(run.wait().expect("ended").code(), Some(130));
     world.test.windlass(&["resume"]).expect(0);
     assert_eq!(marks(&world), "begun\ndone\n");
+}
+
+/// A wait that was cut off goes on where it was, and nothing is recorded as later than it was.
+#[test]
+fn a_sleep_that_was_cancelled_is_slept_to_its_end() {
+    let world = World::new(1);
+    let text =
+        "workflow: w\nsteps:\n  s: { run: 'time::sleep(\"12s\"); file::write(\"awake\", \"\")' }\n";
+    world.test.write("w.yaml", text);
+    let began = std::time::Instant::now();
+    let mut run = world.start(&["run", "w.yaml", "--target", "t"]);
+    until("it sleeps", || {
+        world.test.windlass(&["show", "--json"]).json()["steps"]["s"]["status"] == "running"
+    });
+    world.test.windlass(&["cancel"]).expect(0);
+    assert_eq!(run.wait().expect("ended").code(), Some(130));
+    let now = jiff::Timestamp::now();
+    let log = world.test.windlass(&["logs", "--json"]).expect(0).stdout;
+    for event in log.lines() {
+        let event: Json = serde_json::from_str(event).expect("JSON");
+        let at: jiff::Timestamp = event["at"]
+            .as_str()
+            .expect("a time")
+            .parse()
+            .expect("a time");
+        assert!(at <= now, "{event} at {now}");
+    }
+    world.test.windlass(&["resume"]).expect(0);
+    let slept = began.elapsed();
+    assert!(slept.as_secs() >= 12, "it slept {slept:?}");
+    assert!(world.test.path("out/awake").exists());
 }

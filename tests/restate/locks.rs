@@ -59,3 +59,44 @@ fn a_run_waits_for_a_lock_no_longer_than_it_is_told() {
     assert_eq!(holder.wait().expect("ended").code(), Some(0));
     assert!(world.test.path("out/wanted").exists());
 }
+
+/// The time of a run goes on while it waits for a lock, and before a worker takes it up.
+#[test]
+fn a_question_after_a_wait_has_all_its_time() {
+    let world = World::new(1);
+    world.allow_shell();
+    world.test.write("holds.yaml", HOLDS);
+    world.test.write(
+        "asks.yaml",
+        "workflow: asks\nlock: mesh\nsteps:\n  ask: { approval: \"Go?\", timeout: 1m }\n",
+    );
+    let mut holder = world.start(&["run", "holds.yaml", "--target", "t"]);
+    until("the lock is held", || world.test.path("out/holds").exists());
+    let mut asks = world.start(&["run", "asks.yaml", "--target", "t", "--wait"]);
+    let shown = |what: &str| {
+        let runs = world.test.windlass(&["runs", "--json"]).json();
+        let mut runs = runs.as_array().into_iter().flatten();
+        runs.any(|run| run["workflow"] == "asks" && run["status"] == what)
+    };
+    until("it waits for the lock", || shown("running"));
+    let released = std::time::SystemTime::now();
+    world.test.write("out/go", "");
+    assert_eq!(holder.wait().expect("ended").code(), Some(0));
+    until("it asks", || shown("waiting"));
+    let events = world
+        .test
+        .windlass(&["logs", "asks", "--json"])
+        .expect(0)
+        .stdout;
+    let asked = events.lines().find(|line| line.contains("approval_asked"));
+    let asked: serde_json::Value = serde_json::from_str(asked.expect("a question")).expect("JSON");
+    let at = asked["at"].as_str().expect("a time").to_owned();
+    let at: jiff::Timestamp = at.parse().expect("a time");
+    let released = jiff::Timestamp::try_from(released).expect("a time");
+    assert!(
+        at >= released,
+        "asked at {at}, and the lock was released at {released}"
+    );
+    world.test.windlass(&["approve", "asks", "ask"]).expect(0);
+    assert_eq!(asks.wait().expect("ended").code(), Some(0));
+}

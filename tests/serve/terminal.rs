@@ -85,7 +85,7 @@ fn several_doubts_are_answered_at_once() {
     };
     let asked = resume(&owner, &[]).expect(1).stderr;
     assert!(asked.contains("in-doubt"), "{asked}");
-    let both = ["--answer", "a=done:1", "--answer", "b=again"];
+    let both = ["--answer", "a=done:{status: 201}", "--answer", "b=again"];
     // An operator may resume, and not say what became of a call.
     let denied = resume(ALICE, &both).expect(2).stderr;
     assert!(denied.contains("needs the role `admin`"), "{denied}");

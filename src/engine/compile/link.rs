@@ -237,7 +237,12 @@ impl Linker<'_> {
             None => Script::parse(path, script_text, &mut read).map(Arc::new),
         };
         match script {
-            Ok(script) => Some(script),
+            Ok(script) => {
+                if !self.sources.is_frozen() {
+                    self.report(script.discouraged.clone(), file, text);
+                }
+                Some(script)
+            }
             Err(faults) => {
                 self.report(faults, file, text);
                 None

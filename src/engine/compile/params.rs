@@ -201,15 +201,28 @@ fn hint(name: &str, param: &Param, value: &Value) -> Option<String> {
     let text = match value {
         Value::String(text) => text.trim().to_owned(),
         Value::Int(number) => number.to_string(),
+        Value::List(items) if matches!(ty, Type::List(item) if **item == Type::String) => {
+            let quoted: Vec<_> = items
+                .iter()
+                .map(|item| format!("\"{}\"", item.to_text()))
+                .collect();
+            return Some(format!(
+                "quote the items: -p {name}='[{}]'",
+                quoted.join(", ")
+            ));
+        }
         _ => return None,
     };
     match ty {
-        Type::Duration if parse_duration(&text).is_err() => {
-            let number = text.parse::<u32>().unwrap_or(90);
-            Some(format!(
+        Type::Duration if parse_duration(&text).is_err() => Some(match text.parse::<u32>() {
+            Ok(number) => format!(
                 "a duration needs a unit: `{number}d`, `{number}h`, `{number}m` or `{number}s`"
-            ))
-        }
+            ),
+            Err(_) => {
+                "a duration is a number with a unit, 100 years at most: `90d`, `12h`, `5m` or `30s`"
+                    .into()
+            }
+        }),
         Type::Bool => Some(format!("write -p {name}=true or -p {name}=false")),
         // The items may be secrets, which are not shown.
         Type::List(item) if **item == Type::String => {

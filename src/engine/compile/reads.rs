@@ -13,7 +13,7 @@ use super::{
     template::{Placed, Template},
 };
 use windlass_script::{Read, closest, did_you_mean};
-use windlass_world::value::Value;
+use windlass_world::value::{Type, Value};
 
 /// How many names a message lists at most.
 const FEW: usize = 8;
@@ -44,7 +44,9 @@ pub(super) fn edges(
                     (_, false, Some(_)) => Item::OfEach,
                     _ => Item::None,
                 };
-                let target = check_read(report, graph, by_name, params, placed, read, item);
+                let is_finally = step.is_finally;
+                let of = At { item, is_finally };
+                let target = check_read(report, graph, by_name, params, placed, read, of);
                 edges.extend(target.map(|target| (target, Edge::Data, placed.span_of(read))));
             }
         }
@@ -121,7 +123,7 @@ pub(super) fn after_steps(
 ) {
     for placed in template.expressions() {
         for read in placed.expression.reads() {
-            check_read(report, graph, by_name, params, placed, read, Item::None);
+            check_read(report, graph, by_name, params, placed, read, OUTSIDE);
         }
     }
 }
@@ -137,7 +139,7 @@ pub(super) fn beforehand(
 ) {
     for placed in template.expressions() {
         for read in placed.expression.reads() {
-            if check_read(report, graph, by_name, params, placed, read, Item::None).is_some() {
+            if check_read(report, graph, by_name, params, placed, read, OUTSIDE).is_some() {
                 let message =
                     format!("the workflow's `{what}` is evaluated before its steps have outputs");
                 let help = match what {
@@ -159,6 +161,20 @@ enum Item {
     OfEach,
     Here,
 }
+
+/// Where an expression stands.
+#[derive(Clone, Copy)]
+struct At {
+    item: Item,
+    /// Whether its step is under `finally`.
+    is_finally: bool,
+}
+
+/// The place of an expression of the workflow itself.
+const OUTSIDE: At = At {
+    item: Item::None,
+    is_finally: false,
+};
 
 /// What `run.status` can be.
 const RUN_STATUSES: &[&str] = &["succeeded", "failed", "cancelled"];
@@ -193,12 +209,12 @@ fn check_read(
     params: &Params,
     placed: &Placed,
     read: &Read,
-    item: Item,
+    at: At,
 ) -> Option<StepIndex> {
     let span = placed.span_of(read);
     match (read.root, read.path.as_slice()) {
-        ("item", _) if item != Item::Here => {
-            let help = match item {
+        ("item", _) if at.item != Item::Here => {
+            let help = match at.item {
                 Item::OfEach => {
                     "it is evaluated once for the whole step: select the items in `for_each`, `\"${{ params.list.filter(|item| …) }}\"`"
                 }
@@ -232,6 +248,24 @@ fn check_read(
             never_equal(report, span, &format!("params.{name}"), given, &words);
             None
         }
+        ("params", [name]) if read.compared_with.is_some() && is_no_text(&params[name].ty) => {
+            let given = read.compared_with.as_deref().unwrap_or_default();
+            let message = format!("`params.{name}` is never \"{given}\"");
+            let help = format!(
+                "it is of the type {}, and this is a string",
+                params[name].ty
+            );
+            let mistake = report.at("wrong-type", span, message);
+            report.add_in_new(mistake.help(help));
+            None
+        }
+        ("run", [name, ..]) if name == "status" && !at.is_finally => {
+            let message = "a run has no `status` before its `finally`";
+            let help = "read it in a step under `finally`; a nested workflow gets it as a param";
+            let mistake = report.at("unknown-name", span, message);
+            report.add_in_new(mistake.help(help));
+            None
+        }
         ("run", [name]) if name == "status" && !can_be(RUN_STATUSES, &read.compared_with) => {
             let given = read.compared_with.as_deref().unwrap_or_default();
             never_equal(report, span, "run.status", given, RUN_STATUSES);
@@ -251,6 +285,16 @@ fn check_read(
                 return None;
             };
             let step = &graph[*target];
+            if let (Some(outputs), [output, ..], Some(each)) =
+                (declared_outputs(step), rest, &step.for_each)
+                && outputs.contains_key(output)
+                && !may_be_item(each, output)
+            {
+                let message = format!("`{name}` has a `for_each`, so it has no `{output}` itself");
+                let help = format!("name the item: `steps.{name}[item].{output}`");
+                let mistake = report.at("unknown-output", span.clone(), message);
+                report.add_in_new(mistake.help(help));
+            }
             if let (Some(outputs), [output, ..], None) =
                 (declared_outputs(step), rest, &step.for_each)
                 && !outputs.contains_key(output)
@@ -273,6 +317,23 @@ fn check_read(
             Some(*target)
         }
         _ => None,
+    }
+}
+
+/// Says whether a value of a type is never a text.
+fn is_no_text(ty: &Type) -> bool {
+    match ty {
+        Type::Optional(inner) => is_no_text(inner),
+        Type::Int | Type::Float | Type::Bool | Type::List(_) | Type::Map(_) => true,
+        _ => false,
+    }
+}
+
+/// Says whether the items of a step are known, and this is one of them.
+fn may_be_item(each: &Template, name: &str) -> bool {
+    match each.constant() {
+        Some(Value::List(items)) => items.iter().any(|item| item.as_str() == Some(name)),
+        _ => false,
     }
 }
 

@@ -275,8 +275,8 @@ fn verdicts(state: &State, id: &InstanceId) -> Vec<Reversed> {
         .collect()
 }
 
-/// Lists what a run changed outside and an undo would restore, by name, with the time of the run's last change. Leaves
-/// out files: their contents show whether they have changed since the run.
+/// Lists what a run changed outside and an undo would restore, by name, with the time of the run's last change. A file is named with the
+/// folder that the run wrote to.
 pub fn changed(state: &State) -> BTreeMap<String, Timestamp> {
     let clients = Clients::nowhere();
     let mut found: BTreeMap<String, Timestamp> = BTreeMap::new();
@@ -284,9 +284,12 @@ pub fn changed(state: &State) -> BTreeMap<String, Timestamp> {
     let forward = instances.filter(|(id, _)| id.undone().is_none());
     let rounds = forward.flat_map(|(_, instance)| instance.rounds());
     for effect in rounds.flat_map(|round| round.effects) {
-        let is_file = effect.call.function.starts_with("file::");
-        if let (false, Some(Reversal::By(way))) = (is_file, reversal_of(effect, None, &clients)) {
-            let at = found.entry(way.subject).or_insert(effect.at);
+        if let Some(Reversal::By(way)) = reversal_of(effect, None, &clients) {
+            let subject = match (way.is_of_file(), &state.run) {
+                (true, Some(run)) => format!("{} in {}", way.subject, run.out),
+                _ => way.subject,
+            };
+            let at = found.entry(subject).or_insert(effect.at);
             *at = effect.at.max(*at);
         }
     }

@@ -38,6 +38,7 @@ use super::{
     log::LogLine,
     programs::ProgramCache,
     prune::{Pruning, Retention, prunable},
+    reception::Reception,
     revise::{Changes, Revision},
     rules,
     service::{
@@ -352,9 +353,18 @@ impl Runs for Here {
         let workflow = &run.program.workflow;
         decide::on_answer(workflow, &run.state, id.as_str(), &decision, at)?;
         if self.journal.is_owned(id)? {
-            return Ok(self.journal.post(id, &Message::Decide(decision), at)?);
+            self.journal
+                .post(id, &Message::Decide(decision.clone()), at)?;
+            let received = Reception::wait(
+                std::slice::from_ref(&decision),
+                || self.reader.state_of(id),
+                || self.journal.is_owned(id),
+            )?;
+            if received.refuse()? == Reception::Counts || self.journal.is_owned(id)? {
+                return Ok(());
+            }
         }
-        // No process drives the run, so the answer is written to its journal at once, and the run continues.
+        // No process drives the run (any more), so the answer is written to its journal at once, and the run continues.
         let held = self.take(id)?;
         let workflow = &held.program.workflow;
         let answered = decide::on_answer(workflow, &held.state, id.as_str(), &decision, at)?;

@@ -16,6 +16,7 @@ use crate::{
         on::{cancelled, goes_on, goes_on_answered, undoes},
         revise::{Revised, Reviser, refuse_other_plan, resumes_with},
     },
+    reception::Reception,
     revise::{Changes, Revision},
     rules,
     service::Person,
@@ -56,7 +57,16 @@ impl OnRestate {
         let (at, workflow) = (now(), &run.program.workflow);
         let answer = decide::on_answer(workflow, &run.state, id.as_str(), &decision, at)?;
         if run.is_driven {
-            return Ok(self.remote.post(id, &Message::Decide(decision), at)?);
+            self.remote
+                .post(id, &Message::Decide(decision.clone()), at)?;
+            // A driver that was paused while no worker was there reads no messages.
+            self.remote.resume_paused(id)?;
+            let received = Reception::wait(
+                std::slice::from_ref(&decision),
+                || self.remote.state_of(id),
+                || Ok(self.remote.driver(id)?.is_some()),
+            )?;
+            return received.refuse().map(drop);
         }
         let idle = self.idle(id, "it is running")?;
         let mut events = goes_on(&idle.program.workflow, &idle.state, who);

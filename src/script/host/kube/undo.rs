@@ -187,8 +187,22 @@ where
     Reversal::By(way.using(|now| async move { Ok(serials(&of_object(&now))) }))
 }
 
+/// Says whether other objects are deleted with an object: everything in a namespace, all objects of a custom type.
+fn contains_others(about: &About) -> bool {
+    let kind = about.object.kind.to_lowercase();
+    let (kind, _) = kind.split_once('.').unwrap_or((&kind, ""));
+    let kind = kind.strip_suffix('s').unwrap_or(kind);
+    ["namespace", "ns", "n", "customresourcedefinition", "crd"].contains(&kind)
+}
+
 /// Deletes an object that was created, if it is still as the run left it.
 fn withdraw(clusters: &KubeClients, about: About, made: Option<Made>) -> Reversal {
+    if contains_others(&about) {
+        return Reversal::never(format!(
+            "{} of {} stays, because whatever is in it would be deleted with it; if nothing is, delete it by hand",
+            about.object, about.cluster
+        ));
+    }
     let what = format!("delete {} of {}", about.object, about.cluster);
     let judge = move |now: &Json| {
         let found = from_object(now);
