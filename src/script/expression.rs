@@ -532,7 +532,6 @@ mod tests {
             "params.s && true",
             "params.all.contains('x')",
             "params.all.index_of('x')",
-            "params.all.sort()",
             "[params.s].filter(|x| x == 'x')",
         ] {
             match evaluate(text) {

@@ -260,7 +260,7 @@ fn description(text: &str) -> String {
 fn check_entry(ast: &AST, text: &str) -> Option<Fault> {
     match ast.iter_functions().find(|function| function.name == "run") {
         Some(function) if function.params.len() == 1 => None,
-        Some(function) => {
+        Some(_) => {
             let at = text.find("fn run").unwrap_or(0);
             Some(
                 Fault::new(

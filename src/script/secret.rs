@@ -372,6 +372,7 @@ fn register_prints(module: &mut Module) {
         });
     }
     set("to_json").set_into_module(module, |map: &mut Map| -> Result<Dynamic, Thrown> {
+        map.values().try_for_each(refuse_unread)?;
         let value = super::dynamic::from_dynamic(&Dynamic::from(map.clone()))
             .map_err(|e| format!("to_json: {e}"))?;
         let json = value.reveal_json().map_err(|e| format!("to_json: {e}"))?;

@@ -316,13 +316,14 @@ impl Instance {
         (is_said || last.call.class == Class::Unsure).then_some(last)
     }
 
-    /// Returns its last call if a person has said that it was done, but not what it returned, and the step has failed since.
+    /// Returns its last call if a person has said that it was done, but not what it returned, and the step has not succeeded since.
     pub fn answered_without_result(&self) -> Option<&EffectState> {
         let last = self.effects.last()?;
         let lacks = last
             .result()
             .is_some_and(|result| lacks_result(&last.call.function, result));
-        (lacks && self.status == Status::Failed).then_some(last)
+        let is_open = matches!(self.status, Status::Failed | Status::Pending);
+        (lacks && is_open).then_some(last)
     }
 
     /// Says whether it waits for an answer and its deadline has passed at this time.
