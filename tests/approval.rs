@@ -1,6 +1,9 @@
 //! `approval:` steps: a run waits for people.
 
-use std::time::Duration;
+use std::{
+    process::{Child, Stdio},
+    time::Duration,
+};
 
 use crate::harness::{Ran, Test, status, until};
 
@@ -30,6 +33,16 @@ fn answer(test: &Test, who: &str, verdict: &str, more: &[&str]) -> Ran {
     let mut command = test.command(&[verdict, &run, "go_live"]);
     let output = command.args(more).env("USER", who).output();
     Ran::from_output(output.expect("windlass starts"))
+}
+
+/// Starts a run that waits for its answer.
+fn asking(test: &Test) -> Child {
+    let child = test.start(&["run", "w.yaml", "--wait"]);
+    until("it asks", Duration::from_secs(20), || {
+        let runs = test.windlass(&["runs", "--json"]).stdout;
+        runs.contains("\"waiting\"")
+    });
+    child
 }
 
 #[test]
@@ -63,11 +76,7 @@ fn a_run_stops_until_somebody_approves() {
 #[test]
 fn a_waiting_process_goes_on_by_itself() {
     let test = asks("");
-    let mut child = test.start(&["run", "w.yaml", "--wait"]);
-    until("it asks", Duration::from_secs(20), || {
-        let runs = test.windlass(&["runs", "--json"]).stdout;
-        runs.contains("\"waiting\"")
-    });
+    let mut child = asking(&test);
     answer(&test, "alice", "approve", &[]).expect(0);
     let code = child.wait().expect("ended").code();
     assert_eq!(code, Some(0));
@@ -317,11 +326,7 @@ steps:
 #[test]
 fn an_answer_that_comes_too_late_is_refused() {
     let test = asks("");
-    let mut child = test.start(&["run", "w.yaml", "--wait"]);
-    until("it asks", Duration::from_secs(20), || {
-        let runs = test.windlass(&["runs", "--json"]).stdout;
-        runs.contains("\"waiting\"")
-    });
+    let mut child = asking(&test);
     answer(&test, "alice", "approve", &[]).expect(0);
     let late = answer(&test, "bob", "reject", &[]).expect(2);
     late.says("[not-waiting]");
@@ -343,10 +348,7 @@ fn of_several_answers_at_once_one_counts() {
     .into_iter()
     .map(|(who, verdict)| {
         let mut command = test.command(&[verdict, &run, "go_live"]);
-        let child = command
-            .env("USER", who)
-            .stderr(std::process::Stdio::piped())
-            .spawn();
+        let child = command.env("USER", who).stderr(Stdio::piped()).spawn();
         (who, child.expect("started"))
     })
     .collect();

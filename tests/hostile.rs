@@ -99,7 +99,7 @@ fn outputs_are_held_against_their_declaration() {
             )
             .file(
                 "bad.rhai",
-                &format!("const OUTPUTS = #{{ n: \"int\" }};\nfn run(inputs) {{ {body} }}\n"),
+                &format!("const OUTPUTS = #{{ n: \"int\" }};\nfn run(inputs) {{ let all = {body}; all }}\n"),
             );
         let ran = test.windlass(&["run", "w.yaml"]).expect(1);
         assert!(ran.stderr.contains(message), "{message}\n{}", ran.stderr);

@@ -236,23 +236,26 @@ impl Archive {
         })
     }
 
-    /// Returns the run that holds a lock; `None` if that is not known. A Restate server is not asked, because it resumes its runs itself.
+    /// Returns the run that holds a lock; `None` if that is not known.
     pub fn holder_of(&self, lock: &str) -> Result<Option<RunId>, Failure> {
         match self {
             Self::Here(journal) => Ok(journal.holder_of(lock)?.map(|(run, _)| run)),
             Self::Server(_) => Ok(None),
             #[cfg(feature = "restate")]
-            Self::Engine(_) => Ok(None),
+            Self::Engine(engine) => {
+                let mut locks = engine.remote.locks()?.into_iter();
+                Ok(locks.find(|(name, _)| name == lock).map(|(_, run)| run))
+            }
         }
     }
 
-    /// Resumes what Restate has paused of a run, which would read no message.
+    /// Resumes the driver of a run that Restate has paused: it would read no message.
     pub fn wake(&self, run: &RunId) -> Result<(), Failure> {
         match self {
             Self::Here(_) | Self::Server(_) => {}
             #[cfg(feature = "restate")]
             Self::Engine(engine) => {
-                engine.remote.resume_paused(run)?;
+                engine.remote.wake(run)?;
             }
         }
         Ok(())

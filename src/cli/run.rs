@@ -25,7 +25,7 @@ use crate::{
     decide,
     journal::{NewRun, RunId},
     report,
-    runs::{Beginning, new_id, refuse_choice, unknown_step},
+    runs::{Beginning, new_id, refuse_choice, refuse_unreadable, unknown_step},
     targets::{Folders, Targets},
     value::{Command as Cmd, Value},
 };
@@ -47,6 +47,7 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
         return remote::run(command, program, &there);
     }
     let params = bind_params(&program.workflow, command.params.asked(&program.workflow)?)?;
+    let local = params.clone();
     let params = Value::Map(params);
     let kube = preflight(args, &program.workflow, &params, &command.target)?;
     let (config, was_asked_for) = args.config();
@@ -73,6 +74,7 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
     let archive = Archive::open_for(args, target)?;
     if matches!(archive, Archive::Here(_)) {
         account::aws(args, &program.workflow, &command.target)?;
+        account::block_on(refuse_unreadable(&local))??;
     }
     if let Some((_, target)) = target.filter(|_| !command.no_dry_run) {
         let mut found = dry_run::ask(

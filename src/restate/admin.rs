@@ -51,17 +51,26 @@ struct Rows<T> {
 }
 
 impl Remote {
-    /// Registers a worker with Restate: `worker` is the address that Restate connects to.
+    /// Registers a worker with Restate: `worker` is the address that Restate connects to. Returns whether it was registered before; then
+    /// Restate keeps the options of that time.
     ///
     /// # Errors
     /// An error of Restate.
-    pub fn register(&self, worker: &str, is_forced: bool) -> Result<(), RemoteError> {
+    pub fn register(&self, worker: &str, is_forced: bool) -> Result<bool, RemoteError> {
+        let url = format!("{}/deployments", self.address.admin);
+        let known: Json = self.answer(self.client.get(&url), &url).unwrap_or_default();
+        let mut known = known["deployments"].as_array().into_iter().flatten();
+        let is_it = |known: &Json| {
+            let at = known["uri"].as_str().unwrap_or_default();
+            at.trim_end_matches('/') == worker.trim_end_matches('/')
+        };
+        let was_known = known.any(is_it) && !is_forced;
         let body = json!({ "uri": worker, "force": is_forced });
         match self.tell::<Json>("deployments", &body) {
             Err(RemoteError::Refused { status: 404, .. }) => {
                 Err(RemoteError::NoAdmin(self.address.admin.clone()))
             }
-            other => other.map(|_| ()),
+            other => other.map(|_| was_known),
         }
     }
 
@@ -93,9 +102,22 @@ impl Remote {
     /// # Errors
     /// An error of Restate.
     pub fn resume_paused(&self, run: &RunId) -> Result<usize, RemoteError> {
+        self.resume_all(&of_run(run))
+    }
+
+    /// Resumes the driver of a run, if it is paused: it reads no messages then.
+    ///
+    /// # Errors
+    /// An error of Restate.
+    pub fn wake(&self, run: &RunId) -> Result<(), RemoteError> {
+        let of_driver =
+            format!("target_service_name = 'WindlassRun' AND target_service_key = '{run}'");
+        self.resume_all(&of_driver).map(drop)
+    }
+
+    fn resume_all(&self, which: &str) -> Result<usize, RemoteError> {
         let rows: Vec<Json> = self.query(&format!(
-            "SELECT id FROM sys_invocation WHERE status = 'paused' AND {}",
-            of_run(run)
+            "SELECT id FROM sys_invocation WHERE status = 'paused' AND {which}"
         ))?;
         for row in &rows {
             let id = row["id"].as_str().unwrap_or_default();

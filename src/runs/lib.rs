@@ -88,4 +88,4 @@ pub use service::{
     StartWanted, Started,
 };
 pub use tallies::Tallies;
-pub use there::{Address, There, encoded};
+pub use there::{Address, There, encoded, params::refuse_unreadable};

@@ -60,7 +60,7 @@ impl OnRestate {
             self.remote
                 .post(id, &Message::Decide(decision.clone()), at)?;
             // A driver that was paused while no worker was there reads no messages.
-            self.remote.resume_paused(id)?;
+            self.remote.wake(id)?;
             let received = Reception::wait(
                 std::slice::from_ref(&decision),
                 || self.remote.state_of(id),

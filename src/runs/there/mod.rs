@@ -3,7 +3,7 @@
 
 mod client;
 mod follow;
-mod params;
+pub(super) mod params;
 mod plan;
 mod prune;
 mod revise;

@@ -19,14 +19,7 @@ pub async fn sendable(params: &BTreeMap<String, Value>) -> Result<Json, RunsErro
     let reader = SecretReader::new(AwsClient::nowhere());
     let mut sent = serde_json::Map::new();
     for (name, value) in params {
-        let wrong = |why: String| RunsError::wrong("params", format!("the param `{name}`: {why}"));
-        let read = read_local(&reader, value).await.map_err(|failure| {
-            let error = wrong(failure.to_string());
-            match failure.hint {
-                Some(hint) => error.hint(hint),
-                None => error,
-            }
-        })?;
+        let read = read_param(&reader, name, value).await?;
         let json = read.reveal_json().map_err(|OnlyNamed(reference)| {
             let why = format!(
                 "the param `{name}` refers to {}, but a server does not accept references",
@@ -40,6 +33,29 @@ pub async fn sendable(params: &BTreeMap<String, Value>) -> Result<Json, RunsErro
         sent.insert(name.clone(), json);
     }
     Ok(Json::Object(sent))
+}
+
+/// Refuses params that refer to a file or a variable of this machine that can't be read: the step that needs it may come late.
+///
+/// # Errors
+/// `params`, with the first such param.
+pub async fn refuse_unreadable(params: &BTreeMap<String, Value>) -> Result<(), RunsError> {
+    let reader = SecretReader::new(AwsClient::nowhere());
+    for (name, value) in params {
+        read_param(&reader, name, value).await?;
+    }
+    Ok(())
+}
+
+async fn read_param(reader: &SecretReader, name: &str, value: &Value) -> Result<Value, RunsError> {
+    read_local(reader, value).await.map_err(|failure| {
+        let why = format!("the param `{name}`: {failure}");
+        let error = RunsError::wrong("params", why);
+        match failure.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    })
 }
 
 type Reading<'a> = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send + 'a>>;
