@@ -45,7 +45,6 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
         for decision in &decisions {
             archive.post(&id, &Message::Decide(decision.clone()), at)?;
         }
-        archive.wake(&id)?;
         let state = || archive.state_of(&id);
         let received = Reception::wait(&decisions, state, || archive.is_owned(&id))?;
         if received.refuse()? == Reception::Counts {

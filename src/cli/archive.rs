@@ -249,27 +249,12 @@ impl Archive {
         }
     }
 
-    /// Resumes the driver of a run that Restate has paused: it would read no message.
-    pub fn wake(&self, run: &RunId) -> Result<(), Failure> {
-        match self {
-            Self::Here(_) | Self::Server(_) => {}
+    /// Says what this machine sees of what a run on a target has changed.
+    pub fn sight(&self, target: &str) -> Sight {
+        match (self, target) {
+            (Self::Here(_) | Self::Server(_), _) => Sight::Whole,
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => {
-                engine.remote.wake(run)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Says what this machine sees of what a run has changed.
-    pub fn sight(&self, state: &State) -> Sight {
-        match self {
-            Self::Here(_) | Self::Server(_) => Sight::Whole,
-            #[cfg(feature = "restate")]
-            Self::Engine(_) => {
-                let target = state.run.as_ref().map_or("", |run| &run.target);
-                crate::runs::sight_of(target)
-            }
+            (Self::Engine(_), target) => crate::runs::sight_of(target),
         }
     }
 

@@ -29,7 +29,8 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
     let items = runtime.block_on(async {
         let open = open_target(args, &state, &[]).await?;
         let (_, state) = begin(state.clone(), &command.answers)?;
-        let sight = archive.sight(&state);
+        let target = state.run.as_ref().map_or("", |run| &run.target);
+        let sight = archive.sight(target);
         Ok::<_, Failure>(undo_plan(&program.workflow, &state, &open.clients, sight).await)
     })?;
     runtime.shutdown_background();

@@ -109,7 +109,7 @@ impl Remote {
     ///
     /// # Errors
     /// An error of Restate.
-    pub fn wake(&self, run: &RunId) -> Result<(), RemoteError> {
+    pub(super) fn wake(&self, run: &RunId) -> Result<(), RemoteError> {
         let of_driver =
             format!("target_service_name = 'WindlassRun' AND target_service_key = '{run}'");
         self.resume_all(&of_driver).map(drop)

@@ -236,7 +236,8 @@ impl Remote {
     pub fn post(&self, run: &RunId, message: &Message, at: Timestamp) -> Result<(), RemoteError> {
         let sent = json!([at, message]);
         let _: serde_json::Value = self.ask(&format!("WindlassMail/{run}/post"), &sent)?;
-        Ok(())
+        // A driver that was paused while no worker was there reads no messages.
+        self.wake(run)
     }
 
     /// Asks a run to stop as soon as its steps allow it; invocations that Restate has paused receive the request, too.

@@ -59,8 +59,6 @@ impl OnRestate {
         if run.is_driven {
             self.remote
                 .post(id, &Message::Decide(decision.clone()), at)?;
-            // A driver that was paused while no worker was there reads no messages.
-            self.remote.wake(id)?;
             let received = Reception::wait(
                 std::slice::from_ref(&decision),
                 || self.remote.state_of(id),
