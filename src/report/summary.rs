@@ -91,11 +91,18 @@ pub enum Detail {
     Full,
 }
 
+/// How many things that an undo has not reversed are listed when it ends; `windlass show` lists all.
+const MOST_LEFT: usize = 12;
+
 /// Formats what a run did: each step with its time, each certificate with its file.
 pub fn summary(workflow: &Workflow, state: &State, view: View) -> String {
     let mut text = steps_table(workflow, state, view);
     if state.is_undoing {
-        let left = undo::not_reversed(workflow, state);
+        let most = match view.detail {
+            Detail::Brief => MOST_LEFT,
+            Detail::Full => usize::MAX,
+        };
+        let left = undo::not_reversed(workflow, state, most);
         if !left.is_empty() {
             text.push('\n');
             text.push_str(left.trim_end());

@@ -44,19 +44,27 @@ pub fn undo_plan(run: &RunId, items: &[UndoItem]) -> String {
     text
 }
 
-/// Formats what the undo of a run has not reversed; empty if there is nothing.
-pub fn not_reversed(workflow: &Workflow, state: &State) -> String {
+/// Formats what the undo of a run has not reversed, at most so many things of each kind; empty if there is nothing.
+pub fn not_reversed(workflow: &Workflow, state: &State, most: usize) -> String {
     let (stays, mut left): (Vec<_>, Vec<_>) = execute::stays(workflow, state)
         .into_iter()
         .partition(|item| item.kind == UndoKind::Stays);
     left.extend(found_changed(state));
+    let first = |items: &[UndoItem], format: fn(&[&UndoItem]) -> String| {
+        let shown: Vec<_> = items.iter().take(most).collect();
+        let text = format(&shown);
+        match items.len() - shown.len() {
+            0 => text,
+            more => format!("{}\n  … and {more} more\n", text.trim_end()),
+        }
+    };
     let mut text = String::new();
     if !stays.is_empty() {
         text.push_str("can't be reversed, and stays:\n");
-        text.push_str(&grouped(&stays.iter().collect::<Vec<_>>()));
+        text.push_str(&first(&stays, grouped));
         text.push('\n');
     }
-    text.push_str(&section(LEFT, &left.iter().collect::<Vec<_>>()));
+    text.push_str(&first(&left, |left| section(LEFT, left)));
     text
 }
 

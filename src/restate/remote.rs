@@ -120,7 +120,7 @@ pub struct Remote {
     pub(super) client: reqwest::Client,
     runtime: tokio::runtime::Runtime,
     vault: Vault,
-    /// Whether the workers are known to have the same identity, as far as one of them answered.
+    /// Whether a worker is known to have the same identity.
     has_compared: AtomicBool,
 }
 
@@ -179,7 +179,7 @@ impl Remote {
     /// Compares the identity with that of a worker: a run could not read secrets that are sealed to another one. If no worker answers now,
     /// the workers themselves compare.
     fn refuse_other_identity(&self) -> Result<(), RemoteError> {
-        if self.has_compared.swap(true, Ordering::Relaxed) {
+        if self.has_compared.load(Ordering::Relaxed) {
             return Ok(());
         }
         let url = format!("{}/WindlassStep/identity", self.address.url);
@@ -188,6 +188,7 @@ impl Remote {
         else {
             return Ok(());
         };
+        self.has_compared.store(own == theirs, Ordering::Relaxed);
         match own == theirs {
             true => Ok(()),
             false => Err(RemoteError::OtherIdentity { own, theirs }),

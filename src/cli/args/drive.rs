@@ -119,7 +119,8 @@ pub struct Undo {
     #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
-    /// Say whether a call in doubt was made: STEP=done, STEP=done:VALUE or STEP=again. Can be given several times
+    /// Say whether a call in doubt was made: STEP=done, STEP=done:VALUE or STEP=again; or leave what a step did as it is: STEP=leave. Can
+    /// be given several times
     #[arg(long = "answer", value_name = "ANSWER")]
     pub answers: Vec<String>,
 

@@ -31,6 +31,7 @@ pub(super) mod table;
 mod time;
 mod tls;
 mod undo;
+mod url;
 mod verify;
 mod x509;
 

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use super::{
     aws, base64, csr, exec, file, formats,
     function::{Function, HostModule},
-    hash, http, key, kube, log, pca, random, secret, time, tls, x509,
+    hash, http, key, kube, log, pca, random, secret, time, tls, url, x509,
 };
 
 /// Every host module, by name.
-pub static MODULES: [HostModule; 19] = [
+pub static MODULES: [HostModule; 20] = [
     HostModule {
         name: "aws",
         about: "Any service of AWS.",
@@ -111,6 +111,12 @@ pub static MODULES: [HostModule; 19] = [
         about: "TOML.",
         leaves: false,
         functions: &formats::TOML,
+    },
+    HostModule {
+        name: "url",
+        about: "Parts of addresses. A result made from a secret is a secret.",
+        leaves: false,
+        functions: &url::TABLE,
     },
     HostModule {
         name: "x509",
