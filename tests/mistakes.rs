@@ -82,10 +82,11 @@ mistakes! {
     a_timeout_of_nothing: "workflow: w\nsteps:\n  a: { run: \"()\", timeout: 0s }\n  b: { approval: \"ok?\", timeout: 0ms }\n";
     what_could_never_be_met: "workflow: \"\"\nlock: \"\"\nparams:\n  n: { type: int, min: 9, max: 3 }\n  m: { type: string, one_of: [] }\n  k: { type: string, one_of: [gloo, cacerts] }\nsteps:\n  a: { approval: \" \", approvers: [], on_timeout: approve }\n  b: { lock: \"\", when: \"${{ params.k == 'glo' }}\", run: \"()\" }\nfinally:\n  c: { when: \"${{ run.status != 'success' }}\", run: \"()\" }\n";
     what_never_has_the_right_type: "workflow: w\nlock: [a]\nsteps:\n  a: { approval: { say: x }, approvers: alice }\n  b: { lock: 5, run: \"()\" }\n  c: { approval: \"go?\", approvers: \"\" }\n  d: { approval: \"go?\", approvers: \"${{ ['a'] }}\", lock: \"${{ 'x' }}\" }\n";
-    what_is_never_there: "workflow: w\nparams: { n: int, s: \"string?\" }\nsteps:\n  a: { for_each: [x, y], script: each.rhai }\n  b: { when: \"${{ run.status == 'failed' }}\", with: { sq: \"${{ steps.a.sq }}\", x: \"${{ steps.a.x.sq }}\" }, run: \"()\" }\n  c: { when: \"${{ params.n == '1' || params.s == '1' }}\", run: \"()\" }\nfinally:\n  d: { when: \"${{ run.status == 'failed' }}\", run: \"()\" }\noutputs: { s: \"${{ run.status }}\" }\n",
+    what_is_never_there: "workflow: w\nparams: { n: int, s: \"string?\" }\nsteps:\n  a: { for_each: [x, y], script: each.rhai }\n  b: { when: \"${{ run.status == 'failed' }}\", with: { sq: \"${{ steps.a.sq }}\", x: \"${{ steps.a.x.sq }}\", y: \"${{ steps.a.sq.sq }}\" }, run: \"()\" }\n  c: { when: \"${{ params.n == '1' || params.s == '1' }}\", run: \"()\" }\nfinally:\n  d: { when: \"${{ run.status == 'failed' }}\", run: \"()\" }\noutputs: { s: \"${{ run.status }}\" }\n",
         with [("each.rhai", "const OUTPUTS = #{ sq: \"int\" };\nfn run(inputs) {\n    #{ sq: 1 }\n}\n")];
     a_script_that_does_more_than_its_functions: "workflow: w\nsteps:\n  a: { script: bad.rhai }\n",
         with [("bad.rhai", "import \"lib/top\" as top;\n\nconst OUTPUTS = #{ sum: \"int\", note: \"string?\" };\nhttp::post(\"https://example.com\");\n\nfn run(inputs) {\n    #{ summ: 1, other: 2 }\n}\n"), ("lib/top.rhai", "log::info(\"here\");\n\nfn x() { 1 }\n")];
+    a_secret_of_who_starts_in_a_trigger: "workflow: w\nparams: { s: secret, t: secret }\ntriggers:\n  - { schedule: \"@daily\", params: { s: \"env:PW\", t: \"ssm:/app/pw\" } }\nsteps:\n  a: { run: \"()\" }\n";
     a_constant_in_a_function: "workflow: w\nsteps:\n  a: { script: bad.rhai }\n",
         with [("bad.rhai", "const BASE = \"x\";\n\nfn run(inputs) {\n    #{ x: BASE }\n}\n")];
     phases_in_the_wrong_order: "workflow: w\nphases: { before: {}, change: {} }\nsteps:\n  a: { phase: change, run: \"()\" }\n  b: { phase: before, needs: [a], run: \"()\" }\n";
@@ -186,4 +187,21 @@ fn a_condition_is_asked_once_for_all_items() {
     );
     let refused = test.windlass(&["validate", "w.yaml"]).expect(2);
     refused.says("no-item");
+}
+
+/// What does nothing by itself may stand outside of functions, and only the `fn run` of the step gives its outputs.
+#[test]
+fn a_script_may_have_constants_and_functions_of_any_name() {
+    let test = Test::new()
+        .file("w.yaml", "workflow: w\nsteps:\n  a: { script: a.rhai }\n")
+        .file(
+            "a.rhai",
+            "import \"lib/names\" as names;\n\nconst OUTPUTS = #{ x: \"string\" };\nconst LIMIT = 60 * 60;\n\nfn run(inputs) {\n    #{ x: names::PREFIX + names::of() }\n}\n\nfn run(a, b) {\n    #{ a: a, b: b }\n}\n",
+        )
+        .file(
+            "lib/names.rhai",
+            "export const PREFIX = \"p-\";\n\nfn of() { \"x\" }\n",
+        );
+    test.windlass(&["validate", "w.yaml"]).expect(0);
+    test.windlass(&["run", "w.yaml"]).expect(0);
 }

@@ -117,7 +117,13 @@ impl Engine {
                 return Ok(id);
             }
             if self.remote.is_sent(&id)? {
-                return Err(self.not_begun(&id)?);
+                let on_it = |name| report::command(Command::new(name).arg(&id));
+                let message = format!("no worker has taken up run {id} yet");
+                return Err(Failure::new("engine", message).hint(format!(
+                    "it starts when a worker does; if Restate has given up: {}; to withdraw it: {}",
+                    on_it("resume"),
+                    on_it("cancel")
+                )));
             }
         }
         match (exact, found.as_slice(), part) {
@@ -132,21 +138,13 @@ impl Engine {
         }
     }
 
-    /// Returns the error for a run that was sent to Restate and that no worker has taken up. If Restate has given up trying, it tries again.
-    fn not_begun(&self, id: &RunId) -> Result<Failure, Failure> {
-        let (message, hint) = match self.remote.resume_paused(id)? {
-            0 => (
-                format!("no worker has taken up run {id} yet"),
-                "it starts when a worker does: `windlass worker --register ADMIN-URL`",
-            ),
-            _ => (
-                format!(
-                    "run {id} was paused by Restate, because no worker took it up; now Restate tries again"
-                ),
-                "it starts when a worker does; then run the command again",
-            ),
+    /// Returns the run that a whole id names, if it was sent to Restate and no worker has taken it up.
+    pub fn not_begun(&self, part: Option<&str>) -> Result<Option<RunId>, Failure> {
+        let Some(id) = part.and_then(RunId::parse) else {
+            return Ok(None);
         };
-        Ok(Failure::new("engine", message).hint(hint))
+        let is_it = self.remote.is_sent(&id)? && self.remote.links(&id)?.is_empty();
+        Ok(is_it.then_some(id))
     }
 
     /// Says whether Restate has paused a part of a run that it drives.

@@ -26,6 +26,16 @@ use crate::{
 pub fn resume(args: &Args, command: &Resume) -> Done {
     refuse_params_alone(command)?;
     let archive = Archive::open(args)?;
+    #[cfg(feature = "restate")]
+    if let Archive::Engine(engine) = &archive
+        && let Some(id) = engine.not_begun(command.run.as_deref())?
+    {
+        engine.remote.resume_paused(&id)?;
+        say!(
+            "no worker has taken up run {id} yet; Restate tries again, and it starts when a worker does"
+        );
+        return Ok(exit::WAITING);
+    }
     let id = find(&archive, command)?;
     let changes = command.edited || !command.redo.is_empty();
     if let Archive::Server(there) = &archive {

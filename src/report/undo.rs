@@ -9,7 +9,8 @@ use windlass_engine::{
 };
 use windlass_script::Reversed;
 
-const LEFT: &str = "left as it is, because it has changed since the run or is in use:";
+const LEFT: &str =
+    "left as it is, because it has changed since the run, is in use, or was to be left:";
 
 /// Formats what an undo would do: first what stays, then what is reversed, in order.
 pub fn undo_plan(run: &RunId, items: &[UndoItem]) -> String {

@@ -132,11 +132,31 @@ impl Remote {
     /// # Errors
     /// An error of Restate.
     pub fn is_sent(&self, run: &RunId) -> Result<bool, RemoteError> {
+        Ok(!self.sent(run)?.is_empty())
+    }
+
+    /// Takes back the orders to a run that have not been carried out.
+    ///
+    /// # Errors
+    /// An error of Restate.
+    pub fn withdraw(&self, run: &RunId) -> Result<(), RemoteError> {
+        let sent = self.sent(run)?;
+        sent.iter().try_for_each(|invocation| self.kill(invocation))
+    }
+
+    fn sent(&self, run: &RunId) -> Result<Vec<String>, RemoteError> {
         let rows: Vec<Json> = self.query(&format!(
             "SELECT id FROM sys_invocation WHERE status <> 'completed' AND target_service_name = 'WindlassRun' \
              AND target_service_key = '{run}' AND target_handler_name = 'drive'"
         ))?;
-        Ok(!rows.is_empty())
+        let ids = rows.iter().filter_map(|row| row["id"].as_str());
+        Ok(ids.map(str::to_owned).collect())
+    }
+
+    /// Ends an invocation at once, without its code.
+    fn kill(&self, invocation: &str) -> Result<(), RemoteError> {
+        let url = format!("{}/invocations/{invocation}/kill", self.address.admin);
+        self.exchange(self.client.patch(&url), &url).map(drop)
     }
 
     /// Lists the runs, newest first.

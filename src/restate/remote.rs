@@ -182,10 +182,11 @@ impl Remote {
         if self.has_compared.load(Ordering::Relaxed) {
             return Ok(());
         }
+        let own = self.vault.recipient()?;
         let url = format!("{}/WindlassStep/identity", self.address.url);
         let asking = self.client.post(&url).timeout(COMPARING);
-        let (Ok(theirs), own) = (self.answer::<String>(asking, &url), self.vault.recipient()?)
-        else {
+        // A worker of an earlier version does not say it.
+        let Ok(theirs) = self.answer::<String>(asking, &url) else {
             return Ok(());
         };
         self.has_compared.store(own == theirs, Ordering::Relaxed);
@@ -237,8 +238,9 @@ impl Remote {
     pub fn post(&self, run: &RunId, message: &Message, at: Timestamp) -> Result<(), RemoteError> {
         let sent = json!([at, message]);
         let _: serde_json::Value = self.ask(&format!("WindlassMail/{run}/post"), &sent)?;
-        // A driver that was paused while no worker was there reads no messages.
-        self.wake(run)
+        // A driver that was paused while no worker was there reads no messages. The message is there all the same.
+        let _ = self.wake(run);
+        Ok(())
     }
 
     /// Asks a run to stop as soon as its steps allow it; invocations that Restate has paused receive the request, too.
@@ -324,13 +326,15 @@ impl Remote {
         let mut waits = self.driving(run)?.waits;
         for (lock, holder) in &mut waits {
             let first = waiting(lock, holder);
-            // Steps of one run usually wait for each other with good reason, and who waits is not in these words.
-            if first.holder == *run {
+            // Which step waits is not in these words: only what whole runs hold is followed.
+            let is_of_run = |waiting: &Waiting| waiting.holding_step.is_none();
+            if first.holder == *run || !is_of_run(&first) {
                 continue;
             }
             let way = circle(run, &first, |run| {
-                let waits = self.driving(run)?.waits;
-                Ok::<_, RemoteError>(waits.iter().map(|(lock, to)| waiting(lock, to)).collect())
+                let waits = self.driving(run)?.waits.into_iter();
+                let waits = waits.map(|(lock, holder)| waiting(&lock, &holder));
+                Ok::<_, RemoteError>(waits.filter(is_of_run).collect())
             })?;
             holder.extend(way.map(|way| format!(", {way}")));
         }
@@ -437,7 +441,7 @@ impl Remote {
     }
 
     /// Sends a request, and returns the status and body of an answer that is not an error.
-    fn exchange(
+    pub(super) fn exchange(
         &self,
         request: reqwest::RequestBuilder,
         url: &str,

@@ -141,6 +141,7 @@ impl Worker {
                 .retry_policy_max_attempts(QUESTION_ATTEMPTS)
                 .retry_policy_kill_on_max_attempts()
         };
+        let step = step.handler("identity", question());
         let run_options = service.clone().handler("drive", drive);
         let run_options = run_options.handler("events", question());
         let run_options = run_options.handler("files", question());

@@ -10,7 +10,7 @@ use windlass_engine::journal::{Decision, State};
 
 /// How long a driver may take before the person is told that it has not taken up the answer: it looks for messages five times a second.
 const PATIENCE: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What became of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -551,6 +551,7 @@ mod tests {
             ("if true { params.s } else { '' }", secret),
             ("params.s == ()", Value::Bool(false)),
             ("() != params.s", Value::Bool(true)),
+            ("params.s != ''", Value::Bool(true)),
             ("params.all.len()", Value::Int(1)),
         ] {
             assert_eq!(evaluate(text).as_ref(), Ok(&wanted), "{text}");

@@ -1,6 +1,6 @@
 //! Mistakes that earlier versions accepted: a new script is refused for them, but not one with which a run began.
 
-use rhai::{AST, ASTFlags, ASTNode, Expr, Stmt};
+use rhai::{AST, ASTNode, Expr, Stmt};
 
 use super::{
     calls::{closest, did_you_mean},
@@ -20,20 +20,34 @@ pub(super) fn check(ast: &AST, text: &str, outputs: Option<&Signature>) -> Vec<F
 /// Finds a statement outside of functions: it would run before `fn run`, and once more before `fn undo`.
 fn loose(ast: &AST, text: &str) -> Option<Fault> {
     let found = ast.statements().iter().find(|statement| match statement {
-        Stmt::Var(_, flags, _) => !flags.contains(ASTFlags::CONSTANT),
+        Stmt::Var(variable, ..) => !is_plain(&variable.1),
         Stmt::Noop(_) | Stmt::Import(..) | Stmt::Export(..) => false,
         _ => true,
     })?;
     let span = token_at(text, found.position());
     let message = "this is outside of all functions, so it would run again before `fn undo`";
-    Some(Fault::new("syntax", span, message).help("move it into `fn run`"))
+    Some(Fault::new("syntax", span, message).help("move it into a function"))
+}
+
+/// Says whether an expression does nothing but give a value: it may be a constant of the file.
+fn is_plain(value: &Expr) -> bool {
+    let mut is_plain = true;
+    value.walk(&mut Vec::new(), &mut |path| {
+        is_plain &= match path.last() {
+            Some(ASTNode::Expr(Expr::FnCall(call, _))) => call.op_token.is_some(),
+            Some(ASTNode::Expr(Expr::MethodCall(..) | Expr::Stmt(..)) | ASTNode::Stmt(_)) => false,
+            _ => true,
+        };
+        is_plain
+    });
+    is_plain
 }
 
 /// Returns the map with which `fn run` ends, if it does.
 fn last_of_run(ast: &AST) -> Option<Expr> {
     let mut only = ast.clone();
     only.clear_statements();
-    only.retain_functions(|_, _, name, _| name == "run");
+    only.retain_functions(|_, _, name, params| name == "run" && params == 1);
     let mut last = None;
     only.walk(&mut |path: &[ASTNode]| {
         if let [ASTNode::Stmt(statement)] = path {

@@ -258,9 +258,10 @@ fn description(text: &str) -> String {
 }
 
 fn check_entry(ast: &AST, text: &str) -> Option<Fault> {
-    match ast.iter_functions().find(|function| function.name == "run") {
-        Some(function) if function.params.len() == 1 => None,
-        Some(_) => {
+    let counts = parameter_counts(ast, "run");
+    match counts.contains(&1) {
+        true => None,
+        false if !counts.is_empty() => {
             let at = text.find("fn run").unwrap_or(0);
             Some(
                 Fault::new(
@@ -271,7 +272,7 @@ fn check_entry(ast: &AST, text: &str) -> Option<Fault> {
                 .help("write `fn run(inputs) { … }`"),
             )
         }
-        None => Some(
+        false => Some(
             Fault::new(
                 "no-run-function",
                 0..0,
@@ -282,9 +283,15 @@ fn check_entry(ast: &AST, text: &str) -> Option<Fault> {
     }
 }
 
+/// Returns how many parameters each function of a name has: Rhai tells them apart by that.
+fn parameter_counts(ast: &AST, name: &str) -> Vec<usize> {
+    let all = ast.iter_functions().filter(|f| f.name == name);
+    all.map(|function| function.params.len()).collect()
+}
+
 fn check_undo(ast: &AST, text: &str) -> Option<Fault> {
-    let function = ast.iter_functions().find(|f| f.name == "undo")?;
-    if function.params.len() == 2 {
+    let counts = parameter_counts(ast, "undo");
+    if counts.is_empty() || counts.contains(&2) {
         return None;
     }
     let at = text.find("fn undo").unwrap_or(0);

@@ -95,9 +95,12 @@ fn register_references(module: &mut Module) {
     fn refuse(reference: &Reference) -> Thrown {
         unread(&reference.to_string()).into()
     }
-    /// A secret is given, so it is not `()`, whatever it is.
+    /// A secret is given, so it is neither `()` nor empty, whatever it is.
     fn compare(reference: &Reference, other: &Dynamic, name: &str) -> Result<bool, Thrown> {
-        match (other.is_unit(), name) {
+        let is_empty = other
+            .as_immutable_string_ref()
+            .is_ok_and(|text| text.is_empty());
+        match (other.is_unit() || is_empty, name) {
             (true, "==") => Ok(false),
             (true, "!=") => Ok(true),
             _ => Err(refuse(reference)),

@@ -147,7 +147,7 @@ fn files_and_variables_are_those_of_who_starts_the_run() {
         .file("token", "from-file\n");
     let run = |arguments: &[&str]| {
         let mut command = test.command(&[&["run", "use.yaml"], arguments].concat());
-        command.env("MY_TOKEN", "from-variable");
+        command.env("MY_TOKEN", "from-variable").env("EMPTY", "");
         crate::harness::Ran::from_output(command.output().expect("windlass starts"))
     };
     for (given, wanted) in [
@@ -164,8 +164,9 @@ fn files_and_variables_are_those_of_who_starts_the_run() {
     run(&["--params", "params.yaml"]).expect(0);
     assert_eq!(test.read("out/t"), "<from-variable>");
     for (given, code, said) in [
-        ("token=env:NO_SUCH", 1, "the variable NO_SUCH is not set"),
-        ("token=file:none", 1, "No such file"),
+        ("token=env:NO_SUCH", 2, "the variable NO_SUCH is not set"),
+        ("token=file:none", 2, "No such file"),
+        ("token=env:EMPTY", 2, "env:EMPTY is empty"),
         ("token=vault:x#y", 2, "write `vault:MOUNT/PATH#FIELD`"),
     ] {
         let ran = run(&["-p", given]).expect(code);
@@ -225,15 +226,15 @@ fn an_expression_passes_a_reference_on_and_computes_with_none() {
 fn a_secret_without_an_end_is_refused() {
     let server = Server::start(|_, _| Reply::Says(200, "x".repeat(5 << 20)));
     let test = Test::new().file("use.yaml", USE);
-    for (reference, said) in [
-        ("file:/dev/zero", "larger than 1 MiB"),
-        ("vault:kv/app/db#password", "larger than 4 MiB"),
+    for (reference, code, said) in [
+        ("file:/dev/zero", 2, "larger than 1 MiB"),
+        ("vault:kv/app/db#password", 1, "larger than 4 MiB"),
     ] {
         let mut command = test.command(&["run", "use.yaml", "-p", &format!("token={reference}")]);
         command
             .env("VAULT_TOKEN", "t0ken")
             .env("VAULT_ADDR", &server.url);
         let output = command.output().expect("windlass starts");
-        says(&crate::harness::Ran::from_output(output).expect(1), said);
+        says(&crate::harness::Ran::from_output(output).expect(code), said);
     }
 }

@@ -242,6 +242,11 @@ pub(crate) fn without_times(object: &Json) -> Json {
             for entry in entries.iter_mut().filter_map(Json::as_object_mut) {
                 entry.remove("time");
             }
+            // They are ordered by their times.
+            entries.sort_by_cached_key(|entry| {
+                ["manager", "operation", "subresource"]
+                    .map(|key| entry[key].as_str().unwrap_or_default().to_owned())
+            });
         }
     }
     object

@@ -285,7 +285,7 @@ fn check_read(
                 return None;
             };
             let step = &graph[*target];
-            if let (Some(outputs), [output, ..], Some(each)) =
+            if let (Some(outputs), [output], Some(each)) =
                 (declared_outputs(step), rest, &step.for_each)
                 && outputs.contains_key(output)
                 && !may_be_item(each, output)

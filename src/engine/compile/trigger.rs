@@ -326,21 +326,24 @@ fn check_one(report: &mut Report, params: &BTreeMap<String, Param>, draft: &mut 
         let Some(value) = trigger.params.get(&name.text).and_then(Template::constant) else {
             continue;
         };
-        let referred = param.refer(value);
-        let checked = referred.and_then(|value| match param.check(&value) {
-            Ok(()) => Ok(value),
-            Err(why) => Err(why.to_string()),
-        });
-        match checked {
-            // What an expression of a webhook gives stays a text, because others write it.
+        let mistake = |report: &Report, why: String| {
+            let message = format!("the param `{}` does not fit: {why}", name.text);
+            report.at("wrong-type", span.clone(), message)
+        };
+        if let Err(why) = param.check(&param.ty.taint(value.clone())) {
+            let mistake = mistake(report, why.to_string());
+            report.add(mistake);
+            continue;
+        }
+        // What an expression of a webhook gives stays a text, because others write it.
+        match param.refer(value) {
             Ok(value) => {
                 let template = Template::Literal(value);
                 trigger.params.insert(name.text.clone(), template);
             }
             Err(why) => {
-                let message = format!("the param `{}` does not fit: {why}", name.text);
-                let mistake = report.at("wrong-type", span.clone(), message);
-                report.add(mistake);
+                let mistake = mistake(report, why);
+                report.add_in_new(mistake);
             }
         }
     }

@@ -175,11 +175,16 @@ pub fn wanted_locks(
     {
         return Vec::new();
     }
-    let wants = waits(workflow, &resumed, run_id, now);
+    let moment = Moment {
+        run_id,
+        now,
+        max_parallel: 1,
+    };
+    let wants = wants(workflow, &resumed, moment);
     wants.into_iter().map(|(lock, _)| lock).collect()
 }
 
-/// Returns the locks for which a run waits at `now`, unless they are free, each with the step that would hold it.
+/// Returns the locks for which all parts of a run wait at `now`, unless they are free, each with the step that would hold it.
 pub fn waits(
     workflow: &Workflow,
     state: &State,
@@ -191,6 +196,10 @@ pub fn waits(
         now,
         max_parallel: usize::MAX,
     };
+    wants(workflow, state, moment)
+}
+
+fn wants(workflow: &Workflow, state: &State, moment: Moment) -> Vec<(String, Option<InstanceId>)> {
     let wants = next(workflow, state, moment).wants;
     // If one of several locks is enough, one of them may be free.
     let only = |want: Want| Some((<[String; 1]>::try_from(want.any_of).ok()?, want.step));

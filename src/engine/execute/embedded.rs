@@ -260,13 +260,14 @@ impl Substrate for Embedded {
     fn waits_of(&mut self, run: &RunId) -> Result<Vec<Waiting>, DriveError> {
         let now = self.now();
         let journal = self.run.journal();
-        let state = journal.state_of(run)?;
-        let Some(info) = &state.run else {
+        // A run that is damaged, or that another version of windlass began, may not be readable here.
+        let Ok(state) = journal.state_of(run) else {
             return Ok(Vec::new());
         };
-        // A run that another version of windlass began may not compile here.
-        let mut files = Frozen(journal.files(run, info.edition)?);
-        let Ok(program) = compile(&info.main, &mut files) else {
+        let info = state.run.as_ref();
+        let files = info.and_then(|info| Some((info, journal.files(run, info.edition).ok()?)));
+        let program = files.and_then(|(info, files)| compile(&info.main, &mut Frozen(files)).ok());
+        let Some(program) = program else {
             return Ok(Vec::new());
         };
         let wants = decide::waits(&program.workflow, &state, run.as_str(), now);

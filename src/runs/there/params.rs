@@ -35,14 +35,22 @@ pub async fn sendable(params: &BTreeMap<String, Value>) -> Result<Json, RunsErro
     Ok(Json::Object(sent))
 }
 
-/// Refuses params that refer to a file or a variable of this machine that can't be read: the step that needs it may come late.
+/// Refuses params that refer to a file or a variable of this machine that can't be read, or is empty: the step that needs it may come
+/// late.
 ///
 /// # Errors
 /// `params`, with the first such param.
 pub async fn refuse_unreadable(params: &BTreeMap<String, Value>) -> Result<(), RunsError> {
     let reader = SecretReader::new(AwsClient::nowhere());
     for (name, value) in params {
-        read_param(&reader, name, value).await?;
+        let read = read_param(&reader, name, value).await?;
+        if let (Value::Reference(reference), Value::Secret(secret)) = (value, &read)
+            && secret.reveal().is_empty()
+        {
+            let why = format!("the param `{name}`: {} is empty", reference.as_str());
+            return Err(RunsError::wrong("params", why)
+                .hint(format!("if it is to be empty: -p {name}=text:")));
+        }
     }
     Ok(())
 }

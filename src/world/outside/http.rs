@@ -372,7 +372,7 @@ fn proving(failure: Failure, request: &HttpRequest, proof: Proof) -> Failure {
 
 fn transport_failure(name: &str, request: &HttpRequest, error: &reqwest::Error) -> Failure {
     let (class, code) = match error {
-        e if e.is_connect() => Transport::unconnected(e),
+        e if e.is_connect() => (FailureClass::Unavailable, Transport::code_of(e)),
         e if e.is_timeout() => (FailureClass::Timeout, "Timeout"),
         e if e.is_builder() => (FailureClass::Rejected, "BadRequest"),
         e if e.is_decode() => (FailureClass::Unavailable, "BadEncoding"),

@@ -86,12 +86,9 @@ impl Transport {
         }
     }
 
-    /// Returns the class and the code for an error without a connection.
-    pub fn unconnected(error: &(dyn Error + 'static)) -> (FailureClass, &'static str) {
-        let reason = Self::of(error);
-        reason.map_or((FailureClass::Unavailable, "Unreachable"), |reason| {
-            (reason.class(), reason.code())
-        })
+    /// Returns the code for an error without a connection.
+    pub fn code_of(error: &(dyn Error + 'static)) -> &'static str {
+        Self::of(error).map_or("Unreachable", Self::code)
     }
 }
 

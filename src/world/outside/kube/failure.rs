@@ -73,13 +73,10 @@ pub(super) fn classify(about: &About, error: Error) -> Failure {
             // Without a connection, nothing was sent.
             let is_unsent = text.contains("error trying to connect") || text.contains("client error (Connect)");
             let failure = match is_unsent {
-                true => {
-                    let (class, code) = Transport::unconnected(&*e);
-                    about.proving(
-                        about.failure(class, code, text),
-                        proof(Client::Kubernetes, "*", NOT_SENT),
-                    )
-                }
+                true => about.proving(
+                    about.failure(FailureClass::Unavailable, Transport::code_of(&*e), text),
+                    proof(Client::Kubernetes, "*", NOT_SENT),
+                ),
                 false => about.lost(FailureClass::Unavailable, "ConnectionLost", text),
             };
             failure.with_hint("is the API server of this context up, and reachable from here?")

@@ -165,8 +165,8 @@ impl Vault {
         }
         let lost = |e: reqwest::Error| {
             let e = e.without_url();
-            let (class, code) = Transport::unconnected(&e);
-            Failure::new(class, name, code, causes(&e)).with_hint(format!(
+            let code = Transport::code_of(&e);
+            Failure::new(FailureClass::Unavailable, name, code, causes(&e)).with_hint(format!(
                 "is VAULT_ADDR ({}) right, and reachable from here?",
                 self.address
             ))

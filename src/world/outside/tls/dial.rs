@@ -22,10 +22,7 @@ pub(super) async fn dial(
     let bare = host.trim_matches(['[', ']']);
     let Some(proxy) = proxies.of("https", host, Some(port)) else {
         let connected = TcpStream::connect((bare, port)).await;
-        let connected = connected.map_err(|e| {
-            let (class, code) = Transport::unconnected(&e);
-            Failure::new(class, operation, code, causes(&e))
-        })?;
+        let connected = connected.map_err(|e| failed(Transport::code_of(&e), causes(&e)))?;
         return Ok(Box::new(connected));
     };
     let authority = match bare.contains(':') {
