@@ -113,7 +113,7 @@ impl Engine {
         let exact = found.iter().find(|id| id.as_str() == wanted);
         // The list may be out of date, and a run that no worker has taken up yet is not in it.
         if let (None, [], Some(id)) = (exact, found.as_slice(), part.and_then(RunId::parse)) {
-            if !self.remote.links(&id)?.is_empty() {
+            if self.remote.has_begun(&id)? {
                 return Ok(id);
             }
             if self.remote.is_sent(&id)? {
@@ -143,7 +143,7 @@ impl Engine {
         let Some(id) = part.and_then(RunId::parse) else {
             return Ok(None);
         };
-        let is_it = self.remote.is_sent(&id)? && self.remote.links(&id)?.is_empty();
+        let is_it = self.remote.is_sent(&id)? && !self.remote.has_begun(&id)?;
         Ok(is_it.then_some(id))
     }
 

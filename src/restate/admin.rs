@@ -135,6 +135,17 @@ impl Remote {
         Ok(!self.sent(run)?.is_empty())
     }
 
+    /// Says whether a worker has taken up a run: then the run has events. Asks no worker.
+    ///
+    /// # Errors
+    /// An error of Restate.
+    pub fn has_begun(&self, run: &RunId) -> Result<bool, RemoteError> {
+        let rows: Vec<Json> = self.query(&format!(
+            "SELECT key FROM state WHERE service_name = 'WindlassRun' AND service_key = '{run}' LIMIT 1"
+        ))?;
+        Ok(!rows.is_empty())
+    }
+
     /// Takes back the orders to a run that have not been carried out.
     ///
     /// # Errors
