@@ -67,22 +67,29 @@ pub(super) fn register(module: &mut Module) {
     );
 }
 
-/// Replaces functions that change their text in a script: in an expression they return another one, `${{ params.user.trim() }}`.
+/// Lets an expression use the result of functions that only change their text in a script: `${{ params.user.trim() }}`. They change it
+/// here as well, as blocks of expressions may rely on.
 pub(super) fn register_returning(engine: &mut Engine) {
-    engine.register_fn("trim", |text: &mut ImmutableString| -> ImmutableString {
-        text.trim().into()
+    engine.register_fn("trim", |text: &mut ImmutableString| {
+        *text = text.trim().into();
+        text.clone()
     });
     engine.register_fn("trim", |secret: &mut Secret| {
-        Secret::new(secret.reveal().trim())
+        *secret = Secret::new(secret.reveal().trim());
+        secret.clone()
     });
     engine.register_fn(
         "replace",
-        |text: &mut ImmutableString, find: &str, with: &str| replaced(text, find, with),
+        |text: &mut ImmutableString, find: &str, with: &str| -> Given<ImmutableString> {
+            replace(text, find, with)?;
+            Ok(text.clone())
+        },
     );
     engine.register_fn(
         "replace",
         |secret: &mut Secret, find: &str, with: &str| -> Given<Secret> {
-            Ok(Secret::new(replaced(secret.reveal(), find, with)?))
+            *secret = Secret::new(replaced(secret.reveal(), find, with)?);
+            Ok(secret.clone())
         },
     );
 }
