@@ -9,6 +9,7 @@ use windlass_engine::{
 };
 use windlass_script::Reversed;
 
+const STAYS: &str = "can't be reversed, and stays:\n";
 const LEFT: &str =
     "left as it is, because it has changed since the run, is in use, or was to be left:";
 
@@ -28,7 +29,7 @@ pub fn undo_plan(run: &RunId, items: &[UndoItem]) -> String {
     });
     let mut text = String::new();
     if !stays.is_empty() {
-        text.push_str("can't be reversed, and stays:\n");
+        text.push_str(STAYS);
         text.push_str(&grouped(&stays));
         text.push('\n');
     }
@@ -61,7 +62,7 @@ pub fn not_reversed(workflow: &Workflow, state: &State, most: usize) -> String {
     };
     let mut text = String::new();
     if !stays.is_empty() {
-        text.push_str("can't be reversed, and stays:\n");
+        text.push_str(STAYS);
         text.push_str(&first(&stays, grouped));
         text.push('\n');
     }

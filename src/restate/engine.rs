@@ -391,7 +391,7 @@ impl Substrate for Engine<'_> {
         Ok("on the engine".into())
     }
 
-    /// What other runs wait for is found where it is shown ([`crate::Remote::waits`]): it is no part of this run's history.
+    /// Returns nothing: [`crate::Remote::waits`] reads the waits of other runs when they are shown, because they are not part of this run.
     fn waits_of(&mut self, _: &RunId) -> Result<Vec<Waiting>, DriveError> {
         Ok(Vec::new())
     }

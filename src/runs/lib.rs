@@ -8,6 +8,7 @@
 //! - `begin` makes the first event of a run, `choice` says which steps it may be limited to, `rules` when a run may be
 //!   resumed, cancelled or undone, `preflight` whether a target has what a workflow needs, `aws` whether its AWS is the
 //!   one that is meant, `foresee` what a run would find there, `later` whether a newer run has to be undone first;
+//! - `nearby` reads the secrets in files and variables of this machine;
 //! - `reception` waits until a driver has taken up an answer, and says what became of it;
 //! - `library` finds the workflows that may be started, by name and never by path;
 //! - `drivers` drives several runs at once, `book` records which runs they are and which start belongs to a key;
@@ -42,6 +43,7 @@ mod here;
 mod later;
 mod library;
 mod log;
+mod nearby;
 mod peers;
 mod preflight;
 mod programs;
@@ -74,6 +76,7 @@ pub use here::{Here, HereOptions, cancelled, goes_on, undo_started};
 pub use later::refuse_undo_before_newer;
 pub use library::{Library, WorkflowName, declares_workflow};
 pub use log::LogLine;
+pub use nearby::refuse_unreadable;
 pub use peers::{Peers, SeenChange, SeenStart, SeenTrigger, SendTurn};
 pub use preflight::{Missing, Note, ask, permits_text, preflight};
 pub use prune::{Pruning, Retention, compact, prunable, prune};
@@ -88,4 +91,4 @@ pub use service::{
     StartWanted, Started,
 };
 pub use tallies::Tallies;
-pub use there::{Address, There, encoded, params::refuse_unreadable};
+pub use there::{Address, There, encoded};

@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reception {
     Counts,
-    /// Somebody else answered before; says who and how.
+    /// Another answer came first; the text says whose.
     TooLate(String),
     /// The driver has not taken it up, and may be gone.
     NotYet,
@@ -24,7 +24,7 @@ pub enum Reception {
 
 impl Reception {
     /// Looks up an answer in the state of its run.
-    pub fn of(state: &State, answer: &Decision) -> Self {
+    fn of(state: &State, answer: &Decision) -> Self {
         let asked = state
             .instance(&answer.step)
             .and_then(|instance| instance.approval.as_deref())

@@ -4,7 +4,8 @@
 //! Rhai's own functions for joining and printing convert any value to text. They are replaced here, also for lists and maps with secrets
 //! in them. Any other function that takes a text does not accept a secret, so the call fails.
 //!
-//! A [`Reference`] is a secret that is not read yet; only expressions meet one. It can be passed on, and nothing else.
+//! A [`Reference`] is a secret that is not read yet; only expressions meet one. It can be passed on, and compared with `()` and an empty
+//! text, which it is not.
 
 use std::any::TypeId;
 

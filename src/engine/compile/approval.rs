@@ -38,7 +38,7 @@ impl Approval {
     }
 }
 
-/// Says why approvers can never be a list with somebody in it.
+/// Returns the mistake in approvers that are no list of names, or an empty one, whatever the params are.
 fn nobody(approvers: &Template) -> Option<String> {
     match (approvers.a_kind()?, approvers) {
         ("a list", Template::List(names)) if names.is_empty() => {

@@ -93,9 +93,7 @@ impl Param {
         }
         Some(value)
     }
-}
 
-impl Param {
     /// Reads references to secrets in a value that a workflow file contains.
     ///
     /// # Errors

@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_holder_that_will_release_is_no_circle() {
-        // It waits for somebody else.
+        // The holder waits for a third run.
         assert_eq!(
             found(&[("a", "", "x", "b", ""), ("b", "", "y", "c", "")]),
             None

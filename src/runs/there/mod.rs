@@ -3,7 +3,7 @@
 
 mod client;
 mod follow;
-pub(super) mod params;
+mod params;
 mod plan;
 mod prune;
 mod revise;

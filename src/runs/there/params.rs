@@ -1,13 +1,13 @@
 //! Prepares the params of a run to be sent to a server.
 
-use std::{collections::BTreeMap, future::Future, pin::Pin};
+use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use crate::error::RunsError;
+use crate::{error::RunsError, nearby::read_param};
 use windlass_world::{
     outside::{AwsClient, SecretReader},
-    value::{Failure, OnlyNamed, Source, Value},
+    value::{OnlyNamed, Value},
 };
 
 /// Returns params as JSON, with secrets in plain text: the server seals them when they arrive. Secrets in files or variables of this machine
@@ -33,70 +33,6 @@ pub async fn sendable(params: &BTreeMap<String, Value>) -> Result<Json, RunsErro
         sent.insert(name.clone(), json);
     }
     Ok(Json::Object(sent))
-}
-
-/// Refuses params that refer to a file or a variable of this machine that can't be read, or is empty: the step that needs it may come
-/// late.
-///
-/// # Errors
-/// `params`, with the first such param.
-pub async fn refuse_unreadable(params: &BTreeMap<String, Value>) -> Result<(), RunsError> {
-    let reader = SecretReader::new(AwsClient::nowhere());
-    for (name, value) in params {
-        let read = read_param(&reader, name, value).await?;
-        if let (Value::Reference(reference), Value::Secret(secret)) = (value, &read)
-            && secret.reveal().is_empty()
-        {
-            let why = format!("the param `{name}`: {} is empty", reference.as_str());
-            return Err(RunsError::wrong("params", why)
-                .hint(format!("if it is to be empty: -p {name}=text:")));
-        }
-    }
-    Ok(())
-}
-
-async fn read_param(reader: &SecretReader, name: &str, value: &Value) -> Result<Value, RunsError> {
-    read_local(reader, value).await.map_err(|failure| {
-        let why = format!("the param `{name}`: {failure}");
-        let error = RunsError::wrong("params", why);
-        match failure.hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
-    })
-}
-
-type Reading<'a> = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send + 'a>>;
-
-/// Replaces references to files and variables with their secrets; other references stay.
-fn read_local<'a>(reader: &'a SecretReader, value: &'a Value) -> Reading<'a> {
-    Box::pin(async move {
-        Ok(match value {
-            Value::Reference(reference) => match reference.source() {
-                Source::File { .. } | Source::Variable { .. } => {
-                    Value::Secret(reader.read(reference).await?)
-                }
-                Source::SecretsManager { .. } | Source::Ssm { .. } | Source::Vault { .. } => {
-                    value.clone()
-                }
-            },
-            Value::List(items) => {
-                let mut read = Vec::with_capacity(items.len());
-                for item in items {
-                    read.push(read_local(reader, item).await?);
-                }
-                Value::List(read)
-            }
-            Value::Map(map) => {
-                let mut read = BTreeMap::new();
-                for (key, item) in map {
-                    read.insert(key.clone(), read_local(reader, item).await?);
-                }
-                Value::Map(read)
-            }
-            other => other.clone(),
-        })
-    })
 }
 
 #[cfg(test)]
