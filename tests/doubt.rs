@@ -500,6 +500,29 @@ fn an_answer_is_what_the_call_returns() {
     again.expect(2);
 }
 
+/// An answer applies before the rest of the plan.
+#[test]
+fn the_plan_of_a_resume_takes_answers_into_account() {
+    let site = Site::open(&[500]);
+    let test = Test::new().file(
+        "w.yaml",
+        &one_step(&format!("http::post(\"{}/x\")", site.address())),
+    );
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    let plan = |answers: &[&str]| test.windlass(&[&["resume", "--plan"], answers].concat());
+    plan(&[]).expect(0).prints("is in doubt: it needs --answer");
+    let answer = ["--answer", "s=done:{status: 201}"];
+    let answered = plan(&answer).expect(0);
+    answered.prints("continues after 1 recorded call");
+    assert!(!answered.stdout.contains("in doubt"), "{}", answered.stdout);
+    plan(&["--answer", "t=done"]).expect(2).says("[bad-answer]");
+    // With changed files, too.
+    test.write("w.yaml", &format!("{}# changed\n", test.read("w.yaml")));
+    let edited = ["resume", "--edited", "--yes"];
+    test.windlass(&[&edited[..], &answer].concat()).expect(0);
+    assert_eq!(site.requests().len(), 1);
+}
+
 #[test]
 fn each_call_in_doubt_is_named_at_the_end() {
     let site = Site::open(&[500, 500]);

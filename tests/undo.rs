@@ -216,6 +216,12 @@ steps:
     ] {
         refused.says(&part);
     }
+    // The plan says it, too, unless the undo is to be forced.
+    let planned = mesh.test.windlass(&["undo", &older, "--plan"]).expect(2);
+    planned.prints("it has been changed since the run: data.x");
+    planned.says("[newer-run]");
+    let forced = ["undo", &older, "--plan", "--force"];
+    mesh.test.windlass(&forced).expect(0);
     // Nothing else changed what the other run changed, and after the newer one is undone the older one can be.
     mesh.test.windlass(&["undo", &other, "--yes"]).expect(0);
     mesh.test.windlass(&["undo", &newer, "--yes"]).expect(0);

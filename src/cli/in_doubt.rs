@@ -4,7 +4,7 @@ use super::{failure::Failure, process::person};
 use crate::{
     compile::parse_value,
     journal::{Event, InstanceId, NotAnInstance, State},
-    runs::{DoubtAnswer, all_answered},
+    runs::{DoubtAnswer, RunsError, after_answers, all_answered},
     value::Value,
 };
 
@@ -13,11 +13,19 @@ const FORM: &str =
 
 /// Returns the events of answers from the command line, with which a run continues after the events `before`.
 pub fn events(state: &State, before: &[Event], texts: &[String]) -> Result<Vec<Event>, Failure> {
-    let events = all_answered(state, before, &read_all(texts)?, &person());
-    events.map_err(|error| match error.code {
+    all_answered(state, before, &read_all(texts)?, &person()).map_err(refused)
+}
+
+/// Returns the state of a run that has ended after answers from the command line.
+pub fn after(state: State, texts: &[String]) -> Result<State, Failure> {
+    after_answers(state, &read_all(texts)?).map_err(refused)
+}
+
+fn refused(error: RunsError) -> Failure {
+    match error.code {
         "bad-answer" => Failure::from(error).hint(FORM),
         _ => error.into(),
-    })
+    }
 }
 
 /// Reads several answers.

@@ -75,6 +75,7 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         false => None,
     };
     let state = runs::after_edit(&taken.state, edit.as_ref().map(|(_, edited)| edited));
+    let state = in_doubt::after(state, &command.answers)?;
     let new = edit.as_ref().map_or(&taken.program, |(program, _)| program);
     let plan = decide::plan(&Change {
         old: &taken.program.workflow,
@@ -119,8 +120,8 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
             program
         }
     };
-    all.extend(plan.events);
     all.extend(in_doubt::events(&taken.state, &all, &command.answers)?);
+    all.extend(plan.events);
     go(args, command, taken.run, program, taken.state, all)
 }
 

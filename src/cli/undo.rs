@@ -12,7 +12,7 @@ use super::{
     taken::{frozen, look, take},
 };
 use crate::{
-    execute::{DriveError, Ended, undo_plan},
+    execute::{DriveError, Ended, UndoItem, undo_plan},
     journal::{Event, Outcome, RunId, State},
     report, runs,
 };
@@ -34,16 +34,13 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
         Ok::<_, Failure>(undo_plan(&program.workflow, &state, &open.clients, sight).await)
     })?;
     runtime.shutdown_background();
-    if command.plan {
-        return print(&match command.driving.json {
-            true => format!("{:#}\n", report::undo_json(&items)),
-            false => report::undo_plan(&id, &items),
-        });
-    }
-    report::say(&report::undo_plan(&id, &items));
+    show_undo_plan(command, &id, &items)?;
     if !command.force {
         let read = |run: &RunId| archive.state_of(run);
         runs::refuse_undo_before_newer(&id, &state, archive.runs()?, read)?;
+    }
+    if command.plan {
+        return Ok(exit::SUCCEEDED);
     }
     if !confirm(command.yes, &format!("Undo {}?", which(&id, &state)))? {
         return Ok(exit::NOTHING_STARTED);
@@ -60,6 +57,19 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
             _ => exit::FAILED,
         },
     )
+}
+
+/// Shows the plan of an undo: as the output if only the plan is wanted.
+pub fn show_undo_plan(command: &Undo, id: &RunId, items: &[UndoItem]) -> Result<(), Failure> {
+    if !command.plan {
+        report::say(&report::undo_plan(id, items));
+        return Ok(());
+    }
+    print(&match command.driving.json {
+        true => format!("{:#}\n", report::undo_json(items)),
+        false => report::undo_plan(id, items),
+    })?;
+    Ok(())
 }
 
 /// Returns the events that an undo begins with, and the state after them. Each answer applies to the state after the one before it.

@@ -174,6 +174,21 @@ pub fn all_answered(
     Ok(events)
 }
 
+/// Returns the state of a run that has ended after answers about its calls in doubt, from which a resume is planned.
+///
+/// # Errors
+/// The same as of [`all_answered`].
+pub fn after_answers(mut state: State, answers: &DoubtAnswers) -> Result<State, RunsError> {
+    let outcome = state.outcome;
+    // As a resume makes it: nothing follows in a run that has ended.
+    state.outcome = None;
+    for event in all_answered(&state, &[], answers, &Person::nobody())? {
+        state.apply(&event, now()).map_err(DriveError::from)?;
+    }
+    state.outcome = outcome;
+    Ok(state)
+}
+
 /// Returns `None` if the last call of `instance` is not in doubt. If a person has said only that it was done, its result may follow.
 fn to_last_call(
     state: &State,

@@ -66,7 +66,9 @@ pub use book::MAX_KEY;
 pub use bundle::{Bundle, Checked, refuse_other_list};
 pub use choice::{refuse_choice, unknown_step};
 pub use clock::{new_id, now};
-pub use doubt::{Doubt, DoubtAnswer, DoubtAnswers, DoubtfulCall, all_answered, answered, doubts};
+pub use doubt::{
+    Doubt, DoubtAnswer, DoubtAnswers, DoubtfulCall, after_answers, all_answered, answered, doubts,
+};
 pub use drivers::Driving;
 pub use edited::{after_edit, edited, params_now};
 pub use error::{Kind, RunsError};
@@ -88,7 +90,7 @@ pub use revise::{Changes, FileChange, Revision, SentFiles, file_changes};
 pub use rules::{refuse_cancel, refuse_resume, refuse_undo};
 pub use service::{
     Ask, Evidence, Filter, Listed, Page, Person, PlanDepth, Planned, Row, Runs, Sent, Shown,
-    StartWanted, Started,
+    StartWanted, Started, UndoPlan,
 };
 pub use tallies::Tallies;
 pub use there::{Address, There, encoded};

@@ -132,8 +132,8 @@ pub trait Runs: Send + Sync {
     /// Resumes a run that failed, was cancelled or was interrupted.
     fn resume(&self, id: &RunId, who: &Person) -> Result<(), RunsError>;
 
-    /// Lists what an undo would do, based on the current state and on a person's answers about calls in doubt.
-    fn undo_plan(&self, id: &RunId, answers: &DoubtAnswers) -> Result<Vec<UndoItem>, RunsError>;
+    /// Works out what an undo would do, based on the current state and on a person's answers about calls in doubt.
+    fn undo_plan(&self, id: &RunId, answers: &DoubtAnswers) -> Result<UndoPlan, RunsError>;
 
     /// Reverses what a run did; records first what a person says of calls in doubt. Refuses where a newer run changed the
     /// same things, unless `force` is set.
@@ -246,6 +246,16 @@ pub trait Runs: Send + Sync {
 pub struct Person {
     pub name: String,
     pub via: Option<Via>,
+}
+
+impl Person {
+    /// For events of a plan, which are never recorded.
+    pub fn nobody() -> Self {
+        Self {
+            name: String::new(),
+            via: None,
+        }
+    }
 }
 
 /// A workflow that may be started.
@@ -362,6 +372,13 @@ pub enum PlanDepth {
     Checks,
     /// Also runs the steps that only read, and tries changes in Kubernetes as dry runs.
     Looks,
+}
+
+/// What an undo would do.
+pub struct UndoPlan {
+    pub items: Vec<UndoItem>,
+    /// Why it would be refused unless forced.
+    pub refused: Option<RunsError>,
 }
 
 /// What a start would do.

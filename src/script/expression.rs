@@ -12,6 +12,7 @@ use super::{
     fault::{Fault, offset, token_at},
     interpolation::compile_to_run,
     limits::{self, EXPRESSION, Exceeded},
+    lint,
     script::lowercase_first,
     secret::{REFERENCE, named, unread},
 };
@@ -31,6 +32,8 @@ pub struct Expression {
     /// The names that it may read; `reads` lists those that it does read.
     known: &'static [&'static str],
     roots: BTreeSet<&'static str>,
+    /// Mistakes that earlier versions accepted: refused in new files, but not in those with which a run began.
+    pub discouraged: Vec<Fault>,
 }
 
 /// One thing that an expression reads: `steps.root_ca.arn` is root `steps`, path `[root_ca, arn]`.
@@ -149,7 +152,9 @@ impl Expression {
         };
         let roots = reads.iter().map(|read| read.root).collect();
         let is_plain = is_one_read(&structure);
+        let discouraged = lint::check_constants(&structure, text, known);
         Ok(Self {
+            discouraged,
             text: text.into(),
             ast,
             reads,

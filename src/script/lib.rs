@@ -73,6 +73,7 @@ pub use host::{
 pub use import::join_path;
 pub use inputs::InputRead;
 pub use limits::STACK_BYTES;
+pub use lint::interpolated;
 pub use parsed::ParsedScripts;
 pub use permits::{outdates, permits_of};
 pub use places::Places;

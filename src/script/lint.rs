@@ -4,17 +4,68 @@ use rhai::{AST, ASTNode, Expr, Stmt};
 
 use super::{
     calls::{closest, did_you_mean},
-    fault::{Fault, token_at},
+    fault::{Fault, offset, token_at},
     signature::Signature,
 };
+
+/// The names that a script may read.
+pub(super) const INPUTS: &[&str] = &["inputs", "outputs"];
 
 /// Returns the mistakes of a script file, or of a file that it imports (`outputs` is `None`).
 pub(super) fn check(ast: &AST, text: &str, outputs: Option<&Signature>) -> Vec<Fault> {
     let mut faults: Vec<_> = loose(ast, text).into_iter().collect();
+    faults.extend(check_constants(ast, text, INPUTS));
     if let (Some(outputs), Some(last)) = (outputs, last_of_run(ast)) {
         faults.extend(check_map(&last, text, outputs));
     }
     faults
+}
+
+/// Returns the constants of a script or an expression that are not what they look like: an integer of more than 64 bits, which Rhai
+/// makes a float, and the interpolation of one of `names` in a string that is not interpolated.
+pub(super) fn check_constants(ast: &AST, text: &str, names: &[&str]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        match path.last() {
+            Some(ASTNode::Expr(Expr::FloatConstant(_, position))) => {
+                let span = token_at(text, *position);
+                let digits = text[span.clone()].replace('_', "");
+                let is_decimal = digits.bytes().all(|b| b.is_ascii_digit());
+                let ends = !text[span.end..].starts_with('.');
+                if is_decimal && ends && !digits.is_empty() && digits.parse::<i64>().is_err() {
+                    let message =
+                        format!("{digits} does not fit into 64 bits, so it would become a float");
+                    let fault = Fault::new("wrong-type", span, message);
+                    faults.push(
+                        fault.help("put it in quotes, or write it as a float, such as `1e20`"),
+                    );
+                }
+            }
+            Some(ASTNode::Expr(Expr::StringConstant(constant, position))) => {
+                if let Some(read) = interpolated(constant, names) {
+                    let start = offset(text, *position);
+                    let at = text[start..].find(read).map_or(start, |at| start + at);
+                    let message = format!("`{read}` is plain text in a string with these quotes");
+                    let fault = Fault::new("syntax", at..at + read.len(), message);
+                    faults.push(fault.help("write the string in backticks (`…`)"));
+                }
+            }
+            _ => {}
+        }
+        true
+    });
+    faults
+}
+
+/// Finds the first interpolation that reads one of `names`, such as `${inputs.name}`, in a text that is not interpolated.
+pub fn interpolated<'t>(text: &'t str, names: &[&str]) -> Option<&'t str> {
+    text.match_indices("${").find_map(|(at, open)| {
+        let inside = &text[at + open.len()..];
+        let name = names.iter().find(|name| inside.starts_with(**name))?;
+        let is_read = inside[name.len()..].starts_with(['.', '[']);
+        let end = inside.find('}').filter(|_| is_read)?;
+        Some(&text[at..at + open.len() + end + 1])
+    })
 }
 
 /// Finds a statement outside of functions: it would run before `fn run`, and once more before `fn undo`.

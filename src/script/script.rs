@@ -183,14 +183,11 @@ impl Script {
             .into_iter()
             .chain(of_imports)
             .collect();
-        let mut discouraged = Vec::new();
-        if !is_inline {
-            discouraged.extend(
-                lint::check(&ast, &text, outputs.as_ref())
-                    .into_iter()
-                    .map(here),
-            );
-        }
+        let found = match is_inline {
+            true => lint::check_constants(&ast, &text, lint::INPUTS),
+            false => lint::check(&ast, &text, outputs.as_ref()),
+        };
+        let mut discouraged: Vec<_> = found.into_iter().map(here).collect();
         for (name, imported) in &modules.asts {
             if let Some(text) = modules.texts.get(name) {
                 let file: Arc<str> = imported.source().unwrap_or(name).into();

@@ -17,6 +17,7 @@ use crate::{
         load::Source,
         print,
         taken::frozen,
+        undo::show_undo_plan,
     },
     compile::Program,
     execute::Ended,
@@ -151,14 +152,16 @@ pub fn undo(
     refuse_driving(&command.driving)?;
     let answers = in_doubt::read_all(&command.answers)?;
     let (_, program) = frozen(archive, id, &state)?;
-    let items = there.undo_plan(id, &answers)?;
-    if command.plan {
-        return print(&match command.driving.json {
-            true => format!("{:#}\n", report::undo_json(&items)),
-            false => report::undo_plan(id, &items),
-        });
+    let plan = there.undo_plan(id, &answers)?;
+    show_undo_plan(command, id, &plan.items)?;
+    if let Some(refused) = plan.refused
+        && !command.force
+    {
+        return Err(refused.into());
     }
-    report::say(&report::undo_plan(id, &items));
+    if command.plan {
+        return Ok(exit::SUCCEEDED);
+    }
     if !confirm(command.yes, &format!("Undo {}?", which(id, &state)))? {
         return Ok(exit::NOTHING_STARTED);
     }

@@ -23,7 +23,6 @@ use crate::{
     server::Desk,
 };
 use windlass_engine::journal::InstanceId;
-use windlass_report as report;
 use windlass_runs::DoubtAnswer;
 use windlass_targets::Role;
 use windlass_world::value::Value;
@@ -152,10 +151,8 @@ async fn undo_plan(
 ) -> Result<Json<UndoPlan>, Problem> {
     let run = run_id(&run)?;
     let answers = read(body.answers);
-    let items = desk.ask(move |runs| runs.undo_plan(&run, &answers)).await?;
-    Ok(Json(UndoPlan {
-        items: report::undo_json(&items),
-    }))
+    let plan = desk.ask(move |runs| runs.undo_plan(&run, &answers)).await?;
+    Ok(Json(UndoPlan::of(plan)))
 }
 
 pub async fn undo(

@@ -328,8 +328,6 @@ pub async fn undo_plan(
     Path(run): Path<String>,
 ) -> Result<Json<UndoPlan>, Problem> {
     let run = run_id(&run)?;
-    let items = desk.ask(move |runs| runs.undo_plan(&run, &[])).await?;
-    Ok(Json(UndoPlan {
-        items: report::undo_json(&items),
-    }))
+    let plan = desk.ask(move |runs| runs.undo_plan(&run, &[])).await?;
+    Ok(Json(UndoPlan::of(plan)))
 }

@@ -6,12 +6,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use utoipa::ToSchema;
 
+use crate::answer::Problem;
 use windlass_engine::{
     compile::{Param, Workflow},
     journal::{InstanceId, RunId},
 };
 use windlass_ground::Timestamp;
-use windlass_runs::{Ask, Listed, Row};
+use windlass_report as report;
+use windlass_runs::{self as runs, Ask, Listed, Row};
 use windlass_targets::Role;
 use windlass_world::value::{Type, Value};
 
@@ -385,6 +387,18 @@ pub struct AnswerBody {
 pub struct UndoPlan {
     /// The items, as `windlass undo --plan --json` prints them.
     pub items: Json,
+    /// Why `undo` would refuse it without `force`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Problem>,
+}
+
+impl UndoPlan {
+    pub fn of(plan: runs::UndoPlan) -> Self {
+        Self {
+            items: report::undo_json(&plan.items),
+            refused: plan.refused.map(Problem::from),
+        }
+    }
 }
 
 impl WorkflowItem {

@@ -112,7 +112,7 @@ async fn act(
 pub async fn undo_plan(State(desk): State<Desk>, access: Access, Path(run): Path<String>) -> Done {
     let run = run_id(&run)?;
     let asked = run.clone();
-    let (shown, items) = desk
+    let (shown, plan) = desk
         .ask(move |runs| Ok((runs.run(&asked)?, runs.undo_plan(&asked, &[])?)))
         .await?;
     let allowed = api::allowed(&shown, &access).remove("undo");
@@ -124,9 +124,12 @@ pub async fn undo_plan(State(desk): State<Desk>, access: Access, Path(run): Path
             section class="card" {
                 h1 { "Undo " (shown.info.workflow) }
                 p class="quiet" { code class="id" { (run) } " on " b { (shown.info.target) } }
-                @if items.is_empty() { p { "There is nothing to undo." } }
-                ol class="plan" { @for item in &items { (line(item)) } }
-                @if is_allowed {
+                @if plan.items.is_empty() { p { "There is nothing to undo." } }
+                ol class="plan" { @for item in &plan.items { (line(item)) } }
+                @if let Some(refused) = &plan.refused {
+                    p class="hint" { (refused.message) "." }
+                    @if let Some(hint) = &refused.hint { p class="hint" { (hint) } }
+                } @else if is_allowed {
                     form method="post" action={ "/runs/" (run) "/undo" } {
                         div class="answers" {
                             button class="danger" { "Undo this run" }

@@ -6,7 +6,7 @@ use super::{
     fields::Report,
     mistake::Mistake,
 };
-use windlass_script::{Expression, ExpressionError, Names, Places, Read};
+use windlass_script::{Expression, ExpressionError, Fault, Names, Places, Read, interpolated};
 use windlass_world::value::{Place, Secret, Value};
 
 /// A value of a workflow file that may hold expressions.
@@ -194,7 +194,12 @@ impl Template {
                 style,
                 ..
             } if text.contains("${{") => read_text(report, node, text, *style),
-            Kind::Scalar { value, .. } => Self::Literal(value.clone()),
+            Kind::Scalar { value, .. } => {
+                if let Value::String(text) = value {
+                    check_plain(report, &places_of(report.text, node), text, 0);
+                }
+                Self::Literal(value.clone())
+            }
         }
     }
 }
@@ -230,6 +235,8 @@ fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Temp
     let (mut parts, mut rest) = (Vec::new(), text);
     while let Some(open) = rest.find("${{") {
         if open > 0 {
+            let start = text.len() - rest.len();
+            check_plain(report, &places, &rest[..open], start);
             parts.push(Part::Text(rest[..open].into()));
         }
         let inside = &rest[open + 3..];
@@ -251,6 +258,9 @@ fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Temp
         let start = start + (inside.len() - inside.trim_start().len());
         match Expression::parse_over(trimmed, report.roots) {
             Ok(expression) => {
+                for fault in expression.discouraged.clone() {
+                    report.add_in_new(placed(fault, start, &places, report));
+                }
                 parts.push(Part::Expression(Placed {
                     expression: Arc::new(expression),
                     file: report.file.clone(),
@@ -260,16 +270,14 @@ fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Temp
                 }));
             }
             Err(faults) => {
-                for mut fault in faults {
-                    let span = start + fault.span.start..start + fault.span.end;
-                    fault.span = places.span_of(span);
-                    let mistake = Mistake::from_fault(fault, report.file, report.text);
-                    report.add(mistake);
+                for fault in faults {
+                    report.add(placed(fault, start, &places, report));
                 }
                 parts.push(Part::Text(String::new()));
             }
         }
     }
+    check_plain(report, &places, rest, text.len() - rest.len());
     let rest = match style {
         // A block scalar ends with a line end that its author did not intend.
         Style::Block if matches!(parts.as_slice(), [Part::Expression(_)]) => rest.trim_end(),
@@ -284,6 +292,27 @@ fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Temp
             Template::Text(parts)
         }
     }
+}
+
+/// Returns the mistake of an expression that begins at `start` in its text.
+fn placed(mut fault: Fault, start: usize, places: &Places, report: &Report) -> Mistake {
+    let span = start + fault.span.start..start + fault.span.end;
+    fault.span = places.span_of(span);
+    Mistake::from_fault(fault, report.file, report.text)
+}
+
+/// Refuses a part of a text, from `start`, that looks like an expression and is none: `${params.name}`.
+fn check_plain(report: &mut Report, places: &Places, part: &str, start: usize) {
+    let Some(read) = interpolated(part, report.roots) else {
+        return;
+    };
+    let at = start + part.find(read).unwrap_or_default();
+    let span = places.span_of(at..at + read.len());
+    let (inside, rest) = (&read[2..read.len() - 1], &read[1..]);
+    let mistake = report.at("syntax", span, format!("`{read}` is plain text"));
+    report.add_in_new(mistake.help(format!(
+        "write `${{{{ {inside} }}}}` for the expression, or `${{{{ '$' }}}}{rest}` for the text"
+    )));
 }
 
 /// Says whether the line of a plain scalar contains what YAML takes for a comment.

@@ -43,7 +43,7 @@ use super::{
     rules,
     service::{
         Evidence, Filter, Listed, Page, Person, PlanDepth, Planned, Runs, Sent, Shown, StartWanted,
-        Started,
+        Started, UndoPlan,
     },
     tallies::Tallies,
     turns::Turns,
@@ -51,7 +51,7 @@ use super::{
 use windlass_engine::{
     compile::Program,
     decide,
-    execute::{Sight, UndoItem, undo_plan},
+    execute::{Sight, undo_plan},
     journal::{
         Event, HeldLock, InstanceId, Journal, JournalError, Link, Message, Pruned, Record, RunId,
         RunInfo, RunLock, RunRow, State, Verdict,
@@ -243,6 +243,11 @@ impl Here {
         let (config, was_asked_for) = &self.options.config;
         Ok(Targets::load(config, *was_asked_for)?)
     }
+
+    fn refuse_undo_before_newer(&self, id: &RunId, state: &State) -> Result<(), RunsError> {
+        let read = |run: &RunId| Ok::<_, RunsError>(self.reader.state_of(run)?);
+        refuse_undo_before_newer(id, state, self.reader.runs()?, read)
+    }
 }
 
 impl Runs for Here {
@@ -396,14 +401,17 @@ impl Runs for Here {
         self.go(held, events)
     }
 
-    fn undo_plan(&self, id: &RunId, answers: &DoubtAnswers) -> Result<Vec<UndoItem>, RunsError> {
+    fn undo_plan(&self, id: &RunId, answers: &DoubtAnswers) -> Result<UndoPlan, RunsError> {
         let run = self.run(id)?;
         rules::refuse_undo(id, &run.state)?;
         let state = undoing(&run.state, answers)?;
-        self.drivers.handle().block_on(async {
+        let items = self.drivers.handle().block_on(async {
             let open = self.drivers.open(&run.info).await?;
-            Ok(undo_plan(&run.program.workflow, &state, &open.clients, Sight::Whole).await)
-        })
+            let workflow = &run.program.workflow;
+            Ok::<_, RunsError>(undo_plan(workflow, &state, &open.clients, Sight::Whole).await)
+        })?;
+        let refused = self.refuse_undo_before_newer(id, &run.state).err();
+        Ok(UndoPlan { items, refused })
     }
 
     fn undo(
@@ -416,8 +424,7 @@ impl Runs for Here {
         let held = self.take_idle(id, "it is running: cancel it first")?;
         rules::refuse_undo(id, &held.state)?;
         if !force {
-            let read = |run: &RunId| Ok::<_, RunsError>(self.reader.state_of(run)?);
-            refuse_undo_before_newer(id, &held.state, self.reader.runs()?, read)?;
+            self.refuse_undo_before_newer(id, &held.state)?;
         }
         let events = undoes(&held.state, answers, who)?;
         self.go(held, events)

@@ -73,10 +73,7 @@ pub(crate) fn goes_on_answered(
 /// # Errors
 /// The same as of [`all_answered`].
 pub(crate) fn undoing(state: &State, answers: &DoubtAnswers) -> Result<State, RunsError> {
-    let this = Person {
-        name: String::new(),
-        via: None,
-    };
+    let this = Person::nobody();
     let mut events = Vec::new();
     if state.outcome.is_some() || !state.is_undoing {
         events.push(undo_started(&this));

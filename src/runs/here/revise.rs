@@ -7,7 +7,7 @@ use std::{
 
 use super::{Here, info, on::goes_on_answered, sent::refuse_unknown};
 use crate::{
-    doubt::{DoubtAnswers, all_answered},
+    doubt::{DoubtAnswers, after_answers, all_answered},
     edited::{after_edit, edited, params_now},
     error::RunsError,
     library::Library,
@@ -143,8 +143,8 @@ pub(crate) fn resumes_with(
         }));
         new = Some((edition, edit.program));
     }
-    events.extend(revision.plan.events);
     events.extend(all_answered(state, &events, &changes.answers, who)?);
+    events.extend(revision.plan.events);
     Ok((events, new))
 }
 
@@ -173,6 +173,7 @@ impl Reviser<'_> {
             false => (None, Vec::new()),
         };
         let with = after_edit(state, edit.as_ref().map(|edit| &edit.edited));
+        let with = after_answers(with, &changes.answers)?;
         let new = edit.as_ref().map_or(old, |edit| &*edit.program);
         let plan = decide::plan(&Change {
             old: &old.workflow,

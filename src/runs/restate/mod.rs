@@ -45,13 +45,13 @@ use super::{
     rules,
     service::{
         Evidence, Filter, Listed, Page, Person, PlanDepth, Planned, Runs, Sent, Shown, StartWanted,
-        Started,
+        Started, UndoPlan,
     },
     tallies::Tallies,
 };
 use windlass_engine::{
     compile::Program,
-    execute::{DriveError, Sight, UndoItem, undo_plan},
+    execute::{DriveError, Sight, undo_plan},
     journal::{
         HeldLock, InstanceId, Link, Pruned, Record, RunId, RunInfo, RunLock, RunRow, State, Verdict,
     },
@@ -160,6 +160,11 @@ impl OnRestate {
     fn drives(&self, target: &Target) -> bool {
         let named = target.substrate.as_ref();
         named.is_none_or(|named| named.ingress() == self.remote.address().url)
+    }
+
+    fn refuse_undo_before_newer(&self, id: &RunId, state: &State) -> Result<(), RunsError> {
+        let read = |run: &RunId| self.reads.look(run, |read| State::clone(&read.state));
+        refuse_undo_before_newer(id, state, self.remote.runs()?, read)
     }
 
     fn block_on<T>(
@@ -318,15 +323,17 @@ impl Runs for OnRestate {
         self.go_on(id, who)
     }
 
-    fn undo_plan(&self, id: &RunId, answers: &DoubtAnswers) -> Result<Vec<UndoItem>, RunsError> {
+    fn undo_plan(&self, id: &RunId, answers: &DoubtAnswers) -> Result<UndoPlan, RunsError> {
         let run = self.shown(id)?;
         rules::refuse_undo(id, &run.state)?;
         let state = undoing(&run.state, answers)?;
-        self.block_on(async {
+        let items = self.block_on(async {
             let open = self.open_target(&run.info).await?;
             let sight = sight_of(&run.info.target);
-            Ok(undo_plan(&run.program.workflow, &state, &open.clients, sight).await)
-        })
+            Ok::<_, RunsError>(undo_plan(&run.program.workflow, &state, &open.clients, sight).await)
+        })?;
+        let refused = self.refuse_undo_before_newer(id, &run.state).err();
+        Ok(UndoPlan { items, refused })
     }
 
     fn undo(
@@ -337,9 +344,7 @@ impl Runs for OnRestate {
         who: &Person,
     ) -> Result<(), RunsError> {
         if !force {
-            let state = self.shown(id)?.state;
-            let read = |run: &RunId| self.reads.look(run, |read| State::clone(&read.state));
-            refuse_undo_before_newer(id, &state, self.remote.runs()?, read)?;
+            self.refuse_undo_before_newer(id, &self.shown(id)?.state)?;
         }
         self.go_back(id, answers, who)
     }

@@ -11,7 +11,6 @@ use serde_json::Value as Json;
 use super::wire::Problem;
 use crate::error::{Kind, RunsError};
 use windlass_ground::boxed;
-use windlass_report as report;
 use windlass_world::{
     outside::{BodyError, Proxies, authorities_in, by_proxy, is_own_name, read_answer},
     value::{Secret, inner_causes},
@@ -222,10 +221,7 @@ impl Client {
             400..500 => Kind::Wrong,
             _ => Kind::Broken,
         };
-        let code = report::codes().find(|code| *code == problem.code);
-        let mut error = RunsError::new(kind, code.unwrap_or("server"), problem.detail);
-        error.hint = problem.hint;
-        error.params = problem.params.into_iter().collect();
+        let mut error = problem.error(kind);
         if status == StatusCode::UNAUTHORIZED {
             let has_none = self.token.is_none() && !self.has_certificate;
             if has_none {

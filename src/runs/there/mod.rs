@@ -23,8 +23,7 @@ use self::{
     client::Client,
     params::sendable,
     wire::{
-        EventsPage, Files, Links, RunDetail, RunsPage, StartedRun, TargetNames, UndoPlan, WhoAmI,
-        Workflows,
+        EventsPage, Files, Links, RunDetail, RunsPage, StartedRun, TargetNames, WhoAmI, Workflows,
     },
 };
 use super::{
@@ -37,12 +36,13 @@ use super::{
     revise::{Changes, Revision},
     service::{
         Filter, Listed, Page, Person, PlanDepth, Planned, Runs, Sent, Shown, StartWanted, Started,
+        UndoPlan,
     },
     tallies::Tallies,
 };
 use windlass_engine::{
     compile::{Frozen, Program, compile},
-    execute::{DriveError, UndoItem},
+    execute::DriveError,
     journal::{InstanceId, Link, Record, RunId, RunRow, State, Verdict},
 };
 use windlass_inventory::{Gathered, RunStamp, gather};
@@ -414,8 +414,8 @@ impl Runs for There {
         self.post(&format!("/api/v1/runs/{id}/resume"), &json!({}))
     }
 
-    fn undo_plan(&self, id: &RunId, answers: &DoubtAnswers) -> Result<Vec<UndoItem>, RunsError> {
-        let plan: UndoPlan = match answers {
+    fn undo_plan(&self, id: &RunId, answers: &DoubtAnswers) -> Result<UndoPlan, RunsError> {
+        let plan: wire::UndoPlan = match answers {
             [] => self.get(&format!("/api/v1/runs/{id}/undo"), &[])?,
             answers => {
                 let body = json!({ "answers": self.answers(answers)? });
@@ -423,11 +423,13 @@ impl Runs for There {
             }
         };
         let items = plan.items.into_iter().map(wire::UndoLine::item);
-        items.collect::<Option<_>>().ok_or_else(|| {
+        let items = items.collect::<Option<_>>().ok_or_else(|| {
             let message = "this version of windlass does not understand the plan of this undo";
             RunsError::broken("server", message)
                 .hint("use the same version of windlass as the server")
-        })
+        })?;
+        let refused = plan.refused.map(|why| why.error(Kind::Conflict));
+        Ok(UndoPlan { items, refused })
     }
 
     fn undo(

@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use crate::service::{Ask, Row};
+use crate::{
+    error::{Kind, RunsError},
+    service::{Ask, Row},
+};
 use windlass_engine::{
     execute::{UndoItem, UndoKind},
     journal::{Event, InstanceId, Link, Record, RunId, RunRow},
 };
 use windlass_ground::Timestamp;
+use windlass_report as report;
 use windlass_world::value::{Digest, MASK, Secret, Value};
 
 #[derive(Deserialize)]
@@ -28,6 +32,17 @@ pub struct Problem {
     pub hint: Option<String>,
     #[serde(default)]
     pub params: BTreeMap<String, String>,
+}
+
+impl Problem {
+    /// The code is that of the server, if this version knows it.
+    pub fn error(self, kind: Kind) -> RunsError {
+        let code = report::codes().find(|code| *code == self.code);
+        let mut error = RunsError::new(kind, code.unwrap_or("server"), self.detail);
+        error.hint = self.hint;
+        error.params = self.params.into_iter().collect();
+        error
+    }
 }
 
 #[derive(Deserialize)]
@@ -127,6 +142,8 @@ pub struct StartedRun {
 #[derive(Deserialize)]
 pub struct UndoPlan {
     pub items: Vec<UndoLine>,
+    /// Absent in the answers of older servers.
+    pub refused: Option<Problem>,
 }
 
 #[derive(Deserialize)]
