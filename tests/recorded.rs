@@ -1,8 +1,10 @@
 //! `windlass test --record`: the tests that it writes are accepted and pass as they are.
 
+use std::time::Duration;
+
 use crate::{
     crash::ARGUMENTS,
-    harness::{Ran, Test, contains},
+    harness::{Ran, Test, contains, until},
     mock::{Mock, example},
 };
 
@@ -75,6 +77,31 @@ fn a_run_of_a_runbook_becomes_a_test_of_the_shipped_one() {
     let text = record(&test, "rotate-db-password");
     assert!(!text.contains("target: local"), "{text}");
     play(&test, "rotate-db-password").expect(0);
+
+    // The undo makes calls that what the run called would match, too.
+    let undo = ["undo", "rotate-db-password", "--yes"];
+    test.windlass(&undo).expect(0);
+    contains(
+        &record(&test, "rotate-db-password"),
+        &["undo: true", "times: 1"],
+    );
+    play(&test, "rotate-db-password").expect(0);
+}
+
+#[test]
+fn a_question_that_expired_expires_in_the_test() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w\nsteps:\n  ask: { approval: Now?, timeout: 1s, on_timeout: approve }\n",
+    );
+    test.windlass(&["run", "w.yaml"]).expect(3);
+    until("the question expires", Duration::from_secs(20), || {
+        let runs = test.windlass(&["runs", "--json"]).expect(0).json();
+        runs[0]["status"] == "expired"
+    });
+    test.windlass(&["resume"]).expect(0);
+    contains(&record(&test, "w"), &["\"ask\": { answer: none }"]);
+    play(&test, "w").expect(0);
 }
 
 const APART: &str = "[targets.apart]\nmesh = {}\n";

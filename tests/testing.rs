@@ -334,6 +334,48 @@ fn questions_are_answered_by_whom_the_test_says() {
     );
 }
 
+const ASKS: &str = "workflow: asks
+params: { text: { type: bytes, default: !!binary aGk= } }
+steps:
+  begin: { approval: Go?, timeout: 7d, on_timeout: approve }
+  sure: { needs: [begin], approval: Sure?, timeout: 1h }
+  say: { needs: [begin], with: { text: \"${{ params.text }}\" }, run: \"#{ text: inputs.text.to_text() }\" }
+outputs: { text: \"${{ steps.say.text }}\" }
+";
+
+#[test]
+fn questions_expire_and_params_are_bytes() {
+    let test = Test::new().file("asks.yaml", ASKS).file(
+        "asks.test.yaml",
+        "workflow: asks.yaml
+tests:
+  by itself:
+    params: { text: !!binary aGVsbG8= }
+    approvals: { begin: { answer: none }, sure: alice }
+    kill: everywhere
+    expect: { outputs: { text: hello } }
+  not at all:
+    approvals: { begin: alice, sure: { answer: none } }
+    expect: { status: failed, error: \"*no answer within the timeout*\", steps: { say: succeeded } }
+",
+    );
+    test.windlass(&["test"]).expect(0);
+    test.write(
+        "asks.test.yaml",
+        "workflow: asks.yaml\ntests:\n  one: { approvals: { sure: { answer: none, by: alice } } }\n  two: { approvals: { sure: { answer: reject } } }\n",
+    );
+    let ran = test.windlass(&["test"]).expect(2);
+    ran.says("`answer: none` stands alone");
+    ran.says("does not say who answers");
+    test.write("asks.yaml", &ASKS.replace(", timeout: 1h", ""));
+    test.write(
+        "asks.test.yaml",
+        "workflow: asks.yaml\ntests:\n  one: { approvals: { sure: { answer: none } } }\n",
+    );
+    let ran = test.windlass(&["test"]).expect(2);
+    ran.says("`sure` has no `timeout`, so it never expires");
+}
+
 /// Killed at each moment, the workflow ends as it does otherwise; one that posts without a key does not.
 #[test]
 fn a_kill_finds_what_is_not_safe() {

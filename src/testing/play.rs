@@ -9,7 +9,7 @@ use super::{
     stage::{self, Outside, now},
 };
 use crate::{
-    compile::{Before, Case, Expect, ParamErrors, Program, Suite, clusters},
+    compile::{Before, Case, Expect, ParamErrors, Program, QuestionEnd, Suite, clusters},
     decide,
     execute::{self, Cancel, DriveError, Ended, Settings, Silent, Stage},
     journal::{
@@ -161,7 +161,8 @@ impl Play<'_> {
             let settings = self.settings(clients.clone(), outside.clone());
             let (ended, _) = execute::drive(run, self.program, state, events, settings).await?;
             (run, state) = self.journal.adopt(&id)?;
-            if ended == Ended::Waiting && self.answers(&run, &state)?.is_empty() {
+            let goes_on = !self.answers(&run, &state)?.is_empty() || self.expires(&state).is_some();
+            if ended == Ended::Waiting && !goes_on {
                 break;
             }
         }
@@ -256,6 +257,9 @@ impl Play<'_> {
         if state.events == 1 {
             return Ok(Some(Vec::new()));
         }
+        if let Some(deadline) = self.expires(state) {
+            stage::catch_up(deadline);
+        }
         let mut events = decide::on_resume(&self.program.workflow, state, &self.case.requester);
         let answers = self.answers(run, state)?;
         if !answers.is_empty() {
@@ -277,7 +281,9 @@ impl Play<'_> {
             .filter(|(_, instance)| instance.status == Status::Waiting);
         let mut events = Vec::new();
         for (id, instance) in waiting {
-            let (Some(asked), Some(approver)) = (&instance.approval, self.approver(id)) else {
+            let (Some(asked), Some(QuestionEnd::Answered(approver))) =
+                (&instance.approval, self.end_of(id))
+            else {
                 continue;
             };
             let decision = Decision {
@@ -305,7 +311,20 @@ impl Play<'_> {
         Ok(events)
     }
 
-    fn approver(&self, id: &InstanceId) -> Option<&crate::compile::Approver> {
+    /// Returns the next deadline of a question that nobody answers.
+    fn expires(&self, state: &State) -> Option<Timestamp> {
+        let waiting = state
+            .steps
+            .iter()
+            .filter(|(_, instance)| instance.status == Status::Waiting);
+        let expires =
+            waiting.filter(|(id, _)| matches!(self.end_of(id), Some(QuestionEnd::Expires)));
+        expires
+            .filter_map(|(_, instance)| instance.approval.as_ref()?.deadline)
+            .min()
+    }
+
+    fn end_of(&self, id: &InstanceId) -> Option<&QuestionEnd> {
         let whole = self.case.approvals.get(id.as_str());
         // An answer for a `for_each` without an item is for all of its items.
         let bare: Vec<_> = id.segments().map(|segment| segment.name).collect();

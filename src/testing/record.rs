@@ -129,8 +129,21 @@ pub fn record(
     if !effects.is_empty() {
         line("given:".into());
     }
-    for effect in &effects {
-        writer.given(effect).into_iter().for_each(&mut line);
+    let given: Vec<_> = effects.iter().map(|effect| writer.given(effect)).collect();
+    let function_of = |given: &[String]| {
+        let first = given.first()?.trim_start_matches("  - ");
+        Some(first.split_once(": ")?.0.to_owned())
+    };
+    for (number, lines) in given.iter().enumerate() {
+        lines.iter().cloned().for_each(&mut line);
+        let function = function_of(lines);
+        // Its pattern may also match a later call, which had another answer.
+        let is_last = given[number + 1..]
+            .iter()
+            .all(|later| function_of(later) != function);
+        if !is_last && !lines.is_empty() {
+            line("    times: 1".into());
+        }
     }
     line("expect:".into());
     let status = state.outcome.map_or("waiting", |outcome| outcome.as_str());
@@ -182,14 +195,18 @@ fn limit(info: &RunInfo, state: &State) -> Option<String> {
 /// Returns who answered which question, and how.
 fn answers(state: &State) -> Vec<String> {
     let answers = state.steps.iter().filter_map(|(id, step)| {
-        let answer = step.approval.as_ref()?.answer.as_ref()?;
+        let asked = step.approval.as_ref()?;
+        let answer = asked.answer.as_ref()?;
+        let step = Json::from(id.as_str());
+        if asked.has_expired(answer.at) {
+            return Some(format!("{step}: {{ answer: none }}"));
+        }
         let verdict = match answer.verdict {
             Verdict::Approved => "approve",
             Verdict::Rejected => "reject",
         };
         Some(format!(
-            "{}: {{ by: {}, answer: {verdict} }}",
-            Json::from(id.as_str()),
+            "{step}: {{ by: {}, answer: {verdict} }}",
             Json::from(answer.approver.clone())
         ))
     });

@@ -103,6 +103,7 @@ pub fn parse_value(text: &str) -> Result<Value, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use windlass_world::value::Bytes;
 
     fn value(text: &str) -> Value {
         parse_value(text).unwrap_or_else(|e| panic!("{text:?}: {e}"))
@@ -133,7 +134,11 @@ mod tests {
         refused("a: !vault x", "line 1, column 4: the tag `!vault`");
         refused("a: !vault \"x\"", "the tag `!vault`");
         refused("a: !Ref [x]", "the tag `!Ref`");
-        refused("a: !!binary aGk=", "does not fit its tag");
+        refused("a: !!binary a-b", "does not fit its tag");
+        assert_eq!(
+            value("!!binary |\n  aG\n  k=\n"),
+            Value::Bytes(Bytes::new(b"hi".to_vec()))
+        );
         refused("a: !!set { x }", "the tag `!!set`");
         refused(
             "a: 1\n---\nb: 2\n",

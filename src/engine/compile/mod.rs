@@ -53,10 +53,10 @@ pub use params::{
 pub use schedule::{Schedule, ScheduleError};
 pub use source::{Folder, Frozen, Opened, Sources, open, read_named};
 pub use suite::{
-    Approver, Before, Calls, Case, CertificatePlace, Expect, ExpectedCall, ExpectedCertificate,
-    ExpectedFailure, ExpectedHandshakes, FromBefore, Given, Kill, Library, Reply, SUITE_SECTIONS,
-    Suite, WantedCertificate, WantedVerdict, answer_of, is_test, read_played, read_suite, reversed,
-    takes,
+    Before, Calls, Case, CertificatePlace, Expect, ExpectedCall, ExpectedCertificate,
+    ExpectedFailure, ExpectedHandshakes, FromBefore, Given, Kill, Library, QuestionEnd, Reply,
+    SUITE_SECTIONS, Suite, WantedCertificate, WantedVerdict, answer_of, is_test, read_played,
+    read_suite, reversed, takes,
 };
 pub use template::Template;
 pub use trial::{TrialError, compile_script};

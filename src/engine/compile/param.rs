@@ -130,7 +130,13 @@ fn read_type(report: &mut Report, node: &Node, text: &str) -> Option<Type> {
     text.parse()
         .map_err(|e: ParseTypeError| {
             let mistake = report.at("unknown-type", node.span.clone(), e.to_string());
-            report.add(mistake);
+            report.add(match text.split_once('=') {
+                Some((ty, default)) => {
+                    let (ty, default) = (ty.trim(), default.trim());
+                    mistake.help(format!("write `{{ type: {ty}, default: {default} }}`"))
+                }
+                None => mistake,
+            });
         })
         .ok()
 }

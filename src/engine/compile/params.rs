@@ -223,6 +223,9 @@ fn hint(name: &str, param: &Param, value: &Value) -> Option<String> {
                     .into()
             }
         }),
+        Type::Bytes => Some(format!(
+            "the bytes of a file are -p {name}=@FILE; in YAML, write `!!binary` and base64"
+        )),
         Type::Bool => Some(format!("write -p {name}=true or -p {name}=false")),
         // The items may be secrets, which are not shown.
         Type::List(item) if **item == Type::String => {

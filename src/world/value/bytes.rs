@@ -18,6 +18,12 @@ impl Bytes {
         BASE64.decode(text.as_bytes()).ok().map(Self::new)
     }
 
+    /// Parses the text of a `!!binary` of YAML: base64 that may be broken into lines.
+    pub fn from_yaml(text: &str) -> Option<Self> {
+        let base64: String = text.split_whitespace().collect();
+        Self::from_base64(&base64)
+    }
+
     pub fn to_base64(&self) -> String {
         BASE64.encode(&self.0)
     }

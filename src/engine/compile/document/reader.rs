@@ -7,7 +7,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
 use super::{Key, Kind, Node, Style};
 use crate::compile::mistake::Mistake;
-use windlass_world::value::Value;
+use windlass_world::value::{Bytes, Value};
 
 /// A workflow has a few thousand nodes, and a list of items for it may have a hundred times as many; only aliases of
 /// aliases produce more.
@@ -232,6 +232,11 @@ impl<'a> Reader<'a> {
         tag: Option<&Tag>,
         bytes: &Range<usize>,
     ) -> Result<Value, Mistake> {
+        let no_fit = || self.mistake(bytes.clone(), "the value does not fit its tag");
+        if tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "binary") {
+            let read = Bytes::from_yaml(text).map(Value::Bytes);
+            return read.ok_or_else(|| no_fit().help("`!!binary` is followed by base64"));
+        }
         let (style, tag) = match tag {
             // `! 12` is the text 12.
             Some(tag) if tag.handle.is_empty() && tag.suffix == "!" => {
@@ -261,7 +266,7 @@ impl<'a> Reader<'a> {
             }
             Some(Scalar::FloatingPoint(x)) => Ok(Value::Float(x.into_inner())),
             Some(Scalar::String(text)) => Ok(Value::String(text.into_owned())),
-            None => Err(self.mistake(bytes.clone(), "the value does not fit its tag")),
+            None => Err(no_fit()),
         }
     }
 

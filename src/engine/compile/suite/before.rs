@@ -12,7 +12,7 @@ use super::{
     },
     expect::known,
     keys::BEFORE,
-    read::{Approver, Library, compile_beside, read_approvals},
+    read::{Library, QuestionEnd, compile_beside, read_approvals},
 };
 use windlass_world::value::Value;
 
@@ -23,7 +23,7 @@ pub struct Before {
     pub workflow: String,
     pub params: FromBefore,
     /// Who answers its questions, by their steps.
-    pub approvals: BTreeMap<String, Approver>,
+    pub approvals: BTreeMap<String, QuestionEnd>,
 }
 
 /// Params, some of which are outputs of runs that come before.

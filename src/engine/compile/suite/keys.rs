@@ -112,7 +112,7 @@ pub static TEST: Section = Section {
         key(
             "approvals",
             Form::Value,
-            "Who answers the questions: step → name, or a map with `by`, `answer` (`approve` or `reject`) and `comment`. Without an answer the run waits.",
+            "Who answers the questions: step → name, or a map with `by`, `answer` (`approve`, `reject` or `none`) and `comment`. Without an answer the run waits; with `none` the question expires.",
             "approvals: { begin: alice }",
         ),
         key(
@@ -238,18 +238,23 @@ pub static APPROVAL: Section = Section {
     name: "approval of a test",
     about: "An answer to a question.",
     keys: &[
-        key("by", Form::Text, "Who answers.", "by: alice").required(),
+        key(
+            "by",
+            Form::Text,
+            "Who answers; required unless `answer` is `none`.",
+            "by: alice",
+        ),
         key(
             "answer",
             Form::Words(&ANSWERS),
-            "What they answer.",
+            "What they answer. With `none` nobody answers, and the question expires after its `timeout`.",
             "answer: reject",
         )
         .or("approve"),
         key("comment", Form::Text, "Why.", "comment: not today"),
     ],
 };
-pub const ANSWERS: [&str; 2] = ["approve", "reject"];
+pub const ANSWERS: [&str; 3] = ["approve", "reject", "none"];
 
 pub static EXPECT: Section = Section {
     name: "expect",

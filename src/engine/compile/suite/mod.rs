@@ -24,7 +24,7 @@ pub use certificate::{
 pub use expect::{Calls, Expect, ExpectedCall};
 pub use given::{Given, Reply, takes};
 pub use keys::SUITE_SECTIONS;
-pub use read::{Approver, Case, Kill, Library, Suite, read_played, read_suite};
+pub use read::{Case, Kill, Library, QuestionEnd, Suite, read_played, read_suite};
 
 /// The endings of the names of test files.
 const ENDINGS: [&str; 2] = [".test.yaml", ".test.yml"];

@@ -63,13 +63,21 @@ pub struct Case {
     /// The start time; the current time if it is left out.
     pub clock: Option<OffsetDateTime>,
     pub given: Vec<Given>,
-    pub approvals: BTreeMap<String, Approver>,
+    pub approvals: BTreeMap<String, QuestionEnd>,
     pub kill: Option<Kill>,
     pub undo: bool,
     pub timeout: Duration,
     pub expect: Expect,
     /// Its line in the file, from 1.
     pub line: usize,
+}
+
+/// What becomes of a question.
+#[derive(Clone, Debug)]
+pub enum QuestionEnd {
+    Answered(Approver),
+    /// Nobody answers until its timeout.
+    Expires,
 }
 
 /// An approver and the answer.
@@ -368,7 +376,7 @@ pub(super) fn read_approvals(
     report: &mut Report,
     node: &Node,
     workflow: Option<&Workflow>,
-) -> BTreeMap<String, Approver> {
+) -> BTreeMap<String, QuestionEnd> {
     let mut approvals = BTreeMap::new();
     for (key, node) in report.entries(node, "`approvals`") {
         let before = report.mistakes.len();
@@ -393,24 +401,34 @@ pub(super) fn read_approvals(
                 names.into_iter(),
             );
         }
-        if let Some(approver) = read_approver(report, key, node) {
-            approvals.insert(key.name.clone(), approver);
+        let Some(end) = read_end(report, key, node) else {
+            continue;
+        };
+        let step = workflow.and_then(|workflow| workflow.step_named(&key.name));
+        if let (QuestionEnd::Expires, Some(Action::Approval(asks))) =
+            (&end, step.map(|s| &s.action))
+            && asks.timeout.is_none()
+        {
+            let message = format!("`{}` has no `timeout`, so it never expires", key.name);
+            let mistake = report.at("bad-test", key.span.clone(), message);
+            report.add(mistake.help("without an answer in the test, the run waits"));
         }
+        approvals.insert(key.name.clone(), end);
     }
     approvals
 }
 
-fn read_approver(report: &mut Report, key: &Key, node: &Node) -> Option<Approver> {
+fn read_end(report: &mut Report, key: &Key, node: &Node) -> Option<QuestionEnd> {
     if let Kind::Scalar {
         value: Value::String(name),
         ..
     } = &node.kind
     {
-        return Some(Approver {
+        return Some(QuestionEnd::Answered(Approver {
             name: name.clone(),
             approves: true,
             comment: None,
-        });
+        }));
     }
     let mut fields = Fields::of(
         report,
@@ -423,16 +441,28 @@ fn read_approver(report: &mut Report, key: &Key, node: &Node) -> Option<Approver
     let answer = answer.and_then(|node| one_of(report, node, "`answer`", &ANSWERS));
     let comment = fields.text(report, "comment");
     fields.finish(report);
+    let [_, rejects, nobody] = ANSWERS;
+    if answer.as_deref() == Some(nobody) {
+        if name.is_some() || comment.is_some() {
+            let message = format!(
+                "nobody answers `{}`, so `answer: none` stands alone",
+                key.name
+            );
+            let mistake = report.at("bad-test", key.span.clone(), message);
+            report.add(mistake.help("remove `by` and `comment`"));
+        }
+        return Some(QuestionEnd::Expires);
+    }
     if name.is_none() && matches!(node.kind, Kind::Map(_)) {
         let message = format!("the approval `{}` does not say who answers", key.name);
         let mistake = report.at("missing-key", key.span.clone(), message);
         report.add(mistake.help("add `by:`"));
     }
-    Some(Approver {
+    Some(QuestionEnd::Answered(Approver {
         name: name?,
-        approves: answer.as_deref() != Some(ANSWERS[1]),
+        approves: answer.as_deref() != Some(rejects),
         comment,
-    })
+    }))
 }
 
 fn read_kill(report: &mut Report, node: &Node) -> Option<Kill> {

@@ -220,12 +220,7 @@ fn scalar(text: &str, is_plain: bool, tag: Option<&Tag>) -> Result<Value, String
     let unfit = || format!("`{text}` does not fit its tag");
     match tag.strip_prefix(CORE) {
         Some("str") => Ok(text.into()),
-        Some("binary") => {
-            let base64: String = text.split_whitespace().collect();
-            Bytes::from_base64(&base64)
-                .map(Value::Bytes)
-                .ok_or_else(unfit)
-        }
+        Some("binary") => Bytes::from_yaml(text).map(Value::Bytes).ok_or_else(unfit),
         Some(name @ ("int" | "float" | "bool" | "null")) => match (name, plain(text)?) {
             ("float", Value::Int(i)) => Ok(Value::Float(i as f64)),
             ("int", Value::String(digits)) if is_integer(&digits) => Ok(Value::String(digits)),
