@@ -35,7 +35,7 @@ fn a1_a_trust_policy_that_a_newer_run_needs_stays() {
     assert_eq!(policy(&mesh), (json!(false), json!(older)));
     let newer = run();
     // The value is the same, and the older run's undo leaves it all the same.
-    let plan = test.windlass(&["undo", &older, "--plan"]).expect(0).stdout;
+    let plan = test.windlass(&["undo", &older, "--plan"]).expect(2).stdout;
     assert!(plan.contains("changed since"), "{plan}");
     test.windlass(&["undo", &older, "--yes", "--force"])
         .expect(0);
@@ -77,6 +77,12 @@ steps:
       kube::apply("mgmt", #{
           apiVersion: "v1", kind: "ConfigMap", metadata: #{ name: "settings", namespace: "default" }, data: #{ a: "ours", b: "ours", c: "ours" },
       }, #{ force: true });
+"#;
+
+const DELETED: &str = r#"workflow: w
+kube: [mgmt]
+steps:
+  s: { run: 'kube::delete("mgmt", "default", "configmap/settings")' }
 "#;
 
 /// Who owns which keys of the ConfigMap, sorted.
@@ -138,6 +144,8 @@ fn a1_fields_that_were_taken_by_force_are_their_owners_again() {
         )
     };
     theirs("1", "argocd", "a").expect(0);
+    // Its value is the one that the run applies.
+    theirs("ours", "flux", "c").expect(0);
     // Another one, which updates rather than applies.
     let patch = [
         "patch",
@@ -156,20 +164,31 @@ fn a1_fields_that_were_taken_by_force_are_their_owners_again() {
     let before = owners(&mesh);
     assert_eq!(
         before,
-        [r#""argocd" "Apply" f:a"#, r#""helm" "Update" f:b"#]
+        [
+            r#""argocd" "Apply" f:a"#,
+            r#""flux" "Apply" f:c"#,
+            r#""helm" "Update" f:b"#
+        ]
     );
     mesh.test.write("w.yaml", SETTINGS);
     mesh.test
         .windlass(&["run", "w.yaml", "--target", "t"])
         .expect(0);
-    assert_eq!(owners(&mesh), [r#""windlass" "Apply" f:a f:b f:c"#]);
+    let own = [r#""flux" "Apply" f:c"#, r#""windlass" "Apply" f:a f:b f:c"#];
+    assert_eq!(owners(&mesh), own);
     // Whose field it was meets a conflict now,
     let refused = theirs("2", "argocd", "a");
     refused.says("conflict");
     mesh.test.windlass(&["undo", "--yes"]).expect(0);
     assert_eq!(owners(&mesh), before);
     let data = mesh.get("mgmt", "default", "configmap/settings")["data"].clone();
-    assert_eq!(data, json!({ "a": "1", "b": "1" }));
+    assert_eq!(data, json!({ "a": "1", "b": "1", "c": "ours" }));
     // and none after the undo.
     theirs("2", "argocd", "a").expect(0);
+    // An object that is created again has its owners, too.
+    mesh.test.write("w.yaml", DELETED);
+    let run = ["run", "w.yaml", "--target", "t"];
+    mesh.test.windlass(&run).expect(0);
+    mesh.test.windlass(&["undo", "--yes"]).expect(0);
+    assert_eq!(owners(&mesh), before);
 }

@@ -9,8 +9,8 @@ use super::{
 };
 use windlass_world::{
     outside::{
-        Clients, KubeClients, Named, PatchKind, changed_since, covers, expected, from_object,
-        is_same_object, other_owners, restoring, to_object,
+        Clients, KubeClients, Named, Owners, PatchKind, changed_since, covers, expected,
+        from_object, is_same_object, restoring, to_object,
     },
     value::{Failure, Value},
     x509::holding::of_object,
@@ -24,7 +24,8 @@ pub(super) async fn before(
 ) -> Result<Value, Failure> {
     let client = clusters.client(&about.cluster).await?;
     let found = client.find(&about.object).await?;
-    let owners = found.as_ref().and_then(other_owners);
+    let owners = found.as_ref().map(Owners::of);
+    let list = |entries: Option<Json>| entries.map_or(Value::Null, Value::from_json);
     let was = found.map_or(Value::Null, without_status);
     Ok(Value::map([
         ("cluster", Value::from(about.cluster)),
@@ -32,7 +33,8 @@ pub(super) async fn before(
         ("namespace", about.object.namespace.into()),
         ("name", about.object.name.into()),
         ("was", was),
-        ("owners", owners.map_or(Value::Null, Value::from_json)),
+        ("owners", list(owners.as_ref().map(|o| o.others.clone()))),
+        ("own", list(owners.and_then(|o| o.own))),
         ("sent", sent),
     ]))
 }
@@ -71,7 +73,7 @@ pub fn of_delete(done: Done, clients: &Clients) -> Reversal {
     let seen = Seen::of(done, None);
     match seen.was {
         None => unknown(&seen.about),
-        Some(was) => recreate(&clients.kube, seen.about, was),
+        Some(was) => recreate(&clients.kube, seen.about, was, seen.owners),
     }
 }
 
@@ -104,8 +106,7 @@ struct Seen {
     about: About,
     /// `None` if there was no such object.
     was: Option<Json>,
-    /// The other owners of its fields, as in `managedFields`.
-    owners: Json,
+    owners: Owners,
     made: Option<Made>,
     /// The name under which it was changed, if it is not ours.
     manager: String,
@@ -130,7 +131,10 @@ impl Seen {
                 },
             },
             was: given("was").map(to_object),
-            owners: given("owners").map_or(Json::Null, Value::to_json),
+            owners: Owners {
+                others: given("owners").map_or(Json::Null, Value::to_json),
+                own: given("own").map(Value::to_json),
+            },
             manager: argument(done, "field_manager").to_owned(),
             made: match (done.result, given("sent").map(to_object)) {
                 (Some(made), _) => Some(Made::Seen(to_object(made))),
@@ -295,7 +299,7 @@ fn restore(clusters: &KubeClients, seen: Seen, was: Json) -> Reversal {
 }
 
 /// Creates an object that was deleted, unless there is a new one.
-fn recreate(clusters: &KubeClients, about: About, was: Json) -> Reversal {
+fn recreate(clusters: &KubeClients, about: About, was: Json, owners: Owners) -> Reversal {
     let what = format!("create {} of {} again", about.object, about.cluster);
     let then = from_object(&was);
     let again = was.clone();
@@ -312,15 +316,17 @@ fn recreate(clusters: &KubeClients, about: About, was: Json) -> Reversal {
         about,
         judge,
         move |clusters, about, _| {
-            let was = again.clone();
+            let (was, owners) = (again.clone(), owners.clone());
             async move {
                 let client = clusters.client(&about.cluster).await?;
                 match client.recreate(&about.object, &was).await {
                     Err(failure) if failure.code == "AlreadyExists" => {
-                        Ok(Reversed::Left("another object has its name now".to_owned()))
+                        return Ok(Reversed::Left("another object has its name now".to_owned()));
                     }
-                    other => other.map(|()| Reversed::Done),
+                    other => other?,
                 }
+                client.give_back(&about.object, &owners, "").await?;
+                Ok(Reversed::Done)
             }
         },
     )

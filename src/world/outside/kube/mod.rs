@@ -45,7 +45,7 @@ pub use connect::Access;
 pub(super) use connect::{ByteStream, through_proxy};
 pub use evict::Next;
 pub use object::{from_object, secret_manifest, to_object};
-pub use ownership::other_owners;
+pub use ownership::Owners;
 pub use permission::{ClusterRule, Permit, rules};
 pub use resource::{Named, Resource};
 pub use restore::{changed_since, covers, expected, is_same_object, restoring};

@@ -21,15 +21,40 @@ const TRIES: usize = 5;
 type Path = Vec<String>;
 type Fields = BTreeSet<Path>;
 
+/// Who owned the fields of an object before it was changed, as lists of entries of its `managedFields`.
+#[derive(Clone, Debug)]
+pub struct Owners {
+    /// The entries of other managers than `windlass`.
+    pub others: Json,
+    /// The entries of `windlass`; `None` if they were not recorded, as by earlier versions.
+    pub own: Option<Json>,
+}
+
+impl Owners {
+    /// Reads the owners of an object itself, without its subresources.
+    pub fn of(object: &Json) -> Self {
+        let whole = entries(object)
+            .iter()
+            .filter(|entry| entry["subresource"].as_str().is_none_or(str::is_empty));
+        let (own, others): (Vec<Json>, Vec<Json>) = whole
+            .cloned()
+            .partition(|entry| entry["manager"] == FIELD_MANAGER);
+        Self {
+            others: others.into(),
+            own: Some(own.into()),
+        }
+    }
+}
+
 impl KubeClient {
-    /// Returns the fields to the `owners` from whom they were taken, by `windlass` or under the name of another `manager`. It writes
-    /// `managedFields` directly, as client-go's `csaupgrade` does: writing the fields would make the writer
-    /// their owner.
+    /// Returns the fields to the `owners` from whom they were taken, by `windlass` or under the name of another `manager`, and gives up those
+    /// that it has owned with others only since. It writes `managedFields` directly, as client-go's `csaupgrade` does: writing the
+    /// fields would make the writer their owner.
     #[boxed]
     pub async fn give_back(
         &self,
         object: &Named,
-        owners: &Json,
+        owners: &Owners,
         manager: &str,
     ) -> Result<(), Failure> {
         for tried in 1.. {
@@ -49,18 +74,10 @@ impl KubeClient {
     }
 }
 
-/// Returns the `managedFields` of an object that belong to other managers, for the object itself; `None` if there are none.
-pub fn other_owners(object: &Json) -> Option<Json> {
-    let others = entries(object).iter().filter(|entry| {
-        entry["manager"] != FIELD_MANAGER && entry["subresource"].as_str().is_none_or(str::is_empty)
-    });
-    let others: Vec<Json> = others.cloned().collect();
-    (!others.is_empty()).then(|| others.into())
-}
-
 /// Returns the `managedFields` of an object, whose current state is `now`, after every field that `takers` took from one of the earlier
-/// `owners` has been returned to that manager. `None` if nothing was taken.
-fn given_back(owners: &Json, now: &Json, takers: &[&str]) -> Option<Json> {
+/// `owners` has been returned to that manager, and after they have given up what they did not own and others own, too. `None` if that
+/// changes nothing.
+fn given_back(owners: &Owners, now: &Json, takers: &[&str]) -> Option<Json> {
     let is_taker = |entry: &Json| {
         let name = entry["manager"].as_str();
         name.is_some_and(|name| takers.contains(&name))
@@ -71,8 +88,8 @@ fn given_back(owners: &Json, now: &Json, takers: &[&str]) -> Option<Json> {
         own.flat_map(fields).collect()
     };
     let mut returned = Fields::new();
-    let owners = owners.as_array().into_iter().flatten();
-    for was in owners.filter(|was| !is_taker(was)) {
+    let others = || owners.others.as_array().into_iter().flatten();
+    for was in others().filter(|was| !is_taker(was)) {
         let at = entries.iter().position(|is| is_of_same(was, is));
         let has = at.map_or_else(Fields::new, |at| fields(&entries[at]));
         let lost: Fields = fields(was).difference(&has).cloned().collect();
@@ -90,6 +107,14 @@ fn given_back(owners: &Json, now: &Json, takers: &[&str]) -> Option<Json> {
             }
         }
         returned.extend(back);
+    }
+    if let Some(own) = &owners.own {
+        let own = own.as_array().into_iter().flatten().chain(others());
+        let had: Fields = own.filter(|was| is_taker(was)).flat_map(fields).collect();
+        let of_others = entries.iter().filter(|entry| !is_taker(entry));
+        let of_others: Fields = of_others.flat_map(fields).collect();
+        let shared = taken.intersection(&of_others);
+        returned.extend(shared.filter(|path| !had.contains(*path)).cloned());
     }
     if returned.is_empty() {
         return None;
@@ -180,12 +205,11 @@ mod tests {
             map.insert(".".into(), json!({}));
             json!({ "f:data": map })
         };
-        let before = other_owners(&object(&[
+        let before = Owners::of(&object(&[
             entry("helm", "Update", data(&["a", "b"])),
             entry("kubectl", "Apply", data(&["c"])),
             entry("windlass", "Apply", data(&["x"])),
         ]));
-        let before = before.expect("two others");
         // `a` and `c` were taken, `d` is new; another manager has taken `b` since.
         let now = object(&[
             entry(
@@ -208,8 +232,31 @@ mod tests {
         );
         let again = json!({ "metadata": { "managedFields": back } });
         assert_eq!(given_back(&before, &again, &["windlass"]), None);
-        assert_eq!(given_back(&Json::Null, &now, &["windlass"]), None);
-        assert_eq!(other_owners(&json!({})), None);
+        let unknown = Owners {
+            others: Json::Null,
+            own: None,
+        };
+        assert_eq!(given_back(&unknown, &now, &["windlass"]), None);
+    }
+
+    #[test]
+    fn what_was_not_owned_before_is_given_up_if_others_own_it() {
+        let data = |keys: &[&str]| {
+            let keys = keys.iter().map(|key| (format!("f:{key}"), json!({})));
+            json!({ "f:data": keys.collect::<Map<String, Json>>() })
+        };
+        let gitops = entry("gitops", "Apply", data(&["a", "b"]));
+        let own = |keys: &[&str]| entry("windlass", "Apply", data(keys));
+        let before = Owners::of(&object(&[gitops.clone(), own(&["b"])]));
+        // It owned `b` before; nobody else owns `c`.
+        let now = object(&[gitops.clone(), own(&["a", "b", "c"])]);
+        let back = given_back(&before, &now, &["windlass"]);
+        assert_eq!(back, Some(json!([gitops, own(&["b", "c"])])));
+        let unknown = Owners {
+            own: None,
+            ..before
+        };
+        assert_eq!(given_back(&unknown, &now, &["windlass"]), None);
     }
 
     #[test]
