@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Write},
     net::TcpListener,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, symlink},
     path::Path,
     sync::{Arc, Mutex, mpsc},
     thread,
@@ -12,6 +12,7 @@ use std::{
 };
 
 use rusqlite::{Connection, OpenFlags};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::{
@@ -353,4 +354,51 @@ fn what_a_step_did_after_the_backup_is_asked_about_and_not_repeated() {
         let shown = elsewhere(&["show", "--json"]).expect(0).json();
         assert_eq!(status(&shown, "s"), "succeeded", "{hold}: {shown:#}");
     }
+}
+
+/// A pipe gets the backup, and a link leads to it.
+#[test]
+fn a_backup_goes_where_a_link_or_a_pipe_leads() {
+    let test = Test::new().file("w.yaml", "workflow: w\nsteps:\n  a: { run: \"#{}\" }\n");
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    fs::create_dir(test.path("disk")).expect("made");
+    let link = |to: &str, at: &str| symlink(test.path(to), test.path(at)).expect("linked");
+    link("disk/real.tar", "link.tar");
+    let nowhere = test.windlass(&["backup", "link.tar"]).expect(2);
+    nowhere.says("it is a link to nothing");
+    test.write("disk/real.tar", "an older one");
+    test.windlass(&["backup", "link.tar"]).expect(0);
+    let is_link = fs::symlink_metadata(test.path("link.tar")).expect("there");
+    assert!(is_link.is_symlink());
+    test.windlass(&["restore", "disk/real.tar", "--verify"])
+        .expect(0);
+    link("/dev/stdout", "stdout");
+    let ran = test.windlass(&["backup", "stdout"]).expect(0);
+    assert!(ran.stdout.contains("windlass-backup/1"), "{}", ran.stderr);
+}
+
+/// Nothing of an interrupted backup is left, and a journal without what opens its secrets is no backup.
+#[test]
+fn an_interrupted_backup_leaves_no_keys_and_one_without_the_identity_is_refused() {
+    let step = "workflow: w\nsteps:\n  a: { run: '#{ key: key::generate(\"EC_prime256v1\") }' }\n";
+    let test = Test::new().file("w.yaml", step);
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    fs::create_dir(test.path("there")).expect("made");
+    let drafts = || fs::read_dir(test.path("there")).expect("read").count();
+    for signal in [Signal::TERM, Signal::KILL] {
+        // Nothing can be copied meanwhile.
+        let writer = Connection::open(test.path(".windlass/journal.db")).expect("opened");
+        writer.execute_batch("BEGIN IMMEDIATE").expect("locked");
+        let mut backup = test.start(&["backup", "there/b.tar"]);
+        until("it has begun", Duration::from_secs(20), || drafts() == 1);
+        kill_process(Pid::from_child(&backup), signal).expect("sent");
+        backup.wait().expect("ended");
+        let left = usize::from(signal == Signal::KILL);
+        assert_eq!(drafts(), left, "after {signal:?}");
+    }
+    test.windlass(&["backup", "there/b.tar"]).expect(0);
+    assert_eq!(drafts(), 1, "the backup alone");
+    fs::rename(test.path(".windlass/identity.txt"), test.path("id")).expect("moved");
+    let refused = test.windlass(&["backup", "there/c.tar"]).expect(2);
+    refused.says("identity.txt is missing");
 }

@@ -1,6 +1,8 @@
 //! The host module `kube`: every function, against a rehearsal cluster, through the binary.
 
-use crate::harness::Test;
+use serde_json::{Value as Json, json};
+
+use crate::{harness::Test, mesh::Mesh};
 
 /// Calls every function of the module.
 const EVERYTHING: &str = r#"
@@ -163,4 +165,55 @@ fn the_manifests_of_many_machines_are_taken_by_a_cluster() {
             .as_str()
             .is_some_and(|ip| ip.starts_with("10.96."))
     );
+}
+
+/// An object with finalizers is there until they are removed, and what is written to it goes with it.
+#[test]
+fn what_is_still_being_deleted_is_not_gone() {
+    let mesh = Mesh::new(0, &[]);
+    let object = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "data": { "a": "precious" },
+        "metadata": { "name": "kept", "namespace": "default", "finalizers": ["example.com/kept"] },
+    });
+    mesh.test.write("kept.json", &object.to_string());
+    let file = mesh.test.path("kept.json").display().to_string();
+    mesh.kubectl("mgmt", &["create", "-f", &file]).expect(0);
+    let workflow = |body: &str| {
+        let text = format!("workflow: w\nkube: [mgmt]\nsteps:\n  s:\n    run: |\n      {body}\n");
+        mesh.test.write("w.yaml", &text);
+    };
+    let run = ["run", "w.yaml", "--target", "t"];
+    let delete = |timeout: &str| {
+        workflow(&format!(
+            r##"kube::delete("mgmt", "default", "configmap/kept", #{{ timeout: "{timeout}" }})"##
+        ));
+    };
+    delete("1s");
+    let ran = mesh.test.windlass(&run).expect(1);
+    ran.says("it is still being deleted; it has the finalizers example.com/kept");
+    workflow(
+        r#"kube::apply("mgmt", #{ apiVersion: "v1", kind: "ConfigMap", metadata: #{ name: "kept", namespace: "default" }, data: #{ b: "new" } })"#,
+    );
+    let ran = mesh.test.windlass(&run).expect(1);
+    ran.says("it is still being deleted");
+    // An undo creates it again when it is gone.
+    delete("0s");
+    mesh.test.windlass(&run).expect(0);
+    let mut undo = mesh.test.start(&["undo", "--yes"]);
+    let freed = r#"{"metadata":{"finalizers":null}}"#;
+    let free = [
+        "patch",
+        "configmap/kept",
+        "-n",
+        "default",
+        "--type",
+        "merge",
+        "-p",
+        freed,
+    ];
+    mesh.kubectl("mgmt", &free).expect(0);
+    assert!(undo.wait().expect("ended").success());
+    let found = mesh.get("mgmt", "default", "configmap/kept");
+    assert_eq!(found["data"]["a"], "precious");
+    assert_eq!(found["metadata"]["deletionTimestamp"], Json::Null);
 }

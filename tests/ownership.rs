@@ -109,12 +109,14 @@ fn owners(mesh: &Mesh) -> Vec<String> {
                 .filter(|key| *key != ".")
                 .map(String::as_str)
                 .collect();
-            Some(format!(
-                "{} {} {}",
-                entry["manager"],
-                entry["operation"],
-                keys.join(" ")
-            ))
+            (!keys.is_empty()).then(|| {
+                format!(
+                    "{} {} {}",
+                    entry["manager"],
+                    entry["operation"],
+                    keys.join(" ")
+                )
+            })
         })
         .collect();
     owners.sort();

@@ -50,6 +50,12 @@ impl Failure {
         self
     }
 
+    /// Records that a signal ended the command.
+    pub fn of_a_signal(mut self) -> Self {
+        self.exit = exit::CANCELLED;
+        self
+    }
+
     /// Records that the run had begun, so it may have made changes.
     pub fn of_a_run(mut self) -> Self {
         self.exit = exit::FAILED;

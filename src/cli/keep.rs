@@ -10,11 +10,12 @@ use super::{
     args::{Args, Backup, Restore},
     exit,
     failure::Failure,
+    process::{interrupted, runtime},
 };
 use crate::{
     keep::{self, Destination, Restored},
     report::{ago, counted, utc_time},
-    runs::now,
+    runs::{RunsError, now},
     value::Command,
 };
 
@@ -25,12 +26,11 @@ pub fn backup(args: &Args, command: &Backup) -> Done {
         let message = "a backup is binary, and stdout is a terminal";
         return Err(Failure::new("output", message).hint("write it to a file"));
     }
-    let mut out = stdout().lock();
-    let to = match is_stdout {
-        true => Destination::Writer(&mut out),
-        false => Destination::File(&command.file),
-    };
-    let done = keep::back_up(&args.state, to)?;
+    let (state, file) = (args.state.clone(), command.file.clone());
+    let done = to_end(move || match is_stdout {
+        true => keep::back_up(&state, Destination::Writer(&mut stdout())),
+        false => keep::back_up(&state, Destination::File(&file)),
+    })?;
     say!(
         "backed up {} and {} files ({}) of {}{}",
         counted(done.runs as usize, "run"),
@@ -52,7 +52,8 @@ pub fn backup(args: &Args, command: &Backup) -> Done {
 /// `windlass restore FILE`.
 pub fn restore(args: &Args, command: &Restore) -> Done {
     if command.verify {
-        let found = keep::check_backup(&command.file)?;
+        let file = command.file.clone();
+        let found = to_end(move || keep::check_backup(&file))?;
         say!(
             "{} is a complete backup: {}",
             command.file.display(),
@@ -60,7 +61,8 @@ pub fn restore(args: &Args, command: &Restore) -> Done {
         );
         return Ok(exit::SUCCEEDED);
     }
-    let done = keep::restore(&command.file, &args.state)?;
+    let (file, state) = (command.file.clone(), args.state.clone());
+    let done = to_end(move || keep::restore(&file, &state))?;
     say!("restored {} to {}", contents(&done), args.state.display());
     if let Some(run) = done.unfinished.first() {
         say!(
@@ -78,6 +80,28 @@ pub fn restore(args: &Args, command: &Restore) -> Done {
         say!("for example: {}", Command::new("show").arg(run));
     }
     Ok(exit::SUCCEEDED)
+}
+
+/// Does some work with drafts; if a signal interrupts it, removes them.
+fn to_end<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RunsError> + Send + 'static,
+) -> Result<T, Failure> {
+    let runtime = runtime(1)?;
+    let done = runtime.block_on(async {
+        let interrupted = interrupted();
+        tokio::select! {
+            done = tokio::task::spawn_blocking(work) => done.map_err(|e| {
+                Failure::new("system", format!("the work could not be finished: {e}"))
+            }),
+            () = interrupted => {
+                keep::remove_drafts();
+                Err(Failure::new("output", "interrupted; nothing was written").of_a_signal())
+            }
+        }
+    });
+    // An interrupted thread would not end.
+    runtime.shutdown_background();
+    Ok(done??)
 }
 
 fn contents(found: &Restored) -> String {

@@ -1,7 +1,9 @@
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
 };
+
+use serde_json::Value as Json;
 
 use super::{
     Done,
@@ -14,6 +16,7 @@ use super::{
 use crate::{
     cluster::{Options, Server, is_cluster_name, kubeconfig},
     disk, mesh,
+    value::Value,
 };
 
 /// `windlass kube …`.
@@ -34,6 +37,7 @@ fn serve(args: &Args, command: &KubeServe) -> Done {
         .kubeconfig
         .clone()
         .unwrap_or_else(|| folder.join("config"));
+    refuse_other_kubeconfig(&config)?;
     let runtime = tokio::runtime::Runtime::new().map_err(no_threads)?;
     runtime.block_on(async {
         let mut servers = Vec::new();
@@ -57,6 +61,45 @@ fn serve(args: &Args, command: &KubeServe) -> Done {
         }
         Ok(exit::SUCCEEDED)
     })
+}
+
+/// Refuses to replace a kubeconfig that has more than rehearsal clusters.
+fn refuse_other_kubeconfig(path: &Path) -> Result<(), Failure> {
+    let failed = |why: &dyn std::fmt::Display| {
+        let message = format!("can't write {}: {why}", path.display());
+        Failure::new("output", message)
+    };
+    let Some(text) = disk::read_if_there(path).map_err(|e| failed(&e))? else {
+        return Ok(());
+    };
+    match text.trim().is_empty() || is_of_rehearsal(&text) {
+        true => Ok(()),
+        false => Err(failed(&"it is not a kubeconfig of rehearsal clusters")
+            .hint("name another file with --kubeconfig: this one would be replaced")),
+    }
+}
+
+/// Says whether a kubeconfig has nothing but clusters on loopback and tokens, as `kube serve` writes it.
+fn is_of_rehearsal(kubeconfig: &str) -> bool {
+    let Ok(config) = Value::parse_yaml(kubeconfig) else {
+        return false;
+    };
+    let config = config.to_json();
+    let list = |key: &str| config[key].as_array().cloned().unwrap_or_default();
+    let is_here = |cluster: &Json| {
+        let server = cluster["cluster"]["server"].as_str();
+        let url = server.and_then(|server| reqwest::Url::parse(server).ok());
+        let host = url.as_ref().and_then(|url| url.host_str());
+        let ip = host.and_then(|host| host.trim_matches(['[', ']']).parse().ok());
+        ip.is_some_and(|ip: IpAddr| ip.is_loopback())
+    };
+    let has_token_alone = |user: &Json| {
+        let user = user["user"].as_object();
+        user.is_some_and(|user| user.keys().all(|key| key == "token"))
+    };
+    config["kind"] == "Config"
+        && list("clusters").iter().all(is_here)
+        && list("users").iter().all(has_token_alone)
 }
 
 async fn start(

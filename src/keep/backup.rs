@@ -1,34 +1,67 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use rusqlite::Connection;
 use tar::{Builder, EntryType, Header};
-use tempfile::TempDir;
 
 use super::{
     contents::Contents,
+    draft::Draft,
     manifest::{FORMAT, Kept, MANIFEST, Manifest, STATE, path_text},
 };
 use crate::{
     disk,
     ground::{Snapshot, snapshots},
+    journal::holds_secrets,
     runs::{RunsError, now},
     value::Digest,
 };
 
 /// The journal within a state folder.
 pub(super) const JOURNAL: &str = "journal.db";
+/// What secrets in it are sealed to.
+pub(super) const IDENTITY: &str = "identity.txt";
+const BUFFER: usize = 1 << 20;
 
 /// The destination of a backup.
 pub enum Destination<'a> {
-    /// A file, which replaces an existing one.
+    /// A file, which replaces an existing one (of a link, the one that it names); a pipe or a device is written to.
     File(&'a Path),
-    Writer(&'a mut dyn Write),
+    Writer(&'a mut (dyn Write + Send)),
+}
+
+/// Where a backup really goes.
+enum Target<'a> {
+    /// A path without links, of a file or of none.
+    File(PathBuf),
+    Writer(Box<dyn Write + 'a>),
+}
+
+impl<'a> Target<'a> {
+    fn of(to: Destination<'a>) -> Result<Self, RunsError> {
+        let path = match to {
+            Destination::Writer(writer) => return Ok(Self::Writer(Box::new(writer))),
+            Destination::File(path) => path,
+        };
+        let target = || match fs::metadata(path) {
+            Ok(found) if found.is_file() => fs::canonicalize(path).map(Self::File),
+            Ok(_) => {
+                let opened = OpenOptions::new().write(true).open(path)?;
+                Ok(Self::Writer(Box::new(opened)))
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => match fs::symlink_metadata(path) {
+                Ok(_) => Err(io::Error::other("it is a link to nothing")),
+                Err(_) => Ok(Self::File(path.to_owned())),
+            },
+            Err(e) => Err(e),
+        };
+        target().map_err(|e| unwritable(path, &e))
+    }
 }
 
 /// The result of a backup.
@@ -46,12 +79,13 @@ pub struct BackedUp {
 /// # Errors
 /// Fails if the folder is empty, if the backup is to be written within it, or if something can't be read or written.
 pub fn back_up(state: &Path, to: Destination) -> Result<BackedUp, RunsError> {
+    let to = Target::of(to)?;
     // On the disk of the backup.
     let folder = match &to {
-        Destination::File(path) => folder_outside(state, path)?,
-        Destination::Writer(_) => std::env::temp_dir(),
+        Target::File(path) => folder_outside(state, path)?,
+        Target::Writer(_) => std::env::temp_dir(),
     };
-    let draft = draft_in(&folder, ".windlass-backup-")?;
+    let draft = Draft::create(&folder, ".windlass-backup-")?;
     let (taken, others) = take(state)?;
     if taken.is_empty() && others.is_empty() {
         let message = format!("there is nothing to back up in {}", state.display());
@@ -73,7 +107,14 @@ pub fn back_up(state: &Path, to: Destination) -> Result<BackedUp, RunsError> {
     }
     let copied = copies.copied;
     let runs = match copied.get(JOURNAL) {
-        Some(copy) => count_runs(&copy.path)?,
+        Some(copy) => {
+            require_identity(&copy.path, copied.contains_key(IDENTITY)).map_err(|why| {
+                let message = format!("{}: {why}", state.display());
+                RunsError::broken("journal", message)
+                    .hint("put it back into the state folder, or mount it there")
+            })?;
+            count_runs(&copy.path)?
+        }
         None => 0,
     };
     let manifest = Manifest {
@@ -89,11 +130,11 @@ pub fn back_up(state: &Path, to: Destination) -> Result<BackedUp, RunsError> {
     let path = draft.path().join("backup.tar");
     let size = pack(&path, &manifest, &copied).map_err(|e| unwritable(&path, &e))?;
     match to {
-        Destination::File(to) => fs::rename(&path, to)
-            .and_then(|()| disk::sync_folder(disk::parent(to)))
-            .map_err(|e| unwritable(to, &e))?,
-        Destination::Writer(to) => File::open(&path)
-            .and_then(|mut packed| io::copy(&mut packed, to))
+        Target::File(to) => fs::rename(&path, &to)
+            .and_then(|()| disk::sync_folder(disk::parent(&to)))
+            .map_err(|e| unwritable(&to, &e))?,
+        Target::Writer(mut to) => File::open(&path)
+            .and_then(|mut packed| io::copy(&mut packed, &mut to))
             .and_then(|_| to.flush())
             .map_err(|e| RunsError::broken("output", format!("can't write the backup: {e}")))?,
     }
@@ -119,7 +160,10 @@ struct Copies<'a> {
 impl Copies<'_> {
     fn database(&mut self, snapshot: &Snapshot) -> Result<(), RunsError> {
         let to = self.next();
-        snapshot.copy_to(&to)?;
+        snapshot.copy_to(&to).map_err(|e| {
+            let (database, folder) = (snapshot.path.display(), self.folder.display());
+            RunsError::broken("output", format!("can't copy {database} to {folder}: {e}"))
+        })?;
         let within = snapshot.path.strip_prefix(self.state);
         let within = within.unwrap_or(&snapshot.path).to_owned();
         self.keep(&within, to)
@@ -127,12 +171,16 @@ impl Copies<'_> {
 
     fn file(&mut self, within: &Path) -> Result<(), RunsError> {
         let (from, to) = (self.state.join(within), self.next());
-        match fs::copy(&from, &to) {
-            Ok(_) => self.keep(within, to),
+        let mut read = match File::open(&from) {
             // The file was a temporary file of another process, which is gone.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(e) => Err(unreadable(&from, &e)),
-        }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened.map_err(|e| unreadable(&from, &e))?,
+        };
+        copy(&mut read, &to).map_err(|failed| match failed {
+            Failed::Read(e) => unreadable(&from, &e),
+            Failed::Write(e) => unwritable(&to, &e),
+        })?;
+        self.keep(within, to)
     }
 
     fn next(&self) -> PathBuf {
@@ -227,11 +275,42 @@ fn count_runs(journal: &Path) -> Result<u64, RunsError> {
     }
 }
 
-/// Creates a folder for drafts in another one, accessible only to its owner.
-pub(super) fn draft_in(folder: &Path, prefix: &str) -> Result<TempDir, RunsError> {
-    let mut draft = tempfile::Builder::new();
-    draft.prefix(prefix);
-    draft.tempdir_in(folder).map_err(|e| unwritable(folder, &e))
+/// Which side of a copy failed.
+pub(super) enum Failed {
+    Read(io::Error),
+    Write(io::Error),
+}
+
+/// Copies to a new file that only its owner may read, and waits until it is on disk. Returns its size.
+pub(super) fn copy(from: &mut impl Read, to: &Path) -> Result<u64, Failed> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to)
+        .map_err(Failed::Write)?;
+    let (mut size, mut buffer) = (0, vec![0; BUFFER]);
+    loop {
+        let read = match from.read(&mut buffer) {
+            Ok(0) => break,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            read => read.map_err(Failed::Read)?,
+        };
+        file.write_all(&buffer[..read]).map_err(Failed::Write)?;
+        size += read as u64;
+    }
+    file.sync_all().map_err(Failed::Write)?;
+    Ok(size)
+}
+
+/// Fails if a journal holds secrets, but the identity with which they are read is not there.
+pub(super) fn require_identity(journal: &Path, is_there: bool) -> Result<(), String> {
+    if is_there || !holds_secrets(journal).map_err(|e| e.to_string())? {
+        return Ok(());
+    }
+    Err(format!(
+        "the journal holds secrets, but {IDENTITY} is missing, without which they can't be read"
+    ))
 }
 
 /// Returns the folder of a backup, which must not be inside the state folder.

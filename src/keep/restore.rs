@@ -1,13 +1,13 @@
 use std::{
     collections::BTreeSet,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Read},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use super::{
-    backup::{JOURNAL, draft_in, unreadable, unwritable},
+    backup::{Failed, IDENTITY, JOURNAL, copy, require_identity, unreadable, unwritable},
+    draft::Draft,
     manifest::{MANIFEST, MOST, Manifest, STATE, bad_backup},
 };
 use crate::{
@@ -41,7 +41,7 @@ pub fn restore(file: &Path, state: &Path) -> Result<Restored, RunsError> {
     refuse_filled(state)?;
     let above = disk::parent(state);
     disk::create_folders(above, 0o777).map_err(|e| unwritable(above, &e))?;
-    let draft = draft_in(above, DRAFTS)?;
+    let draft = Draft::create(above, DRAFTS)?;
     let mut restored = unpack(file, draft.path())?;
     let made = draft.path().join(STATE);
     if !restored.unfinished.is_empty() {
@@ -63,7 +63,7 @@ pub fn restore(file: &Path, state: &Path) -> Result<Restored, RunsError> {
 /// # Errors
 /// Fails if the file is not a complete backup.
 pub fn check_backup(file: &Path) -> Result<Restored, RunsError> {
-    unpack(file, draft_in(&std::env::temp_dir(), DRAFTS)?.path())
+    unpack(file, Draft::create(&std::env::temp_dir(), DRAFTS)?.path())
 }
 
 /// Unpacks a backup into `state/` of a folder, and verifies all of it.
@@ -109,7 +109,12 @@ fn unpack(file: &Path, to: &Path) -> Result<Restored, RunsError> {
         return Err(bad_backup(file, format!("{within} is missing")));
     }
     let (runs, unfinished) = match manifest.files.contains_key(JOURNAL) {
-        true => verify_runs(&state)?,
+        true => {
+            let has_identity = manifest.files.contains_key(IDENTITY);
+            require_identity(&state.join(JOURNAL), has_identity)
+                .map_err(|why| bad_backup(file, why))?;
+            verify_runs(&state)?
+        }
         false => (0, Vec::new()),
     };
     Ok(Restored {
@@ -131,22 +136,10 @@ fn manifest(mut entry: Entry<impl Read>) -> Result<Manifest, String> {
     Manifest::read(&text)
 }
 
-enum Failed {
-    Read(io::Error),
-    Write(io::Error),
-}
-
 /// Writes a file that only its owner may read, and returns its size and digest as they are on disk.
 fn write(entry: &mut Entry<impl Read>, path: &Path) -> Result<(u64, Digest), Failed> {
     disk::create_folders(disk::parent(path), 0o700).map_err(Failed::Write)?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(Failed::Write)?;
-    let size = io::copy(entry, &mut file).map_err(Failed::Read)?;
-    file.sync_all().map_err(Failed::Write)?;
+    let size = copy(entry, path)?;
     let written = File::open(path).and_then(Digest::of_reader);
     Ok((size, written.map_err(Failed::Write)?))
 }

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::{lab::workload, served::Clusters};
 use crate::authority::lab::has;
-use crate::harness::{Ran, Test, fed};
+use crate::harness::{Ends, Ran, Test, fed};
 
 /// `windlass kube serve` in a separate folder, and kubectl for it.
 struct Kubectl {
@@ -420,4 +420,24 @@ fn accounts_and_tokens_have_their_permissions() {
             .trim(),
         "no"
     );
+}
+
+/// `kubectl` has the contexts of a user's own clusters there.
+#[test]
+fn a_kubeconfig_of_other_clusters_is_not_replaced() {
+    let test = Test::new();
+    let serve = |file: &str| {
+        let arguments = ["kube", "serve", "--clusters", "a", "--kubeconfig", file];
+        test.command(&arguments)
+    };
+    let own = "apiVersion: v1\nkind: Config\nclusters:\n- { name: prod, cluster: { server: 'https://prod.example:6443' } }\n";
+    test.write("own", own);
+    let refused = Ran::from_output(serve("own").output().expect("started")).expect(2);
+    refused.says("not a kubeconfig of rehearsal clusters");
+    assert_eq!(test.read("own"), own);
+    // Its own file is another matter.
+    for _ in 0..2 {
+        let (_server, path) = Ends::listening(&mut serve("new"));
+        assert_eq!(path.trim(), "new");
+    }
 }

@@ -195,7 +195,7 @@ pub struct KubeServe {
     #[arg(long = "fault", value_name = "FAULT")]
     pub faults: Vec<crate::cluster::Fault>,
 
-    /// The kubeconfig file to write [default: DIR/config]
+    /// The kubeconfig file to write, which may replace one of rehearsal clusters only [default: DIR/config]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 

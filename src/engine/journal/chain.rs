@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{id::RunId, seal::MARK};
+use super::{id::RunId, seal::begin_of_sealed};
 use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
@@ -62,7 +62,7 @@ pub(super) fn link_redacted(previous: Digest, seq: u64, at: Timestamp, body: &st
 /// A user's text can't look like a sealed secret: its quotes are escaped in JSON, and a user's key that begins with `$` is stored
 /// with another `$` before it.
 pub(super) fn redact(body: &str) -> Cow<'_, str> {
-    let mark = format!("{{\"{MARK}\":\"");
+    let mark = begin_of_sealed();
     if !body.contains(&mark) {
         return Cow::Borrowed(body);
     }

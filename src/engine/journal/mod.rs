@@ -69,6 +69,7 @@ pub use payload::{
     UndoStarted,
 };
 pub use prune::Pruned;
+pub use seal::holds_secrets;
 pub use state::{IllegalTransition, State};
 pub use store::{Journal, NewRun, Record, fold};
 pub use vault::Vault;

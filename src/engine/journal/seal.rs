@@ -9,6 +9,7 @@ use age::{
 };
 use aws_lc_rs::hmac;
 use data_encoding::{BASE64_NOPAD, HEXLOWER};
+use rusqlite::{Connection, OpenFlags};
 use serde_json::{Map, Value as Json, json};
 
 use super::{error::JournalError, folder};
@@ -16,7 +17,7 @@ use windlass_ground::{disk, lock};
 use windlass_world::value::{Bytes, Digest, MASK, Reference, Secret, Value};
 
 /// Marks an encrypted value in stored JSON. A user's map key that begins with `$` is stored with one more `$`.
-pub(super) const MARK: &str = "$secret";
+const MARK: &str = "$secret";
 /// Marks bytes: their base64, or their ciphertext if they are a secret.
 const BYTES: &str = "$bytes";
 /// Marks a float that JSON can't express: `NaN`, `inf`, `-inf`.
@@ -66,7 +67,7 @@ impl Seal {
 
     /// Fails if the text contains secrets of this journal that can't be opened because the identity is missing.
     pub fn require(&self, stored: &str) -> Result<(), JournalError> {
-        match stored.contains(&format!("{{\"{MARK}\":\"")) && self.existing()?.is_none() {
+        match stored.contains(&begin_of_sealed()) && self.existing()?.is_none() {
             true => Err(JournalError::Identity("identity.txt does not exist".into())),
             false => Ok(()),
         }
@@ -173,6 +174,26 @@ impl Seal {
         disk::write_new_private(&self.path, text).map_err(failed)?;
         Ok(())
     }
+}
+
+/// Says whether the events of a journal hold secrets, which only its identity opens.
+///
+/// # Errors
+/// What the database says.
+pub fn holds_secrets(journal: &Path) -> rusqlite::Result<bool> {
+    let database = Connection::open_with_flags(journal, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    // A journal that is just being created has no tables yet.
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'events'";
+    if database.query_row(tables, [], |row| row.get::<_, u64>(0))? == 0 {
+        return Ok(false);
+    }
+    let sealed = "SELECT EXISTS (SELECT 1 FROM events WHERE instr(body, ?1))";
+    database.query_row(sealed, [begin_of_sealed()], |row| row.get(0))
+}
+
+/// How a sealed secret begins in a stored event.
+pub(super) fn begin_of_sealed() -> String {
+    format!("{{\"{MARK}\":\"")
 }
 
 fn gone() -> JournalError {

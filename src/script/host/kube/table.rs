@@ -89,6 +89,12 @@ const PATCH: &[Parameter] = &[
     ),
     DRY_RUN,
 ];
+const DELETE: &[Parameter] = &[preset(
+    "timeout",
+    Duration,
+    "\"5m\"",
+    "how long its finalizers, or the containers of a pod, may take; `\"0s\"` does not wait",
+)];
 const RESTART: &[Parameter] = &[preset(
     "on_delete",
     Bool,
@@ -187,8 +193,13 @@ pub static TABLE: [Function; 17] = [
     },
     Function {
         name: "kube::delete",
-        about: "Deletes an object; it is not an error if the object does not exist.",
-        takes: &[CLUSTER, NAMESPACE, OBJECT],
+        about: "Deletes an object, and waits until it is gone, as `kubectl delete` does; it is not an error if the object does not exist.",
+        takes: &[
+            CLUSTER,
+            NAMESPACE,
+            OBJECT,
+            optional("options", Record(DELETE), ""),
+        ],
         gives: Gives::NOTHING,
         does: Changes(Changing::new(
             Doubt::Again("repeated for the same uid: a later object of the same name stays"),
@@ -202,7 +213,13 @@ pub static TABLE: [Function; 17] = [
             undo: &[rule(On::Argument, &["create"])],
         },
         example: "kube::delete(inputs.cluster, \"default\", \"secret/old\");",
-        bind: |b| b.with(write::delete),
+        bind: |b| {
+            b.with(write::delete).with(
+                |c: NativeCallContext, cluster: &str, ns: &str, name: &str| {
+                    write::delete(c, cluster, ns, name, Map::new())
+                },
+            )
+        },
     },
     Function {
         name: "kube::events",

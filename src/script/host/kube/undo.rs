@@ -1,5 +1,7 @@
 //! Reverses calls to Kubernetes: restores an object's own fields from its state before.
 
+use std::time::Duration;
+
 use serde_json::Value as Json;
 
 use super::{
@@ -10,7 +12,7 @@ use super::{
 use windlass_world::{
     outside::{
         Clients, KubeClients, Named, Owners, PatchKind, changed_since, covers, expected,
-        from_object, is_same_object, restoring, to_object,
+        from_object, is_same_object, is_terminating, restoring, to_object,
     },
     value::{Failure, Value},
     x509::holding::of_object,
@@ -153,6 +155,8 @@ enum Made {
     Sent { kind: Option<PatchKind>, body: Json },
 }
 
+/// How long an undo waits for an object that is being deleted.
+const GONE_WITHIN: Duration = Duration::from_secs(300);
 const CHANGED: &str = "it has been changed since the run";
 
 /// Names the fields that differ from what the run left.
@@ -213,6 +217,9 @@ fn withdraw(clusters: &KubeClients, about: About, made: Option<Made>) -> Reversa
         if now.is_null() {
             return Judgement::already("it no longer exists", &found);
         }
+        if is_terminating(now) {
+            return Judgement::already("it is being deleted already", &found);
+        }
         match &made {
             Some(Made::Seen(made)) if !is_same_object(made, now) => {
                 Judgement::left("another object has its name now", &found)
@@ -268,6 +275,7 @@ fn restore(clusters: &KubeClients, seen: Seen, was: Json) -> Reversal {
         let found = from_object(now);
         match judged(now) {
             _ if now.is_null() => Judgement::left("it no longer exists", &found),
+            _ if is_terminating(now) => Judgement::left("it is being deleted", &found),
             None => Judgement::left("how the run changed it is not known", &found),
             Some((_, fields)) if !fields.is_empty() => Judgement::left(changed(&fields), &found),
             Some((patch, _)) if patch == serde_json::json!({}) => {
@@ -305,6 +313,8 @@ fn recreate(clusters: &KubeClients, about: About, was: Json, owners: Owners) -> 
     let again = was.clone();
     let judge = move |now: &Json| match now {
         Json::Null => Judgement::goes(then.clone()),
+        // It is created again when it is gone.
+        now if is_terminating(now) && is_same_object(&was, now) => Judgement::goes(then.clone()),
         now if changed_since(&was, now).is_empty() => {
             Judgement::already("it already exists as before the run", &from_object(now))
         }
@@ -315,10 +325,14 @@ fn recreate(clusters: &KubeClients, about: About, was: Json, owners: Owners) -> 
         clusters,
         about,
         judge,
-        move |clusters, about, _| {
+        move |clusters, about, now| {
             let (was, owners) = (again.clone(), owners.clone());
             async move {
                 let client = clusters.client(&about.cluster).await?;
+                if let Some(uid) = now["metadata"]["uid"].as_str() {
+                    let gone = client.wait_until_gone(&about.object, uid, GONE_WITHIN);
+                    gone.await?;
+                }
                 match client.recreate(&about.object, &was).await {
                     Err(failure) if failure.code == "AlreadyExists" => {
                         return Ok(Reversed::Left("another object has its name now".to_owned()));

@@ -17,7 +17,7 @@ use windlass_world::{
     outside::{
         Apply, KubeClient, Named, Patch, PatchKind, from_object, secret_manifest, to_object,
     },
-    value::{Digest, Failure, Value},
+    value::{Digest, Failure, Value, parse_duration},
 };
 
 /// The annotation with kubectl's copy of the applied manifest.
@@ -300,9 +300,14 @@ pub fn delete(
     cluster: &str,
     namespace: &str,
     object: &str,
+    given: Map,
 ) -> Result<(), Thrown> {
     const FUNCTION: &str = "kube::delete";
     let about = About::new(FUNCTION, cluster, namespace, object)?;
+    let mut options = options(FUNCTION, given)?;
+    let within = parse_duration(&options.text("timeout")?)
+        .map_err(|e| refuse(FUNCTION, format!("`timeout`: {e}")))?;
+    options.finish()?;
     let uid = look_at(&context, "kube::find", &about, |kube, named| async move {
         let found = kube.find(&named).await?;
         let uid = found.and_then(|object| object["metadata"]["uid"].as_str().map(str::to_owned));
@@ -322,7 +327,10 @@ pub fn delete(
         None,
         &about,
         (record, Value::Null),
-        |kube| async move { kube.delete(&named, &uid).await.map(|()| Value::Null) },
+        move |kube| async move {
+            let gone = kube.delete(&named, &uid, within).await;
+            gone.map(|()| Value::Null)
+        },
     )?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
@@ -30,6 +30,9 @@ pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const MOST_WARNINGS: usize = 50;
 /// An API server answers 500 without a reason if it can't read a manifest: a retry would get the same answer.
 const MISTAKE: &str = "HTTP500";
+/// How soon and how rarely a deleted object is looked at.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
+const LAST_LOOK: Duration = Duration::from_secs(2);
 /// The number of objects on a page, as in kubectl.
 const PAGE: &str = "500";
 
@@ -50,6 +53,31 @@ pub struct KubeClient {
     pub(super) patience: Duration,
     /// Whether all changes are sent as dry runs.
     is_dry: bool,
+}
+
+/// Says whether an object is being deleted: it exists until its finalizers are removed.
+pub fn is_terminating(object: &Json) -> bool {
+    object["metadata"]["deletionTimestamp"].is_string()
+}
+
+fn still_there(verb: &str, object: &Named, found: &Json) -> Failure {
+    let finalizers = found["metadata"]["finalizers"].as_array();
+    let names: Vec<_> = finalizers
+        .into_iter()
+        .flatten()
+        .filter_map(Json::as_str)
+        .collect();
+    let why = match names.as_slice() {
+        [] => String::new(),
+        names => format!("; it has the finalizers {}", names.join(", ")),
+    };
+    Failure::new(
+        FailureClass::Conflict,
+        format!("{verb} {object}"),
+        "Terminating",
+        format!("it is still being deleted{why}"),
+    )
+    .with_hint("a finalizer is removed by the controller that added it; look at its log")
 }
 
 /// An error answer, or no answer, with how soon the server wants to be asked again.
@@ -243,10 +271,14 @@ impl KubeClient {
             let body = Some(("application/apply-patch+yaml", &manifest));
             self.send(&about, Method::PATCH, &path, &query, body).await
         };
-        match send(if apply.force { "true" } else { "false" }).await {
+        let applied = match send(if apply.force { "true" } else { "false" }).await {
             // Our own patches, such as an undo's, count as another manager of the same name.
             Err(failure) if is_with_ourselves(&failure, manager) => send("true").await,
             other => other,
+        }?;
+        match is_terminating(&applied) {
+            true => Err(still_there("apply", object, &applied)),
+            false => Ok(applied),
         }
     }
 
@@ -275,14 +307,45 @@ impl KubeClient {
         self.send(&about, Method::POST, &path, &query, body).await
     }
 
-    /// Deletes an object, only if it still has this uid. An object that does not exist counts as
-    /// deleted.
+    /// Deletes an object, only if it still has this uid, and waits at most this long until it is gone: its finalizers, or the containers
+    /// of a pod, may take some time. With no time at all, it does not wait. An object that does not exist counts as deleted.
     #[boxed]
-    pub async fn delete(&self, object: &Named, uid: &str) -> Result<(), Failure> {
+    pub async fn delete(&self, object: &Named, uid: &str, within: Duration) -> Result<(), Failure> {
         match self.delete_if(object, &json!({ "uid": uid })).await {
             // A new object of the same name exists.
-            Err(failure) if failure.code == "Conflict" => Ok(()),
-            other => other,
+            Err(failure) if failure.code == "Conflict" => return Ok(()),
+            other => other?,
+        }
+        match within.is_zero() || self.is_dry {
+            true => Ok(()),
+            false => self.wait_until_gone(object, uid, within).await,
+        }
+    }
+
+    /// Waits until there is no object of this name with this uid.
+    ///
+    /// # Errors
+    /// [`FailureClass::Conflict`] if it is still there in the end.
+    #[boxed]
+    pub async fn wait_until_gone(
+        &self,
+        object: &Named,
+        uid: &str,
+        within: Duration,
+    ) -> Result<(), Failure> {
+        let deadline = Instant::now() + within;
+        let mut pause = FIRST_LOOK;
+        loop {
+            let found = self.find(object).await?;
+            let left = found.filter(|found| found["metadata"]["uid"] == uid);
+            let Some(left) = left else {
+                return Ok(());
+            };
+            if Instant::now() >= deadline {
+                return Err(still_there("delete", object, &left));
+            }
+            tokio::time::sleep(pause.min(deadline - Instant::now())).await;
+            pause = (pause * 2).min(LAST_LOOK);
         }
     }
 

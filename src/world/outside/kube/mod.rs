@@ -38,7 +38,7 @@ mod trust;
 mod watch;
 mod workload;
 
-pub use client::{Apply, KubeClient, Patch, PatchKind, Selection};
+pub use client::{Apply, KubeClient, Patch, PatchKind, Selection, is_terminating};
 pub use clients::KubeClients;
 pub use clusters::{Clusters, Opening};
 pub use connect::Access;
