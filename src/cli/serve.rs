@@ -1,4 +1,9 @@
-use std::{io, path::Path, sync::Arc};
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use super::{
     Done,
@@ -108,6 +113,9 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
     })
 }
 
+/// How often to look for runs whose journal could not be written.
+const UNWRITTEN: Duration = Duration::from_secs(10);
+
 /// Opens the runs of this machine, or those of the Restate server on the command line.
 fn open(args: &Args, options: HereOptions) -> Result<Arc<dyn Runs>, Failure> {
     #[cfg(feature = "restate")]
@@ -126,7 +134,25 @@ fn open(args: &Args, options: HereOptions) -> Result<Arc<dyn Runs>, Failure> {
         let message = "this windlass was built without support for Restate";
         return Err(Failure::new("engine", message).hint("build it with the feature `restate`"));
     }
-    Ok(Arc::new(Here::open(options)?))
+    let here = Arc::new(Here::open(options)?);
+    continue_unwritten(Arc::downgrade(&here))?;
+    Ok(here)
+}
+
+/// Looks regularly for runs whose journal could not be written for a while, and continues them.
+fn continue_unwritten(here: Weak<Here>) -> Result<(), Failure> {
+    let looks = move || loop {
+        std::thread::sleep(UNWRITTEN);
+        let Some(here) = here.upgrade() else {
+            return;
+        };
+        if let Err(error) = here.continue_unwritten() {
+            tracing::error!(code = error.code, %error, "runs can't be continued");
+        }
+    };
+    let thread = std::thread::Builder::new().name("unwritten".into());
+    thread.spawn(looks).map_err(no_threads)?;
+    Ok(())
 }
 
 /// Prints what the retention has deleted.

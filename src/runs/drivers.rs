@@ -62,8 +62,8 @@ struct Shared {
     live: Mutex<BTreeSet<RunId>>,
     /// The number of places for runs that are about to be driven; it only increases while `live` is held.
     places: AtomicUsize,
-    /// The reason why a run could not be driven further.
-    troubles: Mutex<BTreeMap<RunId, String>>,
+    /// The reason why a run could not be driven further: its code and message.
+    troubles: Mutex<BTreeMap<RunId, (&'static str, String)>>,
     /// For each waiting run: the lock, and the run that holds it.
     waits: Arc<Mutex<BTreeMap<RunId, (String, String)>>>,
     changed: watch::Sender<u64>,
@@ -146,13 +146,28 @@ impl Drivers {
     }
 
     pub fn trouble(&self, run: &RunId) -> Option<String> {
-        lock(&self.shared.troubles).get(run).cloned()
+        let troubles = lock(&self.shared.troubles);
+        troubles.get(run).map(|(_, message)| message.clone())
     }
 
     /// Records why a run can't be driven further.
     pub fn troubled(&self, run: &RunId, error: RunsError) {
-        tracing::error!(%run, code = error.code, %error, "the run can't be driven");
-        lock(&self.shared.troubles).insert(run.clone(), error.message);
+        let trouble = (error.code, error.message);
+        let known = lock(&self.shared.troubles).insert(run.clone(), trouble.clone());
+        if known.as_ref() != Some(&trouble) {
+            let (code, error) = trouble;
+            tracing::error!(%run, code, error, "the run can't be driven");
+        }
+    }
+
+    /// Says whether a run could not be driven further because its journal could not be written, which may pass.
+    pub fn waits_for_journal(&self, run: &RunId) -> bool {
+        let is_live = lock(&self.shared.live).contains(run);
+        let troubles = lock(&self.shared.troubles);
+        !is_live
+            && troubles
+                .get(run)
+                .is_some_and(|(code, _)| *code == "journal")
     }
 
     /// Reserves a place for one more run.
@@ -197,7 +212,7 @@ impl Drivers {
             };
             if let Some(error) = trouble {
                 tracing::error!(run = %id, code = error.code, %error, "the run can't be driven any further");
-                lock(&shared.troubles).insert(id.clone(), error.to_string());
+                lock(&shared.troubles).insert(id.clone(), (error.code, error.message));
             }
             lock(&shared.live).remove(&id);
             lock(&shared.waits).remove(&id);

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeSet, thread};
 
+use rusqlite::Connection;
 use serde_json::{Value as Json, json};
 
-use super::server::{ALICE, BOB, Events, Served, VERA, bearer, with_people};
+use super::server::{ALICE, BOB, Events, Served, VERA, bearer, until, with_people};
 use crate::harness::Test;
 
 const ASKS: &str = "workflow: asks
@@ -596,4 +597,29 @@ fn a_stream_ends_with_its_session() {
     served.post(&served.owner, &path, &json!({})).expect(202);
     assert_eq!(events.next(), None);
     assert_eq!(changes.next(), None);
+}
+
+/// The disk was full, or another process wrote for too long.
+#[test]
+fn a_server_goes_on_after_its_journal_could_not_be_written() {
+    let test = with_people(Test::new().file("chain.yaml", CHAIN));
+    let served = Served::start(&test);
+    let driven = served.run(ALICE, &json!({ "workflow": "chain" }));
+    let begun = test.path(&format!("out/{driven}/before-1.txt"));
+    until("it has begun", || begun.exists().then_some(()));
+    let journal = Connection::open(test.path(".windlass/journal.db")).expect("opened");
+    let full = "CREATE TRIGGER full BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+    journal.execute_batch(full).expect("made");
+    served.wait(&driven, "interrupted");
+    let start = |status| {
+        let body = json!({ "workflow": "chain" });
+        served.post(ALICE, "/api/v1/runs", &body).expect(status)
+    };
+    assert!(start(500).body.contains("the disk is full"));
+    // The runs of before continue by themselves, and new ones can be started.
+    journal.execute_batch("DROP TRIGGER full").expect("dropped");
+    let later = start(201).json()["run"].clone();
+    served.wait(later.as_str().expect("an id"), "succeeded");
+    served.wait(&driven, "succeeded");
+    test.windlass(&["audit", &driven]).expect(0);
 }

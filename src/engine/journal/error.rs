@@ -49,7 +49,9 @@ pub enum JournalError {
     Owned { run: RunId, owner: String },
     #[error("the identity that the secrets of this run are encrypted to can't be used: {0}")]
     Identity(String),
-    #[error("an earlier write of the journal failed; nothing more can be recorded")]
+    #[error(
+        "an earlier write of the journal failed; nothing more can be recorded until the run is resumed"
+    )]
     Broken,
 }
 

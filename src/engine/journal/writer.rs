@@ -17,7 +17,7 @@ use super::{
     lock::RunLock,
     message::Message,
     payload::{LockReleased, RunEnded, RunStarted},
-    store::{Inner, Journal, insert_files},
+    store::{Journal, insert_files},
 };
 use windlass_ground::{Timestamp, lock};
 use windlass_world::value::Digest;
@@ -31,13 +31,17 @@ pub(super) struct Queue {
     durable: u64,
     /// The last row that is more than a message for people.
     last_weighty: u64,
-    is_broken: bool,
+    /// The number of commits that failed. Rows are lost in each, and the events that would follow them in their chains can't be written: a
+    /// [`RunJournal`] of an earlier generation writes nothing more.
+    generation: u64,
 }
 
 impl Queue {
-    /// Whether all but messages for people is durable. A journal that is broken says so when it is asked to settle.
-    fn is_settled(&self) -> bool {
-        self.durable >= self.last_weighty && !self.is_broken
+    /// Drops what can't be committed.
+    fn fail(&mut self) {
+        self.generation += 1;
+        self.rows.clear();
+        self.durable = self.queued;
     }
 }
 
@@ -99,6 +103,8 @@ pub struct RunJournal {
     journal: Journal,
     run: RunId,
     head: Mutex<Head>,
+    /// The generation of the queue when the head was read.
+    generation: u64,
     /// The newest message when this process took over the run.
     taken_at: i64,
     _lock: RunLock,
@@ -130,7 +136,9 @@ impl RunJournal {
         taken_at: i64,
         lock: RunLock,
     ) -> Self {
+        let generation = journal.inner.queue().generation;
         Self {
+            generation,
             journal,
             run,
             head: Mutex::new(head),
@@ -172,7 +180,7 @@ impl RunJournal {
             files: files.clone(),
         };
         let ticket = self.queue(vec![(event, at, begun)])?;
-        self.journal.inner.commit(ticket)
+        self.commit(ticket)
     }
 
     /// Records events, each with the time when it happened. After this has returned, they survive a crash, with all events
@@ -181,10 +189,10 @@ impl RunJournal {
     /// Concurrent callers share one sync of the disk.
     ///
     /// # Errors
-    /// Then nothing is recorded, and this process can't record anything more.
+    /// Then nothing is recorded, and this journal of the run can't record anything more.
     pub fn append(&self, events: Vec<(Event, Timestamp)>) -> Result<(), JournalError> {
         let ticket = self.queue(with_beside(events))?;
-        self.journal.inner.commit(ticket)
+        self.commit(ticket)
     }
 
     /// Records events with the next [`RunJournal::append`] or [`RunJournal::settle`]; a crash before it loses them.
@@ -201,7 +209,7 @@ impl RunJournal {
     /// As [`RunJournal::append`].
     pub fn settle(&self) -> Result<(), JournalError> {
         let ticket = self.journal.inner.queue().queued;
-        self.journal.inner.commit(ticket)
+        self.commit(ticket)
     }
 
     /// Like [`RunJournal::settle`], but does nothing if only messages for people were recorded: these may be lost.
@@ -210,12 +218,14 @@ impl RunJournal {
     /// As [`RunJournal::append`].
     pub fn settle_weighty(&self) -> Result<(), JournalError> {
         let ticket = self.journal.inner.queue().last_weighty;
-        self.journal.inner.commit(ticket)
+        self.commit(ticket)
     }
 
     /// Whether [`RunJournal::settle_weighty`] has nothing to do.
     pub fn is_settled(&self) -> bool {
-        self.journal.inner.queue().is_settled()
+        let queue = self.journal.inner.queue();
+        // A failed one says so when it is asked to settle.
+        queue.durable >= queue.last_weighty && queue.generation == self.generation
     }
 
     /// Freezes another edition of the run's files; an [`Event::RunEdited`] must name it.
@@ -298,6 +308,37 @@ impl RunJournal {
         message <= self.taken_at
     }
 
+    /// Makes everything up to `ticket` durable. The first caller commits all queued rows; the others find the work
+    /// done when they get the database.
+    fn commit(&self, ticket: u64) -> Result<(), JournalError> {
+        let is_done = |queue: &Queue| match queue.generation == self.generation {
+            true => Ok(queue.durable >= ticket),
+            false => Err(JournalError::Broken),
+        };
+        let inner = &self.journal.inner;
+        if is_done(&inner.queue())? {
+            return Ok(());
+        }
+        let mut database = inner.database();
+        let rows = {
+            let mut queue = inner.queue();
+            if is_done(&queue)? {
+                return Ok(());
+            }
+            std::mem::take(&mut queue.rows)
+        };
+        let count = rows.len() as u64;
+        crash_point();
+        let written = write(&mut database, &rows);
+        crash_point();
+        let mut queue = inner.queue();
+        match written {
+            Ok(()) => queue.durable += count,
+            Err(_) => queue.fail(),
+        }
+        Ok(written?)
+    }
+
     fn queue(&self, events: Vec<(Event, Timestamp, Beside)>) -> Result<u64, JournalError> {
         let mut bodies = Vec::with_capacity(events.len());
         for (event, at, beside) in events {
@@ -312,7 +353,7 @@ impl RunJournal {
         }
         let mut head = lock(&self.head);
         let mut queue = self.journal.inner.queue();
-        if queue.is_broken {
+        if queue.generation != self.generation {
             return Err(JournalError::Broken);
         }
         for (body, at, beside, is_weighty) in bodies {
@@ -344,46 +385,6 @@ fn with_beside(events: Vec<(Event, Timestamp)>) -> Vec<(Event, Timestamp, Beside
         (event, at, beside)
     };
     events.into_iter().map(with).collect()
-}
-
-impl Inner {
-    /// Makes everything up to `ticket` durable. The first caller commits all queued rows; the others find the work
-    /// done when they get the database.
-    fn commit(&self, ticket: u64) -> Result<(), JournalError> {
-        {
-            let queue = self.queue();
-            if queue.durable >= ticket && !queue.is_broken {
-                return Ok(());
-            }
-        }
-        let mut database = self.database();
-        let rows = {
-            let mut queue = self.queue();
-            if queue.is_broken {
-                return Err(JournalError::Broken);
-            }
-            if queue.durable >= ticket {
-                return Ok(());
-            }
-            std::mem::take(&mut queue.rows)
-        };
-        let count = rows.len() as u64;
-        crash_point();
-        let written = write(&mut database, &rows);
-        crash_point();
-        let mut queue = self.queue();
-        match written {
-            Ok(()) => {
-                queue.durable += count;
-                Ok(())
-            }
-            Err(e) => {
-                // The rows are lost, and the events that would follow them in the chain can't be written.
-                queue.is_broken = true;
-                Err(e.into())
-            }
-        }
-    }
 }
 
 fn write(database: &mut Connection, rows: &[Row]) -> rusqlite::Result<()> {

@@ -100,14 +100,32 @@ impl Here {
     pub fn open(options: HereOptions) -> Result<Self, RunsError> {
         let this = Self::open_alone(options)?;
         for run in this.drivers.book().driven()? {
-            match this.take_up_again(&run) {
-                Ok(()) => {}
-                // A person has resumed it in a terminal.
-                Err(error) if error.code == "run-owned" => this.drivers.book().done(&run)?,
-                Err(error) => this.drivers.troubled(&run, error),
-            }
+            this.continues(&run)?;
         }
         Ok(this)
+    }
+
+    /// Continues the runs whose journal could not be written for a while: the disk was full, or another process wrote.
+    ///
+    /// # Errors
+    /// As [`Here::open`].
+    pub fn continue_unwritten(&self) -> Result<(), RunsError> {
+        for run in self.drivers.book().driven()? {
+            if self.drivers.waits_for_journal(&run) {
+                self.continues(&run)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn continues(&self, run: &RunId) -> Result<(), RunsError> {
+        match self.take_up_again(run) {
+            Ok(()) => {}
+            // A person has resumed it in a terminal.
+            Err(error) if error.code == "run-owned" => self.drivers.book().done(run)?,
+            Err(error) => self.drivers.troubled(run, error),
+        }
+        Ok(())
     }
 
     /// Opens the state folder without continuing the runs that an earlier process drove.
