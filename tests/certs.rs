@@ -62,7 +62,7 @@ fn wide(test: &Test, columns: &str, arguments: &[&str]) -> String {
 }
 
 /// The same command in the future.
-fn later(test: &Test, by: &str, arguments: &[&str]) -> Ran {
+pub fn later(test: &Test, by: &str, arguments: &[&str]) -> Ran {
     let output = at(test, by, arguments).output();
     Ran::from_output(output.expect("windlass starts"))
 }
@@ -522,6 +522,13 @@ fn a_scan_of_a_folder_goes_on_after_what_is_broken() {
         tree.contains("· Corporate Root"),
         "an issuer that is not there: {tree}"
     );
+    // One that is not valid yet is refused by every peer.
+    let scan = ["certs", "scan", "leaf.pem"];
+    let early = later(&test, "-73h", &[&scan[..], &["--check", "30d"]].concat());
+    early.expect(1).prints("is not valid yet, only in 3 days");
+    later(&test, "-73h", &scan)
+        .expect(0)
+        .prints("valid in 3 days");
     let due = test
         .windlass(&["certs", "scan", "leaf.pem", "--check", "30d"])
         .expect(1)

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::{harness::Test, mesh::Mesh};
+use crate::{certs::later, harness::Test, mesh::Mesh};
 
 /// Calls every function of the module.
 const EVERYTHING: &str = r#"
@@ -217,4 +217,37 @@ fn what_is_still_being_deleted_is_not_gone() {
     let found = mesh.get("mgmt", "default", "configmap/kept");
     assert_eq!(found["data"]["a"], "precious");
     assert_eq!(found["metadata"]["deletionTimestamp"], Json::Null);
+}
+
+/// An undo that put back what has expired meanwhile would cut off what works.
+#[test]
+fn an_undo_restores_no_certificate_that_has_expired() {
+    let mesh = Mesh::new(0, &[]);
+    let leaf = [
+        "-days",
+        "1",
+        "-addext",
+        "basicConstraints=critical,CA:FALSE",
+    ];
+    mesh.test.certify("/CN=old", ("old.key", "old.crt"), &leaf);
+    let file = format!(
+        "--from-file=tls.crt={}",
+        mesh.test.path("old.crt").display()
+    );
+    let create = ["create", "secret", "generic", "tls", "-n", "default", &file];
+    mesh.kubectl("mgmt", &create).expect(0);
+    let step = r##"kube::apply_secret("mgmt", "default", "tls", #{ "tls.crt": "new" }, #{ force: true })"##;
+    let workflow = format!("workflow: w\nkube: [mgmt]\nsteps:\n  s:\n    run: |\n      {step}\n");
+    mesh.test.write("w.yaml", &workflow);
+    let run = ["run", "w.yaml", "--target", "t"];
+    mesh.test.windlass(&run).expect(0);
+    mesh.test
+        .windlass(&["undo", "--plan"])
+        .expect(0)
+        .prints("to be reversed, in this order (1)");
+    let planned = later(&mesh.test, "+2d", &["undo", "--plan"]).expect(0);
+    planned.prints("what it had in tls.crt expired on");
+    later(&mesh.test, "+2d", &["undo", "--yes"]).expect(0);
+    let found = mesh.get("mgmt", "default", "secret/tls");
+    assert_eq!(found["data"]["tls.crt"], "bmV3");
 }

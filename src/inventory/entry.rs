@@ -149,10 +149,17 @@ impl Entry {
         self.facts.not_after.as_secs() - now.as_secs()
     }
 
-    /// Returns whether it has expired or expires within this many seconds. A certificate that a controller renews is due only when the
-    /// controller is late, because controllers often renew certificates that are valid for less than `within`.
+    /// Returns the seconds until it is valid; `None` if it has been valid already.
+    pub fn starts_in(&self, now: Timestamp) -> Option<i64> {
+        let left = self.facts.not_before.as_secs() - now.as_secs();
+        (left > 0).then_some(left)
+    }
+
+    /// Returns whether it has expired, expires within this many seconds, or is not valid yet. A certificate that a controller renews is due
+    /// only when the controller is late, because controllers often renew certificates that are valid for less than `within`.
     pub fn is_due(&self, now: Timestamp, within: i64) -> bool {
         match self.renewed_at {
+            _ if self.starts_in(now).is_some() => true,
             Some(_) => self.left(now) <= (self.life() / LATE).min(LATEST),
             None => self.left(now) <= within,
         }

@@ -307,7 +307,13 @@ impl Collector {
                 .take(4)
                 .map(ToString::to_string)
                 .collect();
-            let when = report::utc_time(facts.not_after);
+            let title = match entry.starts_in(now) {
+                None => format!("expires at {} UTC", report::utc_time(facts.not_after)),
+                Some(_) => {
+                    let from = report::utc_time(facts.not_before);
+                    format!("is in use, but not valid before {from} UTC")
+                }
+            };
             Notice {
                 key: format!("due {}", facts.fingerprint),
                 kind: NoticeKind::Due,
@@ -317,7 +323,7 @@ impl Collector {
                 workflow: entry.made_by.as_ref().map(|by| by.workflow.clone()),
                 target: entry.made_by.as_ref().map(|by| by.target.clone()),
                 step: None,
-                title: format!("the certificate {} expires at {when} UTC", facts.subject),
+                title: format!("the certificate {} {title}", facts.subject),
                 text: format!("{renewed}\nIt is in {}.", places.join(", ")),
                 path: "/certificates".into(),
             }

@@ -189,13 +189,15 @@ fn cells(inventory: &Inventory, tree: &Tree, row: &Row, folder: &Path) -> Vec<St
             Condition::Superseded | Condition::Deleted | Condition::Revoked | Condition::Seen
         ) && !entry.matters()
             && !is_refused;
-    let remaining = match left {
-        left if left <= 0 => format!("expired {}", days(-left)),
-        left => days(left),
+    let wait = entry.starts_in(tree.now);
+    let remaining = match (left, wait) {
+        (_, Some(wait)) => format!("valid in {}", days(wait)),
+        (left, _) if left <= 0 => format!("expired {}", days(-left)),
+        (left, _) => days(left),
     };
     let (mark, remaining) = match () {
         () if is_off => (style("-").dim(), style(remaining).dim()),
-        () if left <= 0 => (style("✗").red(), style(remaining).red()),
+        () if left <= 0 || wait.is_some() => (style("✗").red(), style(remaining).red()),
         () if is_refused => (style("✗").red(), style(remaining)),
         () if tree.pick.is_due(entry, tree.now) => (style("!").yellow(), style(remaining).yellow()),
         () if entry.condition() == Condition::Orphaned => (style("?").yellow(), style(remaining)),

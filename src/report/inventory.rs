@@ -15,7 +15,7 @@ const DUE: i64 = 30 * DAY;
 /// Selects the certificates to show.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pick {
-    /// Only those in use that expire within this many seconds, or have expired.
+    /// Only those in use that expire within this many seconds, have expired, or are not valid yet.
     pub due: Option<i64>,
     /// Only those in use that have expired.
     pub is_expired: bool,
@@ -30,7 +30,8 @@ impl Pick {
             return false;
         }
         if let Some(within) = self.due {
-            return entry.matters() && entry.left(now) <= within;
+            let is_early = entry.starts_in(now).is_some();
+            return entry.matters() && (entry.left(now) <= within || is_early);
         }
         let is_missed = entry.condition() == Condition::Orphaned;
         self.is_all || entry.matters() || entry.is_revoked_in_use() || is_missed
@@ -71,6 +72,7 @@ pub fn inventory_json(inventory: &Inventory, pick: Pick, now: Timestamp) -> Json
             "days_left": entry.left(now) / DAY,
             "status": entry.condition().as_str(),
             "is_expired": entry.left(now) <= 0,
+            "is_valid_yet": entry.starts_in(now).is_none(),
             "is_managed": entry.made_by.is_some(),
             "made_by": entry.made_by.as_ref().map(origin_json),
             "renewed_at": entry.renewed_at,
@@ -164,16 +166,20 @@ pub fn due_lines(inventory: &Inventory, within: i64, now: Timestamp) -> Vec<Stri
                 None => "nothing renews it".to_owned(),
             },
         };
-        let (mark, when) = match entry.left(now) {
-            left if left <= 0 => (
+        let (mark, when) = match (entry.left(now), entry.starts_in(now)) {
+            (_, Some(wait)) => (
+                style("✗").red(),
+                format!("is not valid yet, only in {}", days(wait)),
+            ),
+            (left, _) if left <= 0 => (
                 style("✗").red(),
                 format!("expired {}", days(-left) + " ago"),
             ),
-            left if entry.is_revoked => (
+            (left, _) if entry.is_revoked => (
                 style("✗").red(),
                 format!("is revoked, and expires in {}", days(left)),
             ),
-            left => (style("!").yellow(), format!("expires in {}", days(left))),
+            (left, _) => (style("!").yellow(), format!("expires in {}", days(left))),
         };
         let text = format!(
             "{} {when} ({}): {}; {renewed}",

@@ -8,7 +8,7 @@ use std::{
 
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose as Usage, GeneralSubtree, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, NameConstraints,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, NameConstraints,
 };
 use time::{Duration, OffsetDateTime, macros::datetime};
 use windlass::x509::{PeerName, Purpose, Verdict, Verification};
@@ -194,6 +194,14 @@ impl Ca {
         params.signed_by(key, &issuer).unwrap().pem()
     }
 
+    /// Signs a certificate that says that the issuer's key has another id than it has.
+    fn sign_astray(&self, params: &CertificateParams, key: &KeyPair) -> String {
+        let mut own = self.params.clone();
+        own.key_identifier_method = KeyIdMethod::PreSpecified(vec![7; 20]);
+        let issuer = Issuer::from_params(&own, &self.key);
+        params.signed_by(key, &issuer).unwrap().pem()
+    }
+
     fn root(params: CertificateParams) -> Self {
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
@@ -270,6 +278,7 @@ fn draw_world(random: &mut Random) -> World {
         let key = KeyPair::generate().unwrap();
         let pem = match random.is(3) {
             true => params.self_signed(&key).unwrap().pem(),
+            false if random.is(3) => signer.sign_astray(&params, &key),
             false => signer.sign(&params, &key),
         };
         let is_ca = matches!(params.is_ca, IsCa::Ca(_));
@@ -564,6 +573,11 @@ fn a_verdict_says_what_is_wrong() {
     ] {
         assert_eq!(said, expected);
     }
+    let astray = ask(&root.sign_astray(&params, &key), "", server, None, at);
+    assert!(
+        astray.starts_with("`CN=x` names the key 07070707"),
+        "{astray}"
+    );
     let other = Ca::root(ca("Root"));
     let stranger = other.sign(&params, &key);
     assert_eq!(

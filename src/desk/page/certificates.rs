@@ -130,7 +130,7 @@ fn table(entries: &[&Entry], at: Timestamp) -> Markup {
 fn kind(entry: &Entry, at: Timestamp) -> &'static str {
     match entry.left(at) {
         ..=0 => "bad",
-        _ if entry.is_revoked => "bad",
+        _ if entry.is_revoked || entry.starts_in(at).is_some() => "bad",
         left if left <= SOON
             && entry.is_due(
                 at,

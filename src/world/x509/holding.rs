@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use data_encoding::BASE64;
+use time::OffsetDateTime;
 
 use super::{
     certificate::{Certificate, ReadError},
@@ -31,6 +32,29 @@ pub struct Holding {
     /// Empty if there are no keys, as in a file.
     pub key: String,
     pub read: Read,
+}
+
+/// Returns the first key of `before` that has expired by this time, with the certificate, unless it is the same in `now`: a chain whose own
+/// certificate has expired, or CAs all of which have.
+pub fn expired(
+    before: &[Holding],
+    now: &[Holding],
+    at: OffsetDateTime,
+) -> Option<(String, Certificate)> {
+    let is_over = |certificate: &Certificate| certificate.not_after < at;
+    let is_changed = |holding: &&Holding| {
+        let same = now.iter().find(|other| other.key == holding.key);
+        same.is_none_or(|same| same.read.certificates != holding.read.certificates)
+    };
+    before.iter().filter(is_changed).find_map(|holding| {
+        let certificates = &holding.read.certificates;
+        let first = certificates.first()?;
+        let has_ended = match first.is_ca {
+            true => certificates.iter().all(is_over),
+            false => is_over(first),
+        };
+        has_ended.then(|| (holding.key.clone(), first.clone()))
+    })
 }
 
 /// Reads all certificates of a PEM text, or a DER certificate. Content without certificates gives an empty result.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value as Json;
+use time::OffsetDateTime;
 
 use super::{
     super::in_use::serials,
@@ -15,7 +16,7 @@ use windlass_world::{
         from_object, is_same_object, is_terminating, restoring, to_object,
     },
     value::{Failure, Value},
-    x509::holding::of_object,
+    x509::holding::{expired, of_object},
 };
 
 /// Returns an object's state before a call, for its reversal, and what the call sends; `was` is `null` if the object did not exist.
@@ -251,6 +252,17 @@ fn withdraw(clusters: &KubeClients, about: About, made: Option<Made>) -> Reversa
     )
 }
 
+/// Says what can't be put back, because it would do harm: certificates that have expired meanwhile.
+fn has_expired(was: &Json, now: &Json) -> Option<String> {
+    let [was, now] = [was, now].map(|object| of_object(&from_object(object)));
+    let (key, certificate) = expired(&was, &now, OffsetDateTime::now_utc())?;
+    Some(format!(
+        "what it had in {key} expired on {}: {}",
+        certificate.not_after.date(),
+        certificate.subject
+    ))
+}
+
 /// Restores changed fields and their owners, if all of them are still as the run left them.
 fn restore(clusters: &KubeClients, seen: Seen, was: Json) -> Reversal {
     let Seen {
@@ -281,10 +293,13 @@ fn restore(clusters: &KubeClients, seen: Seen, was: Json) -> Reversal {
             Some((patch, _)) if patch == serde_json::json!({}) => {
                 Judgement::already("it is already as before the run", &found)
             }
-            Some((patch, _)) => {
-                let then = expected(now, None, &patch);
-                Judgement::goes(then.as_ref().map_or(found, from_object))
-            }
+            Some((patch, _)) => match has_expired(&was, now) {
+                Some(why) => Judgement::left(why, &found),
+                None => {
+                    let then = expected(now, None, &patch);
+                    Judgement::goes(then.as_ref().map_or(found, from_object))
+                }
+            },
         }
     };
     way_back(
@@ -312,7 +327,10 @@ fn recreate(clusters: &KubeClients, about: About, was: Json, owners: Owners) -> 
     let then = from_object(&was);
     let again = was.clone();
     let judge = move |now: &Json| match now {
-        Json::Null => Judgement::goes(then.clone()),
+        Json::Null => match has_expired(&was, now) {
+            Some(why) => Judgement::left(why, &Value::Null),
+            None => Judgement::goes(then.clone()),
+        },
         // It is created again when it is gone.
         now if is_terminating(now) && is_same_object(&was, now) => Judgement::goes(then.clone()),
         now if changed_since(&was, now).is_empty() => {

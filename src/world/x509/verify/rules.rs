@@ -13,6 +13,9 @@ pub(super) fn check(path: &[&Link], purpose: Purpose, at: OffsetDateTime) -> Res
     let parsed: Vec<_> = path.iter().map(|link| link.parsed()).collect();
     for (index, link) in path.iter().enumerate() {
         check_validity(link, at)?;
+        if let Some(issuer) = path.get(index + 1) {
+            check_key_ids(link, issuer)?;
+        }
         let certificate = &parsed[index];
         check_extensions(link, certificate)?;
         if index == 0 && purpose != Purpose::Ca {
@@ -40,6 +43,18 @@ fn check_validity(link: &Link, at: OffsetDateTime) -> Result<(), String> {
     match at > read.not_after {
         true => Err(format!("`{subject}` expired on {}", shown(read.not_after))),
         false => Ok(()),
+    }
+}
+
+/// OpenSSL and BoringSSL find no issuer whose key has another id than the certificate says; the signature alone does not count.
+fn check_key_ids(link: &Link, issuer: &Link) -> Result<(), String> {
+    let (named, own) = (&link.read.authority_key_id, &issuer.read.subject_key_id);
+    match (named, own) {
+        (Some(named), Some(own)) if named != own => Err(format!(
+            "`{}` names the key {named} as its issuer's, and `{}` has the key id {own}: OpenSSL and Envoy refuse that",
+            link.read.subject, issuer.read.subject
+        )),
+        _ => Ok(()),
     }
 }
 
