@@ -181,6 +181,7 @@ fn table(standings: &[TriggerStanding]) -> Table {
                 format!("due since {}: {why}", column_time(waits.due))
             }
             (None, None, Some(next)) => column_time(*next),
+            (None, None, None) if one.covers == Some(0) => "covers no certificate in use".into(),
             (None, None, None) => "-".into(),
         };
         let last = one.last.as_ref();

@@ -76,7 +76,7 @@ impl<S: Starter> Scheduler<S> {
             Occasion::Webhook(_) => Ok(()),
             _ if known.paused.is_some() => self.pass(one, &key, known.reached, now),
             Occasion::Schedule(schedule) => self.scheduled(one, key, schedule, known.reached, now),
-            Occasion::WhenDue(before) => self.expiring(one, key, *before, now),
+            Occasion::WhenDue(before, _) => self.expiring(one, key, *before, now),
         }
     }
 

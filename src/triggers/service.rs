@@ -98,7 +98,7 @@ impl Triggers {
             self.read_files()?;
         }
         let planted = self.planted();
-        let is_due = |one: &Planted| matches!(one.trigger.occasion, Occasion::WhenDue(_));
+        let is_due = |one: &Planted| matches!(one.trigger.occasion, Occasion::WhenDue(..));
         if now >= *certificates_at && planted.iter().any(is_due) {
             *certificates_at = now + CERTIFICATES;
             self.scheduler.starter().look_at(self.runs.certificates()?);

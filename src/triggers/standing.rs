@@ -26,6 +26,9 @@ pub struct TriggerStanding {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
     pub target: String,
+    /// How many certificates in use a `when_due` covers: with none, it never starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covers: Option<usize>,
     /// The next starts, at most five; empty while it is paused.
     #[schema(value_type = Vec<i64>)]
     pub next: Vec<Timestamp>,
@@ -90,15 +93,23 @@ fn standing(
 ) -> Result<TriggerStanding, RunsError> {
     let key = one.key();
     let paused = book.known(&key)?.and_then(|known| known.paused);
+    let covered = match &one.trigger.occasion {
+        Occasion::WhenDue(..) => lives(inventory, one),
+        _ => Vec::new(),
+    };
+    let covers = match &one.trigger.occasion {
+        Occasion::WhenDue(..) => Some(covered.len()),
+        _ => None,
+    };
     let next = match (&paused, &one.trigger.occasion) {
         (None, Occasion::Schedule(schedule)) => {
             let first = schedule.next_after(now);
             let all = std::iter::successors(first, |at| schedule.next_after(*at));
             all.take(SHOWN).collect()
         }
-        (None, Occasion::WhenDue(before)) => {
-            let mut dues: Vec<_> = lives(inventory, one)
-                .into_iter()
+        (None, Occasion::WhenDue(before, _)) => {
+            let mut dues: Vec<_> = covered
+                .iter()
                 .map(|life| life.due_at(*before))
                 .filter(|due| *due > now)
                 .collect();
@@ -119,6 +130,7 @@ fn standing(
             _ => None,
         },
         target: one.trigger.target.clone(),
+        covers,
         next,
         last: book.last(&key)?.map(|made| LastStart {
             due: made.due,

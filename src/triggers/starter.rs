@@ -6,7 +6,7 @@ use std::{
 
 use super::planted::Planted;
 use windlass_engine::{
-    compile::{Workflow, bind_params},
+    compile::{Occasion, Workflow, bind_params},
     journal::{RunInfo, Via},
 };
 use windlass_ground::{Timestamp, lock};
@@ -194,7 +194,7 @@ impl ThroughRuns {
     }
 }
 
-/// Returns the lifetimes of the certificates in use that a trigger's workflow issued on its target.
+/// Returns the lifetimes of the certificates in use that a trigger's workflow, or those that it names, issued on its target.
 pub fn lives(inventory: &Inventory, one: &Planted) -> Vec<Life> {
     let used = inventory
         .certificates
@@ -202,13 +202,20 @@ pub fn lives(inventory: &Inventory, one: &Planted) -> Vec<Life> {
         .filter(|entry| entry.condition() == Condition::InUse);
     let lives = used.filter_map(|entry| {
         let by = entry.made_by.as_ref()?;
-        let is_its = by.workflow == one.program.name && by.target == one.trigger.target;
+        let is_its = is_covered(one, &by.workflow) && by.target == one.trigger.target;
         is_its.then_some(Life {
             made_at: by.at,
             expires_at: entry.facts.not_after,
         })
     });
     lives.collect()
+}
+
+fn is_covered(one: &Planted, workflow: &String) -> bool {
+    match &one.trigger.occasion {
+        Occasion::WhenDue(_, issuers) if !issuers.is_empty() => issuers.contains(workflow),
+        _ => *workflow == one.program.name,
+    }
 }
 
 /// Returns the key of a start. Together with the requester, which names the workflow and the trigger, it is the same for the same time.

@@ -406,6 +406,26 @@ fn a_certificate_that_is_due_is_renewed_once() {
     let next = listed()["next"][0].as_i64().expect("it is due some day");
     let made = test.shown()["started_at"].as_i64().expect("a time");
     assert!(TWENTY_DAYS.contains(&(next - made)), "{}", next - made);
+    assert_eq!(listed()["covers"], 1);
+    // A workflow that renews what another one issued says so; otherwise it covers nothing.
+    let other = |issued_by: &str| {
+        let text = format!(
+            "workflow: other\ntriggers: [{{ when_due: 10d{issued_by} }}]\nsteps:\n  a: {{ run: \"#{{}}\" }}\n"
+        );
+        test.write("others/other.yaml", &text);
+        let shown = ["triggers", "--workflows", "others"];
+        let said = test.windlass(&shown).expect(0).stdout;
+        let json = test.windlass(&[&shown[..], &["--json"]].concat());
+        (said, json.expect(0).json()[0].clone())
+    };
+    let (said, shown) = other("");
+    assert!(said.contains("covers no certificate in use"), "{said}");
+    assert_eq!(shown["covers"], 0);
+    let (_, shown) = other(", issued_by: [nothing, authority]");
+    assert_eq!(
+        (&shown["covers"], &shown["next"][0]),
+        (&json!(1), &json!(next))
+    );
     test.set("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1");
     test.set("FAKETIME", "+21d");
     let (mut served, url) = Served::start_with(
@@ -453,6 +473,8 @@ triggers:
   - { schedule: \"61 * * * *\", params: { n: 1 } }
   - { schedule: \"0 0 31 2 *\", params: { n: 1 } }
   - { when_due: soon, params: { n: 1 } }
+  - { schedule: \"@hourly\", issued_by: [w], params: { n: 1 } }
+  - { name: none, when_due: 30d, issued_by: [], params: { n: 1 } }
   - { params: { n: 1 } }
   - { schedule: \"@daily\", when_due: 30d, params: { n: 1 } }
   - { schedule: \"@daily\", params: { n: \"${{ body.n }}\" } }
@@ -472,6 +494,7 @@ steps: { a: { run: \"1\" } }
         "`61 * * * *` is not a valid cron pattern",
         "`0 0 31 2 *` never occurs",
         "`when_due`:",
+        "`issued_by` is empty",
         "the trigger has no `schedule`, `when_due` or `webhook`",
         "the trigger has both `schedule` and `when_due`",
         "this expression can't read anything",

@@ -74,6 +74,8 @@ fn row(one: &TriggerStanding, may_pause: bool, at: Timestamp) -> Markup {
                 } @else if let Some(next) = one.next.first() {
                     (moment(*next, at))
                     p class="quiet" { (both_zones(*next, one.time_zone.as_deref())) }
+                } @else if one.covers == Some(0) {
+                    p class="quiet" { "covers no certificate in use" }
                 } @else { "–" }
                 @if let Some(waits) = &one.waits {
                     p { span class="status warn" { "! due " (moment(waits.due, at)) } }

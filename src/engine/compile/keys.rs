@@ -396,9 +396,16 @@ pub static TRIGGER: Section = Section {
         key(
             "when_due",
             Form::Duration,
-            "How long before the expiry of a certificate to start. Only certificates count that this workflow issued on the trigger's target, and that are in use.",
+            "How long before the expiry of a certificate to start. Only certificates count that this workflow (or one of `issued_by`) issued on the trigger's target, and that are in use.",
             "when_due: 30d",
         ),
+        key(
+            "issued_by",
+            Form::Names,
+            "The workflows whose certificates count, where others issue what this one renews.",
+            "issued_by: [gloo-mesh, add-cluster, rotate-root, rotate-leaf]",
+        )
+        .with("when_due"),
         key(
             "webhook",
             Form::Text,

@@ -45,8 +45,8 @@ pub struct Trigger {
 #[expect(clippy::large_enum_variant, reason = "a workflow has a few of them")]
 pub enum Occasion {
     Schedule(Schedule),
-    /// This long before a certificate expires that the workflow issued.
-    WhenDue(Duration),
+    /// This long before a certificate expires that one of these workflows issued; none stands for the workflow itself.
+    WhenDue(Duration, Vec<String>),
     /// When a signed request arrives at the hook of this name.
     Webhook(String),
 }
@@ -93,7 +93,7 @@ impl Trigger {
     pub fn occasion_text(&self) -> String {
         match &self.occasion {
             Occasion::Schedule(schedule) => format!("{} ({})", schedule.text(), schedule.zone()),
-            Occasion::WhenDue(before) => format!("{} before expiry", days(*before)),
+            Occasion::WhenDue(before, _) => format!("{} before expiry", days(*before)),
             Occasion::Webhook(name) => format!("POST /hooks/{name}"),
         }
     }
@@ -140,18 +140,22 @@ pub(super) fn read(report: &mut Report, node: Option<&Node>) -> Vec<TriggerDraft
 
 fn read_one(report: &mut Report, node: &Node) -> Option<TriggerDraft> {
     let mut fields = Fields::of(report, node, &TRIGGER, "a trigger");
-    // Without `schedule`, these keys are not allowed.
+    // Without `schedule` or `when_due`, their keys are not allowed.
     let has_schedule = fields.peek("schedule").is_some();
     let zone = match has_schedule {
         true => fields.take("time_zone"),
         false => None,
     };
-    let occasion = read_occasion(report, &mut fields, node, zone);
+    let issued_by = match fields.peek("when_due").is_some() {
+        true => fields.take("issued_by"),
+        false => None,
+    };
+    let occasion = read_occasion(report, &mut fields, node, (zone, issued_by));
     let name = match fields.take("name") {
         Some(node) => read_name(report, node, "trigger name")?,
         None => match occasion.as_ref()?.1 {
             Occasion::Schedule(_) => "schedule".to_owned(),
-            Occasion::WhenDue(_) => "when_due".to_owned(),
+            Occasion::WhenDue(..) => "when_due".to_owned(),
             Occasion::Webhook(ref hook) => hook.clone(),
         },
     };
@@ -182,7 +186,7 @@ fn read_occasion(
     report: &mut Report,
     fields: &mut Fields,
     whole: &Node,
-    zone: Option<&Node>,
+    (zone, issued_by): (Option<&Node>, Option<&Node>),
 ) -> Option<(Range<usize>, Occasion)> {
     let wanted = OneOf {
         of: "the trigger",
@@ -195,10 +199,39 @@ fn read_occasion(
     let (key, node) = fields.take_one_of(report, &kinds, &wanted)?;
     let occasion = match key.name.as_str() {
         "schedule" => Occasion::Schedule(read_schedule(report, node, zone)?),
-        "when_due" => Occasion::WhenDue(report.duration(node, "`when_due`")?),
+        "when_due" => {
+            let issuers = match issued_by {
+                Some(node) => read_issuers(report, node),
+                None => Vec::new(),
+            };
+            Occasion::WhenDue(report.duration(node, "`when_due`")?, issuers)
+        }
         _ => Occasion::Webhook(read_name(report, node, "webhook name")?),
     };
     Some((key.span.clone(), occasion))
+}
+
+/// Reads a name of a workflow, or a list of them.
+fn read_issuers(report: &mut Report, node: &Node) -> Vec<String> {
+    let what = "a workflow of `issued_by`";
+    let names: Vec<_> = match &node.kind {
+        Kind::List(items) => {
+            let names = items.iter().map(|item| report.text(item, what));
+            names.flatten().map(str::to_owned).collect()
+        }
+        _ => report
+            .text(node, what)
+            .map(str::to_owned)
+            .into_iter()
+            .collect(),
+    };
+    if names.is_empty() && matches!(node.kind, Kind::List(_)) {
+        let mistake = report.at("wrong-type", node.span.clone(), "`issued_by` is empty");
+        report.add(
+            mistake.help("name workflows, or remove it: then only the workflow itself counts"),
+        );
+    }
+    names
 }
 
 fn read_schedule(report: &mut Report, node: &Node, zone: Option<&Node>) -> Option<Schedule> {

@@ -217,11 +217,11 @@ pub static TABLE: [Function; 28] = [
     },
     Function {
         name: "pca::create_audit_report",
-        about: "Makes AWS write a report of all certificates of a CA to a bucket; `pca::wait_until_audit_report` waits for it.",
+        about: "Makes AWS write a report of all certificates of a CA to a bucket; `pca::wait_until_audit_report` waits for it. The caller needs `s3:PutObject` there, and the bucket's policy must let acm-pca.amazonaws.com write.",
         takes: &[CA, required("options", Record(AUDIT_REPORT), "")],
         gives: Gives::new(Text, "the report's id"),
         does: Changes(Changing::new(
-            Doubt::Again("repeated: a second report is only one more file"),
+            Doubt::Again("repeated: a second report is one more file; AWS writes one in 30 minutes and answers RequestInProgressException until then"),
             Reversible::Never("the report stays in its bucket", undo::of_audit_report),
         )),
         needs: Needs::aws(&["CreateCertificateAuthorityAuditReport"]),
