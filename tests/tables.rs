@@ -271,6 +271,7 @@ fn the_schema_takes_every_example() {
                 "step" => json!({ "run": "()" }),
                 "param" => json!({ "type": "string" }),
                 "trigger" if ["schedule", "when_due", "webhook"].contains(&key.name) => json!({}),
+                "trigger" if key.only_with == Some("when_due") => json!({ "when_due": "30d" }),
                 "trigger" => json!({ "schedule": "@daily" }),
                 _ => json!({}),
             };

@@ -1,4 +1,8 @@
-use std::{collections::BTreeSet, thread, time::Duration};
+use std::{
+    collections::BTreeSet,
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::{
     Done,
@@ -18,6 +22,8 @@ use crate::{
 
 /// How often a followed run is checked.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long Restate may be away while a run is followed, as for `windlass run`.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// `windlass logs [RUN] [STEP] [-f]`: prints the journal for people.
 pub fn logs(args: &Args, command: &Logs) -> Done {
@@ -25,10 +31,11 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
     let id = archive.find(command.run.as_deref())?;
     let (mut next, mut digest) = (0, Digest::ZERO);
     let mut lines = EventLines::default();
+    let mut reached = Instant::now();
     loop {
         let (mut text, mut has_ended, mut is_known) = (String::new(), false, false);
         let mut names = BTreeSet::new();
-        archive.walk(&id, next, digest, |record| {
+        let walked = archive.walk(&id, next, digest, |record| {
             (next, digest) = (record.seq + 1, record.digest);
             has_ended = matches!(record.event, Event::RunEnded(_));
             if !is_wanted(&record, command.step.as_deref()) {
@@ -43,7 +50,17 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
                 false => lines.line(&record, command.full),
             });
             text.push('\n');
-        })?;
+        });
+        match walked {
+            Ok(()) => reached = Instant::now(),
+            // Restate is being restarted.
+            Err(failure) if command.follow && next > 0 && failure.is("engine") => {
+                if reached.elapsed() > PATIENCE {
+                    return Err(failure);
+                }
+            }
+            Err(failure) => return Err(failure),
+        }
         // A run that has not ended may still reach it.
         if let (Some(step), false, false) = (&command.step, is_known, command.follow) {
             return Err(no_step(&id, &names, step));

@@ -128,7 +128,10 @@ impl Expression {
                 vec![match e.err_type() {
                     rhai::ParseErrorType::ModuleUndefined(_) => fault
                         .help("an expression can't call host modules: call them in a step script"),
-                    rhai::ParseErrorType::VariableUndefined(_) => fault.help(reads_of(known)),
+                    rhai::ParseErrorType::VariableUndefined(_) => {
+                        let hyphened = with_hyphen(text, fault.span.clone());
+                        fault.help(hyphened.unwrap_or_else(|| reads_of(known)))
+                    }
                     _ => fault,
                 }]
             })?;
@@ -227,6 +230,18 @@ impl Expression {
             })?;
         from_dynamic(&result).map_err(|e| error(e.to_string()))
     }
+}
+
+/// Returns the advice for `params.a-b`, which Rhai reads as a difference, if the undefined name at `span` ends such a name.
+fn with_hyphen(text: &str, span: Range<usize>) -> Option<String> {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    let before = text[..span.start].strip_suffix('-')?;
+    let dot = before.rfind(|c| !is_part(c))?;
+    let root = before[..dot].rsplit(|c: char| !is_part(c)).next()?;
+    let is_path = before[dot..].starts_with('.') && !root.is_empty();
+    let end = text[span.start..].find(|c| !is_part(c));
+    let name = &text[dot + 1..end.map_or(text.len(), |end| span.start + end)];
+    is_path.then(|| format!("`-` is a minus: read the name in brackets, `{root}['{name}']`"))
 }
 
 /// Says whether an expression can read a name: it can't read `steps.go`, because `go` is a word that Rhai reserves

@@ -55,7 +55,7 @@ const VERDICT: &[Parameter] = &[
 
 pub(super) const VERIFY: Function = Function {
     name: "x509::verify",
-    about: "Returns whether a certificate chains to a trusted root. A chain that does not verify is a result; PEM that can't be read is a failure that names the block. Revocation and certificate policies are not checked.",
+    about: "Returns whether a certificate chains to a trusted root. A chain that does not verify is a result; PEM that can't be read is a failure that names the block. Any valid path counts; OpenSSL and Envoy try only the first certificate of a name, so with several of one name their order in a bundle may matter to them. Revocation and certificate policies are not checked.",
     takes: &[required("question", Record(QUESTION), "")],
     gives: Gives::new(Record(VERDICT), ""),
     does: Records,

@@ -221,7 +221,9 @@ pub static TABLE: [Function; 28] = [
         takes: &[CA, required("options", Record(AUDIT_REPORT), "")],
         gives: Gives::new(Text, "the report's id"),
         does: Changes(Changing::new(
-            Doubt::Again("repeated: a second report is one more file; AWS writes one in 30 minutes and answers RequestInProgressException until then"),
+            Doubt::Again(
+                "repeated: a second report is one more file; AWS writes one in 30 minutes and answers RequestInProgressException until then",
+            ),
             Reversible::Never("the report stays in its bucket", undo::of_audit_report),
         )),
         needs: Needs::aws(&["CreateCertificateAuthorityAuditReport"]),
