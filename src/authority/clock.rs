@@ -38,8 +38,28 @@ impl Clock {
     }
 }
 
+/// Returns when something is ready that takes this long. Without a delay it always is, also if the clock is set back later.
+pub(crate) fn ready_after(now: Moment, delay: Duration) -> Moment {
+    match delay.is_zero() {
+        true => 0,
+        false => now.saturating_add(milliseconds(delay)),
+    }
+}
+
 fn machine() -> Moment {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, milliseconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_no_time_is_ready_on_any_clock() {
+        let (now, earlier) = (1_000_000, 0);
+        assert!(ready_after(now, Duration::ZERO) <= earlier);
+        assert_eq!(ready_after(now, Duration::from_secs(2)), 1_002_000);
+    }
 }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::clock::ready_after;
 use crate::failure::{Code, Failure};
 use crate::operation::call::Call;
 use crate::operation::tag;
@@ -19,7 +20,6 @@ use crate::x509::general_name::GeneralName;
 use crate::x509::key::{KeyAlgorithm, SigningAlgorithm, SigningKey};
 use crate::x509::name::{NameError, Subject, object};
 use crate::x509::{der, oid, request};
-use windlass_ground::milliseconds;
 
 /// AWS's quota of authorities for an account in a region.
 const AUTHORITIES: i64 = 200;
@@ -107,7 +107,7 @@ pub(crate) fn create(call: &Call) -> Result<Value, Failure> {
         revocation,
         created_at: now,
         changed_at: now,
-        ready_at: now.saturating_add(milliseconds(call.service.options.delays.create)),
+        ready_at: ready_after(now, call.service.options.delays.create),
         stored: if call.fails_later {
             Status::Failed
         } else {

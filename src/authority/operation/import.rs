@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::clock::ready_after;
 use crate::failure::{Code, Failure};
 use crate::operation::call::Call;
 use crate::revocation;
@@ -13,7 +14,6 @@ use crate::x509::certificate::{Facts, facts};
 use crate::x509::chain::{self, ChainError};
 use crate::x509::request::SigningRequest;
 use crate::x509::{name, pem};
-use windlass_ground::milliseconds;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -38,7 +38,7 @@ pub(crate) fn import(call: &Call) -> Result<Value, Failure> {
     let facts = facts(&certificate)
         .ok_or_else(|| Code::MalformedCertificate.says("The certificate cannot be read"))?;
     let now = call.now;
-    let settled = now.saturating_add(milliseconds(call.service.options.delays.settle));
+    let settled = ready_after(now, call.service.options.delays.settle);
     call.change(
         &input.certificate_authority_arn,
         move |connection, mut authority| {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::clock::ready_after;
 use crate::failure::{Code, Failure};
 use crate::operation::call::Call;
 use crate::operation::create;
@@ -19,7 +20,6 @@ use crate::x509::constraint::Limits;
 use crate::x509::key::{SigningAlgorithm, SigningKey};
 use crate::x509::oid;
 use crate::x509::request::SigningRequest;
-use windlass_ground::milliseconds;
 
 /// The input of IssueCertificate.
 #[derive(Deserialize)]
@@ -127,9 +127,7 @@ pub(super) fn sign(
         requester: call.caller.account.clone(),
         partition: partition.clone(),
         issued_at: call.now,
-        ready_at: call
-            .now
-            .saturating_add(milliseconds(call.service.options.delays.issue)),
+        ready_at: ready_after(call.now, call.service.options.delays.issue),
         not_after: span.not_after,
         failure: call
             .fails_later
