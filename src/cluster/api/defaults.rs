@@ -98,7 +98,7 @@ fn service(object: &mut Json) {
         json!(format!("10.96.{a}.{}", b.clamp(2, 254))),
     );
     or(spec, "clusterIPs", json!([spec["clusterIP"]]));
-    for port in spec["ports"].as_array_mut().into_iter().flatten() {
+    for port in each(spec, "ports") {
         let number = port["port"].clone();
         if let Json::Object(port) = port {
             or(port, "protocol", json!("TCP"));

@@ -44,12 +44,18 @@ pub(super) fn set_kind(resource: &Resource, object: &mut Json) {
     }
 }
 
-pub(super) fn check_kind(resource: &Resource, object: &Json) -> Result<(), Failure> {
-    if !object.is_object() {
-        return Err(Failure::bad_request(
+/// Refuses a body that is not an object.
+pub(super) fn check_object(body: &Json) -> Result<(), Failure> {
+    match body.is_object() {
+        true => Ok(()),
+        false => Err(Failure::bad_request(
             "the object provided is unrecognized (must be of type object)",
-        ));
+        )),
     }
+}
+
+pub(super) fn check_kind(resource: &Resource, object: &Json) -> Result<(), Failure> {
+    check_object(object)?;
     let (version, kind) = (
         text(object, "/apiVersion").unwrap_or_default(),
         text(object, "/kind").unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! The special rules of Secrets, ConfigMaps, namespaces and workloads.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::cluster::lab::{config_map, contract, secret, workload};
 
@@ -196,5 +196,56 @@ fn the_scale_subresource_sets_the_number_of_replicas() {
         assert_eq!((status, &scale["spec"]["replicas"]), (200, &json!(1)));
         let (_, object) = api.get(&api.path("deployments/a")).await;
         assert_eq!(object["spec"]["replicas"], 1);
+    });
+}
+
+#[test]
+fn a_headless_service_needs_no_ports_and_another_does() {
+    contract(|api| async move {
+        let service = |name: &str, spec: Json| {
+            json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": name }, "spec": spec })
+        };
+        let headless = service("a", json!({ "clusterIP": "None", "selector": { "app": "a" } }));
+        let object = api.create("services", &headless).await;
+        assert_eq!(object["spec"].get("ports"), None, "{object}");
+        let plain = service("b", json!({ "selector": { "app": "a" } }));
+        let (status, answer) = api.post(&api.path("services"), &plain).await;
+        assert_eq!(status, 422, "{answer}");
+        assert_eq!(answer["details"]["causes"][0]["field"], "spec.ports");
+    });
+}
+
+#[test]
+fn odd_input_is_refused_and_never_an_internal_error() {
+    contract(|api| async move {
+        let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "a" } });
+        api.create("serviceaccounts", &account).await;
+        let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        let paths = [
+            reviews.to_owned(),
+            api.path("serviceaccounts/a/token"),
+            api.path("services"),
+            api.path("deployments"),
+            api.path("statefulsets"),
+            api.path("daemonsets"),
+            api.path("rolebindings"),
+            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions".into(),
+        ];
+        let bodies = [
+            json!([]),
+            json!("text"),
+            json!({}),
+            json!({ "metadata": "text" }),
+            json!({ "metadata": { "name": "b" }, "spec": "text" }),
+            json!({ "metadata": { "name": "b" }, "spec": null }),
+            json!({ "metadata": { "name": "b" }, "spec": { "ports": null, "template": null, "names": [] } }),
+            json!({ "metadata": { "name": "b" }, "spec": { "template": { "spec": { "containers": [{}], "volumes": [{}] } } } }),
+        ];
+        for path in &paths {
+            for body in &bodies {
+                let (status, answer) = api.post(path, body).await;
+                assert!(status < 500, "{path}: {body}: {answer}");
+            }
+        }
     });
 }
