@@ -324,6 +324,35 @@ fn a_stuck_rollout_shows_its_reason_and_can_continue() {
 }
 
 #[test]
+fn a_rollout_waits_for_the_new_name_of_a_secret() {
+    let Some(kubectl) = Kubectl::new(&["a"], &[]) else {
+        return;
+    };
+    kubectl.says(&["create", "secret", "generic", "old", "--from-literal=k=v"]);
+    let mut web = workload("Deployment", "web", json!({ "replicas": 1 }));
+    let volumes = |name: &str| json!([{ "name": "tls", "secret": { "secretName": name } }]);
+    web["spec"]["template"]["spec"]["volumes"] = volumes("old");
+    kubectl.with(&["apply"], &web).expect(0);
+    let status = |patience: &str| {
+        kubectl.run(&["rollout", "status", "deployment/web", "--timeout", patience])
+    };
+    status("20s").expect(0);
+    web["spec"]["template"]["spec"]["volumes"] = volumes("new");
+    kubectl.with(&["apply"], &web).expect(0);
+    status("2s").expect(1);
+    let described = kubectl.says(&["describe", "pods", "-l", "app=web"]);
+    let why = "MountVolume.SetUp failed for volume \"tls\" : secret \"new\" not found";
+    assert!(described.contains(why), "{described}");
+    let pods = kubectl.says(&["get", "pods"]);
+    assert!(
+        pods.contains("ContainerCreating") && pods.contains("Running"),
+        "{pods}"
+    );
+    kubectl.says(&["create", "secret", "generic", "new", "--from-literal=k=v"]);
+    status("20s").expect(0);
+}
+
+#[test]
 fn watch_and_wait_react_to_changes() {
     let Some(kubectl) = Kubectl::new(&["a"], &["--pod-delay", "300ms"]) else {
         return;

@@ -166,7 +166,15 @@ mod tests {
             api_version: "v1".into(),
             subresource: String::new(),
         };
-        apply(Schema::built_in("apps", "Deployment"), live, config, &manager, false, 0).unwrap()
+        apply(
+            Schema::built_in("apps", "Deployment"),
+            live,
+            config,
+            &manager,
+            false,
+            0,
+        )
+        .unwrap()
     }
 
     #[test]
@@ -176,14 +184,21 @@ mod tests {
             ("labels", json!({ "a": "b" })),
             ("annotations", json!({ "a": "b" })),
             ("finalizers", json!(["a.b/c"])),
-            ("ownerReferences", json!([{ "apiVersion": "v1", "kind": "A", "name": "a", "uid": "v" }])),
+            (
+                "ownerReferences",
+                json!([{ "apiVersion": "v1", "kind": "A", "name": "a", "uid": "v" }]),
+            ),
         ] {
             let mut config = json!({ "metadata": { "name": "a" } });
             config["metadata"][field] = value;
             let mut owned = live.clone();
-            owned["metadata"]["managedFields"] = json!([{ "manager": "two", "operation": "Update" }]);
+            owned["metadata"]["managedFields"] =
+                json!([{ "manager": "two", "operation": "Update" }]);
             let with = applied(&owned, &config);
-            assert!(with["metadata"][field] == config["metadata"][field], "{with}");
+            assert!(
+                with["metadata"][field] == config["metadata"][field],
+                "{with}"
+            );
             let without = applied(&with, &json!({ "metadata": { "name": "a" } }));
             assert_eq!(without, live, "{field}");
         }
@@ -197,11 +212,15 @@ mod tests {
                 "containers": [container],
             } } } })
         };
-        let probed = config(json!({ "name": "m", "livenessProbe": { "tcpSocket": { "port": 1 } } }));
+        let probed =
+            config(json!({ "name": "m", "livenessProbe": { "tcpSocket": { "port": 1 } } }));
         let mut live = applied(&json!({ "metadata": { "name": "a" } }), &probed);
         live.pointer_mut(place).unwrap()["livenessProbe"]["periodSeconds"] = 10.into();
         live.pointer_mut(place).unwrap()["image"] = "i".into();
         let after = applied(&live, &config(json!({ "name": "m" })));
-        assert_eq!(after.pointer(place).unwrap(), &json!({ "name": "m", "image": "i" }));
+        assert_eq!(
+            after.pointer(place).unwrap(),
+            &json!({ "name": "m", "image": "i" })
+        );
     }
 }

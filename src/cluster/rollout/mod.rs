@@ -10,6 +10,7 @@ mod disruption;
 mod event;
 mod play;
 mod pod;
+mod references;
 mod replica_set;
 mod revision;
 mod share;

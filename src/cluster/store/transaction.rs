@@ -331,6 +331,12 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
+    pub fn forget_progressed(&self, uid: &str) -> Result<(), Failure> {
+        let sql = "DELETE FROM progress WHERE uid = ?1";
+        self.connection.prepare_cached(sql)?.execute([uid])?;
+        Ok(())
+    }
+
     pub fn setting(&self, name: &str) -> Result<Option<String>, Failure> {
         self.find("SELECT value FROM setting WHERE name = ?1", name)
     }

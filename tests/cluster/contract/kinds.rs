@@ -202,10 +202,11 @@ fn the_scale_subresource_sets_the_number_of_replicas() {
 #[test]
 fn a_headless_service_needs_no_ports_and_another_does() {
     contract(|api| async move {
-        let service = |name: &str, spec: Json| {
-            json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": name }, "spec": spec })
-        };
-        let headless = service("a", json!({ "clusterIP": "None", "selector": { "app": "a" } }));
+        let service = |name: &str, spec: Json| json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": name }, "spec": spec });
+        let headless = service(
+            "a",
+            json!({ "clusterIP": "None", "selector": { "app": "a" } }),
+        );
         let object = api.create("services", &headless).await;
         assert_eq!(object["spec"].get("ports"), None, "{object}");
         let plain = service("b", json!({ "selector": { "app": "a" } }));
@@ -218,7 +219,8 @@ fn a_headless_service_needs_no_ports_and_another_does() {
 #[test]
 fn odd_input_is_refused_and_never_an_internal_error() {
     contract(|api| async move {
-        let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "a" } });
+        let account =
+            json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "a" } });
         api.create("serviceaccounts", &account).await;
         let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
         let paths = [
