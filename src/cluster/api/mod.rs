@@ -3,7 +3,7 @@
 //! `call` holds a request; `body` reads its content. `read` and `watch` return objects, with the label and field selectors
 //! of `select`. `write` creates, updates, patches and applies what `intake` has decoded. All writes go through `finish`,
 //! which sets `defaults` and the fields in `identity`, validates with `check`, and records the ownership of fields. `delete`
-//! removes an object and the objects that it owns. `scale`, `token`, `evict` and `review` handle requests whose body is not
+//! removes an object and the objects that it owns, and `terminate` what contains objects. `scale`, `token`, `evict` and `review` handle requests whose body is not
 //! the object itself.
 
 mod answer;
@@ -22,6 +22,7 @@ mod read;
 mod review;
 mod scale;
 mod select;
+mod terminate;
 mod token;
 mod watch;
 mod write;

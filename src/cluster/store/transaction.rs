@@ -91,15 +91,6 @@ impl<'a> Transaction<'a> {
         self.all(sql, (owner, resource))
     }
 
-    /// Removes all objects that an object controls, and recursively those that they control.
-    pub fn remove_owned(&self, owner: &str) -> Result<(), Failure> {
-        for (resource, object) in self.owned_everywhere(owner)? {
-            self.remove(&resource, &object)?;
-            self.remove_owned(uid(&object))?;
-        }
-        Ok(())
-    }
-
     /// Removes the owner reference from all objects that an object controls.
     pub fn orphan_owned(&self, owner: &str) -> Result<(), Failure> {
         for (resource, mut object) in self.owned_everywhere(owner)? {
@@ -111,7 +102,8 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    fn owned_everywhere(&self, owner: &str) -> Result<Vec<(String, Json)>, Failure> {
+    /// Returns the objects that an object controls, each with its resource.
+    pub fn owned_everywhere(&self, owner: &str) -> Result<Vec<(String, Json)>, Failure> {
         let sql = "SELECT resource, json FROM object WHERE owner = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map([owner], |row| {

@@ -144,6 +144,34 @@ impl Failure {
         Self::new(403, "Forbidden", message).about(resource, name)
     }
 
+    /// Returns the error for a new object in a namespace that is being deleted.
+    pub fn namespace_ends(resource: &Resource, name: &str, namespace: &str) -> Self {
+        let why = format!(
+            "unable to create new content in namespace {namespace} because it is being terminated"
+        );
+        let mut failure = Self::forbidden(resource, name, &why);
+        if let Some(details) = &mut failure.details {
+            details["causes"] = json!([{
+                "reason": "NamespaceTerminating",
+                "message": format!("namespace {namespace} is being terminated"),
+                "field": "metadata.namespace",
+            }]);
+        }
+        failure
+    }
+
+    /// Returns the error for a new object of a definition that is being deleted.
+    pub fn definition_ends() -> Self {
+        Self {
+            details: Some(json!({})),
+            ..Self::new(
+                405,
+                "MethodNotAllowed",
+                "create not allowed while custom resource definition is terminating",
+            )
+        }
+    }
+
     /// Returns the error for a request that RBAC does not allow.
     pub fn denied(user: &str, wanted: &Attributes, namespace: Option<&str>) -> Self {
         let plural = wanted.resource.split('/').next().unwrap_or_default();
