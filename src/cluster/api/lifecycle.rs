@@ -3,11 +3,11 @@
 use serde_json::{Value as Json, json};
 
 use super::{
-    finish,
+    collect, finish,
     terminate::{self, DEFINITIONS, NAMESPACES, is_terminating},
 };
 use crate::{
-    object::{Moment, items, metadata, name, namespace, text, timestamp, uid},
+    object::{Moment, items, metadata, name, namespace, timestamp, uid},
     resource::Resource,
     store::Transaction,
     wire::Failure,
@@ -66,6 +66,7 @@ pub(crate) fn keep(
         }
     }
     tx.put(&key, object)?;
+    collect::schedule(tx, &key, before, object, now)?;
     if CONTROLLED.contains(&key.as_str()) {
         tx.wake(&key, object, now)?;
     }
@@ -180,11 +181,7 @@ pub(super) fn release(
     now: Moment,
 ) -> Result<(), Failure> {
     match propagation {
-        Propagation::Background => {
-            for (inner, owned) in tx.owned_everywhere(uid(gone))? {
-                delete(tx, &inner, &owned, Propagation::Background, now)?;
-            }
-        }
+        Propagation::Background => collect::dependents(tx, gone, now)?,
         Propagation::Orphan => tx.orphan_owned(uid(gone))?,
     }
     wake_owner(tx, gone)

@@ -92,14 +92,23 @@ fn conditions(before: &Json, left: &[(String, Json)], now: Moment) -> Json {
         }
     }
     let listed = |counts: &BTreeMap<&str, usize>, what: &str| {
-        let each = |(name, count): (&&str, &usize)| format!("{name}{what} {count} resource instances");
+        let each =
+            |(name, count): (&&str, &usize)| format!("{name}{what} {count} resource instances");
         counts.iter().map(each).collect::<Vec<_>>().join(", ")
     };
     let remaining = match left.is_empty() {
-        true => (false, "ContentRemoved", "All content successfully removed".to_owned()),
+        true => (
+            false,
+            "ContentRemoved",
+            "All content successfully removed".to_owned(),
+        ),
         false => {
             let all = listed(&resources, ". has");
-            (true, "SomeResourcesRemain", format!("Some resources are remaining: {all}"))
+            (
+                true,
+                "SomeResourcesRemain",
+                format!("Some resources are remaining: {all}"),
+            )
         }
     };
     let waiting = match left.is_empty() {
@@ -122,8 +131,13 @@ fn conditions(before: &Json, left: &[(String, Json)], now: Moment) -> Json {
     let condition = |kind: &str, (status, reason, message): (bool, &str, String)| {
         let status = if status { "True" } else { "False" };
         let all = items(before, "/status/conditions").iter();
-        let known = all.into_iter().find(|one| one["type"] == kind && one["status"] == status);
-        let since = known.map_or_else(|| timestamp(now).into(), |one| one["lastTransitionTime"].clone());
+        let known = all
+            .into_iter()
+            .find(|one| one["type"] == kind && one["status"] == status);
+        let since = known.map_or_else(
+            || timestamp(now).into(),
+            |one| one["lastTransitionTime"].clone(),
+        );
         json!({
             "type": kind, "status": status, "reason": reason, "message": message,
             "lastTransitionTime": since,

@@ -1,5 +1,6 @@
 use super::{daemon_set, deployment, disruption, pod, replica_set, stateful_set, world::World};
 use crate::{
+    api::{OWNERS, check_owners},
     controllers::{self, Cluster, WAKES},
     object::{Moment, text},
     options::Options,
@@ -27,6 +28,11 @@ pub(crate) fn catch_up(tx: &Transaction, options: &Options, now: Moment) -> Resu
                 others.woken(&Cluster::new(tx, options, at), &name)?;
                 controllers::pass_changes(tx, options, at)?;
             }
+            continue;
+        }
+        if resource == OWNERS {
+            check_owners(tx, &namespace, &name, at)?;
+            controllers::pass_changes(tx, options, at)?;
             continue;
         }
         let Some(object) = tx.get(&resource, &namespace, &name)? else {

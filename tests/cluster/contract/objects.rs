@@ -281,11 +281,16 @@ fn a_namespace_stays_until_its_last_finalizer_is_removed() {
             .await;
         let path = format!("/api/v1/namespaces/{}", other.namespace);
         let (status, answer) = other.delete(&path).await;
-        assert_eq!((status, &answer["status"]["phase"]), (200, &json!("Terminating")));
+        assert_eq!(
+            (status, &answer["status"]["phase"]),
+            (200, &json!("Terminating"))
+        );
         is_gone(&other, &other.path("configmaps/free")).await;
         let object = other
             .until(&path, "it says what is left", |object| {
-                object["status"]["conditions"].to_string().contains("windlass.dev/held in 1")
+                object["status"]["conditions"]
+                    .to_string()
+                    .contains("windlass.dev/held in 1")
             })
             .await;
         assert!(object["metadata"]["deletionTimestamp"].is_string());
@@ -293,9 +298,16 @@ fn a_namespace_stays_until_its_last_finalizer_is_removed() {
         assert!(left["metadata"]["deletionTimestamp"].is_string(), "{left}");
         let new = config_map("new", json!({}));
         let (status, answer) = other.post(&other.path("configmaps"), &new).await;
-        assert_eq!((status, &answer["reason"]), (403, &json!("Forbidden")), "{answer}");
+        assert_eq!(
+            (status, &answer["reason"]),
+            (403, &json!("Forbidden")),
+            "{answer}"
+        );
         let why = "because it is being terminated";
-        assert!(answer["message"].as_str().unwrap().contains(why), "{answer}");
+        assert!(
+            answer["message"].as_str().unwrap().contains(why),
+            "{answer}"
+        );
         let labels = json!({ "metadata": { "labels": { "a": "b" } } });
         let (status, _) = other.merge(&path, &labels).await;
         assert_eq!(status, 200, "it can still be changed");
@@ -308,7 +320,9 @@ fn a_namespace_stays_until_its_last_finalizer_is_removed() {
 #[test]
 fn an_owned_object_with_a_finalizer_outlives_its_owner() {
     contract(|api| async move {
-        let owner = api.create("configmaps", &config_map("owner", json!({}))).await;
+        let owner = api
+            .create("configmaps", &config_map("owner", json!({})))
+            .await;
         let mut owned = config_map("owned", json!({}));
         owned["metadata"]["finalizers"] = json!(["windlass.dev/held"]);
         owned["metadata"]["ownerReferences"] = json!([{
@@ -322,7 +336,65 @@ fn an_owned_object_with_a_finalizer_outlives_its_owner() {
             object["metadata"]["deletionTimestamp"].is_string()
         })
         .await;
-        api.merge(&path, &json!({ "metadata": { "finalizers": null } })).await;
+        api.merge(&path, &json!({ "metadata": { "finalizers": null } }))
+            .await;
         is_gone(&api, &path).await;
+    });
+}
+
+#[test]
+fn an_object_goes_with_its_last_owner() {
+    contract(|api| async move {
+        let mut owners = Vec::new();
+        for own in ["one", "two"] {
+            let owner = api.create("configmaps", &config_map(own, json!({}))).await;
+            owners.push(json!({
+                "apiVersion": "v1", "kind": "ConfigMap", "name": own, "uid": owner["metadata"]["uid"],
+            }));
+        }
+        let mut owned = config_map("owned", json!({}));
+        owned["metadata"]["ownerReferences"] = owners.clone().into();
+        api.create("configmaps", &owned).await;
+        let path = api.path("configmaps/owned");
+        api.delete(&api.path("configmaps/one")).await;
+        api.until(&path, "one reference is left", |object| {
+            object["metadata"]["ownerReferences"] == json!([owners[1]])
+        })
+        .await;
+        let mut orphan = config_map("orphan", json!({}));
+        orphan["metadata"]["ownerReferences"] = json!([owners[1]]);
+        api.create("configmaps", &orphan).await;
+        let mut dangling = config_map("dangling", json!({}));
+        dangling["metadata"]["ownerReferences"] = json!([owners[0]]);
+        api.create("configmaps", &dangling).await;
+        is_gone(&api, &api.path("configmaps/dangling")).await;
+        api.delete(&api.path("configmaps/two")).await;
+        is_gone(&api, &path).await;
+        is_gone(&api, &api.path("configmaps/orphan")).await;
+    });
+}
+
+#[test]
+fn orphans_keep_nothing_of_their_owner() {
+    contract(|api| async move {
+        let owner = api
+            .create("configmaps", &config_map("one", json!({})))
+            .await;
+        let mut owned = config_map("owned", json!({}));
+        owned["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": "v1", "kind": "ConfigMap", "name": "one", "uid": owner["metadata"]["uid"],
+        }]);
+        api.create("configmaps", &owned).await;
+        let orphan = json!({ "propagationPolicy": "Orphan" });
+        api.delete_with(&api.path("configmaps/one"), &orphan).await;
+        is_gone(&api, &api.path("configmaps/one")).await;
+        let path = api.path("configmaps/owned");
+        let object = api
+            .until(&path, "it has no owner", |object| {
+                let owners = object["metadata"].get("ownerReferences");
+                owners.is_none_or(|owners| owners == &json!([]))
+            })
+            .await;
+        assert_eq!(object["kind"], "ConfigMap");
     });
 }
