@@ -127,7 +127,7 @@ pub(super) fn decoded(
     if let Some(mismatch) = mismatch {
         return Err(handled(&mismatch));
     }
-    check::encodings(resource, &object).map_err(|why| handled(&why))?;
+    check::readable(resource, &object).map_err(|why| handled(&why))?;
     for field in &mut unknown {
         *field = format!("unknown field {field:?}");
     }
@@ -169,6 +169,6 @@ pub(super) fn refuse_untyped(call: &Call, config: &Json) -> Result<(), Failure> 
     }
     match decoded.mismatch {
         Some(mismatch) => Err(untyped(&mismatch)),
-        None => check::encodings(resource, config).map_err(|why| untyped(&why)),
+        None => check::readable(resource, config).map_err(|why| untyped(&why)),
     }
 }

@@ -48,7 +48,37 @@ pub(super) fn check(resource: &Resource, object: &Json) -> Vec<Cause> {
             ));
         }
     }
+    owners(object, &mut causes);
     causes
+}
+
+fn owners(object: &Json, causes: &mut Vec<Cause>) {
+    let place = "metadata.ownerReferences";
+    let owners = items(object, "/metadata/ownerReferences");
+    for (i, owner) in owners.iter().enumerate() {
+        for (field, why) in [
+            ("apiVersion", "version must not be empty"),
+            ("kind", "must not be empty"),
+            ("name", "must not be empty"),
+            ("uid", "must not be empty"),
+        ] {
+            if owner[field].as_str().is_none_or(str::is_empty) {
+                let place = format!("{place}[{i}].{field}");
+                causes.push(Cause::invalid(place, &"".into(), why));
+            }
+        }
+    }
+    let controllers = owners.iter().filter(|owner| owner["controller"] == true);
+    let kinds: Vec<_> = controllers
+        .filter_map(|owner| text(owner, "/kind"))
+        .collect();
+    if let [one, other, ..] = kinds.as_slice() {
+        let why = format!(
+            "Only one reference can have Controller set to true. Found \"true\" in references for {one} and {other}"
+        );
+        let all = &object["metadata"]["ownerReferences"];
+        causes.push(Cause::invalid(place, all, &why));
+    }
 }
 
 fn name_of(resource: &Resource, object: &Json, causes: &mut Vec<Cause>) {
