@@ -353,6 +353,62 @@ fn a_rollout_waits_for_the_new_name_of_a_secret() {
 }
 
 #[test]
+fn finalizers_hold_a_namespace_and_orphans_are_adopted() {
+    let Some(kubectl) = Kubectl::new(&["a"], &[]) else {
+        return;
+    };
+    kubectl.says(&["create", "namespace", "n"]);
+    kubectl.says(&["-n", "n", "create", "configmap", "c"]);
+    let finalizers = |to: &str| {
+        let patch = format!(r#"{{"metadata":{{"finalizers":{to}}}}}"#);
+        kubectl.says(&[
+            "-n",
+            "n",
+            "patch",
+            "configmap",
+            "c",
+            "--type=merge",
+            "-p",
+            &patch,
+        ]);
+    };
+    finalizers(r#"["x.io/f"]"#);
+    let delete = ["delete", "namespace", "n"];
+    kubectl
+        .run(&[&delete[..], &["--timeout=1s"]].concat())
+        .expect(1);
+    let shown = kubectl.says(&["get", "namespace", "n"]);
+    assert!(shown.contains("Terminating"), "{shown}");
+    let refused = kubectl.run(&["-n", "n", "create", "configmap", "d"]);
+    let refused = refused.expect(1).stderr;
+    let why = "unable to create new content in namespace n because it is being terminated";
+    assert!(refused.contains(why), "{refused}");
+    finalizers("null");
+    kubectl.says(&["wait", "--for=delete", "namespace/n", "--timeout=10s"]);
+
+    let web = workload("Deployment", "web", json!({ "replicas": 2 }));
+    let pods = || kubectl.says(&["get", "pods", "-o", "name"]);
+    kubectl.with(&["apply"], &web).expect(0);
+    let status = ["rollout", "status", "deployment/web", "--timeout=20s"];
+    kubectl.says(&status);
+    let before = pods();
+    let orphan = if kubectl.minor() < 20 {
+        "false"
+    } else {
+        "orphan"
+    };
+    kubectl.says(&[
+        "delete",
+        "deployment",
+        "web",
+        &format!("--cascade={orphan}"),
+    ]);
+    kubectl.with(&["apply"], &web).expect(0);
+    kubectl.says(&status);
+    assert_eq!(pods(), before);
+}
+
+#[test]
 fn watch_and_wait_react_to_changes() {
     let Some(kubectl) = Kubectl::new(&["a"], &["--pod-delay", "300ms"]) else {
         return;

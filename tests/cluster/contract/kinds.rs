@@ -436,6 +436,7 @@ fn other_objects_that_a_server_refuses_are_refused() {
         let typed = |kind: &str, data: Json| json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "a" }, "type": kind, "data": data });
         let config = json!({ ".dockerconfigjson": "bm90anNvbg==" });
         let refused = [
+            ("configmaps", map(json!({ "finalizers": ["foo"] }))),
             ("configmaps", map(json!({ "ownerReferences": [owner] }))),
             ("configmaps", map(json!({ "ownerReferences": [one, two] }))),
             ("secrets", typed("kubernetes.io/dockerconfigjson", config)),

@@ -10,6 +10,9 @@ use crate::{
 /// The largest total size of an object's annotations: 256 KiB.
 const ANNOTATIONS: usize = 256 << 10;
 
+/// The finalizers of built-in kinds that have no domain.
+const STANDARD_FINALIZERS: [&str; 3] = ["foregroundDeletion", "kubernetes", "orphan"];
+
 pub(super) fn check(resource: &Resource, object: &Json) -> Vec<Cause> {
     let mut causes = Vec::new();
     name_of(resource, object, &mut causes);
@@ -45,6 +48,16 @@ pub(super) fn check(resource: &Resource, object: &Json) -> Vec<Cause> {
                 "metadata.finalizers",
                 &finalizer.into(),
                 &why,
+            ));
+        } else if resource.custom.is_none()
+            && !finalizer.contains('/')
+            && !STANDARD_FINALIZERS.contains(&finalizer)
+        {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.push(Cause::invalid(
+                "metadata.finalizers",
+                &finalizer.into(),
+                why,
             ));
         }
     }
