@@ -142,6 +142,22 @@ fn the_manifests_of_many_machines_are_taken_by_a_cluster() {
         let apply = [way, &["-n", "windlass", "-f", &file]].concat();
         mesh.kubectl("mgmt", &apply).expect(0);
     }
+    let secret = |name: &str, more: &[&str]| {
+        let create = ["create", "secret", "generic", name, "-n", "windlass"];
+        mesh.kubectl("mgmt", &[&create, more].concat()).expect(0);
+    };
+    for name in ["restate-identity", "windlass-identity", "windlass-tls"] {
+        secret(name, &[]);
+    }
+    secret("windlass-worker-tls", &["--from-literal=ca.crt=a"]);
+    for create in [
+        ["serviceaccount", "windlass-worker"],
+        ["configmap", "windlass-config"],
+        ["configmap", "windlass-workflows"],
+    ] {
+        let create = [&["create", "-n", "windlass"], &create[..]].concat();
+        mesh.kubectl("mgmt", &create).expect(0);
+    }
     for workload in [
         "statefulset/restate",
         "deployment/windlass-worker-v1",

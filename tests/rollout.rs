@@ -149,6 +149,19 @@ fn a2_a_restart_that_is_taken_back_is_no_success() {
 }
 
 #[test]
+fn a2_a_rollout_with_another_name_of_its_secret_is_no_success() {
+    let lab = Lab::new(&[]);
+    lab.workload("Deployment", json!({ "replicas": 1 }));
+    let ran = lab.run(
+        "kube::patch(\"c\", \"default\", \"deployment/a\", #{ spec: #{ template: #{ spec: #{ volumes: [#{ name: \"tls\", secret: #{ secretName: \"renamed\" } }] } } } });\nkube::wait_rollout(\"c\", \"default\", \"deployment/a\", \"2s\");",
+    );
+    let ran = ran.expect(1);
+    ran.says("MountVolume.SetUp failed for volume \"tls\" : secret \"renamed\" not found");
+    lab.run("kube::apply_secret(\"c\", \"default\", \"renamed\", #{ \"tls.key\": \"k\" });\nkube::wait_rollout(\"c\", \"default\", \"deployment/a\", \"20s\");")
+        .expect(0);
+}
+
+#[test]
 fn a2_what_keeps_old_pods_is_refused_before_the_patch() {
     let cases = [
         (

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     api::seed,
-    object::{Moment, timestamp},
+    object::{Moment, namespace as namespace_of, text, timestamp},
     resource::Resource,
     store::Transaction,
     wire::Failure,
@@ -72,6 +72,28 @@ fn node(number: u32, at: Moment) -> Json {
             },
         },
     })
+}
+
+/// Creates the service accounts that existing workloads name. Older versions ran pods without them, and their folders have none.
+pub(crate) fn accounts(tx: &Transaction, now: Moment) -> Result<(), Failure> {
+    for workloads in ["daemonsets.apps", "deployments.apps", "statefulsets.apps"] {
+        for workload in tx.list(workloads, None)? {
+            let space = namespace_of(&workload);
+            let Some(account) = text(&workload, "/spec/template/spec/serviceAccountName") else {
+                continue;
+            };
+            if tx.get("serviceaccounts", space, account)?.is_some() {
+                continue;
+            }
+            let object = json!({
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": { "name": account, "namespace": space },
+            });
+            put(tx, "serviceaccounts", object, now)?;
+        }
+    }
+    Ok(())
 }
 
 /// Creates the default roles of a cluster that its users may need.

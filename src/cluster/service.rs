@@ -58,6 +58,7 @@ impl Service {
                 })
                 .map_err(failed)?,
         };
+        complete(&store).map_err(failed)?;
         plant(&store, &options).map_err(failed)?;
         Ok(Self {
             options,
@@ -126,6 +127,18 @@ impl Service {
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
+}
+
+/// Adds what folders of older versions lack, once for each folder.
+fn complete(store: &Store) -> Result<(), Failure> {
+    const COMPLETE: &str = "accounts";
+    if store.read(|tx| tx.setting(COMPLETE))?.is_some() {
+        return Ok(());
+    }
+    store.write(|tx| {
+        seed::accounts(tx, now())?;
+        tx.set(COMPLETE, "1")
+    })
 }
 
 /// Lets the controllers of other crates create their initial objects, once for each folder.

@@ -324,6 +324,91 @@ fn a_stuck_rollout_shows_its_reason_and_can_continue() {
 }
 
 #[test]
+fn a_rollout_waits_for_the_new_name_of_a_secret() {
+    let Some(kubectl) = Kubectl::new(&["a"], &[]) else {
+        return;
+    };
+    kubectl.says(&["create", "secret", "generic", "old", "--from-literal=k=v"]);
+    let mut web = workload("Deployment", "web", json!({ "replicas": 1 }));
+    let volumes = |name: &str| json!([{ "name": "tls", "secret": { "secretName": name } }]);
+    web["spec"]["template"]["spec"]["volumes"] = volumes("old");
+    kubectl.with(&["apply"], &web).expect(0);
+    let status = |patience: &str| {
+        kubectl.run(&["rollout", "status", "deployment/web", "--timeout", patience])
+    };
+    status("20s").expect(0);
+    web["spec"]["template"]["spec"]["volumes"] = volumes("new");
+    kubectl.with(&["apply"], &web).expect(0);
+    status("2s").expect(1);
+    let described = kubectl.says(&["describe", "pods", "-l", "app=web"]);
+    let why = "MountVolume.SetUp failed for volume \"tls\" : secret \"new\" not found";
+    assert!(described.contains(why), "{described}");
+    let pods = kubectl.says(&["get", "pods"]);
+    assert!(
+        pods.contains("ContainerCreating") && pods.contains("Running"),
+        "{pods}"
+    );
+    kubectl.says(&["create", "secret", "generic", "new", "--from-literal=k=v"]);
+    status("20s").expect(0);
+}
+
+#[test]
+fn finalizers_hold_a_namespace_and_orphans_are_adopted() {
+    let Some(kubectl) = Kubectl::new(&["a"], &[]) else {
+        return;
+    };
+    kubectl.says(&["create", "namespace", "n"]);
+    kubectl.says(&["-n", "n", "create", "configmap", "c"]);
+    let finalizers = |to: &str| {
+        let patch = format!(r#"{{"metadata":{{"finalizers":{to}}}}}"#);
+        kubectl.says(&[
+            "-n",
+            "n",
+            "patch",
+            "configmap",
+            "c",
+            "--type=merge",
+            "-p",
+            &patch,
+        ]);
+    };
+    finalizers(r#"["x.io/f"]"#);
+    let delete = ["delete", "namespace", "n"];
+    kubectl
+        .run(&[&delete[..], &["--timeout=1s"]].concat())
+        .expect(1);
+    let shown = kubectl.says(&["get", "namespace", "n"]);
+    assert!(shown.contains("Terminating"), "{shown}");
+    let refused = kubectl.run(&["-n", "n", "create", "configmap", "d"]);
+    let refused = refused.expect(1).stderr;
+    let why = "unable to create new content in namespace n because it is being terminated";
+    assert!(refused.contains(why), "{refused}");
+    finalizers("null");
+    kubectl.says(&["wait", "--for=delete", "namespace/n", "--timeout=10s"]);
+
+    let web = workload("Deployment", "web", json!({ "replicas": 2 }));
+    let pods = || kubectl.says(&["get", "pods", "-o", "name"]);
+    kubectl.with(&["apply"], &web).expect(0);
+    let status = ["rollout", "status", "deployment/web", "--timeout=20s"];
+    kubectl.says(&status);
+    let before = pods();
+    let orphan = if kubectl.minor() < 20 {
+        "false"
+    } else {
+        "orphan"
+    };
+    kubectl.says(&[
+        "delete",
+        "deployment",
+        "web",
+        &format!("--cascade={orphan}"),
+    ]);
+    kubectl.with(&["apply"], &web).expect(0);
+    kubectl.says(&status);
+    assert_eq!(pods(), before);
+}
+
+#[test]
 fn watch_and_wait_react_to_changes() {
     let Some(kubectl) = Kubectl::new(&["a"], &["--pod-delay", "300ms"]) else {
         return;

@@ -90,7 +90,7 @@ impl Api {
         }
     }
 
-    async fn create_namespace(&self) {
+    pub async fn create_namespace(&self) {
         let object = json!({
             "apiVersion": "v1",
             "kind": "Namespace",
@@ -98,6 +98,16 @@ impl Api {
         });
         let (status, answer) = self.post("/api/v1/namespaces", &object).await;
         assert_eq!(status, 201, "{answer}");
+    }
+
+    /// Returns the same client, for another namespace.
+    pub fn clone_of(other: &Self) -> Self {
+        Self {
+            client: other.client.clone(),
+            config: other.config.clone(),
+            namespace: other.namespace.clone(),
+            is_rehearsal: other.is_rehearsal,
+        }
     }
 
     /// Returns a client of the same cluster for another user: with this token, or anonymous.

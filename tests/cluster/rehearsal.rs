@@ -234,7 +234,7 @@ async fn only_the_owner_can_read_the_folder_and_another_version_is_an_error() {
         .unwrap()
         .to_string();
     assert!(
-        refused.contains("version 99") && refused.contains("version 2"),
+        refused.contains("version 99") && refused.contains("version 3"),
         "{refused}"
     );
     let open = Options {
@@ -245,7 +245,7 @@ async fn only_the_owner_can_read_the_folder_and_another_version_is_an_error() {
     assert!(refused.contains("refusing to listen"), "{refused}");
 }
 
-/// A cluster of version 1, which had no data of controllers from other crates.
+/// A cluster of version 1, which had no data of controllers from other crates, no owners but controllers, and no accounts.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_of_the_previous_version_is_migrated() {
     let folder = tempfile::tempdir().unwrap();
@@ -259,11 +259,19 @@ async fn a_cluster_of_the_previous_version_is_migrated() {
             .0,
         201
     );
+    let (_, map) = api.get("/api/v1/namespaces/default/configmaps/a").await;
+    let mut owned = config_map("owned", json!({}));
+    owned["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": map["metadata"]["uid"],
+    }]);
+    api.create("configmaps", &owned).await;
     server.stop().await;
     let database = rusqlite::Connection::open(folder.path().join("cluster-1/cluster.db")).unwrap();
     database
         .execute_batch(
-            "DROP TABLE kept; DELETE FROM setting WHERE name IN ('planted', 'pod-delay');
+            "DROP TABLE kept; DROP TABLE dependent; DROP INDEX object_orphan;
+             DELETE FROM setting WHERE name IN ('planted', 'pod-delay', 'accounts');
+             DELETE FROM object WHERE resource = 'serviceaccounts' AND name = 'ztunnel';
              DELETE FROM wake WHERE resource = 'controllers'; PRAGMA user_version = 1;",
         )
         .unwrap();
@@ -274,6 +282,11 @@ async fn a_cluster_of_the_previous_version_is_migrated() {
     assert_eq!((status, &found["data"]["k"]), (200, &json!("v")));
     let (status, _) = api.get("/apis/rehearsal.windlass.dev/v1/meshtrusts").await;
     assert_eq!(status, 200);
+    let account = "/api/v1/namespaces/istio-system/serviceaccounts/ztunnel";
+    assert_eq!(api.get(account).await.0, 200);
+    api.delete("/api/v1/namespaces/default/configmaps/a").await;
+    let owned = "/api/v1/namespaces/default/configmaps/owned";
+    assert_eq!(api.get(owned).await.0, 404);
     server.stop().await;
     assert!(mesh::handshakes(folder.path()).is_ok());
 }

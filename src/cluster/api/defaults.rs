@@ -98,7 +98,7 @@ fn service(object: &mut Json) {
         json!(format!("10.96.{a}.{}", b.clamp(2, 254))),
     );
     or(spec, "clusterIPs", json!([spec["clusterIP"]]));
-    for port in spec["ports"].as_array_mut().into_iter().flatten() {
+    for port in each(spec, "ports") {
         let number = port["port"].clone();
         if let Json::Object(port) = port {
             or(port, "protocol", json!("TCP"));
@@ -308,6 +308,11 @@ fn from_schema(schema: Schema, value: &mut Json) {
     match value {
         Json::Object(map) => {
             if let Json::Object(properties) = schema.keyword("properties") {
+                // A null that is not allowed counts as omitted.
+                map.retain(|name, value| {
+                    let is_nullable = || properties[name]["nullable"] == true;
+                    !value.is_null() || !properties.contains_key(name) || is_nullable()
+                });
                 for name in properties.keys() {
                     let default = schema.field(name).and_then(Schema::default);
                     if let Some(default) = default {

@@ -30,16 +30,11 @@ pub(super) fn delete(call: &Call) -> Result<Answer, Failure> {
         if dry_run {
             return Ok(object);
         }
-        lifecycle::delete(tx, resource, &object, propagation, call.now())
+        lifecycle::delete(tx, &resource.key(), &object, propagation, call.now())
     })?;
     // An object whose deletion takes time is returned; an object that is gone is answered with a `Status`.
     let lingers = matches!(resource.key().as_str(), "namespaces" | "pods");
-    let held = !crate::object::items(&object, "/metadata/finalizers").is_empty();
-    if lingers || held {
-        let mut object = object;
-        if resource.key() == "namespaces" && !dry_run {
-            object["status"]["phase"] = "Terminating".into();
-        }
+    if lingers || lifecycle::is_held(&object) {
         return Ok(Answer::Object(200, shaped(call, object)));
     }
     let mut details =
@@ -68,7 +63,7 @@ pub(super) fn delete_all(call: &Call) -> Result<Answer, Failure> {
         for object in tx.list(&resource.key(), call.target.namespace.as_deref())? {
             if selectors.matches(&object) {
                 if !dry_run {
-                    lifecycle::delete(tx, resource, &object, propagation, call.now())?;
+                    lifecycle::delete(tx, &resource.key(), &object, propagation, call.now())?;
                 }
                 gone.push(object);
             }

@@ -33,7 +33,7 @@ pub(super) fn create(call: &Call) -> Result<Answer, Failure> {
         }
         if !dry_run {
             let background = lifecycle::Propagation::Background;
-            lifecycle::delete(tx, &call.resource, &pod, background, call.now())?;
+            lifecycle::delete(tx, &call.resource.key(), &pod, background, call.now())?;
         }
         Ok(())
     })?;

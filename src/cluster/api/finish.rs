@@ -3,7 +3,7 @@ use serde_json::Value as Json;
 use super::{Call, check, defaults, identity, lifecycle};
 use crate::{
     merge::{self, Manager, without_times},
-    object::{Moment, metadata, name, namespace, text},
+    object::{Moment, metadata, name, text},
     resource::Resource,
     schema::check_custom,
     store::Transaction,
@@ -43,7 +43,7 @@ pub(super) fn finish(
             _ => object,
         };
     } else {
-        lifecycle::check_namespace(tx, resource, namespace(&object))?;
+        lifecycle::check_place(tx, resource, &object)?;
     }
     let whole = call.target.subresource.as_deref() != Some("status");
     identity::carry_over(resource, before, &mut object, whole, now);

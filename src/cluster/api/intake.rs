@@ -44,12 +44,18 @@ pub(super) fn set_kind(resource: &Resource, object: &mut Json) {
     }
 }
 
-pub(super) fn check_kind(resource: &Resource, object: &Json) -> Result<(), Failure> {
-    if !object.is_object() {
-        return Err(Failure::bad_request(
+/// Refuses a body that is not an object.
+pub(super) fn check_object(body: &Json) -> Result<(), Failure> {
+    match body.is_object() {
+        true => Ok(()),
+        false => Err(Failure::bad_request(
             "the object provided is unrecognized (must be of type object)",
-        ));
+        )),
     }
+}
+
+pub(super) fn check_kind(resource: &Resource, object: &Json) -> Result<(), Failure> {
+    check_object(object)?;
     let (version, kind) = (
         text(object, "/apiVersion").unwrap_or_default(),
         text(object, "/kind").unwrap_or_default(),
@@ -121,7 +127,7 @@ pub(super) fn decoded(
     if let Some(mismatch) = mismatch {
         return Err(handled(&mismatch));
     }
-    check::encodings(resource, &object).map_err(|why| handled(&why))?;
+    check::readable(resource, &object).map_err(|why| handled(&why))?;
     for field in &mut unknown {
         *field = format!("unknown field {field:?}");
     }
@@ -163,6 +169,6 @@ pub(super) fn refuse_untyped(call: &Call, config: &Json) -> Result<(), Failure> 
     }
     match decoded.mismatch {
         Some(mismatch) => Err(untyped(&mismatch)),
-        None => check::encodings(resource, config).map_err(|why| untyped(&why)),
+        None => check::readable(resource, config).map_err(|why| untyped(&why)),
     }
 }

@@ -2,9 +2,12 @@
 
 use serde_json::{Value as Json, json};
 
-use super::finish;
+use super::{
+    collect, finish,
+    terminate::{self, DEFINITIONS, NAMESPACES, is_terminating},
+};
 use crate::{
-    object::{Moment, items, metadata, name, namespace, text, timestamp, uid},
+    object::{Moment, items, metadata, name, namespace, timestamp, uid},
     resource::Resource,
     store::Transaction,
     wire::Failure,
@@ -19,17 +22,29 @@ const CONTROLLED: [&str; 5] = [
     "statefulsets.apps",
 ];
 
-/// Refuses to create an object in a namespace that does not exist.
-pub(super) fn check_namespace(
+/// Refuses to create an object in a namespace, or of a definition, that does not exist or is being deleted.
+pub(super) fn check_place(
     tx: &Transaction,
     resource: &Resource,
-    namespace: &str,
+    object: &Json,
 ) -> Result<(), Failure> {
-    if !resource.namespaced || tx.get("namespaces", "", namespace)?.is_some() {
+    if resource.custom.is_some() {
+        let definition = tx.get(DEFINITIONS, "", &resource.key())?;
+        if definition.as_ref().is_some_and(is_terminating) {
+            return Err(Failure::definition_ends());
+        }
+    }
+    if !resource.namespaced {
         return Ok(());
     }
-    let namespaces = Resource::by_key("namespaces");
-    Err(Failure::not_found(&namespaces, namespace))
+    let namespace = namespace(object);
+    match tx.get(NAMESPACES, "", namespace)? {
+        None => Err(Failure::not_found(&Resource::by_key(NAMESPACES), namespace)),
+        Some(found) if is_terminating(&found) => {
+            Err(Failure::namespace_ends(resource, name(object), namespace))
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 /// Stores an object, and wakes the controllers that depend on it.
@@ -41,16 +56,21 @@ pub(crate) fn keep(
     now: Moment,
 ) -> Result<(), Failure> {
     let key = resource.key();
-    let is_over = text(object, "/metadata/deletionTimestamp").is_some()
-        && items(object, "/metadata/finalizers").is_empty();
-    if let Some(before) = before.filter(|_| is_over) {
-        return remove(tx, &key, before, Propagation::Background);
+    if let Some(before) = before.filter(|_| is_terminating(object)) {
+        match key.as_str() {
+            NAMESPACES => return terminate::namespace(tx, object, now).map(drop),
+            _ if !is_held(object) => {
+                return remove(tx, &key, before, Propagation::Background, now);
+            }
+            _ => {}
+        }
     }
     tx.put(&key, object)?;
+    collect::schedule(tx, &key, before, object, now)?;
     if CONTROLLED.contains(&key.as_str()) {
         tx.wake(&key, object, now)?;
     }
-    if key == "namespaces" && before.is_none() {
+    if key == NAMESPACES && before.is_none() {
         new_namespace(tx, name(object), now)?;
     }
     Ok(())
@@ -87,7 +107,7 @@ pub(crate) fn discard(
     object: &Json,
     now: Moment,
 ) -> Result<(), Failure> {
-    delete(tx, resource, object, Propagation::Background, now)?;
+    delete(tx, &resource.key(), object, Propagation::Background, now)?;
     Ok(())
 }
 
@@ -102,25 +122,43 @@ pub(super) enum Propagation {
 /// Deletes an object, or marks it as being deleted if it has finalizers. Returns its last state.
 pub(super) fn delete(
     tx: &Transaction,
-    resource: &Resource,
+    key: &str,
     object: &Json,
     propagation: Propagation,
     now: Moment,
 ) -> Result<Json, Failure> {
-    let key = resource.key();
+    let mut last = marked(object, now);
+    match key {
+        NAMESPACES => return terminate::namespace(tx, &last, now),
+        DEFINITIONS => return terminate::definition(tx, &last, now),
+        _ => {}
+    }
+    if !is_held(object) {
+        remove(tx, key, object, propagation, now)?;
+        return Ok(last);
+    }
+    if last != *object {
+        tx.put(key, &mut last)?;
+    }
+    if propagation == Propagation::Orphan {
+        tx.orphan_owned(uid(object))?;
+    }
+    Ok(last)
+}
+
+/// Returns whether finalizers keep an object from being removed.
+pub(super) fn is_held(object: &Json) -> bool {
+    !items(object, "/metadata/finalizers").is_empty()
+}
+
+/// Returns an object with the mark that it is being deleted.
+pub(super) fn marked(object: &Json, now: Moment) -> Json {
     let mut last = object.clone();
-    if text(object, "/metadata/deletionTimestamp").is_none() {
+    if !is_terminating(object) {
         metadata(&mut last).insert("deletionTimestamp".into(), timestamp(now).into());
         metadata(&mut last).insert("deletionGracePeriodSeconds".into(), 0.into());
     }
-    if !items(object, "/metadata/finalizers").is_empty() {
-        if last != *object {
-            tx.put(&key, &mut last)?;
-        }
-        return Ok(last);
-    }
-    remove(tx, &key, object, propagation)?;
-    Ok(last)
+    last
 }
 
 fn remove(
@@ -128,25 +166,25 @@ fn remove(
     key: &str,
     object: &Json,
     propagation: Propagation,
+    now: Moment,
 ) -> Result<(), Failure> {
     tx.remove(key, object)?;
+    release(tx, object, propagation, now)?;
+    terminate::proceed(tx, key, object, now)
+}
+
+/// Does what follows from the removal of an object: for the objects that it owned, and for its controller.
+pub(super) fn release(
+    tx: &Transaction,
+    gone: &Json,
+    propagation: Propagation,
+    now: Moment,
+) -> Result<(), Failure> {
     match propagation {
-        Propagation::Background => tx.remove_owned(uid(object))?,
-        Propagation::Orphan => tx.orphan_owned(uid(object))?,
+        Propagation::Background => collect::dependents(tx, gone, now)?,
+        Propagation::Orphan => tx.orphan_owned(uid(gone))?,
     }
-    if key == "namespaces" {
-        for (inner, object) in tx.contents(name(object))? {
-            tx.remove(&inner, &object)?;
-        }
-    }
-    if key == "customresourcedefinitions.apiextensions.k8s.io" {
-        for resource in Resource::of_definition(object) {
-            for object in tx.list(&resource.key(), None)? {
-                tx.remove(&resource.key(), &object)?;
-            }
-        }
-    }
-    wake_owner(tx, object)
+    wake_owner(tx, gone)
 }
 
 /// Wakes the controller of a removed pod, which may have to replace it.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Call, body};
+use super::{Call, body, intake::check_object};
 use crate::{
     access::{Attributes, User, may, may_path, rules},
     object::{items, text},
@@ -12,6 +12,7 @@ use crate::{
 
 pub(super) fn create(call: &Call) -> Result<Answer, Failure> {
     let mut review = body::read(call)?;
+    check_object(&review)?;
     let status = call.service.store.read(|tx| {
         Ok(match call.resource.kind.as_str() {
             "SelfSubjectReview" => who(&call.user),

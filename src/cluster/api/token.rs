@@ -1,9 +1,9 @@
 use serde_json::{Value as Json, json};
 
-use super::{Call, body};
+use super::{Call, body, intake::check_object};
 use crate::{
     access::{Claims, issue},
-    object::{items, number, timestamp, uid},
+    object::{child, items, number, timestamp, uid},
     wire::{Answer, Cause, Failure, Verb},
 };
 
@@ -18,6 +18,7 @@ pub(super) fn create(call: &Call) -> Result<Answer, Failure> {
         return Err(Failure::method_not_allowed());
     }
     let mut request = body::read(call)?;
+    check_object(&request)?;
     let seconds = number(&request, "/spec/expirationSeconds").unwrap_or(VALIDITY);
     if seconds < SHORTEST {
         let why = "may not specify a duration less than 10 minutes";
@@ -41,9 +42,9 @@ pub(super) fn create(call: &Call) -> Result<Answer, Failure> {
         expires: now / 1000 + seconds,
     };
     let token = issue(&call.service.identity, &claims, now)?;
+    child(&mut request, "spec").insert("expirationSeconds".into(), seconds.into());
     request["kind"] = "TokenRequest".into();
     request["apiVersion"] = "authentication.k8s.io/v1".into();
-    request["spec"]["expirationSeconds"] = seconds.into();
     request["status"] = json!({
         "token": token,
         "expirationTimestamp": timestamp(claims.expires * 1000),

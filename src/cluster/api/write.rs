@@ -19,6 +19,9 @@ pub(super) fn create(call: &Call) -> Result<Answer, Failure> {
         return Err(Failure::method_not_allowed());
     }
     let (mut object, warnings, dry_run) = received(call)?;
+    if text(&object, "/metadata/resourceVersion").is_some_and(|version| !version.is_empty()) {
+        return Err(Failure::versioned());
+    }
     if name(&object).is_empty()
         && let Some(prefix) = text(&object, "/metadata/generateName")
     {

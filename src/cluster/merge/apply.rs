@@ -32,7 +32,7 @@ pub(crate) fn apply(
     let mut object = live.clone();
     merge(schema, &mut object, config);
     managed.set(manager, Fields::of(schema, config), now);
-    prune(schema, &mut object, &last, &managed.all());
+    prune(schema, &mut object, &last, &kept(&managed));
     let change = Comparison::of(schema, &bare(live), &bare(&object));
     if !force {
         refuse_conflicts(&managed, manager, &change)?;
@@ -68,7 +68,16 @@ fn merge(schema: Schema, into: &mut Json, from: &Json) {
     }
 }
 
-/// Removes the fields that the manager applied last time and that no manager applies now.
+/// Returns the fields that the present managers keep. The name is one of them, since every configuration applies it although
+/// no entry records it; without it, the metadata would go with the last label.
+fn kept(managed: &Managed) -> Fields {
+    let mut kept = managed.all();
+    kept.insert(&["metadata", "name"].map(|name| Step::Field(name.into())));
+    kept
+}
+
+/// Removes the fields that the manager applied last time and that no manager applies now. A struct in which no manager has a
+/// field left is removed as a whole, with its defaults.
 fn prune(schema: Schema, value: &mut Json, last: &Fields, owned: &Fields) {
     for (step, last) in &last.inner {
         let owned = owned.inner.get(step);
@@ -142,4 +151,76 @@ fn refuse_conflicts(
         }
     };
     Err(Failure::apply_conflict(message, &causes))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn applied(live: &Json, config: &Json) -> Json {
+        let manager = Manager {
+            name: "one".into(),
+            applies: true,
+            api_version: "v1".into(),
+            subresource: String::new(),
+        };
+        apply(
+            Schema::built_in("apps", "Deployment"),
+            live,
+            config,
+            &manager,
+            false,
+            0,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn the_metadata_stays_when_its_last_applied_field_goes() {
+        let live = json!({ "metadata": { "name": "a", "namespace": "n", "uid": "u" } });
+        for (field, value) in [
+            ("labels", json!({ "a": "b" })),
+            ("annotations", json!({ "a": "b" })),
+            ("finalizers", json!(["a.b/c"])),
+            (
+                "ownerReferences",
+                json!([{ "apiVersion": "v1", "kind": "A", "name": "a", "uid": "v" }]),
+            ),
+        ] {
+            let mut config = json!({ "metadata": { "name": "a" } });
+            config["metadata"][field] = value;
+            let mut owned = live.clone();
+            owned["metadata"]["managedFields"] =
+                json!([{ "manager": "two", "operation": "Update" }]);
+            let with = applied(&owned, &config);
+            assert!(
+                with["metadata"][field] == config["metadata"][field],
+                "{with}"
+            );
+            let without = applied(&with, &json!({ "metadata": { "name": "a" } }));
+            assert_eq!(without, live, "{field}");
+        }
+    }
+
+    #[test]
+    fn a_struct_that_no_manager_applies_goes_with_its_defaults() {
+        let place = "/spec/template/spec/containers/0";
+        let config = |container: Json| {
+            json!({ "metadata": { "name": "a" }, "spec": { "template": { "spec": {
+                "containers": [container],
+            } } } })
+        };
+        let probed =
+            config(json!({ "name": "m", "livenessProbe": { "tcpSocket": { "port": 1 } } }));
+        let mut live = applied(&json!({ "metadata": { "name": "a" } }), &probed);
+        live.pointer_mut(place).unwrap()["livenessProbe"]["periodSeconds"] = 10.into();
+        live.pointer_mut(place).unwrap()["image"] = "i".into();
+        let after = applied(&live, &config(json!({ "name": "m" })));
+        assert_eq!(
+            after.pointer(place).unwrap(),
+            &json!({ "name": "m", "image": "i" })
+        );
+    }
 }

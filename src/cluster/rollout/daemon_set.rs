@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::{
+    adopt::adopt,
     pod::{self, Keeper, NewPod},
     revision::{self, Revision},
     share::share,
@@ -23,6 +24,7 @@ const HASH: &str = "controller-revision-hash";
 /// Advances a DaemonSet by one step.
 pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
     let mut set = before.clone();
+    adopt(world, "pods", (RESOURCE, &set), |_| true)?;
     let (update, _) = revision::current(world, RESOURCE, &set)?;
     let nodes = pod::fitting_nodes(world, &set["spec"]["template"]["spec"])?;
     pod::unstick(world, &set, &world.pods(&set)?)?;

@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::{
+    adopt::adopt,
     conditions,
     event::Tone,
     pod,
@@ -23,6 +24,7 @@ pub(super) const REVISION: &str = "deployment.kubernetes.io/revision";
 /// Advances a rollout by one step.
 pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
     let mut deployment = before.clone();
+    adopt(world, SETS, (RESOURCE, &deployment), |_| true)?;
     let sets = world.tx.owned(SETS, uid(&deployment))?;
     for set in &sets {
         pod::unstick(world, &deployment, &world.pods(set)?)?;

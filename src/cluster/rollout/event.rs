@@ -3,7 +3,7 @@ use serde_json::{Value as Json, json};
 use super::world::World;
 use crate::{
     controllers::Cluster,
-    object::{Moment, name, namespace, random, timestamp, uid},
+    object::{Moment, hash, name, namespace, random, timestamp, uid},
     resource::Resource,
     wire::Failure,
 };
@@ -24,19 +24,52 @@ impl World<'_> {
         &self,
         resource: &str,
         about: &Json,
+        by: (&str, Tone),
+        reason: &str,
+        message: &str,
+    ) -> Result<(), Failure> {
+        // Names sort by time, and differ within the same millisecond.
+        let suffix = format!("{:x}{:04x}", self.now, u16::from_be_bytes(random()));
+        let own = format!("{}.{suffix}", name(about));
+        self.record(resource, about, own, by, reason, message)
+    }
+
+    /// Records an event that repeats until its cause is gone, and counts its repetitions.
+    pub fn event_again(
+        &self,
+        resource: &str,
+        about: &Json,
+        by: (&str, Tone),
+        reason: &str,
+        message: &str,
+    ) -> Result<(), Failure> {
+        let suffix = hash(&json!([uid(about), reason, message]), 16);
+        let own = format!("{}.{suffix}", name(about));
+        let Some(mut event) = self.tx.get("events", namespace(about), &own)? else {
+            return self.record(resource, about, own, by, reason, message);
+        };
+        let count = event["count"].as_i64().unwrap_or(1);
+        event["count"] = (count + 1).into();
+        event["lastTimestamp"] = timestamp(self.now).into();
+        self.tx.put("events", &mut event)
+    }
+
+    fn record(
+        &self,
+        resource: &str,
+        about: &Json,
+        own: String,
         (component, tone): (&str, Tone),
         reason: &str,
         message: &str,
     ) -> Result<(), Failure> {
         let resource = Resource::by_key(resource);
         let at = timestamp(self.now);
-        // Names sort by time, and differ within the same millisecond.
-        let suffix = format!("{:x}{:04x}", self.now, u16::from_be_bytes(random()));
         let mut event = json!({
             "kind": "Event",
             "apiVersion": "v1",
             "metadata": {
-                "name": format!("{}.{suffix}", name(about)),
+                "name": own,
                 "namespace": namespace(about),
             },
             "involvedObject": {

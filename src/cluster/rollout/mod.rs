@@ -3,6 +3,7 @@
 //! Each one handles an object when its scheduled work is due, as of the time for which it was scheduled, and schedules what
 //! follows. Nothing runs in the background: before every read and write, `play` does all work that is due, in order of time.
 
+mod adopt;
 mod conditions;
 mod daemon_set;
 mod deployment;
@@ -10,6 +11,7 @@ mod disruption;
 mod event;
 mod play;
 mod pod;
+mod references;
 mod replica_set;
 mod revision;
 mod share;

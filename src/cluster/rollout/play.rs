@@ -1,7 +1,8 @@
 use super::{daemon_set, deployment, disruption, pod, replica_set, stateful_set, world::World};
 use crate::{
+    api::{OWNERS, check_owners},
     controllers::{self, Cluster, WAKES},
-    object::Moment,
+    object::{Moment, text},
     options::Options,
     store::Transaction,
     wire::Failure,
@@ -29,6 +30,11 @@ pub(crate) fn catch_up(tx: &Transaction, options: &Options, now: Moment) -> Resu
             }
             continue;
         }
+        if resource == OWNERS {
+            check_owners(tx, &namespace, &name, at)?;
+            controllers::pass_changes(tx, options, at)?;
+            continue;
+        }
         let Some(object) = tx.get(&resource, &namespace, &name)? else {
             continue;
         };
@@ -38,6 +44,10 @@ pub(crate) fn catch_up(tx: &Transaction, options: &Options, now: Moment) -> Resu
             options,
             delay: i64::try_from(options.pod_delay.as_millis()).unwrap_or(i64::MAX),
         };
+        // Controllers leave a workload alone that is being deleted.
+        if resource.ends_with(".apps") && text(&object, "/metadata/deletionTimestamp").is_some() {
+            continue;
+        }
         match resource.as_str() {
             "deployments.apps" => deployment::sync(&world, object)?,
             "replicasets.apps" => replica_set::sync(&world, object)?,

@@ -5,20 +5,28 @@ use serde_json::{Value as Json, json};
 use super::{
     conditions,
     event::Tone,
+    references::{self, Missing},
     world::{World, owner_reference},
 };
 use crate::{
     object::{
         Moment, annotation, child, items, moment, name, namespace, number, random, text, timestamp,
+        uid,
     },
     wire::Failure,
 };
 
 const KUBELET: &str = "kubelet";
+/// The reason why containers wait that have not been started yet.
+const CREATING: &str = "ContainerCreating";
 /// How long it takes until a controller retries an admission or a start that failed, in milliseconds.
 const AGAIN: Moment = 500;
 /// The longest back-off of a kubelet, in milliseconds.
 const LONGEST: Moment = 300_000;
+/// The longest interval at which a kubelet tries to mount a volume, in milliseconds (`pkg/util/goroutinemap/exponentialbackoff`).
+const LONGEST_MOUNT: Moment = 122_000;
+/// The account of a pod that names none. The cluster keeps it in every namespace.
+const ACCOUNT: &str = "default";
 
 /// What a controller specifies of a new pod.
 pub(super) struct NewPod<'a> {
@@ -121,8 +129,8 @@ fn create(world: &World, resource: &str, new: &NewPod) -> Result<bool, Failure> 
     }
     let mut spec = new.template["spec"].clone();
     if spec["serviceAccountName"].is_null() {
-        spec["serviceAccountName"] = "default".into();
-        spec["serviceAccount"] = "default".into();
+        spec["serviceAccountName"] = ACCOUNT.into();
+        spec["serviceAccount"] = ACCOUNT.into();
     }
     spec["enableServiceLinks"] = true.into();
     spec["priority"] = 0.into();
@@ -134,17 +142,17 @@ fn create(world: &World, resource: &str, new: &NewPod) -> Result<bool, Failure> 
         "spec": spec,
         "status": { "phase": "Pending", "qosClass": "BestEffort" },
     });
+    if let Some(why) = without_account(world, &pod)? {
+        refuse(world, resource, new, &why, Retry::Seldom)?;
+        return Ok(false);
+    }
     if let Some(others) = &world.options.controllers
         && let Some(why) = others.admit(&world.cluster(), &mut pod)?
     {
-        let kind = &resource[..resource.find('.').unwrap_or_default()];
-        let component = format!("{}-controller", kind.trim_end_matches('s'));
-        let message = format!("Error creating: {why}");
-        let by = (component.as_str(), Tone::Warning);
-        world.event(resource, new.owner, by, "FailedCreate", &message)?;
-        world.wake(resource, new.owner, AGAIN)?;
+        refuse(world, resource, new, &why, Retry::Soon)?;
         return Ok(false);
     }
+    world.tx.forget_progressed(uid(new.owner))?;
     let node = match new.node {
         Some(node) => Some(node.to_owned()),
         None => node_for(world, &pod)?,
@@ -154,7 +162,7 @@ fn create(world: &World, resource: &str, new: &NewPod) -> Result<bool, Failure> 
             pod["spec"]["nodeName"] = node.as_str().into();
             pod["status"]["hostIP"] = "127.0.0.1".into();
             pod["status"]["startTime"] = timestamp(world.now).into();
-            set_waiting(&mut pod, "ContainerCreating", None);
+            set_waiting(&mut pod, CREATING, None);
             condition(&mut pod, "PodScheduled", None, world.now);
             condition(&mut pod, "Initialized", None, world.now);
             let names = container_names(&pod);
@@ -203,6 +211,60 @@ fn create(world: &World, resource: &str, new: &NewPod) -> Result<bool, Failure> 
     Ok(true)
 }
 
+/// How often a controller tries again to create a pod.
+enum Retry {
+    /// What refused the pod is expected to be back soon.
+    Soon,
+    /// Less and less often, since somebody has to create what is missing.
+    Seldom,
+}
+
+/// Returns why a pod is refused whose service account does not exist (`plugin/pkg/admission/serviceaccount`).
+fn without_account(world: &World, pod: &Json) -> Result<Option<String>, Failure> {
+    let (space, account) = (namespace(pod), text(pod, "/spec/serviceAccountName"));
+    let Some(account) = account.filter(|account| !matches!(*account, "" | ACCOUNT)) else {
+        return Ok(None);
+    };
+    if world.tx.get("serviceaccounts", space, account)?.is_some() {
+        return Ok(None);
+    }
+    let generated = text(pod, "/metadata/generateName").unwrap_or_default();
+    Ok(Some(format!(
+        "pods {generated:?} is forbidden: error looking up service account {space}/{account}: serviceaccount {account:?} not found"
+    )))
+}
+
+/// Records that a pod can't be created, and schedules another try.
+fn refuse(
+    world: &World,
+    resource: &str,
+    new: &NewPod,
+    why: &str,
+    retry: Retry,
+) -> Result<(), Failure> {
+    let kind = &resource[..resource.find('.').unwrap_or_default()];
+    let component = format!("{}-controller", kind.trim_end_matches('s'));
+    let message = format!("Error creating: {why}");
+    let by = (component.as_str(), Tone::Warning);
+    world.event_again(resource, new.owner, by, "FailedCreate", &message)?;
+    let after = match retry {
+        Retry::Soon => AGAIN,
+        Retry::Seldom => {
+            let owner = uid(new.owner);
+            let since = world.tx.progressed(owner)?.unwrap_or(world.now);
+            world.tx.set_progressed(owner, since)?;
+            interval(world.now - since, LONGEST)
+        }
+    };
+    world.wake(resource, new.owner, after)
+}
+
+/// Returns how long to wait for another try. As with a kubelet, the interval grows: the longer there was no success, the longer
+/// the wait.
+fn interval(without_success: Moment, longest: Moment) -> Moment {
+    (without_success / 8).clamp(AGAIN, longest)
+}
+
 /// Starts the containers of a pod, unless its workload is stuck.
 pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
     if is_ready(&before) || text(&before, "/spec/nodeName").is_none() {
@@ -215,15 +277,17 @@ pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
             world.update("pods", &before, &mut pod)?;
         }
         None => {
+            if let Some(missing) = references::missing(world.tx, &before)? {
+                wait(world, &mut pod, &missing)?;
+                world.update("pods", &before, &mut pod)?;
+                return world.wake("pods", &pod, interval(age(world, &pod), LONGEST_MOUNT));
+            }
             if let Some(others) = &world.options.controllers
                 && let Some(hold) = others.start(&world.cluster(), &before)?
             {
                 stick(world, &mut pod, hold.reason, Some(&hold.message))?;
                 world.update("pods", &before, &mut pod)?;
-                // As with a kubelet, the interval grows: the longer the pod has not started, the longer the wait.
-                let since = text(&pod, "/metadata/creationTimestamp").and_then(moment);
-                let age = world.now - since.unwrap_or(world.now);
-                return world.wake("pods", &pod, (age / 8).clamp(AGAIN, LONGEST));
+                return world.wake("pods", &pod, interval(age(world, &pod), LONGEST));
             }
             start(world, &mut pod)?;
             world.update("pods", &before, &mut pod)?;
@@ -231,6 +295,37 @@ pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+fn age(world: &World, pod: &Json) -> Moment {
+    let since = text(pod, "/metadata/creationTimestamp").and_then(moment);
+    world.now - since.unwrap_or(world.now)
+}
+
+/// Lets the containers wait for what is missing, and says so in events.
+fn wait(world: &World, pod: &mut Json, missing: &Missing) -> Result<(), Failure> {
+    let by = (KUBELET, Tone::Warning);
+    match missing {
+        Missing::Volumes(all) => {
+            set_waiting(pod, CREATING, None);
+            for message in all {
+                world.event_again("pods", pod, by, "FailedMount", message)?;
+            }
+            Ok(())
+        }
+        Missing::Variable { container, message } => {
+            set_waiting(pod, CREATING, None);
+            let statuses = pod.pointer_mut("/status/containerStatuses");
+            let all = statuses.and_then(Json::as_array_mut).into_iter().flatten();
+            for status in all.filter(|status| status["name"] == container.as_str()) {
+                status["state"] = json!({ "waiting": {
+                    "reason": "CreateContainerConfigError", "message": message,
+                } });
+            }
+            let message = format!("Error: {message}");
+            world.event_again("pods", pod, by, "Failed", &message)
+        }
+    }
 }
 
 fn start(world: &World, pod: &mut Json) -> Result<(), Failure> {
@@ -305,6 +400,15 @@ fn stick(world: &World, pod: &mut Json, reason: &str, says: Option<&str>) -> Res
         sentence => ("CreateContainerError", sentence.to_owned()),
     };
     let message = says.map_or(message, str::to_owned);
+    if reason == CREATING {
+        return world.event_again(
+            "pods",
+            pod,
+            (KUBELET, Tone::Warning),
+            "FailedMount",
+            &message,
+        );
+    }
     if waiting_reason(pod) == Some(reason) {
         return Ok(());
     }
@@ -332,7 +436,7 @@ fn stick(world: &World, pod: &mut Json, reason: &str, says: Option<&str>) -> Res
 
 /// Returns whether a pod waits because its workload is stuck or its start was refused.
 pub(super) fn is_stuck(pod: &Json) -> bool {
-    waiting_reason(pod).is_some_and(|reason| reason != "ContainerCreating")
+    waiting_reason(pod).is_some_and(|reason| reason != CREATING)
 }
 
 fn waiting_reason(pod: &Json) -> Option<&str> {

@@ -1,6 +1,7 @@
 use serde_json::{Value as Json, json};
 
 use super::{
+    adopt::adopt,
     pod::{self, Keeper, NewPod},
     world::World,
 };
@@ -18,6 +19,7 @@ const KEEPER: Keeper = Keeper {
 /// Creates or removes pods until their number is right, and updates the status.
 pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
     let mut set = before.clone();
+    adopt(world, "pods", (RESOURCE, &set), |_| true)?;
     let mut pods = world.pods(&set)?;
     let wanted = number(&set, "/spec/replicas").unwrap_or(1);
     let wanted = usize::try_from(wanted).unwrap_or_default();

@@ -1,6 +1,9 @@
 use serde_json::{Value as Json, json};
 
-use super::world::{World, owner_reference};
+use super::{
+    adopt::adopt,
+    world::{World, owner_reference},
+};
 use crate::{
     object::{hash, name, namespace, number, uid},
     wire::Failure,
@@ -25,6 +28,7 @@ pub(super) fn current(
     let template = &workload["spec"]["template"];
     let hash = hash(template, 10);
     let own = format!("{}-{hash}", name(workload));
+    adopt(world, RESOURCE, (resource, workload), |_| true)?;
     let recorded = world.tx.owned(RESOURCE, uid(workload))?;
     let mut all: Vec<_> = recorded.iter().map(read).collect();
     all.sort_by_key(|revision| revision.number);

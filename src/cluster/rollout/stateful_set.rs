@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::{
+    adopt::adopt,
     pod::{self, Keeper, NewPod},
     revision::{self, Revision},
     world::World,
@@ -24,6 +25,7 @@ const HASH: &str = "controller-revision-hash";
 /// Advances a StatefulSet by one step.
 pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
     let mut set = before.clone();
+    adopt(world, "pods", (RESOURCE, &set), |pod| is_member(&set, pod))?;
     let (update, all) = revision::current(world, RESOURCE, &set)?;
     let current = text(&set, "/status/currentRevision")
         .unwrap_or(&update.name)
@@ -37,6 +39,12 @@ pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
     report(world, &mut set, current, &update)?;
     world.update(RESOURCE, &before, &mut set)?;
     Ok(())
+}
+
+/// Returns whether a pod has a name that the set gives.
+fn is_member(set: &Json, pod: &Json) -> bool {
+    let of = name(pod).rsplit_once('-');
+    of.is_some_and(|(of, ordinal)| of == name(set) && ordinal.parse::<u32>().is_ok())
 }
 
 fn by_ordinal(world: &World, set: &Json) -> Result<BTreeMap<i64, Json>, Failure> {

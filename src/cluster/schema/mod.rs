@@ -5,6 +5,7 @@
 
 mod built_in;
 mod decode;
+mod format;
 mod hints;
 mod path;
 mod shape;

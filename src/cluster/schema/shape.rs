@@ -108,6 +108,16 @@ impl<'a> Schema<'a> {
         }
     }
 
+    /// Returns the schemas under a keyword that combines schemas, such as `oneOf`.
+    pub fn combined(self, keyword: &str) -> Vec<Self> {
+        let all = match &self.node[keyword] {
+            Json::Array(all) => all.as_slice(),
+            one @ Json::Object(_) => std::slice::from_ref(one),
+            _ => &[],
+        };
+        all.iter().map(|one| Self::of(one, self.custom)).collect()
+    }
+
     /// Returns `object`, `array`, `string`, `integer`, `number` or `boolean`, or `None` if any type is allowed.
     pub fn type_name(self) -> Option<&'a str> {
         if self.is_int_or_string() {

@@ -6,7 +6,7 @@ use windlass_ground::{Durability, StoreError, lock, open_store};
 use super::transaction::Transaction;
 use crate::wire::Failure;
 
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const SCHEMA: &str = "
     CREATE TABLE object (
@@ -27,6 +27,19 @@ const SCHEMA: &str = "
 ";
 /// What version 2 adds: the data of controllers from other crates.
 const KEPT: &str = "CREATE TABLE kept (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;";
+/// What version 3 adds: the owners of objects that are not their controllers, and the objects that a controller may adopt.
+const OWNERS: &str = "
+    CREATE TABLE dependent (
+        owner TEXT NOT NULL, resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+        PRIMARY KEY (owner, resource, namespace, name)) WITHOUT ROWID;
+    INSERT OR IGNORE INTO dependent
+        SELECT reference.value ->> 'uid', object.resource, object.namespace, object.name
+        FROM object, json_each(object.json, '$.metadata.ownerReferences') AS reference
+        WHERE reference.value ->> 'uid' IS NOT NULL AND reference.value ->> 'uid' IS NOT object.owner;
+    CREATE INDEX object_orphan ON object (resource, namespace)
+        WHERE owner IS NULL
+        AND resource IN ('controllerrevisions.apps', 'pods', 'replicasets.apps');
+";
 
 /// The state of a folder. Several servers may serve it at the same time.
 pub(crate) struct Store {
@@ -95,5 +108,8 @@ fn upgrade(connection: &Connection, found: i64) -> rusqlite::Result<()> {
     if found == 0 {
         connection.execute_batch(SCHEMA)?;
     }
-    connection.execute_batch(KEPT)
+    if found < 2 {
+        connection.execute_batch(KEPT)?;
+    }
+    connection.execute_batch(OWNERS)
 }

@@ -6,7 +6,7 @@ use strum::{EnumString, IntoStaticStr};
 
 use crate::{
     controllers::Changed,
-    object::{Moment, controller, metadata, name, namespace, uid},
+    object::{Moment, controller, items, metadata, name, namespace, uid},
     wire::Failure,
 };
 
@@ -91,18 +91,20 @@ impl<'a> Transaction<'a> {
         self.all(sql, (owner, resource))
     }
 
-    /// Removes all objects that an object controls, and recursively those that they control.
-    pub fn remove_owned(&self, owner: &str) -> Result<(), Failure> {
-        for (resource, object) in self.owned_everywhere(owner)? {
-            self.remove(&resource, &object)?;
-            self.remove_owned(uid(&object))?;
-        }
-        Ok(())
+    /// Returns the objects of one resource that no object controls and that a controller may adopt: pods, ReplicaSets and
+    /// ControllerRevisions.
+    pub fn orphans(&self, resource: &str, namespace: &str) -> Result<Vec<Json>, Failure> {
+        // Without the index, this would read all objects of the resource.
+        let sql = "SELECT json FROM object INDEXED BY object_orphan
+                   WHERE owner IS NULL
+                   AND resource IN ('controllerrevisions.apps', 'pods', 'replicasets.apps')
+                   AND resource = ?1 AND namespace = ?2";
+        self.all(sql, (resource, namespace))
     }
 
-    /// Removes the owner reference from all objects that an object controls.
+    /// Removes the owner reference from all objects that an object owns.
     pub fn orphan_owned(&self, owner: &str) -> Result<(), Failure> {
-        for (resource, mut object) in self.owned_everywhere(owner)? {
+        for (resource, mut object) in self.dependents(owner)? {
             if let Some(Json::Array(owners)) = metadata(&mut object).get_mut("ownerReferences") {
                 owners.retain(|reference| reference["uid"] != owner);
             }
@@ -111,8 +113,12 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    fn owned_everywhere(&self, owner: &str) -> Result<Vec<(String, Json)>, Failure> {
-        let sql = "SELECT resource, json FROM object WHERE owner = ?1";
+    /// Returns the objects that an object owns, each with its resource.
+    pub fn dependents(&self, owner: &str) -> Result<Vec<(String, Json)>, Failure> {
+        let sql = "SELECT resource, json FROM object WHERE owner = ?1
+                   UNION ALL
+                   SELECT object.resource, object.json FROM dependent
+                   JOIN object USING (resource, namespace, name) WHERE dependent.owner = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map([owner], |row| {
             Ok((row.get(0)?, parse(row.get::<_, String>(1)?)?))
@@ -150,6 +156,7 @@ impl<'a> Transaction<'a> {
             uid(object),
             object.to_string()
         ])?;
+        self.index_owners(resource, before.as_ref(), Some(object))?;
         let kind = match before {
             Some(_) => ChangeKind::Modified,
             None => ChangeKind::Added,
@@ -167,10 +174,35 @@ impl<'a> Transaction<'a> {
                 format!("DELETE FROM {table} WHERE resource = ?1 AND namespace = ?2 AND name = ?3");
             self.connection.prepare_cached(&sql)?.execute(key)?;
         }
-        self.connection
-            .prepare_cached("DELETE FROM progress WHERE uid = ?1")?
-            .execute([uid(object)])?;
+        self.index_owners(resource, Some(object), None)?;
+        self.forget_progressed(uid(object))?;
         self.record(version, resource, ChangeKind::Deleted, &last, Some(object))
+    }
+
+    /// Records the owners of an object that are not its controller.
+    fn index_owners(
+        &self,
+        resource: &str,
+        before: Option<&Json>,
+        after: Option<&Json>,
+    ) -> Result<(), Failure> {
+        let (old, new) = (
+            before.map(other_owners).unwrap_or_default(),
+            after.map(other_owners).unwrap_or_default(),
+        );
+        let Some(object) = after.or(before).filter(|_| old != new) else {
+            return Ok(());
+        };
+        let removal = "DELETE FROM dependent
+                       WHERE owner = ?1 AND resource = ?2 AND namespace = ?3 AND name = ?4";
+        let addition = "INSERT OR IGNORE INTO dependent VALUES (?1, ?2, ?3, ?4)";
+        for (sql, owners) in [(removal, old), (addition, new)] {
+            for owner in owners {
+                let row = (owner, resource, namespace(object), name(object));
+                self.connection.prepare_cached(sql)?.execute(row)?;
+            }
+        }
+        Ok(())
     }
 
     fn record(
@@ -331,6 +363,12 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
+    pub fn forget_progressed(&self, uid: &str) -> Result<(), Failure> {
+        let sql = "DELETE FROM progress WHERE uid = ?1";
+        self.connection.prepare_cached(sql)?.execute([uid])?;
+        Ok(())
+    }
+
     pub fn setting(&self, name: &str) -> Result<Option<String>, Failure> {
         self.find("SELECT value FROM setting WHERE name = ?1", name)
     }
@@ -354,6 +392,16 @@ impl<'a> Transaction<'a> {
         let text = self.setting(name)?;
         Ok(text.and_then(|text| text.parse().ok()).unwrap_or_default())
     }
+}
+
+/// Returns the UIDs of an object's owners but for its controller.
+fn other_owners(object: &Json) -> Vec<&str> {
+    let controller = controller(object);
+    let owners = items(object, "/metadata/ownerReferences").iter();
+    owners
+        .filter_map(|owner| owner["uid"].as_str())
+        .filter(|uid| Some(*uid) != controller)
+        .collect()
 }
 
 fn json(row: &Row) -> rusqlite::Result<Json> {

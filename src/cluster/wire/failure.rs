@@ -68,6 +68,14 @@ impl Cause {
         }
     }
 
+    pub fn not_found(field: impl Into<String>, value: &Json) -> Self {
+        Self {
+            reason: "FieldValueNotFound",
+            field: field.into(),
+            message: format!("Not found: {value}"),
+        }
+    }
+
     pub fn duplicate(field: impl Into<String>, value: &Json) -> Self {
         Self {
             reason: "FieldValueDuplicate",
@@ -100,7 +108,7 @@ impl Cause {
         }
     }
 
-    fn line(&self) -> String {
+    pub fn line(&self) -> String {
         format!("{}: {}", self.field, self.message)
     }
 
@@ -142,6 +150,40 @@ impl Failure {
     pub fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
         let message = format!("{} {name:?} is forbidden: {why}", resource.key());
         Self::new(403, "Forbidden", message).about(resource, name)
+    }
+
+    /// Returns the error for a new object with a version, which the API server does not count as invalid.
+    pub fn versioned() -> Self {
+        let message = "resourceVersion should not be set on objects to be created";
+        Self::new(500, "", message)
+    }
+
+    /// Returns the error for a new object in a namespace that is being deleted.
+    pub fn namespace_ends(resource: &Resource, name: &str, namespace: &str) -> Self {
+        let why = format!(
+            "unable to create new content in namespace {namespace} because it is being terminated"
+        );
+        let mut failure = Self::forbidden(resource, name, &why);
+        if let Some(details) = &mut failure.details {
+            details["causes"] = json!([{
+                "reason": "NamespaceTerminating",
+                "message": format!("namespace {namespace} is being terminated"),
+                "field": "metadata.namespace",
+            }]);
+        }
+        failure
+    }
+
+    /// Returns the error for a new object of a definition that is being deleted.
+    pub fn definition_ends() -> Self {
+        Self {
+            details: Some(json!({})),
+            ..Self::new(
+                405,
+                "MethodNotAllowed",
+                "create not allowed while custom resource definition is terminating",
+            )
+        }
     }
 
     /// Returns the error for a request that RBAC does not allow.

@@ -62,6 +62,27 @@ fn a_field_that_no_manager_applies_any_more_is_removed() {
 }
 
 #[test]
+fn the_last_applied_metadata_can_be_removed() {
+    contract(|api| async move {
+        let path = api.path("configmaps/a");
+        let config = config_map("a", json!({ "k": "v" }));
+        for (field, value) in [
+            ("labels", json!({ "a": "b" })),
+            ("annotations", json!({ "a": "b" })),
+            ("finalizers", json!(["example.com/a"])),
+        ] {
+            let mut with = config.clone();
+            with["metadata"][field] = value.clone();
+            let (_, object) = api.apply(&path, "one", &with).await;
+            assert_eq!(object["metadata"][field], value, "{object}");
+            let (status, object) = api.apply(&path, "one", &config).await;
+            assert_eq!((status, &object["metadata"]["name"]), (200, &json!("a")));
+            assert_eq!(object["metadata"][field], Json::Null, "{object}");
+        }
+    });
+}
+
+#[test]
 fn a_conflict_names_the_manager_and_the_field() {
     contract(|api| async move {
         let path = api.path("configmaps/a");

@@ -228,3 +228,28 @@ fn custom_lists_merge_with_the_keys_in_their_definition() {
         widgets.forget(&api).await;
     });
 }
+
+#[test]
+fn a_definition_stays_until_the_last_finalizer_of_its_objects_is_removed() {
+    contract(|api| async move {
+        let widgets = Widgets::define(&api).await;
+        let path = widgets.path(&api, "/a");
+        let mut widget = widgets.widget("a", json!({ "size": 1 }));
+        widget["metadata"]["finalizers"] = json!(["windlass.dev/held"]);
+        api.apply(&path, "one", &widget).await;
+        let (status, _) = api.delete(&widgets.definition).await;
+        assert_eq!(status, 200);
+        let held = |object: &Json| object["metadata"]["deletionTimestamp"].is_string();
+        api.until(&path, "the object is being deleted", held).await;
+        let object = api.until(&widgets.definition, "so is its kind", held).await;
+        let conditions = object["status"]["conditions"].to_string();
+        assert!(conditions.contains("\"Terminating\""), "{object}");
+        let new = widgets.widget("b", json!({ "size": 1 }));
+        let (status, answer) = api.post(&widgets.path(&api, ""), &new).await;
+        assert_eq!(status, 405, "{answer}");
+        let free = json!({ "metadata": { "finalizers": null } });
+        api.merge(&path, &free).await;
+        let is_gone = |answer: &Json| answer["code"] == 404;
+        api.until(&widgets.definition, "it is gone", is_gone).await;
+    });
+}

@@ -7,5 +7,6 @@ mod kinds;
 mod lists;
 mod objects;
 mod patches;
+mod references;
 mod rollout;
 mod watches;

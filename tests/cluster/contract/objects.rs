@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::cluster::lab::{config_map, contract, secret, unique, version, workload};
+use crate::cluster::lab::{Api, config_map, contract, secret, unique, version, workload};
 
 #[test]
 fn a_created_object_has_the_metadata_that_the_server_sets() {
@@ -258,5 +258,143 @@ fn a_group_that_is_not_served_is_not_found() {
             let (status, text) = api.send("GET", path, &headers, Vec::new()).await;
             assert_eq!((status, text.trim()), (404, "404 page not found"), "{path}");
         }
+    });
+}
+
+/// Waits until an object is gone, without a look at the answer.
+async fn is_gone(api: &Api, path: &str) {
+    api.until(path, "it is gone", |answer| answer["code"] == 404)
+        .await;
+}
+
+#[test]
+fn a_namespace_stays_until_its_last_finalizer_is_removed() {
+    contract(|api| async move {
+        let mut other = Api::clone_of(&api);
+        other.namespace = format!("{}-b", api.namespace);
+        other.create_namespace().await;
+        let mut held = config_map("held", json!({}));
+        held["metadata"]["finalizers"] = json!(["windlass.dev/held"]);
+        other.create("configmaps", &held).await;
+        other
+            .create("configmaps", &config_map("free", json!({})))
+            .await;
+        let path = format!("/api/v1/namespaces/{}", other.namespace);
+        let (status, answer) = other.delete(&path).await;
+        assert_eq!(
+            (status, &answer["status"]["phase"]),
+            (200, &json!("Terminating"))
+        );
+        is_gone(&other, &other.path("configmaps/free")).await;
+        let object = other
+            .until(&path, "it says what is left", |object| {
+                object["status"]["conditions"]
+                    .to_string()
+                    .contains("windlass.dev/held in 1")
+            })
+            .await;
+        assert!(object["metadata"]["deletionTimestamp"].is_string());
+        let (_, left) = other.get(&other.path("configmaps/held")).await;
+        assert!(left["metadata"]["deletionTimestamp"].is_string(), "{left}");
+        let new = config_map("new", json!({}));
+        let (status, answer) = other.post(&other.path("configmaps"), &new).await;
+        assert_eq!(
+            (status, &answer["reason"]),
+            (403, &json!("Forbidden")),
+            "{answer}"
+        );
+        let why = "because it is being terminated";
+        assert!(
+            answer["message"].as_str().unwrap().contains(why),
+            "{answer}"
+        );
+        let labels = json!({ "metadata": { "labels": { "a": "b" } } });
+        let (status, _) = other.merge(&path, &labels).await;
+        assert_eq!(status, 200, "it can still be changed");
+        let free = json!({ "metadata": { "finalizers": null } });
+        other.merge(&other.path("configmaps/held"), &free).await;
+        is_gone(&other, &path).await;
+    });
+}
+
+#[test]
+fn an_owned_object_with_a_finalizer_outlives_its_owner() {
+    contract(|api| async move {
+        let owner = api
+            .create("configmaps", &config_map("owner", json!({})))
+            .await;
+        let mut owned = config_map("owned", json!({}));
+        owned["metadata"]["finalizers"] = json!(["windlass.dev/held"]);
+        owned["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": "v1", "kind": "ConfigMap", "name": "owner",
+            "uid": owner["metadata"]["uid"], "controller": true,
+        }]);
+        api.create("configmaps", &owned).await;
+        api.delete(&api.path("configmaps/owner")).await;
+        let path = api.path("configmaps/owned");
+        api.until(&path, "it is being deleted", |object| {
+            object["metadata"]["deletionTimestamp"].is_string()
+        })
+        .await;
+        api.merge(&path, &json!({ "metadata": { "finalizers": null } }))
+            .await;
+        is_gone(&api, &path).await;
+    });
+}
+
+#[test]
+fn an_object_goes_with_its_last_owner() {
+    contract(|api| async move {
+        let mut owners = Vec::new();
+        for own in ["one", "two"] {
+            let owner = api.create("configmaps", &config_map(own, json!({}))).await;
+            owners.push(json!({
+                "apiVersion": "v1", "kind": "ConfigMap", "name": own, "uid": owner["metadata"]["uid"],
+            }));
+        }
+        let mut owned = config_map("owned", json!({}));
+        owned["metadata"]["ownerReferences"] = owners.clone().into();
+        api.create("configmaps", &owned).await;
+        let path = api.path("configmaps/owned");
+        api.delete(&api.path("configmaps/one")).await;
+        api.until(&path, "one reference is left", |object| {
+            object["metadata"]["ownerReferences"] == json!([owners[1]])
+        })
+        .await;
+        let mut orphan = config_map("orphan", json!({}));
+        orphan["metadata"]["ownerReferences"] = json!([owners[1]]);
+        api.create("configmaps", &orphan).await;
+        let mut dangling = config_map("dangling", json!({}));
+        dangling["metadata"]["ownerReferences"] = json!([owners[0]]);
+        api.create("configmaps", &dangling).await;
+        is_gone(&api, &api.path("configmaps/dangling")).await;
+        api.delete(&api.path("configmaps/two")).await;
+        is_gone(&api, &path).await;
+        is_gone(&api, &api.path("configmaps/orphan")).await;
+    });
+}
+
+#[test]
+fn orphans_keep_nothing_of_their_owner() {
+    contract(|api| async move {
+        let owner = api
+            .create("configmaps", &config_map("one", json!({})))
+            .await;
+        let mut owned = config_map("owned", json!({}));
+        owned["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": "v1", "kind": "ConfigMap", "name": "one", "uid": owner["metadata"]["uid"],
+        }]);
+        api.create("configmaps", &owned).await;
+        let orphan = json!({ "propagationPolicy": "Orphan" });
+        api.delete_with(&api.path("configmaps/one"), &orphan).await;
+        is_gone(&api, &api.path("configmaps/one")).await;
+        let path = api.path("configmaps/owned");
+        let object = api
+            .until(&path, "it has no owner", |object| {
+                let owners = object["metadata"].get("ownerReferences");
+                owners.is_none_or(|owners| owners == &json!([]))
+            })
+            .await;
+        assert_eq!(object["kind"], "ConfigMap");
     });
 }

@@ -282,3 +282,65 @@ fn owned_objects_are_deleted_with_their_owner_unless_orphaned() {
         assert_eq!(list["items"].as_array().unwrap().len(), 1);
     });
 }
+
+/// Returns the UIDs and names of the pods of a workload.
+async fn pods_of(api: &Api, name: &str) -> Vec<(Json, Json)> {
+    let path = format!("{}?labelSelector=app%3D{name}", api.path("pods"));
+    let (_, pods) = api.get(&path).await;
+    let pods = pods["items"].as_array().unwrap().iter();
+    pods.map(|pod| {
+        (
+            pod["metadata"]["uid"].clone(),
+            pod["metadata"]["name"].clone(),
+        )
+    })
+    .collect()
+}
+
+#[test]
+fn a_new_workload_adopts_the_orphans_of_the_old_one() {
+    contract(|api| async move {
+        if !api.has_nodes().await {
+            return;
+        }
+        for (kind, plural) in [
+            ("Deployment", "deployments"),
+            ("StatefulSet", "statefulsets"),
+            ("DaemonSet", "daemonsets"),
+        ] {
+            let more = match kind {
+                "DaemonSet" => json!({}),
+                _ => json!({ "replicas": 2 }),
+            };
+            let object = workload(kind, plural, more);
+            let path = api.path(&format!("{plural}/{plural}"));
+            let is_up = |object: &Json| match kind {
+                "DaemonSet" => {
+                    let status = &object["status"];
+                    status["numberReady"].as_i64() > Some(0)
+                        && status["numberReady"] == status["desiredNumberScheduled"]
+                }
+                _ => object["status"]["readyReplicas"] == 2,
+            };
+            api.create(plural, &object).await;
+            api.until(&path, "it is up", is_up).await;
+            let before = pods_of(&api, plural).await;
+            let orphan = json!({ "propagationPolicy": "Orphan" });
+            let (_, old) = api.get(&path).await;
+            api.delete_with(&path, &orphan).await;
+            api.until(&path, "it is gone", |answer| answer["code"] == 404)
+                .await;
+            assert_eq!(pods_of(&api, plural).await, before);
+            api.create(plural, &object).await;
+            let new = api.until(&path, "it is up again", is_up).await;
+            assert_ne!(old["metadata"]["uid"], new["metadata"]["uid"]);
+            assert_eq!(pods_of(&api, plural).await, before, "{kind}");
+            api.delete(&path).await;
+            let pods = format!("{}?labelSelector=app%3D{plural}", api.path("pods"));
+            api.until(&pods, "its pods are gone", |list| {
+                list["items"] == json!([])
+            })
+            .await;
+        }
+    });
+}

@@ -3,7 +3,11 @@
 use serde_json::Value as Json;
 
 use super::name;
-use crate::{object::text, resource::Resource, wire::Cause};
+use crate::{
+    object::{annotation, text},
+    resource::Resource,
+    wire::Cause,
+};
 
 /// The largest total size of the values of a Secret or ConfigMap, in bytes.
 const LARGEST: usize = 1 << 20;
@@ -18,7 +22,7 @@ const REQUIRED: [(&str, &[&str]); 5] = [
 ];
 
 /// Checks fields that must be base64. The error is that of Go's decoder.
-pub(in crate::api) fn encodings(resource: &Resource, object: &Json) -> Result<(), String> {
+pub(super) fn encodings(resource: &Resource, object: &Json) -> Result<(), String> {
     let field = match (resource.custom.is_some(), resource.kind.as_str()) {
         (false, "Secret") => "data",
         (false, "ConfigMap") => "binaryData",
@@ -55,6 +59,7 @@ pub(super) fn secret(object: &Json) -> Vec<Cause> {
         causes.push(Cause::too_long("data", LARGEST));
     }
     let own = text(object, "/type").unwrap_or_default();
+    typed(object, own, &mut causes);
     let required = REQUIRED.iter().find(|(kind, _)| *kind == own);
     for key in required.into_iter().flat_map(|(_, keys)| *keys) {
         if object["data"].get(*key).is_none() {
@@ -62,6 +67,44 @@ pub(super) fn secret(object: &Json) -> Vec<Cause> {
         }
     }
     causes
+}
+
+/// Checks what the type of a Secret demands in addition to its keys.
+fn typed(object: &Json, kind: &str, causes: &mut Vec<Cause>) {
+    let data = &object["data"];
+    match kind {
+        "kubernetes.io/dockerconfigjson" | "kubernetes.io/dockercfg" => {
+            let key = match kind {
+                "kubernetes.io/dockercfg" => ".dockercfg",
+                _ => ".dockerconfigjson",
+            };
+            let text = data[key].as_str().unwrap_or_default();
+            let bytes = data_encoding::BASE64.decode(text.as_bytes());
+            let is_json = |bytes: Vec<u8>| serde_json::from_slice::<Json>(&bytes).is_ok();
+            if data[key].is_string() && !bytes.is_ok_and(is_json) {
+                let hidden = "<secret contents redacted>".into();
+                causes.push(Cause::invalid(
+                    format!("data[{key}]"),
+                    &hidden,
+                    "invalid JSON",
+                ));
+            }
+        }
+        "kubernetes.io/basic-auth" => {
+            let keys = ["username", "password"];
+            if keys.iter().all(|key| data.get(*key).is_none()) {
+                causes.extend(keys.map(|key| Cause::required(format!("data[{key}]"), "")));
+            }
+        }
+        "kubernetes.io/service-account-token" => {
+            const ACCOUNT: &str = "kubernetes.io/service-account.name";
+            if annotation(object, ACCOUNT).is_none_or(str::is_empty) {
+                let place = format!("metadata.annotations[{ACCOUNT}]");
+                causes.push(Cause::required(place, ""));
+            }
+        }
+        _ => {}
+    }
 }
 
 pub(super) fn secret_update(before: &Json, object: &Json) -> Vec<Cause> {

@@ -10,6 +10,9 @@ use crate::{
 /// The largest total size of an object's annotations: 256 KiB.
 const ANNOTATIONS: usize = 256 << 10;
 
+/// The finalizers of built-in kinds that have no domain.
+const STANDARD_FINALIZERS: [&str; 3] = ["foregroundDeletion", "kubernetes", "orphan"];
+
 pub(super) fn check(resource: &Resource, object: &Json) -> Vec<Cause> {
     let mut causes = Vec::new();
     name_of(resource, object, &mut causes);
@@ -46,9 +49,49 @@ pub(super) fn check(resource: &Resource, object: &Json) -> Vec<Cause> {
                 &finalizer.into(),
                 &why,
             ));
+        } else if resource.custom.is_none()
+            && !finalizer.contains('/')
+            && !STANDARD_FINALIZERS.contains(&finalizer)
+        {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.push(Cause::invalid(
+                "metadata.finalizers",
+                &finalizer.into(),
+                why,
+            ));
         }
     }
+    owners(object, &mut causes);
     causes
+}
+
+fn owners(object: &Json, causes: &mut Vec<Cause>) {
+    let place = "metadata.ownerReferences";
+    let owners = items(object, "/metadata/ownerReferences");
+    for (i, owner) in owners.iter().enumerate() {
+        for (field, why) in [
+            ("apiVersion", "version must not be empty"),
+            ("kind", "must not be empty"),
+            ("name", "must not be empty"),
+            ("uid", "must not be empty"),
+        ] {
+            if owner[field].as_str().is_none_or(str::is_empty) {
+                let place = format!("{place}[{i}].{field}");
+                causes.push(Cause::invalid(place, &"".into(), why));
+            }
+        }
+    }
+    let controllers = owners.iter().filter(|owner| owner["controller"] == true);
+    let kinds: Vec<_> = controllers
+        .filter_map(|owner| text(owner, "/kind"))
+        .collect();
+    if let [one, other, ..] = kinds.as_slice() {
+        let why = format!(
+            "Only one reference can have Controller set to true. Found \"true\" in references for {one} and {other}"
+        );
+        let all = &object["metadata"]["ownerReferences"];
+        causes.push(Cause::invalid(place, all, &why));
+    }
 }
 
 fn name_of(resource: &Resource, object: &Json, causes: &mut Vec<Cause>) {

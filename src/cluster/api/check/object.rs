@@ -1,7 +1,18 @@
 use serde_json::Value as Json;
 
-use super::{data, definition, metadata, role, service, workload};
+use super::{budget, data, definition, metadata, quantity, role, service, workload};
 use crate::{resource::Resource, wire::Cause};
+
+/// Checks the values that a decoder must be able to read. The error is that of Go's decoder.
+pub(in crate::api) fn readable(resource: &Resource, object: &Json) -> Result<(), String> {
+    data::encodings(resource, object)?;
+    match resource.kind.as_str() {
+        "Deployment" | "DaemonSet" | "StatefulSet" if resource.custom.is_none() => {
+            quantity::readable(object)
+        }
+        _ => Ok(()),
+    }
+}
 
 /// Returns what is wrong with a new object.
 pub(in crate::api) fn create(resource: &Resource, object: &Json) -> Vec<Cause> {
@@ -33,6 +44,8 @@ fn object_itself(resource: &Resource, object: &Json) -> Vec<Cause> {
         "Secret" => data::secret(object),
         "ConfigMap" => data::config_map(object),
         "Deployment" | "DaemonSet" | "StatefulSet" => workload::check(resource, object),
+        "NetworkPolicy" => budget::network_policy(object),
+        "PodDisruptionBudget" => budget::budget(object),
         "Role" | "ClusterRole" => role::role(resource, object),
         "RoleBinding" | "ClusterRoleBinding" => role::binding(object),
         "CustomResourceDefinition" => definition::check(object),

@@ -1,13 +1,11 @@
 //! Validation of Deployments, DaemonSets and StatefulSets.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value as Json;
 
-use super::{metadata, name};
+use super::{budget::share, metadata, pod};
 use crate::{
     api::selector_matches,
-    object::{items, number, text},
+    object::{number, text},
     resource::Resource,
     wire::Cause,
 };
@@ -52,7 +50,7 @@ pub(super) fn check(resource: &Resource, object: &Json) -> Vec<Cause> {
     if resource.kind == "Deployment" {
         deployment(spec, &mut causes);
     }
-    pods(&spec["template"]["spec"], &mut causes);
+    pod::template(spec, &mut causes);
     causes
 }
 
@@ -61,6 +59,10 @@ fn deployment(spec: &Json, causes: &mut Vec<Cause>) {
     match text(strategy, "/type") {
         Some("RollingUpdate") => {
             let rolling = &strategy["rollingUpdate"];
+            for (field, at_most_all) in [("maxUnavailable", true), ("maxSurge", false)] {
+                let place = format!("spec.strategy.rollingUpdate.{field}");
+                share(&rolling[field], &place, at_most_all, causes);
+            }
             let zero = |value: &Json| value == 0 || value == "0%";
             if zero(&rolling["maxSurge"]) && zero(&rolling["maxUnavailable"]) {
                 let why = "may not be 0 when `maxSurge` is 0";
@@ -86,41 +88,6 @@ fn deployment(spec: &Json, causes: &mut Vec<Cause>) {
             "spec.progressDeadlineSeconds",
             &spec["progressDeadlineSeconds"],
             why,
-        ));
-    }
-}
-
-fn pods(spec: &Json, causes: &mut Vec<Cause>) {
-    let place = "spec.template.spec";
-    if items(spec, "/containers").is_empty() {
-        causes.push(Cause::required(format!("{place}.containers"), ""));
-    }
-    let mut names = BTreeSet::new();
-    for list in ["initContainers", "containers"] {
-        for (i, container) in items(spec, &format!("/{list}")).iter().enumerate() {
-            let place = format!("{place}.{list}[{i}]");
-            match text(container, "/name").filter(|name| !name.is_empty()) {
-                None => causes.push(Cause::required(format!("{place}.name"), "")),
-                Some(own) => {
-                    if let Some(why) = name::label(own) {
-                        causes.push(Cause::invalid(format!("{place}.name"), &own.into(), &why));
-                    }
-                    if !names.insert(own) {
-                        causes.push(Cause::duplicate(format!("{place}.name"), &own.into()));
-                    }
-                }
-            }
-            if text(container, "/image").is_none_or(str::is_empty) {
-                causes.push(Cause::required(format!("{place}.image"), ""));
-            }
-        }
-    }
-    let policy = &spec["restartPolicy"];
-    if policy.is_string() && policy != "Always" {
-        causes.push(Cause::unsupported(
-            format!("{place}.restartPolicy"),
-            policy,
-            &["Always"],
         ));
     }
 }
