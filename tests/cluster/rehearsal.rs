@@ -193,6 +193,33 @@ async fn a_start_and_a_rollout_take_seconds_at_most() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_mesh_writes_nothing_into_a_namespace_that_is_being_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(mesh::member(folder.path(), "cluster-1", None)).await;
+    let server = server.unwrap();
+    let mut api = Arc::into_inner(client(&server).await).unwrap();
+    api.namespace = "mine".into();
+    api.create_namespace().await;
+    let root = api.path("configmaps/istio-ca-root-cert");
+    api.until(&root, "istiod writes its root", |map| {
+        map["kind"] == "ConfigMap"
+    })
+    .await;
+    let mut held = config_map("held", json!({}));
+    held["metadata"]["finalizers"] = json!(["windlass.dev/held"]);
+    api.create("configmaps", &held).await;
+    let own = "/api/v1/namespaces/mine";
+    api.delete(own).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (_, left) = api.get(&api.path("configmaps")).await;
+    assert_eq!(left["items"].as_array().unwrap().len(), 1, "{left}");
+    let free = json!({ "metadata": { "finalizers": null } });
+    api.merge(&api.path("configmaps/held"), &free).await;
+    assert_eq!(api.get(own).await.0, 404);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_call_to_the_wrong_cluster_fails() {
     let folder = tempfile::tempdir().unwrap();
     let one = start(Options::local(folder.path().join("a"), "a")).await;

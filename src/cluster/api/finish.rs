@@ -3,7 +3,7 @@ use serde_json::Value as Json;
 use super::{Call, check, defaults, identity, lifecycle};
 use crate::{
     merge::{self, Manager, without_times},
-    object::{Moment, metadata, name, text},
+    object::{Moment, metadata, name, namespace, text},
     resource::Resource,
     schema::check_custom,
     store::Transaction,
@@ -119,7 +119,8 @@ pub(crate) fn seed(
     install(tx, resource, None, object, "helm", at)
 }
 
-/// Stores an object with its status, as a component of the cluster does. Writes nothing if the object would not change.
+/// Stores an object with its status, as a component of the cluster does. Writes nothing if the object would not change, or if
+/// its namespace is being deleted.
 pub(crate) fn install(
     tx: &Transaction,
     resource: &Resource,
@@ -128,6 +129,10 @@ pub(crate) fn install(
     manager: &str,
     at: Moment,
 ) -> Result<(), Failure> {
+    // As with any other client, nothing new comes into a namespace that is being deleted.
+    if before.is_none() && lifecycle::is_closed(tx, namespace(&object))? {
+        return Ok(());
+    }
     let status = object.get("status").cloned();
     identity::carry_over(resource, before, &mut object, true, at);
     if let Some(status) = status {

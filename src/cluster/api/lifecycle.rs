@@ -47,6 +47,15 @@ pub(super) fn check_place(
     }
 }
 
+/// Returns whether a namespace is being deleted.
+pub(super) fn is_closed(tx: &Transaction, namespace: &str) -> Result<bool, Failure> {
+    let found = match namespace {
+        "" => None,
+        namespace => tx.get(NAMESPACES, "", namespace)?,
+    };
+    Ok(found.as_ref().is_some_and(is_terminating))
+}
+
 /// Stores an object, and wakes the controllers that depend on it.
 pub(crate) fn keep(
     tx: &Transaction,
