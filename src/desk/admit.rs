@@ -8,7 +8,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
 use super::{
     access::{Access, Identity},
@@ -108,7 +108,7 @@ pub async fn admit(State(desk): State<Desk>, mut request: Request, next: Next) -
         Some(problem) if !is_api && uri.path() != "/metrics" => {
             let way = page::LoginWay {
                 has_provider: desk.provider.is_some(),
-                next: local_path(&uri.to_string()).unwrap_or_default(),
+                next: wanted_page(&uri).unwrap_or_default(),
             };
             page::problem(problem, &method, answer.headers(), access.as_ref(), &way)
         }
@@ -438,6 +438,11 @@ fn is_of_assistant(headers: &HeaderMap) -> bool {
 /// session alive.
 fn is_automatic(request: &Request) -> bool {
     request.uri().path().ends_with("/stream") || request.headers().contains_key(UPDATE)
+}
+
+/// Returns the page that a request wants to see.
+fn wanted_page(uri: &Uri) -> Option<String> {
+    local_path(uri.path_and_query()?.as_str())
 }
 
 /// Returns a path of this server to which a login may lead; `None` for an address of another server, which a link could hide.

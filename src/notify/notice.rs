@@ -31,16 +31,8 @@ pub struct Notice {
     /// The path of the server's page that shows it.
     pub path: String,
     /// Whether it only ends the alert about the same trouble: it is for receivers that keep alerts.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resolves: bool,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_false(is: &bool) -> bool {
-    !is
 }
 
 impl Notice {

@@ -35,7 +35,7 @@ pub async fn login_form(State(desk): State<Desk>) -> Response {
 
 /// Returns the login page. With a provider, it has a link to it.
 pub fn login(status: StatusCode, why: Option<&str>, way: &LoginWay) -> Response {
-    let next = Some(way.next.as_str()).filter(|next| !next.is_empty());
+    let next = Some(way.next.as_str()).filter(|next| !["", "/"].contains(next));
     let provider = match next {
         Some(next) => {
             let mut query = form_urlencoded::Serializer::new(String::new());
