@@ -277,13 +277,27 @@ fn an_assistant_works_through_a_server() {
             call("start_run", json!({ "workflow": "quick" })),
             json!({ "tool": "show_run", "arguments": { "run": "$RUN" }, "until": "succeeded" }),
             call("plan_run", json!({ "workflow": "quick" })),
+            call("list_runs", json!({ "status": "nonsense" })),
+            json!({ "tool": "log_run", "arguments": { "run": "$RUN", "step": "nosuch" } }),
+            call(
+                "start_run",
+                json!({ "workflow": "quick", "params": { "x": [u64::MAX] } })
+            ),
         ]),
     );
     assert_eq!(session.answer(0)["workflows"][0]["workflow"], "quick");
+    assert_eq!(session.failure(4).0, "bad-request");
+    assert_eq!(session.failure(5).0, "unknown-step");
+    assert_eq!(session.failure(6).0, "params");
     let run = session.answer(1)["run"].as_str().expect("an id");
     served.wait(run, "succeeded");
     // The server says who it was: the token's owner.
-    assert_eq!(test.events()[0]["requester"], "alice");
+    let started = &test.events()[0];
+    assert_eq!(started["requester"], "alice");
+    assert_eq!(
+        started["via"]["how"],
+        "token alice, header, by an assistant"
+    );
     let plan = session.answer(3);
     assert_eq!(plan["notes"], json!([]));
     assert_ne!(plan["steps"], json!([]), "{plan:#}");

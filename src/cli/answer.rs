@@ -148,7 +148,7 @@ fn refused(refusal: &Refusal, run: &RunId) -> Failure {
     } = refusal
     else {
         let code = match refusal {
-            Refusal::NotAsked { .. } | Refusal::Over { .. } => "not-waiting",
+            Refusal::NotAsked { .. } | Refusal::Over { .. } | Refusal::Changed(_) => "not-waiting",
             _ => "not-approver",
         };
         return Failure::new(code, refusal.to_string());

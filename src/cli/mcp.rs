@@ -32,7 +32,10 @@ pub fn mcp(args: &Args, command: &Mcp) -> Done {
     console::set_colors_enabled_stderr(false);
     let allowed: BTreeSet<_> = command.allow.iter().copied().collect();
     let runs: Arc<dyn Runs> = match server(args)? {
-        Some(there) => there,
+        Some(there) => {
+            there.is_for_assistant();
+            there
+        }
         None => here(args, command, allowed.is_empty())?,
     };
     let person = Person {

@@ -74,9 +74,18 @@ fn listed(archive: &Archive, command: &Runs) -> Result<Vec<RunRow>, super::Failu
         runs.truncate(limit);
     }
     // A server includes this in each run.
-    if matches!(archive, Archive::Server(_)) {
-        return Ok(runs);
+    if !matches!(archive, Archive::Server(_)) {
+        show_standing(archive, &mut runs)?;
     }
+    if !command.status.is_empty() {
+        runs.retain(|run| command.status.iter().any(|status| status == run.status()));
+        runs.truncate(limit);
+    }
+    Ok(runs)
+}
+
+/// Replaces the status of the runs that have not ended by what they wait for.
+fn show_standing(archive: &Archive, runs: &mut [RunRow]) -> Result<(), super::Failure> {
     for run in runs.iter_mut().filter(|run| run.ended_at.is_none()) {
         // A run that can't be read still belongs to the list.
         if let Ok(state) = archive.state_of(&run.id) {
@@ -88,9 +97,5 @@ fn listed(archive: &Archive, command: &Runs) -> Result<Vec<RunRow>, super::Failu
             run.outcome = Some(status.into());
         }
     }
-    if !command.status.is_empty() {
-        runs.retain(|run| command.status.iter().any(|status| status == run.status()));
-        runs.truncate(limit);
-    }
-    Ok(runs)
+    Ok(())
 }

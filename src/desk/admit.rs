@@ -8,7 +8,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
 use super::{
     access::{Access, Identity},
@@ -22,7 +22,7 @@ use super::{
 };
 use windlass_engine::journal::RunId;
 use windlass_ground::Requester;
-use windlass_runs::now;
+use windlass_runs::{ASSISTANT, CLIENT_HEADER, now};
 use windlass_targets::Role;
 use windlass_world::{outside::is_own_name, value::Digest};
 
@@ -61,6 +61,12 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// `includeSubDomains`, because subdomains may be other servers.
 const SECURE: &str = "max-age=31536000";
 
+/// The header of a request that a page sends by itself.
+const UPDATE: &str = "x-windlass-update";
+
+/// After how many seconds a client that finds the server busy may try again.
+const PAUSE: &str = "5";
+
 /// Returns whether the Host header names this machine itself. Such answers get no Strict-Transport-Security, because a browser that
 /// accepts only HTTPS for `localhost` can't reach other servers on other ports.
 fn is_of_loopback(headers: &HeaderMap) -> bool {
@@ -80,11 +86,13 @@ pub async fn admit(State(desk): State<Desk>, mut request: Request, next: Next) -
     let is_cached = request.uri().path().starts_with("/assets/");
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let checked = desk.check(&mut request).await;
-    let access = request.extensions().get::<Access>();
-    let who = access.map(|access| Requester(access.person.name.clone()));
+    // Also of a request that is denied: the log and the page say whose it is.
+    let access = request.extensions().get::<Access>().cloned();
+    let who = access.as_ref();
+    let who = who.map(|access| Requester(access.person.name.clone()));
     let is_secure = desk.is_tls && !is_of_loopback(request.headers());
     let answer = match checked {
-        Ok(()) => next.run(request).await,
+        Ok(()) => as_problem(next.run(request).await, &method),
         Err(refused) => *refused,
     };
     if let Some(problem) = answer.extensions().get::<Problem>()
@@ -98,10 +106,15 @@ pub async fn admit(State(desk): State<Desk>, mut request: Request, next: Next) -
     }
     let mut answer = match answer.extensions().get::<Problem>() {
         Some(problem) if !is_api && uri.path() != "/metrics" => {
-            page::problem(problem, &method, answer.headers(), desk.provider.is_some())
+            let way = page::LoginWay {
+                has_provider: desk.provider.is_some(),
+                next: wanted_page(&uri).unwrap_or_default(),
+            };
+            page::problem(problem, &method, answer.headers(), access.as_ref(), &way)
         }
         _ => answer,
     };
+    let is_busy = answer.status() == StatusCode::SERVICE_UNAVAILABLE;
     let headers = answer.headers_mut();
     let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
     set(header::CONTENT_SECURITY_POLICY, POLICY);
@@ -122,6 +135,9 @@ pub async fn admit(State(desk): State<Desk>, mut request: Request, next: Next) -
     }
     if !is_cached {
         set(header::CACHE_CONTROL, "no-store");
+    }
+    if is_busy {
+        set(header::RETRY_AFTER, PAUSE);
     }
     if let Some(who) = who {
         answer.extensions_mut().insert(who);
@@ -154,25 +170,29 @@ impl Desk {
             needs,
             run,
         };
-        let access = self.authenticate(&pass.headers, &pass.peer).await;
+        let access = match is_automatic(request) {
+            true => self.recognize(&pass.headers, &pass.peer).await,
+            false => self.authenticate(&pass.headers, &pass.peer).await,
+        };
         // An invalid token or cookie is no obstacle where no login is needed.
         let access = match (access, needs) {
             (Err(_), Needs::Nothing) => None,
             (access, _) => access.map_err(refused)?,
         };
+        if let Some(access) = access.clone() {
+            request.extensions_mut().insert(access);
+        }
         self.check_access(access.as_ref(), needs, pass.run.as_ref())
             .await
             .map_err(refused)?;
-        if let Some(access) = access {
-            request.extensions_mut().insert(access);
-        }
         request.extensions_mut().insert(pass);
         Ok(())
     }
 
-    /// Checks again whether an open request is still admitted: its session may have ended, or its token may have expired.
+    /// Checks again whether an open request is still admitted: its session may have ended, or its token may have expired. The check does
+    /// not keep the session alive.
     pub async fn still_admits(&self, pass: &Pass) -> bool {
-        let Ok(access) = self.authenticate(&pass.headers, &pass.peer).await else {
+        let Ok(access) = self.recognize(&pass.headers, &pass.peer).await else {
             return false;
         };
         let checked = self.check_access(access.as_ref(), pass.needs, pass.run.as_ref());
@@ -233,21 +253,37 @@ impl Desk {
         found.map_or(Needs::Role(Role::Viewer), |route| route.needs)
     }
 
-    /// Authenticates a request: by the token in its header (even if the token is wrong), otherwise by its cookie, otherwise by its client
-    /// certificate.
+    /// Returns who sent a request, and notes that the session is in use.
     async fn authenticate(
         &self,
         headers: &HeaderMap,
         peer: &Peer,
     ) -> Result<Option<Access>, Problem> {
+        let access = self.recognize(headers, peer).await?;
+        let is_of_session = access.is_some() && !headers.contains_key(header::AUTHORIZATION);
+        if let Some(cookie) = self.cookie(Purpose::Session, headers)
+            && is_of_session
+        {
+            self.in_sessions(move |all| all.touch(&cookie, now()))
+                .await?;
+        }
+        Ok(access)
+    }
+
+    /// Returns who sent a request: by the token in its header (even if the token is wrong), otherwise by its cookie, otherwise by its
+    /// client certificate.
+    async fn recognize(&self, headers: &HeaderMap, peer: &Peer) -> Result<Option<Access>, Problem> {
+        let by = match is_of_assistant(headers) {
+            true => "header, by an assistant",
+            false => "header",
+        };
         if let Some(header) = headers.get(header::AUTHORIZATION) {
             let token = header.to_str().ok();
-            let token = token.and_then(|header| header.strip_prefix("Bearer "));
-            let Some(token) = token.map(str::trim) else {
+            let Some(token) = token.and_then(bearer) else {
                 return Ok(None);
             };
             if let Some(known) = self.tokens.find(token) {
-                return Ok(Some(self.access(&known.identity(), "header", peer)));
+                return Ok(Some(self.access(&known.identity(), by, peer)));
             }
             // A token of a provider is a JWT, which has three parts.
             let Some(provider) = self.provider.as_ref() else {
@@ -257,7 +293,7 @@ impl Desk {
                 return Ok(None);
             }
             let identity = provider.identify(token).await.map_err(oidc::problem)?;
-            return Ok(Some(self.access(&identity, "header", peer)));
+            return Ok(Some(self.access(&identity, by, peer)));
         }
         if let Some(cookie) = self.cookie(Purpose::Session, headers) {
             let found = self
@@ -308,7 +344,10 @@ impl Desk {
             None => page::login(
                 StatusCode::UNAUTHORIZED,
                 Some("This link has already been used, or is not valid. Log in with a token."),
-                self.provider.is_some(),
+                &page::LoginWay {
+                    has_provider: self.provider.is_some(),
+                    next: String::new(),
+                },
             ),
         }
     }
@@ -317,7 +356,7 @@ impl Desk {
     pub async fn log_in(
         &self,
         token: Digest,
-        next: &'static str,
+        next: &str,
         headers: &HeaderMap,
         peer: Peer,
     ) -> Response {
@@ -358,6 +397,65 @@ impl Desk {
     }
 }
 
+/// Gives the usual form to an answer of the router: it refuses paths and methods without saying why, or as plain text.
+fn as_problem(answer: Response, method: &Method) -> Response {
+    let kind = answer.headers().get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !kind.is_empty() && !kind.starts_with("text/plain") {
+        return answer;
+    }
+    let problem = match answer.status() {
+        StatusCode::BAD_REQUEST => Problem::bad("the address can't be read"),
+        StatusCode::NOT_FOUND => super::route::not_found(),
+        StatusCode::METHOD_NOT_ALLOWED => Problem::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "bad-request",
+            format!("this address can't be used with {method}"),
+        ),
+        _ => return answer,
+    };
+    let mut response = problem.into_response();
+    let allowed = answer.headers().get(header::ALLOW).cloned();
+    let headers = response.headers_mut();
+    headers.extend(allowed.map(|allowed| (header::ALLOW, allowed)));
+    response
+}
+
+/// Returns the token of an Authorization header. The name of a scheme may be in any case (RFC 9110).
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    let is_bearer = scheme.eq_ignore_ascii_case("Bearer");
+    is_bearer.then_some(token.trim())
+}
+
+/// Says whether an assistant sent a request through `windlass mcp`, which says so itself.
+fn is_of_assistant(headers: &HeaderMap) -> bool {
+    let client = headers.get(CLIENT_HEADER);
+    client.is_some_and(|client| client.as_bytes() == ASSISTANT.as_bytes())
+}
+
+/// Says whether a page sent a request by itself: a stream, or the update that follows one of its events. Such requests do not keep a
+/// session alive.
+fn is_automatic(request: &Request) -> bool {
+    request.uri().path().ends_with("/stream") || request.headers().contains_key(UPDATE)
+}
+
+/// Returns the page that a request wants to see.
+fn wanted_page(uri: &Uri) -> Option<String> {
+    local_path(uri.path_and_query()?.as_str())
+}
+
+/// Returns a path of this server to which a login may lead; `None` for an address of another server, which a link could hide.
+pub fn local_path(text: &str) -> Option<String> {
+    let is_local = text.starts_with('/')
+        && !text.starts_with("//")
+        && !text.contains(['\\', '\r', '\n', '\t'])
+        && !["/login", "/logout", "/api/", "/hooks/", "/assets/"]
+            .iter()
+            .any(|start| text.starts_with(start));
+    is_local.then(|| text.to_owned())
+}
+
 fn broken(why: &str) -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "system", why)
 }
@@ -387,4 +485,39 @@ fn ticket(request: &Request) -> Option<String> {
     pairs
         .find(|(name, _)| name == "token")
         .map(|(_, token)| token.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_leads_only_to_pages_of_this_server() {
+        for path in ["/", "/runs/20261123-223401482-k3f9ma?step=a", "/waiting"] {
+            assert_eq!(local_path(path).as_deref(), Some(path));
+        }
+        for path in [
+            "",
+            "https://evil.example/",
+            "//evil.example/",
+            "/\\evil.example",
+            "/\t/evil.example",
+            "javascript:alert(1)",
+            "/login",
+            "/logout",
+            "/api/v1/runs",
+        ] {
+            assert_eq!(local_path(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_scheme_of_a_token_may_be_in_any_case() {
+        for header in ["Bearer abc", "bearer abc", "BEARER  abc "] {
+            assert_eq!(bearer(header), Some("abc"), "{header}");
+        }
+        for header in ["Basic abc", "Bearer", "abc"] {
+            assert_eq!(bearer(header), None, "{header}");
+        }
+    }
 }

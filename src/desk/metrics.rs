@@ -68,8 +68,14 @@ pub async fn metrics(State(desk): State<Desk>) -> Result<Response, Problem> {
 /// Writes the metrics of notifications and triggers.
 async fn triggers_and_notifications(desk: &Desk) -> Result<String, Problem> {
     let (triggers, outbox) = (desk.triggers.clone(), desk.outbox.clone());
-    let asked = desk.ask(move |_| Ok((triggers.standings(now())?, outbox.queues()?)));
-    let (standings, queues) = asked.await?;
+    let asked = desk.ask(move |_| {
+        Ok((
+            triggers.standings(now())?,
+            triggers.lost(),
+            outbox.queues()?,
+        ))
+    });
+    let (standings, lost, queues) = asked.await?;
     let mut text = String::new();
     let queue = |count: fn(&ReceiverQueue) -> u64| {
         queues.iter().map(move |queue| {
@@ -124,6 +130,20 @@ async fn triggers_and_notifications(desk: &Desk) -> Result<String, Problem> {
         "gauge",
         "Whether a trigger is paused.",
         trigger(|one| Some(one.paused_by.is_some().into())),
+    );
+    let lost = lost.iter().map(|one| {
+        let key = &one.trigger.key;
+        (
+            vec![("workflow", &*key.workflow), ("trigger", &*key.trigger)],
+            1,
+        )
+    });
+    family(
+        &mut text,
+        "windlass_trigger_broken",
+        "gauge",
+        "Whether a trigger starts nothing, because the file of its workflow has mistakes.",
+        trigger(|_| Some(0)).chain(lost),
     );
     Ok(text)
 }

@@ -59,6 +59,10 @@ pub fn routes() -> impl Iterator<Item = (Method, &'static str, Needs)> {
 
 /// Answers requests that match no route.
 pub async fn fallback() -> Problem {
+    not_found()
+}
+
+pub fn not_found() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "not-found", "no such page")
 }
 

@@ -149,13 +149,17 @@ impl Sessions {
         let Ok(proof) = serde_json::from_str(&proof) else {
             return Ok(None);
         };
-        if at.since(used) >= TOUCH.min(self.idle / 2) {
-            database.execute(
-                "UPDATE logins SET used = ? WHERE cookie = ?",
-                params![at, cookie.as_bytes()],
-            )?;
-        }
         Ok(Some(Found { proof, entitled }))
+    }
+
+    /// Notes that a person uses a valid session.
+    pub fn touch(&self, cookie: &str, at: Timestamp) -> rusqlite::Result<()> {
+        let often = TOUCH.min(self.idle / 2);
+        self.database().execute(
+            "UPDATE logins SET used = ?1 WHERE cookie = ?2 AND used <= ?3",
+            params![at, digest(cookie).as_bytes(), at - often],
+        )?;
+        Ok(())
     }
 
     /// Lists the valid sessions, the newest first.
@@ -243,12 +247,21 @@ mod tests {
         let cookie = begin(&sessions, 0);
         let lives = |sessions: &Sessions, cookie: &str, at| {
             let found = sessions.find(cookie, ms(at)).expect("read");
+            if found.is_some() {
+                sessions.touch(cookie, ms(at)).expect("written");
+            }
             found.is_some_and(|found| found.entitled == digest("roles"))
         };
         assert!(lives(&sessions, &cookie, HOUR));
         assert!(lives(&sessions, &cookie, 12 * HOUR), "it was used");
         assert!(!lives(&sessions, &cookie, 24 * HOUR + 1), "it was not");
         assert!(!lives(&sessions, "another", 0));
+        let looked_at = begin(&sessions, 0);
+        for hour in 1..12 {
+            let found = sessions.find(&looked_at, ms(hour * HOUR)).expect("read");
+            assert!(found.is_some(), "{hour}");
+        }
+        assert!(!lives(&sessions, &looked_at, 12 * HOUR), "a look is no use");
         let again = open();
         let busy = begin(&again, 0);
         for hour in 0..7 * 24 {

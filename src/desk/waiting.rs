@@ -8,9 +8,6 @@ use windlass_ground::Timestamp;
 use windlass_runs::{Ask, Filter, Row, Runs, RunsError, Shown};
 use windlass_targets::Role;
 
-/// The largest number of runs of a status that are searched.
-const MOST: usize = 200;
-
 /// Everything that waits.
 pub struct Waiting {
     pub questions: Vec<Question>,
@@ -50,7 +47,6 @@ impl Waiting {
         let list = |status: &str| {
             runs.list(&Filter {
                 status: Some(status.into()),
-                limit: MOST,
                 is_brief: true,
                 ..Filter::default()
             })
@@ -99,7 +95,7 @@ impl Waiting {
     }
 }
 
-/// Returns the questions of runs that wait.
+/// Returns the questions of runs that wait: those that expire first come first, and those that were asked earlier before others.
 pub fn questions(runs: &dyn Runs, waiting: &[Row], access: &Access) -> Vec<Question> {
     let mut questions = Vec::new();
     for row in waiting {
@@ -117,6 +113,12 @@ pub fn questions(runs: &dyn Runs, waiting: &[Row], access: &Access) -> Vec<Quest
             });
         }
     }
+    questions.sort_by_key(|question| {
+        let Ask {
+            deadline, asked_at, ..
+        } = question.ask;
+        (deadline.is_none(), deadline, asked_at)
+    });
     questions
 }
 

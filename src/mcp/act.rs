@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::{
-    look::{run_id, workflow_name},
+    look::{refuse_inexact, run_id, workflow_name},
     tool::{Argument, Permission, Setting, ToolRow, read},
 };
 use crate::runs::{RunsError, StartWanted};
@@ -72,6 +72,7 @@ struct Start {
 
 fn start_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
     let start: Start = read(arguments)?;
+    refuse_inexact(&start.params)?;
     let wanted =
         StartWanted::from_json(workflow_name(&start.workflow)?, start.target, start.params);
     let started = setting

@@ -11,7 +11,7 @@ use crate::{
     decide,
     journal::RunId,
     report::{self, Pick},
-    runs::{Filter, PlanDepth, RunsError, StartWanted, WorkflowName, now},
+    runs::{Filter, PlanDepth, RunsError, StartWanted, WorkflowName, now, refuse_unknown_status},
     value::Value,
 };
 
@@ -212,6 +212,10 @@ struct WhichRuns {
 
 fn list_runs(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
     let which: WhichRuns = read(arguments)?;
+    which
+        .status
+        .as_deref()
+        .map_or(Ok(()), refuse_unknown_status)?;
     let page = setting.runs.list(&Filter {
         status: which.status,
         workflow: which.workflow,
@@ -231,8 +235,8 @@ fn list_runs(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
             "workflow": row.run.workflow,
             "target": row.run.target,
             "status": row.status,
-            "started_at": report::utc_time(row.run.started_at),
-            "ended_at": row.run.ended_at.map(report::utc_time),
+            "started_at": utc(row.run.started_at),
+            "ended_at": row.run.ended_at.map(utc),
             "requester": row.run.requester,
             "error": row.error,
             "asks": asks.collect::<Vec<_>>(),
@@ -275,7 +279,11 @@ struct WhichLines {
 
 fn log_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
     let which: WhichLines = read(arguments)?;
-    let lines = setting.runs.log(&run_id(&which.run)?)?;
+    let id = run_id(&which.run)?;
+    if let Some(step) = &which.step {
+        refuse_unknown_step(setting, &id, step)?;
+    }
+    let lines = setting.runs.log(&id)?;
     let is_about = |step: &str| {
         let inside = |outer: &str| {
             step.strip_prefix(outer)
@@ -299,13 +307,27 @@ fn log_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
     let shown = picked[skipped..].iter().map(|line| {
         json!({
             "seq": line.seq,
-            "at": report::utc_time(line.at),
+            "at": utc(line.at),
             "step": line.step,
             "text": line.text,
             "is_error": line.is_error,
         })
     });
     Ok(json!({ "lines": shown.collect::<Vec<_>>(), "has_earlier": skipped > 0 }))
+}
+
+/// Refuses a step that the workflow of a run does not have.
+fn refuse_unknown_step(setting: &Setting, run: &RunId, step: &str) -> Result<(), RunsError> {
+    let shown = setting.runs.run(run)?;
+    let outer = step.split(['/', '[', '!']).next().unwrap_or_default();
+    let mut steps = shown.program.workflow.steps();
+    match steps.any(|(_, known)| known.name.as_str() == outer) {
+        true => Ok(()),
+        false => Err(RunsError::missing(
+            "unknown-step",
+            format!("run {run} has no step `{step}`"),
+        )),
+    }
 }
 
 #[derive(Deserialize)]
@@ -344,6 +366,7 @@ struct WhichStart {
 
 fn plan_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
     let which: WhichStart = read(arguments)?;
+    refuse_inexact(&which.params)?;
     let wanted =
         StartWanted::from_json(workflow_name(&which.workflow)?, which.target, which.params);
     let planned = setting
@@ -421,4 +444,34 @@ pub fn workflow_name(text: &str) -> Result<WorkflowName, RunsError> {
         RunsError::missing("unknown-workflow", format!("no workflow `{text}`"))
             .hint("list_workflows lists them")
     })
+}
+
+/// Refuses numbers of params that have lost digits: JSON is read into 64 bits.
+pub fn refuse_inexact(params: &BTreeMap<String, Json>) -> Result<(), RunsError> {
+    match params.iter().find(|(_, value)| is_inexact(value)) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let message = format!("the param `{name}` has an integer that does not fit 64 bits");
+            Err(RunsError::wrong("params", message).hint("put it into quotes"))
+        }
+    }
+}
+
+fn is_inexact(json: &Json) -> bool {
+    /// From here on, a float is an integer that may have lost digits: 2 to the power of 63.
+    const INEXACT: f64 = 9_223_372_036_854_775_808.0;
+    match json {
+        Json::Number(number) => {
+            let float = number.as_f64().unwrap_or_default();
+            !number.is_i64() && float.fract() == 0.0 && float.abs() >= INEXACT
+        }
+        Json::Array(items) => items.iter().any(is_inexact),
+        Json::Object(map) => map.values().any(is_inexact),
+        _ => false,
+    }
+}
+
+/// Shows a time with its zone.
+fn utc(at: windlass_ground::Timestamp) -> String {
+    format!("{} UTC", report::utc_time(at))
 }

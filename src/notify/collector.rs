@@ -131,6 +131,12 @@ impl Collector {
                     text,
                 )
             }
+            Event::ApprovalDecided(decided) => (
+                NoticeKind::Waiting,
+                Some(&decided.step),
+                format!("{name}: {} was {}", decided.step, decided.verdict.as_str()),
+                String::new(),
+            ),
             Event::RunEnded(RunEnded { outcome, .. }) => match outcome {
                 Outcome::Succeeded => (
                     NoticeKind::Succeeded,
@@ -150,7 +156,12 @@ impl Collector {
                     format!("the undo of {name} failed"),
                     self.why(&run.id),
                 ),
-                Outcome::Cancelled | Outcome::Undone => return None,
+                Outcome::Cancelled | Outcome::Undone => (
+                    NoticeKind::Succeeded,
+                    None,
+                    format!("{name} was {}", outcome.as_str()),
+                    String::new(),
+                ),
             },
             Event::UndoStarted(started) if started.is_on_failure() => (
                 NoticeKind::Failed,
@@ -203,6 +214,7 @@ impl Collector {
                 title,
                 text,
                 path: format!("/runs/{}", run.id),
+                resolves: resolves(&record.event),
             }
             .cleaned(),
         )
@@ -271,6 +283,7 @@ impl Collector {
                 ),
                 text: ask.message.clone(),
                 path: format!("/runs/{}", run.id),
+                resolves: false,
             }
             .cleaned()
         });
@@ -326,6 +339,7 @@ impl Collector {
                 title: format!("the certificate {} {title}", facts.subject),
                 text: format!("{renewed}\nIt is in {}.", places.join(", ")),
                 path: "/certificates".into(),
+                resolves: false,
             }
             .cleaned()
         });
@@ -341,6 +355,19 @@ impl Collector {
 fn is_told(event: &Event) -> bool {
     matches!(
         event,
-        Event::ApprovalAsked(_) | Event::RunEnded(_) | Event::StepFailed(_) | Event::UndoStarted(_)
+        Event::ApprovalAsked(_)
+            | Event::ApprovalDecided(_)
+            | Event::RunEnded(_)
+            | Event::StepFailed(_)
+            | Event::UndoStarted(_)
     )
+}
+
+/// Says whether an event only ends an alert, and is no news to anyone else.
+fn resolves(event: &Event) -> bool {
+    match event {
+        Event::ApprovalDecided(_) => true,
+        Event::RunEnded(ended) => matches!(ended.outcome, Outcome::Cancelled | Outcome::Undone),
+        _ => false,
+    }
 }

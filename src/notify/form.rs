@@ -51,8 +51,26 @@ pub fn slack(notice: &Notice, link: Option<&str>) -> Json {
     json!({ "text": title, "blocks": blocks })
 }
 
+/// Returns a section of a message, shortened to what Slack accepts: it refuses a message with a longer one.
 fn section(text: &str) -> Json {
+    /// The longest text of a section, in characters, escaped ("Section block" in Slack's documentation).
+    const MOST: usize = 3_000;
+    let text = match text.chars().count() > MOST {
+        true => shortened(text, MOST - 1),
+        false => text.to_owned(),
+    };
     json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } })
+}
+
+/// Shortens an escaped text to `most` characters, and never within an escape.
+fn shortened(text: &str, most: usize) -> String {
+    let mut kept: String = text.chars().take(most).collect();
+    if let Some(at) = kept.rfind('&')
+        && !kept[at..].contains(';')
+    {
+        kept.truncate(at);
+    }
+    kept + "…"
 }
 
 /// Escapes Slack's three control characters ("Formatting text for app surfaces", Escaping text). A mention or a link needs one of them;
@@ -143,7 +161,7 @@ pub fn pagerduty(key: &str, notice: &Notice, link: Option<&str>) -> Json {
         event["client_url"] = json!(link);
         event["links"] = json!([{ "href": link, "text": "Open in Windlass" }]);
     }
-    if notice.kind == NoticeKind::Succeeded {
+    if notice.resolves || notice.kind == NoticeKind::Succeeded {
         event["event_action"] = json!("resolve");
     }
     event
@@ -211,6 +229,7 @@ mod tests {
             title: "gloo-mesh on prod failed".into(),
             text: "sign: <!channel> [x](http://evil.example) & *more*".into(),
             path: "/runs/r".into(),
+            resolves: false,
         }
     }
 
@@ -232,6 +251,15 @@ mod tests {
             body[1]["text"],
             "sign: <!channel> \\[x\\](http://evil.example) & \\*more\\*"
         );
+    }
+
+    #[test]
+    fn a_section_of_slack_is_short_enough_once_it_is_escaped() {
+        let mut long = notice();
+        long.text = "<".repeat(1_000);
+        let slack = slack(&long, None);
+        let text = slack["blocks"][1]["text"]["text"].as_str().expect("text");
+        assert!(text.chars().count() <= 3_000 && text.ends_with("&lt;…"));
     }
 
     #[test]

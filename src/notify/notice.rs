@@ -30,9 +30,18 @@ pub struct Notice {
     pub text: String,
     /// The path of the server's page that shows it.
     pub path: String,
+    /// Whether it only ends the alert about the same trouble: it is for receivers that keep alerts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resolves: bool,
 }
 
 impl Notice {
+    /// Says whether it is about the end of a run that leaves no trouble.
+    pub(super) fn ends_run(&self) -> bool {
+        let is_end = self.resolves || self.kind == NoticeKind::Succeeded;
+        is_end && self.run.is_some() && self.step.is_none()
+    }
+
     /// Makes text of others safe to show: replaces control characters with visible ones, and truncates long texts.
     pub fn cleaned(self) -> Self {
         Self {

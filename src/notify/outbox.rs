@@ -13,7 +13,7 @@ use super::notice::Notice;
 use windlass_engine::journal::RunId;
 use windlass_ground::{Durability, Timestamp, lock, open_database};
 use windlass_runs::{Cursor, RunsError, now};
-use windlass_targets::{NoticeKind, ReceiverConfig};
+use windlass_targets::{Channel, NoticeKind, ReceiverConfig};
 use windlass_world::value::Digest;
 
 /// How long sent notifications are kept.
@@ -198,13 +198,43 @@ impl Outbox {
     }
 
     fn insert(&self, all: &Transaction, notice: &Notice) -> Result<usize, RunsError> {
-        let wants = |receiver: &&ReceiverConfig| {
-            let workflow = notice.workflow.as_ref();
-            receiver.on.contains(&notice.kind)
-                && (receiver.workflows.is_empty()
-                    || workflow.is_some_and(|name| receiver.workflows.contains(name)))
+        let ended = match notice.ends_run() {
+            true => self.resolve_steps(all, notice)?,
+            false => 0,
         };
-        let wanted: Vec<_> = self.receivers.iter().filter(wants).collect();
+        Ok(ended + self.queue(all, notice)?)
+    }
+
+    /// Ends the alerts about the steps of a run.
+    fn resolve_steps(&self, all: &Transaction, ended: &Notice) -> Result<usize, RunsError> {
+        let mut statement = all.prepare_cached(
+            "SELECT DISTINCT json_extract(notice, '$.about') FROM notices
+             WHERE json_extract(notice, '$.run') = ?1 AND json_extract(notice, '$.about') <> ?2",
+        )?;
+        let of_run = params![ended.run, ended.about];
+        let abouts = statement.query_map(of_run, |row| row.get(0))?;
+        let abouts: Vec<String> = abouts.collect::<Result<_, _>>()?;
+        let mut added = 0;
+        for about in abouts {
+            let notice = Notice {
+                key: format!("{} ends {about}", ended.key),
+                about,
+                resolves: true,
+                ..ended.clone()
+            };
+            added += self.queue(all, &notice)?;
+        }
+        Ok(added)
+    }
+
+    /// Queues a notification for the receivers that want it, unless it is known.
+    fn queue(&self, all: &Transaction, notice: &Notice) -> Result<usize, RunsError> {
+        let mut wanted = Vec::new();
+        for receiver in &self.receivers {
+            if wants(receiver, notice) || ends_alert(all, receiver, notice)? {
+                wanted.push(receiver);
+            }
+        }
         if wanted.is_empty() {
             return Ok(0);
         }
@@ -243,6 +273,7 @@ impl Outbox {
             title: format!("{file} could not be started by its trigger {trigger}"),
             text: failed.text,
             path: "/triggers".into(),
+            resolves: false,
         };
         // Ignoring the error is safe: the start is retried, and the trigger shows the error.
         if let Err(error) = self.add(&[notice.cleaned()], &[]) {
@@ -431,4 +462,98 @@ fn delivered(row: &Row) -> rusqlite::Result<Delivered> {
         error: row.get(7)?,
         state,
     })
+}
+
+/// Says whether a receiver is configured to receive a notification.
+fn wants(receiver: &ReceiverConfig, notice: &Notice) -> bool {
+    let workflow = notice.workflow.as_ref();
+    !notice.resolves
+        && receiver.on.contains(&notice.kind)
+        && (receiver.workflows.is_empty()
+            || workflow.is_some_and(|name| receiver.workflows.contains(name)))
+}
+
+/// Says whether a notification ends an alert that a receiver keeps.
+fn ends_alert(
+    all: &Transaction,
+    receiver: &ReceiverConfig,
+    notice: &Notice,
+) -> Result<bool, RunsError> {
+    let is_end = notice.resolves || notice.kind == NoticeKind::Succeeded;
+    if !is_end || !matches!(receiver.channel, Channel::Pagerduty(_)) {
+        return Ok(false);
+    }
+    let mut statement = all.prepare_cached(
+        "SELECT 1 FROM deliveries, notices WHERE notices.id = deliveries.notice AND receiver = ?
+             AND json_extract(notices.notice, '$.about') = ?",
+    )?;
+    Ok(statement.exists([&receiver.name, &notice.about])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn receiver(name: &str, channel: &str) -> ReceiverConfig {
+        let config = match channel {
+            "pagerduty" => json!({ "routing_key_file": "key" }),
+            _ => json!({ "url": "https://hooks.example/x" }),
+        };
+        let on = ["waiting", "failed", "doubt"];
+        let receiver = json!({ "name": name, "on": on, channel: config });
+        serde_json::from_value(receiver).expect("valid")
+    }
+
+    fn notice(key: &str, kind: NoticeKind, step: Option<&str>) -> Notice {
+        let about = step.map_or_else(|| "run r".to_owned(), |step| format!("run r {step}"));
+        Notice {
+            key: key.into(),
+            kind,
+            at: Timestamp::EPOCH,
+            about,
+            run: Some("r".into()),
+            workflow: Some("w".into()),
+            target: Some("local".into()),
+            step: step.map(str::to_owned),
+            title: key.into(),
+            text: String::new(),
+            path: "/runs/r".into(),
+            resolves: false,
+        }
+    }
+
+    #[test]
+    fn every_alert_about_a_run_ends_with_it() {
+        let receivers = vec![receiver("pager", "pagerduty"), receiver("chat", "slack")];
+        let database = Connection::open_in_memory().expect("memory");
+        let outbox = Outbox::of(database, receivers).expect("opened");
+        let add = |notice: Notice| outbox.add(&[notice], &[]).expect("added");
+        add(notice("asked", NoticeKind::Waiting, Some("gate")));
+        add(notice("doubt", NoticeKind::Doubt, Some("post")));
+        add(notice("failed", NoticeKind::Failed, None));
+        let answered = Notice {
+            resolves: true,
+            ..notice("answered", NoticeKind::Waiting, Some("gate"))
+        };
+        add(answered.clone());
+        add(answered);
+        let other = Notice {
+            resolves: true,
+            ..notice("other", NoticeKind::Waiting, Some("unknown"))
+        };
+        add(other);
+        add(notice("succeeded", NoticeKind::Succeeded, None));
+        let listed = outbox.list(None, None, 100).expect("listed");
+        let of = |name: &str| -> BTreeSet<String> {
+            let own = listed.iter().filter(|one| one.receiver == name);
+            own.map(|one| one.id.to_string()).collect()
+        };
+        // Three alerts, the answer, and what ends all that is open: the run's own, the doubt and the question.
+        assert_eq!(of("pager").len(), 7, "{listed:#?}");
+        assert_eq!(of("chat").len(), 3, "{listed:#?}");
+    }
 }

@@ -216,8 +216,9 @@ impl From<ClustersError> for RunsError {
 impl From<Refusal> for RunsError {
     fn from(refusal: Refusal) -> Self {
         let (kind, code) = match &refusal {
-            Refusal::NotAsked { .. } | Refusal::Over { .. } => (Kind::Conflict, "not-waiting"),
-            Refusal::Changed(_) => (Kind::Conflict, "not-approver"),
+            Refusal::NotAsked { .. } | Refusal::Over { .. } | Refusal::Changed(_) => {
+                (Kind::Conflict, "not-waiting")
+            }
             Refusal::Expired { .. } => (Kind::Conflict, "approval-expired"),
             _ => (Kind::Denied, "not-approver"),
         };

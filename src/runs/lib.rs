@@ -9,7 +9,8 @@
 //!   resumed, cancelled or undone, `preflight` whether a target has what a workflow needs, `aws` whether its AWS is the
 //!   one that is meant, `foresee` what a run would find there, `later` whether a newer run has to be undone first;
 //! - `nearby` reads the secrets in files and variables of this machine;
-//! - `reception` waits until a driver has taken up an answer, and says what became of it;
+//! - `answers` are a person's answers to questions; `reception` waits until a driver has taken them up, and says what became
+//!   of them;
 //! - `library` finds the workflows that may be started, by name and never by path;
 //! - `drivers` drives several runs at once, `book` records which runs they are and which start belongs to a key;
 //! - `bundle` is the evidence of a run, `revise` a resume with other files, other params or steps that run again, `doubt`
@@ -27,6 +28,7 @@
 //! | `starts` | the run of each idempotency key, and a digest of the request |
 //! | `driven` | the runs that continue when this service starts again |
 
+mod answers;
 mod aws;
 mod begin;
 mod book;
@@ -60,6 +62,7 @@ mod tallies;
 mod there;
 mod turns;
 
+pub use answers::Answers;
 pub use aws::{AwsAsked, account_line, calls, connect_to_aws, said_of};
 pub use begin::{Beginning, Wanted, begin};
 pub use book::MAX_KEY;
@@ -89,8 +92,8 @@ pub use retention::keep_retention;
 pub use revise::{Changes, FileChange, Revision, SentFiles, file_changes};
 pub use rules::{refuse_cancel, refuse_resume, refuse_undo};
 pub use service::{
-    Ask, Evidence, Filter, Listed, Page, Person, PlanDepth, Planned, Row, Runs, Sent, Shown,
-    StartWanted, Started, UndoPlan,
+    Ask, Evidence, Filter, Listed, Page, Person, PlanDepth, Planned, Row, Runs, STATUSES, Sent,
+    Shown, StartWanted, Started, UndoPlan, Undoing, refuse_unknown_status,
 };
 pub use tallies::Tallies;
-pub use there::{Address, There, encoded};
+pub use there::{ASSISTANT, Address, CLIENT_HEADER, There, encoded};

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use tokio::sync::watch;
 
 use super::{
+    answers::Answers,
     begin::Beginning,
     doubt::{Doubt, DoubtAnswers, doubts},
     error::RunsError,
@@ -115,16 +116,9 @@ pub trait Runs: Send + Sync {
     /// Reads the events of a run without its secrets, in the form that the chain of digests covers.
     fn links(&self, id: &RunId) -> Result<Vec<Link>, RunsError>;
 
-    /// Answers a question of a run. `digest` is the digest of what was shown to the person; an answer to something else does not count.
-    fn answer(
-        &self,
-        id: &RunId,
-        step: &InstanceId,
-        verdict: Verdict,
-        shown: Option<Digest>,
-        comment: Option<String>,
-        who: &Person,
-    ) -> Result<(), RunsError>;
+    /// Answers questions of a run: all of them, or none if one of the answers does not count. If the run is being driven, an answer
+    /// of someone else may come in between; the error then says which steps it was.
+    fn answer(&self, id: &RunId, answers: &Answers, who: &Person) -> Result<(), RunsError>;
 
     /// Stops a run, which can be resumed later.
     fn cancel(&self, id: &RunId, who: &Person) -> Result<(), RunsError>;
@@ -136,12 +130,12 @@ pub trait Runs: Send + Sync {
     fn undo_plan(&self, id: &RunId, answers: &DoubtAnswers) -> Result<UndoPlan, RunsError>;
 
     /// Reverses what a run did; records first what a person says of calls in doubt. Refuses where a newer run changed the
-    /// same things, unless `force` is set.
+    /// same things, and where the run has changed since its plan was shown.
     fn undo(
         &self,
         id: &RunId,
         answers: &DoubtAnswers,
-        force: bool,
+        how: Undoing,
         who: &Person,
     ) -> Result<(), RunsError>;
 
@@ -285,6 +279,34 @@ pub struct Filter {
     pub is_brief: bool,
 }
 
+/// The statuses that runs can have.
+pub const STATUSES: [&str; 11] = [
+    "succeeded",
+    "failed",
+    "cancelled",
+    "undone",
+    "undo failed",
+    "running",
+    "waiting",
+    "expired",
+    "approved",
+    "rejected",
+    "interrupted",
+];
+
+/// Refuses to list the runs with a status that no run can have.
+///
+/// # Errors
+/// The status is unknown, with those that exist.
+pub fn refuse_unknown_status(status: &str) -> Result<(), RunsError> {
+    if STATUSES.contains(&status) {
+        return Ok(());
+    }
+    let message = format!("`{status}` is not a status of runs");
+    let hint = format!("the statuses are {}", STATUSES.join(", "));
+    Err(RunsError::wrong("bad-request", message).hint(hint))
+}
+
 /// A part of the list of runs.
 pub struct Page {
     pub rows: Vec<Row>,
@@ -332,6 +354,8 @@ pub struct StartWanted {
     pub workflow: WorkflowName,
     pub target: String,
     pub params: BTreeMap<String, Value>,
+    /// The digest of the plan that was shown to the person; `None` if any plan will do.
+    pub plan: Option<Digest>,
 }
 
 impl StartWanted {
@@ -348,8 +372,33 @@ impl StartWanted {
             params: params
                 .map(|(name, json)| (name, Value::from_json(json)))
                 .collect(),
+            plan: None,
         }
     }
+
+    /// Refuses a start whose plan is no longer the one that was shown.
+    pub(crate) fn refuse_other_plan(&self, state: &State) -> Result<(), RunsError> {
+        match self.plan {
+            Some(shown) if shown != plan_digest(state) => Err(plan_changed(
+                "the params or the workflow's files have changed since the plan was shown",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Digests what a start is about: the files, the target and the params. Each secret is represented by its mask.
+fn plan_digest(state: &State) -> Digest {
+    let Some(info) = &state.run else {
+        return Digest::ZERO;
+    };
+    let kube: Vec<_> = info.kube.iter().map(String::as_str).collect();
+    Digest::of(&[
+        info.program.as_bytes(),
+        info.target.as_bytes(),
+        kube.join(" ").as_bytes(),
+        info.params.digest().as_bytes(),
+    ])
 }
 
 /// A workflow whose files the caller sends, and the data for starting a run of it.
@@ -379,6 +428,34 @@ pub struct UndoPlan {
     pub items: Vec<UndoItem>,
     /// Why it would be refused unless forced.
     pub refused: Option<RunsError>,
+    /// The number of events of the run; `None` if an older server does not say it.
+    pub events: Option<u64>,
+}
+
+/// How to undo a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Undoing {
+    /// Whether to undo it although a newer run changed the same things.
+    pub force: bool,
+    /// The number of events that the run had when its plan was shown; `None` if any plan will do.
+    pub events: Option<u64>,
+}
+
+impl Undoing {
+    /// Refuses to undo a run that has changed since its plan was shown.
+    pub(crate) fn refuse_changed(self, state: &State) -> Result<(), RunsError> {
+        match self.events {
+            Some(events) if events != state.events => Err(plan_changed(
+                "the run has changed since the plan of its undo was shown",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Returns the error for a plan that is no longer the one that was shown.
+pub(crate) fn plan_changed(message: &str) -> RunsError {
+    RunsError::conflict("plan-changed", message).hint("read the new plan and confirm it")
 }
 
 /// What a start would do.
@@ -416,6 +493,11 @@ pub struct Started {
 }
 
 impl Planned {
+    /// Returns the digest to which a start of this plan is bound.
+    pub fn digest(&self) -> Digest {
+        plan_digest(&self.state)
+    }
+
     pub(crate) fn of(program: Program, beginning: Beginning, notes: Vec<Note>) -> Self {
         Self {
             program,
@@ -431,28 +513,6 @@ impl Planned {
 }
 
 impl Shown {
-    /// Returns a person's answer to a question of it. It is bound to `shown`, or else to what the run asks now.
-    pub(crate) fn decision(
-        &self,
-        step: &InstanceId,
-        verdict: Verdict,
-        shown: Option<Digest>,
-        comment: Option<String>,
-        who: &Person,
-    ) -> Decision {
-        let asked = self.state.instance(step).and_then(|i| i.approval.as_ref());
-        Decision {
-            step: step.clone(),
-            verdict,
-            approver: who.name.clone(),
-            via: who.via.clone(),
-            comment,
-            digest: shown
-                .or(asked.map(|asked| asked.digest))
-                .unwrap_or(Digest::ZERO),
-        }
-    }
-
     /// Returns its status in one word.
     pub fn status(&self) -> &'static str {
         status(&self.state, self.is_driven, self.at)

@@ -8,6 +8,7 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::remembered::REMEMBERED;
 use windlass_ground::{Durability, Timestamp, lock, open_database};
 use windlass_runs::{RunsError, SeenStart, SeenTrigger};
 
@@ -110,6 +111,7 @@ impl TriggerBook {
     }
 
     fn of(database: Connection) -> Result<Self, RunsError> {
+        database.execute_batch(REMEMBERED)?;
         database.execute_batch(
             "CREATE TABLE IF NOT EXISTS triggers (
                  workflow TEXT NOT NULL, trigger TEXT NOT NULL, definition TEXT NOT NULL, reached INTEGER NOT NULL,
@@ -369,7 +371,7 @@ impl TriggerBook {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    fn database(&self) -> MutexGuard<'_, Connection> {
+    pub(super) fn database(&self) -> MutexGuard<'_, Connection> {
         lock(&self.database)
     }
 }

@@ -4,7 +4,10 @@ use aws_lc_rs::hmac;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{planted::Planted, service::Triggers};
+use super::{
+    planted::Planted,
+    service::{Lost, Triggers},
+};
 use windlass_engine::{compile::Occasion, journal::Via};
 use windlass_runs::{Kind, MAX_KEY, Person, RunsError, StartWanted, now};
 use windlass_world::value::{Digest, Value};
@@ -49,6 +52,19 @@ pub struct HookStart {
     pub is_repeated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+}
+
+impl HookStart {
+    /// Describes a workflow that would have been started if its file could be read.
+    fn lost(Lost { trigger, why }: Lost) -> Self {
+        Self {
+            workflow: trigger.key.workflow,
+            trigger: trigger.key.trigger,
+            run: None,
+            is_repeated: false,
+            problem: Some(format!("the workflow has mistakes: {why}")),
+        }
+    }
 }
 
 /// The reason why a request to a hook is rejected.
@@ -99,6 +115,8 @@ impl Triggers {
                 })?,
         };
         let delivery = DELIVERIES.iter().find_map(|name| headers.get(*name));
+        // An empty header names no delivery.
+        let delivery = delivery.filter(|delivery| !delivery.trim().is_empty());
         let shown = headers
             .iter()
             .filter(|(name, _)| !KEPT_BACK.contains(&name.as_str()));
@@ -109,7 +127,11 @@ impl Triggers {
             .into_iter()
             .filter(|one| matches!(&one.trigger.occasion, Occasion::Webhook(hook) if hook == name))
             .collect();
-        if planted.is_empty() {
+        let lost = self.lost().into_iter();
+        let lost: Vec<_> = lost
+            .filter(|lost| lost.trigger.hook.as_deref() == Some(name))
+            .collect();
+        if planted.is_empty() && lost.is_empty() {
             return Err(HookRefused::Unused);
         }
         let via = Via {
@@ -139,7 +161,8 @@ impl Triggers {
                 problem,
             }
         });
-        let starts = starts.collect();
+        let lost = lost.into_iter().map(HookStart::lost);
+        let starts = starts.collect::<Vec<_>>().into_iter().chain(lost).collect();
         Ok(HookAnswer {
             starts,
             is_busy,
@@ -168,6 +191,7 @@ impl Triggers {
             workflow: one.workflow.clone(),
             target: one.trigger.target.clone(),
             params: params.map_err(|why| RunsError::wrong("params", why))?,
+            plan: None,
         };
         let person = Person {
             name: one.requester(),

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use super::book::TriggerKey;
-use windlass_engine::compile::{Trigger, Workflow};
-use windlass_runs::{Listed, WorkflowName};
+use windlass_engine::compile::{Mistake, Trigger, Workflow};
+use windlass_runs::{Listed, RunsError, WorkflowName};
 
 /// A trigger with its workflow.
 #[derive(Clone)]
@@ -48,9 +48,24 @@ pub fn planted(listed: Vec<Listed>) -> (Vec<Planted>, Vec<Unread>) {
             }
             Err(error) => broken.push(Unread {
                 workflow: one.name,
-                why: error.message,
+                why: first_mistake(&error),
             }),
         }
     }
     (found, broken)
+}
+
+/// Returns the reason why a workflow can't be read: its first mistake, with its place.
+fn first_mistake(error: &RunsError) -> String {
+    let mistakes = error.mistakes.as_ref().map_or(&[][..], |all| &all.0);
+    match mistakes {
+        [] => error.message.clone(),
+        [one] => placed(one),
+        [first, others @ ..] => format!("{}, and {} more", placed(first), others.len()),
+    }
+}
+
+fn placed(mistake: &Mistake) -> String {
+    let (line, column) = mistake.line_and_column();
+    format!("{}:{line}:{column}: {mistake}", mistake.file())
 }

@@ -7,7 +7,7 @@ use std::{
 use super::{
     book::{Due, TriggerBook, TriggerKey},
     planted::Planted,
-    starter::Starter,
+    starter::{Held, Starter},
 };
 use windlass_engine::compile::{CatchUp, Occasion, Schedule};
 use windlass_ground::{Timestamp, lock};
@@ -158,12 +158,9 @@ impl<S: Starter> Scheduler<S> {
             return Ok(());
         }
         let held = self.starter.held_by(one, due.due);
-        if let Ok(Some(why)) = &held {
+        if let Ok(Some(held)) = &held {
             looks.insert(mark, now + LOOKS);
-            if due.why.as_ref() != Some(why) {
-                self.book.waits(due, why, due.attempts, due.next_at)?;
-            }
-            return Ok(());
+            return self.wait(one, due, held);
         }
         looks.remove(&mark);
         drop(looks);
@@ -182,6 +179,24 @@ impl<S: Starter> Scheduler<S> {
         }
         let pause = backoff(SHORTEST..=LONGEST, attempt, jitter());
         self.book.waits(due, &error.message, attempt, now + pause)
+    }
+
+    /// Records what a start waits for. If that lasts until somebody does something, people are told once.
+    fn wait(&self, one: &Planted, due: &Due, held: &Held) -> Result<(), RunsError> {
+        let Held { why, is_stuck } = held;
+        let is_news = *is_stuck && due.attempts == 0;
+        if is_news {
+            tracing::warn!(trigger = %due.key, why, "a start waits for a run that nobody drives");
+            let error = RunsError::conflict("run-owned", why);
+            self.starter.failed(one, due.due, &error);
+        }
+        match is_news || due.why.as_ref() != Some(why) {
+            true => {
+                let attempts = due.attempts.max(is_news.into());
+                self.book.waits(due, why, attempts, due.next_at)
+            }
+            false => Ok(()),
+        }
     }
 }
 

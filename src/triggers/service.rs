@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{Arc, Mutex, MutexGuard},
     thread,
@@ -9,6 +9,7 @@ use std::{
 use super::{
     book::{TriggerBook, TriggerKey},
     planted::{Planted, Unread, planted},
+    remembered::Remembered,
     scheduler::Scheduler,
     standing::{TriggerStanding, standings},
     starter::ThroughRuns,
@@ -39,8 +40,24 @@ pub struct Triggers {
 struct Looked {
     planted: Vec<Planted>,
     broken: Vec<Unread>,
+    /// The triggers that start nothing, because the files of their workflows have mistakes.
+    lost: Vec<Lost>,
     /// The reason why the scheduler's last check failed.
     trouble: Option<String>,
+}
+
+/// A trigger that starts nothing, because the file of its workflow has mistakes.
+#[derive(Clone, Debug)]
+pub struct Lost {
+    pub trigger: Remembered,
+    pub why: String,
+}
+
+impl Lost {
+    /// Says whether this is the same trigger, lost for the same reason.
+    fn is_same(&self, other: &Self) -> bool {
+        self.trigger.key == other.trigger.key && self.why == other.why
+    }
 }
 
 impl Triggers {
@@ -115,19 +132,59 @@ impl Triggers {
     }
 
     fn read_files(&self) -> Result<(), RunsError> {
-        let (planted, broken) = planted(self.runs.workflows()?);
-        let before = {
-            let mut found = self.found();
-            found.broken.clone_from(&broken);
-            std::mem::replace(&mut found.planted, planted)
-        };
-        for unread in &broken {
-            let lost = before.iter().filter(|one| one.workflow == unread.workflow);
-            for one in lost {
-                self.starter().lost(one, now(), &unread.why);
+        let listed = self.runs.workflows()?;
+        let names: BTreeSet<_> = listed.iter().map(|one| one.name.to_string()).collect();
+        let (planted, broken) = planted(listed);
+        self.book.remember(&planted)?;
+        let present: BTreeSet<_> = planted.iter().map(Planted::key).collect();
+        let remembered = self.book.remembered()?.into_iter();
+        let mut lost = Vec::new();
+        for one in remembered.filter(|one| !present.contains(&one.key)) {
+            let unread = |unread: &&Unread| unread.workflow.as_str() == one.key.workflow;
+            match broken.iter().find(unread) {
+                Some(unread) => lost.push(Lost {
+                    trigger: one,
+                    why: unread.why.clone(),
+                }),
+                None => self.forget(&one, names.contains(&one.key.workflow))?,
             }
         }
+        let before = {
+            let mut found = self.found();
+            found.planted = planted;
+            found.broken = broken;
+            std::mem::replace(&mut found.lost, lost.clone())
+        };
+        for one in lost
+            .iter()
+            .filter(|one| !before.iter().any(|known| known.is_same(one)))
+        {
+            self.tell_lost(one)?;
+        }
         Ok(())
+    }
+
+    /// Tells people that a trigger starts nothing: in the log whenever a server begins, with a notification once.
+    fn tell_lost(&self, Lost { trigger, why }: &Lost) -> Result<(), RunsError> {
+        tracing::warn!(trigger = %trigger.key, why, "a trigger starts nothing, because its workflow can't be read");
+        if trigger.trouble.as_ref() != Some(why) {
+            let text = format!(
+                "Its file has mistakes, and it starts nothing until they are corrected: {why}"
+            );
+            self.starter().lost(trigger, now(), text);
+            self.book.told(&trigger.key, why)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets a trigger that is in no file any more. If the file itself is gone, people are told: nobody may have meant the trigger.
+    fn forget(&self, one: &Remembered, has_file: bool) -> Result<(), RunsError> {
+        if !has_file {
+            tracing::warn!(trigger = %one.key, "a trigger is gone, because the file of its workflow is");
+            let text = "The file of its workflow is gone, and it starts nothing any more.";
+            self.starter().lost(one, now(), text.to_owned());
+        }
+        self.book.forget(&one.key)
     }
 
     /// Returns the status of every trigger at this time.
@@ -182,6 +239,11 @@ impl Triggers {
 
     pub(super) fn planted(&self) -> Vec<Planted> {
         self.found().planted.clone()
+    }
+
+    /// Returns the triggers that start nothing, because the files of their workflows have mistakes.
+    pub fn lost(&self) -> Vec<Lost> {
+        self.found().lost.clone()
     }
 
     pub(super) fn starter(&self) -> &ThroughRuns {

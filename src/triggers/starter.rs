@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use super::planted::Planted;
+use super::{planted::Planted, remembered::Remembered};
 use windlass_engine::{
     compile::{Occasion, Workflow, bind_params},
     journal::{RunInfo, Via},
@@ -13,7 +13,7 @@ use windlass_ground::{Timestamp, lock};
 use windlass_inventory::{Condition, Inventory};
 use windlass_notify::{FailedStart, Outbox};
 use windlass_report as report;
-use windlass_runs::{Filter, Person, Runs, RunsError, StartWanted};
+use windlass_runs::{Filter, Person, Runs, RunsError, Shown, StartWanted};
 use windlass_script::Names;
 use windlass_world::value::Value;
 
@@ -23,7 +23,7 @@ pub trait Starter {
     ///
     /// # Errors
     /// A journal that can't be read.
-    fn held_by(&self, one: &Planted, due: Timestamp) -> Result<Option<String>, RunsError>;
+    fn held_by(&self, one: &Planted, due: Timestamp) -> Result<Option<Held>, RunsError>;
 
     /// Starts a run for a due start; repeated calls start one run. Returns `None` if it was started before and its key is no longer
     /// known.
@@ -37,6 +37,23 @@ pub trait Starter {
 
     /// Receives that a start failed for the first time.
     fn failed(&self, one: &Planted, due: Timestamp, error: &RunsError);
+}
+
+/// What prevents a start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub why: String,
+    /// Whether it lasts until somebody does something: no process drives the run that has the lock, and it waits for nobody.
+    pub is_stuck: bool,
+}
+
+impl Held {
+    fn by(why: String) -> Self {
+        Self {
+            why,
+            is_stuck: false,
+        }
+    }
 }
 
 /// The lifetime of a certificate.
@@ -88,7 +105,7 @@ impl ThroughRuns {
 }
 
 impl Starter for ThroughRuns {
-    fn held_by(&self, one: &Planted, due: Timestamp) -> Result<Option<String>, RunsError> {
+    fn held_by(&self, one: &Planted, due: Timestamp) -> Result<Option<Held>, RunsError> {
         let workflow = &one.program;
         if workflow.lock.is_none() && workflow.concurrency.is_none() {
             return Ok(None);
@@ -98,37 +115,31 @@ impl Starter for ThroughRuns {
             ..Filter::default()
         };
         let rows = self.runs.list(&brief)?.rows;
-        let open: Vec<_> = rows
+        let open = rows
             .iter()
             // A run that waits for a person holds its lock even if no process drives it.
-            .filter(|row| row.run.ended_at.is_none() && row.status != "interrupted")
-            .collect();
-        let mut same = Vec::new();
-        let own = lock_of(workflow, params(one)?, &one.trigger.target);
-        for row in open {
-            let shown = self.runs.run(&row.run.id)?;
-            if is_start_of(&shown.info, one, due) {
-                // It was started for this time, by a process that could not record it.
-                return Ok(None);
-            }
-            if shown.program.workflow.name == workflow.name {
-                same.push(row.run.id.to_string());
-            }
-            let Value::Map(params) = &shown.info.params else {
-                continue;
-            };
-            let other = lock_of(&shown.program.workflow, params.clone(), &shown.info.target);
-            if let (Some(own), Some(other)) = (&own, other)
-                && *own == other
-            {
-                return Ok(Some(format!("run {} has the lock `{own}`", row.run.id)));
-            }
+            .filter(|row| row.run.ended_at.is_none() && row.status != "interrupted");
+        let open = open.map(|row| self.runs.run(&row.run.id));
+        let open: Vec<Shown> = open.collect::<Result<_, _>>()?;
+        if open.iter().any(|shown| is_start_of(&shown.info, one, due)) {
+            // It was started for this time, by a process that could not record it.
+            return Ok(None);
         }
+        let own = lock_of(workflow, params(one)?, &one.trigger.target);
+        if let Some(own) = &own
+            && let Some(held) = self.holder_of(own, &open, (one, due))?
+        {
+            return Ok(Some(held));
+        }
+        let same = open
+            .iter()
+            .filter(|shown| shown.program.workflow.name == workflow.name);
+        let same: Vec<_> = same.map(|shown| shown.id.to_string()).collect();
         Ok(match workflow.concurrency {
-            Some(most) if same.len() >= most as usize => Some(format!(
+            Some(most) if same.len() >= most as usize => Some(Held::by(format!(
                 "at most {most} runs of this workflow at once: {}",
                 same.join(", ")
-            )),
+            ))),
             _ => None,
         })
     }
@@ -139,6 +150,7 @@ impl Starter for ThroughRuns {
             workflow: one.workflow.clone(),
             target: one.trigger.target.clone(),
             params: params.map_err(|why| RunsError::wrong("params", why))?,
+            plan: None,
         };
         let started = self
             .runs
@@ -166,6 +178,45 @@ impl Starter for ThroughRuns {
 }
 
 impl ThroughRuns {
+    /// Returns what is known of the run that has a lock, or will take it before a run that starts now.
+    fn holder_of(
+        &self,
+        lock: &str,
+        open: &[Shown],
+        (one, due): (&Planted, Timestamp),
+    ) -> Result<Option<Held>, RunsError> {
+        let held = self.runs.locks()?;
+        if let Some(held) = held.iter().find(|held| held.name == lock) {
+            let shown = self.runs.run(&held.run)?;
+            if is_start_of(&shown.info, one, due) {
+                // The start returns this run.
+                return Ok(None);
+            }
+            let why = format!("run {} has the lock `{lock}`", held.run);
+            return Ok(Some(
+                match !shown.is_driven && shown.status() != "waiting" {
+                    true => Held {
+                        why: format!(
+                            "{why}, and is {}: resume it, cancel it or undo it",
+                            shown.status()
+                        ),
+                        is_stuck: true,
+                    },
+                    false => Held::by(why),
+                },
+            ));
+        }
+        let takes_it = |shown: &&Shown| {
+            let Value::Map(params) = &shown.info.params else {
+                return false;
+            };
+            let other = lock_of(&shown.program.workflow, params.clone(), &shown.info.target);
+            other.as_deref() == Some(lock)
+        };
+        let next = open.iter().find(takes_it);
+        Ok(next.map(|shown| Held::by(format!("run {} takes the lock `{lock}`", shown.id))))
+    }
+
     /// Reports that a signed request could not start a run.
     pub fn hook_failed(&self, one: &Planted, at: Timestamp, error: &RunsError) {
         let text = format!(
@@ -175,11 +226,16 @@ impl ThroughRuns {
         self.tell_failed(one, at, text);
     }
 
-    /// Reports that a trigger is inactive because its workflow has mistakes.
-    pub fn lost(&self, one: &Planted, at: Timestamp, why: &str) {
-        let text =
-            format!("Its file has mistakes, and it starts nothing until they are corrected: {why}");
-        self.tell_failed(one, at, text);
+    /// Reports that a trigger starts nothing, because its workflow can't be read.
+    pub fn lost(&self, one: &Remembered, at: Timestamp, text: String) {
+        self.outbox.start_failed(FailedStart {
+            file: &one.key.workflow,
+            workflow: &one.name,
+            trigger: &one.key.trigger,
+            target: &one.target,
+            at,
+            text,
+        });
     }
 
     fn tell_failed(&self, one: &Planted, at: Timestamp, text: String) {

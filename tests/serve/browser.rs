@@ -100,6 +100,31 @@ fn people_start_watch_approve_mend_resume_compare_and_undo() {
     );
 }
 
+#[test]
+fn a_question_that_takes_the_place_of_another_is_not_answered_by_mistake() {
+    let seq = "workflow: seq
+steps:
+  q1: { approval: \"Restart staging?\" }
+  q2: { approval: \"Delete production?\", needs: [q1] }
+";
+    let test = with_people(Test::new().file("seq.yaml", seq));
+    let served = Served::start(&test);
+    let run = served.run(ALICE, &json!({ "workflow": "seq" }));
+    served.wait(&run, "waiting");
+    browse(&test, &served, "questions.mjs", &[("RUN", &run)]);
+    if let Some(comment) = installed().map(|_| served.wait(&run, "succeeded")) {
+        let decided = test.events();
+        let decided = decided
+            .iter()
+            .find(|event| event["step"] == "q2" && event["event"] == "approval_decided");
+        assert_eq!(
+            decided.expect("decided")["comment"],
+            "now production",
+            "{comment:#}"
+        );
+    }
+}
+
 /// Five hundred steps, of which one fails: a fan of fifty, each followed by a row of nine others.
 fn wide() -> String {
     let mut text = String::from("workflow: wide\nsteps:\n  first: { run: \"1\" }\n");

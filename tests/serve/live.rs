@@ -623,3 +623,31 @@ fn a_server_goes_on_after_its_journal_could_not_be_written() {
     served.wait(&driven, "succeeded");
     test.windlass(&["audit", &driven]).expect(0);
 }
+
+#[test]
+fn a_page_that_updates_itself_does_not_keep_a_session_alive() {
+    let test = Test::new().file("windlass.toml", "[serve]\nsession_idle = \"3s\"\n");
+    let served = Served::start(&test);
+    let cookie = served.log_in(&served.owner);
+    let headers = [
+        ("Cookie", cookie.as_str()),
+        ("Sec-Fetch-Site", "same-origin"),
+    ];
+    let _stream = Events::open(&served, "/api/v1/stream", &headers);
+    let update = [headers[0], headers[1], ("X-Windlass-Update", "1")];
+    let begun = std::time::Instant::now();
+    let mut last = 200;
+    while last == 200 {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        last = served.send("GET", "/", &update, "").status;
+        assert!(begun.elapsed().as_secs() < 30, "the session does not end");
+    }
+    assert_eq!(last, 401);
+    // Somebody who uses it stays logged in.
+    let cookie = served.log_in(&served.owner);
+    let begun = std::time::Instant::now();
+    while begun.elapsed().as_secs() < 5 {
+        served.page(&cookie, "/").expect(200);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+}

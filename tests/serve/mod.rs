@@ -1,9 +1,11 @@
 //! `windlass serve`: who gets through, runs from start to end over HTTP, streams, crashes, and the page.
 
+mod bound;
 mod browser;
 mod crowd;
 pub mod door;
 mod elsewhere;
+mod forms;
 mod grants;
 mod kinds;
 pub mod limits;

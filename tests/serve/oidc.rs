@@ -261,7 +261,7 @@ fn people_log_in_to_the_page_with_their_provider() {
         "{}",
         page.text
     );
-    let page = alice.get(&format!("{home}/login/oidc"));
+    let page = alice.get(&format!("{home}/login/oidc?next=%2Fwaiting"));
     assert!(
         page.url.as_str().starts_with(&provider.issuer),
         "{}",
@@ -274,6 +274,7 @@ fn people_log_in_to_the_page_with_their_provider() {
         "{}",
         page.text
     );
+    assert!(page.text.contains("0;url=/waiting"), "{}", page.text);
     let page = alice.get(&format!("{home}/"));
     assert!(
         page.status == 200 && page.text.contains("alice@example.com"),

@@ -59,7 +59,7 @@ fn a_form_becomes_a_plan_and_then_a_run_that_somebody_approves() {
     for part in [
         "type=\"number\"",
         "max=\"9\"",
-        "<option>fast",
+        "<option value=\"fast\">fast",
         "type=\"password\"",
         "[&quot;a&quot;,&quot;b&quot;]",
         "Where to",
@@ -67,11 +67,9 @@ fn a_form_becomes_a_plan_and_then_a_run_that_somebody_approves() {
         assert!(form.contains(part), "{part} in {form}");
     }
     assert!(!form.contains("value=\"start\""), "the plan comes first");
-    let key = field(&form, "key");
     let fields = |what: &'static str| {
         [
             ("do", what),
-            ("key", key.as_str()),
             ("target", "local"),
             ("p.clusters", "[east, west, \"north\"]"),
             ("p.count", "0"),
@@ -91,19 +89,18 @@ fn a_form_becomes_a_plan_and_then_a_run_that_somebody_approves() {
             && plan.contains("file::write"),
         "{plan}"
     );
-    assert!(
-        plan.contains("value=\"start\"") && field(&plan, "key") == key,
-        "{plan}"
-    );
+    assert!(plan.contains("value=\"start\""), "{plan}");
+    let (key, digest) = (field(&plan, "key"), field(&plan, "digest"));
+    let start = [
+        &fields("start")[..],
+        &[("key", key.as_str()), ("digest", digest.as_str())],
+    ]
+    .concat();
     assert!(!plan.contains(PASSWORD), "a secret never comes back");
     assert!(!test.path("out").exists(), "a plan changes nothing");
     // Pressed twice, started once.
-    let first = served
-        .submit(&alice, "/start/ship", &fields("start"))
-        .expect(303);
-    let again = served
-        .submit(&alice, "/start/ship", &fields("start"))
-        .expect(303);
+    let first = served.submit(&alice, "/start/ship", &start).expect(303);
+    let again = served.submit(&alice, "/start/ship", &start).expect(303);
     let at = first.header("location").expect("an address").to_owned();
     assert_eq!(again.header("location"), Some(at.as_str()));
     let run = at.strip_prefix("/runs/").expect("a run").to_owned();
@@ -196,7 +193,7 @@ fn a_form_with_a_mistake_says_where() {
     let served = Served::start(&test);
     let alice = served.log_in(ALICE);
     let send = |fields: &[(&str, &str)]| {
-        let mut all = vec![("do", "start"), ("target", "local")];
+        let mut all = vec![("do", "plan"), ("target", "local")];
         all.extend(fields);
         served.submit(&alice, "/start/ship", &all)
     };
@@ -216,11 +213,7 @@ fn a_form_with_a_mistake_says_where() {
     let missing = served.submit(
         &alice,
         "/start/ship",
-        &[
-            ("do", "start"),
-            ("target", "mars"),
-            ("p.password", PASSWORD),
-        ],
+        &[("do", "plan"), ("target", "mars"), ("p.password", PASSWORD)],
     );
     assert!(
         missing

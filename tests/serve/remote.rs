@@ -189,6 +189,24 @@ fn a_server_prints_what_this_machine_prints() {
 }
 
 #[test]
+fn runs_of_a_server_are_filtered_by_status() {
+    let two = Two::new();
+    let owner = two.served.owner.clone();
+    for (file, code) in [("asks.yaml", 3), ("fails.yaml", 1), ("fails.yaml", 1)] {
+        two.here.windlass(&["run", file]).expect(code);
+        two.windlass(&owner, &["run", file]).expect(code);
+    }
+    for arguments in [
+        &["runs", "--status", "failed"][..],
+        &["runs", "--status", "waiting", "--limit", "1"],
+        &["runs", "--status", "failed", "--limit", "1"],
+        &["runs", "--status", "succeeded"],
+    ] {
+        hold_equal(&two, arguments, 0);
+    }
+}
+
+#[test]
 fn a_run_of_a_server_is_resumed_with_changes() {
     let two = Two::new();
     hold_equal(&two, &["run", "fails.yaml"], 1);

@@ -35,6 +35,8 @@ steps:
 outputs: { r: \"${{ steps.a.r }}\" }
 ";
 
+const RECEIVER: &str = "[[notify.receivers]]\nname = \"a\"\nwebhook = { url = \"http://127.0.0.1:1/\" }\n[hooks.deploys]\nsecret_file = \"deploys.secret\"\n";
+
 fn triggers(test: &Test) -> Vec<Json> {
     let listed = test.windlass(&["triggers", "--json"]).expect(0).json();
     listed.as_array().expect("a list").clone()
@@ -197,6 +199,152 @@ fn what_has_the_lock_is_waited_for() {
     test.windlass(&["cancel", &other]).expect(0);
     let last = started(&test);
     served.wait(last["run"].as_str().expect("a run"), "succeeded");
+}
+
+#[test]
+fn a_run_that_nobody_drives_holds_up_a_start_and_people_are_told() {
+    let slow =
+        "workflow: slow\nlock: mesh\nsteps: { a: { run: \"time::sleep(\\\"1h\\\"); #{}\" } }\n";
+    let locked = NIGHTLY.replace("workflow: nightly\n", "workflow: nightly\nlock: mesh\n");
+    let test = with_people(
+        Test::new()
+            .file("nightly.yaml", &locked)
+            .file("deploys.secret", SECRET)
+            .file("slow.yaml", slow),
+    );
+    test.write("windlass.toml", RECEIVER);
+    let served = Served::start(&test);
+    looked_at(&test, 1);
+    served.kill();
+    forget(&test, 2);
+    let mut other = test
+        .command(&["run", "slow.yaml"])
+        .spawn()
+        .expect("started");
+    let holder = until("it has the lock", || {
+        let runs = runs(&test);
+        let run = runs.first()?["run"].as_str()?.to_owned();
+        let events = test.windlass(&["logs", "--json", &run]).stdout;
+        events.contains("lock_taken").then_some(run)
+    });
+    other.kill().expect("killed");
+    other.wait().expect("gone");
+    let served = Served::start(&test);
+    let why = until("it waits", || {
+        let why = triggers(&test)[0]["waits"]["why"].as_str()?.to_owned();
+        Some(why)
+    });
+    let wanted = format!("run {holder} has the lock `mesh`, and is interrupted");
+    assert!(why.starts_with(&wanted), "{why}");
+    assert_eq!(
+        runs(&test).len(),
+        1,
+        "nothing is started that would only wait"
+    );
+    let told = told(&served);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains(&wanted), "{told:?}");
+    test.windlass(&["cancel", &holder]).expect(0);
+    let last = started(&test);
+    served.wait(last["run"].as_str().expect("a run"), "succeeded");
+}
+
+/// The texts of all notifications, the newest first.
+fn told(served: &Served) -> Vec<String> {
+    let told = served
+        .get(&served.owner, "/api/v1/notifications")
+        .expect(200);
+    let told = told.json()["notifications"]
+        .as_array()
+        .expect("a list")
+        .clone();
+    let text = |one: &Json| format!("{}: {}", one["title"], one["text"]);
+    told.iter().map(text).collect()
+}
+
+#[test]
+fn triggers_whose_workflow_can_not_be_read_are_told_of() {
+    let other = HOOKED.replace("workflow: hooked", "workflow: other");
+    let test = Test::new()
+        .file("hooked.yaml", HOOKED)
+        .file("nightly.yaml", NIGHTLY)
+        .file("other.yaml", &other)
+        .file("deploys.secret", SECRET)
+        .file("windlass.toml", RECEIVER);
+    let served = Served::start(&test);
+    looked_at(&test, 3);
+    served.stop();
+    test.write("nightly.yaml", &format!("{NIGHTLY}bad: [\n"));
+    test.write("other.yaml", &other.replace("steps:", "stepz:"));
+    let served = Served::start(&test);
+    let first = told(&served);
+    assert_eq!(first.len(), 2, "{first:?}");
+    let nightly = first
+        .iter()
+        .find(|text| text.contains("nightly could not be started"));
+    let nightly = nightly.unwrap_or_else(|| panic!("{first:?}"));
+    assert!(
+        nightly.contains("nightly.yaml:"),
+        "the place is named: {nightly}"
+    );
+    let shown = served
+        .get(&served.owner, "/api/v1/triggers")
+        .expect(200)
+        .json();
+    assert!(
+        shown["problems"].to_string().contains("other.yaml:"),
+        "{shown}"
+    );
+    let metrics = served.get(&served.owner, "/metrics").expect(200).body;
+    let line = "windlass_trigger_broken{workflow=\"nightly\",trigger=\"schedule\"} 1";
+    assert!(metrics.contains(line), "{metrics}");
+    // The sender of a hook learns that a workflow was not started, and can repeat the delivery.
+    let body = json!({ "ref": "refs/heads/main" }).to_string();
+    let signature = signed(&body);
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("X-Hub-Signature-256", signature.as_str()),
+        ("X-GitHub-Delivery", "72d3162e"),
+    ];
+    let answer = served
+        .send("POST", "/hooks/deploys", &headers, &body)
+        .expect(422)
+        .json();
+    assert_eq!(answer["starts"][0]["workflow"], "hooked");
+    assert!(answer["starts"][0]["run"].is_string(), "{answer}");
+    assert_eq!(answer["starts"][1]["workflow"], "other");
+    assert!(
+        answer["starts"][1]["problem"]
+            .to_string()
+            .contains("mistakes"),
+        "{answer}"
+    );
+    let said = served.stop();
+    assert!(said.contains("a trigger starts nothing"), "{said}");
+    test.write("other.yaml", &other);
+    std::fs::remove_file(test.path("nightly.yaml")).expect("removed");
+    let served = Served::start(&test);
+    let again = served
+        .send("POST", "/hooks/deploys", &headers, &body)
+        .expect(200)
+        .json();
+    assert!(again["starts"][1]["run"].is_string(), "{again}");
+    let second = told(&served);
+    assert_eq!(
+        second.len(),
+        3,
+        "what was told is not told again: {second:?}"
+    );
+    assert!(second[0].contains("is gone"), "{second:?}");
+    // An empty header names no delivery.
+    let unnamed = [headers[0], headers[1], ("X-GitHub-Delivery", "")];
+    for _ in 0..2 {
+        let answer = served
+            .send("POST", "/hooks/deploys", &unnamed, &body)
+            .expect(200)
+            .json();
+        assert_eq!(answer["starts"][0]["is_repeated"], false);
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ use windlass::{
     compile::{Frozen, compile},
     ground::Timestamp,
     runs::{RunsError, WorkflowName},
-    triggers::{Life, Planted, Scheduler, Starter, TriggerBook, TriggerKey},
+    triggers::{Held, Life, Planted, Scheduler, Starter, TriggerBook, TriggerKey},
 };
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -96,7 +96,7 @@ impl World {
 struct Simulated(Rc<World>);
 
 impl Starter for Simulated {
-    fn held_by(&self, one: &Planted, due: Timestamp) -> Result<Option<String>, RunsError> {
+    fn held_by(&self, one: &Planted, due: Timestamp) -> Result<Option<Held>, RunsError> {
         let (runs, now) = (self.0.runs.borrow(), self.0.now.get());
         if runs.contains_key(&(one.key(), due)) {
             return Ok(None);
@@ -105,7 +105,10 @@ impl Starter for Simulated {
         let held = runs
             .values()
             .any(|(at, held)| *held == lock && now < *at + RUN);
-        Ok(held.then(|| format!("the lock {lock} is held")))
+        Ok(held.then(|| Held {
+            why: format!("the lock {lock} is held"),
+            is_stuck: false,
+        }))
     }
 
     fn start(&self, one: &Planted, due: Timestamp) -> Result<Option<String>, RunsError> {

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args as ClapArgs;
 use clap_complete::ArgValueCompleter;
 
-use crate::{cli::complete, report::start_of_day, value::parse_duration};
+use crate::{cli::complete, report::start_of_day, runs::STATUSES, value::parse_duration};
 use windlass_ground::Timestamp;
 
 #[derive(ClapArgs)]
@@ -39,21 +39,6 @@ pub struct Runs {
     #[arg(long)]
     pub json: bool,
 }
-
-/// The statuses of a run, as shown to users.
-const STATUSES: [&str; 11] = [
-    "succeeded",
-    "failed",
-    "cancelled",
-    "undone",
-    "undo failed",
-    "running",
-    "waiting",
-    "expired",
-    "approved",
-    "rejected",
-    "interrupted",
-];
 
 /// A value of `--since`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use crate::{
     execute::Ended,
     journal::{Approval, InstanceId, Outcome, RunId, RunInfo, State, Verdict},
     report,
-    runs::{Changes, Runs, SentFiles, There, WorkflowName},
+    runs::{Answers, Changes, Runs, SentFiles, There, Undoing, WorkflowName},
     value::Command,
 };
 
@@ -116,23 +116,23 @@ pub fn cancel(there: &There, _: &Cancel, id: &RunId) -> Done {
     Ok(exit::SUCCEEDED)
 }
 
-/// Answers questions of a server's run.
+/// Answers questions of a server's run: all of them, or none.
 pub fn answer(
     there: &There,
     command: &args::Answer,
     verdict: Verdict,
     (id, asked): (&RunId, &[(InstanceId, Approval)]),
 ) -> Done {
+    let answers = Answers {
+        verdict,
+        steps: asked
+            .iter()
+            .map(|(step, asked)| (step.clone(), Some(asked.digest)))
+            .collect(),
+        comment: command.comment.clone(),
+    };
+    there.answer(id, &answers, &caller(there))?;
     for (step, asked) in asked {
-        let comment = command.comment.clone();
-        there.answer(
-            id,
-            step,
-            verdict,
-            Some(asked.digest),
-            comment,
-            &caller(there),
-        )?;
         say!(
             "{} `{step}`: {}",
             verdict.as_str(),
@@ -165,7 +165,11 @@ pub fn undo(
     if !confirm(command.yes, &format!("Undo {}?", which(id, &state)))? {
         return Ok(exit::NOTHING_STARTED);
     }
-    there.undo(id, &answers, command.force, &caller(there))?;
+    let how = Undoing {
+        force: command.force,
+        events: plan.events,
+    };
+    there.undo(id, &answers, how, &caller(there))?;
     let ended = follow(there, &command.driving, id, program, state)?;
     Ok(match ended {
         Ended::Over(Outcome::Undone) => exit::SUCCEEDED,

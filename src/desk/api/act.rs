@@ -7,8 +7,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     KEY,
-    look::{run_id, workflow_name},
-    types::{AnswerBody, PlanAnswer, StartBody, StartRun, StartedRun},
+    look::{run_id, workflow_for, workflow_name},
+    types::{AnswerBody, AnswersBody, PlanAnswer, StartBody, StartRun, StartedRun},
 };
 use crate::{access::Access, answer::Problem, server::Desk};
 use windlass_engine::{
@@ -16,9 +16,9 @@ use windlass_engine::{
     journal::{RunId, Verdict},
 };
 use windlass_report as report;
-use windlass_runs::{Person, PlanDepth, Runs, RunsError, StartWanted, Started};
+use windlass_runs::{Answers, Person, PlanDepth, Runs, RunsError, StartWanted, Started};
 use windlass_targets::Role;
-use windlass_world::value::Digest;
+use windlass_world::value::{Digest, Value};
 
 /// The largest body of a request, in bytes: the same as the limit on a script's value.
 const USUAL: usize = 1 << 20;
@@ -43,9 +43,22 @@ impl<T: DeserializeOwned, const MOST: usize> FromRequest<Desk> for Body<T, MOST>
                 .hint("send it with Content-Type: application/json"));
         }
         let text = desk.body(request, MOST).await?;
+        refuse_large_integers(&text)?;
         let body = serde_json::from_slice(&text);
         let body = body.map_err(|e| Problem::bad(format!("the body can't be read: {e}")))?;
         Ok(Self(body))
+    }
+}
+
+/// Refuses a body with an integer that does not fit 64 bits: the parser would make a float of it, which has other digits.
+fn refuse_large_integers(body: &[u8]) -> Result<(), Problem> {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    match Value::large_integer(text) {
+        None => Ok(()),
+        Some(number) => Err(
+            Problem::bad(format!("the integer {number} does not fit 64 bits"))
+                .hint(format!("put it into quotes: \"{number}\"")),
+        ),
     }
 }
 
@@ -107,6 +120,7 @@ pub async fn plan(
         steps: report::preview_json(&steps, &planned.obstacles),
         phases: report::replaced_json(&phases),
         notes: planned.notes.iter().map(ToString::to_string).collect(),
+        digest: planned.digest().to_string(),
     }))
 }
 
@@ -117,7 +131,11 @@ pub async fn start(
     Body(body): Body<StartRun>,
 ) -> Result<(StatusCode, Json<StartedRun>), Problem> {
     let key = key(&headers)?;
-    let wanted = StartWanted::from_json(workflow_name(&body.workflow)?, body.target, body.params);
+    let plan = body.plan.as_deref().map(digest).transpose()?;
+    let wanted = StartWanted {
+        plan,
+        ..StartWanted::from_json(workflow_name(&body.workflow)?, body.target, body.params)
+    };
     may_start(&desk, &access, &wanted).await?;
     let started = desk
         .ask(move |runs| runs.start(&wanted, key.as_deref(), &access.person))
@@ -149,8 +167,8 @@ pub async fn may_start(desk: &Desk, access: &Access, wanted: &StartWanted) -> Re
     if access.has_everywhere(Role::Operator) {
         return Ok(());
     }
-    let name = wanted.workflow.clone();
-    let program = desk.ask(move |runs| runs.workflow(&name)).await?;
+    // A client that may not see the workflow learns only that it was not found.
+    let program = workflow_for(desk, access, Role::Viewer, &wanted.workflow).await?;
     access.need(Role::Operator, &program.workflow.name, &wanted.target)
 }
 
@@ -181,17 +199,34 @@ async fn answer(
 ) -> Result<StatusCode, Problem> {
     let run = run_id(&run)?;
     let shown = body.digest.as_deref().map(digest).transpose()?;
-    desk.ask(move |runs| {
-        runs.answer(
-            &run,
-            &body.step,
-            verdict,
-            shown,
-            body.comment,
-            &access.person,
-        )
-    })
-    .await?;
+    let answers = Answers {
+        verdict,
+        steps: vec![(body.step, shown)],
+        comment: body.comment,
+    };
+    desk.ask(move |runs| runs.answer(&run, &answers, &access.person))
+        .await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+pub async fn answer_all(
+    State(desk): State<Desk>,
+    access: Access,
+    Path(run): Path<String>,
+    Body(body): Body<AnswersBody>,
+) -> Result<StatusCode, Problem> {
+    let run = run_id(&run)?;
+    let steps = body.answers.into_iter().map(|one| {
+        let shown = one.digest.as_deref().map(digest).transpose()?;
+        Ok((one.step, shown))
+    });
+    let answers = Answers {
+        verdict: body.verdict,
+        steps: steps.collect::<Result<_, Problem>>()?,
+        comment: body.comment,
+    };
+    desk.ask(move |runs| runs.answer(&run, &answers, &access.person))
+        .await?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -23,7 +23,7 @@ use crate::{
     server::Desk,
 };
 use windlass_engine::journal::InstanceId;
-use windlass_runs::DoubtAnswer;
+use windlass_runs::{DoubtAnswer, Undoing};
 use windlass_targets::Role;
 use windlass_world::value::Value;
 
@@ -119,6 +119,9 @@ pub struct UndoBody {
     /// Whether to undo the run although a newer run changed the same things.
     #[serde(default)]
     pub force: bool,
+    /// The number of events that the run had when its plan was shown. If it has more by now, nothing is undone.
+    #[serde(default)]
+    pub events: Option<u64>,
 }
 
 /// Converts the answers to the types of the service of runs.
@@ -163,7 +166,11 @@ pub async fn undo(
 ) -> Accepted {
     let run = run_id(&run)?;
     let answers = read(body.answers);
-    desk.ask(move |runs| runs.undo(&run, &answers, body.force, &access.person))
+    let how = Undoing {
+        force: body.force,
+        events: body.events,
+    };
+    desk.ask(move |runs| runs.undo(&run, &answers, how, &access.person))
         .await?;
     Ok(StatusCode::ACCEPTED)
 }

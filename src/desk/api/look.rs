@@ -90,6 +90,7 @@ pub async fn runs(
     access: Access,
     Queried(query): Queried<ListQuery>,
 ) -> Result<Json<RunsPage>, Problem> {
+    refuse_unknown_status(query.status.as_deref())?;
     let filter = Filter {
         status: query.status,
         workflow: query.workflow,
@@ -107,6 +108,15 @@ pub async fn runs(
         next: last.map(|row| row.run.id.to_string()),
         runs: page.rows.iter().map(RunItem::of).collect(),
     }))
+}
+
+/// Refuses a status that no run can have: a list that is always empty looks like good news.
+pub fn refuse_unknown_status(status: Option<&str>) -> Result<(), Problem> {
+    let known = status.map_or(Ok(()), windlass_runs::refuse_unknown_status);
+    known.map_err(|error| Problem {
+        hint: error.hint,
+        ..Problem::bad(error.message)
+    })
 }
 
 pub async fn certificates(State(desk): State<Desk>) -> Result<Json<serde_json::Value>, Problem> {

@@ -25,7 +25,10 @@ use http::Method;
 pub use act::digest;
 pub use compare::comparison_json;
 pub use evidence::bundle as evidence_bundle;
-pub use look::{healthz, instance_id, no_such_run, readyz, run_id, workflow_for, workflow_name};
+pub use look::{
+    healthz, instance_id, no_such_run, readyz, refuse_unknown_status, run_id, workflow_for,
+    workflow_name,
+};
 pub use prune::keep as keep_duration;
 pub use run::{allowed, effect_item as effect, may_answer, may_say, not_allowed, waits_for};
 pub use triggers::pause;
@@ -176,6 +179,14 @@ pub fn routes() -> Vec<Route> {
             Some("AnswerBody"),
             Answer::Accepted,
             post(act::reject),
+        ),
+        act(
+            "/api/v1/runs/{run}/answers",
+            Approver,
+            "Approves or rejects several steps that wait: all of them, or none if one of the answers does not count",
+            Some("AnswersBody"),
+            Answer::Accepted,
+            post(act::answer_all),
         ),
         act(
             "/api/v1/runs/{run}/cancel",

@@ -45,6 +45,8 @@ use crate::{
     types::EventsPage,
     types::EventItem,
     types::AnswerBody,
+    types::AnswersBody,
+    types::AnsweredStep,
     types::UndoPlan,
     waiting::WaitingAnswer,
     waiting::WaitingQuestion,
@@ -119,6 +121,8 @@ fn operation(route: &Route, about: About) -> Json_ {
     });
     let in_query = about.query.iter().map(|(name, meaning)| {
         let schema = match *name {
+            "status" => json!({ "type": "string", "enum": windlass_runs::STATUSES }),
+            "state" => json!({ "type": "string", "enum": ["queued", "sent", "given_up"] }),
             "limit" | "after" | "edition" => json!({ "type": "integer", "minimum": 0 }),
             "look" => json!({ "type": "boolean" }),
             _ => json!({ "type": "string" }),

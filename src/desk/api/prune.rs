@@ -118,6 +118,9 @@ pub struct PrunedRun {
     /// When it was deleted, in milliseconds since 1970.
     #[schema(value_type = i64)]
     pub at: Timestamp,
+    /// Who deleted it.
+    #[serde(default)]
+    pub by: String,
     /// How many events it had.
     pub events: u64,
     /// The digest of its last event, which an evidence bundle of the run contains.
@@ -196,6 +199,7 @@ async fn pruned(State(desk): State<Desk>) -> Result<Json<PrunedAnswer>, Problem>
     let pruned = pruned.map(|pruned| PrunedRun {
         run: pruned.run.to_string(),
         at: pruned.at,
+        by: pruned.by,
         events: pruned.events,
         head: pruned.head.to_string(),
         seen: pruned.seen,

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::answer::Problem;
 use windlass_engine::{
     compile::{Param, Workflow},
-    journal::{InstanceId, RunId},
+    journal::{InstanceId, RunId, Verdict},
 };
 use windlass_ground::Timestamp;
 use windlass_report as report;
@@ -112,6 +112,9 @@ pub struct StartRun {
     pub target: Option<String>,
     #[serde(default)]
     pub params: BTreeMap<String, Json>,
+    /// The digest of the plan that the person saw. With it, the run is started only if its files and params are still those of the plan.
+    #[serde(default)]
+    pub plan: Option<String>,
 }
 
 /// A run of files that the client sends.
@@ -208,6 +211,8 @@ pub struct PlanAnswer {
     pub phases: Json,
     /// Warnings.
     pub notes: Vec<String>,
+    /// The digest of the workflow's files, the target and the params. Send it with the start, which then counts only for this plan.
+    pub digest: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -383,6 +388,29 @@ pub struct AnswerBody {
     pub comment: Option<String>,
 }
 
+/// Answers to several questions of a run, which count together or not at all.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnswersBody {
+    /// `approved` or `rejected`.
+    #[schema(value_type = String)]
+    pub verdict: Verdict,
+    pub answers: Vec<AnsweredStep>,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+/// A step that is answered.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnsweredStep {
+    #[schema(value_type = String)]
+    pub step: InstanceId,
+    /// The digest of the question that the person saw. Without it, the answer is to the question that is open now.
+    #[serde(default)]
+    pub digest: Option<String>,
+}
+
 #[derive(Serialize, ToSchema)]
 pub struct UndoPlan {
     /// The items, as `windlass undo --plan --json` prints them.
@@ -390,6 +418,9 @@ pub struct UndoPlan {
     /// Why `undo` would refuse it without `force`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<Problem>,
+    /// The number of events of the run. Send it with the undo, which then counts only for this plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<u64>,
 }
 
 impl UndoPlan {
@@ -397,6 +428,7 @@ impl UndoPlan {
         Self {
             items: report::undo_json(&plan.items),
             refused: plan.refused.map(Problem::from),
+            events: plan.events,
         }
     }
 }

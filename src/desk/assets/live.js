@@ -3,6 +3,7 @@
 
 const GAP = 250; // ms between two loads of the page: the first event of a burst is shown at once, the others together
 const TYPING = 150; // ms after the last letter of a search
+const FRESH = 1500; // ms for which a question that appears under the reader's hand can't be answered
 const TICK = 15_000; // ms between two updates of relative times ("5m ago")
 
 /** @type {EventSource | undefined} */
@@ -52,7 +53,7 @@ function later() {
 }
 
 function refresh() {
-  get(location.href, (page) => {
+  const then = (/** @type {Document | null} */ page) => {
     refreshing = undefined;
     loaded = Date.now();
     if (page) show(page);
@@ -61,7 +62,8 @@ function refresh() {
       isAgain = false;
       later();
     }
-  });
+  };
+  get(location.href, then, undefined, true);
 }
 
 /** @param {Document} page */
@@ -69,11 +71,39 @@ function show(page) {
   const [mine, theirs] = [document.getElementById("main"), page.getElementById("main")];
   if (!mine || !theirs) return;
   const followed = logs().filter(isAtEnd);
+  const known = new Set(questions().map(({ id }) => id));
   announce(mine.dataset.summary, theirs.dataset.summary);
   morph(mine, theirs);
+  hold(known);
   followed.forEach(toEnd);
   document.title = page.title;
   tick();
+}
+
+const questions = () => [...document.querySelectorAll("section.ask[id]")];
+
+/** @type {Set<string>} the ids of the questions that can't be answered yet */
+const held = new Set();
+
+/**
+ * Disables the buttons of new questions for a moment: a click may have been meant for what was there before.
+ * @param {Set<string>} known the ids of the questions that were there before
+ */
+function hold(known) {
+  for (const { id } of questions()) {
+    if (known.has(id)) continue;
+    held.add(id);
+    setTimeout(() => {
+      held.delete(id);
+      enable(id, true);
+    }, FRESH);
+  }
+  for (const id of held) enable(id, false);
+}
+
+/** @param {string} id @param {boolean} is */
+function enable(id, is) {
+  for (const button of document.getElementById(id)?.querySelectorAll("button") ?? []) button.disabled = !is;
 }
 
 /**
@@ -81,11 +111,13 @@ function show(page) {
  * @param {string} address
  * @param {(page: Document | null) => void} then
  * @param {FormData=} form
+ * @param {boolean=} isUpdate whether the page asks by itself, which does not count as use of the session
  */
-function get(address, then, form) {
+function get(address, then, form, isUpdate) {
   const request = new XMLHttpRequest();
   request.open(form ? "POST" : "GET", address);
   request.responseType = "document";
+  if (isUpdate) request.setRequestHeader("X-Windlass-Update", "1");
   request.onload = () => then(request.responseXML);
   request.onerror = () => then(null);
   const body = form && new URLSearchParams(/** @type {any} */ (form));
@@ -188,6 +220,39 @@ document.addEventListener("submit", (event) => {
     },
     fields,
   );
+});
+
+// A plan is shown for what the form says, so a change disables the button that carries it out until the plan is shown again.
+for (const type of ["input", "change"]) {
+  document.addEventListener(type, (event) => {
+    const form = event.target instanceof Element ? event.target.closest("form#sheet") : null;
+    for (const button of form?.querySelectorAll("button[value=start], button[value=resume]") ?? []) {
+      button.setAttribute("disabled", "");
+      button.setAttribute("title", "The form has changed: show the plan again");
+    }
+  });
+}
+
+// A field of one line drops line ends, so it becomes a field of several lines if some are pasted into it.
+document.addEventListener("paste", (event) => {
+  const field = event.target;
+  if (!(field instanceof HTMLInputElement) || field.type !== "text" || !field.closest("#sheet .field")) return;
+  const text = event.clipboardData?.getData("text/plain") ?? "";
+  if (!/[\r\n]/.test(text.trimEnd())) return;
+  event.preventDefault();
+  const area = document.createElement("textarea");
+  for (const name of ["id", "name", "aria-describedby", "required"]) {
+    const value = field.getAttribute(name);
+    if (value !== null) area.setAttribute(name, value);
+  }
+  area.rows = 6;
+  area.spellcheck = false;
+  area.value = field.value;
+  const [start, end] = [field.selectionStart ?? 0, field.selectionEnd ?? 0];
+  field.replaceWith(area);
+  area.focus();
+  area.setRangeText(text, start, end, "end");
+  area.dispatchEvent(new Event("input", { bubbles: true }));
 });
 
 // A link to the same page with another query (a step, a group, other lines) changes only what is different.

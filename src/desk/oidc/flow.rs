@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     access::random_token,
-    admit::Peer,
+    admit::{Peer, local_path},
     answer::Problem,
     api::LoginItem,
     cookie::{Purpose, SameSite},
@@ -37,8 +37,18 @@ pub async fn about(State(desk): State<Desk>) -> Result<Json<LoginItem>, Problem>
     }))
 }
 
+/// The query of a login: the page of this server that the person wanted to see.
+#[derive(Deserialize)]
+pub struct Wanted {
+    next: Option<String>,
+}
+
 /// `GET /login/oidc`: redirects to the provider.
-pub async fn begin(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Problem> {
+pub async fn begin(
+    State(desk): State<Desk>,
+    Query(wanted): Query<Wanted>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let provider = provider(&desk)?;
     let endpoints = provider.endpoints().await.map_err(problem)?;
     let random = || random_token().ok_or_else(no_randomness);
@@ -66,6 +76,7 @@ pub async fn begin(State(desk): State<Desk>, headers: HeaderMap) -> Result<Respo
         nonce,
         verifier,
         back,
+        next: wanted.next.and_then(|next| local_path(&next)),
         at: now(),
     };
     let sealed = desk.login_seal.close(&begun).ok_or_else(no_randomness)?;
@@ -93,7 +104,11 @@ pub async fn finish(
 ) -> Result<Response, Problem> {
     let provider = provider(&desk)?;
     let refused = |why: &str| {
-        let mut answer = page::login(StatusCode::UNAUTHORIZED, Some(why), true);
+        let way = page::LoginWay {
+            has_provider: true,
+            next: String::new(),
+        };
+        let mut answer = page::login(StatusCode::UNAUTHORIZED, Some(why), &way);
         let gone = desk.forget_cookie(Purpose::Login, &headers);
         answer
             .headers_mut()
@@ -141,16 +156,17 @@ pub async fn finish(
     let cookie = desk
         .session_cookie(proof, &identity, &headers, peer)
         .await?;
+    let next = begun.next.as_deref().unwrap_or("/");
     // A redirect that began on another site does not send Strict cookies, but a refresh of our own page does.
     let text = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
-                meta http-equiv="refresh" content="0;url=/";
+                meta http-equiv="refresh" content={ "0;url=" (next) };
                 title { "Logged in · windlass" }
             }
-            body { p { a href="/" { "Continue" } } }
+            body { p { a href=(next) { "Continue" } } }
         }
     };
     let kind = HeaderValue::from_static("text/html; charset=utf-8");

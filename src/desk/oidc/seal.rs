@@ -19,6 +19,8 @@ pub struct Begun {
     pub verifier: String,
     /// The address to which the provider redirects.
     pub back: String,
+    /// The page of this server that the person wanted to see.
+    pub next: Option<String>,
     pub at: Timestamp,
 }
 
@@ -66,6 +68,7 @@ mod tests {
             nonce: "nonce".into(),
             verifier: "verifier".into(),
             back: "https://windlass.example.com/login/callback".into(),
+            next: Some("/waiting".into()),
             at: Timestamp::from_millis(7),
         };
         let sealed = seal.close(&begun).expect("sealed");

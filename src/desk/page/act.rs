@@ -13,7 +13,7 @@ use windlass_engine::{
     execute::{UndoItem, UndoKind},
     journal::{RunId, Verdict},
 };
-use windlass_runs::{Person, Runs, RunsError};
+use windlass_runs::{Answers, Person, Runs, RunsError, Undoing};
 
 /// The largest form, in bytes.
 const MOST: usize = 1 << 20;
@@ -74,8 +74,12 @@ async fn answer(
         .field("comment")
         .map(str::trim)
         .filter(|text| !text.is_empty());
-    let comment = comment.map(str::to_owned);
-    desk.ask(move |runs| runs.answer(&run, &step, verdict, shown, comment, &access.person))
+    let answers = Answers {
+        verdict,
+        steps: vec![(step, shown)],
+        comment: comment.map(str::to_owned),
+    };
+    desk.ask(move |runs| runs.answer(&run, &answers, &access.person))
         .await?;
     Ok(see_other(&back, None))
 }
@@ -88,11 +92,24 @@ pub async fn resume(desk: State<Desk>, access: Access, run: Path<String>) -> Don
     act(desk, access, run, |runs, run, who| runs.resume(run, who)).await
 }
 
-pub async fn undo(desk: State<Desk>, access: Access, run: Path<String>) -> Done {
-    act(desk, access, run, |runs, run, who| {
-        runs.undo(run, &[], false, who)
-    })
-    .await
+/// `POST /runs/RUN/undo`: undoes a run as its plan said.
+pub async fn undo(
+    State(desk): State<Desk>,
+    access: Access,
+    Path(run): Path<String>,
+    form: Form,
+) -> Done {
+    let run = run_id(&run)?;
+    let back = format!("/runs/{run}");
+    // The form has the number of events of the run whose plan was shown, because no other plan must be carried out.
+    let events = form.field("events").and_then(|events| events.parse().ok());
+    let how = Undoing {
+        events: Some(events.ok_or_else(|| Problem::bad("the form has no number of events"))?),
+        force: false,
+    };
+    desk.ask(move |runs| runs.undo(&run, &[], how, &access.person))
+        .await?;
+    Ok(see_other(&back, None))
 }
 
 async fn act(
@@ -131,6 +148,7 @@ pub async fn undo_plan(State(desk): State<Desk>, access: Access, Path(run): Path
                     @if let Some(hint) = &refused.hint { p class="hint" { (hint) } }
                 } @else if is_allowed {
                     form method="post" action={ "/runs/" (run) "/undo" } {
+                        input type="hidden" name="events" value=[plan.events];
                         div class="answers" {
                             button class="danger" { "Undo this run" }
                             a class="button" href={ "/runs/" (run) } { "Back" }

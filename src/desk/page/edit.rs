@@ -13,13 +13,14 @@ use maud::{Markup, html};
 use super::{
     act::{Form, run_id},
     compare::difference,
+    fields::{entered, input, is_as_shown, typed},
     format::{moment, value, visible},
     layout::{Frame, heads, page, problem_text, see_other},
-    start::{field, input, text},
+    run::card_id,
 };
 use crate::{access::Access, answer::Problem, api, server::Desk};
 use windlass_engine::{
-    compile::{Program, parse_argument, parse_value},
+    compile::{Param, Program, parse_argument, parse_value},
     journal::InstanceId,
 };
 use windlass_report as report;
@@ -165,12 +166,12 @@ impl Sheet {
         let workflow = &self.program().workflow;
         let (mut params, mut errors) = (BTreeMap::new(), Vec::new());
         for (name, param) in workflow.params.iter().filter(|_| takes_files) {
-            let Some(given) = self.given.field(&field(name)) else {
+            let Some(given) = entered(&self.given, name) else {
                 continue;
             };
             let is_text = matches!(param.ty, Type::String);
             // An empty field keeps the run's value; secrets are never shown.
-            if given.is_empty() && !is_text || given == self.now_of(name) {
+            if given.is_empty() && !is_text || is_as_shown(&given, &self.now_of(name, param)) {
                 continue;
             }
             match parse_argument(workflow, &format!("{name}={given}")) {
@@ -192,11 +193,11 @@ impl Sheet {
     }
 
     /// Returns the run's value of a param, as it would be typed.
-    fn now_of(&self, name: &str) -> String {
+    fn now_of(&self, name: &str, param: &Param) -> String {
         match &self.shown.info.params {
             Value::Map(params) => match params.get(name) {
                 Some(Value::Secret(_)) | None => String::new(),
-                Some(value) => text(value),
+                Some(value) => typed(&param.ty, value),
             },
             _ => String::new(),
         }
@@ -285,8 +286,8 @@ impl Sheet {
                     summary { "Params " span class="quiet" { "change only with the current files; an empty field keeps the run's value" } }
                     div class="fields" {
                         @for (name, param) in &workflow.params {
-                            @let given = self.given.field(&field(name)).map(str::to_owned);
-                            (input(name, param, &given.unwrap_or_else(|| self.now_of(name)), false))
+                            @let given = entered(&self.given, name);
+                            (input(name, param, &given.unwrap_or_else(|| self.now_of(name, param)), false, None))
                         }
                     }
                 }
@@ -391,9 +392,23 @@ fn fate_word(fate: &str) -> (&str, &'static str, &'static str) {
 
 /// Returns the card of a call in doubt, with buttons to answer.
 pub fn doubt_card(shown: &Shown, doubt: &Doubt, allowed: &api::Allowed) -> Markup {
+    let call = doubt.call.as_ref();
+    let call = call.map(|call| {
+        format!(
+            "{} {} {}",
+            call.function,
+            call.at.as_millis(),
+            call.arguments
+        )
+    });
+    let id = card_id(&[
+        doubt.step.as_str().as_bytes(),
+        call.unwrap_or_default().as_bytes(),
+    ]);
+    let title = format!("{id}-title");
     html! {
-        section class="card ask" {
-            h2 { span aria-hidden="true" { "! " } "Was this call done?" }
+        section id=(id) class="card ask" aria-labelledby=(title) {
+            h2 id=(title) { span aria-hidden="true" { "! " } "Was this call done?" }
             p class="quiet" {
                 "step " code { (doubt.step) }
                 @if let Some(call) = &doubt.call { " · " code { (call.function) } " · " (moment(call.at, shown.at)) }

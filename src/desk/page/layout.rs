@@ -2,7 +2,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use maud::{DOCTYPE, Markup, html};
 
-use super::assets::VERSION;
+use super::{assets::VERSION, login::LoginWay};
 use crate::{access::Access, answer::Problem};
 use windlass_targets::Role;
 
@@ -122,18 +122,19 @@ pub fn see_other(path: &str, cookie: Option<HeaderValue>) -> Response {
     response
 }
 
-/// Returns a problem as a page, or the login page if nobody is logged in.
+/// Returns a problem as a page, with the navigation of the person, or the login page if nobody is logged in.
 pub fn problem(
     problem: &Problem,
     method: &Method,
     headers: &HeaderMap,
-    has_provider: bool,
+    access: Option<&Access>,
+    way: &LoginWay,
 ) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
     let mut response = match problem.status {
-        401 if *method == Method::GET => super::login(status, None, has_provider),
+        401 if *method == Method::GET => super::login(status, None, way),
         _ => {
-            let frame = Frame::still(&problem.title, "", None);
+            let frame = Frame::still(&problem.title, "", access);
             page(
                 &frame,
                 html! {

@@ -104,7 +104,7 @@ pub async fn raw(State(desk): State<Desk>, Path(run): Path<String>) -> Result<Re
     let mut text = String::new();
     for line in all.iter() {
         text.push_str(&format!(
-            "{:>6} {} {}\n",
+            "{:>6} {} UTC {}\n",
             line.seq,
             report::utc_time(line.at),
             visible(&line.text)
@@ -183,7 +183,7 @@ impl Look<'_> {
             div class="head" {
                 div {
                     h1 { "Log" }
-                    p class="quiet" { a href={ "/runs/" (self.run) } { code class="id" { (self.run) } } " · " (count) " lines" }
+                    p class="quiet" { a href={ "/runs/" (self.run) } { code class="id" { (self.run) } } " · " (count) " lines, with times in UTC" }
                 }
                 div class="actions" {
                     @match self.errors.first() {

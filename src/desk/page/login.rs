@@ -7,18 +7,42 @@ use http::{HeaderMap, StatusCode};
 use maud::html;
 
 use super::layout::{Frame, page, see_other};
-use crate::{admit::Peer, cookie::Purpose, server::Desk};
+use crate::{
+    admit::{Peer, local_path},
+    cookie::Purpose,
+    server::Desk,
+};
 
 /// The largest form, in bytes: a token is short.
 const MOST: usize = 4096;
 
+/// How a person can log in, and where that leads.
+pub struct LoginWay {
+    /// Whether there is an OpenID Connect provider.
+    pub has_provider: bool,
+    /// The page of this server that the person wanted to see; empty for the list of runs.
+    pub next: String,
+}
+
 /// `GET /login`: shows the form.
 pub async fn login_form(State(desk): State<Desk>) -> Response {
-    login(StatusCode::OK, None, desk.provider.is_some())
+    let way = LoginWay {
+        has_provider: desk.provider.is_some(),
+        next: String::new(),
+    };
+    login(StatusCode::OK, None, &way)
 }
 
 /// Returns the login page. With a provider, it has a link to it.
-pub fn login(status: StatusCode, why: Option<&str>, has_provider: bool) -> Response {
+pub fn login(status: StatusCode, why: Option<&str>, way: &LoginWay) -> Response {
+    let next = Some(way.next.as_str()).filter(|next| !["", "/"].contains(next));
+    let provider = match next {
+        Some(next) => {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            format!("/login/oidc?{}", query.append_pair("next", next).finish())
+        }
+        None => "/login/oidc".to_owned(),
+    };
     let frame = Frame::still("Log in", "", None);
     let mut response = page(
         &frame,
@@ -26,10 +50,11 @@ pub fn login(status: StatusCode, why: Option<&str>, has_provider: bool) -> Respo
             section class="card narrow" {
                 h1 { "Log in" }
                 @if let Some(why) = why { p class="trouble" role="alert" { (why) } }
-                @if has_provider {
-                    p { a class="button main" href="/login/oidc" { "Log in with your organization" } }
+                @if way.has_provider {
+                    p { a class="button main" href=(provider) { "Log in with your organization" } }
                 }
                 form method="post" action="/login" {
+                    @if let Some(next) = next { input type="hidden" name="next" value=(next); }
                     label for="token" { "Token" }
                     input id="token" name="token" type="password" required autocomplete="current-password" autofocus;
                     button class="main" { "Log in" }
@@ -53,16 +78,24 @@ pub async fn log_in(
 ) -> Response {
     let headers = request.headers().clone();
     let body = desk.body(request, MOST).await.unwrap_or_default();
-    let mut fields = form_urlencoded::parse(&body);
-    let token = fields.find(|(name, _)| name == "token");
-    let token = token.map(|(_, token)| token.trim().to_owned());
-    match token.and_then(|token| Some(desk.tokens.find(&token)?.sha256)) {
-        Some(token) => desk.log_in(token, "/", &headers, peer).await,
-        None => login(
-            StatusCode::UNAUTHORIZED,
-            Some("This token is not valid."),
-            desk.provider.is_some(),
-        ),
+    let field = |wanted: &str| {
+        let found = form_urlencoded::parse(&body).find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.trim().to_owned())
+    };
+    let next = field("next").and_then(|next| local_path(&next));
+    match field("token").and_then(|token| Some(desk.tokens.find(&token)?.sha256)) {
+        Some(token) => {
+            let next = next.as_deref().unwrap_or("/");
+            desk.log_in(token, next, &headers, peer).await
+        }
+        None => {
+            let way = LoginWay {
+                has_provider: desk.provider.is_some(),
+                next: next.unwrap_or_default(),
+            };
+            let why = Some("This token is not valid.");
+            login(StatusCode::UNAUTHORIZED, why, &way)
+        }
     }
 }
 

@@ -182,9 +182,7 @@ impl View {
                 @if let Some(what) = &self.waits_for {
                     p class="held" { span aria-hidden="true" { "⏳ " } "This run waits for " (visible(what)) }
                 }
-                @for ask in shown.asks() { (self.question(&ask)) }
-                @let may_say = api::may_say(&self.access, shown);
-                @for doubt in shown.doubts() { (doubt_card(shown, &doubt, &may_say)) }
+                (self.questions())
                 (self.errors())
                 (self.phases())
                 div class="columns picture" {
@@ -354,15 +352,32 @@ impl View {
         }
     }
 
+    /// Returns the cards of the questions and of the calls in doubt.
+    fn questions(&self) -> Markup {
+        let (asks, doubts) = (self.shown.asks(), self.shown.doubts());
+        let may_say = api::may_say(&self.access, &self.shown);
+        html! {
+            @if !asks.is_empty() || !doubts.is_empty() {
+                div id="ask" class="questions" {
+                    @for ask in &asks { (self.question(ask)) }
+                    @for doubt in &doubts { (doubt_card(&self.shown, doubt, &may_say)) }
+                }
+            }
+        }
+    }
+
     /// Returns the card of a question: what happens next, what the answer is bound to, and the buttons.
     fn question(&self, ask: &Ask) -> Markup {
         let Self { shown, access, .. } = self;
         let allowed = api::may_answer(shown, ask, access);
         let digest = ask.digest.to_string();
         let program = shown.info.program.to_string();
+        // A live update keeps focus and typed text within an element of the same id, so each question has an id of its own.
+        let id = card_id(&[ask.step.as_str().as_bytes(), ask.digest.as_bytes()]);
+        let title = format!("{id}-title");
         html! {
-            section id="ask" class="card ask" aria-labelledby="ask-title" {
-                h2 id="ask-title" { span aria-hidden="true" { "? " } (visible(&ask.message)) }
+            section id=(id) class="card ask" aria-labelledby=(title) {
+                h2 id=(title) { span aria-hidden="true" { "? " } (visible(&ask.message)) }
                 p class="quiet" {
                     "step " code { (ask.step) } " · asked " (moment(ask.asked_at, shown.at))
                     @if let Some(deadline) = ask.deadline { " · expires " (moment(deadline, shown.at)) }
@@ -379,7 +394,7 @@ impl View {
                     input type="hidden" name="step" value=(ask.step);
                     input type="hidden" name="digest" value=(digest);
                     @if allowed.ok {
-                        label { span { "Comment" } input id="comment" name="comment" maxlength="1000" autocomplete="off"; }
+                        label { span { "Comment" } input name="comment" maxlength="1000" autocomplete="off"; }
                         div class="answers" {
                             button class="main" { "Approve" }
                             button class="danger" formaction={ "/runs/" (shown.id) "/reject" } { "Reject" }
@@ -494,7 +509,7 @@ impl View {
                 h2 id="log-title" { "Log" }
                 p class="quiet" {
                     @if self.hidden > 0 { (self.hidden) " earlier lines: " }
-                    a href=(log) { "search all lines" } " · " a href={ (log) "?errors=1" } { "errors" } " · " a href={ (log) ".txt" } { "plain text" }
+                    "times in UTC · " a href=(log) { "search all lines" } " · " a href={ (log) "?errors=1" } { "errors" } " · " a href={ (log) ".txt" } { "plain text" }
                 }
                 @if !self.events.is_empty() {
                     pre class="log" tabindex="0" { @for line in &self.events { (visible(line)) "\n" } }
@@ -502,4 +517,9 @@ impl View {
             }
         }
     }
+}
+
+/// Returns the id of the card of a question that has these parts.
+pub(super) fn card_id(parts: &[&[u8]]) -> String {
+    format!("ask-{}", &Digest::of(parts).to_string()[..16])
 }

@@ -12,7 +12,13 @@ use super::{
     views::views,
     waiting::question_of,
 };
-use crate::{access::Access, answer::Problem, server::Desk, waiting::questions};
+use crate::{
+    access::Access,
+    answer::Problem,
+    api,
+    server::Desk,
+    waiting::{Question, questions},
+};
 use windlass_engine::journal::RunId;
 use windlass_ground::Timestamp;
 use windlass_runs::{Filter, Row, now};
@@ -20,8 +26,8 @@ use windlass_targets::Role;
 
 /// The number of runs on a page.
 const ROWS: usize = 50;
-/// The largest number of waiting runs whose questions are shown.
-const WAITING: usize = 200;
+/// The largest number of questions that are shown above the runs.
+const QUESTIONS: usize = 50;
 const STATUSES: [&str; 8] = [
     "running",
     "waiting",
@@ -51,6 +57,7 @@ pub async fn runs(
     Query(query): Query<RunsQuery>,
 ) -> Result<Response, Problem> {
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    api::refuse_unknown_status(given(&query.status).as_deref())?;
     let filter = Filter {
         status: given(&query.status),
         workflow: given(&query.workflow),
@@ -70,7 +77,7 @@ pub async fn runs(
         let waiting = runs.list(&Filter {
             status: Some("waiting".into()),
             within: who.sees(),
-            limit: WAITING,
+            is_brief: true,
             ..Filter::default()
         })?;
         let questions = questions(runs, &waiting.rows, &who);
@@ -100,13 +107,13 @@ pub async fn runs(
             @if !mine.is_empty() {
                 section id="mine" class="waiting" aria-labelledby="mine-title" {
                     h2 id="mine-title" { "Waiting for you " span class="count" { (mine.len()) } }
-                    ul class="asks" { @for question in &mine { (question_of(question, at)) } }
+                    (first_of(&mine, at, &access))
                 }
             }
             @if !others.is_empty() {
                 details id="others" class="waiting" {
                     summary { "Waiting for someone else " span class="count" { (others.len()) } }
-                    ul class="asks" { @for question in &others { (question_of(question, at)) } }
+                    (first_of(&others, at, &access))
                 }
             }
             (query.form())
@@ -239,6 +246,20 @@ impl RunsQuery {
                 (text("requester", "Started by", &self.requester, ""))
                 button { "Filter" }
                 @if self.is_filtered() { a class="clear" href="/" { "Clear" } }
+            }
+        }
+    }
+}
+
+/// Lists the most urgent questions; the page of all that waits has the others.
+fn first_of(questions: &[Question], at: Timestamp, access: &Access) -> Markup {
+    let more = questions.len().saturating_sub(QUESTIONS);
+    html! {
+        ul class="asks" { @for question in questions.iter().take(QUESTIONS) { (question_of(question, at)) } }
+        @if more > 0 {
+            p class="more" {
+                "and " (more) " more"
+                @if access.has_everywhere(Role::Viewer) { ": " a href="/waiting" { "all that waits" } }
             }
         }
     }

@@ -9,6 +9,8 @@ use maud::{Markup, html};
 
 use super::{
     act::Form,
+    detail::values,
+    fields::{entered, input, is_as_shown, meaning_of_empty, typed},
     format::visible,
     layout::{Frame, heads, page, problem_text, see_other},
     phases::replaced,
@@ -28,7 +30,7 @@ use windlass_engine::{
 use windlass_report as report;
 use windlass_runs::{PlanDepth, Planned, RunsError, StartWanted, WorkflowName};
 use windlass_targets::{LOCAL, Role};
-use windlass_world::value::{Type, Value};
+use windlass_world::value::{Digest, Type};
 
 /// Stands in a plan for the id of the future run.
 const RUN: &str = "RUN";
@@ -52,7 +54,7 @@ pub async fn workflows(State(desk): State<Desk>, access: Access) -> Result<Respo
                         @match &workflow.program {
                             Ok(program) => {
                                 h2 { a href={ "/start/" (workflow.name) } { (workflow.name) } }
-                                @if let Some(text) = &program.workflow.description { p { (text) } }
+                                @if let Some(text) = &program.workflow.description { p { (visible(text)) } }
                                 @let params = program.workflow.params.len();
                                 p class="quiet" {
                                     (report::counted(program.workflow.steps().count(), "step"))
@@ -81,7 +83,7 @@ pub async fn form(
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
     let sheet = Sheet::read(&desk, &access, &name, Form(Vec::new())).await?;
-    Ok(sheet.page(&access, html! {}, false))
+    Ok(sheet.page(&access, html! {}, None))
 }
 
 /// `POST /start/WORKFLOW`: shows the plan for the form, or starts the run. A page never contains secrets, so without the script they have to
@@ -102,8 +104,15 @@ pub async fn start(
         return Ok(sheet.refused(&access, problem));
     }
     let who = access.person.clone();
-    let key = sheet.given.field("key").map(str::to_owned);
     if sheet.given.field("do") == Some("start") {
+        // The form has the digest of the plan that was shown, because no other plan must be carried out.
+        let shown = sheet.given.field("digest");
+        let shown = shown.ok_or_else(|| Problem::bad("the form has no digest"))?;
+        let wanted = StartWanted {
+            plan: Some(api::digest(shown)?),
+            ..wanted
+        };
+        let key = sheet.given.field("key").map(str::to_owned);
         let started = desk.ask(move |runs| runs.start(&wanted, key.as_deref(), &who));
         return Ok(match started.await {
             Ok(started) => see_other(&format!("/runs/{}", started.run), None),
@@ -114,7 +123,7 @@ pub async fn start(
         .ask(move |runs| runs.plan(&wanted, PlanDepth::Looks, &who))
         .await;
     Ok(match planned {
-        Ok(planned) => sheet.page(&access, plan(&planned), true),
+        Ok(planned) => sheet.page(&access, plan(&planned), Some(planned.digest())),
         Err(problem) => sheet.refused(&access, problem),
     })
 }
@@ -141,16 +150,18 @@ impl Sheet {
         })
     }
 
-    /// Parses the form. An empty field counts as not given, except for a string param with a default, where it is the empty string.
+    /// Parses the form. An empty field counts as not given, except for a string param with a default, where it is the empty string; so
+    /// does a field that still shows the default.
     fn wanted(&self) -> Result<StartWanted, RunsError> {
         let workflow = &self.program.workflow;
         let (mut params, mut errors) = (BTreeMap::new(), Vec::new());
         for (name, param) in &workflow.params {
-            let Some(text) = self.given.field(&field(name)) else {
+            let Some(text) = entered(&self.given, name) else {
                 continue;
             };
             let is_text = matches!(param.ty, Type::String);
-            if text.is_empty() && !(is_text && param.default.is_some()) {
+            let is_empty = text.is_empty() && !(is_text && param.default.is_some());
+            if is_empty || is_as_shown(&text, &default(param)) && param.default.is_some() {
                 continue;
             }
             match parse_argument(workflow, &format!("{name}={text}")) {
@@ -167,35 +178,30 @@ impl Sheet {
             workflow: self.name.clone(),
             target: self.given.field("target").unwrap_or(LOCAL).to_owned(),
             params,
+            plan: None,
         })
     }
 
     fn refused(&self, access: &Access, problem: Problem) -> Response {
         let shown =
             html! { section class="card failed" { h2 { "Not started" } (problem_text(&problem)) } };
-        let mut response = self.page(access, shown, false);
+        let mut response = self.page(access, shown, None);
         let status = StatusCode::from_u16(problem.status);
         *response.status_mut() = status.unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
         response
     }
 
-    fn page(&self, access: &Access, below: Markup, is_planned: bool) -> Response {
+    /// Returns the page, with `below` the form: the plan, whose digest binds the start, or why there is none.
+    fn page(&self, access: &Access, below: Markup, shown: Option<Digest>) -> Response {
         let workflow = &self.program.workflow;
-        // The key is part of the form, so that pressing the button twice starts one run.
-        let key = self
-            .given
-            .field("key")
-            .map(str::to_owned)
-            .or_else(random_token);
         let target = self.given.field("target").unwrap_or(LOCAL);
         let title = format!("Start {}", self.name);
         page(
             &frame(&title, access),
             html! {
                 h1 { "Start " (self.name) }
-                @if let Some(text) = &workflow.description { p { (text) } }
+                @if let Some(text) = &workflow.description { p { (visible(text)) } }
                 form id="sheet" class="card sheet" method="post" action={ "/start/" (self.name) } {
-                    input type="hidden" name="key" value=[key];
                     label class="field" for="target" {
                         span class="name" { "Target" }
                         select id="target" name="target" {
@@ -204,8 +210,15 @@ impl Sheet {
                     }
                     @for (name, param) in &workflow.params { (self.input(name, param)) }
                     div class="answers" {
-                        button class=[(!is_planned).then_some("main")] name="do" value="plan" { @if is_planned { "Plan again" } @else { "Show the plan" } }
-                        @if is_planned { button class="main" name="do" value="start" { "Start" } }
+                        button class=[shown.is_none().then_some("main")] name="do" value="plan" {
+                            @if shown.is_some() { "Plan again" } @else { "Show the plan" }
+                        }
+                        @if let Some(digest) = shown {
+                            // Each plan has a key of its own, so that pressing the button twice starts one run, and another plan starts another.
+                            input type="hidden" name="key" value=[random_token()];
+                            input type="hidden" name="digest" value=(digest);
+                            button class="main" name="do" value="start" { "Start" }
+                        }
                     }
                 }
                 div id="plan" { (below) }
@@ -214,80 +227,20 @@ impl Sheet {
     }
 
     fn input(&self, name: &str, param: &Param) -> Markup {
-        let default = param.default.as_ref().map(text);
-        let given = self.given.field(&field(name)).map(str::to_owned);
-        let now = given.or(default).unwrap_or_default();
-        input(name, param, &now, param.is_required())
+        let now = entered(&self.given, name).unwrap_or_else(|| default(param));
+        let if_empty = meaning_of_empty(param);
+        input(name, param, &now, param.is_required(), if_empty.as_deref())
     }
 }
 
-/// Returns the field of a param, with its current text.
-pub fn input(name: &str, param: &Param, now: &str, is_required: bool) -> Markup {
-    let id = field(name);
-    let note = format!("{id}-note");
-    let inner = match &param.ty {
-        Type::Optional(inner) => inner,
-        ty => ty,
-    };
-    let limits = &param.limits;
-    let number = |limit: &Option<Value>| limit.as_ref().map(text);
-    html! {
-        div class="field" {
-            label for=(id) { span class="name" { (name) @if is_required { span class="required" { " required" } } } }
-            @match inner {
-                _ if !limits.one_of.is_empty() && !matches!(inner, Type::List(_) | Type::Map(_)) => {
-                    select id=(id) name=(id) aria-describedby=(note) required[is_required] {
-                        @if param.default.is_none() { option value="" { "" } }
-                        @for choice in &limits.one_of {
-                            @let choice = text(choice);
-                            option selected[choice == now] { (choice) }
-                        }
-                    }
-                }
-                Type::Bool => {
-                    select id=(id) name=(id) aria-describedby=(note) required[is_required] {
-                        @if param.default.is_none() { option value="" { "" } }
-                        @for choice in ["true", "false"] { option selected[choice == now] { (choice) } }
-                    }
-                }
-                Type::Int | Type::Float => {
-                    input id=(id) name=(id) type="number" value=(now) step=[matches!(inner, Type::Float).then_some("any")]
-                        min=[number(&limits.min)] max=[number(&limits.max)] aria-describedby=(note) required[is_required];
-                }
-                Type::Secret => {
-                    input id=(id) name=(id) type="password" autocomplete="off" aria-describedby=(note) required[is_required];
-                }
-                Type::String | Type::Duration => {
-                    input id=(id) name=(id) type="text" value=(now) autocomplete="off" aria-describedby=(note) required[is_required];
-                }
-                _ => textarea id=(id) name=(id) rows="3" spellcheck="false" aria-describedby=(note) required[is_required] { (now) },
-            }
-            p id=(note) class="note" {
-                @if let Some(text) = &param.description { (text) " " }
-                span class="type" { (param.ty) @if matches!(inner, Type::List(_) | Type::Map(_) | Type::Any) { ", in YAML" } }
-                @if let Some(least) = &limits.min { " · at least " (text(least)) }
-                @if let Some(most) = &limits.max { " · at most " (text(most)) }
-            }
-        }
-    }
+/// Returns the text that a field shows at first.
+fn default(param: &Param) -> String {
+    let default = param.default.as_ref();
+    default.map_or_else(String::new, |default| typed(&param.ty, default))
 }
 
 fn frame<'a>(title: &'a str, access: &'a Access) -> Frame<'a> {
     Frame::still(title, "Start", Some(access))
-}
-
-/// Returns the name of a param's field.
-pub fn field(name: &str) -> String {
-    format!("p.{name}")
-}
-
-/// Returns a value as a person would type it: a string without quotes, anything else as JSON (which is valid YAML).
-pub fn text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_json().to_string(),
-    }
 }
 
 fn plan(planned: &Planned) -> Markup {
@@ -300,6 +253,7 @@ fn plan(planned: &Planned) -> Markup {
             h2 id="plan-title" { "Plan" }
             @for found in &planned.notes { p class="hint" { (found) } }
             @if let Some(account) = &planned.account { p class="hint" { (account) } }
+            @if let Some(info) = &planned.state.run { (values("Params", &info.params)) }
             @for found in &planned.obstacles { (obstacle(found)) }
             (foreseen(workflow, &planned.state))
             @if !workflow.phases.is_empty() { h3 { "Steps" } }

@@ -99,7 +99,7 @@ impl Mistake {
     }
 
     /// Returns where it begins: line and column, both from 1, columns in characters.
-    pub(super) fn line_and_column(&self) -> (usize, usize) {
+    pub fn line_and_column(&self) -> (usize, usize) {
         let text = self.source.inner();
         let before = &text[..self.place().1.min(text.len())];
         let line_start = before.rfind('\n').map_or(0, |i| i + 1);

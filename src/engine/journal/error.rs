@@ -41,8 +41,8 @@ pub enum JournalError {
     },
     #[error("there is no run `{0}`")]
     NoRun(String),
-    #[error("run {run} was deleted at {at} UTC, as `windlass prune` does with old runs")]
-    Pruned { run: RunId, at: String },
+    #[error("run {run} was deleted at {at} UTC by {by}, as `windlass prune` does with old runs")]
+    Pruned { run: RunId, at: String, by: String },
     #[error("`{0}` matches several runs: {1}")]
     Ambiguous(String, String),
     #[error("run {run} is being driven by {owner}")]

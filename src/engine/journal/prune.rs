@@ -1,6 +1,6 @@
 //! Deletes runs that have ended. One row of each is kept.
 
-use rusqlite::{OptionalExtension, TransactionBehavior, params};
+use rusqlite::{OptionalExtension, Row, TransactionBehavior, params};
 
 use super::{error::JournalError, id::RunId, lock::RunLock, store::Journal};
 use windlass_ground::Timestamp;
@@ -23,6 +23,8 @@ pub struct Pruned {
     pub run: RunId,
     /// When it was deleted.
     pub at: Timestamp,
+    /// Who deleted it.
+    pub by: String,
     /// The number of its events, and the digest of the last one.
     pub events: u64,
     pub head: Digest,
@@ -100,8 +102,9 @@ impl Journal {
         if !database.table_exists(None, "pruned")? {
             return Ok(Vec::new());
         }
-        let mut statement = database
-            .prepare_cached("SELECT run, pruned_at, events, head, seen FROM pruned ORDER BY run")?;
+        let mut statement = database.prepare_cached(
+            "SELECT run, pruned_at, events, head, seen, pruned_by FROM pruned ORDER BY run",
+        )?;
         let rows = statement.query_map([], |row| {
             Ok(Pruned {
                 run: RunId::stored(row.get(0)?),
@@ -109,22 +112,24 @@ impl Journal {
                 events: row.get::<_, Option<u64>>(2)?.unwrap_or_default(),
                 head: Digest::from_bytes(row.get::<_, Option<_>>(3)?.unwrap_or_default()),
                 seen: row.get(4)?,
+                by: row.get(5)?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Returns when a run was deleted, if one with this id was.
+    /// Returns when a run was deleted and by whom, if one with this id was.
     ///
     /// # Errors
     /// What the database says.
-    fn pruned_at(&self, run: &RunId) -> Result<Option<Timestamp>, JournalError> {
+    fn deletion(&self, run: &RunId) -> Result<Option<(Timestamp, String)>, JournalError> {
         let database = self.inner.database();
         if !database.table_exists(None, "pruned")? {
             return Ok(None);
         }
-        let sql = "SELECT pruned_at FROM pruned WHERE run = ?";
-        let found = database.query_row(sql, [run.as_str()], |row| row.get(0));
+        let sql = "SELECT pruned_at, pruned_by FROM pruned WHERE run = ?";
+        let read = |row: &Row| Ok((row.get(0)?, row.get(1)?));
+        let found = database.query_row(sql, [run.as_str()], read);
         Ok(found.optional()?)
     }
 
@@ -144,12 +149,13 @@ impl Journal {
     /// # Errors
     /// What the database says.
     pub fn refuse_pruned(&self, run: &RunId) -> Result<Option<JournalError>, JournalError> {
-        let at = self.pruned_at(run)?;
-        Ok(at.map(|at| {
+        let pruned = self.deletion(run)?;
+        Ok(pruned.map(|(at, by)| {
             let at = at.to_utc().map_or_else(|| "?".into(), |at| at.to_string());
             JournalError::Pruned {
                 run: run.clone(),
                 at: at.chars().take(19).collect(),
+                by,
             }
         }))
     }

@@ -26,6 +26,7 @@ use self::{
     rows::Rows,
 };
 use super::{
+    answers::{Answers, events_of},
     book::Book,
     clock::now,
     doubt::DoubtAnswers,
@@ -43,18 +44,17 @@ use super::{
     rules,
     service::{
         Evidence, Filter, Listed, Page, Person, PlanDepth, Planned, Runs, Sent, Shown, StartWanted,
-        Started, UndoPlan,
+        Started, UndoPlan, Undoing,
     },
     tallies::Tallies,
     turns::Turns,
 };
 use windlass_engine::{
     compile::Program,
-    decide,
     execute::{Sight, undo_plan},
     journal::{
-        Event, HeldLock, InstanceId, Journal, JournalError, Link, Message, Pruned, Record, RunId,
-        RunInfo, RunLock, RunRow, State, Verdict,
+        Event, HeldLock, Journal, JournalError, Link, Message, Pruned, Record, RunId, RunInfo,
+        RunLock, RunRow, State,
     },
 };
 use windlass_inventory::{Gathered, RunStamp, gather};
@@ -361,25 +361,18 @@ impl Runs for Here {
         Ok(self.reader.evidence(id)?)
     }
 
-    fn answer(
-        &self,
-        id: &RunId,
-        step: &InstanceId,
-        verdict: Verdict,
-        shown: Option<Digest>,
-        comment: Option<String>,
-        who: &Person,
-    ) -> Result<(), RunsError> {
+    fn answer(&self, id: &RunId, answers: &Answers, who: &Person) -> Result<(), RunsError> {
         let run = self.run(id)?;
-        let decision = run.decision(step, verdict, shown, comment, who);
+        let decisions = answers.decisions(&run, who)?;
         let at = now();
-        let workflow = &run.program.workflow;
-        decide::on_answer(workflow, &run.state, id.as_str(), &decision, at)?;
+        events_of(&decisions, &run.program.workflow, &run.state, id, at)?;
         if self.journal.is_owned(id)? {
-            self.journal
-                .post(id, &Message::Decide(decision.clone()), at)?;
+            for decision in &decisions {
+                self.journal
+                    .post(id, &Message::Decide(decision.clone()), at)?;
+            }
             let received = Reception::wait(
-                std::slice::from_ref(&decision),
+                &decisions,
                 || self.reader.state_of(id),
                 || self.journal.is_owned(id),
             )?;
@@ -387,12 +380,12 @@ impl Runs for Here {
                 return Ok(());
             }
         }
-        // No process drives the run (any more), so the answer is written to its journal at once, and the run continues.
+        // No process drives the run (any more), so the answers are written to its journal at once, and the run continues.
         let held = self.take(id)?;
         let workflow = &held.program.workflow;
-        let answered = decide::on_answer(workflow, &held.state, id.as_str(), &decision, at)?;
+        let answered = events_of(&decisions, workflow, &held.state, id, at)?;
         let mut events = goes_on(workflow, &held.state, who);
-        events.push(answered);
+        events.extend(answered);
         self.go_in(held, events, None)
     }
 
@@ -429,19 +422,25 @@ impl Runs for Here {
             Ok::<_, RunsError>(undo_plan(workflow, &state, &open.clients, Sight::Whole).await)
         })?;
         let refused = self.refuse_undo_before_newer(id, &run.state).err();
-        Ok(UndoPlan { items, refused })
+        let events = Some(run.state.events);
+        Ok(UndoPlan {
+            items,
+            refused,
+            events,
+        })
     }
 
     fn undo(
         &self,
         id: &RunId,
         answers: &DoubtAnswers,
-        force: bool,
+        how: Undoing,
         who: &Person,
     ) -> Result<(), RunsError> {
         let held = self.take_idle(id, "it is running: cancel it first")?;
         rules::refuse_undo(id, &held.state)?;
-        if !force {
+        how.refuse_changed(&held.state)?;
+        if !how.force {
             self.refuse_undo_before_newer(id, &held.state)?;
         }
         let events = undoes(&held.state, answers, who)?;

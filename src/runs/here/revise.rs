@@ -14,7 +14,7 @@ use crate::{
     preflight::{Note, preflight},
     revise::{Changes, Revision, SentFiles, file_changes},
     rules,
-    service::Person,
+    service::{Person, plan_changed},
 };
 use windlass_engine::{
     compile::Program,
@@ -114,8 +114,9 @@ pub(crate) fn refuse_other_plan(
     if shown.is_none_or(|shown| shown == revision.digest) {
         return Ok(());
     }
-    let message = "the run or its files have changed since the plan was shown";
-    Err(RunsError::conflict("plan-changed", message).hint("read the new plan and confirm it"))
+    Err(plan_changed(
+        "the run or its files have changed since the plan was shown",
+    ))
 }
 
 /// The events of a resume, and the files to freeze before, with the number of their edition.

@@ -20,7 +20,7 @@ use windlass_engine::{
     journal::{NewRun, RunId},
 };
 use windlass_targets::{Folders, Target};
-use windlass_world::value::{Digest, Value};
+use windlass_world::value::{Digest, Secret, Value};
 
 /// A workflow that has been checked, its run's first event, and the findings that do not prevent the run.
 pub(crate) type Prepared = (Program, Beginning, Vec<Note>);
@@ -88,7 +88,7 @@ impl Here {
         wanted: &StartWanted,
         who: &Person,
     ) -> Result<Started, RunsError> {
-        self.begin_new(&|out| self.prepare(wanted, out, who))
+        self.begin_new(&|out| self.prepare_as_shown(wanted, out, who))
     }
 
     /// Starts a run, unless a run was started with this key.
@@ -98,7 +98,7 @@ impl Here {
         key: &str,
         who: &Person,
     ) -> Result<Started, RunsError> {
-        let prepare = |out: &Path| self.prepare(wanted, out, who);
+        let prepare = |out: &Path| self.prepare_as_shown(wanted, out, who);
         self.begin_once(digest(wanted), key, who, &prepare)
     }
 
@@ -121,11 +121,13 @@ impl Here {
         prepare: Prepare,
     ) -> Result<Started, RunsError> {
         let key = key_of(key, who)?;
+        let keyed = self.keyed(request)?;
         let _turn = self.turns.take(key);
         let known = self.drivers.book().known(key)?;
         if let Some(known) = &known {
             let exists = self.exists(&known.run)?;
-            if known.request != request && exists {
+            // Older versions stored the digest itself.
+            if ![keyed, request].contains(&known.request) && exists {
                 return Err(other_start());
             }
             // A run that has been deleted since was started, too.
@@ -141,9 +143,17 @@ impl Here {
         let id = known.map_or_else(new_id, |known| Ok(known.run))?;
         let out = self.options.out.join(id.as_str());
         let (program, beginning, _) = prepare(&out)?;
-        self.drivers.book().claim(key, request, &id)?;
+        self.drivers.book().claim(key, keyed, &id)?;
         self.begin(&id, program, beginning, place)?;
         Ok(started(id))
+    }
+
+    /// Digests the digest of a request with the key of this journal's secrets: in a request, a secret is a text like any other, and a weak
+    /// one could be guessed from a digest that is stored.
+    fn keyed(&self, request: Digest) -> Result<Digest, RunsError> {
+        let secret = Value::Secret(Secret::new(request.to_string()));
+        let keyed = self.journal.digest_secrets(&secret)?;
+        Ok(keyed.unwrap_or(request))
     }
 
     /// Works out what a start would do, given the result of `prepare`.
@@ -181,6 +191,18 @@ impl Here {
         let all = BTreeSet::new();
         let about = About::of_file(&file, wanted, &all);
         self.prepare_program(Library::compile(&file)?, about, out, who)
+    }
+
+    /// Like [`Here::prepare`], for the plan that was shown to the person and no other.
+    fn prepare_as_shown(
+        &self,
+        wanted: &StartWanted,
+        out: &Path,
+        who: &Person,
+    ) -> Result<Prepared, RunsError> {
+        let prepared = self.prepare(wanted, out, who)?;
+        wanted.refuse_other_plan(&prepared.1.state)?;
+        Ok(prepared)
     }
 
     /// Like [`Here::prepare`], for a workflow that has been compiled.
@@ -292,8 +314,7 @@ fn started(run: RunId) -> Started {
     }
 }
 
-/// Digests the request of a start. Each secret is represented by its mask, because a weak secret could be guessed from
-/// a digest.
+/// Digests the request of a start. It may contain secrets as texts, so it is not stored as it is.
 pub(crate) fn digest(wanted: &StartWanted) -> Digest {
     let params = Value::Map(wanted.params.clone()).digest();
     Digest::of(&[

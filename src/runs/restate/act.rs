@@ -9,6 +9,7 @@ use std::{
 
 use super::OnRestate;
 use crate::{
+    answers::{Answers, events_of},
     clock::now,
     doubt::DoubtAnswers,
     error::RunsError,
@@ -19,12 +20,11 @@ use crate::{
     reception::Reception,
     revise::{Changes, Revision},
     rules,
-    service::Person,
+    service::{Person, Undoing},
 };
 use windlass_engine::{
     compile::Program,
-    decide,
-    journal::{Event, InstanceId, Message, RunId, State, Verdict},
+    journal::{Event, Message, RunId, State},
 };
 use windlass_restate::{Order, TakenUp};
 use windlass_world::value::{Digest, Value};
@@ -46,21 +46,20 @@ impl OnRestate {
     pub(super) fn decide(
         &self,
         id: &RunId,
-        step: &InstanceId,
-        verdict: Verdict,
-        shown: Option<Digest>,
-        comment: Option<String>,
+        answers: &Answers,
         who: &Person,
     ) -> Result<(), RunsError> {
         let run = self.shown(id)?;
-        let decision = run.decision(step, verdict, shown, comment, who);
+        let decisions = answers.decisions(&run, who)?;
         let (at, workflow) = (now(), &run.program.workflow);
-        let answer = decide::on_answer(workflow, &run.state, id.as_str(), &decision, at)?;
+        let answered = events_of(&decisions, workflow, &run.state, id, at)?;
         if run.is_driven {
-            self.remote
-                .post(id, &Message::Decide(decision.clone()), at)?;
+            for decision in &decisions {
+                self.remote
+                    .post(id, &Message::Decide(decision.clone()), at)?;
+            }
             let received = Reception::wait(
-                std::slice::from_ref(&decision),
+                &decisions,
                 || self.remote.state_of(id),
                 || Ok(self.remote.driver(id)?.is_some()),
             )?;
@@ -68,7 +67,7 @@ impl OnRestate {
         }
         let idle = self.idle(id, "it is running")?;
         let mut events = goes_on(&idle.program.workflow, &idle.state, who);
-        events.push(answer);
+        events.extend(answered);
         self.go(&idle, events, None)
     }
 
@@ -100,10 +99,12 @@ impl OnRestate {
         &self,
         id: &RunId,
         answers: &DoubtAnswers,
+        how: Undoing,
         who: &Person,
     ) -> Result<(), RunsError> {
         let idle = self.idle(id, "it is running: cancel it first")?;
         rules::refuse_undo(id, &idle.state)?;
+        how.refuse_changed(&idle.state)?;
         let events = undoes(&idle.state, answers, who)?;
         self.go(&idle, events, None)
     }

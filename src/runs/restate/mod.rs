@@ -28,6 +28,7 @@ use self::{
     start::ToStart,
 };
 use super::{
+    answers::Answers,
     bundle::gathered,
     clock::{new_id, now},
     doubt::DoubtAnswers,
@@ -45,16 +46,14 @@ use super::{
     rules,
     service::{
         Evidence, Filter, Listed, Page, Person, PlanDepth, Planned, Runs, Sent, Shown, StartWanted,
-        Started, UndoPlan,
+        Started, UndoPlan, Undoing,
     },
     tallies::Tallies,
 };
 use windlass_engine::{
     compile::Program,
     execute::{DriveError, Sight, undo_plan},
-    journal::{
-        HeldLock, InstanceId, Link, Pruned, Record, RunId, RunInfo, RunLock, RunRow, State, Verdict,
-    },
+    journal::{HeldLock, Link, Pruned, Record, RunId, RunInfo, RunLock, RunRow, State},
 };
 use windlass_inventory::{Gathered, RunStamp, gather};
 use windlass_mesh::Handshakes;
@@ -303,16 +302,8 @@ impl Runs for OnRestate {
         }
     }
 
-    fn answer(
-        &self,
-        id: &RunId,
-        step: &InstanceId,
-        verdict: Verdict,
-        shown: Option<Digest>,
-        comment: Option<String>,
-        who: &Person,
-    ) -> Result<(), RunsError> {
-        self.decide(id, step, verdict, shown, comment, who)
+    fn answer(&self, id: &RunId, answers: &Answers, who: &Person) -> Result<(), RunsError> {
+        self.decide(id, answers, who)
     }
 
     fn cancel(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
@@ -333,20 +324,25 @@ impl Runs for OnRestate {
             Ok::<_, RunsError>(undo_plan(&run.program.workflow, &state, &open.clients, sight).await)
         })?;
         let refused = self.refuse_undo_before_newer(id, &run.state).err();
-        Ok(UndoPlan { items, refused })
+        let events = Some(run.state.events);
+        Ok(UndoPlan {
+            items,
+            refused,
+            events,
+        })
     }
 
     fn undo(
         &self,
         id: &RunId,
         answers: &DoubtAnswers,
-        force: bool,
+        how: Undoing,
         who: &Person,
     ) -> Result<(), RunsError> {
-        if !force {
+        if !how.force {
             self.refuse_undo_before_newer(id, &self.shown(id)?.state)?;
         }
-        self.go_back(id, answers, who)
+        self.go_back(id, answers, how, who)
     }
 
     fn sightings(&self) -> Result<Gathered, RunsError> {

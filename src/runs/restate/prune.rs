@@ -34,6 +34,7 @@ impl OnRestate {
         let pruned = pruned.map(|pruned| Pruned {
             run: pruned.run,
             at: pruned.at,
+            by: pruned.by,
             events: pruned.events,
             head: pruned.head,
             seen: pruned.seen,

@@ -99,6 +99,9 @@ impl OnRestate {
     fn first_order(&self, asked: &ToStart, who: &Person) -> Result<(RunId, Order), RunsError> {
         let run = new_id()?;
         let (program, beginning, _) = self.prepare(asked, who)?;
+        if let ToStart::Named(wanted) = asked {
+            wanted.refuse_other_plan(&beginning.state)?;
+        }
         let beginning = beginning.with_secrets(|params| self.remote.digest_secrets(params))?;
         let files = program.files.iter();
         let files = files.map(|(path, text)| (path.clone(), text.to_string()));

@@ -1,6 +1,9 @@
 use std::{
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,6 +27,10 @@ const ANSWER: Duration = Duration::from_secs(300);
 pub const LARGEST: usize = 64 << 20;
 const LARGEST_REFUSAL: usize = 1 << 20;
 
+/// The header with which a client says what it is, and the value of an assistant.
+pub const CLIENT_HEADER: &str = "x-windlass-client";
+pub const ASSISTANT: &str = "assistant";
+
 /// The address of a server, and what authenticates the caller.
 #[derive(Clone)]
 pub struct Address {
@@ -44,6 +51,8 @@ pub struct Client {
     has_certificate: bool,
     /// The version of the server, once it is known.
     pub version: OnceLock<String>,
+    /// Whether the requests are those of an assistant.
+    pub is_assistant: AtomicBool,
 }
 
 impl Client {
@@ -99,11 +108,15 @@ impl Client {
             token: address.token,
             has_certificate: address.certificate.is_some(),
             version: OnceLock::new(),
+            is_assistant: AtomicBool::new(false),
         })
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.http.request(method, format!("{}{path}", self.url));
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        if self.is_assistant.load(Ordering::Relaxed) {
+            request = request.header(CLIENT_HEADER, ASSISTANT);
+        }
         match &self.token {
             Some(token) => request.bearer_auth(token.reveal()),
             None => request,

@@ -11,14 +11,13 @@ mod wire;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::Duration,
 };
 
 use serde_json::{Value as Json, json};
 use tokio::{runtime::Runtime, sync::watch};
 
-pub use self::{client::Address, follow::Following};
 use self::{
     client::Client,
     params::sendable,
@@ -26,7 +25,12 @@ use self::{
         EventsPage, Files, Links, RunDetail, RunsPage, StartedRun, TargetNames, WhoAmI, Workflows,
     },
 };
+pub use self::{
+    client::{ASSISTANT, Address, CLIENT_HEADER},
+    follow::Following,
+};
 use super::{
+    answers::Answers,
     clock::now,
     doubt::DoubtAnswers,
     error::{Kind, RunsError},
@@ -36,14 +40,14 @@ use super::{
     revise::{Changes, Revision},
     service::{
         Filter, Listed, Page, Person, PlanDepth, Planned, Runs, Sent, Shown, StartWanted, Started,
-        UndoPlan,
+        UndoPlan, Undoing,
     },
     tallies::Tallies,
 };
 use windlass_engine::{
     compile::{Frozen, Program, compile},
     execute::DriveError,
-    journal::{InstanceId, Link, Record, RunId, RunRow, State, Verdict},
+    journal::{Link, Record, RunId, RunRow, State, Verdict},
 };
 use windlass_inventory::{Gathered, RunStamp, gather};
 use windlass_mesh::Handshakes;
@@ -98,6 +102,11 @@ impl There {
     /// Returns the user's name on the server.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Says that the requests from now on are those of an assistant: the server's journal records it.
+    pub fn is_for_assistant(&self) {
+        self.client.is_assistant.store(true, Ordering::Relaxed);
     }
 
     /// Follows a run, starting with event `next`.
@@ -366,11 +375,15 @@ impl Runs for There {
         _: &Person,
     ) -> Result<Started, RunsError> {
         let params = self.threads.block_on(sendable(&wanted.params))?;
-        let body = json!({
+        let mut body = json!({
             "workflow": wanted.workflow.as_str(),
             "target": wanted.target,
             "params": params,
         });
+        // Servers of older versions do not know it.
+        if let Some(plan) = wanted.plan {
+            body["plan"] = json!(plan);
+        }
         self.begin("/api/v1/runs", &body, key)
     }
 
@@ -389,21 +402,31 @@ impl Runs for There {
         Ok(links.links)
     }
 
-    fn answer(
-        &self,
-        id: &RunId,
-        step: &InstanceId,
-        verdict: Verdict,
-        shown: Option<Digest>,
-        comment: Option<String>,
-        _: &Person,
-    ) -> Result<(), RunsError> {
-        let verb = match verdict {
-            Verdict::Approved => "approve",
-            Verdict::Rejected => "reject",
-        };
-        let body = json!({ "step": step, "digest": shown, "comment": comment });
-        self.post(&format!("/api/v1/runs/{id}/{verb}"), &body)
+    fn answer(&self, id: &RunId, answers: &Answers, _: &Person) -> Result<(), RunsError> {
+        // Servers of older versions know only this request.
+        if let [(step, shown)] = answers.steps.as_slice() {
+            let verb = match answers.verdict {
+                Verdict::Approved => "approve",
+                Verdict::Rejected => "reject",
+            };
+            let body = json!({ "step": step, "digest": shown, "comment": answers.comment });
+            return self.post(&format!("/api/v1/runs/{id}/{verb}"), &body);
+        }
+        let steps = answers.steps.iter();
+        let steps = steps.map(|(step, shown)| json!({ "step": step, "digest": shown }));
+        let body = json!({
+            "verdict": answers.verdict,
+            "answers": steps.collect::<Vec<_>>(),
+            "comment": answers.comment,
+        });
+        let posted = self.post(&format!("/api/v1/runs/{id}/answers"), &body);
+        posted.map_err(|error| match error.code {
+            "not-found" => {
+                let message = "this server answers one step at a time; nothing was answered";
+                RunsError::wrong("server", message).hint("name one step, or update the server")
+            }
+            _ => error,
+        })
     }
 
     fn cancel(&self, id: &RunId, _: &Person) -> Result<(), RunsError> {
@@ -429,23 +452,30 @@ impl Runs for There {
                 .hint("use the same version of windlass as the server")
         })?;
         let refused = plan.refused.map(|why| why.error(Kind::Conflict));
-        Ok(UndoPlan { items, refused })
+        Ok(UndoPlan {
+            items,
+            refused,
+            events: plan.events,
+        })
     }
 
     fn undo(
         &self,
         id: &RunId,
         answers: &DoubtAnswers,
-        force: bool,
+        how: Undoing,
         _: &Person,
     ) -> Result<(), RunsError> {
         let mut body = match answers {
             [] => json!({}),
             answers => json!({ "answers": self.answers(answers)? }),
         };
-        // Only where it is asked for: servers of older versions do not know it.
-        if force {
+        // Only where they are asked for: servers of older versions do not know them.
+        if how.force {
             body["force"] = true.into();
+        }
+        if let Some(events) = how.events {
+            body["events"] = events.into();
         }
         self.post(&format!("/api/v1/runs/{id}/undo"), &body)
     }

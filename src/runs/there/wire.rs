@@ -144,6 +144,8 @@ pub struct UndoPlan {
     pub items: Vec<UndoLine>,
     /// Absent in the answers of older servers.
     pub refused: Option<Problem>,
+    /// Absent in the answers of older servers.
+    pub events: Option<u64>,
 }
 
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 //! An integer beyond 64 bits becomes the text of its digits, here as in YAML: a float would silently lose some of them (X.509
 //! serials are such numbers).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use serde_json::Value as Json;
 
@@ -19,6 +19,12 @@ impl Value {
         serde_json::from_str(&quote_large_integers(text))
             .map(Self::from_json)
             .map_err(|e| e.to_string())
+    }
+
+    /// Returns the first integer in JSON text that does not fit 64 bits, of which a parser would lose digits.
+    pub fn large_integer(text: &str) -> Option<&str> {
+        let place = LargeIntegers { text, at: 0 }.next()?;
+        Some(&text[place])
     }
 
     /// Converts parsed JSON.
@@ -78,38 +84,55 @@ impl Value {
 
 /// Puts quotes around integers that do not fit an `i64`; the parser would turn them into floats.
 fn quote_large_integers(text: &str) -> Cow<'_, str> {
-    let bytes = text.as_bytes();
-    let (mut quoted, mut copied, mut at) = (String::new(), 0, 0);
-    while at < bytes.len() {
-        match bytes[at] {
-            b'"' => at = end_of_string(bytes, at),
-            b'-' | b'0'..=b'9' => {
-                let is_of_number =
-                    |b: &u8| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
-                let rest = &bytes[at..];
-                let end = at
-                    + rest
-                        .iter()
-                        .position(|b| !is_of_number(b))
-                        .unwrap_or(rest.len());
-                let number = &text[at..end];
-                if is_integer(number) && number.parse::<i64>().is_err() {
-                    quoted.push_str(&text[copied..at]);
-                    quoted.push('"');
-                    quoted.push_str(number);
-                    quoted.push('"');
-                    copied = end;
-                }
-                at = end;
-            }
-            _ => at += 1,
-        }
+    let (mut quoted, mut copied) = (String::new(), 0);
+    for place in (LargeIntegers { text, at: 0 }) {
+        quoted.push_str(&text[copied..place.start]);
+        quoted.push('"');
+        quoted.push_str(&text[place.clone()]);
+        quoted.push('"');
+        copied = place.end;
     }
     if copied == 0 {
         return Cow::Borrowed(text);
     }
     quoted.push_str(&text[copied..]);
     Cow::Owned(quoted)
+}
+
+/// The places of the integers in JSON text that do not fit an `i64`.
+struct LargeIntegers<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Iterator for LargeIntegers<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        let bytes = self.text.as_bytes();
+        while self.at < bytes.len() {
+            match bytes[self.at] {
+                b'"' => self.at = end_of_string(bytes, self.at),
+                b'-' | b'0'..=b'9' => {
+                    let place = self.at..end_of_number(bytes, self.at);
+                    self.at = place.end;
+                    let number = &self.text[place.clone()];
+                    if is_integer(number) && number.parse::<i64>().is_err() {
+                        return Some(place);
+                    }
+                }
+                _ => self.at += 1,
+            }
+        }
+        None
+    }
+}
+
+fn end_of_number(bytes: &[u8], start: usize) -> usize {
+    let is_of_number = |b: &u8| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+    let rest = &bytes[start..];
+    let length = rest.iter().position(|b| !is_of_number(b));
+    start + length.unwrap_or(rest.len())
 }
 
 /// Returns the end of the string that begins here.

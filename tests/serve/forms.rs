@@ -1,0 +1,130 @@
+//! Forms change only what a person changes.
+
+use serde_json::json;
+
+use super::server::{ALICE, Served, with_people};
+use crate::harness::Test;
+
+const TEXTS: &str = "workflow: texts
+description: \"Reads \\u202Eevil\"
+params:
+  pem: { type: string, default: \"line1\\nline2\\n  line3\\n\" }
+  dos: { type: string, default: \"a\\r\\nb\" }
+  any: { type: any, default: \"k: v\\n\" }
+  digits: { type: any, default: \"123\" }
+  mode: { type: string, default: \" lead\", one_of: [\"two  spaces\", \" lead\"] }
+  names: { type: list(string), default: [east, west] }
+  maybe: { type: string? }
+steps: { a: { with: { p: \"${{ params.pem }}\" }, run: \"#{ p: inputs.p }\" } }
+";
+
+/// The first value of a hidden field.
+fn hidden(page: &str, name: &str) -> String {
+    let (_, rest) = page
+        .split_once(&format!("name=\"{name}\" value=\""))
+        .unwrap_or_else(|| panic!("no {name} in {page}"));
+    rest.split('"').next().expect("a value").to_owned()
+}
+
+#[test]
+fn what_a_person_leaves_alone_is_started_as_it_is() {
+    let test = with_people(Test::new().file("texts.yaml", TEXTS));
+    let served = Served::start(&test);
+    let alice = served.log_in(ALICE);
+    let form = served.page(&alice, "/start/texts").expect(200).body;
+    for part in [
+        "\nline1\nline2\n  line3\n</textarea>",
+        "<option value=\" lead\" selected>",
+        "value=\"two  spaces\"",
+        "empty means the default, [&quot;east&quot;,&quot;west&quot;]",
+        "empty means no value",
+    ] {
+        assert!(form.contains(part), "{part} in {form}");
+    }
+    assert!(!form.contains('\u{202e}'), "{form}");
+    // As a browser sends them: all line ends are CRLF.
+    let mut fields = vec![
+        ("do", "plan"),
+        ("target", "local"),
+        ("p.pem", "line1\r\nline2\r\n  line3\r\n"),
+        ("p.dos", "a\r\nb"),
+        ("p.any", "\"k: v\\n\""),
+        ("p.digits", "\"123\""),
+        ("p.mode", " lead"),
+        ("p.names", ""),
+        ("p.maybe", ""),
+    ];
+    let plan = served
+        .submit(&alice, "/start/texts", &fields)
+        .expect(200)
+        .body;
+    assert!(
+        plan.contains("[\"east\",\"west\"]")
+            || plan.contains("[&quot;east&quot;,&quot;west&quot;]"),
+        "{plan}"
+    );
+    let (key, digest) = (hidden(&plan, "key"), hidden(&plan, "digest"));
+    served
+        .submit(
+            &alice,
+            "/start/texts",
+            &[("do", "start"), ("target", "local")],
+        )
+        .expect(400);
+    fields[0].1 = "start";
+    fields.extend([("key", key.as_str()), ("digest", digest.as_str())]);
+    let started = served.submit(&alice, "/start/texts", &fields).expect(303);
+    let run = started.header("location").expect("an address")[6..].to_owned();
+    served.wait(&run, "succeeded");
+    let params = test.events()[0]["params"].clone();
+    let wanted = json!({
+        "pem": "line1\nline2\n  line3\n", "dos": "a\r\nb", "any": "k: v\n", "digits": "123",
+        "mode": " lead", "names": ["east", "west"], "maybe": null,
+    });
+    assert_eq!(params, wanted);
+    // Another selection is not what was planned.
+    let mut other = fields.clone();
+    other.retain(|(name, _)| *name != "p.mode");
+    other.push(("p.mode", "two  spaces"));
+    other.retain(|(name, _)| *name != "key");
+    let refused = served
+        .submit(&alice, "/start/texts", &other)
+        .expect(409)
+        .body;
+    assert!(refused.contains("plan-changed"), "{refused}");
+}
+
+#[test]
+fn an_edit_keeps_the_lines_of_what_nobody_changed() {
+    let fails = "workflow: fails
+params: { pem: string, n: { type: int, default: 1 } }
+steps:
+  first: { with: { p: \"${{ params.pem }}\" }, run: \"#{ p: inputs.p }\" }
+  second: { needs: [first], with: { n: \"${{ params.n }}\" }, run: \"if inputs.n == 1 { throw \\\"no\\\" } #{}\" }
+";
+    let test = with_people(Test::new().file("fails.yaml", fails));
+    let served = Served::start(&test);
+    let alice = served.log_in(ALICE);
+    let pem = "-----BEGIN-----\nAA\n-----END-----\n";
+    let run = served.run(
+        ALICE,
+        &json!({ "workflow": "fails", "params": { "pem": pem } }),
+    );
+    served.wait(&run, "failed");
+    let path = format!("/runs/{run}/edit");
+    let crlf = pem.replace('\n', "\r\n");
+    let mut fields = vec![
+        ("do", "plan"),
+        ("files", "1"),
+        ("p.pem", crlf.as_str()),
+        ("p.n", "2"),
+    ];
+    let plan = served.submit(&alice, &path, &fields).expect(200).body;
+    assert!(!plan.contains("params.pem"), "{plan}");
+    let digest = hidden(&plan, "digest");
+    fields[0].1 = "resume";
+    fields.push(("digest", &digest));
+    served.submit(&alice, &path, &fields).expect(303);
+    let shown = served.wait(&run, "succeeded");
+    assert_eq!(shown["params"], json!({ "pem": pem, "n": 2 }));
+}
