@@ -525,7 +525,7 @@ fn a_scan_of_a_folder_goes_on_after_what_is_broken() {
     // One that is not valid yet is refused by every peer.
     let scan = ["certs", "scan", "leaf.pem"];
     let early = later(&test, "-73h", &[&scan[..], &["--check", "30d"]].concat());
-    early.expect(1).prints("is not valid yet, only in 3 days");
+    early.expect(1).prints("is not valid for another 3 days");
     later(&test, "-73h", &scan)
         .expect(0)
         .prints("valid in 3 days");

@@ -207,6 +207,9 @@ fn what_is_still_being_deleted_is_not_gone() {
     delete("1s");
     let ran = mesh.test.windlass(&run).expect(1);
     ran.says("it is still being deleted; it has the finalizers example.com/kept");
+    // The API server has accepted it, so an undo would create the object again.
+    let plan = mesh.test.windlass(&["undo", "--plan"]).expect(0);
+    plan.prints("create configmap/kept in default of mgmt again");
     workflow(
         r#"kube::apply("mgmt", #{ apiVersion: "v1", kind: "ConfigMap", metadata: #{ name: "kept", namespace: "default" }, data: #{ b: "new" } })"#,
     );

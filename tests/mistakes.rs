@@ -53,7 +53,7 @@ macro_rules! mistakes {
 mistakes! {
     an_interpolation_of_a_shell: "workflow: w\nparams: { name: string }\nsteps:\n  a: { script: step.rhai, with: { name: \"${params.name} of ${{ run.id }}\", count: \"${{ 99999999999999999999 }}\" } }\n";
     an_interpolation_in_double_quotes: "workflow: w\nparams: { name: string }\nsteps:\n  a: { with: { name: \"${{ 'the ${params.name}' }}\" }, run: 'log::info(\"${inputs.name}\"); #{ at: 1.5, of: 2 * 1.5, as_is: `${inputs.name}` }' }\n  b: { script: own.rhai }\n",
-        with [("own.rhai", "fn run(inputs) { let most = 9_223_372_036_854_775_808; exec::run(\"sh\", [\"-c\", \"echo ${HOME} ${inputs[0]}\"]); #{} }\n")];
+        with [("own.rhai", "fn run(inputs) { let most = - 9_223_372_036_854_775_809; exec::run(\"sh\", [\"-c\", \"echo ${HOME} ${inputs[0]}\"]); #{} }\n")];
     a_name_with_a_hyphen: "workflow: w\nparams: { a-b: string }\nsteps:\n  a: { script: step.rhai, with: { name: \"x ${{ params.a-b }}\" } }\n";
     a_default_behind_a_type: "workflow: w\nparams: { count: \"int = 3\" }\nsteps:\n  a: { script: step.rhai, with: { name: x } }\n";
     a_text_for_bytes: "workflow: w\nparams: { key: bytes }\nsteps:\n  a: { script: step.rhai, with: { name: x } }\n", given ["-p", "key=aGk="];

@@ -338,6 +338,7 @@ const ASKS: &str = "workflow: asks
 params: { text: { type: bytes, default: !!binary aGk= } }
 steps:
   begin: { approval: Go?, timeout: 7d, on_timeout: approve }
+  soon: { approval: Soon?, timeout: 1h }
   sure: { needs: [begin], approval: Sure?, timeout: 1h }
   say: { needs: [begin], with: { text: \"${{ params.text }}\" }, run: \"#{ text: inputs.text.to_text() }\" }
 outputs: { text: \"${{ steps.say.text }}\" }
@@ -351,11 +352,11 @@ fn questions_expire_and_params_are_bytes() {
 tests:
   by itself:
     params: { text: !!binary aGVsbG8= }
-    approvals: { begin: { answer: none }, sure: alice }
+    approvals: { begin: { answer: none }, soon: bob, sure: alice }
     kill: everywhere
     expect: { outputs: { text: hello } }
   not at all:
-    approvals: { begin: alice, sure: { answer: none } }
+    approvals: { begin: alice, soon: bob, sure: { answer: none } }
     expect: { status: failed, error: \"*no answer within the timeout*\", steps: { say: succeeded } }
 ",
     );
@@ -365,7 +366,7 @@ tests:
         "workflow: asks.yaml\ntests:\n  one: { approvals: { sure: { answer: none, by: alice } } }\n  two: { approvals: { sure: { answer: reject } } }\n",
     );
     let ran = test.windlass(&["test"]).expect(2);
-    ran.says("`answer: none` stands alone");
+    ran.says("can't be combined with `by` or `comment`");
     ran.says("does not say who answers");
     test.write("asks.yaml", &ASKS.replace(", timeout: 1h", ""));
     test.write(

@@ -16,7 +16,7 @@ pub fn events(state: &State, before: &[Event], texts: &[String]) -> Result<Vec<E
     all_answered(state, before, &read_all(texts)?, &person()).map_err(refused)
 }
 
-/// Returns the state of a run that has ended after answers from the command line.
+/// Adds answers from the command line to the state of a run that has ended.
 pub fn after(state: State, texts: &[String]) -> Result<State, Failure> {
     after_answers(state, &read_all(texts)?).map_err(refused)
 }

@@ -3,6 +3,7 @@
 use std::{
     io::{IsTerminal, stdout},
     path::Path,
+    time::Duration,
 };
 
 use super::{
@@ -18,6 +19,9 @@ use crate::{
     runs::{RunsError, now},
     value::Command,
 };
+
+/// How long interrupted work may take to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 /// `windlass backup FILE`.
 pub fn backup(args: &Args, command: &Backup) -> Done {
@@ -45,7 +49,15 @@ pub fn backup(args: &Args, command: &Backup) -> Done {
     if args.on.is_some() {
         say!("the backup does not contain the runs on Restate: back up Restate's data as well");
     }
-    say!("the backup contains the keys to the secrets of its runs: protect it like a private key");
+    match done.lacks_identity {
+        true => say!(
+            "the backup has no identity.txt, so the secrets of its runs can't be read with it alone: keep that of {} as well",
+            args.state.display()
+        ),
+        false => say!(
+            "the backup contains the keys to the secrets of its runs: protect it like a private key"
+        ),
+    }
     Ok(exit::SUCCEEDED)
 }
 
@@ -59,11 +71,13 @@ pub fn restore(args: &Args, command: &Restore) -> Done {
             command.file.display(),
             contents(&found)
         );
+        say_if_locked(&found, "STATE");
         return Ok(exit::SUCCEEDED);
     }
     let (file, state) = (command.file.clone(), args.state.clone());
     let done = to_end(move || keep::restore(&file, &state))?;
     say!("restored {} to {}", contents(&done), args.state.display());
+    say_if_locked(&done, &args.state.display().to_string());
     if let Some(run) = done.unfinished.first() {
         say!(
             "the backup does not contain what these runs did later: check each run before you resume it"
@@ -82,6 +96,14 @@ pub fn restore(args: &Args, command: &Restore) -> Done {
     Ok(exit::SUCCEEDED)
 }
 
+fn say_if_locked(found: &Restored, state: &str) {
+    if found.lacks_identity {
+        say!(
+            "it has no identity.txt, without which the secrets of its runs can't be read: put yours into {state}"
+        );
+    }
+}
+
 /// Does some work with drafts; if a signal interrupts it, removes them.
 fn to_end<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, RunsError> + Send + 'static,
@@ -89,19 +111,31 @@ fn to_end<T: Send + 'static>(
     let runtime = runtime(1)?;
     let done = runtime.block_on(async {
         let interrupted = interrupted();
+        let mut working = tokio::task::spawn_blocking(work);
         tokio::select! {
-            done = tokio::task::spawn_blocking(work) => done.map_err(|e| {
-                Failure::new("system", format!("the work could not be finished: {e}"))
-            }),
-            () = interrupted => {
-                keep::remove_drafts();
-                Err(Failure::new("output", "interrupted; nothing was written").of_a_signal())
-            }
+            done = &mut working => return Some(done),
+            () = interrupted => keep::stop(),
         }
+        // It stops at the next file, unless it has just ended; a wait for a busy database takes longer.
+        let ended = tokio::time::timeout(STOP_WITHIN, working).await.ok();
+        keep::remove_drafts();
+        ended
     });
-    // An interrupted thread would not end.
     runtime.shutdown_background();
-    Ok(done??)
+    let interrupted = || {
+        let message = "interrupted before it was complete";
+        Failure::new("output", message).of_a_signal()
+    };
+    match done {
+        Some(Ok(Ok(done))) => Ok(done),
+        Some(Ok(Err(_))) if keep::is_stopped() => Err(interrupted()),
+        Some(Ok(Err(error))) => Err(error.into()),
+        Some(Err(error)) => Err(Failure::new(
+            "system",
+            format!("the work could not be finished: {error}"),
+        )),
+        None => Err(interrupted()),
+    }
 }
 
 fn contents(found: &Restored) -> String {

@@ -95,11 +95,17 @@ fn is_of_rehearsal(kubeconfig: &str) -> bool {
     };
     let has_token_alone = |user: &Json| {
         let user = user["user"].as_object();
-        user.is_some_and(|user| user.keys().all(|key| key == "token"))
+        user.is_some_and(|user| user.len() == 1 && user.contains_key("token"))
+    };
+    // Each of our contexts has the name of its cluster and of its user.
+    let has_one_name = |context: &Json| {
+        let of = &context["context"];
+        of["cluster"] == context["name"] && of["user"] == context["name"]
     };
     config["kind"] == "Config"
         && list("clusters").iter().all(is_here)
         && list("users").iter().all(has_token_alone)
+        && list("contexts").iter().all(has_one_name)
 }
 
 async fn start(

@@ -114,7 +114,7 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
 }
 
 /// How often to look for runs whose journal could not be written.
-const UNWRITTEN: Duration = Duration::from_secs(10);
+const UNWRITTEN: Duration = Duration::from_secs(5);
 
 /// Opens the runs of this machine, or those of the Restate server on the command line.
 fn open(args: &Args, options: HereOptions) -> Result<Arc<dyn Runs>, Failure> {

@@ -11,7 +11,7 @@ use tar::{Builder, EntryType, Header};
 
 use super::{
     contents::Contents,
-    draft::Draft,
+    draft::{Draft, refuse_stopped},
     manifest::{FORMAT, Kept, MANIFEST, Manifest, STATE, path_text},
 };
 use crate::{
@@ -48,12 +48,16 @@ impl<'a> Target<'a> {
             Destination::Writer(writer) => return Ok(Self::Writer(Box::new(writer))),
             Destination::File(path) => path,
         };
+        let opened = || {
+            let opened = OpenOptions::new().append(true).open(path)?;
+            Ok(Self::Writer(Box::new(opened)))
+        };
+        // `/dev/stdout` may be a file, which is not to be replaced.
+        let is_special = path.starts_with("/dev") || path.starts_with("/proc");
         let target = || match fs::metadata(path) {
+            Ok(_) if is_special => opened(),
             Ok(found) if found.is_file() => fs::canonicalize(path).map(Self::File),
-            Ok(_) => {
-                let opened = OpenOptions::new().write(true).open(path)?;
-                Ok(Self::Writer(Box::new(opened)))
-            }
+            Ok(_) => opened(),
             Err(e) if e.kind() == io::ErrorKind::NotFound => match fs::symlink_metadata(path) {
                 Ok(_) => Err(io::Error::other("it is a link to nothing")),
                 Err(_) => Ok(Self::File(path.to_owned())),
@@ -67,6 +71,8 @@ impl<'a> Target<'a> {
 /// The result of a backup.
 #[derive(Debug)]
 pub struct BackedUp {
+    /// Whether its journal holds secrets, and it has no identity with which they could be read.
+    pub lacks_identity: bool,
     pub runs: u64,
     pub files: usize,
     /// The size of the backup in bytes.
@@ -106,17 +112,12 @@ pub fn back_up(state: &Path, to: Destination) -> Result<BackedUp, RunsError> {
         copies.file(path)?;
     }
     let copied = copies.copied;
-    let runs = match copied.get(JOURNAL) {
-        Some(copy) => {
-            require_identity(&copy.path, copied.contains_key(IDENTITY)).map_err(|why| {
-                let message = format!("{}: {why}", state.display());
-                RunsError::broken("journal", message)
-                    .hint("put it back into the state folder, or mount it there")
-            })?;
-            count_runs(&copy.path)?
-        }
-        None => 0,
-    };
+    let has_identity = copied.contains_key(IDENTITY);
+    let (mut runs, mut lacks_identity) = (0, false);
+    if let Some(copy) = copied.get(JOURNAL) {
+        runs = count_runs(&copy.path)?;
+        lacks_identity = !has_identity && holds_secrets(&copy.path)?;
+    }
     let manifest = Manifest {
         format: FORMAT.into(),
         windlass: env!("CARGO_PKG_VERSION").into(),
@@ -139,6 +140,7 @@ pub fn back_up(state: &Path, to: Destination) -> Result<BackedUp, RunsError> {
             .map_err(|e| RunsError::broken("output", format!("can't write the backup: {e}")))?,
     }
     Ok(BackedUp {
+        lacks_identity,
         runs,
         files: manifest.files.len(),
         size,
@@ -283,6 +285,7 @@ pub(super) enum Failed {
 
 /// Copies to a new file that only its owner may read, and waits until it is on disk. Returns its size.
 pub(super) fn copy(from: &mut impl Read, to: &Path) -> Result<u64, Failed> {
+    refuse_stopped().map_err(Failed::Write)?;
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -296,21 +299,12 @@ pub(super) fn copy(from: &mut impl Read, to: &Path) -> Result<u64, Failed> {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             read => read.map_err(Failed::Read)?,
         };
+        refuse_stopped().map_err(Failed::Write)?;
         file.write_all(&buffer[..read]).map_err(Failed::Write)?;
         size += read as u64;
     }
     file.sync_all().map_err(Failed::Write)?;
     Ok(size)
-}
-
-/// Fails if a journal holds secrets, but the identity with which they are read is not there.
-pub(super) fn require_identity(journal: &Path, is_there: bool) -> Result<(), String> {
-    if is_there || !holds_secrets(journal).map_err(|e| e.to_string())? {
-        return Ok(());
-    }
-    Err(format!(
-        "the journal holds secrets, but {IDENTITY} is missing, without which they can't be read"
-    ))
 }
 
 /// Returns the folder of a backup, which must not be inside the state folder.

@@ -1,13 +1,19 @@
-//! Folders for drafts. They hold keys, so none of them is left behind: not when the command is interrupted, and those of a process that was
-//! killed only until the next command that writes beside them.
+//! Folders for drafts. They hold keys, so none of them stays: an interrupted command removes its own, and one that was killed leaves it
+//! only until the next command that writes beside it.
 
 use std::{
     fs::{self, File, Permissions},
     io,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
+
+use nix::unistd::Uid;
 
 use tempfile::TempDir;
 
@@ -17,8 +23,13 @@ use crate::{ground::lock, runs::RunsError};
 /// The file within a draft that its process keeps locked.
 const LOCK: &str = "lock";
 
+/// How old a draft must be that has no lock: its process was killed as it created it.
+const OLD: Duration = Duration::from_secs(3600);
+
 /// The drafts of this process.
 static OWN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+/// Whether this process is to end: nothing more is written to its drafts.
+static STOPS: AtomicBool = AtomicBool::new(false);
 
 /// A folder that only its owner may enter, which is removed in the end.
 pub struct Draft {
@@ -39,7 +50,8 @@ impl Draft {
             // It gets its name when it is locked, so that nobody takes it for one that was left.
             let (new, path) = (folder.path().join("new"), folder.path().join(LOCK));
             let locked = File::create_new(&new)?;
-            locked.lock()?;
+            // A file system without locks has drafts that nobody else takes for left ones either.
+            let _ = locked.lock();
             fs::rename(new, path)?;
             Ok(Self {
                 folder,
@@ -60,9 +72,29 @@ impl Drop for Draft {
     }
 }
 
+/// Makes this process stop to write to its drafts: it is about to end.
+pub fn stop() {
+    STOPS.store(true, Ordering::Relaxed);
+}
+
+pub fn is_stopped() -> bool {
+    STOPS.load(Ordering::Relaxed)
+}
+
+/// Fails after [`stop`].
+pub(super) fn refuse_stopped() -> io::Result<()> {
+    match is_stopped() {
+        true => Err(io::Error::other("interrupted")),
+        false => Ok(()),
+    }
+}
+
 /// Removes the drafts of this process, which is about to end in the middle of its work.
 pub fn remove_drafts() {
     for path in lock(&OWN).drain(..) {
+        // What writes to it by its path no longer finds it.
+        let gone = path.with_extension("gone");
+        let path = fs::rename(&path, &gone).map_or(path, |()| gone);
         // Nothing more can be done about one that can't be removed.
         let _ = fs::remove_dir_all(path);
     }
@@ -71,14 +103,31 @@ pub fn remove_drafts() {
 fn remove_left(within: &Path, prefix: &str) {
     for entry in fs::read_dir(within).into_iter().flatten().flatten() {
         let is_draft = entry.file_name().to_string_lossy().starts_with(prefix);
-        let is_left = || {
-            let file = File::open(entry.path().join(LOCK));
-            file.is_ok_and(|file| file.try_lock().is_ok())
-        };
-        if is_draft && is_left() {
-            // It may belong to another user.
+        if is_draft && is_left(&entry.path()) {
+            // Nothing more can be done about one that can't be removed.
             let _ = fs::remove_dir_all(entry.path());
         }
+    }
+}
+
+/// Whether a draft is of this user, and no process keeps it.
+fn is_left(draft: &Path) -> bool {
+    let Ok(found) = fs::symlink_metadata(draft) else {
+        return false;
+    };
+    if !found.is_dir() || found.uid() != Uid::effective().as_raw() {
+        return false;
+    }
+    let path = draft.join(LOCK);
+    match fs::symlink_metadata(&path) {
+        Ok(file) if file.is_file() => {
+            let file = File::open(path);
+            file.is_ok_and(|file| file.try_lock().is_ok())
+        }
+        Ok(_) => false,
+        Err(_) => found
+            .modified()
+            .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > OLD)),
     }
 }
 

@@ -16,5 +16,5 @@ mod manifest;
 mod restore;
 
 pub use backup::{BackedUp, Destination, back_up};
-pub use draft::remove_drafts;
+pub use draft::{is_stopped, remove_drafts, stop};
 pub use restore::{Restored, check_backup, restore};

@@ -6,13 +6,13 @@ use std::{
 };
 
 use super::{
-    backup::{Failed, IDENTITY, JOURNAL, copy, require_identity, unreadable, unwritable},
+    backup::{Failed, IDENTITY, JOURNAL, copy, unreadable, unwritable},
     draft::Draft,
     manifest::{MANIFEST, MOST, Manifest, STATE, bad_backup},
 };
 use crate::{
     disk,
-    journal::{ATTEMPT_KILLED, Event, Journal, RunId, Status, StepFailed},
+    journal::{ATTEMPT_KILLED, Event, Journal, RunId, Status, StepFailed, holds_secrets},
     runs::{RunsError, now},
     value::{Digest, StepError},
 };
@@ -24,6 +24,8 @@ const DRAFTS: &str = ".windlass-restore-";
 /// The contents of a backup, after all of it has been verified.
 #[derive(Debug)]
 pub struct Restored {
+    /// Whether its journal holds secrets, and it has no identity with which they could be read.
+    pub lacks_identity: bool,
     /// When the backup was taken.
     pub at: Timestamp,
     pub runs: usize,
@@ -109,15 +111,14 @@ fn unpack(file: &Path, to: &Path) -> Result<Restored, RunsError> {
         return Err(bad_backup(file, format!("{within} is missing")));
     }
     let (runs, unfinished) = match manifest.files.contains_key(JOURNAL) {
-        true => {
-            let has_identity = manifest.files.contains_key(IDENTITY);
-            require_identity(&state.join(JOURNAL), has_identity)
-                .map_err(|why| bad_backup(file, why))?;
-            verify_runs(&state)?
-        }
+        true => verify_runs(&state)?,
         false => (0, Vec::new()),
     };
+    let lacks_identity = manifest.files.contains_key(JOURNAL)
+        && !manifest.files.contains_key(IDENTITY)
+        && holds_secrets(&state.join(JOURNAL))?;
     Ok(Restored {
+        lacks_identity,
         at: manifest.at,
         runs,
         unfinished,

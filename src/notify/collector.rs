@@ -328,7 +328,10 @@ impl Collector {
                 }
             };
             Notice {
-                key: format!("due {}", facts.fingerprint),
+                key: match entry.starts_in(now) {
+                    None => format!("due {}", facts.fingerprint),
+                    Some(_) => format!("early {}", facts.fingerprint),
+                },
                 kind: NoticeKind::Due,
                 at: now,
                 about: format!("certificate {}", facts.fingerprint),

@@ -169,7 +169,7 @@ pub fn due_lines(inventory: &Inventory, within: i64, now: Timestamp) -> Vec<Stri
         let (mark, when) = match (entry.left(now), entry.starts_in(now)) {
             (_, Some(wait)) => (
                 style("✗").red(),
-                format!("is not valid yet, only in {}", days(wait)),
+                format!("is not valid for another {}", days(wait)),
             ),
             (left, _) if left <= 0 => (
                 style("✗").red(),

@@ -174,7 +174,7 @@ pub fn all_answered(
     Ok(events)
 }
 
-/// Returns the state of a run that has ended after answers about its calls in doubt, from which a resume is planned.
+/// Adds answers about calls in doubt to the state of a run that has ended: the state from which a resume is planned.
 ///
 /// # Errors
 /// The same as of [`all_answered`].

@@ -5,6 +5,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -16,7 +17,7 @@ use windlass_ground::{boxed, lock};
 use super::{
     book::Book,
     clock,
-    error::RunsError,
+    error::{Kind, RunsError},
     tallies::{Counted, Tallies},
 };
 use windlass_engine::{
@@ -34,6 +35,10 @@ const WORKERS: usize = 4;
 /// As for a single run: each script holds a thread, and may need one more for work such as a key or a file, and one for the embedded server.
 const THREADS_PER_SCRIPT: usize = 3;
 const SPARE_THREADS: usize = 64;
+
+/// How soon, and how rarely, it is tried again to drive a run whose journal could not be written.
+const FIRST_TRY: Duration = Duration::from_secs(5);
+const LAST_TRY: Duration = Duration::from_secs(600);
 
 /// How runs are driven.
 #[derive(Clone, Copy, Debug)]
@@ -62,12 +67,23 @@ struct Shared {
     live: Mutex<BTreeSet<RunId>>,
     /// The number of places for runs that are about to be driven; it only increases while `live` is held.
     places: AtomicUsize,
-    /// The reason why a run could not be driven further: its code and message.
-    troubles: Mutex<BTreeMap<RunId, (&'static str, String)>>,
+    /// The reason why a run could not be driven further.
+    troubles: Mutex<BTreeMap<RunId, Trouble>>,
+    /// The last reason that was logged, also while the run is driven again.
+    told: Mutex<BTreeMap<RunId, Trouble>>,
+    /// How often in a row the journal of a run could not be written, and when it is tried again.
+    unwritten: Mutex<BTreeMap<RunId, (u32, Instant)>>,
     /// For each waiting run: the lock, and the run that holds it.
     waits: Arc<Mutex<BTreeMap<RunId, (String, String)>>>,
     changed: watch::Sender<u64>,
     tallies: Arc<Mutex<Tallies>>,
+}
+
+/// Why a run could not be driven further.
+#[derive(Clone, PartialEq, Eq)]
+struct Trouble {
+    code: &'static str,
+    message: String,
 }
 
 /// A place among the runs that may be driven at once; dropping it frees the place.
@@ -114,6 +130,8 @@ impl Drivers {
                 live: Mutex::default(),
                 places: AtomicUsize::new(0),
                 troubles: Mutex::default(),
+                told: Mutex::default(),
+                unwritten: Mutex::default(),
                 waits: Arc::default(),
                 changed: watch::Sender::new(0),
                 tallies: Arc::default(),
@@ -147,27 +165,22 @@ impl Drivers {
 
     pub fn trouble(&self, run: &RunId) -> Option<String> {
         let troubles = lock(&self.shared.troubles);
-        troubles.get(run).map(|(_, message)| message.clone())
+        troubles.get(run).map(|trouble| trouble.message.clone())
     }
 
     /// Records why a run can't be driven further.
     pub fn troubled(&self, run: &RunId, error: RunsError) {
-        let trouble = (error.code, error.message);
-        let known = lock(&self.shared.troubles).insert(run.clone(), trouble.clone());
-        if known.as_ref() != Some(&trouble) {
-            let (code, error) = trouble;
-            tracing::error!(%run, code, error, "the run can't be driven");
-        }
+        self.shared.note(run, error);
     }
 
-    /// Says whether a run could not be driven further because its journal could not be written, which may pass.
-    pub fn waits_for_journal(&self, run: &RunId) -> bool {
+    /// Says whether it is time to try again to drive a run whose journal could not be written, which may pass.
+    pub fn tries_again(&self, run: &RunId) -> bool {
         let is_live = lock(&self.shared.live).contains(run);
-        let troubles = lock(&self.shared.troubles);
+        let unwritten = lock(&self.shared.unwritten);
         !is_live
-            && troubles
+            && unwritten
                 .get(run)
-                .is_some_and(|(code, _)| *code == "journal")
+                .is_some_and(|(_, at)| *at <= Instant::now())
     }
 
     /// Reserves a place for one more run.
@@ -184,7 +197,7 @@ impl Drivers {
                 Ok(RunPlace(self.shared.clone()))
             }
             false => Err(RunsError::new(
-                super::error::Kind::Busy,
+                Kind::Busy,
                 "busy",
                 format!("{most} runs are being driven, which is the maximum"),
             )
@@ -205,14 +218,15 @@ impl Drivers {
             let trouble = match ended {
                 Ok(ended) => {
                     log_end(&id, ended);
+                    lock(&shared.unwritten).remove(&id);
+                    lock(&shared.told).remove(&id);
                     shared.book.done(&id).err()
                 }
                 // The run still belongs to this service: its next start tries again.
                 Err(error) => Some(error),
             };
             if let Some(error) = trouble {
-                tracing::error!(run = %id, code = error.code, %error, "the run can't be driven any further");
-                lock(&shared.troubles).insert(id.clone(), (error.code, error.message));
+                shared.note(&id, error);
             }
             lock(&shared.live).remove(&id);
             lock(&shared.waits).remove(&id);
@@ -237,6 +251,26 @@ impl Drop for Drivers {
 }
 
 impl Shared {
+    /// Records why a run can't be driven further; the same reason is logged once.
+    fn note(&self, run: &RunId, error: RunsError) {
+        if error.code == "journal" && error.kind == Kind::Busy {
+            let mut unwritten = lock(&self.unwritten);
+            let times = unwritten.get(run).map_or(0, |(times, _)| times + 1);
+            let pause = FIRST_TRY.saturating_mul(2_u32.saturating_pow(times));
+            unwritten.insert(run.clone(), (times, Instant::now() + pause.min(LAST_TRY)));
+        }
+        let trouble = Trouble {
+            code: error.code,
+            message: error.message,
+        };
+        let known = lock(&self.told).insert(run.clone(), trouble.clone());
+        if known.as_ref() != Some(&trouble) {
+            let Trouble { code, message } = &trouble;
+            tracing::error!(%run, code, error = message, "the run can't be driven any further");
+        }
+        lock(&self.troubles).insert(run.clone(), trouble);
+    }
+
     async fn open(&self, info: &RunInfo) -> Result<OpenTarget, RunsError> {
         let targets = Targets::load(&self.config, self.is_config_asked_for)?;
         let target = targets.find(&info.target)?;

@@ -107,6 +107,8 @@ impl From<JournalError> for RunsError {
             JournalError::NoRun(_) | JournalError::Pruned { .. } => (Kind::Missing, "no-such-run"),
             JournalError::Ambiguous(..) => (Kind::Wrong, "no-such-run"),
             JournalError::Owned { .. } => (Kind::Conflict, "run-owned"),
+            // The disk is full, or another process writes: this may pass.
+            JournalError::Database(_) | JournalError::Broken => (Kind::Busy, "journal"),
             _ => (Kind::Broken, "journal"),
         };
         Self::of(kind, code, &error, error.hint())

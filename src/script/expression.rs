@@ -236,12 +236,18 @@ impl Expression {
 fn with_hyphen(text: &str, span: Range<usize>) -> Option<String> {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
     let before = text[..span.start].strip_suffix('-')?;
-    let dot = before.rfind(|c| !is_part(c))?;
-    let root = before[..dot].rsplit(|c: char| !is_part(c)).next()?;
-    let is_path = before[dot..].starts_with('.') && !root.is_empty();
-    let end = text[span.start..].find(|c| !is_part(c));
-    let name = &text[dot + 1..end.map_or(text.len(), |end| span.start + end)];
-    is_path.then(|| format!("`-` is a minus: read the name in brackets, `{root}['{name}']`"))
+    let start = before.rfind(|c: char| !is_part(c) && c != '.');
+    let path = &before[start.map_or(0, |at| at + 1)..];
+    let (owner, begin) = path.rsplit_once('.')?;
+    // A step has no such name.
+    if owner.is_empty() || owner == "steps" {
+        return None;
+    }
+    let rest = &text[span.start..];
+    let end = &rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())];
+    Some(format!(
+        "`-` is a minus: read the name in brackets, `{owner}['{begin}-{end}']`"
+    ))
 }
 
 /// Says whether an expression can read a name: it can't read `steps.go`, because `go` is a word that Rhai reserves

@@ -28,7 +28,14 @@ pub(super) fn check_constants(ast: &AST, text: &str, names: &[&str]) -> Vec<Faul
     ast.walk(&mut |path: &[ASTNode]| {
         match path.last() {
             Some(ASTNode::Expr(Expr::FloatConstant(_, position))) => {
-                let span = token_at(text, *position);
+                let mut span = token_at(text, *position);
+                if text[span.clone()] == *"-" {
+                    let rest = &text[span.end..];
+                    let start = span.end + rest.len() - rest.trim_start().len();
+                    let number = &text[start..];
+                    let end = number.find(|c: char| !c.is_alphanumeric() && c != '_');
+                    span = start..start + end.unwrap_or(number.len());
+                }
                 let digits = text[span.clone()].replace('_', "");
                 let is_decimal = digits.bytes().all(|b| b.is_ascii_digit());
                 let ends = !text[span.end..].starts_with('.');
@@ -47,7 +54,10 @@ pub(super) fn check_constants(ast: &AST, text: &str, names: &[&str]) -> Vec<Faul
                     let at = text[start..].find(read).map_or(start, |at| start + at);
                     let message = format!("`{read}` is plain text in a string with these quotes");
                     let fault = Fault::new("syntax", at..at + read.len(), message);
-                    faults.push(fault.help("write the string in backticks (`…`)"));
+                    let rest = &read[1..];
+                    faults.push(fault.help(format!(
+                        "write the string in backticks (`…`), or `\"$\" + \"{rest}\"` for the text itself"
+                    )));
                 }
             }
             _ => {}

@@ -161,9 +161,12 @@ impl Play<'_> {
             let settings = self.settings(clients.clone(), outside.clone());
             let (ended, _) = execute::drive(run, self.program, state, events, settings).await?;
             (run, state) = self.journal.adopt(&id)?;
-            let goes_on = !self.answers(&run, &state)?.is_empty() || self.expires(&state).is_some();
-            if ended == Ended::Waiting && !goes_on {
-                break;
+            if ended == Ended::Waiting && self.answers(&run, &state)?.is_empty() {
+                // Nothing else is left to do, so the next question may expire.
+                match self.expires(&state) {
+                    Some(deadline) => stage::catch_up(deadline),
+                    None => break,
+                }
             }
         }
         coverage::write(self.folder, outside.lines().take())?;
@@ -256,9 +259,6 @@ impl Play<'_> {
         }
         if state.events == 1 {
             return Ok(Some(Vec::new()));
-        }
-        if let Some(deadline) = self.expires(state) {
-            stage::catch_up(deadline);
         }
         let mut events = decide::on_resume(&self.program.workflow, state, &self.case.requester);
         let answers = self.answers(run, state)?;

@@ -268,10 +268,11 @@ pub fn lives(inventory: &Inventory, one: &Planted) -> Vec<Life> {
 }
 
 fn is_covered(one: &Planted, workflow: &String) -> bool {
-    match &one.trigger.occasion {
-        Occasion::WhenDue(_, issuers) if !issuers.is_empty() => issuers.contains(workflow),
-        _ => *workflow == one.program.name,
-    }
+    let is_named = match &one.trigger.occasion {
+        Occasion::WhenDue(_, issuers) => issuers.contains(workflow),
+        _ => false,
+    };
+    is_named || *workflow == one.program.name
 }
 
 /// Returns the key of a start. Together with the requester, which names the workflow and the trigger, it is the same for the same time.

@@ -599,12 +599,26 @@ fn a_stream_ends_with_its_session() {
     assert_eq!(changes.next(), None);
 }
 
+/// One step writes all the time, while another one sleeps: the run is not free before the sleep has ended.
+const BESIDE: &str = "workflow: beside
+steps:
+  writes:
+    run: |
+      for i in 0..30 { file::write(`${i}.txt`, \"x\"); time::sleep(\"100ms\"); }
+  sleeps: { run: 'time::sleep(\"9s\")' }
+";
+
 /// The disk was full, or another process wrote for too long.
 #[test]
 fn a_server_goes_on_after_its_journal_could_not_be_written() {
-    let test = with_people(Test::new().file("chain.yaml", CHAIN));
+    let test = with_people(
+        Test::new()
+            .file("chain.yaml", CHAIN)
+            .file("beside.yaml", BESIDE),
+    );
     let served = Served::start(&test);
     let driven = served.run(ALICE, &json!({ "workflow": "chain" }));
+    let beside = served.run(ALICE, &json!({ "workflow": "beside" }));
     let begun = test.path(&format!("out/{driven}/before-1.txt"));
     until("it has begun", || begun.exists().then_some(()));
     let journal = Connection::open(test.path(".windlass/journal.db")).expect("opened");
@@ -615,13 +629,15 @@ fn a_server_goes_on_after_its_journal_could_not_be_written() {
         let body = json!({ "workflow": "chain" });
         served.post(ALICE, "/api/v1/runs", &body).expect(status)
     };
-    assert!(start(500).body.contains("the disk is full"));
+    assert!(start(503).body.contains("the disk is full"));
     // The runs of before continue by themselves, and new ones can be started.
     journal.execute_batch("DROP TRIGGER full").expect("dropped");
     let later = start(201).json()["run"].clone();
     served.wait(later.as_str().expect("an id"), "succeeded");
-    served.wait(&driven, "succeeded");
-    test.windlass(&["audit", &driven]).expect(0);
+    for run in [&driven, &beside] {
+        served.wait(run, "succeeded");
+        test.windlass(&["audit", run]).expect(0);
+    }
 }
 
 #[test]

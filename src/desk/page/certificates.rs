@@ -30,7 +30,10 @@ pub async fn certificates(State(desk): State<Desk>, access: Access) -> Result<Re
         .iter()
         .filter(|entry| pick.takes(entry, at))
         .collect();
-    let soon = taken.iter().filter(|entry| entry.is_due(at, SOON)).count();
+    let soon = taken
+        .iter()
+        .filter(|entry| entry.is_due(at, SOON) && entry.starts_in(at).is_none());
+    let soon = soon.count();
     let frame = Frame {
         title: "Certificates",
         part: "Certificates",

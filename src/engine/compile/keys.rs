@@ -402,8 +402,8 @@ pub static TRIGGER: Section = Section {
         key(
             "issued_by",
             Form::Names,
-            "The workflows whose certificates count, where others issue what this one renews.",
-            "issued_by: [gloo-mesh, add-cluster, rotate-root, rotate-leaf]",
+            "The other workflows whose certificates count, where they issue what this one renews.",
+            "issued_by: [gloo-mesh, add-cluster, rotate-root]",
         )
         .with("when_due"),
         key(

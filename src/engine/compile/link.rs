@@ -160,7 +160,12 @@ impl Linker<'_> {
                     Ok((path, text))
                 };
                 match Script::parse_inline(file, body.clone(), places.clone(), &mut read) {
-                    Ok(script) => Some(Action::Script(Arc::new(script))),
+                    Ok(script) => {
+                        if !self.sources.is_frozen() {
+                            self.report(script.discouraged.clone(), file, text);
+                        }
+                        Some(Action::Script(Arc::new(script)))
+                    }
                     Err(faults) => {
                         self.report(faults, file, text);
                         None

@@ -45,7 +45,7 @@ pub struct Trigger {
 #[expect(clippy::large_enum_variant, reason = "a workflow has a few of them")]
 pub enum Occasion {
     Schedule(Schedule),
-    /// This long before a certificate expires that one of these workflows issued; none stands for the workflow itself.
+    /// This long before a certificate expires that the workflow, or one of these others, issued.
     WhenDue(Duration, Vec<String>),
     /// When a signed request arrives at the hook of this name.
     Webhook(String),
@@ -227,9 +227,7 @@ fn read_issuers(report: &mut Report, node: &Node) -> Vec<String> {
     };
     if names.is_empty() && matches!(node.kind, Kind::List(_)) {
         let mistake = report.at("wrong-type", node.span.clone(), "`issued_by` is empty");
-        report.add(
-            mistake.help("name workflows, or remove it: then only the workflow itself counts"),
-        );
+        report.add(mistake.help("name workflows, or remove it: the workflow itself counts anyway"));
     }
     names
 }

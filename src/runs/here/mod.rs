@@ -100,7 +100,12 @@ impl Here {
     pub fn open(options: HereOptions) -> Result<Self, RunsError> {
         let this = Self::open_alone(options)?;
         for run in this.drivers.book().driven()? {
-            this.continues(&run)?;
+            match this.take_up_again(&run) {
+                Ok(()) => {}
+                // A person has resumed it in a terminal.
+                Err(error) if error.code == "run-owned" => this.drivers.book().done(&run)?,
+                Err(error) => this.drivers.troubled(&run, error),
+            }
         }
         Ok(this)
     }
@@ -111,19 +116,15 @@ impl Here {
     /// As [`Here::open`].
     pub fn continue_unwritten(&self) -> Result<(), RunsError> {
         for run in self.drivers.book().driven()? {
-            if self.drivers.waits_for_journal(&run) {
-                self.continues(&run)?;
+            if !self.drivers.tries_again(&run) {
+                continue;
             }
-        }
-        Ok(())
-    }
-
-    fn continues(&self, run: &RunId) -> Result<(), RunsError> {
-        match self.take_up_again(run) {
-            Ok(()) => {}
-            // A person has resumed it in a terminal.
-            Err(error) if error.code == "run-owned" => self.drivers.book().done(run)?,
-            Err(error) => self.drivers.troubled(run, error),
+            match self.take_up_again(&run) {
+                // Its last calls have not ended yet, or a person has resumed it.
+                Err(error) if error.code == "run-owned" => {}
+                Err(error) => self.drivers.troubled(&run, error),
+                Ok(()) => {}
+            }
         }
         Ok(())
     }

@@ -445,7 +445,7 @@ fn read_end(report: &mut Report, key: &Key, node: &Node) -> Option<QuestionEnd> 
     if answer.as_deref() == Some(nobody) {
         if name.is_some() || comment.is_some() {
             let message = format!(
-                "nobody answers `{}`, so `answer: none` stands alone",
+                "nobody answers `{}`: `answer: none` can't be combined with `by` or `comment`",
                 key.name
             );
             let mistake = report.at("bad-test", key.span.clone(), message);

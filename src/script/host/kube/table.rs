@@ -210,7 +210,8 @@ pub static TABLE: [Function; 17] = [
         )),
         needs: Needs::Kubernetes {
             run: &[rule(On::Argument, &["get", "delete"])],
-            undo: &[rule(On::Argument, &["create"])],
+            // The owners of its fields are written after it is created.
+            undo: &[rule(On::Argument, &["create", "patch"])],
         },
         example: "kube::delete(inputs.cluster, \"default\", \"secret/old\");",
         bind: |b| {

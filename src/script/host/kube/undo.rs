@@ -15,7 +15,7 @@ use windlass_world::{
         Clients, KubeClients, Named, Owners, PatchKind, changed_since, covers, expected,
         from_object, is_same_object, is_terminating, restoring, to_object,
     },
-    value::{Failure, Value},
+    value::{Failure, FailureClass, Value},
     x509::holding::{expired, of_object},
 };
 
@@ -252,10 +252,10 @@ fn withdraw(clusters: &KubeClients, about: About, made: Option<Made>) -> Reversa
     )
 }
 
-/// Says what can't be put back, because it would do harm: certificates that have expired meanwhile.
-fn has_expired(was: &Json, now: &Json) -> Option<String> {
-    let [was, now] = [was, now].map(|object| of_object(&from_object(object)));
-    let (key, certificate) = expired(&was, &now, OffsetDateTime::now_utc())?;
+/// Says what must not be put back, because it would cut off what works: certificates that have expired meanwhile.
+fn has_expired(then: &Json, now: &Json) -> Option<String> {
+    let [then, now] = [then, now].map(|object| of_object(&from_object(object)));
+    let (key, certificate) = expired(&then, &now, OffsetDateTime::now_utc())?;
     Some(format!(
         "what it had in {key} expired on {}: {}",
         certificate.not_after.date(),
@@ -293,13 +293,13 @@ fn restore(clusters: &KubeClients, seen: Seen, was: Json) -> Reversal {
             Some((patch, _)) if patch == serde_json::json!({}) => {
                 Judgement::already("it is already as before the run", &found)
             }
-            Some((patch, _)) => match has_expired(&was, now) {
-                Some(why) => Judgement::left(why, &found),
-                None => {
-                    let then = expected(now, None, &patch);
-                    Judgement::goes(then.as_ref().map_or(found, from_object))
+            Some((patch, _)) => {
+                let then = expected(now, None, &patch);
+                match then.as_ref().and_then(|then| has_expired(then, now)) {
+                    Some(why) => Judgement::left(why, &found),
+                    None => Judgement::goes(then.as_ref().map_or(found, from_object)),
                 }
-            },
+            }
         }
     };
     way_back(
@@ -327,10 +327,7 @@ fn recreate(clusters: &KubeClients, about: About, was: Json, owners: Owners) -> 
     let then = from_object(&was);
     let again = was.clone();
     let judge = move |now: &Json| match now {
-        Json::Null => match has_expired(&was, now) {
-            Some(why) => Judgement::left(why, &Value::Null),
-            None => Judgement::goes(then.clone()),
-        },
+        Json::Null => Judgement::goes(then.clone()),
         // It is created again when it is gone.
         now if is_terminating(now) && is_same_object(&was, now) => Judgement::goes(then.clone()),
         now if changed_since(&was, now).is_empty() => {
@@ -349,7 +346,14 @@ fn recreate(clusters: &KubeClients, about: About, was: Json, owners: Owners) -> 
                 let client = clusters.client(&about.cluster).await?;
                 if let Some(uid) = now["metadata"]["uid"].as_str() {
                     let gone = client.wait_until_gone(&about.object, uid, GONE_WITHIN);
-                    gone.await?;
+                    gone.await.map_err(|failure| match failure.class {
+                        // It has been waited for; after a conflict, it would be looked at again at once.
+                        FailureClass::Conflict => Failure {
+                            class: FailureClass::Timeout,
+                            ..failure
+                        },
+                        _ => failure,
+                    })?;
                 }
                 match client.recreate(&about.object, &was).await {
                     Err(failure) if failure.code == "AlreadyExists" => {

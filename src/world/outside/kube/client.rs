@@ -67,17 +67,18 @@ fn still_there(verb: &str, object: &Named, found: &Json) -> Failure {
         .flatten()
         .filter_map(Json::as_str)
         .collect();
-    let why = match names.as_slice() {
-        [] => String::new(),
-        names => format!("; it has the finalizers {}", names.join(", ")),
+    let failure = |why: String| {
+        let operation = format!("{verb} {object}");
+        Failure::new(FailureClass::Conflict, operation, "Terminating", why)
     };
-    Failure::new(
-        FailureClass::Conflict,
-        format!("{verb} {object}"),
-        "Terminating",
-        format!("it is still being deleted{why}"),
-    )
-    .with_hint("a finalizer is removed by the controller that added it; look at its log")
+    match names.as_slice() {
+        [] => failure("it is still being deleted".to_owned()),
+        names => failure(format!(
+            "it is still being deleted; it has the finalizers {}",
+            names.join(", ")
+        ))
+        .with_hint("a finalizer is removed by the controller that added it; look at its log"),
+    }
 }
 
 /// An error answer, or no answer, with how soon the server wants to be asked again.
@@ -277,7 +278,8 @@ impl KubeClient {
             other => other,
         }?;
         match is_terminating(&applied) {
-            true => Err(still_there("apply", object, &applied)),
+            true if self.is_dry => Err(still_there("apply", object, &applied)),
+            true => Err(still_there("apply", object, &applied).proving(Proof::Done)),
             false => Ok(applied),
         }
     }
@@ -318,7 +320,11 @@ impl KubeClient {
         }
         match within.is_zero() || self.is_dry {
             true => Ok(()),
-            false => self.wait_until_gone(object, uid, within).await,
+            false => {
+                let gone = self.wait_until_gone(object, uid, within).await;
+                // The API server has accepted the request.
+                gone.map_err(|failure| failure.proving(Proof::Done))
+            }
         }
     }
 
