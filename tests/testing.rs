@@ -366,7 +366,7 @@ tests:
         "workflow: asks.yaml\ntests:\n  one: { approvals: { sure: { answer: none, by: alice } } }\n  two: { approvals: { sure: { answer: reject } } }\n",
     );
     let ran = test.windlass(&["test"]).expect(2);
-    ran.says("can't be combined with `by` or `comment`");
+    ran.says("`answer: none` can't be combined");
     ran.says("does not say who answers");
     test.write("asks.yaml", &ASKS.replace(", timeout: 1h", ""));
     test.write(

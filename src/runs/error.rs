@@ -143,6 +143,8 @@ impl From<DriveError> for RunsError {
             error @ DriveError::Panicked { .. } => {
                 Self::of(Kind::Broken, "engine-broke", &error, None)
             }
+            // The journal could not be written, as above.
+            error @ DriveError::Gate(_) => Self::of(Kind::Busy, "journal", &error, None),
             error => Self::of(Kind::Broken, "journal", &error, None),
         }
     }

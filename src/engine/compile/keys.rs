@@ -153,7 +153,7 @@ pub static WORKFLOW: Section = Section {
         key(
             "lock",
             Form::Template,
-            "The name of a lock. One run at a time holds it; the others wait and show which run holds it.",
+            "The name of a lock. One run at a time holds it, of those in the same state folder or on the same Restate server; the others wait and show which run holds it.",
             "lock: mesh-${{ params.mesh }}",
         ),
         key(
