@@ -88,7 +88,7 @@ fn a1_an_undo_leaves_the_secrets_of_a_newer_run() {
     let plan = world
         .test
         .windlass(&["undo", &first, "--plan", "--json"])
-        .expect(0)
+        .expect(2)
         .json();
     let written = ["secret/", "root-ca.pem", "relay-int.pem"];
     for what in written {
@@ -349,7 +349,7 @@ fn a1_tags_and_permissions_of_a_newer_run_stay() {
     test.windlass(&second).expect(0);
     let plan = test
         .windlass(&["undo", &first, "--plan", "--json"])
-        .expect(0)
+        .expect(2)
         .json();
     assert_eq!(kinds(&plan, "tags of"), ["left"], "{plan}");
     assert_eq!(kinds(&plan, "permission of"), ["left"], "{plan}");
@@ -357,7 +357,7 @@ fn a1_tags_and_permissions_of_a_newer_run_stay() {
     test.windlass(&["undo", "--yes"]).expect(0);
     let plan = test
         .windlass(&["undo", &first, "--plan", "--json"])
-        .expect(0)
+        .expect(2)
         .json();
     assert_eq!(kinds(&plan, "tags of"), ["reversed"], "{plan}");
     assert_eq!(kinds(&plan, "permission of"), ["reversed"], "{plan}");

@@ -94,7 +94,9 @@ fn what_it_did_before_can_be_taken_back() {
     world.test.write("half.yaml", HALF);
     let address = world.add_worker(&["--retries", "5"], &[]);
     world.register_at(&address);
-    let mut run = world.test.command(&["run", "half.yaml", "--target", "t"]);
+    let mut run = world
+        .test
+        .command(&["run", "half.yaml", "--target", "t", "--wait"]);
     let mut run = run.stderr(Stdio::null()).spawn().expect("windlass starts");
     until("the first file is there", || {
         world.test.path("out/first.txt").exists()

@@ -38,6 +38,26 @@ pub(super) fn check(
     }
 }
 
+/// Checks the name of a container or volume, which no other one in its list may have.
+pub(super) fn own_name<'a>(
+    object: &'a Json,
+    names: &mut BTreeSet<&'a str>,
+    place: &str,
+    causes: &mut Vec<Cause>,
+) {
+    let place = format!("{place}.name");
+    let Some(own) = text(object, "/name").filter(|own| !own.is_empty()) else {
+        causes.push(Cause::required(place, ""));
+        return;
+    };
+    if let Some(why) = name::label(own) {
+        causes.push(Cause::invalid(&place, &own.into(), &why));
+    }
+    if !names.insert(own) {
+        causes.push(Cause::duplicate(place, &own.into()));
+    }
+}
+
 /// Checks a field that has one of a few values.
 pub(super) fn one_of(
     object: &Json,

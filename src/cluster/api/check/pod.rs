@@ -55,17 +55,7 @@ fn containers(workload: &Json, spec: &Json, causes: &mut Vec<Cause>) {
     for list in ["initContainers", "containers"] {
         for (i, one) in items(spec, &format!("/{list}")).iter().enumerate() {
             let place = format!("{PLACE}.{list}[{i}]");
-            match text(one, "/name").filter(|own| !own.is_empty()) {
-                None => causes.push(Cause::required(format!("{place}.name"), "")),
-                Some(own) => {
-                    if let Some(why) = name::label(own) {
-                        causes.push(Cause::invalid(format!("{place}.name"), &own.into(), &why));
-                    }
-                    if !names.insert(own) {
-                        causes.push(Cause::duplicate(format!("{place}.name"), &own.into()));
-                    }
-                }
-            }
+            container::own_name(one, &mut names, &place, causes);
             if text(one, "/image").is_none_or(str::is_empty) {
                 causes.push(Cause::required(format!("{place}.image"), ""));
             }

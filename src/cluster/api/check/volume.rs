@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 
-use super::name;
+use super::container::own_name;
 use crate::{
     object::{items, number, text},
     wire::Cause,
@@ -15,17 +15,7 @@ pub(super) fn volumes<'a>(spec: &'a Json, place: &str, causes: &mut Vec<Cause>) 
     let mut names: BTreeSet<&'a str> = BTreeSet::new();
     for (i, volume) in items(spec, "/volumes").iter().enumerate() {
         let place = format!("{place}.volumes[{i}]");
-        match text(volume, "/name").filter(|own| !own.is_empty()) {
-            None => causes.push(Cause::required(format!("{place}.name"), "")),
-            Some(own) => {
-                if let Some(why) = name::label(own) {
-                    causes.push(Cause::invalid(format!("{place}.name"), &own.into(), &why));
-                }
-                if !names.insert(own) {
-                    causes.push(Cause::duplicate(format!("{place}.name"), &own.into()));
-                }
-            }
-        }
+        own_name(volume, &mut names, &place, causes);
         let sources = volume.as_object().into_iter().flatten();
         let mut sources = sources.filter(|(field, _)| *field != "name");
         if let Some((field, source)) = sources.next() {
