@@ -208,3 +208,29 @@ fn c9_the_mesh_finds_secrets_of_another_manager_before_it_makes_a_ca() {
     let forced = [run.as_slice(), &["-p", "force=true"]].concat();
     mesh.test.windlass(&forced).expect(0);
 }
+
+/// A script that only tries what it would write is run for a plan, as one that only reads.
+#[test]
+fn a_plan_says_what_a_step_finds_that_only_tries_to_write() {
+    let mesh = Mesh::new(0, &[]);
+    let workflow = r##"workflow: w
+kube: [mgmt]
+steps:
+  fits:
+    run: |
+      try {
+          kube::apply("mgmt", #{
+              apiVersion: "v1", kind: "ConfigMap", metadata: #{ name: "settings", namespace: "default" }, data: #{ a: "ours" },
+          }, #{ dry_run: true });
+      } catch (refused) {
+          throw `it belongs to others: ${refused.message}`;
+      }
+  writes: { needs: [fits], run: 'file::write("x", "y")' }
+"##;
+    mesh.test.write("w.yaml", workflow);
+    let plan = || mesh.test.windlass(&["plan", "w.yaml", "--target", "t"]);
+    plan().expect(0);
+    theirs(&mesh, "mgmt");
+    let found = plan().expect(2);
+    found.prints("it belongs to others");
+}

@@ -18,8 +18,8 @@ use crate::{
 };
 use windlass_ground::Timestamp;
 use windlass_script::{
-    self as script, Call, EffectKey, Effects, Ended, Host, HostCall, Impact, Interruption, Level,
-    Limits, OnStop, Script, Stop, function,
+    self as script, Call, Class, EffectKey, Effects, Ended, Host, HostCall, Impact, Interruption,
+    Level, Limits, OnStop, Script, Stop, function,
 };
 use windlass_world::{
     outside::Clients,
@@ -145,7 +145,8 @@ fn only_reads(call: &HostCall) -> bool {
         return false;
     };
     match row.does {
-        Impact::Changes(_) => false,
+        // A dry run changes nothing.
+        Impact::Changes(_) => !call.is_change() && ASKED.contains(&row.module()),
         Impact::Reads => ASKED.contains(&row.module()),
         Impact::Records | Impact::Computes => true,
     }
@@ -210,8 +211,8 @@ struct Gate {
 
 impl Effects for Gate {
     fn perform(&self, call: Call) -> Result<Value, Interruption> {
-        let is_read = function(call.function)
-            .is_some_and(|row| !row.is_change() && !matches!(row.module(), "file" | "exec"));
+        let is_read = call.class == Class::Read
+            && function(call.function).is_some_and(|row| !matches!(row.module(), "file" | "exec"));
         // Such a call may wait without a limit.
         if !is_read || !matches!(call.on_stop, OnStop::Await) {
             return Err(Interruption::Stopped(Stop::Cancelled));
