@@ -390,7 +390,10 @@ fn an_interrupted_backup_leaves_no_keys_and_one_without_the_identity_says_so() {
         let writer = Connection::open(test.path(".windlass/journal.db")).expect("opened");
         writer.execute_batch("BEGIN IMMEDIATE").expect("locked");
         let mut backup = test.start(&["backup", "there/b.tar"]);
-        until("it has begun", Duration::from_secs(20), || drafts() == 1);
+        until("it has begun", Duration::from_secs(20), || {
+            let mut found = fs::read_dir(test.path("there")).expect("read").flatten();
+            found.any(|draft| draft.path().join("lock").exists())
+        });
         kill_process(Pid::from_child(&backup), signal).expect("sent");
         backup.wait().expect("ended");
         let left = usize::from(signal == Signal::KILL);
