@@ -261,7 +261,10 @@ mod tests {
             let found = sessions.find(&looked_at, ms(hour * HOUR)).expect("read");
             assert!(found.is_some(), "{hour}");
         }
-        assert!(!lives(&sessions, &looked_at, 12 * HOUR), "a look is no use");
+        assert!(
+            !lives(&sessions, &looked_at, 12 * HOUR),
+            "a look does not count as use"
+        );
         let again = open();
         let busy = begin(&again, 0);
         for hour in 0..7 * 24 {

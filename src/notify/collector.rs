@@ -366,7 +366,7 @@ fn is_told(event: &Event) -> bool {
     )
 }
 
-/// Says whether an event only ends an alert, and is no news to anyone else.
+/// Says whether an event only ends an alert, and is not a notification of its own.
 fn resolves(event: &Event) -> bool {
     match event {
         Event::ApprovalDecided(_) => true,

@@ -181,7 +181,7 @@ impl<S: Starter> Scheduler<S> {
         self.book.waits(due, &error.message, attempt, now + pause)
     }
 
-    /// Records what a start waits for. If that lasts until somebody does something, people are told once.
+    /// Records what a start waits for. If that lasts until a person acts, a notification is sent once.
     fn wait(&self, one: &Planted, due: &Due, held: &Held) -> Result<(), RunsError> {
         let Held { why, is_stuck } = held;
         let is_news = *is_stuck && due.attempts == 0;

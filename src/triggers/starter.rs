@@ -43,7 +43,7 @@ pub trait Starter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     pub why: String,
-    /// Whether it lasts until somebody does something: no process drives the run that has the lock, and it waits for nobody.
+    /// Whether it lasts until a person acts: no process drives the run that has the lock, and the run waits for no answer.
     pub is_stuck: bool,
 }
 

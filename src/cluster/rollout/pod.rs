@@ -215,7 +215,7 @@ fn create(world: &World, resource: &str, new: &NewPod) -> Result<bool, Failure> 
 enum Retry {
     /// What refused the pod is expected to be back soon.
     Soon,
-    /// Less and less often, since somebody has to create what is missing.
+    /// Less and less often: a person has to create what is missing.
     Seldom,
 }
 
