@@ -372,6 +372,14 @@ fn a_backup_goes_where_a_link_or_a_pipe_leads() {
     assert!(is_link.is_symlink());
     test.windlass(&["restore", "disk/real.tar", "--verify"])
         .expect(0);
+    // A file that is open is added to, not replaced.
+    test.write("more", "before");
+    let more = fs::OpenOptions::new().append(true).open(test.path("more"));
+    let mut backup = test.command(&["backup", "/dev/stdout"]);
+    let ended = backup.stdout(more.expect("opened")).status();
+    assert!(ended.expect("started").success());
+    let more = fs::read(test.path("more")).expect("read");
+    assert!(more.starts_with(b"before") && more.len() > 1000);
     link("/dev/stdout", "stdout");
     let ran = test.windlass(&["backup", "stdout"]).expect(0);
     assert!(ran.stdout.contains("windlass-backup/1"), "{}", ran.stderr);

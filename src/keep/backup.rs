@@ -52,10 +52,12 @@ impl<'a> Target<'a> {
             let opened = OpenOptions::new().append(true).open(path)?;
             Ok(Self::Writer(Box::new(opened)))
         };
-        // `/dev/stdout` may be a file, which is not to be replaced.
-        let is_special = path.starts_with("/dev") || path.starts_with("/proc");
+        // An open file of this process: it may be a regular one, whose path is not to be replaced.
+        let is_open = ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"]
+            .iter()
+            .any(|place| path.starts_with(place));
         let target = || match fs::metadata(path) {
-            Ok(_) if is_special => opened(),
+            Ok(_) if is_open => opened(),
             Ok(found) if found.is_file() => fs::canonicalize(path).map(Self::File),
             Ok(_) => opened(),
             Err(e) if e.kind() == io::ErrorKind::NotFound => match fs::symlink_metadata(path) {

@@ -14,7 +14,6 @@ use std::{
 };
 
 use nix::unistd::Uid;
-
 use tempfile::TempDir;
 
 use super::backup::unwritable;

@@ -1,6 +1,6 @@
 //! Mistakes that earlier versions accepted: a new script is refused for them, but not one with which a run began.
 
-use rhai::{AST, ASTNode, Expr, Stmt};
+use rhai::{AST, ASTNode, Expr, Position, Stmt};
 
 use super::{
     calls::{closest, did_you_mean},
@@ -26,45 +26,52 @@ pub(super) fn check(ast: &AST, text: &str, outputs: Option<&Signature>) -> Vec<F
 pub(super) fn check_constants(ast: &AST, text: &str, names: &[&str]) -> Vec<Fault> {
     let mut faults = Vec::new();
     ast.walk(&mut |path: &[ASTNode]| {
-        match path.last() {
-            Some(ASTNode::Expr(Expr::FloatConstant(_, position))) => {
-                let mut span = token_at(text, *position);
-                if text[span.clone()] == *"-" {
-                    let rest = &text[span.end..];
-                    let start = span.end + rest.len() - rest.trim_start().len();
-                    let number = &text[start..];
-                    let end = number.find(|c: char| !c.is_alphanumeric() && c != '_');
-                    span = start..start + end.unwrap_or(number.len());
-                }
-                let digits = text[span.clone()].replace('_', "");
-                let is_decimal = digits.bytes().all(|b| b.is_ascii_digit());
-                let ends = !text[span.end..].starts_with('.');
-                if is_decimal && ends && !digits.is_empty() && digits.parse::<i64>().is_err() {
-                    let message =
-                        format!("{digits} does not fit into 64 bits, so it would become a float");
-                    let fault = Fault::new("wrong-type", span, message);
-                    faults.push(
-                        fault.help("put it in quotes, or write it as a float, such as `1e20`"),
-                    );
-                }
-            }
+        faults.extend(match path.last() {
+            Some(ASTNode::Expr(Expr::FloatConstant(_, position))) => too_large(text, *position),
             Some(ASTNode::Expr(Expr::StringConstant(constant, position))) => {
-                if let Some(read) = interpolated(constant, names) {
-                    let start = offset(text, *position);
-                    let at = text[start..].find(read).map_or(start, |at| start + at);
-                    let message = format!("`{read}` is plain text in a string with these quotes");
-                    let fault = Fault::new("syntax", at..at + read.len(), message);
-                    let rest = &read[1..];
-                    faults.push(fault.help(format!(
-                        "write the string in backticks (`…`), or `\"$\" + \"{rest}\"` for the text itself"
-                    )));
-                }
+                plain_interpolation(text, *position, constant, names)
             }
-            _ => {}
-        }
+            _ => None,
+        });
         true
     });
     faults
+}
+
+/// Finds an integer of more than 64 bits at the position of a float.
+fn too_large(text: &str, position: Position) -> Option<Fault> {
+    // The position of a negative number is that of its sign.
+    let unsigned = text[offset(text, position)..].trim_start_matches(['-', ' ']);
+    let start = text.len() - unsigned.len();
+    let end = unsigned.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '.');
+    let number = &unsigned[..end.unwrap_or(unsigned.len())];
+    let digits = number.replace('_', "");
+    let is_integer = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    if !is_integer || digits.parse::<i64>().is_ok() {
+        return None;
+    }
+    let message = format!("{digits} does not fit into 64 bits, so it would become a float");
+    let fault = Fault::new("wrong-type", start..start + number.len(), message);
+    Some(fault.help("put it in quotes, or write it as a float, such as `1e20`"))
+}
+
+/// Finds the interpolation of one of `names` in a string constant.
+fn plain_interpolation(
+    text: &str,
+    position: Position,
+    constant: &str,
+    names: &[&str],
+) -> Option<Fault> {
+    let read = interpolated(constant, names)?;
+    let start = offset(text, position);
+    let at = text[start..].find(read).map_or(start, |at| start + at);
+    let message = format!("`{read}` is plain text in a string with these quotes");
+    let rest = &read[1..];
+    Some(
+        Fault::new("syntax", at..at + read.len(), message).help(format!(
+            "write the string in backticks (`…`), or `\"$\" + \"{rest}\"` for the text itself"
+        )),
+    )
 }
 
 /// Finds the first interpolation that reads one of `names`, such as `${inputs.name}`, in a text that is not interpolated.

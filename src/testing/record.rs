@@ -129,19 +129,14 @@ pub fn record(
     if !effects.is_empty() {
         line("given:".into());
     }
-    let given: Vec<_> = effects.iter().map(|effect| writer.given(effect)).collect();
-    let function_of = |given: &[String]| {
-        let first = given.first()?.trim_start_matches("  - ");
-        Some(first.split_once(": ")?.0.to_owned())
-    };
-    for (number, lines) in given.iter().enumerate() {
+    let given: Vec<_> = effects.iter().filter_map(|e| writer.given(e)).collect();
+    for (number, (function, lines)) in given.iter().enumerate() {
         lines.iter().cloned().for_each(&mut line);
-        let function = function_of(lines);
         // Its pattern may also match a later call, which had another answer.
-        let is_last = given[number + 1..]
+        if given[number + 1..]
             .iter()
-            .all(|later| function_of(later) != function);
-        if !is_last && !lines.is_empty() {
+            .any(|(later, _)| later == function)
+        {
             line("    times: 1".into());
         }
     }
@@ -275,8 +270,8 @@ impl Writer<'_> {
         (!params.is_empty()).then(|| flow(&params.into()))
     }
 
-    /// Returns the lines of one answer; none for a call whose end is not known.
-    fn given(&mut self, effect: &EffectState) -> Vec<String> {
+    /// Returns the function of a call and the lines of its answer; `None` if its end is not known.
+    fn given(&mut self, effect: &EffectState) -> Option<(String, Vec<String>)> {
         let recorded = Value::parse_json(&effect.call.arguments.to_string()).unwrap_or_default();
         let called = &effect.call.function;
         let request = request_of(called, &recorded);
@@ -300,7 +295,7 @@ impl Writer<'_> {
             digests.for_each(|value| *value = "*".into());
         }
         let first = format!("  - {known}: {}", flow(&pattern));
-        match &effect.outcome {
+        let lines = match &effect.outcome {
             Some(EffectOutcome::Done(value)) => {
                 let mut lines = vec![first];
                 let value = match is_undo {
@@ -328,8 +323,9 @@ impl Writer<'_> {
                     format!("    fails: {{ class: {class}, code: {code}, message: {message} }}"),
                 ]
             }
-            Some(EffectOutcome::NotDone) | None => Vec::new(),
-        }
+            Some(EffectOutcome::NotDone) | None => return None,
+        };
+        Some((known, lines))
     }
 
     /// Returns a value of the run in the form of the test, with stand-ins for secrets.
