@@ -19,9 +19,17 @@ fn run(inputs) {
         type: "ROOT",
         subject: #{ common_name: "Everything", organization: "Windlass" },
         key_algorithm: "EC_prime256v1",
+        usage_mode: "GENERAL_PURPOSE",
+        key_storage_security_standard: "FIPS_140_2_LEVEL_3_OR_HIGHER",
+        revocation: #{ crl: #{ bucket: "lists", expiration_in_days: 7, custom_path: "mesh", omit_extension: true }, ocsp: #{ custom_cname: "ocsp.example.com" } },
         tags: #{ Name: "everything" },
     });
     pca::wait_until_csr_ready(ca);
+    let made = pca::describe_certificate_authority(ca);
+    check(made.usage_mode == "GENERAL_PURPOSE" && made.key_storage_security_standard.ends_with("LEVEL_3_OR_HIGHER"), "settings");
+    let crl = made.revocation.crl;
+    check(crl.bucket == "lists" && crl.expiration_in_days == 7 && crl.custom_path == "mesh" && crl.omit_extension, "revocation lists");
+    check(made.revocation.ocsp.custom_cname == "ocsp.example.com", "responder");
     let csr = pca::certificate_authority_csr(ca);
     let own = pca::issue_certificate(ca, #{ csr: csr, template: "RootCACertificate/V1", validity: #{ type: "YEARS", value: 2 }, signing_algorithm: "SHA256WITHECDSA" });
     let root = pca::wait_until_issued(ca, own);

@@ -194,3 +194,39 @@ fn a1_fields_that_were_taken_by_force_are_their_owners_again() {
     mesh.test.windlass(&["undo", "--yes"]).expect(0);
     assert_eq!(owners(&mesh), before);
 }
+
+/// What has its former values already, because the run wrote the same ones or because an earlier undo was interrupted, may still lack
+/// its former owners.
+#[test]
+fn a1_what_has_its_former_values_gets_its_former_owners() {
+    let mesh = Mesh::new(0, &[]);
+    let object = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "name": "settings", "namespace": "default" }, "data": { "c": "ours" },
+    });
+    mesh.test.write("settings.json", &object.to_string());
+    let file = mesh.test.path("settings.json").display().to_string();
+    let by = |manager: &str| {
+        let apply = ["apply", "--server-side", "--field-manager", manager];
+        mesh.kubectl("mgmt", &[&apply[..], &["-f", &file]].concat())
+            .expect(0)
+    };
+    let run = ["run", "w.yaml", "--target", "t"];
+    by("flux");
+    let before = [r#""flux" "Apply" f:c"#];
+    mesh.test.write(
+        "w.yaml",
+        &SETTINGS.replace("a: \"ours\", b: \"ours\", ", ""),
+    );
+    mesh.test.windlass(&run).expect(0);
+    assert_eq!(owners(&mesh).len(), 2);
+    mesh.test.windlass(&["undo", "--yes"]).expect(0);
+    assert_eq!(owners(&mesh), before);
+
+    mesh.test.write("w.yaml", DELETED);
+    mesh.test.windlass(&run).expect(0);
+    by("windlass");
+    assert_eq!(owners(&mesh), [r#""windlass" "Apply" f:c"#]);
+    mesh.test.windlass(&["undo", "--yes"]).expect(0);
+    assert_eq!(owners(&mesh), before);
+}

@@ -35,9 +35,10 @@ pub use kube::{
     is_same_object, is_terminating, restoring, rules, secret_manifest, to_object,
 };
 pub use pca::{
-    AccountId, AuditReport, Authority, ConnectError, EFFECT_TAG, Extension, Identity, Issue,
-    NewAuthority, OPERATIONS, OperationName, Passthrough, PcaClient, PcaTarget, Permission, Rate,
-    SignedCertificate, Validity, is_account_wide, template_arn,
+    AccountId, AuditReport, Authority, ConnectError, CrlPublication, EFFECT_TAG, Extension,
+    Identity, Issue, NewAuthority, OPERATIONS, OcspPublication, OperationName, Passthrough,
+    PcaClient, PcaTarget, Permission, Rate, Revocation, SignedCertificate, Validity,
+    is_account_wide, template_arn,
 };
 pub use programs::{
     DEFAULT_GRACE, Exited, Invocation, ProgramTarget, Programs, check_name, check_variable,

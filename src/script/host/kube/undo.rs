@@ -42,11 +42,20 @@ pub(super) async fn before(
     ]))
 }
 
-/// Returns an object's current state, without its status; `null` if it does not exist.
+/// Returns an object's current state with the owners of its fields, without its status; `null` if it does not exist.
 async fn look(clusters: &KubeClients, about: &About) -> Result<Value, Failure> {
     let client = clusters.client(&about.cluster).await?;
-    let found = client.find(&about.object).await?;
-    Ok(found.map_or(Value::Null, without_status))
+    let Some(found) = client.find(&about.object).await? else {
+        return Ok(Value::Null);
+    };
+    let owners = found["metadata"]["managedFields"].clone();
+    let mut state = without_status(found);
+    if let Value::Map(fields) = &mut state
+        && let Some(Value::Map(metadata)) = fields.get_mut("metadata")
+    {
+        metadata.insert("managedFields".to_owned(), Value::from_json(owners));
+    }
+    Ok(state)
 }
 
 fn without_status(mut object: Json) -> Value {
@@ -282,7 +291,7 @@ fn restore(clusters: &KubeClients, seen: Seen, was: Json) -> Reversal {
         let was = was.clone();
         move |now: &Json| after.as_ref().map(|after| restoring(&was, after, now))
     };
-    let judged = patch.clone();
+    let (judged, given_up, taker) = (patch.clone(), owners.clone(), manager.clone());
     let judge = move |now: &Json| {
         let found = from_object(now);
         match judged(now) {
@@ -291,7 +300,10 @@ fn restore(clusters: &KubeClients, seen: Seen, was: Json) -> Reversal {
             None => Judgement::left("how the run changed it is not known", &found),
             Some((_, fields)) if !fields.is_empty() => Judgement::left(changed(&fields), &found),
             Some((patch, _)) if patch == serde_json::json!({}) => {
-                Judgement::already("it is already as before the run", &found)
+                match given_up.are_owed(now, &taker) {
+                    true => Judgement::goes(found),
+                    false => Judgement::already("it is already as before the run", &found),
+                }
             }
             Some((patch, _)) => {
                 let then = expected(now, None, &patch);
@@ -312,7 +324,9 @@ fn restore(clusters: &KubeClients, seen: Seen, was: Json) -> Reversal {
             async move {
                 let client = clusters.client(&about.cluster).await?;
                 if let Some((patch, _)) = patch {
-                    client.patch_version(&about.object, &now, &patch).await?;
+                    if patch != serde_json::json!({}) {
+                        client.patch_version(&about.object, &now, &patch).await?;
+                    }
                     client.give_back(&about.object, &owners, &manager).await?;
                 }
                 Ok(Reversed::Done)
@@ -325,14 +339,15 @@ fn restore(clusters: &KubeClients, seen: Seen, was: Json) -> Reversal {
 fn recreate(clusters: &KubeClients, about: About, was: Json, owners: Owners) -> Reversal {
     let what = format!("create {} of {} again", about.object, about.cluster);
     let then = from_object(&was);
-    let again = was.clone();
+    let (again, given_up) = (was.clone(), owners.clone());
     let judge = move |now: &Json| match now {
         Json::Null => Judgement::goes(then.clone()),
         // It is created again when it is gone.
         now if is_terminating(now) && is_same_object(&was, now) => Judgement::goes(then.clone()),
-        now if changed_since(&was, now).is_empty() => {
-            Judgement::already("it already exists as before the run", &from_object(now))
-        }
+        now if changed_since(&was, now).is_empty() => match given_up.are_owed(now, "") {
+            true => Judgement::goes(from_object(now)),
+            false => Judgement::already("it already exists as before the run", &from_object(now)),
+        },
         now => Judgement::left("another object has its name now", &from_object(now)),
     };
     way_back(
@@ -344,7 +359,9 @@ fn recreate(clusters: &KubeClients, about: About, was: Json, owners: Owners) -> 
             let (was, owners) = (again.clone(), owners.clone());
             async move {
                 let client = clusters.client(&about.cluster).await?;
-                if let Some(uid) = now["metadata"]["uid"].as_str() {
+                if let Some(uid) = now["metadata"]["uid"].as_str()
+                    && is_terminating(&now)
+                {
                     let gone = client.wait_until_gone(&about.object, uid, GONE_WITHIN);
                     gone.await.map_err(|failure| match failure.class {
                         // It has been waited for; after a conflict, it would be looked at again at once.
@@ -355,11 +372,16 @@ fn recreate(clusters: &KubeClients, about: About, was: Json, owners: Owners) -> 
                         _ => failure,
                     })?;
                 }
-                match client.recreate(&about.object, &was).await {
-                    Err(failure) if failure.code == "AlreadyExists" => {
-                        return Ok(Reversed::Left("another object has its name now".to_owned()));
+                // What an earlier undo created again lacks only its owners.
+                if now.is_null() || is_terminating(&now) {
+                    match client.recreate(&about.object, &was).await {
+                        Err(failure) if failure.code == "AlreadyExists" => {
+                            return Ok(Reversed::Left(
+                                "another object has its name now".to_owned(),
+                            ));
+                        }
+                        other => other?,
                     }
-                    other => other?,
                 }
                 client.give_back(&about.object, &owners, "").await?;
                 Ok(Reversed::Done)

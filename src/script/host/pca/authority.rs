@@ -8,7 +8,7 @@ use super::{
         arguments::{Arguments, refuse},
         host, perform,
     },
-    call, record, reversible,
+    call, record, reversible, revocation,
     undo::before,
 };
 use crate::{
@@ -21,8 +21,8 @@ use windlass_world::{
     x509::KeyAlgorithm,
 };
 
-/// Implements `pca::create_certificate_authority(#{ type, subject, key_algorithm, signing_algorithm, tags })`:
-/// returns the new CA's ARN. When the call is in doubt, the CA is looked for by its tag.
+/// Implements `pca::create_certificate_authority(#{ type, subject, key_algorithm, signing_algorithm, usage_mode,
+/// key_storage_security_standard, revocation, tags })`: returns the new CA's ARN. When the call is in doubt, the CA is looked for by its tag.
 pub fn create(context: NativeCallContext, map: Map) -> Result<String, Thrown> {
     const FUNCTION: &str = "pca::create_certificate_authority";
     let mut arguments = Arguments::new(FUNCTION, map)?;
@@ -37,6 +37,12 @@ pub fn create(context: NativeCallContext, map: Map) -> Result<String, Thrown> {
             .optional_text("signing_algorithm")?
             .unwrap_or_else(|| default_signing.into()),
         key_algorithm,
+        usage_mode: arguments.optional_text("usage_mode")?,
+        key_storage_security_standard: arguments.optional_text("key_storage_security_standard")?,
+        revocation: match arguments.optional_map("revocation")? {
+            Some(map) => Some(revocation::read(map)?),
+            None => None,
+        },
         tags: arguments.text_map("tags")?,
     };
     arguments.finish()?;
@@ -59,7 +65,7 @@ pub fn describe(context: &NativeCallContext, arn: &str) -> Result<Value, Thrown>
     })
 }
 
-/// Returns `#{ arn, status, type, serial, not_after, failure_reason }`.
+/// Returns `#{ arn, status, type, serial, not_after, failure_reason, usage_mode, key_storage_security_standard, revocation }`.
 pub fn describe_dynamic(context: NativeCallContext, arn: &str) -> Result<Dynamic, Thrown> {
     describe(&context, arn).map(|value| to_dynamic(&value))
 }
@@ -84,6 +90,12 @@ pub(super) fn authority_value(authority: Authority) -> Value {
         ("serial", authority.serial.into()),
         ("not_after", authority.not_after.into()),
         ("failure_reason", authority.failure_reason.into()),
+        ("usage_mode", authority.usage_mode.into()),
+        (
+            "key_storage_security_standard",
+            authority.key_storage_security_standard.into(),
+        ),
+        ("revocation", revocation::value(authority.revocation)),
     ])
 }
 

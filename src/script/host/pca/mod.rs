@@ -3,6 +3,7 @@
 //! - `authority`: CAs and their status, tags, deletion;
 //! - `certificate`: issuing, fetching, importing, revoking;
 //! - `access`: permissions, policies, audit reports;
+//! - `revocation`: how a CA publishes what it revokes;
 //! - `wait`: waits for a status;
 //! - `undo`: reverses calls;
 //! - `table`: the description of the functions.
@@ -10,6 +11,7 @@
 mod access;
 mod authority;
 mod certificate;
+mod revocation;
 mod table;
 mod undo;
 mod uses;

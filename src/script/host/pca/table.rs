@@ -24,6 +24,42 @@ const REPORT_ID: Parameter = required(
     "the id that `pca::create_audit_report` returned",
 );
 
+const CRL: &[Parameter] = &[
+    required("bucket", Text, "the S3 bucket of the lists"),
+    required(
+        "expiration_in_days",
+        Int,
+        "for how long each list is valid, 1 to 5000",
+    ),
+    optional(
+        "custom_cname",
+        Text,
+        "the host name in the certificates, instead of the bucket's",
+    ),
+    optional("custom_path", Text, "the folder in the bucket"),
+    optional("acl", Text, "`PUBLIC_READ` or `BUCKET_OWNER_FULL_CONTROL`"),
+    optional("type", Text, "`COMPLETE` or `PARTITIONED`"),
+    preset(
+        "omit_extension",
+        Bool,
+        "false",
+        "whether certificates do not say where the list is",
+    ),
+];
+const OCSP: &[Parameter] = &[optional(
+    "custom_cname",
+    Text,
+    "the host name in the certificates, instead of AWS's",
+)];
+const REVOCATION: &[Parameter] = &[
+    optional("crl", Record(CRL), "lists of what is revoked"),
+    optional(
+        "ocsp",
+        Record(OCSP),
+        "a responder; `#{}` for one with AWS's name",
+    ),
+];
+
 const STATE: &[Parameter] = &[
     required("arn", Text, ""),
     required(
@@ -35,6 +71,17 @@ const STATE: &[Parameter] = &[
     optional("serial", Text, "of its certificate, in hex"),
     optional("not_after", Text, "when its certificate expires, RFC 3339"),
     optional("failure_reason", Text, ""),
+    optional(
+        "usage_mode",
+        Text,
+        "`GENERAL_PURPOSE` or `SHORT_LIVED_CERTIFICATE`",
+    ),
+    optional("key_storage_security_standard", Text, ""),
+    required(
+        "revocation",
+        Record(REVOCATION),
+        "how it publishes what it revokes",
+    ),
 ];
 const SIGNED: &[Parameter] = &[
     required("certificate", Text, "PEM"),
@@ -101,6 +148,21 @@ const CREATE: &[Parameter] = &[
         "signing_algorithm",
         Text,
         "by default one that fits the key",
+    ),
+    optional(
+        "usage_mode",
+        Text,
+        "`GENERAL_PURPOSE`, or `SHORT_LIVED_CERTIFICATE` for a CA whose certificates live for at most 7 days",
+    ),
+    optional(
+        "key_storage_security_standard",
+        Text,
+        "such as `FIPS_140_2_LEVEL_3_OR_HIGHER`; by default the one that the region has",
+    ),
+    optional(
+        "revocation",
+        Record(REVOCATION),
+        "how it publishes what it revokes; by default not at all",
     ),
     optional("tags", Tags, "tags of the CA"),
 ];

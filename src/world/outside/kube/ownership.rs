@@ -44,6 +44,11 @@ impl Owners {
             own: Some(own.into()),
         }
     }
+
+    /// Says whether [`KubeClient::give_back`] would change an object, whose current state is `now`.
+    pub fn are_owed(&self, now: &Json, manager: &str) -> bool {
+        given_back(self, now, &[FIELD_MANAGER, manager]).is_some()
+    }
 }
 
 impl KubeClient {

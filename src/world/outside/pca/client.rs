@@ -15,6 +15,7 @@ use super::{
     failure::classify,
     rate::Rates,
     request::{Issue, NewAuthority},
+    revocation::Revocation,
 };
 use crate::value::{Failure, FailureClass};
 
@@ -51,6 +52,9 @@ pub struct Authority {
     /// RFC 3339.
     pub not_after: Option<String>,
     pub failure_reason: Option<String>,
+    pub usage_mode: Option<String>,
+    pub key_storage_security_standard: Option<String>,
+    pub revocation: Revocation,
 }
 
 impl PcaClient {
@@ -98,6 +102,11 @@ impl PcaClient {
     pub async fn create(&self, new: &NewAuthority, key: &str) -> Result<String, Failure> {
         const OPERATION: &str = "CreateCertificateAuthority";
         let mut tags = new.tags().map_err(|e| unbuildable(OPERATION, &e))?;
+        let revocation = new.revocation.as_ref();
+        let revocation = revocation.filter(|revocation| **revocation != Revocation::default());
+        let revocation = revocation.map(Revocation::to_sdk);
+        let revocation = revocation.transpose();
+        let revocation = revocation.map_err(|e| unbuildable(OPERATION, &e))?;
         tags.extend(Tag::builder().key(EFFECT_TAG).value(key).build());
         let answer = self
             .call(
@@ -110,6 +119,11 @@ impl PcaClient {
                             .map_err(|e| unbuildable(OPERATION, &e))?,
                     )
                     .certificate_authority_type(new.kind())
+                    .set_usage_mode(new.usage_mode.as_deref().map(Into::into))
+                    .set_key_storage_security_standard(
+                        new.key_storage_security_standard.as_deref().map(Into::into),
+                    )
+                    .set_revocation_configuration(revocation)
                     .idempotency_token(key)
                     .set_tags(Some(tags))
                     .send(),
@@ -282,6 +296,11 @@ pub(super) fn authority_of(found: &CertificateAuthority) -> Authority {
         failure_reason: found.failure_reason().map(|r| r.as_str().into()),
         serial: found.serial().map(Into::into),
         not_after,
+        usage_mode: found.usage_mode().map(|mode| mode.as_str().into()),
+        key_storage_security_standard: found
+            .key_storage_security_standard()
+            .map(|standard| standard.as_str().into()),
+        revocation: Revocation::of_sdk(found.revocation_configuration()),
     }
 }
 

@@ -17,6 +17,7 @@ mod passthrough;
 mod profile;
 mod rate;
 mod request;
+mod revocation;
 mod socks;
 mod trust;
 
@@ -31,3 +32,4 @@ pub use manage::{AuditReport, Permission};
 pub use passthrough::{Extension, Passthrough};
 pub use rate::{OperationName, Rate};
 pub use request::{Issue, NewAuthority, Validity, template_arn};
+pub use revocation::{CrlPublication, OcspPublication, Revocation};

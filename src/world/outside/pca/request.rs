@@ -10,7 +10,7 @@ use aws_sdk_acmpca::{
     },
 };
 
-use super::passthrough::Passthrough;
+use super::{passthrough::Passthrough, revocation::Revocation};
 use crate::{value::parse_duration, x509::Subject};
 
 /// A certificate authority to be created.
@@ -23,6 +23,12 @@ pub struct NewAuthority {
     pub key_algorithm: String,
     /// The algorithm with which the CA signs its own CSR: `SHA256WITHRSA`, …
     pub signing_algorithm: String,
+    /// `GENERAL_PURPOSE`, which is AWS's default, or `SHORT_LIVED_CERTIFICATE`.
+    pub usage_mode: Option<String>,
+    /// `FIPS_140_2_LEVEL_3_OR_HIGHER`, …; AWS's default depends on the region.
+    pub key_storage_security_standard: Option<String>,
+    /// AWS's default is that nothing is published.
+    pub revocation: Option<Revocation>,
     pub tags: BTreeMap<String, String>,
 }
 
