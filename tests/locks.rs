@@ -116,13 +116,13 @@ fn concurrency_limits_the_runs_of_a_workflow() {
     let mut first = test.start(&["run", "w.yaml", "-p", "name=first"]);
     wait_for(&test, "the slot", |test| {
         let logs = test.command(&["logs"]).output().expect("logs");
-        String::from_utf8_lossy(&logs.stdout).contains("one of 1 runs of w")
+        String::from_utf8_lossy(&logs.stdout).contains("slot 1 of workflow w")
     });
     let second = test
         .windlass(&["run", "w.yaml", "-p", "name=second"])
         .expect(0);
     assert_eq!(first.wait().expect("ended").code(), Some(0));
-    second.says("one of 1 runs of w");
+    second.says("slot 1 of workflow w");
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod certs;
 mod client;
 mod cluster;
 mod connect;
+mod continued;
 mod crash;
 mod dag;
 mod damage;

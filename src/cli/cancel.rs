@@ -45,12 +45,16 @@ pub fn cancel(args: &Args, command: &Cancel) -> Done {
         return Ok(exit::SUCCEEDED);
     }
     let taken = take(&archive, &id)?;
+    let is_undo = taken.state.is_undoing;
     let mut events = runs::goes_on(&taken.program.workflow, &taken.state, &who);
-    events.push(runs::cancelled(&who));
+    runs::add_cancel(&mut events, &who);
     Ok(
         match drive_to_end(args, &command.driving, taken.drive(events))? {
+            // An undo that is cancelled ends before everything is undone.
             Ended::Over(Outcome::Cancelled) => exit::SUCCEEDED,
-            _ => exit::FAILED,
+            Ended::Over(Outcome::UndoFailed) if is_undo => exit::SUCCEEDED,
+            Ended::Over(_) => exit::FAILED,
+            Ended::Waiting => exit::WAITING,
         },
     )
 }

@@ -3,7 +3,7 @@ use std::io::{IsTerminal, stdin};
 use super::{failure::Failure, process::now};
 use crate::{
     journal::{RunId, State},
-    report::{self, Standing},
+    report::{self, RunStanding},
 };
 
 /// Asks for confirmation, unless `--yes` was given. Without a terminal `--yes` is required.
@@ -37,7 +37,7 @@ pub fn which(id: &RunId, state: &State) -> String {
     };
     let status = match state.outcome {
         Some(outcome) => outcome.as_str(),
-        None => Standing::of(state, false, now()).as_str(),
+        None => RunStanding::of(state, false, now()).as_str(),
     };
     let when = match state.ended_at.filter(|_| state.outcome.is_some()) {
         Some(at) => report::ago(at, now()),

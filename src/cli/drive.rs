@@ -107,8 +107,12 @@ pub fn drive_here(
             say!("{line}");
         }
         let cancel = Cancel::default();
-        let resume = report::command(Command::new("resume").arg(&id));
-        let farewell = format!("stopped. To continue: {resume}");
+        let is_undo = state.is_undoing
+            || events
+                .iter()
+                .any(|event| matches!(event, Event::UndoStarted(_)));
+        let again = Command::new(if is_undo { "undo" } else { "resume" });
+        let farewell = format!("stopped. To continue: {}", report::command(again.arg(&id)));
         watch_for_interrupts(cancel.clone(), farewell, OnHangUp::Cancel);
         let settings = Settings {
             clients: open.clients.clone(),

@@ -62,7 +62,7 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
             Err(failure) => return Err(failure),
         }
         // A run that has not ended may still reach it.
-        if let (Some(step), false, false) = (&command.step, is_known, command.follow) {
+        if let (Some(step), false, true) = (&command.step, is_known, has_ended || !command.follow) {
             return Err(no_step(&id, &names, step));
         }
         match command.json {

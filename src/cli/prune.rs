@@ -30,6 +30,9 @@ pub fn prune(args: &Args, command: &Prune) -> Done {
     let targets = Targets::load(config, was_asked_for)?;
     let wanted = wanted(command, targets.retention.as_ref())?;
     let Some(archive) = Archive::open_if_there(args)? else {
+        if command.json && command.dry_run {
+            print("[]\n")?;
+        }
         say!("there are no runs in {} yet", args.state.display());
         return Ok(exit::SUCCEEDED);
     };

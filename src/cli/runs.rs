@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     journal::RunRow,
-    report::{Room, Standing, Table, column_time, heading, runs_json},
+    report::{Room, RunStanding, Table, column_time, heading, runs_json},
 };
 
 /// `windlass runs`.
@@ -92,7 +92,7 @@ fn show_standing(archive: &Archive, runs: &mut [RunRow]) -> Result<(), super::Fa
             let is_driven = archive.is_owned(&run.id)?;
             let status = match state.outcome {
                 Some(outcome) => outcome.as_str(),
-                None => Standing::of(&state, is_driven, now()).as_str(),
+                None => RunStanding::of(&state, is_driven, now()).as_str(),
             };
             run.outcome = Some(status.into());
         }

@@ -12,6 +12,7 @@ use crate::{
     journal::{Event, RunId, RunInfo, State},
 };
 use windlass_ground::Timestamp;
+use windlass_world::value::Redactor;
 
 /// A run that this process owns now.
 pub struct Taken {
@@ -39,10 +40,15 @@ impl Taken {
     /// # Errors
     /// An event that can't follow: then nothing is recorded, because a journal with such an event could not be read again.
     pub fn record(mut self, events: Vec<Event>, at: Timestamp) -> Result<(), Failure> {
-        for event in &events {
-            self.state.apply(event, at).map_err(DriveError::from)?;
+        let redactor = Redactor::default();
+        self.state.teach(&redactor);
+        let mut redacted = Vec::with_capacity(events.len());
+        for event in events {
+            let event = event.redacted(&redactor);
+            self.state.apply(&event, at).map_err(DriveError::from)?;
+            redacted.push(event);
         }
-        self.run.record(events, at)
+        self.run.record(redacted, at)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! - A run: `progress` while it runs; `summary`, `tally`, `standing` and `event` afterwards; `next_steps` are the
+//! - A run: `progress` while it runs; `summary`, `tally` and `event` afterwards; `next_steps` are the
 //!   commands to type next; `certificates` are those that it wrote, `audit` what it proves.
 //! - Plans: `preview`, `forecast`, `price` and `replaced` before a run; `plan` of a resume, `undo` of an undo.
 //! - Workflows: `graph` (`lanes` for a terminal), `iam` and `rbac` (the permissions of their calls).
@@ -41,7 +41,6 @@ mod reference;
 mod replaced;
 mod say;
 mod schema;
-mod standing;
 mod style;
 mod summary;
 mod table;
@@ -79,8 +78,8 @@ pub use replaced::{
 };
 pub use say::{for_people, say, use_ascii};
 pub use schema::{test_schema, workflow_schema};
-pub use standing::Standing;
 pub use style::{ago, counted, describe_status, took, utc_time};
 pub use summary::{Detail, View, headline, summary};
 pub use table::{Room, Table};
 pub use undo::{undo_json, undo_plan};
+pub use windlass_engine::journal::RunStanding;

@@ -1,11 +1,6 @@
-use super::{
-    clock::local_time,
-    commands::command,
-    plain,
-    standing::{Standing, waiting},
-};
+use super::{clock::local_time, commands::command, plain};
 use windlass_engine::journal::{
-    Approval, EffectState, Instance, InstanceId, Outcome, RunId, State, Status,
+    Approval, EffectState, Instance, InstanceId, Outcome, RunId, RunStanding, State, Status,
 };
 use windlass_ground::Timestamp;
 use windlass_script::{Class, Function};
@@ -15,8 +10,9 @@ use windlass_world::value::{Command, FailureClass, StepError};
 /// answered.
 pub fn next_steps(run: &RunId, state: &State, is_of_engine: bool, now: Timestamp) -> Vec<String> {
     let on_run = |name| command(Command::new(name).arg(run));
-    let (expired, waiting): (Vec<_>, Vec<_>) =
-        waiting(state).partition(|(_, asked)| asked.has_expired(now));
+    let (expired, waiting): (Vec<_>, Vec<_>) = state
+        .questions()
+        .partition(|(_, asked)| asked.has_expired(now));
     match state.outcome {
         Some(Outcome::Succeeded | Outcome::Undone) => Vec::new(),
         Some(Outcome::UndoFailed) => {
@@ -55,8 +51,8 @@ pub fn next_steps(run: &RunId, state: &State, is_of_engine: bool, now: Timestamp
         _ => {
             let undo = format!("To undo: {}", on_run("undo"));
             let mut lines: Vec<_> = left_something(state).then_some(undo).into_iter().collect();
-            let answered = match (state.outcome, Standing::of(state, false, now)) {
-                (None, Standing::Answered(verdict)) => format!("{}. ", verdict.as_str()),
+            let answered = match (state.outcome, RunStanding::of(state, false, now)) {
+                (None, RunStanding::Answered(verdict)) => format!("{}. ", verdict.as_str()),
                 _ => String::new(),
             };
             lines.extend(ways_on(run, state, &answered));

@@ -5,7 +5,6 @@ use console::style;
 use super::{
     certificates::certificates,
     plain::line,
-    standing::Standing,
     style::{counted, describe_status},
     table::{Room, Table},
     undo,
@@ -13,7 +12,7 @@ use super::{
 use windlass_engine::{
     compile::{Action, Step, Workflow},
     execute::{self, Undone},
-    journal::{Instance, InstanceId, Outcome, RunId, State, Status, Verdict},
+    journal::{Instance, InstanceId, Outcome, RunId, RunStanding, State, Status, Verdict},
 };
 use windlass_ground::Timestamp;
 use windlass_world::value::format_duration;
@@ -33,13 +32,13 @@ pub fn headline(run: &RunId, state: &State, is_driven: bool, now: Timestamp) -> 
         Some(Outcome::Cancelled) => style("was cancelled").yellow(),
         Some(Outcome::Undone) => style("was undone").yellow(),
         Some(Outcome::UndoFailed) => style("was undone in part").red(),
-        None => style(match Standing::of(state, is_driven, now) {
-            Standing::Waiting => "waits for an approval",
-            Standing::Expired => "waits for an approval that has expired",
-            Standing::Running => "has not ended",
-            Standing::Interrupted => "was interrupted",
-            Standing::Answered(Verdict::Approved) => "was approved, and has not continued",
-            Standing::Answered(Verdict::Rejected) => "was rejected, and has not continued",
+        None => style(match RunStanding::of(state, is_driven, now) {
+            RunStanding::Waiting => "waits for an approval",
+            RunStanding::Expired => "waits for an approval that has expired",
+            RunStanding::Running => "has not ended",
+            RunStanding::Interrupted => "was interrupted",
+            RunStanding::Answered(Verdict::Approved) => "was approved, and has not continued",
+            RunStanding::Answered(Verdict::Rejected) => "was rejected, and has not continued",
         })
         .yellow(),
     };

@@ -56,6 +56,16 @@ struct Moment {
     now: Timestamp,
     /// The time of the first entry, when the step's timeout begins, in every life.
     began: Option<Timestamp>,
+    /// How long it has waited before the first entry: an attempt that continues with a recorded wait makes none.
+    waited: Duration,
+}
+
+impl Moment {
+    /// Returns how much of a timeout has passed at a time.
+    fn passed(&self, at: Timestamp) -> Duration {
+        let since = self.began.map_or(Duration::ZERO, |began| at.since(began));
+        since + self.waited
+    }
 }
 
 impl Actions {
@@ -75,6 +85,7 @@ impl Actions {
             moment: Mutex::new(Moment {
                 now: sent_at,
                 began: None,
+                waited: Duration::ZERO,
             }),
             is_cancelled: AtomicBool::new(false),
         }
@@ -126,20 +137,26 @@ impl Ledger for Actions {
     }
 
     fn wait(&self, duration: Duration) -> Result<(), Stop> {
-        let (now, left) = {
+        let passed = {
             let moment = self.moment();
-            let end = self.timeout.zip(moment.began);
-            let end = end.map(|(timeout, began)| (began + timeout, timeout));
-            (moment.now, end)
+            moment.passed(moment.now)
         };
-        let (duration, passes) = match left {
-            Some((at, timeout)) if at.since(now) < duration => (at.since(now), Some(timeout)),
+        let (duration, passes) = match self.timeout {
+            Some(timeout) if timeout.saturating_sub(passed) < duration => {
+                (timeout.saturating_sub(passed), Some(timeout))
+            }
             _ => (duration, None),
         };
         if !self.ask(|answer| Ask::Wait { duration, answer })? {
             return Err(self.cancelled());
         }
-        self.moment().now += duration;
+        {
+            let mut moment = self.moment();
+            moment.now += duration;
+            if moment.began.is_none() {
+                moment.waited += duration;
+            }
+        }
         match passes {
             Some(timeout) => Err(Stop::TimedOut(timeout)),
             None => Ok(()),
@@ -164,10 +181,10 @@ impl Ledger for Actions {
     }
 
     fn stops(&self) -> Stops {
-        let began = self.moment().began;
+        let moment = *self.moment();
         Stops {
             deadline: self.timeout.map(|timeout| {
-                let passed = began.map_or(Duration::ZERO, |began| (self.clock)().since(began));
+                let passed = moment.passed((self.clock)());
                 let left = timeout.saturating_sub(passed);
                 (Instant::now() + left, timeout)
             }),

@@ -109,7 +109,9 @@ pub fn answered(
         return Ok(event);
     }
     let is_lost = state.instance(&step).is_some_and(|i| i.is_suspect);
+    let was_left = state.status(&step.undo()) == Status::Skipped;
     match (is_lost, answer) {
+        (_, DoubtAnswer::Again) if was_left => Ok(Event::StepReopened { step: step.undo() }),
         (true, DoubtAnswer::Again) => Ok(Event::AttemptAnswered(AttemptAnswered {
             step,
             requester: who.name.clone(),

@@ -77,7 +77,7 @@ pub use edited::{after_edit, edited, params_now};
 pub use error::{Kind, RunsError};
 pub use folds::Cursor;
 pub use foresee::{Looking, Tried, together};
-pub use here::{Here, HereOptions, cancelled, goes_on, undo_started};
+pub use here::{Here, HereOptions, add_cancel, goes_on, undo_started};
 pub use later::refuse_undo_before_newer;
 pub use library::{Library, WorkflowName, declares_workflow};
 pub use log::LogLine;

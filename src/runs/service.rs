@@ -33,7 +33,7 @@ use windlass_engine::{
 use windlass_ground::Timestamp;
 use windlass_inventory::{Gathered, Inventory};
 use windlass_mesh::Handshakes;
-use windlass_report::{EventLines, Standing};
+use windlass_report::{EventLines, RunStanding};
 use windlass_targets::{LOCAL, Scope};
 use windlass_world::value::{Digest, Value};
 
@@ -558,7 +558,7 @@ fn unsupported() -> RunsError {
 pub(super) fn status(state: &State, is_driven: bool, at: Timestamp) -> &'static str {
     match state.outcome {
         Some(outcome) => outcome.as_str(),
-        None => Standing::of(state, is_driven, at).as_str(),
+        None => RunStanding::of(state, is_driven, at).as_str(),
     }
 }
 

@@ -36,7 +36,7 @@ pub struct Agenda {
     pub(super) root: Option<Box<ScopeAgenda>>,
     /// The instances that an undo visits, and the position that it has reached.
     pub(super) undo: Option<(Vec<InstanceId>, usize)>,
-    /// Whether a step has ended that may hold a lock.
+    /// Whether a step has ended, or was cancelled, that may hold a lock.
     pub(super) may_release: bool,
     /// The time of the last decision.
     last: Timestamp,
@@ -73,7 +73,7 @@ impl Agenda {
             | Event::StepInterrupted { step }
             | Event::ApprovalAsked(ApprovalAsked { step, .. })
             | Event::ApprovalDecided(ApprovalDecided { step, .. }) => {
-                self.may_release |= state.status(step).is_settled();
+                self.may_release |= state.status(step).is_settled() || state.is_cancelled;
                 self.mark(workflow, step, state);
             }
             Event::RunSuspended

@@ -68,13 +68,17 @@ impl<'w> Scope<'_, 'w> {
             Err(error) => decision.fail(id, error),
             Ok(message) => {
                 let timeout = approval.timeout;
+                let round = decision
+                    .state
+                    .instance(id)
+                    .map_or(0, |instance| instance.round);
                 decision
                     .next
                     .events
                     .push(Event::ApprovalAsked(ApprovalAsked {
                         step: id.clone(),
                         attempt,
-                        digest: digest(decision.state, id, &message),
+                        digest: digest(decision.state, id, (round, attempt), &message),
                         message,
                         deadline: timeout.map(|timeout| decision.moment.now + timeout),
                     }));
@@ -151,14 +155,19 @@ fn on_timeout(approval: &Approval) -> Verdict {
     }
 }
 
-/// Returns the digest that an approval is bound to: the question, the files that the run uses, and their params. Secrets in
+/// Returns the digest that an approval is bound to: the question, which time it is asked (by the round and the attempt of the step), the files
+/// that the run uses, and their params. So an answer from before counts no more when the question is asked again. Secrets in
 /// the params count by a keyed digest, which the process that sets the params records with them; the digest of the params alone
 /// represents each secret by its mask.
-fn digest(state: &State, id: &InstanceId, message: &str) -> Digest {
+fn digest(state: &State, id: &InstanceId, (round, attempt): (u32, u32), message: &str) -> Digest {
     let run = state.run.as_ref();
     let params = run.map_or(Digest::ZERO, |run| run.params.digest());
     let program = run.map_or(Digest::ZERO, |run| run.program);
     let secrets = run.and_then(|run| run.secrets);
+    let times = match (round, attempt) {
+        (0, 1) => Vec::new(),
+        (round, attempt) => [round.to_le_bytes(), attempt.to_le_bytes()].concat(),
+    };
     let mut parts: Vec<&[u8]> = vec![
         id.as_str().as_bytes(),
         message.as_bytes(),
@@ -166,12 +175,18 @@ fn digest(state: &State, id: &InstanceId, message: &str) -> Digest {
         params.as_bytes(),
     ];
     parts.extend(secrets.as_ref().map(|digest| &digest.as_bytes()[..]));
+    parts.extend((!times.is_empty()).then_some(&times[..]));
     Digest::of(&parts)
 }
 
-/// Says whether a question would be asked now with the same message about the same things.
-pub(super) fn still_holds(state: &State, id: &InstanceId, asked: &journal::Approval) -> bool {
-    digest(state, id, &asked.message) == asked.digest
+/// Says whether a question, which the instance asked, would be asked now with the same message about the same things.
+pub(super) fn still_holds(state: &State, id: &InstanceId, instance: &Instance) -> bool {
+    let Some(asked) = &instance.approval else {
+        return false;
+    };
+    let of = |times| digest(state, id, times, &asked.message) == asked.digest;
+    // Earlier versions asked every time the same.
+    of((instance.round, instance.attempt)) || of((0, 1))
 }
 
 /// Says whether the person who answers is one of these, by name or by group.

@@ -1,12 +1,13 @@
 //! Decides which locks must be held before a scope or a step may begin.
 
 use super::{
-    decision::{Decision, Want},
+    decision::{Decision, View, Want},
     scope::Scope,
+    step::step_of,
 };
 use crate::{
     compile::{Action, Step, Template, Workflow},
-    journal::{Event, InstanceId, LockReleased, State},
+    journal::{Event, InstanceId, LockReleased, State, Status},
 };
 use windlass_world::value::{StepError, Value};
 
@@ -16,8 +17,19 @@ impl<'w> Scope<'_, 'w> {
         // `concurrency` counts runs, and a nested workflow is part of one.
         if let (None, Some(most)) = (self.inside, self.workflow.concurrency) {
             let name = &self.workflow.name;
-            let slots = (1..=most).map(|n| format!("one of {most} runs of {name} ({n})"));
-            if !decision.holds_or_wants(slots.collect(), None) {
+            // The number of slots may be edited while some of them are held, so it is not in their names.
+            let slots = (1..=most).map(|n| format!("slot {n} of workflow {name}"));
+            let has_slot = || {
+                decision.state.locks.iter().any(|(lock, holder)| {
+                    // As earlier versions named them, and a slot that an edit has taken away.
+                    let is_slot = lock.starts_with("one of ")
+                        && lock.contains(&format!(" runs of {name} ("))
+                        || lock.starts_with("slot ")
+                            && lock.ends_with(&format!(" of workflow {name}"));
+                    is_slot && holder.is_none()
+                })
+            };
+            if !has_slot() && !decision.holds_or_wants(slots.collect(), None) {
                 return Ok(false);
             }
         }
@@ -108,13 +120,16 @@ impl Decision<'_, '_> {
     }
 }
 
-/// Releases the locks of steps that have ended.
-pub(super) fn released(state: &State) -> Vec<Event> {
-    let is_over = |step: &InstanceId| state.status(step).is_settled();
+/// Releases the locks of steps that no longer need them: they have ended, or they will not begin again.
+pub(super) fn released(workflow: &Workflow, state: &State, run_id: &str) -> Vec<Event> {
+    let view = View { state, run_id };
     state
         .locks
         .iter()
-        .filter(|(_, holder)| holder.as_ref().is_some_and(is_over))
+        .filter(|(lock, holder)| {
+            let holder = holder.as_ref();
+            holder.is_some_and(|holder| is_given_up(workflow, view, holder, lock))
+        })
         .map(|(lock, step)| {
             Event::LockReleased(LockReleased {
                 lock: lock.clone(),
@@ -122,4 +137,29 @@ pub(super) fn released(state: &State) -> Vec<Event> {
             })
         })
         .collect()
+}
+
+/// Says whether an instance no longer needs a lock that it holds. One that was interrupted keeps it until it runs again, unless the run is
+/// cancelled, or an edit has removed the step or given it another lock.
+fn is_given_up(workflow: &Workflow, view: View, holder: &InstanceId, lock: &str) -> bool {
+    let status = view.state.status(holder);
+    let Some((scope, step, item)) = Scope::around(workflow, view.state, holder) else {
+        return true;
+    };
+    let is_idle = matches!(status, Status::Pending | Status::Retrying { .. });
+    let is_cut_off = || view.state.is_cancelled && !is_under_finally(workflow, holder);
+    let names_another = || match &step.lock {
+        None => true,
+        Some(template) => {
+            let name = scope.text(view, template, &item, "lock");
+            name.is_ok_and(|name| name != lock)
+        }
+    };
+    status.is_settled() || (is_idle && (is_cut_off() || names_another()))
+}
+
+fn is_under_finally(workflow: &Workflow, id: &InstanceId) -> bool {
+    std::iter::successors(Some(id.clone()), InstanceId::parent)
+        .filter_map(|id| step_of(workflow, &id))
+        .any(|step| step.is_finally)
 }

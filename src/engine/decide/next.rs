@@ -46,7 +46,7 @@ pub(super) fn decide<'w>(
     }
     let is_new = agenda.root.is_none();
     if std::mem::take(&mut agenda.may_release) || is_new {
-        decision.next.events = lock::released(state);
+        decision.next.events = lock::released(workflow, state, moment.run_id);
         if !decision.next.events.is_empty() {
             return decision.next;
         }

@@ -64,7 +64,9 @@ pub fn plan(change: &Change) -> Result<Plan, Unplannable> {
     );
     let planned: BTreeSet<_> = planner.plan.events.iter().filter_map(reset).collect();
     finally.retain(|event| reset(event).is_none_or(|step| !planned.contains(step)));
+    let again: Vec<_> = finally.iter().filter_map(reset).cloned().collect();
     planner.plan.events.extend(finally);
+    planner.runs_again_at_the_end(&again);
     Ok(planner.plan)
 }
 

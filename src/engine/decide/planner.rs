@@ -8,7 +8,7 @@ use super::{
     evaluate::is_position,
     fate::{Change, Fate, FateKind, Plan},
     plan::Unplannable,
-    reason::{gives_the_same, going_on, other_shape, script_change, sources},
+    reason::{gives_the_same, going_on, lost_doubt, other_shape, script_change, sources},
     scope::Scope,
     shape::{Shape, has_begun, whole},
 };
@@ -214,7 +214,8 @@ impl Planner<'_> {
 
     fn skipped(&mut self, scope: &Scope, unit: &Unit) -> FateKind {
         let runs = scope.condition(self.view(), unit.step, None) == Ok(true);
-        let was_condition = unit.step.when.is_some();
+        let has_condition = |step: &Step| step.when.is_some();
+        let was_condition = has_condition(unit.step) || unit.old.is_some_and(has_condition);
         if unit.before.is_some() || (was_condition && runs) {
             self.plan.events.push(Event::StepReset {
                 step: unit.id.clone(),
@@ -236,7 +237,7 @@ impl Planner<'_> {
         let words = scope.text(self.view(), &approval.question, &unit.item, "approval");
         let holds = words.is_ok_and(|words| words == asked.message)
             && unit.before.is_none()
-            && approval::still_holds(self.change.state, &unit.id, asked);
+            && approval::still_holds(self.change.state, &unit.id, instance);
         match (holds, instance.status) {
             (false, _) => self.again(&unit.id, "the subject of the approval has changed".into()),
             (true, Status::Succeeded) => self.tell(&unit.id, FateKind::Kept, "approved"),
@@ -425,30 +426,50 @@ impl Planner<'_> {
         kind
     }
 
-    /// Resets an instance and everything inside of it.
-    fn again(&mut self, id: &InstanceId, reason: String) -> FateKind {
-        let state = self.change.state;
+    /// Corrects the fates of steps under `finally` that were reset, with what is inside of them.
+    pub fn runs_again_at_the_end(&mut self, reset: &[InstanceId]) {
+        for id in reset {
+            let repeats = self.repeats(id);
+            let fates = &mut self.plan.fates;
+            if let Some(fate) = fates.iter_mut().find(|fate| fate.step == *id) {
+                fate.kind = FateKind::Again;
+                fate.reason = "it is under `finally`, and steps before it run".to_owned();
+                fate.repeats = repeats;
+            }
+        }
+    }
+
+    /// Counts the calls of an instance, and of everything inside of it, that change something.
+    fn repeats(&self, id: &InstanceId) -> Vec<String> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for (other, instance) in whole(state, id) {
+        for (_, instance) in whole(self.change.state, id) {
+            let changes = instance.effects.iter();
+            for effect in changes.filter(|e| e.call.class != Class::Read) {
+                *counts.entry(&effect.call.function).or_default() += 1;
+            }
+        }
+        counts
+            .into_iter()
+            .map(|(function, n)| format!("{function} ×{n}"))
+            .collect()
+    }
+
+    /// Resets an instance and everything inside of it.
+    fn again(&mut self, id: &InstanceId, mut reason: String) -> FateKind {
+        let doubts = whole(self.change.state, id).filter_map(|(_, instance)| lost_doubt(instance));
+        for doubt in doubts {
+            reason = format!("{reason}; {doubt}");
+        }
+        for (other, _) in whole(self.change.state, id) {
             self.plan.events.push(Event::StepReset {
                 step: other.clone(),
             });
-            for effect in instance
-                .effects
-                .iter()
-                .filter(|e| e.call.class != Class::Read)
-            {
-                *counts.entry(&effect.call.function).or_default() += 1;
-            }
         }
         self.plan.fates.push(Fate {
             step: id.clone(),
             kind: FateKind::Again,
             reason,
-            repeats: counts
-                .into_iter()
-                .map(|(function, n)| format!("{function} ×{n}"))
-                .collect(),
+            repeats: self.repeats(id),
         });
         FateKind::Again
     }

@@ -97,6 +97,8 @@ impl<'w> Scope<'_, 'w> {
             let before: Vec<_> = self
                 .workflow
                 .dependencies(index)
+                // Steps under `finally` run regardless of how the others ended.
+                .filter(|(other, _)| other.is_finally == step.is_finally)
                 .map(|(other, _)| runs_before(other.name.as_str()))
                 .collect();
             let is_cut_off = !before.is_empty()

@@ -59,6 +59,16 @@ pub(super) fn going_on(instance: &Instance) -> String {
     }
 }
 
+/// Describes a call that a step which starts over may make a second time.
+pub(super) fn lost_doubt(instance: &Instance) -> Option<String> {
+    let last = instance.effects.last();
+    let last = last.filter(|effect| effect.is_open() && effect.call.class != Class::Read)?;
+    let function = &last.call.function;
+    Some(format!(
+        "{function} is in doubt: it may have been made, and would be made another time"
+    ))
+}
+
 fn in_doubt(effect: &EffectState) -> String {
     let function = &effect.call.function;
     match effect.call.class {

@@ -8,13 +8,14 @@ use super::{
 };
 use crate::{
     compile::{Action, OnError, Step, Workflow},
-    journal::{Event, Instance, InstanceId, Outcome, RunResumed, State, Status},
+    journal::{Event, Instance, InstanceId, Outcome, RunCancelled, RunResumed, State, Status},
 };
 use windlass_ground::Timestamp;
 
 /// Returns the first events of a resume: the run continues, and the steps under `finally` run again if a step before
 /// them will run. A run that was interrupted in its `finally` continues there: what failed before stays failed, and
-/// another resume tries it again.
+/// another resume tries it again. One that was interrupted while it was being cancelled stays cancelled: only when it has ended does a
+/// resume run what the cancel left out.
 pub fn on_resume(workflow: &Workflow, state: &State, requester: &str) -> Vec<Event> {
     let mut resumed = resumed(workflow, state, requester, &[]);
     if let Event::RunResumed(RunResumed { keeps, .. }) = &mut resumed {
@@ -23,6 +24,12 @@ pub fn on_resume(workflow: &Workflow, state: &State, requester: &str) -> Vec<Eve
         keeps.dedup();
     }
     let mut events = vec![resumed];
+    if is_being_cancelled(state) {
+        events.push(Event::RunCancelled(RunCancelled {
+            requester: requester.into(),
+            via: None,
+        }));
+    }
     let continues = |workflow: &Workflow, inside: Option<&InstanceId>| {
         continues_finally(workflow, inside, state)
     };
@@ -37,16 +44,17 @@ pub fn on_resume(workflow: &Workflow, state: &State, requester: &str) -> Vec<Eve
     events
 }
 
-/// Says whether the steps under `finally` of a scope were interrupted. Those of a cancelled run start again: it continues
-/// with what it has not done.
+/// Says whether a run was interrupted after it was cancelled, and before it ended.
+pub fn is_being_cancelled(state: &State) -> bool {
+    state.is_cancelled && state.outcome.is_none()
+}
+
+/// Says whether the steps under `finally` of a scope were interrupted.
 fn continues_finally(workflow: &Workflow, inside: Option<&InstanceId>, state: &State) -> bool {
     let has_begun = |step: &Step| has_begun(state, &InstanceId::step(inside, step.name.as_str()));
     let mut finally = workflow.steps().filter(|(_, step)| step.is_finally);
     let is_over = inside.is_some_and(|id| state.status(id) == Status::Failed);
-    state.outcome.is_none()
-        && !state.is_cancelled
-        && !is_over
-        && finally.any(|(_, step)| has_begun(step))
+    state.outcome.is_none() && !is_over && finally.any(|(_, step)| has_begun(step))
 }
 
 /// Collects the failed steps, with what failed inside of them, of each scope that continues its `finally`.

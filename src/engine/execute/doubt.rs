@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{entries::outcome_of, shown::describe, stops::Stops};
 use crate::journal::{CallRecord, EffectOutcome};
 use windlass_script::{Call, Class, EffectKey, OnStop, Stop};
+use windlass_world::value::Proof;
 
 /// Looks for the effect of a call in doubt, or makes the call again.
 ///
@@ -43,7 +44,20 @@ pub(super) async fn settle_doubt(
                 None => stops.act(act(key), call.on_stop).await.map(outcome_of),
             }
         }
-        _ => stops.act(act(key), call.on_stop).await.map(outcome_of),
+        _ => {
+            let repeated = stops.act(act(key), call.on_stop).await;
+            repeated.map(|result| still_in_doubt(outcome_of(result)))
+        }
+    }
+}
+
+/// The refusal of a repetition says nothing about the first call, which may be why the repetition is refused.
+fn still_in_doubt(outcome: EffectOutcome) -> EffectOutcome {
+    match outcome {
+        EffectOutcome::Failed(failure) if !failure.is_done => {
+            EffectOutcome::Failed(failure.proving(Proof::Unknown))
+        }
+        other => other,
     }
 }
 

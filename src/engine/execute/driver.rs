@@ -21,7 +21,7 @@ use windlass_ground::{Timestamp, boxed};
 use windlass_script::{Class, InUse};
 use windlass_world::{
     outside::{Clients, backoff},
-    value::{FailureClass, Redactor, StepError},
+    value::{Command, FailureClass, Redactor, StepError},
 };
 
 /// The settings with which this process drives a run.
@@ -130,6 +130,8 @@ pub struct Driver<'p, S> {
     unshown_at: Vec<Timestamp>,
     /// Whether a deadline may be about to overtake an answer: then no message may wait for a later read.
     is_urgent: bool,
+    /// When the last decision wanted to be made again.
+    wake_at: Option<Timestamp>,
     pub(super) running: usize,
     /// When the drive began.
     pub(super) began: Timestamp,
@@ -176,6 +178,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
             unshown: Vec::new(),
             unshown_at: Vec::new(),
             is_urgent: true,
+            wake_at: None,
             running: 0,
             began: Timestamp::EPOCH,
             waits_since: None,
@@ -189,10 +192,13 @@ impl<'p, S: Substrate> Driver<'p, S> {
         self.happens(events)?;
         self.substrate.catch_up().await?;
         loop {
-            for (message, at) in self.substrate.messages(self.is_urgent)? {
+            // An answer that came in time must not lose against a deadline that passes meanwhile.
+            let is_due = self.wake_at.is_some_and(|at| at <= self.substrate.now());
+            for (message, at) in self.substrate.messages(self.is_urgent || is_due)? {
                 self.hear(message, at).await?;
             }
             let next = self.decide()?;
+            self.wake_at = next.wake_at;
             self.hand_over().await?;
             for start in next.starts {
                 self.start(start).await?;
@@ -232,8 +238,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
                     Happened::Finished(finished) => self.finish(finished)?,
                     Happened::Message(message, at) => self.hear(message, at).await?,
                     Happened::Cancelled => {
-                        let run = self.state.run.as_ref();
-                        let requester = run.map_or_else(String::new, |run| run.requester.clone());
+                        let requester = self.state.driven_for.clone();
                         self.cancel(requester, None).await?;
                     }
                 }
@@ -412,6 +417,11 @@ impl<'p, S: Substrate> Driver<'p, S> {
             };
             last.is_some_and(|e| e.call.class == Class::Unsure && is_it(e))
         });
+        if error.code == "diverged"
+            && let Some(hint) = self.changed_since(&instance)
+        {
+            error.hint = Some(hint);
+        }
         // Of a step, the run's end says so.
         if is_in_doubt && is_undo {
             error.hint = Some(how_to_answer(self.substrate.run_id(), &instance));
@@ -428,6 +438,22 @@ impl<'p, S: Substrate> Driver<'p, S> {
             error,
             retry_at,
         })
+    }
+
+    /// Returns the hint for an instance that makes other calls because an edit gave it other inputs.
+    fn changed_since(&self, instance: &InstanceId) -> Option<String> {
+        let changed = self.state.instance(instance)?.changed_inputs();
+        let (last, rest) = changed.split_last()?;
+        let what = match rest {
+            [] => format!("its input `{last}` has"),
+            rest => format!("its inputs `{}` and `{last}` have", rest.join("`, `")),
+        };
+        let again = Command::new("resume")
+            .arg(self.substrate.run_id())
+            .option("--redo", instance);
+        Some(format!(
+            "{what} changed since it made these calls. To run the step again from its start: `{again}`"
+        ))
     }
 
     /// Returns the `retry` of an instance's step.

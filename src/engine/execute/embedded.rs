@@ -22,7 +22,9 @@ use super::{
 use crate::{
     compile::{Frozen, compile},
     decide,
-    journal::{Claim, Event, InstanceId, JournalError, Message, RunId, RunJournal},
+    journal::{
+        Claim, Event, InstanceId, JournalError, Message, RunId, RunJournal, RunStanding, State,
+    },
 };
 use windlass_ground::Timestamp;
 use windlass_script::{Call, Class, Limits, Stop};
@@ -254,7 +256,15 @@ impl Substrate for Embedded {
     }
 
     fn status_of(&mut self, run: &RunId) -> Result<String, DriveError> {
-        Ok(self.run.journal().status_of(run)?)
+        let journal = self.run.journal();
+        let status = journal.status_of(run)?;
+        if status != "waiting" {
+            return Ok(status);
+        }
+        // Its question may have been answered, or have expired, since it was suspended.
+        let standing = |state: State| RunStanding::of(&state, false, (self.settings.clock)());
+        let found = journal.state_of(run).map(standing);
+        Ok(found.map_or(status, |standing| standing.as_str().to_owned()))
     }
 
     fn waits_of(&mut self, run: &RunId) -> Result<Vec<Waiting>, DriveError> {

@@ -364,6 +364,19 @@ impl Instance {
             .map(|gave| (&gave.inputs, &gave.outputs))
     }
 
+    /// Returns the names of the inputs that differ from those with which it succeeded before it was to show that again.
+    pub fn changed_inputs(&self) -> Vec<&str> {
+        let inputs = |value: &Value| value.as_map().cloned().unwrap_or_default();
+        let Some(gave) = self.gave.as_deref() else {
+            return Vec::new();
+        };
+        let was = inputs(&gave.inputs);
+        let now = self.inputs.as_map().into_iter().flatten();
+        now.filter(|(name, value)| was.get(*name) != Some(value))
+            .map(|(name, _)| name.as_str())
+            .collect()
+    }
+
     /// The number of its calls in this round that change something.
     fn changes(&self) -> usize {
         let changing = |effect: &&EffectState| effect.call.class != Class::Read;

@@ -67,7 +67,7 @@ pub struct RunsWanted {
     pub requester: Option<String>,
     /// A part of an id, or of the name of a workflow or target.
     pub text: Option<String>,
-    /// Runs with this outcome; runs that have not ended are always included.
+    /// Runs with this outcome; runs that have not ended, or wait for a person, are always included.
     pub outcome: Option<String>,
     pub limit: usize,
 }
@@ -187,7 +187,7 @@ impl Journal {
                  WHERE id < ?1 AND (?2 IS NULL OR workflow = ?2) AND (?3 IS NULL OR target = ?3)
                    AND (?4 IS NULL OR ifnull(requester, '') = ?4)
                    AND (?5 IS NULL OR instr(id, ?5) OR instr(workflow, ?5) OR instr(target, ?5))
-                   AND (?6 IS NULL OR status IS NULL OR status = ?6)
+                   AND (?6 IS NULL OR status IS NULL OR status IN (?6, 'waiting'))
                  ORDER BY id DESC LIMIT ?7",
                 RunRow::COLUMNS
             ))?;

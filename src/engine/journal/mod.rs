@@ -2,6 +2,7 @@
 //!
 //! - [`Event`] is an event with its data (`payload`); a run is a sequence of events;
 //! - [`State`] is the fold over that sequence, and rejects events that can't follow;
+//! - [`RunStanding`] says how a run that has not ended stands;
 //! - [`Journal`] keeps the events in SQLite, `RunJournal` appends to one run;
 //! - `redacted` takes secrets out of events before they are recorded, `seal` encrypts the others, `lock` lets one process at a time own a run;
 //! - [`Vault`] seals the secrets of events that another substrate stores.
@@ -42,6 +43,7 @@ mod reading;
 mod redacted;
 mod schema;
 mod seal;
+mod standing;
 mod state;
 mod store;
 mod transition;
@@ -70,6 +72,7 @@ pub use payload::{
 };
 pub use prune::Pruned;
 pub use seal::holds_secrets;
+pub use standing::RunStanding;
 pub use state::{IllegalTransition, State};
 pub use store::{Journal, NewRun, Record, fold};
 pub use vault::Vault;

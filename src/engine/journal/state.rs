@@ -28,6 +28,8 @@ pub struct State {
     /// The reason why the run failed, if no step has it.
     pub error: Option<StepError>,
     pub is_cancelled: bool,
+    /// Who started, resumed or undid the run last.
+    pub driven_for: String,
     /// Whether an undo has begun; then no step runs forward any more.
     pub is_undoing: bool,
     /// Why the run began to undo itself, if no step has it. An undo that a person continues has the same reason.
@@ -181,6 +183,7 @@ impl State {
         match event {
             Event::RunStarted(started) => {
                 self.requesters.insert(started.requester.clone());
+                self.driven_for.clone_from(&started.requester);
                 self.run = Some(RunInfo::of(started, at));
             }
             Event::RunResumed(RunResumed {
@@ -190,6 +193,7 @@ impl State {
                 ..
             }) => {
                 self.go_on(at);
+                self.driven_for.clone_from(requester);
                 if !redo.is_empty() {
                     self.requesters.insert(requester.clone());
                 }
@@ -207,8 +211,14 @@ impl State {
                     run.edit(edited);
                 }
             }
-            Event::UndoStarted(UndoStarted { error, .. }) => {
+            Event::UndoStarted(UndoStarted {
+                error, requester, ..
+            }) => {
                 self.go_on(at);
+                // An undo by `on_failure` is for the one who ran it.
+                if error.is_none() {
+                    self.driven_for.clone_from(requester);
+                }
                 if let Some(error) = error {
                     self.undone_for = Some((**error).clone());
                 }
@@ -219,7 +229,8 @@ impl State {
                     .iter_mut()
                     .filter(|(id, _)| id.undone().is_some());
                 for (_, instance) in undos {
-                    if instance.status != Status::Succeeded {
+                    // One that is skipped is what a person said to leave.
+                    if !matches!(instance.status, Status::Succeeded | Status::Skipped) {
                         instance.revive();
                     }
                 }

@@ -29,6 +29,8 @@ impl Instance {
         let attempt_before = instance.map_or(0, |instance| instance.attempt);
         let effects = instance.map_or(&[] as &[_], |instance| &instance.effects);
         let refuse = |holds: bool, why: &dyn Fn() -> String| (!holds).then(why);
+        // What a person said to leave could be reversed all the same by earlier versions; another answer says it again.
+        let is_left = status == Status::Skipped && step.undone().is_some();
         let not_running = || format!("`{step}` is not running");
         let never_ran = || format!("`{step}` never ran");
         let not_in_doubt = || format!("`{step}` has no such effect in doubt");
@@ -38,7 +40,8 @@ impl Instance {
                 reads_again_from,
                 ..
             }) => {
-                let can_start = matches!(status, Status::Pending | Status::Retrying { .. });
+                let can_start =
+                    is_left || matches!(status, Status::Pending | Status::Retrying { .. });
                 let discarded = reads_again_from.map_or(effects.len(), |first| first.0 as usize);
                 let mut discarded = effects.iter().skip(discarded);
                 let only_reads = discarded.all(|effect| effect.call.class == Class::Read);
@@ -52,7 +55,7 @@ impl Instance {
                 let can_fail = matches!(status, Status::Pending | Status::Running);
                 refuse(can_fail, &not_running)
             }
-            Event::StepSkipped(_) => refuse(status == Status::Pending, &|| {
+            Event::StepSkipped(_) => refuse(is_left || status == Status::Pending, &|| {
                 format!("`{step}` can't be skipped now")
             }),
             Event::StepInterrupted { .. } => {

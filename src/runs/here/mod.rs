@@ -19,7 +19,7 @@ use std::{
 
 use tokio::sync::watch;
 
-pub use self::on::{cancelled, goes_on, undo_started};
+pub use self::on::{add_cancel, goes_on, undo_started};
 use self::{
     log::Logs,
     on::{record, undoes, undoing, unread_cancel},
@@ -195,12 +195,12 @@ impl Here {
             name: "windlass serve".into(),
             via: None,
         };
-        let cancel = match held.state.is_cancelled {
-            true => Some(cancelled(&this)),
-            false => unread_cancel(&held)?,
-        };
         let mut events = goes_on(&held.program.workflow, &held.state, &this);
-        events.extend(cancel);
+        if !held.state.is_cancelled {
+            events.extend(unread_cancel(&held)?);
+        } else if held.state.is_undoing {
+            add_cancel(&mut events, &this);
+        }
         record(&mut held, events)?;
         self.drivers.drive(held, None);
         Ok(())
@@ -402,7 +402,7 @@ impl Runs for Here {
         }
         let held = self.take(id)?;
         let mut events = goes_on(&held.program.workflow, &held.state, who);
-        events.push(cancelled(who));
+        add_cancel(&mut events, who);
         self.go_in(held, events, None)
     }
 

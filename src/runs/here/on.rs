@@ -20,7 +20,9 @@ pub fn goes_on(workflow: &Workflow, state: &State, who: &Person) -> Vec<Event> {
     }
     let mut events = decide::on_resume(workflow, state, &who.name);
     for event in &mut events {
-        if let Event::RunResumed(RunResumed { via, .. }) = event {
+        if let Event::RunResumed(RunResumed { via, .. })
+        | Event::RunCancelled(RunCancelled { via, .. }) = event
+        {
             via.clone_from(&who.via);
         }
     }
@@ -86,12 +88,17 @@ pub(crate) fn undoing(state: &State, answers: &DoubtAnswers) -> Result<State, Ru
     Ok(state)
 }
 
-/// Returns the event of a cancel.
-pub fn cancelled(who: &Person) -> Event {
-    Event::RunCancelled(RunCancelled {
-        requester: who.name.clone(),
-        via: who.via.clone(),
-    })
+/// Adds a cancel to the events with which a run continues, unless it stays cancelled anyway.
+pub fn add_cancel(events: &mut Vec<Event>, who: &Person) {
+    if !events
+        .iter()
+        .any(|event| matches!(event, Event::RunCancelled(_)))
+    {
+        events.push(Event::RunCancelled(RunCancelled {
+            requester: who.name.clone(),
+            via: who.via.clone(),
+        }));
+    }
 }
 
 /// Returns the last cancel that was sent to the process that drove a run, if the process ended before it read the cancel: the sender has been

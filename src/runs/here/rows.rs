@@ -20,6 +20,9 @@ pub struct Rows {
     known: Mutex<BTreeMap<RunId, Known>>,
 }
 
+/// How many runs are remembered; also those that have been deleted count until then.
+const MOST_KNOWN: usize = 20_000;
+
 /// The input of one listing.
 struct Look<'a> {
     reader: &'a Journal,
@@ -71,7 +74,8 @@ impl Rows {
                     Some("failed" | "undo failed") if !filter.is_brief => {
                         self.row(&look, run, &stamp)
                     }
-                    None => self.row(&look, run, &stamp),
+                    // Suspended at a question, which may have been answered or expired since.
+                    None | Some("waiting") => self.row(&look, run, &stamp),
                     Some(outcome) => Row {
                         status: outcome.to_owned(),
                         error: None,
@@ -102,7 +106,12 @@ impl Rows {
         let found = kept.map_or_else(|| known(look.reader, look.folds, &row, stamp, at), Ok);
         match found {
             Ok(known) => {
-                lock(&self.known).insert(row.id.clone(), known.clone());
+                let mut kept = lock(&self.known);
+                if kept.len() >= MOST_KNOWN {
+                    kept.clear();
+                }
+                kept.insert(row.id.clone(), known.clone());
+                drop(kept);
                 Row {
                     status: known.status.to_owned(),
                     error: known.error,

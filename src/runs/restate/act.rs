@@ -14,7 +14,7 @@ use crate::{
     doubt::DoubtAnswers,
     error::RunsError,
     here::{
-        on::{cancelled, goes_on, goes_on_answered, undoes},
+        on::{add_cancel, goes_on, goes_on_answered, undoes},
         revise::{Revised, Reviser, refuse_other_plan, resumes_with},
     },
     reception::Reception,
@@ -80,7 +80,7 @@ impl OnRestate {
         }
         let idle = self.idle(id, "it is running")?;
         let mut events = goes_on(&idle.program.workflow, &idle.state, who);
-        events.push(cancelled(who));
+        add_cancel(&mut events, who);
         self.go(&idle, events, None)
     }
 

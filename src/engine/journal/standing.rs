@@ -1,9 +1,15 @@
-use windlass_engine::journal::{Approval, Instance, InstanceId, State, Status, Verdict};
 use windlass_ground::Timestamp;
+
+use super::{
+    id::InstanceId,
+    instance::{Approval, Instance, Status},
+    message::Verdict,
+    state::State,
+};
 
 /// The status of a run that has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum RunStanding {
     Running,
     /// It waits for an approval.
     Waiting,
@@ -15,17 +21,17 @@ pub enum Standing {
     Interrupted,
 }
 
-impl Standing {
+impl RunStanding {
     /// Returns the status. `is_driven` says whether the run is being driven; `now` decides which questions have expired.
     pub fn of(state: &State, is_driven: bool, now: Timestamp) -> Self {
         let is_any = |wanted: fn(&Instance) -> bool| state.steps.values().any(wanted);
-        if waiting(state).any(|(_, asked)| !asked.has_expired(now)) {
+        if state.questions().any(|(_, asked)| !asked.has_expired(now)) {
             return Self::Waiting;
         }
         if is_driven {
             return Self::Running;
         }
-        if waiting(state).next().is_some() {
+        if state.questions().next().is_some() {
             return Self::Expired;
         }
         if is_any(|i| {
@@ -54,11 +60,12 @@ impl Standing {
     }
 }
 
-/// Lists the questions without an answer.
-pub(super) fn waiting(state: &State) -> impl Iterator<Item = (&InstanceId, &Approval)> {
-    state
-        .steps
-        .iter()
-        .filter(|(_, instance)| instance.status == Status::Waiting)
-        .filter_map(|(step, instance)| Some((step, instance.approval.as_deref()?)))
+impl State {
+    /// Lists the questions without an answer.
+    pub fn questions(&self) -> impl Iterator<Item = (&InstanceId, &Approval)> {
+        self.steps
+            .iter()
+            .filter(|(_, instance)| instance.status == Status::Waiting)
+            .filter_map(|(step, instance)| Some((step, instance.approval.as_deref()?)))
+    }
 }
