@@ -537,50 +537,20 @@ fn each_call_in_doubt_is_named_at_the_end() {
     ran.says("--answer 't=again'");
 }
 
-/// Answers a PUT with a condition: the first one is done, and its answer is lost; a repetition does not meet the condition any more.
-fn conditional() -> (u16, std::sync::mpsc::Receiver<String>) {
-    use std::io::{Read, Write};
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    let (told, requests) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let mut is_done = false;
-        for stream in listener.incoming() {
-            let mut stream = stream.expect("a connection");
-            let (mut head, mut byte) = (String::new(), [0]);
-            while !head.ends_with("\r\n\r\n") && stream.read(&mut byte).expect("read") > 0 {
-                head.push(char::from(byte[0]));
-            }
-            let method = head.split(' ').next().unwrap_or_default().to_owned();
-            let status = match method.as_str() {
-                // The connection ends without an answer.
-                "PUT" if !std::mem::replace(&mut is_done, true) => None,
-                "PUT" => Some("412 Precondition Failed"),
-                _ => Some("204 No Content"),
-            };
-            let _ = told.send(method);
-            if let Some(status) = status {
-                let answer =
-                    format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-                stream.write_all(answer.as_bytes()).expect("answered");
-            }
-        }
-    });
-    (port, requests)
-}
-
 /// What a repetition is refused for may be the first call itself.
 #[test]
 fn a_repetition_that_is_refused_proves_nothing_about_the_first_call() {
-    let (port, requests) = conditional();
-    let url = format!("http://127.0.0.1:{port}/a");
+    // The answer of the first one is lost.
+    let site = Site::open(&[500, 412]);
+    let url = format!("{}/vm", site.address());
     let test = Test::new().file(
         "w.yaml",
-        &format!("workflow: w\nsteps:\n  put:\n    run: 'http::put(\"{url}\", #{{ body: \"x\", headers: #{{ \"If-None-Match\": \"*\" }}, undo: #{{ method: \"DELETE\", url: \"{url}\" }} }})'\n"),
+        &one_step(&format!(
+            "http::put(\"{url}\", #{{ headers: #{{ \"If-None-Match\": \"*\" }}, undo: #{{ method: \"DELETE\", url: \"{url}\" }} }})"
+        )),
     );
     test.windlass(&["run", "w.yaml"]).expect(1);
     test.windlass(&["resume"]).expect(1).says("412");
     test.windlass(&["undo", "--yes"]).expect(0);
-    let made: Vec<_> = requests.try_iter().collect();
-    assert_eq!(made.last().map(String::as_str), Some("DELETE"), "{made:?}");
+    assert_eq!(site.requests(), ["PUT /vm", "PUT /vm", "DELETE /vm"]);
 }
