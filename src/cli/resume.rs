@@ -27,10 +27,10 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
     refuse_params_alone(command)?;
     let archive = Archive::open(args)?;
     #[cfg(feature = "restate")]
-    if let Archive::Engine(engine) = &archive
-        && let Some(id) = engine.not_begun(command.run.as_deref())?
+    if let Archive::Restate(server) = &archive
+        && let Some(id) = server.not_begun(command.run.as_deref())?
     {
-        engine.remote.resume_paused(&id)?;
+        server.remote.resume_paused(&id)?;
         say!(
             "no worker has taken up run {id} yet; Restate tries again, and it starts when a worker does"
         );
@@ -42,17 +42,17 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         return remote::resume(&archive, there, command, &id);
     }
     #[cfg(feature = "restate")]
-    if let Archive::Engine(engine) = &archive
+    if let Archive::Restate(server) = &archive
         && !changes
         && !command.plan
-        && engine.is_paused(&id)?
+        && server.is_paused(&id)?
     {
         if !command.answers.is_empty() {
             let message = format!("parts of run {id} are paused, so no answer can be given now");
             return Err(Failure::new("bad-answer", message)
                 .hint("resume it without --answer first; if it ends with the call still in doubt, answer then"));
         }
-        let Some(run) = engine.resume_paused(&id)? else {
+        let Some(run) = server.resume_paused(&id)? else {
             return Err(
                 Failure::new("engine", format!("run {id} is no longer paused"))
                     .hint("run the command again"),
@@ -60,7 +60,14 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         };
         let state = archive.state_of(&id)?;
         let (_, program) = frozen(&archive, &id, &state)?;
-        return go(args, command, Held::Engine(run), program, state, Vec::new());
+        return go(
+            args,
+            command,
+            Held::Restate(run),
+            program,
+            state,
+            Vec::new(),
+        );
     }
     let mut taken = take(&archive, &id)?;
     let workflow = &taken.program.workflow;

@@ -8,18 +8,17 @@ use std::{
 use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
 
 use super::{
-    engine,
     fault::{Fault, token_at},
     given::{HostCall, Known},
-    host,
+    host, interpreter,
     literal::{self, Wrong},
 };
 
 /// The functions that an interpreter knows: namespace (empty for the global one) → name → arities.
 type Catalogue = BTreeMap<String, BTreeMap<String, BTreeSet<usize>>>;
 
-static STEPS: LazyLock<Catalogue> = LazyLock::new(|| catalogue(engine::steps()));
-static EXPRESSIONS: LazyLock<Catalogue> = LazyLock::new(|| catalogue(engine::expressions()));
+static STEPS: LazyLock<Catalogue> = LazyLock::new(|| catalogue(interpreter::steps()));
+static EXPRESSIONS: LazyLock<Catalogue> = LazyLock::new(|| catalogue(interpreter::expressions()));
 
 /// The usage of Rhai's own functions that beginners use first.
 const BUILT_IN: [&str; 3] = ["print(text)", "debug(text)", "type_of(value)"];

@@ -8,7 +8,7 @@
 //! - `expression`: [`Expression`] is the text between `${{` and `}}`; `interpolation` rewrites strings, `places` finds
 //!   them in their file;
 //! - `run`: [`run`] evaluates a script on the calling thread, which must be a blocking one with a stack of at least
-//!   [`STACK_BYTES`]; `engine` makes the interpreter, within `limits` and without those of Rhai's `natives` that could
+//!   [`STACK_BYTES`]; `interpreter` makes it for a script or an expression, within `limits` and without those of Rhai's `natives` that could
 //!   crash; `error` turns its errors into ours, `trace` reports lines;
 //! - `dynamic`, `bytes`, `answer`, `secret` and `secrecy` are values in Rhai;
 //! - `effects`: a [`Call`], and [`Effects`], the gate that all calls of host modules pass; `execute` implements it;
@@ -30,7 +30,6 @@ mod bytes;
 mod calls;
 mod dynamic;
 mod effects;
-mod engine;
 mod error;
 mod expression;
 mod fault;
@@ -40,6 +39,7 @@ mod host;
 mod import;
 mod inputs;
 mod interpolation;
+mod interpreter;
 mod limits;
 mod lint;
 mod literal;

@@ -5,14 +5,13 @@ use rhai::{AST, LexError, ParseError, ParseErrorType, Scope};
 use super::{
     beginner,
     calls::{self, Own},
-    engine,
     fault::{Fault, token_at},
     frozen::FrozenScript,
     given::HostCall,
     import::Imports,
     inputs::{self, InputRead},
     interpolation::compile_to_run,
-    lint,
+    interpreter, lint,
     modules::Modules,
     places::Places,
     reach::Reach,
@@ -127,7 +126,7 @@ impl Script {
         if let Some(fault) = beginner::expression_mark(&text, is_inline) {
             return Err(vec![here(fault)]);
         }
-        let mut ast = engine::steps()
+        let mut ast = interpreter::steps()
             .compile_with_scope(&scope, &*text)
             .map_err(|e| {
                 let fault = syntax_fault(&text, &e);
@@ -168,7 +167,7 @@ impl Script {
                     .map(here),
             );
         }
-        let run = compile_to_run(engine::steps(), &scope, &text);
+        let run = compile_to_run(interpreter::steps(), &scope, &text);
         let run = run.map_err(|e| faults.push(here(syntax_fault(&text, &e))));
         let (Ok(mut run), true) = (run, faults.is_empty()) else {
             return Err(faults);

@@ -287,7 +287,7 @@ impl<'a> Session<'a> {
                 events,
             }),
             #[cfg(feature = "restate")]
-            Held::Engine(_) => Err(Failure::new("engine", "a shell drives its run itself")),
+            Held::Restate(_) => Err(Failure::new("engine", "a shell drives its run itself")),
         }
     }
 
