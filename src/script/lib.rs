@@ -5,8 +5,8 @@
 //!
 //! - `script`: [`Script`] is a parsed and checked `.rhai` file (or inline body) with its imports (`modules`, `import`,
 //!   `parsed`, `frozen`); checks: `signature`, `inputs`, `calls`, `lint`, `beginner`, and a `fault` for each mistake;
-//! - `expression`: [`Expression`] is the text between `${{` and `}}`; `interpolation` rewrites strings, `places` finds
-//!   them in their file;
+//! - `expression`: [`Expression`] is the text between `${{` and `}}`; [`lexer`] finds its end, and splits texts that need
+//!   not be valid, for editors, shells and mutants; `interpolation` rewrites strings, `places` finds them in their file;
 //! - `run`: [`run`] evaluates a script on the calling thread, which must be a blocking one with a stack of at least
 //!   [`STACK_BYTES`]; `interpreter` makes it for a script or an expression, within `limits` and without those of Rhai's `natives` that could
 //!   crash; `error` turns its errors into ours, `trace` reports lines;
@@ -40,6 +40,7 @@ mod import;
 mod inputs;
 mod interpolation;
 mod interpreter;
+pub mod lexer;
 mod limits;
 mod lint;
 mod literal;
