@@ -12,7 +12,7 @@
 //! - `blocking`: work that blocks, beside the tasks of a runtime, and threads that wait for a task;
 //! - `mutex`: mutexes after a panic;
 //! - `random`: random bytes;
-//! - `words`: the first column of a constant table.
+//! - `words`: the first column of a constant table, and which word was probably meant.
 
 mod blocking;
 mod chance;
@@ -52,5 +52,5 @@ pub use store::{StoreError, open_store};
 pub use timestamp::{NotATimestamp, Timestamp, milliseconds};
 pub use tls::{TlsListener, TlsPeer, carry};
 pub use trouble::Trouble;
-pub use words::words;
+pub use words::{closest, did_you_mean, words};
 pub use yaml::check_yaml;

@@ -13,6 +13,7 @@ use super::{
     host, interpreter,
     literal::{self, Wrong},
 };
+use windlass_ground::{closest, did_you_mean};
 
 /// The functions that an interpreter knows: namespace (empty for the global one) → name → arities.
 type Catalogue = BTreeMap<String, BTreeMap<String, BTreeSet<usize>>>;
@@ -269,23 +270,6 @@ fn with_suggestion<'a>(
         Some(name) => fault.help(did_you_mean(name)),
         None => fault,
     }
-}
-
-/// Finds the name that was probably meant, if one is similar. Ignores names of one letter: any two of them are similar.
-pub fn closest<'a>(wrong: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .map(|name| (strsim::damerau_levenshtein(wrong, name), name))
-        .filter(|(distance, name)| {
-            let shorter = name.len().min(wrong.len());
-            *distance < shorter && *distance <= 1 + shorter / 4
-        })
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
-}
-
-/// Suggests a name that was probably meant, as [`closest`] finds it. The language server replaces the wrong name by it.
-pub fn did_you_mean(name: &str) -> String {
-    format!("did you mean `{name}`?")
 }
 
 fn catalogue(engine: &Engine) -> Catalogue {

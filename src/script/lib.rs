@@ -57,7 +57,6 @@ mod secret;
 mod signature;
 mod trace;
 
-pub use calls::{closest, did_you_mean};
 pub use effects::{
     Act, Before, Call, Class, EffectKey, Effects, Interruption, Level, OnStop, Stop,
 };
@@ -82,3 +81,5 @@ pub use run::{Ended, Limits, run, run_undo};
 pub use script::{ReadImport, Script};
 pub use signature::{Field, Signature};
 pub use trace::Trace;
+// Mistakes in scripts and workflow files suggest names in the same words.
+pub use windlass_ground::{closest, did_you_mean};

@@ -17,6 +17,7 @@ use super::{
     reach::Reach,
     signature::Signature,
 };
+use windlass_ground::{closest, did_you_mean};
 use windlass_world::value::Digest;
 
 /// A step script that has been parsed and checked, with everything that it imports.
@@ -307,8 +308,8 @@ fn check_inputs(ast: &AST, text: &str, accepted: Option<&Signature>) -> Vec<Faul
         .filter(|read| !names().any(|name| *name == read.name))
         .map(|read| {
             let message = format!("the script has no input `{}`", read.name);
-            let help = match calls::closest(&read.name, names().map(String::as_str)) {
-                Some(near) => calls::did_you_mean(near),
+            let help = match closest(&read.name, names().map(String::as_str)) {
+                Some(near) => did_you_mean(near),
                 None => format!(
                     "declare it: `const INPUTS = #{{ {}: \"string\" }};`",
                     read.name
@@ -332,8 +333,8 @@ pub(super) fn syntax_fault(text: &str, error: &ParseError) -> Fault {
             format!("there is no module `{module}`"),
         );
         let names = super::host::modules().iter().map(|(name, _)| *name);
-        return match calls::closest(module, names) {
-            Some(name) => fault.help(calls::did_you_mean(name)),
+        return match closest(module, names) {
+            Some(name) => fault.help(did_you_mean(name)),
             None => fault.help("use a host module, or import a module: `import \"lib/x\" as x;`"),
         };
     }
