@@ -7,7 +7,8 @@
 //!   of the same runs share; `error` is why a request failed;
 //! - `begin` makes the first event of a run, `choice` says which steps it may be limited to, `rules` when a run may be
 //!   resumed, cancelled or undone, `preflight` whether a target has what a workflow needs, `aws` whether its AWS is the
-//!   one that is meant, `foresee` what a run would find there, `later` whether a newer run has to be undone first;
+//!   one that is meant, `foresee` what a run would find there, `later` whether a newer run has to be undone first, by
+//!   the `deeds` of both;
 //! - `nearby` reads the secrets in files and variables of this machine;
 //! - `answers` are a person's answers to questions; `reception` waits until a driver has taken them up, and says what became
 //!   of them;
@@ -35,6 +36,7 @@ mod book;
 mod bundle;
 mod choice;
 mod clock;
+mod deeds;
 mod doubt;
 mod drivers;
 mod edited;
