@@ -45,7 +45,7 @@ pub fn cancel(args: &Args, command: &Cancel) -> Done {
         return Ok(exit::SUCCEEDED);
     }
     let taken = take(&archive, &id)?;
-    let mut events = runs::goes_on(&taken.program.workflow, &taken.state, &who);
+    let mut events = runs::resume_events(&taken.program.workflow, &taken.state, &who);
     events.push(runs::cancelled(&who));
     Ok(
         match drive_to_end(args, &command.driving, taken.drive(events))? {

@@ -1,24 +1,25 @@
 use super::{
     Done,
-    archive::{Archive, Held},
+    archive::Archive,
     args::{Args, Resume},
     confirm::{confirm, which},
-    drive::{Drive, drive},
+    drive::drive,
     exit,
     failure::Failure,
     in_doubt,
     load::Source,
     preflight::preflight,
     print,
-    process::{now, requester},
+    process::{now, person},
     remote,
     taken::{Taken, frozen, take},
 };
 use crate::{
     compile::Program,
     decide::{self, Change, Unplannable},
-    journal::{Event, RunEdited, RunId, RunRow, State},
-    report, runs,
+    journal::{RunEdited, RunId, RunRow},
+    report,
+    runs::{self, Revising},
 };
 
 /// `windlass resume [RUN]`: continues with the files that the run began with. With `--edited` or `--redo`, first shows what
@@ -60,22 +61,22 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         };
         let state = archive.state_of(&id)?;
         let (_, program) = frozen(&archive, &id, &state)?;
-        return go(
-            args,
-            command,
-            Held::Restate(run),
+        let run = super::drive::Drive {
+            run: super::archive::Held::Restate(run),
             program,
             state,
-            Vec::new(),
-        );
+            events: Vec::new(),
+        };
+        return drive(args, &command.driving, run);
     }
     let mut taken = take(&archive, &id)?;
     let workflow = &taken.program.workflow;
     runs::refuse_resume(&id, workflow, &taken.state, changes || command.plan)?;
     if !changes && !command.plan {
-        let mut all = decide::on_resume(&taken.program.workflow, &taken.state, &requester());
-        all.extend(in_doubt::events(&taken.state, &all, &command.answers)?);
-        return go(args, command, taken.run, taken.program, taken.state, all);
+        let answers = in_doubt::read_all(&command.answers)?;
+        let events = runs::resume_events_answered(workflow, &taken.state, &answers, &person())
+            .map_err(in_doubt::refused)?;
+        return drive(args, &command.driving, taken.drive(events));
     }
     let edit = match command.edited {
         true => Some(read_edit(args, command, &archive, &taken)?),
@@ -109,47 +110,26 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
     if !confirm(command.yes, &question)? {
         return Ok(exit::NOTHING_STARTED);
     }
-    let resumed = decide::resumed(
-        &taken.program.workflow,
-        &taken.state,
-        &requester(),
-        &command.redo,
-    );
-    let mut all = vec![resumed];
-    let program = match edit {
-        None => taken.program,
+    let (program, edited) = match edit {
+        None => (None, None),
         Some((program, edited)) => {
             taken.run.freeze(edited.edition, &program.files)?;
-            all.push(Event::RunEdited(RunEdited {
-                requester: requester(),
-                ..edited
-            }));
-            program
+            (Some(program), Some(edited))
         }
     };
-    all.extend(in_doubt::events(&taken.state, &all, &command.answers)?);
-    all.extend(plan.events);
-    go(args, command, taken.run, program, taken.state, all)
-}
-
-fn go(
-    args: &Args,
-    command: &Resume,
-    run: Held,
-    program: Program,
-    state: State,
-    events: Vec<Event>,
-) -> Done {
-    drive(
-        args,
-        &command.driving,
-        Drive {
-            run,
-            program,
-            state,
-            events,
-        },
-    )
+    let revising = Revising {
+        redo: &command.redo,
+        edited,
+        plan: plan.events,
+        answers: &in_doubt::read_all(&command.answers)?,
+    };
+    let workflow = &taken.program.workflow;
+    let events = runs::revision_events(workflow, &taken.state, revising, &person())
+        .map_err(in_doubt::refused)?;
+    if let Some(program) = program {
+        taken.program = program;
+    }
+    drive(args, &command.driving, taken.drive(events))
 }
 
 /// Reads the current files of a run, and the params for them.
