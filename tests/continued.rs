@@ -234,3 +234,73 @@ fn other_inputs_are_said_where_a_script_makes_other_calls() {
         .expect(0);
     assert!(test.read("out/sum.txt").contains('r'));
 }
+
+#[test]
+fn a_run_of_some_steps_keeps_its_choice_when_it_is_edited() {
+    let file = "workflow: w\nsteps:\n  a: { run: 'file::write(\"a.txt\", \"a\")' }\n  b: { needs: [a], run: 'throw \"x\"' }\n  z: { run: 'file::write(\"z.txt\", \"z\")' }\n";
+    let test = Test::new().file("w.yaml", file);
+    test.windlass(&["run", "w.yaml", "--until", "b"]).expect(1);
+    let refused = test.windlass(&["resume", "--redo", "z", "--yes"]);
+    refused.expect(2).says("`z` was not selected");
+    let fixed = file.replace("throw \"x\"", "file::write(\"b.txt\", \"b\")");
+    let asks = "  ok: { needs: [a], approval: \"Really?\" }\n  b: { needs: [ok],";
+    test.write("w.yaml", &fixed.replace("  b: { needs: [a],", asks));
+    for arguments in [
+        ["resume", "--edited", "--plan"],
+        ["resume", "--edited", "--yes"],
+    ] {
+        let refused = test.windlass(&arguments).expect(2);
+        refused.says("`b` can't run without the approval in `ok` before it");
+    }
+    test.write("w.yaml", &fixed.replace("  b:", "  c:"));
+    let refused = test.windlass(&["resume", "--edited", "--yes"]);
+    refused.expect(2).says("the workflow has no step `b`");
+    assert!(!test.path("out/b.txt").exists());
+    // A step that is not among them is said to be left out.
+    test.write("w.yaml", &format!("{fixed}  y: {{ run: '()' }}\n"));
+    let plan = test.windlass(&["resume", "--edited", "--plan"]).expect(0);
+    plan.prints("was not selected");
+    test.windlass(&["resume", "--edited", "--yes"]).expect(0);
+    assert_eq!(test.read("out/b.txt"), "b");
+}
+
+#[test]
+fn an_edit_of_what_may_fail_is_carried_out_as_planned() {
+    let file = "workflow: w\nsteps:\n  a: { on_error: continue, run: 'throw \"broken\"' }\n";
+    let test = Test::new().file("w.yaml", file);
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    let fixed = file.replace("on_error: continue, ", "");
+    test.write(
+        "w.yaml",
+        &fixed.replace("throw \"broken\"", "file::write(\"a.txt\", \"a\")"),
+    );
+    test.windlass(&["resume", "--edited", "--yes"]).expect(0);
+    assert_eq!(test.read("out/a.txt"), "a");
+
+    let test = Test::new().file("w.yaml", &fixed);
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    test.write("w.yaml", file);
+    test.windlass(&["resume", "--edited", "--yes"]).expect(0);
+    let events = test.events();
+    let begun = events
+        .iter()
+        .filter(|event| event["event"] == "step_started");
+    assert_eq!(begun.count(), 1, "the plan says that it is kept");
+}
+
+#[test]
+fn a_comment_that_quotes_a_secret_is_redacted() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w\nparams: { pw: secret }\nsteps:\n  ask: { approval: \"Really?\" }\n  end: { needs: [ask], with: { pw: \"${{ params.pw }}\" }, run: '()' }\n",
+    );
+    test.windlass(&["run", "w.yaml", "-p", "pw=hunter22secret"])
+        .expect(3);
+    let run = test.shown()["run"].as_str().expect("an id").to_owned();
+    let comment = "the password is hunter22secret";
+    test.windlass(&["approve", &run, "ask", "-m", comment])
+        .expect(0);
+    let events = serde_json::to_string(&test.events()).expect("text");
+    assert!(events.contains("the password is"), "{events}");
+    assert!(!events.contains("hunter22secret"), "{events}");
+}

@@ -445,3 +445,24 @@ fn no_clock_runs_over() {
         assert!(is_plain, "{}", failed.stderr);
     }
 }
+
+#[test]
+fn an_expression_ends_behind_its_texts_and_comments() {
+    let test = test(
+        r#"
+workflow: w
+steps:
+  a: { run: "()" }
+outputs:
+  a: '${{ `C:\` }}'
+  b: '${{ 1 /* don''t }} */ }} and ${{ 2 // don''t }}'
+  c: |
+    ${{ 1 // don't
+      + 2 }}
+"#,
+    );
+    assert_eq!(
+        test.outputs_of(&["w.yaml"]),
+        json!({ "a": "C:\\", "b": "1 and 2", "c": 3 })
+    );
+}

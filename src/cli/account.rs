@@ -54,7 +54,7 @@ async fn line_of_any(client: &AwsClient) -> Option<String> {
 }
 
 /// Says whether a workflow calls AWS Private CA.
-pub fn uses_aws(workflow: &Workflow) -> bool {
+fn uses_aws(workflow: &Workflow) -> bool {
     calls(workflow, "pca::")
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 #[cfg(feature = "restate")]
-use super::engine::{Engine, EngineRun, engine};
+use super::restate::{RestateRun, RestateServer, restate_server};
 use super::{args::Args, failure::Failure, server};
 use crate::{
     execute::Sight,
@@ -27,14 +27,14 @@ pub enum Archive {
     /// Of a Windlass server.
     Server(Arc<There>),
     #[cfg(feature = "restate")]
-    Engine(Engine),
+    Restate(RestateServer),
 }
 
 /// A run that no other process drives.
 pub enum Held {
     Here(RunJournal),
     #[cfg(feature = "restate")]
-    Engine(EngineRun),
+    Restate(RestateRun),
 }
 
 impl Archive {
@@ -61,8 +61,8 @@ impl Archive {
     /// Opens the place for a new run; a target may name it.
     pub fn open_for(args: &Args, target: Option<(&str, &Target)>) -> Result<Self, Failure> {
         #[cfg(feature = "restate")]
-        if let Some(engine) = engine(args, target)? {
-            return Ok(Self::Engine(engine));
+        if let Some(server) = restate_server(args, target)? {
+            return Ok(Self::Restate(server));
         }
         #[cfg(not(feature = "restate"))]
         if args.on.is_some() || target.is_some_and(|(_, target)| target.substrate.is_some()) {
@@ -87,7 +87,7 @@ impl Archive {
             Self::Here(journal) => journal.find(part).map_err(Failure::from),
             Self::Server(there) => find_among(&runs_of(there)?, part),
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => engine.find(part),
+            Self::Restate(server) => server.find(part),
         }
     }
 
@@ -105,7 +105,7 @@ impl Archive {
             Self::Here(journal) => format!("in {}", journal.state_folder().display()),
             Self::Server(there) => format!("at {}", there.url()),
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => format!("at {}", engine.remote.address().url),
+            Self::Restate(server) => format!("at {}", server.remote.address().url),
         }
     }
 
@@ -114,7 +114,7 @@ impl Archive {
             Self::Here(journal) => journal.runs()?,
             Self::Server(there) => runs_of(there)?,
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => engine.remote.runs()?,
+            Self::Restate(server) => server.remote.runs()?,
         })
     }
 
@@ -123,7 +123,7 @@ impl Archive {
             Self::Here(journal) => journal.state_of(run)?,
             Self::Server(there) => there.state_of(run)?,
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => engine.remote.state_of(run)?,
+            Self::Restate(server) => server.remote.state_of(run)?,
         })
     }
 
@@ -141,7 +141,7 @@ impl Archive {
             }
             Self::Server(_) => Vec::new(),
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => {
+            Self::Restate(server) => {
                 let of = |row: RunRow| {
                     let stamp = row.ended_at.zip(row.outcome);
                     stamped((
@@ -149,15 +149,15 @@ impl Archive {
                         stamp.map(|(at, outcome)| format!("{} {outcome}", at.as_millis())),
                     ))
                 };
-                engine.remote.runs()?.into_iter().map(of).collect()
+                server.remote.runs()?.into_iter().map(of).collect()
             }
         };
         let kept = match self {
             Self::Here(journal) => journal.seen_of_pruned()?,
             Self::Server(_) => Vec::new(),
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => {
-                let pruned = engine.remote.pruned()?.into_iter();
+            Self::Restate(server) => {
+                let pruned = server.remote.pruned()?.into_iter();
                 let seen = pruned.filter_map(|pruned| Some((pruned.run, pruned.seen?)));
                 seen.collect()
             }
@@ -170,7 +170,7 @@ impl Archive {
             Self::Here(journal) => journal.files(run, edition)?,
             Self::Server(there) => there.files(run, edition)?,
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => engine.remote.files(run, edition)?,
+            Self::Restate(server) => server.remote.files(run, edition)?,
         })
     }
 
@@ -183,8 +183,8 @@ impl Archive {
             }
             Self::Server(there) => Ok(there.links(run)?),
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => {
-                let links = engine.remote.links(run)?.into_iter();
+            Self::Restate(server) => {
+                let links = server.remote.links(run)?.into_iter();
                 Ok(links.map(Link::redacted).collect())
             }
         }
@@ -208,8 +208,8 @@ impl Archive {
                 there.events(run, &mut cursor, &mut each)?;
             }
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => {
-                let records = engine.remote.follow(run).read()?.into_iter();
+            Self::Restate(server) => {
+                let records = server.remote.follow(run).read()?.into_iter();
                 records.filter(|record| record.seq >= seq).for_each(each);
             }
         }
@@ -222,7 +222,7 @@ impl Archive {
             Self::Here(journal) => journal.is_owned(run)?,
             Self::Server(there) => there.is_driven(run)?,
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => engine.remote.driver(run)?.is_some(),
+            Self::Restate(server) => server.remote.driver(run)?.is_some(),
         })
     }
 
@@ -232,7 +232,7 @@ impl Archive {
             Self::Here(journal) => journal.digest_secrets(value)?,
             Self::Server(_) => return Err(held_there()),
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => engine.remote.digest_secrets(value)?,
+            Self::Restate(server) => server.remote.digest_secrets(value)?,
         })
     }
 
@@ -242,8 +242,8 @@ impl Archive {
             Self::Here(journal) => Ok(journal.holder_of(lock)?.map(|(run, _)| run)),
             Self::Server(_) => Ok(None),
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => {
-                let mut locks = engine.remote.locks()?.into_iter();
+            Self::Restate(server) => {
+                let mut locks = server.remote.locks()?.into_iter();
                 Ok(locks.find(|(name, _)| name == lock).map(|(_, run)| run))
             }
         }
@@ -254,7 +254,7 @@ impl Archive {
         match (self, target) {
             (Self::Here(_) | Self::Server(_), _) => Sight::Whole,
             #[cfg(feature = "restate")]
-            (Self::Engine(_), target) => crate::runs::sight_of(target),
+            (Self::Restate(_), target) => crate::runs::sight_of(target),
         }
     }
 
@@ -264,8 +264,8 @@ impl Archive {
             Self::Here(_) => Vec::new(),
             Self::Server(there) => there.trouble(run).into_iter().collect(),
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => {
-                let stuck = engine.remote.stuck(run)?;
+            Self::Restate(server) => {
+                let stuck = server.remote.stuck(run)?;
                 stuck.iter().map(ToString::to_string).collect()
             }
         })
@@ -277,12 +277,12 @@ impl Archive {
             Self::Here(journal) => Ok(journal.post(run, message, at)?),
             Self::Server(_) => Err(held_there()),
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => {
+            Self::Restate(server) => {
                 match message.clone() {
                     Message::Cancel { requester, via } => {
-                        engine.remote.cancel(run, requester, via, at)?
+                        server.remote.cancel(run, requester, via, at)?
                     }
-                    message => engine.remote.post(run, &message, at)?,
+                    message => server.remote.post(run, &message, at)?,
                 }
                 Ok(())
             }
@@ -298,9 +298,9 @@ impl Archive {
             }
             Self::Server(_) => Err(held_there()),
             #[cfg(feature = "restate")]
-            Self::Engine(engine) => {
-                let (held, state) = engine.adopt(run)?;
-                Ok((Held::Engine(held), state))
+            Self::Restate(server) => {
+                let (held, state) = server.adopt(run)?;
+                Ok((Held::Restate(held), state))
             }
         }
     }
@@ -348,7 +348,7 @@ impl Held {
         match self {
             Self::Here(run) => run.id(),
             #[cfg(feature = "restate")]
-            Self::Engine(run) => run.id(),
+            Self::Restate(run) => run.id(),
         }
     }
 
@@ -357,7 +357,7 @@ impl Held {
         match self {
             Self::Here(_) => {}
             #[cfg(feature = "restate")]
-            Self::Engine(run) => crate::report::repeat("--on", run.name()),
+            Self::Restate(run) => crate::report::repeat("--on", run.name()),
         }
     }
 
@@ -370,7 +370,7 @@ impl Held {
         match self {
             Self::Here(run) => Ok(run.freeze(edition, files)?),
             #[cfg(feature = "restate")]
-            Self::Engine(run) => {
+            Self::Restate(run) => {
                 run.freeze(edition, files);
                 Ok(())
             }
@@ -385,7 +385,7 @@ impl Held {
                 Ok(run.append(events.collect())?)
             }
             #[cfg(feature = "restate")]
-            Self::Engine(run) => run.record(events, at),
+            Self::Restate(run) => run.record(events, at),
         }
     }
 }

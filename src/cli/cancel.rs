@@ -18,10 +18,10 @@ use crate::{
 /// `windlass cancel [RUN]`: stops a run that another process drives, or ends one that no process drives.
 pub fn cancel(args: &Args, command: &Cancel) -> Done {
     #[cfg(feature = "restate")]
-    if let Archive::Engine(engine) = Archive::open(args)?
-        && let Some(id) = engine.not_begun(command.run.as_deref())?
+    if let Archive::Restate(server) = Archive::open(args)?
+        && let Some(id) = server.not_begun(command.run.as_deref())?
     {
-        engine.remote.withdraw(&id)?;
+        server.remote.withdraw(&id)?;
         say!("run {id} is withdrawn: no worker had taken it up");
         return Ok(exit::SUCCEEDED);
     }
@@ -46,7 +46,7 @@ pub fn cancel(args: &Args, command: &Cancel) -> Done {
     }
     let taken = take(&archive, &id)?;
     let is_undo = taken.state.is_undoing;
-    let mut events = runs::goes_on(&taken.program.workflow, &taken.state, &who);
+    let mut events = runs::resume_events(&taken.program.workflow, &taken.state, &who);
     runs::add_cancel(&mut events, &who);
     Ok(
         match drive_to_end(args, &command.driving, taken.drive(events))? {

@@ -19,7 +19,7 @@ use crate::{
     execute::{self, Cancel, Ended, Observer, Settings},
     journal::{Event, Outcome, RunEdited, RunId, RunJournal, State},
     outside,
-    report::{self, Bars, Detail, Lines, Room, View},
+    report::{self, Bars, Detail, JsonView, Lines, Room, View},
     targets::{Folders, OpenTarget, Targets},
     telemetry,
     value::{Command, StepError},
@@ -67,7 +67,7 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
     let id = run.id().clone();
     run.repeat_where();
     let observer = observer(&program, &id);
-    let (ended, state, kept, is_of_engine) = match run {
+    let (ended, state, kept, by_restate) = match run {
         Held::Here(run) => {
             let (ended, state) =
                 drive_here(args, driving, run, (&program, state, events), observer)?;
@@ -76,14 +76,14 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
             (ended, state, kept, false)
         }
         #[cfg(feature = "restate")]
-        Held::Engine(run) => {
+        Held::Restate(run) => {
             let kept = run.place();
             let (ended, state) = run.drive(events, driving, &observer)?;
             (ended, state, kept, true)
         }
     };
     // The exit code shows how the run ended, even if that could not be printed.
-    if let Err(failure) = show_end(driving, &id, (&program, &state), &kept, is_of_engine) {
+    if let Err(failure) = show_end(driving, &id, (&program, &state), &kept, by_restate) {
         failure.report();
     }
     Ok(ended)
@@ -174,11 +174,11 @@ pub fn show_end(
     id: &RunId,
     (program, state): (&Program, &State),
     kept: &str,
-    is_of_engine: bool,
+    by_restate: bool,
 ) -> super::Done {
     let folder = env::current_dir().unwrap_or_default();
     // Restate continues to drive the run even if no process watches it.
-    let is_driven = is_of_engine;
+    let is_driven = by_restate;
     say!("\n{}\n", report::headline(id, state, is_driven, now()));
     report::say(&report::summary(
         &program.workflow,
@@ -196,11 +196,18 @@ pub fn show_end(
     }
     let show = report::command(Command::new("show").arg(id));
     say!("\nrecorded in {kept} · {show}");
-    for line in report::next_steps(id, state, is_of_engine, now()) {
+    for line in report::next_steps(id, state, by_restate, now()) {
         say!("{line}");
     }
     match driving.json {
-        true => print(&format!("{:#}\n", report::run_json(id, state, now()))),
+        true => {
+            let view = JsonView {
+                workflow: Some(&program.workflow),
+                is_driven,
+                now: now(),
+            };
+            print(&format!("{:#}\n", report::run_json(id, state, &view)))
+        }
         false => Ok(exit::SUCCEEDED),
     }
 }

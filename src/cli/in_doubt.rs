@@ -1,27 +1,23 @@
 //! `--answer`: the operator says whether a call in doubt was made.
 
-use super::{failure::Failure, process::person};
+use super::failure::Failure;
 use crate::{
     compile::parse_value,
-    journal::{Event, InstanceId, NotAnInstance, State},
-    runs::{DoubtAnswer, RunsError, after_answers, all_answered},
+    journal::{InstanceId, NotAnInstance, State},
+    runs::{DoubtAnswer, RunsError, after_answers},
     value::Value,
 };
 
 const FORM: &str =
     "write --answer STEP=done, STEP=done:VALUE or STEP=again; in an undo, also STEP=leave";
 
-/// Returns the events of answers from the command line, with which a run continues after the events `before`.
-pub fn events(state: &State, before: &[Event], texts: &[String]) -> Result<Vec<Event>, Failure> {
-    all_answered(state, before, &read_all(texts)?, &person()).map_err(refused)
-}
-
 /// Adds answers from the command line to the state of a run that has ended.
 pub fn after(state: State, texts: &[String]) -> Result<State, Failure> {
     after_answers(state, &read_all(texts)?).map_err(refused)
 }
 
-fn refused(error: RunsError) -> Failure {
+/// Adds the form of an answer to the error about one.
+pub fn refused(error: RunsError) -> Failure {
     match error.code {
         "bad-answer" => Failure::from(error).hint(FORM),
         _ => error.into(),

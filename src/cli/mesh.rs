@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, sync::Arc, thread, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use console::Term;
 
@@ -12,11 +12,10 @@ use super::{
     server::server,
 };
 use crate::{
-    mesh::{HANDSHAKES, Handshakes, Matrix},
-    outside::{KubeClient, KubeClients},
+    mesh::{Handshakes, Matrix},
     report::{Room, Table},
-    runs::{Runs, There},
-    targets::{Target, Targets, rehearsal_folder},
+    runs::{Asking, Runs, There, unreadable_mesh},
+    targets::{Targets, rehearsal_folder},
 };
 
 /// How often `--watch` checks the handshakes.
@@ -59,7 +58,7 @@ enum Source {
     /// In this process, on the folder of a target whose clusters are embedded.
     Here(Matrix),
     /// By the rehearsal clusters of another target.
-    There(tokio::runtime::Runtime, KubeClient),
+    There(tokio::runtime::Runtime, Asking),
     /// By a Windlass server, for a target of its own.
     Server(Arc<There>, String),
 }
@@ -73,38 +72,20 @@ impl Source {
         let targets = Targets::load(config, was_asked_for)?;
         let target = targets.find(&command.target)?;
         if let Some(folder) = rehearsal_folder(target, &args.state) {
-            let matrix = Matrix::open(&folder.join("kube")).map_err(unreadable)?;
+            let matrix = Matrix::open(&folder.join("kube")).map_err(unreadable_mesh)?;
             return Ok(Self::Here(matrix));
         }
-        let kube = target.map(Target::kube).unwrap_or_default();
-        let roles: BTreeSet<_> = kube.contexts.keys().cloned().collect();
-        let role = match roles.contains("mgmt") {
-            true => "mgmt".to_owned(),
-            false => roles.first().cloned().ok_or_else(|| {
-                let message = format!("the target {} names no Kubernetes cluster", command.target);
-                Failure::new("target", message)
-            })?,
-        };
+        // The built-in target has such a folder.
+        let target = target.cloned().unwrap_or_default();
         let runtime = tokio::runtime::Runtime::new().map_err(no_threads)?;
-        let clients = KubeClients::new(kube, roles);
-        let client = runtime
-            .block_on(clients.client(&role))
-            .map_err(|e| Failure::new("target", e.to_string()))?;
-        Ok(Self::There(runtime, client))
+        let asking = runtime.block_on(Asking::open(&command.target, &target))?;
+        Ok(Self::There(runtime, asking))
     }
 
     fn look(&mut self) -> Result<Handshakes, Failure> {
         match self {
-            Self::Here(matrix) => matrix.look().map_err(unreadable),
-            Self::There(runtime, client) => {
-                let asked = client.read_path("try the handshakes", HANDSHAKES);
-                let document = runtime.block_on(asked).map_err(|failure| {
-                    Failure::new("target", failure.to_string()).hint(
-                        "only rehearsal clusters (windlass kube serve) report their handshakes",
-                    )
-                })?;
-                Ok(Handshakes::of_json(&document))
-            }
+            Self::Here(matrix) => Ok(matrix.look().map_err(unreadable_mesh)?),
+            Self::There(runtime, asking) => Ok(runtime.block_on(asking.look())?),
             Self::Server(there, target) => Ok(there.handshakes(target)?),
         }
     }
@@ -115,13 +96,6 @@ fn no_mesh(target: &str) -> Failure {
     Failure::new("target", message).hint(format!(
         "a run on the target {target} that uses Kubernetes creates them; for those of another folder, use --state DIR"
     ))
-}
-
-fn unreadable(error: crate::cluster::StateError) -> Failure {
-    Failure::new(
-        "target",
-        format!("can't read the state of the mesh: {error}"),
-    )
 }
 
 fn table(seen: &Handshakes) -> String {

@@ -22,8 +22,6 @@ mod confirm;
 mod definitions;
 mod drive;
 mod dry_run;
-#[cfg(feature = "restate")]
-mod engine;
 mod explain;
 mod failure;
 mod graph;
@@ -54,6 +52,8 @@ mod process;
 mod prune;
 mod rbac;
 mod remote;
+#[cfg(feature = "restate")]
+mod restate;
 mod resume;
 mod run;
 mod runs;

@@ -47,7 +47,7 @@ pub fn prune(args: &Args, command: &Prune) -> Done {
             return Err(not_remote(message).hint("remove --bundles; `bundles` under [retention] in the server's windlass.toml names that folder"));
         }
         #[cfg(feature = "restate")]
-        Archive::Engine(engine) => prunable_on(&engine.remote, &wanted)?,
+        Archive::Restate(server) => prunable_on(&server.remote, &wanted)?,
     };
     if command.json && command.dry_run {
         print(&format!("{:#}\n", runs_json(&runs)))?;
@@ -78,8 +78,8 @@ pub fn prune(args: &Args, command: &Prune) -> Done {
         }
         Archive::Server(there) => there.prune(&wanted, &who)?,
         #[cfg(feature = "restate")]
-        Archive::Engine(engine) => {
-            prune_on(&engine.remote, &args.state, &wanted, bundles, &who.name)?
+        Archive::Restate(server) => {
+            prune_on(&server.remote, &args.state, &wanted, bundles, &who.name)?
         }
     };
     report(&done);

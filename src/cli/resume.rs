@@ -1,24 +1,25 @@
 use super::{
     Done,
-    archive::{Archive, Held},
+    archive::Archive,
     args::{Args, Resume},
     confirm::{confirm, which},
-    drive::{Drive, drive},
+    drive::drive,
     exit,
     failure::Failure,
     in_doubt,
     load::Source,
     preflight::preflight,
     print,
-    process::{now, requester},
+    process::{now, person},
     remote,
     taken::{Taken, frozen, take},
 };
 use crate::{
     compile::Program,
     decide::{self, Change, Unplannable},
-    journal::{Event, RunEdited, RunId, RunRow, State},
-    report, runs,
+    journal::{RunEdited, RunId, RunRow},
+    report,
+    runs::{self, Revising},
 };
 
 /// `windlass resume [RUN]`: continues with the files that the run began with. With `--edited` or `--redo`, first shows what
@@ -27,10 +28,10 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
     refuse_params_alone(command)?;
     let archive = Archive::open(args)?;
     #[cfg(feature = "restate")]
-    if let Archive::Engine(engine) = &archive
-        && let Some(id) = engine.not_begun(command.run.as_deref())?
+    if let Archive::Restate(server) = &archive
+        && let Some(id) = server.not_begun(command.run.as_deref())?
     {
-        engine.remote.resume_paused(&id)?;
+        server.remote.resume_paused(&id)?;
         say!(
             "no worker has taken up run {id} yet; Restate tries again, and it starts when a worker does"
         );
@@ -42,17 +43,17 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         return remote::resume(&archive, there, command, &id);
     }
     #[cfg(feature = "restate")]
-    if let Archive::Engine(engine) = &archive
+    if let Archive::Restate(server) = &archive
         && !changes
         && !command.plan
-        && engine.is_paused(&id)?
+        && server.is_paused(&id)?
     {
         if !command.answers.is_empty() {
             let message = format!("parts of run {id} are paused, so no answer can be given now");
             return Err(Failure::new("bad-answer", message)
                 .hint("resume it without --answer first; if it ends with the call still in doubt, answer then"));
         }
-        let Some(run) = engine.resume_paused(&id)? else {
+        let Some(run) = server.resume_paused(&id)? else {
             return Err(
                 Failure::new("engine", format!("run {id} is no longer paused"))
                     .hint("run the command again"),
@@ -60,15 +61,22 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         };
         let state = archive.state_of(&id)?;
         let (_, program) = frozen(&archive, &id, &state)?;
-        return go(args, command, Held::Engine(run), program, state, Vec::new());
+        let run = super::drive::Drive {
+            run: super::archive::Held::Restate(run),
+            program,
+            state,
+            events: Vec::new(),
+        };
+        return drive(args, &command.driving, run);
     }
     let mut taken = take(&archive, &id)?;
     let workflow = &taken.program.workflow;
     runs::refuse_resume(&id, workflow, &taken.state, changes || command.plan)?;
     if !changes && !command.plan {
-        let mut all = decide::on_resume(&taken.program.workflow, &taken.state, &requester());
-        all.extend(in_doubt::events(&taken.state, &all, &command.answers)?);
-        return go(args, command, taken.run, taken.program, taken.state, all);
+        let answers = in_doubt::read_all(&command.answers)?;
+        let events = runs::resume_events_answered(workflow, &taken.state, &answers, &person())
+            .map_err(in_doubt::refused)?;
+        return drive(args, &command.driving, taken.drive(events));
     }
     let edit = match command.edited {
         true => Some(read_edit(args, command, &archive, &taken)?),
@@ -87,6 +95,9 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
     .map_err(|e| match &e {
         Unplannable::NothingToRedo(_) => Failure::new("unknown-step", e.to_string())
             .hint(format!("`windlass show {id}` lists the steps")),
+        Unplannable::NotSelected(_) => {
+            Failure::new("bad-choice", e.to_string()).hint("start another run for it")
+        }
         Unplannable::Unnamed { step, .. } => Failure::new("unnamed-items", e.to_string()).hint(
             format!("name them (`key: ${{{{ item.name }}}}`), or run all of them again with --redo {step}"),
         ),
@@ -102,47 +113,26 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
     if !confirm(command.yes, &question)? {
         return Ok(exit::NOTHING_STARTED);
     }
-    let resumed = decide::resumed(
-        &taken.program.workflow,
-        &taken.state,
-        &requester(),
-        &command.redo,
-    );
-    let mut all = vec![resumed];
-    let program = match edit {
-        None => taken.program,
+    let (program, edited) = match edit {
+        None => (None, None),
         Some((program, edited)) => {
             taken.run.freeze(edited.edition, &program.files)?;
-            all.push(Event::RunEdited(RunEdited {
-                requester: requester(),
-                ..edited
-            }));
-            program
+            (Some(program), Some(edited))
         }
     };
-    all.extend(in_doubt::events(&taken.state, &all, &command.answers)?);
-    all.extend(plan.events);
-    go(args, command, taken.run, program, taken.state, all)
-}
-
-fn go(
-    args: &Args,
-    command: &Resume,
-    run: Held,
-    program: Program,
-    state: State,
-    events: Vec<Event>,
-) -> Done {
-    drive(
-        args,
-        &command.driving,
-        Drive {
-            run,
-            program,
-            state,
-            events,
-        },
-    )
+    let revising = Revising {
+        redo: &command.redo,
+        edited,
+        plan: plan.events,
+        answers: &in_doubt::read_all(&command.answers)?,
+    };
+    let next = program.as_ref().unwrap_or(&taken.program);
+    let events = runs::revision_events(&next.workflow, &taken.state, revising, &person())
+        .map_err(in_doubt::refused)?;
+    if let Some(program) = program {
+        taken.program = program;
+    }
+    drive(args, &command.driving, taken.drive(events))
 }
 
 /// Reads the current files of a run, and the params for them.
@@ -153,6 +143,7 @@ fn read_edit(
     taken: &Taken,
 ) -> Result<(Program, RunEdited), Failure> {
     let program = Source::of_run(&taken.info).compile()?;
+    runs::refuse_edited_choice(&program.workflow, &taken.info.chosen)?;
     // A run keeps its params, so a variable that was set later does not change them.
     let given = command.params.named(&program.workflow)?;
     let params = runs::params_now(&taken.info, &program.workflow, given)?;

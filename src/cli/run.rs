@@ -119,13 +119,13 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
             ));
         }
         #[cfg(feature = "restate")]
-        Archive::Engine(_) if command.detach => {
+        Archive::Restate(_) if command.detach => {
             let message = "--detach does not work for runs that Restate drives";
             return Err(Failure::new("engine", message)
                 .hint("they continue without this process: press Ctrl-C twice to stop watching"));
         }
         #[cfg(feature = "restate")]
-        Archive::Engine(engine) => (Held::Engine(engine.begin(id, &program.files)), vec![event]),
+        Archive::Restate(server) => (Held::Restate(server.begin(id, &program.files)), vec![event]),
     };
     drive(
         args,

@@ -119,7 +119,7 @@ const UNWRITTEN: Duration = Duration::from_secs(5);
 /// Opens the runs of this machine, or those of the Restate server on the command line.
 fn open(args: &Args, options: HereOptions) -> Result<Arc<dyn Runs>, Failure> {
     #[cfg(feature = "restate")]
-    if let Some(remote) = super::engine::served(args)? {
+    if let Some(remote) = super::restate::served(args)? {
         return Ok(Arc::new(OnRestate::open(OnRestateOptions {
             remote,
             state: options.state,

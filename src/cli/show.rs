@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     compile::{Frozen, compile},
-    report::{self, Detail, Room, View, local_time},
+    report::{self, Detail, JsonView, Room, View, local_time},
     value::Value,
 };
 
@@ -21,12 +21,19 @@ pub fn show(args: &Args, command: &Show) -> Done {
     let archive = Archive::open(args)?;
     let id = archive.find(command.run.as_deref())?;
     let state = archive.state_of(&id)?;
-    if command.json {
-        return print(&format!("{:#}\n", report::run_json(&id, &state, now())));
-    }
     let edition = state.run.as_ref().map_or(0, |run| run.edition);
     let files = archive.files(&id, edition)?;
     let is_driven = archive.is_owned(&id)?;
+    if command.json {
+        let main = state.run.as_ref().map(|run| &run.main);
+        let program = main.and_then(|main| compile(main, &mut Frozen(files)).ok());
+        let view = JsonView {
+            workflow: program.as_ref().map(|program| &*program.workflow),
+            is_driven,
+            now: now(),
+        };
+        return print(&format!("{:#}\n", report::run_json(&id, &state, &view)));
+    }
     let mut text = format!("{}\n", report::headline(&id, &state, is_driven, now()));
     if let Some(run) = &state.run {
         text.push_str(&format!(

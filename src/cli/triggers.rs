@@ -140,7 +140,7 @@ fn tell_servers(
     key: &TriggerKey,
     change: impl FnOnce() -> SeenChange,
 ) -> Result<bool, Failure> {
-    let Some(remote) = super::engine::served(args)? else {
+    let Some(remote) = super::restate::served(args)? else {
         return Ok(false);
     };
     remote.mark_trigger(&key.to_string(), &change().into())?;
@@ -156,7 +156,7 @@ fn tell_servers(_: &Args, _: &TriggerKey, _: impl FnOnce() -> SeenChange) -> Res
 /// none.
 #[cfg(feature = "restate")]
 fn seen_by_servers(args: &Args) -> Result<Option<BTreeMap<String, SeenTrigger>>, Failure> {
-    let Some(remote) = super::engine::served(args)? else {
+    let Some(remote) = super::restate::served(args)? else {
         return Ok(None);
     };
     let marks = remote.triggers()?.into_iter();

@@ -7,14 +7,15 @@ use super::{
     exit,
     failure::Failure,
     in_doubt, print,
-    process::{now, person, runtime},
+    process::{person, runtime},
     remote,
     taken::{frozen, look, take},
 };
 use crate::{
-    execute::{DriveError, Ended, UndoItem, undo_plan},
+    execute::{Ended, UndoItem, undo_plan},
     journal::{Event, Outcome, RunId, State},
-    report, runs,
+    report,
+    runs::{self, Undoing},
 };
 
 /// `windlass undo [RUN]`: reverses what the journal recorded.
@@ -28,7 +29,7 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
     let runtime = runtime(command.driving.max_parallel)?;
     let items = runtime.block_on(async {
         let open = open_target(args, &state, &[]).await?;
-        let (_, state) = begin(state.clone(), &command.answers)?;
+        let state = runs::after_events(&state, &events(&state, &command.answers)?)?;
         let target = state.run.as_ref().map_or("", |run| &run.target);
         let sight = archive.sight(target);
         Ok::<_, Failure>(undo_plan(&program.workflow, &state, &open.clients, sight).await)
@@ -46,9 +47,14 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
         return Ok(exit::NOTHING_STARTED);
     }
     let taken = take(&archive, &id)?;
-    // Another process may have undone it meanwhile.
+    // Another process may have undone or resumed it meanwhile.
     runs::refuse_undo(&id, &taken.state)?;
-    let (events, _) = begin(taken.state.clone(), &command.answers)?;
+    let shown = Undoing {
+        force: command.force,
+        events: Some(state.events),
+    };
+    shown.refuse_changed(&taken.state)?;
+    let events = events(&taken.state, &command.answers)?;
     Ok(
         match drive_to_end(args, &command.driving, taken.drive(events))? {
             Ended::Over(Outcome::Undone) => exit::SUCCEEDED,
@@ -72,12 +78,8 @@ pub fn show_undo_plan(command: &Undo, id: &RunId, items: &[UndoItem]) -> Result<
     Ok(())
 }
 
-/// Returns the events that an undo begins with, and the state after them. Each answer applies to the state after the one before it.
-fn begin(mut state: State, answers: &[String]) -> Result<(Vec<Event>, State), Failure> {
-    let mut events = vec![runs::undo_started(&person())];
-    events.extend(in_doubt::events(&state, &events, answers)?);
-    for event in &events {
-        state.apply(event, now()).map_err(DriveError::from)?;
-    }
-    Ok((events, state))
+/// Returns the events that an undo begins with.
+fn events(state: &State, answers: &[String]) -> Result<Vec<Event>, Failure> {
+    let answers = in_doubt::read_all(answers)?;
+    runs::undo_events(state, &answers, &person()).map_err(in_doubt::refused)
 }

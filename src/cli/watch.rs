@@ -16,7 +16,7 @@ use super::{
 use crate::{
     execute::{Cancel, DriveError, Ended, Observer},
     journal::{Event, Logged, Record, RunId, State, Status},
-    restate::{GaveUp, Remote, RemoteError},
+    restate::{GaveUp, Remote, RemoteError, TakenUp},
 };
 
 /// How often a run is checked.
@@ -74,8 +74,14 @@ impl Watched<'_> {
             }
             let has_begun = self.has_begun || state.events > self.known;
             match state.outcome {
-                Some(outcome) if has_begun => return Ok((Ended::Over(outcome), state)),
-                None if has_begun && !driving.wait && waits_for_people(&state) => {
+                Some(outcome) if has_begun && self.is_carried_out()? => {
+                    return Ok((Ended::Over(outcome), state));
+                }
+                None if has_begun
+                    && !driving.wait
+                    && waits_for_people(&state)
+                    && self.is_carried_out()? =>
+                {
                     return Ok((Ended::Waiting, state));
                 }
                 None if !is_alive && has_begun => return Err(self.left()?),
@@ -94,6 +100,18 @@ impl Watched<'_> {
                 has_asked = true;
             }
             thread::sleep(PAUSE.max(asking.elapsed() * SHARE));
+        }
+    }
+
+    /// Says whether the events of the run are those of this order: another command may have been first, and then this one does nothing.
+    fn is_carried_out(&self) -> Result<bool, Failure> {
+        if self.has_begun {
+            return Ok(true);
+        }
+        match self.remote.taken_up(self.run, &self.invocation)? {
+            TakenUp::Yes => Ok(true),
+            TakenUp::NotYet => Ok(false),
+            TakenUp::TooLate => Err(too_late(self.run)),
         }
     }
 

@@ -3,11 +3,11 @@ use std::{collections::BTreeSet, path::PathBuf, pin::Pin, sync::Arc};
 use super::{
     Done,
     args::{Args, Worker},
-    engine::address,
     exit,
     failure::Failure,
     logging, print,
     process::{absolute, interrupted, now, runtime},
+    restate::address,
 };
 use crate::{
     execute::Silent,

@@ -13,7 +13,7 @@ use tokio_rustls::rustls::{
 
 use super::options::Refused;
 use windlass_ground::{Trouble, lock};
-use windlass_world::{outside::read_identity, x509::Certificate};
+use windlass_world::x509::{Certificate, read_identity};
 
 /// How often the files are checked for changes.
 const LOOK: Duration = Duration::from_secs(1);

@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! - `timestamp`: [`Timestamp`], a point in time;
-//! - `database`, `snapshot`: how SQLite is opened, and copied while others write;
+//! - `database`, `snapshot`: how SQLite is opened, and copied while others write; `store`: the one in a server's folder;
 //! - [`disk`]: folders and files that survive a power cut;
 //! - `serve`, `tls`, `places`, `patient`: HTTP and TLS for servers: how long a client may take, how many there may be,
 //!   and that they read what they are sent;
@@ -11,8 +11,8 @@
 //! - `json`, `yaml`: how deep and large a document may be;
 //! - `blocking`: work that blocks, beside the tasks of a runtime, and threads that wait for a task;
 //! - `mutex`: mutexes after a panic;
-//! - `random`: random bytes;
-//! - `words`: the first column of a constant table.
+//! - `random`: random bytes; `chance`: how often an embedded server fails on purpose;
+//! - `words`: the first column of a constant table, and which word was probably meant.
 
 mod blocking;
 mod chance;
@@ -52,5 +52,5 @@ pub use store::{StoreError, open_store};
 pub use timestamp::{NotATimestamp, Timestamp, milliseconds};
 pub use tls::{TlsListener, TlsPeer, carry};
 pub use trouble::Trouble;
-pub use words::words;
+pub use words::{closest, did_you_mean, words};
 pub use yaml::check_yaml;

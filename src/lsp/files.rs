@@ -12,14 +12,13 @@ use std::{
 use gen_lsp_types::{Location, Range as Span, Uri};
 
 use super::{
-    lexer::Quoting,
     script::Script,
     text::{Encoding, Text},
     uri::{path_of, real, uri_of},
     workflow::Workflow,
 };
 use windlass_engine::compile::{Folder, Sources};
-use windlass_script::{ParsedScripts, join_path};
+use windlass_script::{ParsedScripts, join_path, lexer::Quoting};
 
 pub struct Document {
     /// The client's name for it.

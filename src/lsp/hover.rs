@@ -3,7 +3,6 @@ use std::{ops::Range, path::Path};
 use super::{
     describe::{about_parameter, describe},
     files::{Files, Outline},
-    lexer::{Kind, Quoting, Token},
     marks::mark_at,
     pages::Pages,
     place::{file_key_at, key_at},
@@ -11,6 +10,7 @@ use super::{
     spot::{Slot, spot},
     workflow::Workflow,
 };
+use windlass_script::lexer::{Kind, Quoting, Token};
 
 /// Returns the place of the word at a byte, and Markdown about it.
 pub fn hover(

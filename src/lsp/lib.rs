@@ -7,9 +7,8 @@
 //! - `files` are the open documents, and the disk for all others; `compile` reads through its `Overlay`, so that unsaved
 //!   files are checked with everything that they use;
 //! - `diagnostics` are the mistakes that `compile` reports, and no others; `fixes` are hints that are replacements;
-//! - `yaml`, `lexer`, `workflow` and `script` are outlines of texts that need not be valid: completion, hover,
-//!   definitions and renames use only these while a user types. They never report mistakes. The mutants of
-//!   `windlass test` use the same tokens;
+//! - `yaml`, `workflow` and `script` (over the `lexer` of the crate `script`) are outlines of texts that need not be
+//!   valid: completion, hover, definitions and renames use only these while a user types. They never report mistakes;
 //! - `marks` are the names in a file, and the symbols that they stand for in any file, for definitions, references,
 //!   renames and hovers (`rename`, `hover`, `describe`); `symbols` are the parts of a file;
 //! - `place` and `spot` find the key or argument that the user is typing; `complete` lists the possible completions, from
@@ -26,7 +25,6 @@ mod diagnostics;
 mod files;
 mod fixes;
 mod hover;
-pub mod lexer;
 mod marks;
 mod pages;
 mod place;

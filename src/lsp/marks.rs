@@ -8,11 +8,10 @@ use std::{
 
 use super::{
     files::{Files, Outline, resolve},
-    lexer::Chain,
     script::Script,
     workflow::{Action, Name, Step, Workflow},
 };
-use windlass_script::{MODULES, function};
+use windlass_script::{MODULES, function, lexer::Chain};
 
 /// What a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

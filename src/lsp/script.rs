@@ -2,10 +2,8 @@
 
 use std::ops::Range;
 
-use super::{
-    lexer::{Chain, Kind, Quoting, Token, chains, lex, pairs, unquoted},
-    workflow::Name,
-};
+use super::workflow::Name;
+use windlass_script::lexer::{Chain, Kind, Quoting, Token, chains, lex, pairs, unquoted};
 
 #[derive(Clone, Debug, Default)]
 pub struct Script {

@@ -4,12 +4,14 @@ use std::{collections::BTreeMap, path::Path};
 
 use super::{
     files::{Files, Outline, resolve},
-    lexer::{Kind, Quoting},
     script::Script,
     spot::{Slot, spot},
     workflow::{Action, Step, Workflow},
 };
-use windlass_script::Parameter;
+use windlass_script::{
+    Parameter,
+    lexer::{Kind, Quoting},
+};
 
 /// An input, an output, or a param.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

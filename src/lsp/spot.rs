@@ -1,7 +1,9 @@
 //! Finds the argument or option of a host function at a place in a script.
 
-use super::lexer::{Kind, Token, unquoted};
-use windlass_script::{Function, Parameter, ValueKind, function};
+use windlass_script::{
+    Function, Parameter, ValueKind, function,
+    lexer::{Kind, Token, unquoted},
+};
 
 pub struct Spot {
     pub function: &'static Function,
@@ -140,7 +142,7 @@ fn keys(text: &str, tokens: &[&Token]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lexer::{Quoting, lex};
+    use windlass_script::lexer::{Quoting, lex};
 
     fn shown(text: &str) -> String {
         let tokens = lex(text, 0..text.len(), Quoting::None);

@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use super::{
-    lexer::{Chain, Quoting, chains, end_of_expression, lex},
-    yaml::{self, Entry, Node, Style},
-};
+use super::yaml::{self, Entry, Node, Style};
+use windlass_script::lexer::{Chain, Quoting, chains, end_of_expression, lex};
 
 /// A name and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use crate::{
     compile::{Frozen, Program, compile},
     decide,
     journal::RunId,
-    report::{self, Pick},
+    report::{self, JsonView, Pick},
     runs::{Filter, PlanDepth, RunsError, StartWanted, WorkflowName, now, refuse_unknown_status},
     value::Value,
 };
@@ -257,7 +257,12 @@ struct WhichRun {
 fn show_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
     let which: WhichRun = read(arguments)?;
     let shown = setting.runs.run(&run_id(&which.run)?)?;
-    let mut json = report::run_json(&shown.id, &shown.state, shown.at);
+    let view = JsonView {
+        workflow: Some(&shown.program.workflow),
+        is_driven: shown.is_driven,
+        now: shown.at,
+    };
+    let mut json = report::run_json(&shown.id, &shown.state, &view);
     let asks = shown.asks();
     let asks = asks
         .iter()

@@ -196,7 +196,7 @@ fn spread(cluster: &Cluster, istiod: &Istiod) -> Result<(), StateError> {
 }
 
 /// Writes the roots to every namespace.
-pub(super) fn write_roots(cluster: &Cluster, istiod: &Istiod) -> Result<(), StateError> {
+fn write_roots(cluster: &Cluster, istiod: &Istiod) -> Result<(), StateError> {
     for namespace in cluster.list("namespaces", None)? {
         write_root(cluster, istiod, name(&namespace))?;
     }

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 use super::version::Version;
 use windlass_cluster::{Cluster, Moment, StateError};
-use windlass_ground::milliseconds;
+use windlass_ground::{closest, did_you_mean, milliseconds};
 
 /// The versions and flags of a mesh, and its delays.
 ///
@@ -146,13 +146,8 @@ impl MeshOptions {
 
 /// Returns the error for an unknown key, with the key that was probably meant.
 pub(super) fn no_key(key: &str) -> String {
-    let near = KEYS
-        .into_iter()
-        .map(|known| (strsim::damerau_levenshtein(key, known), known))
-        .filter(|(distance, _)| *distance <= 2)
-        .min();
-    match near {
-        Some((_, near)) => format!("unknown key `{key}`; did you mean `{near}`?"),
+    match closest(key, KEYS.into_iter()) {
+        Some(near) => format!("unknown key `{key}`; {}", did_you_mean(near)),
         None => format!("unknown key `{key}`; the keys are {}", KEYS.join(", ")),
     }
 }

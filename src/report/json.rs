@@ -1,13 +1,29 @@
 use serde_json::{Value as Json, json};
 
-use super::{certificates::certificates, commands::completed};
-use windlass_engine::journal::{Instance, InstanceId, RunId, RunRow, State, Status};
+use super::{
+    certificates::certificates,
+    commands::completed,
+    undo::{not_reversed, undo_json},
+};
+use windlass_engine::{
+    compile::Workflow,
+    journal::{Approval, Instance, InstanceId, RunId, RunRow, RunStanding, State, Status},
+};
 use windlass_ground::Timestamp;
 use windlass_world::value::{StepError, Value};
 
-/// Returns a run as `show --json` and `run --json` print it. Times are milliseconds since 1970; secrets are masked. `now` decides which questions have
-/// expired.
-pub fn run_json(id: &RunId, state: &State, now: Timestamp) -> Json {
+/// How a run is shown as JSON.
+pub struct JsonView<'a> {
+    /// `None` if its files can't be read: then what an undo left is not listed.
+    pub workflow: Option<&'a Workflow>,
+    pub is_driven: bool,
+    /// Decides which questions have expired.
+    pub now: Timestamp,
+}
+
+/// Returns a run as `show --json` and `run --json` print it. Times are milliseconds since 1970; secrets are masked.
+pub fn run_json(id: &RunId, state: &State, view: &JsonView) -> Json {
+    let now = view.now;
     let run = state.run.as_ref();
     let steps: Vec<Json> = state
         .steps
@@ -25,6 +41,7 @@ pub fn run_json(id: &RunId, state: &State, now: Timestamp) -> Json {
                 "error": instance.error,
                 "skip_reason": instance.skip_reason,
                 "effects": instance.effects.len(),
+                "approval": instance.approval.as_deref().map(approval_json),
             })
         })
         .collect();
@@ -48,6 +65,10 @@ pub fn run_json(id: &RunId, state: &State, now: Timestamp) -> Json {
         "target": run.map(|run| &run.target),
         "kube": run.map(|run| &run.kube),
         "status": state.outcome.map_or("unfinished", |outcome| outcome.as_str()),
+        "standing": state.outcome.map_or_else(
+            || RunStanding::of(state, view.is_driven, now).as_str(),
+            |outcome| outcome.as_str(),
+        ),
         "started_at": run.map(|run| run.started_at),
         "ended_at": state.ended_at,
         "worked_ms": state.worked,
@@ -57,7 +78,28 @@ pub fn run_json(id: &RunId, state: &State, now: Timestamp) -> Json {
         "error": failed.first(),
         "errors": failed,
         "steps": steps,
+        "not_reversed": match state.is_undoing {
+            true => view.workflow.map(|workflow| undo_json(&not_reversed(workflow, state))),
+            false => None,
+        },
         "certificates": certificates,
+    })
+}
+
+fn approval_json(asked: &Approval) -> Json {
+    let answer = asked.answer.as_ref().map(|answer| {
+        json!({
+            "verdict": answer.verdict.as_str(),
+            "approver": answer.approver,
+            "comment": answer.comment,
+            "at": answer.at,
+        })
+    });
+    json!({
+        "message": asked.message,
+        "asked_at": asked.asked_at,
+        "deadline": asked.deadline,
+        "answer": answer,
     })
 }
 

@@ -62,7 +62,7 @@ pub use forecast::{forecast, forecast_json};
 pub use graph::{GraphFormat, Standings, draw};
 pub use iam::{iam_policy, open_aws_calls};
 pub use inventory::{Pick, days, due_lines, inventory_json, inventory_metrics, label, nothing_due};
-pub use json::{errors, run_json, runs_json};
+pub use json::{JsonView, errors, run_json, runs_json};
 pub use next_steps::{approvals, next_steps};
 pub use object::call_line;
 pub use page::Page;

@@ -8,7 +8,7 @@ use windlass_world::value::{Command, FailureClass, StepError};
 
 /// Returns the commands to type next, one in each line. If Restate drives the run, the run continues by itself after a question is
 /// answered.
-pub fn next_steps(run: &RunId, state: &State, is_of_engine: bool, now: Timestamp) -> Vec<String> {
+pub fn next_steps(run: &RunId, state: &State, by_restate: bool, now: Timestamp) -> Vec<String> {
     let on_run = |name| command(Command::new(name).arg(run));
     let (expired, waiting): (Vec<_>, Vec<_>) = state
         .questions()
@@ -19,7 +19,7 @@ pub fn next_steps(run: &RunId, state: &State, is_of_engine: bool, now: Timestamp
             let continues = format!("To continue: {}", on_run("undo"));
             [continues].into_iter().chain(leave(run, state)).collect()
         }
-        None if state.is_undoing && !is_of_engine => {
+        None if state.is_undoing && !by_restate => {
             vec![format!("To continue: {}", on_run("undo"))]
         }
         None if !waiting.is_empty() => {
@@ -33,13 +33,13 @@ pub fn next_steps(run: &RunId, state: &State, is_of_engine: bool, now: Timestamp
                 lines.push(format!("To approve: {}", answer("approve", run, step)));
                 lines.push(format!("To reject: {}", answer("reject", run, step)));
             }
-            if !is_of_engine {
+            if !by_restate {
                 lines.push(format!("Then continue: {}", on_run("resume")));
             }
             lines
         }
         // A run on Restate can't be undone before it has ended.
-        None if is_of_engine => vec![
+        None if by_restate => vec![
             format!("To cancel: {}", on_run("cancel")),
             format!("To continue: {}", on_run("resume")),
         ],

@@ -101,7 +101,7 @@ pub fn summary(workflow: &Workflow, state: &State, view: View) -> String {
             Detail::Brief => MOST_LEFT,
             Detail::Full => usize::MAX,
         };
-        let left = undo::not_reversed(workflow, state, most);
+        let left = undo::describe_not_reversed(workflow, state, most);
         if !left.is_empty() {
             text.push('\n');
             text.push_str(left.trim_end());

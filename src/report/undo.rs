@@ -46,12 +46,18 @@ pub fn undo_plan(run: &RunId, items: &[UndoItem]) -> String {
     text
 }
 
+/// Lists what the undo of a run has not reversed.
+pub fn not_reversed(workflow: &Workflow, state: &State) -> Vec<UndoItem> {
+    let mut items = execute::stays(workflow, state);
+    items.extend(found_changed(state));
+    items
+}
+
 /// Formats what the undo of a run has not reversed, at most so many things of each kind; empty if there is nothing.
-pub fn not_reversed(workflow: &Workflow, state: &State, most: usize) -> String {
-    let (stays, mut left): (Vec<_>, Vec<_>) = execute::stays(workflow, state)
+pub fn describe_not_reversed(workflow: &Workflow, state: &State, most: usize) -> String {
+    let (stays, left): (Vec<_>, Vec<_>) = not_reversed(workflow, state)
         .into_iter()
         .partition(|item| item.kind == UndoKind::Stays);
-    left.extend(found_changed(state));
     let first = |items: &[UndoItem], format: fn(&[&UndoItem]) -> String| {
         let shown: Vec<_> = items.iter().take(most).collect();
         let text = format(&shown);

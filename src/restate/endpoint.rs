@@ -32,7 +32,7 @@ use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
 use windlass_engine::journal::JournalError;
 use windlass_ground::Trouble;
-use windlass_world::outside::read_identity;
+use windlass_world::x509::read_identity;
 
 /// What every client of HTTP/2 sends first (RFC 9113, section 3.4).
 const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();

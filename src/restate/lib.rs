@@ -21,7 +21,7 @@
 //! - [`Worker`] (`worker`) serves them, `endpoint` provides their sockets;
 //! - `run`, `step`, `mail`, `lock`, `index`, `pruned`, `keyed`, `servers` are the services, `wire` the types of their
 //!   messages;
-//! - `engine` is the substrate of a run's driver, `book` is what it keeps of the run's events, `attempted` is what it
+//! - `substrate` is that of a run's driver, `book` is what it keeps of the run's events, `attempted` is what it
 //!   waits for; `ledger` is the substrate of an attempt;
 //! - [`Remote`] (`remote`) is the other end: requests of the command line to the services, and (`admin`) to Restate
 //!   itself; `replica` are the requests of servers;
@@ -31,7 +31,6 @@ mod admin;
 mod attempted;
 mod book;
 mod endpoint;
-mod engine;
 mod index;
 mod keyed;
 mod ledger;
@@ -44,6 +43,7 @@ mod run;
 mod servers;
 mod step;
 mod stuck;
+mod substrate;
 mod wire;
 mod worker;
 

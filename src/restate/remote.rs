@@ -15,10 +15,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::{
-    engine::values_of,
     pruned::PrunedRun,
     replica::ReadPosition,
     stuck::plain,
+    substrate::values_of,
     wire::{Done, Driving, GaveUp, Order, Pages},
 };
 use windlass_engine::{

@@ -4,11 +4,11 @@ use restate_sdk::prelude::*;
 
 use super::{
     book::page,
-    engine::{Engine, WAITS, killed},
     index::{ALL, IndexClient},
     mail::MailClient,
     pruned::{PrunedRun, PrunedRunsClient},
     stuck::HoldsUp,
+    substrate::{RunSubstrate, WAITS, killed},
     wire::{Done, Driving, GaveUp, Order, Pages},
     worker::Shared,
 };
@@ -66,7 +66,7 @@ impl Run {
         })
         .holds_up(&run)?;
         let state = fold(&run, &records).holds_up(&run)?;
-        let mut engine = Engine::new(&ctx, &vault, &order, self.worker.clock);
+        let mut substrate = RunSubstrate::new(&ctx, &vault, &order, self.worker.clock);
         let events = order.events.into_iter();
         let events = events
             .map(|event| vault.open_event(event))
@@ -76,13 +76,13 @@ impl Run {
             true => events,
             false => lost_attempts(&state).chain(events).collect(),
         };
-        engine.remember(&records, next);
+        substrate.remember(&records, next);
         if let Some((edition, files)) = &order.files {
             ctx.set(&files_key(*edition), Json(files.clone()));
         }
         if order.is_only_record {
             let batch = events.into_iter().map(|event| (event, order.at)).collect();
-            engine.append(batch).await.holds_up(&run)?;
+            substrate.append(batch).await.holds_up(&run)?;
             return Ok(Json(Done::Done));
         }
         ctx.set(DRIVER, ctx.invocation_id().to_owned());
@@ -101,7 +101,7 @@ impl Run {
             lock_timeout: order.lock_timeout.map(Duration::from_millis),
             observer: (self.worker.observes)(&run),
         };
-        if let Some(gave_up) = drive(&program, engine, state, events, conduct).await? {
+        if let Some(gave_up) = drive(&program, substrate, state, events, conduct).await? {
             ctx.set(GAVE_UP, Json(gave_up));
         }
         ctx.clear(DRIVER);
@@ -183,13 +183,13 @@ fn lost_attempts(state: &State) -> impl Iterator<Item = Event> {
 /// Drives the run to its end, or until it has waited too long for a lock.
 async fn drive(
     program: &Program,
-    engine: impl Substrate,
+    substrate: impl Substrate,
     state: State,
     events: Vec<Event>,
     conduct: Conduct,
 ) -> Result<Option<GaveUp>, HandlerError> {
-    let run = engine.run_id().clone();
-    let driver = Driver::new(engine, program, state, conduct);
+    let run = substrate.run_id().clone();
+    let driver = Driver::new(substrate, program, state, conduct);
     match driver.go(events).await {
         Err(DriveError::Locked { lock, run }) => Ok(Some(GaveUp { lock, run })),
         ended => ended.holds_up(&run).map(|_| None),

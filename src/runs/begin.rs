@@ -1,13 +1,24 @@
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
-use super::{choice::refuse_choice, clock::now, error::RunsError, service::Person};
+use super::{
+    book::MAX_KEY,
+    choice::refuse_choice,
+    clock::now,
+    error::RunsError,
+    preflight::{Note, preflight},
+    service::{Person, Sent, StartWanted},
+};
 use windlass_engine::{
-    compile::Program,
+    compile::{Program, bind_params},
     decide::{Trouble, troubles},
     execute::DriveError,
     journal::{Event, RunStarted, State},
 };
 use windlass_ground::Timestamp;
+use windlass_targets::Targets;
 use windlass_world::value::{Digest, Value};
 
 /// How many problems are shown at most: many steps may read the same wrong list.
@@ -115,4 +126,116 @@ fn line(trouble: &Trouble) -> String {
         Some(step) => format!("{step}: {}", trouble.error),
         None => trouble.error.to_string(),
     }
+}
+
+/// A workflow that has been checked, its run's first event, and the findings that do not prevent the run.
+pub(crate) type Prepared = (Program, Beginning, Vec<Note>);
+
+/// The data of a new run besides its program.
+pub(crate) struct About<'a> {
+    /// The workflow's file, relative to `folder`.
+    pub name: &'a Path,
+    /// Empty if the file is not on this machine.
+    pub folder: &'a Path,
+    /// The path of the file, if it is on this machine.
+    pub on_disk: Option<&'a Path>,
+    pub target: &'a str,
+    pub params: &'a BTreeMap<String, Value>,
+    pub chosen: &'a BTreeSet<String>,
+}
+
+impl<'a> About<'a> {
+    /// Describes a run of a workflow whose files a client sends. If a workflow here has the same files, the run is one of that workflow, under
+    /// its name here: a resume with the current files reads them again.
+    pub fn of_sent(sent: &'a Sent, known: Option<&'a Path>) -> Self {
+        let (target, params, chosen) = (&sent.target, &sent.params, &sent.chosen);
+        match known {
+            Some(file) => Self::here(file, target, params, chosen),
+            None => Self {
+                name: Path::new(&sent.file),
+                folder: Path::new(""),
+                on_disk: None,
+                target,
+                params,
+                chosen,
+            },
+        }
+    }
+
+    /// Describes a run of a workflow that may be started by name.
+    pub fn of_file(file: &'a Path, wanted: &'a StartWanted, chosen: &'a BTreeSet<String>) -> Self {
+        Self::here(file, &wanted.target, &wanted.params, chosen)
+    }
+
+    fn here(
+        file: &'a Path,
+        target: &'a str,
+        params: &'a BTreeMap<String, Value>,
+        chosen: &'a BTreeSet<String>,
+    ) -> Self {
+        Self {
+            name: Path::new(file.file_name().unwrap_or_default()),
+            folder: file.parent().unwrap_or(Path::new("/")),
+            on_disk: Some(file),
+            target,
+            params,
+            chosen,
+        }
+    }
+}
+
+/// Checks what a start needs on every substrate, and makes the first event of the run, whose scripts write to `out`.
+/// Records nothing.
+///
+/// # Errors
+/// Params that the workflow does not take, what the target lacks, and the errors of [`begin`].
+pub(crate) fn checked(
+    program: Program,
+    about: &About,
+    targets: &Targets,
+    out: &Path,
+    who: &Person,
+) -> Result<Prepared, RunsError> {
+    let params = Value::Map(bind_params(&program.workflow, about.params.clone())?);
+    let (kube, notes) = preflight(targets, &program.workflow, &params, about.target)?;
+    let beginning = begin(Wanted {
+        program: &program,
+        file: about.name,
+        folder: about.folder,
+        target: about.target,
+        kube,
+        chosen: about.chosen.clone(),
+        out: out.display().to_string(),
+        params,
+        requester: who,
+    })?;
+    Ok((program, beginning, notes))
+}
+/// Digests the idempotency key of a person.
+///
+/// # Errors
+/// A key that is empty or too long.
+pub(crate) fn key_of(key: &str, who: &Person) -> Result<Digest, RunsError> {
+    if key.is_empty() || key.len() > MAX_KEY {
+        let message = format!("an idempotency key has 1 to {MAX_KEY} bytes");
+        return Err(RunsError::wrong("idempotency-key", message));
+    }
+    Ok(Digest::of(&[who.name.as_bytes(), key.as_bytes()]))
+}
+
+/// Returns the error for a key that was used for another request.
+pub(crate) fn other_start() -> RunsError {
+    let message = "this idempotency key was used for another start";
+    let hint = "use a new key for each start, and repeat a key only to repeat that start";
+    RunsError::conflict("idempotency-key", message).hint(hint)
+}
+
+/// Digests the request of a start. It may contain secrets as texts, so it is not stored as it is.
+pub(crate) fn start_digest(wanted: &StartWanted) -> Digest {
+    let params = Value::Map(wanted.params.clone()).digest();
+    Digest::of(&[
+        wanted.workflow.as_str().as_bytes(),
+        wanted.target.as_bytes(),
+        params.as_bytes(),
+    ])
 }

@@ -12,7 +12,6 @@ use windlass_script::{closest, did_you_mean};
 /// # Errors
 /// The first step that is not in the workflow, that reads the outputs of a step that is left out, or that comes after an approval
 /// that is left out.
-/// that is left out.
 pub fn refuse_choice(workflow: &Workflow, chosen: &BTreeSet<String>) -> Result<(), RunsError> {
     for name in chosen {
         let step = workflow
@@ -31,6 +30,25 @@ pub fn refuse_choice(workflow: &Workflow, chosen: &BTreeSet<String>) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Rejects an edit of a run that was started for some steps only, if these can't run alone in the edited workflow.
+///
+/// # Errors
+/// As of [`refuse_choice`].
+pub fn refuse_edited_choice(
+    workflow: &Workflow,
+    chosen: &BTreeSet<String>,
+) -> Result<(), RunsError> {
+    refuse_choice(workflow, chosen).map_err(|error| {
+        let steps: Vec<_> = chosen.iter().map(String::as_str).collect();
+        let (steps, message) = (steps.join(", "), error.message);
+        RunsError::conflict(
+            "bad-choice",
+            format!("the run was started for these steps only: {steps}; now {message}"),
+        )
+        .hint("undo it, and start another run with the new files")
+    })
 }
 
 /// Returns the error for a step that the workflow does not have.

@@ -85,7 +85,7 @@ pub fn is_of_undo(state: &State) -> bool {
 /// # Errors
 /// A step without a call in doubt, an attempt without records about which the answer is that it was made, or a result that the call
 /// can't have.
-pub fn answered(
+fn answered(
     state: &State,
     step: &InstanceId,
     answer: &DoubtAnswer,
@@ -157,7 +157,7 @@ fn left(state: &State, step: &InstanceId, who: &Person) -> Result<Event, RunsErr
 ///
 /// # Errors
 /// The same as of [`answered`], which includes a second answer if nothing else is in doubt; events that can't follow.
-pub fn all_answered(
+pub(crate) fn all_answered(
     state: &State,
     before: &[Event],
     answers: &DoubtAnswers,
@@ -179,7 +179,7 @@ pub fn all_answered(
 /// Adds answers about calls in doubt to the state of a run that has ended: the state from which a resume is planned.
 ///
 /// # Errors
-/// The same as of [`all_answered`].
+/// Answers that do not fit what is in doubt; events that can't follow.
 pub fn after_answers(mut state: State, answers: &DoubtAnswers) -> Result<State, RunsError> {
     let outcome = state.outcome;
     // As a resume makes it: nothing follows in a run that has ended.

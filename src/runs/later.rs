@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::error::RunsError;
-use windlass_engine::{
-    execute::{authorities, changed},
-    journal::{Outcome, RunId, RunRow, State},
+use super::{
+    deeds::{authorities, changed},
+    error::RunsError,
 };
+use windlass_engine::journal::{Outcome, RunId, RunRow, State};
 use windlass_ground::Timestamp;
 use windlass_script::AuthorityUse;
 use windlass_world::value::Command;

@@ -26,8 +26,8 @@ use windlass_engine::{
     decide::{self, Refusal},
     execute::{Obstacle, UndoItem},
     journal::{
-        Approval, Decision, Event, HeldLock, InstanceId, Link, Pruned, Record, RunId, RunInfo,
-        RunRow, State, Status, Verdict, Via,
+        Approval, Decision, Event, HeldLock, InstanceId, JournalError, Link, Pruned, Record, RunId,
+        RunInfo, RunRow, State, Status, Verdict, Via,
     },
 };
 use windlass_ground::Timestamp;
@@ -432,6 +432,17 @@ pub struct UndoPlan {
     pub events: Option<u64>,
 }
 
+impl UndoPlan {
+    /// Puts the plan together for a run in this state.
+    pub(super) fn of(state: &State, items: Vec<UndoItem>, refused: Option<RunsError>) -> Self {
+        Self {
+            items,
+            refused,
+            events: Some(state.events),
+        }
+    }
+}
+
 /// How to undo a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Undoing {
@@ -443,7 +454,10 @@ pub struct Undoing {
 
 impl Undoing {
     /// Refuses to undo a run that has changed since its plan was shown.
-    pub(crate) fn refuse_changed(self, state: &State) -> Result<(), RunsError> {
+    ///
+    /// # Errors
+    /// A run with other events.
+    pub fn refuse_changed(self, state: &State) -> Result<(), RunsError> {
         match self.events {
             Some(events) if events != state.events => Err(plan_changed(
                 "the run has changed since the plan of its undo was shown",
@@ -581,4 +595,13 @@ fn ask(step: &InstanceId, asked: &Approval) -> Ask {
         asked_at: asked.asked_at,
         deadline: asked.deadline,
     }
+}
+
+/// Returns the start of a run.
+///
+/// # Errors
+/// A journal without it.
+pub(super) fn info(state: &State) -> Result<&RunInfo, RunsError> {
+    let info = state.run.as_ref();
+    info.ok_or_else(|| RunsError::from(JournalError::NoRun(String::new())))
 }

@@ -8,18 +8,18 @@ use std::{
 use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
 
 use super::{
-    engine,
     fault::{Fault, token_at},
     given::{HostCall, Known},
-    host,
+    host, interpreter,
     literal::{self, Wrong},
 };
+use windlass_ground::{closest, did_you_mean};
 
 /// The functions that an interpreter knows: namespace (empty for the global one) → name → arities.
 type Catalogue = BTreeMap<String, BTreeMap<String, BTreeSet<usize>>>;
 
-static STEPS: LazyLock<Catalogue> = LazyLock::new(|| catalogue(engine::steps()));
-static EXPRESSIONS: LazyLock<Catalogue> = LazyLock::new(|| catalogue(engine::expressions()));
+static STEPS: LazyLock<Catalogue> = LazyLock::new(|| catalogue(interpreter::steps()));
+static EXPRESSIONS: LazyLock<Catalogue> = LazyLock::new(|| catalogue(interpreter::expressions()));
 
 /// The usage of Rhai's own functions that beginners use first.
 const BUILT_IN: [&str; 3] = ["print(text)", "debug(text)", "type_of(value)"];
@@ -270,23 +270,6 @@ fn with_suggestion<'a>(
         Some(name) => fault.help(did_you_mean(name)),
         None => fault,
     }
-}
-
-/// Finds the name that was probably meant, if one is similar. Ignores names of one letter: any two of them are similar.
-pub fn closest<'a>(wrong: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .map(|name| (strsim::damerau_levenshtein(wrong, name), name))
-        .filter(|(distance, name)| {
-            let shorter = name.len().min(wrong.len());
-            *distance < shorter && *distance <= 1 + shorter / 4
-        })
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
-}
-
-/// Suggests a name that was probably meant, as [`closest`] finds it. The language server replaces the wrong name by it.
-pub fn did_you_mean(name: &str) -> String {
-    format!("did you mean `{name}`?")
 }
 
 fn catalogue(engine: &Engine) -> Catalogue {

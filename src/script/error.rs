@@ -5,9 +5,9 @@ use rhai::{Dynamic, EvalAltResult, Position};
 use super::{
     dynamic::masked,
     effects::Stop,
-    engine,
     host::{Halt, WRONG_ARGUMENTS, failure_of},
     interpolation::position_in,
+    interpreter,
     limits::Exceeded,
     script::{Script, lowercase_first},
     secret::named,
@@ -84,7 +84,7 @@ fn place_of(script: &Script, source: &str, position: Position) -> Option<Place> 
             .get(source.strip_suffix(".rhai").unwrap_or(source)),
     };
     let position = text.map_or(position, |text| {
-        position_in(engine::steps(), text, position)
+        position_in(interpreter::steps(), text, position)
     });
     let (line, column) = match source == &*script.path {
         true => script.places.line_and_column(&script.text, position)?,

@@ -8,9 +8,9 @@ use rhai::{AST, ASTFlags, ASTNode, EvalAltResult, Expr, Scope};
 use super::{
     calls,
     dynamic::{from_dynamic, to_dynamic},
-    engine,
     fault::{Fault, offset, token_at},
     interpolation::compile_to_run,
+    interpreter,
     limits::{self, EXPRESSION, Exceeded},
     lint,
     script::lowercase_first,
@@ -117,7 +117,7 @@ impl Expression {
         for root in known {
             scope.push(*root, ());
         }
-        let ast = engine::expressions()
+        let ast = interpreter::expressions()
             .compile_with_scope(&scope, in_double_quotes(text))
             .map_err(|e| {
                 let span = match e.position().is_none() {
@@ -144,7 +144,7 @@ impl Expression {
             };
             faults.push(Fault::new("syntax", 0..text.len(), message));
         }
-        let run = compile_to_run(engine::expressions(), &scope, &in_double_quotes(text));
+        let run = compile_to_run(interpreter::expressions(), &scope, &in_double_quotes(text));
         let run = run.map_err(|e| {
             let message = lowercase_first(&e.err_type().to_string());
             faults.push(Fault::new("syntax", 0..text.len(), message));
@@ -219,8 +219,9 @@ impl Expression {
             };
             scope.push_dynamic(*root, value);
         }
-        let evaluate =
-            || engine::expressions().eval_ast_with_scope::<rhai::Dynamic>(&mut scope, &self.ast);
+        let evaluate = || {
+            interpreter::expressions().eval_ast_with_scope::<rhai::Dynamic>(&mut scope, &self.ast)
+        };
         let evaluate = std::panic::AssertUnwindSafe(evaluate);
         let result = limits::within(EXPRESSION, || std::panic::catch_unwind(evaluate))
             .map_err(|_| error("the interpreter failed".into()))?

@@ -180,11 +180,11 @@ fn end_of_string(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine;
+    use crate::interpreter;
 
     #[test]
     fn an_interpolated_string_is_a_call_on_the_same_lines() {
-        let engine = engine::steps();
+        let engine = interpreter::steps();
         for (text, expected) in [
             ("`a ${b} c`", "__joined([`a `,{b},` c`])"),
             ("`${a}${b}`", "__joined([``,{a},``,{b},``])"),
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn what_is_rewritten_gives_the_same() {
-        let engine = engine::steps();
+        let engine = interpreter::steps();
         let scope = Scope::new();
         for text in [
             "let x = 3; `a${x}b${x + 1}\n\n c ${\"d\"}`",
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn positions_are_those_of_what_was_written() {
-        let engine = engine::steps();
+        let engine = interpreter::steps();
         let text = "let a = 1;\nlet b = `x ${a} y ${a}`; boom + `é${a}` + wow";
         let run = written(engine, text, true);
         for word in ["boom", "wow", "y $"] {

@@ -5,10 +5,10 @@
 //!
 //! - `script`: [`Script`] is a parsed and checked `.rhai` file (or inline body) with its imports (`modules`, `import`,
 //!   `parsed`, `frozen`); checks: `signature`, `inputs`, `calls`, `lint`, `beginner`, and a `fault` for each mistake;
-//! - `expression`: [`Expression`] is the text between `${{` and `}}`; `interpolation` rewrites strings, `places` finds
-//!   them in their file;
+//! - `expression`: [`Expression`] is the text between `${{` and `}}`; [`lexer`] finds its end, and splits texts that need
+//!   not be valid, for editors, shells and mutants; `interpolation` rewrites strings, `places` finds them in their file;
 //! - `run`: [`run`] evaluates a script on the calling thread, which must be a blocking one with a stack of at least
-//!   [`STACK_BYTES`]; `engine` makes the interpreter, within `limits` and without those of Rhai's `natives` that could
+//!   [`STACK_BYTES`]; `interpreter` makes it for a script or an expression, within `limits` and without those of Rhai's `natives` that could
 //!   crash; `error` turns its errors into ours, `trace` reports lines;
 //! - `dynamic`, `bytes`, `answer`, `secret` and `secrecy` are values in Rhai;
 //! - `effects`: a [`Call`], and [`Effects`], the gate that all calls of host modules pass; `execute` implements it;
@@ -30,7 +30,6 @@ mod bytes;
 mod calls;
 mod dynamic;
 mod effects;
-mod engine;
 mod error;
 mod expression;
 mod fault;
@@ -40,6 +39,8 @@ mod host;
 mod import;
 mod inputs;
 mod interpolation;
+mod interpreter;
+pub mod lexer;
 mod limits;
 mod lint;
 mod literal;
@@ -56,7 +57,6 @@ mod secret;
 mod signature;
 mod trace;
 
-pub use calls::{closest, did_you_mean};
 pub use effects::{
     Act, Before, Call, Class, EffectKey, Effects, Interruption, Level, OnStop, Stop,
 };
@@ -81,3 +81,5 @@ pub use run::{Ended, Limits, run, run_undo};
 pub use script::{ReadImport, Script};
 pub use signature::{Field, Signature};
 pub use trace::Trace;
+// Mistakes in scripts and workflow files suggest names in the same words.
+pub use windlass_ground::{closest, did_you_mean};

@@ -3,10 +3,10 @@
 use rhai::{AST, ASTNode, Expr, Position, Stmt};
 
 use super::{
-    calls::{closest, did_you_mean},
     fault::{Fault, offset, token_at},
     signature::Signature,
 };
+use windlass_ground::{closest, did_you_mean};
 
 /// The names that a script may read.
 pub(super) const INPUTS: &[&str] = &["inputs", "outputs"];

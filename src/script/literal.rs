@@ -4,10 +4,10 @@
 use rhai::{Expr, FnCallExpr, Position};
 
 use super::{
-    calls::{closest, did_you_mean},
     fault::{Fault, token_at},
     host::{Function, Need, Needs, Parameter, ScriptType, ValueKind, aws_mistake},
 };
+use windlass_ground::{closest, did_you_mean};
 use windlass_world::{outside::Named, value::parse_duration, x509::Subject};
 
 /// A mistake in the arguments of a call, with its place in the script.

@@ -7,10 +7,10 @@ use rhai::{AST, ASTNode, Expr, Position, Scope, Stmt};
 
 use super::{
     calls::{self, Own},
-    engine,
     fault::{Fault, token_at},
     import::join_path,
     interpolation::compile_to_run,
+    interpreter,
     script::{ReadImport, syntax_fault},
 };
 
@@ -80,7 +80,7 @@ impl Modules {
             }
             if !self.asts.contains_key(&key) {
                 let module_path: Arc<str> = file.into();
-                let mut module = match engine::steps().compile(&*module_text) {
+                let mut module = match interpreter::steps().compile(&*module_text) {
                     Ok(module) => module,
                     Err(e) => {
                         faults.push(
@@ -108,7 +108,7 @@ impl Modules {
                         .into_iter()
                         .map(|f| f.in_file(&module_path, &module_text)),
                 );
-                match compile_to_run(engine::steps(), &Scope::new(), &module_text) {
+                match compile_to_run(interpreter::steps(), &Scope::new(), &module_text) {
                     Ok(mut run) => {
                         run.set_source(&*module_path);
                         self.runs.insert(key.clone(), run);

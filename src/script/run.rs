@@ -13,9 +13,9 @@ use rhai::{CallFnOptions, Dynamic, Scope};
 use super::{
     dynamic::{from_dynamic, to_dynamic},
     effects::{Level, Stop},
-    engine,
     error::explain,
     host::Host,
+    interpreter,
     limits::{self, STEP},
     script::Script,
     trace,
@@ -106,7 +106,7 @@ fn evaluate(
     limits: &Limits,
     body: impl FnOnce(&rhai::Engine) -> Result<Dynamic, Box<rhai::EvalAltResult>>,
 ) -> Result<Dynamic, Ended> {
-    let mut engine = engine::step_engine();
+    let mut engine = interpreter::step_interpreter();
     engine.set_module_resolver(script.imports.clone());
     // Prints as `log::info` does.
     let (said, debugged) = (host.effects.clone(), host.effects.clone());

@@ -5,19 +5,19 @@ use rhai::{AST, LexError, ParseError, ParseErrorType, Scope};
 use super::{
     beginner,
     calls::{self, Own},
-    engine,
     fault::{Fault, token_at},
     frozen::FrozenScript,
     given::HostCall,
     import::Imports,
     inputs::{self, InputRead},
     interpolation::compile_to_run,
-    lint,
+    interpreter, lint,
     modules::Modules,
     places::Places,
     reach::Reach,
     signature::Signature,
 };
+use windlass_ground::{closest, did_you_mean};
 use windlass_world::value::Digest;
 
 /// A step script that has been parsed and checked, with everything that it imports.
@@ -127,7 +127,7 @@ impl Script {
         if let Some(fault) = beginner::expression_mark(&text, is_inline) {
             return Err(vec![here(fault)]);
         }
-        let mut ast = engine::steps()
+        let mut ast = interpreter::steps()
             .compile_with_scope(&scope, &*text)
             .map_err(|e| {
                 let fault = syntax_fault(&text, &e);
@@ -168,7 +168,7 @@ impl Script {
                     .map(here),
             );
         }
-        let run = compile_to_run(engine::steps(), &scope, &text);
+        let run = compile_to_run(interpreter::steps(), &scope, &text);
         let run = run.map_err(|e| faults.push(here(syntax_fault(&text, &e))));
         let (Ok(mut run), true) = (run, faults.is_empty()) else {
             return Err(faults);
@@ -308,8 +308,8 @@ fn check_inputs(ast: &AST, text: &str, accepted: Option<&Signature>) -> Vec<Faul
         .filter(|read| !names().any(|name| *name == read.name))
         .map(|read| {
             let message = format!("the script has no input `{}`", read.name);
-            let help = match calls::closest(&read.name, names().map(String::as_str)) {
-                Some(near) => calls::did_you_mean(near),
+            let help = match closest(&read.name, names().map(String::as_str)) {
+                Some(near) => did_you_mean(near),
                 None => format!(
                     "declare it: `const INPUTS = #{{ {}: \"string\" }};`",
                     read.name
@@ -333,8 +333,8 @@ pub(super) fn syntax_fault(text: &str, error: &ParseError) -> Fault {
             format!("there is no module `{module}`"),
         );
         let names = super::host::modules().iter().map(|(name, _)| *name);
-        return match calls::closest(module, names) {
-            Some(name) => fault.help(calls::did_you_mean(name)),
+        return match closest(module, names) {
+            Some(name) => fault.help(did_you_mean(name)),
             None => fault.help("use a host module, or import a module: `import \"lib/x\" as x;`"),
         };
     }

@@ -112,7 +112,7 @@ mod tests {
             BTreeSet::from([3, 4, 6, 7, 8, 11])
         );
         let seen = Arc::new(Seen::default());
-        let mut engine = super::super::engine::step_engine();
+        let mut engine = super::super::interpreter::step_interpreter();
         watch(&mut engine, &script, seen.clone());
         let options = rhai::CallFnOptions::new().eval_ast(true);
         let called = engine.call_fn_with_options::<rhai::Dynamic>(

@@ -16,8 +16,8 @@ use super::{
 };
 use toml::Spanned;
 use windlass_cluster::is_cluster_name;
+use windlass_ground::{closest, did_you_mean};
 use windlass_mesh::MeshOptions;
-use windlass_script::{closest, did_you_mean};
 use windlass_world::{
     outside::{AwsTarget, KubeTarget, PcaTarget},
     value::parse_duration,

@@ -5,7 +5,7 @@ use std::{
     ops::Range,
 };
 
-use crate::lsp::lexer::{Kind, Quoting, Token, lex};
+use crate::script::lexer::{Kind, Quoting, Token, lex};
 
 /// One entry, which runs as a whole.
 #[derive(Debug, Default, PartialEq)]

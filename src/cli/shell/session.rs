@@ -16,18 +16,18 @@ use crate::{
         beforehand::{Wanted, begin, with_secrets},
         drive::drive_here,
         failure::Failure,
-        process::{absolute, requester},
+        process::{absolute, person},
         taken::take,
     },
     compile::{Folder, Mistakes, Program, Sources, compile},
     decide::{self, Change},
     execute::{Ended, Observer},
     journal::{
-        EffectOutcome, Event, Instance, InstanceId, Journal, NewRun, Outcome, RunEdited, RunId,
-        RunJournal, State, Status,
+        EffectOutcome, Event, Instance, InstanceId, Journal, NewRun, Outcome, RunId, RunJournal,
+        State, Status,
     },
     report,
-    runs::{Beginning, after_edit, edited, new_id},
+    runs::{Beginning, Revising, after_edit, edited, new_id, revision_events},
     script::function,
     targets::{Folders, Targets, rehearsal_folder},
     value::Value,
@@ -267,18 +267,15 @@ impl<'a> Session<'a> {
             redo: &[],
         })
         .map_err(|e| Failure::new("journal", e.to_string()))?;
-        let mut events = vec![decide::resumed(
-            &taken.program.workflow,
-            &taken.state,
-            &requester(),
-            &[],
-        )];
         taken.run.freeze(edited.edition, &program.files)?;
-        events.push(Event::RunEdited(RunEdited {
-            requester: requester(),
-            ..edited
-        }));
-        events.extend(plan.events);
+        let revising = Revising {
+            redo: &[],
+            edited: Some(edited),
+            plan: plan.events,
+            answers: &[],
+        };
+        let workflow = &taken.program.workflow;
+        let events = revision_events(workflow, &taken.state, revising, &person())?;
         match taken.run {
             Held::Here(run) => Ok(Ready {
                 run,
@@ -287,7 +284,7 @@ impl<'a> Session<'a> {
                 events,
             }),
             #[cfg(feature = "restate")]
-            Held::Engine(_) => Err(Failure::new("engine", "a shell drives its run itself")),
+            Held::Restate(_) => Err(Failure::new("engine", "a shell drives its run itself")),
         }
     }
 

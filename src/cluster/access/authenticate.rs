@@ -37,7 +37,7 @@ impl User {
         }
     }
 
-    pub fn service_account(namespace: &str, name: &str, uid: &str) -> Self {
+    fn service_account(namespace: &str, name: &str, uid: &str) -> Self {
         Self {
             name: format!("system:serviceaccount:{namespace}:{name}"),
             groups: vec![

@@ -163,7 +163,7 @@ pub fn begun(started: &Started) -> (StatusCode, Json<StartedRun>) {
 }
 
 /// Checks that the client may start a run. Roles apply to the `name` in the workflow's file, so the file is read.
-pub async fn may_start(desk: &Desk, access: &Access, wanted: &StartWanted) -> Result<(), Problem> {
+async fn may_start(desk: &Desk, access: &Access, wanted: &StartWanted) -> Result<(), Problem> {
     if access.has_everywhere(Role::Operator) {
         return Ok(());
     }

@@ -6,7 +6,6 @@ use axum::{
 };
 use data_encoding::BASE64URL_NOPAD;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use maud::{DOCTYPE, html};
 use serde::Deserialize;
 
 use super::{
@@ -157,18 +156,7 @@ pub async fn finish(
         .session_cookie(proof, &identity, &headers, peer)
         .await?;
     let next = begun.next.as_deref().unwrap_or("/");
-    // A redirect that began on another site does not send Strict cookies, but a refresh of our own page does.
-    let text = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="refresh" content={ "0;url=" (next) };
-                title { "Logged in · windlass" }
-            }
-            body { p { a href=(next) { "Continue" } } }
-        }
-    };
+    let text = page::logged_in(next);
     let kind = HeaderValue::from_static("text/html; charset=utf-8");
     let mut answer = ([(header::CONTENT_TYPE, kind)], text.into_string()).into_response();
     let cookies = std::iter::once(cookie).chain(desk.forget_cookie(Purpose::Login, &headers));

@@ -4,7 +4,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode};
-use maud::html;
+use maud::{DOCTYPE, Markup, html};
 
 use super::layout::{Frame, page, see_other};
 use crate::{
@@ -95,6 +95,22 @@ pub async fn log_in(
             };
             let why = Some("This token is not valid.");
             login(StatusCode::UNAUTHORIZED, why, &way)
+        }
+    }
+}
+
+/// Returns the page that a provider's redirect leads to; it opens `next`. A redirect that began on another site does not
+/// send Strict cookies, but a refresh of our own page does.
+pub fn logged_in(next: &str) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="refresh" content={ "0;url=" (next) };
+                title { "Logged in · windlass" }
+            }
+            body { p { a href=(next) { "Continue" } } }
         }
     }
 }

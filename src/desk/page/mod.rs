@@ -40,7 +40,7 @@ pub use assets::asset;
 pub use bulk::bulk;
 pub use certificates::certificates;
 pub use layout::{problem, see_other};
-pub use login::{LoginWay, log_in, log_out, login, login_form};
+pub use login::{LoginWay, log_in, log_out, logged_in, login, login_form};
 pub use picture::picture;
 pub use run::run;
 pub use runs::runs;

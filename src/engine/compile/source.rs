@@ -179,11 +179,6 @@ impl Folder {
             read: BTreeMap::new(),
         }
     }
-
-    /// Returns everything that was read so far, by path.
-    pub fn into_frozen(self) -> BTreeMap<String, Arc<str>> {
-        self.read
-    }
 }
 
 impl Sources for Folder {

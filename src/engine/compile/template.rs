@@ -6,7 +6,10 @@ use super::{
     fields::Report,
     mistake::Mistake,
 };
-use windlass_script::{Expression, ExpressionError, Fault, Names, Places, Read, interpolated};
+use windlass_script::{
+    Expression, ExpressionError, Fault, Names, Places, Read, interpolated,
+    lexer::{Quoting, end_of_expression},
+};
 use windlass_world::value::{Place, Secret, Value};
 
 /// A value of a workflow file that may hold expressions.
@@ -241,7 +244,7 @@ fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Temp
         }
         let inside = &rest[open + 3..];
         let start = text.len() - inside.len();
-        let Some(close) = end_of_expression(inside) else {
+        let Some(close) = end_of_expression(inside, 0, inside.len(), Quoting::None) else {
             let mark = places.span_of(start - 3..start);
             let help = match style == Style::Plain && ends_in_comment(report.text, node) {
                 true => {
@@ -320,24 +323,4 @@ fn ends_in_comment(file: &str, node: &Node) -> bool {
     let after = file.get(node.span.start..).unwrap_or_default();
     let line = after.lines().next().unwrap_or_default();
     line.contains(" #")
-}
-
-/// Finds the `}}` that ends an expression, skipping strings and map literals.
-fn end_of_expression(text: &str) -> Option<usize> {
-    let (mut braces, mut quote, mut escaped) = (0_usize, None, false);
-    let bytes = text.as_bytes();
-    for (i, c) in text.char_indices() {
-        match quote {
-            Some(_) if escaped => escaped = false,
-            Some(_) if c == '\\' => escaped = true,
-            Some(open) if c == open => quote = None,
-            Some(_) => {}
-            None if matches!(c, '"' | '\'' | '`') => quote = Some(c),
-            None if c == '{' => braces += 1,
-            None if c == '}' && braces > 0 => braces -= 1,
-            None if c == '}' && bytes.get(i + 1) == Some(&b'}') => return Some(i),
-            None => {}
-        }
-    }
-    None
 }

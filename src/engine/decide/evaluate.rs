@@ -198,7 +198,7 @@ impl Scope<'_, '_> {
 
     /// Collects only the parts of the outputs that the template reads. A `for_each` step over many items gives as many outputs,
     /// and a step for each of these reads one of them.
-    pub fn outputs_read_by(&self, view: View, template: &Template, item: &Value) -> Value {
+    fn outputs_read_by(&self, view: View, template: &Template, item: &Value) -> Value {
         let Wanted::Parts(wanted) = Wanted::by(template, "steps", item) else {
             return Value::Map(BTreeMap::new());
         };

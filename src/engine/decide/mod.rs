@@ -6,9 +6,10 @@
 //!
 //! - `scope` holds the rules of the graph, `unit` those of one instance, `evaluate` evaluates its expressions;
 //! - `approval`, `lock` and `undo` decide about approvals, locks and undos (`place`: in which order);
-//! - `resume` decides what continues when a run is resumed, `plan` what an edit or a `--redo` changes, by the rules of
-//!   `planner`, what a step was by `shape`, and with the reasons of `reason`; `preview` shows what a run would do before it begins, `beforehand` what in it
-//!   would fail, `trials` what in it can be tried.
+//! - `resume` decides what continues when a run is resumed, `plan` what an edit or a `--redo` changes: a `fate` for each
+//!   step, by the rules of `planner`, what a step was by `shape`, and with the reasons of `reason`;
+//! - `preview` shows what a run would do before it begins, `beforehand` what in it would fail, `trials` what in it can be
+//!   tried; `chosen` are the steps of `--only` and `--until`.
 
 mod agenda;
 mod approval;

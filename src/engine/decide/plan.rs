@@ -19,6 +19,8 @@ use windlass_ground::Timestamp;
 pub enum Unplannable {
     #[error("`{0}` has not run, so it can't run again")]
     NothingToRedo(String),
+    #[error("`{0}` was not selected when the run was started, so it can't run")]
+    NotSelected(String),
     #[error(
         "the list of `{step}` has changed, and its items have no names: item {position} may now be a different one"
     )]
@@ -33,6 +35,9 @@ pub fn plan(change: &Change) -> Result<Plan, Unplannable> {
     let ran = |id: &&InstanceId| change.state.instance(id).is_none();
     if let Some(id) = change.redo.iter().find(ran) {
         return Err(Unplannable::NothingToRedo(id.to_string()));
+    }
+    if let Some(id) = change.redo.iter().find(|id| is_left_out(change, id)) {
+        return Err(Unplannable::NotSelected(id.to_string()));
     }
     let mut planner = Planner {
         change,
@@ -68,6 +73,14 @@ pub fn plan(change: &Change) -> Result<Plan, Unplannable> {
     planner.plan.events.extend(finally);
     planner.runs_again_at_the_end(&again);
     Ok(planner.plan)
+}
+
+/// Says whether an instance belongs to a step that the run was started without.
+fn is_left_out(change: &Change, id: &InstanceId) -> bool {
+    let name = id.segments().next().map(|segment| segment.name);
+    let step = name.and_then(|name| change.new.step_named(name));
+    let scope = Scope::whole(change.new, change.state);
+    step.is_some_and(|step| scope.leaves_out(change.state, step))
 }
 
 /// Returns the instance that an event resets.

@@ -182,6 +182,9 @@ impl Planner<'_> {
         let id = &unit.id;
         let instance = self.change.state.instance(id);
         let Some(instance) = instance.filter(|_| has_begun(self.change.state, id)) else {
+            if scope.leaves_out(self.change.state, unit.step) {
+                return self.tell(id, FateKind::Kept, "was not selected");
+            }
             let reason = match unit.old {
                 Some(_) => "has not run yet",
                 None => "new in the workflow",

@@ -149,7 +149,7 @@ impl<'w> Scope<'_, 'w> {
             Status::Failed => return Standing::Failed,
             Status::Running | Status::Waiting | Status::Retrying { .. } => {
                 let mut part = agenda.parts.remove(&rank);
-                self.go_on(decision, &id, step, &mut part, run_status);
+                self.continue_step(decision, &id, step, &mut part, run_status);
                 agenda.parts.extend(part.map(|part| (rank, part)));
                 return Standing::Open;
             }

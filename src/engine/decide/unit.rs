@@ -91,7 +91,7 @@ impl<'w> Scope<'_, 'w> {
     }
 
     /// Decides how a step that has started continues; `part` is what is known of the instances inside it.
-    pub(super) fn go_on(
+    pub(super) fn continue_step(
         &self,
         decision: &mut Decision<'_, 'w>,
         id: &InstanceId,
@@ -107,7 +107,7 @@ impl<'w> Scope<'_, 'w> {
                 Some(Part::Scope(inner)) => Some(inner),
                 _ => None,
             };
-            self.go_on_with_unit(decision, id, step, &Value::Null, &mut inner);
+            self.continue_unit(decision, id, step, &Value::Null, &mut inner);
             *part = inner.map(Part::Scope);
             return;
         };
@@ -116,11 +116,11 @@ impl<'w> Scope<'_, 'w> {
             _ => Box::new(ItemsAgenda::new(instances, state)),
         };
         let items = (items, instances);
-        self.go_on_with_items(decision, id, step, items, &mut agenda, run_status);
+        self.continue_items(decision, id, step, items, &mut agenda, run_status);
         *part = Some(Part::Items(agenda));
     }
 
-    fn go_on_with_items(
+    fn continue_items(
         &self,
         decision: &mut Decision<'_, 'w>,
         id: &InstanceId,
@@ -151,7 +151,7 @@ impl<'w> Scope<'_, 'w> {
             if begun == Some(position) {
                 let mut inner = agenda.parts.remove(&position);
                 let seen = decision.look(|decision| {
-                    self.go_on_with_unit(decision, id, step, item, &mut inner);
+                    self.continue_unit(decision, id, step, item, &mut inner);
                 });
                 agenda.parts.extend(inner.map(|inner| (position, inner)));
                 agenda.looks.seen(position, seen);
@@ -211,7 +211,7 @@ impl<'w> Scope<'_, 'w> {
         decision.next.events.push(event);
     }
 
-    fn go_on_with_unit(
+    fn continue_unit(
         &self,
         decision: &mut Decision<'_, 'w>,
         id: &InstanceId,

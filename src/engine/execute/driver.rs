@@ -62,7 +62,7 @@ pub enum DriveError {
     #[error("the run can't continue without its journal: {0}")]
     Gate(String),
     #[error("the run can't continue without Restate: {0}")]
-    Engine(String),
+    Substrate(String),
     #[error("the lock `{lock}` is still held by run {run}")]
     Locked { lock: String, run: RunId },
     #[error(

@@ -5,6 +5,7 @@
 //! - `driver` is the loop, the same on every `substrate`; `embedded` is the one that needs nothing, `runners` its threads;
 //! - `attempt` is one attempt of one step, `gate` its effects and `entries` what they record, `doubt`
 //!   those in doubt, `undo` one that goes backwards and `settle` what it must find out first, `stops` what ends it;
+//! - `undo_plan` says what an undo would do, and what one has done;
 //! - `neighbours` is what others ask for and hold (`circle`: each other's locks), `retry` when a failure is tried again;
 //! - `dry_run` tries steps before a run begins, `look` runs those that only read;
 //! - Restate, the substrate for many machines, is a crate of its own;
@@ -31,6 +32,7 @@ mod stage;
 mod stops;
 mod substrate;
 mod undo;
+mod undo_plan;
 
 pub use attempt::{Attempt, Finished, Task, Trouble, Work};
 pub use circle::{Waiting, circle};
@@ -43,4 +45,5 @@ pub use settle::must_be_found_out;
 pub use stage::Stage;
 pub use stops::Stops;
 pub use substrate::{Entry, Happened, Ledger, Made, Making, Substrate, Wait};
-pub use undo::{Sight, UndoItem, UndoKind, Undone, authorities, changed, stays, undo_plan, undone};
+pub use undo::reversal_of;
+pub use undo_plan::{Sight, UndoItem, UndoKind, Undone, stays, undo_plan, undone};

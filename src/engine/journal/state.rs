@@ -151,12 +151,12 @@ impl State {
 
     /// Returns the reason why an event can't follow; `None` if it can.
     fn refusal(&self, event: &Event) -> Option<String> {
-        let goes_on = matches!(event, Event::RunResumed(_) | Event::UndoStarted(_));
+        let continues = matches!(event, Event::RunResumed(_) | Event::UndoStarted(_));
         let why = match event {
             Event::RunStarted(_) if self.run.is_some() => "the run has started already",
             Event::RunStarted(_) => return None,
             _ if self.run.is_none() => "the run has not started",
-            _ if self.outcome.is_some() && !goes_on => "the run has ended",
+            _ if self.outcome.is_some() && !continues => "the run has ended",
             Event::RunResumed(_) if self.is_undoing => "the run is being undone",
             Event::UndoStarted(_) if self.outcome == Some(Outcome::Undone) => {
                 "the run has been undone"
@@ -192,7 +192,7 @@ impl State {
                 redo,
                 ..
             }) => {
-                self.go_on(at);
+                self.reopen(at);
                 self.driven_for.clone_from(requester);
                 if !redo.is_empty() {
                     self.requesters.insert(requester.clone());
@@ -214,7 +214,7 @@ impl State {
             Event::UndoStarted(UndoStarted {
                 error, requester, ..
             }) => {
-                self.go_on(at);
+                self.reopen(at);
                 // An undo by `on_failure` is for the one who ran it.
                 if error.is_none() {
                     self.driven_for.clone_from(requester);
@@ -367,7 +367,7 @@ impl State {
     }
 
     /// Makes the run continue after its end.
-    fn go_on(&mut self, at: Timestamp) {
+    fn reopen(&mut self, at: Timestamp) {
         if self.outcome.is_some() {
             self.continued_at = Some(at);
         }

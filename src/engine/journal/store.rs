@@ -134,28 +134,18 @@ impl Journal {
 
     /// Reads a run's events and checks their chain.
     pub fn load(&self, run: &RunId) -> Result<Vec<Record>, JournalError> {
-        self.load_from(run, 0, Digest::ZERO)
-    }
-
-    /// Reads a run's events from number `seq` on, given the digest of the event before.
-    pub fn load_from(
-        &self,
-        run: &RunId,
-        seq: u64,
-        before: Digest,
-    ) -> Result<Vec<Record>, JournalError> {
         let mut records = Vec::new();
-        self.walk(run, seq, before, |record| {
+        self.walk(run, 0, Digest::ZERO, |record| {
             records.push(record);
             Ok(())
         })?;
         Ok(records)
     }
 
-    /// Like [`Journal::load_from`], but passes on one event after another.
+    /// Passes on a run's events from number `seq` on, one after another, given the digest of the event before.
     ///
     /// # Errors
-    /// The same, or an error of `each`. A journal whose end is cut off is detected after its last event.
+    /// Events that can't be read or are not of this chain, or an error of `each`. A journal whose end is cut off is detected after its last event.
     pub fn walk(
         &self,
         run: &RunId,

@@ -6,14 +6,16 @@ use super::{Suggestion, TYPES, expression::path_before, paths, suggestion};
 use crate::{
     describe::about_parameter,
     files::{Files, resolve},
-    lexer::{Kind, Quoting, Token, lex, unquoted},
     pages::Pages,
     script::Script,
     signature::Code,
     spot::{Slot, Spot, spot},
     values::values_of,
 };
-use windlass_script::{MODULES, Need, Parameter, ValueKind};
+use windlass_script::{
+    MODULES, Need, Parameter, ValueKind,
+    lexer::{Kind, Quoting, Token, lex, unquoted},
+};
 use windlass_world::{outside::aws::service, x509::Subject};
 
 const KEYWORDS: [&str; 18] = [

@@ -5,10 +5,10 @@ use gen_lsp_types::CompletionItemKind as ItemKind;
 use super::{Suggestion, of_item, of_step, suggestion};
 use crate::{
     files::Files,
-    lexer::{Kind, Token, chains, lex, unquoted},
     signature::{outputs_of, params},
     workflow::{Expression, Workflow},
 };
+use windlass_script::lexer::{Kind, Token, chains, lex, unquoted};
 
 /// The path before a byte: `steps.root_ca.a` is `steps`, `root_ca` and the word `a`.
 pub(super) struct Before {

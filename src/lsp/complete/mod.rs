@@ -18,12 +18,12 @@ use gen_lsp_types::CompletionItemKind as ItemKind;
 
 use super::{
     files::{Files, Outline, resolve},
-    lexer::Quoting,
     pages::Pages,
     signature::{Code, Item},
     workflow::{Action, Step},
 };
 use code::in_code;
+use windlass_script::lexer::Quoting;
 use workflow::in_workflow;
 
 /// One possible completion.

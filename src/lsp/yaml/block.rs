@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use super::{Entry, Kind, MAX_DEPTH, Node, Style, flow::Flow, quoted_end};
-use crate::lexer::{Quoting, end_of_expression};
+use windlass_script::lexer::{Quoting, end_of_expression};
 
 /// A line without its end.
 struct Line {

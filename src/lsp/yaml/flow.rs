@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use super::{Entry, Kind, MAX_DEPTH, Node, Style, quoted_end};
-use crate::lexer::{Quoting, end_of_expression};
+use windlass_script::lexer::{Quoting, end_of_expression};
 
 /// Reads `{…}` and `[…]`.
 pub(super) struct Flow<'a> {

@@ -10,7 +10,7 @@ mod flow;
 
 use std::ops::Range;
 
-use super::lexer::Quoting;
+use windlass_script::lexer::Quoting;
 
 /// A value and where it stands. Of a map or a list, from its first entry to the end of its last.
 #[derive(Clone, Debug)]

@@ -1,85 +1,25 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::{collections::BTreeSet, path::Path};
 
 use super::Here;
 use crate::{
     aws::{AwsAsked, account_line, connect_to_aws},
-    begin::{Beginning, Wanted, begin},
-    book::MAX_KEY,
+    begin::{About, Beginning, Prepared, checked, key_of, other_start, start_digest},
     clock::new_id,
     drivers::{Held, RunPlace},
     error::RunsError,
     library::Library,
-    preflight::{Note, preflight},
+    sent::{self, known_file},
     service::{Person, PlanDepth, Planned, Sent, StartWanted, Started},
 };
 use windlass_engine::{
-    compile::{Program, Workflow, bind_params},
+    compile::{Program, Workflow},
     journal::{NewRun, RunId},
 };
 use windlass_targets::{Folders, Target};
 use windlass_world::value::{Digest, Secret, Value};
 
-/// A workflow that has been checked, its run's first event, and the findings that do not prevent the run.
-pub(crate) type Prepared = (Program, Beginning, Vec<Note>);
-
 /// Prepares a run that writes to a folder.
 pub(super) type Prepare<'a> = &'a dyn Fn(&Path) -> Result<Prepared, RunsError>;
-
-/// The data of a new run besides its program.
-pub(crate) struct About<'a> {
-    /// The workflow's file, relative to `folder`.
-    pub name: &'a Path,
-    /// Empty if the file is not on this machine.
-    pub folder: &'a Path,
-    /// The path of the file, if it is on this machine.
-    pub on_disk: Option<&'a Path>,
-    pub target: &'a str,
-    pub params: &'a BTreeMap<String, Value>,
-    pub chosen: &'a BTreeSet<String>,
-}
-
-impl<'a> About<'a> {
-    /// Describes a run of a workflow whose files a client sends. If a workflow here has the same files, the run is one of that workflow, under
-    /// its name here: a resume with the current files reads them again.
-    pub fn of_sent(sent: &'a Sent, known: Option<&'a Path>) -> Self {
-        let (target, params, chosen) = (&sent.target, &sent.params, &sent.chosen);
-        match known {
-            Some(file) => Self::here(file, target, params, chosen),
-            None => Self {
-                name: Path::new(&sent.file),
-                folder: Path::new(""),
-                on_disk: None,
-                target,
-                params,
-                chosen,
-            },
-        }
-    }
-
-    /// Describes a run of a workflow that may be started by name.
-    pub fn of_file(file: &'a Path, wanted: &'a StartWanted, chosen: &'a BTreeSet<String>) -> Self {
-        Self::here(file, &wanted.target, &wanted.params, chosen)
-    }
-
-    fn here(
-        file: &'a Path,
-        target: &'a str,
-        params: &'a BTreeMap<String, Value>,
-        chosen: &'a BTreeSet<String>,
-    ) -> Self {
-        Self {
-            name: Path::new(file.file_name().unwrap_or_default()),
-            folder: file.parent().unwrap_or(Path::new("/")),
-            on_disk: Some(file),
-            target,
-            params,
-            chosen,
-        }
-    }
-}
 
 impl Here {
     /// Starts a run, for each request a new one.
@@ -99,7 +39,7 @@ impl Here {
         who: &Person,
     ) -> Result<Started, RunsError> {
         let prepare = |out: &Path| self.prepare_as_shown(wanted, out, who);
-        self.begin_once(digest(wanted), key, who, &prepare)
+        self.begin_once(start_digest(wanted), key, who, &prepare)
     }
 
     /// Begins the run that `prepare` returns for an output folder.
@@ -154,6 +94,33 @@ impl Here {
         let secret = Value::Secret(Secret::new(request.to_string()));
         let keyed = self.journal.digest_secrets(&secret)?;
         Ok(keyed.unwrap_or(request))
+    }
+
+    /// Starts a run of files from a client. If they are equal to those of a workflow here, the run is one of that workflow. Scripts may do
+    /// anything that the target allows, so other files are rejected unless the caller has the permission to send them.
+    pub(super) fn start_sent(
+        &self,
+        sent: &Sent,
+        key: Option<&str>,
+        who: &Person,
+    ) -> Result<Started, RunsError> {
+        let prepare = |out: &Path| self.prepare_sent(sent, out, who);
+        match key {
+            Some(key) => self.begin_once(sent::digest(sent), key, who, &prepare),
+            None => self.begin_new(&prepare),
+        }
+    }
+
+    /// Makes all checks for a start with files from a client, and returns its first event.
+    pub(super) fn prepare_sent(
+        &self,
+        sent: &Sent,
+        out: &Path,
+        who: &Person,
+    ) -> Result<Prepared, RunsError> {
+        let known = known_file(&self.options.library, sent)?;
+        let about = About::of_sent(sent, known.as_deref());
+        self.prepare_program(sent.program.clone(), about, out, who)
     }
 
     /// Works out what a start would do, given the result of `prepare`.
@@ -213,7 +180,6 @@ impl Here {
         out: &Path,
         who: &Person,
     ) -> Result<Prepared, RunsError> {
-        let params = Value::Map(bind_params(&program.workflow, about.params.clone())?);
         let targets = self.load_targets()?;
         let target = targets.find(about.target)?;
         if target.is_some_and(|target| target.substrate.is_some()) {
@@ -224,8 +190,8 @@ impl Here {
             return Err(RunsError::wrong("engine", message)
                 .hint("start it with `windlass run --target`, or on a server that was started with `windlass serve --on TARGET`"));
         }
-        let (kube, notes) = preflight(&targets, &program.workflow, &params, about.target)?;
-        self.connect_to_aws(target, &program.workflow)?;
+        let prepared = checked(program, &about, &targets, out, who)?;
+        self.connect_to_aws(target, &prepared.0.workflow)?;
         Folders {
             out,
             state: &self.options.state,
@@ -233,18 +199,7 @@ impl Here {
             workflow: about.on_disk,
         }
         .check()?;
-        let beginning = begin(Wanted {
-            program: &program,
-            file: about.name,
-            folder: about.folder,
-            target: about.target,
-            kube,
-            chosen: about.chosen.clone(),
-            out: out.display().to_string(),
-            params,
-            requester: who,
-        })?;
-        Ok((program, beginning, notes))
+        Ok(prepared)
     }
 
     /// Finds problems with the AWS of a target before anything is recorded.
@@ -288,38 +243,9 @@ impl Here {
     }
 }
 
-/// Digests the idempotency key of a person.
-///
-/// # Errors
-/// A key that is empty or too long.
-pub(crate) fn key_of(key: &str, who: &Person) -> Result<Digest, RunsError> {
-    if key.is_empty() || key.len() > MAX_KEY {
-        let message = format!("an idempotency key has 1 to {MAX_KEY} bytes");
-        return Err(RunsError::wrong("idempotency-key", message));
-    }
-    Ok(Digest::of(&[who.name.as_bytes(), key.as_bytes()]))
-}
-
-/// Returns the error for a key that was used for another request.
-pub(crate) fn other_start() -> RunsError {
-    let message = "this idempotency key was used for another start";
-    let hint = "use a new key for each start, and repeat a key only to repeat that start";
-    RunsError::conflict("idempotency-key", message).hint(hint)
-}
-
 fn started(run: RunId) -> Started {
     Started {
         run,
         is_repeated: false,
     }
-}
-
-/// Digests the request of a start. It may contain secrets as texts, so it is not stored as it is.
-pub(crate) fn digest(wanted: &StartWanted) -> Digest {
-    let params = Value::Map(wanted.params.clone()).digest();
-    Digest::of(&[
-        wanted.workflow.as_str().as_bytes(),
-        wanted.target.as_bytes(),
-        params.as_bytes(),
-    ])
 }

@@ -7,23 +7,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::OnRestate;
+use super::{OnRestate, sight_of};
 use crate::{
     answers::{Answers, events_of},
     clock::now,
     doubt::DoubtAnswers,
     error::RunsError,
-    here::{
-        on::{add_cancel, goes_on, goes_on_answered, undoes},
-        revise::{Revised, Reviser, refuse_other_plan, resumes_with},
-    },
+    events::{add_cancel, after_undo_start, answer_events, resume_events, undo_events},
+    later::refuse_undo_before_newer,
     reception::Reception,
-    revise::{Changes, Revision},
+    revise::{Changes, Reviser, Revision, refuse_other_plan},
     rules,
-    service::{Person, Undoing},
+    service::{Person, UndoPlan, Undoing},
 };
 use windlass_engine::{
     compile::Program,
+    execute::undo_plan,
     journal::{Event, Message, RunId, State},
 };
 use windlass_restate::{Order, TakenUp};
@@ -43,7 +42,7 @@ struct IdleRun {
 }
 
 impl OnRestate {
-    pub(super) fn decide(
+    pub(super) fn answer_questions(
         &self,
         id: &RunId,
         answers: &Answers,
@@ -66,12 +65,12 @@ impl OnRestate {
             return received.refuse().map(drop);
         }
         let idle = self.idle(id, "it is running")?;
-        let mut events = goes_on(&idle.program.workflow, &idle.state, who);
+        let mut events = resume_events(&idle.program.workflow, &idle.state, who);
         events.extend(answered);
         self.go(&idle, events, None)
     }
 
-    pub(super) fn stop(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
+    pub(super) fn cancel_run(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
         let run = self.shown(id)?;
         rules::refuse_cancel(id, &run.state)?;
         if run.is_driven {
@@ -79,12 +78,12 @@ impl OnRestate {
             return Ok(self.remote.cancel(id, name, via, now())?);
         }
         let idle = self.idle(id, "it is running")?;
-        let mut events = goes_on(&idle.program.workflow, &idle.state, who);
+        let mut events = resume_events(&idle.program.workflow, &idle.state, who);
         add_cancel(&mut events, who);
         self.go(&idle, events, None)
     }
 
-    pub(super) fn go_on(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
+    pub(super) fn resume_run(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
         // If Restate has paused invocations of the run, they continue unchanged.
         if self.remote.driver(id)?.is_some() && self.remote.resume_paused(id)? > 0 {
             return Ok(());
@@ -92,20 +91,40 @@ impl OnRestate {
         let idle = self.idle(id, "it is running: there is nothing to resume")?;
         let workflow = &idle.program.workflow;
         rules::refuse_resume(id, workflow, &idle.state, false)?;
-        self.go(&idle, goes_on(workflow, &idle.state, who), None)
+        self.go(&idle, resume_events(workflow, &idle.state, who), None)
     }
 
-    pub(super) fn go_back(
+    pub(super) fn plan_undo(
+        &self,
+        id: &RunId,
+        answers: &DoubtAnswers,
+    ) -> Result<UndoPlan, RunsError> {
+        let run = self.shown(id)?;
+        rules::refuse_undo(id, &run.state)?;
+        let state = after_undo_start(&run.state, answers)?;
+        let items = self.block_on(async {
+            let open = self.open_target(&run.info).await?;
+            let sight = sight_of(&run.info.target);
+            Ok::<_, RunsError>(undo_plan(&run.program.workflow, &state, &open.clients, sight).await)
+        })?;
+        let refused = self.refuse_undo_before_newer(id, &run.state).err();
+        Ok(UndoPlan::of(&run.state, items, refused))
+    }
+
+    pub(super) fn undo_run(
         &self,
         id: &RunId,
         answers: &DoubtAnswers,
         how: Undoing,
         who: &Person,
     ) -> Result<(), RunsError> {
+        if !how.force {
+            self.refuse_undo_before_newer(id, &self.shown(id)?.state)?;
+        }
         let idle = self.idle(id, "it is running: cancel it first")?;
         rules::refuse_undo(id, &idle.state)?;
         how.refuse_changed(&idle.state)?;
-        let events = undoes(&idle.state, answers, who)?;
+        let events = undo_events(&idle.state, answers, who)?;
         self.go(&idle, events, None)
     }
 
@@ -118,7 +137,7 @@ impl OnRestate {
             .revision)
     }
 
-    pub(super) fn go_on_with(
+    pub(super) fn resume_revised(
         &self,
         id: &RunId,
         changes: &Changes,
@@ -128,23 +147,26 @@ impl OnRestate {
         let idle = self.idle(id, "it is running: cancel it first")?;
         let digest = |params: &Value| self.digest(params);
         let reviser = self.reviser(&digest)?;
-        let Revised { revision, edit } =
-            reviser.revised(id, &idle.program, &idle.state, changes)?;
-        refuse_other_plan(shown, &revision)?;
-        let (program, state) = (&idle.program, &idle.state);
-        let (events, new) = resumes_with(program, state, changes, revision, edit, who)?;
+        let revised = reviser.revised(id, &idle.program, &idle.state, changes)?;
+        refuse_other_plan(shown, &revised.revision)?;
+        let (events, new) = revised.into_resumption(&idle.program, &idle.state, changes, who)?;
         self.go(&idle, events, new)
     }
 
-    pub(super) fn settle(
+    pub(super) fn resume_answered(
         &self,
         id: &RunId,
         answers: &DoubtAnswers,
         who: &Person,
     ) -> Result<(), RunsError> {
         let idle = self.idle(id, "it is running: nothing is in doubt")?;
-        let events = goes_on_answered(&idle.program.workflow, &idle.state, answers, who)?;
+        let events = answer_events(&idle.program.workflow, &idle.state, answers, who)?;
         self.go(&idle, events, None)
+    }
+
+    fn refuse_undo_before_newer(&self, id: &RunId, state: &State) -> Result<(), RunsError> {
+        let read = |run: &RunId| self.reads.look(run, |read| State::clone(&read.state));
+        refuse_undo_before_newer(id, state, self.remote.runs()?, read)
     }
 
     fn digest(&self, params: &Value) -> Result<Option<Digest>, RunsError> {

@@ -6,24 +6,20 @@ use std::{
 
 use super::OnRestate;
 use crate::{
-    begin::{Wanted, begin},
+    begin::{About, Prepared, checked, key_of, other_start, start_digest},
     clock::{new_id, now},
     error::RunsError,
-    here::{
-        sent::{self, known_file},
-        start::{self, About, Prepared, key_of, other_start},
-    },
     library::Library,
-    preflight::preflight,
+    sent::{self, known_file},
     service::{Person, PlanDepth, Planned, Sent, StartWanted, Started},
 };
 use windlass_engine::{
-    compile::{Program, bind_params},
+    compile::Program,
     journal::{Event, RunId},
 };
 use windlass_restate::{KeyedOrder, KeyedStart, Order};
 use windlass_targets::Folders;
-use windlass_world::value::{Digest, Value};
+use windlass_world::value::Digest;
 
 /// How long a start waits until a worker has begun the run, so that the run can be shown. If none has by then, the run begins when
 /// a worker is there.
@@ -40,7 +36,7 @@ impl ToStart<'_> {
     /// Digests the request; each secret is represented by its mask.
     fn digest(&self) -> Digest {
         match self {
-            Self::Named(wanted) => start::digest(wanted),
+            Self::Named(wanted) => start_digest(wanted),
             Self::Sent(sent) => sent::digest(sent),
         }
     }
@@ -182,7 +178,6 @@ impl OnRestate {
         about: About,
         who: &Person,
     ) -> Result<Prepared, RunsError> {
-        let params = Value::Map(bind_params(&program.workflow, about.params.clone())?);
         let targets = self.load_targets()?;
         if let Some(target) = targets.find(about.target)?
             && !self.drives(target)
@@ -194,19 +189,7 @@ impl OnRestate {
             return Err(RunsError::wrong("engine", message)
                 .hint("serve that one with `windlass serve --on TARGET`"));
         }
-        let (kube, notes) = preflight(&targets, &program.workflow, &params, about.target)?;
-        let beginning = begin(Wanted {
-            program: &program,
-            file: about.name,
-            folder: about.folder,
-            target: about.target,
-            kube,
-            chosen: about.chosen.clone(),
-            // Workers ignore this and write to their own folder; the plan of an undo looks here.
-            out: self.options.out.display().to_string(),
-            params,
-            requester: who,
-        })?;
-        Ok((program, beginning, notes))
+        // Workers ignore `out` and write to their own folder; the plan of an undo looks there.
+        checked(program, &about, &targets, &self.options.out, who)
     }
 }

@@ -60,7 +60,7 @@ impl There {
         })
     }
 
-    pub(super) fn revise(
+    pub(super) fn resume_revised(
         &self,
         id: &RunId,
         changes: &Changes,
@@ -70,7 +70,11 @@ impl There {
         self.post(&format!("/api/v1/runs/{id}/revise"), &body)
     }
 
-    pub(super) fn settle(&self, id: &RunId, answers: &DoubtAnswers) -> Result<(), RunsError> {
+    pub(super) fn resume_answered(
+        &self,
+        id: &RunId,
+        answers: &DoubtAnswers,
+    ) -> Result<(), RunsError> {
         // Older servers only know a single answer.
         if let [(step, answer)] = answers {
             let body = self.answer_body(step, answer)?;

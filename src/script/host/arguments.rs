@@ -8,10 +8,8 @@ use super::{
     function::{Parameter, ValueKind},
     rejected, table, throw,
 };
-use crate::{
-    calls::{closest, did_you_mean},
-    dynamic::from_dynamic,
-};
+use crate::dynamic::from_dynamic;
+use windlass_ground::{closest, did_you_mean};
 use windlass_world::{
     value::{Failure, Secret, Value},
     x509::{AlternativeNames, NameKind, Subject},

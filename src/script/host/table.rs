@@ -169,8 +169,8 @@ mod tests {
     use super::*;
     use crate::{
         Class, Script,
-        engine::steps,
         host::function::{Doubt, Need, Needs, On, Parameter, ValueKind},
+        interpreter::steps,
     };
     use windlass_world::{outside::OPERATIONS, value::Value};
 

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, ops::Range};
 
 use super::Edit;
 use crate::{
-    lsp::lexer::{Kind, Quoting, Token, lex},
     report::cut,
+    script::lexer::{Kind, Quoting, Token, lex},
 };
 
 /// Lists the edits of the functions in a part of a text, or of the whole part if it is the body of a step.

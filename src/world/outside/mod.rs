@@ -46,5 +46,5 @@ pub use programs::{
 };
 pub use proxy::Proxies;
 pub use secrets::{SecretReader, resolve};
-pub use tls::{Handshake, Met, Probe, Served, Side, TlsVersion, read_identity};
+pub use tls::{Handshake, Met, Probe, Served, Side, TlsVersion};
 pub use trace::traced;

@@ -1,5 +1,5 @@
 //! Local X.509 work: keys, certificate signing requests, reading certificates, signatures and timestamps of
-//! evidence. No I/O.
+//! evidence. No I/O, except that [`read_identity`] reads the certificate and key of a server from their files.
 //!
 //! - [`pem`] is the only reader of PEM in the program, besides the embedded CA's, which is as strict as AWS;
 //! - [`holding`] finds certificates in files, values and Kubernetes objects;
@@ -10,6 +10,7 @@ mod alternative;
 mod certificate;
 mod csr;
 pub mod holding;
+mod identity;
 mod key;
 mod name;
 pub mod pem;
@@ -23,6 +24,7 @@ mod verify;
 pub use alternative::{AlternativeNames, NameError, NameKind};
 pub use certificate::{Certificate, ReadError};
 pub use csr::{CsrError, CsrRequest, EXTENDED_KEY_USAGES, KEY_USAGES};
+pub use identity::read_identity;
 pub use key::KeyAlgorithm;
 pub use private_key::{KeyError, PrivateKey};
 pub use signature::{SignError, Signature, public_key, sign};

@@ -149,7 +149,7 @@ pub(super) fn missing(wanted: &'static str, found: &[Block]) -> PemError {
 }
 
 impl Block {
-    pub fn is_certificate(&self) -> bool {
+    fn is_certificate(&self) -> bool {
         CERTIFICATES.contains(&self.label.as_str())
     }
 

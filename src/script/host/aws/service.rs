@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use super::FUNCTION;
-use crate::{
-    calls::{closest, did_you_mean},
-    host::{
-        Thrown,
-        arguments::{Arguments, refuse},
-    },
+use crate::host::{
+    Thrown,
+    arguments::{Arguments, refuse},
 };
+use windlass_ground::{closest, did_you_mean};
 use windlass_world::outside::{
     AwsCall,
     aws::{Described, Misfit, Service, Unfit, service, services},

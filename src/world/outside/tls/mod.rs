@@ -2,7 +2,7 @@
 //!
 //! - `chain` reads the chain of a server, over any connection; `dial` makes one, by the proxies of the environment;
 //! - `handshake` makes a handshake between two sides in memory;
-//! - `material` reads the material of a side, or of a server: certificate, key and roots.
+//! - `material` reads the material of a side: certificate, key and roots.
 
 mod chain;
 mod dial;
@@ -11,6 +11,5 @@ mod material;
 
 pub use chain::{Probe, Served};
 pub use handshake::{Handshake, Met, Side, TlsVersion};
-pub use material::read_identity;
 
 pub(super) use chain::{no_answer, served_chain};

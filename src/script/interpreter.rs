@@ -33,20 +33,20 @@ static EXPRESSIONS: LazyLock<Engine> = LazyLock::new(|| {
     engine.on_progress(|_| limits::exceeded().map(Dynamic::from));
     engine
 });
-static STEPS: LazyLock<Engine> = LazyLock::new(step_engine);
+static STEPS: LazyLock<Engine> = LazyLock::new(step_interpreter);
 
 /// Returns the interpreter that parses and evaluates expressions: no host modules, no clock.
 pub(super) fn expressions() -> &'static Engine {
     &EXPRESSIONS
 }
 
-/// Returns the interpreter that parses step scripts; to run one, use a [`step_engine`] of its own.
+/// Returns the interpreter that parses step scripts; to run one, use a [`step_interpreter`] of its own.
 pub(super) fn steps() -> &'static Engine {
     &STEPS
 }
 
 /// Creates the interpreter for one evaluation of a script. This is cheap: the packages and modules are shared.
-pub(super) fn step_engine() -> Engine {
+pub(super) fn step_interpreter() -> Engine {
     let mut engine = pure();
     for (name, module) in host::modules() {
         engine.register_static_module(*name, Arc::clone(module));
@@ -91,7 +91,7 @@ mod tests {
     fn the_interpreters_of_steps_share_their_modules() {
         for (name, module) in host::modules() {
             let before = Arc::strong_count(module);
-            let engine = step_engine();
+            let engine = step_interpreter();
             assert!(Arc::strong_count(module) > before, "{name} was copied");
             drop(engine);
         }

@@ -93,7 +93,7 @@ impl Lexer<'_> {
             match c {
                 c if c.is_whitespace() => self.at += c.len_utf8(),
                 '/' if self.rest().starts_with("//") => {
-                    let length = self.rest().find('\n').unwrap_or(self.rest().len());
+                    let length = self.line_comment(until);
                     self.push(Kind::Comment, start + length);
                 }
                 '/' if self.rest().starts_with("/*") => {
@@ -129,6 +129,17 @@ impl Lexer<'_> {
                     self.push(Kind::Sign(c), start + c.len_utf8());
                 }
             }
+        }
+    }
+
+    /// Returns the length of a comment up to the end of its line. That of an expression ends before the `}}` of the
+    /// expression, which may be on the same line.
+    fn line_comment(&self, until: Option<char>) -> usize {
+        let length = self.rest().find('\n').unwrap_or(self.rest().len());
+        let line = &self.rest()[..length];
+        match until {
+            Some(_) if self.depth == 0 => line.find("}}").unwrap_or(length),
+            _ => length,
         }
     }
 
@@ -407,6 +418,19 @@ mod tests {
         assert_eq!(end(" '}}' }}"), Some(6));
         assert_eq!(end(" a } }"), None);
         assert_eq!(end(" a"), None);
+    }
+
+    #[test]
+    fn an_expression_does_not_end_in_its_texts_and_comments() {
+        let end = |text: &str| end_of_expression(text, 0, text.len(), Quoting::None);
+        // In a backtick text, `\` is a character like any other.
+        assert_eq!(end(r" `C:\` }}"), Some(7));
+        assert_eq!(end(r#" "\"}}" }}"#), Some(8));
+        assert_eq!(end(" `}}${ `}}` }` }}"), Some(15));
+        assert_eq!(end(" 1 /* don't }} */ }}"), Some(18));
+        assert_eq!(end(" 1 // don't }}"), Some(12));
+        assert_eq!(end(" 1 // don't\n + 2 }}"), Some(17));
+        assert_eq!(end(" `${ 1 // }}\n }` }}"), Some(17));
     }
 
     fn found(text: &str) -> Vec<String> {

@@ -30,7 +30,7 @@ type Promised<'ctx, T> =
     Pin<Box<dyn DurableFuture<Output = Result<T, TerminalError>> + Send + 'ctx>>;
 
 /// The data of a driver on Restate, besides the run's state.
-pub(super) struct Engine<'ctx> {
+pub(super) struct RunSubstrate<'ctx> {
     ctx: &'ctx ObjectContext<'ctx>,
     pub vault: &'ctx Vault,
     run: RunId,
@@ -54,7 +54,7 @@ pub(super) struct Engine<'ctx> {
 /// The key under which the locks that a run waits for are stored.
 pub(super) const WAITS: &str = "waits";
 
-impl<'ctx> Engine<'ctx> {
+impl<'ctx> RunSubstrate<'ctx> {
     pub fn new(
         ctx: &'ctx ObjectContext<'ctx>,
         vault: &'ctx Vault,
@@ -107,7 +107,7 @@ impl<'ctx> Engine<'ctx> {
             }
             self.is_cancelled = true;
         }
-        Err(DriveError::Engine("secrets could not be sealed".into()))
+        Err(DriveError::Substrate("secrets could not be sealed".into()))
     }
 
     fn release(&mut self, lock: &str, step: Option<&InstanceId>) {
@@ -214,7 +214,7 @@ pub(super) fn values_of(event: &Event) -> Vec<Value> {
     values
 }
 
-impl Substrate for Engine<'_> {
+impl Substrate for RunSubstrate<'_> {
     fn run_id(&self) -> &RunId {
         &self.run
     }
@@ -252,7 +252,7 @@ impl Substrate for Engine<'_> {
                 self.release(lock, step.as_ref());
             }
             let body = serde_json::to_string(&self.vault.close_event(event)?)
-                .map_err(|e| DriveError::Engine(e.to_string()))?;
+                .map_err(|e| DriveError::Substrate(e.to_string()))?;
             links.push(self.book.link(at, body));
         }
         self.ctx.set(&self.book.next_page(), Json(links));

@@ -23,15 +23,15 @@ const UNNAMED: &str = "restate";
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 /// A Restate server, with a client for it.
 #[derive(Clone)]
-pub struct Engine {
+pub struct RestateServer {
     pub remote: Arc<Remote>,
     /// Its name as a value of `--on`.
     name: Rc<str>,
 }
 
 /// A run on a Restate server.
-pub struct EngineRun {
-    engine: Engine,
+pub struct RestateRun {
+    server: RestateServer,
     id: RunId,
     /// How many events it has.
     expects: u64,
@@ -43,7 +43,10 @@ pub struct EngineRun {
 }
 
 /// Finds the Restate server that the command line or the target names, if one does.
-pub fn engine(args: &Args, target: Option<(&str, &Target)>) -> Result<Option<Engine>, Failure> {
+pub fn restate_server(
+    args: &Args,
+    target: Option<(&str, &Target)>,
+) -> Result<Option<RestateServer>, Failure> {
     let of_target = target.and_then(|(name, target)| Some((name, target.substrate.clone()?)));
     let (name, found) = match (args.on.as_deref(), of_target) {
         (None | Some(UNNAMED), Some((name, substrate))) => (name, substrate),
@@ -69,7 +72,7 @@ pub fn engine(args: &Args, target: Option<(&str, &Target)>) -> Result<Option<Eng
         }
     };
     let remote = Arc::new(Remote::new(address(&found)?, &args.state)?);
-    Ok(Some(Engine {
+    Ok(Some(RestateServer {
         remote,
         name: name.into(),
     }))
@@ -77,7 +80,7 @@ pub fn engine(args: &Args, target: Option<(&str, &Target)>) -> Result<Option<Eng
 
 /// Finds the Restate server whose runs `windlass serve` serves, if the command line names one.
 pub fn served(args: &Args) -> Result<Option<Arc<Remote>>, Failure> {
-    Ok(engine(args, None)?.map(|engine| engine.remote))
+    Ok(restate_server(args, None)?.map(|server| server.remote))
 }
 
 /// Returns the address of a Restate server, with the headers that authenticate the caller.
@@ -101,7 +104,7 @@ pub fn address(substrate: &SubstrateTarget) -> Result<Address, Failure> {
     })
 }
 
-impl Engine {
+impl RestateServer {
     pub fn find(&self, part: Option<&str>) -> Result<RunId, Failure> {
         let runs = self.remote.runs()?;
         let wanted = part.unwrap_or_default();
@@ -155,7 +158,7 @@ impl Engine {
     }
 
     /// Resumes the paused invocations of a run. Returns `None` if nothing was paused.
-    pub fn resume_paused(&self, id: &RunId) -> Result<Option<EngineRun>, Failure> {
+    pub fn resume_paused(&self, id: &RunId) -> Result<Option<RestateRun>, Failure> {
         let Some(driver) = self.remote.driver(id)? else {
             return Ok(None);
         };
@@ -164,8 +167,8 @@ impl Engine {
             0 => return Ok(None),
             paused => say!("{paused} paused by Restate: the run continues there"),
         }
-        Ok(Some(EngineRun {
-            engine: self.clone(),
+        Ok(Some(RestateRun {
+            server: self.clone(),
             id: id.clone(),
             expects: state.events,
             after_letter: 0,
@@ -175,9 +178,9 @@ impl Engine {
     }
 
     /// Returns a run that does not exist yet.
-    pub fn begin(&self, id: RunId, files: &BTreeMap<String, Arc<str>>) -> EngineRun {
-        let mut run = EngineRun {
-            engine: self.clone(),
+    pub fn begin(&self, id: RunId, files: &BTreeMap<String, Arc<str>>) -> RestateRun {
+        let mut run = RestateRun {
+            server: self.clone(),
             id,
             expects: 0,
             after_letter: 0,
@@ -188,14 +191,14 @@ impl Engine {
         run
     }
 
-    pub fn adopt(&self, id: &RunId) -> Result<(EngineRun, State), Failure> {
+    pub fn adopt(&self, id: &RunId) -> Result<(RestateRun, State), Failure> {
         if self.remote.driver(id)?.is_some() {
             let message = format!("run {id} is being driven by Restate");
             return Err(Failure::new("run-owned", message).hint("wait for it, or cancel it"));
         }
         let state = self.remote.state_of(id)?;
-        let run = EngineRun {
-            engine: self.clone(),
+        let run = RestateRun {
+            server: self.clone(),
             id: id.clone(),
             expects: state.events,
             after_letter: self.remote.last_letter(id)?,
@@ -206,19 +209,19 @@ impl Engine {
     }
 }
 
-impl EngineRun {
+impl RestateRun {
     pub fn id(&self) -> &RunId {
         &self.id
     }
 
     /// Returns the name of its Restate server as a value of `--on`.
     pub fn name(&self) -> String {
-        self.engine.name.to_string()
+        self.server.name.to_string()
     }
 
     /// Describes where it is recorded, for people.
     pub fn place(&self) -> String {
-        format!("Restate at {}", self.engine.remote.address().url)
+        format!("Restate at {}", self.server.remote.address().url)
     }
 
     pub fn freeze(&mut self, edition: u32, files: &BTreeMap<String, Arc<str>>) {
@@ -231,7 +234,7 @@ impl EngineRun {
             is_only_record: true,
             ..self.order(events, at)?
         };
-        match self.engine.remote.record(&self.id, &order)? {
+        match self.server.remote.record(&self.id, &order)? {
             Done::Done => Ok(()),
             Done::Void => Err(too_late(&self.id)),
         }
@@ -244,7 +247,7 @@ impl EngineRun {
         driving: &Driving,
         observer: &Arc<dyn Observer>,
     ) -> Result<(Ended, State), Failure> {
-        let remote = &self.engine.remote;
+        let remote = &self.server.remote;
         let has_begun = self.driver.is_some();
         if has_begun && driving.lock_timeout.is_some() {
             let message = format!(
@@ -294,7 +297,7 @@ impl EngineRun {
             at,
             after_letter: self.after_letter,
             expects: self.expects,
-            events: self.engine.remote.seal(events)?,
+            events: self.server.remote.seal(events)?,
             files: self.files.clone(),
             max_parallel: 1,
             is_only_record: false,

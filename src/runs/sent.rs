@@ -1,48 +1,15 @@
-//! Runs of workflows whose files a client sends.
+//! Workflows whose files a client sends.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{
-    Here,
-    start::{About, Prepared},
-};
-use crate::{
     error::{Kind, RunsError},
     library::Library,
     revise::SentFiles,
-    service::{Person, Sent, Started},
+    service::Sent,
 };
 use windlass_engine::compile::Program;
 use windlass_world::value::{Digest, Value};
-
-impl Here {
-    /// Starts a run of files from a client. If they are equal to those of a workflow here, the run is one of that workflow. Scripts may do
-    /// anything that the target allows, so other files are rejected unless the caller has the permission to send them.
-    pub(super) fn start_sent(
-        &self,
-        sent: &Sent,
-        key: Option<&str>,
-        who: &Person,
-    ) -> Result<Started, RunsError> {
-        let prepare = |out: &Path| self.prepare_sent(sent, out, who);
-        match key {
-            Some(key) => self.begin_once(digest(sent), key, who, &prepare),
-            None => self.begin_new(&prepare),
-        }
-    }
-
-    /// Makes all checks for a start with files from a client, and returns its first event.
-    pub(super) fn prepare_sent(
-        &self,
-        sent: &Sent,
-        out: &Path,
-        who: &Person,
-    ) -> Result<Prepared, RunsError> {
-        let known = known_file(&self.options.library, sent)?;
-        let about = About::of_sent(sent, known.as_deref());
-        self.prepare_program(sent.program.clone(), about, out, who)
-    }
-}
 
 /// Returns the workflow that may be started by name and has exactly the files that a client sends; `None` if there is none and the
 /// caller may send other files.
@@ -61,7 +28,7 @@ pub(crate) fn known_file(library: &Library, sent: &Sent) -> Result<Option<PathBu
 ///
 /// # Errors
 /// The same as of [`known_file`].
-pub(super) fn refuse_unknown(
+pub(crate) fn refuse_unknown(
     library: &Library,
     sent: &SentFiles,
     target: &str,
