@@ -6,6 +6,7 @@ mod answers;
 mod balancer;
 mod bounded;
 mod commands;
+mod continued;
 mod crashes;
 mod equal;
 mod killed;

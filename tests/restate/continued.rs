@@ -1,0 +1,72 @@
+//! What holds when a run is continued holds on Restate as well.
+
+use std::process::Stdio;
+
+use super::world::{World, until};
+use crate::harness::status;
+
+#[test]
+fn an_attempt_that_continues_a_wait_has_its_timeout() {
+    let world = World::new(1);
+    let file = "workflow: w\nsteps:\n  t:\n    timeout: 2s\n    retry: { attempts: 2, backoff: 100ms..100ms }\n    run: 'time::sleep(\"20s\"); file::write(\"late.txt\", \"x\")'\n";
+    world.test.write("w.yaml", file);
+    let run = world.test.windlass(&["run", "w.yaml", "--target", "t"]);
+    run.expect(1).says("took longer than its timeout of 2");
+    assert!(!world.test.path("out/late.txt").exists());
+}
+
+#[test]
+fn a_cancelled_step_gives_its_lock_to_what_tidies_up() {
+    let world = World::new(1);
+    let file = "workflow: w\nsteps:\n  a: { lock: mesh, run: 'time::sleep(\"60s\")' }\nfinally:\n  tidy: { lock: mesh, run: '()' }\n";
+    world.test.write("w.yaml", file);
+    let mut run = world.test.command(&["run", "w.yaml", "--target", "t"]);
+    let mut run = run.stderr(Stdio::null()).spawn().expect("windlass starts");
+    let shown = || {
+        let shown = world.test.command(&["show", "--json"]).output();
+        serde_json::from_slice(&shown.expect("shown").stdout).unwrap_or_default()
+    };
+    until("it sleeps", || {
+        let shown: serde_json::Value = shown();
+        let steps = shown["steps"].as_array().map_or(0, Vec::len);
+        steps > 0 && status(&shown, "a") == "running"
+    });
+    world.test.windlass(&["cancel"]).expect(0);
+    run.wait().expect("ended");
+    let shown = shown();
+    assert_eq!(shown["status"], "cancelled");
+    assert_eq!(status(&shown, "tidy"), "succeeded");
+}
+
+/// Of two commands that resume a run at the same time, one does nothing, and says so.
+#[test]
+fn only_the_command_that_resumed_a_run_reports_its_result() {
+    let world = World::new(1);
+    let file = "workflow: w\nparams: { n: int }\nsteps:\n  one:\n    with: { n: \"${{ params.n }}\" }\n    run: |\n      if inputs.n == 0 { throw \"not yet\"; }\n      time::sleep(\"1s\");\n      #{ n: inputs.n }\n";
+    world.test.write("w.yaml", file);
+    let run = ["run", "w.yaml", "--target", "t", "-p", "n=0"];
+    world.test.windlass(&run).expect(1);
+    let id = world.test.shown()["run"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let both = [1, 2].map(|n| {
+        let param = format!("n={n}");
+        let resume = ["resume", &id, "--edited", "-p", &param, "--yes"];
+        let mut resume = world.test.command(&resume);
+        let resume = resume.stderr(Stdio::null()).stdout(Stdio::null()).spawn();
+        (n, resume.expect("windlass starts"))
+    });
+    let ended = both.map(|(n, mut resume)| (n, resume.wait().expect("ended").success()));
+    let won: Vec<_> = ended.iter().filter(|(_, won)| *won).collect();
+    let shown = world.test.shown();
+    let steps = shown["steps"].as_array().expect("steps");
+    let n = &steps[0]["outputs"]["n"];
+    // If the first one has ended before the other begins, both have resumed it.
+    let edits = world.test.events();
+    let edits = edits.iter().filter(|e| e["event"] == "run_edited").count();
+    assert_eq!(won.len(), edits, "{ended:?} {shown}");
+    if let [(won, _)] = won[..] {
+        assert_eq!(n, won);
+    }
+}
