@@ -118,6 +118,10 @@ fn an_assistant_looks_and_may_do_nothing_else() {
             call("explain", json!({ "topic": "in-dout" })),
             call("start_run", json!({ "workflow": "quick" })),
             call("approve", json!({ "run": run })),
+            call(
+                "validate_workflow",
+                json!({ "text": "x".repeat((1 << 20) + 1) })
+            ),
         ]),
     );
     assert_eq!(session.0["about"]["serverInfo"]["name"], "windlass");
@@ -204,6 +208,11 @@ fn an_assistant_looks_and_may_do_nothing_else() {
             session.0["results"][number]
         );
     }
+    let (code, text) = session.failure(16);
+    assert!(
+        code == "bad-request" && text.contains("larger than 1 MiB"),
+        "{code}"
+    );
     let runs = test.windlass(&["runs", "--json"]).expect(0).json();
     assert_eq!(runs.as_array().map(Vec::len), Some(1));
 }

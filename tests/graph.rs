@@ -47,7 +47,7 @@ fn a_run_is_drawn_with_states_and_times() {
         .expect(0)
         .stdout;
     assert!(
-        mermaid.contains("class bad failed") && mermaid.contains("classDef failed"),
+        mermaid.contains("class s-bad failed") && mermaid.contains("classDef failed"),
         "{mermaid}"
     );
     let dot = test

@@ -38,6 +38,7 @@ mod hints;
 mod hostile;
 mod house;
 mod items;
+mod judged;
 mod keep;
 mod keeping;
 mod kube;

@@ -664,6 +664,56 @@ fn the_cluster_role_names_what_is_named() {
     refused.says("Forbidden");
 }
 
+/// A kind of a manifest has another plural than its name with an `s`, and a cluster says which.
+#[test]
+fn a_preflight_asks_for_the_kind_of_a_manifest() {
+    let mesh = Mesh::new(1, &[]);
+    let workflow = |version: &str, kind: &str| {
+        format!(
+            "workflow: \"a: b #c\"\nkube: [cluster-1]\nsteps:\n  a:\n    run: |\n      kube::apply(\"cluster-1\", #{{ apiVersion: \"{version}\", kind: \"{kind}\", metadata: #{{ name: \"x\", namespace: \"default\" }} }});\n"
+        )
+    };
+    let role = |kind: &str| {
+        mesh.test
+            .write("kind.yaml", &workflow("networking.istio.io/v1", kind));
+        mesh.test.windlass(&["rbac", "kind.yaml"]).expect(0).stdout
+    };
+    assert!(role("VirtualGateway").contains("[\"virtualgateways\"]"));
+    assert!(role("Prometheus").contains("[\"prometheuses\"]"));
+    let gateway = role("Gateway");
+    assert!(gateway.contains("[\"gateways\"]"), "{gateway}");
+    assert!(gateway.contains("  name: windlass-a--b--c\n"), "{gateway}");
+    let kubectl = |arguments: &[&str]| mesh.kubectl("cluster-1", arguments).expect(0).stdout;
+    kubectl(&["create", "serviceaccount", "bot", "-n", "default"]);
+    let token = kubectl(&["create", "token", "bot", "-n", "default"]);
+    kubectl(&["config", "set-credentials", "bot", "--token", token.trim()]);
+    let context = ["--cluster", "cluster-1", "--user", "bot"];
+    kubectl(&[&["config", "set-context", "bot"], &context[..]].concat());
+    mesh.test.write(
+        "windlass.toml",
+        &format!(
+            "[targets.bot]\nkubeconfig = {:?}\nkube = {{ cluster-1 = \"bot\" }}\n",
+            mesh.served.kubeconfig
+        ),
+    );
+    let validate = ["validate", "kind.yaml", "--target", "bot"];
+    let ran = mesh.test.windlass(&validate).expect(2);
+    assert!(
+        ran.stderr.contains("gateways.networking.istio.io"),
+        "{}",
+        ran.stderr
+    );
+    mesh.test
+        .write("kind.yaml", &workflow("example.com/v1", "Thing"));
+    let ran = mesh.test.windlass(&validate).expect(0);
+    assert!(
+        ran.stderr.contains("it does not serve thing.example.com"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!ran.stderr.contains("everything"), "{}", ran.stderr);
+}
+
 /// `windlass rbac` grants just enough: with it a run succeeds, and without any one rule it does not.
 #[test]
 fn the_cluster_role_is_what_a_run_needs() {

@@ -50,6 +50,18 @@ macro_rules! mistakes {
     };
 }
 
+/// A line is drawn whole, so one that is too long is only named.
+#[test]
+fn a_mistake_in_a_long_line_is_named() {
+    let long = "x".repeat(500_000);
+    let workflow = format!(
+        "workflow: w\ndescription: {long}\nsteps: {{ a: {{ run: \"()\", nx: {long} }} }}\n"
+    );
+    let said = shown(&workflow, &[], &[]);
+    assert!(said.len() < 2_000, "{} bytes", said.len());
+    assert!(said.contains("(w.yaml:3:26)"), "{said}");
+}
+
 mistakes! {
     an_interpolation_of_a_shell: "workflow: w\nparams: { name: string }\nsteps:\n  a: { script: step.rhai, with: { name: \"${params.name} of ${{ run.id }}\", count: \"${{ 99999999999999999999 }}\" } }\n";
     an_interpolation_in_double_quotes: "workflow: w\nparams: { name: string }\nsteps:\n  a: { with: { name: \"${{ 'the ${params.name}' }}\" }, run: 'log::info(\"${inputs.name}\"); #{ at: 1.5, of: 2 * 1.5, as_is: `${inputs.name}` }' }\n  b: { script: own.rhai }\n",
@@ -72,6 +84,15 @@ mistakes! {
     an_unknown_step: "workflow: w\nsteps:\n  root_ca: { script: step.rhai, with: { name: x } }\n  b: { script: step.rhai, with: { name: \"${{ steps.rot_ca.greeting }}\" } }\n";
     an_unknown_output: "workflow: w\nsteps:\n  a: { script: step.rhai, with: { name: x } }\n  b: { script: step.rhai, with: { name: \"Say ${{ steps.a.greting }}!\" } }\n";
     an_unknown_param: "workflow: w\nparams:\n  clusters: list(string)\nsteps:\n  a: { script: step.rhai, with: { name: \"${{ params.cluster }}\" } }\n";
+    literals_that_can_t_work: "workflow: w\nsteps:\n  a:\n    run: |\n      file::write(\"/abs\", \"x\");\n      file::write_secret(\"../x\", key::generate(\"RSA_2048\"));\n      file::read(\"/abs\");\n      random::password(4);\n      secret::read(\"foo:bar\");\n      secret::read(\"vault:x\");\n      http::get(\"x\", #{ undo: #{ method: \"GET\", url: \"https://x\" } });\n      time::format(time::now(), \"[year\");\n";
+    outputs_of_another_type: "workflow: w\nsteps:\n  a: { script: bad.rhai }\n",
+        with [("bad.rhai", "const OUTPUTS = #{ a: \"int\", b: \"string\", c: \"float\" };\nfn run(inputs) {\n    #{ a: \"no\", b: 1, c: 1 }\n}\n")];
+    a_text_for_a_secret: "workflow: w\nparams: { plain: string, hidden: secret }\nsteps:\n  a: { script: step.rhai, with: { name: x } }\n  b: { script: own.rhai, with: { token: \"${{ steps.a.greeting }}\", other: \"x ${{ params.plain }}\", fits: \"x ${{ params.hidden }}\" } }\n  c: { workflow: in.yaml, with: { token: \"${{ steps.a.greeting }}\" } }\n",
+        with [("in.yaml", "workflow: in\nparams: { token: secret }\nsteps: { a: { run: \"()\" } }\n"), ("own.rhai", "const INPUTS = #{ token: \"secret\", other: \"secret\", fits: \"secret\" };\nfn run(inputs) { #{} }\n")];
+    an_item_by_its_number: "workflow: w\nsteps:\n  a: { script: step.rhai, for_each: [1, 2], with: { name: \"${{ `${item}` }}\" } }\n  b: { script: step.rhai, with: { name: \"${{ steps.a[0].greeting }}\" } }\n";
+    a_signature_below_its_name: "workflow: w\nsteps:\n  a: { script: bad.rhai }\n",
+        with [("bad.rhai", "//! Its INPUTS are few, and its fn run is short.\nconst INPUTS = #{ name: \"string\", a: \"strin\" };\nfn run() { #{} }\n")];
+    a_name_with_a_control_character: "workflow: \"w\\e[31m\"\nsteps:\n  a: { run: \"()\" }\n";
     an_unknown_type: "workflow: w\nparams:\n  n: { type: strnig }\nsteps:\n  a: { run: \"()\" }\n";
     a_default_of_the_wrong_type: "workflow: w\nparams:\n  n: { type: list(string), default: [a, 2] }\nsteps:\n  a: { run: \"()\" }\n";
     a_cycle: "workflow: w\nsteps:\n  a: { script: step.rhai, with: { name: \"${{ steps.c.greeting }}\" } }\n  b: { script: step.rhai, with: { name: \"${{ steps.a.greeting }}\" } }\n  c: { script: step.rhai, needs: [b], with: { name: x } }\n";

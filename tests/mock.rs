@@ -59,7 +59,7 @@ fn what_was_put_can_be_got_and_routes_come_in_order() {
     let test = Test::new().file(
         "s.yaml",
         "http: s
-kept: { /a: [1, 2] }
+kept: { /a: [1, 2], \"/users/a b\": 1 }
 routes:
   - PUT /things/{id}: 
     keep: { id: \"${{ path.id }}\", was: \"${{ body.name }}\", by: \"${{ query.by }}\" }
@@ -79,6 +79,12 @@ routes:
     gives: \"${{ path.rest }}\"
   - POST /broken:
     gives: \"${{ body.a.b.c }}\"
+  - GET /n/{x}:
+    gives: \"${{ path.x }}\"
+  - GET /maybe:
+    when: \"${{ 1 }}\"
+  - GET /header:
+    headers: { x: '${{ \"a\\nb\" }}' }
 ",
     );
     let mock = Mock::serve(&test, "s.yaml");
@@ -104,6 +110,18 @@ routes:
         body.contains("could not be evaluated") && body.contains("s.yaml:21:"),
         "{body}"
     );
+    assert_eq!(mock.ask("GET", "/n/a%20b%2Fc", ""), (200, "a b/c".into()));
+    assert_eq!(mock.ask("GET", "/users/a%20b", ""), (200, "1".into()));
+    for (path, said) in [
+        ("/maybe", "`when` must be a bool, not an int"),
+        ("/header", "is not a valid header"),
+    ] {
+        let (status, body) = mock.ask("GET", path, "");
+        assert!(
+            status == 500 && body.contains(said),
+            "{path}: {status} {body}"
+        );
+    }
 }
 
 #[test]

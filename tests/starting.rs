@@ -63,6 +63,29 @@ fn a_folder_without_tests_names_what_makes_one() {
     ran.says("windlass new NAME");
 }
 
+/// A name that YAML reads as another type is written as a text, and none leaves the folder.
+#[test]
+fn a_new_workflow_has_a_name_that_is_one() {
+    for name in ["123", "null", "true", "1e3", "0x1f"] {
+        let test = Test::new();
+        test.windlass(&["new", name]).expect(0);
+        test.windlass(&["validate", &format!("{name}.yaml")])
+            .expect(0);
+        test.windlass(&["test", &format!("{name}.test.yaml")])
+            .expect(0);
+    }
+    let test = Test::new();
+    for name in ["../esc ape", "a/b", ""] {
+        let ran = test
+            .windlass(&["new", "--from", "rotate-db-password", "--", name])
+            .expect(2);
+        ran.says("is not a valid workflow name");
+    }
+    test.windlass(&["new", "--from", "rotate-db-password", "--", "1e3"])
+        .expect(0);
+    test.windlass(&["validate", "1e3.yaml"]).expect(0);
+}
+
 #[test]
 fn a_new_workflow_runs() {
     let test = Test::new();

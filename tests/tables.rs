@@ -428,6 +428,54 @@ fn iam_names_what_is_known() {
     assert!(wrong.contains("no param `cx`"), "{wrong}");
 }
 
+/// What a policy can't cover is said, and is never taken for nothing.
+#[test]
+fn iam_says_what_it_does_not_know() {
+    for (body, with_undo, said) in [
+        (
+            "secret::read(inputs.n)",
+            true,
+            "1 of the calls of secret::read",
+        ),
+        (
+            "let u = #{ operation: \"DeleteObject\" }; aws::request(\"s3\", \"PutObject\", #{ Bucket: \"b\", Key: \"k\" }, #{ undo: u })",
+            true,
+            "the reversal of 1 of the calls of aws::request",
+        ),
+        (
+            "let o = #{}; aws::request(\"sns\", \"CreateTopic\", #{ Name: \"x\" }, o)",
+            true,
+            "the reversal of 1 of the calls of aws::request",
+        ),
+        (
+            "let s = \"s3\"; aws::request(s, \"GetObject\", #{})",
+            false,
+            "1 of the calls of aws::request: their service",
+        ),
+    ] {
+        let text = format!(
+            "workflow: w\nparams: {{ n: string }}\nsteps:\n  a:\n    with: {{ n: \"${{{{ params.n }}}}\" }}\n    run: |\n      {body};\n"
+        );
+        let test = Test::new().file("w.yaml", &text);
+        let more: &[&str] = if with_undo { &[] } else { &["--without-undo"] };
+        let ran = test
+            .windlass(&[&["iam", "w.yaml"], more].concat())
+            .expect(0);
+        assert!(ran.stderr.contains(said), "{body}: {}", ran.stderr);
+        assert!(
+            !ran.stderr.contains("needs no permissions"),
+            "{}",
+            ran.stderr
+        );
+    }
+    let known = "workflow: w\nsteps:\n  a:\n    run: |\n      secret::read(`ssm:/app/${1}`);\n      aws::request(\"s3\", \"PutObject\", #{ Bucket: \"b\", Key: \"k\" }, #{ undo: #{ operation: \"DeleteObject\", params: #{ Bucket: \"b\", Key: \"k\" } } });\n";
+    let ran = Test::new()
+        .file("w.yaml", known)
+        .windlass(&["iam", "w.yaml"])
+        .expect(0);
+    assert_eq!(ran.stderr, "");
+}
+
 /// What may have any template, or any tag, is not limited to those that are known.
 #[test]
 fn iam_limits_nothing_that_is_not_known() {

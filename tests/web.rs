@@ -291,6 +291,80 @@ fn a8_a_keystore_is_a_secret_byte_by_byte() {
     assert!(!logs.contains("AAECAwQF"), "its base64: {logs}");
 }
 
+/// A secret that is not text is used byte by byte, or refused; never as its base64.
+#[test]
+fn bytes_that_are_secret_are_never_taken_for_their_base64() {
+    let test = Test::new();
+    let own = "let k = base64::decode(inputs.token);\n";
+    let token = ["-p", "token=//6AAQIDBAU="];
+    let body = format!(
+        "{own}file::write_secret(\"mac\", hash::hmac_sha256(k, \"hello\"));\nfile::write_secret(\"same\", hash::hmac_sha256(k, base64::decode_bytes(\"aGVsbG8=\")));\nfile::write_template(\"t\", \"a{{{{ k }}}}b\", #{{ k: k }});\nfile::write_secret(\"u\", url::encode(k));\n#{{ len: k.len() }}"
+    );
+    run(&test, &body, &token).expect(0);
+    let read = |name: &str| fs::read(test.path(name)).expect("written");
+    // printf hello | openssl dgst -sha256 -mac HMAC -macopt hexkey:fffe800102030405
+    let mac = "8d9054f63d65b3eaf73aca5fcd89ff4223dbd04590f389073153ebe158e33d78";
+    let written = String::from_utf8(read("out/mac")).expect("hex");
+    assert_eq!(read("out/same"), read("out/mac"));
+    assert_eq!(written.trim(), mac);
+    assert_eq!(read("out/t"), b"a\xff\xfe\x80\x01\x02\x03\x04\x05b");
+    assert_eq!(read("out/u"), b"%FF%FE%80%01%02%03%04%05");
+    for use_ in [
+        "`x${k}`",
+        "k + \"x\"",
+        "[k].to_string()",
+        "k.contains(\"x\")",
+        "k.split(\",\")",
+        "json::stringify(#{ k: k })",
+        "http::get(\"http://127.0.0.1:1/\", #{ headers: #{ \"x-key\": k } })",
+        "http::post(\"http://127.0.0.1:1/\", #{ json: #{ k: k } })",
+        "exec::run(\"sh\", [], #{ env: #{ K: k } })",
+    ] {
+        let ran = run(&test, &format!("{own}{use_};"), &token).expect(1);
+        assert!(ran.stderr.contains("bytes"), "{use_}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn what_a_request_says_twice_is_refused() {
+    let test = Test::new();
+    for (request, said) in [
+        (
+            "http::get(\"http://u:p@127.0.0.1:1/\", #{ headers: #{ Authorization: \"Bearer x\" } })",
+            "keep one of them",
+        ),
+        (
+            "http::post(\"http://127.0.0.1:1/\", #{ headers: #{ \"Content-Length\": 100 }, body: \"x\" })",
+            "the header `content-length` follows from the body",
+        ),
+        (
+            "let user = \"..\"; http::get(\"http://127.0.0.1:1/\" + url::encode(user))",
+            "`..` can't be one part of the path of a URL",
+        ),
+        (
+            "exec::run(\"sh\", [], #{ read: true, undo: [\"sh\"] })",
+            "`read` and `undo` can't be combined",
+        ),
+        (
+            "exec::run(\"sh\", [], #{ expect: [] })",
+            "`expect` must be a list of exit codes from 0 to 255",
+        ),
+        (
+            "file::write_template(\"x\", \"{{ a }}\", #{ a: () })",
+            "its value is ()",
+        ),
+    ] {
+        let ran = run(&test, &format!("{request};"), &[]).expect(1);
+        assert!(
+            flat(&ran.stderr).contains(said),
+            "{request}: {}",
+            ran.stderr
+        );
+    }
+    let body = "let url = \"http://127.0.0.1:1/\"; let o = #{ undo: #{ method: \"PUT\", url: url } };\nhttp::get(url, o);";
+    run(&test, body, &[]).expect(1).says("has no option `undo`");
+}
+
 #[test]
 fn a8_integers_are_exact_or_refused_everywhere() {
     let (web, test) = (library(), Test::new());
@@ -398,6 +472,8 @@ fn g5_nothing_goes_to_another_host_but_the_bare_request() {
         .replace("http://", "http://user:t0ken@");
     let mut body = String::new();
     for method in ["get", "head", "options"] {
+        // The password in the URL is sent as `Authorization`, so there can't be a second one.
+        let options = options.replace("authorization: \"Bearer t0ken\", ", "");
         body += &format!("http::{method}(\"{url}\", {options});\n");
     }
     let within = near.url("/near?token=t0ken");
@@ -438,7 +514,7 @@ fn g5_errors_show_neither_passwords_nor_queries() {
         "http://user:hunter2@elsewhere.example/x?token=hunter3",
         "http://user:hunter2@[bad/x?token=hunter3",
     ] {
-        let ran = run(&test, &format!("http::get(\"{url}\")"), &[]).expect(1);
+        let ran = run(&test, &format!("let url = \"{url}\"; http::get(url)"), &[]).expect(1);
         let logs = test.windlass(&["logs"]).expect(0).stdout;
         let all = format!("{}{logs}", ran.stderr.replace(url, ""));
         assert!(!all.contains("hunter"), "{url}: {all}");

@@ -64,7 +64,9 @@ fn last_success(archive: &Archive, shown: &Shown) -> Result<RunId, Failure> {
     newest.ok_or_else(|| {
         let message = format!(
             "no run of {} on target {} before {} has succeeded",
-            shown.info.workflow, shown.info.target, shown.id
+            report::line(&shown.info.workflow),
+            shown.info.target,
+            shown.id
         );
         Failure::new("no-such-run", message)
             .hint("name the run to compare with: windlass compare RUN WITH")

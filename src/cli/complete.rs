@@ -50,7 +50,7 @@ pub fn runs(current: &OsStr) -> Vec<CompletionCandidate> {
     let runs = runs.unwrap_or_default().into_iter();
     runs.filter(|run| begins(run.id.as_str(), current))
         .map(|run| {
-            let about = format!("{}, {}", run.workflow, run.status());
+            let about = format!("{}, {}", crate::report::line(&run.workflow), run.status());
             CompletionCandidate::new(run.id.as_str()).help(Some(about.into()))
         })
         .collect()

@@ -45,6 +45,7 @@ pub fn which(id: &RunId, state: &State) -> String {
     };
     format!(
         "run {id} ({} on target {}, {status}, {when})",
-        run.workflow, run.target
+        report::line(&run.workflow),
+        run.target
     )
 }

@@ -113,16 +113,29 @@ fn of_step(name: &str) -> Result<BTreeMap<String, String>, Failure> {
 
 /// Returns the files of a new workflow.
 fn of_workflow(template: Template, name: &str) -> Result<BTreeMap<String, String>, Failure> {
+    check_name(name)?;
+    Ok(filled(template.folder(), name))
+}
+
+fn check_name(name: &str) -> Result<(), Failure> {
     let is_name = !name.is_empty()
         && name
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
         && !name.starts_with('-');
-    if !is_name {
-        let failure = Failure::new("bad-name", format!("`{name}` is not a valid workflow name"));
-        return Err(failure.hint("use letters, digits, `-` and `_`: files get this name"));
+    match is_name {
+        true => Ok(()),
+        false => {
+            let why = format!("`{name}` is not a valid workflow name");
+            let hint = "use letters, digits, `-` and `_`: files get this name";
+            Err(Failure::new("bad-name", why).hint(hint))
+        }
     }
-    Ok(filled(template.folder(), name))
+}
+
+/// Returns a name as a text in YAML: `123` without quotes would be a number.
+fn in_yaml(name: &str) -> String {
+    Value::from(name).to_yaml().trim_end().to_owned()
 }
 
 /// Returns the files of a template, with the new name filled in.
@@ -134,6 +147,8 @@ fn filled(template: &str, name: &str) -> BTreeMap<String, String> {
             .split_once('/')
             .map_or(&*path, |(_, path)| path)
             .replace(NAME, name);
+        // Where the name is the whole value of a key.
+        let text = text.replace(&format!(": {NAME}\n"), &format!(": {}\n", in_yaml(name)));
         files.insert(path, text.replace(NAME, name));
     }
     files
@@ -141,6 +156,7 @@ fn filled(template: &str, name: &str) -> BTreeMap<String, String> {
 
 /// Returns the files of a shipped workflow, with everything that it uses and its tests; renamed if a name is given.
 fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, Failure> {
+    name.map_or(Ok(()), check_name)?;
     let known: Vec<_> = shipped::names().collect();
     if !known.contains(&from) {
         let failure = Failure::new("bad-name", format!("no shipped workflow is named `{from}`"));
@@ -174,7 +190,7 @@ fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, F
         // Lists, approvals and grants use the name inside the file.
         let text = text.replacen(
             &format!("workflow: {from}\n"),
-            &format!("workflow: {name}\n"),
+            &format!("workflow: {}\n", in_yaml(name)),
             1,
         );
         files.insert(format!("{name}.yaml"), text);

@@ -19,7 +19,7 @@ use super::{
 use crate::runs::{prunable_on, prune_on};
 use crate::{
     journal::RunRow,
-    report::{Room, Table, counted, runs_json, utc_time},
+    report::{Room, Table, counted, line, runs_json, utc_time},
     runs::{Pruning, Retention, Runs, compact, prunable, prune as delete},
     targets::{RetentionConfig, Targets},
 };
@@ -126,7 +126,7 @@ fn table(runs: &[RunRow]) -> Table {
     for run in runs {
         table.row([
             run.id.to_string(),
-            run.workflow.clone(),
+            line(&run.workflow).into_owned(),
             run.target.clone(),
             run.status().into(),
             run.ended_at.map_or_else(|| "-".into(), utc_time),

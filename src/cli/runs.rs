@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     journal::RunRow,
-    report::{Room, RunStanding, Table, column_time, heading, runs_json},
+    report::{Room, RunStanding, Table, column_time, heading, line, runs_json},
 };
 
 /// `windlass runs`.
@@ -36,7 +36,7 @@ pub fn runs(args: &Args, command: &Runs) -> Done {
     for run in &runs {
         table.row([
             run.id.to_string(),
-            run.workflow.clone(),
+            line(&run.workflow).into_owned(),
             run.target.clone(),
             run.status().into(),
             column_time(run.started_at),

@@ -148,7 +148,14 @@ fn on_target(
         return Ok(format!("the target {target} has everything it needs"));
     };
     let wanted = preflight(args, workflow, params, target)?;
-    let missing = runs::ask(found, workflow, params, &wanted)?;
+    let access = runs::ask(found, workflow, params, &wanted)?;
+    let missing = access.missing;
+    if missing.is_empty() && !access.unserved.is_empty() {
+        let kinds = Vec::from_iter(access.unserved).join(", ");
+        return Ok(format!(
+            "the target {target} can be reached and allows what could be asked; it does not serve {kinds}"
+        ));
+    }
     if missing.is_empty() {
         return Ok(match wanted.len() {
             0 => format!("it needs no cluster of the target {target}"),

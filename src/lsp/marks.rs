@@ -153,6 +153,9 @@ impl OfWorkflow<'_> {
         for param in &self.workflow.params {
             self.add(&param.name, self.param(&param.name.text), true);
         }
+        for name in &self.workflow.triggered {
+            self.add(name, self.param(&name.text), false);
+        }
         for step in &self.workflow.steps {
             self.step(step);
         }

@@ -1,11 +1,13 @@
 //! Renames declarations of workflows and scripts, at all places in all files.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use super::{
     files::Files,
     marks::{Mark, Occurrence, Symbol, mark_at, occurrences},
+    script::Script,
     signature::{given_by, taken_by},
+    workflow::Action,
 };
 use windlass_engine::compile::StepName;
 use windlass_script::is_readable;
@@ -17,8 +19,19 @@ use windlass_script::is_readable;
 pub fn renamable(files: &Files, path: &Path, offset: usize) -> Result<Mark, String> {
     let mark = mark_at(files, path, offset).ok_or("there is no name here that can be renamed")?;
     match &mark.symbol {
-        Symbol::Step { .. } | Symbol::BodyInput { .. } | Symbol::BodyOutput { .. } => Ok(mark),
-        Symbol::Input { .. } => Ok(mark),
+        Symbol::Step { .. } => Ok(mark),
+        Symbol::BodyInput { file, step, .. } => match body(files, file, step) {
+            Some((text, body)) if body.hides_reads(&text, true) => Err(HIDDEN_READS.into()),
+            _ => Ok(mark),
+        },
+        Symbol::BodyOutput { file, step, .. } => match body(files, file, step) {
+            Some((text, body)) if body.returns_early(&text, true) => Err(EARLY_RETURN.into()),
+            _ => Ok(mark),
+        },
+        Symbol::Input { file, .. } => match files.script(file) {
+            Some((text, script)) if script.hides_reads(&text, false) => Err(HIDDEN_READS.into()),
+            _ => Ok(mark),
+        },
         Symbol::Output { file, name } => match files.script(file) {
             // The outputs may come from anywhere else.
             Some((_, script)) if !script.given.iter().any(|given| given.text == *name) => {
@@ -26,6 +39,7 @@ pub fn renamable(files: &Files, path: &Path, offset: usize) -> Result<Mark, Stri
                     "the script does not end with a map that has `{name}`: rename it in the script by hand"
                 ))
             }
+            Some((text, script)) if script.returns_early(&text, false) => Err(EARLY_RETURN.into()),
             _ => Ok(mark),
         },
         Symbol::Function { .. } => {
@@ -36,6 +50,21 @@ pub fn renamable(files: &Files, path: &Path, offset: usize) -> Result<Mark, Stri
             Err(format!("`{name}` is part of windlass"))
         }
     }
+}
+
+/// A read that is not seen would be `()` afterwards, without an error.
+const HIDDEN_READS: &str = "the script passes its inputs on as a whole, or computes the name of one, so it may read this name where it can't be seen: rename it by hand";
+const EARLY_RETURN: &str =
+    "the script also ends at a `return`, whose outputs are not renamed: rename it by hand";
+
+/// Returns the inline body of a step, with the text of its file.
+fn body(files: &Files, file: &Path, step: &str) -> Option<(Arc<str>, Script)> {
+    let (text, workflow) = files.workflow(file)?;
+    let Action::Inline { span, quoting } = &workflow.step(step)?.action else {
+        return None;
+    };
+    let body = Script::read(&text, span.clone(), *quoting);
+    Some((text, body))
 }
 
 /// Lists the places that a rename changes.

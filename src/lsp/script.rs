@@ -166,6 +166,50 @@ impl Script {
         function.parameters.first().map(|name| name.text.as_str())
     }
 
+    /// Says whether inputs are read in a way that their names don't show: all of them are passed on, or a name is computed.
+    pub fn hides_reads(&self, text: &str, is_inline: bool) -> bool {
+        let is_computed = self.chains.iter().any(|chain| {
+            let variable = self.inputs_at(chain.start(), is_inline);
+            variable == Some(chain.root()) && chain.skips
+        });
+        let is_parameter = |span: &Range<usize>| {
+            let mut functions = self.functions.iter();
+            functions.any(|f| f.parameters.iter().any(|name| name.span == *span))
+        };
+        let tokens = self
+            .tokens
+            .iter()
+            .filter(|token| token.kind != Kind::Comment);
+        let tokens: Vec<_> = tokens.collect();
+        let is_sign = |at: Option<usize>, signs: &[char]| {
+            let token = at.and_then(|at| tokens.get(at));
+            token.is_some_and(|token| signs.iter().any(|c| token.kind == Kind::Sign(*c)))
+        };
+        let is_whole = |at: usize| {
+            let span = &tokens[at].span;
+            tokens[at].kind == Kind::Word
+                && self.inputs_at(span.start, is_inline) == text.get(span.clone())
+                && !is_parameter(span)
+                // `x.inputs` and `#{ inputs: … }` are other names.
+                && !is_sign(at.checked_sub(1), &['.'])
+                && !is_sign(Some(at + 1), &['.', '[', '?', ':'])
+        };
+        is_computed || (0..tokens.len()).any(is_whole)
+    }
+
+    /// Says whether `run`, or an inline body, may end before its last map.
+    pub fn returns_early(&self, text: &str, is_inline: bool) -> bool {
+        let run = self.function("run").map(|function| function.span.clone());
+        let is_return = |span: &Range<usize>| text.get(span.clone()) == Some("return");
+        let mut words = self.tokens.iter().filter(|token| token.kind == Kind::Word);
+        words.any(|word| {
+            let is_inside = run
+                .as_ref()
+                .is_some_and(|run| run.contains(&word.span.start));
+            (is_inline || is_inside) && is_return(&word.span)
+        })
+    }
+
     /// Returns the reads of inputs, each with its name and place.
     pub fn input_reads(&self, is_inline: bool) -> impl Iterator<Item = &(String, Range<usize>)> {
         self.chains.iter().filter_map(move |chain| {

@@ -20,6 +20,8 @@ pub struct Workflow {
     /// The steps; those under `finally` come last.
     pub steps: Vec<Step>,
     pub outputs: Vec<Output>,
+    /// The names of params to which triggers give values.
+    pub triggered: Vec<Name>,
     pub expressions: Vec<Expression>,
 }
 
@@ -83,6 +85,7 @@ impl Workflow {
             params: Vec::new(),
             steps: Vec::new(),
             outputs: Vec::new(),
+            triggered: Vec::new(),
             expressions: Vec::new(),
             root: Node {
                 span: 0..0,
@@ -109,6 +112,13 @@ impl Workflow {
                 name: name_of(text, &entry.key),
                 span: entry.span(),
             })
+            .collect();
+        let triggers = root.entry(text, "triggers");
+        let triggers = triggers.map_or(&[][..], |entry| entry.value.items());
+        let given = triggers.iter().filter_map(|one| one.entry(text, "params"));
+        workflow.triggered = given
+            .flat_map(|params| params.value.entries())
+            .map(|entry| name_of(text, &entry.key))
             .collect();
         let bodies = workflow.steps.iter().filter_map(|step| match &step.action {
             Action::Inline { span, .. } => Some(span.start),

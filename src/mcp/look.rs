@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::tool::{Argument, Setting, ToolRow, read};
 use crate::{
-    compile::{Frozen, Program, compile},
+    compile::{Frozen, MAX_FILE_BYTES, Program, compile},
     decide,
     journal::RunId,
     report::{self, JsonView, Pick},
@@ -347,6 +347,10 @@ fn validate_workflow(setting: &Setting, arguments: Json) -> Result<Json, RunsErr
     let program = match (which.workflow, which.text) {
         (Some(name), None) => setting.runs.workflow(&workflow_name(&name)?)?,
         (None, Some(text)) => {
+            if text.len() > MAX_FILE_BYTES {
+                let message = "the workflow is larger than 1 MiB";
+                return Err(RunsError::wrong("bad-request", message));
+            }
             let files = BTreeMap::from([(DRAFT.to_owned(), text.into())]);
             compile(DRAFT, &mut Frozen(files))?
         }

@@ -1,4 +1,6 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+
+use percent_encoding::percent_decode_str;
 
 use crate::{
     compile::{Mock, Part, Route},
@@ -36,6 +38,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Returns the answer for a mistake in the file.
+    pub fn failed(why: &str) -> Self {
+        Self::json(500, serde_json::json!({ "error": why }))
+    }
+
     fn json(status: u16, json: serde_json::Value) -> Self {
         Self {
             status,
@@ -91,14 +98,11 @@ impl Site {
                         .place
                         .as_ref()
                         .map_or_else(String::new, |place| format!(" ({place})"));
-                    return Answer::json(
-                        500,
-                        serde_json::json!({ "error": format!("{error}{place}") }),
-                    );
+                    return Answer::failed(&format!("{error}{place}"));
                 }
             }
         }
-        match self.kept.get(&request.path) {
+        match self.kept.get(&*decoded(&request.path)) {
             Some(value) if matches!(request.method.as_str(), "GET" | "HEAD") => {
                 Answer::json(200, value.to_json())
             }
@@ -134,14 +138,22 @@ impl Site {
         names: &Names,
     ) -> Result<Option<Answer>, ExpressionError> {
         let route = &self.mock.routes[number];
-        if let Some(when) = &route.when
-            && when.evaluate(names)? != Value::Bool(true)
+        match route
+            .when
+            .as_ref()
+            .map(|when| when.evaluate(names))
+            .transpose()?
         {
-            return Ok(None);
+            None | Some(Value::Bool(true)) => {}
+            Some(Value::Bool(false)) => return Ok(None),
+            Some(other) => {
+                let why = format!("`when` must be a bool, not {}", other.a_kind());
+                return Ok(Some(Answer::failed(&why)));
+            }
         }
         let at = match &route.at {
             Some(at) => at.evaluate(names)?.to_text(),
-            None => request.path.clone(),
+            None => decoded(&request.path).into_owned(),
         };
         let kept = route
             .keep
@@ -191,6 +203,13 @@ fn made(route: &Route, names: &Names) -> Result<Answer, ExpressionError> {
     })
 }
 
+/// Decodes a path or a part of one. Bytes that are not UTF-8 stay encoded.
+fn decoded(path: &str) -> Cow<'_, str> {
+    percent_decode_str(path)
+        .decode_utf8()
+        .unwrap_or(Cow::Borrowed(path))
+}
+
 /// Returns the named parts of a path that matches a route; `None` if it does not match.
 fn parts(route: &[Part], path: &str) -> Option<BTreeMap<String, Value>> {
     let mut named = BTreeMap::new();
@@ -198,7 +217,7 @@ fn parts(route: &[Part], path: &str) -> Option<BTreeMap<String, Value>> {
     for (number, part) in route.iter().enumerate() {
         let is_last = number + 1 == route.len();
         if let Part::Rest(name) = part {
-            named.insert(name.clone(), rest.into());
+            named.insert(name.clone(), decoded(rest).into_owned().into());
             return Some(named);
         }
         let (one, after) = match rest.split_once('/') {
@@ -206,12 +225,14 @@ fn parts(route: &[Part], path: &str) -> Option<BTreeMap<String, Value>> {
             None if is_last => (rest, ""),
             _ => return None,
         };
+        // It is split before it is decoded: an encoded `/` is in a part.
+        let one = decoded(one);
         match part {
-            Part::Literal(text) if text != one => return None,
+            Part::Literal(text) if *text != one => return None,
             Part::Literal(_) => {}
             Part::Named(_) if one.is_empty() => return None,
             Part::Named(name) | Part::Rest(name) => {
-                named.insert(name.clone(), one.into());
+                named.insert(name.clone(), one.into_owned().into());
             }
         }
         rest = after;
@@ -247,6 +268,10 @@ mod tests {
         ] {
             assert_eq!(found(&users, path), None, "{path}");
         }
+        assert_eq!(
+            found(&users, "/users/a%2Fb%20c/pass%77ord").as_deref(),
+            Some(r#"{"user":"a/b c"}"#)
+        );
         let rest = [Part::Literal("a".into()), Part::Rest("rest".into())];
         assert_eq!(found(&rest, "/a/b/c").as_deref(), Some(r#"{"rest":"b/c"}"#));
         assert_eq!(

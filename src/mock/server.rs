@@ -10,7 +10,7 @@ use axum::{
     Router,
     body::Body,
     extract::State,
-    http::{Request as HttpRequest, Response, StatusCode, header::HeaderName},
+    http::{HeaderValue, Request as HttpRequest, Response, StatusCode, header::HeaderName},
 };
 use tokio::net::TcpListener;
 
@@ -77,9 +77,8 @@ async fn handle(State(shared): State<Shared>, request: HttpRequest<Body>) -> Res
     let Some(body) = read_body(body, LARGEST_BODY, CLIENT_TIMEOUT).await else {
         return plain(StatusCode::PAYLOAD_TOO_LARGE);
     };
-    let text = |value: &axum::http::HeaderValue| {
-        Value::from(String::from_utf8_lossy(value.as_bytes()).into_owned())
-    };
+    let text =
+        |value: &HeaderValue| Value::from(String::from_utf8_lossy(value.as_bytes()).into_owned());
     let query = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
     let asked = Request {
         method: head.method.to_string(),
@@ -102,16 +101,24 @@ async fn handle(State(shared): State<Shared>, request: HttpRequest<Body>) -> Res
     if answer.is_dropped {
         return dropped();
     }
+    let mut response = response_of(answer);
+    // The whole path may be logged: a mock has no secrets.
+    response.extensions_mut().insert(Operation(asked.path));
+    response
+}
+
+fn response_of(answer: Answer) -> Response<Body> {
     let mut response =
         plain(StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
     for (name, value) in &answer.headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), value.try_into()) {
-            response.headers_mut().append(name, value);
-        }
+        let header = HeaderName::try_from(name).ok();
+        let Some((header, value)) = header.zip(HeaderValue::try_from(value).ok()) else {
+            let why = format!("`{name}: {value}` is not a valid header");
+            return response_of(Answer::failed(&why));
+        };
+        response.headers_mut().append(header, value);
     }
     *response.body_mut() = Body::from(answer.body);
-    // The whole path may be logged: a mock has no secrets.
-    response.extensions_mut().insert(Operation(asked.path));
     response
 }
 

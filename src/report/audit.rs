@@ -52,7 +52,7 @@ pub fn audit(run: &RunId, state: &State, records: &[Record], proof: &Proof) -> S
     if let Some(info) = &state.run {
         text.push_str(&format!(
             "workflow  {} ({}), sha256 {}\n",
-            info.workflow,
+            line(&info.workflow),
             line(&info.file),
             info.program
         ));

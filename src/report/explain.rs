@@ -349,6 +349,7 @@ fn value_of(form: &Form) -> String {
         Form::Flag => "bool".to_owned(),
         Form::Duration => "duration, such as `30s`".to_owned(),
         Form::Count(most) => format!("int from 1 to {most}"),
+        Form::Between(least, most) => format!("int from {least} to {most}"),
         Form::Words(words) => {
             let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
             words.join(" or ")

@@ -133,12 +133,10 @@ fn mermaid(workflow: &Workflow, standings: Standings) -> String {
     let mut seen = BTreeSet::new();
     for (_, step) in workflow.steps() {
         if let Some((status, took)) = standings.status(step) {
-            out.push_str(&format!("    class {} {status}\n", step.name));
+            let id = mermaid_id("", step);
+            out.push_str(&format!("    class {id} {status}\n"));
             if !took.is_empty() && matches!(step.action, Action::Script(_)) {
-                out.push_str(&format!(
-                    "    {}[\"{}<br/>{took}\"]\n",
-                    step.name, step.name
-                ));
+                out.push_str(&format!("    {id}[\"{}<br/>{took}\"]\n", step.name));
             }
             seen.insert(status);
         }
@@ -163,9 +161,18 @@ fn colour(status: &str) -> &'static str {
     }
 }
 
+/// Returns the id of a step within the one of its workflow, which is empty at the top. The name of a step may be a reserved word of Mermaid,
+/// such as `end`, and has no `-`, so ids differ.
+fn mermaid_id(within: &str, step: &Step) -> String {
+    match within {
+        "" => format!("s-{}", step.name),
+        within => format!("{within}-{}", step.name),
+    }
+}
+
 fn mermaid_steps(workflow: &Workflow, prefix: &str, indent: &str, out: &mut String) {
     for (_, step) in workflow.steps() {
-        let id = format!("{prefix}{}", step.name);
+        let id = mermaid_id(prefix, step);
         let label = match step.for_each.is_some() {
             true => format!("{} (for each)", step.name),
             false => step.name.to_string(),
@@ -175,7 +182,7 @@ fn mermaid_steps(workflow: &Workflow, prefix: &str, indent: &str, out: &mut Stri
             Action::Approval(_) => out.push_str(&format!("{indent}{id}{{\"{label}?\"}}\n")),
             Action::Workflow(inner) => {
                 out.push_str(&format!("{indent}subgraph {id} [\"{label}\"]\n"));
-                mermaid_steps(inner, &format!("{id}_"), &format!("{indent}    "), out);
+                mermaid_steps(inner, &id, &format!("{indent}    "), out);
                 out.push_str(&format!("{indent}end\n"));
             }
         }
@@ -186,10 +193,8 @@ fn mermaid_steps(workflow: &Workflow, prefix: &str, indent: &str, out: &mut Stri
                 Edge::Data => "-->",
                 Edge::Order => "-.->",
             };
-            out.push_str(&format!(
-                "{indent}{prefix}{} {arrow} {prefix}{}\n",
-                other.name, step.name
-            ));
+            let (from, to) = (mermaid_id(prefix, other), mermaid_id(prefix, step));
+            out.push_str(&format!("{indent}{from} {arrow} {to}\n"));
         }
     }
 }

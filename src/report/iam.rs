@@ -15,6 +15,7 @@ use windlass_world::{
 /// All CAs, for calls whose CA is only known at run time.
 const ANY_AUTHORITY: &str = "arn:aws:acm-pca:*:*:certificate-authority/*";
 
+const SECRET_READ: &str = "secret::read";
 const CREATE: &str = "CreateCertificateAuthority";
 const ISSUE: &str = "IssueCertificate";
 const TAGGING: [&str; 2] = ["TagCertificateAuthority", "UntagCertificateAuthority"];
@@ -107,12 +108,57 @@ fn of_reference(text: &str) -> Option<&'static str> {
     }
 }
 
-/// Counts the AWS calls whose service or operation the script's text does not show.
-pub fn open_aws_calls(calls: &BTreeSet<HostCall>) -> usize {
-    let named = calls.iter().filter_map(HostCall::aws_operation);
-    named
-        .filter(|(service, operation)| service.is_none() || operation.is_none())
-        .count()
+/// What a policy does not cover, because a script's text does not show it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenCalls {
+    /// Calls of `aws::request` whose service or operation is not known.
+    pub requests: usize,
+    /// Calls of `aws::request` that may have an `undo` whose operation is not known.
+    pub undos: usize,
+    /// Calls of `secret::read` whose store is not known.
+    pub secrets: usize,
+}
+
+impl OpenCalls {
+    /// Counts them; the reversal counts with `with_undo`.
+    pub fn of(calls: &BTreeSet<HostCall>, with_undo: bool) -> Self {
+        let mut open = Self::default();
+        for call in calls {
+            match call.aws_operation() {
+                Some((None, _) | (_, None)) => open.requests += 1,
+                Some(_) if with_undo && has_open_undo(call) => open.undos += 1,
+                _ => {}
+            }
+            open.secrets += usize::from(reads_open_secret(call));
+        }
+        open
+    }
+
+    pub fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// Says whether a call may be reversed by an operation that the text does not show.
+fn has_open_undo(call: &HostCall) -> bool {
+    let names_it = |undo: &Known| undo.field("operation").and_then(Known::as_text).is_some();
+    call.is_change()
+        && match call.option("undo") {
+            Some(undo) => !names_it(undo),
+            None => call.may_have_more_options(),
+        }
+}
+
+/// Says whether a call reads a secret of a store that the text does not show.
+fn reads_open_secret(call: &HostCall) -> bool {
+    if call.function != SECRET_READ {
+        return false;
+    }
+    match call.given_as(|kind| matches!(kind, ValueKind::SecretReference)) {
+        Some(Known::Text(_)) => false,
+        Some(Known::Begins(text)) => !text.contains(':'),
+        _ => true,
+    }
 }
 
 /// The resource on which an action is allowed.

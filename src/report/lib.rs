@@ -60,7 +60,7 @@ pub use event::{EventLines, event_json};
 pub use explain::{explain, topics, topics_page};
 pub use forecast::{forecast, forecast_json};
 pub use graph::{GraphFormat, Standings, draw};
-pub use iam::{iam_policy, open_aws_calls};
+pub use iam::{OpenCalls, iam_policy};
 pub use inventory::{Pick, days, due_lines, inventory_json, inventory_metrics, label, nothing_due};
 pub use json::{JsonView, errors, run_json, runs_json};
 pub use next_steps::{approvals, next_steps};

@@ -135,7 +135,7 @@ fn changes(step: &Preview) -> Vec<String> {
             (Some((Some(service), Some(operation))), _) => {
                 format!("{} {service}:{operation}", call.function)
             }
-            (_, Some(kind)) => format!("{} {kind}", call.function),
+            (_, Some(kind)) => format!("{} {}", call.function, kind.to_ascii_lowercase()),
             (_, None) => call.function.to_owned(),
         })
         .collect();

@@ -26,10 +26,65 @@ pub fn render(diagnostic: &dyn Diagnostic) -> String {
         .with_word_splitter(WordSplitter::NoHyphenation)
         .with_word_separator(WordSeparator::Custom(words))
         .with_links(false);
+    let without = WithoutExcerpt(diagnostic);
+    let diagnostic = match has_short_excerpt(diagnostic) {
+        true => diagnostic,
+        false => &without,
+    };
     let mut text = String::new();
     match handler.render_report(&mut text, diagnostic) {
         Ok(()) => styled(&text).into_owned(),
         Err(fmt::Error) => format!("{diagnostic}\n"),
+    }
+}
+
+/// The longest excerpt, in bytes, with the lines above and below. Lines are drawn whole, so a longer one is left out.
+const LONGEST_EXCERPT: usize = 16 << 10;
+
+fn has_short_excerpt(diagnostic: &dyn Diagnostic) -> bool {
+    let Some(source) = diagnostic.source_code() else {
+        return true;
+    };
+    let mut labels = diagnostic.labels().into_iter().flatten();
+    labels.all(|label| {
+        let excerpt = source.read_span(label.inner(), 1, 1);
+        excerpt.is_ok_and(|excerpt| excerpt.data().len() <= LONGEST_EXCERPT)
+    })
+}
+
+/// A diagnostic that names its place, and does not show it.
+#[derive(Debug)]
+struct WithoutExcerpt<'a>(&'a dyn Diagnostic);
+
+impl fmt::Display for WithoutExcerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.0, f)?;
+        let label = self.0.labels().and_then(|mut labels| labels.next());
+        let (Some(source), Some(label)) = (self.0.source_code(), label) else {
+            return Ok(());
+        };
+        match source.read_span(label.inner(), 0, 0) {
+            Ok(found) => write!(
+                f,
+                " ({}:{}:{})",
+                found.name().unwrap_or_default(),
+                found.line() + 1,
+                found.column() + 1
+            ),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for WithoutExcerpt<'_> {}
+
+impl Diagnostic for WithoutExcerpt<'_> {
+    fn code(&self) -> Option<Box<dyn fmt::Display + '_>> {
+        self.0.code()
+    }
+
+    fn help(&self) -> Option<Box<dyn fmt::Display + '_>> {
+        self.0.help()
     }
 }
 

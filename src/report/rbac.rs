@@ -10,8 +10,11 @@ pub fn cluster_role(workflow: &str, calls: &BTreeSet<HostCall>, with_undo: bool)
     if permits.is_empty() && open.is_empty() {
         return None;
     }
+    // The name of a workflow may be any text.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    let name = workflow.replace(|c: char| !is_plain(c), "-");
     let mut text = format!(
-        "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: windlass-{workflow}\n"
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: windlass-{name}\n"
     );
     for function in open {
         text.push_str(&format!(

@@ -165,6 +165,9 @@ fn of_form(form: &Form) -> Json {
         Form::Flag => json!({ "type": "boolean" }),
         Form::Duration => json!({ "type": "string", "pattern": DURATION }),
         Form::Count(most) => json!({ "type": "integer", "minimum": 1, "maximum": most }),
+        Form::Between(least, most) => {
+            json!({ "type": "integer", "minimum": least, "maximum": most })
+        }
         Form::Words(words) => json!({ "enum": words }),
         Form::Template | Form::Value => json!({}),
         Form::Values => json!({ "type": "array" }),

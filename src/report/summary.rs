@@ -44,7 +44,7 @@ pub fn headline(run: &RunId, state: &State, is_driven: bool, now: Timestamp) -> 
     };
     format!(
         "{} {outcome}{took}   {}",
-        style(workflow).bold(),
+        style(line(workflow)).bold(),
         style(run).dim()
     )
 }

@@ -93,7 +93,7 @@ pub use library::{Library, WorkflowName, declares_workflow};
 pub use log::LogLine;
 pub use nearby::refuse_unreadable;
 pub use peers::{Peers, SeenChange, SeenStart, SeenTrigger, SendTurn};
-pub use preflight::{Missing, Note, ask, permits_text, preflight};
+pub use preflight::{Note, Rights, ask, permits_text, preflight};
 pub use prune::{Pruning, Retention, compact, prunable, prune};
 pub use reception::Reception;
 #[cfg(feature = "restate")]

@@ -17,8 +17,14 @@ use windlass_world::{
     value::{Failure as Trouble, Value},
 };
 
-/// The permissions that the caller lacks, by cluster.
-pub type Missing = BTreeMap<String, BTreeSet<Permit>>;
+/// What the clusters of a target say about the calls of a workflow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// The permissions that the caller lacks, by cluster.
+    pub missing: BTreeMap<String, BTreeSet<Permit>>,
+    /// The kinds that no cluster serves.
+    pub unserved: BTreeSet<String>,
+}
 
 /// How many clusters a preflight asks at once: the connections to all of hundreds would be more than a process may open.
 const CLUSTERS_AT_ONCE: usize = 16;
@@ -33,6 +39,11 @@ pub enum Note {
     Missing {
         cluster: String,
         permits: BTreeSet<Permit>,
+    },
+    /// Whether calls about these kinds are allowed is not known: no cluster of the target serves them yet.
+    Unserved {
+        target: String,
+        kinds: BTreeSet<String>,
     },
     /// A finding of a server, as its text.
     Said(String),
@@ -51,6 +62,14 @@ impl fmt::Display for Note {
                 "on {cluster} the caller may not {}",
                 permits_text(permits)
             ),
+            Self::Unserved { target, kinds } => {
+                let kinds: Vec<_> = kinds.iter().map(|kind| format!("`{kind}`")).collect();
+                let kinds = kinds.join(", ");
+                write!(
+                    f,
+                    "no cluster of the target `{target}` serves {kinds}: calls about such objects fail, unless the run installs the kind first"
+                )
+            }
             Self::Said(text) => f.write_str(text),
         }
     }
@@ -79,9 +98,14 @@ pub fn preflight(
         return Ok((BTreeSet::new(), vec![Note::NoClusters { target }]));
     }
     refuse_a_part(found, target, &wanted)?;
-    let missing = ask(found, workflow, params, &wanted)?.into_iter();
-    let notes = missing.map(|(cluster, permits)| Note::Missing { cluster, permits });
-    let notes = notes.collect();
+    let access = ask(found, workflow, params, &wanted)?;
+    let missing = access.missing.into_iter();
+    let missing = missing.map(|(cluster, permits)| Note::Missing { cluster, permits });
+    let unserved = (!access.unserved.is_empty()).then(|| Note::Unserved {
+        target: target.to_owned(),
+        kinds: access.unserved,
+    });
+    let notes = missing.chain(unserved).collect();
     Ok((wanted, notes))
 }
 
@@ -105,7 +129,7 @@ fn refuse_a_part(found: &Target, target: &str, wanted: &BTreeSet<String>) -> Res
     Err(RunsError::wrong("clusters", message).hint(hint))
 }
 
-/// Asks every cluster which of the workflow's calls the caller may not make in all namespaces. Blocks its thread, which must not belong
+/// Asks every cluster which of the workflow's calls the caller may not make in all namespaces, and which kinds it serves. Blocks its thread, which must not belong
 /// to an asynchronous runtime.
 ///
 /// # Errors
@@ -115,7 +139,7 @@ pub fn ask(
     workflow: &Workflow,
     params: &Value,
     wanted: &BTreeSet<String>,
-) -> Result<Missing, RunsError> {
+) -> Result<Rights, RunsError> {
     let known = params.as_map().cloned().unwrap_or_default();
     let (permits, _) = permits_of(&workflow.known_calls(&known), false);
     let kube = KubeClients::new(target.kube(), wanted.clone());
@@ -126,22 +150,30 @@ pub fn ask(
     let (kube, permits) = (&kube, &permits);
     let asked = stream::iter(wanted).map(|role| async move {
         let client = kube.client(role).await?;
-        Ok::<_, Trouble>((role.clone(), client.missing(permits).await?))
+        Ok::<_, Trouble>((role.clone(), client.access(permits).await?))
     });
     let answers: Vec<_> = runtime.block_on(asked.buffered(CLUSTERS_AT_ONCE).collect());
-    let mut missing = Missing::new();
+    let mut access = Rights::default();
+    let mut unserved: Option<BTreeSet<String>> = None;
     let mut troubles = Vec::new();
     for answer in answers {
         match answer {
-            Ok((_, permits)) if permits.is_empty() => {}
-            Ok((role, permits)) => {
-                missing.insert(role, permits);
+            Ok((role, found)) => {
+                if !found.missing.is_empty() {
+                    access.missing.insert(role, found.missing);
+                }
+                // A kind that only another cluster of the run serves is for that one.
+                unserved = Some(match unserved {
+                    None => found.unserved,
+                    Some(others) => &others & &found.unserved,
+                });
             }
             Err(trouble) => troubles.push(trouble),
         }
     }
+    access.unserved = unserved.unwrap_or_default();
     let Some(first) = troubles.first() else {
-        return Ok(missing);
+        return Ok(access);
     };
     let hint = first.hint.clone();
     let mut texts: Vec<_> = troubles.iter().map(ToString::to_string).collect();

@@ -176,10 +176,19 @@ fn check(known: &Catalogue, ast: &AST, text: &str, own: &Own) -> Vec<Fault> {
         .iter()
         .flat_map(|call| {
             let fault = check_call(known, own, text, call);
-            let wrong = call.wrong.iter().map(|wrong| wrong.as_fault(text));
+            let wrong = call.wrong.iter().filter(|wrong| !wrong.was_accepted);
+            let wrong = wrong.map(|wrong| wrong.as_fault(text));
             fault.into_iter().chain(wrong)
         })
         .collect()
+}
+
+/// Returns the mistakes in literal arguments that earlier versions accepted.
+pub(super) fn accepted_before(ast: &AST, text: &str) -> Vec<Fault> {
+    let calls = list(ast);
+    let wrong = calls.iter().flat_map(|call| &call.wrong);
+    let wrong = wrong.filter(|wrong| wrong.was_accepted);
+    wrong.map(|wrong| wrong.as_fault(text)).collect()
 }
 
 fn check_call(known: &Catalogue, own: &Own, text: &str, call: &FoundCall) -> Option<Fault> {

@@ -1,6 +1,12 @@
-use std::{fmt, pin::Pin, time::Duration};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use super::host::{Function, table};
@@ -66,6 +72,24 @@ pub type Look = Box<dyn FnOnce(EffectKey) -> Doing<Option<Value>> + Send>;
 /// Reads the state before the call, as far as an undo needs it.
 pub type Before = Box<dyn FnOnce() -> Doing<Value> + Send>;
 
+/// The clock that a call reads while it is made: that of the machine, unless a test has set another one.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Arc<OnceLock<fn() -> OffsetDateTime>>);
+
+impl Clock {
+    pub fn now(&self) -> OffsetDateTime {
+        self.0
+            .get()
+            .map_or_else(OffsetDateTime::now_utc, |now| now())
+    }
+
+    /// Sets another clock; only the first one counts.
+    pub fn set(&self, now: fn() -> OffsetDateTime) {
+        // A call passes one stage.
+        let _ = self.0.set(now);
+    }
+}
+
 /// One call from a script to the outside, not made yet.
 pub struct Call {
     /// The function's name in scripts: `pca::issue_certificate`.
@@ -85,6 +109,8 @@ pub struct Call {
     /// How long the other side remembers the key of a [`Class::Keyed`] call; `None` for no limit. After that time, the
     /// call is treated as [`Class::Unsure`].
     pub key_lives: Option<Duration>,
+    /// The clock of a call that reads the time.
+    pub clock: Option<Clock>,
 }
 
 impl Call {
@@ -129,6 +155,7 @@ impl Call {
             on_stop: OnStop::Await,
             again: None,
             key_lives: None,
+            clock: None,
         }
     }
 
@@ -154,6 +181,12 @@ impl Call {
         F: Future<Output = Result<Option<Value>, Failure>> + Send + 'static,
     {
         self.look = Some(Box::new(|key| Box::pin(look(key))));
+        self
+    }
+
+    /// Lets a test set the clock that the call reads.
+    pub(super) fn reading(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
         self
     }
 

@@ -191,9 +191,14 @@ impl Expression {
 
     /// Returns the error for an expression that uses a secret which is not read yet.
     pub fn unread(&self, value: &Value) -> ExpressionError {
+        self.unfit(unread(&value.to_text()))
+    }
+
+    /// Returns an error about the expression's value.
+    pub fn unfit(&self, message: String) -> ExpressionError {
         ExpressionError {
             text: self.text.clone(),
-            message: unread(&value.to_text()),
+            message,
             at: 0,
             place: None,
         }

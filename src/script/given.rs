@@ -120,7 +120,8 @@ pub struct HostCall {
 /// The Kubernetes objects that a call is about, as far as its arguments show it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
-    /// The kind in the form that kubectl takes: `deployment`, `roottrustpolicies.admin.gloo.solo.io`. `None` also if the function implies it.
+    /// The kind in the form that kubectl takes: `deployment`, `roottrustpolicies.admin.gloo.solo.io`; that of a manifest begins with a
+    /// capital letter: `Gateway.networking.istio.io`. `None` also if the function implies it.
     pub kind: Option<String>,
     /// `None` also for a call about all objects of its kind.
     pub name: Option<String>,
@@ -214,6 +215,13 @@ impl HostCall {
         options.is_some_and(|(at, _)| matches!(self.given.get(at), Some(Known::Map(_))))
     }
 
+    /// Says whether options are given that are not known.
+    pub fn may_have_more_options(&self) -> bool {
+        let options = self.row().and_then(Function::options);
+        let given = options.and_then(|(at, _)| self.given.get(at));
+        given.is_some_and(|given| !matches!(given, Known::Map(_)))
+    }
+
     /// Returns the argument for the parameter, or the option, of this kind.
     pub fn given_as(&self, is_it: impl Fn(ValueKind) -> bool) -> Option<&Known> {
         let row = self.row()?;
@@ -272,13 +280,12 @@ impl About {
         let (Some(kind), Some(version)) = (text("kind"), text("apiVersion")) else {
             return Self::default();
         };
-        let kind = kind.to_ascii_lowercase();
         let name = manifest
             .field("metadata")
             .and_then(|metadata| metadata.field("name"));
         let kind = match version.split_once('/') {
             Some((group, _)) => format!("{kind}.{group}"),
-            None => kind,
+            None => kind.to_owned(),
         };
         Self::of(&kind, name.and_then(Known::as_text))
     }

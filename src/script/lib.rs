@@ -58,7 +58,7 @@ mod signature;
 mod trace;
 
 pub use effects::{
-    Act, Before, Call, Class, EffectKey, Effects, Interruption, Level, OnStop, Stop,
+    Act, Before, Call, Class, Clock, EffectKey, Effects, Interruption, Level, OnStop, Stop,
 };
 pub use expression::{Expression, ExpressionError, Hop, Names, ROOTS, Read, is_readable};
 pub use fault::Fault;
@@ -68,7 +68,8 @@ pub use host::{
     AuthorityUse, Changing, Done, Doubt, Finding, Function, Host, HostModule, Impact, InUse,
     MODULES, Need, Needs, On, Parameter, Reversal, Reversed, Reversible, Rule, ScriptType,
     ValueKind, WRONG_ARGUMENTS, WayBack, authority_use, check_answer, finding, function, functions,
-    has_own_undo, is_authority, lacks_result, leaves, plain_serial, reversal, sealed_answer,
+    has_own_undo, is_authority, judged_undo, lacks_result, leaves, plain_serial, reversal,
+    sealed_answer,
 };
 pub use import::join_path;
 pub use inputs::InputRead;

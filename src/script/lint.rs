@@ -1,23 +1,32 @@
 //! Mistakes that earlier versions accepted: a new script is refused for them, but not one with which a run began.
 
-use rhai::{AST, ASTNode, Expr, Position, Stmt};
+use rhai::{AST, ASTNode, Expr, Ident, Position, Stmt};
 
 use super::{
+    calls,
     fault::{Fault, offset, token_at},
     signature::Signature,
 };
 use windlass_ground::{closest, did_you_mean};
+use windlass_world::value::Value;
 
 /// The names that a script may read.
-pub(super) const INPUTS: &[&str] = &["inputs", "outputs"];
+const INPUTS: &[&str] = &["inputs", "outputs"];
 
 /// Returns the mistakes of a script file, or of a file that it imports (`outputs` is `None`).
 pub(super) fn check(ast: &AST, text: &str, outputs: Option<&Signature>) -> Vec<Fault> {
     let mut faults: Vec<_> = loose(ast, text).into_iter().collect();
-    faults.extend(check_constants(ast, text, INPUTS));
+    faults.extend(check_body(ast, text));
     if let (Some(outputs), Some(last)) = (outputs, last_of_run(ast)) {
         faults.extend(check_map(&last, text, outputs));
     }
+    faults
+}
+
+/// Returns the mistakes of an inline body, or of the functions of a script.
+pub(super) fn check_body(ast: &AST, text: &str) -> Vec<Fault> {
+    let mut faults = check_constants(ast, text, INPUTS);
+    faults.extend(calls::accepted_before(ast, text));
     faults
 }
 
@@ -131,12 +140,38 @@ fn last_of_run(ast: &AST) -> Option<Expr> {
     last
 }
 
+/// Finds literal outputs of another type than the declared one.
+fn wrong_outputs(entries: &[(Ident, Expr)], text: &str, outputs: &Signature) -> Vec<Fault> {
+    let wrong = entries.iter().filter_map(|(name, value)| {
+        let field = outputs.fields.get(name.name.as_str())?;
+        let mismatch = field.ty.check(&constant(value)?).err()?;
+        let message = format!("the output `{}` does not fit: {mismatch}", name.name);
+        Some(Fault::new(
+            "wrong-output",
+            token_at(text, name.pos),
+            message,
+        ))
+    });
+    wrong.collect()
+}
+
+/// Returns the value of a literal that has no parts.
+fn constant(expression: &Expr) -> Option<Value> {
+    Some(match expression {
+        Expr::StringConstant(text, _) => Value::String(text.to_string()),
+        Expr::IntegerConstant(number, _) => Value::Int(*number),
+        Expr::FloatConstant(number, _) => Value::Float(**number),
+        Expr::BoolConstant(is_true, _) => Value::Bool(*is_true),
+        _ => return None,
+    })
+}
+
 fn check_map(map: &Expr, text: &str, outputs: &Signature) -> Vec<Fault> {
     let Expr::Map(entries, position) = map else {
         return Vec::new();
     };
     let names: Vec<_> = entries.0.iter().map(|(name, _)| name).collect();
-    let mut faults = Vec::new();
+    let mut faults = wrong_outputs(&entries.0, text, outputs);
     for name in &names {
         if !outputs.fields.contains_key(name.name.as_str()) {
             let declared = outputs.fields.keys().map(String::as_str);

@@ -8,7 +8,11 @@ use super::{
     host::{Function, Need, Needs, Parameter, ScriptType, ValueKind, aws_mistake},
 };
 use windlass_ground::{closest, did_you_mean};
-use windlass_world::{outside::Named, value::parse_duration, x509::Subject};
+use windlass_world::{
+    outside::Named,
+    value::{Reference, parse_duration},
+    x509::Subject,
+};
 
 /// A mistake in the arguments of a call, with its place in the script.
 pub(super) struct Wrong {
@@ -16,6 +20,8 @@ pub(super) struct Wrong {
     code: &'static str,
     message: String,
     help: Option<String>,
+    /// Whether earlier versions accepted it, so that a run may have begun with it.
+    pub was_accepted: bool,
 }
 
 impl Wrong {
@@ -25,6 +31,15 @@ impl Wrong {
             code: "wrong-arguments",
             message,
             help: None,
+            was_accepted: false,
+        }
+    }
+
+    /// Marks a mistake that earlier versions accepted.
+    fn accepted_before(self) -> Self {
+        Self {
+            was_accepted: true,
+            ..self
         }
     }
 
@@ -139,6 +154,18 @@ impl Check {
                     ));
                 }
             }
+            (ValueKind::Form(check), Expr::StringConstant(text, position)) => {
+                self.form(name, check(text), *position);
+            }
+            (ValueKind::SecretReference, Expr::StringConstant(text, position)) => {
+                self.form(name, check_reference(text), *position);
+            }
+            (ValueKind::Between(first, last), Expr::IntegerConstant(given, position))
+                if !(first..=last).contains(given) =>
+            {
+                let why = format!("{given} is not from {first} to {last}");
+                self.form(name, Err(why), *position);
+            }
             (ValueKind::Object | ValueKind::Workload, Expr::StringConstant(text, position)) => {
                 if let Err(e) = Named::parse("", text) {
                     self.add(Wrong::new(*position, format!("`{}`: {e}", self.function)));
@@ -155,6 +182,14 @@ impl Check {
                     self.add(Wrong::new(given.position(), message));
                 }
             }
+        }
+    }
+
+    /// Reports a literal whose type is right, but which the function rejects.
+    fn form(&mut self, name: &str, checked: Result<(), String>, position: Position) {
+        if let Err(why) = checked {
+            let message = format!("`{}`: `{name}`: {why}", self.function);
+            self.add(Wrong::new(position, message).accepted_before());
         }
     }
 
@@ -234,6 +269,7 @@ impl Check {
         };
         self.add(Wrong {
             code: "unknown-option",
+            was_accepted: WITHDRAWN.contains(&(self.function, key)),
             ..Wrong::new(position, message).help(help)
         });
     }
@@ -275,6 +311,23 @@ impl Check {
 
     fn add(&mut self, wrong: Wrong) {
         self.wrong.push(wrong);
+    }
+}
+
+/// Options that functions of earlier versions took, and ignored.
+const WITHDRAWN: [(&str, &str); 3] = [
+    ("http::get", "undo"),
+    ("http::head", "undo"),
+    ("http::options", "undo"),
+];
+
+fn check_reference(text: &str) -> Result<(), String> {
+    match Reference::parse(text) {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(format!(
+            "`{text}` does not begin like a reference, such as `ssm:`"
+        )),
+        Err(e) => Err(e.to_string()),
     }
 }
 

@@ -74,9 +74,9 @@ pub(super) fn register_returning(engine: &mut Engine) {
         *text = text.trim().into();
         text.clone()
     });
-    engine.register_fn("trim", |secret: &mut Secret| {
-        *secret = Secret::new(secret.reveal().trim());
-        secret.clone()
+    engine.register_fn("trim", |secret: &mut Secret| -> Given<Secret> {
+        *secret = Secret::new(secret.text().map_err(|e| e.to_string())?.trim());
+        Ok(secret.clone())
     });
     engine.register_fn(
         "replace",
@@ -88,7 +88,11 @@ pub(super) fn register_returning(engine: &mut Engine) {
     engine.register_fn(
         "replace",
         |secret: &mut Secret, find: &str, with: &str| -> Given<Secret> {
-            *secret = Secret::new(replaced(secret.reveal(), find, with)?);
+            *secret = Secret::new(replaced(
+                secret.text().map_err(|e| e.to_string())?,
+                find,
+                with,
+            )?);
             Ok(secret.clone())
         },
     );

@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use rhai::{AST, LexError, ParseError, ParseErrorType, Scope};
 
@@ -184,7 +184,7 @@ impl Script {
             .chain(of_imports)
             .collect();
         let found = match is_inline {
-            true => lint::check_constants(&ast, &text, lint::INPUTS),
+            true => lint::check_body(&ast, &text),
             false => lint::check(&ast, &text, outputs.as_ref()),
         };
         let mut discouraged: Vec<_> = found.into_iter().map(here).collect();
@@ -258,17 +258,14 @@ fn check_entry(ast: &AST, text: &str) -> Option<Fault> {
     let counts = parameter_counts(ast, "run");
     match counts.contains(&1) {
         true => None,
-        false if !counts.is_empty() => {
-            let at = text.find("fn run").unwrap_or(0);
-            Some(
-                Fault::new(
-                    "no-run-function",
-                    at..at + "fn run".len(),
-                    "`fn run` must have one parameter, the inputs",
-                )
-                .help("write `fn run(inputs) { … }`"),
+        false if !counts.is_empty() => Some(
+            Fault::new(
+                "no-run-function",
+                definition_of(text, "fn run"),
+                "`fn run` must have one parameter, the inputs",
             )
-        }
+            .help("write `fn run(inputs) { … }`"),
+        ),
         false => Some(
             Fault::new(
                 "no-run-function",
@@ -278,6 +275,23 @@ fn check_entry(ast: &AST, text: &str) -> Option<Fault> {
             .help("a step calls this function; its last value is a map of the outputs"),
         ),
     }
+}
+
+/// Returns the place of `fn NAME` where a line begins with it: comments mention it, too. Rhai does not tell the places of functions.
+fn definition_of(text: &str, definition: &str) -> Range<usize> {
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let code = line.trim_start();
+        let code = code.strip_prefix("private").map_or(code, str::trim_start);
+        let is_it = code.strip_prefix(definition);
+        if is_it.is_some_and(|rest| rest.trim_start().starts_with('(')) {
+            let start = at + line.len() - code.len();
+            return start..start + definition.len();
+        }
+        at += line.len();
+    }
+    text.find(definition)
+        .map_or(0..0, |at| at..at + definition.len())
 }
 
 /// Returns how many parameters each function of a name has: Rhai tells them apart by that.
@@ -291,10 +305,9 @@ fn check_undo(ast: &AST, text: &str) -> Option<Fault> {
     if counts.is_empty() || counts.contains(&2) {
         return None;
     }
-    let at = text.find("fn undo").unwrap_or(0);
     let message = "`fn undo` must have two parameters, the inputs and the outputs";
     Some(
-        Fault::new("bad-undo-function", at..at + "fn undo".len(), message)
+        Fault::new("bad-undo-function", definition_of(text, "fn undo"), message)
             .help("write `fn undo(inputs, outputs) { … }`"),
     )
 }

@@ -146,36 +146,39 @@ pub(super) fn joined(context: &NativeCallContext, parts: Array) -> Result<Dynami
 
 fn written(context: &NativeCallContext, value: &mut Dynamic) -> Result<Written, Thrown> {
     if let Some(secret) = value.read_lock::<Secret>() {
-        return Ok(Written::Secret(secret.reveal().to_owned()));
+        return Ok(Written::Secret(text_of(&secret)?.to_owned()));
     }
     check_depth(std::iter::once(&*value))?;
     refuse_unread(value)?;
     if holds_secret(value) {
-        return Ok(Written::Secret(revealed(context, value)));
+        return Ok(Written::Secret(revealed(context, value)?));
     }
     Ok(Written::Plain(printed(context, "to_string", value)))
 }
 
+/// Returns the text of a secret.
+fn text_of(secret: &Secret) -> Result<&str, Thrown> {
+    secret.text().map_err(|e| e.to_string().into())
+}
+
 /// Returns a list or a map as Rhai prints it, with the texts of its secrets.
-fn revealed(context: &NativeCallContext, value: &mut Dynamic) -> String {
+fn revealed(context: &NativeCallContext, value: &mut Dynamic) -> Result<String, Thrown> {
     if let Some(secret) = value.read_lock::<Secret>() {
-        return format!("{:?}", secret.reveal());
+        return Ok(format!("{:?}", text_of(&secret)?));
     }
     if let Some(mut items) = value.write_lock::<Array>() {
-        let items: Vec<_> = items
-            .iter_mut()
-            .map(|item| revealed(context, item))
-            .collect();
-        return format!("[{}]", items.join(", "));
+        let items = items.iter_mut().map(|item| revealed(context, item));
+        let items = items.collect::<Result<Vec<_>, _>>()?;
+        return Ok(format!("[{}]", items.join(", ")));
     }
     if let Some(mut map) = value.write_lock::<Map>() {
-        let entries: Vec<_> = map
+        let entries = map
             .iter_mut()
-            .map(|(key, item)| format!("{key:?}: {}", revealed(context, item)))
-            .collect();
-        return format!("#{{{}}}", entries.join(", "));
+            .map(|(key, item)| Ok(format!("{key:?}: {}", revealed(context, item)?)));
+        let entries = entries.collect::<Result<Vec<_>, Thrown>>()?;
+        return Ok(format!("#{{{}}}", entries.join(", ")));
     }
-    printed(context, "to_debug", value)
+    Ok(printed(context, "to_debug", value))
 }
 
 /// Prints as Rhai does.
@@ -235,19 +238,28 @@ fn register_comparisons(module: &mut Module) {
         set(name).set_into_module(module, |_: Dynamic, _: Secret| refuse());
         set(name).set_into_module(module, |_: &mut Secret, _: Secret| refuse());
     }
-    set("contains").set_into_module(module, |a: &mut Secret, b: &str| a.reveal().contains(b));
-    set("contains").set_into_module(module, |a: &mut Secret, b: char| a.reveal().contains(b));
-    set("contains").set_into_module(module, |a: &mut Secret, b: Secret| {
-        a.reveal().contains(b.reveal())
+    type Found = Result<bool, Thrown>;
+    set("contains").set_into_module(module, |a: &mut Secret, b: &str| -> Found {
+        Ok(text_of(a)?.contains(b))
     });
-    set("contains").set_into_module(module, |a: &str, b: Secret| a.contains(b.reveal()));
+    set("contains").set_into_module(module, |a: &mut Secret, b: char| -> Found {
+        Ok(text_of(a)?.contains(b))
+    });
+    set("contains").set_into_module(module, |a: &mut Secret, b: Secret| -> Found {
+        Ok(text_of(a)?.contains(text_of(&b)?))
+    });
+    set("contains").set_into_module(module, |a: &str, b: Secret| -> Found {
+        Ok(a.contains(text_of(&b)?))
+    });
     for (name, test) in [
         ("starts_with", starts_with as fn(&str, &str) -> bool),
         ("ends_with", ends_with),
     ] {
-        set(name).set_into_module(module, move |a: &mut Secret, b: &str| test(a.reveal(), b));
-        set(name).set_into_module(module, move |a: &mut Secret, b: Secret| {
-            test(a.reveal(), b.reveal())
+        set(name).set_into_module(module, move |a: &mut Secret, b: &str| -> Found {
+            Ok(test(text_of(a)?, b))
+        });
+        set(name).set_into_module(module, move |a: &mut Secret, b: Secret| -> Found {
+            Ok(test(text_of(a)?, text_of(&b)?))
         });
     }
     fn starts_with(text: &str, start: &str) -> bool {
@@ -293,15 +305,15 @@ fn register_joins(module: &mut Module) {
         },
     );
     set("+").set_into_module(module, |a: &mut Secret, b: Secret| {
-        join(a.reveal(), b.reveal())
+        join(text_of(a)?, text_of(&b)?)
     });
-    set("+").set_into_module(module, |a: &mut Secret, b: &str| join(a.reveal(), b));
-    set("+").set_into_module(module, |a: &str, b: Secret| join(a, b.reveal()));
+    set("+").set_into_module(module, |a: &mut Secret, b: &str| join(text_of(a)?, b));
+    set("+").set_into_module(module, |a: &str, b: Secret| join(a, text_of(&b)?));
     set("+").set_into_module(
         module,
         |context: NativeCallContext, a: &mut Secret, mut b: Dynamic| -> Result<Secret, Thrown> {
             let b = written(&context, &mut b)?;
-            join(a.reveal(), b.as_str())
+            join(text_of(a)?, b.as_str())
         },
     );
     set("+").set_into_module(
@@ -313,7 +325,7 @@ fn register_joins(module: &mut Module) {
                 return Ok(items.into());
             }
             let a = written(&context, &mut a)?;
-            Ok(Dynamic::from(join(a.as_str(), b.reveal())?))
+            Ok(Dynamic::from(join(a.as_str(), text_of(&b)?)?))
         },
     );
     // A variable that holds a text becomes a secret after `text += secret`.
@@ -329,13 +341,13 @@ fn register_joins(module: &mut Module) {
             },
         );
         set(name).set_into_module(module, |a: &mut Secret, b: Secret| -> Result<(), Thrown> {
-            *a = join(a.reveal(), b.reveal())?;
+            *a = join(text_of(a)?, text_of(&b)?)?;
             Ok(())
         });
         set(name).set_into_module(
             module,
             |context: NativeCallContext, a: &mut Secret, mut b: Dynamic| -> Result<(), Thrown> {
-                *a = join(a.reveal(), written(&context, &mut b)?.as_str())?;
+                *a = join(text_of(a)?, written(&context, &mut b)?.as_str())?;
                 Ok(())
             },
         );
@@ -392,10 +404,8 @@ fn print_list(context: &NativeCallContext, list: &mut Array) -> Result<Dynamic, 
     check_depth(list.iter())?;
     list.iter().try_for_each(refuse_unread)?;
     let is_secret = list.iter().any(holds_secret);
-    let items: Vec<_> = list
-        .iter_mut()
-        .map(|item| debugged(context, item))
-        .collect();
+    let items = list.iter_mut().map(|item| debugged(context, item));
+    let items = items.collect::<Result<Vec<_>, _>>()?;
     of_text(is_secret, format!("[{}]", items.join(", ")))
 }
 
@@ -403,17 +413,17 @@ fn print_map(context: &NativeCallContext, map: &mut Map) -> Result<Dynamic, Thro
     check_depth(map.values())?;
     map.values().try_for_each(refuse_unread)?;
     let is_secret = map.values().any(holds_secret);
-    let entries: Vec<_> = map
+    let entries = map
         .iter_mut()
-        .map(|(key, item)| format!("{key:?}: {}", debugged(context, item)))
-        .collect();
+        .map(|(key, item)| Ok(format!("{key:?}: {}", debugged(context, item)?)));
+    let entries = entries.collect::<Result<Vec<_>, Thrown>>()?;
     of_text(is_secret, format!("#{{{}}}", entries.join(", ")))
 }
 
-fn debugged(context: &NativeCallContext, item: &mut Dynamic) -> String {
+fn debugged(context: &NativeCallContext, item: &mut Dynamic) -> Result<String, Thrown> {
     match holds_secret(item) {
         true => revealed(context, item),
-        false => printed(context, "to_debug", item),
+        false => Ok(printed(context, "to_debug", item)),
     }
 }
 
@@ -427,57 +437,60 @@ fn of_text(is_secret: bool, text: String) -> Result<Dynamic, Thrown> {
 
 /// Parts of a secret are secrets. Its length is not: scripts use it to test whether a value was given.
 fn register_parts(module: &mut Module) {
-    set("len").set_into_module(module, |a: &mut Secret| a.reveal().chars().count() as i64);
+    set("len").set_into_module(module, |a: &mut Secret| {
+        a.text()
+            .map_or_else(|_| a.reveal_bytes().len(), |text| text.chars().count()) as i64
+    });
     set("is_empty").set_into_module(module, |a: &mut Secret| a.reveal().is_empty());
-    set("trim").set_into_module(module, |a: &mut Secret| {
-        *a = Secret::new(a.reveal().trim());
+    set("trim").set_into_module(module, |a: &mut Secret| -> Result<(), Thrown> {
+        *a = Secret::new(text_of(a)?.trim());
+        Ok(())
     });
     set("sub_string").set_into_module(module, |a: &mut Secret, start: i64| {
         part(a, start, i64::MAX)
     });
     set("sub_string").set_into_module(module, part);
-    set("to_upper").set_into_module(module, |a: &mut Secret| {
-        Secret::new(a.reveal().to_uppercase())
+    set("to_upper").set_into_module(module, |a: &mut Secret| -> Result<Secret, Thrown> {
+        Ok(Secret::new(text_of(a)?.to_uppercase()))
     });
-    set("to_lower").set_into_module(module, |a: &mut Secret| {
-        Secret::new(a.reveal().to_lowercase())
+    set("to_lower").set_into_module(module, |a: &mut Secret| -> Result<Secret, Thrown> {
+        Ok(Secret::new(text_of(a)?.to_lowercase()))
     });
-    set("split").set_into_module(module, |a: &mut Secret, at: &str| -> Array {
-        let parts = a.reveal().split(at);
-        parts.map(|part| Dynamic::from(Secret::new(part))).collect()
-    });
+    set("split").set_into_module(
+        module,
+        |a: &mut Secret, at: &str| -> Result<Array, Thrown> {
+            let parts = text_of(a)?.split(at);
+            Ok(parts.map(|part| Dynamic::from(Secret::new(part))).collect())
+        },
+    );
     set("replace").set_into_module(
         module,
         |a: &mut Secret, from: &str, to: &str| -> Result<(), Thrown> {
-            *a = Secret::new(replaced(a.reveal(), from, to)?);
+            *a = Secret::new(replaced(text_of(a)?, from, to)?);
             Ok(())
         },
     );
     set("replace").set_into_module(
         module,
         |a: &mut Secret, from: &str, to: Secret| -> Result<(), Thrown> {
-            *a = Secret::new(replaced(a.reveal(), from, to.reveal())?);
+            *a = Secret::new(replaced(text_of(a)?, from, text_of(&to)?)?);
             Ok(())
         },
     );
 }
 
-fn part(secret: &mut Secret, start: i64, len: i64) -> Secret {
-    let count = secret.reveal().chars().count() as i64;
+fn part(secret: &mut Secret, start: i64, len: i64) -> Result<Secret, Thrown> {
+    let text = text_of(secret)?;
+    let count = text.chars().count() as i64;
     // A negative start counts from the end, as for a text.
     let start = match start < 0 {
         true => (count + start).max(0),
         false => start,
     };
     let (start, len) = (start as usize, len.max(0) as usize);
-    Secret::new(
-        secret
-            .reveal()
-            .chars()
-            .skip(start)
-            .take(len)
-            .collect::<String>(),
-    )
+    Ok(Secret::new(
+        text.chars().skip(start).take(len).collect::<String>(),
+    ))
 }
 
 fn join(a: &str, b: &str) -> Result<Secret, Thrown> {

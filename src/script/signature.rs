@@ -1,8 +1,11 @@
 use std::{collections::BTreeMap, ops::Range};
 
-use rhai::AST;
+use rhai::{AST, Expr, Position, Stmt};
 
-use super::{dynamic::from_dynamic, fault::Fault};
+use super::{
+    dynamic::from_dynamic,
+    fault::{Fault, token_at},
+};
 use windlass_world::value::{StepError, Type, Value};
 
 /// The inputs (`const INPUTS`) or outputs (`const OUTPUTS`) that a script declares.
@@ -40,16 +43,16 @@ impl Signature {
                 None => Ok(None),
             };
         };
-        let span = span_of(text, name).unwrap_or(0..0);
+        let places = Places::of(ast, name);
+        let span = places.constant.map_or(0..0, |at| token_at(text, at));
         let Ok(Value::Map(map)) = from_dynamic(&value) else {
             return Err(vec![not_literal(name, span)]);
         };
         let mut signature = Self::default();
         let mut faults = Vec::new();
         for (field, declared) in map {
-            let place = span_of(&text[span.start..], &field).map_or(span.clone(), |at| {
-                span.start + at.start..span.start + at.end
-            });
+            let place = places.fields.get(&field);
+            let place = place.map_or(span.clone(), |at| token_at(text, *at));
             match declared.as_str().map(parse_field) {
                 Some(Ok(parsed)) => {
                     signature.fields.insert(field, parsed);
@@ -184,6 +187,35 @@ fn parse_field(text: &str) -> Result<Field, String> {
         ty,
         default: Some(value),
     })
+}
+
+/// Where a constant and the entries of its map stand in the text.
+#[derive(Default)]
+struct Places {
+    constant: Option<Position>,
+    fields: BTreeMap<String, Position>,
+}
+
+impl Places {
+    fn of(ast: &AST, name: &str) -> Self {
+        let mut places = Self::default();
+        for statement in ast.statements() {
+            let Stmt::Var(variable, ..) = statement else {
+                continue;
+            };
+            let (ident, value, _) = &**variable;
+            if ident.name != name {
+                continue;
+            }
+            places.constant = Some(ident.pos);
+            if let Expr::Map(map, _) = value {
+                let entries = map.0.iter();
+                let entries = entries.map(|(key, _)| (key.name.to_string(), key.pos));
+                places.fields.extend(entries);
+            }
+        }
+        places
+    }
 }
 
 fn span_of(text: &str, word: &str) -> Option<Range<usize>> {

@@ -1,6 +1,7 @@
 use std::{
     collections::BTreeMap,
     fs, io,
+    net::Ipv6Addr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -140,7 +141,33 @@ pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Dur
 )]
 pub struct HttpTarget {
     /// Host names, or `*.domain`; all hosts if it is left out.
+    #[serde(default, deserialize_with = "hosts")]
     pub allow: Option<Vec<String>>,
+}
+
+/// Reads host names. What never equals the host of a URL is a mistake.
+fn hosts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    let hosts = Option::<Vec<String>>::deserialize(deserializer)?;
+    let mut all = hosts.iter().flatten();
+    match all.find(|host| !is_host(host)) {
+        None => Ok(hosts),
+        Some(wrong) => Err(D::Error::custom(format!(
+            "`{wrong}` is not a host: write a name without scheme and port, such as `api.example.com`, or `*.example.com` for all below it; leave out `allow` for all hosts"
+        ))),
+    }
+}
+
+fn is_host(text: &str) -> bool {
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    let inside = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'));
+    if inside.unwrap_or(name).parse::<Ipv6Addr>().is_ok() {
+        return name == text;
+    }
+    // The host of a URL is in Punycode.
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    !name.is_empty() && name.chars().all(is_of_name)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -271,5 +298,40 @@ impl Targets {
                 hint,
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_never_the_host_of_a_url_is_refused() {
+        for host in [
+            "a.example",
+            "*.b.example",
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            "[::1]",
+        ] {
+            assert!(is_host(host), "{host}");
+        }
+        for host in [
+            "*",
+            "*.",
+            "",
+            "h:8443",
+            "http://h",
+            "h/x",
+            "münchen.de",
+            "*.[::1]",
+        ] {
+            assert!(!is_host(host), "{host}");
+        }
+        let error = toml::from_str::<HttpTarget>("allow = [\"a\", \"h:1\"]").expect_err("a port");
+        assert!(error.to_string().contains("`h:1` is not a host"), "{error}");
+        let none: HttpTarget = toml::from_str("").expect("all hosts");
+        assert_eq!(none.allow, None);
     }
 }

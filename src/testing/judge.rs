@@ -12,7 +12,7 @@ use super::{
 use crate::{
     compile::{Calls, Case, ExpectedCall, takes},
     report::counted,
-    value::{Value, one_line},
+    value::{MASK, Value, one_line},
 };
 
 /// A difference from what a test expects.
@@ -173,13 +173,28 @@ fn unanswered(outcome: &Outcome) -> Vec<Problem> {
             if let Some(map) = arguments.as_object_mut() {
                 map.retain(|name, _| takes(&line.function, name));
             }
-            let arguments = flow(&arguments);
+            let arguments = flow(&unmasked(&arguments));
             Problem::new(what).with(format!(
                 "add to `given`:\n- {}: {arguments}\n  gives: …",
                 line.function
             ))
         })
         .collect()
+}
+
+/// Replaces the mask of a secret, which matches nothing, by `*`, which matches everything.
+fn unmasked(arguments: &serde_json::Value) -> serde_json::Value {
+    use serde_json::Value as Json;
+    match arguments {
+        Json::String(text) => text.replace(MASK, "*").into(),
+        Json::Array(items) => items.iter().map(unmasked).collect(),
+        Json::Object(map) => {
+            let entries = map.iter();
+            let entries = entries.map(|(key, value)| (key.clone(), unmasked(value)));
+            Json::Object(entries.collect())
+        }
+        other => other.clone(),
+    }
 }
 
 fn wrong_status(case: &Case, outcome: &Outcome) -> Option<Problem> {

@@ -20,13 +20,16 @@ use super::{
     named::{also_known, named, request_of},
 };
 use crate::{
-    compile::{Case, Given, Reply, reversed},
+    compile::{Case, Given, Reply},
     execute::Stage,
     journal::{Event, InstanceId},
-    outside::{HttpRequest, HttpResponse, judge, shown_url},
-    script::{Act, Before, Call, Class, EffectKey, Trace, function, leaves, sealed_answer},
-    value::{Failure, FailureClass, Secret, Value},
+    outside::{HttpRequest, HttpResponse, Resource, check_url, judge, shown_url, unexpected_exit},
+    script::{
+        Act, Before, Call, Class, EffectKey, Trace, function, judged_undo, leaves, sealed_answer,
+    },
+    value::{Failure, FailureClass, MASK, Secret, Value},
 };
+use time::OffsetDateTime;
 use windlass_ground::{Timestamp, lock};
 
 /// The modules whose calls the embedded servers answer.
@@ -34,15 +37,12 @@ const EMBEDDED: [&str; 2] = ["kube", "pca"];
 /// The only AWS service of the embedded servers.
 const EMBEDDED_SERVICE: &str = "acm-pca";
 
-/// The function with which scripts read the time, which is that of the test's clock.
-const CLOCK: &str = "time::now";
-
 /// How far the clock of this process is ahead of the machine's, in milliseconds: one process plays one test.
 static AHEAD: AtomicI64 = AtomicI64::new(0);
 
 /// Returns the current time of a test's clock, which jumps over waits.
 pub fn now() -> Timestamp {
-    let now = Timestamp::from(time::OffsetDateTime::now_utc()).as_millis();
+    let now = Timestamp::from(OffsetDateTime::now_utc()).as_millis();
     Timestamp::from_millis(now + AHEAD.load(Ordering::Relaxed))
 }
 
@@ -57,13 +57,10 @@ pub fn catch_up(moment: Timestamp) {
     AHEAD.fetch_add(behind.max(0), Ordering::Relaxed);
 }
 
-/// Returns the current time of a test's clock in the form for scripts.
-fn moment() -> String {
+/// Returns the current time of a test's clock in the form for calls.
+fn moment() -> OffsetDateTime {
     let ahead = time::Duration::milliseconds(AHEAD.load(Ordering::Relaxed));
-    let moment = time::OffsetDateTime::now_utc() + ahead;
-    moment
-        .format(&time::format_description::well_known::Rfc3339)
-        .unwrap_or_default()
+    OffsetDateTime::now_utc() + ahead
 }
 
 /// Answers the calls of a test's run.
@@ -148,6 +145,10 @@ impl Stage for Outside {
             class: call.class,
             shared: self.shared.clone(),
         });
+        // The embedded servers use the machine's clock.
+        if let Some(clock) = call.clock.as_ref().filter(|_| !self.is_local) {
+            clock.set(moment);
+        }
         call.act = asked.answered(call.act);
         call.again = call.again.map(|again| asked.answered(again));
         if !self.is_local && leaves(call.function) {
@@ -188,6 +189,9 @@ struct Asked {
     shared: Arc<Shared>,
 }
 
+/// The arguments of a call by their names.
+type Arguments = BTreeMap<String, Value>;
+
 type Answering = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send>>;
 
 impl Asked {
@@ -215,16 +219,13 @@ impl Asked {
         if let Some(value) = lost_in(&log, key) {
             let line = self.line(&log, key, Answered::Again);
             log.add(line)?;
-            return Ok(done(Ok(self.sealed(value))));
+            return Ok(done(self.again(value, &self.named(&log))));
         }
         // The other side has not changed since, so it returns the same.
         let repeated = self.repeated(key);
         let Some(number) = repeated.or_else(|| self.pick(&log)) else {
             let is_answered = !leaves(self.function) || self.is_embedded();
             let (answered, answer): (_, Answering) = match is_answered {
-                true if self.function == CLOCK && !self.shared.is_local => {
-                    (Answered::Target, done(Ok(moment().into())))
-                }
                 true => (Answered::Target, act(key.clone())),
                 false => (Answered::Nobody, done(Err(self.unanswered()))),
             };
@@ -240,7 +241,7 @@ impl Asked {
         };
         let (answered, answer): (_, Answering) = match &self.shared.given[number].reply {
             Reply::Fails(failure) => (given, done(Err(failure.clone()))),
-            Reply::Gives(value) => (given, done(self.finished(value))),
+            Reply::Gives(value) => (given, done(self.finished(value, &self.named(&log)))),
             Reply::Loses(value) => match value {
                 Some(value) if !self.is_embedded() => {
                     let value = value.reveal_json().unwrap_or_else(|_| value.to_json());
@@ -348,15 +349,28 @@ impl Asked {
         Failure::new(FailureClass::Rejected, self.function, "NotGiven", message)
     }
 
+    /// Returns the answer that a call got before, when it is repeated.
+    fn again(&self, value: Value, arguments: &Arguments) -> Result<Value, Failure> {
+        match function(self.function) {
+            Some(_) => Ok(self.sealed(value)),
+            None => self.finished(&value, arguments),
+        }
+    }
+
     /// Returns the answer in the form in which the module's client returns it.
-    fn finished(&self, value: &Value) -> Result<Value, Failure> {
+    fn finished(&self, value: &Value, arguments: &Arguments) -> Result<Value, Failure> {
+        let none = BTreeMap::new();
+        let fields = value.as_map().unwrap_or(&none);
+        let judged = match module_of(self.function) {
+            "http" => self.judge_http(arguments, fields),
+            "exec" => self.judge_exit(arguments, fields),
+            "kube" => self.judge_kind(),
+            _ => Ok(()),
+        };
         if function(self.function).is_none() {
-            return Ok(reversed());
+            return judged_undo(self.function, &method_of(arguments), judged);
         }
-        if let ("http", Value::Map(fields)) = (module_of(self.function), value) {
-            let arguments = named(self.function, &self.arguments);
-            self.judge_http(&arguments, fields)?;
-        }
+        judged?;
         Ok(self.sealed(value.clone()))
     }
 
@@ -367,12 +381,18 @@ impl Asked {
     /// Fails as the HTTP client does for an unexpected status.
     fn judge_http(
         &self,
-        arguments: &BTreeMap<String, Value>,
+        arguments: &Arguments,
         fields: &BTreeMap<String, Value>,
     ) -> Result<(), Failure> {
-        let url = arguments
-            .get("url")
-            .map_or_else(String::new, Value::to_text);
+        let url = match arguments.get("url") {
+            Some(Value::Secret(secret)) => secret.reveal().to_owned(),
+            Some(url) => url.to_text(),
+            None => String::new(),
+        };
+        // The client refuses it before it sends anything. That of an undo was checked when it was given, and is masked here.
+        if self.function != "http::undo" {
+            check_url(&url).map_err(|why| self.rejected("BadUrl", why))?;
+        }
         let status = |value: &Value| match value {
             Value::Int(status) => u16::try_from(*status).ok(),
             _ => None,
@@ -382,7 +402,10 @@ impl Asked {
             Some(one) => status(one).into_iter().collect(),
             None => Vec::new(),
         };
-        let method = self.function.strip_prefix("http::").unwrap_or("get");
+        let method = match self.function {
+            "http::undo" => method_of(arguments),
+            function => function.replace("http::", ""),
+        };
         let request = HttpRequest {
             method: method.to_ascii_uppercase(),
             shown: shown_url(&url),
@@ -394,10 +417,7 @@ impl Asked {
             ca: None,
             expected,
             expects_gone: false,
-            hides_answer: !matches!(
-                arguments.get("secret_output"),
-                None | Some(Value::Null | Value::Bool(false))
-            ),
+            hides_answer: hides_answer(arguments),
             only_reads: arguments.get("read") == Some(&Value::Bool(true)),
             has_key: false,
         };
@@ -409,6 +429,71 @@ impl Asked {
         };
         judge(&request, response).map(|_| ())
     }
+
+    /// Fails as the client does for a kind that it could not look up.
+    fn judge_kind(&self) -> Result<(), Failure> {
+        let text = |key: &str| self.arguments.field(key).and_then(Value::as_str);
+        let object = text("object").and_then(|object| object.split('/').next());
+        match text("kind").or(object) {
+            Some(kind) if Resource::known(kind).is_none() && !kind.contains('.') => {
+                let why = format!("`{kind}` is not a kind that every cluster has");
+                Err(self.rejected("UnknownKind", why))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn rejected(&self, code: &str, why: String) -> Failure {
+        Failure::new(FailureClass::Rejected, self.function, code, why)
+    }
+
+    /// Fails as the client of programs does for an unexpected exit code.
+    fn judge_exit(
+        &self,
+        arguments: &Arguments,
+        fields: &BTreeMap<String, Value>,
+    ) -> Result<(), Failure> {
+        let code = match fields.get("code") {
+            Some(Value::Int(code)) => *code,
+            _ => 0,
+        };
+        let is_expected = match arguments.get("expect") {
+            Some(Value::List(codes)) => codes.contains(&Value::Int(code)),
+            Some(one @ Value::Int(_)) => *one == Value::Int(code),
+            _ => code == 0,
+        };
+        if is_expected {
+            return Ok(());
+        }
+        let program = match self.function {
+            // It is recorded as `run PROGRAM ARGUMENTS`.
+            "exec::undo" => self
+                .arguments
+                .to_text()
+                .split(' ')
+                .nth(1)
+                .map(str::to_owned),
+            _ => arguments.get("program").map(Value::to_text),
+        };
+        let text = |stream: &str| fields.get(stream).map_or_else(String::new, Value::to_text);
+        let printed = match hides_answer(arguments) {
+            true => MASK.to_owned(),
+            false => format!("{}{}", text("stderr"), text("stdout")),
+        };
+        let code = i32::try_from(code).unwrap_or(i32::MAX);
+        Err(unexpected_exit(&program.unwrap_or_default(), code, printed))
+    }
+}
+
+/// Returns the method of an undo's request; empty for other calls.
+fn method_of(arguments: &Arguments) -> String {
+    let method = arguments.get("method");
+    method.map_or_else(String::new, Value::to_text)
+}
+
+fn hides_answer(arguments: &Arguments) -> bool {
+    let given = arguments.get("secret_output");
+    !matches!(given, None | Some(Value::Null | Value::Bool(false)))
 }
 
 fn done(answer: Result<Value, Failure>) -> Answering {

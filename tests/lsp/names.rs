@@ -507,6 +507,36 @@ fn a_rename_changes_every_place_in_every_file() {
     }
 }
 
+/// A read or an output that is not seen would have another meaning afterwards, without an error.
+#[test]
+fn a_rename_that_can_t_see_all_places_is_refused() {
+    let script = "const INPUTS = #{ ca: \"string\", b: \"string?\" };\nconst OUTPUTS = #{ arn: \"string\" };\nfn helper(inputs) { inputs.ca }\nfn run(inputs) {\n    if inputs.ca == \"\" { return #{ arn: \"none\" }; }\n    #{ arn: helper(inputs) }\n}\n";
+    let workflow = "workflow: w\nparams: { who: string }\ntriggers:\n  - { schedule: \"@daily\", params: { who: z } }\nsteps:\n  a: { script: s.rhai, with: { ca: \"${{ params.who }}\" } }\n  b: { with: { x: 1 }, run: \"log::info(inputs); #{ y: 2 }\" }\n";
+    let test = Test::new().file("s.rhai", script).file("w.yaml", workflow);
+    let mut client = Client::start(&test);
+    client.open("s.rhai", script);
+    client.open("w.yaml", workflow);
+    for (file, text, wanted, reason) in [
+        ("s.rhai", script, "ca: \"string", "passes its inputs on"),
+        ("s.rhai", script, "arn: \"string", "ends at a `return`"),
+        ("w.yaml", workflow, "x: 1", "passes its inputs on"),
+    ] {
+        let (line, column) = place_of(text, wanted).0;
+        let mut params = client.place(file, (line, column + 1));
+        params["newName"] = json!("other");
+        let refused = client.ask("textDocument/rename", params).expect_err(wanted);
+        let message = refused["message"].as_str().expect("a reason");
+        assert!(message.contains(reason), "{wanted}: {message}");
+    }
+    let (line, column) = place_of(workflow, "who: string").0;
+    let mut params = client.place("w.yaml", (line, column + 1));
+    params["newName"] = json!("whom");
+    let edit = client.request("textDocument/rename", params);
+    assert_eq!(apply(&test, &client, &edit), 3, "{edit}");
+    test.windlass(&["validate", "w.yaml"]).expect(0);
+    assert_eq!(client.stop(), Some(0));
+}
+
 #[test]
 fn a_file_has_its_parts_and_edges() {
     let test = Test::with_shipped_workflows();

@@ -9,7 +9,7 @@ use super::{
     fields::Report,
     graph::{Action, Edge, Param, Step, StepIndex},
     name::StepName,
-    template::Template,
+    template::{Placed, Template},
 };
 use windlass_script::{InputRead, Script, closest, did_you_mean};
 use windlass_world::value::{Type, Value};
@@ -152,10 +152,17 @@ pub(super) fn step(
             }
         } else if let Some(found) = type_of(graph, by_name, params, template)
             && !accepts(ty, &found)
+            && !(is_secret_of_text(ty, &found)
+                && (is_made_secret(&step.action)
+                    || may_become_secret(graph, by_name, params, template)))
         {
             let message = format!("the input `{}` takes {ty}, but this is {found}", name.text);
             let mistake = report.at("wrong-type", span.clone(), message);
-            report.add(mistake);
+            match is_secret_of_text(ty, &found) {
+                // Earlier versions let it fail when the step began.
+                true => report.add_in_new(mistake.help("declare as `secret` what it reads")),
+                false => report.add(mistake),
+            }
         }
     }
     for (name, (ty, is_required)) in &accepted {
@@ -255,6 +262,16 @@ fn type_of(
     let Template::Expression(placed) = template else {
         return matches!(template, Template::Text(_)).then_some(Type::String);
     };
+    read_type(graph, by_name, params, placed)
+}
+
+/// Returns the type of an expression that consists of a single read, if the type is declared.
+fn read_type(
+    graph: &DiGraph<Step, Edge>,
+    by_name: &Steps,
+    params: &Params,
+    placed: &Placed,
+) -> Option<Type> {
     let read = placed.expression.as_plain_read()?;
     match (read.root, read.path.as_slice()) {
         ("params", [name]) => Some(params.get(name)?.ty.clone()),
@@ -280,10 +297,49 @@ fn accepts(wanted: &Type, found: &Type) -> bool {
         }
         (Type::Float, Type::Int)
         | (Type::String, Type::Duration)
-        | (Type::Duration, Type::String)
-        // A text that contains a secret is a secret.
-        | (Type::Secret, Type::String) => true,
+        | (Type::Duration, Type::String) => true,
         _ => wanted == found,
+    }
+}
+
+/// Says whether texts that are given for secrets become secrets, as params of a workflow do.
+fn is_made_secret(action: &Action) -> bool {
+    matches!(action, Action::Workflow(_))
+}
+
+/// Says whether a text may contain a secret, which makes it one.
+fn may_become_secret(
+    graph: &DiGraph<Step, Edge>,
+    by_name: &Steps,
+    params: &Params,
+    template: &Template,
+) -> bool {
+    fn may_hold_secret(ty: &Type) -> bool {
+        match ty {
+            Type::Any | Type::Secret => true,
+            Type::Optional(inner) | Type::List(inner) | Type::Map(inner) => may_hold_secret(inner),
+            _ => false,
+        }
+    }
+    let is_joined = matches!(template, Template::Text(_));
+    let mut expressions = template.expressions().into_iter();
+    is_joined
+        && expressions.any(|placed| {
+            let found = read_type(graph, by_name, params, placed);
+            found.is_none_or(|found| may_hold_secret(&found))
+        })
+}
+
+/// Says whether a text, or texts inside of a value, are given for secrets.
+fn is_secret_of_text(wanted: &Type, found: &Type) -> bool {
+    match (wanted, found) {
+        (Type::Secret, Type::String) => true,
+        (wanted, Type::Optional(found)) => is_secret_of_text(wanted, found),
+        (Type::Optional(wanted), found) => is_secret_of_text(wanted, found),
+        (Type::List(wanted), Type::List(found)) | (Type::Map(wanted), Type::Map(found)) => {
+            is_secret_of_text(wanted, found)
+        }
+        _ => false,
     }
 }
 

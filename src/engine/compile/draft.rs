@@ -87,6 +87,11 @@ pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
             let name = fields.text(report, "workflow");
             let is_blank = name.as_ref().is_some_and(|name| name.trim().is_empty());
             draft.name = name.unwrap_or_default();
+            if draft.name.contains(char::is_control) {
+                let message = "the workflow's name has a control character";
+                let mistake = report.at("wrong-type", node.span.clone(), message);
+                report.add_in_new(mistake.help("use letters, digits, `-` and `_`"));
+            }
             if is_blank {
                 let mistake =
                     report.at("wrong-type", node.span.clone(), "the workflow has no name");

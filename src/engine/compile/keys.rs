@@ -45,6 +45,8 @@ pub enum Form {
     Duration,
     /// A whole number from 1 to this.
     Count(i64),
+    /// A whole number from the first to the last of these.
+    Between(i64, i64),
     /// One of these words.
     Words(&'static [&'static str]),
     /// Any value; texts in it may hold expressions.

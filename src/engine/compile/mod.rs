@@ -51,7 +51,7 @@ pub use params::{
     ParamError, ParamErrors, bind_params, parse_argument, parse_params, refer_params,
 };
 pub use schedule::{Schedule, ScheduleError};
-pub use source::{Folder, Frozen, Opened, Sources, open, read_named};
+pub use source::{Folder, Frozen, MAX_FILE_BYTES, Opened, Sources, open, read_named};
 pub use suite::{
     Before, Calls, Case, CertificatePlace, Expect, ExpectedCall, ExpectedCertificate,
     ExpectedFailure, ExpectedHandshakes, FromBefore, Given, Kill, Library, QuestionEnd, Reply,

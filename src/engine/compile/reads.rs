@@ -285,6 +285,16 @@ fn check_read(
                 return None;
             };
             let step = &graph[*target];
+            if step.for_each.is_some()
+                && let Some(number) = number_after(placed, read, name)
+            {
+                let message = format!(
+                    "`{name}` has a `for_each`, so its outputs are a map by item, which has no `[{number}]`"
+                );
+                let help = format!("name the item as a string: `steps.{name}[\"{number}\"]`");
+                let mistake = report.at("unknown-output", span.clone(), message);
+                report.add_in_new(mistake.help(help));
+            }
             if let (Some(outputs), [output], Some(each)) =
                 (declared_outputs(step), rest, &step.for_each)
                 && outputs.contains_key(output)
@@ -318,6 +328,14 @@ fn check_read(
         }
         _ => None,
     }
+}
+
+/// Returns the integer that stands in brackets after a step's name: `steps.name[0]`.
+fn number_after(placed: &Placed, read: &Read, name: &str) -> Option<i64> {
+    let text = placed.expression.text();
+    let (_, after) = text.get(read.span.start..)?.split_once(name)?;
+    let (inside, _) = after.trim_start().strip_prefix('[')?.split_once(']')?;
+    inside.trim().parse().ok()
 }
 
 /// Says whether a value of a type is never a text.

@@ -49,7 +49,7 @@ pub struct Folder {
 }
 
 /// Workflow files and scripts are small; a larger file must be a wrong path.
-const MAX_FILE_BYTES: u64 = 1 << 20;
+pub const MAX_FILE_BYTES: usize = 1 << 20;
 
 /// The place of a workflow file.
 pub struct Opened {
@@ -149,9 +149,9 @@ fn folder_of(file: &Path) -> &Path {
 
 fn read_text(from: impl io::Read) -> Result<String, String> {
     let mut text = String::new();
-    let mut limited = from.take(MAX_FILE_BYTES + 1);
+    let mut limited = from.take(MAX_FILE_BYTES as u64 + 1);
     limited.read_to_string(&mut text).map_err(sentence)?;
-    match text.len() as u64 > MAX_FILE_BYTES {
+    match text.len() > MAX_FILE_BYTES {
         true => Err("it is larger than 1 MiB".into()),
         false => Ok(text),
     }

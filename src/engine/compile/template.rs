@@ -58,6 +58,14 @@ impl Placed {
         })
     }
 
+    /// Returns the error for a text with a secret that is not text.
+    fn not_text(&self, why: impl ToString) -> ExpressionError {
+        ExpressionError {
+            place: self.place(),
+            ..self.expression.unfit(why.to_string())
+        }
+    }
+
     /// Returns the error for a text with a secret that is not read yet.
     fn unread(&self, value: &Value) -> ExpressionError {
         ExpressionError {
@@ -217,7 +225,7 @@ fn interpolate(parts: &[Part], names: &Names) -> Result<Value, ExpressionError> 
                 value if value.holds_reference() => return Err(placed.unread(&value)),
                 Value::Secret(secret) => {
                     is_secret = true;
-                    text.push_str(secret.reveal());
+                    text.push_str(secret.text().map_err(|why| placed.not_text(why))?);
                 }
                 value => {
                     is_secret |= value.holds_secret();

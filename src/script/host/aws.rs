@@ -16,7 +16,7 @@ pub(super) use table::TABLE;
 
 use self::{
     service::{described, explained, find},
-    undo::{Way, kept_undo},
+    undo::{Way, kept_undo, refuse_unknown},
 };
 use super::{
     Thrown,
@@ -82,7 +82,7 @@ fn call(
         Some(undo) => {
             let mut kept = kept_undo(service_name, &undo, &described);
             // Reports a mistake in the undo now, not when the undo is needed.
-            let way = Way::read(&kept);
+            let way = refuse_unknown(&undo).and_then(|()| Way::read(&kept));
             let way = way.map_err(|why| refuse(FUNCTION, format!("`undo`: {why}")))?;
             let sealed = way.call.sealed_params();
             for map in [Some(&mut kept), field_mut(&mut given, "undo")] {

@@ -48,7 +48,7 @@ const OPTIONS: &[Parameter] = &[
     optional(
         "expect",
         Either(&[List(&Int), Int]),
-        "the exit codes that mean success; by default 0",
+        "the exit codes that mean success, from 0 to 255; by default 0",
     ),
     preset("read", Bool, "false", "the program changes nothing"),
     preset(
@@ -146,6 +146,9 @@ fn run(
             Value::Secret(secret) => secret,
             other => Secret::new(other.to_text()),
         };
+        value
+            .text()
+            .map_err(|why| wrong(format!("`env.{name}`: {why}")))?;
         variables.insert(name, value);
     }
     let secret = SecretOutput::read(options.optional(SECRET_OUTPUT).as_ref(), is_part_of_exec);
@@ -171,6 +174,12 @@ fn run(
     let undo = options.optional("undo").unwrap_or(Value::Null);
     options.finish()?;
     if undo != Value::Null {
+        if class == Class::Read {
+            return Err(wrong(
+                "`read` and `undo` can't be combined: a program that changes nothing is not reversed"
+                    .into(),
+            ));
+        }
         // Reports a mistake in the undo now, not when the undo is needed.
         of_undo(&undo).map_err(|why| wrong(format!("`undo`: {why}")))?;
     }
@@ -234,9 +243,10 @@ fn texts(listed: &Value) -> Result<Vec<String>, String> {
 fn codes(given: Option<Value>) -> Result<Vec<i32>, String> {
     match given {
         None => Ok(vec![0]),
-        Some(given) => {
-            numbers(given).ok_or_else(|| "`expect` must be a list of exit codes: [0, 1]".to_owned())
-        }
+        Some(given) => match numbers::<u8>(given) {
+            Some(codes) if !codes.is_empty() => Ok(codes.into_iter().map(i32::from).collect()),
+            _ => Err("`expect` must be a list of exit codes from 0 to 255: [0, 1]".to_owned()),
+        },
     }
 }
 

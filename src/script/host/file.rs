@@ -23,7 +23,7 @@ use crate::{
     effects::Call,
 };
 use windlass_world::{
-    outside::{Clients, OutputFolder},
+    outside::{Clients, OutputFolder, check_output_name},
     value::{Bytes, Digest, Failure, MASK, Secret, Value},
     x509::Certificate,
 };
@@ -33,6 +33,12 @@ const PUBLIC: u32 = 0o644;
 const OWNER_ONLY: u32 = 0o600;
 
 const NAME: Parameter = required("name", Text, "a path below the output folder");
+/// The name of a file that is written or removed; a read also takes the whole path that a write returned.
+const WRITTEN_NAME: Parameter = required(
+    "name",
+    ValueKind::Form(check_output_name),
+    "a path below the output folder",
+);
 const PATH: Gives = Gives::new(Text, "the path of the file");
 
 const fn writes() -> Impact {
@@ -98,7 +104,7 @@ pub(super) static TABLE: [Function; 8] = [
     Function {
         name: "file::remove",
         about: "Removes a file; it is not an error if the file does not exist.",
-        takes: &[NAME],
+        takes: &[WRITTEN_NAME],
         gives: Gives::NOTHING,
         does: Impact::Changes(Changing::new(
             Doubt::Again("repeated: it is not an error if the file no longer exists"),
@@ -115,7 +121,7 @@ pub(super) static TABLE: [Function; 8] = [
         name: "file::write",
         about: "Writes a file, with mode 0644. A secret is rejected: use `file::write_secret`.",
         takes: &[
-            NAME,
+            WRITTEN_NAME,
             required("text", Either(&[Text, ValueKind::Bytes]), ""),
         ],
         gives: PATH,
@@ -138,7 +144,7 @@ pub(super) static TABLE: [Function; 8] = [
     Function {
         name: "file::write_secret",
         about: "Writes a secret to a file, with mode 0600.",
-        takes: &[NAME, required("secret", ValueKind::Secret, "")],
+        takes: &[WRITTEN_NAME, required("secret", ValueKind::Secret, "")],
         gives: PATH,
         does: writes(),
         needs: Needs::Nothing,
@@ -154,7 +160,7 @@ pub(super) static TABLE: [Function; 8] = [
         name: "file::write_template",
         about: "Writes a template with a value in place of each `{{ NAME }}`, with mode 0644, or 0600 if a value is a secret.",
         takes: &[
-            NAME,
+            WRITTEN_NAME,
             required("template", Text, ""),
             required("values", ValueKind::Map(&Any), "by name"),
         ],
@@ -374,7 +380,7 @@ fn write_template(
 ) -> Result<String, Thrown> {
     const FUNCTION: &str = "file::write_template";
     let values = from_dynamic(&values.into()).map_err(|e| refuse(FUNCTION, e))?;
-    let (mut text, mut rest, mut mode) = (String::new(), template, PUBLIC);
+    let (mut content, mut rest, mut mode) = (Vec::new(), template, PUBLIC);
     while let Some(at) = rest.find("{{") {
         let (before, from) = rest.split_at(at);
         let end = from
@@ -387,15 +393,24 @@ fn write_template(
                 format!("the template reads `{key}`, but there is no such value"),
             )
         })?;
-        text.push_str(before);
+        content.extend_from_slice(before.as_bytes());
         match value {
             Value::Secret(secret) => {
                 mode = OWNER_ONLY;
-                text.push_str(secret.reveal());
+                content.extend_from_slice(secret.reveal_bytes());
             }
             other if other.holds_secret() => {
                 mode = OWNER_ONLY;
-                text.push_str(&other.revealed().to_text());
+                other
+                    .check_sayable("JSON")
+                    .map_err(|why| refuse(FUNCTION, format!("`{key}`: {why}")))?;
+                content.extend(other.revealed().to_text().into_bytes());
+            }
+            Value::Null => {
+                return Err(refuse(
+                    FUNCTION,
+                    format!("the template reads `{key}`, but its value is ()"),
+                ));
             }
             Value::Bytes(_) => {
                 return Err(refuse(
@@ -403,12 +418,12 @@ fn write_template(
                     format!("`{key}` must be a string, not bytes"),
                 ));
             }
-            other => text.push_str(&other.to_text()),
+            other => content.extend(other.to_text().into_bytes()),
         }
         rest = &from[end + 2..];
     }
-    text.push_str(rest);
-    write(&context, FUNCTION, name, text.into_bytes(), mode)
+    content.extend_from_slice(rest.as_bytes());
+    write(&context, FUNCTION, name, content, mode)
 }
 
 /// Implements `file::exists("root-ca.pem")`.

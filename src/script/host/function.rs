@@ -130,6 +130,10 @@ pub enum ValueKind {
     Text,
     /// One of these texts.
     Word(&'static [&'static str]),
+    /// A text of a form that this checks.
+    Form(fn(&str) -> Result<(), String>),
+    /// An integer from the first to the last of these.
+    Between(i64, i64),
     List(&'static ValueKind),
     /// A map with any keys.
     Map(&'static ValueKind),
@@ -233,7 +237,7 @@ impl ValueKind {
             Self::Bytes => ScriptType::Bytes,
             Self::Closure(_) => ScriptType::Function,
             Self::Float => ScriptType::Float,
-            Self::Int => ScriptType::Int,
+            Self::Int | Self::Between(..) => ScriptType::Int,
             Self::Nothing => ScriptType::Nothing,
             Self::Secret => ScriptType::Secret,
             Self::List(_) => ScriptType::List,
@@ -243,6 +247,7 @@ impl ValueKind {
             Self::Text
             | Self::Duration
             | Self::Word(_)
+            | Self::Form(_)
             | Self::Authority
             | Self::Template
             | Self::Cluster

@@ -16,11 +16,8 @@ const CONTENT: ValueKind = Either(&[Text, Bytes, Secret]);
 pub(super) static TABLE: [Function; 3] = [
     Function {
         name: "hash::hmac_sha256",
-        about: "Returns the HMAC of a string with a key.",
-        takes: &[
-            required("key", Either(&[Text, Secret]), ""),
-            required("text", Either(&[Text, Secret]), ""),
-        ],
+        about: "Returns the HMAC of a text or of bytes with a key.",
+        takes: &[required("key", CONTENT, ""), required("text", CONTENT, "")],
         gives: Gives::new(
             Either(&[Text, Secret]),
             "hex; a secret if the input is a secret",
@@ -28,14 +25,7 @@ pub(super) static TABLE: [Function; 3] = [
         does: Computes,
         needs: Needs::Nothing,
         example: "let signature = hash::hmac_sha256(inputs.key, inputs.body);",
-        bind: |b| {
-            b.with(|key: value::Secret, text: &str| value::Secret::new(hmac(key.reveal(), text)))
-                .with(|key: value::Secret, text: value::Secret| {
-                    value::Secret::new(hmac(key.reveal(), text.reveal()))
-                })
-                .with(|key: &str, text: value::Secret| value::Secret::new(hmac(key, text.reveal())))
-                .with(|key: &str, text: &str| hmac(key, text))
-        },
+        bind: bind_hmac,
     },
     Function {
         name: "hash::sha256",
@@ -76,9 +66,24 @@ fn bind<'b, 'm>(
         .with(move |secret: value::Secret| value::Secret::new(of(secret.reveal_bytes())))
 }
 
-fn hmac(key: &str, text: &str) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
-    hex(hmac::sign(&key, text.as_bytes()).as_ref())
+fn bind_hmac<'b, 'm>(binder: &'b mut Binder<'m>) -> &'b mut Binder<'m> {
+    use value::{Bytes, Secret};
+    let sealed = |key: &[u8], content: &[u8]| Secret::new(hmac(key, content));
+    binder
+        .with(|key: &str, text: &str| hmac(key.as_bytes(), text.as_bytes()))
+        .with(|key: &str, bytes: Bytes| hmac(key.as_bytes(), &bytes))
+        .with(|key: Bytes, text: &str| hmac(&key, text.as_bytes()))
+        .with(|key: Bytes, bytes: Bytes| hmac(&key, &bytes))
+        .with(move |key: Secret, text: &str| sealed(key.reveal_bytes(), text.as_bytes()))
+        .with(move |key: Secret, bytes: Bytes| sealed(key.reveal_bytes(), &bytes))
+        .with(move |key: Secret, text: Secret| sealed(key.reveal_bytes(), text.reveal_bytes()))
+        .with(move |key: &str, text: Secret| sealed(key.as_bytes(), text.reveal_bytes()))
+        .with(move |key: Bytes, text: Secret| sealed(&key, text.reveal_bytes()))
+}
+
+fn hmac(key: &[u8], content: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+    hex(hmac::sign(&key, content).as_ref())
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -25,7 +25,10 @@ use crate::{
     secrecy::{SECRET_OUTPUT, SecretOutput, is_part_of_http},
 };
 use windlass_world::{
-    outside::{Clients, HttpClient, HttpRequest, HttpResponse, shown_secret_url, shown_url},
+    outside::{
+        Clients, HttpClient, HttpRequest, HttpResponse, has_credentials, shown_secret_url,
+        shown_url,
+    },
     value::{Failure, MASK, Proof, Redactor, Secret, Value, parse_duration},
 };
 
@@ -55,8 +58,7 @@ impl Asked {
         url: &Value,
         mut arguments: Arguments,
     ) -> Result<Self, Thrown> {
-        let given = arguments.scalar_map("headers")?.into_iter();
-        let mut headers: Vec<_> = given.map(|(name, value)| (name, content(&value))).collect();
+        let mut headers = headers(function, &mut arguments)?;
         let query = arguments.scalar_map("query")?;
         let (body, kind) = body(&mut arguments)?;
         if let Some(kind) = kind
@@ -101,7 +103,7 @@ impl Asked {
                 hides_answer: secret.hides(),
                 expects_gone: false,
                 method: method.into(),
-                url: with_query(content(url).reveal(), &query),
+                url: with_query(text_of(function, "the URL", &content(url))?, &query),
                 shown: shown(url),
                 headers,
                 body,
@@ -162,8 +164,13 @@ fn send(
 ) -> Result<Dynamic, Thrown> {
     let given = from_dynamic(&Dynamic::from(options.clone())).map_err(|e| refuse(function, e))?;
     let mut arguments = Arguments::new(function, options)?;
-    let undo = arguments.optional("undo").unwrap_or(Value::Null);
+    // A method that only reads does not take it.
+    let undo = match arguments.takes("undo") {
+        true => arguments.optional("undo").unwrap_or(Value::Null),
+        false => Value::Null,
+    };
     let asked = Asked::read(function, method, &url, arguments)?;
+    refuse_doubtful(&asked.request).map_err(|why| refuse(function, why))?;
     if undo != Value::Null {
         if asked.request.only_reads {
             return Err(refuse(
@@ -172,7 +179,9 @@ fn send(
             ));
         }
         // Reports a mistake in the undo now, not when the undo is needed.
-        of_undo(&undo).map_err(|why| refuse(function, format!("`undo`: {why}")))?;
+        of_undo(&undo)
+            .and_then(|undo| refuse_doubtful(&undo.request))
+            .map_err(|why| refuse(function, format!("`undo`: {why}")))?;
     }
     let client = host(context)?.clients.http;
     let record = Value::map([("url", recorded(url)), ("options", given)]);
@@ -313,6 +322,48 @@ fn body(arguments: &mut Arguments) -> Result<(Option<Secret>, Option<&'static st
     }
 }
 
+/// Returns the headers of a request.
+fn headers(function: &str, arguments: &mut Arguments) -> Result<Vec<(String, Secret)>, Thrown> {
+    let given = arguments.scalar_map("headers")?.into_iter();
+    given
+        .map(|(name, value)| {
+            let value = content(&value);
+            text_of(function, &format!("`headers.{name}`"), &value)?;
+            Ok((name, value))
+        })
+        .collect()
+}
+
+/// Refuses headers that would say something else than the rest of the request, so that each server reads it differently.
+fn refuse_doubtful(request: &HttpRequest) -> Result<(), String> {
+    let names = |wanted: &str| {
+        let mut names = request.headers.iter().map(|(name, _)| name);
+        names.any(|name| name.eq_ignore_ascii_case(wanted))
+    };
+    if let Some(header) = FRAMING.into_iter().find(|header| names(header)) {
+        return Err(format!(
+            "the header `{header}` follows from the body: leave it out"
+        ));
+    }
+    match names("authorization") && has_credentials(&request.url) {
+        true => Err(
+            "the URL has a user or a password, and there is a header `Authorization`: keep one of them"
+                .into(),
+        ),
+        false => Ok(()),
+    }
+}
+
+/// The headers that say where a body ends.
+const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
+
+/// Returns the text of a secret that can be sent only as one.
+fn text_of<'a>(function: &str, what: &str, secret: &'a Secret) -> Result<&'a str, Thrown> {
+    secret
+        .text()
+        .map_err(|why| refuse(function, format!("{what}: {why}")))
+}
+
 /// Returns the text of a value as it is sent.
 fn content(value: &Value) -> Secret {
     match value {
@@ -343,7 +394,7 @@ fn with_query(url: &str, query: &BTreeMap<String, Value>) -> Secret {
 }
 
 /// Percent-encodes all but the unreserved characters of RFC 3986.
-fn encode(bytes: &[u8]) -> String {
+pub(super) fn encode(bytes: &[u8]) -> String {
     bytes
         .iter()
         .map(|&byte| match byte {
@@ -396,6 +447,29 @@ fn of_undo(undo: &Value) -> Result<Asked, String> {
         .map_err(|e| e.to_string())
 }
 
+/// Returns the result of an undo's call as its client returns it: used when a test gives the answer. `judged` says whether the answer
+/// means success.
+pub fn judged_undo(
+    call: &str,
+    method: &str,
+    judged: Result<(), Failure>,
+) -> Result<Value, Failure> {
+    let is_delete = call == "http::undo" && method.eq_ignore_ascii_case("DELETE");
+    let reversed = match judged {
+        Err(failure) => or_gone(is_delete, failure)?,
+        Ok(()) => Reversed::Done,
+    };
+    Ok(reversed.to_value())
+}
+
+/// A DELETE that finds nothing has nothing to reverse.
+fn or_gone(is_delete: bool, failure: Failure) -> Result<Reversed, Failure> {
+    match is_delete && GONE.contains(&failure.code.as_str()) {
+        true => Ok(Reversed::Already(format!("it is gone: {}", failure.code))),
+        false => Err(failure),
+    }
+}
+
 /// The codes of a DELETE that finds nothing.
 const GONE: [&str; 2] = ["HTTP404", "HTTP410"];
 
@@ -426,10 +500,8 @@ fn of_request(done: Done, clients: &Clients) -> Reversal {
         let is_delete = method == "DELETE";
         async move {
             match sending.await {
-                Err(failure) if is_delete && GONE.contains(&failure.code.as_str()) => {
-                    Ok(Reversed::Already(format!("it is gone: {}", failure.code)))
-                }
-                sent => sent.map(|_| Reversed::Done),
+                Err(failure) => or_gone(is_delete, failure),
+                Ok(_) => Ok(Reversed::Done),
             }
         }
     });

@@ -70,7 +70,7 @@ fn read(text: &Dynamic, passphrase: &Dynamic) -> Result<Secret, Thrown> {
         return Err(refuse(FUNCTION, "it must be the text of a key"));
     };
     let passphrase = secret("passphrase", passphrase)?;
-    match PrivateKey::read(text.reveal().as_bytes(), passphrase.as_ref()) {
+    match PrivateKey::read(text.reveal_bytes(), passphrase.as_ref()) {
         Ok(key) => Ok(key.to_pem()),
         Err(e) => Err(throw(&Failure {
             hint: e.hint().map(Into::into),

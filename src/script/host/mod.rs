@@ -40,6 +40,7 @@ pub use function::{
     Changing, Doubt, Function, HostModule, Impact, Need, Needs, On, Parameter, Reversible, Rule,
     ScriptType, ValueKind,
 };
+pub use http::judged_undo;
 pub use in_use::{InUse, plain_serial};
 pub use pca::{AuthorityUse, authority_use, is_authority};
 pub(super) use register::Halt;

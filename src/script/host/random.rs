@@ -34,7 +34,11 @@ pub(super) static TABLE: [Function; 5] = [
     Function {
         name: "random::hex",
         about: "Returns random bytes as hex digits, two for each byte.",
-        takes: &[required("count", Int, "of bytes, 1 to 1024")],
+        takes: &[required(
+            "count",
+            ValueKind::Between(1, 1024),
+            "of bytes, 1 to 1024",
+        )],
         gives: Gives::new(Text, ""),
         does: Records,
         needs: Needs::Nothing,
@@ -57,7 +61,7 @@ pub(super) static TABLE: [Function; 5] = [
     Function {
         name: "random::password",
         about: "Returns random letters and digits, without characters that look alike.",
-        takes: &[required("length", Int, "8 to 1024")],
+        takes: &[required("length", ValueKind::Between(8, 1024), "8 to 1024")],
         gives: Gives::new(ValueKind::Secret, ""),
         does: Records,
         needs: Needs::Nothing,

@@ -4,7 +4,10 @@ use super::{
     table::caller,
 };
 use crate::secrecy::{SECRET_OUTPUT, SecretOutput};
-use windlass_world::value::Value;
+use windlass_world::{
+    outside::{Named, Resource, from_object},
+    value::Value,
+};
 
 /// Makes an answer secret where the function's client would: used when a test, or a person who answers a doubt, gives the answer. The
 /// row of the function and the recorded options say what is secret. `record` holds the arguments as in the journal.
@@ -19,8 +22,53 @@ pub fn sealed_answer(call: &str, record: &Value, answer: Value) -> Value {
     let secret = secret.unwrap_or(SecretOutput::All);
     match row.module() {
         "aws" => secret.sealed(aws::sealed(record, answer)),
+        "kube" => sealed_objects(record, sealed(&row.gives.kind, answer)),
         _ => secret.sealed_answer(sealed(&row.gives.kind, answer)),
     }
+}
+
+/// Makes the contents of Secrets secret, as the client does for the objects that it reads. An answer that leaves out its kind has the
+/// one that the call is about.
+fn sealed_objects(record: &Value, answer: Value) -> Value {
+    let text = |key: &str| record.field(key).and_then(Value::as_str);
+    let is_about_secrets = match (text("kind"), text("object")) {
+        (Some(kind), _) => Resource::known(kind).is_some_and(|kind| kind.is_secret()),
+        (None, Some(object)) => {
+            let object = object.split(' ').next().unwrap_or_default();
+            Named::parse("", object).is_ok_and(|named| named.is_secret())
+        }
+        (None, None) => false,
+    };
+    match answer {
+        Value::List(items) => {
+            let items = items.into_iter();
+            Value::List(
+                items
+                    .map(|item| sealed_object(item, is_about_secrets))
+                    .collect(),
+            )
+        }
+        one => sealed_object(one, is_about_secrets),
+    }
+}
+
+fn sealed_object(object: Value, is_about_secrets: bool) -> Value {
+    let is_text = |key: &str, wanted: &str| {
+        let given = object.field(key).and_then(Value::as_str);
+        given.map_or(is_about_secrets, |given| given == wanted)
+    };
+    if object.as_map().is_none() || !is_text("kind", "Secret") || !is_text("apiVersion", "v1") {
+        return object;
+    }
+    let mut json = object.reveal_json().unwrap_or_else(|_| object.to_json());
+    json["kind"] = "Secret".into();
+    json["apiVersion"] = "v1".into();
+    let Value::Map(mut fields) = from_object(&json) else {
+        return object;
+    };
+    // What the answer leaves out is not added.
+    fields.retain(|key, _| object.field(key).is_some());
+    Value::Map(fields)
 }
 
 fn sealed(kind: &ValueKind, value: Value) -> Value {
@@ -214,6 +262,24 @@ mod tests {
                 r#"{"code":0,"stderr":"e","stdout":"‹secret›"}"#,
             ),
             ("http::undo", "\"PUT u\"", "{}", "{}"),
+            (
+                "kube::get",
+                r#"{"cluster":"c","object":"secret/x in d"}"#,
+                r#"{"data":{"a":"eA=="}}"#,
+                r#"{"data":{"a":"‹secret›"}}"#,
+            ),
+            (
+                "kube::list",
+                r#"{"cluster":"c","namespace":"","kind":"secrets"}"#,
+                r#"[{"apiVersion":"v1","kind":"Secret","data":{"a":"eA=="}}]"#,
+                r#"[{"apiVersion":"v1","data":{"a":"‹secret›"},"kind":"Secret"}]"#,
+            ),
+            (
+                "kube::find",
+                r#"{"cluster":"c","object":"configmap/x in d"}"#,
+                r#"{"data":{"a":"x"}}"#,
+                r#"{"data":{"a":"x"}}"#,
+            ),
         ] {
             assert_eq!(shown(call, record, answer), wanted, "{call} {record}");
         }

@@ -16,7 +16,7 @@ use super::{
     },
     host, interrupt, perform,
 };
-use crate::effects::Call;
+use crate::effects::{Call, Clock};
 use windlass_world::value::{Value, parse_duration};
 
 const MOMENT: Parameter = required("moment", Text, "RFC 3339");
@@ -40,7 +40,11 @@ pub(super) static TABLE: [Function; 5] = [
         about: "Formats a time, with a format description of the `time` crate.",
         takes: &[
             MOMENT,
-            required("pattern", Text, "such as `[year]-[month]-[day]`"),
+            required(
+                "pattern",
+                ValueKind::Form(check_pattern),
+                "such as `[year]-[month]-[day]`",
+            ),
         ],
         gives: Gives::new(Text, ""),
         does: Computes,
@@ -85,13 +89,12 @@ pub(super) static TABLE: [Function; 5] = [
 
 /// Implements `time::now()`: returns the current time in UTC, RFC 3339.
 pub(super) fn now(context: &NativeCallContext) -> Result<String, Thrown> {
-    let call = Call::of("time::now", Value::Null, |_| async {
-        Ok(Value::from(
-            OffsetDateTime::now_utc()
-                .format(&Rfc3339)
-                .unwrap_or_default(),
-        ))
-    });
+    let clock = Clock::default();
+    let read = clock.clone();
+    let call = Call::of("time::now", Value::Null, move |_| async move {
+        Ok(Value::from(read.now().format(&Rfc3339).unwrap_or_default()))
+    })
+    .reading(clock);
     Ok(perform(context, call)?.to_text())
 }
 
@@ -128,6 +131,11 @@ fn format(moment: &str, pattern: &str) -> Result<String, Thrown> {
         .map_err(|e| format!("time::format: {e}"))?;
     at.format(&pattern)
         .map_err(|e| format!("time::format: {e}").into())
+}
+
+fn check_pattern(pattern: &str) -> Result<(), String> {
+    let parsed = format_description::parse_borrowed::<2>(pattern);
+    parsed.map(|_| ()).map_err(|e| e.to_string())
 }
 
 fn parse(function: &str, moment: &str) -> Result<OffsetDateTime, Thrown> {

@@ -102,7 +102,7 @@ pub enum Reversed {
 
 impl Reversed {
     /// Returns the form that is stored in the journal.
-    fn to_value(&self) -> Value {
+    pub(super) fn to_value(&self) -> Value {
         let entries = |undo: &str, why: Option<&String>| {
             let why = why.map(|why| ("why", why.as_str().into()));
             Value::map([("undo", undo.into())].into_iter().chain(why))

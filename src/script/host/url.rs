@@ -1,19 +1,24 @@
 //! `url`: parts of addresses. The result for a secret is a secret.
 
-use super::function::{
-    Function, Gives,
-    Impact::Computes,
-    Needs,
-    ValueKind::{self, Either, Secret, Text},
-    required,
+use super::{
+    Thrown,
+    arguments::refuse,
+    function::{
+        Function, Gives,
+        Impact::Computes,
+        Needs,
+        ValueKind::{self, Either, Secret, Text},
+        required,
+    },
+    http,
 };
-use windlass_world::{outside::aws, value};
+use windlass_world::value;
 
 const CODE: ValueKind = Either(&[Text, Secret]);
 
 pub(super) static TABLE: [Function; 1] = [Function {
     name: "url::encode",
-    about: "Percent-encodes a text, so that it is one part of the path of a URL.",
+    about: "Percent-encodes a text, so that it is one part of the path of a URL. An empty text, `.` and `..` are rejected: no encoding makes one a part of a path.",
     takes: &[required("text", CODE, "")],
     gives: Gives::new(
         CODE,
@@ -23,18 +28,41 @@ pub(super) static TABLE: [Function; 1] = [Function {
     needs: Needs::Nothing,
     example: "http::get(inputs.base + \"/users/\" + url::encode(inputs.user));",
     bind: |b| {
-        b.with(|text: &str| aws::encode(text))
-            .with(|secret: value::Secret| value::Secret::new(aws::encode(secret.reveal())))
+        b.with(|text: &str| encode(text.as_bytes()))
+            .with(|secret: value::Secret| encode(secret.reveal_bytes()).map(value::Secret::new))
     },
 }];
 
+/// Readers of URLs take dot segments out of a path, also encoded ones (WHATWG URL, "double-dot URL path segment").
+fn encode(part: &[u8]) -> Result<String, Thrown> {
+    let what = match part {
+        b"" => "an empty text",
+        b"." => "`.`",
+        b".." => "`..`",
+        part => return Ok(http::encode(part)),
+    };
+    let why = format!("{what} can't be one part of the path of a URL");
+    Err(refuse("url::encode", why))
+}
+
 #[cfg(test)]
 mod tests {
-    use windlass_world::outside::aws;
+    use super::encode;
 
     #[test]
     fn a_part_of_a_path_has_no_meaning_of_its_own() {
-        assert_eq!(aws::encode("a/b ?#%ü"), "a%2Fb%20%3F%23%25%C3%BC");
-        assert_eq!(aws::encode("A-z.0_9~"), "A-z.0_9~");
+        let encoded = |text: &str| encode(text.as_bytes()).map_err(|e| e.to_string());
+        for (text, wanted) in [
+            ("a/b ?#%ü", "a%2Fb%20%3F%23%25%C3%BC"),
+            ("A-z.0_9~", "A-z.0_9~"),
+            ("...", "..."),
+            ("../x", "..%2Fx"),
+        ] {
+            assert_eq!(encoded(text).as_deref(), Ok(wanted), "{text}");
+        }
+        for text in ["", ".", ".."] {
+            let why = encoded(text).expect_err(text);
+            assert!(why.contains("can't be one part of the path"), "{why}");
+        }
     }
 }

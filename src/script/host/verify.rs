@@ -15,7 +15,10 @@ use super::{
     },
     on_blocking_thread, perform,
 };
-use crate::{dynamic::to_dynamic, effects::Call};
+use crate::{
+    dynamic::to_dynamic,
+    effects::{Call, Clock},
+};
 use windlass_world::{
     value::Value,
     x509::{PeerName, Purpose, Verdict, Verification},
@@ -97,13 +100,16 @@ fn verify(context: NativeCallContext, map: Map) -> Result<Dynamic, Thrown> {
         at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
     )
     .map_err(|e| refuse(FUNCTION, e))?;
+    let clock = Clock::default();
+    let read = clock.clone();
     let call = Call::of(FUNCTION, record, move |_| async move {
         on_blocking_thread(FUNCTION, move || {
-            question.at = at.unwrap_or_else(OffsetDateTime::now_utc);
+            question.at = at.unwrap_or_else(|| read.now());
             verdict_value(question.verdict())
         })
         .await
-    });
+    })
+    .reading(clock);
     Ok(to_dynamic(&perform(&context, call)?))
 }
 

@@ -8,7 +8,7 @@ use super::{
         Function, Gives,
         Impact::Computes,
         Needs, Parameter,
-        ValueKind::{Bool, Either, List, Maybe, Record, Secret, Text},
+        ValueKind::{Bool, Either, List, Record, Secret, Text},
         optional, required,
     },
     verify,
@@ -47,9 +47,9 @@ pub(super) const CERTIFICATE: [Parameter; 14] = [
 pub(super) static TABLE: [Function; 4] = [
     Function {
         name: "x509::read",
-        about: "Reads the first certificate of a PEM text.",
+        about: "Reads the first certificate of a PEM text. A text without one is rejected.",
         takes: &[PEM],
-        gives: Gives::new(Maybe(&Record(&CERTIFICATE)), "`()` if the text has none"),
+        gives: Gives::new(Record(&CERTIFICATE), ""),
         does: Computes,
         needs: Needs::Nothing,
         example: "let expires = x509::read(inputs.certificate).not_after;",

@@ -192,7 +192,11 @@ impl OutputFolder {
                     Ok(kind) if kind.is_dir() => folders.push(path),
                     Ok(kind) if kind.is_file() => {
                         let name = path.strip_prefix(&self.root).unwrap_or(&path);
-                        names.push(name.display().to_string());
+                        let name = name.display().to_string();
+                        // Others may be writing at the same time.
+                        if !name.ends_with(TEMPORARY) {
+                            names.push(name);
+                        }
                     }
                     _ => {}
                 }
@@ -239,16 +243,8 @@ impl OutputFolder {
             Failure::new(FailureClass::Rejected, operation, "OutsideFolder", why)
                 .with_hint("scripts read and write below the output folder (`--out`) only")
         };
-        let relative = Path::new(name);
-        let plain = relative
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)));
-        if name.is_empty() || !plain {
-            return Err(refuse(
-                "the name must be a plain path below the output folder",
-            ));
-        }
-        let path = self.root.join(relative);
+        check_output_name(name).map_err(|why| refuse(&why))?;
+        let path = self.root.join(name);
         let parent = path.parent().unwrap_or(&self.root);
         let real = |path: &Path| {
             path.canonicalize()
@@ -271,10 +267,25 @@ impl OutputFolder {
     }
 }
 
+/// Checks the name of a file in the output folder.
+///
+/// # Errors
+/// A name that leaves the folder.
+pub fn check_output_name(name: &str) -> Result<(), String> {
+    let mut parts = Path::new(name).components();
+    match !name.is_empty() && parts.all(|part| matches!(part, Component::Normal(_))) {
+        true => Ok(()),
+        false => Err("the name must be a plain path below the output folder".into()),
+    }
+}
+
+/// How the name of a temporary file ends.
+const TEMPORARY: &str = ".windlass-tmp";
+
 /// Returns a name that contains the writer's: others may write the same file at the same time, and the same writer's next
 /// attempt replaces what a crash left, or an undo removes it.
 fn temporary(path: &Path, writer: &str) -> PathBuf {
-    path.with_file_name(format!(".{writer}.windlass-tmp"))
+    path.with_file_name(format!(".{writer}{TEMPORARY}"))
 }
 
 fn write_whole(path: &Path, content: &[u8], mode: u32, writer: &str) -> io::Result<()> {
@@ -362,6 +373,16 @@ mod tests {
             .mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(out.read("a/b.key"), Ok((b"hello".to_vec(), 0o600)));
+    }
+
+    #[test]
+    fn what_is_being_written_is_not_listed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let out = OutputFolder::new(folder.path());
+        out.write("a/b", b"x", 0o644, "w").expect("written");
+        let other = temporary(&folder.path().join("a/c"), "other");
+        fs::write(other, "half").expect("written");
+        assert_eq!(out.list(), Ok(vec!["a/b".to_owned()]));
     }
 
     #[test]

@@ -146,6 +146,27 @@ pub fn shown_secret_url(url: &Secret) -> String {
     }
 }
 
+/// Checks that requests can be sent to a URL.
+///
+/// # Errors
+/// A text that is no URL, or one of another scheme.
+pub fn check_url(url: &str) -> Result<(), String> {
+    let shown = shown_url(url);
+    match url.parse::<Url>() {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(()),
+        Ok(_) => Err(format!(
+            "`{shown}` is not a URL that begins with `https://` or `http://`"
+        )),
+        Err(e) => Err(format!("`{shown}` is not a URL: {e}")),
+    }
+}
+
+/// Says whether a URL contains a user or a password, which are sent as `Authorization`.
+pub fn has_credentials(url: &Secret) -> bool {
+    let parsed = url.reveal().parse::<Url>();
+    parsed.is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
+}
+
 impl HttpClient {
     pub fn new(allowed: Option<Vec<String>>) -> Self {
         let lower = |hosts: Vec<String>| hosts.iter().map(|h| h.to_ascii_lowercase()).collect();
@@ -246,11 +267,13 @@ impl HttpClient {
         let Some(allowed) = &self.allowed else {
             return true;
         };
+        // URLs have host names in lower case already; others have them as they were written.
+        let host = host.to_ascii_lowercase();
         allowed
             .iter()
             .any(|pattern| match pattern.strip_prefix("*.") {
                 Some(domain) => host.strip_suffix(domain).is_some_and(|h| h.ends_with('.')),
-                None => pattern == host,
+                None => *pattern == host,
             })
     }
 }
@@ -271,7 +294,7 @@ pub fn judge(request: &HttpRequest, response: HttpResponse) -> Result<HttpRespon
 fn identity(certificate: &str, key: &Secret) -> Result<Secret, String> {
     let certificates = Certificate::read_all(certificate.as_bytes())
         .map_err(|e| format!("`client_certificate`: {e}"))?;
-    let key = PrivateKey::read(key.reveal().as_bytes(), None).map_err(|e| match e.hint() {
+    let key = PrivateKey::read(key.reveal_bytes(), None).map_err(|e| match e.hint() {
         Some(hint) => format!("`client_key`: {e}; {hint}"),
         None => format!("`client_key`: {e}"),
     })?;
@@ -512,6 +535,7 @@ mod tests {
         let some = HttpClient::new(Some(vec!["A.example".into(), "*.B.Example".into()]));
         for (host, is_allowed) in [
             ("a.example", true),
+            ("A.EXAMPLE", true),
             ("x.a.example", false),
             ("x.b.example", true),
             ("b.example", false),

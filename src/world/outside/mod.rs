@@ -23,10 +23,10 @@ pub use aws::{AwsCall, AwsClient, AwsTarget};
 pub use backoff::{backoff, jitter};
 pub use body::{BodyError, read_answer};
 pub use clients::Clients;
-pub use files::{OutputFolder, Snapshot, Written};
+pub use files::{OutputFolder, Snapshot, Written, check_output_name};
 pub use http::{
-    HttpClient, HttpRequest, HttpResponse, authorities_in, by_proxy, is_own_name, judge,
-    must_be_secure, read_authorities, shown_secret_url, shown_url,
+    HttpClient, HttpRequest, HttpResponse, authorities_in, by_proxy, check_url, has_credentials,
+    is_own_name, judge, must_be_secure, read_authorities, shown_secret_url, shown_url,
 };
 pub use kube::{
     Access, Apply, ClusterRule, Clusters, Hindrance, KubeClient, KubeClients, KubeTarget, Named,
@@ -42,7 +42,7 @@ pub use pca::{
 };
 pub use programs::{
     DEFAULT_GRACE, Exited, Invocation, ProgramTarget, Programs, check_name, check_variable,
-    end_programs, kill_programs,
+    end_programs, kill_programs, unexpected_exit,
 };
 pub use proxy::Proxies;
 pub use secrets::{SecretReader, resolve};

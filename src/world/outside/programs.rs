@@ -193,11 +193,7 @@ impl Programs {
             return unknown(FailureClass::Unavailable, "Signal", why);
         };
         if !invocation.expected.contains(&code) {
-            let code = format!("Exit{code}");
-            return Err(proving(failed(FailureClass::Rejected, &code, words())).with_hint(
-                "a program that may be run again says `idempotent: true`, and a resume runs it again; \
-                 without that, a resume asks whether its work was done",
-            ));
+            return Err(unexpected_exit(name, code, words()));
         }
         match (out.whole(), err.whole()) {
             (Some(stdout), Some(stderr)) => Ok(Exited {
@@ -249,6 +245,17 @@ impl Programs {
             .kill_on_drop(true);
         Ok(command)
     }
+}
+
+/// Returns the failure for an exit code that does not mean success, with what the program printed.
+pub fn unexpected_exit(program: &str, code: i32, printed: String) -> Failure {
+    let code = format!("Exit{code}");
+    Failure::new(FailureClass::Rejected, program, code, printed)
+        .proving(proof(Client::Program, program, ENDED))
+        .with_hint(
+            "a program that may be run again says `idempotent: true`, and a resume runs it again; \
+             without that, a resume asks whether its work was done",
+        )
 }
 
 /// Waits until a program has ended, or its timeout has passed.

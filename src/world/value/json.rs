@@ -47,7 +47,7 @@ impl Value {
         }
     }
 
-    /// Fails on values that `format` can't express: bytes, and floats that are not numbers.
+    /// Fails on values that `format` can't express: bytes, also those of a secret, and floats that are not numbers.
     ///
     /// # Errors
     /// The first such value, with its place.
@@ -69,6 +69,7 @@ impl Value {
     fn unsayable(&self, path: String) -> Option<(String, &Self)> {
         match self {
             Self::Bytes(_) => Some((path, self)),
+            Self::Secret(secret) if !secret.is_text() => Some((path, self)),
             Self::Float(x) if !x.is_finite() => Some((path, self)),
             Self::List(items) => items
                 .iter()
@@ -191,6 +192,13 @@ mod tests {
         let value = Value::map([("a", Value::List(vec![Value::Int(1), bytes]))]);
         let error = value.check_sayable("JSON").expect_err("bytes");
         assert!(error.starts_with("at a[1]: JSON has no bytes"), "{error}");
+        let secret = Value::Secret(crate::value::Secret::of_bytes(&[0xff]));
+        let error = secret.check_sayable("JSON").expect_err("bytes");
+        assert!(error.starts_with("JSON has no bytes"), "{error}");
+        assert_eq!(
+            Value::Float(f64::INFINITY).to_json(),
+            serde_json::json!("inf")
+        );
         let error = Value::Float(f64::NAN).check_sayable("JSON");
         assert_eq!(error, Err("JSON has no number NaN".into()));
     }

@@ -56,11 +56,27 @@ impl Secret {
         }
     }
 
+    /// Returns the content as a text, for what takes nothing else. Like [`Secret::reveal`], it delivers a secret.
+    ///
+    /// # Errors
+    /// Bytes that are not text: their base64 is not what was meant.
+    pub fn text(&self) -> Result<&str, NotText> {
+        match self.is_text() {
+            true => Ok(&self.0.text),
+            false => Err(NotText),
+        }
+    }
+
     /// Says whether the content is a text.
     pub fn is_text(&self) -> bool {
         self.0.bytes.is_none()
     }
 }
+
+/// A secret consists of bytes where a text is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the secret is not text, but bytes (`base64::encode` makes a text of them)")]
+pub struct NotText;
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

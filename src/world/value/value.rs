@@ -142,10 +142,14 @@ impl Value {
         }
     }
 
-    /// Returns the same value with the texts of its secrets: only for building another secret from it.
+    /// Returns the same value with the contents of its secrets, which are bytes if they are not text: only for building another
+    /// secret from it.
     pub fn revealed(&self) -> Self {
         match self {
-            Self::Secret(secret) => Self::String(secret.reveal().to_owned()),
+            Self::Secret(secret) => match secret.text() {
+                Ok(text) => Self::String(text.to_owned()),
+                Err(_) => Self::Bytes(Bytes::new(secret.reveal_bytes())),
+            },
             Self::List(items) => Self::List(items.iter().map(Self::revealed).collect()),
             Self::Map(map) => {
                 Self::Map(map.iter().map(|(k, v)| (k.clone(), v.revealed())).collect())
@@ -190,6 +194,8 @@ impl Value {
     fn distinct(&self) -> serde_json::Value {
         match self {
             Self::Bytes(bytes) => serde_json::json!({ "$bytes": bytes.to_base64() }),
+            // As in the digests of earlier versions.
+            Self::Float(x) if !x.is_finite() => serde_json::Value::Null,
             Self::List(items) => items.iter().map(Self::distinct).collect(),
             Self::Map(map) => map
                 .iter()
@@ -227,6 +233,8 @@ impl Serialize for Value {
             Self::Null => serializer.serialize_unit(),
             Self::Bool(b) => serializer.serialize_bool(*b),
             Self::Int(i) => serializer.serialize_i64(*i),
+            // JSON has no such number, and would have null for it.
+            Self::Float(x) if !x.is_finite() => serializer.collect_str(x),
             Self::Float(x) => serializer.serialize_f64(*x),
             Self::String(text) => serializer.serialize_str(text),
             Self::Reference(reference) => serializer.collect_str(reference),

@@ -75,7 +75,7 @@ impl CsrRequest {
         if self.subject.is_empty() && self.names.is_empty() {
             return Err(CsrError::Nobody);
         }
-        let pair = PrivateKey::read(key.reveal().as_bytes(), None)?.pair()?;
+        let pair = PrivateKey::read(key.reveal_bytes(), None)?.pair()?;
         let mut params = CertificateParams::default();
         params.distinguished_name = self.distinguished_name().map_err(CsrError::Sign)?;
         params.subject_alt_names = self.alternative_names().map_err(CsrError::Sign)?;

@@ -214,7 +214,7 @@ fn decrypt(block: &Block, passphrase: Option<&Secret>) -> Result<Vec<u8>, KeyErr
         number,
         label: block.label.clone(),
     })?;
-    let opened = encrypted.decrypt(passphrase.reveal().as_bytes());
+    let opened = encrypted.decrypt(passphrase.reveal_bytes());
     match opened {
         Ok(document) => Ok(document.as_bytes().to_vec()),
         Err(pkcs8::Error::EncryptedPrivateKey(pkcs8::pkcs5::Error::UnsupportedAlgorithm {

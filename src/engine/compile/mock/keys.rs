@@ -2,7 +2,8 @@
 
 use super::super::keys::{Form, Section, key};
 
-/// The highest HTTP status.
+/// The lowest and the highest HTTP status.
+pub const FIRST_STATUS: i64 = 100;
 pub const LAST_STATUS: i64 = 599;
 /// How often a route may answer at most.
 pub const MOST_TIMES: i64 = 10_000;
@@ -56,7 +57,7 @@ pub static ROUTE: Section = Section {
         ),
         key(
             "status",
-            Form::Count(LAST_STATUS),
+            Form::Between(FIRST_STATUS, LAST_STATUS),
             "The HTTP status.",
             "status: 204",
         )

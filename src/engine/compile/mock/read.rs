@@ -10,7 +10,7 @@ use super::{
         source::Document,
         template::Template,
     },
-    keys::{LAST_STATUS, METHODS, MOCK, ROOTS, ROUTE},
+    keys::{FIRST_STATUS, LAST_STATUS, METHODS, MOCK, ROOTS, ROUTE},
 };
 use windlass_script::{closest, did_you_mean};
 use windlass_world::value::Value;
@@ -171,11 +171,12 @@ fn read_route(report: &mut Report, node: &Node) -> Option<Route> {
 fn read_status(report: &mut Report, node: &Node) -> Option<u16> {
     match &node.kind {
         Kind::Scalar {
-            value: Value::Int(status @ 100..=LAST_STATUS),
+            value: Value::Int(status @ FIRST_STATUS..=LAST_STATUS),
             ..
         } => Some(*status as u16),
         _ => {
-            let message = format!("`status` must be a whole number from 100 to {LAST_STATUS}");
+            let message =
+                format!("`status` must be a whole number from {FIRST_STATUS} to {LAST_STATUS}");
             let mistake = report.at("wrong-type", node.span.clone(), message);
             report.add(mistake);
             None

@@ -60,6 +60,22 @@ const STEP_STATUSES: [&str; 6] = [
     "running",
 ];
 
+/// Reads the name of a snapshot, which is a file beside the test.
+fn snapshot(report: &mut Report, fields: &mut Fields) -> Option<String> {
+    let node = fields.peek("snapshot");
+    let name = fields.text(report, "snapshot")?;
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
+    if name.chars().all(is_plain) && !name.starts_with(['.', ' ']) && !name.is_empty() {
+        return Some(name);
+    }
+    if let Some(node) = node {
+        let message = format!("`{name}` can't be the name of a snapshot");
+        let mistake = report.at("bad-test", node.span.clone(), message);
+        report.add(mistake.help("use letters, digits, `-`, `_` and `.`: a file gets this name"));
+    }
+    None
+}
+
 pub(super) fn read(
     report: &mut Report,
     node: &Node,
@@ -71,7 +87,7 @@ pub(super) fn read(
         status: word(report, &mut fields, "status"),
         error: fields.text(report, "error"),
         refused: fields.text(report, "refused"),
-        snapshot: fields.text(report, "snapshot"),
+        snapshot: snapshot(report, &mut fields),
         is_same: word(report, &mut fields, "same_as").as_deref() == Some(SAME_AS[0]),
         ..Expect::default()
     };
@@ -124,9 +140,19 @@ pub(super) fn read(
         .and_then(|node| read_calls(report, node));
     if let Some(node) = fields.take("effects") {
         for (key, node) in report.entries(node, "`effects`") {
-            if function(&key.name).is_none() {
-                let mistake = given::unknown(report, key);
-                report.add(mistake);
+            match function(&key.name) {
+                None => {
+                    let mistake = given::unknown(report, key);
+                    report.add(mistake);
+                }
+                Some(row) if row.change().is_none() => {
+                    let message = format!("`{}` changes nothing, so it is not counted", key.name);
+                    let mistake = report.at("bad-test", key.span.clone(), message);
+                    report.add(
+                        mistake.help("`calls` checks the calls to the outside, reads included"),
+                    );
+                }
+                Some(_) => {}
             }
             match &node.kind {
                 Kind::Scalar {

@@ -66,6 +66,9 @@ const UNDOS: [&str; 9] = [
     "pca::update_certificate_authority",
 ];
 
+/// Those whose answer says whether they have succeeded: by a status or an exit code.
+const JUDGED_UNDOS: [&str; 2] = ["exec::undo", "http::undo"];
+
 /// Says whether only an undo makes such a call.
 pub(super) fn is_undo(name: &str) -> bool {
     UNDOS.contains(&name)
@@ -300,6 +303,11 @@ fn read_value(
 ) -> Option<Option<Value>> {
     let given = node.map(Node::to_value);
     let Some(row) = row else {
+        if let Some(node) = node.filter(|_| !JUDGED_UNDOS.contains(&called.name.as_str())) {
+            let message = format!("`{}` has no result", called.name);
+            let mistake = report.at("wrong-type", node.span.clone(), message);
+            report.add(mistake.help("remove `gives`; `fails` gives a failure"));
+        }
         return Some(Some(given.unwrap_or_else(answer::reversed)));
     };
     if given.is_none() && loses {

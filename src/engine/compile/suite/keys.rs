@@ -176,7 +176,7 @@ pub static GIVEN: Section = Section {
         key(
             "times",
             Form::Count(MOST_TIMES),
-            "How many times it is used. By default, once if a later answer has the same function and arguments, otherwise each time that it matches.",
+            "How many times it is used at most. By default, once if a later answer has the same function and arguments, otherwise each time that it matches.",
             "times: 3",
         ),
     ],

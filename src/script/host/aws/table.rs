@@ -20,7 +20,7 @@ use crate::{
 };
 use windlass_world::value::Value;
 
-const UNDO: &[Parameter] = &[
+pub(super) const UNDO: &[Parameter] = &[
     required("operation", Text, "such as `DeleteSecret`"),
     optional("params", ValueKind::Map(&Any), ""),
     optional(
@@ -31,7 +31,7 @@ const UNDO: &[Parameter] = &[
     optional(
         "request",
         Text,
-        "for a service that `protocol` describes as `rest-json`",
+        "method and path, as in `http`, for a service that `protocol` describes as `rest-json`",
     ),
 ];
 const OPTIONS: &[Parameter] = &[

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     DEFAULT_TIMEOUT, marked_token, object,
     service::{explained, find},
+    table::UNDO,
     with_key, with_param,
 };
 use crate::host::undo::{Done, Reversal, Reversed, WayBack};
@@ -20,6 +21,22 @@ const UNDOING: &str = "aws::undo";
 pub(super) struct Way {
     pub call: AwsCall,
     from_answer: BTreeMap<String, String>,
+}
+
+/// Refuses an option that an `undo` does not have.
+pub(super) fn refuse_unknown(undo: &Value) -> Result<(), String> {
+    let takes = |key: &str| key == "http" || UNDO.iter().any(|field| field.name == key);
+    let mut keys = undo.as_map().into_iter().flat_map(|map| map.keys());
+    match keys.find(|key| !takes(key)) {
+        None => Ok(()),
+        Some(key) => {
+            let names: Vec<_> = UNDO.iter().map(|field| field.name).collect();
+            Err(format!(
+                "it has no option `{key}` (it takes {})",
+                names.join(", ")
+            ))
+        }
+    }
 }
 
 /// Returns the part of an `undo` that is stored until it is needed.
@@ -53,7 +70,8 @@ impl Way {
             target_prefix: text(of, "target_prefix"),
             endpoint_prefix: text(of, "endpoint_prefix"),
             signing_name: text(of, "signing_name"),
-            http: text(kept, "http"),
+            // Earlier versions read it from `http`, which the row never had.
+            http: text(kept, "request").or_else(|| text(kept, "http")),
         });
         let service = find(&service_name, &operation, &described)?;
         let params = match kept.field("params") {
@@ -164,6 +182,29 @@ fn named(done: &Done) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_undo_of_a_described_service_names_its_request() {
+        let undo = Value::parse_json(
+            r#"{"operation":"DeleteThing","request":"DELETE /v1/things/{Name}","params":{"Name":"a"}}"#,
+        )
+        .expect("JSON");
+        let described = Described {
+            protocol: "rest-json".into(),
+            json_version: None,
+            target_prefix: None,
+            endpoint_prefix: None,
+            signing_name: None,
+            http: Some("POST /v1/things".into()),
+        };
+        assert_eq!(refuse_unknown(&undo), Ok(()));
+        let kept = kept_undo("things", &undo, &Some(described));
+        let way = Way::read(&kept).unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(way.call.operation, "DeleteThing");
+        let wrong = Value::parse_json(r#"{"operation":"x","reqest":"y"}"#).expect("JSON");
+        let why = refuse_unknown(&wrong).expect_err("an unknown option");
+        assert!(why.contains("no option `reqest`"), "{why}");
+    }
 
     #[test]
     fn a_param_of_an_answer_is_found_by_its_path() {

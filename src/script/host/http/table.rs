@@ -12,10 +12,13 @@ use crate::{
     },
     secrecy::SECRET_OUTPUT,
 };
-use windlass_world::value::{Secret, Value};
+use windlass_world::{
+    outside::check_url,
+    value::{Secret, Value},
+};
 
 const SCALAR: ValueKind = Either(&[Text, ValueKind::Secret, Int, Float, Bool]);
-const URL: ValueKind = Either(&[Text, ValueKind::Secret]);
+const URL: ValueKind = Either(&[ValueKind::Form(check_url), ValueKind::Secret]);
 
 const HEADERS: Parameter = optional("headers", ValueKind::Map(&SCALAR), "");
 const QUERY: Parameter = optional("query", ValueKind::Map(&SCALAR), "added to the URL");
@@ -79,6 +82,8 @@ const READ: Parameter = preset(
     "the request changes nothing: a login, a search",
 );
 const REVERSED_BY: Parameter = optional("undo", Record(UNDO), "the request that reverses it");
+/// The options for methods that only read: there is nothing to reverse.
+const OPTIONS_OF_GET: &[Parameter] = &joined::<11, 1, 12>(REQUEST, [HIDDEN]);
 const OPTIONS: &[Parameter] = &joined::<11, 2, 13>(REQUEST, [HIDDEN, REVERSED_BY]);
 /// The options for methods that do not say what the request does.
 const OPTIONS_OF_POST: &[Parameter] = &joined::<11, 3, 14>(REQUEST, [READ, HIDDEN, REVERSED_BY]);
@@ -102,6 +107,10 @@ const PARAMETERS: &[Parameter] = &[
     required("url", URL, ""),
     optional("options", Record(OPTIONS), ""),
 ];
+const PARAMETERS_OF_GET: &[Parameter] = &[
+    required("url", URL, ""),
+    optional("options", Record(OPTIONS_OF_GET), ""),
+];
 const PARAMETERS_OF_POST: &[Parameter] = &[
     required("url", URL, ""),
     optional("options", Record(OPTIONS_OF_POST), ""),
@@ -122,6 +131,7 @@ const fn method(
             Impact::Changes(Changing {
                 unless: Some(_), ..
             }) => PARAMETERS_OF_POST,
+            Impact::Reads => PARAMETERS_OF_GET,
             _ => PARAMETERS,
         },
         gives: Gives::new(Record(ANSWER), ""),

@@ -196,11 +196,10 @@ pub fn secret_differences(
     let found = look(&context, FUNCTION, cluster, record, |kube| async move {
         let found = kube.find(&named).await?.unwrap_or_default();
         let differs = |(key, wanted): &(&String, &Secret)| {
-            let text = found["data"][key.as_str()].as_str().unwrap_or_default();
-            let holds = BASE64
-                .decode(text.as_bytes())
-                .ok()
-                .map(|bytes| Secret::of_bytes(&bytes));
+            // A key that is missing is not an empty value.
+            let text = found["data"][key.as_str()].as_str();
+            let bytes = text.and_then(|text| BASE64.decode(text.as_bytes()).ok());
+            let holds = bytes.map(|bytes| Secret::of_bytes(&bytes));
             holds.as_ref() != Some(wanted)
         };
         let keys = wanted

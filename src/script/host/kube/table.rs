@@ -301,7 +301,7 @@ pub static TABLE: [Function; 17] = [
             ..Changing::new(
                 Doubt::Decided(
                     &[Class::Keyed, Class::Unsure, Class::Read],
-                    "repeated, because a second call has no further effect; for a JSON patch that counts elements, the run stops and asks",
+                    "repeated, because a second call has no further effect; for a JSON patch that counts elements, or tests values, the run stops and asks",
                 ),
                 Reversible::By(
                     "the object's fields get their earlier values, unless one of them has changed since then",

@@ -22,7 +22,7 @@ pub(super) fn identity(
     provider: &CryptoProvider,
 ) -> Result<Arc<CertifiedKey>, String> {
     let chain = certificates(certificate.0, certificate.1)?;
-    let read = PrivateKey::read(key.1.reveal().as_bytes(), None).map_err(|e| match e.hint() {
+    let read = PrivateKey::read(key.1.reveal_bytes(), None).map_err(|e| match e.hint() {
         Some(hint) => format!("`{}`: {e}; {hint}", key.0),
         None => format!("`{}`: {e}", key.0),
     })?;
