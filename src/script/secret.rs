@@ -391,6 +391,9 @@ fn register_prints(module: &mut Module) {
         map.values().try_for_each(refuse_unread)?;
         let value = super::dynamic::from_dynamic(&Dynamic::from(map.clone()))
             .map_err(|e| format!("to_json: {e}"))?;
+        for secret in value.secrets() {
+            text_of(&secret)?;
+        }
         let json = value.reveal_json().map_err(|e| format!("to_json: {e}"))?;
         let text = json.to_string();
         Ok(match value.holds_secret() {

@@ -228,7 +228,11 @@ fn interpolate(parts: &[Part], names: &Names) -> Result<Value, ExpressionError> 
                     text.push_str(secret.text().map_err(|why| placed.not_text(why))?);
                 }
                 value => {
-                    is_secret |= value.holds_secret();
+                    if value.holds_secret() {
+                        is_secret = true;
+                        let sayable = value.check_sayable("a text");
+                        sayable.map_err(|why| placed.not_text(why))?;
+                    }
                     text.push_str(&value.revealed().to_text());
                 }
             },

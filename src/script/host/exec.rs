@@ -34,6 +34,7 @@ const MAX_RECORD_BYTES: usize = 1 << 20;
 const KEY_VARIABLE: &str = "WINDLASS_EFFECT_KEY";
 
 const SCALAR: ValueKind = Either(&[Text, ValueKind::Secret, Int, Float, Bool]);
+const CODE: ValueKind = ValueKind::Between(0, 255);
 /// A secret among the arguments could be read by every process of the machine.
 const ARGUMENT: ValueKind = Either(&[Text, Int, Float, Bool]);
 const OPTIONS: &[Parameter] = &[
@@ -47,7 +48,7 @@ const OPTIONS: &[Parameter] = &[
     preset("grace", Duration, "\"10s\"", "from SIGTERM to SIGKILL"),
     optional(
         "expect",
-        Either(&[List(&Int), Int]),
+        Either(&[List(&CODE), CODE]),
         "the exit codes that mean success, from 0 to 255; by default 0",
     ),
     preset("read", Bool, "false", "the program changes nothing"),

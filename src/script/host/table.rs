@@ -273,6 +273,9 @@ mod tests {
                 (ValueKind::Bool, Some(Value::Bool(_))) | (ValueKind::Int, Some(Value::Int(_))) => {
                     true
                 }
+                (ValueKind::Between(first, last), Some(Value::Int(given))) => {
+                    (first..=last).contains(&given)
+                }
                 (ValueKind::Either(kinds), Some(Value::Bool(_))) => {
                     kinds.iter().any(|kind| matches!(kind, ValueKind::Bool))
                 }

@@ -2,14 +2,14 @@
 
 use rhai::{Map, NativeCallContext};
 
-use super::{FUNCTION, call, undo::of_call};
+use super::{FUNCTION, MAX_PAGES, call, undo::of_call};
 use crate::{
     effects::Class,
     host::{
         function::{
             Binder, Changing, Doubt, Function, Gives, Impact, Needs, Parameter, Reversible,
             ValueKind::{
-                self, Any, AwsOperation, AwsService, Bool, Duration as Length, Either, Int, List,
+                self, Any, AwsOperation, AwsService, Bool, Duration as Length, Either, List,
                 Record, Text, Word,
             },
             optional, preset, required,
@@ -61,7 +61,7 @@ const OPTIONS: &[Parameter] = &[
     ),
     optional(
         "pages",
-        Int,
+        ValueKind::Between(1, MAX_PAGES),
         "reads up to this many pages of the result, and returns their items as one list; more pages are an error",
     ),
     optional(

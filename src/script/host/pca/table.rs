@@ -9,7 +9,7 @@ use crate::host::function::{
     Impact::{Changes, Reads},
     Needs, Parameter, Reversible,
     ValueKind::{
-        Any, Authority, Bool, Duration, Either, Int, List, Map, Maybe, Record, Subject, Tags,
+        self, Any, Authority, Bool, Duration, Either, Int, List, Map, Maybe, Record, Subject, Tags,
         Template, Text, Word,
     },
     optional, preset, required,
@@ -28,7 +28,7 @@ const CRL: &[Parameter] = &[
     required("bucket", Text, "the S3 bucket of the lists"),
     required(
         "expiration_in_days",
-        Int,
+        ValueKind::Between(1, 5000),
         "for how long each list is valid, 1 to 5000",
     ),
     optional(
@@ -214,7 +214,7 @@ const REVOKE: &[Parameter] = &[
 /// AWS's default, which is also the maximum.
 const DELETE: &[Parameter] = &[preset(
     "restore_within_days",
-    Int,
+    ValueKind::Between(7, 30),
     "30",
     "for how many days the CA can be restored, 7 to 30",
 )];
