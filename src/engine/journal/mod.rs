@@ -27,7 +27,6 @@ mod crash;
 mod error;
 mod event;
 mod evidence;
-mod folder;
 mod id;
 mod info;
 mod instance;

@@ -55,6 +55,7 @@ use windlass_engine::{
     execute::{DriveError, Sight, undo_plan},
     journal::{HeldLock, Link, Pruned, Record, RunId, RunInfo, RunLock, RunRow, State},
 };
+use windlass_ground::private::{check_state_folder, create_state_folder};
 use windlass_inventory::{Gathered, RunStamp, gather};
 use windlass_mesh::Handshakes;
 use windlass_restate::Remote;
@@ -101,10 +102,12 @@ impl OnRestate {
         let (config, was_asked_for) = (&options.config.0, options.config.1);
         Targets::load(config, was_asked_for)?;
         options.library.list()?;
-        windlass_ground::disk::create_folders(&options.state, 0o700).map_err(|e| {
+        create_state_folder(&options.state).map_err(|e| {
             let message = format!("can't make {}: {e}", options.state.display());
             RunsError::broken("journal", message)
         })?;
+        check_state_folder(&options.state)
+            .map_err(|e| RunsError::broken("journal", e.to_string()).hint(e.hint()))?;
         let lock = only_one(&options.state)?;
         let remote = options.remote.clone();
         // A question that a worker answers: the list of runs needs none.
