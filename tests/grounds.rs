@@ -276,7 +276,7 @@ fn the_state_folder_is_private_whoever_makes_it() {
     ] {
         let test = Test::new().file(
             "w.yaml",
-            "workflow: w\ntriggers: { t: { schedule: { cron: \"0 3 * * *\" } } }\nsteps: { a: { run: \"#{}\" } }\n",
+            "workflow: w\ntriggers: [{ name: t, schedule: \"0 3 * * *\" }]\nsteps: { a: { run: \"#{}\" } }\n",
         );
         let ran = Command::new("sh")
             .args(["-c", "umask 002; \"$0\" \"$@\" < /dev/null"])
