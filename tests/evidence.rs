@@ -668,3 +668,32 @@ fn change(test: &Test, sql: &str) {
     let database = rusqlite::Connection::open(test.path(".windlass/journal.db")).expect("opened");
     database.execute_batch(sql).expect("changed");
 }
+
+/// What answers may be anything, and may never end.
+#[test]
+fn a_timestamp_without_an_end_is_not_held() {
+    let test = Test::new().file("w.yaml", WRITES);
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    for head in [
+        "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n",
+        "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://127.0.0.1:1/\r\nconnection: close\r\n\r\n",
+    ] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            let (mut client, _) = listener.accept().expect("a client");
+            let _ = client.read(&mut [0; 4096]);
+            let _ = client.write_all(head.as_bytes());
+            while client.write_all(&[0; 1 << 16]).is_ok() {}
+        });
+        let ran = test
+            .windlass(&["audit", "--bundle", "e.json", "--timestamp", &url])
+            .expect(2);
+        let why = match head.contains("307") {
+            true => "redirects are not followed",
+            false => "the answer is larger than 1 MiB",
+        };
+        ran.says(why);
+    }
+}

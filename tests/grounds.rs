@@ -226,18 +226,75 @@ fn g9_others_must_not_have_the_state_folder() {
         "workflow: w\nparams: { s: secret }\nsteps:\n  a: { run: 'file::write(\"a\", \"x\")' }\n",
     );
     test.windlass(&["run", "w.yaml", "-p", "s=hush"]).expect(0);
-    let chmod = |name: &str, mode: u32| {
-        fs::set_permissions(test.path(name), fs::Permissions::from_mode(mode)).expect("chmod");
-    };
+    let chmod = |name: &str, mode: u32| test.chmod(name, mode);
     chmod(".windlass/identity.txt", 0o644);
     let ran = test.windlass(&["run", "w.yaml", "-p", "s=hush"]).expect(2);
     ran.says("chmod 600 .windlass/identity.txt");
     chmod(".windlass/identity.txt", 0o600);
     chmod(".windlass", 0o777);
     let ran = test.windlass(&["run", "w.yaml", "-p", "s=hush"]).expect(2);
-    ran.says("chmod 775 .windlass");
+    ran.says("chmod 755 .windlass");
+    chmod(".windlass", 0o770);
+    let ran = test.windlass(&["run", "w.yaml", "-p", "s=hush"]).expect(2);
+    ran.says("chmod 750 .windlass");
     chmod(".windlass", 0o700);
     test.windlass(&["run", "w.yaml", "-p", "s=hush"]).expect(0);
+}
+
+#[test]
+fn g9_a_server_refuses_secrets_that_others_may_read() {
+    let test = Test::new()
+        .file("hook.secret", "0123456789abcdef0123456789abcdef")
+        .file(
+            "windlass.toml",
+            "[hooks.deploys]\nsecret_file = \"hook.secret\"\n",
+        )
+        .private(".windlass/serve.token", &"t".repeat(40));
+    let serve = || {
+        test.windlass(&["serve", "--listen", "127.0.0.1:0"])
+            .expect(2)
+    };
+    test.chmod(".windlass", 0o700);
+    test.chmod("hook.secret", 0o644);
+    let refused = serve();
+    refused.says("[hooks.deploys]:");
+    refused.says("hook.secret has mode 644");
+    refused.says("chmod 600");
+    test.chmod("hook.secret", 0o600);
+    test.chmod(".windlass/serve.token", 0o666);
+    let refused = serve();
+    refused.says("serve.token has mode 666");
+    refused.says("chmod 600");
+}
+
+#[test]
+fn the_state_folder_is_private_whoever_makes_it() {
+    for first in [
+        &["triggers", "pause", "w/t"][..],
+        &["shell"],
+        &["run", "w.yaml"],
+    ] {
+        let test = Test::new().file(
+            "w.yaml",
+            "workflow: w\ntriggers: [{ name: t, schedule: \"0 3 * * *\" }]\nsteps: { a: { run: \"#{}\" } }\n",
+        );
+        let ran = Command::new("sh")
+            .args(["-c", "umask 002; \"$0\" \"$@\" < /dev/null"])
+            .arg(env!("CARGO_BIN_EXE_windlass"))
+            .args(first)
+            .current_dir(test.path("."))
+            .output()
+            .expect("sh starts");
+        let state = test.path(".windlass");
+        if !state.exists() {
+            // Without a terminal, the prompt makes none.
+            assert_eq!(first, ["shell"], "{ran:?}");
+            continue;
+        }
+        let mode = fs::metadata(&state).expect("there").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o700, "{first:?}");
+        assert_eq!(test.read(".windlass/.gitignore"), "*\n", "{first:?}");
+    }
 }
 
 #[test]

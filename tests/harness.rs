@@ -49,6 +49,18 @@ impl Test {
         self
     }
 
+    /// Adds a file that only its owner may read, as secrets must be.
+    pub fn private(self, name: &str, text: &str) -> Self {
+        self.write(name, text);
+        self.chmod(name, 0o600);
+        self
+    }
+
+    pub fn chmod(&self, name: &str, mode: u32) {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(self.path(name), mode).expect("chmod");
+    }
+
     pub fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");

@@ -272,6 +272,7 @@ fn g6_the_environment_can_not_undo_the_list_of_programs() {
         "ENV",
         "PYTHONPATH",
         "GIT_SSH",
+        "TAR_OPTIONS",
         "IFS",
         "",
         "A=B",
@@ -287,6 +288,24 @@ fn g6_the_environment_can_not_undo_the_list_of_programs() {
             ran.stderr
         );
     }
+    // A target may name what scripts set.
+    let named = "[targets.t]\nexec = { env = { set = [\"AWS_*\", \"TAR_OPTIONS\"] } }\n";
+    let set = |name: &str| {
+        let body = format!(
+            "#{{ out: exec::run(\"env\", [], #{{ env: #{{ \"{name}\": \"x\" }} }}).stdout }}"
+        );
+        write(&test, &body, named);
+        test.windlass(&["run", "w.yaml", "--target", "t"])
+    };
+    for name in ["AWS_REGION", "TAR_OPTIONS"] {
+        set(name).expect(0);
+        let out = all(&test)["out"].as_str().expect("a text").to_owned();
+        assert!(out.contains(&format!("{name}=x\n")), "{out}");
+    }
+    set("TOKEN").expect(1).says("only `AWS_*`, `TAR_OPTIONS`");
+    set("AWS_CONFIG_FILE")
+        .expect(1)
+        .says("changes what code a program runs");
     // A file of the script's own does not stand for a program, wherever `PATH` leads.
     fs::create_dir_all(test.path("out")).expect("made");
     test.write("out/env", "#!/bin/sh\necho fooled\n");

@@ -413,3 +413,99 @@ steps:
     test.write("out/go.txt", "");
     test.windlass(&["resume"]).expect(0);
 }
+
+/// A keystore: what a program or a server says about it, in any form, is in no journal and on no terminal.
+#[test]
+fn a_secret_that_is_not_text_is_nowhere() {
+    let test = Test::new()
+        .file("windlass.toml", "[targets.t]\nexec = [\"sh\", \"od\"]\n")
+        .file(
+            "w.yaml",
+            r#"workflow: w
+params: { key: secret }
+steps:
+  a:
+    with: { key: "${{ params.key }}" }
+    run: |
+      let hex = exec::run("od", ["-An", "-v", "-tx1"], #{ stdin: inputs.key }).stdout;
+      log::info("hex: " + hex);
+      let raw = exec::run("sh", ["-c", "cat; echo end"], #{ stdin: inputs.key });
+      #{ raw: type_of(raw.stdout_bytes), hex: type_of(hex) }
+  b:
+    needs: [a]
+    with: { key: "${{ params.key }}" }
+    run: |
+      exec::run("sh", ["-c", "od -An -v -to1 | sed 's/ /\\\\/g' >&2; exit 3"], #{ stdin: inputs.key });
+"#,
+        );
+    let key: Vec<u8> = (0..40).map(|i| (i * 89 + 131) as u8).collect();
+    fs::write(test.path("key.bin"), &key).expect("written");
+    test.chmod("key.bin", 0o600);
+    let ran = test
+        .windlass(&["run", "w.yaml", "--target", "t", "-p", "key=file:key.bin"])
+        .expect(1);
+    let mut said = format!("{}{}", ran.stdout, ran.stderr).into_bytes();
+    for arguments in [
+        &["logs", "--full"][..],
+        &["show", "--json"],
+        &["logs", "--json"],
+    ] {
+        let ran = test.windlass(arguments).expect(0);
+        said.extend(ran.stdout.into_bytes());
+    }
+    let journal = journal(&test.path(".windlass"));
+    let parts = |form: fn(&u8) -> String, mark: &str| {
+        let forms: Vec<_> = key[..12].iter().map(form).collect();
+        forms.join(mark)
+    };
+    let base64 = data_encoding::BASE64.encode(&key);
+    for form in [
+        parts(|byte| format!("{byte:02x}"), " "),
+        parts(|byte| format!("{byte:02x}"), ""),
+        parts(|byte| format!("\\{byte:03o}"), ""),
+        parts(|byte| format!("\\\\{byte:03o}"), ""),
+        base64[..20].to_owned(),
+    ] {
+        assert!(!holds(&said, &form), "{form} was shown");
+        assert!(!holds(&journal, &form), "{form} is in the journal");
+    }
+    let raw = journal.windows(12).any(|window| window == &key[..12]);
+    assert!(!raw, "the key itself is in the journal");
+}
+
+#[test]
+fn a_value_of_the_wrong_shape_is_not_quoted_where_secrets_are_expected() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w\nparams: { toks: \"list(secret)\", m: \"map(secret)?\" }\nsteps: { a: { run: \"#{}\" } }\n",
+    );
+    for value in [
+        "toks=leak-me-9",
+        "toks={ a: leak-me-9 }",
+        "toks=!leak-me-9 [a]",
+        "toks=[leak-me-9, !leak-me-9 a]",
+        "toks=!!int leak-me-9",
+        "toks=[*leak-me-9]",
+        "m=[leak-me-9]",
+    ] {
+        let ran = test
+            .windlass(&["run", "w.yaml", "-p", "toks=[x]", "-p", value])
+            .expect(2);
+        assert!(!ran.stderr.contains("leak-me"), "{value}: {}", ran.stderr);
+    }
+    test.write("p.yaml", "toks: !leak-me-9 [a]\n");
+    let ran = test
+        .windlass(&["run", "w.yaml", "--params", "p.yaml"])
+        .expect(2);
+    assert!(!ran.stderr.contains("leak-me"), "{}", ran.stderr);
+    // What is shown instead of a secret is none.
+    for value in [
+        "toks=[\"‹secret›\", b]",
+        "toks=[\"‹secret from ssm:/a›\"]",
+        "m={ a: \"x ‹secret›\" }",
+    ] {
+        test.windlass(&["run", "w.yaml", "-p", "toks=[x]", "-p", value])
+            .expect(2)
+            .says("what is shown in place of a secret");
+    }
+}

@@ -17,7 +17,7 @@ use crate::service::{Service, unique};
 use crate::wire::request::{self, Request};
 use crate::wire::signature::{self, Signed, Signer};
 use crate::wire::{Protocol, answer};
-use windlass_ground::{Operation, Requester, StoreError, read_body};
+use windlass_ground::{BodyError, Operation, Requester, StoreError, receive_body};
 
 /// Enough for a chain of 2 MiB in base64 and the rest of its request.
 const LARGEST_BODY: usize = 4 << 20;
@@ -41,12 +41,9 @@ pub(crate) async fn handle(
     body: Body,
 ) -> Response<Body> {
     let timeout = opening.options.client_timeout;
-    let Some(body) = read_body(body, LARGEST_BODY, timeout).await else {
-        return plain(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "text/plain",
-            "the body is too large or did not arrive in time\n",
-        );
+    let body = match receive_body(body, LARGEST_BODY, timeout).await {
+        Ok(body) => body,
+        Err(why) => return unread(why),
     };
     let incoming = Incoming {
         method,
@@ -248,6 +245,21 @@ fn nothing() -> Response<Body> {
         "text/plain",
         "not a request of AWS Private CA\n",
     )
+}
+
+fn unread(why: BodyError) -> Response<Body> {
+    let (status, text) = match why {
+        BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n"),
+        BodyError::TooSlow => (
+            StatusCode::REQUEST_TIMEOUT,
+            "the body did not arrive in time\n",
+        ),
+        BodyError::Broken => (
+            StatusCode::BAD_REQUEST,
+            "the body did not arrive as a whole\n",
+        ),
+    };
+    plain(status, "text/plain", text)
 }
 
 fn plain(status: StatusCode, kind: &str, body: impl Into<Body>) -> Response<Body> {

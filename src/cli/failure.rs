@@ -92,10 +92,11 @@ impl Failure {
         say!(
             "{} {} {code}",
             console::style("error:").red().bold(),
-            self.message
+            report::lines(&self.message)
         );
         if let Some(hint) = &self.hint {
             let hint = report::completed(hint, None);
+            let hint = report::lines(&hint);
             say!(" {} {hint}", console::style("hint:").cyan());
         }
         ExitCode::from(self.exit)

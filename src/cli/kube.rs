@@ -11,7 +11,7 @@ use super::{
     exit,
     failure::Failure,
     logging,
-    process::{interrupted, no_threads},
+    process::{create_state, interrupted, no_threads},
 };
 use crate::{
     cluster::{Options, Server, is_cluster_name, kubeconfig},
@@ -38,6 +38,9 @@ fn serve(args: &Args, command: &KubeServe) -> Done {
         .clone()
         .unwrap_or_else(|| folder.join("config"));
     refuse_other_kubeconfig(&config)?;
+    if command.dir.is_none() {
+        create_state(&args.state)?;
+    }
     let runtime = tokio::runtime::Runtime::new().map_err(no_threads)?;
     runtime.block_on(async {
         let mut servers = Vec::new();

@@ -13,7 +13,7 @@ use crate::{
         ParamError, ParamErrors, Workflow, bind_params, parse_argument, parse_params, read_named,
         refer_params,
     },
-    value::{Bytes, Secret, Type, Value},
+    value::{Bytes, Secret, Type, Value, holds_mask},
 };
 
 impl Params {
@@ -53,12 +53,12 @@ impl Params {
     pub fn named(&self, workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
         self.refuse_stdin_twice()?;
         let mut given = match &self.params_file {
-            Some(path) => read_params(path)?,
+            Some(path) => read_params(workflow, path)?,
             None => BTreeMap::new(),
         };
         for argument in &self.params {
             if let Some(file) = argument.strip_prefix('@') {
-                given.extend(read_params(Path::new(file))?);
+                given.extend(read_params(workflow, Path::new(file))?);
                 continue;
             }
             let (name, value) = match file_of(argument) {
@@ -164,6 +164,11 @@ fn read_value(workflow: &Workflow, name: &str, file: &str) -> Result<Value, Fail
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if ty == Some(&Type::Secret) {
+        if holds_mask(line) {
+            return Err(wrong(
+                "it contains what is shown in place of a secret".into(),
+            ));
+        }
         // The contents of a file are the secret itself, even if they look like a reference.
         return Ok(Value::Secret(Secret::new(line)));
     }
@@ -180,9 +185,9 @@ fn read_hidden(terminal: &Term, name: &str) -> io::Result<String> {
 
 const PREFIX: &str = "WINDLASS_PARAM_";
 
-fn read_params(path: &Path) -> Result<BTreeMap<String, Value>, Failure> {
+fn read_params(workflow: &Workflow, path: &Path) -> Result<BTreeMap<String, Value>, Failure> {
     let name = path.display();
     let wrong = |why: String| Failure::new("params", format!("can't read {name}: {why}"));
     let text = read_named(path).map_err(wrong)?;
-    parse_params(&text).map_err(wrong)
+    parse_params(workflow, &text).map_err(wrong)
 }

@@ -6,7 +6,7 @@ use super::{
     exit,
     failure::Failure,
     logging,
-    process::{interrupted, no_threads},
+    process::{create_state, interrupted, no_threads},
 };
 use crate::{
     authority::{AccessKey, Delays, Options, Server},
@@ -27,6 +27,9 @@ fn serve(args: &Args, command: &PcaServe) -> Done {
         .dir
         .clone()
         .unwrap_or_else(|| args.state.join("pca"));
+    if command.dir.is_none() {
+        create_state(&args.state)?;
+    }
     let credentials = folder.join("credentials");
     let is_kept = command.access_keys.is_empty() && !command.insecure;
     let access_keys = match is_kept {

@@ -9,6 +9,8 @@ use std::{
 use nix::unistd::{Uid, User};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use windlass_ground::private::{check_state_folder, create_state_folder};
+
 use super::{exit, failure::Failure};
 use crate::{execute::Cancel, outside, runs::Person, script::STACK_BYTES};
 
@@ -30,6 +32,13 @@ pub fn runtime(max_parallel: u16) -> Result<tokio::runtime::Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(no_threads)
+}
+
+/// Creates the state folder, for this user only; refuses one in which other users may write.
+pub fn create_state(state: &Path) -> Result<(), Failure> {
+    create_state_folder(state)
+        .map_err(|e| Failure::new("journal", format!("can't create {}: {e}", state.display())))?;
+    check_state_folder(state).map_err(|e| Failure::new("journal", e.to_string()).hint(e.hint()))
 }
 
 pub fn no_threads(error: io::Error) -> Failure {

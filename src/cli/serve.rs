@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use windlass_ground::private::check_secret_file;
+
 use super::{
     Done,
     args::{Args, Serve},
@@ -188,6 +190,7 @@ fn refuse_unusable(targets: &Targets) -> Result<(), String> {
 fn kept_token(path: &Path) -> Result<String, Failure> {
     let failed =
         |e: io::Error| Failure::new("output", format!("can't use {}: {e}", path.display()));
+    check_secret_file(path).map_err(|e| Failure::new("output", e.to_string()).hint(e.hint()))?;
     match disk::read_if_there(path).map_err(failed)? {
         None => {}
         Some(text) if text.trim().len() >= 32 => return Ok(text.trim().to_owned()),

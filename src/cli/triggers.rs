@@ -11,7 +11,7 @@ use super::{
     exit,
     failure::Failure,
     print, print_text,
-    process::{absolute, now, requester},
+    process::{absolute, create_state, now, requester},
     server::{not_remote, server},
 };
 use crate::{
@@ -205,8 +205,7 @@ fn table(standings: &[TriggerStanding]) -> Table {
 /// Opens the server's database; a trigger may be paused before any server has run.
 fn book(args: &Args) -> Result<TriggerBook, Failure> {
     let state = absolute(&args.state)?;
-    crate::disk::create_folders(&state, 0o700)
-        .map_err(|e| Failure::new("journal", format!("can't create {}: {e}", state.display())))?;
+    create_state(&state)?;
     Ok(TriggerBook::open(&state)?)
 }
 

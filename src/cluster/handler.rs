@@ -18,7 +18,7 @@ use crate::{
         openapi_v2,
     },
 };
-use windlass_ground::{Operation, Requester, read_body};
+use windlass_ground::{BodyError, Operation, Requester, receive_body};
 
 /// The API server's limit of 3 MiB.
 const LARGEST_BODY: usize = 3 << 20;
@@ -29,8 +29,9 @@ pub(crate) async fn handle(
     request: Request,
 ) -> Response<Body> {
     let (mut parts, body) = request.into_parts();
-    let Some(body) = read_body(body, LARGEST_BODY, service.options.client_timeout).await else {
-        return Answer::from(Failure::too_large()).response();
+    let body = match receive_body(body, LARGEST_BODY, service.options.client_timeout).await {
+        Ok(body) => body,
+        Err(why) => return Answer::from(unread(why)).response(),
     };
     let incoming = Incoming {
         method: parts.method,
@@ -54,6 +55,14 @@ pub(crate) async fn handle(
         response.extensions_mut().insert(operation);
     }
     response
+}
+
+fn unread(why: BodyError) -> Failure {
+    match why {
+        BodyError::TooLarge => Failure::too_large(),
+        BodyError::TooSlow => Failure::slow_body(),
+        BodyError::Broken => Failure::bad_request("the body did not arrive as a whole"),
+    }
 }
 
 /// Returns the user and the operation of a request, if requests are logged.

@@ -169,9 +169,10 @@ impl Desk {
         let body = receive_body(request.into_body(), most, self.client_timeout).await;
         body.map_err(|why| match why {
             BodyError::TooLarge => {
-                let detail = format!("the body is larger than {} MiB, or incomplete", most >> 20);
+                let detail = format!("the body is larger than {} MiB", most >> 20);
                 Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "bad-request", detail)
             }
+            BodyError::Broken => Problem::bad("the body did not arrive as a whole"),
             BodyError::TooSlow => {
                 let limit = format_duration(self.client_timeout);
                 let detail = format!("the body did not arrive within {limit}");

@@ -4,7 +4,7 @@
 //!
 //! - `timestamp`: [`Timestamp`], a point in time;
 //! - `database`, `snapshot`: how SQLite is opened, and copied while others write; `store`: the one in a server's folder;
-//! - [`disk`]: folders and files that survive a power cut;
+//! - [`disk`]: folders and files that survive a power cut; [`private`]: which of them others must not have;
 //! - `serve`, `tls`, `places`, `patient`: HTTP and TLS for servers: how long a client may take, how many there may be,
 //!   and that they read what they are sent;
 //! - `requests`, `trouble`: the log of requests, and of what goes wrong again and again;
@@ -22,6 +22,7 @@ mod json;
 mod mutex;
 mod patient;
 mod places;
+pub mod private;
 mod random;
 mod requests;
 mod serve;
@@ -46,7 +47,7 @@ pub use json::{depth_of, json_size};
 pub use mutex::lock;
 pub use random::{NoRandomness, random_bytes};
 pub use requests::{Operation, Requester, log_request};
-pub use serve::{BodyError, CLIENT_TIMEOUT, Limits, read_body, receive_body, serve, serve_each};
+pub use serve::{BodyError, CLIENT_TIMEOUT, Limits, receive_body, serve, serve_each};
 pub use snapshot::{Snapshot, snapshots};
 pub use store::{StoreError, open_store};
 pub use timestamp::{NotATimestamp, Timestamp, milliseconds};

@@ -1,10 +1,11 @@
-use std::{future::Future, time::Duration};
+use std::{error::Error, future::Future, time::Duration};
 
 use axum::{
     Router,
     body::{Body, Bytes, to_bytes},
     serve::Listener,
 };
+use http_body_util::LengthLimitError;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -128,16 +129,18 @@ async fn serve_within<L: Listener>(
 /// Why the body of a request could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
-    /// The body is larger than allowed, or its connection broke.
+    /// The body is larger than allowed.
     TooLarge,
     /// The body did not arrive in time.
     TooSlow,
+    /// The connection broke, or the body was not sent as its headers say.
+    Broken,
 }
 
 /// Reads the body of a request.
 ///
 /// # Errors
-/// The body has more than `largest` bytes, or takes longer than `timeout`.
+/// The body has more than `largest` bytes, takes longer than `timeout`, or does not arrive as a whole.
 pub async fn receive_body(
     body: Body,
     largest: usize,
@@ -145,10 +148,20 @@ pub async fn receive_body(
 ) -> Result<Bytes, BodyError> {
     let reading = tokio::time::timeout(timeout, to_bytes(body, largest));
     let read = reading.await.map_err(|_| BodyError::TooSlow)?;
-    read.map_err(|_| BodyError::TooLarge)
+    read.map_err(|error| match is_too_large(&error) {
+        true => BodyError::TooLarge,
+        false => BodyError::Broken,
+    })
 }
 
-/// Reads the body of a request. Returns `None` if it has more than `largest` bytes or did not arrive in time.
-pub async fn read_body(body: Body, largest: usize, timeout: Duration) -> Option<Bytes> {
-    receive_body(body, largest, timeout).await.ok()
+/// Says whether a body was not read because of its size.
+fn is_too_large(error: &axum::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<LengthLimitError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

@@ -17,7 +17,7 @@ use crate::{
     value::{Digest, StepError},
 };
 use tar::{Archive, Entry};
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, private};
 
 const DRAFTS: &str = ".windlass-restore-";
 
@@ -49,7 +49,9 @@ pub fn restore(file: &Path, state: &Path) -> Result<Restored, RunsError> {
     if !restored.unfinished.is_empty() {
         restored.suspect = suspect(&made, &restored.unfinished)?;
     }
-    sync(&made).map_err(|e| unwritable(&made, &e))?;
+    private::exclude(&made)
+        .and_then(|()| sync(&made))
+        .map_err(|e| unwritable(&made, &e))?;
     // This replaces an empty folder, but fails if something was put into it meanwhile.
     fs::rename(&made, state)
         .and_then(|()| disk::sync_folder(above))

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use super::answer::{Answer, Request, Site};
 use crate::{
-    ground::{CLIENT_TIMEOUT, Operation, log_request, read_body, serve},
+    ground::{BodyError, CLIENT_TIMEOUT, Operation, log_request, receive_body, serve},
     value::Value,
 };
 use windlass_ground::lock;
@@ -74,8 +74,11 @@ impl Server {
 
 async fn handle(State(shared): State<Shared>, request: HttpRequest<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let Some(body) = read_body(body, LARGEST_BODY, CLIENT_TIMEOUT).await else {
-        return plain(StatusCode::PAYLOAD_TOO_LARGE);
+    let body = match receive_body(body, LARGEST_BODY, CLIENT_TIMEOUT).await {
+        Ok(body) => body,
+        Err(BodyError::TooLarge) => return plain(StatusCode::PAYLOAD_TOO_LARGE),
+        Err(BodyError::TooSlow) => return plain(StatusCode::REQUEST_TIMEOUT),
+        Err(BodyError::Broken) => return plain(StatusCode::BAD_REQUEST),
     };
     let text =
         |value: &HeaderValue| Value::from(String::from_utf8_lossy(value.as_bytes()).into_owned());

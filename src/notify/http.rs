@@ -5,7 +5,7 @@
 //! would connect to an address that was not checked.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
@@ -20,6 +20,16 @@ const READ: usize = 8192;
 const SHOWN: usize = 200;
 /// Shorter texts are not treated as secrets: they may be ordinary words.
 const LEAST: usize = 8;
+
+/// Addresses at which clouds answer their machines that are not link-local: Alibaba's and Oracle's metadata, and Azure's agent
+/// (<https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16>).
+const METADATA: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(192, 0, 0, 192),
+    Ipv4Addr::new(168, 63, 129, 16),
+];
+/// The beginnings of such addresses: `fd00:ec2::` of EC2 (metadata, pod identity) and `fd20:ce::` of Google Cloud.
+const METADATA_V6: [[u16; 2]; 2] = [[0xfd00, 0x0ec2], [0xfd20, 0x00ce]];
 
 /// A request.
 pub struct Post<'a> {
@@ -103,10 +113,7 @@ pub async fn post(post: Post<'_>) -> Result<(), Failed> {
         said.extend_from_slice(&more);
     }
     said.truncate(READ);
-    // Masks secrets before the text is cut: a cut secret would not be found.
-    let said = redactor.owned(String::from_utf8_lossy(&said).trim().to_owned());
-    let said: String = said.chars().take(SHOWN).collect();
-    let said = said.replace(|c: char| c.is_control(), " ");
+    let said = shown(&redactor, &String::from_utf8_lossy(&said));
     let why = match (status.is_redirection(), said.is_empty()) {
         (true, _) => format!("it answered {status}: redirects are not followed"),
         (_, true) => format!("it answered {status}"),
@@ -117,6 +124,14 @@ pub async fn post(post: Post<'_>) -> Result<(), Failed> {
         is_refused: matches!(status.as_u16(), 400 | 413 | 415 | 422),
         wait: wait.map(Duration::from_secs),
     })
+}
+
+/// Returns what a server said as a log and a page show it: without secrets, cut, and on one line.
+pub(super) fn shown(redactor: &Redactor, said: &str) -> String {
+    // Masks secrets before the text is cut: a cut secret would not be found.
+    let said = redactor.text(said.trim());
+    let said: String = said.chars().take(SHOWN).collect();
+    said.replace(|c: char| c.is_control(), " ")
 }
 
 /// Masks the secrets of a request in the server's answer. The addresses of Slack, Teams and many webhooks are secrets themselves, and a
@@ -131,17 +146,38 @@ fn redactor(post: &Post) -> Redactor {
     Redactor::of_call(&secrets)
 }
 
-/// Says whether an address may be connected to. Addresses of a private network are allowed: the configuration names them. Link-local ones
-/// are not: in a cloud, a request to the metadata address returns the credentials of the machine.
+/// Says whether an address may be connected to. Addresses of a private network are allowed: the configuration names them. Link-local ones,
+/// and others at which a cloud answers its machines, are not: a request to them returns the credentials of the machine.
 fn may_be(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
-            !(v4.is_link_local() || v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast())
+            let is_metadata = METADATA.contains(&v4);
+            let is_this_host = v4.octets()[0] == 0;
+            !(is_metadata
+                || is_this_host
+                || v4.is_link_local()
+                || v4.is_multicast()
+                || v4.is_broadcast())
         }
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => may_be(v4.into()),
-            None => !(v6.is_unicast_link_local() || v6.is_unspecified() || v6.is_multicast()),
-        },
+        IpAddr::V6(v6) => {
+            let is_metadata = METADATA_V6.contains(&[v6.segments()[0], v6.segments()[1]]);
+            let is_none = v6.is_unicast_link_local() || v6.is_unspecified() || v6.is_multicast();
+            let within = embedded(v6);
+            !(is_metadata || is_none) && within.is_none_or(|v4| may_be(v4.into()))
+        }
+    }
+}
+
+/// Returns the IPv4 address to which an IPv6 address leads: mapped and compatible ones (RFC 4291), through NAT64 (RFC 6052, RFC 8215), and
+/// through 6to4 (RFC 3056).
+fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [a, b, .., y, z] = v6.segments();
+    let of = |high: u16, low: u16| Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
+    match (a, b) {
+        (0x64, 0xff9b) => of(y, z),
+        (0x2002, _) => of(b, v6.segments()[2]),
+        _ if v6.is_loopback() => None,
+        _ => v6.to_ipv4(),
     }
 }
 
@@ -163,6 +199,16 @@ mod tests {
             "fe80::1",
             "::ffff:169.254.169.254",
             "::",
+            "::169.254.169.254",
+            "0.0.0.1",
+            "100.100.100.200",
+            "168.63.129.16",
+            "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
         ] {
             assert!(!may_be(bad.parse().expect("an address")), "{bad}");
         }
@@ -172,6 +218,10 @@ mod tests {
             "93.184.216.34",
             "2001:db8::1",
             "::1",
+            "::ffff:10.0.0.7",
+            "64:ff9b::808:808",
+            "fd12:3456::1",
+            "100.64.0.1",
         ] {
             assert!(may_be(good.parse().expect("an address")), "{good}");
         }

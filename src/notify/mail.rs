@@ -11,9 +11,9 @@ use lettre::{
     },
 };
 
-use super::http::Failed;
+use super::http::{Failed, shown};
 use windlass_targets::{EmailConfig, MailTls};
-use windlass_world::value::causes;
+use windlass_world::value::{Redactor, Secret, causes};
 
 /// The time limit of one command to the server.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -61,19 +61,25 @@ impl Mailer {
                 .port(self.port())
                 .timeout(Some(PATIENCE))
                 .tls(self.tls.clone());
+        let mut secrets = Vec::new();
         if let Some(user) = &self.config.user {
             let password = self.config.password_file.as_ref().map(|file| file.read());
             let password = password
                 .transpose()
                 .map_err(Failed::new)?
                 .unwrap_or_default();
+            // A server may quote what it was sent: the password, and with AUTH PLAIN (RFC 4616) the base64 of both.
+            secrets.extend([
+                Secret::new(password.as_str()),
+                Secret::new(format!("\0{user}\0{password}")),
+            ]);
             transport = transport.credentials(Credentials::new(user.clone(), password));
         }
         match transport.build().send(message).await {
             Ok(_) => Ok(()),
             Err(error) => Err(Failed {
                 is_refused: error.is_permanent(),
-                ..Failed::new(causes(&error))
+                ..Failed::new(shown(&Redactor::of_call(&secrets), &causes(&error)))
             }),
         }
     }

@@ -39,6 +39,7 @@ mod progress;
 mod rbac;
 mod reference;
 mod replaced;
+mod safe;
 mod say;
 mod schema;
 mod style;

@@ -137,7 +137,7 @@ impl Page {
                 }
             }
         }
-        styled(&text).into_owned()
+        styled(&text, console::colors_enabled()).into_owned()
     }
 }
 

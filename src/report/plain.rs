@@ -57,8 +57,9 @@ pub fn block(text: &str) -> String {
     )
 }
 
-/// Escapes our own text with colours, which may contain texts of others: keeps line ends, tabs and colours.
-pub fn styled(text: &str) -> Cow<'_, str> {
+/// Escapes our own text with colours, which may contain texts of others: keeps line ends, tabs and, if the reader's terminal has them,
+/// the colours that this program writes. Where it has none, these are removed: they are not ours, or meant for another stream.
+pub fn styled(text: &str, has_colours: bool) -> Cow<'_, str> {
     if !holds_unseen(text, |_| false) {
         return Cow::Borrowed(text);
     }
@@ -67,7 +68,9 @@ pub fn styled(text: &str) -> Cow<'_, str> {
     while let Some(c) = rest.chars().next() {
         let length = match colour(rest) {
             Some(length) => {
-                clean.push_str(&rest[..length]);
+                if has_colours {
+                    clean.push_str(&rest[..length]);
+                }
                 length
             }
             None => {
@@ -135,11 +138,20 @@ fn is_unseen(c: char) -> bool {
             | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Returns the length of a sequence that sets a colour (ECMA-48, SGR).
+/// Returns the length of a sequence that sets a colour (ECMA-48, SGR), if it is one of those that this program writes. Others could hide text:
+/// black on black, or concealed.
 fn colour(text: &str) -> Option<usize> {
     let rest = text.strip_prefix("\u{1b}[")?;
     let length = rest.find(|c: char| !(c.is_ascii_digit() || c == ';'))?;
-    rest[length..].starts_with('m').then_some(length + 3)
+    let is_ours = |code: &str| {
+        // None, bold, dim, underlined; red to cyan; the default.
+        matches!(
+            code,
+            "" | "0" | "1" | "2" | "4" | "31" | "32" | "33" | "34" | "35" | "36" | "39"
+        )
+    };
+    let is_known = rest[length..].starts_with('m') && rest[..length].split(';').all(is_ours);
+    is_known.then_some(length + 3)
 }
 
 #[cfg(test)]
@@ -153,10 +165,11 @@ mod tests {
             "a\\u{1b}[2Jb\\nc\\td\\u{202e}e\\u{7f}"
         );
         assert_eq!(line("plain é 漢 🙂"), "plain é 漢 🙂");
-        assert_eq!(
-            styled("\u{1b}[31mred\u{1b}[0m\n\u{1b}[2J\r"),
-            "\u{1b}[31mred\u{1b}[0m\n\\u{1b}[2J\\r"
-        );
+        let red = "\u{1b}[31mred\u{1b}[0m\n\u{1b}[2J\r";
+        assert_eq!(styled(red, true), "\u{1b}[31mred\u{1b}[0m\n\\u{1b}[2J\\r");
+        assert_eq!(styled(red, false), "red\n\\u{1b}[2J\\r");
+        let hidden = "a \u{1b}[8mb\u{1b}[30;40m c \u{1b}[38;5;16m";
+        assert!(!styled(hidden, true).contains('\u{1b}'));
         assert_eq!(same_length("a\u{1b}[2J\u{202e}b"), "a?[2J???b");
         assert_eq!(block("a\nb\u{9b}"), "a\nb\\u{9b}");
     }

@@ -8,6 +8,7 @@ use textwrap::{WordSeparator, WordSplitter, core::Word};
 use super::{
     commands::completed,
     plain::{block, same_length, styled},
+    safe::Safe,
 };
 use windlass_engine::journal::{InstanceId, RunId};
 use windlass_world::value::{StepError, brief};
@@ -26,15 +27,16 @@ pub fn render(diagnostic: &dyn Diagnostic) -> String {
         .with_word_splitter(WordSplitter::NoHyphenation)
         .with_word_separator(WordSeparator::Custom(words))
         .with_links(false);
-    let without = WithoutExcerpt(diagnostic);
-    let diagnostic = match has_short_excerpt(diagnostic) {
-        true => diagnostic,
+    let safe = Safe::of(diagnostic);
+    let without = WithoutExcerpt(&safe);
+    let shown: &dyn Diagnostic = match has_short_excerpt(&safe) {
+        true => &safe,
         false => &without,
     };
     let mut text = String::new();
-    match handler.render_report(&mut text, diagnostic) {
-        Ok(()) => styled(&text).into_owned(),
-        Err(fmt::Error) => format!("{diagnostic}\n"),
+    match handler.render_report(&mut text, shown) {
+        Ok(()) => styled(&text, console::colors_enabled_stderr()).into_owned(),
+        Err(fmt::Error) => format!("{shown}\n"),
     }
 }
 

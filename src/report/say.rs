@@ -12,9 +12,9 @@ use super::plain::styled;
 
 /// Prints to people, on stderr: colours, but nothing else that controls a terminal. If stderr is closed, a rotation must not stop; `eprintln!` would panic.
 pub fn say(text: &str) {
-    let _ = std::io::stderr()
-        .lock()
-        .write_all(styled(&for_people(text)).as_bytes());
+    let shown = for_people(text);
+    let shown = styled(&shown, console::colors_enabled_stderr());
+    let _ = std::io::stderr().lock().write_all(shown.as_bytes());
 }
 
 /// Returns a text that the reader's terminal can show: if the locale is not UTF-8, our own signs are replaced by ASCII. Texts of scripts and other

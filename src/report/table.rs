@@ -110,7 +110,7 @@ impl Table {
                 true => cell.replace('\n', "\\n"),
                 false => cell,
             };
-            match styled(&cell) {
+            match styled(&cell, console::colors_enabled()) {
                 Cow::Owned(clean) => Cell::new(clean),
                 Cow::Borrowed(_) => Cell::new(cell),
             }

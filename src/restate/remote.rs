@@ -10,7 +10,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
@@ -30,12 +29,15 @@ use windlass_engine::{
 };
 use windlass_ground::Timestamp;
 use windlass_world::{
-    outside::{Proxies, by_proxy, read_authorities},
+    outside::{BodyError, Proxies, by_proxy, read_answer, read_authorities},
     value::{Digest, Value},
 };
 
 /// A shared handler answers at once, so after a minute there must be no worker.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The largest answer in bytes: a list of all runs, or pages of the events of one.
+const LARGEST: usize = 256 << 20;
 
 /// How long a driver takes at most to cancel its attempts.
 const HEARING: Duration = Duration::from_secs(10);
@@ -445,7 +447,7 @@ impl Remote {
         &self,
         request: reqwest::RequestBuilder,
         url: &str,
-    ) -> Result<(u16, Bytes), RemoteError> {
+    ) -> Result<(u16, Vec<u8>), RemoteError> {
         let headers = self.address.headers.iter();
         let request = headers.fold(request, |request, (name, value)| {
             request.header(name, value)
@@ -457,7 +459,14 @@ impl Remote {
         let (status, body) = self.runtime.block_on(async {
             let response = request.send().await.map_err(unreachable)?;
             let status = response.status().as_u16();
-            Ok::<_, RemoteError>((status, response.bytes().await.map_err(unreachable)?))
+            let body = read_answer(response, LARGEST).await.map_err(|e| match e {
+                BodyError::Lost(e) => unreachable(e),
+                large @ BodyError::TooLarge(_) => RemoteError::Refused {
+                    status,
+                    body: large.to_string(),
+                },
+            })?;
+            Ok::<_, RemoteError>((status, body))
         })?;
         match status {
             200..=299 => Ok((status, body)),

@@ -62,11 +62,13 @@ fn check(name: &str, program: &ProgramTarget) -> Result<(), String> {
             path.display()
         ));
     }
-    program
-        .env
-        .iter()
-        .try_for_each(|variable| check_name(variable))
-        .map_err(|why| format!("`env` of `{name}`: {why}"))
+    let names = |key: &str, names: &[String]| {
+        let mut names = names.iter();
+        let checked = names.try_for_each(|variable| check_name(variable));
+        checked.map_err(|why| format!("`{key}` of `{name}`: {why}"))
+    };
+    names("env", &program.env)?;
+    names("set", program.set.as_deref().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -87,12 +89,19 @@ mod tests {
         let table = table.expect("a table");
         assert_eq!(table["a"], ProgramTarget::default());
         assert_eq!(table["b"].env, ["TMPDIR"]);
+        assert_eq!(table["b"].set, None);
+        let table =
+            read("exec = { a = { set = [\"AWS_*\"] }, b = { set = [] } }").expect("a table");
+        assert_eq!(table["a"].set, Some(vec!["AWS_*".to_owned()]));
+        assert_eq!(table["b"].set, Some(Vec::new()));
         for wrong in [
             "exec = [\"\"]",
             "exec = [\"./a\"]",
             "exec = { a = { path = \"a\" } }",
             "exec = { a = { env = [\"\"] } }",
             "exec = { a = { env = [\"A=B\"] } }",
+            "exec = { a = { set = [\"A=B\"] } }",
+            "exec = { a = { set = \"A\" } }",
             "exec = { a = { envs = [] } }",
             "exec = \"a\"",
         ] {

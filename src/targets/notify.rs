@@ -10,6 +10,7 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use strum::{IntoStaticStr, VariantArray};
 
+use windlass_ground::private::check_secret_file;
 use windlass_world::value::parse_duration;
 
 /// The longest secret, in bytes.
@@ -300,9 +301,10 @@ impl SecretFile {
     /// Reads the secret, without the line end that editors add.
     ///
     /// # Errors
-    /// A file that can't be read, is empty or holds no text, as a sentence with its path.
+    /// A file that can't be read, that others may read, that is empty or holds no text, as a sentence with its path.
     pub fn read(&self) -> Result<String, String> {
         let path = self.0.display();
+        check_secret_file(&self.0).map_err(|e| format!("{e} ({})", e.hint()))?;
         let text = fs::read_to_string(&self.0).map_err(|e| format!("can't read {path}: {e}"))?;
         let text = text.trim_end_matches(['\r', '\n']);
         match text.len() {

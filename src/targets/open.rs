@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use windlass_ground::NoRandomness;
+use windlass_ground::{NoRandomness, private::create_state_folder};
 
 use super::{
     config::Target,
@@ -27,6 +27,8 @@ pub enum OpenError {
     Authority(#[from] StartError),
     #[error("the embedded certificate authority could not be given an access key")]
     Key(#[from] NoRandomness),
+    #[error("can't create the state folder")]
+    Folder(#[source] std::io::Error),
     #[error(transparent)]
     Out(#[from] UnsafeOut),
     #[error("AWS Private CA can't be reached")]
@@ -37,7 +39,7 @@ impl OpenError {
     /// Returns what the user can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Authority(_) | Self::Key(_) | Self::Out(_) => None,
+            Self::Authority(_) | Self::Folder(_) | Self::Key(_) | Self::Out(_) => None,
             Self::Pca(error) => error.hint(),
         }
     }
@@ -69,6 +71,8 @@ impl OpenTarget {
                 _authority: None,
             });
         }
+        // The runs of workers are not in a state folder, but what they rehearse on is.
+        create_state_folder(state).map_err(OpenError::Folder)?;
         let home = target.map_or_else(|| state.to_owned(), |target| target.folder(state));
         let rehearsal = Rehearsal::new(&home, target.and_then(Target::mesh));
         let kube = KubeClients::new(rehearsal, clusters);

@@ -484,6 +484,35 @@ fn accounts_and_tokens_have_their_permissions() {
         Ran::from_output(command.output().unwrap())
     };
     as_bob(&["get", "configmaps"]).expect(0);
+    // An apply that creates needs `create` as well as `patch`.
+    let patch = [
+        "create",
+        "role",
+        "patcher",
+        "--verb=get,patch",
+        "--resource=configmaps",
+    ];
+    kubectl.says(&patch);
+    let bind = [
+        "create",
+        "rolebinding",
+        "bob2",
+        "--role=patcher",
+        "--serviceaccount=default:bob",
+    ];
+    kubectl.says(&bind);
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: new1 }\ndata: { a: b }\n";
+    kubectl.test.write("map.yaml", map);
+    let file = kubectl.test.path("map.yaml");
+    let file = file.to_str().unwrap();
+    let apply = ["apply", "--server-side", "-f", file];
+    let refused = as_bob(&apply).expect(1).stderr;
+    assert!(
+        refused.contains("cannot create resource \"configmaps\""),
+        "{refused}"
+    );
+    kubectl.says(&apply);
+    as_bob(&["apply", "--server-side", "--force-conflicts", "-f", file]).expect(0);
     let refused = as_bob(&["get", "secrets"]).expect(1).stderr;
     assert!(
         refused.contains(

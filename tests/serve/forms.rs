@@ -128,3 +128,81 @@ steps:
     let shown = served.wait(&run, "succeeded");
     assert_eq!(shown["params"], json!({ "pem": pem, "n": 2 }));
 }
+
+/// Lists and maps of secrets are secrets, too: a page does not contain them, and an edit keeps them.
+#[test]
+fn no_page_contains_the_secrets_in_a_list() {
+    let fails = "workflow: fails
+params: { toks: list(secret), m: \"map(secret)\", n: { type: int, default: 1 } }
+steps:
+  a: { with: { t: \"${{ params.toks }}\", n: \"${{ params.n }}\" }, run: \"if inputs.n == 1 { throw \\\"no\\\" } #{ n: inputs.t.len() }\" }
+outputs: { n: \"${{ steps.a.n }}\" }
+";
+    let test = with_people(Test::new().file("fails.yaml", fails));
+    let served = Served::start(&test);
+    let alice = served.log_in(ALICE);
+    let fields = [
+        ("do", "plan"),
+        ("target", "local"),
+        ("p.toks", "[\"pagesecret-1\", \"pagesecret-2\"]"),
+        ("p.m", "{ k: mapsecret-3 }"),
+    ];
+    let plan = served
+        .submit(&alice, "/start/fails", &fields)
+        .expect(200)
+        .body;
+    let wrong = [
+        ("do", "plan"),
+        ("target", "local"),
+        ("p.toks", "pagesecret-1"),
+        ("p.m", "{}"),
+    ];
+    let refused = served
+        .submit(&alice, "/start/fails", &wrong)
+        .expect(422)
+        .body;
+    for page in [&plan, &refused] {
+        assert!(page.contains("id=\"p.toks\""), "{page}");
+        assert!(
+            !page.contains("pagesecret") && !page.contains("mapsecret"),
+            "{page}"
+        );
+    }
+    let params = json!({ "toks": ["one-1111", "two-2222"], "m": { "k": "map-3333" } });
+    let run = served.run(ALICE, &json!({ "workflow": "fails", "params": params }));
+    served.wait(&run, "failed");
+    let path = format!("/runs/{run}/edit");
+    let form = served.page(&alice, &path).expect(200).body;
+    let (_, field) = form.split_once("id=\"p.toks\"").expect("a field");
+    assert!(
+        !field
+            .split("</textarea>")
+            .next()
+            .unwrap_or_default()
+            .contains("‹secret›"),
+        "{form}"
+    );
+    // What is shown in place of a secret is refused.
+    let masked = [
+        ("do", "plan"),
+        ("files", "1"),
+        ("p.toks", "[\"‹secret›\", \"three-44\"]"),
+        ("p.n", "2"),
+    ];
+    let refused = served.submit(&alice, &path, &masked).expect(422).body;
+    assert!(refused.contains("shown in place of a secret"), "{refused}");
+    let mut fields = vec![
+        ("do", "plan"),
+        ("files", "1"),
+        ("p.toks", ""),
+        ("p.m", ""),
+        ("p.n", "2"),
+    ];
+    let plan = served.submit(&alice, &path, &fields).expect(200).body;
+    let digest = hidden(&plan, "digest");
+    fields[0].1 = "resume";
+    fields.push(("digest", &digest));
+    served.submit(&alice, &path, &fields).expect(303);
+    let shown = served.wait(&run, "succeeded");
+    assert_eq!(shown["outputs"]["n"], json!(2), "{shown}");
+}

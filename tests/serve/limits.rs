@@ -259,4 +259,9 @@ fn a_long_run_is_streamed_page_by_page() {
         json!(false),
         "exactly as many as are left"
     );
+    for after in [i64::MAX as u64, u64::MAX] {
+        let path = format!("/api/v1/runs/{run}/events?after={after}");
+        let page = served.get(VERA, &path).expect(200).json();
+        assert_eq!(page["events"], json!([]), "{after}");
+    }
 }

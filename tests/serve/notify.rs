@@ -175,7 +175,7 @@ fn receivers_that_fail_half_the_time_get_everything_in_order_through_a_kill() {
     );
     let test = Test::new()
         .file("ok.yaml", OK)
-        .file("secret", SECRET)
+        .private("secret", SECRET)
         .file("windlass.toml", &config);
     let mut served = Served::start(&test);
     let mut runs = Vec::new();
@@ -285,8 +285,8 @@ fn each_kind_of_receiver_gets_what_it_documents_and_nothing_secret() {
         .file("fails.yaml", FAILS)
         .file("asks.yaml", ASKS)
         .file("ok.yaml", OK)
-        .file("slack.url", &format!("{}\n", at("slack-T000-B000-secret")))
-        .file("key", "R0UT1NGKEY\n")
+        .private("slack.url", &format!("{}\n", at("slack-T000-B000-secret")))
+        .private("key", "R0UT1NGKEY\n")
         .file("windlass.toml", &config);
     let served = Served::start(&test);
     for (workflow, status) in [
@@ -580,7 +580,7 @@ fn e_mails_arrive_over_tls_from_a_server_that_fails_half_the_time() {
     let test = Test::new()
         .file("ok.yaml", OK)
         .file("ca.pem", &signed.cert.pem())
-        .file("password", "pass\n")
+        .private("password", "pass\n")
         .file("windlass.toml", &config);
     let served = Served::start(&test);
     let mut runs = Vec::new();
@@ -635,4 +635,51 @@ fn e_mails_arrive_over_tls_from_a_server_that_fails_half_the_time() {
         first.contains(&format!("https://windlass.example/runs/{}", runs[0])),
         "{first}"
     );
+}
+
+/// Refuses every login, and quotes the line with the password.
+fn refuse_logins(listener: TcpListener) {
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(b"220 mail.example ESMTP\r\n");
+            while let Ok(line) = command(&mut stream) {
+                let answer = match line.split(' ').next().unwrap_or_default() {
+                    "EHLO" => "250-mail.example\r\n250 AUTH PLAIN LOGIN\r\n".to_owned(),
+                    _ => format!("535 no {line} \u{1b}[2J\r\n"),
+                };
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        }
+    });
+}
+
+#[test]
+fn the_password_of_a_mail_server_is_not_shown_if_the_server_quotes_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    refuse_logins(listener);
+    let config = format!(
+        "[[notify.receivers]]\nname = \"mail\"\non = [\"succeeded\"]\n\
+         email = {{ host = \"127.0.0.1\", port = {port}, tls = \"never\", user = \"u\", password_file = \"password\", \
+         from = \"windlass@example.com\", to = [\"ops@example.com\"] }}\n"
+    );
+    let test = Test::new()
+        .file("ok.yaml", OK)
+        .private("password", "smtp-Passw0rd-77\n")
+        .file("windlass.toml", &config);
+    let served = Served::start(&test);
+    let run = served.run(&served.owner, &json!({ "workflow": "ok" }));
+    served.wait(&run, "succeeded");
+    let shown = super::server::until("the refusal", || {
+        let shown = served
+            .get(&served.owner, "/api/v1/notifications")
+            .expect(200);
+        shown.body.contains("535").then_some(shown.body)
+    });
+    // The base64 of `\0u\0smtp-Passw0rd-77`, and the password itself.
+    for secret in ["AHUAc210cC1QYXNzdzByZC03Nw", "smtp-Passw0rd-77", "\\u001b"] {
+        assert!(!shown.contains(secret), "{secret} in {shown}");
+        assert!(!served.said().contains(secret), "{secret} in the log");
+    }
+    assert!(shown.contains("‹secret›"), "{shown}");
 }

@@ -209,7 +209,7 @@ fn a_run_that_nobody_drives_holds_up_a_start_and_people_are_told() {
     let test = with_people(
         Test::new()
             .file("nightly.yaml", &locked)
-            .file("deploys.secret", SECRET)
+            .private("deploys.secret", SECRET)
             .file("slow.yaml", slow),
     );
     test.write("windlass.toml", RECEIVER);
@@ -269,7 +269,7 @@ fn triggers_whose_workflow_can_not_be_read_are_told_of() {
         .file("hooked.yaml", HOOKED)
         .file("nightly.yaml", NIGHTLY)
         .file("other.yaml", &other)
-        .file("deploys.secret", SECRET)
+        .private("deploys.secret", SECRET)
         .file("windlass.toml", RECEIVER);
     let served = Served::start(&test);
     looked_at(&test, 3);
@@ -438,7 +438,7 @@ fn a_signed_request_starts_a_run_once() {
     let test = Test::new()
         .file("hooked.yaml", HOOKED)
         .file("nightly.yaml", NIGHTLY)
-        .file("deploys.secret", &format!("{SECRET}\n"))
+        .private("deploys.secret", &format!("{SECRET}\n"))
         .file("windlass.toml", "[hooks.deploys]\nsecret_file = \"deploys.secret\"\n[hooks.unused]\nsecret_file = \"deploys.secret\"\n");
     let served = Served::start(&test);
     let body = json!({ "ref": "refs/heads/main" }).to_string();

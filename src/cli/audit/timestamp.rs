@@ -6,11 +6,16 @@ use super::Failure;
 use crate::{
     cli::process::runtime,
     ground::random_bytes,
+    outside::{BodyError, read_answer},
+    value::causes,
     x509::{Certificate, TimestampRequest, TimestampToken},
 };
 
 /// The time limit: an authority answers within seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The largest answer in bytes: a token with the certificates of its authority has some 10 KiB.
+const LARGEST: usize = 1 << 20;
 
 /// Has a statement timestamped.
 pub fn fetch(url: &str, statement: &str, roots: &[Certificate]) -> Result<TimestampToken, Failure> {
@@ -23,24 +28,27 @@ pub fn fetch(url: &str, statement: &str, roots: &[Certificate]) -> Result<Timest
     let request = TimestampRequest::new(statement.as_bytes(), nonce);
     let body = request.der().to_vec();
     let response = runtime(1)?.block_on(async {
-        let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
+        // A redirect would send the digest to another server.
+        let client = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
         let request = client
             .post(url)
             .header("content-type", "application/timestamp-query")
             .body(body);
-        request.send().await?.error_for_status()?.bytes().await
+        let answer = request.send().await?.error_for_status()?;
+        Ok::<_, BodyError>(match answer.status().is_redirection() {
+            true => Err(answer.status()),
+            false => Ok(read_answer(answer, LARGEST).await?),
+        })
     });
-    let response = response.map_err(|e| failed(cause(&e)))?;
+    let response = response.map_err(|e| failed(causes(&e)))?;
+    let response = response
+        .map_err(|status| failed(format!("it answered {status}: redirects are not followed")))?;
     let timestamp = request.answered(&response);
     timestamp
         .check(statement.as_bytes(), roots)
         .map_err(|e| failed(e.to_string()))?;
     Ok(timestamp)
-}
-
-/// Formats an error with its causes.
-fn cause(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(Some(error), |error| error.source());
-    let texts: Vec<_> = sources.map(ToString::to_string).collect();
-    texts.join(": ")
 }

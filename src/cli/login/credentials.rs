@@ -1,7 +1,6 @@
 use std::{
     collections::BTreeMap,
-    env, fs,
-    os::unix::fs::PermissionsExt,
+    env,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,7 +13,7 @@ use crate::{
     disk,
     value::Secret,
 };
-use windlass_ground::Timestamp;
+use windlass_ground::{Timestamp, private::check_secret_file};
 
 /// A token that expires sooner than this is renewed before it is used.
 const SOON: Duration = Duration::from_secs(60);
@@ -120,12 +119,7 @@ impl Credentials {
         let Some(text) = text else {
             return Ok(Self::default());
         };
-        let mode = fs::metadata(&path).map_err(|e| unusable(&path, &e))?;
-        let mode = mode.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            let why = format!("its mode is {mode:o}, so other users of this machine can use it");
-            return Err(unusable(&path, &why).hint(format!("chmod 600 {}", path.display())));
-        }
+        check_secret_file(&path).map_err(|e| unusable(&path, &e).hint(e.hint()))?;
         serde_json::from_str(&text).map_err(|e| unusable(&path, &e))
     }
 

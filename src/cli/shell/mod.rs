@@ -18,6 +18,7 @@ use super::{
     explain::explain_word,
     failure::Failure,
     print,
+    process::create_state,
 };
 use crate::{
     report,
@@ -58,12 +59,7 @@ pub fn shell(args: &Args, command: &Shell) -> Done {
 
 fn at_a_terminal(args: &Args, command: &Shell, session: &mut Session) -> Done {
     let names = editor::Names::default();
-    std::fs::create_dir_all(&args.state).map_err(|e| {
-        Failure::new(
-            "system",
-            format!("can't create {}: {e}", args.state.display()),
-        )
-    })?;
+    create_state(&args.state)?;
     let mut prompt = Prompt::open(&args.state, names.clone())?;
     say!(
         "windlass {} on target {}; Rhai with the host functions, :help for help, Ctrl-D to leave",

@@ -7,11 +7,12 @@ use super::{
     read::shaped,
 };
 use crate::{
+    access::{Attributes, may},
     merge::{self, Manager, PatchKind},
     object::{self, metadata, name, namespace, text},
     schema::decode,
     store::Transaction,
-    wire::{Answer, Cause, Failure},
+    wire::{Answer, Cause, Failure, Verb},
 };
 
 pub(super) fn create(call: &Call) -> Result<Answer, Failure> {
@@ -137,6 +138,9 @@ fn apply(call: &Call) -> Result<Answer, Failure> {
     let (object, code) = call.service.write(|tx| {
         let before = tx.get(&resource.key(), call.namespace(), call.name())?;
         let code = if before.is_some() { 200 } else { 201 };
+        if before.is_none() {
+            authorize_create(call, tx)?;
+        }
         if before.is_none() && call.target.subresource.is_some() {
             return Err(Failure::not_found(resource, call.name()));
         }
@@ -155,6 +159,35 @@ fn apply(call: &Call) -> Result<Answer, Failure> {
         Ok((object, code))
     })?;
     Ok(Answer::Object(code, shaped(call, object)))
+}
+
+/// Refuses to create an object by an apply for a user who may only patch: the API server checks both (apiserver
+/// `handlers/patch.go`, `withAuthorization`).
+fn authorize_create(call: &Call, tx: &Transaction) -> Result<(), Failure> {
+    let resource = match &call.target.subresource {
+        Some(subresource) => format!("{}/{subresource}", call.target.resource),
+        None => call.target.resource.clone(),
+    };
+    // As for the request itself: that for a namespace is checked within it.
+    let is_namespace = call.target.group.is_empty() && call.target.resource == "namespaces";
+    let wanted = Attributes {
+        verb: Verb::Create.as_str(),
+        group: &call.target.group,
+        resource: &resource,
+        namespace: if is_namespace {
+            call.name()
+        } else {
+            call.namespace()
+        },
+        name: call.name(),
+    };
+    match may(tx, &call.user, &wanted)? {
+        true => Ok(()),
+        false => {
+            let namespace = call.target.namespace.as_deref();
+            Err(Failure::denied(&call.user.name, &wanted, namespace))
+        }
+    }
 }
 
 /// Stores an object of which only the number of replicas changed.

@@ -300,6 +300,12 @@ impl Failure {
         Self::new(413, "RequestEntityTooLarge", message)
     }
 
+    /// As the API server answers when the time of a request is over (apiserver `filters/timeout.go`).
+    pub fn slow_body() -> Self {
+        let message = "request did not complete within the allotted timeout";
+        Self::new(504, "Timeout", message)
+    }
+
     pub fn too_many_operations(most: usize, found: usize) -> Self {
         let message = format!(
             "Request entity too large: The allowed maximum operations in a JSON patch is {most}, got {found}"

@@ -276,7 +276,8 @@ pub async fn events(
     let page = desk.ask(move |runs| {
         let mut events = Vec::new();
         let mut cursor = match query.after {
-            Some(after) => runs.cursor(&run, after.saturating_add(1))?,
+            // A database holds no larger number.
+            Some(after) => runs.cursor(&run, after.saturating_add(1).min(i64::MAX as u64))?,
             None => Cursor::default(),
         };
         let mut has_more = true;

@@ -15,7 +15,7 @@ use windlass_ground::Timestamp;
 use windlass_report as report;
 use windlass_runs::{self as runs, Ask, Listed, Row};
 use windlass_targets::Role;
-use windlass_world::value::{Type, Value};
+use windlass_world::value::Value;
 
 /// Any JSON.
 #[derive(Serialize, ToSchema)]
@@ -82,7 +82,7 @@ pub struct ParamItem {
     /// Null if there is none.
     pub default: Json,
     pub is_required: bool,
-    /// Whether the value is a secret, which no answer contains.
+    /// Whether the value is a secret or contains secrets, which no answer contains.
     pub is_secret: bool,
     /// The allowed values; empty if all are allowed.
     pub one_of: Vec<Json>,
@@ -472,20 +472,11 @@ impl ParamItem {
             description: param.description.clone(),
             default: json(&param.default),
             is_required: param.is_required(),
-            is_secret: is_secret(&param.ty),
+            is_secret: param.ty.holds_secret(),
             one_of: limits.one_of.iter().map(Value::to_json).collect(),
             min: json(&limits.min),
             max: json(&limits.max),
         }
-    }
-}
-
-/// Returns whether the values of a param of this type are secret.
-pub fn is_secret(ty: &Type) -> bool {
-    match ty {
-        Type::Secret => true,
-        Type::Optional(inner) => is_secret(inner),
-        _ => false,
     }
 }
 

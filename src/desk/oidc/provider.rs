@@ -3,7 +3,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, PublicKeyUse};
 use serde::Deserialize;
 use serde_json::Value as Json;
 use tokio::sync::Mutex;
@@ -283,9 +283,15 @@ impl Provider {
 
 /// Returns the key with a token's key id; for a token without a key id, the only key if there is exactly one.
 fn key_of(keys: &[Jwk], id: Option<&str>) -> Option<Jwk> {
-    let mut signing = keys
-        .iter()
-        .filter(|key| !matches!(key.algorithm, AlgorithmParameters::OctetKey(_)));
+    // One for encryption does not sign (RFC 7517, 4.2).
+    let signs = |key: &&Jwk| {
+        let may_sign = matches!(
+            key.common.public_key_use,
+            None | Some(PublicKeyUse::Signature)
+        );
+        may_sign && !matches!(key.algorithm, AlgorithmParameters::OctetKey(_))
+    };
+    let mut signing = keys.iter().filter(signs);
     match id {
         Some(id) => signing.find(|key| key.common.key_id.as_deref() == Some(id)),
         None => signing.next().filter(|_| signing.next().is_none()),

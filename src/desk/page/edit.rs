@@ -125,8 +125,15 @@ impl Sheet {
                 let shown = runs.run(&run)?;
                 let stem = std::path::Path::new(&shown.info.file).file_stem();
                 let name = stem.and_then(|stem| WorkflowName::parse(stem.to_str()?));
-                let now = match name {
-                    Some(name) => runs.workflow(&name),
+                let now = match name.map(|name| runs.workflow(&name)) {
+                    // Another workflow may have its file's name by now, and this client need not be allowed to see it.
+                    Some(Ok(program)) if program.workflow.name != shown.info.workflow => {
+                        Err(RunsError::missing(
+                            "unknown-workflow",
+                            "its file now contains another workflow",
+                        ))
+                    }
+                    Some(now) => now,
                     None => Err(RunsError::missing(
                         "unknown-workflow",
                         "its file has no name that this server can look up",
@@ -192,15 +199,15 @@ impl Sheet {
         }
     }
 
-    /// Returns the run's value of a param, as it would be typed.
+    /// Returns the run's value of a param, as it would be typed; an empty text if it contains secrets, because masks in their places would
+    /// replace them.
     fn now_of(&self, name: &str, param: &Param) -> String {
-        match &self.shown.info.params {
-            Value::Map(params) => match params.get(name) {
-                Some(Value::Secret(_)) | None => String::new(),
-                Some(value) => typed(&param.ty, value),
-            },
-            _ => String::new(),
-        }
+        let value = self.shown.info.params.field(name);
+        let is_shown = |value: &&Value| {
+            !(param.ty.holds_secret() || value.holds_secret() || value.holds_reference())
+        };
+        let value = value.filter(is_shown);
+        value.map_or_else(String::new, |value| typed(&param.ty, value))
     }
 
     async fn planned(self, desk: &Desk, access: &Access) -> Result<Response, Problem> {

@@ -73,6 +73,8 @@ pub fn input(
     is_required: bool,
     if_empty: Option<&str>,
 ) -> Markup {
+    // Whoever calls this: no page contains a secret.
+    let now = if param.ty.holds_secret() { "" } else { now };
     let id = field(name);
     let note = format!("{id}-note");
     let inner = inner(&param.ty);
@@ -106,6 +108,10 @@ pub fn input(
                 }
                 Type::Secret => {
                     input id=(id) name=(id) type="password" autocomplete="off" aria-describedby=(note) required[is_required];
+                }
+                // What was entered is not sent back.
+                inner if inner.holds_secret() => {
+                    textarea id=(id) name=(id) rows=(LINES.start()) autocomplete="off" spellcheck="false" aria-describedby=(note) required[is_required] {}
                 }
                 Type::String | Type::Duration if !now.contains(['\n', '\r']) => {
                     input id=(id) name=(id) type="text" value=(now) autocomplete="off" aria-describedby=(note) required[is_required];

@@ -88,16 +88,32 @@ pub fn parse(file: &Arc<str>, text: &Arc<str>) -> Result<Node, Mistake> {
 /// # Errors
 /// The mistake, with its line and column.
 pub fn parse_value(text: &str) -> Result<Value, String> {
+    read_value(text).map_err(|mistake| {
+        let (line, column) = mistake.line_and_column();
+        let help = mistake.help.as_ref();
+        let help = help.map_or(String::new(), |help| format!(" ({help})"));
+        format!("line {line}, column {column}: {mistake}{help}")
+    })
+}
+
+/// Works as [`parse_value`] for a text that may contain secrets: the error quotes nothing of it.
+///
+/// # Errors
+/// The place of the mistake.
+pub(super) fn parse_secret_value(text: &str) -> Result<Value, String> {
+    read_value(text).map_err(|mistake| {
+        let (line, column) = mistake.line_and_column();
+        format!(
+            "line {line}, column {column}: it is not valid YAML, or has a tag or a number that can't be read; it may contain secrets, so \
+             it is not shown (write texts in quotes)"
+        )
+    })
+}
+
+fn read_value(text: &str) -> Result<Value, Mistake> {
     let (file, text) = (Arc::from(""), Arc::from(text));
-    match read(&file, &text, &text) {
-        Ok(root) => Ok(root.map_or(Value::Null, |root| root.to_value())),
-        Err(mistake) => {
-            let (line, column) = mistake.line_and_column();
-            let help = mistake.help.as_ref();
-            let help = help.map_or(String::new(), |help| format!(" ({help})"));
-            Err(format!("line {line}, column {column}: {mistake}{help}"))
-        }
-    }
+    let root = read(&file, &text, &text)?;
+    Ok(root.map_or(Value::Null, |root| root.to_value()))
 }
 
 #[cfg(test)]

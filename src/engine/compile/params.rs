@@ -1,11 +1,11 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{
-    document::parse_value,
+    document::{parse_secret_value, parse_value},
     graph::{Param, Workflow},
 };
 use windlass_script::{closest, did_you_mean};
-use windlass_world::value::{Type, Value, parse_duration};
+use windlass_world::value::{Type, Value, holds_mask, parse_duration};
 
 /// A param that is missing or invalid.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -80,21 +80,29 @@ pub fn parse_argument(workflow: &Workflow, argument: &str) -> Result<(String, Va
     let takes_text = matches!(ty, Some(Type::String | Type::Duration | Type::Secret));
     let value = match takes_text {
         // `-p version=1.10` is the text 1.10, not the number 1.1.
-        true => Value::from(text),
-        false => parse_value(text).map_err(|why| ParamError::NotYaml {
-            name: name.into(),
-            why,
-        })?,
+        true => Ok(Value::from(text)),
+        false if ty.is_some_and(Type::holds_secret) => parse_secret_value(text),
+        false => parse_value(text),
     };
+    let value = value.map_err(|why| ParamError::NotYaml {
+        name: name.into(),
+        why,
+    })?;
     Ok((name.into(), value))
 }
 
 /// Reads a file of params: a map in YAML or JSON.
 ///
 /// # Errors
-/// The reason why it is not a map of params, as a sentence without the file's name.
-pub fn parse_params(text: &str) -> Result<BTreeMap<String, Value>, String> {
-    match parse_value(text)? {
+/// The reason why it is not a map of params, as a sentence without the file's name. If the workflow takes secrets, it quotes nothing of the
+/// file.
+pub fn parse_params(workflow: &Workflow, text: &str) -> Result<BTreeMap<String, Value>, String> {
+    let mut types = workflow.params.values().map(|param| &param.ty);
+    let value = match types.any(Type::holds_secret) {
+        true => parse_secret_value(text),
+        false => parse_value(text),
+    };
+    match value? {
         Value::Map(map) => Ok(map),
         Value::Null => Ok(BTreeMap::new()),
         other => Err(format!("it is {}, not a map of params", other.a_kind())),
@@ -113,6 +121,10 @@ pub fn refer_params(
     let mut errors = Vec::new();
     let mut referred = BTreeMap::new();
     for (name, value) in given {
+        if let Some(error) = masked(workflow, &name, &value) {
+            errors.push(error);
+            continue;
+        }
         let value = match workflow.params.get(&name) {
             Some(param) => param.ty.refer(value),
             None => Ok(value),
@@ -139,7 +151,7 @@ pub fn refer_params(
 /// A text becomes a secret if the param's type is a secret.
 ///
 /// # Errors
-/// Every param that is unknown, missing, of the wrong type, or outside its limits.
+/// Every param that is unknown, missing, of the wrong type, or outside its limits, and every mask in the place of a secret.
 pub fn bind_params(
     workflow: &Workflow,
     mut given: BTreeMap<String, Value>,
@@ -152,6 +164,11 @@ pub fn bind_params(
     let mut bound = BTreeMap::new();
     for (name, param) in &workflow.params {
         let value = given.remove(name).filter(|value| *value != Value::Null);
+        let mask = value.as_ref();
+        if let Some(error) = mask.and_then(|value| masked(workflow, name, value)) {
+            errors.push(error);
+            continue;
+        }
         let value = value.map(|value| param.ty.taint(value));
         let value = match value.or_else(|| param.default.clone()) {
             Some(value) => value,
@@ -176,6 +193,29 @@ pub fn bind_params(
     match errors.is_empty() {
         true => Ok(bound),
         false => Err(ParamErrors(errors)),
+    }
+}
+
+/// Refuses a text that is shown in place of a secret where a secret is expected: it was copied from a page, an answer or a terminal. Secrets
+/// themselves are not searched: a client of a server has masks in place of those of a run.
+fn masked(workflow: &Workflow, name: &str, value: &Value) -> Option<ParamError> {
+    let param = workflow.params.get(name)?;
+    (param.ty.holds_secret() && is_masked(value)).then(|| ParamError::Wrong {
+        name: name.to_owned(),
+        why: "it contains what is shown in place of a secret".into(),
+        hint: Some(
+            "give all secrets of the param themselves; a run that is edited keeps the value of a param that is not given"
+                .into(),
+        ),
+    })
+}
+
+fn is_masked(value: &Value) -> bool {
+    match value {
+        Value::String(text) => holds_mask(text),
+        Value::List(items) => items.iter().any(is_masked),
+        Value::Map(map) => map.values().any(is_masked),
+        _ => false,
     }
 }
 

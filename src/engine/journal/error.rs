@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use super::{id::RunId, state::IllegalTransition};
+use windlass_ground::private::NotPrivate;
 
 /// The reason why the journal can't be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -11,13 +12,8 @@ pub enum JournalError {
         #[source]
         source: std::io::Error,
     },
-    #[error("{} has mode {mode:o}: other users of this machine can use it", path.display())]
-    TooOpen {
-        path: PathBuf,
-        mode: u32,
-        /// The mode that denies others access.
-        private: u32,
-    },
+    #[error(transparent)]
+    NotPrivate(#[from] NotPrivate),
     #[error("the journal database failed")]
     Database(#[from] rusqlite::Error),
     #[error(
@@ -62,9 +58,7 @@ impl JournalError {
             Self::Folder { .. } => {
                 "choose another folder with --state, or make this one writable".into()
             }
-            Self::TooOpen { path, private, .. } => {
-                format!("chmod {private:o} {}", path.display())
-            }
+            Self::NotPrivate(found) => found.hint(),
             Self::Database(rusqlite::Error::SqliteFailure(e, _)) => match e.code {
                 rusqlite::ErrorCode::DiskFull => {
                     "free some disk space, then run the command again; a run that stopped continues with `windlass resume`, an undo with `windlass undo`".into()

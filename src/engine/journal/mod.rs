@@ -28,7 +28,6 @@ mod crash;
 mod error;
 mod event;
 mod evidence;
-mod folder;
 mod id;
 mod info;
 mod instance;

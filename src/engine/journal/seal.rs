@@ -12,8 +12,8 @@ use data_encoding::{BASE64_NOPAD, HEXLOWER};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Map, Value as Json, json};
 
-use super::{error::JournalError, folder};
-use windlass_ground::{disk, lock};
+use super::error::JournalError;
+use windlass_ground::{disk, lock, private};
 use windlass_world::value::{Bytes, Digest, MASK, Reference, Secret, Value};
 
 /// Marks an encrypted value in stored JSON. A user's map key that begins with `$` is stored with one more `$`.
@@ -34,9 +34,6 @@ pub(super) struct Seal {
     path: PathBuf,
     identity: Mutex<Option<Identity>>,
 }
-
-/// Only the owner of the file may read it.
-const PRIVATE: u32 = 0o077;
 
 impl Seal {
     pub fn new(state: &Path) -> Self {
@@ -136,7 +133,7 @@ impl Seal {
 
     fn read_once(&self, cached: &mut Option<Identity>) -> Result<(), JournalError> {
         if cached.is_none() {
-            folder::check_private(&self.path, PRIVATE)?;
+            private::check_secret_file(&self.path)?;
             let text = disk::read_if_there(&self.path);
             let text = text.map_err(|e| JournalError::Identity(e.to_string()))?;
             let Some(text) = text else {
@@ -161,7 +158,7 @@ impl Seal {
             source,
         };
         if let Some(state) = self.path.parent() {
-            folder::create(state).map_err(failed)?;
+            private::create_state_folder(state).map_err(failed)?;
         }
         let identity = Identity::generate();
         let text = format!(

@@ -12,7 +12,6 @@ use super::{
     error::JournalError,
     event::Event,
     evidence::Link,
-    folder,
     id::{InstanceId, RunId},
     lock::RunLock,
     message::Message,
@@ -22,7 +21,7 @@ use super::{
     state::State,
     writer::{Head, Queue, RunJournal},
 };
-use windlass_ground::{Durability, Timestamp, lock, open_database};
+use windlass_ground::{Durability, Timestamp, lock, open_database, private};
 use windlass_world::value::{Digest, Value};
 
 /// The journal of every run of a state folder.
@@ -73,11 +72,11 @@ impl Journal {
     /// # Errors
     /// A folder that can't be used, a database of another version, or a damaged one.
     pub fn open(state: &Path) -> Result<Self, JournalError> {
-        folder::create(state).map_err(|source| JournalError::Folder {
+        private::create_state_folder(state).map_err(|source| JournalError::Folder {
             path: state.into(),
             source,
         })?;
-        folder::check_private(state, folder::OTHERS_WRITE)?;
+        private::check_state_folder(state)?;
         let path = state.join("journal.db");
         let mut database = open_database(&path, Durability::Machine)?;
         schema::prepare(&mut database)?;

@@ -40,6 +40,7 @@ use windlass_engine::{
     execute::{DriveError, Sight},
     journal::{HeldLock, Link, Pruned, Record, RunId, RunInfo, RunLock, RunRow, State},
 };
+use windlass_ground::private::{check_state_folder, create_state_folder};
 use windlass_inventory::{Gathered, RunStamp, gather};
 use windlass_mesh::Handshakes;
 use windlass_restate::Remote;
@@ -86,10 +87,12 @@ impl OnRestate {
         let (config, was_asked_for) = (&options.config.0, options.config.1);
         Targets::load(config, was_asked_for)?;
         options.library.list()?;
-        windlass_ground::disk::create_folders(&options.state, 0o700).map_err(|e| {
-            let message = format!("can't make {}: {e}", options.state.display());
+        create_state_folder(&options.state).map_err(|e| {
+            let message = format!("can't create {}: {e}", options.state.display());
             RunsError::broken("journal", message)
         })?;
+        check_state_folder(&options.state)
+            .map_err(|e| RunsError::broken("journal", e.to_string()).hint(e.hint()))?;
         let lock = only_one(&options.state)?;
         let remote = options.remote.clone();
         // A question that a worker answers: the list of runs needs none.

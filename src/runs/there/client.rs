@@ -239,7 +239,7 @@ impl Client {
             let has_none = self.token.is_none() && !self.has_certificate;
             if has_none {
                 error.message = format!("{} requires a login", self.url);
-            } else if error.message == "this needs a token" {
+            } else if error.code == "not-authenticated" {
                 error.message = format!("{} does not accept this token", self.url);
             }
             error.hint = Some("to log in: `windlass login`".into());

@@ -23,7 +23,7 @@ use crate::{
     secrecy::{SECRET_OUTPUT, SecretOutput, is_part_of_exec},
 };
 use windlass_world::{
-    outside::{Clients, DEFAULT_GRACE, Invocation, Programs, check_variable},
+    outside::{Clients, DEFAULT_GRACE, Invocation, Programs},
     value::{Failure, Secret, Value, parse_duration},
 };
 
@@ -142,7 +142,8 @@ fn run(
     let grace = read("grace", options.text("grace")?)?;
     let mut variables = BTreeMap::new();
     for (name, value) in options.scalar_map("env")? {
-        check_variable(&name).map_err(|e| wrong(format!("`env`: {e}")))?;
+        let checked = clients.programs.check_variable(program, &name);
+        checked.map_err(|e| wrong(format!("`env`: {e}")))?;
         let value = match value {
             Value::Secret(secret) => secret,
             other => Secret::new(other.to_text()),

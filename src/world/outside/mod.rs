@@ -41,8 +41,8 @@ pub use pca::{
     is_account_wide, template_arn,
 };
 pub use programs::{
-    DEFAULT_GRACE, Exited, Invocation, ProgramTarget, Programs, check_name, check_variable,
-    end_programs, kill_programs, unexpected_exit,
+    DEFAULT_GRACE, Exited, Invocation, ProgramTarget, Programs, check_name, end_programs,
+    kill_programs, unexpected_exit,
 };
 pub use proxy::Proxies;
 pub use secrets::{SecretReader, resolve};

@@ -29,7 +29,8 @@ use windlass_ground::{boxed, disk};
 
 use super::answer::{Client, ENDED, NOT_STARTED, proof};
 pub use group::{end_programs, kill_programs};
-pub use variables::{check_name, check_variable};
+pub use variables::check_name;
+use variables::check_variable;
 
 /// The time between SIGTERM and SIGKILL; the same as the default of `docker stop`.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
@@ -50,6 +51,9 @@ pub struct ProgramTarget {
     /// Variables of this process that are passed to the program.
     #[serde(default)]
     pub env: Vec<String>,
+    /// The variables that scripts may set for the program, with `*` for any characters; if it is left out, all that do not change what code
+    /// programs run, as far as these are known.
+    pub set: Option<Vec<String>>,
 }
 
 /// The programs that a target allows scripts to start.
@@ -63,6 +67,7 @@ struct Allowed {
     /// `None` if the file was not found when the target was opened.
     path: Option<PathBuf>,
     variables: Vec<String>,
+    settable: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug)]
@@ -105,12 +110,26 @@ impl Programs {
                 Some(path) => Some(path.clone()).filter(|path| is_program(path)),
                 None => find(name),
             };
-            let variables = target.env.clone();
-            (name.clone(), Allowed { path, variables })
+            let allowed = Allowed {
+                path,
+                variables: target.env.clone(),
+                settable: target.set.clone(),
+            };
+            (name.clone(), allowed)
         });
         Self {
             allowed: Arc::new(allowed.collect()),
         }
+    }
+
+    /// Rejects a variable that a script may not set for a program.
+    ///
+    /// # Errors
+    /// The reason, and what to do instead.
+    pub fn check_variable(&self, program: &str, variable: &str) -> Result<(), String> {
+        let allowed = self.allowed.get(program);
+        let settable = allowed.and_then(|allowed| allowed.settable.as_deref());
+        check_variable(program, variable, settable)
     }
 
     /// Starts a program, without a shell, and waits until it has ended. It has its own process group, which is killed when the

@@ -42,11 +42,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
 
 /// Formats a duration for people: `0.42s`, `12.3s`, `4m 10s`, `3h 2m`.
 pub fn format_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs_f64();
-    let whole = duration.as_secs();
+    let (whole, milliseconds) = (duration.as_secs(), duration.subsec_millis());
+    // Cut, not rounded: 59.97 s are not yet a minute.
     match whole {
-        0..=9 => format!("{seconds:.2}s"),
-        10..=59 => format!("{seconds:.1}s"),
+        0..=9 => format!("{whole}.{:02}s", milliseconds / 10),
+        10..=59 => format!("{whole}.{}s", milliseconds / 100),
         60..=3599 => format!("{}m {}s", whole / 60, whole % 60),
         3600..=86_399 => format!("{}h {}m", whole / 3600, whole % 3600 / 60),
         _ => format!("{}d {}h", whole / 86_400, whole % 86_400 / 3600),
@@ -67,6 +67,23 @@ mod tests {
         assert!(parse_duration("1y").is_err());
         assert!(parse_duration("soon").is_err());
         assert!(parse_duration("").is_err());
+    }
+
+    #[test]
+    fn no_duration_is_rounded_to_the_next_unit() {
+        for (milliseconds, shown) in [
+            (0, "0.00s"),
+            (420, "0.42s"),
+            (9_997, "9.99s"),
+            (10_000, "10.0s"),
+            (12_345, "12.3s"),
+            (59_970, "59.9s"),
+            (60_000, "1m 0s"),
+            (3_599_999, "59m 59s"),
+        ] {
+            let duration = Duration::from_millis(milliseconds);
+            assert_eq!(format_duration(duration), shown);
+        }
     }
 
     #[test]

@@ -33,6 +33,6 @@ pub use failure::{Failure, FailureClass, Place, Proof, StepError, brief, one_lin
 pub use glob::matches_glob;
 pub use redact::{LEAST_CUT, LEAST_ENCODED, LEAST_LINE, LEAST_WHOLE, LEAST_WORD, Redactor};
 pub use reference::{Given, NoReference, Reference, Source};
-pub use secret::{MASK, NotText, Secret};
+pub use secret::{MASK, NotText, Secret, holds_mask};
 pub use types::{ParseTypeError, Type, TypeMismatch};
 pub use value::{OnlyNamed, TooDeep, Value};

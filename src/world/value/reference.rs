@@ -1,5 +1,7 @@
 use std::fmt;
 
+use super::secret::MASK_OF_REFERENCE;
+
 /// A reference to a secret in a store, which is read when it is needed: `ssm:/app/password`.
 ///
 /// The reference is stored and shown instead of the secret.
@@ -127,7 +129,7 @@ impl Reference {
 /// Shows the reference, in place of the secret.
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "‹secret from {}›", self.text)
+        write!(f, "{MASK_OF_REFERENCE}{}›", self.text)
     }
 }
 

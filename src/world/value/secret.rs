@@ -6,6 +6,15 @@ use zeroize::Zeroizing;
 /// The text that is shown instead of a secret.
 pub const MASK: &str = "‹secret›";
 
+/// How the text begins that is shown instead of a reference to a secret.
+pub(super) const MASK_OF_REFERENCE: &str = "‹secret from ";
+
+/// Says whether a text contains what is shown in place of a secret. Where a secret is expected, such a text was copied from a page or an
+/// answer, and would replace the secret.
+pub fn holds_mask(text: &str) -> bool {
+    text.contains(MASK) || text.contains(MASK_OF_REFERENCE)
+}
+
 /// Holds a text that no log, journal, error or page ever shows: a private key, a token.
 ///
 /// It prints as [`MASK`] in every format; the text leaves only through [`Secret::reveal`], whose

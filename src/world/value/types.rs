@@ -53,11 +53,19 @@ impl Type {
         matches!(self, Self::Optional(_) | Self::Any)
     }
 
-    fn takes_secret(&self) -> bool {
+    /// Says whether values of this type are secrets, or contain them at any depth. Then what a person enters for one is not quoted, also if
+    /// it has the wrong shape.
+    pub fn holds_secret(&self) -> bool {
         match self {
             Self::Secret => true,
-            Self::Optional(inner) => inner.takes_secret(),
-            _ => false,
+            Self::List(inner) | Self::Map(inner) | Self::Optional(inner) => inner.holds_secret(),
+            Self::Any
+            | Self::Bool
+            | Self::Bytes
+            | Self::Duration
+            | Self::Float
+            | Self::Int
+            | Self::String => false,
         }
     }
 
@@ -118,7 +126,7 @@ impl Type {
                 path,
                 expected: self.to_string(),
                 // A value in the place of a secret may itself be secret.
-                found: match self.takes_secret() {
+                found: match self.holds_secret() {
                     true => format!("a {}", value.kind()),
                     false => describe(value),
                 },
@@ -248,5 +256,33 @@ mod tests {
             .check(&Value::List(vec!["a".into(), Value::Int(2)]))
             .expect_err("2 is no string");
         assert_eq!(error.to_string(), "at [1]: expected string, found int 2");
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_quoted() {
+        for text in [
+            "secret",
+            "secret?",
+            "list(secret)",
+            "map(secret)?",
+            "map(list(secret?))",
+            "list(map(secret))",
+        ] {
+            let ty: Type = text.parse().expect("a type");
+            assert!(ty.holds_secret(), "{text}");
+            for value in [
+                Value::Int(471_147),
+                Value::List(vec![Value::map([("k", Value::Int(471_147))])]),
+                Value::map([("k", Value::List(vec![Value::Bool(true), 471_147.into()]))]),
+            ] {
+                let error = ty.check(&value).expect_err(text).to_string();
+                assert!(!error.contains("471147"), "{text}: {error}");
+            }
+        }
+        let list: Type = "list(secret)".parse().expect("a type");
+        let error = list
+            .check(&"leak-me".into())
+            .expect_err("a text is no list");
+        assert_eq!(error.to_string(), "expected list(secret), found a string");
     }
 }

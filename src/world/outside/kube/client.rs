@@ -5,7 +5,7 @@ use std::{
 };
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::{Client, Error, client::Body};
 use serde_json::{Value as Json, json};
 use windlass_ground::{boxed, lock};
@@ -33,6 +33,10 @@ const MISTAKE: &str = "HTTP500";
 /// How soon and how rarely a deleted object is looked at.
 const FIRST_LOOK: Duration = Duration::from_millis(100);
 const LAST_LOOK: Duration = Duration::from_secs(2);
+/// The largest answer in bytes: etcd takes objects of 1.5 MiB, and most are far smaller.
+const LARGEST_ANSWER: usize = 256 << 20;
+/// The largest answer that is an error.
+const LARGEST_REFUSAL: usize = 1 << 20;
 /// The number of objects on a page, as in kubectl.
 const PAGE: &str = "500";
 
@@ -455,8 +459,7 @@ impl KubeClient {
     async fn answer(&self, about: &About, request: Request<Vec<u8>>) -> Result<Json, Refused> {
         let answer = async {
             let answer = self.open(about, request).await?;
-            let body = answer.into_body().collect().await;
-            let body = body.map_err(|e| classify(about, e))?.to_bytes();
+            let body = whole(about, answer.into_body(), LARGEST_ANSWER).await?;
             let read = serde_json::from_slice(&body);
             read.map_err(|e| classify(about, Error::SerdeError(e)).into())
         };
@@ -509,8 +512,7 @@ impl KubeClient {
             }
             let asked = answer.headers().get(header::RETRY_AFTER);
             let asked = asked.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-            let body = answer.into_body().collect().await;
-            let body = body.map_err(|e| classify(about, e))?.to_bytes();
+            let body = whole(about, answer.into_body(), LARGEST_REFUSAL).await?;
             return Err(Refused {
                 failure: of_status(about, &status(code, &body)),
                 retry_after: asked.map(Duration::from_secs),
@@ -547,6 +549,19 @@ impl From<Failure> for Refused {
             retry_after: None,
         }
     }
+}
+
+/// Reads a body of at most `largest` bytes.
+async fn whole(about: &About, body: Body, largest: usize) -> Result<Vec<u8>, Failure> {
+    let read = Limited::new(body, largest).collect().await;
+    read.map(|body| body.to_bytes().to_vec()).map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            let why = format!("the answer is larger than {} MiB", largest >> 20);
+            return about.lost(FailureClass::Rejected, "TooLarge", why);
+        }
+        let error = error.downcast().map_or_else(Error::Service, |error| *error);
+        classify(about, error)
+    })
 }
 
 /// Says whether fields conflict only with our own manager.

@@ -209,7 +209,9 @@ impl KubeClient {
                 // The waits read their objects again, and meet the reason if there is one.
                 Ok(_) => return,
             };
-            lines.push(&part);
+            if !lines.push(&part) {
+                return;
+            }
             while let Some(line) = lines.next() {
                 let (object, is_gone) = match serde_json::from_slice::<WatchEvent<Json>>(&line) {
                     Ok(WatchEvent::Added(object) | WatchEvent::Modified(object)) => (object, false),

@@ -178,7 +178,10 @@ impl KubeClient {
         let mut body = answer.into_body().into_data_stream();
         let mut lines = Lines::default();
         while let Some(part) = body.try_next().await.map_err(|e| classify(&about, e))? {
-            lines.push(&part);
+            if !lines.push(&part) {
+                let why = "an event of the watch is larger than 16 MiB";
+                return Err(about.failure(FailureClass::Rejected, "TooLarge", why));
+            }
             while let Some(line) = lines.next() {
                 let event = serde_json::from_slice::<WatchEvent<Json>>(&line);
                 let event = event.map_err(|e| classify(&about, Error::SerdeError(e)))?;
@@ -199,6 +202,9 @@ impl KubeClient {
     }
 }
 
+/// The longest line in bytes: etcd takes objects of 1.5 MiB.
+const LONGEST_LINE: usize = 16 << 20;
+
 /// Splits a stream into lines, wherever its parts end.
 #[derive(Default)]
 pub(super) struct Lines {
@@ -206,8 +212,10 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub fn push(&mut self, part: &[u8]) {
+    /// Adds a part; returns false if the line that has begun is too long.
+    pub fn push(&mut self, part: &[u8]) -> bool {
         self.held.extend_from_slice(part);
+        self.held.len() <= LONGEST_LINE || self.held.contains(&b'\n')
     }
 
     pub fn next(&mut self) -> Option<Vec<u8>> {

@@ -13,7 +13,13 @@ use aws_smithy_runtime_api::{
 };
 
 use super::trust::Root;
-use crate::value::causes;
+use crate::{
+    outside::{
+        body::{BodyError, read_answer},
+        http::MAX_BODY_BYTES,
+    },
+    value::causes,
+};
 
 /// Says whether the URL of a proxy is for SOCKS5, in the form of curl and Go.
 pub(super) fn is_socks(proxy: &str) -> bool {
@@ -35,7 +41,7 @@ pub(super) fn client(
         Some(rest) => format!("socks5h://{rest}"),
         None => proxy.to_owned(),
     };
-    // AWS does not redirect, and the SDK reads bodies as they arrive.
+    // AWS does not redirect. The SDK decodes nothing itself.
     let mut builder = reqwest::Client::builder()
         .proxy(reqwest::Proxy::all(proxy).map_err(text)?)
         .redirect(reqwest::redirect::Policy::none())
@@ -83,8 +89,12 @@ async fn ask(
     let status = StatusCode::try_from(answer.status().as_u16());
     let status = status.map_err(|e| ConnectorError::other(e.into(), None))?;
     let headers = answer.headers().clone();
-    let body = answer.bytes().await.map_err(trouble)?;
-    let mut response = HttpResponse::new(status, body.to_vec().into());
+    let body = read_answer(answer, MAX_BODY_BYTES).await;
+    let body = body.map_err(|e| match e {
+        BodyError::Lost(e) => trouble(e),
+        large @ BodyError::TooLarge(_) => ConnectorError::other(large.into(), None),
+    })?;
+    let mut response = HttpResponse::new(status, body.into());
     for (name, value) in &headers {
         // The SDK does not read headers that are not text.
         if let Ok(value) = value.to_str() {

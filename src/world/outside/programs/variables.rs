@@ -1,10 +1,13 @@
 //! The environment of a program.
 //!
 //! The target decides which programs a script may start. A variable that makes such a program load a library, read a start-up file or
-//! start a helper would let the script run anything. So such variables never come from a script: only from the environment of
-//! windlass, if the target passes them on.
+//! start a helper would let the script run anything. A target can name the variables that scripts may set for a program. One that
+//! does not leaves it to the lists below: the variables in them come only from the environment of windlass, if the target passes them on.
+//! No list is complete: any program may have such a variable.
 
 use std::{env, ffi::OsString};
+
+use crate::value::matches_glob;
 
 /// The variables that a program always gets from the environment, in addition to those of its target and its call.
 const KEPT: [&str; 8] = [
@@ -19,7 +22,7 @@ const KEPT: [&str; 8] = [
 ];
 
 /// The prefixes of variables that change which code runs.
-const REFUSED_BEGINNINGS: [&str; 10] = [
+const REFUSED_BEGINNINGS: [&str; 30] = [
     // The dynamic loaders of Linux, the BSDs and macOS (ld.so(8), dyld(1)).
     "LD_",
     "DYLD_",
@@ -34,10 +37,49 @@ const REFUSED_BEGINNINGS: [&str; 10] = [
     "COR_PROFILER",
     "CORECLR_PROFILER",
     "DOTNET_STARTUP_HOOKS",
+    "GUILE_",
+    "JULIA_",
+    // Build tools and package managers: compilers, wrappers and runners, sources of packages, plugins.
+    "ANSIBLE_",
+    "BUNDLE_",
+    "CARGO_",
+    "CGO_",
+    "CONDA_",
+    "GRADLE_",
+    "MAVEN_",
+    "PIP_",
+    "PIPX_",
+    "POETRY_",
+    "RUSTC",
+    "RUSTDOC",
+    "UV_",
+    "YARN_",
+    // Plugins, and arguments before those of the command line.
+    "CLOUDSDK_PYTHON",
+    "RSYNC_",
+    "TF_CLI_",
+    "VIM",
+];
+
+/// The endings of variables that name a helper, or where code is looked for.
+const REFUSED_ENDINGS: [&str; 13] = [
+    "_ASKPASS",
+    "_BROWSER",
+    "_EDITOR",
+    "_EXTERNAL_DIFF",
+    "_LOAD_PATH",
+    "_PAGER",
+    "_PLUGIN_DIR",
+    "_PLUGIN_PATH",
+    "_PLUGINS",
+    "_PRELOAD",
+    "_RSH",
+    "_SHELL",
+    "_WRAPPER",
 ];
 
 /// The names of such variables.
-const REFUSED: [&str; 89] = [
+const REFUSED: &[&str] = &[
     // Where programs, and configuration with commands in it, are looked for.
     "PATH",
     "HOME",
@@ -57,6 +99,11 @@ const REFUSED: [&str; 89] = [
     "ZDOTDIR",
     "CDPATH",
     "FPATH",
+    "BASH_LOADABLES_PATH",
+    "INPUTRC",
+    "TERMINFO",
+    "TERMINFO_DIRS",
+    "TERMCAP",
     // glibc.
     "GCONV_PATH",
     "GLIBC_TUNABLES",
@@ -79,6 +126,7 @@ const REFUSED: [&str; 89] = [
     "PERLLIB",
     "PERL5OPT",
     "PERL5DB",
+    "PERL5DB_THREADED",
     "PERL5SHELL",
     "RUBYLIB",
     "RUBYOPT",
@@ -105,6 +153,33 @@ const REFUSED: [&str; 89] = [
     "ERL_FLAGS",
     "ERL_AFLAGS",
     "ERL_ZFLAGS",
+    "ANT_OPTS",
+    "SBT_OPTS",
+    "AWKPATH",
+    "AWKLIBPATH",
+    "EMACSLOADPATH",
+    "EXINIT",
+    "VIRTUAL_ENV",
+    "COMPOSER_HOME",
+    "PNPM_HOME",
+    // Compilers and make.
+    "MAKEFLAGS",
+    "GNUMAKEFLAGS",
+    "MFLAGS",
+    "MAKEFILES",
+    "GOFLAGS",
+    "GOENV",
+    "GOPATH",
+    "GOROOT",
+    "GCC_EXEC_PREFIX",
+    "COMPILER_PATH",
+    // Options that start programs.
+    "TAR_OPTIONS",
+    "ZIPOPT",
+    "MANROFFOPT",
+    "LESSKEY",
+    "LESSKEYIN",
+    "LESSKEY_CONTENT",
     // Programs that others start, and libraries that they load.
     "EDITOR",
     "VISUAL",
@@ -128,11 +203,44 @@ const REFUSED: [&str; 89] = [
     "OPENSSL_CONF",
     "OPENSSL_MODULES",
     "OPENSSL_ENGINES",
+    "OPENSSL_CONF_INCLUDE",
+    "SVN_SSH",
+    "HGRCPATH",
+    "SASL_PATH",
+    "SASL_CONF_PATH",
+    "KRB5_CONFIG",
+    "ODBCSYSINI",
+    "ODBCINI",
+    "ODBCINSTINI",
+    "GIO_EXTRA_MODULES",
+    "GIO_MODULE_DIR",
+    "GTK_MODULES",
+    "GTK_PATH",
     // Configuration that names commands: exec plugins, `credential_process`, credential helpers.
     "KUBECONFIG",
     "AWS_CONFIG_FILE",
     "AWS_SHARED_CREDENTIALS_FILE",
     "DOCKER_CONFIG",
+    "BUILDX_CONFIG",
+    "CLOUDSDK_CONFIG",
+    "AZURE_CONFIG_DIR",
+    "AZURE_EXTENSION_DIR",
+    "BOTO_CONFIG",
+    "GNUPGHOME",
+    "HELM_CACHE_HOME",
+    "HELM_CONFIG_HOME",
+    "HELM_DATA_HOME",
+    "KREW_ROOT",
+    "TERRAFORM_CONFIG",
+    "TF_DATA_DIR",
+    "TF_PLUGIN_CACHE_DIR",
+    "PSQLRC",
+    "PGSYSCONFDIR",
+    "PGSERVICEFILE",
+    "MYSQL_HOME",
+    "WGETRC",
+    "SYSTEM_WGETRC",
+    "CURL_HOME",
 ];
 
 /// Returns the variables of this process that a program gets.
@@ -154,23 +262,50 @@ pub fn check_name(name: &str) -> Result<(), String> {
     }
 }
 
-/// Rejects a variable that no script may set.
+/// Rejects a variable that a script may not set for a program; `settable` are those that the target names. A pattern of the target does
+/// not match what changes which code runs: it has to be written out.
 ///
 /// # Errors
 /// The reason, and what to do instead.
-pub fn check_variable(name: &str) -> Result<(), String> {
+pub(super) fn check_variable(
+    program: &str,
+    name: &str,
+    settable: Option<&[String]>,
+) -> Result<(), String> {
     check_name(name)?;
-    let is_refused = REFUSED.contains(&name)
+    let mut named = settable.unwrap_or_default().iter();
+    if named.any(|named| named == name) {
+        return Ok(());
+    }
+    if is_refused(name) {
+        return Err(format!(
+            "a script can't set `{name}`, which changes what code a program runs; set it in the environment of \
+             windlass, and pass it on in windlass.toml: `exec = {{ {program} = {{ env = [\"{name}\"] }} }}`"
+        ));
+    }
+    let matches = |pattern: &String| {
+        let parts: Vec<_> = pattern.split('*').collect();
+        matches_glob(&parts, name)
+    };
+    match settable {
+        Some(settable) if !settable.iter().any(matches) => Err(format!(
+            "a script can't set `{name}`: for `{program}`, the target lets it set {}; add it in windlass.toml: \
+             `exec = {{ {program} = {{ set = [\"{name}\"] }} }}`",
+            match settable.is_empty() {
+                true => "no variables".to_owned(),
+                false => format!("only `{}`", settable.join("`, `")),
+            }
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn is_refused(name: &str) -> bool {
+    REFUSED.contains(&name)
         || REFUSED_BEGINNINGS
             .iter()
-            .any(|beginning| name.starts_with(beginning));
-    match is_refused {
-        true => Err(format!(
-            "a script can't set `{name}`, which changes what code a program runs; set it in the environment of \
-             windlass, and pass it on in windlass.toml: `exec = {{ PROGRAM = {{ env = [\"{name}\"] }} }}`"
-        )),
-        false => Ok(()),
-    }
+            .any(|beginning| name.starts_with(beginning))
+        || REFUSED_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
 #[cfg(test)]
@@ -196,8 +331,22 @@ mod tests {
             "GIT_CONFIG_COUNT",
             "BASH_FUNC_x%%",
             "HOME",
+            "TAR_OPTIONS",
+            "RSYNC_RSH",
+            "RUSTC_WRAPPER",
+            "HELM_PLUGINS",
+            "KUBECTL_EXTERNAL_DIFF",
+            "KUBE_EDITOR",
+            "AWS_PAGER",
+            "JULIA_LOAD_PATH",
+            "GUILE_LOAD_PATH",
+            "MAVEN_OPTS",
+            "PIP_INDEX_URL",
+            "VIMINIT",
         ] {
-            assert!(check_variable(name).is_err(), "{name}");
+            assert!(check_variable("p", name, None).is_err(), "{name}");
+            let all = ["*".to_owned(), format!("{name}*")];
+            assert!(check_variable("p", name, Some(&all)).is_err(), "{name}");
         }
         for name in [
             "A",
@@ -207,8 +356,32 @@ mod tests {
             "TMPDIR",
             "PYTHONUNBUFFERED",
             "PATHS",
+            "PGPASSWORD",
+            "SSL_CERT_FILE",
+            "TF_VAR_region",
         ] {
-            assert_eq!(check_variable(name), Ok(()), "{name}");
+            assert_eq!(check_variable("p", name, None), Ok(()), "{name}");
         }
+    }
+
+    #[test]
+    fn a_target_names_what_scripts_may_set() {
+        let named = ["AWS_*", "TF_VAR_*_id", "TAR_OPTIONS"].map(str::to_owned);
+        for name in ["AWS_REGION", "TF_VAR_zone_id", "TAR_OPTIONS"] {
+            assert_eq!(check_variable("p", name, Some(&named)), Ok(()), "{name}");
+        }
+        for name in ["TOKEN", "AWS_CONFIG_FILE", "AWS_PAGER", "TF_VAR_zone", ""] {
+            assert!(check_variable("p", name, Some(&named)).is_err(), "{name}");
+        }
+        let why = check_variable("tool", "TOKEN", Some(&named)).expect_err("not named");
+        assert!(
+            why.contains("only `AWS_*`, `TF_VAR_*_id`, `TAR_OPTIONS`"),
+            "{why}"
+        );
+        let why = check_variable("tool", "TOKEN", Some(&[])).expect_err("none are");
+        assert!(
+            why.contains("no variables") && why.contains("set = [\"TOKEN\"]"),
+            "{why}"
+        );
     }
 }

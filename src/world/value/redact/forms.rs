@@ -1,9 +1,12 @@
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, Encoding, HEXLOWER, HEXUPPER};
 use zeroize::Zeroizing;
 
 use super::parts::{LEAST_CUT, LEAST_ENCODED, Part};
+
+/// The minimum of different bytes in a beginning or an end that is searched for by itself.
+const LEAST_VARIED: usize = 5;
 
 /// A pattern for the automaton, and how much is hidden when it is found.
 #[derive(Clone)]
@@ -40,16 +43,13 @@ impl Form {
 
 /// Adds a part in each encoding that no view undoes.
 pub fn forms(part: &Part, forms: &mut Vec<Form>) {
-    let bytes = part.text.as_bytes();
+    let bytes = part.bytes.as_slice();
     let mut add = |text: Vec<u8>, may_be_cut: bool, spreads: bool| {
+        let anchors = anchors(&text, may_be_cut);
         let text = Arc::new(Zeroizing::new(text));
-        let anchors: &[Anchor] = match may_be_cut && text.len() > LEAST_CUT {
-            true => &[Anchor::Head, Anchor::Tail],
-            false => &[Anchor::Whole],
-        };
-        forms.extend(anchors.iter().map(|anchor| Form {
+        forms.extend(anchors.into_iter().map(|anchor| Form {
             text: text.clone(),
-            anchor: *anchor,
+            anchor,
             spreads,
             may_be_public: part.may_be_public,
         }));
@@ -58,8 +58,20 @@ pub fn forms(part: &Part, forms: &mut Vec<Form>) {
     if part.may_be_public {
         return;
     }
-    for other in quoted(&part.text) {
-        add(other.into_bytes(), false, false);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => {
+            for other in quoted(text) {
+                add(other.into_bytes(), false, false);
+            }
+            for other in in_other_charsets(text) {
+                add(other, false, false);
+            }
+        }
+        Err(_) => {
+            for other in read_as_text(bytes) {
+                add(other.into_bytes(), false, false);
+            }
+        }
     }
     for hex in [HEXLOWER, HEXUPPER] {
         add(hex.encode(bytes).into_bytes(), true, false);
@@ -73,6 +85,53 @@ pub fn forms(part: &Part, forms: &mut Vec<Form>) {
     for text in standard {
         add(text, true, true);
     }
+}
+
+/// Returns how a form is searched for. A beginning or an end that repeats a few bytes, such as the zeros of a keystore, also occurs
+/// where there is no secret.
+fn anchors(text: &[u8], may_be_cut: bool) -> Vec<Anchor> {
+    let mut anchors = Vec::new();
+    if may_be_cut && text.len() > LEAST_CUT {
+        if varies(&text[..LEAST_CUT]) {
+            anchors.push(Anchor::Head);
+        }
+        if varies(&text[text.len() - LEAST_CUT..]) {
+            anchors.push(Anchor::Tail);
+        }
+    }
+    if anchors.is_empty() {
+        anchors.push(Anchor::Whole);
+    }
+    anchors
+}
+
+fn varies(bytes: &[u8]) -> bool {
+    bytes.iter().collect::<BTreeSet<_>>().len() >= LEAST_VARIED
+}
+
+/// Returns a text in the charsets in which servers and programs may answer, and which are decoded only after the search.
+fn in_other_charsets(text: &str) -> Vec<Vec<u8>> {
+    let units = || text.encode_utf16();
+    let mut all = vec![
+        units().flat_map(u16::to_le_bytes).collect(),
+        units().flat_map(u16::to_be_bytes).collect(),
+    ];
+    if !text.is_ascii() {
+        let latin: Result<Vec<u8>, _> = text.chars().map(u8::try_from).collect();
+        all.extend(latin.ok());
+    }
+    all
+}
+
+/// Returns bytes that are not text as programs read them nevertheless: as Latin-1, and as UTF-8 with signs in place of what is not.
+fn read_as_text(bytes: &[u8]) -> Vec<String> {
+    let mut all = vec![bytes.iter().map(|byte| char::from(*byte)).collect()];
+    let lossy = String::from_utf8_lossy(bytes).into_owned();
+    let kept = lossy.chars().filter(|c| *c != char::REPLACEMENT_CHARACTER);
+    if kept.collect::<BTreeSet<_>>().len() >= LEAST_VARIED {
+        all.push(lossy);
+    }
+    all
 }
 
 /// Returns a text with quotes nested as in shells, and with spaces as in forms.

@@ -11,10 +11,12 @@
 //! | a whole secret | [`LEAST_WHOLE`] bytes: shorter ones are words and numbers, and hiding these would make texts unreadable |
 //! | each line of a secret of several lines | [`LEAST_LINE`] bytes |
 //! | each random-looking word in a secret (a token in a URL, a key in a JSON document) | [`LEAST_WORD`] bytes |
-//! | the beginning or the end of any of these, if it is one long word and was cut elsewhere | [`LEAST_CUT`] bytes |
+//! | the beginning or the end of any of these, if it is one long word, or not text, and was cut elsewhere | [`LEAST_CUT`] bytes |
 //!
 //! Each of them is found as it is; in base64 and base64url at each of the three alignments, with or without padding, in one line or several;
-//! in hex; and through URL encoding (`%2B`, `+` for a space), JSON and shell escapes, shell quotes, and XML entities, also nested.
+//! in hex, also with marks or blanks between the bytes; and through URL encoding (`%2B`, `+` for a space), escapes of JSON, C and shells (octal
+//! ones too), shell quotes, and XML entities, also nested. A text is also found in UTF-16 and Latin-1,
+//! a secret that is not text where it was read as Latin-1 or as UTF-8.
 //! Inside of base64, a secret has at least [`LEAST_ENCODED`] bytes.
 //!
 //! Public data is not hidden: certificates, requests and public keys in a secret, and the public half of a private key.

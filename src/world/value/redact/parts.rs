@@ -1,6 +1,7 @@
 use data_encoding::BASE64;
 
 use super::private::without_public;
+use crate::value::Secret;
 
 /// Shorter secrets are not searched for: a run's records are full of short words and numbers, and a record in which each `1234` is
 /// hidden would reveal the secret.
@@ -32,17 +33,32 @@ pub enum Origin {
 /// A part of a secret that is searched for.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Part {
-    pub text: String,
+    pub bytes: Vec<u8>,
     /// Whether it is a line of a private key that may also be in its certificate.
     pub may_be_public: bool,
-    /// Whether its beginning or its end alone must be hidden: it is one long word.
+    /// Whether its beginning or its end alone must be hidden: it is one long word, or not text.
     pub may_be_cut: bool,
 }
 
 /// Splits a secret into parts; `least` is the minimum length of a whole one.
-pub fn parts(secret: &str, origin: Origin, least: usize) -> Vec<Part> {
+///
+/// A secret that is not text is searched for as it is, and as the base64 that its text is.
+pub fn parts(secret: &Secret, origin: Origin, least: usize) -> Vec<Part> {
+    let mut parts = parts_of_text(secret.reveal(), origin, least);
+    let bytes = secret.reveal_bytes();
+    if !secret.is_text() && bytes.len() >= least {
+        parts.push(Part {
+            bytes: bytes.to_vec(),
+            may_be_public: false,
+            may_be_cut: bytes.len() > LEAST_CUT,
+        });
+    }
+    parts
+}
+
+fn parts_of_text(secret: &str, origin: Origin, least: usize) -> Vec<Part> {
     if let Some(text) = encoded_pem(secret) {
-        return self::parts(&text, origin, least);
+        return parts_of_text(&text, origin, least);
     }
     let taken = without_public(secret);
     let whole = taken.text.trim();
@@ -52,7 +68,7 @@ pub fn parts(secret: &str, origin: Origin, least: usize) -> Vec<Part> {
     }
     let mut add = |text: &str, may_be_public: bool| {
         parts.push(Part {
-            text: text.to_owned(),
+            bytes: text.as_bytes().to_vec(),
             may_be_cut: text.len() > LEAST_CUT && is_word(text) && !may_be_public,
             may_be_public,
         });
@@ -77,7 +93,7 @@ pub fn parts(secret: &str, origin: Origin, least: usize) -> Vec<Part> {
     }
     // Of two parts with the same text, the one that is always private comes first, and stays.
     parts.sort();
-    parts.dedup_by(|other, first| other.text == first.text);
+    parts.dedup_by(|other, first| other.bytes == first.bytes);
     parts
 }
 
@@ -133,8 +149,9 @@ mod tests {
     use super::*;
 
     fn texts(secret: &str, origin: Origin) -> Vec<String> {
-        let parts = parts(secret, origin, LEAST_WHOLE);
-        parts.into_iter().map(|part| part.text).collect()
+        let parts = parts(&Secret::new(secret), origin, LEAST_WHOLE);
+        let text = |part: Part| String::from_utf8(part.bytes).expect("text");
+        parts.into_iter().map(text).collect()
     }
 
     #[test]

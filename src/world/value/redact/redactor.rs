@@ -168,8 +168,7 @@ impl Redactor {
     }
 
     fn learn_secret(&self, secret: &Secret, origin: Origin, least: usize) {
-        let text = secret.reveal();
-        let digest = Digest::of_content(text.as_bytes());
+        let digest = Digest::of_content(secret.reveal_bytes());
         let mut known = self.known();
         let is_new = known.seen.insert((digest, origin == Origin::Said));
         // Declared secrets are learnt already when they are found again.
@@ -179,7 +178,7 @@ impl Redactor {
         if origin == Origin::Said {
             known.said.push(secret.clone());
         }
-        for part in parts(text, origin, least) {
+        for part in parts(secret, origin, least) {
             forms(&part, &mut known.fresh);
         }
     }
@@ -444,6 +443,117 @@ mod tests {
         let sent = Redactor::of_call(&[Secret::new("1234")]);
         assert_eq!(sent.text("PIN 1234 is wrong"), "PIN ‹secret› is wrong");
         assert_eq!(knowing(&["1234"]).text("PIN 1234"), "PIN 1234");
+    }
+
+    /// A keystore, or a key of random bytes, in every form in which a program or a server may show it.
+    #[test]
+    fn a_secret_that_is_not_text_is_found_in_every_form() {
+        let key: Vec<u8> = (0..36).map(|i| (i * 73 + 129) as u8).collect();
+        let redactor = Redactor::default();
+        redactor.learn(&Value::Secret(Secret::of_bytes(&key)));
+        let around = |before: &str| [before.as_bytes(), &key, b" after"].concat();
+        let hex = data_encoding::HEXLOWER.encode(&key);
+        let pairs: Vec<_> = key.iter().map(|byte| format!("{byte:02X}")).collect();
+        let escaped = |mark: &str| key.iter().map(|byte| format!("{mark}{byte:02x}")).collect();
+        let octal = key.iter().map(|byte| format!("\\{byte:03o}")).collect();
+        let latin: String = key.iter().map(|byte| char::from(*byte)).collect();
+        let mut texts = vec![
+            hex.clone(),
+            hex.to_uppercase(),
+            format!("{}\n{}\n", &hex[..60], &hex[60..]),
+            pairs.join(":"),
+            pairs.join(" "),
+            pairs.join(",\n    "),
+            escaped("%"),
+            escaped("\\x"),
+            octal,
+            serde_json::Value::from(latin.as_str()).to_string(),
+            latin,
+            String::from_utf8_lossy(&key).into_owned(),
+            format!("cut: {}…", &hex[..40]),
+        ];
+        for encoding in [
+            data_encoding::BASE64,
+            data_encoding::BASE64URL,
+            data_encoding::BASE64_NOPAD,
+        ] {
+            for before in ["", "a", "ab", "user:"] {
+                texts.push(encoding.encode(&around(before)));
+            }
+        }
+        for text in texts {
+            let shown = redactor.text(&format!("<{text}>")).into_owned();
+            let rest = shown.replace(MASK, "");
+            assert!(shown.contains(MASK) && rest.len() < 12, "{text}: {shown}");
+        }
+        assert!(redactor.is_in(&around("raw: ")));
+        let answer = redactor.value(Value::Bytes(crate::value::Bytes::new(around("{"))));
+        assert!(matches!(answer, Value::Secret(_)), "{answer:?}");
+        // Its base64, as a text of its own, is another secret.
+        let base64 = Secret::of_bytes(&key).reveal().to_owned();
+        redactor.learn(&Value::Secret(Secret::new(base64.clone())));
+        assert!(redactor.is_in(base64.as_bytes()) && redactor.is_in(&key));
+    }
+
+    #[test]
+    fn a_text_in_another_charset_is_found() {
+        let secret = "gehäim-pässwört-1";
+        let redactor = knowing(&[secret]);
+        let text = format!("you sent {secret}.");
+        let latin: Vec<u8> = text.chars().map(|c| c as u32 as u8).collect();
+        let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        for bytes in [latin, little, big] {
+            let value = redactor.value(Value::Bytes(crate::value::Bytes::new(bytes)));
+            assert!(matches!(value, Value::Secret(_)), "{value:?}");
+        }
+    }
+
+    /// Keystores begin and end as others do.
+    #[test]
+    fn bytes_that_repeat_are_no_secret_by_themselves() {
+        let key = [&[0; 32][..], b"\xffw\x81k!\x02\x7f", &[0; 32]].concat();
+        let redactor = Redactor::default();
+        redactor.learn(&Value::Secret(Secret::of_bytes(&key)));
+        assert!(redactor.is_in(&key));
+        assert!(!redactor.is_in(&[0; 64]));
+        assert!(!redactor.is_in("A".repeat(64).as_bytes()));
+        assert!(!redactor.is_in("0".repeat(64).as_bytes()));
+    }
+
+    #[test]
+    fn octal_escapes_and_hex_with_marks_are_read() {
+        let secret = "gehäim-pässwört-1";
+        let redactor = knowing(&[secret]);
+        for (text, masked) in [
+            (
+                r"+ mysql $'--password=geh\303\244im-p\303\244ssw\303\266rt-1'",
+                "+ mysql $'--password=‹secret›'",
+            ),
+            (
+                "67 65 68 c3 a4 69 6d 2d 70 c3 a4 73 73 77 c3 b6\n 72 74 2d 31\n",
+                "‹secret›\n",
+            ),
+            (
+                "key: 67:65:68:C3:A4:69:6D:2D:70:C3:A4:73:73:77:C3:B6:72:74:2D:31.",
+                "key: ‹secret›.",
+            ),
+            (
+                "0x67, 0x65, 0x68, 0xc3, 0xa4, 0x69, 0x6d, 0x2d, 0x70, 0xc3, 0xa4, 0x73, 0x73, 0x77, 0xc3, 0xb6, 0x72, 0x74, 0x2d, 0x31",
+                "0x‹secret›",
+            ),
+            (
+                "6765 68c3 a469 6d2d 70c3 a473 7377 c3b6 7274 2d31",
+                "‹secret›",
+            ),
+        ] {
+            assert_eq!(redactor.text(text), masked);
+            let json = serde_json::Value::from(text).to_string();
+            let shown = redactor.text(&json).into_owned();
+            assert!(shown.contains(MASK) && shown.len() < 60, "{shown}");
+        }
+        let plain = "at 12:30:45 on 2026-11-29, be ad de 10.0.0.1 aa:bb:cc:dd:ee:ff";
+        assert_eq!(redactor.text(plain), plain);
     }
 
     /// Certificates contain the public half of a key, at any alignment.

@@ -1,5 +1,9 @@
 //! Shows a text as it was before it was escaped.
 
+use std::ops::Range;
+
+use super::parts::LEAST_WHOLE;
+
 /// Bytes, and the place of each in the text from which they were made.
 pub struct View {
     pub bytes: Vec<u8>,
@@ -9,6 +13,9 @@ pub struct View {
 
 /// How many nested escapes are undone.
 pub const MOST_LEVELS: usize = 4;
+
+/// The most bytes between two groups: a line end and the next line's margin.
+const LONGEST_GAP: usize = 40;
 
 impl View {
     pub fn of(text: &[u8]) -> Self {
@@ -29,6 +36,10 @@ impl View {
         let mut views = Vec::new();
         if has(b'\\') {
             views.push((self.map(backslash), 1));
+            let is_octal = |pair: &[u8]| pair[0] == b'\\' && matches!(pair[1], b'0'..=b'7');
+            if self.bytes.windows(2).any(is_octal) {
+                views.push((self.map(octal), 2));
+            }
         }
         if has(b'%') {
             views.push((self.map(percent), 2));
@@ -39,7 +50,32 @@ impl View {
         if has(b'\n') {
             views.push((self.map(line_break), 3));
         }
+        if let Some(joined) = self.hex_joined() {
+            views.push((joined, 3));
+        }
         views
+    }
+
+    /// Returns the rows of hex digits without the marks and blanks between them, as `od`, `xxd` and `openssl` print bytes; `None` if
+    /// there is no row that is long enough for a secret. The rest of the text is left out: it is in the other views.
+    fn hex_joined(&self) -> Option<Self> {
+        let rows = hex_rows(&self.bytes);
+        if rows.is_empty() {
+            return None;
+        }
+        let (mut bytes, mut starts) = (Vec::new(), Vec::new());
+        for row in rows {
+            for group in &row {
+                bytes.extend_from_slice(&self.bytes[group.clone()]);
+                starts.extend_from_slice(&self.starts[group.clone()]);
+            }
+            // What ends a row is no digit.
+            let end = row.last().map_or(0, |group| group.end);
+            bytes.push(b' ');
+            starts.push(self.starts[end]);
+        }
+        starts.push(self.starts[self.bytes.len()]);
+        Some(Self { bytes, starts })
     }
 
     /// Replaces what `undo` reads at the beginning of a slice: `undo` returns how many bytes it read, and what they stand for.
@@ -113,6 +149,75 @@ fn backslash(text: &[u8]) -> Option<(usize, Undone)> {
         }
         other => byte(other),
     }
+}
+
+/// Reads `\303` as bash, git and C write a byte, and other escapes as [`backslash`] does. JSON has no such escapes, and a digit after a
+/// backslash may be one, so this is a view of its own.
+fn octal(text: &[u8]) -> Option<(usize, Undone)> {
+    if text[0] != b'\\' {
+        return None;
+    }
+    let digits = text[1..].iter().take(3);
+    let digits = digits.take_while(|byte| matches!(byte, b'0'..=b'7'));
+    let (count, code) = digits.fold((0, 0), |(count, code), digit| {
+        (count + 1, code * 8 + u32::from(digit - b'0'))
+    });
+    match u8::try_from(code) {
+        Ok(byte) if count > 0 => Some((1 + count, Undone::Byte(byte))),
+        _ => backslash(text),
+    }
+}
+
+/// Returns the rows of groups of hex digits that have at least as many bytes as a secret: the places of the digits of each group.
+fn hex_rows(text: &[u8]) -> Vec<Vec<Range<usize>>> {
+    let (mut rows, mut row) = (Vec::new(), Vec::<Range<usize>>::new());
+    let is_long = |row: &[Range<usize>]| {
+        row.len() > 1 && row.iter().map(Range::len).sum::<usize>() >= 2 * LEAST_WHOLE
+    };
+    let mut at = 0;
+    while at < text.len() {
+        let Some(group) = hex_group(text, at) else {
+            // To the next place at which a group may begin.
+            let is_word = |byte: &&u8| byte.is_ascii_alphanumeric();
+            at += text[at..].iter().take_while(is_word).count().max(1);
+            continue;
+        };
+        let follows = row.last();
+        if follows.is_some_and(|last| !is_gap(&text[last.end..group.start])) {
+            let done = std::mem::take(&mut row);
+            rows.extend(is_long(&done).then_some(done));
+        }
+        at = group.end;
+        row.push(group);
+    }
+    rows.extend(is_long(&row).then_some(row));
+    rows
+}
+
+/// Returns the place of the digits of a group at some place, where a word begins: whole bytes, with or without a mark such as `0x`.
+fn hex_group(text: &[u8], at: usize) -> Option<Range<usize>> {
+    if !text[at].is_ascii_hexdigit() {
+        return None;
+    }
+    let start = match text.get(at..at + 2) {
+        Some([b'0', b'x' | b'X']) => at + 2,
+        _ => at,
+    };
+    let digits = text[start..].iter().take_while(|c| c.is_ascii_hexdigit());
+    let end = start + digits.count();
+    let is_word = text.get(end).is_some_and(u8::is_ascii_alphanumeric);
+    let is_whole = end > start && (end - start) % 2 == 0 && !is_word;
+    is_whole.then_some(start..end)
+}
+
+/// Says whether some bytes are what stands between two groups: blanks, a mark, and `0x`.
+fn is_gap(between: &[u8]) -> bool {
+    let between = match between {
+        [start @ .., b'0', b'x' | b'X'] => start,
+        all => all,
+    };
+    let is_mark = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b':' | b',' | b'-');
+    (1..=LONGEST_GAP).contains(&between.len()) && between.iter().all(is_mark)
 }
 
 fn percent(text: &[u8]) -> Option<(usize, Undone)> {
