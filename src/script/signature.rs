@@ -43,7 +43,7 @@ impl Signature {
                 None => Ok(None),
             };
         };
-        let places = Places::of(ast, name);
+        let places = Declared::of(ast, name);
         let span = places.constant.map_or(0..0, |at| token_at(text, at));
         let Ok(Value::Map(map)) = from_dynamic(&value) else {
             return Err(vec![not_literal(name, span)]);
@@ -191,12 +191,12 @@ fn parse_field(text: &str) -> Result<Field, String> {
 
 /// Where a constant and the entries of its map stand in the text.
 #[derive(Default)]
-struct Places {
+struct Declared {
     constant: Option<Position>,
     fields: BTreeMap<String, Position>,
 }
 
-impl Places {
+impl Declared {
     fn of(ast: &AST, name: &str) -> Self {
         let mut places = Self::default();
         for statement in ast.statements() {

@@ -190,7 +190,7 @@ struct Asked {
 }
 
 /// The arguments of a call by their names.
-type Arguments = BTreeMap<String, Value>;
+type ByName = BTreeMap<String, Value>;
 
 type Answering = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send>>;
 
@@ -350,7 +350,7 @@ impl Asked {
     }
 
     /// Returns the answer that a call got before, when it is repeated.
-    fn again(&self, value: Value, arguments: &Arguments) -> Result<Value, Failure> {
+    fn again(&self, value: Value, arguments: &ByName) -> Result<Value, Failure> {
         match function(self.function) {
             Some(_) => Ok(self.sealed(value)),
             None => self.finished(&value, arguments),
@@ -358,7 +358,7 @@ impl Asked {
     }
 
     /// Returns the answer in the form in which the module's client returns it.
-    fn finished(&self, value: &Value, arguments: &Arguments) -> Result<Value, Failure> {
+    fn finished(&self, value: &Value, arguments: &ByName) -> Result<Value, Failure> {
         let none = BTreeMap::new();
         let fields = value.as_map().unwrap_or(&none);
         let judged = match module_of(self.function) {
@@ -381,7 +381,7 @@ impl Asked {
     /// Fails as the HTTP client does for an unexpected status.
     fn judge_http(
         &self,
-        arguments: &Arguments,
+        arguments: &ByName,
         fields: &BTreeMap<String, Value>,
     ) -> Result<(), Failure> {
         let url = match arguments.get("url") {
@@ -450,7 +450,7 @@ impl Asked {
     /// Fails as the client of programs does for an unexpected exit code.
     fn judge_exit(
         &self,
-        arguments: &Arguments,
+        arguments: &ByName,
         fields: &BTreeMap<String, Value>,
     ) -> Result<(), Failure> {
         let code = match fields.get("code") {
@@ -486,12 +486,12 @@ impl Asked {
 }
 
 /// Returns the method of an undo's request; empty for other calls.
-fn method_of(arguments: &Arguments) -> String {
+fn method_of(arguments: &ByName) -> String {
     let method = arguments.get("method");
     method.map_or_else(String::new, Value::to_text)
 }
 
-fn hides_answer(arguments: &Arguments) -> bool {
+fn hides_answer(arguments: &ByName) -> bool {
     let given = arguments.get("secret_output");
     !matches!(given, None | Some(Value::Null | Value::Bool(false)))
 }
