@@ -72,6 +72,12 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
         params,
     })?;
     let archive = Archive::open_for(args, target)?;
+    #[cfg(feature = "restate")]
+    if command.detach && matches!(archive, Archive::Restate(_)) {
+        let message = "--detach does not work for runs that Restate drives";
+        return Err(Failure::new("engine", message)
+            .hint("they continue without this process: press Ctrl-C twice to stop watching"));
+    }
     if matches!(archive, Archive::Here(_)) {
         account::aws(args, &program.workflow, &command.target)?;
         account::block_on(refuse_unreadable(&local))??;
@@ -117,12 +123,6 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
                 "server",
                 "the run belongs to a server, which must start it",
             ));
-        }
-        #[cfg(feature = "restate")]
-        Archive::Restate(_) if command.detach => {
-            let message = "--detach does not work for runs that Restate drives";
-            return Err(Failure::new("engine", message)
-                .hint("they continue without this process: press Ctrl-C twice to stop watching"));
         }
         #[cfg(feature = "restate")]
         Archive::Restate(server) => (Held::Restate(server.begin(id, &program.files)), vec![event]),

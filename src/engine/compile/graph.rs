@@ -188,8 +188,17 @@ pub struct Retry {
     /// The pause before the first retry; it doubles with each retry, up to `longest`.
     pub shortest: Duration,
     pub longest: Duration,
-    /// The failures that are retried; empty for all.
-    pub on: Vec<FailureClass>,
+    pub on: RetryOn,
+}
+
+/// The failures after which a step is retried.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RetryOn {
+    /// Those that may pass by themselves: all but `rejected` and `denied`.
+    #[default]
+    Usual,
+    Any,
+    Classes(Vec<FailureClass>),
 }
 
 impl Default for Retry {
@@ -198,7 +207,7 @@ impl Default for Retry {
             attempts: 1,
             shortest: Duration::from_secs(1),
             longest: Duration::from_secs(30),
-            on: Vec::new(),
+            on: RetryOn::default(),
         }
     }
 }

@@ -1,3 +1,5 @@
+use std::cmp::Ordering;
+
 use super::{
     document::Node,
     fields::{Fields, Report},
@@ -33,17 +35,14 @@ impl Limits {
         if self.none_of.contains(value) {
             return Err(format!("it must not be {value}"));
         }
-        let Some(found) = measure(value) else {
-            return Ok(());
-        };
-        let is_beyond = |limit: &Option<Value>, beyond: fn(&f64, &f64) -> bool| {
+        let is_beyond = |limit: &Option<Value>, beyond: Ordering| {
             let limit = limit.as_ref()?;
-            beyond(&found, &measure(limit)?).then(|| limit.clone())
+            (compare(value, limit)? == beyond).then(|| limit.clone())
         };
-        if let Some(min) = is_beyond(&self.min, f64::lt) {
+        if let Some(min) = is_beyond(&self.min, Ordering::Less) {
             return Err(format!("{value} is less than {min}"));
         }
-        match is_beyond(&self.max, f64::gt) {
+        match is_beyond(&self.max, Ordering::Greater) {
             Some(max) => Err(format!("{value} is more than {max}")),
             None => Ok(()),
         }
@@ -86,7 +85,7 @@ impl Limits {
         };
         let (min, max) = (end(report, "min"), end(report, "max"));
         if let (Some(min), Some(max)) = (&min, &max)
-            && measure(min) > measure(max)
+            && compare(min, max) == Some(Ordering::Greater)
             && let Some(span) = place_of_max
         {
             let message = format!("`max` is less than `min`, {min}, so no value would fit");
@@ -123,6 +122,14 @@ fn leaf(ty: &Type) -> &Type {
     }
 }
 
+/// Compares two numbers, or two durations. Integers are compared as such: a float does not hold all of them.
+fn compare(one: &Value, other: &Value) -> Option<Ordering> {
+    match (one, other) {
+        (Value::Int(one), Value::Int(other)) => Some(one.cmp(other)),
+        (one, other) => measure(one)?.partial_cmp(&measure(other)?),
+    }
+}
+
 /// Returns a value that can be compared: a number, or the seconds of a duration.
 fn measure(value: &Value) -> Option<f64> {
     match value {
@@ -154,5 +161,15 @@ mod tests {
         assert_eq!(limits.check(&texts), Err("49h is more than 2d".into()));
         assert_eq!(limits.check(&"5s".into()), Err("5s is less than 1h".into()));
         assert_eq!(limits.check(&Value::Null), Ok(()));
+    }
+
+    #[test]
+    fn integers_that_no_float_holds_are_compared() {
+        let limits = Limits {
+            min: Some(Value::Int((1 << 53) + 1)),
+            ..Limits::default()
+        };
+        assert!(limits.check(&Value::Int(1 << 53)).is_err());
+        assert_eq!(limits.check(&Value::Int((1 << 53) + 1)), Ok(()));
     }
 }

@@ -37,8 +37,8 @@ mod trigger;
 pub use clusters::{ClustersError, clusters};
 pub use document::parse_value;
 pub use graph::{
-    Action, Approval, Edge, OnError, OnFailure, OnTimeout, Param, Phase, Program, Retry, Step,
-    StepIndex, Workflow,
+    Action, Approval, Edge, OnError, OnFailure, OnTimeout, Param, Phase, Program, Retry, RetryOn,
+    Step, StepIndex, Workflow,
 };
 pub use keys::{FileKey, Form, SECTIONS, Section};
 pub use limits::Limits;

@@ -2,7 +2,7 @@ use super::{
     document::Node,
     draft::read_needs,
     fields::{Fields, Report},
-    graph::Retry,
+    graph::{Retry, RetryOn},
     keys::RETRY,
 };
 use windlass_script::{closest, did_you_mean};
@@ -37,10 +37,11 @@ impl Retry {
             }
         }
         if let Some(node) = fields.take("on") {
+            let (mut classes, mut takes_any) = (Vec::new(), false);
             for class in read_needs(report, Some(node)) {
                 match class.text.parse::<FailureClass>() {
-                    Ok(class) => retry.on.push(class),
-                    Err(_) if class.text == "any" => retry.on.clear(),
+                    Ok(class) => classes.push(class),
+                    Err(_) if class.text == "any" => takes_any = true,
                     Err(_) => {
                         let names = FailureClass::NAMES;
                         let help = match closest(&class.text, names.iter().copied()) {
@@ -53,6 +54,11 @@ impl Retry {
                     }
                 }
             }
+            retry.on = match classes.is_empty() {
+                _ if takes_any => RetryOn::Any,
+                true => RetryOn::Usual,
+                false => RetryOn::Classes(classes),
+            };
         }
         fields.finish(report);
         retry

@@ -414,14 +414,7 @@ fn transport_failure(name: &str, request: &HttpRequest, error: &reqwest::Error) 
 }
 
 fn status_failure(name: &str, request: &HttpRequest, response: &HttpResponse) -> Failure {
-    let class = match response.status {
-        401 | 403 | 407 => FailureClass::Denied,
-        408 | 504 => FailureClass::Timeout,
-        409 | 412 | 423 | 425 => FailureClass::Conflict,
-        429 => FailureClass::Throttled,
-        500.. => FailureClass::Unavailable,
-        _ => FailureClass::Rejected,
-    };
+    let class = FailureClass::of_status(response.status);
     let message = match response.said().trim() {
         "" => "no details were given".to_owned(),
         _ if request.hides_answer => MASK.to_owned(),

@@ -41,6 +41,18 @@ impl FailureClass {
     pub fn as_str(self) -> &'static str {
         self.into()
     }
+
+    /// Returns what an HTTP status says about a request that failed.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            401 | 403 | 407 => Self::Denied,
+            408 | 504 => Self::Timeout,
+            409 | 412 | 423 | 425 => Self::Conflict,
+            429 => Self::Throttled,
+            500.. => Self::Unavailable,
+            _ => Self::Rejected,
+        }
+    }
 }
 
 /// The failure of an outside call.

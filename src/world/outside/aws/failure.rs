@@ -107,13 +107,9 @@ fn class(code: &str, status: u16) -> FailureClass {
         | "SlowDown"
         | "ThrottledException"
         | "TransactionInProgressException" => FailureClass::Throttled,
-        _ => match (class_of(code), status) {
-            (FailureClass::Rejected, 401 | 403) => FailureClass::Denied,
-            (FailureClass::Rejected, 408 | 504) => FailureClass::Timeout,
-            (FailureClass::Rejected, 409 | 412) => FailureClass::Conflict,
-            (FailureClass::Rejected, 429) => FailureClass::Throttled,
-            (FailureClass::Rejected, 500..) => FailureClass::Unavailable,
-            (class, _) => class,
+        _ => match class_of(code) {
+            FailureClass::Rejected => FailureClass::of_status(status),
+            class => class,
         },
     }
 }

@@ -108,14 +108,9 @@ pub(super) fn of_status(about: &About, status: &Status) -> Failure {
     let is_of_the_manifest = status.code == 500 && is_of_the_manifest(status);
     let class = match status.code {
         500 if is_of_the_manifest => FailureClass::Rejected,
-        401 | 403 => FailureClass::Denied,
-        408 | 504 => FailureClass::Timeout,
-        409 => FailureClass::Conflict,
         // The limit is on unavailable pods, not on requests: an immediate retry changes nothing.
         429 if code == DISRUPTION_BUDGET => FailureClass::Conflict,
-        429 => FailureClass::Throttled,
-        500.. => FailureClass::Unavailable,
-        _ => FailureClass::Rejected,
+        status => FailureClass::of_status(status),
     };
     let failure = about.proving(
         about.failure(class, &code, message),

@@ -300,12 +300,7 @@ async fn get(
     match answer.status {
         200..300 => Ok(answer),
         status => {
-            let class = match status {
-                401 | 403 => FailureClass::Denied,
-                429 => FailureClass::Throttled,
-                500.. => FailureClass::Unavailable,
-                _ => FailureClass::Rejected,
-            };
+            let class = FailureClass::of_status(status);
             Err(about.failure(class, &format!("HTTP{status}"), answer.said()))
         }
     }

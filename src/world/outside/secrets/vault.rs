@@ -185,12 +185,7 @@ impl Vault {
         if (200..300).contains(&status) {
             return Ok(json);
         }
-        let class = match status {
-            401 | 403 => FailureClass::Denied,
-            429 => FailureClass::Throttled,
-            500.. => FailureClass::Unavailable,
-            _ => FailureClass::Rejected,
-        };
+        let class = FailureClass::of_status(status);
         let said: Vec<_> = json["errors"]
             .as_array()
             .into_iter()
@@ -198,7 +193,7 @@ impl Vault {
             .filter_map(Json::as_str)
             .collect();
         let message = match said.is_empty() {
-            true => "no more was said".to_owned(),
+            true => "Vault gave no reason".to_owned(),
             false => said.join("; "),
         };
         Err(Failure::new(class, name, format!("HTTP{status}"), message))
