@@ -142,4 +142,11 @@ fn a_detached_run_ends_by_itself() {
         thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(files(&test), ["last", "one", "side", "three", "two"]);
+    // What it printed goes with it.
+    let log = test.path(&format!(".windlass/detached/{id}.log"));
+    crate::harness::until("the log is deleted", Duration::from_secs(30), || {
+        // Its process may still be about to end.
+        test.windlass(&["prune", "--keep", "0s", "--yes"]).expect(0);
+        !log.exists()
+    });
 }

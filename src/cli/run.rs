@@ -25,10 +25,11 @@ use crate::{
     decide,
     journal::{NewRun, RunId},
     report,
-    runs::{Beginning, new_id, refuse_choice, refuse_unreadable, unknown_step},
+    runs::{Beginning, detached_log, new_id, refuse_choice, refuse_unreadable, unknown_step},
     targets::{Folders, Targets},
     value::{Command as Cmd, Value},
 };
+use windlass_ground::disk;
 
 /// `windlass run WORKFLOW`: checks everything, then records the run, then drives it.
 pub fn run(args: &Args, command: &Run) -> Done {
@@ -154,12 +155,12 @@ pub fn chosen(command: &Run, program: &Program) -> Result<BTreeSet<String>, Fail
 
 /// Lets another process drive a run that has been recorded.
 fn detach(args: &Args, command: &Run, id: &RunId) -> Done {
-    let folder = args.state.join("detached");
-    let log = folder.join(format!("{id}.log"));
+    let log = detached_log(&args.state, id);
+    let folder = disk::parent(&log);
     let failed = |what: &str, e: std::io::Error| {
         Failure::new("system", format!("can't {what}: {e}")).of_a_run()
     };
-    fs::create_dir_all(&folder).map_err(|e| failed("create a folder for its log", e))?;
+    fs::create_dir_all(folder).map_err(|e| failed("create a folder for its log", e))?;
     let output = fs::File::create(&log).map_err(|e| failed("write its log", e))?;
     let errors = output.try_clone().map_err(|e| failed("write its log", e))?;
     let program = env::current_exe().map_err(|e| failed("find this program", e))?;

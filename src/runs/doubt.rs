@@ -149,7 +149,11 @@ fn left(state: &State, step: &InstanceId, who: &Person) -> Result<Event, RunsErr
     }
     Ok(Event::StepSkipped(StepSkipped {
         step: step.undo(),
-        reason: format!("{} leaves what it did as it is", who.name),
+        reason: match who.name.is_empty() {
+            // In a plan.
+            true => "the answer leaves what it did as it is".to_owned(),
+            false => format!("{} leaves what it did as it is", who.name),
+        },
     }))
 }
 

@@ -94,7 +94,7 @@ pub use log::LogLine;
 pub use nearby::refuse_unreadable;
 pub use peers::{Peers, SeenChange, SeenStart, SeenTrigger, SendTurn};
 pub use preflight::{Note, Rights, ask, permits_text, preflight};
-pub use prune::{Pruning, Retention, compact, prunable, prune};
+pub use prune::{Pruning, Retention, compact, detached_log, prunable, prune};
 pub use reception::Reception;
 #[cfg(feature = "restate")]
 pub use restate::{OnRestate, OnRestateOptions, prunable_on, prune_on, sight_of};

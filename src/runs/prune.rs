@@ -1,6 +1,11 @@
 //! Deletes runs that ended long ago.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{bundle::gather, error::RunsError, service::Evidence};
 use windlass_engine::journal::{
@@ -122,7 +127,16 @@ pub(crate) fn delete_old(
         }
     }
     inventory::forget(state, &done.deleted);
+    for run in &done.deleted {
+        // Few runs have one.
+        let _ = fs::remove_file(detached_log(state, run));
+    }
     Ok(done)
+}
+
+/// Returns the path of what a run printed that was started with `--detach`.
+pub fn detached_log(state: &Path, run: &RunId) -> PathBuf {
+    state.join("detached").join(format!("{run}.log"))
 }
 
 /// Deletes a run, or returns the reason for keeping it.
