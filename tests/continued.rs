@@ -203,7 +203,7 @@ fn a_cancelled_run_stays_cancelled_until_it_has_ended() {
     // It only waits, whoever asks it to stop.
     test.windlass(&["cancel"]).expect(3);
     approve(&test, "ask");
-    test.windlass(&["resume"]).expect_one_of(&[1, 4, 130]);
+    test.windlass(&["resume"]).expect(130);
     let shown = test.shown();
     assert_eq!(shown["status"], "cancelled");
     assert_eq!(status(&shown, "tidy"), "succeeded");
@@ -298,4 +298,14 @@ fn a_comment_that_quotes_a_secret_is_redacted() {
     let events = serde_json::to_string(&test.events()).expect("text");
     assert!(events.contains("the password is"), "{events}");
     assert!(!events.contains("hunter22secret"), "{events}");
+}
+
+#[test]
+fn an_item_that_an_edit_takes_away_gives_its_lock_to_the_others() {
+    let file = "workflow: w\nparams: { items: { type: list(string), default: [a, b] } }\nsteps:\n  each:\n    for_each: ${{ params.items }}\n    lock: mesh\n    with: { item: \"${{ item }}\" }\n    run: 'if inputs.item == \"a\" { time::sleep(\"60s\"); }'\n";
+    let test = Test::new().file("w.yaml", file);
+    killed(&test, &["run", "w.yaml"], "each[a]", "running");
+    let edited = ["resume", "--edited", "-p", "items=[b]", "--yes"];
+    test.windlass(&edited).expect(0);
+    assert_eq!(status(&test.shown(), "each[b]"), "succeeded");
 }

@@ -122,7 +122,7 @@ fn concurrency_limits_the_runs_of_a_workflow() {
         .windlass(&["run", "w.yaml", "-p", "name=second"])
         .expect(0);
     assert_eq!(first.wait().expect("ended").code(), Some(0));
-    second.says("slot 1 of workflow w");
+    second.says("one of 1 runs of w");
 }
 
 #[test]

@@ -305,7 +305,7 @@ fn g6_the_environment_can_not_undo_the_list_of_programs() {
     set("TOKEN").expect(1).says("only `AWS_*`, `TAR_OPTIONS`");
     set("AWS_CONFIG_FILE")
         .expect(1)
-        .says("changes what code a program runs");
+        .says("may change what code a program runs");
     // A file of the script's own does not stand for a program, wherever `PATH` leads.
     fs::create_dir_all(test.path("out")).expect("made");
     test.write("out/env", "#!/bin/sh\necho fooled\n");

@@ -349,10 +349,6 @@ fn what_a_request_says_twice_is_refused() {
             "exec::run(\"sh\", [], #{ expect: [] })",
             "`expect` must be a list of exit codes from 0 to 255",
         ),
-        (
-            "file::write_template(\"x\", \"{{ a }}\", #{ a: () })",
-            "its value is ()",
-        ),
     ] {
         let ran = run(&test, &format!("{request};"), &[]).expect(1);
         assert!(
@@ -361,8 +357,6 @@ fn what_a_request_says_twice_is_refused() {
             ran.stderr
         );
     }
-    let body = "let url = \"http://127.0.0.1:1/\"; let o = #{ undo: #{ method: \"PUT\", url: url } };\nhttp::get(url, o);";
-    run(&test, body, &[]).expect(1).says("has no option `undo`");
 }
 
 #[test]

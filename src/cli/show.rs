@@ -22,11 +22,12 @@ pub fn show(args: &Args, command: &Show) -> Done {
     let id = archive.find(command.run.as_deref())?;
     let state = archive.state_of(&id)?;
     let edition = state.run.as_ref().map_or(0, |run| run.edition);
-    let files = archive.files(&id, edition)?;
+    let files = archive.files(&id, edition);
     let is_driven = archive.is_owned(&id)?;
     if command.json {
-        let main = state.run.as_ref().map(|run| &run.main);
-        let program = main.and_then(|main| compile(main, &mut Frozen(files)).ok());
+        // What can be read is shown, also of a run whose files are lost.
+        let main = state.run.as_ref().map(|run| &run.main).zip(files.ok());
+        let program = main.and_then(|(main, files)| compile(main, &mut Frozen(files)).ok());
         let view = JsonView {
             workflow: program.as_ref().map(|program| &*program.workflow),
             is_driven,
@@ -34,6 +35,7 @@ pub fn show(args: &Args, command: &Show) -> Done {
         };
         return print(&format!("{:#}\n", report::run_json(&id, &state, &view)));
     }
+    let files = files?;
     let mut text = format!("{}\n", report::headline(&id, &state, is_driven, now()));
     if let Some(run) = &state.run {
         text.push_str(&format!(

@@ -150,10 +150,16 @@ fn on_target(
     let wanted = preflight(args, workflow, params, target)?;
     let access = runs::ask(found, workflow, params, &wanted)?;
     let missing = access.missing;
-    if missing.is_empty() && !access.unserved.is_empty() {
-        let kinds = Vec::from_iter(access.unserved).join(", ");
+    let unserved = match access.unserved.is_empty() {
+        true => String::new(),
+        false => format!(
+            "it does not serve {}",
+            Vec::from_iter(access.unserved).join(", ")
+        ),
+    };
+    if missing.is_empty() && !unserved.is_empty() {
         return Ok(format!(
-            "the target {target} can be reached and allows what could be asked; it does not serve {kinds}"
+            "the target {target} can be reached and allows what could be asked; {unserved}"
         ));
     }
     if missing.is_empty() {
@@ -171,7 +177,7 @@ fn on_target(
             }
         });
     }
-    let lines: Vec<_> = missing
+    let mut lines: Vec<_> = missing
         .iter()
         .map(|(cluster, permits)| {
             format!(
@@ -180,6 +186,7 @@ fn on_target(
             )
         })
         .collect();
+    lines.extend((!unserved.is_empty()).then_some(unserved));
     let rbac = Command::new("rbac").arg(&*workflow.path);
     let hint = format!("`{rbac}` prints the ClusterRole that the workflow needs");
     Err(Failure::new("clusters", lines.join("\n  ")).hint(hint))

@@ -108,10 +108,13 @@ impl Watched<'_> {
         if self.has_begun {
             return Ok(true);
         }
-        match self.remote.taken_up(self.run, &self.invocation)? {
-            TakenUp::Yes => Ok(true),
-            TakenUp::NotYet => Ok(false),
-            TakenUp::TooLate => Err(too_late(self.run)),
+        match self.remote.taken_up(self.run, &self.invocation) {
+            Ok(TakenUp::Yes) => Ok(true),
+            Ok(TakenUp::TooLate) => Err(too_late(self.run)),
+            // The next look asks again, and gives up when Restate is away for too long.
+            Ok(TakenUp::NotYet) => Ok(false),
+            Err(error) if error.passes() => Ok(false),
+            Err(error) => Err(self.lost(error)),
         }
     }
 

@@ -87,11 +87,16 @@ pub fn check_secret_file(path: &Path) -> Result<(), NotPrivate> {
 /// # Errors
 /// What is wrong with the owner or the mode.
 pub fn check_state_folder(path: &Path) -> Result<(), NotPrivate> {
+    check_folder_of(path, user())
+}
+
+fn check_folder_of(path: &Path, user: u32) -> Result<(), NotPrivate> {
     let Ok(metadata) = fs::metadata(path) else {
         return Ok(());
     };
-    let (owner, user) = (metadata.uid(), user());
-    if owner != user && owner != 0 {
+    let owner = metadata.uid();
+    // Root may read everything anyway, such as the folder of a service.
+    if owner != user && owner != 0 && user != 0 {
         let path = path.to_owned();
         return Err(NotPrivate::Foreign { path, owner, user });
     }
@@ -220,12 +225,14 @@ mod tests {
         if std::os::unix::fs::chown(root.path(), Some(65534), None).is_err() {
             return;
         }
-        let refused = check_state_folder(root.path()).expect_err("of another user");
+        // Root may use every folder, such as that of a service.
+        assert_eq!(check_folder_of(root.path(), 0), Ok(()));
+        let refused = check_folder_of(root.path(), 1000).expect_err("of another user");
         assert!(
             refused.to_string().contains("the user with the id 65534"),
             "{refused}"
         );
-        let hint = format!("chown -R {} {}", user(), root.path().display());
+        let hint = format!("chown -R 1000 {}", root.path().display());
         assert!(refused.hint().contains(&hint), "{}", refused.hint());
     }
 

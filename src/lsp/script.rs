@@ -170,7 +170,7 @@ impl Script {
     pub fn hides_reads(&self, text: &str, is_inline: bool) -> bool {
         let is_computed = self.chains.iter().any(|chain| {
             let variable = self.inputs_at(chain.start(), is_inline);
-            variable == Some(chain.root()) && chain.skips
+            variable == Some(chain.root()) && chain.skips_first
         });
         let is_parameter = |span: &Range<usize>| {
             let mut functions = self.functions.iter();
@@ -214,7 +214,7 @@ impl Script {
     pub fn input_reads(&self, is_inline: bool) -> impl Iterator<Item = &(String, Range<usize>)> {
         self.chains.iter().filter_map(move |chain| {
             let variable = self.inputs_at(chain.start(), is_inline)?;
-            (chain.root() == variable && !chain.skips).then(|| chain.parts.get(1))?
+            (chain.root() == variable && !chain.skips_first).then(|| chain.parts.get(1))?
         })
     }
 }

@@ -61,7 +61,11 @@ fn json_type() -> (String, String) {
 impl Site {
     pub fn new(mock: Mock) -> Self {
         Self {
-            kept: mock.kept.clone(),
+            kept: {
+                let kept = mock.kept.iter();
+                kept.map(|(path, value)| (key_of(path), value.clone()))
+                    .collect()
+            },
             answered: vec![0; mock.routes.len()],
             mock,
         }
@@ -102,7 +106,7 @@ impl Site {
                 }
             }
         }
-        match self.kept.get(&*decoded(&request.path)) {
+        match self.kept.get(&key_of(&request.path)) {
             Some(value) if matches!(request.method.as_str(), "GET" | "HEAD") => {
                 Answer::json(200, value.to_json())
             }
@@ -152,8 +156,8 @@ impl Site {
             }
         }
         let at = match &route.at {
-            Some(at) => at.evaluate(names)?.to_text(),
-            None => decoded(&request.path).into_owned(),
+            Some(at) => key_of(&at.evaluate(names)?.to_text()),
+            None => key_of(&request.path),
         };
         let kept = route
             .keep
@@ -203,6 +207,13 @@ fn made(route: &Route, names: &Names) -> Result<Answer, ExpressionError> {
     })
 }
 
+/// Returns the key under which the value of a path is kept, the same for each way to encode it. A `/` or `%` inside of a part stays encoded.
+fn key_of(path: &str) -> String {
+    let parts = path.split('/');
+    let parts = parts.map(|part| decoded(part).replace('%', "%25").replace('/', "%2F"));
+    parts.collect::<Vec<_>>().join("/")
+}
+
 /// Decodes a path or a part of one. Bytes that are not UTF-8 stay encoded.
 fn decoded(path: &str) -> Cow<'_, str> {
     percent_decode_str(path)
@@ -228,7 +239,7 @@ fn parts(route: &[Part], path: &str) -> Option<BTreeMap<String, Value>> {
         // It is split before it is decoded: an encoded `/` is in a part.
         let one = decoded(one);
         match part {
-            Part::Literal(text) if *text != one => return None,
+            Part::Literal(text) if decoded(text) != one => return None,
             Part::Literal(_) => {}
             Part::Named(_) if one.is_empty() => return None,
             Part::Named(name) | Part::Rest(name) => {

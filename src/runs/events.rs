@@ -20,9 +20,7 @@ pub fn resume_events(workflow: &Workflow, state: &State, who: &Person) -> Vec<Ev
     }
     let mut events = decide::on_resume(workflow, state, &who.name);
     for event in &mut events {
-        if let Event::RunResumed(RunResumed { via, .. })
-        | Event::RunCancelled(RunCancelled { via, .. }) = event
-        {
+        if let Event::RunResumed(RunResumed { via, .. }) = event {
             via.clone_from(&who.via);
         }
     }

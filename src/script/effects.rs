@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
-use super::host::{Function, table};
+use super::host::{Function, WRONG_ARGUMENTS, rejected, table};
 use windlass_world::value::{Failure, Redactor, Secret, Value};
 
 /// How an effect is settled if its process died inside the call.
@@ -111,6 +111,8 @@ pub struct Call {
     pub key_lives: Option<Duration>,
     /// The clock of a call that reads the time.
     pub clock: Option<Clock>,
+    /// The reason why the call is not made. Earlier versions made it, so one that is recorded is replayed.
+    pub refusal: Option<Failure>,
 }
 
 impl Call {
@@ -156,6 +158,7 @@ impl Call {
             again: None,
             key_lives: None,
             clock: None,
+            refusal: None,
         }
     }
 
@@ -187,6 +190,14 @@ impl Call {
     /// Lets a test set the clock that the call reads.
     pub(super) fn reading(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
+        self
+    }
+
+    /// Refuses a call that earlier versions made.
+    pub(super) fn refusing(mut self, why: Result<(), String>) -> Self {
+        self.refusal = why
+            .err()
+            .map(|why| rejected(self.function, WRONG_ARGUMENTS, why));
         self
     }
 

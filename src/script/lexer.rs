@@ -222,6 +222,8 @@ pub struct Chain {
     /// Whether there is something that is not literal between the parts: `steps.relay[item].arn`, whose parts are `steps`, `relay`,
     /// `arn`.
     pub skips: bool,
+    /// Whether that is directly behind the root: `inputs[name]`.
+    pub skips_first: bool,
     /// Whether it ends with a dot.
     pub is_open: bool,
     /// The end of the whole path.
@@ -266,6 +268,7 @@ fn chain(text: &str, tokens: &[&Token], pairs: &[Option<usize>], start: usize) -
     let mut chain = Chain {
         parts: vec![name(tokens[start])],
         skips: false,
+        skips_first: false,
         is_open: false,
         end: tokens[start].span.end,
     };
@@ -304,6 +307,7 @@ fn chain(text: &str, tokens: &[&Token], pairs: &[Option<usize>], start: usize) -
                 _ => match pairs[at] {
                     Some(close) => {
                         chain.skips = true;
+                        chain.skips_first |= chain.parts.len() == 1;
                         chain.end = tokens[close].span.end;
                         at = close + 1;
                     }

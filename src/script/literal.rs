@@ -10,7 +10,7 @@ use super::{
 use windlass_ground::{closest, did_you_mean};
 use windlass_world::{
     outside::Named,
-    value::{Reference, parse_duration},
+    value::{Reference, Source, parse_duration},
     x509::Subject,
 };
 
@@ -323,7 +323,13 @@ const WITHDRAWN: [(&str, &str); 3] = [
 
 fn check_reference(text: &str) -> Result<(), String> {
     match Reference::parse(text) {
-        Ok(Some(_)) => Ok(()),
+        // What this machine has is not read by scripts.
+        Ok(Some(reference)) => match reference.source() {
+            Source::File { .. } | Source::Variable { .. } => Err(format!(
+                "`{text}` is read when a run begins: give it as a param"
+            )),
+            _ => Ok(()),
+        },
         Ok(None) => Err(format!(
             "`{text}` does not begin like a reference, such as `ssm:`"
         )),

@@ -152,7 +152,7 @@ fn hosts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String
     match all.find(|host| !is_host(host)) {
         None => Ok(hosts),
         Some(wrong) => Err(D::Error::custom(format!(
-            "`{wrong}` is not a host: write a name without scheme and port, such as `api.example.com`, or `*.example.com` for all below it; leave out `allow` for all hosts"
+            "`{wrong}` is not a host: write a name without scheme and port, such as `api.example.com`, in Punycode if it has other letters (`xn--…`), or `*.example.com` for all below it; leave out `allow` for all hosts"
         ))),
     }
 }

@@ -139,10 +139,10 @@ fn apply(call: &Call) -> Result<Answer, Failure> {
         let before = tx.get(&resource.key(), call.namespace(), call.name())?;
         let code = if before.is_some() { 200 } else { 201 };
         if before.is_none() {
+            if call.target.subresource.is_some() {
+                return Err(Failure::not_found(resource, call.name()));
+            }
             authorize_create(call, tx)?;
-        }
-        if before.is_none() && call.target.subresource.is_some() {
-            return Err(Failure::not_found(resource, call.name()));
         }
         let live = before.clone().unwrap_or_else(|| {
             json!({ "apiVersion": config["apiVersion"], "kind": config["kind"], "metadata": {} })

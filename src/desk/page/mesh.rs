@@ -114,7 +114,7 @@ fn rotations(runs: &dyn Runs, target: &str) -> Result<Vec<Shown>, RunsError> {
         ..Filter::default()
     };
     let rows = runs.list(&filter)?.rows.into_iter().enumerate();
-    let rows = rows.filter(|(number, row)| *number == 0 || row.run.outcome.is_none());
+    let rows = rows.filter(|(number, row)| *number == 0 || !row.run.has_ended());
     let mut found = Vec::new();
     for (_, row) in rows {
         let shown = runs.run(&row.run.id)?;

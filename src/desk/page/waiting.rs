@@ -101,7 +101,7 @@ fn locks(locks: &[Lock], at: Timestamp) -> Markup {
                                 @if let Some(row) = &lock.by {
                                     " " (status(&row.status))
                                     p class="quiet" { (row.run.requester.as_deref().unwrap_or("–")) }
-                                    @if row.run.outcome.is_some() {
+                                    @if row.run.has_ended() {
                                         p class="error" { "This run has ended and still holds the lock. Resume it or undo it." }
                                     }
                                 }

@@ -103,6 +103,11 @@ pub fn parse_value(text: &str) -> Result<Value, String> {
 pub(super) fn parse_secret_value(text: &str) -> Result<Value, String> {
     read_value(text).map_err(|mistake| {
         let (line, column) = mistake.line_and_column();
+        let message = mistake.to_string();
+        // What is quoted stands between such marks.
+        if !message.contains(['`', '\'', '"']) {
+            return format!("line {line}, column {column}: {message}");
+        }
         format!(
             "line {line}, column {column}: it is not valid YAML, or has a tag or a number that can't be read; it may contain secrets, so \
              it is not shown (write texts in quotes)"

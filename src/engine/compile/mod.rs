@@ -56,7 +56,7 @@ pub use suite::{
     Before, Calls, Case, CertificatePlace, Expect, ExpectedCall, ExpectedCertificate,
     ExpectedFailure, ExpectedHandshakes, FromBefore, Given, Kill, Library, QuestionEnd, Reply,
     SUITE_SECTIONS, Suite, WantedCertificate, WantedVerdict, answer_of, is_test, read_played,
-    read_suite, reversed, takes,
+    read_suite, takes,
 };
 pub use template::Template;
 pub use trial::{TrialError, compile_script};

@@ -333,7 +333,11 @@ fn check_read(
 /// Returns the integer that stands in brackets after a step's name: `steps.name[0]`.
 fn number_after(placed: &Placed, read: &Read, name: &str) -> Option<i64> {
     let text = placed.expression.text();
-    let (_, after) = text.get(read.span.start..)?.split_once(name)?;
+    let path = text.get(read.span.start..)?;
+    let (_, after) = path
+        .strip_prefix("steps")
+        .unwrap_or(path)
+        .split_once(name)?;
     let (inside, _) = after.trim_start().strip_prefix('[')?.split_once(']')?;
     inside.trim().parse().ok()
 }

@@ -73,7 +73,13 @@ impl Agenda {
             | Event::StepInterrupted { step }
             | Event::ApprovalAsked(ApprovalAsked { step, .. })
             | Event::ApprovalDecided(ApprovalDecided { step, .. }) => {
-                self.may_release |= state.status(step).is_settled() || state.is_cancelled;
+                // A `for_each` may begin again with other items.
+                let has_items = matches!(
+                    event,
+                    Event::StepStarted(StepStarted { items: Some(_), .. })
+                );
+                self.may_release |=
+                    state.status(step).is_settled() || state.is_cancelled || has_items;
                 self.mark(workflow, step, state);
             }
             Event::RunSuspended

@@ -6,7 +6,7 @@ use super::{
     step::step_of,
 };
 use crate::{
-    compile::{Action, Step, Template, Workflow},
+    compile::{Action, Step, Workflow},
     journal::{Event, InstanceId, LockReleased, State, Status},
 };
 use windlass_world::value::{StepError, Value};
@@ -15,23 +15,10 @@ impl<'w> Scope<'_, 'w> {
     /// Says whether the workflow holds the locks of its `lock` and `concurrency`; requests the missing ones.
     pub fn has_locks(&self, decision: &mut Decision<'_, 'w>) -> Result<bool, StepError> {
         // `concurrency` counts runs, and a nested workflow is part of one.
-        if let (None, Some(most)) = (self.inside, self.workflow.concurrency) {
-            let name = &self.workflow.name;
-            // The number of slots may be edited while some of them are held, so it is not in their names.
-            let slots = (1..=most).map(|n| format!("slot {n} of workflow {name}"));
-            let has_slot = || {
-                decision.state.locks.iter().any(|(lock, holder)| {
-                    // As earlier versions named them, and a slot that an edit has taken away.
-                    let is_slot = lock.starts_with("one of ")
-                        && lock.contains(&format!(" runs of {name} ("))
-                        || lock.starts_with("slot ")
-                            && lock.ends_with(&format!(" of workflow {name}"));
-                    is_slot && holder.is_none()
-                })
-            };
-            if !has_slot() && !decision.holds_or_wants(slots.collect(), None) {
-                return Ok(false);
-            }
+        if let (None, Some(most)) = (self.inside, self.workflow.concurrency)
+            && !decision.has_slot(&self.workflow.name, most)
+        {
+            return Ok(false);
         }
         let Some(lock) = &self.workflow.lock else {
             return Ok(true);
@@ -64,32 +51,13 @@ pub(super) fn has_locks_again(
     workflow: &Workflow,
     id: &InstanceId,
 ) -> bool {
-    let mut names = Vec::new();
-    for id in std::iter::successors(Some(id.clone()), InstanceId::parent) {
-        let Some((scope, step, item)) = Scope::around(workflow, decision.state, &id) else {
-            continue;
-        };
-        let view = decision.view();
-        // A lock whose name can't be evaluated was never taken.
-        let mut name = |scope: &Scope, lock: &Option<Template>, item: &Value| {
-            let text = lock
-                .as_ref()
-                .map(|lock| scope.text(view, lock, item, "lock"));
-            names.extend(text.and_then(Result::ok));
-        };
-        name(&scope, &step.lock, &item);
-        if let (Action::Workflow(inner), Some(instance)) =
-            (&step.action, decision.state.instance(&id))
-        {
-            let inside = Scope {
-                workflow: inner,
-                inside: Some(&id),
-                params: &instance.inputs,
-                is_finally: false,
-            };
-            name(&inside, &inner.lock, &Value::Null);
-        }
-    }
+    let view = decision.view();
+    let outer = std::iter::successors(Some(id.clone()), InstanceId::parent);
+    let names = outer
+        .filter_map(|id| names_of(workflow, view, &id))
+        .flatten();
+    // A lock whose name can't be evaluated was never taken.
+    let mut names: Vec<String> = names.filter_map(Result::ok).collect();
     // No other step of this run runs during an undo, so it does not matter which step holds the lock.
     names.retain(|name| !decision.state.locks.contains_key(name));
     names
@@ -98,6 +66,29 @@ pub(super) fn has_locks_again(
 }
 
 impl Decision<'_, '_> {
+    /// Says whether the run holds a place among `most` runs of a workflow; requests it if not.
+    fn has_slot(&mut self, workflow: &str, most: u32) -> bool {
+        // The number may be edited while some places are held, so it is not in the names of the slots. Runs of earlier versions hold
+        // places whose names have it, and nothing else; they count, too, as long as the number is the same.
+        let places = (1..=most).map(|n| format!("one of {most} runs of {workflow} ({n})"));
+        let slots = (1..=most).map(|n| format!("slot {n} of workflow {workflow}"));
+        let of_places = ("one of ", format!(" runs of {workflow} ("));
+        let of_slots = ("slot ", format!(" of workflow {workflow}"));
+        [
+            (of_places, places.collect::<Vec<_>>()),
+            (of_slots, slots.collect()),
+        ]
+        .into_iter()
+        .all(|((start, rest), names)| {
+            // A run keeps its place if an edit has taken that away.
+            let mut held = self.state.locks.iter();
+            let is_held = held.any(|(lock, holder)| {
+                holder.is_none() && lock.starts_with(start) && lock.contains(&rest)
+            });
+            is_held || self.holds_or_wants(names, None)
+        })
+    }
+
     fn holds_or_wants(&mut self, any_of: Vec<String>, step: Option<&InstanceId>) -> bool {
         let locks = &self.state.locks;
         // An instance inside of the holder shares the holder's lock.
@@ -140,22 +131,61 @@ pub(super) fn released(workflow: &Workflow, state: &State, run_id: &str) -> Vec<
 }
 
 /// Says whether an instance no longer needs a lock that it holds. One that was interrupted keeps it until it runs again, unless the run is
-/// cancelled, or an edit has removed the step or given it another lock.
+/// cancelled, or an edit has removed the step or the item, or given it another lock.
 fn is_given_up(workflow: &Workflow, view: View, holder: &InstanceId, lock: &str) -> bool {
     let status = view.state.status(holder);
-    let Some((scope, step, item)) = Scope::around(workflow, view.state, holder) else {
+    if status.is_settled() || is_gone(view.state, holder) {
+        return true;
+    }
+    let is_idle = matches!(status, Status::Pending | Status::Retrying { .. });
+    let Some(names) = names_of(workflow, view, holder) else {
         return true;
     };
-    let is_idle = matches!(status, Status::Pending | Status::Retrying { .. });
-    let is_cut_off = || view.state.is_cancelled && !is_under_finally(workflow, holder);
-    let names_another = || match &step.lock {
-        None => true,
-        Some(template) => {
-            let name = scope.text(view, template, &item, "lock");
-            name.is_ok_and(|name| name != lock)
-        }
+    let is_cut_off = view.state.is_cancelled && !is_under_finally(workflow, holder);
+    // A lock whose name can't be evaluated may be this one.
+    let names_another = || {
+        names
+            .iter()
+            .all(|name| name.as_ref().is_ok_and(|name| name != lock))
     };
-    status.is_settled() || (is_idle && (is_cut_off() || names_another()))
+    is_idle && (is_cut_off || names_another())
+}
+
+/// Says whether an instance belongs to an item that its step no longer has.
+fn is_gone(state: &State, id: &InstanceId) -> bool {
+    let outer = std::iter::successors(Some(id.clone()), InstanceId::parent);
+    let mut items = outer.filter(InstanceId::is_item);
+    items.any(|item| {
+        let step = item.parent().and_then(|step| state.instance(&step));
+        step.is_some_and(|step| {
+            step.items.is_some() && step.item_instances.position(item.as_str()).is_none()
+        })
+    })
+}
+
+/// Returns the names of the locks that an instance takes: that of its step, and that of its workflow. `None` if its step is gone.
+fn names_of(
+    workflow: &Workflow,
+    view: View,
+    id: &InstanceId,
+) -> Option<Vec<Result<String, StepError>>> {
+    let (scope, step, item) = Scope::around(workflow, view.state, id)?;
+    let own = step.lock.as_ref();
+    let mut names: Vec<_> = own
+        .map(|lock| scope.text(view, lock, &item, "lock"))
+        .into_iter()
+        .collect();
+    if let (Action::Workflow(inner), Some(instance)) = (&step.action, view.state.instance(id)) {
+        let inside = Scope {
+            workflow: inner,
+            inside: Some(id),
+            params: &instance.inputs,
+            is_finally: false,
+        };
+        let lock = inner.lock.as_ref();
+        names.extend(lock.map(|lock| inside.text(view, lock, &Value::Null, "lock")));
+    }
+    Some(names)
 }
 
 fn is_under_finally(workflow: &Workflow, id: &InstanceId) -> bool {

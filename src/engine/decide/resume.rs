@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     compile::{Action, OnError, Step, Workflow},
-    journal::{Event, Instance, InstanceId, Outcome, RunCancelled, RunResumed, State, Status},
+    journal::{Event, Instance, InstanceId, Outcome, RunResumed, State, Status},
 };
 use windlass_ground::Timestamp;
 
@@ -25,10 +25,7 @@ pub fn on_resume(workflow: &Workflow, state: &State, requester: &str) -> Vec<Eve
     }
     let mut events = vec![resumed];
     if is_being_cancelled(state) {
-        events.push(Event::RunCancelled(RunCancelled {
-            requester: requester.into(),
-            via: None,
-        }));
+        events.extend(state.cancelled_by.clone().map(Event::RunCancelled));
     }
     let continues = |workflow: &Workflow, inside: Option<&InstanceId>| {
         continues_finally(workflow, inside, state)
@@ -45,7 +42,7 @@ pub fn on_resume(workflow: &Workflow, state: &State, requester: &str) -> Vec<Eve
 }
 
 /// Says whether a run was interrupted after it was cancelled, and before it ended.
-pub fn is_being_cancelled(state: &State) -> bool {
+fn is_being_cancelled(state: &State) -> bool {
     state.is_cancelled && state.outcome.is_none()
 }
 

@@ -189,6 +189,9 @@ impl Effects for DryRun {
         if !self.allows(&call) {
             return Err(Interruption::Stopped(Stop::Cancelled));
         }
+        if let Some(failure) = call.refusal {
+            return Err(Interruption::Failed(failure));
+        }
         self.redactor.learn(&call.arguments);
         let (cluster, object) = about(&call);
         let is_change = call.class != Class::Read;

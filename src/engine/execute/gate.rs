@@ -230,6 +230,9 @@ impl Effects for Gate {
                 Some(EffectOutcome::NotDone) | None => {}
             }
         }
+        if let (Some(failure), None) = (call.refusal.take(), recorded) {
+            return Err(Interruption::Failed(failure));
+        }
         let record = CallRecord {
             function: call.function.into(),
             arguments: shown(&call.arguments, &self.redactor),

@@ -217,6 +217,9 @@ impl Effects for Gate {
         if !is_read || !matches!(call.on_stop, OnStop::Await) {
             return Err(Interruption::Stopped(Stop::Cancelled));
         }
+        if let Some(failure) = call.refusal {
+            return Err(Interruption::Failed(failure));
+        }
         let key = EffectKey::new("0".repeat(32));
         let done = self.runtime.block_on((call.act)(key));
         let value = done.map_err(Interruption::Failed)?;

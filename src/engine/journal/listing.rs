@@ -47,6 +47,11 @@ impl RunRow {
         })
     }
 
+    /// Says whether the run has ended: one that was suspended at a question has a status, too.
+    pub fn has_ended(&self) -> bool {
+        self.ended_at.is_some()
+    }
+
     /// Returns its status, as shown to users: a run that has not ended and that no process drives was interrupted.
     pub fn status(&self) -> &str {
         match (&self.outcome, self.is_owned) {

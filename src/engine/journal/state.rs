@@ -10,8 +10,8 @@ use super::{
     instance::{ATTEMPT_KILLED, Approval, Instance, Status},
     payload::{
         ApprovalDecided, AttemptAnswered, EffectAnswered, EffectEnded, EffectIntended,
-        EffectSettled, LockReleased, LockTaken, RunEnded, RunResumed, StepFailed, StepSkipped,
-        StepStarted, StepSucceeded, UndoStarted,
+        EffectSettled, LockReleased, LockTaken, RunCancelled, RunEnded, RunResumed, StepFailed,
+        StepSkipped, StepStarted, StepSucceeded, UndoStarted,
     },
 };
 use windlass_ground::Timestamp;
@@ -28,6 +28,8 @@ pub struct State {
     /// The reason why the run failed, if no step has it.
     pub error: Option<StepError>,
     pub is_cancelled: bool,
+    /// Who cancelled it last.
+    pub cancelled_by: Option<RunCancelled>,
     /// Who started, resumed or undid the run last.
     pub driven_for: String,
     /// Whether an undo has begun; then no step runs forward any more.
@@ -236,7 +238,10 @@ impl State {
                 }
             }
             Event::RunSuspended => {}
-            Event::RunCancelled(_) => self.is_cancelled = true,
+            Event::RunCancelled(cancelled) => {
+                self.is_cancelled = true;
+                self.cancelled_by = Some(cancelled.clone());
+            }
             Event::RunEnded(RunEnded {
                 outcome,
                 outputs,

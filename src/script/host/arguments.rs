@@ -21,6 +21,8 @@ pub(super) struct Arguments {
     function: &'static str,
     left: BTreeMap<String, Value>,
     known: Vec<&'static str>,
+    /// Where a map within the map is, with a dot: `revocation.crl.`.
+    path: String,
     /// The entries that the map may have, from the function's row; `None` if no row describes them.
     fields: Option<&'static [Parameter]>,
 }
@@ -42,6 +44,7 @@ impl Arguments {
                 function,
                 left,
                 known: Vec::new(),
+                path: String::new(),
                 fields,
             }),
             Ok(_) => Err(refuse(function, "it takes a map")),
@@ -83,9 +86,8 @@ impl Arguments {
     }
 
     pub fn required(&mut self, key: &'static str) -> Result<Value, Thrown> {
-        let function = self.function;
         self.optional(key)
-            .ok_or_else(|| refuse(function, format!("it needs `{key}`")))
+            .ok_or_else(|| refuse(self.function, format!("it needs `{}{key}`", self.path)))
     }
 
     pub fn text(&mut self, key: &'static str) -> Result<String, Thrown> {
@@ -220,6 +222,7 @@ impl Arguments {
             function: self.function,
             left,
             known: Vec::new(),
+            path: format!("{}{key}.", self.path),
             fields,
         }
     }
@@ -256,13 +259,14 @@ impl Arguments {
         match self.left.keys().next() {
             None => Ok(()),
             Some(unknown) => {
+                let path = &self.path;
                 let why = match closest(unknown, self.known.iter().copied()) {
                     Some(near) => {
-                        format!("it has no option `{unknown}`: {}", did_you_mean(near))
+                        format!("it has no option `{path}{unknown}`: {}", did_you_mean(near))
                     }
                     None => {
                         let known = self.known.join(", ");
-                        format!("it has no option `{unknown}` (it takes {known})")
+                        format!("it has no option `{path}{unknown}` (it takes {known})")
                     }
                 };
                 Err(refuse(self.function, why))
@@ -286,7 +290,8 @@ impl Arguments {
     }
 
     fn wrong(&self, key: &str, expected: &str, found: &Value) -> Thrown {
-        let why = format!("`{key}` must be a {expected}, not a {}", found.kind());
+        let path = &self.path;
+        let why = format!("`{path}{key}` must be a {expected}, not a {}", found.kind());
         refuse(self.function, why)
     }
 }

@@ -71,6 +71,7 @@ fn call(
     let described = described(&mut options)?;
     let asked = Asked::read(service_name, operation, params, &described, &mut options)?;
     options.finish()?;
+    let mut refusal = Ok(());
     let undo = match undo {
         None => None,
         Some(_) if asked.class == Class::Read => {
@@ -82,8 +83,9 @@ fn call(
         Some(undo) => {
             let mut kept = kept_undo(service_name, &undo, &described);
             // Reports a mistake in the undo now, not when the undo is needed.
-            let way = refuse_unknown(&undo).and_then(|()| Way::read(&kept));
-            let way = way.map_err(|why| refuse(FUNCTION, format!("`undo`: {why}")))?;
+            let wrong = |why| format!("`undo`: {why}");
+            refusal = refuse_unknown(&undo).map_err(wrong);
+            let way = Way::read(&kept).map_err(|why| refuse(FUNCTION, wrong(why)))?;
             let sealed = way.call.sealed_params();
             for map in [Some(&mut kept), field_mut(&mut given, "undo")] {
                 if let Some(Value::Map(map)) = map {
@@ -107,7 +109,7 @@ fn call(
     if let Some(undo) = undo {
         call = call.remembering(move || async move { Ok(undo) });
     }
-    Ok(to_dynamic(&perform(context, call)?))
+    Ok(to_dynamic(&perform(context, call.refusing(refusal))?))
 }
 
 fn field_mut<'v>(value: &'v mut Value, name: &str) -> Option<&'v mut Value> {

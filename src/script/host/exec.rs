@@ -140,10 +140,10 @@ fn run(
     let timeout = options.optional_text("timeout")?;
     let timeout = timeout.map(|text| read("timeout", text)).transpose()?;
     let grace = read("grace", options.text("grace")?)?;
-    let mut variables = BTreeMap::new();
+    let (mut variables, mut refusal) = (BTreeMap::new(), Ok(()));
     for (name, value) in options.scalar_map("env")? {
         let checked = clients.programs.check_variable(program, &name);
-        checked.map_err(|e| wrong(format!("`env`: {e}")))?;
+        refusal = refusal.and(checked.map_err(|e| format!("`env`: {e}")));
         let value = match value {
             Value::Secret(secret) => secret,
             other => Secret::new(other.to_text()),
@@ -163,7 +163,11 @@ fn run(
         variables,
         timeout,
         grace,
-        expected: codes(options.optional("expect")).map_err(wrong)?,
+        expected: {
+            let codes = codes(options.optional("expect")).map_err(wrong)?;
+            refusal = refusal.and(check_codes(&codes));
+            codes
+        },
         folder: clients.files.root().to_owned(),
         hides_output: secret.hides(),
         ending: ending.clone(),
@@ -177,10 +181,8 @@ fn run(
     options.finish()?;
     if undo != Value::Null {
         if class == Class::Read {
-            return Err(wrong(
-                "`read` and `undo` can't be combined: a program that changes nothing is not reversed"
-                    .into(),
-            ));
+            let why = "`read` and `undo` can't be combined: a program that changes nothing is not reversed";
+            refusal = refusal.and(Err(why.to_owned()));
         }
         // Reports a mistake in the undo now, not when the undo is needed.
         of_undo(&undo).map_err(|why| wrong(format!("`undo`: {why}")))?;
@@ -197,7 +199,7 @@ fn run(
     if undo != Value::Null {
         call = call.remembering(move || async move { Ok(undo) });
     }
-    Ok(Answer::of(perform(context, call)?))
+    Ok(Answer::of(perform(context, call.refusing(refusal))?))
 }
 
 async fn start(
@@ -245,10 +247,17 @@ fn texts(listed: &Value) -> Result<Vec<String>, String> {
 fn codes(given: Option<Value>) -> Result<Vec<i32>, String> {
     match given {
         None => Ok(vec![0]),
-        Some(given) => match numbers::<u8>(given) {
-            Some(codes) if !codes.is_empty() => Ok(codes.into_iter().map(i32::from).collect()),
-            _ => Err("`expect` must be a list of exit codes from 0 to 255: [0, 1]".to_owned()),
-        },
+        Some(given) => numbers(given).ok_or_else(|| EXPECT.to_owned()),
+    }
+}
+
+const EXPECT: &str = "`expect` must be a list of exit codes from 0 to 255: [0, 1]";
+
+/// Refuses codes that no program ends with.
+fn check_codes(codes: &[i32]) -> Result<(), String> {
+    match !codes.is_empty() && codes.iter().all(|code| (0..=255).contains(code)) {
+        true => Ok(()),
+        false => Err(EXPECT.to_owned()),
     }
 }
 

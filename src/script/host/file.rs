@@ -406,12 +406,6 @@ fn write_template(
                     .map_err(|why| refuse(FUNCTION, format!("`{key}`: {why}")))?;
                 content.extend(other.revealed().to_text().into_bytes());
             }
-            Value::Null => {
-                return Err(refuse(
-                    FUNCTION,
-                    format!("the template reads `{key}`, but its value is ()"),
-                ));
-            }
             Value::Bytes(_) => {
                 return Err(refuse(
                     FUNCTION,

@@ -160,17 +160,23 @@ fn send(
     function: &'static str,
     method: &str,
     url: Value,
-    options: Map,
+    mut options: Map,
 ) -> Result<Dynamic, Thrown> {
     let given = from_dynamic(&Dynamic::from(options.clone())).map_err(|e| refuse(function, e))?;
+    let takes_undo = crate::function(function)
+        .and_then(|row| row.options())
+        .is_some_and(|(_, fields)| fields.iter().any(|field| field.name == "undo"));
+    if !takes_undo {
+        // A method that only reads has nothing to reverse. Earlier versions took the option, and ignored it.
+        options.remove("undo");
+    }
     let mut arguments = Arguments::new(function, options)?;
-    // A method that only reads does not take it.
-    let undo = match arguments.takes("undo") {
+    let undo = match takes_undo {
         true => arguments.optional("undo").unwrap_or(Value::Null),
         false => Value::Null,
     };
     let asked = Asked::read(function, method, &url, arguments)?;
-    refuse_doubtful(&asked.request).map_err(|why| refuse(function, why))?;
+    let mut refusal = refuse_doubtful(&asked.request);
     if undo != Value::Null {
         if asked.request.only_reads {
             return Err(refuse(
@@ -179,9 +185,9 @@ fn send(
             ));
         }
         // Reports a mistake in the undo now, not when the undo is needed.
-        of_undo(&undo)
-            .and_then(|undo| refuse_doubtful(&undo.request))
-            .map_err(|why| refuse(function, format!("`undo`: {why}")))?;
+        let undo = of_undo(&undo).map_err(|why| refuse(function, format!("`undo`: {why}")))?;
+        let doubtful = refuse_doubtful(&undo.request);
+        refusal = refusal.and(doubtful.map_err(|why| format!("`undo`: {why}")));
     }
     let client = host(context)?.clients.http;
     let record = Value::map([("url", recorded(url)), ("options", given)]);
@@ -196,7 +202,7 @@ fn send(
     if undo != Value::Null {
         call = call.remembering(move || async move { Ok(undo) });
     }
-    Ok(Answer::of(perform(context, call)?))
+    Ok(Answer::of(perform(context, call.refusing(refusal))?))
 }
 
 /// Headers that say how an answer is sent, and nothing about its contents. They stay readable: all answers of a server have the same ones,

@@ -184,6 +184,6 @@ async fn on_blocking_thread<T: Send + 'static>(
     })
 }
 
-fn rejected(operation: &str, code: &str, error: impl std::fmt::Display) -> Failure {
+pub(super) fn rejected(operation: &str, code: &str, error: impl std::fmt::Display) -> Failure {
     Failure::new(FailureClass::Rejected, operation, code, error.to_string())
 }

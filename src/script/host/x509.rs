@@ -4,6 +4,7 @@ use rhai::{Array, Dynamic};
 
 use super::{
     Thrown,
+    arguments::refuse,
     function::{
         Function, Gives,
         Impact::Computes,
@@ -56,7 +57,9 @@ pub(super) static TABLE: [Function; 4] = [
         bind: |b| {
             b.with(|pem: &str| -> Result<Dynamic, Thrown> {
                 let first = read(pem)?.into_iter().next();
-                Ok(first.map_or(Dynamic::UNIT, |c| to_dynamic(&c.to_value())))
+                let first =
+                    first.ok_or_else(|| refuse("x509::read", "the text has no certificate"))?;
+                Ok(to_dynamic(&first.to_value()))
             })
         },
     },

@@ -15,7 +15,7 @@ mod read;
 
 use std::path::Path;
 
-pub use answer::{answer_of, reversed};
+pub use answer::answer_of;
 pub use before::{Before, FromBefore};
 pub use certificate::{
     CertificatePlace, ExpectedCertificate, ExpectedFailure, ExpectedHandshakes, WantedCertificate,

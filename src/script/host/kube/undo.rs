@@ -48,14 +48,24 @@ async fn look(clusters: &KubeClients, about: &About) -> Result<Value, Failure> {
     let Some(found) = client.find(&about.object).await? else {
         return Ok(Value::Null);
     };
-    let owners = found["metadata"]["managedFields"].clone();
-    let mut state = without_status(found);
-    if let Value::Map(fields) = &mut state
-        && let Some(Value::Map(metadata)) = fields.get_mut("metadata")
-    {
-        metadata.insert("managedFields".to_owned(), Value::from_json(owners));
+    let mut state = with_owners(&found);
+    if let Value::Map(fields) = &mut state {
+        fields.remove("status");
     }
     Ok(state)
+}
+
+/// Returns an object with the owners of its fields, as [`look`] does: a state that an undo leads to is looked at by the one before it.
+fn with_owners(object: &Json) -> Value {
+    let mut state = from_object(object);
+    let owners = &object["metadata"]["managedFields"];
+    if let Value::Map(fields) = &mut state
+        && let Some(Value::Map(metadata)) = fields.get_mut("metadata")
+        && !owners.is_null()
+    {
+        metadata.insert("managedFields".to_owned(), Value::from_json(owners.clone()));
+    }
+    state
 }
 
 fn without_status(mut object: Json) -> Value {
@@ -223,7 +233,7 @@ fn withdraw(clusters: &KubeClients, about: About, made: Option<Made>) -> Reversa
     }
     let what = format!("delete {} of {}", about.object, about.cluster);
     let judge = move |now: &Json| {
-        let found = from_object(now);
+        let found = with_owners(now);
         if now.is_null() {
             return Judgement::already("it no longer exists", &found);
         }
@@ -293,23 +303,26 @@ fn restore(clusters: &KubeClients, seen: Seen, was: Json) -> Reversal {
     };
     let (judged, given_up, taker) = (patch.clone(), owners.clone(), manager.clone());
     let judge = move |now: &Json| {
-        let found = from_object(now);
+        let found = with_owners(now);
         match judged(now) {
             _ if now.is_null() => Judgement::left("it no longer exists", &found),
             _ if is_terminating(now) => Judgement::left("it is being deleted", &found),
             None => Judgement::left("how the run changed it is not known", &found),
             Some((_, fields)) if !fields.is_empty() => Judgement::left(changed(&fields), &found),
             Some((patch, _)) if patch == serde_json::json!({}) => {
-                match given_up.are_owed(now, &taker) {
-                    true => Judgement::goes(found),
-                    false => Judgement::already("it is already as before the run", &found),
+                match given_up.returned(now, &taker) {
+                    Some(returned) => Judgement::goes(with_owners(&returned)),
+                    None => Judgement::already("it is already as before the run", &found),
                 }
             }
             Some((patch, _)) => {
                 let then = expected(now, None, &patch);
                 match then.as_ref().and_then(|then| has_expired(then, now)) {
                     Some(why) => Judgement::left(why, &found),
-                    None => Judgement::goes(then.as_ref().map_or(found, from_object)),
+                    None => Judgement::goes(then.map_or(found, |then| {
+                        let returned = given_up.returned(&then, &taker);
+                        with_owners(returned.as_ref().unwrap_or(&then))
+                    })),
                 }
             }
         }
@@ -344,11 +357,11 @@ fn recreate(clusters: &KubeClients, about: About, was: Json, owners: Owners) -> 
         Json::Null => Judgement::goes(then.clone()),
         // It is created again when it is gone.
         now if is_terminating(now) && is_same_object(&was, now) => Judgement::goes(then.clone()),
-        now if changed_since(&was, now).is_empty() => match given_up.are_owed(now, "") {
-            true => Judgement::goes(from_object(now)),
-            false => Judgement::already("it already exists as before the run", &from_object(now)),
+        now if changed_since(&was, now).is_empty() => match given_up.returned(now, "") {
+            Some(returned) => Judgement::goes(with_owners(&returned)),
+            None => Judgement::already("it already exists as before the run", &with_owners(now)),
         },
-        now => Judgement::left("another object has its name now", &from_object(now)),
+        now => Judgement::left("another object has its name now", &with_owners(now)),
     };
     way_back(
         (what, "kube::create"),

@@ -27,7 +27,7 @@ fn crl(mut arguments: Arguments) -> Result<CrlPublication, Thrown> {
                 .map_err(|_| refuse(FUNCTION, format!("{days} days are too long")))?,
             other => {
                 let why = format!(
-                    "`expiration_in_days` must be an int, not {}",
+                    "`revocation.crl.expiration_in_days` must be an int, not {}",
                     other.a_kind()
                 );
                 return Err(refuse(FUNCTION, why));

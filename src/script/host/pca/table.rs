@@ -37,13 +37,17 @@ const CRL: &[Parameter] = &[
         "the host name in the certificates, instead of the bucket's",
     ),
     optional("custom_path", Text, "the folder in the bucket"),
-    optional("acl", Text, "`PUBLIC_READ` or `BUCKET_OWNER_FULL_CONTROL`"),
+    optional(
+        "acl",
+        Text,
+        "`BUCKET_OWNER_FULL_CONTROL`; or `PUBLIC_READ`, which is AWS's default, and fails where S3 blocks public access",
+    ),
     optional("type", Text, "`COMPLETE` or `PARTITIONED`"),
     preset(
         "omit_extension",
         Bool,
         "false",
-        "whether certificates do not say where the list is",
+        "whether certificates do not say where the list is; not together with `custom_cname`",
     ),
 ];
 const OCSP: &[Parameter] = &[optional(
@@ -157,7 +161,7 @@ const CREATE: &[Parameter] = &[
     optional(
         "key_storage_security_standard",
         Text,
-        "such as `FIPS_140_2_LEVEL_3_OR_HIGHER`; by default the one that the region has",
+        "by default `FIPS_140_2_LEVEL_3_OR_HIGHER`; regions that do not have it need `CCPC_LEVEL_1_OR_HIGHER`",
     ),
     optional(
         "revocation",

@@ -45,9 +45,12 @@ impl Owners {
         }
     }
 
-    /// Says whether [`KubeClient::give_back`] would change an object, whose current state is `now`.
-    pub fn are_owed(&self, now: &Json, manager: &str) -> bool {
-        given_back(self, now, &[FIELD_MANAGER, manager]).is_some()
+    /// Returns an object, whose current state is `now`, as [`KubeClient::give_back`] leaves it; `None` if that changes nothing.
+    pub fn returned(&self, now: &Json, manager: &str) -> Option<Json> {
+        let entries = given_back(self, now, &[FIELD_MANAGER, manager])?;
+        let mut object = now.clone();
+        object["metadata"]["managedFields"] = entries;
+        Some(object)
     }
 }
 

@@ -25,7 +25,7 @@ pub struct NewAuthority {
     pub signing_algorithm: String,
     /// `GENERAL_PURPOSE`, which is AWS's default, or `SHORT_LIVED_CERTIFICATE`.
     pub usage_mode: Option<String>,
-    /// `FIPS_140_2_LEVEL_3_OR_HIGHER`, …; AWS's default depends on the region.
+    /// `FIPS_140_2_LEVEL_3_OR_HIGHER`, which is AWS's default, or `CCPC_LEVEL_1_OR_HIGHER` in regions that do not have it.
     pub key_storage_security_standard: Option<String>,
     /// AWS's default is that nothing is published.
     pub revocation: Option<Revocation>,

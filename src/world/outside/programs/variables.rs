@@ -22,7 +22,7 @@ const KEPT: [&str; 8] = [
 ];
 
 /// The prefixes of variables that change which code runs.
-const REFUSED_BEGINNINGS: [&str; 30] = [
+const REFUSED_BEGINNINGS: [&str; 29] = [
     // The dynamic loaders of Linux, the BSDs and macOS (ld.so(8), dyld(1)).
     "LD_",
     "DYLD_",
@@ -58,7 +58,6 @@ const REFUSED_BEGINNINGS: [&str; 30] = [
     "CLOUDSDK_PYTHON",
     "RSYNC_",
     "TF_CLI_",
-    "VIM",
 ];
 
 /// The endings of variables that name a helper, or where code is looked for.
@@ -77,6 +76,9 @@ const REFUSED_ENDINGS: [&str; 13] = [
     "_SHELL",
     "_WRAPPER",
 ];
+
+/// The endings of variables that hold credentials, whatever they begin with.
+const CREDENTIALS: [&str; 5] = ["_PASSWORD", "_SECRET", "_TOKEN", "_USER", "_USERNAME"];
 
 /// The names of such variables.
 const REFUSED: &[&str] = &[
@@ -238,6 +240,9 @@ const REFUSED: &[&str] = &[
     "PGSYSCONFDIR",
     "PGSERVICEFILE",
     "MYSQL_HOME",
+    "VIM",
+    "VIMINIT",
+    "VIMRUNTIME",
     "WGETRC",
     "SYSTEM_WGETRC",
     "CURL_HOME",
@@ -279,8 +284,9 @@ pub(super) fn check_variable(
     }
     if is_refused(name) {
         return Err(format!(
-            "a script can't set `{name}`, which changes what code a program runs; set it in the environment of \
-             windlass, and pass it on in windlass.toml: `exec = {{ {program} = {{ env = [\"{name}\"] }} }}`"
+            "a script can't set `{name}`, which may change what code a program runs; set it in the environment of \
+             windlass, and pass it on in windlass.toml: `exec = {{ {program} = {{ env = [\"{name}\"] }} }}`; or let scripts \
+             set it: `exec = {{ {program} = {{ set = [\"{name}\"] }} }}`"
         ));
     }
     let matches = |pattern: &String| {
@@ -301,10 +307,13 @@ pub(super) fn check_variable(
 }
 
 fn is_refused(name: &str) -> bool {
+    let begins = |beginning: &&str| name.starts_with(*beginning);
+    let is_credential = CREDENTIALS.iter().any(|ending| name.ends_with(ending));
     REFUSED.contains(&name)
-        || REFUSED_BEGINNINGS
-            .iter()
-            .any(|beginning| name.starts_with(beginning))
+        || (!is_credential
+            && REFUSED_BEGINNINGS
+                .iter()
+                .any(|beginning| begins(&beginning)))
         || REFUSED_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
@@ -357,6 +366,9 @@ mod tests {
             "PYTHONUNBUFFERED",
             "PATHS",
             "PGPASSWORD",
+            "RSYNC_PASSWORD",
+            "CARGO_REGISTRY_TOKEN",
+            "VIMEO_TOKEN",
             "SSL_CERT_FILE",
             "TF_VAR_region",
         ] {

@@ -52,9 +52,16 @@ pub fn parts(secret: &Secret, origin: Origin, least: usize) -> Vec<Part> {
             may_be_public: false,
             may_be_cut: bytes.len() > LEAST_CUT,
         });
+        // A private key in DER begins as all of its kind, and ends with its public half.
+        if bytes[0] == DER_SEQUENCE {
+            parts.iter_mut().for_each(|part| part.may_be_cut = false);
+        }
     }
     parts
 }
+
+/// The first byte of keys and keystores in DER.
+const DER_SEQUENCE: u8 = 0x30;
 
 fn parts_of_text(secret: &str, origin: Origin, least: usize) -> Vec<Part> {
     if let Some(text) = encoded_pem(secret) {
@@ -171,6 +178,17 @@ mod tests {
                 "https://hooks.example.com/services/aB3dE5gH7jK9mN1pQ3sT"
             ]
         );
+    }
+
+    #[test]
+    fn the_ends_of_a_key_in_der_are_public() {
+        let bytes = |first: u8| Secret::of_bytes(&[&[first, 0x81][..], &[0xfe; 40]].concat());
+        let may_be_cut = |secret| {
+            let parts = parts(&secret, Origin::Said, LEAST_WHOLE);
+            parts.iter().any(|part| part.may_be_cut)
+        };
+        assert!(!may_be_cut(bytes(DER_SEQUENCE)));
+        assert!(may_be_cut(bytes(0xff)));
     }
 
     #[test]

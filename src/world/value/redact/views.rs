@@ -30,46 +30,53 @@ impl View {
         (self.starts[from] as usize, self.starts[to] as usize)
     }
 
-    /// Returns the view with one kind of escapes undone, for each kind that occurs in it, and how many levels that takes.
-    pub fn undone(&self) -> Vec<(Self, usize)> {
+    /// Returns the view with one kind of escapes undone, for each kind that occurs in it and takes no more than so many levels, with what it
+    /// takes.
+    pub fn undone(&self, levels: usize) -> Vec<(Self, usize)> {
         let has = |byte| self.bytes.contains(&byte);
+        let is_octal = |pair: &[u8]| pair[0] == b'\\' && matches!(pair[1], b'0'..=b'7');
         let mut views = Vec::new();
-        if has(b'\\') {
+        if levels >= 1 && has(b'\\') {
             views.push((self.map(backslash), 1));
-            let is_octal = |pair: &[u8]| pair[0] == b'\\' && matches!(pair[1], b'0'..=b'7');
-            if self.bytes.windows(2).any(is_octal) {
+            if levels >= 2 && self.bytes.windows(2).any(is_octal) {
                 views.push((self.map(octal), 2));
             }
         }
-        if has(b'%') {
+        if levels >= 2 && has(b'%') {
             views.push((self.map(percent), 2));
         }
-        if has(b'&') {
+        if levels >= 2 && has(b'&') {
             views.push((self.map(entity), 2));
         }
-        if has(b'\n') {
+        if levels >= 3 && has(b'\n') {
             views.push((self.map(line_break), 3));
         }
-        if let Some(joined) = self.hex_joined() {
-            views.push((joined, 3));
+        if levels >= 3
+            && let Some(read) = self.hex_read()
+        {
+            views.push((read, 3));
         }
         views
     }
 
-    /// Returns the rows of hex digits without the marks and blanks between them, as `od`, `xxd` and `openssl` print bytes; `None` if
-    /// there is no row that is long enough for a secret. The rest of the text is left out: it is in the other views.
-    fn hex_joined(&self) -> Option<Self> {
+    /// Returns the bytes that rows of hex digits with marks and blanks between them stand for, as `od`, `xxd` and `openssl` print bytes; `None`
+    /// if there is no row that is long enough for a secret. The rest of the text is left out: it is in the other views. The digits
+    /// themselves are not searched: those of a time or an address may be a secret number.
+    fn hex_read(&self) -> Option<Self> {
         let rows = hex_rows(&self.bytes);
         if rows.is_empty() {
             return None;
         }
+        let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0) as u8;
         let (mut bytes, mut starts) = (Vec::new(), Vec::new());
         for row in rows {
             for group in &row {
-                bytes.extend_from_slice(&self.bytes[group.clone()]);
-                starts.extend_from_slice(&self.starts[group.clone()]);
+                for at in group.clone().step_by(2) {
+                    bytes.push(digit(self.bytes[at]) << 4 | digit(self.bytes[at + 1]));
+                    starts.push(self.starts[at]);
+                }
             }
-            // What ends a row is no digit.
+            // What ends a row belongs to nothing.
             let end = row.last().map_or(0, |group| group.end);
             bytes.push(b' ');
             starts.push(self.starts[end]);
