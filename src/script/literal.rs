@@ -5,7 +5,7 @@ use rhai::{Expr, FnCallExpr, Position};
 
 use super::{
     fault::{Fault, token_at},
-    host::{Function, Need, Needs, Parameter, ScriptType, ValueKind, aws_mistake},
+    host::{Function, NAMED_BY_PEOPLE, Need, Needs, Parameter, ScriptType, ValueKind, aws_mistake},
 };
 use windlass_ground::{closest, did_you_mean};
 use windlass_world::{
@@ -323,11 +323,8 @@ const WITHDRAWN: [(&str, &str); 3] = [
 
 fn check_reference(text: &str) -> Result<(), String> {
     match Reference::parse(text) {
-        // What this machine has is not read by scripts.
         Ok(Some(reference)) => match reference.source() {
-            Source::File { .. } | Source::Variable { .. } => Err(format!(
-                "`{text}` is read when a run begins: give it as a param"
-            )),
+            Source::File { .. } | Source::Variable { .. } => Err(NAMED_BY_PEOPLE.to_owned()),
             _ => Ok(()),
         },
         Ok(None) => Err(format!(

@@ -126,7 +126,10 @@ fn two_sides_shake_hands_in_memory() {
     says("no_pem", "`client.roots`: the text is not PEM");
     says("no_roots", "the client needs `roots`");
     says("no_server", "`server` is required, a map");
-    says("misspelt", "it has no option `client.root`: did you mean `roots`?");
+    says(
+        "misspelt",
+        "it has no option `client.root`: did you mean `roots`?",
+    );
     // The keys that were given are nowhere to be read.
     let logs = test.windlass(&["logs", "--json"]).expect(0).stdout;
     for side in ["a", "b"] {

@@ -199,6 +199,13 @@ fn a_workflow_names_no_file_of_who_starts_it() {
         "s.yaml",
         "workflow: s\nsteps: { a: { run: 'secret::read(\"file:/etc/hostname\");' } }\n",
     );
+    let ran = test.windlass(&["validate", "s.yaml"]).expect(2);
+    says(&ran, "pass the secret as an input");
+    let computed = test.read("s.yaml").replace(
+        "secret::read(\"file:/etc/hostname\")",
+        "let name = \"file:/etc/hostname\"; secret::read(name)",
+    );
+    test.write("s.yaml", &computed);
     let ran = test.windlass(&["run", "s.yaml"]).expect(1);
     says(&ran, "pass the secret as an input");
 }

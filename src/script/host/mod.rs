@@ -45,6 +45,7 @@ pub use in_use::{InUse, plain_serial};
 pub use pca::{AuthorityUse, authority_use, is_authority};
 pub(super) use register::Halt;
 pub use seal::{check_answer, lacks_result, sealed_answer};
+pub(super) use secret::NAMED_BY_PEOPLE;
 pub use table::{MODULES, function, functions, leaves};
 pub use undo::{Done, Finding, Reversal, Reversed, WayBack, finding, has_own_undo, reversal};
 

@@ -38,6 +38,10 @@ fn bind<'b, 'm>(binder: &'b mut Binder<'m>) -> &'b mut Binder<'m> {
     binder.with(read)
 }
 
+/// Why a script reads no `file:` and no `env:`.
+pub const NAMED_BY_PEOPLE: &str =
+    "only the person who starts a run can name a file or a variable: pass the secret as an input";
+
 fn read(context: NativeCallContext, text: &str) -> Result<Dynamic, Thrown> {
     let reference = match Reference::parse(text) {
         Ok(Some(reference)) => reference,
@@ -50,10 +54,7 @@ fn read(context: NativeCallContext, text: &str) -> Result<Dynamic, Thrown> {
         Err(e) => return Err(refuse(FUNCTION, e)),
     };
     if let Source::File { .. } | Source::Variable { .. } = reference.source() {
-        return Err(refuse(
-            FUNCTION,
-            "only the person who starts a run can name a file or a variable: pass the secret as an input",
-        ));
+        return Err(refuse(FUNCTION, NAMED_BY_PEOPLE));
     }
     let reader = host(&context)?.clients.secrets;
     let call = Call::of(FUNCTION, text.into(), move |_| async move {

@@ -170,7 +170,7 @@ fn fitted(kind: &ValueKind, value: Value, at: &str) -> Result<Value, (String, Op
             found.map_or_else(|| wrong(&value), Ok)
         }
         (ValueKind::Bool, value @ Value::Bool(_))
-        | (ValueKind::Int, value @ Value::Int(_))
+        | (ValueKind::Int | ValueKind::Between(..), value @ Value::Int(_))
         | (ValueKind::Float, value @ (Value::Float(_) | Value::Int(_)))
         | (ValueKind::Nothing, value @ Value::Null) => Ok(value),
         (ValueKind::Secret, Value::String(text)) => Ok(Value::Secret(Secret::new(text))),
@@ -244,6 +244,7 @@ fn empty(field: &Parameter) -> Value {
         // The status of an HTTP answer.
         ValueKind::Int if field.name == "status" => Value::Int(200),
         ValueKind::Int => Value::Int(0),
+        ValueKind::Between(first, _) => Value::Int(first),
         ValueKind::Float => Value::Float(0.0),
         ValueKind::Bool => false.into(),
         ValueKind::List(_) => Value::List(Vec::new()),
