@@ -307,13 +307,12 @@ pub(super) fn check_variable(
 }
 
 fn is_refused(name: &str) -> bool {
-    let begins = |beginning: &&str| name.starts_with(*beginning);
     let is_credential = CREDENTIALS.iter().any(|ending| name.ends_with(ending));
     REFUSED.contains(&name)
         || (!is_credential
             && REFUSED_BEGINNINGS
                 .iter()
-                .any(|beginning| begins(&beginning)))
+                .any(|beginning| name.starts_with(beginning)))
         || REFUSED_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
