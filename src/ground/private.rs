@@ -81,7 +81,7 @@ pub fn check_secret_file(path: &Path) -> Result<(), NotPrivate> {
     }
 }
 
-/// Rejects a state folder in which somebody else could replace the journal or the identity: it must belong to this user or to root, and only
+/// Rejects a state folder in which another user could replace the journal or the identity: it must belong to this user or to root, and only
 /// the owner may write to it. A folder of root's may be writable for one of this process's groups, as a volume is that was mounted for it.
 ///
 /// # Errors

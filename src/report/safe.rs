@@ -4,8 +4,8 @@ use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode};
 
 use super::plain::{lines, same_length};
 
-/// A diagnostic as a terminal may show it: without characters that control one, in its texts and in its source, which may be a file of
-/// somebody else.
+/// A diagnostic as a terminal may show it: without characters that control one, in its texts and in its source, which may be
+/// another person's file.
 pub struct Safe<'a> {
     inner: &'a dyn Diagnostic,
     source: Option<NamedSource<String>>,

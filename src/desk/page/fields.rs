@@ -73,7 +73,7 @@ pub fn input(
     is_required: bool,
     if_empty: Option<&str>,
 ) -> Markup {
-    // Whoever calls this: no page contains a secret.
+    // No page contains a secret, whichever caller asks for it.
     let now = if param.ty.holds_secret() { "" } else { now };
     let id = field(name);
     let note = format!("{id}-note");

@@ -76,6 +76,13 @@ impl Arguments {
         given.or_else(|| self.field(key)?.default_value())
     }
 
+    /// Drops an option that earlier versions took and ignored, unless the function's row has it.
+    pub fn withdraw(&mut self, key: &str) {
+        if !self.takes(key) {
+            self.left.remove(key);
+        }
+    }
+
     /// Says whether the function's row has this option.
     pub fn takes(&self, key: &str) -> bool {
         self.field(key).is_some()

@@ -160,18 +160,13 @@ fn send(
     function: &'static str,
     method: &str,
     url: Value,
-    mut options: Map,
+    options: Map,
 ) -> Result<Dynamic, Thrown> {
     let given = from_dynamic(&Dynamic::from(options.clone())).map_err(|e| refuse(function, e))?;
-    let takes_undo = crate::function(function)
-        .and_then(|row| row.options())
-        .is_some_and(|(_, fields)| fields.iter().any(|field| field.name == "undo"));
-    if !takes_undo {
-        // A method that only reads has nothing to reverse. Earlier versions took the option, and ignored it.
-        options.remove("undo");
-    }
     let mut arguments = Arguments::new(function, options)?;
-    let undo = match takes_undo {
+    // A method that only reads has nothing to reverse.
+    arguments.withdraw("undo");
+    let undo = match arguments.takes("undo") {
         true => arguments.optional("undo").unwrap_or(Value::Null),
         false => Value::Null,
     };

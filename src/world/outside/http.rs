@@ -149,7 +149,7 @@ pub fn shown_secret_url(url: &Secret) -> String {
 /// Checks that requests can be sent to a URL.
 ///
 /// # Errors
-/// A text that is no URL, or one of another scheme.
+/// A text that is not a URL, or a URL with another scheme.
 pub fn check_url(url: &str) -> Result<(), String> {
     let shown = shown_url(url);
     match url.parse::<Url>() {

@@ -282,7 +282,7 @@ mod tests {
         let list: Type = "list(secret)".parse().expect("a type");
         let error = list
             .check(&"leak-me".into())
-            .expect_err("a text is no list");
+            .expect_err("a text is not a list");
         assert_eq!(error.to_string(), "expected list(secret), found a string");
     }
 }

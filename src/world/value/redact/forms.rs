@@ -88,7 +88,7 @@ pub fn forms(part: &Part, forms: &mut Vec<Form>) {
 }
 
 /// Returns how a form is searched for. A beginning or an end that repeats a few bytes, such as the zeros of a keystore, also occurs
-/// where there is no secret.
+/// outside of secrets.
 fn anchors(text: &[u8], may_be_cut: bool) -> Vec<Anchor> {
     let mut anchors = Vec::new();
     if may_be_cut && text.len() > LEAST_CUT {
