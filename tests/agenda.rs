@@ -310,9 +310,10 @@ impl<'a> Play<'a> {
             if self.state.is_undoing && self.state.outcome == Some(Outcome::Undone) {
                 return None;
             }
-            match self.state.is_undoing || choice < 80 {
-                true => self.undo(),
-                false => self.resume(),
+            if self.state.is_undoing || choice < 80 {
+                self.undo()
+            } else {
+                self.resume()
             }
             return Some(());
         }
@@ -365,9 +366,10 @@ impl<'a> Play<'a> {
     fn die(&mut self) {
         self.saw("deaths");
         self.running.clear();
-        match self.state.is_undoing {
-            true => self.undo(),
-            false => self.resume(),
+        if self.state.is_undoing {
+            self.undo()
+        } else {
+            self.resume()
         }
     }
 

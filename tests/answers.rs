@@ -213,9 +213,10 @@ fn pass(
     while let Some(request) = read_request(&mut reader) {
         let head = String::from_utf8_lossy(&request).to_ascii_lowercase();
         let target = format!("acmprivateca.{operation}\r\n").to_ascii_lowercase();
-        let hit = match head.contains(&target) {
-            true => hits.fetch_add(1, Ordering::SeqCst),
-            false => usize::MAX,
+        let hit = if head.contains(&target) {
+            hits.fetch_add(1, Ordering::SeqCst)
+        } else {
+            usize::MAX
         };
         let address = server
             .lock()
@@ -278,20 +279,19 @@ impl World {
 
     fn serve(&mut self) {
         self.served = None;
-        let served = match self.is_past {
-            true => {
-                let serve = [
-                    "pca",
-                    "serve",
-                    "--port",
-                    "0",
-                    "--dir",
-                    ".windlass/pca",
-                    "--insecure",
-                ];
-                Served::start_by(past(self.test.command(&serve)))
-            }
-            false => Served::start_in(&self.test, ".windlass/pca", &[]),
+        let served = if self.is_past {
+            let serve = [
+                "pca",
+                "serve",
+                "--port",
+                "0",
+                "--dir",
+                ".windlass/pca",
+                "--insecure",
+            ];
+            Served::start_by(past(self.test.command(&serve)))
+        } else {
+            Served::start_in(&self.test, ".windlass/pca", &[])
         };
         self.late.is_before(&served);
         let target = |name: &str, address: &str| {
@@ -310,10 +310,7 @@ impl World {
 
     fn windlass(&self, arguments: &[&str]) -> Ran {
         let command = self.test.command(arguments);
-        let mut command = match self.is_past {
-            true => past(command),
-            false => command,
-        };
+        let mut command = if self.is_past { past(command) } else { command };
         let output = command
             .env("AWS_ACCESS_KEY_ID", "123456789012")
             .env("AWS_SECRET_ACCESS_KEY", "x")
@@ -344,9 +341,12 @@ impl World {
         on_the_server(&self.test, query)
             .into_iter()
             .map(|row| arns.iter().fold(row, |row, arn| row.replace(arn, "CA")))
-            .map(|row| match row.len() == 32 && !row.contains('{') {
-                true => "SERIAL".to_owned(),
-                false => row,
+            .map(|row| {
+                if row.len() == 32 && !row.contains('{') {
+                    "SERIAL".to_owned()
+                } else {
+                    row
+                }
             })
             .collect()
     }
@@ -408,15 +408,16 @@ pub fn tried(case: usize, then: Then, drive: Drive) -> bool {
     }
     let resumed = world.windlass(&["resume"]);
     let is_asked = resumed.stderr.contains("[in-doubt]") || resumed.stderr.contains("in-doubt");
-    match is_asked {
+    if is_asked {
         // Only of a certificate AWS can't say whether it was issued, once it has forgotten the token.
-        true => assert_eq!(
+        assert_eq!(
             (operation, then),
             ("IssueCertificate", Then::ResumedLater),
             "{about}: {}",
             resumed.stderr
-        ),
-        false => assert_eq!(resumed.code, 0, "{about}: {}", resumed.stderr),
+        )
+    } else {
+        assert_eq!(resumed.code, 0, "{about}: {}", resumed.stderr)
     }
     assert_eq!(world.there(query), done, "{about}: it was done twice");
     is_asked
@@ -635,15 +636,12 @@ pub fn post((statuses, is_done): (&'static [u16], bool), drive: Drive) {
     assert_eq!(site.requests(), ["POST /x"], "{statuses:?}");
     // Of one that may have been made, only a person knows.
     let undone = test.windlass(&["undo", "--yes"]);
-    match is_done {
-        true => {
-            undone.expect(0);
-            assert_eq!(site.requests(), ["POST /x", "DELETE /x"], "{statuses:?}");
-        }
-        false => {
-            undone.expect(1).says("--answer 's=done'");
-            assert_eq!(site.requests(), ["POST /x"], "{statuses:?}");
-        }
+    if is_done {
+        undone.expect(0);
+        assert_eq!(site.requests(), ["POST /x", "DELETE /x"], "{statuses:?}");
+    } else {
+        undone.expect(1).says("--answer 's=done'");
+        assert_eq!(site.requests(), ["POST /x"], "{statuses:?}");
     }
 }
 
@@ -716,13 +714,12 @@ pub fn program(drive: Drive) {
         test.write("out/ok", "");
         let resumed = test.windlass(&["resume"]).expect(i32::from(is_asked));
         let times = || test.read("out/done").lines().count();
-        match is_asked {
-            true => {
-                resumed.says("in-doubt");
-                assert_eq!(times(), 1);
-                test.windlass(&["resume", "--answer", "s=again"]).expect(0);
-            }
-            false => assert_eq!(times(), 2),
+        if is_asked {
+            resumed.says("in-doubt");
+            assert_eq!(times(), 1);
+            test.windlass(&["resume", "--answer", "s=again"]).expect(0);
+        } else {
+            assert_eq!(times(), 2)
         }
     }
     // What could not be started did nothing.
@@ -813,23 +810,20 @@ pub fn change(n: usize, undoes: bool, drive: Drive) {
     };
     let deployment = ["-n", "gloo-mesh", "deployment/gloo-mesh-mgmt-server"];
     let generation = get(&deployment)["metadata"]["generation"].clone();
-    match undoes {
-        false => {
-            test.windlass(&["resume"]).expect_one_of(&[0, 2]);
-            // A restart is not made twice.
-            assert_eq!(
-                get(&deployment)["metadata"]["generation"],
-                generation,
-                "{call}"
-            );
-        }
-        true => {
-            test.windlass(&["undo", "--yes"]).expect(0);
-            assert_eq!(get(&["configmap/new"]), Json::Null, "{call}");
-            assert_eq!(get(&["secret/new"]), Json::Null, "{call}");
-            let labels = get(&["namespace/default"])["metadata"]["labels"].clone();
-            assert_eq!(labels["patched"], Json::Null, "{call}");
-            assert_ne!(get(&["configmap/old"]), Json::Null, "{call}");
-        }
+    if !undoes {
+        test.windlass(&["resume"]).expect_one_of(&[0, 2]);
+        // A restart is not made twice.
+        assert_eq!(
+            get(&deployment)["metadata"]["generation"],
+            generation,
+            "{call}"
+        );
+    } else {
+        test.windlass(&["undo", "--yes"]).expect(0);
+        assert_eq!(get(&["configmap/new"]), Json::Null, "{call}");
+        assert_eq!(get(&["secret/new"]), Json::Null, "{call}");
+        let labels = get(&["namespace/default"])["metadata"]["labels"].clone();
+        assert_eq!(labels["patched"], Json::Null, "{call}");
+        assert_ne!(get(&["configmap/old"]), Json::Null, "{call}");
     }
 }

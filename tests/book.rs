@@ -243,9 +243,10 @@ fn check_rhai(text: &str, place: &str) {
         (false, true) => format!("{text}\nfn run(inputs) {{ #{{}} }}").into(),
         _ => text.into(),
     };
-    let parsed = match has("run") || has("undo") {
-        true => Script::parse("page.rhai", whole, &mut no_import),
-        false => Script::parse_inline("page.rhai", whole, Default::default(), &mut no_import),
+    let parsed = if has("run") || has("undo") {
+        Script::parse("page.rhai", whole, &mut no_import)
+    } else {
+        Script::parse_inline("page.rhai", whole, Default::default(), &mut no_import)
     };
     let faults: Vec<_> = parsed
         .err()
@@ -420,9 +421,10 @@ fn pages_that_the_code_names_are_there() {
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
-        match path.is_dir() {
-            true => sources(&path, found),
-            false => found.push(path),
+        if path.is_dir() {
+            sources(&path, found)
+        } else {
+            found.push(path)
         }
     }
 }

@@ -359,9 +359,10 @@ impl Served {
     pub fn start_in(test: &Test, folder: &str, options: &[&str]) -> Self {
         let serve = ["pca", "serve", "--port", "0", "--dir", folder];
         // Tests that are not about credentials have whatever they like.
-        let any: &[&str] = match options.contains(&"--access-key") {
-            true => &[],
-            false => &["--insecure"],
+        let any: &[&str] = if options.contains(&"--access-key") {
+            &[]
+        } else {
+            &["--insecure"]
         };
         Self::start_by(test.command(&[&serve, any, options].concat()))
     }

@@ -52,10 +52,11 @@ impl Outcome {
         let steps = shown["steps"].as_array().expect("steps").iter();
         let steps = steps.map(|s| {
             let text = |key: &str| s[key].as_str().expect("a text").to_owned();
-            let effects = match text("step").starts_with("istio_issued") {
+            let effects = if text("step").starts_with("istio_issued") {
                 // How often it looks until Gloo Mesh has issued depends on time.
-                true => 0,
-                false => s["effects"].as_i64().expect("a number"),
+                0
+            } else {
+                s["effects"].as_i64().expect("a number")
             };
             (text("step"), text("status"), effects)
         });
@@ -201,12 +202,11 @@ pub fn at_every_moment(attempt: impl Fn(u64) -> bool + Sync) -> (u64, usize) {
                     if at >= last.load(Ordering::Relaxed) {
                         return;
                     }
-                    match attempt(at) {
-                        true => tried.fetch_add(1, Ordering::Relaxed),
-                        false => {
-                            last.fetch_min(at, Ordering::Relaxed);
-                            return;
-                        }
+                    if attempt(at) {
+                        tried.fetch_add(1, Ordering::Relaxed)
+                    } else {
+                        last.fetch_min(at, Ordering::Relaxed);
+                        return;
                     };
                 }
             });
@@ -231,9 +231,10 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
         }
         // Before the run was recorded there is nothing to resume: it never began.
         let runs = test.windlass(&["runs", "--json"]).expect(0).json();
-        let again = match runs.as_array().is_some_and(Vec::is_empty) || has_no_events(&test) {
-            true => run(),
-            false => vec!["resume"],
+        let again = if runs.as_array().is_some_and(Vec::is_empty) || has_no_events(&test) {
+            run()
+        } else {
+            vec!["resume"]
         };
         // 2: it had succeeded already.
         test.windlass(&again).expect_one_of(&[0, 2]);

@@ -690,9 +690,10 @@ fn a_timestamp_without_an_end_is_not_held() {
         let ran = test
             .windlass(&["audit", "--bundle", "e.json", "--timestamp", &url])
             .expect(2);
-        let why = match head.contains("307") {
-            true => "redirects are not followed",
-            false => "the answer is larger than 1 MiB",
+        let why = if head.contains("307") {
+            "redirects are not followed"
+        } else {
+            "the answer is larger than 1 MiB"
         };
         ran.says(why);
     }

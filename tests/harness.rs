@@ -321,9 +321,10 @@ impl Ran {
     #[track_caller]
     pub fn expect_one_of(self, codes: &[i32]) -> Self {
         let code = self.code;
-        match codes.contains(&code) {
-            true => self,
-            false => self.expect(codes[0]),
+        if codes.contains(&code) {
+            self
+        } else {
+            self.expect(codes[0])
         }
     }
 
@@ -370,11 +371,10 @@ pub fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).expect("a folder") {
         let entry = entry.expect("an entry");
         let target = to.join(entry.file_name());
-        match entry.file_type().expect("a type").is_dir() {
-            true => copy(&entry.path(), &target),
-            false => {
-                fs::copy(entry.path(), target).expect("copied");
-            }
+        if entry.file_type().expect("a type").is_dir() {
+            copy(&entry.path(), &target)
+        } else {
+            fs::copy(entry.path(), target).expect("copied");
         }
     }
 }

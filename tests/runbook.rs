@@ -143,9 +143,10 @@ async fn login(State(world): State<Shared>, body: String) -> StatusCode {
     let known = world.passwords.get(body["user"].as_str().expect("a user"));
     let is_new = known.is_some_and(|password| password != "the-old-one");
     let is_refused = world.refuses_new_passwords && is_new;
-    match known.map(String::as_str) == body["password"].as_str() && !is_refused {
-        true => StatusCode::OK,
-        false => StatusCode::UNAUTHORIZED,
+    if known.map(String::as_str) == body["password"].as_str() && !is_refused {
+        StatusCode::OK
+    } else {
+        StatusCode::UNAUTHORIZED
     }
 }
 
@@ -444,10 +445,11 @@ fn a_runbook_that_died_anywhere_ends_the_same() {
         if !crash::crash(&test, &arguments, at) {
             return false;
         }
-        match crash::has_no_events(&test) {
-            true => test.windlass(&arguments).expect(0),
+        if crash::has_no_events(&test) {
+            test.windlass(&arguments).expect(0)
+        } else {
             // 2: it had succeeded already.
-            false => test.windlass(&["resume"]).expect_one_of(&[0, 2]),
+            test.windlass(&["resume"]).expect_one_of(&[0, 2])
         };
         assert_eq!(outside(&site), wanted, "after a crash at {at}");
         crash::check_journal(&test, at);
@@ -477,16 +479,17 @@ fn a_password_rotation_that_died_anywhere_leaves_one_that_works() {
             (false, false) => test.windlass(&["resume"]).expect_one_of(&[0, 2]),
         };
         let now = site.world().passwords.get("app").cloned();
-        match undoes && test.shown()["status"] == "undone" {
-            true => assert!(
+        if undoes && test.shown()["status"] == "undone" {
+            assert!(
                 now.as_deref() == Some("the-old-one"),
                 "after a crash at {at}"
-            ),
-            false => assert_eq!(
+            )
+        } else {
+            assert_eq!(
                 Some(test.read("out/db-password")),
                 now,
                 "after a crash at {at}"
-            ),
+            )
         }
         true
     });

@@ -35,9 +35,10 @@ impl Connection {
     /// Makes a request and gives its answer's body, which must be a success.
     pub fn call(&mut self, operation: &str, input: &Value) -> Value {
         let body = self.send(operation, &input.to_string());
-        match body.is_empty() {
-            true => Value::Null,
-            false => serde_json::from_slice(body).expect("JSON"),
+        if body.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(body).expect("JSON")
         }
     }
 

@@ -113,9 +113,10 @@ fn list(server: &Server, arguments: &[&str], runs: usize) -> Duration {
     let listed = String::from_utf8_lossy(&output.stdout)
         .matches("succeeded")
         .count();
-    let wanted = match arguments.contains(&"--limit") {
-        true => 20,
-        false => runs,
+    let wanted = if arguments.contains(&"--limit") {
+        20
+    } else {
+        runs
     };
     assert_eq!(listed, wanted, "runs are missing from the list");
     time

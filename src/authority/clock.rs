@@ -40,9 +40,10 @@ impl Clock {
 
 /// Returns when something is ready that takes this long. Without a delay it always is, also if the clock is set back later.
 pub(crate) fn ready_after(now: Moment, delay: Duration) -> Moment {
-    match delay.is_zero() {
-        true => 0,
-        false => now.saturating_add(milliseconds(delay)),
+    if delay.is_zero() {
+        0
+    } else {
+        now.saturating_add(milliseconds(delay))
     }
 }
 

@@ -80,9 +80,10 @@ impl Service {
         let known = self.authorities().get(arn).cloned();
         let found = known.filter(|known| known.revision == revision);
         if let Some(known) = found {
-            return match known.authority.is_there(now) {
-                true => Ok((known.authority, revision)),
-                false => Err(authority::unknown(arn)),
+            return if known.authority.is_there(now) {
+                Ok((known.authority, revision))
+            } else {
+                Err(authority::unknown(arn))
             };
         }
         let authority = match authority::find(connection, arn, now) {

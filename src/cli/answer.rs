@@ -59,9 +59,10 @@ pub fn answer(args: &Args, command: &Answer, verdict: Verdict) -> Done {
     }
     // No process drives the run (any more), so the answers are recorded at once.
     let taken = take(&archive, &id)?;
-    let events = match taken.state.events == state.events {
-        true => events,
-        false => answered(&taken.program.workflow, &taken.state, &id, &decisions)?,
+    let events = if taken.state.events == state.events {
+        events
+    } else {
+        answered(&taken.program.workflow, &taken.state, &id, &decisions)?
     };
     taken.record(events, at)?;
     say_answered(verdict, &asked);

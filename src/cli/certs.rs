@@ -106,9 +106,10 @@ fn show(inventory: &Inventory, look: &CertsLook, nothing: &str) -> Done {
     }
     // A check of a part must not report success.
     let is_whole = !(inventory.is_partial && look.check.is_some());
-    let ended = match is_whole && inventory.problems.is_empty() {
-        true => exit::SUCCEEDED,
-        false => exit::FAILED,
+    let ended = if is_whole && inventory.problems.is_empty() {
+        exit::SUCCEEDED
+    } else {
+        exit::FAILED
     };
     let pick = Pick {
         due: look.due.map(seconds),

@@ -124,9 +124,12 @@ fn difference(file: &FileChange) -> String {
         file.before.as_deref().unwrap_or_default(),
         file.after.as_deref().unwrap_or_default(),
     );
-    let name = |side: &str, is_there: bool| match is_there {
-        true => format!("{side}/{}", file.path),
-        false => "/dev/null".into(),
+    let name = |side: &str, is_there: bool| {
+        if is_there {
+            format!("{side}/{}", file.path)
+        } else {
+            "/dev/null".into()
+        }
     };
     let difference = TextDiff::from_lines(before, after);
     let unified = difference

@@ -50,9 +50,10 @@ pub fn exit_code(ended: Ended) -> u8 {
 
 /// Shows what happens in a run: bars on a terminal, lines otherwise.
 pub fn observer(program: &Program, id: &RunId) -> Arc<dyn Observer> {
-    match std::io::stderr().is_terminal() {
-        true => Arc::new(Bars::new(program.workflow.clone(), id.clone())),
-        false => Arc::new(Lines(id.clone())),
+    if std::io::stderr().is_terminal() {
+        Arc::new(Bars::new(program.workflow.clone(), id.clone()))
+    } else {
+        Arc::new(Lines(id.clone()))
     }
 }
 
@@ -199,16 +200,15 @@ pub fn show_end(
     for line in report::next_steps(id, state, by_restate, now()) {
         say!("{line}");
     }
-    match driving.json {
-        true => {
-            let view = JsonView {
-                workflow: Some(&program.workflow),
-                is_driven,
-                now: now(),
-            };
-            print(&format!("{:#}\n", report::run_json(id, state, &view)))
-        }
-        false => Ok(exit::SUCCEEDED),
+    if driving.json {
+        let view = JsonView {
+            workflow: Some(&program.workflow),
+            is_driven,
+            now: now(),
+        };
+        print(&format!("{:#}\n", report::run_json(id, state, &view)))
+    } else {
+        Ok(exit::SUCCEEDED)
     }
 }
 

@@ -174,9 +174,10 @@ impl From<ParamErrors> for Failure {
             hints.push(format!("give {them} with {}", missing.join(" ")));
         }
         let failure = Self::new("params", texts.join("\n  "));
-        match hints.is_empty() {
-            true => failure,
-            false => failure.hint(hints.join("\n       ")),
+        if hints.is_empty() {
+            failure
+        } else {
+            failure.hint(hints.join("\n       "))
         }
     }
 }

@@ -43,12 +43,13 @@ fn every_command_has_its_page_of_help() {
         let [narrow, wide] = WIDTHS.map(pages);
         for ((name, narrow), (_, wide)) in narrow.into_iter().zip(wide) {
             let [at_80, at_120] = WIDTHS;
-            let both = match narrow == wide {
-                true => format!("at {at_80} and {at_120} columns:\n\n{narrow}"),
-                false => format!(
+            let both = if narrow == wide {
+                format!("at {at_80} and {at_120} columns:\n\n{narrow}")
+            } else {
+                format!(
                     "at {at_80} columns:\n\n{narrow}\n{}\nat {at_120} columns:\n\n{wide}",
                     "-".repeat(at_120)
-                ),
+                )
             };
             insta::assert_snapshot!(name, both);
         }

@@ -27,9 +27,10 @@ fn serve(command: &HttpServe) -> Done {
     let runtime = tokio::runtime::Runtime::new().map_err(no_threads)?;
     let name = site.name().to_owned();
     let on_answer: OnAnswer = Arc::new(|request: &Request, answer: &Answer| {
-        let answered = match answer.is_dropped {
-            true => "no answer".to_owned(),
-            false => answer.status.to_string(),
+        let answered = if answer.is_dropped {
+            "no answer".to_owned()
+        } else {
+            answer.status.to_string()
         };
         say!("{} {} → {answered}", request.method, request.path);
     });

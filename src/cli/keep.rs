@@ -31,9 +31,12 @@ pub fn backup(args: &Args, command: &Backup) -> Done {
         return Err(Failure::new("output", message).hint("write it to a file"));
     }
     let (state, file) = (args.state.clone(), command.file.clone());
-    let done = to_end(move || match is_stdout {
-        true => keep::back_up(&state, Destination::Writer(&mut stdout())),
-        false => keep::back_up(&state, Destination::File(&file)),
+    let done = to_end(move || {
+        if is_stdout {
+            keep::back_up(&state, Destination::Writer(&mut stdout()))
+        } else {
+            keep::back_up(&state, Destination::File(&file))
+        }
     })?;
     say!(
         "backed up {} and {} files ({}) of {}{}",
@@ -41,22 +44,24 @@ pub fn backup(args: &Args, command: &Backup) -> Done {
         done.files,
         size(done.size),
         args.state.display(),
-        match is_stdout {
-            true => String::new(),
-            false => format!(" to {}", command.file.display()),
+        if is_stdout {
+            String::new()
+        } else {
+            format!(" to {}", command.file.display())
         }
     );
     if args.on.is_some() {
         say!("the backup does not contain the runs on Restate: back up Restate's data as well");
     }
-    match done.lacks_identity {
-        true => say!(
+    if done.lacks_identity {
+        say!(
             "the backup has no identity.txt, so the secrets of its runs can't be read with it alone: keep that of {} as well",
             args.state.display()
-        ),
-        false => say!(
+        )
+    } else {
+        say!(
             "the backup contains the keys to the secrets of its runs: protect it like a private key"
-        ),
+        )
     }
     Ok(exit::SUCCEEDED)
 }

@@ -75,10 +75,11 @@ fn refuse_other_kubeconfig(path: &Path) -> Result<(), Failure> {
     let Some(text) = disk::read_if_there(path).map_err(|e| failed(&e))? else {
         return Ok(());
     };
-    match text.trim().is_empty() || is_of_rehearsal(&text) {
-        true => Ok(()),
-        false => Err(failed(&"it is not a kubeconfig of rehearsal clusters")
-            .hint("name another file with --kubeconfig: this one would be replaced")),
+    if text.trim().is_empty() || is_of_rehearsal(&text) {
+        Ok(())
+    } else {
+        Err(failed(&"it is not a kubeconfig of rehearsal clusters")
+            .hint("name another file with --kubeconfig: this one would be replaced"))
     }
 }
 

@@ -45,9 +45,10 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
                 return;
             }
             is_known = true;
-            text.push_str(&match command.json {
-                true => event_json(&record).to_string(),
-                false => lines.line(&record, command.full),
+            text.push_str(&if command.json {
+                event_json(&record).to_string()
+            } else {
+                lines.line(&record, command.full)
             });
             text.push('\n');
         });
@@ -65,9 +66,10 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
         if let (Some(step), false, true) = (&command.step, is_known, has_ended || !command.follow) {
             return Err(no_step(&id, &names, step));
         }
-        match command.json {
-            true => print(&text)?,
-            false => print_text(&text)?,
+        if command.json {
+            print(&text)?
+        } else {
+            print_text(&text)?
         };
         if !command.follow || has_ended {
             return Ok(exit::SUCCEEDED);
@@ -87,9 +89,10 @@ fn follow(there: &There, command: &Logs, id: &RunId, next: u64, mut lines: Event
             continue;
         };
         if is_wanted(&record, command.step.as_deref()) {
-            match command.json {
-                true => print(&format!("{}\n", event_json(&record)))?,
-                false => print_text(&format!("{}\n", lines.line(&record, command.full)))?,
+            if command.json {
+                print(&format!("{}\n", event_json(&record)))?
+            } else {
+                print_text(&format!("{}\n", lines.line(&record, command.full)))?
             };
         }
         if matches!(record.event, Event::RunEnded(_)) {

@@ -83,9 +83,10 @@ fn here(args: &Args, command: &Mcp, only_looks: bool) -> Result<Arc<Here>, Failu
             max_runs: MAX_RUNS,
         },
     };
-    let opened = match only_looks {
-        true => Here::look(options),
-        false => Here::open_alone(options),
+    let opened = if only_looks {
+        Here::look(options)
+    } else {
+        Here::open_alone(options)
     };
     Ok(Arc::new(opened?))
 }

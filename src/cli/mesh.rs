@@ -30,15 +30,17 @@ pub fn mesh(args: &Args, command: &MeshTable) -> Done {
         if seen.all.is_empty() && !command.watch {
             return Err(no_mesh(&command.target));
         }
-        let text = match command.json {
-            true => format!("{:#}\n", seen.to_json()),
-            false => table(&seen),
+        let text = if command.json {
+            format!("{:#}\n", seen.to_json())
+        } else {
+            table(&seen)
         };
         // With `--watch`, prints only a table that differs from the last one.
         if shown.as_ref() != Some(&text) {
-            match command.json {
-                true => print(&text)?,
-                false => print_text(&text)?,
+            if command.json {
+                print(&text)?
+            } else {
+                print_text(&text)?
             };
             shown = Some(text);
         }

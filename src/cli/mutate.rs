@@ -54,9 +54,10 @@ pub fn mutate(files: &[PathBuf], options: &Options, command: &Test) -> Done {
     }
     let (noticed, all) = hunted.score();
     let wanted = usize::from(command.score.unwrap_or(100));
-    Ok(match 100 * noticed >= wanted * all {
-        true => exit::SUCCEEDED,
-        false => exit::FAILED,
+    Ok(if 100 * noticed >= wanted * all {
+        exit::SUCCEEDED
+    } else {
+        exit::FAILED
     })
 }
 

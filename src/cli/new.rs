@@ -123,13 +123,12 @@ fn check_name(name: &str) -> Result<(), Failure> {
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
         && !name.starts_with('-');
-    match is_name {
-        true => Ok(()),
-        false => {
-            let why = format!("`{name}` is not a valid workflow name");
-            let hint = "use letters, digits, `-` and `_`: files get this name";
-            Err(Failure::new("bad-name", why).hint(hint))
-        }
+    if is_name {
+        Ok(())
+    } else {
+        let why = format!("`{name}` is not a valid workflow name");
+        let hint = "use letters, digits, `-` and `_`: files get this name";
+        Err(Failure::new("bad-name", why).hint(hint))
     }
 }
 

@@ -103,9 +103,10 @@ impl Params {
                 .collect()),
             Err(ParamErrors(errors)) => {
                 let wrong: Vec<_> = errors.into_iter().filter(|e| !is_missing(e)).collect();
-                match wrong.is_empty() {
-                    true => Ok(given),
-                    false => Err(ParamErrors(wrong).into()),
+                if wrong.is_empty() {
+                    Ok(given)
+                } else {
+                    Err(ParamErrors(wrong).into())
                 }
             }
         }

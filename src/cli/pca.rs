@@ -32,9 +32,10 @@ fn serve(args: &Args, command: &PcaServe) -> Done {
     }
     let credentials = folder.join("credentials");
     let is_kept = command.access_keys.is_empty() && !command.insecure;
-    let access_keys = match is_kept {
-        true => vec![kept_key(&credentials)?],
-        false => command.access_keys.clone(),
+    let access_keys = if is_kept {
+        vec![kept_key(&credentials)?]
+    } else {
+        command.access_keys.clone()
     };
     let options = Options {
         listen: SocketAddr::from((command.host, command.port)),
@@ -79,10 +80,11 @@ fn kept_key(path: &Path) -> Result<AccessKey, Failure> {
         "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
         key.id, key.secret
     );
-    match disk::write_new_private(path, text).map_err(|e| unusable(path, &e))? {
-        true => Ok(key),
+    if disk::write_new_private(path, text).map_err(|e| unusable(path, &e))? {
+        Ok(key)
+    } else {
         // Another server has created the file first, and its clients use that key.
-        false => read_key(path)?.ok_or_else(|| unusable(path, &io::ErrorKind::NotFound.into())),
+        read_key(path)?.ok_or_else(|| unusable(path, &io::ErrorKind::NotFound.into()))
     }
 }
 

@@ -55,9 +55,10 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
         }
         _ => Vec::new(),
     };
-    let looked = match command.no_dry_run {
-        true => Looked::nothing(&begun.state),
-        false => look(args, command, target, workflow, &begun.state, &kube)?,
+    let looked = if command.no_dry_run {
+        Looked::nothing(&begun.state)
+    } else {
+        look(args, command, target, workflow, &begun.state, &kube)?
     };
     let obstacles = together(looked.obstacles, obstacles);
     show(command, workflow, &looked.state, account, &obstacles)
@@ -76,9 +77,10 @@ pub fn show(
     let phases =
         report::replacing(workflow, state, RUN).map_err(|why| Failure::new("wrong-type", why))?;
     // As `run` ends.
-    let exit = match obstacles.iter().any(|obstacle| obstacle.is_sure) {
-        true => exit::NOTHING_STARTED,
-        false => exit::SUCCEEDED,
+    let exit = if obstacles.iter().any(|obstacle| obstacle.is_sure) {
+        exit::NOTHING_STARTED
+    } else {
+        exit::SUCCEEDED
     };
     if command.json {
         if let Some(account) = account {
@@ -91,13 +93,14 @@ pub fn show(
     }
     let kube = state.run.iter().flat_map(|run| &run.kube);
     let clusters: Vec<_> = kube.map(String::as_str).collect();
-    let on = match clusters.is_empty() {
-        true => format!("the target {}", command.target),
-        false => format!(
+    let on = if clusters.is_empty() {
+        format!("the target {}", command.target)
+    } else {
+        format!(
             "the target {} with the clusters {}",
             command.target,
             clusters.join(", ")
-        ),
+        )
     };
     let account = account.map_or(String::new(), |account| format!("{account}\n"));
     print_text(&format!(

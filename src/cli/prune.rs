@@ -83,9 +83,10 @@ pub fn prune(args: &Args, command: &Prune) -> Done {
         }
     };
     report(&done);
-    Ok(match done.left.is_empty() {
-        true => exit::SUCCEEDED,
-        false => exit::FAILED,
+    Ok(if done.left.is_empty() {
+        exit::SUCCEEDED
+    } else {
+        exit::FAILED
     })
 }
 

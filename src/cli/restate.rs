@@ -269,13 +269,14 @@ impl RestateRun {
                     let may_have = error.passes();
                     let failure = Failure::from(error);
                     let show = Command::new("show").arg(&self.id);
-                    match may_have {
-                        true => failure.hint(format!(
+                    if may_have {
+                        failure.hint(format!(
                             "run {} may have been sent all the same: {}",
                             self.id,
                             report::command(show)
-                        )),
-                        false => failure,
+                        ))
+                    } else {
+                        failure
                     }
                 })?;
                 say!("run {} is driven by {}", self.id, self.place());

@@ -78,9 +78,10 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
             .map_err(in_doubt::refused)?;
         return drive(args, &command.driving, taken.drive(events));
     }
-    let edit = match command.edited {
-        true => Some(read_edit(args, command, &archive, &taken)?),
-        false => None,
+    let edit = if command.edited {
+        Some(read_edit(args, command, &archive, &taken)?)
+    } else {
+        None
     };
     let state = runs::after_edit(&taken.state, edit.as_ref().map(|(_, edited)| edited));
     let state = in_doubt::after(state, &command.answers)?;
@@ -103,9 +104,10 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         ),
     })?;
     if command.plan {
-        return print(&match command.driving.json {
-            true => format!("{:#}\n", report::plan_json(&plan)),
-            false => report::resume_plan(&id, &plan),
+        return print(&if command.driving.json {
+            format!("{:#}\n", report::plan_json(&plan))
+        } else {
+            report::resume_plan(&id, &plan)
         });
     }
     report::say(&report::resume_plan(&id, &plan));
@@ -155,12 +157,13 @@ fn read_edit(
 
 /// Refuses other params for a run that keeps its own: ignoring them would be misleading.
 fn refuse_params_alone(command: &Resume) -> Result<(), Failure> {
-    match command.params.are_given() && !command.edited {
-        true => Err(
-            Failure::new("params", "a resume uses the params that the run has")
-                .hint("`windlass resume --edited -p NAME=VALUE` uses others, and shows first what that changes"),
-        ),
-        false => Ok(()),
+    if command.params.are_given() && !command.edited {
+        Err(
+        Failure::new("params", "a resume uses the params that the run has")
+            .hint("`windlass resume --edited -p NAME=VALUE` uses others, and shows first what that changes"),
+    )
+    } else {
+        Ok(())
     }
 }
 

@@ -13,9 +13,10 @@ pub fn schema(command: &Schema) -> Done {
 
 /// Returns the schema of a test file, or of a workflow, as it is written to a file.
 pub fn text(of_tests: bool) -> String {
-    let schema = match of_tests {
-        true => test_schema(),
-        false => workflow_schema(),
+    let schema = if of_tests {
+        test_schema()
+    } else {
+        workflow_schema()
     };
     format!("{schema:#}\n")
 }

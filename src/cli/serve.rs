@@ -61,12 +61,13 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
     // It must not be dropped on a thread of the runtime below.
     let kept = runs.clone();
     let token = state.join(TOKEN);
-    let owner = match command.listen.ip().is_loopback() {
-        true => Some(Secured {
+    let owner = if command.listen.ip().is_loopback() {
+        Some(Secured {
             name: requester(),
             token: kept_token(&token)?,
-        }),
-        false => None,
+        })
+    } else {
+        None
     };
     let is_loopback = owner.is_some();
     let outbox = Arc::new(Outbox::open(&state, targets.notify.receivers.clone())?);

@@ -73,9 +73,10 @@ pub fn test(args: &Args, command: &Test) -> Done {
     let ran = testing::run(&files, &options, begins, show).map_err(refused)?;
     let took = began.elapsed();
     if ran.tests.is_empty() {
-        let why = match command.filter.is_empty() {
-            true => "the files have no tests",
-            false => "no test matches `--filter`",
+        let why = if command.filter.is_empty() {
+            "the files have no tests"
+        } else {
+            "no test matches `--filter`"
         };
         return Err(Failure::new("no-tests", why));
     }
@@ -92,12 +93,11 @@ pub fn test(args: &Args, command: &Test) -> Done {
     if command.json {
         print(&format!("{:#}\n", as_json(&ran, took, command.coverage)))?;
     }
-    Ok(
-        match ran.tests.iter().all(|test| test.problems.is_empty()) {
-            true => exit::SUCCEEDED,
-            false => exit::FAILED,
-        },
-    )
+    Ok(if ran.tests.iter().all(|test| test.problems.is_empty()) {
+        exit::SUCCEEDED
+    } else {
+        exit::FAILED
+    })
 }
 
 /// `windlass test --record RUN`: prints a test file.
@@ -109,9 +109,10 @@ fn record(args: &Args, run: &str) -> Done {
             .hint(format!("to continue it: `windlass resume {id}`")));
     }
     let (info, program) = frozen(&archive, &id, &state)?;
-    let earlier = match testing::uses_servers(&info, &state) {
-        true => earlier(&archive, &id, &info)?,
-        false => Vec::new(),
+    let earlier = if testing::uses_servers(&info, &state) {
+        earlier(&archive, &id, &info)?
+    } else {
+        Vec::new()
     };
     let name = format!(
         "{} {}",
@@ -220,9 +221,10 @@ pub(super) fn tag(word: &str, tone: Tone) -> String {
 }
 
 pub(super) fn show(test: &Tested) {
-    let (word, tone) = match test.problems.is_empty() {
-        true => ("PASS", Tone::Good),
-        false => ("FAIL", Tone::Bad),
+    let (word, tone) = if test.problems.is_empty() {
+        ("PASS", Tone::Good)
+    } else {
+        ("FAIL", Tone::Bad)
     };
     let kills = match test.kills {
         0 => String::new(),

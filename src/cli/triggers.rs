@@ -62,28 +62,28 @@ pub fn triggers(args: &Args, command: &Triggers) -> Done {
         }
         None => {}
     }
-    let standings = match planted.is_empty() {
-        true => Vec::new(),
-        false => {
-            let inventory = match Archive::open_if_there(args)? {
-                Some(archive) => archive.inventory(&args.state)?,
-                None => Inventory::default(),
-            };
-            let state = absolute(&args.state)?;
-            // Listing triggers creates no folder.
-            let seen = seen_by_servers(args)?;
-            let book = match TriggerBook::is_in(&state) && seen.is_none() {
-                true => TriggerBook::open(&state)?,
-                false => TriggerBook::empty()?,
-            };
-            let seen = seen.unwrap_or_default();
-            for key in planted.iter().map(|one| one.key()) {
-                if let Some(mark) = seen.get(&key.to_string()) {
-                    book.adopt(&key, mark)?;
-                }
+    let standings = if planted.is_empty() {
+        Vec::new()
+    } else {
+        let inventory = match Archive::open_if_there(args)? {
+            Some(archive) => archive.inventory(&args.state)?,
+            None => Inventory::default(),
+        };
+        let state = absolute(&args.state)?;
+        // Listing triggers creates no folder.
+        let seen = seen_by_servers(args)?;
+        let book = if TriggerBook::is_in(&state) && seen.is_none() {
+            TriggerBook::open(&state)?
+        } else {
+            TriggerBook::empty()?
+        };
+        let seen = seen.unwrap_or_default();
+        for key in planted.iter().map(|one| one.key()) {
+            if let Some(mark) = seen.get(&key.to_string()) {
+                book.adopt(&key, mark)?;
             }
-            standings(&book, &planted, &inventory, now())?
         }
+        standings(&book, &planted, &inventory, now())?
     };
     list(command, &standings, &folders_text(command))
 }
@@ -124,11 +124,10 @@ fn list(command: &Triggers, standings: &[TriggerStanding], place: &str) -> Done 
 }
 
 fn said(key: &TriggerKey, is_paused: bool) -> u8 {
-    match is_paused {
-        true => say!("{key} is paused; to resume it: windlass triggers resume {key}"),
-        false => {
-            say!("{key} is resumed; starts that were due while it was paused are skipped");
-        }
+    if is_paused {
+        say!("{key} is paused; to resume it: windlass triggers resume {key}")
+    } else {
+        say!("{key} is resumed; starts that were due while it was paused are skipped");
     }
     exit::SUCCEEDED
 }

@@ -71,9 +71,10 @@ pub fn show_undo_plan(command: &Undo, id: &RunId, items: &[UndoItem]) -> Result<
         report::say(&report::undo_plan(id, items));
         return Ok(());
     }
-    print(&match command.driving.json {
-        true => format!("{:#}\n", report::undo_json(items)),
-        false => report::undo_plan(id, items),
+    print(&if command.driving.json {
+        format!("{:#}\n", report::undo_json(items))
+    } else {
+        report::undo_plan(id, items)
     })?;
     Ok(())
 }

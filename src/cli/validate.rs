@@ -150,12 +150,13 @@ fn on_target(
     let wanted = preflight(args, workflow, params, target)?;
     let access = runs::ask(found, workflow, params, &wanted)?;
     let missing = access.missing;
-    let unserved = match access.unserved.is_empty() {
-        true => String::new(),
-        false => format!(
+    let unserved = if access.unserved.is_empty() {
+        String::new()
+    } else {
+        format!(
             "it does not serve {}",
             Vec::from_iter(access.unserved).join(", ")
-        ),
+        )
     };
     if missing.is_empty() && !unserved.is_empty() {
         return Ok(format!(

@@ -69,11 +69,12 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
         };
         let advertised = command.advertise.as_ref().unwrap_or(&listens_at);
         let remote = Remote::new(address(&substrate)?, &args.state)?;
-        match remote.register(advertised, command.force)? {
-            false => say!("registered {advertised} with {admin}"),
-            true => say!(
+        if !remote.register(advertised, command.force)? {
+            say!("registered {advertised} with {admin}")
+        } else {
+            say!(
                 "registered {advertised} with {admin} before: the --retries and --retention of that time stay in force (see --force)"
-            ),
+            )
         }
     }
     runtime.block_on(interrupted);

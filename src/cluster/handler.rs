@@ -267,8 +267,9 @@ fn meta(service: &Service, incoming: &Incoming, user: &User) -> Result<Answer, F
     let accept = Accept::read(incoming.header("accept"))?;
     let document = discover(&discovery, path, accept.aggregated);
     let document = document.ok_or_else(Failure::no_such_path)?;
-    Ok(match document["kind"] == "APIGroupDiscoveryList" {
-        true => Answer::Discovery(document),
-        false => Answer::Object(200, document),
+    Ok(if document["kind"] == "APIGroupDiscoveryList" {
+        Answer::Discovery(document)
+    } else {
+        Answer::Object(200, document)
     })
 }

@@ -316,9 +316,10 @@ impl Resource {
             kind: row.kind.into(),
             short: row.short.iter().map(owned).collect(),
             namespaced: row.namespaced,
-            categories: match IN_ALL.contains(&row.plural) {
-                true => vec!["all".into()],
-                false => vec![],
+            categories: if IN_ALL.contains(&row.plural) {
+                vec!["all".into()]
+            } else {
+                vec![]
             },
             verbs: row.verbs,
             subresources: row.subresources.to_vec(),

@@ -102,9 +102,10 @@ impl Service {
                 None => false,
             })
         })?;
-        match is_due {
-            true => self.write(|_| Ok(())),
-            false => Ok(()),
+        if is_due {
+            self.write(|_| Ok(()))
+        } else {
+            Ok(())
         }
     }
 

@@ -46,12 +46,13 @@ impl Identity {
             .filter(|grant| grant.is_to(&self.name, &self.groups));
         for grant in given {
             let scope = grant.scope();
-            match scope.is_all() {
-                true => roles.extend(&grant.roles),
-                false => granted.extend(grant.roles.iter().map(|role| Granted {
+            if scope.is_all() {
+                roles.extend(&grant.roles)
+            } else {
+                granted.extend(grant.roles.iter().map(|role| Granted {
                     role: *role,
                     scope: scope.clone(),
-                })),
+                }))
             }
         }
         roles.sort();
@@ -135,9 +136,10 @@ impl Access {
     /// # Errors
     /// Returns which role is missing, and for what.
     pub fn need(&self, needed: Role, workflow: &str, target: &str) -> Result<(), Problem> {
-        match self.has_on(needed, workflow, target) {
-            true => Ok(()),
-            false => Err(Problem::denied_on(self, needed, workflow, target)),
+        if self.has_on(needed, workflow, target) {
+            Ok(())
+        } else {
+            Err(Problem::denied_on(self, needed, workflow, target))
         }
     }
 
@@ -146,9 +148,10 @@ impl Access {
     /// # Errors
     /// Returns which role is missing, or that there is no such run.
     pub fn need_of(&self, needed: Role, run: &RunInfo) -> Result<(), Problem> {
-        match self.has_on(Role::Viewer, &run.workflow, &run.target) {
-            true => self.need(needed, &run.workflow, &run.target),
-            false => Err(no_such_run()),
+        if self.has_on(Role::Viewer, &run.workflow, &run.target) {
+            self.need(needed, &run.workflow, &run.target)
+        } else {
+            Err(no_such_run())
         }
     }
 
@@ -158,9 +161,10 @@ impl Access {
         let granted = self.granted.iter();
         let granted = granted.map(|Granted { role, scope }| format!("{role} ({scope})"));
         let all: Vec<_> = roles.chain(granted).collect();
-        match all.is_empty() {
-            true => "no role".to_owned(),
-            false => all.join(", "),
+        if all.is_empty() {
+            "no role".to_owned()
+        } else {
+            all.join(", ")
         }
     }
 
@@ -217,10 +221,10 @@ impl Tokens {
         };
         // All tokens are compared, so that the time taken does not show which one matched.
         let known = self.known.iter();
-        known.fold(None, |found, known| match is_equal(known) {
-            true => Some(known),
-            false => found,
-        })
+        known.fold(
+            None,
+            |found, known| if is_equal(known) { Some(known) } else { found },
+        )
     }
 
     /// Returns the token of the person who started the server.
@@ -235,9 +239,10 @@ impl Known {
         Identity {
             name: self.name.clone(),
             groups: self.groups.clone(),
-            how: match self.is_owner {
-                true => "the server's token".to_owned(),
-                false => format!("token {}", self.name),
+            how: if self.is_owner {
+                "the server's token".to_owned()
+            } else {
+                format!("token {}", self.name)
             },
             roles: self.roles.clone(),
         }

@@ -170,9 +170,10 @@ impl Desk {
             needs,
             run,
         };
-        let access = match is_automatic(request) {
-            true => self.recognize(&pass.headers, &pass.peer).await,
-            false => self.authenticate(&pass.headers, &pass.peer).await,
+        let access = if is_automatic(request) {
+            self.recognize(&pass.headers, &pass.peer).await
+        } else {
+            self.authenticate(&pass.headers, &pass.peer).await
         };
         // An invalid token or cookie is no obstacle where no login is needed.
         let access = match (access, needs) {
@@ -273,9 +274,10 @@ impl Desk {
     /// Returns who sent a request: by the token in its header (even if the token is wrong), otherwise by its cookie, otherwise by its
     /// client certificate.
     async fn recognize(&self, headers: &HeaderMap, peer: &Peer) -> Result<Option<Access>, Problem> {
-        let by = match is_of_assistant(headers) {
-            true => "header, by an assistant",
-            false => "header",
+        let by = if is_of_assistant(headers) {
+            "header, by an assistant"
+        } else {
+            "header"
         };
         if let Some(header) = headers.get(header::AUTHORIZATION) {
             let token = header.to_str().ok();

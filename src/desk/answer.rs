@@ -68,9 +68,10 @@ impl Problem {
 
     /// Reports that the client lacks a role for all workflows and targets.
     pub fn denied(access: &Access, needs: Role) -> Self {
-        let part = match access.has(needs) {
-            true => " for all workflows and targets",
-            false => "",
+        let part = if access.has(needs) {
+            " for all workflows and targets"
+        } else {
+            ""
         };
         Self::denied_as(access, needs, part)
     }
@@ -78,9 +79,10 @@ impl Problem {
     /// Reports that the client lacks a role for a workflow on a target. The workflow and target are named only if the client has roles
     /// for some of them.
     pub fn denied_on(access: &Access, needs: Role, workflow: &str, target: &str) -> Self {
-        let part = match access.granted.is_empty() {
-            true => String::new(),
-            false => format!(" for workflow `{workflow}` on target `{target}`"),
+        let part = if access.granted.is_empty() {
+            String::new()
+        } else {
+            format!(" for workflow `{workflow}` on target `{target}`")
         };
         Self::denied_as(access, needs, &part)
     }

@@ -113,9 +113,10 @@ impl StepChange {
         let (Some(before), Some(after)) = (&self.before, &self.after) else {
             return false;
         };
-        let (short, long) = match before.worked_ms < after.worked_ms {
-            true => (before.worked_ms, after.worked_ms),
-            false => (after.worked_ms, before.worked_ms),
+        let (short, long) = if before.worked_ms < after.worked_ms {
+            (before.worked_ms, after.worked_ms)
+        } else {
+            (after.worked_ms, before.worked_ms)
         };
         before.status == after.status
             && before.attempt == after.attempt

@@ -51,9 +51,10 @@ impl Desk {
             SameSite::Lax => "Lax",
         };
         let life = seconds.map_or_else(String::new, |seconds| format!("; Max-Age={seconds}"));
-        let secure = match self.is_secure(headers) {
-            true => "; Secure",
-            false => "",
+        let secure = if self.is_secure(headers) {
+            "; Secure"
+        } else {
+            ""
         };
         let cookie =
             format!("{name}={value}; Path=/; HttpOnly; SameSite={same_site}{life}{secure}");
@@ -68,9 +69,10 @@ impl Desk {
     /// Returns the origin under which the browser reaches this server, from its Host header, which `guard` has checked.
     pub fn origin(&self, headers: &HeaderMap) -> String {
         let host = host(headers);
-        match self.is_secure(headers) {
-            true => format!("https://{host}"),
-            false => format!("http://{host}"),
+        if self.is_secure(headers) {
+            format!("https://{host}")
+        } else {
+            format!("http://{host}")
         }
     }
 
@@ -82,9 +84,10 @@ impl Desk {
     /// Returns the name of a cookie. It contains the port, because all servers of a host share its cookies. With the prefix `__Host-`, a
     /// browser accepts it only over TLS, and not from another host.
     fn cookie_name(&self, purpose: Purpose, headers: &HeaderMap) -> String {
-        let prefix = match self.is_secure(headers) {
-            true => "__Host-",
-            false => "",
+        let prefix = if self.is_secure(headers) {
+            "__Host-"
+        } else {
+            ""
         };
         let suffix = match purpose {
             Purpose::Session => "",

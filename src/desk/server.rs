@@ -246,9 +246,10 @@ fn refuse_open(options: &DeskOptions) -> Result<(), Refused> {
     if config.tokens.is_empty() && config.oidc.is_none() && config.client_ca.is_none() {
         return Err(Refused::NoTokens(listen));
     }
-    match options.config.hosts.is_empty() {
-        true => Err(Refused::NoHosts(listen)),
-        false => Ok(()),
+    if options.config.hosts.is_empty() {
+        Err(Refused::NoHosts(listen))
+    } else {
+        Ok(())
     }
 }
 

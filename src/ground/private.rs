@@ -75,9 +75,10 @@ pub fn check_secret_file(path: &Path) -> Result<(), NotPrivate> {
         return Ok(());
     };
     let is_open = metadata.mode() & GROUP_AND_OTHERS != 0;
-    match is_open && metadata.uid() == user() && !is_read_only(path) {
-        true => Err(too_open(path, &metadata, GROUP_AND_OTHERS)),
-        false => Ok(()),
+    if is_open && metadata.uid() == user() && !is_read_only(path) {
+        Err(too_open(path, &metadata, GROUP_AND_OTHERS))
+    } else {
+        Ok(())
     }
 }
 
@@ -101,9 +102,10 @@ fn check_folder_of(path: &Path, user: u32) -> Result<(), NotPrivate> {
         return Err(NotPrivate::Foreign { path, owner, user });
     }
     let is_mounted_for_us = owner != user && is_own_group(metadata.gid());
-    let forbidden = match is_mounted_for_us {
-        true => OTHERS_WRITE,
-        false => GROUP_WRITES | OTHERS_WRITE,
+    let forbidden = if is_mounted_for_us {
+        OTHERS_WRITE
+    } else {
+        GROUP_WRITES | OTHERS_WRITE
     };
     match metadata.mode() & forbidden {
         0 => Ok(()),

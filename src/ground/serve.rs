@@ -148,9 +148,12 @@ pub async fn receive_body(
 ) -> Result<Bytes, BodyError> {
     let reading = tokio::time::timeout(timeout, to_bytes(body, largest));
     let read = reading.await.map_err(|_| BodyError::TooSlow)?;
-    read.map_err(|error| match is_too_large(&error) {
-        true => BodyError::TooLarge,
-        false => BodyError::Broken,
+    read.map_err(|error| {
+        if is_too_large(&error) {
+            BodyError::TooLarge
+        } else {
+            BodyError::Broken
+        }
     })
 }
 

@@ -100,9 +100,10 @@ impl From<SystemTime> for Timestamp {
 impl From<Timestamp> for SystemTime {
     fn from(at: Timestamp) -> Self {
         let distance = Duration::from_millis(at.0.unsigned_abs());
-        let found = match at.0 >= 0 {
-            true => Self::UNIX_EPOCH.checked_add(distance),
-            false => Self::UNIX_EPOCH.checked_sub(distance),
+        let found = if at.0 >= 0 {
+            Self::UNIX_EPOCH.checked_add(distance)
+        } else {
+            Self::UNIX_EPOCH.checked_sub(distance)
         };
         found.unwrap_or(Self::UNIX_EPOCH)
     }

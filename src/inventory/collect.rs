@@ -106,10 +106,11 @@ pub fn gather<E: Display>(
         match read(&run) {
             Ok(state) => {
                 let seen = sightings(&state);
-                match seen.is_sealed {
+                if seen.is_sealed {
                     // Not cached: once the identity is back, more can be read.
-                    true => sealed += 1,
-                    false => new.extend(stamp.map(|stamp| (all.len(), stamp))),
+                    sealed += 1
+                } else {
+                    new.extend(stamp.map(|stamp| (all.len(), stamp)))
                 }
                 all.push((run.to_string(), seen));
             }

@@ -175,9 +175,10 @@ impl<'s> Fold<'s> {
                 now.push(&facts.fingerprint);
             }
             let keys = self.places.entry(place).or_default();
-            match now.is_empty() {
-                true => keys.remove(&**key),
-                false => keys.insert(key, now),
+            if now.is_empty() {
+                keys.remove(&**key)
+            } else {
+                keys.insert(key, now)
             };
         }
     }

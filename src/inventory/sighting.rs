@@ -183,9 +183,10 @@ impl Reader<'_> {
                     let serial = first.map(|first| plain_serial(&first.serial));
                     let mut issued = self.issued.iter();
                     let is_own = issued.any(|(_, _, own)| Some(own) == serial.as_ref());
-                    match is_own && holding.key == "certificate" {
-                        true => self.made(at, step, holding),
-                        false => self.found(at, step, holding),
+                    if is_own && holding.key == "certificate" {
+                        self.made(at, step, holding)
+                    } else {
+                        self.found(at, step, holding)
                     }
                 }
             }
@@ -297,9 +298,10 @@ impl Reader<'_> {
             _ => {
                 let is_look = effect.call.class == Class::Read;
                 for holding in walk(result) {
-                    match is_look {
-                        true => self.found(at, step, holding),
-                        false => self.made(at, step, holding),
+                    if is_look {
+                        self.found(at, step, holding)
+                    } else {
+                        self.made(at, step, holding)
                     }
                 }
             }

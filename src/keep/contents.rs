@@ -47,9 +47,10 @@ impl Contents {
             if metadata.is_dir() {
                 self.collect(state, &path)?;
             } else if metadata.is_file() {
-                match is_database(&state.join(&path))? {
-                    true => self.databases.push(path),
-                    false => self.others.push(path),
+                if is_database(&state.join(&path))? {
+                    self.databases.push(path)
+                } else {
+                    self.others.push(path)
                 }
             }
         }

@@ -82,9 +82,10 @@ pub fn is_stopped() -> bool {
 
 /// Fails after [`stop`].
 pub(super) fn refuse_stopped() -> io::Result<()> {
-    match is_stopped() {
-        true => Err(io::Error::other("interrupted")),
-        false => Ok(()),
+    if is_stopped() {
+        Err(io::Error::other("interrupted"))
+    } else {
+        Ok(())
     }
 }
 

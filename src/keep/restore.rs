@@ -112,9 +112,10 @@ fn unpack(file: &Path, to: &Path) -> Result<Restored, RunsError> {
     if let Some(within) = missing.first() {
         return Err(bad_backup(file, format!("{within} is missing")));
     }
-    let (runs, unfinished) = match manifest.files.contains_key(JOURNAL) {
-        true => verify_runs(&state)?,
-        false => (0, Vec::new()),
+    let (runs, unfinished) = if manifest.files.contains_key(JOURNAL) {
+        verify_runs(&state)?
+    } else {
+        (0, Vec::new())
     };
     let lacks_identity = manifest.files.contains_key(JOURNAL)
         && !manifest.files.contains_key(IDENTITY)
@@ -208,13 +209,12 @@ fn refuse_filled(state: &Path) -> Result<(), RunsError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => true,
         Err(e) => return Err(unreadable(state, &e)),
     };
-    match is_empty {
-        true => Ok(()),
-        false => {
-            let message = format!("{} is not empty", state.display());
-            Err(RunsError::conflict("not-empty", message)
-                .hint("name a new folder with --state, or move this one away"))
-        }
+    if is_empty {
+        Ok(())
+    } else {
+        let message = format!("{} is not empty", state.display());
+        Err(RunsError::conflict("not-empty", message)
+            .hint("name a new folder with --state, or move this one away"))
     }
 }
 
@@ -222,9 +222,10 @@ fn refuse_filled(state: &Path) -> Result<(), RunsError> {
 fn sync(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path: PathBuf = entry?.path();
-        match path.is_dir() {
-            true => sync(&path)?,
-            false => File::open(&path)?.sync_all()?,
+        if path.is_dir() {
+            sync(&path)?
+        } else {
+            File::open(&path)?.sync_all()?
         }
     }
     disk::sync_folder(folder)

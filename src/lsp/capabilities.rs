@@ -48,9 +48,10 @@ pub fn folders(params: &InitializeParams) -> Vec<PathBuf> {
             .collect(),
         _ => Vec::new(),
     };
-    match paths.is_empty() {
-        true => params.root_uri.iter().filter_map(path_of).collect(),
-        false => paths,
+    if paths.is_empty() {
+        params.root_uri.iter().filter_map(path_of).collect()
+    } else {
+        paths
     }
 }
 

@@ -30,9 +30,10 @@ pub fn describe(files: &Files, pages: &Pages, symbol: &Symbol) -> Option<String>
             let item = taken_by(files, file)
                 .into_iter()
                 .find(|item| item.name == *name)?;
-            let of = match files.is_script(file) {
-                true => format!("an input of `{}`", shown(file)),
-                false => format!("a param of `{}`", shown(file)),
+            let of = if files.is_script(file) {
+                format!("an input of `{}`", shown(file))
+            } else {
+                format!("a param of `{}`", shown(file))
             };
             Some(with_heading(&item, &of))
         }
@@ -159,9 +160,10 @@ fn list(heading: &str, items: &[Item]) -> String {
         } else {
             format!(": {}", item.about)
         };
-        match item.ty.is_empty() {
-            true => format!("- `{}`{about}", item.name),
-            false => format!("- `{}` ({}){about}", item.name, item.declared()),
+        if item.ty.is_empty() {
+            format!("- `{}`{about}", item.name)
+        } else {
+            format!("- `{}` ({}){about}", item.name, item.declared())
         }
     });
     format!("{heading}:\n{}", lines.collect::<Vec<_>>().join("\n"))

@@ -200,15 +200,12 @@ impl Files {
         if !self.open.contains_key(path) && !self.is_script(path) && !text.contains("workflow") {
             return Outline::None;
         }
-        match self.is_script(path) {
-            true => {
-                let script = Script::read(&text, 0..text.len(), Quoting::None);
-                Outline::Script(text, Arc::new(script))
-            }
-            false => {
-                let workflow = Workflow::read(&text);
-                Outline::Workflow(text, Arc::new(workflow))
-            }
+        if self.is_script(path) {
+            let script = Script::read(&text, 0..text.len(), Quoting::None);
+            Outline::Script(text, Arc::new(script))
+        } else {
+            let workflow = Workflow::read(&text);
+            Outline::Workflow(text, Arc::new(workflow))
         }
     }
 

@@ -116,9 +116,10 @@ fn scalar_at(root: &Node, offset: usize) -> Option<(Node, Style)> {
 
 /// Returns a text as a YAML scalar, in double quotes if they do not change it.
 fn in_quotes(text: &str) -> String {
-    match text.contains(['"', '\\']) {
-        true => format!("'{}'", text.replace('\'', "''")),
-        false => format!("\"{text}\""),
+    if text.contains(['"', '\\']) {
+        format!("'{}'", text.replace('\'', "''"))
+    } else {
+        format!("\"{text}\"")
     }
 }
 

@@ -33,10 +33,7 @@ pub fn place_at(text: &str, root: &Node, offset: usize) -> Place {
     // A map may begin after the dash of an item.
     let dashes = content.len() - content.trim_start_matches(['-', ' ']).len();
     let is_item = content.starts_with("- ") || content == "-";
-    let column = match is_item {
-        true => indent + dashes,
-        false => indent,
-    };
+    let column = if is_item { indent + dashes } else { indent };
     // The key of this line, if its colon has been typed.
     let own = blocks.iter().find(|entry| {
         let begins =

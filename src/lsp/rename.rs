@@ -94,9 +94,10 @@ pub fn rename(
         return Err(format!("`{new}` already exists"));
     }
     let found = occurrences(files, &mark.symbol, path);
-    match found.iter().any(|place| place.is_definition) {
-        true => Ok(found),
-        false => Err("this name is not declared anywhere".into()),
+    if found.iter().any(|place| place.is_definition) {
+        Ok(found)
+    } else {
+        Err("this name is not declared anywhere".into())
     }
 }
 

@@ -398,9 +398,12 @@ impl Server {
             });
             if is_stale {
                 let files = &self.files;
-                let checked = catch_unwind(AssertUnwindSafe(|| match files.is_script(&path) {
-                    true => check_script(files, &path),
-                    false => check_workflow(files, &path),
+                let checked = catch_unwind(AssertUnwindSafe(|| {
+                    if files.is_script(&path) {
+                        check_script(files, &path)
+                    } else {
+                        check_workflow(files, &path)
+                    }
                 }));
                 self.roots.insert(path, checked.unwrap_or_default());
             }
@@ -437,9 +440,10 @@ impl Server {
                     shown,
                 );
             }
-            match new.is_empty() {
-                true => self.published.remove(&path),
-                false => self.published.insert(path, new),
+            if new.is_empty() {
+                self.published.remove(&path)
+            } else {
+                self.published.insert(path, new)
             };
         }
     }

@@ -105,9 +105,10 @@ impl Text {
     }
 
     fn mark_on(&self, line: usize, encoding: Encoding) -> usize {
-        match self.has_mark && line == 0 {
-            true => units(MARK, encoding),
-            false => 0,
+        if self.has_mark && line == 0 {
+            units(MARK, encoding)
+        } else {
+            0
         }
     }
 }

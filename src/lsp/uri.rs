@@ -16,10 +16,11 @@ const ENCODED: AsciiSet = NON_ALPHANUMERIC
 /// Returns the path of a `file:` URI; `None` for a document without a file.
 pub fn path_of(uri: &Uri) -> Option<PathBuf> {
     let rest = uri.0.strip_prefix("file://")?;
-    let path = match rest.starts_with('/') {
-        true => rest,
+    let path = if rest.starts_with('/') {
+        rest
+    } else {
         // `file://localhost/…`
-        false => &rest[rest.find('/')?..],
+        &rest[rest.find('/')?..]
     };
     let path = percent_decode_str(path).decode_utf8().ok()?;
     Some(PathBuf::from(path.into_owned()))

@@ -101,9 +101,10 @@ fn failed(error: &RunsError) -> CallToolResult {
     let mistakes: Vec<_> = drawn
         .map(|mistake| plain(&report::render(mistake)))
         .collect();
-    let mut text = match mistakes.is_empty() {
-        true => format!("error[{}]: {}", error.code, error.message),
-        false => mistakes.join("\n"),
+    let mut text = if mistakes.is_empty() {
+        format!("error[{}]: {}", error.code, error.message)
+    } else {
+        mistakes.join("\n")
     };
     if let Some(hint) = &error.hint {
         text.push_str(&format!("\nhint: {hint}"));

@@ -326,12 +326,13 @@ fn refuse_unknown_step(setting: &Setting, run: &RunId, step: &str) -> Result<(),
     let shown = setting.runs.run(run)?;
     let outer = step.split(['/', '[', '!']).next().unwrap_or_default();
     let mut steps = shown.program.workflow.steps();
-    match steps.any(|(_, known)| known.name.as_str() == outer) {
-        true => Ok(()),
-        false => Err(RunsError::missing(
+    if steps.any(|(_, known)| known.name.as_str() == outer) {
+        Ok(())
+    } else {
+        Err(RunsError::missing(
             "unknown-step",
             format!("run {run} has no step `{step}`"),
-        )),
+        ))
     }
 }
 
@@ -405,9 +406,10 @@ fn explain(_: &Setting, arguments: Json) -> Result<Json, RunsError> {
         None => vec![report::topics_page()],
         Some(topic) => report::explain(topic).map_err(|near| {
             let error = RunsError::missing("unknown-topic", format!("there is no topic `{topic}`"));
-            match near.is_empty() {
-                true => error.hint("without a topic, this tool lists all topics"),
-                false => error.hint(format!("did you mean {}?", near.join(", or "))),
+            if near.is_empty() {
+                error.hint("without a topic, this tool lists all topics")
+            } else {
+                error.hint(format!("did you mean {}?", near.join(", or ")))
             }
         })?,
     };

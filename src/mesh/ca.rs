@@ -140,9 +140,10 @@ fn check(ca: &Ca, now: Moment) -> Result<(), String> {
     })?;
     x509::private_key(&ca.key)?;
     let signer = x509::parsed(&ca.certificate).into_iter().next();
-    match signer.is_some_and(|signer| x509::fits(&signer, &ca.key)) {
-        true => Ok(()),
-        false => Err("the cert does not match the key".into()),
+    if signer.is_some_and(|signer| x509::fits(&signer, &ca.key)) {
+        Ok(())
+    } else {
+        Err("the cert does not match the key".into())
     }
 }
 
@@ -194,10 +195,11 @@ impl Ca {
         former: Option<&Leaf>,
     ) -> Result<Answer, String> {
         let not_after = self.end(WORKLOAD_LIFE, version, now)?;
-        let roots = match version.is(1, 24, 4) || version.is(1, 25, 1) {
+        let roots = if version.is(1, 24, 4) || version.is(1, 25, 1) {
             // These versions split the bundle, and the last element holds only its last root.
-            true => x509::blocks(&self.root).pop().unwrap_or_default(),
-            false => self.root.clone(),
+            x509::blocks(&self.root).pop().unwrap_or_default()
+        } else {
+            self.root.clone()
         };
         if let Some(former) = former.filter(|former| self.would_answer(former, identity, now)) {
             return Ok(Answer {

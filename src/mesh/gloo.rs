@@ -101,9 +101,12 @@ pub(super) fn receive(cluster: &Cluster, management: &Offline) -> Result<(), Sta
         return Ok(());
     };
     let config = &policy["spec"]["config"];
-    let reference = |ca: &Json| match ca["secretRef"].is_object() {
-        true => ca["secretRef"].clone(),
-        false => json!({ "name": generated_name(policy), "namespace": namespace(policy) }),
+    let reference = |ca: &Json| {
+        if ca["secretRef"].is_object() {
+            ca["secretRef"].clone()
+        } else {
+            json!({ "name": generated_name(policy), "namespace": namespace(policy) })
+        }
     };
     let passive: Vec<_> = config["passiveCertificateAuthorities"]
         .as_array()
@@ -118,12 +121,11 @@ pub(super) fn receive(cluster: &Cluster, management: &Offline) -> Result<(), Sta
         "autoRestartPods": config["autoRestartPods"] == true,
         "passiveCertificateAuthorities": passive,
     });
-    match config["agentCa"].is_object() {
-        true => spec["agentCa"] = config["agentCa"].clone(),
-        false => {
-            let secret = reference(&config["mgmtServerCa"]);
-            spec["mgmtServerCa"] = json!({ "signingCertificateSecret": secret });
-        }
+    if config["agentCa"].is_object() {
+        spec["agentCa"] = config["agentCa"].clone()
+    } else {
+        let secret = reference(&config["mgmtServerCa"]);
+        spec["mgmtServerCa"] = json!({ "signingCertificateSecret": secret });
     }
     if let Some(spec) = spec.as_object_mut() {
         spec.retain(|_, value| !value.is_null());
@@ -206,12 +208,13 @@ pub(super) fn issue(cluster: &Cluster, management: &Offline) -> Result<(), State
     let text = serde_json::to_string(&progress).map_err(|e| StateError::new(e.to_string()))?;
     cluster.keep(PROGRESS, &text)?;
     cluster.wake("issue", due)?;
-    match object["spec"]["autoRestartPods"] == true {
-        true => cluster.wake(
+    if object["spec"]["autoRestartPods"] == true {
+        cluster.wake(
             "bounce/0/0",
             cluster.now() + millis(MeshOptions::of(cluster)?.issue),
-        ),
-        false => Ok(()),
+        )
+    } else {
+        Ok(())
     }
 }
 
@@ -275,17 +278,19 @@ fn write(
         }
     }
     let mut seen = Vec::new();
-    roots.retain(|one| match seen.contains(one) {
-        true => false,
-        false => {
+    roots.retain(|one| {
+        if seen.contains(one) {
+            false
+        } else {
             seen.push(one.clone());
             true
         }
     });
     // Without passive roots, the signing root is written alone and unchanged.
-    let roots = match roots.len() == x509::blocks(root).len() {
-        true => root.to_owned(),
-        false => roots.concat(),
+    let roots = if roots.len() == x509::blocks(root).len() {
+        root.to_owned()
+    } else {
+        roots.concat()
     };
     let issued = match certify(cluster, spec, certificate, key) {
         Ok(issued) => issued,
@@ -388,9 +393,10 @@ pub(super) fn bounce(cluster: &Cluster, stage: u32, looks: u32) -> Result<(), St
         cluster.wake(&format!("bounce/{stage}/{looks}"), cluster.now() + delay)
     };
     if stage > 0 && !has_arrived {
-        return match looks < LOOKS {
-            true => next(stage, looks + 1),
-            false => report(cluster, "FAILED", stage),
+        return if looks < LOOKS {
+            next(stage, looks + 1)
+        } else {
+            report(cluster, "FAILED", stage)
         };
     }
     for pod in cluster.list("pods", None)? {

@@ -104,9 +104,10 @@ fn pump(client: &mut ClientConnection, server: &mut ServerConnection) -> Result<
             break;
         }
     }
-    match client.is_handshaking() || server.is_handshaking() {
-        true => Err("the handshake was not finished".into()),
-        false => Ok(()),
+    if client.is_handshaking() || server.is_handshaking() {
+        Err("the handshake was not finished".into())
+    } else {
+        Ok(())
     }
 }
 

@@ -49,9 +49,10 @@ pub(super) fn start(cluster: &Cluster, pod: &Json) -> Result<Option<Hold>, State
         Ok(serving) => serving,
         Err(why) => return crashed(format!("failed to create the serving certificate: {why}")),
     };
-    let log = match ca.is_plugged {
-        true => "Use plugged-in cert at etc/cacerts/ca-key.pem",
-        false => "Use self-signed certificate as the CA certificate",
+    let log = if ca.is_plugged {
+        "Use plugged-in cert at etc/cacerts/ca-key.pem"
+    } else {
+        "Use self-signed certificate as the CA certificate"
     };
     let istiod = Istiod {
         place: Place::of(pod),
@@ -116,9 +117,10 @@ pub(super) fn remount(cluster: &Cluster, mut istiod: Istiod) -> Result<(), State
         && reload(&mut istiod, cluster.now());
     istiod.keep(cluster)?;
     trust::publish_istiod(cluster, &istiod)?;
-    match has_loaded {
-        true => spread(cluster, &istiod),
-        false => Ok(()),
+    if has_loaded {
+        spread(cluster, &istiod)
+    } else {
+        Ok(())
     }
 }
 
@@ -258,9 +260,10 @@ pub(super) fn write_bundle(
             hook["clientConfig"]["caBundle"] = bundle.as_str().into();
         }
     }
-    match configuration == before {
-        true => Ok(()),
-        false => cluster.put(resource, configuration, MANAGER),
+    if configuration == before {
+        Ok(())
+    } else {
+        cluster.put(resource, configuration, MANAGER)
     }
 }
 

@@ -175,11 +175,12 @@ impl FromStr for MeshOptions {
 fn revision(key: &str, value: &str) -> Result<String, String> {
     let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let is_name = value.chars().all(is_inner) && !value.starts_with('-') && !value.ends_with('-');
-    match is_name && (1..=40).contains(&value.len()) {
-        true => Ok(value.to_owned()),
-        false => Err(format!(
+    if is_name && (1..=40).contains(&value.len()) {
+        Ok(value.to_owned())
+    } else {
+        Err(format!(
             "`{key}` is a revision of Istio such as 1-24, not `{value}`"
-        )),
+        ))
     }
 }
 

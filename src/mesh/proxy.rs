@@ -152,9 +152,10 @@ pub(super) fn istiod_changed(cluster: &Cluster, istiod: &Istiod) -> Result<(), S
             save(cluster, &proxy)?;
             continue;
         }
-        let at = match proxy.trouble.is_some() {
-            true => now,
-            false => next_renewal(proxy.issued, &proxy.leaf, millis(options.renew), now),
+        let at = if proxy.trouble.is_some() {
+            now
+        } else {
+            next_renewal(proxy.issued, &proxy.leaf, millis(options.renew), now)
         };
         proxy.wake(cluster, "renew", at)?;
     }
@@ -179,9 +180,10 @@ pub(super) fn istiod_gone(cluster: &Cluster, pod: &str) -> Result<(), StateError
 pub(super) fn renewal(cluster: &Cluster, before: &Proxy) -> Result<(), StateError> {
     let mut proxy = before.clone();
     renew(cluster, &mut proxy)?;
-    match proxy == *before {
-        true => Ok(()),
-        false => save(cluster, &proxy),
+    if proxy == *before {
+        Ok(())
+    } else {
+        save(cluster, &proxy)
     }
 }
 

@@ -75,9 +75,10 @@ pub(super) fn ztunnel(tunnel: &Ztunnel) -> String {
                 (None, None) => "Initializing".to_owned(),
             };
             let chain = one.leaf.as_ref().map_or("", |leaf| &leaf.chain);
-            let roots = match tunnel.version().has(SPLITS) {
-                true => listed(&one.roots),
-                false => listed(&one.roots).into_iter().take(1).collect(),
+            let roots = if tunnel.version().has(SPLITS) {
+                listed(&one.roots)
+            } else {
+                listed(&one.roots).into_iter().take(1).collect()
             };
             json!({
                 "identity": one.name,
@@ -108,9 +109,10 @@ fn listed(pem: &str) -> Vec<Json> {
 /// Returns istiod's metrics of its CA: of the first root, and of the first certificate of the chain.
 pub(super) fn istiod_metrics(istiod: &Istiod, now: Moment) -> String {
     let end = |pem: &str| x509::parsed(pem).first().map(x509::not_after);
-    let chain = match istiod.ca.chain.is_empty() {
-        true => &istiod.ca.certificate,
-        false => &istiod.ca.chain,
+    let chain = if istiod.ca.chain.is_empty() {
+        &istiod.ca.certificate
+    } else {
+        &istiod.ca.chain
     };
     let mut text = String::new();
     for (name, end) in [

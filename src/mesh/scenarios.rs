@@ -285,9 +285,10 @@ fn wrong_order_a_reordered_bundle() {
             log(lab, "cluster-1").contains("Updating new ROOT-CA\n")
         });
         lab.cacerts("cluster-1", &old.cacerts(&[], &[&a, &b, &c]));
-        let words = match is_taken {
-            true => "Updating new ROOT-CA\n",
-            false => "Updating new ROOT-CA not supported",
+        let words = if is_taken {
+            "Updating new ROOT-CA\n"
+        } else {
+            "Updating new ROOT-CA not supported"
         };
         let count = if is_taken { 4 } else { 2 };
         lab.until("the second bundle was read", |lab, _| {

@@ -76,9 +76,10 @@ impl Sockets {
             let is_server = cluster
                 .read(|it| Server::find(it, namespace, pod))?
                 .is_some();
-            return match is_server {
-                true => Ok(Some(metrics(self.connected()?))),
-                false => Ok(None),
+            return if is_server {
+                Ok(Some(metrics(self.connected()?)))
+            } else {
+                Ok(None)
             };
         }
         cluster.read(|cluster| find(cluster, namespace, pod, port))

@@ -28,9 +28,10 @@ pub(super) fn publish_istiod(cluster: &Cluster, istiod: &Istiod) -> Result<(), S
 }
 
 pub(super) fn publish_proxy(cluster: &Cluster, proxy: &Proxy) -> Result<(), StateError> {
-    let role = match proxy.is_gateway {
-        true => "gateway",
-        false => "sidecar",
+    let role = if proxy.is_gateway {
+        "gateway"
+    } else {
+        "sidecar"
     };
     put(
         cluster,

@@ -180,28 +180,35 @@ impl Trust {
             }
             Expected::TrustDomain(domain) => {
                 let prefix = format!("spiffe://{domain}/");
-                match has.iter().any(|name| name.starts_with(&prefix)) {
-                    true => Ok(()),
-                    false => Err(format!(
+                if has.iter().any(|name| name.starts_with(&prefix)) {
+                    Ok(())
+                } else {
+                    Err(format!(
                         "CERTIFICATE_VERIFY_FAILED: verify cert failed: verify SAN list: none of [{}] begins with {prefix}",
                         join(&has.iter().collect::<Vec<_>>())
-                    )),
+                    ))
                 }
             }
-            Expected::Identity(identity) => match has.contains(identity) {
-                true => Ok(()),
-                false => Err(format!(
-                    "identity verification error: peer did not present the expected SAN ([{identity}]), got [{}]",
-                    join(&has.iter().collect::<Vec<_>>())
-                )),
-            },
-            Expected::Cluster(cluster) => match has.contains(cluster) {
-                true => Ok(()),
-                false => Err(format!(
-                    "the agent's certificate has no DNS name {cluster}, the name of its cluster: [{}]",
-                    join(&has.iter().collect::<Vec<_>>())
-                )),
-            },
+            Expected::Identity(identity) => {
+                if has.contains(identity) {
+                    Ok(())
+                } else {
+                    Err(format!(
+                        "identity verification error: peer did not present the expected SAN ([{identity}]), got [{}]",
+                        join(&has.iter().collect::<Vec<_>>())
+                    ))
+                }
+            }
+            Expected::Cluster(cluster) => {
+                if has.contains(cluster) {
+                    Ok(())
+                } else {
+                    Err(format!(
+                        "the agent's certificate has no DNS name {cluster}, the name of its cluster: [{}]",
+                        join(&has.iter().collect::<Vec<_>>())
+                    ))
+                }
+            }
         }
     }
 
@@ -310,9 +317,10 @@ pub(super) fn verify_signer(
     let roots = x509::certificates(roots)?;
     let chain = x509::certificates(chain)?;
     let mut reason = "x509: certificate signed by unknown authority".to_owned();
-    match climb(&signer, 0, &chain, &roots, at, &mut reason) {
-        true => Ok(()),
-        false => Err(reason),
+    if climb(&signer, 0, &chain, &roots, at, &mut reason) {
+        Ok(())
+    } else {
+        Err(reason)
     }
 }
 

@@ -229,9 +229,10 @@ fn subject(request: &Request) -> Result<Name, x509_cert::der::Error> {
             .map(|name| format!("O={}", quoted(name))),
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
-    match parts.is_empty() {
-        true => Ok(Name::default()),
-        false => parts.join(",").parse(),
+    if parts.is_empty() {
+        Ok(Name::default())
+    } else {
+        parts.join(",").parse()
     }
 }
 
@@ -248,9 +249,10 @@ fn extensions(
             all.push(extension);
         })
     };
-    let usages = match request.is_ca {
-        true => KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign),
-        false => KeyUsage(KeyUsages::DigitalSignature | KeyUsages::KeyEncipherment),
+    let usages = if request.is_ca {
+        KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign)
+    } else {
+        KeyUsage(KeyUsages::DigitalSignature | KeyUsages::KeyEncipherment)
     };
     add(usages.to_extension(subject, &[]), true)?;
     let constraints = BasicConstraints {

@@ -141,13 +141,14 @@ fn renew(cluster: &Cluster, ztunnel: &mut Ztunnel, at: usize) -> Result<(), Stat
             }
         }
         Ok(answer) => {
-            one.roots = match version.has(READS_ALL) {
-                true => answer.roots,
+            one.roots = if version.has(READS_ALL) {
+                answer.roots
+            } else {
                 // These versions read only the first PEM block of the element.
-                false => x509::blocks(&answer.roots)
+                x509::blocks(&answer.roots)
                     .into_iter()
                     .next()
-                    .unwrap_or_default(),
+                    .unwrap_or_default()
             };
             one.trouble = None;
             if one.leaf.as_ref() != Some(&answer.leaf) {

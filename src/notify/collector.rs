@@ -347,9 +347,10 @@ impl Collector {
             .cleaned()
         });
         let notices: Vec<_> = notices.collect();
-        match notices.is_empty() {
-            true => Ok(()),
-            false => self.outbox.add(&notices, &[]),
+        if notices.is_empty() {
+            Ok(())
+        } else {
+            self.outbox.add(&notices, &[])
         }
     }
 }

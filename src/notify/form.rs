@@ -55,9 +55,10 @@ pub fn slack(notice: &Notice, link: Option<&str>) -> Json {
 fn section(text: &str) -> Json {
     /// The longest text of a section, in characters, escaped ("Section block" in Slack's documentation).
     const MOST: usize = 3_000;
-    let text = match text.chars().count() > MOST {
-        true => shortened(text, MOST - 1),
-        false => text.to_owned(),
+    let text = if text.chars().count() > MOST {
+        shortened(text, MOST - 1)
+    } else {
+        text.to_owned()
     };
     json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } })
 }

@@ -198,9 +198,10 @@ impl Outbox {
     }
 
     fn insert(&self, all: &Transaction, notice: &Notice) -> Result<usize, RunsError> {
-        let ended = match notice.ends_run() {
-            true => self.resolve_steps(all, notice)?,
-            false => 0,
+        let ended = if notice.ends_run() {
+            self.resolve_steps(all, notice)?
+        } else {
+            0
         };
         Ok(ended + self.queue(all, notice)?)
     }

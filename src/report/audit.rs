@@ -70,9 +70,12 @@ pub fn audit(run: &RunId, state: &State, records: &[Record], proof: &Proof) -> S
         Some(at) => text.push_str(&format!("ended     {}: {status}\n", local_time(at))),
         None => text.push_str(&format!("ended     {status}\n")),
     }
-    let section = |title: &str, lines: Vec<String>| match lines.is_empty() {
-        true => String::new(),
-        false => format!("\n{title}\n  {}\n", lines.join("\n  ")),
+    let section = |title: &str, lines: Vec<String>| {
+        if lines.is_empty() {
+            String::new()
+        } else {
+            format!("\n{title}\n  {}\n", lines.join("\n  "))
+        }
     };
     text.push_str(&section(
         "approvals",

@@ -47,9 +47,10 @@ pub fn inventory_tree(inventory: &Inventory, pick: Pick, view: View) -> String {
     }
     let notes: Vec<String> = rows.iter().map(|row| note(inventory, row)).collect();
     let has_notes = notes.iter().any(|note| !note.is_empty());
-    let heading: &[&str] = match has_notes {
-        true => &["CERTIFICATE", "LEFT", "EXPIRES", "NOTE", "WHERE"],
-        false => &["CERTIFICATE", "LEFT", "EXPIRES", "WHERE"],
+    let heading: &[&str] = if has_notes {
+        &["CERTIFICATE", "LEFT", "EXPIRES", "NOTE", "WHERE"]
+    } else {
+        &["CERTIFICATE", "LEFT", "EXPIRES", "WHERE"]
     };
     let place = heading.len() - 1;
     let mut table = Table::new(heading)
@@ -156,9 +157,10 @@ impl<'i> Tree<'i> {
 
     fn draw_all(&self, numbers: &[usize], trunk: &str, rows: &mut Vec<Row<'i>>) {
         for (at, number) in numbers.iter().enumerate() {
-            let (branch, below) = match at + 1 == numbers.len() {
-                true => ("╰─ ", "   "),
-                false => ("├─ ", "│  "),
+            let (branch, below) = if at + 1 == numbers.len() {
+                ("╰─ ", "   ")
+            } else {
+                ("├─ ", "│  ")
             };
             let (branch, below) = (format!("{trunk}{branch}"), format!("{trunk}{below}"));
             self.draw(*number, &branch, &below, rows);

@@ -35,9 +35,10 @@ pub fn log_time(at: Timestamp) -> String {
 
 /// Returns the heading of a column of times: `STARTED (UTC)`, or `STARTED` if each time has its offset.
 pub fn heading(name: &str) -> String {
-    match is_utc(&zone()) {
-        true => format!("{name} (UTC)"),
-        false => name.to_owned(),
+    if is_utc(&zone()) {
+        format!("{name} (UTC)")
+    } else {
+        name.to_owned()
     }
 }
 
@@ -61,9 +62,10 @@ fn bare_in_utc(at: Timestamp, format: &str) -> String {
 }
 
 fn zone() -> TimeZone {
-    match IS_LOCAL.load(Ordering::Relaxed) {
-        true => LOCAL.clone(),
-        false => TimeZone::UTC,
+    if IS_LOCAL.load(Ordering::Relaxed) {
+        LOCAL.clone()
+    } else {
+        TimeZone::UTC
     }
 }
 
@@ -76,9 +78,10 @@ fn shown(at: Timestamp, zone: &TimeZone, format: &str) -> String {
     let Some(at) = zoned(at, zone) else {
         return String::new();
     };
-    let offset = match is_utc(zone) {
-        true => "UTC".to_owned(),
-        false => at.strftime("%:z").to_string(),
+    let offset = if is_utc(zone) {
+        "UTC".to_owned()
+    } else {
+        at.strftime("%:z").to_string()
     };
     format!("{} {offset}", at.strftime(format))
 }

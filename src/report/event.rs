@@ -50,9 +50,12 @@ impl EventLines {
 
 /// `call` is the event's call, if the event itself does not contain it.
 fn event_line(record: &Record, call: &str, is_full: bool) -> String {
-    let said = |error: &StepError| match is_full {
-        true => error.message.clone(),
-        false => short_line(&error.headline()),
+    let said = |error: &StepError| {
+        if is_full {
+            error.message.clone()
+        } else {
+            short_line(&error.headline())
+        }
     };
     let call = match call {
         "" => String::new(),
@@ -68,12 +71,11 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
             via,
             ..
         }) => {
-            let limited = match chosen.is_empty() {
-                true => String::new(),
-                false => {
-                    let steps: Vec<_> = chosen.iter().map(String::as_str).collect();
-                    format!(", of {} only", steps.join(", "))
-                }
+            let limited = if chosen.is_empty() {
+                String::new()
+            } else {
+                let steps: Vec<_> = chosen.iter().map(String::as_str).collect();
+                format!(", of {} only", steps.join(", "))
             };
             let by = by(requester, via.as_ref());
             format!("run started: {workflow} ({file}) on target {target}, {by}{limited}")
@@ -216,9 +218,10 @@ fn event_line(record: &Record, call: &str, is_full: bool) -> String {
         }
         Event::Logged(Logged { step, message, .. }) => format!("{step}: {message}"),
     };
-    let text = match is_full {
-        true => indented(&lines(&text)),
-        false => line(&text).into_owned(),
+    let text = if is_full {
+        indented(&lines(&text))
+    } else {
+        line(&text).into_owned()
     };
     format!("{}  {text}", log_time(record.at))
 }

@@ -35,9 +35,10 @@ pub fn explain(word: &str) -> Result<Vec<Page>, Vec<String>> {
             .filter(|row| row.name.ends_with(&format!("::{word}")))
             .map(|row| function_page(row, None)),
     );
-    match pages.is_empty() {
-        true => Err(near(word)),
-        false => Ok(pages),
+    if pages.is_empty() {
+        Err(near(word))
+    } else {
+        Ok(pages)
     }
 }
 

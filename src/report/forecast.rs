@@ -254,9 +254,10 @@ fn counts(steps: &[Preview], times: &HashMap<InstanceId, Times>) -> BTreeMap<&'s
             .filter(|call| call.is_change() || operation(call.function).is_some());
         for call in counted {
             let count = found.entry(call.function).or_default();
-            match n.is_least {
-                true => count.is_least = true,
-                false => count.count += n.count,
+            if n.is_least {
+                count.is_least = true
+            } else {
+                count.count += n.count
             }
             count.is_most |= step.runs == Foreseen::Later;
         }

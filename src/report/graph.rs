@@ -173,9 +173,10 @@ fn mermaid_id(within: &str, step: &Step) -> String {
 fn mermaid_steps(workflow: &Workflow, prefix: &str, indent: &str, out: &mut String) {
     for (_, step) in workflow.steps() {
         let id = mermaid_id(prefix, step);
-        let label = match step.for_each.is_some() {
-            true => format!("{} (for each)", step.name),
-            false => step.name.to_string(),
+        let label = if step.for_each.is_some() {
+            format!("{} (for each)", step.name)
+        } else {
+            step.name.to_string()
         };
         match &step.action {
             Action::Script(_) => out.push_str(&format!("{indent}{id}[\"{label}\"]\n")),

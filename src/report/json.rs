@@ -78,10 +78,7 @@ pub fn run_json(id: &RunId, state: &State, view: &JsonView) -> Json {
         "error": failed.first(),
         "errors": failed,
         "steps": steps,
-        "not_reversed": match state.is_undoing {
-            true => view.workflow.map(|workflow| undo_json(&not_reversed(workflow, state))),
-            false => None,
-        },
+        "not_reversed": if state.is_undoing { view.workflow.map(|workflow| undo_json(&not_reversed(workflow, state))) } else { None },
         "certificates": certificates,
     })
 }

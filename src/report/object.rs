@@ -9,9 +9,10 @@ pub fn call_line(call: &CallRecord) -> String {
     let change = windlass_script::function(function).and_then(Function::change);
     let may_be_tried = change.is_some_and(|change| change.unless == Some("dry_run"));
     // A change that was only tried, as a check does, is recorded as a read.
-    let tried = match may_be_tried && call.class == Class::Read {
-        true => " (dry run)",
-        false => "",
+    let tried = if may_be_tried && call.class == Class::Read {
+        " (dry run)"
+    } else {
+        ""
     };
     match object(call) {
         Some(object) => format!("{function}{tried} {object}"),

@@ -93,9 +93,10 @@ pub fn same_length(text: &str) -> Cow<'_, str> {
     }
     let mut clean = String::with_capacity(text.len());
     for c in text.chars() {
-        match !is_unseen(c) || stays(c) {
-            true => clean.push(c),
-            false => clean.push_str(&"?".repeat(c.len_utf8())),
+        if !is_unseen(c) || stays(c) {
+            clean.push(c)
+        } else {
+            clean.push_str(&"?".repeat(c.len_utf8()))
         }
     }
     Cow::Owned(clean)

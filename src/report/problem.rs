@@ -15,9 +15,10 @@ use windlass_world::value::{StepError, brief};
 
 /// Draws a diagnostic for a terminal, without colours if they are turned off.
 pub fn render(diagnostic: &dyn Diagnostic) -> String {
-    let theme = match console::colors_enabled_stderr() {
-        true => GraphicalTheme::unicode(),
-        false => GraphicalTheme::unicode_nocolor(),
+    let theme = if console::colors_enabled_stderr() {
+        GraphicalTheme::unicode()
+    } else {
+        GraphicalTheme::unicode_nocolor()
     };
     let width = usize::from(console::Term::stderr().size().1).clamp(60, 120);
     let handler = GraphicalReportHandler::new_themed(theme)
@@ -29,9 +30,10 @@ pub fn render(diagnostic: &dyn Diagnostic) -> String {
         .with_links(false);
     let safe = Safe::of(diagnostic);
     let without = WithoutExcerpt(&safe);
-    let shown: &dyn Diagnostic = match has_short_excerpt(&safe) {
-        true => &safe,
-        false => &without,
+    let shown: &dyn Diagnostic = if has_short_excerpt(&safe) {
+        &safe
+    } else {
+        &without
     };
     let mut text = String::new();
     match handler.render_report(&mut text, shown) {

@@ -72,9 +72,10 @@ impl Bars {
             .bars
             .insert_before(&self.total, ProgressBar::new_spinner());
         if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {prefix} {msg:.dim}") {
-            spinner.set_style(match is_utf8() {
-                true => style,
-                false => style.tick_chars("|/-\\ "),
+            spinner.set_style(if is_utf8() {
+                style
+            } else {
+                style.tick_chars("|/-\\ ")
             });
         }
         spinner.set_prefix(line(step.as_str()).into_owned());

@@ -103,9 +103,12 @@ impl Replaced {
 
     /// Returns each part with its fate: first the current parts, then the new ones.
     fn parts(&self) -> Vec<(Fate, String)> {
-        let now = self.now.iter().map(|part| match self.then.contains(part) {
-            true => (Fate::Kept, part),
-            false => (Fate::Removed, part),
+        let now = self.now.iter().map(|part| {
+            if self.then.contains(part) {
+                (Fate::Kept, part)
+            } else {
+                (Fate::Removed, part)
+            }
         });
         let comes = self.then.iter().filter(|part| !self.now.contains(part));
         let parts = now.chain(comes.map(|part| (Fate::Added, part)));

@@ -58,9 +58,10 @@ impl Diagnostic for Safe<'_> {
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let labels = self.inner.labels()?.map(|label| {
             let text = label.label().map(|text| lines(text).into_owned());
-            match label.primary() {
-                true => LabeledSpan::new_primary_with_span(text, *label.inner()),
-                false => LabeledSpan::new_with_span(text, *label.inner()),
+            if label.primary() {
+                LabeledSpan::new_primary_with_span(text, *label.inner())
+            } else {
+                LabeledSpan::new_with_span(text, *label.inner())
             }
         });
         Some(Box::new(labels))

@@ -20,9 +20,10 @@ pub fn say(text: &str) {
 /// Returns a text that the reader's terminal can show: if the locale is not UTF-8, our own signs are replaced by ASCII. Texts of scripts and other
 /// programs are not changed.
 pub fn for_people(text: &str) -> Cow<'_, str> {
-    match *IS_UTF8 || text.is_ascii() {
-        true => text.into(),
-        false => in_ascii(text).into(),
+    if *IS_UTF8 || text.is_ascii() {
+        text.into()
+    } else {
+        in_ascii(text).into()
     }
 }
 

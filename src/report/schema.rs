@@ -95,9 +95,10 @@ fn list_of(section: &str) -> Json {
 }
 
 fn map_of(section: &str, or_text: bool) -> Json {
-    let values = match or_text {
-        true => json!({ "anyOf": [{ "type": "string" }, reference(section)] }),
-        false => reference(section),
+    let values = if or_text {
+        json!({ "anyOf": [{ "type": "string" }, reference(section)] })
+    } else {
+        reference(section)
     };
     json!({ "type": "object", "additionalProperties": values })
 }

@@ -54,9 +54,10 @@ fn times(worked: i64, took: i64) -> String {
     /// A shorter time lies between two events, and is not a wait.
     const LEAST: i64 = 1000;
     let text = |ms: i64| format_duration(Duration::from_millis(ms.max(0) as u64));
-    match took - worked < LEAST {
-        true => text(took),
-        false => format!("{} ({} with waits)", text(worked), text(took)),
+    if took - worked < LEAST {
+        text(took)
+    } else {
+        format!("{} ({} with waits)", text(worked), text(took))
     }
 }
 
@@ -165,9 +166,10 @@ pub(super) fn relative(path: &str, folder: &Path) -> String {
 }
 
 fn steps_table(workflow: &Workflow, state: &State, view: View) -> String {
-    let undone = match state.is_undoing {
-        true => with_outer(execute::undone(workflow, state)),
-        false => BTreeMap::new(),
+    let undone = if state.is_undoing {
+        with_outer(execute::undone(workflow, state))
+    } else {
+        BTreeMap::new()
     };
     let mut rows = Rows {
         table: Table::new(&["STEP", "STATUS", "TIME"]).naming(&[0]),

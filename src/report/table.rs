@@ -27,9 +27,10 @@ struct Cell {
 impl Cell {
     fn new(text: String) -> Self {
         Self {
-            width: match is_printable_ascii(&text) {
-                true => text.len(),
-                false => measure_text_width(&text),
+            width: if is_printable_ascii(&text) {
+                text.len()
+            } else {
+                measure_text_width(&text)
             },
             text,
         }
@@ -42,9 +43,10 @@ impl Cell {
             line.extend(std::iter::repeat_n(' ', width - self.width));
             return;
         }
-        let cell = match is_name {
-            true => without_middle(&self.text, width),
-            false => self.text.clone(),
+        let cell = if is_name {
+            without_middle(&self.text, width)
+        } else {
+            self.text.clone()
         };
         line.push_str(&pad_str(&cell, width, Alignment::Left, Some("…")));
     }
@@ -106,9 +108,10 @@ impl Table {
 
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         let cells = cells.into_iter().map(|cell| {
-            let cell = match cell.contains('\n') {
-                true => cell.replace('\n', "\\n"),
-                false => cell,
+            let cell = if cell.contains('\n') {
+                cell.replace('\n', "\\n")
+            } else {
+                cell
             };
             match styled(&cell, console::colors_enabled()) {
                 Cow::Owned(clean) => Cell::new(clean),
@@ -207,13 +210,12 @@ fn without_middle(cell: &str, width: usize) -> String {
     let tail = room.saturating_sub(1).div_ceil(2);
     let head = room.saturating_sub(1 + tail);
     let is_cut = characters.len() > room && room > 2;
-    match is_cut {
-        true => {
-            let head: String = characters[..head].iter().collect();
-            let tail: String = characters[characters.len() - tail..].iter().collect();
-            format!("{mark}{head}…{tail}")
-        }
-        false => cell.to_owned(),
+    if is_cut {
+        let head: String = characters[..head].iter().collect();
+        let tail: String = characters[characters.len() - tail..].iter().collect();
+        format!("{mark}{head}…{tail}")
+    } else {
+        cell.to_owned()
     }
 }
 

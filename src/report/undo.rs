@@ -35,13 +35,12 @@ pub fn undo_plan(run: &RunId, items: &[UndoItem]) -> String {
     }
     text.push_str(&section(LEFT, &left));
     text.push_str(&section("nothing to reverse:", &already));
-    match goes.is_empty() {
-        true => text.push_str(&format!("nothing in run {run} can be reversed\n")),
-        false => {
-            let title = format!("to be reversed, in this order ({}):", goes.len());
-            text.push_str(section(&title, &goes).trim_end());
-            text.push('\n');
-        }
+    if goes.is_empty() {
+        text.push_str(&format!("nothing in run {run} can be reversed\n"))
+    } else {
+        let title = format!("to be reversed, in this order ({}):", goes.len());
+        text.push_str(section(&title, &goes).trim_end());
+        text.push('\n');
     }
     text
 }

@@ -192,9 +192,10 @@ impl Remote {
             return Ok(());
         };
         self.has_compared.store(own == theirs, Ordering::Relaxed);
-        match own == theirs {
-            true => Ok(()),
-            false => Err(RemoteError::OtherIdentity { own, theirs }),
+        if own == theirs {
+            Ok(())
+        } else {
+            Err(RemoteError::OtherIdentity { own, theirs })
         }
     }
 

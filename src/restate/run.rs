@@ -72,9 +72,10 @@ impl Run {
             .map(|event| vault.open_event(event))
             .collect::<Result<Vec<_>, JournalError>>()
             .holds_up(&run)?;
-        let events = match order.is_only_record {
-            true => events,
-            false => lost_attempts(&state).chain(events).collect(),
+        let events = if order.is_only_record {
+            events
+        } else {
+            lost_attempts(&state).chain(events).collect()
         };
         substrate.remember(&records, next);
         if let Some((edition, files)) = &order.files {

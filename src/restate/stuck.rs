@@ -20,9 +20,10 @@ pub struct Stuck {
 
 impl fmt::Display for Stuck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.is_paused {
-            true => write!(f, "paused by Restate: {}", self.why),
-            false => write!(f, "Restate tries again: {}", self.why),
+        if self.is_paused {
+            write!(f, "paused by Restate: {}", self.why)
+        } else {
+            write!(f, "Restate tries again: {}", self.why)
         }
     }
 }

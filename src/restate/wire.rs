@@ -310,12 +310,13 @@ pub(super) struct OtherIdentity {
 
 impl OtherIdentity {
     pub fn refuse(own: String, theirs: &str) -> Result<(), Self> {
-        match own == theirs {
-            true => Ok(()),
-            false => Err(Self {
+        if own == theirs {
+            Ok(())
+        } else {
+            Err(Self {
                 own,
                 theirs: theirs.into(),
-            }),
+            })
         }
     }
 }

@@ -238,14 +238,13 @@ pub fn refuse_other_list(runs: &[RunRow], run: &RunId, state: &State) -> Result<
             && row.ended_at == state.ended_at
             && (row.outcome.as_deref() == outcome || state.outcome.is_none())
     });
-    match is_true {
-        true => Ok(()),
-        false => Err(RunsError::broken(
+    if is_true {
+        Ok(())
+    } else {
+        Err(RunsError::broken(
             "journal",
             format!("the list of runs does not match the events of run {run}"),
         )
-        .hint(
-            "the journal was changed by something other than windlass; restore it from a backup",
-        )),
+        .hint("the journal was changed by something other than windlass; restore it from a backup"))
     }
 }

@@ -94,16 +94,15 @@ fn answered(
     if let DoubtAnswer::Leave = answer {
         return left(state, step, who);
     }
-    let (step, event) = match is_of_undo(state) {
-        false => (step.clone(), to_last_call(state, step, answer, who)?),
-        true => {
-            let step = step.undone().unwrap_or_else(|| step.clone());
-            let event = match to_last_call(state, &step.undo(), answer, who)? {
-                None => to_call_of_undone(state, &step, answer)?,
-                event => event,
-            };
-            (step, event)
-        }
+    let (step, event) = if !is_of_undo(state) {
+        (step.clone(), to_last_call(state, step, answer, who)?)
+    } else {
+        let step = step.undone().unwrap_or_else(|| step.clone());
+        let event = match to_last_call(state, &step.undo(), answer, who)? {
+            None => to_call_of_undone(state, &step, answer)?,
+            event => event,
+        };
+        (step, event)
     };
     if let Some(event) = event {
         return Ok(event);
@@ -149,10 +148,11 @@ fn left(state: &State, step: &InstanceId, who: &Person) -> Result<Event, RunsErr
     }
     Ok(Event::StepSkipped(StepSkipped {
         step: step.undo(),
-        reason: match who.name.is_empty() {
+        reason: if who.name.is_empty() {
             // In a plan.
-            true => "the answer leaves what it did as it is".to_owned(),
-            false => format!("{} leaves what it did as it is", who.name),
+            "the answer leaves what it did as it is".to_owned()
+        } else {
+            format!("{} leaves what it did as it is", who.name)
         },
     }))
 }

@@ -191,17 +191,16 @@ impl Drivers {
         let most = self.shared.driving.max_runs;
         let live = lock(&self.shared.live);
         let taken = self.shared.places.load(Ordering::Relaxed);
-        match live.len() + taken < most {
-            true => {
-                self.shared.places.fetch_add(1, Ordering::Relaxed);
-                Ok(RunPlace(self.shared.clone()))
-            }
-            false => Err(RunsError::new(
+        if live.len() + taken < most {
+            self.shared.places.fetch_add(1, Ordering::Relaxed);
+            Ok(RunPlace(self.shared.clone()))
+        } else {
+            Err(RunsError::new(
                 Kind::Busy,
                 "busy",
                 format!("{most} runs are being driven, which is the maximum"),
             )
-            .hint("try again after one of them has ended, or raise --max-runs")),
+            .hint("try again after one of them has ended, or raise --max-runs"))
         }
     }
 

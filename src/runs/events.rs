@@ -113,9 +113,10 @@ pub(crate) fn answer_events(
     answers: &DoubtAnswers,
     who: &Person,
 ) -> Result<Vec<Event>, RunsError> {
-    match is_of_undo(state) {
-        true => undo_events(state, answers, who),
-        false => resume_events_answered(workflow, state, answers, who),
+    if is_of_undo(state) {
+        undo_events(state, answers, who)
+    } else {
+        resume_events_answered(workflow, state, answers, who)
     }
 }
 

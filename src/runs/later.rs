@@ -51,12 +51,13 @@ pub fn refuse_undo_before_newer<E: From<RunsError>>(
         }
         let other = read(&row.id)?;
         let other = (changed(&other), authorities(&other));
-        let (what, named) = match is_undone {
-            true => (
+        let (what, named) = if is_undone {
+            (
                 "has been undone since, and changed what this one changed",
                 both_changed(&own, &other, row.ended_at),
-            ),
-            false => in_the_way(&own, &other),
+            )
+        } else {
+            in_the_way(&own, &other)
         };
         if named.is_empty() {
             continue;
@@ -125,12 +126,13 @@ fn refused(id: &RunId, row: &RunRow, is_undone: bool, what: &str, all: &[&str]) 
     }
     let (workflow, other) = (&row.workflow, &row.id);
     let message = format!("run {id} can't be undone yet: run {other} ({workflow}) {what}: {named}");
-    let hint = match is_undone {
-        false => format!(
+    let hint = if !is_undone {
+        format!(
             "undo the newer run first: `{}`; or, to leave what it changed and undo the rest, add --force",
             Command::new("undo").arg(other)
-        ),
-        true => "an undo would restore what that run had left, such as certificates that are revoked by now; to do it all the same, add --force".to_owned(),
+        )
+    } else {
+        "an undo would restore what that run had left, such as certificates that are revoked by now; to do it all the same, add --force".to_owned()
     };
     RunsError::conflict("newer-run", message).hint(hint)
 }

@@ -38,13 +38,14 @@ impl Reception {
             Some(None) => Self::NotYet,
             Some(Some(given)) => {
                 let is_own = given.approver == answer.approver && given.verdict == answer.verdict;
-                match is_own {
-                    true => Self::Counts,
-                    false => Self::TooLate(format!(
+                if is_own {
+                    Self::Counts
+                } else {
+                    Self::TooLate(format!(
                         "`{step}` was {} by {} before this answer",
                         given.verdict.as_str(),
                         given.approver
-                    )),
+                    ))
                 }
             }
         }

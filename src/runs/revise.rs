@@ -174,12 +174,11 @@ impl Reviser<'_> {
             let message = "params can be changed only together with --edited";
             return Err(RunsError::wrong("params", message));
         }
-        let (edit, notes) = match changes.takes_files {
-            true => {
-                let (edit, notes) = self.edit(info(state)?, changes)?;
-                (Some(edit), notes)
-            }
-            false => (None, Vec::new()),
+        let (edit, notes) = if changes.takes_files {
+            let (edit, notes) = self.edit(info(state)?, changes)?;
+            (Some(edit), notes)
+        } else {
+            (None, Vec::new())
         };
         let with = after_edit(state, edit.as_ref().map(|edit| &edit.edited));
         let with = after_answers(with, &changes.answers)?;

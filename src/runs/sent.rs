@@ -33,9 +33,10 @@ pub(crate) fn refuse_unknown(
     sent: &SentFiles,
     target: &str,
 ) -> Result<(), RunsError> {
-    match sent.may_differ || find(library, &sent.program)?.is_some() {
-        true => Ok(()),
-        false => Err(denied(&sent.program, target)),
+    if sent.may_differ || find(library, &sent.program)?.is_some() {
+        Ok(())
+    } else {
+        Err(denied(&sent.program, target))
     }
 }
 

@@ -539,9 +539,10 @@ impl Shown {
 
     /// Returns the calls in doubt, which only a person can settle; none while the run is driven.
     pub fn doubts(&self) -> Vec<Doubt> {
-        match self.is_driven {
-            true => Vec::new(),
-            false => doubts(&self.state),
+        if self.is_driven {
+            Vec::new()
+        } else {
+            doubts(&self.state)
         }
     }
 

@@ -60,10 +60,11 @@ impl Tallies {
     }
 
     fn calls(&mut self, instance: &Instance, known: &mut (u32, usize)) {
-        let from = match known.0 == instance.round {
-            true => known.1,
+        let from = if known.0 == instance.round {
+            known.1
+        } else {
             // The instance was reset, so its calls are new.
-            false => 0,
+            0
         };
         for effect in instance.effects.iter().skip(from) {
             let result = match &effect.outcome {

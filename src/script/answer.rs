@@ -158,9 +158,10 @@ impl Answer {
                 None => "it has no content type".into(),
             };
             // The parser's message may quote the body.
-            match is_secret {
-                true => format!("`body` is not JSON ({kind})"),
-                false => format!("`body` is not JSON ({kind}): {why}"),
+            if is_secret {
+                format!("`body` is not JSON ({kind})")
+            } else {
+                format!("`body` is not JSON ({kind}): {why}")
             }
         })?;
         Ok(match (is_secret, self.0.get(PARTS)) {

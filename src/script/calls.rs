@@ -85,16 +85,13 @@ pub(super) fn list(ast: &AST) -> Vec<FoundCall> {
 /// holds the inputs, in `fn run` or in an inline body.
 pub(super) fn host_calls(ast: &AST, inputs: Option<&str>, is_inline: bool) -> Vec<HostCall> {
     let (mut entry, mut rest) = (ast.clone(), ast.clone());
-    match is_inline {
-        true => {
-            entry.clear_functions();
-            rest.clear_statements();
-        }
-        false => {
-            entry.clear_statements();
-            entry.retain_functions(|_, _, name, _| name == "run");
-            rest.retain_functions(|_, _, name, _| name != "run");
-        }
+    if is_inline {
+        entry.clear_functions();
+        rest.clear_statements();
+    } else {
+        entry.clear_statements();
+        entry.retain_functions(|_, _, name, _| name == "run");
+        rest.retain_functions(|_, _, name, _| name != "run");
     }
     let of_entry = list_knowing(&entry, inputs);
     let calls = of_entry.into_iter().chain(list(&rest));

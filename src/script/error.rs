@@ -76,19 +76,21 @@ fn at(script: &Script, source: &str, what: &str, position: Position) -> String {
 
 /// Returns the place, in a script or in a module that it imports, of a position from Rhai.
 fn place_of(script: &Script, source: &str, position: Position) -> Option<Place> {
-    let text = match source == &*script.path {
-        true => Some(&script.text),
-        false => script
+    let text = if source == &*script.path {
+        Some(&script.text)
+    } else {
+        script
             .imports
             .texts
-            .get(source.strip_suffix(".rhai").unwrap_or(source)),
+            .get(source.strip_suffix(".rhai").unwrap_or(source))
     };
     let position = text.map_or(position, |text| {
         position_in(interpreter::steps(), text, position)
     });
-    let (line, column) = match source == &*script.path {
-        true => script.places.line_and_column(&script.text, position)?,
-        false => (position.line()?, position.position().unwrap_or(1)),
+    let (line, column) = if source == &*script.path {
+        script.places.line_and_column(&script.text, position)?
+    } else {
+        (position.line()?, position.position().unwrap_or(1))
     };
     Some(Place {
         file: source.into(),
@@ -156,12 +158,11 @@ fn over(exceeded: Exceeded) -> StepError {
 fn describe_thrown(thrown: &Dynamic) -> StepError {
     match failure_of(thrown) {
         Some(failure) => {
-            let mut error = match failure.code == WRONG_ARGUMENTS {
-                true => {
-                    let message = format!("{}: {}", failure.operation, failure.message);
-                    StepError::new("wrong-arguments", message)
-                }
-                false => StepError::new("outside-failure", failure.to_string()),
+            let mut error = if failure.code == WRONG_ARGUMENTS {
+                let message = format!("{}: {}", failure.operation, failure.message);
+                StepError::new("wrong-arguments", message)
+            } else {
+                StepError::new("outside-failure", failure.to_string())
             };
             error.hint = failure.hint.clone();
             error.failure = Some(failure);

@@ -120,9 +120,10 @@ impl Expression {
         let ast = interpreter::expressions()
             .compile_with_scope(&scope, in_double_quotes(text))
             .map_err(|e| {
-                let span = match e.position().is_none() {
-                    true => 0..text.len(),
-                    false => token_at(text, e.position()),
+                let span = if e.position().is_none() {
+                    0..text.len()
+                } else {
+                    token_at(text, e.position())
                 };
                 let fault = Fault::new("syntax", span, lowercase_first(&e.err_type().to_string()));
                 vec![match e.err_type() {
@@ -218,9 +219,10 @@ impl Expression {
         let error = |message| error_at(0, message);
         let mut scope = Scope::new();
         for root in self.known {
-            let value = match self.roots.contains(root) {
-                true => to_dynamic(names.of(root)),
-                false => rhai::Dynamic::UNIT,
+            let value = if self.roots.contains(root) {
+                to_dynamic(names.of(root))
+            } else {
+                rhai::Dynamic::UNIT
             };
             scope.push_dynamic(*root, value);
         }

@@ -109,10 +109,7 @@ impl<'a> Finder<'a> {
         let written = self.written;
         self.reads.retain(|read| !written.contains(&read.name));
         self.reads.sort_by_key(|read| read.span.start);
-        match self.is_lost {
-            true => Vec::new(),
-            false => self.reads,
-        }
+        if self.is_lost { Vec::new() } else { self.reads }
     }
 
     /// Says whether the variable and its entries stay unchanged.

@@ -126,9 +126,10 @@ fn changes(engine: &Engine, text: &str, with_switches: bool) -> Vec<Change> {
                 control.borrow_mut().is_within_text = true;
                 // A line end right after a backtick is not part of the text.
                 let rest = &text[at + 1..];
-                let line_end = match rest.starts_with('\n') || rest.starts_with("\r\n") {
-                    true => "\"\\n\",",
-                    false => "",
+                let line_end = if rest.starts_with('\n') || rest.starts_with("\r\n") {
+                    "\"\\n\","
+                } else {
+                    ""
                 };
                 change(at, 1, format!("}},{line_end}`"));
                 if let Some(end) = end_of_string(rest) {

@@ -113,9 +113,10 @@ impl Lexer<'_> {
                         .rest()
                         .find(|c| !is_word(c))
                         .unwrap_or(self.rest().len());
-                    let kind = match c.is_ascii_digit() {
-                        true => Kind::Number,
-                        false => Kind::Word,
+                    let kind = if c.is_ascii_digit() {
+                        Kind::Number
+                    } else {
+                        Kind::Word
                     };
                     self.push(kind, start + length);
                 }

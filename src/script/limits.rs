@@ -130,17 +130,19 @@ pub(super) fn too_large(what: &str) -> Box<EvalAltResult> {
 
 /// Rejects a text longer than Rhai's limit before it is allocated.
 pub(super) fn check_text(bytes: usize) -> Result<(), Box<EvalAltResult>> {
-    match bytes > MAX_STRING_BYTES {
-        true => Err(too_large("Length of string")),
-        false => Ok(()),
+    if bytes > MAX_STRING_BYTES {
+        Err(too_large("Length of string"))
+    } else {
+        Ok(())
     }
 }
 
 /// Rejects a list longer than Rhai's limit before it is allocated.
 pub(super) fn check_items(count: usize) -> Result<(), Box<EvalAltResult>> {
-    match count > MAX_ITEMS {
-        true => Err(too_large("Size of array/BLOB")),
-        false => Ok(()),
+    if count > MAX_ITEMS {
+        Err(too_large("Size of array/BLOB"))
+    } else {
+        Ok(())
     }
 }
 
@@ -163,9 +165,10 @@ fn held() -> isize {
 
 fn check_captures(captured: &Dynamic) -> Result<(), Box<EvalAltResult>> {
     let mut visits = MAX_CAPTURED_VALUES;
-    match is_deeper(captured, MAX_CAPTURES, &mut visits) {
-        true => Err(too_large("Depth of what closures capture")),
-        false => Ok(()),
+    if is_deeper(captured, MAX_CAPTURES, &mut visits) {
+        Err(too_large("Depth of what closures capture"))
+    } else {
+        Ok(())
     }
 }
 

@@ -60,9 +60,10 @@ impl Modules {
             let (file, module_text) = match read(&file, &written) {
                 Ok(found) => found,
                 Err(why) => {
-                    let help = match file != written && read(&written, &written).is_ok() {
-                        true => format!("{RULE}: `import \"{}{wanted}\"`", way_up(path)),
-                        false => RULE.to_owned(),
+                    let help = if file != written && read(&written, &written).is_ok() {
+                        format!("{RULE}: `import \"{}{wanted}\"`", way_up(path))
+                    } else {
+                        RULE.to_owned()
                     };
                     let message = format!("can't read `{file}`: {why}");
                     faults.push(fault("bad-import", message).help(help));

@@ -186,8 +186,9 @@ fn are_equal(context: &NativeCallContext, a: &mut Dynamic, b: &mut Dynamic) -> G
 }
 
 pub(super) fn check_depth<'a>(mut items: impl Iterator<Item = &'a Dynamic>) -> Given<()> {
-    match items.any(|item| is_deeper(item, MAX_DEPTH, &mut { usize::MAX })) {
-        true => Err(too_large("Depth of array or map")),
-        false => Ok(()),
+    if items.any(|item| is_deeper(item, MAX_DEPTH, &mut { usize::MAX })) {
+        Err(too_large("Depth of array or map"))
+    } else {
+        Ok(())
     }
 }

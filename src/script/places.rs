@@ -53,10 +53,11 @@ impl Places {
     /// Returns the range of the file that a range of the text comes from.
     pub fn span_of(&self, span: Range<usize>) -> Range<usize> {
         let start = self.byte(span.start);
-        match span.is_empty() {
-            true => start..start,
+        if span.is_empty() {
+            start..start
+        } else {
             // Uses the last byte: the byte after it may be on another line.
-            false => start..self.byte(span.end - 1) + 1,
+            start..self.byte(span.end - 1) + 1
         }
     }
 

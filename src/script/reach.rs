@@ -71,9 +71,10 @@ impl<'a> Reach<'a> {
                     ASTNode::Expr(Expr::FnCall(call, _) | Expr::MethodCall(call, _))
                     | ASTNode::Stmt(Stmt::FnCall(call, _)),
                 ) => {
-                    match call.namespace.path.is_empty() {
-                        true => name(&call.name),
-                        false => imported.extend(self.imported(file, call)),
+                    if call.namespace.path.is_empty() {
+                        name(&call.name)
+                    } else {
+                        imported.extend(self.imported(file, call))
                     }
                     // The name is computed, so it may be any function.
                     if call.name == "Fn" && !is_constant(call) {

@@ -116,9 +116,12 @@ impl Script {
         let path: Arc<str> = path.into();
         let is_inline = places.is_some();
         let places = places.unwrap_or_default();
-        let here = |fault: Fault| match is_inline {
-            true => fault.at(&places),
-            false => fault.in_file(&path, &text),
+        let here = |fault: Fault| {
+            if is_inline {
+                fault.at(&places)
+            } else {
+                fault.in_file(&path, &text)
+            }
         };
         let mut scope = Scope::new();
         if is_inline {
@@ -142,10 +145,11 @@ impl Script {
         let mut found = Vec::new();
         modules.load(&ast, &path, &text, &mut own, read, &mut found);
         let of_body = |fault: &Fault| fault.is_in(&path);
-        faults.extend(found.into_iter().map(|fault| match of_body(&fault) {
-            true => here(fault),
-            false => fault,
-        }));
+        faults.extend(
+            found
+                .into_iter()
+                .map(|fault| if of_body(&fault) { here(fault) } else { fault }),
+        );
         faults.extend(calls::check_script(&ast, &text, &own).into_iter().map(here));
 
         let mut signature = |name| match Signature::read(&ast, &text, name) {
@@ -155,9 +159,10 @@ impl Script {
                 None
             }
         };
-        let (accepted, outputs) = match is_inline {
-            true => (None, None),
-            false => (signature("INPUTS"), signature("OUTPUTS")),
+        let (accepted, outputs) = if is_inline {
+            (None, None)
+        } else {
+            (signature("INPUTS"), signature("OUTPUTS"))
         };
         if !is_inline {
             faults.extend(check_entry(&ast, &text).map(here));
@@ -183,9 +188,10 @@ impl Script {
             .into_iter()
             .chain(of_imports)
             .collect();
-        let found = match is_inline {
-            true => lint::check_body(&ast, &text),
-            false => lint::check(&ast, &text, outputs.as_ref()),
+        let found = if is_inline {
+            lint::check_body(&ast, &text)
+        } else {
+            lint::check(&ast, &text, outputs.as_ref())
         };
         let mut discouraged: Vec<_> = found.into_iter().map(here).collect();
         for (name, imported) in &modules.asts {
@@ -199,12 +205,11 @@ impl Script {
         let entry = (!is_inline).then_some("run");
         let run_calls = reach.calls_of(entry, unchanged.as_deref());
         let has_undo = !is_inline && ast.iter_functions().any(|f| f.name == "undo");
-        let undo_calls = match has_undo {
-            true => {
-                let unchanged = inputs::unchanged_in(&ast, &text, "undo");
-                reach.calls_of(Some("undo"), unchanged.as_deref())
-            }
-            false => BTreeSet::new(),
+        let undo_calls = if has_undo {
+            let unchanged = inputs::unchanged_in(&ast, &text, "undo");
+            reach.calls_of(Some("undo"), unchanged.as_deref())
+        } else {
+            BTreeSet::new()
         };
         let parts: Vec<&[u8]> = std::iter::once(text.as_bytes())
             .chain(
@@ -335,9 +340,10 @@ fn check_inputs(ast: &AST, text: &str, accepted: Option<&Signature>) -> Vec<Faul
 
 pub(super) fn syntax_fault(text: &str, error: &ParseError) -> Fault {
     let position = error.position();
-    let span = match position.is_none() {
-        true => text.len().saturating_sub(1)..text.len(),
-        false => token_at(text, position),
+    let span = if position.is_none() {
+        text.len().saturating_sub(1)..text.len()
+    } else {
+        token_at(text, position)
     };
     if let ParseErrorType::ModuleUndefined(module) = error.err_type() {
         let fault = Fault::new(

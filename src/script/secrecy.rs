@@ -66,10 +66,7 @@ impl SecretOutput {
         };
         let mut sealed = value.clone();
         let are_there = paths.iter().all(|path| seal_at(&mut sealed, path));
-        match are_there {
-            true => sealed,
-            false => value.tainted(),
-        }
+        if are_there { sealed } else { value.tainted() }
     }
 
     /// Makes parts of a recorded answer secret. The `json` of an answer is read from its `body` later.
@@ -82,12 +79,13 @@ impl SecretOutput {
         };
         let whole = |fields: BTreeMap<String, Value>| {
             let fields = fields.into_iter();
-            Value::map(
-                fields.map(|(key, field)| match PLAIN.contains(&key.as_str()) {
-                    true => (key, field),
-                    false => (key, field.tainted()),
-                }),
-            )
+            Value::map(fields.map(|(key, field)| {
+                if PLAIN.contains(&key.as_str()) {
+                    (key, field)
+                } else {
+                    (key, field.tainted())
+                }
+            }))
         };
         let paths = match self {
             Self::Nothing => return Value::Map(fields),

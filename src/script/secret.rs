@@ -85,9 +85,10 @@ fn refuse_unread(value: &Dynamic) -> Result<(), Thrown> {
     if let Some(reference) = value.read_lock::<Reference>() {
         return Err(unread(&reference.to_string()).into());
     }
-    match from_dynamic(value).is_ok_and(|value| value.holds_reference()) {
-        true => Err(unread("a secret in it").into()),
-        false => Ok(()),
+    if from_dynamic(value).is_ok_and(|value| value.holds_reference()) {
+        Err(unread("a secret in it").into())
+    } else {
+        Ok(())
     }
 }
 
@@ -270,9 +271,10 @@ fn register_comparisons(module: &mut Module) {
     }
     set(SWITCHED).set_into_module(module, |value: Dynamic| -> Result<Dynamic, Thrown> {
         refuse_unread(&value)?;
-        match holds_secret(&value) {
-            false => Ok(value),
-            true => Err("`switch` does not work with a secret; compare it with `==`".into()),
+        if !holds_secret(&value) {
+            Ok(value)
+        } else {
+            Err("`switch` does not work with a secret; compare it with `==`".into())
         }
     });
 }
@@ -396,9 +398,10 @@ fn register_prints(module: &mut Module) {
         }
         let json = value.reveal_json().map_err(|e| format!("to_json: {e}"))?;
         let text = json.to_string();
-        Ok(match value.holds_secret() {
-            true => Dynamic::from(Secret::new(text)),
-            false => text.into(),
+        Ok(if value.holds_secret() {
+            Dynamic::from(Secret::new(text))
+        } else {
+            text.into()
         })
     });
 }
@@ -424,17 +427,19 @@ fn print_map(context: &NativeCallContext, map: &mut Map) -> Result<Dynamic, Thro
 }
 
 fn debugged(context: &NativeCallContext, item: &mut Dynamic) -> Result<String, Thrown> {
-    match holds_secret(item) {
-        true => revealed(context, item),
-        false => Ok(printed(context, "to_debug", item)),
+    if holds_secret(item) {
+        revealed(context, item)
+    } else {
+        Ok(printed(context, "to_debug", item))
     }
 }
 
 fn of_text(is_secret: bool, text: String) -> Result<Dynamic, Thrown> {
     check_text(text.len())?;
-    Ok(match is_secret {
-        true => Dynamic::from(Secret::new(text)),
-        false => text.into(),
+    Ok(if is_secret {
+        Dynamic::from(Secret::new(text))
+    } else {
+        text.into()
     })
 }
 
@@ -486,9 +491,10 @@ fn part(secret: &mut Secret, start: i64, len: i64) -> Result<Secret, Thrown> {
     let text = text_of(secret)?;
     let count = text.chars().count() as i64;
     // A negative start counts from the end, as for a text.
-    let start = match start < 0 {
-        true => (count + start).max(0),
-        false => start,
+    let start = if start < 0 {
+        (count + start).max(0)
+    } else {
+        start
     };
     let (start, len) = (start as usize, len.max(0) as usize);
     Ok(Secret::new(

@@ -27,11 +27,12 @@ pub(super) fn watch(engine: &mut Engine, script: &Script, trace: Arc<dyn Trace>)
         |_, debugger| debugger,
         move |_, _, _, source, position| {
             let is_own = source.is_none_or(|source| source == &*path);
-            let line = match is_own {
-                true => places
+            let line = if is_own {
+                places
                     .line_and_column(&text, position)
-                    .map(|(line, _)| line),
-                false => position.line(),
+                    .map(|(line, _)| line)
+            } else {
+                position.line()
             };
             if let Some(line) = line {
                 trace.reached(source.unwrap_or(&path), line);

@@ -43,9 +43,10 @@ fn client_timeout<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Duration>, D::Error> {
     let given = duration(deserializer)?;
-    match given.is_some_and(|given| given < Duration::from_secs(1)) {
-        true => Err(D::Error::custom("it must be at least one second")),
-        false => Ok(given),
+    if given.is_some_and(|given| given < Duration::from_secs(1)) {
+        Err(D::Error::custom("it must be at least one second"))
+    } else {
+        Ok(given)
     }
 }
 

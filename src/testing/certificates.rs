@@ -48,15 +48,16 @@ pub fn wrong(expected: &ExpectedCertificate, outcome: &Outcome) -> Vec<Problem> 
     let verdicts = wanted.verifies.iter();
     problems.extend(verdicts.filter_map(|one| {
         unverified(one, &text, outcome).map(|why| {
-            let what = match one.fails {
-                true => format!(
+            let what = if one.fails {
+                format!(
                     "the certificate in `{place}` verifies under `{}`",
                     one.under
-                ),
-                false => format!(
+                )
+            } else {
+                format!(
                     "the certificate in `{place}` does not verify under `{}`",
                     one.under
-                ),
+                )
             };
             Problem::new(what).with(why)
         })

@@ -48,9 +48,10 @@ impl Part {
     }
 
     fn count(&mut self, is_reached: bool, what: impl FnOnce() -> String) {
-        match is_reached {
-            true => self.reached += 1,
-            false => self.missed.push(what()),
+        if is_reached {
+            self.reached += 1
+        } else {
+            self.missed.push(what())
         }
     }
 }

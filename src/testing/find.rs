@@ -18,11 +18,10 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
     let mut found = BTreeSet::new();
     for path in paths {
         let metadata = fs::metadata(path).map_err(|e| (path.clone(), e))?;
-        match metadata.is_dir() {
-            true => walk(path, &is_test, &mut found)?,
-            false => {
-                found.insert(beside(path));
-            }
+        if metadata.is_dir() {
+            walk(path, &is_test, &mut found)?
+        } else {
+            found.insert(beside(path));
         }
     }
     Ok(found.into_iter().collect())
@@ -31,9 +30,10 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
 /// Returns the test file of a workflow, if there is one; returns any other file unchanged.
 fn beside(path: &Path) -> PathBuf {
     let tests = path.with_extension("test.yaml");
-    match !is_test(path) && tests.is_file() {
-        true => tests,
-        false => path.to_owned(),
+    if !is_test(path) && tests.is_file() {
+        tests
+    } else {
+        path.to_owned()
     }
 }
 

@@ -151,9 +151,10 @@ fn never_used(case: &Case, number: usize, outcome: &Outcome, is_alone: bool) -> 
         .iter()
         .filter(|line| line.function == given.function);
     let calls: Vec<_> = calls.map(shown).collect();
-    match calls.is_empty() || !is_alone {
-        true => problem,
-        false => problem.with(format!("these calls were made:\n{}", lines(&calls))),
+    if calls.is_empty() || !is_alone {
+        problem
+    } else {
+        problem.with(format!("these calls were made:\n{}", lines(&calls)))
     }
 }
 
@@ -198,10 +199,7 @@ fn unmasked(arguments: &serde_json::Value) -> serde_json::Value {
 }
 
 fn wrong_status(case: &Case, outcome: &Outcome) -> Option<Problem> {
-    let usual = match case.undo {
-        true => "undone",
-        false => "succeeded",
-    };
+    let usual = if case.undo { "undone" } else { "succeeded" };
     let wanted = case.expect.status.as_deref().unwrap_or(usual);
     if outcome.is(wanted, case.undo) {
         return None;
@@ -226,9 +224,10 @@ fn wrong_status(case: &Case, outcome: &Outcome) -> Option<Problem> {
     details
         .extend(waits.map(|(id, _)| format!("{id} waits for an approval: add it to `approvals`")));
     let problem = Problem::new(format!("the run is {}, not {wanted}", outcome.status()));
-    Some(match details.is_empty() {
-        true => problem,
-        false => problem.with(lines(&details)),
+    Some(if details.is_empty() {
+        problem
+    } else {
+        problem.with(lines(&details))
     })
 }
 
@@ -255,13 +254,12 @@ fn wrong_error(case: &Case, outcome: &Outcome) -> Option<Problem> {
     if messages.iter().any(|message| fits(wanted, message)) {
         return None;
     }
-    Some(match messages.is_empty() {
-        true => Problem::new(format!(
+    Some(if messages.is_empty() {
+        Problem::new(format!(
             "the run ends without an error, not with `{wanted}`"
-        )),
-        false => {
-            Problem::new("the run ends with another error").with(diff(wanted, &lines(&messages)))
-        }
+        ))
+    } else {
+        Problem::new("the run ends with another error").with(diff(wanted, &lines(&messages)))
     })
 }
 
@@ -313,13 +311,14 @@ fn is_call(function: &str, pattern: &Value, line: &Line) -> bool {
 }
 
 fn written(call: &ExpectedCall) -> String {
-    match call
+    if call
         .arguments
         .as_map()
         .is_some_and(std::collections::BTreeMap::is_empty)
     {
-        true => call.function.clone(),
-        false => format!("{} {}", call.function, flow(&call.arguments.to_json())),
+        call.function.clone()
+    } else {
+        format!("{} {}", call.function, flow(&call.arguments.to_json()))
     }
 }
 
@@ -335,9 +334,10 @@ fn wrong_file(name: &str, wanted: Option<&str>, outcome: &Outcome) -> Option<Pro
         (Some(_), None) => {
             let there: Vec<_> = outcome.files.keys().cloned().collect();
             let problem = Problem::new(format!("the file `{name}` does not exist"));
-            Some(match there.is_empty() {
-                true => problem.with("the run wrote no files"),
-                false => problem.with(format!("these are: {}", there.join(", "))),
+            Some(if there.is_empty() {
+                problem.with("the run wrote no files")
+            } else {
+                problem.with(format!("these are: {}", there.join(", ")))
             })
         }
         (Some(wanted), Some(file)) => {
@@ -346,9 +346,10 @@ fn wrong_file(name: &str, wanted: Option<&str>, outcome: &Outcome) -> Option<Pro
             let fits = fits(wanted, &found) || fits(wanted, found.trim_end_matches('\n'));
             (!fits).then(|| {
                 let problem = Problem::new(format!("the file `{name}` is not as expected"));
-                match file.is_secret {
-                    true => problem,
-                    false => problem.with(diff(wanted, &found)),
+                if file.is_secret {
+                    problem
+                } else {
+                    problem.with(diff(wanted, &found))
                 }
             })
         }
@@ -363,9 +364,10 @@ fn missing_log(wanted: &[String], outcome: &Outcome) -> Option<Problem> {
     let problem = Problem::new(format!(
         "the message `{missing}` is missing, or is not in this order"
     ));
-    Some(match outcome.logs.is_empty() {
-        true => problem.with("the scripts wrote no messages"),
-        false => problem.with(lines(&outcome.logs)),
+    Some(if outcome.logs.is_empty() {
+        problem.with("the scripts wrote no messages")
+    } else {
+        problem.with(lines(&outcome.logs))
     })
 }
 
@@ -414,9 +416,10 @@ fn key_of(key: &str) -> String {
     let is_plain = key
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'));
-    match is_plain && !key.is_empty() {
-        true => key.to_owned(),
-        false => serde_json::Value::from(key).to_string(),
+    if is_plain && !key.is_empty() {
+        key.to_owned()
+    } else {
+        serde_json::Value::from(key).to_string()
     }
 }
 

@@ -209,15 +209,14 @@ fn files(folder: &Path) -> io::Result<BTreeMap<String, WrittenFile>> {
         for entry in entries {
             let entry = entry?;
             let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-            match entry.file_type()?.is_dir() {
-                true => open.push((entry.path(), format!("{name}/"))),
-                false => {
-                    let written = WrittenFile {
-                        content: fs::read(entry.path())?,
-                        is_secret: entry.metadata()?.permissions().mode() & OTHERS == 0,
-                    };
-                    found.insert(name, written);
-                }
+            if entry.file_type()?.is_dir() {
+                open.push((entry.path(), format!("{name}/")))
+            } else {
+                let written = WrittenFile {
+                    content: fs::read(entry.path())?,
+                    is_secret: entry.metadata()?.permissions().mode() & OTHERS == 0,
+                };
+                found.insert(name, written);
             }
         }
     }

@@ -196,9 +196,10 @@ impl Play<'_> {
             main: self.program.main.clone(),
             program: self.program.digest,
             target: if self.case.is_local { LOCAL } else { NOWHERE }.into(),
-            kube: match self.case.has_kube {
-                true => clusters(&self.program.workflow, &params)?,
-                false => BTreeSet::new(),
+            kube: if self.case.has_kube {
+                clusters(&self.program.workflow, &params)?
+            } else {
+                BTreeSet::new()
             },
             chosen: BTreeSet::new(),
             out: self.folder.join(OUT).display().to_string(),
@@ -288,9 +289,10 @@ impl Play<'_> {
             };
             let decision = Decision {
                 step: id.clone(),
-                verdict: match approver.approves {
-                    true => Verdict::Approved,
-                    false => Verdict::Rejected,
+                verdict: if approver.approves {
+                    Verdict::Approved
+                } else {
+                    Verdict::Rejected
                 },
                 approver: approver.name.clone(),
                 comment: approver.comment.clone(),

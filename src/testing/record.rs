@@ -298,9 +298,10 @@ impl Writer<'_> {
         let lines = match &effect.outcome {
             Some(EffectOutcome::Done(value)) => {
                 let mut lines = vec![first];
-                let value = match is_undo {
-                    true => Value::map::<String>([]),
-                    false => value.clone(),
+                let value = if is_undo {
+                    Value::map::<String>([])
+                } else {
+                    value.clone()
                 };
                 if let Some(value) = answer_of(&known, value) {
                     lines.push(format!("    gives: {}", flow(&self.value(&value))));

@@ -225,9 +225,10 @@ impl Asked {
         let repeated = self.repeated(key);
         let Some(number) = repeated.or_else(|| self.pick(&log)) else {
             let is_answered = !leaves(self.function) || self.is_embedded();
-            let (answered, answer): (_, Answering) = match is_answered {
-                true => (Answered::Target, act(key.clone())),
-                false => (Answered::Nobody, done(Err(self.unanswered()))),
+            let (answered, answer): (_, Answering) = if is_answered {
+                (Answered::Target, act(key.clone()))
+            } else {
+                (Answered::Nobody, done(Err(self.unanswered())))
             };
             let line = self.line(&log, key, answered);
             log.add(line)?;
@@ -476,9 +477,10 @@ impl Asked {
             _ => arguments.get("program").map(Value::to_text),
         };
         let text = |stream: &str| fields.get(stream).map_or_else(String::new, Value::to_text);
-        let printed = match hides_answer(arguments) {
-            true => MASK.to_owned(),
-            false => format!("{}{}", text("stderr"), text("stdout")),
+        let printed = if hides_answer(arguments) {
+            MASK.to_owned()
+        } else {
+            format!("{}{}", text("stderr"), text("stdout"))
         };
         let code = i32::try_from(code).unwrap_or(i32::MAX);
         Err(unexpected_exit(&program.unwrap_or_default(), code, printed))

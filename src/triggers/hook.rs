@@ -222,9 +222,10 @@ fn is_signed(secret: &[u8], body: &[u8], signature: &str) -> bool {
 
 fn start_key(delivery: &str) -> String {
     let key = format!("hook {delivery}");
-    match key.len() <= MAX_KEY {
-        true => key,
-        false => format!("hook {}", Digest::of_content(key.as_bytes())),
+    if key.len() <= MAX_KEY {
+        key
+    } else {
+        format!("hook {}", Digest::of_content(key.as_bytes()))
     }
 }
 

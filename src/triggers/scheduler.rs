@@ -190,12 +190,11 @@ impl<S: Starter> Scheduler<S> {
             let error = RunsError::conflict("run-owned", why);
             self.starter.failed(one, due.due, &error);
         }
-        match is_news || due.why.as_ref() != Some(why) {
-            true => {
-                let attempts = due.attempts.max(is_news.into());
-                self.book.waits(due, why, attempts, due.next_at)
-            }
-            false => Ok(()),
+        if is_news || due.why.as_ref() != Some(why) {
+            let attempts = due.attempts.max(is_news.into());
+            self.book.waits(due, why, attempts, due.next_at)
+        } else {
+            Ok(())
         }
     }
 }

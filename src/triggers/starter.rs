@@ -69,9 +69,10 @@ impl Life {
     /// is due after two thirds of its lifetime; otherwise each run would start the next one at once.
     pub fn due_at(self, before: Duration) -> Timestamp {
         let whole = self.expires_at.since(self.made_at);
-        match before < whole {
-            true => self.expires_at - before,
-            false => self.made_at + whole / 3 * 2,
+        if before < whole {
+            self.expires_at - before
+        } else {
+            self.made_at + whole / 3 * 2
         }
     }
 }
@@ -193,18 +194,17 @@ impl ThroughRuns {
                 return Ok(None);
             }
             let why = format!("run {} has the lock `{lock}`", held.run);
-            return Ok(Some(
-                match !shown.is_driven && shown.status() != "waiting" {
-                    true => Held {
-                        why: format!(
-                            "{why}, and is {}: resume it, cancel it or undo it",
-                            shown.status()
-                        ),
-                        is_stuck: true,
-                    },
-                    false => Held::by(why),
-                },
-            ));
+            return Ok(Some(if !shown.is_driven && shown.status() != "waiting" {
+                Held {
+                    why: format!(
+                        "{why}, and is {}: resume it, cancel it or undo it",
+                        shown.status()
+                    ),
+                    is_stuck: true,
+                }
+            } else {
+                Held::by(why)
+            }));
         }
         let takes_it = |shown: &&Shown| {
             let Value::Map(params) = &shown.info.params else {

@@ -68,10 +68,7 @@ pub fn tell(
             continue;
         };
         let waits = waiting.iter().any(|due| due.key == key);
-        let at = match waits {
-            true => mark.reached,
-            false => known.reached,
-        };
+        let at = if waits { mark.reached } else { known.reached };
         let last = book.last(&key)?.map(|made| SeenStart {
             due: made.due,
             at: made.at,

@@ -168,9 +168,10 @@ fn a_subject_outside_of_its_bounds_is_refused() {
     let long = "c".repeat(65);
     for (name, taken) in [("c", true), (&long[..64], true), (long.as_str(), false)] {
         let issued = lab.issue(&root, &csr(name, &[]), json!({}));
-        match taken {
-            true => assert!(issued.is_ok(), "{name}: {issued:?}"),
-            false => assert_eq!(issued.unwrap_err().0, "MalformedCSRException"),
+        if taken {
+            assert!(issued.is_ok(), "{name}: {issued:?}")
+        } else {
+            assert_eq!(issued.unwrap_err().0, "MalformedCSRException")
         }
     }
     let custom = |id: &str, value: &str| {
@@ -186,13 +187,14 @@ fn a_subject_outside_of_its_bounds_is_refused() {
         ("2.5.4.3", long.as_str(), false),
     ] {
         let issued = lab.issue(&root, &csr("x", &[]), custom(id, value));
-        match taken {
-            true => assert!(issued.is_ok(), "{id} {value}: {issued:?}"),
-            false => assert_eq!(
+        if taken {
+            assert!(issued.is_ok(), "{id} {value}: {issued:?}")
+        } else {
+            assert_eq!(
                 issued.unwrap_err().0,
                 "InvalidArgsException",
                 "{id} {value}"
-            ),
+            )
         }
     }
     for name in ["127.0.0.1", "spiffe://a/b", "a b"] {

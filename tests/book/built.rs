@@ -28,9 +28,10 @@ fn the_book_is_built_with_every_page_and_link() {
         if page == Path::new("SUMMARY.md") {
             continue;
         }
-        let built = match page.file_name().is_some_and(|name| name == "README.md") {
-            true => page.with_file_name("index.html"),
-            false => page.with_extension("html"),
+        let built = if page.file_name().is_some_and(|name| name == "README.md") {
+            page.with_file_name("index.html")
+        } else {
+            page.with_extension("html")
         };
         let built = folder.path().join(built);
         let html = fs::read_to_string(&built)
@@ -69,8 +70,9 @@ fn follow(page: &Path, html: &str, link: &str) -> Result<(), String> {
             }
         }
     };
-    match anchor.is_empty() || text.contains(&format!("id=\"{anchor}\"")) {
-        true => Ok(()),
-        false => Err("there is no such heading".into()),
+    if anchor.is_empty() || text.contains(&format!("id=\"{anchor}\"")) {
+        Ok(())
+    } else {
+        Err("there is no such heading".into())
     }
 }

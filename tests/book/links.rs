@@ -34,9 +34,10 @@ pub fn check(page: &Path, text: &str, link: &str) -> Result<(), String> {
         "" => text.to_owned(),
         _ => std::fs::read_to_string(&file).map_err(|e| e.to_string())?,
     };
-    match anchors(&text).contains(&anchor.to_owned()) {
-        true => Ok(()),
-        false => Err("there is no such heading".into()),
+    if anchors(&text).contains(&anchor.to_owned()) {
+        Ok(())
+    } else {
+        Err("there is no such heading".into())
     }
 }
 

@@ -270,9 +270,10 @@ impl Client {
             let sections = items
                 .iter()
                 .map(|item| self.settings[item["section"].as_str().unwrap_or_default()].clone());
-            let result = match method == "workspace/configuration" {
-                true => sections.collect(),
-                false => Json::Null,
+            let result = if method == "workspace/configuration" {
+                sections.collect()
+            } else {
+                Json::Null
             };
             self.write(&json!({ "jsonrpc": "2.0", "id": id, "result": result }));
         }

@@ -134,15 +134,16 @@ fn draw_ca(random: &mut Random, name: &str) -> CertificateParams {
     }
     if random.is(8) {
         let dns = |name: &str| vec![GeneralSubtree::DnsName(name.into())];
-        params.name_constraints = Some(match random.is(50) {
-            true => NameConstraints {
+        params.name_constraints = Some(if random.is(50) {
+            NameConstraints {
                 permitted_subtrees: dns("a.example"),
                 excluded_subtrees: Vec::new(),
-            },
-            false => NameConstraints {
+            }
+        } else {
+            NameConstraints {
                 permitted_subtrees: Vec::new(),
                 excluded_subtrees: dns("b.example"),
-            },
+            }
         });
     }
     params
@@ -162,9 +163,10 @@ fn draw_leaf(random: &mut Random, number: usize) -> (CertificateParams, Vec<Stri
         2 => vec!["10.0.0.1"],
         _ => vec![host],
     };
-    let common_name = match random.is(30) {
-        true => "host.a.example".to_owned(),
-        false => format!("Leaf {number}"),
+    let common_name = if random.is(30) {
+        "host.a.example".to_owned()
+    } else {
+        format!("Leaf {number}")
     };
     let mut params = leaf(&common_name, &sans);
     draw_validity(random, &mut params);
@@ -271,9 +273,10 @@ fn draw_world(random: &mut Random) -> World {
     for number in 0..LEAVES {
         let (params, sans) = draw_leaf(random, number);
         let is_late = random.is(85);
-        let signer = match is_late {
-            true => &line[line.len() - 1],
-            false => &line[random.below(line.len())],
+        let signer = if is_late {
+            &line[line.len() - 1]
+        } else {
+            &line[random.below(line.len())]
         };
         let key = KeyPair::generate().unwrap();
         let pem = match random.is(3) {

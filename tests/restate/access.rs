@@ -65,12 +65,11 @@ fn gate(server: u16) -> String {
                 let mut reader = BufReader::new(client);
                 while let Some(request) = read_request(&mut reader) {
                     let head = String::from_utf8_lossy(&request).to_lowercase();
-                    let answer =
-                        match head.contains(&format!("authorization: bearer {TOKEN}\r\n")) {
-                            true => forward(&format!("127.0.0.1:{server}"), &request),
-                            false => b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\n\r\nwho?"
-                                .to_vec(),
-                        };
+                    let answer = if head.contains(&format!("authorization: bearer {TOKEN}\r\n")) {
+                        forward(&format!("127.0.0.1:{server}"), &request)
+                    } else {
+                        b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\n\r\nwho?".to_vec()
+                    };
                     if reader.get_mut().write_all(&answer).is_err() {
                         return;
                     }

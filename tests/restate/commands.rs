@@ -150,9 +150,10 @@ fn walk(folder: &std::path::Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
         let path = entry.path();
-        match path.is_dir() {
-            true => files.extend(walk(&path)),
-            false => files.push((path.clone(), std::fs::read(&path).unwrap_or_default())),
+        if path.is_dir() {
+            files.extend(walk(&path))
+        } else {
+            files.push((path.clone(), std::fs::read(&path).unwrap_or_default()))
         }
     }
     files

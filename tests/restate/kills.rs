@@ -38,9 +38,10 @@ fn check(what: &str, kills: &AtomicUsize, world: &World) {
     let (mut reads, mut keyed) = (0, 0);
     for (operation, count) in &counts {
         let more = count.saturating_sub(wanted.get(operation).copied().unwrap_or(0));
-        match is_read(operation) {
-            true => reads += more,
-            false => keyed += more,
+        if is_read(operation) {
+            reads += more
+        } else {
+            keyed += more
         }
     }
     assert_eq!(

@@ -116,9 +116,10 @@ impl Site {
 fn start(served: &Served, token: &str, key: &str, body: &Json) -> Json {
     let answer = served.start_once(token, key, body);
     let json = answer.json();
-    let status = match json["is_repeated"] == true {
-        true => 200,
-        false => 201,
+    let status = if json["is_repeated"] == true {
+        200
+    } else {
+        201
     };
     answer.expect(status);
     json

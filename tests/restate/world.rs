@@ -115,9 +115,10 @@ impl World {
 
     /// Starts another worker; it is registered only by [`World::register_at`].
     pub fn add_worker(&self, options: &[&str], environment: &[(&str, &str)]) -> String {
-        let out: &[&str] = match options.contains(&"--out") {
-            true => &[],
-            false => &["--out", "out"],
+        let out: &[&str] = if options.contains(&"--out") {
+            &[]
+        } else {
+            &["--out", "out"]
         };
         let worker = Worker::of(&self.test, &[out, options].concat(), environment);
         let address = worker.address.clone();

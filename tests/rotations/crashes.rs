@@ -80,10 +80,11 @@ fn dies(istio_ca: &str, file: &str) {
         eye.look_until_rest("its death");
         let is_to_resume = resumed <= undone;
         failed.extend(while_watched(&test, || {
-            match is_to_resume {
+            if is_to_resume {
                 // 2: it had ended already.
-                true => drop(test.windlass(&["resume"]).expect_one_of(&[0, 2])),
-                false => drop(test.windlass(&["undo", "--yes"]).expect(0)),
+                drop(test.windlass(&["resume"]).expect_one_of(&[0, 2]))
+            } else {
+                drop(test.windlass(&["undo", "--yes"]).expect(0))
             }
         }));
         let seen = eye
@@ -92,16 +93,13 @@ fn dies(istio_ca: &str, file: &str) {
         assert!(seen.handshakes > 50, "{seen}");
         assert!(failed.is_empty(), "killed at {at}: {failed:#?}");
         let after = held(&test.path(""));
-        match is_to_resume {
-            true => {
-                resumed += 1;
-                assert_ne!(after, before, "killed at {at}");
-                assert_eq!(test.shown()["status"], "succeeded", "killed at {at}");
-            }
-            false => {
-                undone += 1;
-                assert_eq!(after, before, "killed at {at}");
-            }
+        if is_to_resume {
+            resumed += 1;
+            assert_ne!(after, before, "killed at {at}");
+            assert_eq!(test.shown()["status"], "succeeded", "killed at {at}");
+        } else {
+            undone += 1;
+            assert_eq!(after, before, "killed at {at}");
         }
         at += stride;
     }

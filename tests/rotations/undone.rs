@@ -54,9 +54,10 @@ fn looking(site: &Site) -> Eye {
 #[test]
 fn a_rotation_that_stops_in_a_phase_is_undone_without_a_failed_handshake() {
     let is_all = env::var_os("WINDLASS_MESH_ROWS").is_some();
-    let stops = match is_all {
-        true => (4..200).step_by(7).collect(),
-        false => vec![34],
+    let stops = if is_all {
+        (4..200).step_by(7).collect()
+    } else {
+        vec![34]
     };
     for istio_ca in ISTIO_CA.iter().filter(|own| is_all || **own == "cacerts") {
         let site = made(newest(), istio_ca);

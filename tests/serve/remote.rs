@@ -478,9 +478,10 @@ fn what_is_wrong_with_a_server_is_said() {
             let mut request = [0; 2048];
             let length = stream.read(&mut request).unwrap_or(0);
             let is_who = String::from_utf8_lossy(&request[..length]).contains("whoami");
-            let body = match is_who {
-                true => json!({ "name": "x", "roles": [], "version": "9.8.7" }),
-                false => json!({ "everything": "is different" }),
+            let body = if is_who {
+                json!({ "name": "x", "roles": [], "version": "9.8.7" })
+            } else {
+                json!({ "everything": "is different" })
             };
             let body = body.to_string();
             let head = format!(

@@ -163,12 +163,13 @@ impl Served {
             .and_then(|status| status.parse().ok());
         Answered {
             status: status.unwrap_or_else(|| panic!("no answer to {method} {path}: {answer:?}")),
-            body: match head
+            body: if head
                 .to_ascii_lowercase()
                 .contains("transfer-encoding: chunked")
             {
-                true => unchunked(body),
-                false => body.to_owned(),
+                unchunked(body)
+            } else {
+                body.to_owned()
             },
             head: head.to_owned(),
         }
@@ -386,9 +387,10 @@ pub fn contents(folder: &std::path::Path) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
-        match path.is_dir() {
-            true => found.extend(contents(&path)),
-            false => found.push(fs::read(&path).expect("readable")),
+        if path.is_dir() {
+            found.extend(contents(&path))
+        } else {
+            found.push(fs::read(&path).expect("readable"))
         }
     }
     found

@@ -243,9 +243,10 @@ fn a_year_misses_and_doubles_nothing() {
             .next()
             .copied()
             .unwrap_or(end);
-        now = match waits && now + MINUTE < next {
-            true => now + MINUTE,
-            false => next + Duration::from_millis(world.dice(1_000)),
+        now = if waits && now + MINUTE < next {
+            now + MINUTE
+        } else {
+            next + Duration::from_millis(world.dice(1_000))
         };
     }
 

@@ -150,9 +150,10 @@ fn ready(
         }
         check(&authority, template, call.now)?;
         let key = call.service.key(connection, &authority)?;
-        let partition = match template.base.is_root() {
-            true => None,
-            false => revocation::partition(connection, &authority)?,
+        let partition = if template.base.is_root() {
+            None
+        } else {
+            revocation::partition(connection, &authority)?
         };
         let issued = match call.service.options.quotas {
             Quotas::Aws => Some(guard.issued(call.service, connection)?),

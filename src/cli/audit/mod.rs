@@ -49,12 +49,11 @@ pub fn audit(args: &Args, command: &Audit) -> Done {
         records,
         proof,
     } = checked;
-    print(&match command.json {
-        true => {
-            let json = report::audit_json(&bundle.run, &state, &records, &proof);
-            format!("{json:#}\n")
-        }
-        false => report::audit(&bundle.run, &state, &records, &proof),
+    print(&if command.json {
+        let json = report::audit_json(&bundle.run, &state, &records, &proof);
+        format!("{json:#}\n")
+    } else {
+        report::audit(&bundle.run, &state, &records, &proof)
     })
 }
 
@@ -62,12 +61,13 @@ fn verify(path: &Path, roots: &[Certificate]) -> Result<(Bundle, Checked), Failu
     let bundle = Bundle::read(path)?;
     let checked = bundle.check(roots).map_err(|refused| {
         let failure = Failure::from(refused);
-        match failure.is("timestamp") && failure.has_hint() {
-            true => failure,
-            false => failure.hint(format!(
+        if failure.is("timestamp") && failure.has_hint() {
+            failure
+        } else {
+            failure.hint(format!(
                 "{} is not as `windlass audit` wrote it; write it again",
                 path.display()
-            )),
+            ))
         }
     })?;
     Ok((bundle, checked))
@@ -130,15 +130,16 @@ fn unusable(path: &Path, why: &dyn std::fmt::Display) -> Failure {
 
 fn refuse_other_signers(bundle: &Bundle, key: &[u8], path: &Path) -> Result<(), Failure> {
     let mut signatures = bundle.signatures.iter();
-    match signatures.any(|signature| signature.is_by(key)) {
-        true => Ok(()),
-        false => Err(Failure::new(
+    if signatures.any(|signature| signature.is_by(key)) {
+        Ok(())
+    } else {
+        Err(Failure::new(
             "not-signed",
             format!(
                 "the bundle of run {} is not signed with the key of {}",
                 bundle.run,
                 path.display()
             ),
-        )),
+        ))
     }
 }

@@ -38,9 +38,10 @@ pub fn fetch(url: &str, statement: &str, roots: &[Certificate]) -> Result<Timest
             .header("content-type", "application/timestamp-query")
             .body(body);
         let answer = request.send().await?.error_for_status()?;
-        Ok::<_, BodyError>(match answer.status().is_redirection() {
-            true => Err(answer.status()),
-            false => Ok(read_answer(answer, LARGEST).await?),
+        Ok::<_, BodyError>(if answer.status().is_redirection() {
+            Err(answer.status())
+        } else {
+            Ok(read_answer(answer, LARGEST).await?)
         })
     });
     let response = response.map_err(|e| failed(causes(&e)))?;

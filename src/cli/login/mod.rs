@@ -26,9 +26,10 @@ use crate::{
 /// `windlass login`: logs in with the server's provider or with a token, which is stored after the server has accepted it.
 pub fn login(args: &Args, command: &Login) -> Done {
     let server = wanted(args)?;
-    let provider = match command.token {
-        true => None,
-        false => device::provider_of(&server)?,
+    let provider = if command.token {
+        None
+    } else {
+        device::provider_of(&server)?
     };
     let entry = match provider {
         Some(provider) => device::log_in(&server, provider)?,
@@ -59,9 +60,10 @@ pub fn login(args: &Args, command: &Login) -> Done {
 /// `windlass logout`.
 pub fn logout(args: &Args) -> Done {
     let server = wanted(args)?;
-    match Credentials::forget(&server)? {
-        true => say!("logged out of {}", server.url),
-        false => say!("not logged in to {}", server.url),
+    if Credentials::forget(&server)? {
+        say!("logged out of {}", server.url)
+    } else {
+        say!("not logged in to {}", server.url)
     }
     Ok(exit::SUCCEEDED)
 }

@@ -55,9 +55,10 @@ pub fn resume(archive: &Archive, there: &There, command: &Resume, id: &RunId) ->
         };
         let revision = there.revision(id, &changes)?;
         if command.plan {
-            return print(&match command.driving.json {
-                true => format!("{:#}\n", report::plan_json(&revision.plan)),
-                false => report::resume_plan(id, &revision.plan),
+            return print(&if command.driving.json {
+                format!("{:#}\n", report::plan_json(&revision.plan))
+            } else {
+                report::resume_plan(id, &revision.plan)
             });
         }
         report::say(&report::resume_plan(id, &revision.plan));
@@ -88,12 +89,9 @@ fn is_sent(info: &RunInfo) -> bool {
 /// Reads the current files that a terminal sent, under the names that were given.
 fn files_here(info: &RunInfo) -> Result<Program, Failure> {
     let read = Source::of_run(info).compile();
-    read.map_err(|failure| match failure.is("unreadable-file") {
-        true => failure.hint(
-            "the files of this run were sent from a terminal: use --edited in the folder in which it was started",
-        ),
-        false => failure,
-    })
+    read.map_err(|failure| if failure.is("unreadable-file") { failure.hint(
+        "the files of this run were sent from a terminal: use --edited in the folder in which it was started",
+    ) } else { failure })
 }
 
 /// Returns the current workflow of a run on the server.

@@ -9,9 +9,10 @@ use crate::{
 pub fn plan(command: &Plan, program: Program, there: &There) -> Done {
     let (file, target) = (&command.file, &command.target);
     let sent = sent(file, target, &command.params, Default::default(), program)?;
-    let depth = match command.no_dry_run {
-        true => PlanDepth::Checks,
-        false => PlanDepth::Looks,
+    let depth = if command.no_dry_run {
+        PlanDepth::Checks
+    } else {
+        PlanDepth::Looks
     };
     let planned = there
         .plan_sent(&sent, depth, &caller(there))

@@ -205,9 +205,10 @@ fn assigns(text: &str, statement: &[&Token]) -> bool {
 fn parameters(names: &[&str]) -> usize {
     let inside = names.iter().skip_while(|name| **name != "(").skip(1);
     let inside: Vec<_> = inside.take_while(|name| **name != ")").collect();
-    match inside.is_empty() {
-        true => 0,
-        false => 1 + inside.iter().filter(|name| ***name == ",").count(),
+    if inside.is_empty() {
+        0
+    } else {
+        1 + inside.iter().filter(|name| ***name == ",").count()
     }
 }
 

@@ -43,9 +43,10 @@ const COMMANDS: [(&str, &str); 4] = [
 /// `windlass shell`.
 pub fn shell(args: &Args, command: &Shell) -> Done {
     let mut session = Session::open(args, command)?;
-    let result = match std::io::stdin().is_terminal() {
-        true => at_a_terminal(args, command, &mut session),
-        false => from_a_pipe(command, &mut session),
+    let result = if std::io::stdin().is_terminal() {
+        at_a_terminal(args, command, &mut session)
+    } else {
+        from_a_pipe(command, &mut session)
     };
     if let Some(id) = session.run() {
         let show = report::command(Cmd::new("show").arg(id));
@@ -103,9 +104,10 @@ fn from_a_pipe(command: &Shell, session: &mut Session) -> Done {
         let failure = Failure::new("syntax", message).hint("nothing of this entry was run");
         return Err(failure.of_a_run());
     }
-    Ok(match evaluate(command, session, &text)? {
-        true => exit::SUCCEEDED,
-        false => exit::FAILED,
+    Ok(if evaluate(command, session, &text)? {
+        exit::SUCCEEDED
+    } else {
+        exit::FAILED
     })
 }
 

@@ -81,9 +81,10 @@ pub(super) fn delete_all(call: &Call) -> Result<Answer, Failure> {
 
 /// Reads the `DeleteOptions` from the body, if there are any.
 fn options(call: &Call) -> Result<Json, Failure> {
-    match call.incoming.body.is_empty() {
-        true => Ok(json!({})),
-        false => body::read(call),
+    if call.incoming.body.is_empty() {
+        Ok(json!({}))
+    } else {
+        body::read(call)
     }
 }
 
@@ -94,9 +95,10 @@ fn is_dry_run(call: &Call, options: &Json) -> Result<bool, Failure> {
 fn propagation(options: &Json, query: &Query) -> Result<Propagation, Failure> {
     let asked = text(options, "/propagationPolicy").or_else(|| query.get("propagationPolicy"));
     match asked {
-        None | Some("Background" | "Foreground") => Ok(match options["orphanDependents"] == true {
-            true => Propagation::Orphan,
-            false => Propagation::Background,
+        None | Some("Background" | "Foreground") => Ok(if options["orphanDependents"] == true {
+            Propagation::Orphan
+        } else {
+            Propagation::Background
         }),
         Some("Orphan") => Ok(Propagation::Orphan),
         Some(other) => Err(Failure::bad_options(

@@ -75,8 +75,9 @@ fn check_budget(tx: &Transaction, pod: &Json) -> Result<(), Failure> {
         Some("AlwaysAllow") => true,
         _ => healthy >= wanted && wanted > 0,
     };
-    match count("disruptionsAllowed") > 0 || (!is_ready(pod) && ignores_unhealthy) {
-        true => Ok(()),
-        false => Err(Failure::over_budget(name(budget), wanted, healthy)),
+    if count("disruptionsAllowed") > 0 || (!is_ready(pod) && ignores_unhealthy) {
+        Ok(())
+    } else {
+        Err(Failure::over_budget(name(budget), wanted, healthy))
     }
 }

@@ -46,11 +46,12 @@ pub(super) fn set_kind(resource: &Resource, object: &mut Json) {
 
 /// Refuses a body that is not an object.
 pub(super) fn check_object(body: &Json) -> Result<(), Failure> {
-    match body.is_object() {
-        true => Ok(()),
-        false => Err(Failure::bad_request(
+    if body.is_object() {
+        Ok(())
+    } else {
+        Err(Failure::bad_request(
             "the object provided is unrecognized (must be of type object)",
-        )),
+        ))
     }
 }
 

@@ -39,9 +39,10 @@ pub(super) fn read(
             .map_err(|_| Failure::bad_request(format!("invalid resourceVersion: {asked:?}")))?,
         _ => current,
     };
-    let objects = match version == current {
-        true => tx.list(&key, wanted)?,
-        false => as_of(tx, &key, wanted, version)?,
+    let objects = if version == current {
+        tx.list(&key, wanted)?
+    } else {
+        as_of(tx, &key, wanted, version)?
     };
     let after = token.map(|(_, place)| place);
     let mut items: Vec<_> = objects

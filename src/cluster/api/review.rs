@@ -48,27 +48,26 @@ fn subject(review: &Json) -> User {
 fn access(tx: &Transaction, user: &User, review: &Json) -> Result<Json, Failure> {
     let spec = &review["spec"];
     let of = |pointer: &str| text(spec, pointer).unwrap_or_default();
-    let allowed = match spec["nonResourceAttributes"].is_object() {
-        true => may_path(
+    let allowed = if spec["nonResourceAttributes"].is_object() {
+        may_path(
             tx,
             user,
             of("/nonResourceAttributes/verb"),
             of("/nonResourceAttributes/path"),
-        )?,
-        false => {
-            let resource = match of("/resourceAttributes/subresource") {
-                "" => of("/resourceAttributes/resource").to_owned(),
-                sub => format!("{}/{sub}", of("/resourceAttributes/resource")),
-            };
-            let wanted = Attributes {
-                verb: of("/resourceAttributes/verb"),
-                group: of("/resourceAttributes/group"),
-                resource: &resource,
-                namespace: of("/resourceAttributes/namespace"),
-                name: of("/resourceAttributes/name"),
-            };
-            may(tx, user, &wanted)?
-        }
+        )?
+    } else {
+        let resource = match of("/resourceAttributes/subresource") {
+            "" => of("/resourceAttributes/resource").to_owned(),
+            sub => format!("{}/{sub}", of("/resourceAttributes/resource")),
+        };
+        let wanted = Attributes {
+            verb: of("/resourceAttributes/verb"),
+            group: of("/resourceAttributes/group"),
+            resource: &resource,
+            namespace: of("/resourceAttributes/namespace"),
+            name: of("/resourceAttributes/name"),
+        };
+        may(tx, user, &wanted)?
     };
     Ok(json!({ "allowed": allowed }))
 }

@@ -96,32 +96,30 @@ fn conditions(before: &Json, left: &[(String, Json)], now: Moment) -> Json {
             |(name, count): (&&str, &usize)| format!("{name}{what} {count} resource instances");
         counts.iter().map(each).collect::<Vec<_>>().join(", ")
     };
-    let remaining = match left.is_empty() {
-        true => (
+    let remaining = if left.is_empty() {
+        (
             false,
             "ContentRemoved",
             "All content successfully removed".to_owned(),
-        ),
-        false => {
-            let all = listed(&resources, ". has");
-            (
-                true,
-                "SomeResourcesRemain",
-                format!("Some resources are remaining: {all}"),
-            )
-        }
+        )
+    } else {
+        let all = listed(&resources, ". has");
+        (
+            true,
+            "SomeResourcesRemain",
+            format!("Some resources are remaining: {all}"),
+        )
     };
-    let waiting = match left.is_empty() {
-        true => (
+    let waiting = if left.is_empty() {
+        (
             false,
             "ContentHasNoFinalizers",
             "All content-preserving finalizers finished".to_owned(),
-        ),
-        false => {
-            let all = listed(&finalizers, " in");
-            let message = format!("Some content in the namespace has finalizers remaining: {all}");
-            (true, "SomeFinalizersRemain", message)
-        }
+        )
+    } else {
+        let all = listed(&finalizers, " in");
+        let message = format!("Some content in the namespace has finalizers remaining: {all}");
+        (true, "SomeFinalizersRemain", message)
     };
     let deleted = (
         false,

@@ -181,12 +181,11 @@ fn authorize_create(call: &Call, tx: &Transaction) -> Result<(), Failure> {
         },
         name: call.name(),
     };
-    match may(tx, &call.user, &wanted)? {
-        true => Ok(()),
-        false => {
-            let namespace = call.target.namespace.as_deref();
-            Err(Failure::denied(&call.user.name, &wanted, namespace))
-        }
+    if may(tx, &call.user, &wanted)? {
+        Ok(())
+    } else {
+        let namespace = call.target.namespace.as_deref();
+        Err(Failure::denied(&call.user.name, &wanted, namespace))
     }
 }
 

@@ -123,14 +123,13 @@ impl Way {
         if !has_word(incoming, "connection", "upgrade") || !has_word(incoming, "upgrade", SPDY) {
             return Err(upgrade_required());
         }
-        match has_word(incoming, "x-stream-protocol-version", PORT_FORWARD) {
-            true => Ok(Self::Spdy),
-            false => {
-                let offered = incoming.header("x-stream-protocol-version");
-                Err(Failure::bad_request(format!(
-                    "unable to negotiate protocol: client supports [{offered}], server accepts [{PORT_FORWARD}]"
-                )))
-            }
+        if has_word(incoming, "x-stream-protocol-version", PORT_FORWARD) {
+            Ok(Self::Spdy)
+        } else {
+            let offered = incoming.header("x-stream-protocol-version");
+            Err(Failure::bad_request(format!(
+                "unable to negotiate protocol: client supports [{offered}], server accepts [{PORT_FORWARD}]"
+            )))
         }
     }
 }
@@ -154,9 +153,10 @@ fn ports(query: &Query) -> Result<Vec<u16>, Failure> {
             }
         }
     }
-    match ports.len() > MOST {
-        true => Err(Failure::bad_request(format!("more than {MOST} ports"))),
-        false => Ok(ports),
+    if ports.len() > MOST {
+        Err(Failure::bad_request(format!("more than {MOST} ports")))
+    } else {
+        Ok(ports)
     }
 }
 

@@ -157,10 +157,7 @@ fn arrange(list: &mut Vec<Json>, before: &[Json], patch: &[Json], key: Option<&s
     let (mut named, mut rest) = (named.into_iter().peekable(), rest.into_iter().peekable());
     while let (Some(new), Some(old)) = (named.peek(), rest.peek()) {
         let is_behind = place(before, new).is_some_and(|at| place(before, old) < Some(at));
-        let next = match is_behind {
-            true => rest.next(),
-            false => named.next(),
-        };
+        let next = if is_behind { rest.next() } else { named.next() };
         list.extend(next);
     }
     list.extend(named);

@@ -31,9 +31,10 @@ pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
     }
     let (mut newest, mut old) = (None, Vec::new());
     for set in sets {
-        match newest.is_none() && has_template(&set, &deployment["spec"]["template"]) {
-            true => newest = Some(set),
-            false => old.push(set),
+        if newest.is_none() && has_template(&set, &deployment["spec"]["template"]) {
+            newest = Some(set)
+        } else {
+            old.push(set)
         }
     }
     old.sort_by_key(revision);
@@ -43,9 +44,10 @@ pub(super) fn sync(world: &World, before: Json) -> Result<(), Failure> {
     }
     if let Some(newest) = &mut newest {
         take_revision(world, &mut deployment, newest, &old)?;
-        let scalings = match paused {
-            true => strategy::scale_only(&deployment, newest, &old),
-            false => strategy::next(&deployment, newest, &old),
+        let scalings = if paused {
+            strategy::scale_only(&deployment, newest, &old)
+        } else {
+            strategy::next(&deployment, newest, &old)
         };
         for scaling in scalings {
             scale(world, &deployment, scaling, newest, &mut old)?;
@@ -225,23 +227,24 @@ fn report(
         };
     }
     let (_, unavailable) = strategy::limits(deployment);
-    match available >= wanted - unavailable {
-        true => conditions::set(
+    if available >= wanted - unavailable {
+        conditions::set(
             deployment,
             "Available",
             true,
             "MinimumReplicasAvailable",
             "Deployment has minimum availability.",
             world.now,
-        ),
-        false => conditions::set(
+        )
+    } else {
+        conditions::set(
             deployment,
             "Available",
             false,
             "MinimumReplicasUnavailable",
             "Deployment does not have minimum availability.",
             world.now,
-        ),
+        )
     }
     let Some(newest) = newest else {
         return Ok(());

@@ -33,14 +33,16 @@ pub(super) fn sync(tx: &Transaction, now: Moment) -> Result<(), Failure> {
 /// Returns the condition that tells whether a disruption is allowed. The transition time changes only with the status.
 fn condition(before: &Json, budget: &Json, now: Moment) -> Json {
     let allowed = number(budget, "/status/disruptionsAllowed").unwrap_or_default() > 0;
-    let (status, reason) = match allowed {
-        true => ("True", "SufficientPods"),
-        false => ("False", "InsufficientPods"),
+    let (status, reason) = if allowed {
+        ("True", "SufficientPods")
+    } else {
+        ("False", "InsufficientPods")
     };
     let last = &before["status"]["conditions"][0];
-    let since = match last["status"] == status {
-        true => last["lastTransitionTime"].clone(),
-        false => timestamp(now).into(),
+    let since = if last["status"] == status {
+        last["lastTransitionTime"].clone()
+    } else {
+        timestamp(now).into()
     };
     json!({
         "type": "DisruptionAllowed",
@@ -72,9 +74,10 @@ pub(crate) fn status(tx: &Transaction, budget: &Json) -> Result<Json, Failure> {
     let is_up =
         |pod: &&Json| pod::is_ready(pod) && text(pod, "/metadata/deletionTimestamp").is_none();
     let healthy = count(pods.iter().filter(is_up).count());
-    let allowed = match expected > 0 {
-        true => (healthy - wanted).max(0),
-        false => 0,
+    let allowed = if expected > 0 {
+        (healthy - wanted).max(0)
+    } else {
+        0
     };
     Ok(json!({
         "currentHealthy": healthy,

@@ -455,9 +455,10 @@ fn available(pod: &Json, least_seconds: i64, now: Moment) -> Result<(), Option<M
         return Err(None);
     };
     let at = since.saturating_add(least_seconds.saturating_mul(1000));
-    match least_seconds == 0 || at <= now {
-        true => Ok(()),
-        false => Err(Some(at)),
+    if least_seconds == 0 || at <= now {
+        Ok(())
+    } else {
+        Err(Some(at))
     }
 }
 

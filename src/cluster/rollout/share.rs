@@ -9,9 +9,10 @@ pub(super) fn share(value: &Json, total: i64, round_up: bool) -> i64 {
         _ => return value.as_i64().unwrap_or_default(),
     };
     let hundredfold = percent.unwrap_or_default().saturating_mul(total);
-    match round_up {
-        true => hundredfold.saturating_add(99) / 100,
-        false => hundredfold / 100,
+    if round_up {
+        hundredfold.saturating_add(99) / 100
+    } else {
+        hundredfold / 100
     }
 }
 

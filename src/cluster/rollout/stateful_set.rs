@@ -63,10 +63,7 @@ fn step(world: &World, set: &Json, current: &Revision, update: &Revision) -> Res
     for ordinal in 0..wanted {
         match pods.get(&ordinal) {
             None => {
-                let revision = match ordinal < partition {
-                    true => current,
-                    false => update,
-                };
+                let revision = if ordinal < partition { current } else { update };
                 make(world, set, revision, ordinal)?;
                 if in_order {
                     return Ok(());

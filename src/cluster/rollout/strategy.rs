@@ -41,17 +41,19 @@ pub(super) fn limits(deployment: &Json) -> (i64, i64) {
 pub(super) fn scale_only(deployment: &Json, newest: &Json, old: &[Json]) -> Vec<Scaling> {
     let is_only = old.iter().all(|set| replicas(set) == 0);
     let to = replicas(deployment);
-    match is_only && replicas(newest) != to {
-        true => vec![Scaling { old: None, to }],
-        false => vec![],
+    if is_only && replicas(newest) != to {
+        vec![Scaling { old: None, to }]
+    } else {
+        vec![]
     }
 }
 
 /// Returns the next step of a rollout, or nothing if the rollout waits or is complete.
 pub(super) fn next(deployment: &Json, newest: &Json, old: &[Json]) -> Vec<Scaling> {
-    match deployment["spec"]["strategy"]["type"] == "Recreate" {
-        true => recreate(deployment, newest, old),
-        false => rolling(deployment, newest, old),
+    if deployment["spec"]["strategy"]["type"] == "Recreate" {
+        recreate(deployment, newest, old)
+    } else {
+        rolling(deployment, newest, old)
     }
 }
 
@@ -65,9 +67,10 @@ fn recreate(deployment: &Json, newest: &Json, old: &[Json]) -> Vec<Scaling> {
         .collect();
     let to = replicas(deployment);
     let all_gone = old.iter().all(|set| status(set, "replicas") == 0);
-    match shrink.is_empty() && all_gone && replicas(newest) != to {
-        true => vec![Scaling { old: None, to }],
-        false => shrink,
+    if shrink.is_empty() && all_gone && replicas(newest) != to {
+        vec![Scaling { old: None, to }]
+    } else {
+        shrink
     }
 }
 

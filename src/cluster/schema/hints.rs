@@ -185,9 +185,10 @@ pub(super) fn add(document: &mut Map<String, Json>) {
     }
     for (prefix, definition, field) in RETAIN_KEYS {
         if let Some(field) = field_of(document, prefix, definition, field) {
-            let strategy = match field.contains_key("x-kubernetes-patch-merge-key") {
-                true => "merge,retainKeys",
-                false => "retainKeys",
+            let strategy = if field.contains_key("x-kubernetes-patch-merge-key") {
+                "merge,retainKeys"
+            } else {
+                "retainKeys"
             };
             field.insert("x-kubernetes-patch-strategy".into(), strategy.into());
         }

@@ -65,9 +65,10 @@ impl Answer {
 
 impl From<Failure> for Answer {
     fn from(failure: Failure) -> Self {
-        match failure.is_page() {
-            true => Self::NoSuchPath,
-            false => Self::Object(failure.code, failure.status()),
+        if failure.is_page() {
+            Self::NoSuchPath
+        } else {
+            Self::Object(failure.code, failure.status())
         }
     }
 }

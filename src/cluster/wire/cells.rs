@@ -270,9 +270,10 @@ fn pairs(labels: &Json) -> Json {
     let pairs: Vec<_> = pairs
         .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
         .collect();
-    match pairs.is_empty() {
-        true => "<none>".into(),
-        false => pairs.join(",").into(),
+    if pairs.is_empty() {
+        "<none>".into()
+    } else {
+        pairs.join(",").into()
     }
 }
 

@@ -65,9 +65,10 @@ fn of_version(prefix: &str, resources: &[Resource]) -> Json {
         if let Some(schema) = schemas.get_mut(&name) {
             schema["x-kubernetes-group-version-kind"] = json!([kind]);
         }
-        let place = match resource.namespaced {
-            true => "namespaces/{namespace}/",
-            false => "",
+        let place = if resource.namespaced {
+            "namespaces/{namespace}/"
+        } else {
+            ""
         };
         let path = format!("/{prefix}/{place}{}", resource.plural);
         paths.insert(

@@ -94,9 +94,10 @@ fn yes() -> bool {
 
 impl PlanQuery {
     pub fn depth(&self) -> PlanDepth {
-        match self.look {
-            true => PlanDepth::Looks,
-            false => PlanDepth::Checks,
+        if self.look {
+            PlanDepth::Looks
+        } else {
+            PlanDepth::Checks
         }
     }
 }
@@ -154,9 +155,10 @@ pub fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 
 /// Builds the answer to a start.
 pub fn begun(started: &Started) -> (StatusCode, Json<StartedRun>) {
-    let status = match started.is_repeated {
-        true => StatusCode::OK,
-        false => StatusCode::CREATED,
+    let status = if started.is_repeated {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
     };
     let started = StartedRun::of(&started.run, started.is_repeated);
     (status, Json(started))

@@ -133,9 +133,10 @@ pub async fn sightings(
     access: Access,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let gathered = desk.ask(|runs| runs.sightings()).await?;
-    let gathered = match access.has_everywhere(Role::Viewer) {
-        true => gathered,
-        false => gathered.only(|workflow, target| access.has_on(Role::Viewer, workflow, target)),
+    let gathered = if access.has_everywhere(Role::Viewer) {
+        gathered
+    } else {
+        gathered.only(|workflow, target| access.has_on(Role::Viewer, workflow, target))
     };
     Ok(Json(serde_json::to_value(&gathered).unwrap_or_default()))
 }
@@ -177,9 +178,10 @@ pub async fn workflow_for(
         // Its name is not known, so a role for this workflow can't be checked.
         Err(_) => access.has_everywhere(role),
     };
-    match known {
-        true => program,
-        false => Err(no_such_workflow()),
+    if known {
+        program
+    } else {
+        Err(no_such_workflow())
     }
 }
 

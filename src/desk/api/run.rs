@@ -89,9 +89,10 @@ pub fn steps(state: &RunState, at: Timestamp) -> Vec<StepItem> {
 fn step_item(id: &InstanceId, instance: &Instance, at: Timestamp) -> StepItem {
     StepItem {
         step: id.to_string(),
-        status: match instance.has_expired(at) {
-            true => "expired".into(),
-            false => instance.status.as_str().into(),
+        status: if instance.has_expired(at) {
+            "expired".into()
+        } else {
+            instance.status.as_str().into()
         },
         attempt: instance.attempt,
         started_at: instance.started_at,
@@ -144,9 +145,12 @@ pub fn may_answer(shown: &Shown, ask: &runs::Ask, access: &Access) -> Allowed {
 pub fn allowed(shown: &Shown, access: &Access) -> BTreeMap<String, Allowed> {
     let (id, state) = (&shown.id, &*shown.state);
     let workflow = &shown.program.workflow;
-    let idle = |then: Result<(), RunsError>| match shown.is_driven {
-        true => Err(RunsError::conflict("run-owned", "it is running")),
-        false => then,
+    let idle = |then: Result<(), RunsError>| {
+        if shown.is_driven {
+            Err(RunsError::conflict("run-owned", "it is running"))
+        } else {
+            then
+        }
     };
     let all = [
         ("cancel", Role::Operator, runs::refuse_cancel(id, state)),
@@ -179,9 +183,10 @@ pub fn allowed(shown: &Shown, access: &Access) -> BTreeMap<String, Allowed> {
 
 /// Returns whether the client may answer for a call in doubt.
 pub fn may_say(access: &Access, shown: &Shown) -> Allowed {
-    match has_on(access, Role::Admin, shown) {
-        true => allowed_now(),
-        false => lacks_role(access, Role::Admin, shown),
+    if has_on(access, Role::Admin, shown) {
+        allowed_now()
+    } else {
+        lacks_role(access, Role::Admin, shown)
     }
 }
 

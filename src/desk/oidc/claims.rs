@@ -34,9 +34,10 @@ pub type Claims = Map<String, Json>;
 /// Returns why the provider can't have signed it.
 pub fn head(token: &str) -> Result<(Algorithm, Option<String>), String> {
     let header = jsonwebtoken::decode_header(token).map_err(|_| "it is not a JWT".to_owned())?;
-    match ALGORITHMS.contains(&header.alg) {
-        true => Ok((header.alg, header.kid)),
-        false => Err(format!("it is signed with {:?}", header.alg)),
+    if ALGORITHMS.contains(&header.alg) {
+        Ok((header.alg, header.kid))
+    } else {
+        Err(format!("it is signed with {:?}", header.alg))
     }
 }
 

@@ -65,9 +65,10 @@ pub async fn begin(
         .append_pair("code_challenge", &challenge)
         .append_pair("code_challenge_method", "S256")
         .finish();
-    let mark = match endpoints.authorization_endpoint.contains('?') {
-        true => '&',
-        false => '?',
+    let mark = if endpoints.authorization_endpoint.contains('?') {
+        '&'
+    } else {
+        '?'
     };
     let address = format!("{}{mark}{query}", endpoints.authorization_endpoint);
     let begun = Begun {

@@ -188,14 +188,15 @@ impl Sheet {
                 Err(error) => errors.push(error),
             }
         }
-        match errors.is_empty() {
-            true => Ok(Changes {
+        if errors.is_empty() {
+            Ok(Changes {
                 takes_files,
                 params,
                 redo: self.redo.clone(),
                 ..Changes::default()
-            }),
-            false => Err(windlass_engine::compile::ParamErrors(errors).into()),
+            })
+        } else {
+            Err(windlass_engine::compile::ParamErrors(errors).into())
         }
     }
 

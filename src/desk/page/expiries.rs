@@ -51,9 +51,10 @@ pub fn expiries(
     // Most lifetimes are short and those of roots are long, so the axis shows the cube root of the time.
     let place = |left: i64| {
         let part = (left.abs() as f64 / furthest as f64).cbrt().min(1.0);
-        match left >= 0 {
-            true => NOW + part * (97.0 - NOW),
-            false => NOW - part.min(1.0) * (NOW - 1.0),
+        if left >= 0 {
+            NOW + part * (97.0 - NOW)
+        } else {
+            NOW - part.min(1.0) * (NOW - 1.0)
         }
     };
     let lanes = [("Authorities", true), ("Others", false)].map(|(name, is_ca)| {

@@ -26,9 +26,10 @@ pub fn relative(at: Timestamp, now: Timestamp) -> String {
         s @ 3600..86_400 => format!("{}h", s / 3600),
         s => format!("{}d", s / 86_400),
     };
-    match seconds >= 0 {
-        true => format!("{size} ago"),
-        false => format!("in {size}"),
+    if seconds >= 0 {
+        format!("{size} ago")
+    } else {
+        format!("in {size}")
     }
 }
 

@@ -51,9 +51,10 @@ pub fn graph(picture: &Picture, nodes: &[Node], links: &Links, selected: Option<
     let layout = lay_out(picture);
     let (width, height) = layout.size();
     let view = format!("0 0 {width:.0} {height:.0}");
-    let (class, scale) = match width > READABLE {
-        true => ("graph wide", SMALLER),
-        false => ("graph", 1.0),
+    let (class, scale) = if width > READABLE {
+        ("graph wide", SMALLER)
+    } else {
+        ("graph", 1.0)
     };
     let is_order = |edge: &Edge| *edge == Edge::Order;
     html! {
@@ -79,9 +80,10 @@ fn face<'a>(card: &Card, nodes: &'a [Node], links: &Links, selected: Option<&str
         return Face {
             id: format!("node-{}", node.name),
             name: node.name.clone(),
-            note: match is_bar {
-                true => node.progress(),
-                false => node.does.clone(),
+            note: if is_bar {
+                node.progress()
+            } else {
+                node.does.clone()
             },
             status: &node.status,
             tally: node.tally.clone(),

@@ -125,9 +125,10 @@ impl Layout {
         let mut found = vec![Vec::new(); self.spots.len()];
         for (path, _) in &self.paths {
             for pair in path.windows(2) {
-                match below {
-                    true => found[pair[0]].push(pair[1]),
-                    false => found[pair[1]].push(pair[0]),
+                if below {
+                    found[pair[0]].push(pair[1])
+                } else {
+                    found[pair[1]].push(pair[0])
                 }
             }
         }

@@ -38,9 +38,10 @@ impl View {
     fn search(&self) -> Markup {
         let mut tally: BTreeMap<usize, usize> = BTreeMap::new();
         for node in &self.nodes {
-            let all = match node.is_composite() && node.count > 0 {
-                true => node.tally.clone(),
-                false => vec![(known(&node.status), 1)],
+            let all = if node.is_composite() && node.count > 0 {
+                node.tally.clone()
+            } else {
+                vec![(known(&node.status), 1)]
             };
             for (status, count) in all {
                 let rank = ORDER.iter().position(|known| *known == status);

@@ -71,9 +71,10 @@ pub async fn log(
         .collect();
     // Without a line in the address, the page opens at the first error.
     let is_fresh = query.line.is_empty() && query.from.is_none() && !query.is_filtered();
-    let marked = match is_fresh {
-        true => errors.first().map(|first| (*first, *first)),
-        false => lines_of(&query.line),
+    let marked = if is_fresh {
+        errors.first().map(|first| (*first, *first))
+    } else {
+        lines_of(&query.line)
     };
     let look = Look {
         lines: all.iter().filter(|line| query.takes(line)).collect(),

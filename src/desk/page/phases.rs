@@ -48,9 +48,10 @@ fn of_steps(statuses: &[&str], state: &State) -> &'static str {
     let has = |wanted: &str| statuses.contains(&wanted);
     let over = ["skipped", "succeeded"];
     if statuses.iter().all(|status| over.contains(status)) {
-        return match has("succeeded") {
-            true => "succeeded",
-            false => "skipped",
+        return if has("succeeded") {
+            "succeeded"
+        } else {
+            "skipped"
         };
     }
     let at_work = ORDER.iter().take_while(|status| **status != "pending");

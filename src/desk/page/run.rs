@@ -220,9 +220,10 @@ impl View {
     /// Returns the address of the graph with some groups open.
     fn opened(&self, open: &[usize]) -> String {
         let numbers: Vec<_> = open.iter().map(usize::to_string).collect();
-        let open = match numbers.is_empty() {
-            true => "all".to_owned(),
-            false => numbers.join("."),
+        let open = if numbers.is_empty() {
+            "all".to_owned()
+        } else {
+            numbers.join(".")
         };
         format!("/runs/{}?open={open}", self.shown.id)
     }

@@ -299,9 +299,10 @@ fn foreseen(workflow: &Workflow, state: &RunState) -> Markup {
 
 /// Shows a change that a dry run refused.
 fn obstacle(found: &Obstacle) -> Markup {
-    let verdict = match found.is_sure {
-        true => "will fail: ",
-        false => "may fail: ",
+    let verdict = if found.is_sure {
+        "will fail: "
+    } else {
+        "may fail: "
     };
     html! {
         p class="trouble" role="alert" {

@@ -158,10 +158,11 @@ pub(super) fn step(
         {
             let message = format!("the input `{}` takes {ty}, but this is {found}", name.text);
             let mistake = report.at("wrong-type", span.clone(), message);
-            match is_secret_of_text(ty, &found) {
+            if is_secret_of_text(ty, &found) {
                 // Earlier versions let it fail when the step began.
-                true => report.add_in_new(mistake.help("declare as `secret` what it reads")),
-                false => report.add(mistake),
+                report.add_in_new(mistake.help("declare as `secret` what it reads"))
+            } else {
+                report.add(mistake)
             }
         }
     }

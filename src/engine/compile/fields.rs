@@ -115,11 +115,10 @@ impl Report<'_> {
         match parse_duration(text) {
             Ok(duration) => Some(duration),
             Err(e) => {
-                let message = match text.contains("${{") {
-                    true => format!(
-                        "{what} can't be an expression, only a duration, such as `30s` or `5m`"
-                    ),
-                    false => format!("{what}: {e}"),
+                let message = if text.contains("${{") {
+                    format!("{what} can't be an expression, only a duration, such as `30s` or `5m`")
+                } else {
+                    format!("{what}: {e}")
                 };
                 let mistake = self.at("wrong-type", node.span.clone(), message);
                 self.add(mistake);

@@ -89,9 +89,10 @@ fn known_inputs(step: &Step, params: &BTreeMap<String, Value>) -> BTreeMap<Strin
         ..Names::default()
     };
     let known = step.with.iter().filter_map(|(name, template)| {
-        let value = match follows_from(template, params) {
-            true => template.evaluate(&names).ok()?,
-            false => return None,
+        let value = if follows_from(template, params) {
+            template.evaluate(&names).ok()?
+        } else {
+            return None;
         };
         (value != Value::Null).then(|| (name.clone(), value))
     });

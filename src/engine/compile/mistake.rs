@@ -73,9 +73,10 @@ impl Mistake {
             let at = place(label.offset())?;
             let length = label.len().min(text.len().saturating_sub(at));
             let said = label.label().map(str::to_owned);
-            Some(match label.primary() {
-                true => LabeledSpan::new_primary_with_span(said, (at, length)),
-                false => LabeledSpan::new(said, at, length),
+            Some(if label.primary() {
+                LabeledSpan::new_primary_with_span(said, (at, length))
+            } else {
+                LabeledSpan::new(said, at, length)
             })
         });
         if let Some(labels) = labels.collect() {

@@ -147,9 +147,10 @@ fn with_quotes(text: &str, span: Range<usize>) -> Range<usize> {
     let is_quote = |byte: Option<&u8>| byte.is_some_and(|byte| matches!(byte, b'"' | b'\''));
     let bytes = text.as_bytes();
     let before = span.start.checked_sub(1).and_then(|at| bytes.get(at));
-    match is_quote(before) && is_quote(bytes.get(span.end)) {
-        true => span.start - 1..span.end + 1,
-        false => span,
+    if is_quote(before) && is_quote(bytes.get(span.end)) {
+        span.start - 1..span.end + 1
+    } else {
+        span
     }
 }
 

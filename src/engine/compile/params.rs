@@ -98,9 +98,10 @@ pub fn parse_argument(workflow: &Workflow, argument: &str) -> Result<(String, Va
 /// file.
 pub fn parse_params(workflow: &Workflow, text: &str) -> Result<BTreeMap<String, Value>, String> {
     let mut types = workflow.params.values().map(|param| &param.ty);
-    let value = match types.any(Type::holds_secret) {
-        true => parse_secret_value(text),
-        false => parse_value(text),
+    let value = if types.any(Type::holds_secret) {
+        parse_secret_value(text)
+    } else {
+        parse_value(text)
     };
     match value? {
         Value::Map(map) => Ok(map),
@@ -140,9 +141,10 @@ pub fn refer_params(
             }),
         }
     }
-    match errors.is_empty() {
-        true => Ok(referred),
-        false => Err(ParamErrors(errors)),
+    if errors.is_empty() {
+        Ok(referred)
+    } else {
+        Err(ParamErrors(errors))
     }
 }
 
@@ -190,9 +192,10 @@ pub fn bind_params(
         }
         bound.insert(name.clone(), value);
     }
-    match errors.is_empty() {
-        true => Ok(bound),
-        false => Err(ParamErrors(errors)),
+    if errors.is_empty() {
+        Ok(bound)
+    } else {
+        Err(ParamErrors(errors))
     }
 }
 

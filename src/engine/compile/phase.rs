@@ -95,13 +95,14 @@ pub(super) fn check(
         if let Some((early, phase)) = early {
             let needs_step = before[&early].contains(step);
             let (step, early) = (&graph[*step], &graph[early]);
-            let help = match needs_step {
+            let help = if needs_step {
                 // To need it would be a cycle.
-                true => format!(
+                format!(
                     "`{0}` depends on `{1}`, directly or through other steps: move `{1}` to the phase `{phase}` or an earlier one, or `{0}` to a later one",
                     early.name, step.name
-                ),
-                false => format!("add `{}` to its `needs`", early.name),
+                )
+            } else {
+                format!("add `{}` to its `needs`", early.name)
             };
             let message = format!(
                 "`{}` of the phase `{}` could start before `{}` of the phase `{phase}` has ended",

@@ -154,9 +154,10 @@ impl Schedule {
         let is_recent =
             before.is_some_and(|change| at.duration_since(change.timestamp()) <= LARGEST_CHANGE);
         let civil = Zoned::new(at, self.zone.clone()).datetime();
-        match is_recent {
-            true => civil.saturating_sub(LARGEST_CHANGE + LARGEST_CHANGE),
-            false => civil,
+        if is_recent {
+            civil.saturating_sub(LARGEST_CHANGE + LARGEST_CHANGE)
+        } else {
+            civil
         }
     }
 

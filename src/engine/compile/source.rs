@@ -126,12 +126,11 @@ impl Document {
 /// # Errors
 /// The reason why it can't be read, as a sentence without its name.
 pub fn read_named(file: &Path) -> Result<String, String> {
-    let text = match is_stdin(file) {
-        true => read_text(io::stdin().lock())?,
-        false => {
-            let opened = fs::File::open(file).map_err(sentence)?;
-            read_text(opened)?
-        }
+    let text = if is_stdin(file) {
+        read_text(io::stdin().lock())?
+    } else {
+        let opened = fs::File::open(file).map_err(sentence)?;
+        read_text(opened)?
     };
     Ok(without_mark(&text).to_owned())
 }
@@ -151,9 +150,10 @@ fn read_text(from: impl io::Read) -> Result<String, String> {
     let mut text = String::new();
     let mut limited = from.take(MAX_FILE_BYTES as u64 + 1);
     limited.read_to_string(&mut text).map_err(sentence)?;
-    match text.len() > MAX_FILE_BYTES {
-        true => Err("it is larger than 1 MiB".into()),
-        false => Ok(text),
+    if text.len() > MAX_FILE_BYTES {
+        Err("it is larger than 1 MiB".into())
+    } else {
+        Ok(text)
     }
 }
 

@@ -238,9 +238,10 @@ fn interpolate(parts: &[Part], names: &Names) -> Result<Value, ExpressionError> 
             },
         }
     }
-    Ok(match is_secret {
-        true => Value::Secret(Secret::new(text)),
-        false => Value::String(text),
+    Ok(if is_secret {
+        Value::Secret(Secret::new(text))
+    } else {
+        Value::String(text)
     })
 }
 
@@ -258,11 +259,10 @@ fn read_text(report: &mut Report, node: &Node, text: &str, style: Style) -> Temp
         let start = text.len() - inside.len();
         let Some(close) = end_of_expression(inside, 0, inside.len(), Quoting::None) else {
             let mark = places.span_of(start - 3..start);
-            let help = match style == Style::Plain && ends_in_comment(report.text, node) {
-                true => {
-                    "for YAML, ` #` starts a comment: put the whole value in quotes, `'${{ #{ … } }}'`"
-                }
-                false => "write an expression between `${{` and `}}`",
+            let help = if style == Style::Plain && ends_in_comment(report.text, node) {
+                "for YAML, ` #` starts a comment: put the whole value in quotes, `'${{ #{ … } }}'`"
+            } else {
+                "write an expression between `${{` and `}}`"
             };
             let mistake = report.at("syntax", mark, "the expression has no `}}`");
             report.add(mistake.help(help));

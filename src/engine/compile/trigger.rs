@@ -142,13 +142,15 @@ fn read_one(report: &mut Report, node: &Node) -> Option<TriggerDraft> {
     let mut fields = Fields::of(report, node, &TRIGGER, "a trigger");
     // Without `schedule` or `when_due`, their keys are not allowed.
     let has_schedule = fields.peek("schedule").is_some();
-    let zone = match has_schedule {
-        true => fields.take("time_zone"),
-        false => None,
+    let zone = if has_schedule {
+        fields.take("time_zone")
+    } else {
+        None
     };
-    let issued_by = match fields.peek("when_due").is_some() {
-        true => fields.take("issued_by"),
-        false => None,
+    let issued_by = if fields.peek("when_due").is_some() {
+        fields.take("issued_by")
+    } else {
+        None
     };
     let occasion = read_occasion(report, &mut fields, node, (zone, issued_by));
     let name = match fields.take("name") {
@@ -162,9 +164,10 @@ fn read_one(report: &mut Report, node: &Node) -> Option<TriggerDraft> {
     let target = fields.text(report, "target");
     let is_webhook = matches!(occasion, Some((_, Occasion::Webhook(_))));
     let (params, places) = read_params(report, fields.take("params"), is_webhook);
-    let catch_up = match has_schedule {
-        true => fields.word(report, "catch_up", &CATCH_UP),
-        false => CatchUp::default(),
+    let catch_up = if has_schedule {
+        fields.word(report, "catch_up", &CATCH_UP)
+    } else {
+        CatchUp::default()
     };
     fields.finish(report);
     let (span, occasion) = occasion?;
@@ -304,9 +307,10 @@ fn read_params(report: &mut Report, node: Option<&Node>, is_webhook: bool) -> Re
         let before = report.mistakes.len();
         let template = Template::read(report, value);
         let is_read = report.mistakes.len() == before;
-        let span = match value.span.is_empty() {
-            true => key.span.clone(),
-            false => value.span.clone(),
+        let span = if value.span.is_empty() {
+            key.span.clone()
+        } else {
+            value.span.clone()
         };
         if is_read && !is_webhook && template.constant().is_none() {
             let mistake = report

@@ -411,17 +411,20 @@ impl Looks {
 
     /// Stores the result of a look.
     pub fn seen(&mut self, part: usize, seen: Seen) {
-        match seen.wants {
-            true => self.marked.insert(part),
-            false => self.marked.remove(&part),
+        if seen.wants {
+            self.marked.insert(part)
+        } else {
+            self.marked.remove(&part)
         };
-        match seen.lacks_room {
-            true => self.hungry.insert(part),
-            false => self.hungry.remove(&part),
+        if seen.lacks_room {
+            self.hungry.insert(part)
+        } else {
+            self.hungry.remove(&part)
         };
-        let was = match seen.is_open() {
-            true => self.open.insert(part, seen),
-            false => self.open.remove(&part),
+        let was = if seen.is_open() {
+            self.open.insert(part, seen)
+        } else {
+            self.open.remove(&part)
         };
         let was = was.unwrap_or_default();
         self.asks = self.asks + seen.asks - was.asks;

@@ -93,12 +93,13 @@ impl Scope<'_, '_> {
             .when
             .as_ref()
             .is_none_or(|when| self.knows(view, when, &Value::Null));
-        match is_reached && is_known {
-            true => match self.condition(view, step, None) {
+        if is_reached && is_known {
+            match self.condition(view, step, None) {
                 Err(_) if step.on_error == OnError::Continue => Ok(None),
                 holds => holds.map(Some),
-            },
-            false => Ok(None),
+            }
+        } else {
+            Ok(None)
         }
     }
 

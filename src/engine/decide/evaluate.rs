@@ -154,10 +154,7 @@ impl Scope<'_, '_> {
         };
         template.evaluate(&names).map_err(|e: ExpressionError| {
             let error = StepError::new("expression-failed", e.to_string()).at(e.place);
-            match names.steps == Value::Map(BTreeMap::new()) {
-                true => error,
-                false => error.with_hint("a step that was skipped or failed has no outputs: write `steps.NAME?.OUTPUT ?? …`"),
-            }
+            if names.steps == Value::Map(BTreeMap::new()) { error } else { error.with_hint("a step that was skipped or failed has no outputs: write `steps.NAME?.OUTPUT ?? …`") }
         })
     }
 
@@ -280,9 +277,12 @@ fn keyed_items(value: Value) -> Result<Vec<(String, Value)>, StepError> {
             let mark = if items.iter().any(is_named) { "#" } else { "" };
             let items = items.into_iter().enumerate();
             Ok(items
-                .map(|(i, item)| match is_named(&item) {
-                    true => (item.to_text(), item),
-                    false => (format!("{mark}{i}"), item),
+                .map(|(i, item)| {
+                    if is_named(&item) {
+                        (item.to_text(), item)
+                    } else {
+                        (format!("{mark}{i}"), item)
+                    }
                 })
                 .collect())
         }

@@ -69,9 +69,10 @@ impl Scope {
 
     fn above_those_before(&self, workflow: &Workflow, rank: usize) -> Place {
         // Steps under `finally` wait for all others.
-        let others = match workflow.ranked(rank).is_finally {
-            true => 0..rank,
-            false => 0..0,
+        let others = if workflow.ranked(rank).is_finally {
+            0..rank
+        } else {
+            0..0
         };
         let others = others.filter(|other| !workflow.ranked(*other).is_finally);
         let before = workflow.ranks_of_dependencies(rank).chain(others);

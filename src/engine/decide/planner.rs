@@ -128,9 +128,10 @@ impl Planner<'_> {
             return self.again(&id, before.reason());
         }
         let Ok(now) = scope.items(self.view(), step, template, None) else {
-            let kind = match self.change.state.status(&id).is_settled() {
-                true => FateKind::Replayed,
-                false => FateKind::GoesOn,
+            let kind = if self.change.state.status(&id).is_settled() {
+                FateKind::Replayed
+            } else {
+                FateKind::GoesOn
             };
             if self.change.state.status(&id) != Status::Pending {
                 let step = id.clone();
@@ -266,9 +267,10 @@ impl Planner<'_> {
             None => Some("it was not in the workflow".into()),
         };
         if let Some(reason) = self.changed_input(scope, unit, instance) {
-            return match instance.effects.is_empty() && !is_over(instance) {
-                true => self.tell(id, FateKind::New, &reason),
-                false => self.again(id, reason),
+            return if instance.effects.is_empty() && !is_over(instance) {
+                self.tell(id, FateKind::New, &reason)
+            } else {
+                self.again(id, reason)
             };
         }
         let before = unit.before.as_ref().map(Before::reason);
@@ -394,9 +396,10 @@ impl Planner<'_> {
             .into_iter()
             .find(|name| now.get(*name) != were.get(*name))?;
         let from = unit.step.with.get(name).map_or_else(Vec::new, sources);
-        Some(match from.is_empty() {
-            true => format!("its input `{name}` has changed"),
-            false => format!("its input `{name}` has changed ({})", from.join(", ")),
+        Some(if from.is_empty() {
+            format!("its input `{name}` has changed")
+        } else {
+            format!("its input `{name}` has changed ({})", from.join(", "))
         })
     }
 

@@ -138,13 +138,15 @@ impl<'w> Scope<'_, 'w> {
                     Foreseen::Known(Value::Map(items)) => Foreseen::Known(items.len()),
                     _ => Foreseen::Later,
                 }),
-                calls: match is_script {
-                    true => step.known_run_calls(known).into_iter().collect(),
-                    false => Vec::new(),
+                calls: if is_script {
+                    step.known_run_calls(known).into_iter().collect()
+                } else {
+                    Vec::new()
                 },
-                undo_calls: match is_script {
-                    true => step.known_undo_calls(known).into_iter().collect(),
-                    false => Vec::new(),
+                undo_calls: if is_script {
+                    step.known_undo_calls(known).into_iter().collect()
+                } else {
+                    Vec::new()
                 },
                 step: id.clone(),
             });
@@ -186,11 +188,11 @@ impl<'w> Scope<'_, 'w> {
         let mut reads = expressions
             .iter()
             .flat_map(|placed| placed.expression.reads());
-        match reads.all(is_known) {
-            true => self
-                .evaluate(view, template, &Value::Null, None)
-                .map_or(Foreseen::Later, Foreseen::Known),
-            false => Foreseen::Later,
+        if reads.all(is_known) {
+            self.evaluate(view, template, &Value::Null, None)
+                .map_or(Foreseen::Later, Foreseen::Known)
+        } else {
+            Foreseen::Later
         }
     }
 

@@ -154,9 +154,10 @@ pub fn ended_by_rejection(workflow: &Workflow, state: &State) -> Option<Instance
         .iter()
         .filter(|(_, instance)| instance.status == Status::Failed && !instance.is_composite())
         .map(|(id, _)| id);
-    match failed.clone().all(|id| keeps.contains(id)) {
-        true => failed.find(|id| is_rejected(state, id)).cloned(),
-        false => None,
+    if failed.clone().all(|id| keeps.contains(id)) {
+        failed.find(|id| is_rejected(state, id)).cloned()
+    } else {
+        None
     }
 }
 
@@ -169,9 +170,10 @@ pub fn wanted_locks(
     now: Timestamp,
 ) -> Vec<String> {
     let mut resumed = state.clone();
-    let events = match state.is_undoing {
-        true => Vec::new(),
-        false => on_resume(workflow, state, ""),
+    let events = if state.is_undoing {
+        Vec::new()
+    } else {
+        on_resume(workflow, state, "")
     };
     // A run that can't be resumed waits for no lock.
     if events

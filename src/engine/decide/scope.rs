@@ -185,12 +185,11 @@ impl<'w> Scope<'_, 'w> {
         match self.condition(decision.view(), step, run_status) {
             Err(error) => decision.fail(&id, error),
             Ok(false) => {
-                let reason = match self.leaves_out(decision.state, step) {
-                    true => "it was not selected".to_owned(),
-                    false => {
-                        let text = step.when.as_ref().map(describe).unwrap_or_default();
-                        format!("{text} is false")
-                    }
+                let reason = if self.leaves_out(decision.state, step) {
+                    "it was not selected".to_owned()
+                } else {
+                    let text = step.when.as_ref().map(describe).unwrap_or_default();
+                    format!("{text} is false")
                 };
                 self.skip(decision, &id, reason);
             }

@@ -123,9 +123,10 @@ impl Scope<'_, '_> {
             .flat_map(|placed| placed.expression.reads());
         let is_id = |read: &Read| read.root == "run" && read.path == ["id"];
         let reads_id = reads.clone().any(is_id);
-        match reads_id {
-            true => reads.all(|read| is_id(read) || read.root == "params"),
-            false => self.knows(view, template, item),
+        if reads_id {
+            reads.all(|read| is_id(read) || read.root == "params")
+        } else {
+            self.knows(view, template, item)
         }
     }
 

@@ -26,9 +26,10 @@ impl Waiting {
     }
 
     fn describe(&self, run: &RunId) -> String {
-        let holder = match self.holder == *run {
-            true => "this run".to_owned(),
-            false => format!("run {}", self.holder),
+        let holder = if self.holder == *run {
+            "this run".to_owned()
+        } else {
+            format!("run {}", self.holder)
         };
         let step = self.holding_step.as_ref();
         let step = step.map_or(String::new(), |step| format!(", step {step}"));

@@ -411,9 +411,12 @@ impl<'p, S: Substrate> Driver<'p, S> {
         // If a call can't be looked up, it is not known whether it was made: an operator must decide.
         let is_in_doubt = self.state.instance(&instance).is_some_and(|instance| {
             let last = instance.effects.last();
-            let is_it = |e: &EffectState| match is_undo {
-                true => e.may_be_done() && e.result().is_none(),
-                false => e.may_be_done(),
+            let is_it = |e: &EffectState| {
+                if is_undo {
+                    e.may_be_done() && e.result().is_none()
+                } else {
+                    e.may_be_done()
+                }
             };
             last.is_some_and(|e| e.call.class == Class::Unsure && is_it(e))
         });

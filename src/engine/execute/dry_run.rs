@@ -168,9 +168,10 @@ impl DryRun {
         let (cluster, object) = about(call);
         let seen = self.seen();
         let mut changed = seen.changed.iter().filter(|(of, _)| *of == cluster);
-        match is_of_one {
-            true => !changed.any(|(_, changed)| outdates(changed, &object)),
-            false => changed.next().is_none(),
+        if is_of_one {
+            !changed.any(|(_, changed)| outdates(changed, &object))
+        } else {
+            changed.next().is_none()
         }
     }
 }

@@ -139,9 +139,10 @@ impl Substrate for Embedded {
 
     async fn start(&mut self, task: Task) -> Result<(), DriveError> {
         // A cancel ends all attempts except those under `finally`.
-        let cancel = match task.is_finally {
-            true => Cancel::default(),
-            false => self.settings.cancel.clone(),
+        let cancel = if task.is_finally {
+            Cancel::default()
+        } else {
+            self.settings.cancel.clone()
         };
         let timeout = task.timeout;
         let limits = Limits {
@@ -249,9 +250,10 @@ impl Substrate for Embedded {
     fn messages(&mut self, is_urgent: bool) -> Result<Vec<(Message, Timestamp)>, DriveError> {
         // Attempts that end all the time must not keep a message waiting.
         let is_due = self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN);
-        match is_urgent || is_due {
-            true => Ok(self.read_messages()?),
-            false => Ok(Vec::new()),
+        if is_urgent || is_due {
+            Ok(self.read_messages()?)
+        } else {
+            Ok(Vec::new())
         }
     }
 
@@ -330,9 +332,10 @@ impl Ledger for Pages {
         let events: Vec<_> = made.events.into_iter().map(|event| (event, at)).collect();
         if !events.is_empty() {
             let events = events.clone();
-            let kept = match made.is_urgent {
-                true => self.runners.waiting(|| self.run.append(events)),
-                false => self.run.append_lazily(events),
+            let kept = if made.is_urgent {
+                self.runners.waiting(|| self.run.append(events))
+            } else {
+                self.run.append_lazily(events)
             };
             kept.map_err(broken)?;
         }

@@ -97,12 +97,11 @@ impl Gate {
                 return Made::stopped(stop);
             }
             let function = call.function;
-            let done = match is_in_doubt {
-                true => {
-                    let age = announced_at.map(|at| clock().millis_since(at));
-                    settle_doubt(call, &record, key, position, age, &stops).await
-                }
-                false => act(call, key, &stops).await,
+            let done = if is_in_doubt {
+                let age = announced_at.map(|at| clock().millis_since(at));
+                settle_doubt(call, &record, key, position, age, &stops).await
+            } else {
+                act(call, key, &stops).await
             };
             let done = done.and_then(|outcome| check_size(function, outcome, room));
             let position = Position(position);
@@ -180,9 +179,10 @@ fn check_size(function: &str, outcome: EffectOutcome, room: usize) -> Result<Eff
     if bytes > MAX_RESULT_BYTES {
         return Err(Stop::TooLarge { call, bytes });
     }
-    match bytes > room {
-        true => Err(Stop::TooMuch { call, step_bytes }),
-        false => Ok(outcome),
+    if bytes > room {
+        Err(Stop::TooMuch { call, step_bytes })
+    } else {
+        Ok(outcome)
     }
 }
 

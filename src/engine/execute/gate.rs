@@ -275,9 +275,10 @@ impl Effects for Gate {
     fn sleep(&self, duration: Duration) -> Result<(), Interruption> {
         let wait = |duration| self.ledger.wait(duration).map_err(Interruption::Stopped);
         if duration < SHORTEST_DURABLE_SLEEP {
-            return match self.is_replaying() {
-                true => Ok(()),
-                false => wait(duration),
+            return if self.is_replaying() {
+                Ok(())
+            } else {
+                wait(duration)
             };
         }
         let position = self.next_position();

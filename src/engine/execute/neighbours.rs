@@ -44,9 +44,10 @@ impl<S: Substrate> Driver<'_, S> {
         via: Option<Via>,
     ) -> Result<(), DriveError> {
         self.substrate.cancel_attempts().await?;
-        match self.state.is_cancelled {
-            true => Ok(()),
-            false => self.happens(vec![Event::RunCancelled(RunCancelled { requester, via })]),
+        if self.state.is_cancelled {
+            Ok(())
+        } else {
+            self.happens(vec![Event::RunCancelled(RunCancelled { requester, via })])
         }
     }
 
@@ -138,9 +139,12 @@ impl<S: Substrate> Driver<'_, S> {
         };
         let run = self.substrate.run_id().clone();
         let now = self.substrate.now();
-        circle(&run, &first, |of| match *of == run {
-            true => Ok(self.own_waits(now)),
-            false => self.substrate.waits_of(of),
+        circle(&run, &first, |of| {
+            if *of == run {
+                Ok(self.own_waits(now))
+            } else {
+                self.substrate.waits_of(of)
+            }
         })
     }
 
@@ -176,9 +180,10 @@ impl<S: Substrate> Driver<'_, S> {
         };
         let now = self.substrate.now();
         let since = *self.waits_since.get_or_insert(now);
-        match now.since(since) >= most {
-            true => Err(DriveError::Locked { lock, run }),
-            false => Ok(()),
+        if now.since(since) >= most {
+            Err(DriveError::Locked { lock, run })
+        } else {
+            Ok(())
         }
     }
 }

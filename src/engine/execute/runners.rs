@@ -86,9 +86,10 @@ impl Shared {
         loop {
             let job = {
                 let mut work = self.work();
-                let job = match work.computing > self.most {
-                    true => None,
-                    false => work.queue.pop_front(),
+                let job = if work.computing > self.most {
+                    None
+                } else {
+                    work.queue.pop_front()
                 };
                 let Some(job) = job else {
                     work.computing -= 1;

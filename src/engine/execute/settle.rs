@@ -32,9 +32,10 @@ fn finding(effect: &EffectState, clients: &Clients) -> Finding {
         return script::finding(&effect.call.function, before, clients);
     }
     // Only a person knows whether it was made, and so whether the author's undo may be used.
-    match script::has_own_undo(&effect.call.function, before) {
-        true => Finding::Impossible,
-        false => Finding::NotNeeded,
+    if script::has_own_undo(&effect.call.function, before) {
+        Finding::Impossible
+    } else {
+        Finding::NotNeeded
     }
 }
 

@@ -27,9 +27,10 @@ pub(super) fn shown(arguments: &Value, redactor: &Redactor) -> serde_json::Value
                     .into_iter()
                     .map(|(key, mut value)| {
                         cut(&mut value);
-                        match key.starts_with('$') {
-                            true => (format!("${key}"), value),
-                            false => (key, value),
+                        if key.starts_with('$') {
+                            (format!("${key}"), value)
+                        } else {
+                            (key, value)
                         }
                     })
                     .collect();

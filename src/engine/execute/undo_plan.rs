@@ -55,10 +55,7 @@ pub enum Undone {
 impl Undone {
     /// Combines the results of two steps.
     pub fn and(self, other: Self) -> Self {
-        match self == other {
-            true => self,
-            false => Self::Part,
-        }
+        if self == other { self } else { Self::Part }
     }
 }
 

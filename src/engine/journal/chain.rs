@@ -33,9 +33,10 @@ pub(super) fn start(format: u32, run: &RunId) -> Digest {
 /// Returns the format of a chain whose first event has this digest; `link` computes that digest from a start. A run that
 /// Restate has kept since before format 3 keeps its format.
 pub(super) fn format_of(run: &RunId, first: Digest, link: impl Fn(Digest) -> Digest) -> u32 {
-    match link(start(2, run)) == first {
-        true => 2,
-        false => CHAIN,
+    if link(start(2, run)) == first {
+        2
+    } else {
+        CHAIN
     }
 }
 

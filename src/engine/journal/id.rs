@@ -127,9 +127,10 @@ impl InstanceId {
         if let Some(undone) = self.undone() {
             return undone.parent();
         }
-        let cut = match self.0.ends_with(']') {
-            true => self.0.rfind('['),
-            false => self.0.rfind('/'),
+        let cut = if self.0.ends_with(']') {
+            self.0.rfind('[')
+        } else {
+            self.0.rfind('/')
         };
         cut.map(|at| Self(self.0[..at].into()))
     }
@@ -142,9 +143,10 @@ impl InstanceId {
 
     /// Returns the part that differs from its siblings: `sign`, `cluster-1`.
     pub fn last_part(&self) -> &str {
-        let start = match self.0.ends_with(']') {
-            true => self.0.rfind('['),
-            false => self.0.rfind('/').map(|at| at + 1),
+        let start = if self.0.ends_with(']') {
+            self.0.rfind('[')
+        } else {
+            self.0.rfind('/').map(|at| at + 1)
         };
         &self.0[start.unwrap_or(0)..]
     }
@@ -160,9 +162,10 @@ impl FromStr for InstanceId {
 
     fn from_str(text: &str) -> Result<Self, NotAnInstance> {
         let path = text.strip_suffix(UNDO).unwrap_or(text);
-        match path.split('/').all(is_segment) {
-            true => Ok(Self(text.into())),
-            false => Err(NotAnInstance(text.into())),
+        if path.split('/').all(is_segment) {
+            Ok(Self(text.into()))
+        } else {
+            Err(NotAnInstance(text.into()))
         }
     }
 }

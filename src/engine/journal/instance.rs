@@ -408,9 +408,10 @@ impl Instance {
     /// Allows an unfinished step to run again: its effects stay, and only the failure that ended the last attempt is
     /// discarded, so that the call is made again.
     pub(super) fn revive(&mut self) {
-        self.status = match self.is_composite() {
-            true => Status::Running,
-            false => Status::Pending,
+        self.status = if self.is_composite() {
+            Status::Running
+        } else {
+            Status::Pending
         };
         self.tries = 0;
         self.ended_at = None;
@@ -484,11 +485,10 @@ impl Instance {
             return;
         }
         last.ended_attempt = false;
-        match last.is_unknown() {
-            true => last.outcome = None,
-            false => {
-                self.effects.pop();
-            }
+        if last.is_unknown() {
+            last.outcome = None
+        } else {
+            self.effects.pop();
         }
     }
 

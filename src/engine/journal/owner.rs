@@ -60,9 +60,10 @@ impl Owner {
 /// Shows `process 17` if people could look at that process or stop it.
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.is_seen() {
-            true => write!(f, "process {}", self.pid),
-            false => f.write_str("a process of another container or machine"),
+        if self.is_seen() {
+            write!(f, "process {}", self.pid)
+        } else {
+            f.write_str("a process of another container or machine")
         }
     }
 }

@@ -215,9 +215,10 @@ impl EffectState {
 
 /// All values of a Kubernetes Secret count as secrets, including names of namespaces and hosts.
 fn learn_given(function: &str, given: &Value, redactor: &Redactor) {
-    match function.starts_with("kube::") {
-        true => redactor.learn_found(given),
-        false => redactor.learn(given),
+    if function.starts_with("kube::") {
+        redactor.learn_found(given)
+    } else {
+        redactor.learn(given)
     }
 }
 

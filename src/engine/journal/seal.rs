@@ -64,9 +64,10 @@ impl Seal {
 
     /// Fails if the text contains secrets of this journal that can't be opened because the identity is missing.
     pub fn require(&self, stored: &str) -> Result<(), JournalError> {
-        match stored.contains(&begin_of_sealed()) && self.existing()?.is_none() {
-            true => Err(JournalError::Identity("identity.txt does not exist".into())),
-            false => Ok(()),
+        if stored.contains(&begin_of_sealed()) && self.existing()?.is_none() {
+            Err(JournalError::Identity("identity.txt does not exist".into()))
+        } else {
+            Ok(())
         }
     }
 

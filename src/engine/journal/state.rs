@@ -284,12 +284,13 @@ impl State {
                 | Event::StepSkipped(_)
                 | Event::ApprovalAsked(_)
         );
-        let instance = match may_be_first {
-            true => self.steps.entry(step.clone()).or_default(),
-            false => match self.steps.get_mut(step) {
+        let instance = if may_be_first {
+            self.steps.entry(step.clone()).or_default()
+        } else {
+            match self.steps.get_mut(step) {
                 Some(instance) => instance,
                 None => return,
-            },
+            }
         };
         let was_at_work = instance.is_at_work();
         match event {

@@ -253,12 +253,13 @@ impl Journal {
             (Some((events, _)), None) => events <= seq,
             (None, _) => last.is_none(),
         };
-        match is_whole {
-            true => Ok(false),
-            false => Err(JournalError::BrokenChain {
+        if is_whole {
+            Ok(false)
+        } else {
+            Err(JournalError::BrokenChain {
                 run: run.clone(),
                 seq: next,
-            }),
+            })
         }
     }
 

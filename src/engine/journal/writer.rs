@@ -270,12 +270,13 @@ impl RunJournal {
             [lock],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        Ok(match run == self.run.as_str() && held_by == holder {
-            true => Claim::Taken,
-            false => Claim::Held {
+        Ok(if run == self.run.as_str() && held_by == holder {
+            Claim::Taken
+        } else {
+            Claim::Held {
                 run: RunId::stored(run),
                 step: (!held_by.is_empty()).then_some(held_by),
-            },
+            }
         })
     }
 
@@ -311,9 +312,12 @@ impl RunJournal {
     /// Makes everything up to `ticket` durable. The first caller commits all queued rows; the others find the work
     /// done when they get the database.
     fn commit(&self, ticket: u64) -> Result<(), JournalError> {
-        let is_done = |queue: &Queue| match queue.generation == self.generation {
-            true => Ok(queue.durable >= ticket),
-            false => Err(JournalError::Broken),
+        let is_done = |queue: &Queue| {
+            if queue.generation == self.generation {
+                Ok(queue.durable >= ticket)
+            } else {
+                Err(JournalError::Broken)
+            }
         };
         let inner = &self.journal.inner;
         if is_done(&inner.queue())? {

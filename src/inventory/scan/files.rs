@@ -74,9 +74,12 @@ pub fn files(path: &Path, scanned: &mut Scanned) -> io::Result<()> {
 /// Reads a file. Returns the number of its certificates; `None` if it could not be read.
 fn one(path: &Path, scanned: &mut Scanned) -> Option<usize> {
     let name = path.display().to_string();
-    let content = fs::metadata(path).and_then(|found| match found.len() > LARGEST {
-        true => Ok(None),
-        false => fs::read(path).map(Some),
+    let content = fs::metadata(path).and_then(|found| {
+        if found.len() > LARGEST {
+            Ok(None)
+        } else {
+            fs::read(path).map(Some)
+        }
     });
     let content = match content {
         Ok(Some(content)) => content,

@@ -233,9 +233,12 @@ fn of_module(
         return None;
     }
     let module = &text[module.span.clone()];
-    let call = |name: &str| match text[word.end..].starts_with('(') {
-        true => name.to_owned(),
-        false => format!("{name}("),
+    let call = |name: &str| {
+        if text[word.end..].starts_with('(') {
+            name.to_owned()
+        } else {
+            format!("{name}(")
+        }
     };
     if let Some(row) = MODULES.iter().find(|row| row.name == module) {
         let functions = row

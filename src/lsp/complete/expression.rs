@@ -36,15 +36,14 @@ pub(super) fn path_before(text: &str, tokens: &[Token], offset: usize) -> Option
         .find(|chain| chain.end == offset)
     {
         let mut parts: Vec<_> = chain.parts.iter().map(|(name, _)| name.clone()).collect();
-        let word = match chain.is_open || text[..offset].ends_with(']') {
-            true => offset..offset,
-            false => {
-                parts.pop();
-                chain
-                    .parts
-                    .last()
-                    .map_or(offset..offset, |(_, span)| span.clone())
-            }
+        let word = if chain.is_open || text[..offset].ends_with(']') {
+            offset..offset
+        } else {
+            parts.pop();
+            chain
+                .parts
+                .last()
+                .map_or(offset..offset, |(_, span)| span.clone())
         };
         return Some(Before {
             parts,
@@ -57,16 +56,15 @@ pub(super) fn path_before(text: &str, tokens: &[Token], offset: usize) -> Option
         .iter()
         .rev()
         .skip_while(|token| token.kind == Kind::Word && token.span.end == offset);
-    match before.next().is_some_and(is_dot) {
-        true => None,
-        false => {
-            let word = last.filter(|token| token.kind == Kind::Word && token.span.end == offset);
-            Some(Before {
-                parts: Vec::new(),
-                word: word.map_or(offset..offset, |token| token.span.clone()),
-                skips: false,
-            })
-        }
+    if before.next().is_some_and(is_dot) {
+        None
+    } else {
+        let word = last.filter(|token| token.kind == Kind::Word && token.span.end == offset);
+        Some(Before {
+            parts: Vec::new(),
+            word: word.map_or(offset..offset, |token| token.span.clone()),
+            skips: false,
+        })
     }
 }
 

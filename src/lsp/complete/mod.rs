@@ -166,12 +166,15 @@ fn paths(
     };
     let names = names.into_iter().filter(fits);
     names
-        .map(|(is_folder, name)| match is_folder {
-            true => Suggestion {
-                rank: 7,
-                ..suggestion(format!("{name}/"), ItemKind::Folder, &word)
-            },
-            false => suggestion(name, ItemKind::File, &word),
+        .map(|(is_folder, name)| {
+            if is_folder {
+                Suggestion {
+                    rank: 7,
+                    ..suggestion(format!("{name}/"), ItemKind::Folder, &word)
+                }
+            } else {
+                suggestion(name, ItemKind::File, &word)
+            }
         })
         .collect()
 }

@@ -36,9 +36,10 @@ pub(super) fn in_workflow(
         return in_expression(files, path, text, workflow, expression, offset);
     }
     let place = place_at(text, &workflow.root, offset);
-    match place.is_key {
-        true => keys(files, pages, path, text, workflow, &place),
-        false => values(files, path, text, workflow, &place),
+    if place.is_key {
+        keys(files, pages, path, text, workflow, &place)
+    } else {
+        values(files, path, text, workflow, &place)
     }
 }
 
@@ -52,12 +53,13 @@ fn keys(
 ) -> Vec<Suggestion> {
     let is_new = |name: &str| !place.beside.iter().any(|known| known == name);
     // A key whose colon stands there already.
-    let colon = match text[place.word.end..]
+    let colon = if text[place.word.end..]
         .trim_start_matches([' ', '\t'])
         .starts_with(':')
     {
-        true => "",
-        false => ":",
+        ""
+    } else {
+        ":"
     };
     let space = if colon.is_empty() { "" } else { " " };
     if let Some(section) = section_at(&place.path) {
@@ -74,9 +76,10 @@ fn keys(
         });
         return keys
             .map(|key| Suggestion {
-                inserts: match is_below(&key.form) && !place.is_flow {
-                    true => format!("{}{colon}", key.name),
-                    false => format!("{}{colon}{space}", key.name),
+                inserts: if is_below(&key.form) && !place.is_flow {
+                    format!("{}{colon}", key.name)
+                } else {
+                    format!("{}{colon}{space}", key.name)
                 },
                 detail: key
                     .default
@@ -222,9 +225,10 @@ fn values(
 fn expression_marks(text: &str, place: &Place) -> Suggestion {
     let before = text[..place.word.start].chars().next_back();
     let is_quoted = matches!(before, Some('"' | '\''));
-    let inserts = match place.is_flow && !is_quoted {
-        true => "\"${{  }}\"",
-        false => "${{  }}",
+    let inserts = if place.is_flow && !is_quoted {
+        "\"${{  }}\""
+    } else {
+        "${{  }}"
     };
     Suggestion {
         inserts: inserts.to_owned(),

@@ -119,23 +119,22 @@ impl<'a> Reader<'a> {
             }
             let after = start + 1;
             let value = after + blanks(&self.text[after..end]);
-            let item =
-                match self.text[value..end].is_empty() || self.text[value..end].starts_with('#') {
-                    true => {
-                        self.at += 1;
-                        self.skip_blank();
-                        let mut below = self.block(indent + 1, depth + 1);
-                        if matches!(below.kind, Kind::Empty) {
-                            below.span = after..after;
-                        }
-                        below
-                    }
-                    // A map may begin behind the dash; the rest of it stands below its first key.
-                    false => match self.key(value, end) {
-                        Some(_) => self.map(value - self.lines[self.at].start, value, depth + 1),
-                        None => self.value(value, Some(indent), depth + 1),
-                    },
-                };
+            let item = if self.text[value..end].is_empty() || self.text[value..end].starts_with('#')
+            {
+                self.at += 1;
+                self.skip_blank();
+                let mut below = self.block(indent + 1, depth + 1);
+                if matches!(below.kind, Kind::Empty) {
+                    below.span = after..after;
+                }
+                below
+            } else {
+                // A map may begin behind the dash; the rest of it stands below its first key.
+                match self.key(value, end) {
+                    Some(_) => self.map(value - self.lines[self.at].start, value, depth + 1),
+                    None => self.value(value, Some(indent), depth + 1),
+                }
+            };
             last = last.max(item.span.end).max(after);
             items.push(item);
         }

@@ -30,9 +30,10 @@ impl Here {
             via: None,
         };
         let mut events = resume_events(&held.program.workflow, &held.state, &this);
-        match held.state.is_cancelled {
-            true => add_cancel(&mut events, &this),
-            false => events.extend(unread_cancel(&held)?),
+        if held.state.is_cancelled {
+            add_cancel(&mut events, &this)
+        } else {
+            events.extend(unread_cancel(&held)?)
         }
         record(&mut held, events)?;
         self.drivers.drive(held, None);

@@ -147,9 +147,10 @@ impl RunReads {
         let entry = self.entry(id);
         let mut read = lock(&entry);
         self.read(id, &mut read)?;
-        match seq == 0 || seq > read.position.next() {
-            true => Ok(None),
-            false => Ok(Some(Cursor::at(seq, self.digest_before(id, &read, seq)?))),
+        if seq == 0 || seq > read.position.next() {
+            Ok(None)
+        } else {
+            Ok(Some(Cursor::at(seq, self.digest_before(id, &read, seq)?)))
         }
     }
 

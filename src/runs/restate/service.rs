@@ -271,17 +271,19 @@ impl Runs for OnRestate {
 
     fn files(&self, id: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, RunsError> {
         let files = self.remote.files(id, edition)?;
-        match files.is_empty() {
-            true => Err(missing(id)),
-            false => Ok(files),
+        if files.is_empty() {
+            Err(missing(id))
+        } else {
+            Ok(files)
         }
     }
 
     fn links(&self, id: &RunId) -> Result<Vec<Link>, RunsError> {
         let links = self.remote.links(id)?;
-        match links.is_empty() {
-            true => Err(missing(id)),
-            false => Ok(links.into_iter().map(Link::redacted).collect()),
+        if links.is_empty() {
+            Err(missing(id))
+        } else {
+            Ok(links.into_iter().map(Link::redacted).collect())
         }
     }
 

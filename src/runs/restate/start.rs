@@ -69,16 +69,18 @@ impl OnRestate {
                 order,
             },
         )?;
-        match begun == start {
-            true => Ok(self.started(begun.run, false)),
-            false => self.repeated(begun, request),
+        if begun == start {
+            Ok(self.started(begun.run, false))
+        } else {
+            self.repeated(begun, request)
         }
     }
 
     fn repeated(&self, known: KeyedStart, request: Digest) -> Result<Started, RunsError> {
-        match known.request == request {
-            true => Ok(self.started(known.run, true)),
-            false => Err(other_start()),
+        if known.request == request {
+            Ok(self.started(known.run, true))
+        } else {
+            Err(other_start())
         }
     }
 

@@ -85,9 +85,10 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
             .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")));
-        builder = match is_loopback {
-            true => builder.no_proxy(),
-            false => builder.proxy(by_proxy(Proxies::of_environment())),
+        builder = if is_loopback {
+            builder.no_proxy()
+        } else {
+            builder.proxy(by_proxy(Proxies::of_environment()))
         };
         if let Some(path) = &address.ca {
             builder = builder.tls_certs_only(authorities_in(path).map_err(wrong)?);
@@ -253,9 +254,10 @@ impl Client {
         let message = format!("can't reach {}: {why}", self.url);
         let failed = RunsError::new(Kind::Busy, "server", message);
         // The causes of TLS errors have no type of their own here.
-        match why.contains("certificate") {
-            true => failed.hint("if your own CA issued its certificate, give that CA with --server-ca"),
-            false => failed.hint("check that the server is running, and that --server, WINDLASS_SERVER or `server` in windlass.toml has its address"),
+        if why.contains("certificate") {
+            failed.hint("if your own CA issued its certificate, give that CA with --server-ca")
+        } else {
+            failed.hint("check that the server is running, and that --server, WINDLASS_SERVER or `server` in windlass.toml has its address")
         }
     }
 
@@ -278,9 +280,10 @@ impl Client {
             self.url
         );
         let failed = RunsError::broken("server", message);
-        match version == own {
-            true => failed,
-            false => failed.hint("use the same version of windlass as the server"),
+        if version == own {
+            failed
+        } else {
+            failed.hint("use the same version of windlass as the server")
         }
     }
 }

@@ -68,9 +68,10 @@ mod tests {
             "env:WINDLASS_NO_SUCH_VARIABLE",
         ] {
             let refused = sent(reference).expect_err(reference);
-            let code = match reference.starts_with("env:") {
-                true => "params",
-                false => "not-remote",
+            let code = if reference.starts_with("env:") {
+                "params"
+            } else {
+                "not-remote"
             };
             assert_eq!(refused.code, code, "{reference}");
             assert!(refused.message.contains("`tokens`"), "{}", refused.message);

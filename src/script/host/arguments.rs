@@ -307,9 +307,10 @@ impl Arguments {
 fn hide(value: &mut Value, keys: &[&str]) {
     let Value::Map(map) = value else { return };
     for (name, entry) in map {
-        match keys.contains(&name.as_str()) {
-            true => *entry = std::mem::take(entry).tainted(),
-            false => hide(entry, keys),
+        if keys.contains(&name.as_str()) {
+            *entry = std::mem::take(entry).tainted()
+        } else {
+            hide(entry, keys)
         }
     }
 }

@@ -175,13 +175,10 @@ impl Asked {
         }
         if pages.is_some() && call.pages().is_none() {
             let name = format!("{service_name} {operation}");
-            return Err(wrong(match call.service.is_described {
-                true => {
-                    format!(
-                        "`pages` does not work with {name}: how it names its pages is not known"
-                    )
-                }
-                false => format!("{name} does not divide its result into pages: remove `pages`"),
+            return Err(wrong(if call.service.is_described {
+                format!("`pages` does not work with {name}: how it names its pages is not known")
+            } else {
+                format!("{name} does not divide its result into pages: remove `pages`")
             }));
         }
         // The param that carries the key must be a text.

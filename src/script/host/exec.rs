@@ -255,9 +255,10 @@ const EXPECT: &str = "`expect` must be a list of exit codes from 0 to 255: [0, 1
 
 /// Refuses codes that no program ends with.
 fn check_codes(codes: &[i32]) -> Result<(), String> {
-    match !codes.is_empty() && codes.iter().all(|code| (0..=255).contains(code)) {
-        true => Ok(()),
-        false => Err(EXPECT.to_owned()),
+    if !codes.is_empty() && codes.iter().all(|code| (0..=255).contains(code)) {
+        Ok(())
+    } else {
+        Err(EXPECT.to_owned())
     }
 }
 
@@ -323,9 +324,10 @@ fn of_run(done: Done, clients: &Clients) -> Reversal {
     };
     let (programs, about) = (clients.programs.clone(), what.as_str().into());
     let ending = invocation.ending.clone();
-    let class = match is_idempotent {
-        true => Class::Keyed,
-        false => Class::Unsure,
+    let class = if is_idempotent {
+        Class::Keyed
+    } else {
+        Class::Unsure
     };
     let way = WayBack::blind(what, "exec::undo", about, move |key| {
         let running = start(

@@ -83,9 +83,12 @@ pub(super) static YAML: [Function; 3] = [
         "let value = yaml::parse(inputs.text);",
         |b| {
             bind_parse(b, "yaml", |text| {
-                Value::parse_yaml(text).map_err(|e| match e.contains("second document") {
-                    true => format!("{e} (`yaml::parse_all` reads them all)"),
-                    false => e,
+                Value::parse_yaml(text).map_err(|e| {
+                    if e.contains("second document") {
+                        format!("{e} (`yaml::parse_all` reads them all)")
+                    } else {
+                        e
+                    }
                 })
             })
         },
@@ -154,12 +157,11 @@ fn bind_stringify<'b, 'm>(
     binder.with(move |value: Dynamic| -> Result<Dynamic, Thrown> {
         let failed = |e: String| format!("{name}::stringify: {e}");
         let value = from_dynamic(&value).map_err(|e| failed(e.to_string()))?;
-        Ok(match value.holds_secret() {
-            true => {
-                let text = stringify(&value.revealed()).map_err(failed)?;
-                Dynamic::from(value::Secret::new(text))
-            }
-            false => stringify(&value).map_err(failed)?.into(),
+        Ok(if value.holds_secret() {
+            let text = stringify(&value.revealed()).map_err(failed)?;
+            Dynamic::from(value::Secret::new(text))
+        } else {
+            stringify(&value).map_err(failed)?.into()
         })
     })
 }

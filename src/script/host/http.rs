@@ -146,9 +146,10 @@ impl Asked {
                 format!("the answer takes {bytes} bytes in the journal, where the limit is 1 MiB");
             let name = format!("{} {}", self.request.method, self.request.shown);
             // The answer had an expected status, so the server has done the call.
-            match self.request.is_read() {
-                true => rejected(&name, "TooLarge", why),
-                false => rejected(&name, "TooLarge", why).proving(Proof::Done),
+            if self.request.is_read() {
+                rejected(&name, "TooLarge", why)
+            } else {
+                rejected(&name, "TooLarge", why).proving(Proof::Done)
             }
         })
     }
@@ -166,9 +167,10 @@ fn send(
     let mut arguments = Arguments::new(function, options)?;
     // A method that only reads has nothing to reverse.
     arguments.withdraw("undo");
-    let undo = match arguments.takes("undo") {
-        true => arguments.optional("undo").unwrap_or(Value::Null),
-        false => Value::Null,
+    let undo = if arguments.takes("undo") {
+        arguments.optional("undo").unwrap_or(Value::Null)
+    } else {
+        Value::Null
     };
     let asked = Asked::read(function, method, &url, arguments)?;
     let mut refusal = refuse_doubtful(&asked.request);
@@ -225,10 +227,7 @@ pub(super) fn record(response: HttpResponse, secret: &SecretOutput) -> Result<Va
     let (name, body) = Answer::record("body", &response.body, charset);
     let bytes = body.to_json().to_string().len();
     let is_secret = *secret == SecretOutput::All;
-    let body = match is_secret {
-        true => body.tainted(),
-        false => body,
-    };
+    let body = if is_secret { body.tainted() } else { body };
     let headers = response.headers.into_iter();
     let headers = Value::map(headers.map(|(name, value)| {
         let is_plain = !is_secret || PLAIN_HEADERS.contains(&&*name.to_ascii_lowercase());
@@ -346,12 +345,13 @@ fn refuse_doubtful(request: &HttpRequest) -> Result<(), String> {
             "the header `{header}` follows from the body: leave it out"
         ));
     }
-    match names("authorization") && has_credentials(&request.url) {
-        true => Err(
-            "the URL has a user or a password, and there is a header `Authorization`: keep one of them"
-                .into(),
-        ),
-        false => Ok(()),
+    if names("authorization") && has_credentials(&request.url) {
+        Err(
+        "the URL has a user or a password, and there is a header `Authorization`: keep one of them"
+            .into(),
+    )
+    } else {
+        Ok(())
     }
 }
 
@@ -465,9 +465,10 @@ pub fn judged_undo(
 
 /// A DELETE that finds nothing has nothing to reverse.
 fn or_gone(is_delete: bool, failure: Failure) -> Result<Reversed, Failure> {
-    match is_delete && GONE.contains(&failure.code.as_str()) {
-        true => Ok(Reversed::Already(format!("it is gone: {}", failure.code))),
-        false => Err(failure),
+    if is_delete && GONE.contains(&failure.code.as_str()) {
+        Ok(Reversed::Already(format!("it is gone: {}", failure.code)))
+    } else {
+        Err(failure)
     }
 }
 

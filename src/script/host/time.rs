@@ -107,9 +107,10 @@ fn add(moment: &str, duration: &str) -> Result<String, Thrown> {
     };
     let duration = parse_duration(text).map_err(|e| format!("time::add: {e}"))?;
     let duration = Duration::try_from(duration).map_err(|e| format!("time::add: {e}"))?;
-    let moved = match is_back {
-        true => at.checked_sub(duration),
-        false => at.checked_add(duration),
+    let moved = if is_back {
+        at.checked_sub(duration)
+    } else {
+        at.checked_add(duration)
     };
     let no_moment = || format!("time::add: {moment} plus {text} is out of range");
     moved

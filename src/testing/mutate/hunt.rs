@@ -252,9 +252,10 @@ fn planned(
         if !is_wanted || users.is_empty() {
             continue;
         }
-        let edits = match name.ends_with(".rhai") {
-            true => script::edits(text, 0..text.len(), false),
-            false => workflow::edits(&name, text),
+        let edits = if name.ends_with(".rhai") {
+            script::edits(text, 0..text.len(), false)
+        } else {
+            workflow::edits(&name, text)
         };
         for edit in edits {
             let reaches = |test: &Tested| {

@@ -29,12 +29,11 @@ pub fn edits(text: &str, part: Range<usize>, is_body: bool) -> Vec<Edit> {
         statements: Vec::new(),
         edits: Vec::new(),
     };
-    match is_body {
-        true => editor.function(0, tokens.len()),
-        false => {
-            for (open, close) in editor.bodies() {
-                editor.function(open + 1, close);
-            }
+    if is_body {
+        editor.function(0, tokens.len())
+    } else {
+        for (open, close) in editor.bodies() {
+            editor.function(open + 1, close);
         }
     }
     editor.edits.sort_by_key(|edit| edit.span.start);
@@ -164,10 +163,7 @@ impl Editor<'_> {
         if is_loop {
             self.remove(start, end, "the loop");
         }
-        match self.is_sign(end, ';') {
-            true => end + 1,
-            false => end,
-        }
+        if self.is_sign(end, ';') { end + 1 } else { end }
     }
 
     /// Returns the brace that opens the next block outside of any brackets.

@@ -145,13 +145,12 @@ impl OutputFolder {
             Err(e) => return Err(failed(&e)),
         };
         let metadata = file.metadata().map_err(|e| failed(&e))?;
-        let content = match metadata.len() > MAX_SNAPSHOT_BYTES {
-            true => None,
-            false => {
-                let mut content = Vec::new();
-                file.read_to_end(&mut content).map_err(|e| failed(&e))?;
-                Some(content)
-            }
+        let content = if metadata.len() > MAX_SNAPSHOT_BYTES {
+            None
+        } else {
+            let mut content = Vec::new();
+            file.read_to_end(&mut content).map_err(|e| failed(&e))?;
+            Some(content)
         };
         Ok(Some(Snapshot {
             content,
@@ -273,9 +272,10 @@ impl OutputFolder {
 /// A name that leaves the folder.
 pub fn check_output_name(name: &str) -> Result<(), String> {
     let mut parts = Path::new(name).components();
-    match !name.is_empty() && parts.all(|part| matches!(part, Component::Normal(_))) {
-        true => Ok(()),
-        false => Err("the name must be a plain path below the output folder".into()),
+    if !name.is_empty() && parts.all(|part| matches!(part, Component::Normal(_))) {
+        Ok(())
+    } else {
+        Err("the name must be a plain path below the output folder".into())
     }
 }
 
@@ -319,12 +319,13 @@ fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 
 /// Opens a file for reading. Rejects folders, and pipes, whose opening would wait for a writer.
 fn open(path: &Path) -> io::Result<File> {
-    match fs::metadata(path)?.is_file() {
-        true => File::open(path),
-        false => Err(io::Error::new(
+    if fs::metadata(path)?.is_file() {
+        File::open(path)
+    } else {
+        Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "it is not a regular file",
-        )),
+        ))
     }
 }
 

@@ -107,9 +107,10 @@ impl HttpRequest {
     }
 
     fn expects(&self, status: u16) -> bool {
-        match self.expected.is_empty() {
-            true => (200..300).contains(&status),
-            false => self.expected.contains(&status),
+        if self.expected.is_empty() {
+            (200..300).contains(&status)
+        } else {
+            self.expected.contains(&status)
         }
     }
 }
@@ -241,9 +242,10 @@ impl HttpClient {
         if !is_plain {
             return build(request, is_bare);
         }
-        let kept = match request.is_repeatable() {
-            true => &self.repeatable,
-            false => &self.once,
+        let kept = if request.is_repeatable() {
+            &self.repeatable
+        } else {
+            &self.once
         };
         if let Some(client) = kept.get() {
             return Ok(client.clone());
@@ -284,9 +286,10 @@ impl HttpClient {
 /// An unexpected status, as a failure with what it proves.
 pub fn judge(request: &HttpRequest, response: HttpResponse) -> Result<HttpResponse, Failure> {
     let is_gone = request.expects_gone && matches!(response.status, 404 | 410);
-    match request.expects(response.status) || is_gone {
-        true => Ok(response),
-        false => Err(status_failure(&request.name(), request, &response)),
+    if request.expects(response.status) || is_gone {
+        Ok(response)
+    } else {
+        Err(status_failure(&request.name(), request, &response))
     }
 }
 
@@ -387,9 +390,10 @@ pub(super) fn headers(found: &HeaderMap) -> BTreeMap<String, String> {
 
 /// Adds to a failure what it proves: a request that changes something may have done so even if it failed.
 fn proving(failure: Failure, request: &HttpRequest, proof: Proof) -> Failure {
-    match request.is_read() {
-        true => failure,
-        false => failure.proving(proof),
+    if request.is_read() {
+        failure
+    } else {
+        failure.proving(proof)
     }
 }
 
@@ -401,9 +405,10 @@ fn transport_failure(name: &str, request: &HttpRequest, error: &reqwest::Error) 
         e if e.is_decode() => (FailureClass::Unavailable, "BadEncoding"),
         _ => (FailureClass::Unavailable, "ConnectionLost"),
     };
-    let answer = match error.is_connect() || error.is_builder() {
-        true => NOT_SENT,
-        false => LOST,
+    let answer = if error.is_connect() || error.is_builder() {
+        NOT_SENT
+    } else {
+        LOST
     };
     let failure = Failure::new(class, name, code, why(error));
     proving(

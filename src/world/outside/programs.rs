@@ -178,9 +178,12 @@ impl Programs {
             ended
         };
         group.let_go();
-        let words = || match invocation.hides_output {
-            true => MASK.to_owned(),
-            false => said(&out, &err),
+        let words = || {
+            if invocation.hides_output {
+                MASK.to_owned()
+            } else {
+                said(&out, &err)
+            }
         };
         let proving = |failure: Failure| failure.proving(proof(Client::Program, name, ENDED));
         let unknown = |class, code, why: String| {
@@ -192,12 +195,13 @@ impl Programs {
                 .map_err(|e| proving(failed(FailureClass::Unavailable, "Lost", e.to_string())))?,
             Ended::TimedOut { was_killed } => {
                 let timeout = format_duration(invocation.timeout.unwrap_or_default());
-                let why = match was_killed {
-                    false => format!("it took longer than {timeout}, and was ended by SIGTERM"),
-                    true => format!(
+                let why = if !was_killed {
+                    format!("it took longer than {timeout}, and was ended by SIGTERM")
+                } else {
+                    format!(
                         "it took longer than {timeout}, and was killed: SIGTERM did not end it within {}",
                         format_duration(invocation.grace)
-                    ),
+                    )
                 };
                 return unknown(FailureClass::Timeout, "Timeout", why);
             }
@@ -297,9 +301,10 @@ async fn supervise(
         () = invocation.ending.cancelled() => true,
     };
     let was_killed = group.end(child, talk, invocation.grace).await;
-    match is_asked {
-        true => Ended::Asked,
-        false => Ended::TimedOut { was_killed },
+    if is_asked {
+        Ended::Asked
+    } else {
+        Ended::TimedOut { was_killed }
     }
 }
 

@@ -45,9 +45,10 @@ impl Proxies {
         let proxy = |name: &str| {
             let text = named(name).or_else(|| named("ALL_PROXY"))?;
             let text = text.trim();
-            match text.contains("://") {
-                true => Some(text.to_owned()),
-                false => (!text.is_empty()).then(|| format!("http://{text}")),
+            if text.contains("://") {
+                Some(text.to_owned())
+            } else {
+                (!text.is_empty()).then(|| format!("http://{text}"))
             }
         };
         // In a CGI program, the header `Proxy:` of a request sets the variable.

@@ -34,9 +34,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
         humantime::DurationError::NumberOverflow => ParseDurationError::TooLong(text.into()),
         _ => error(),
     })?;
-    match duration > LONGEST {
-        true => Err(ParseDurationError::TooLong(text.into())),
-        false => Ok(duration),
+    if duration > LONGEST {
+        Err(ParseDurationError::TooLong(text.into()))
+    } else {
+        Ok(duration)
     }
 }
 

@@ -104,10 +104,13 @@ impl Reference {
             },
             ("file", "") => return lacks("`file:PATH`"),
             ("file", path) => Source::File { path: path.into() },
-            ("env", name) => match name.is_empty() || name.contains('=') {
-                true => return lacks("`env:NAME`"),
-                false => Source::Variable { name: name.into() },
-            },
+            ("env", name) => {
+                if name.is_empty() || name.contains('=') {
+                    return lacks("`env:NAME`");
+                } else {
+                    Source::Variable { name: name.into() }
+                }
+            }
             _ => return Ok(None),
         };
         Ok(Some(Self {

@@ -70,9 +70,10 @@ impl Secret {
     /// # Errors
     /// Bytes that are not text: their base64 is not what was meant.
     pub fn text(&self) -> Result<&str, NotText> {
-        match self.is_text() {
-            true => Ok(&self.0.text),
-            false => Err(NotText),
+        if self.is_text() {
+            Ok(&self.0.text)
+        } else {
+            Err(NotText)
         }
     }
 

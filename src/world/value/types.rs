@@ -126,9 +126,10 @@ impl Type {
                 path,
                 expected: self.to_string(),
                 // A value in the place of a secret may itself be secret.
-                found: match self.holds_secret() {
-                    true => format!("a {}", value.kind()),
-                    false => describe(value),
+                found: if self.holds_secret() {
+                    format!("a {}", value.kind())
+                } else {
+                    describe(value)
                 },
             })
         };

@@ -145,9 +145,10 @@ fn check_text(value: &str) -> Result<(), &'static str> {
             "has characters beyond ASCII; an international host name is written in its ASCII form (`xn--…`)",
         );
     }
-    match value.bytes().any(|byte| byte.is_ascii_control()) {
-        true => Err("has control characters"),
-        false => Ok(()),
+    if value.bytes().any(|byte| byte.is_ascii_control()) {
+        Err("has control characters")
+    } else {
+        Ok(())
     }
 }
 
@@ -193,9 +194,10 @@ fn check_dns(value: &str) -> Result<(), &'static str> {
         }
     }
     let is_number = |label: &&str| label.bytes().all(|byte| byte.is_ascii_digit());
-    match labels.len() > 1 && labels.last().is_some_and(is_number) {
-        true => Err("ends in a number like an IP address, but is not one"),
-        false => Ok(()),
+    if labels.len() > 1 && labels.last().is_some_and(is_number) {
+        Err("ends in a number like an IP address, but is not one")
+    } else {
+        Ok(())
     }
 }
 
@@ -250,9 +252,10 @@ fn check_spiffe(domain: &str, rest: &str) -> Result<(), &'static str> {
     if rest.contains(['?', '#']) {
         return Err("has a query or a fragment, which no SPIFFE ID has");
     }
-    match rest.ends_with('/') {
-        true => Err("ends with a slash, which no SPIFFE ID does"),
-        false => Ok(()),
+    if rest.ends_with('/') {
+        Err("ends with a slash, which no SPIFFE ID does")
+    } else {
+        Ok(())
     }
 }
 
@@ -273,9 +276,10 @@ fn check_email(value: &str) -> Result<(), &'static str> {
     if local.is_empty() || !local.bytes().all(is_allowed) {
         return Err("has an invalid mailbox before its `@`");
     }
-    match domain.contains('*') || check_dns(domain).is_err() {
-        true => Err("has an invalid host name after its `@`"),
-        false => Ok(()),
+    if domain.contains('*') || check_dns(domain).is_err() {
+        Err("has an invalid host name after its `@`")
+    } else {
+        Ok(())
     }
 }
 

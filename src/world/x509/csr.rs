@@ -98,9 +98,10 @@ impl CsrRequest {
             let Some(value) = self.subject.value(attribute.name) else {
                 continue;
             };
-            let value: DnValue = match attribute.is_printable {
-                true => DnValue::PrintableString(PrintableString::try_from(value)?),
-                false => value.into(),
+            let value: DnValue = if attribute.is_printable {
+                DnValue::PrintableString(PrintableString::try_from(value)?)
+            } else {
+                value.into()
             };
             name.push(DnType::from_oid(attribute.oid), value);
         }

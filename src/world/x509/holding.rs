@@ -49,9 +49,10 @@ pub fn expired(
     before.iter().filter(is_changed).find_map(|holding| {
         let certificates = &holding.read.certificates;
         let first = certificates.first()?;
-        let has_ended = match first.is_ca {
-            true => certificates.iter().all(is_over),
-            false => is_over(first),
+        let has_ended = if first.is_ca {
+            certificates.iter().all(is_over)
+        } else {
+            is_over(first)
         };
         has_ended.then(|| (holding.key.clone(), first.clone()))
     })
@@ -176,9 +177,10 @@ fn push(found: &mut Vec<Holding>, key: &str, read: Read) {
 }
 
 fn read_base64(text: &str) -> Read {
-    let text: Cow<str> = match text.contains(char::is_whitespace) {
-        true => text.split_whitespace().collect::<String>().into(),
-        false => text.into(),
+    let text: Cow<str> = if text.contains(char::is_whitespace) {
+        text.split_whitespace().collect::<String>().into()
+    } else {
+        text.into()
     };
     match BASE64.decode(text.as_bytes()) {
         Ok(content) if is_der_of_something_else(&content) => Read::default(),

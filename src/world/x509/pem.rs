@@ -299,13 +299,14 @@ fn begin(line: &[u8], number: usize) -> Result<Option<String>, PemError> {
     }
     // A block that was commented out, line by line, is text.
     let is_comment = line.starts_with(b"#") && line.len() <= LONGEST_LINE;
-    match !is_comment && looks_like_a_boundary(line) {
-        true => Err(PemError::Text {
+    if !is_comment && looks_like_a_boundary(line) {
+        Err(PemError::Text {
             line: number,
             why: "looks like the begin or end of a block, and is none: `-----BEGIN LABEL-----` stands alone on its line, \
-                  with five dashes on each side, and each begin has an end",
-        }),
-        false => Ok(None),
+              with five dashes on each side, and each begin has an end",
+        })
+    } else {
+        Ok(None)
     }
 }
 

@@ -171,9 +171,10 @@ fn blocks(pem: &str) -> Result<Vec<Pem>, SignError> {
     let blocks: Vec<_> = Pem::iter_from_buffer(pem.as_bytes())
         .collect::<Result<_, _>>()
         .map_err(|_| SignError::NotPem)?;
-    match blocks.is_empty() {
-        true => Err(SignError::NotPem),
-        false => Ok(blocks),
+    if blocks.is_empty() {
+        Err(SignError::NotPem)
+    } else {
+        Ok(blocks)
     }
 }
 

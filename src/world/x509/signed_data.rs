@@ -101,12 +101,13 @@ impl SignedData {
         let mut certificates = self.certificates.iter();
         let named = certificates.find(|certificate| self.signer.names(&certificate.der));
         let certificate = named.ok_or(SignerError::NoCertificate)?;
-        match self.signer.has_signed(content, &certificate.der) {
-            true => Ok(Signer {
+        if self.signer.has_signed(content, &certificate.der) {
+            Ok(Signer {
                 certificate,
                 others: &self.certificates,
-            }),
-            false => Err(SignerError::Signature),
+            })
+        } else {
+            Err(SignerError::Signature)
         }
     }
 }

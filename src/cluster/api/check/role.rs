@@ -76,12 +76,13 @@ pub(super) fn binding(object: &Json) -> Vec<Cause> {
 }
 
 pub(super) fn binding_update(before: &Json, object: &Json) -> Vec<Cause> {
-    match before["roleRef"] == object["roleRef"] {
-        true => Vec::new(),
-        false => vec![Cause::invalid(
+    if before["roleRef"] == object["roleRef"] {
+        Vec::new()
+    } else {
+        vec![Cause::invalid(
             "roleRef",
             &object["roleRef"],
             "cannot change roleRef",
-        )],
+        )]
     }
 }

@@ -38,12 +38,13 @@ pub(super) fn check(object: &Json) -> Vec<Cause> {
 /// Checks that the address of a Service did not change.
 pub(super) fn update(before: &Json, object: &Json) -> Vec<Cause> {
     let of = |object: &Json| object["spec"]["clusterIP"].clone();
-    match of(before) == of(object) {
-        true => Vec::new(),
-        false => vec![Cause::invalid(
+    if of(before) == of(object) {
+        Vec::new()
+    } else {
+        vec![Cause::invalid(
             "spec.clusterIPs[0]",
             &of(object),
             "field is immutable",
-        )],
+        )]
     }
 }

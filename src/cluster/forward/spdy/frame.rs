@@ -190,10 +190,7 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
 }
 
 fn flags(is_last: bool) -> u8 {
-    match is_last {
-        true => FIN,
-        false => 0,
-    }
+    if is_last { FIN } else { 0 }
 }
 
 fn control(kind: u16, flags: u8, content: &[u8]) -> Vec<u8> {

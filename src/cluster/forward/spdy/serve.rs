@@ -152,9 +152,10 @@ impl Streams<'_> {
             return;
         };
         first.timer.abort();
-        let (error, data) = match is_error {
-            true => (stream, first.stream),
-            false => (first.stream, stream),
+        let (error, data) = if is_error {
+            (stream, first.stream)
+        } else {
+            (first.stream, stream)
         };
         let Some(from_client) = input.or(first.early) else {
             return;

@@ -219,9 +219,10 @@ impl<'a> Reader<'a> {
         let fits = depth <= Value::MAX_DEPTH
             && self.nodes <= MAX_NODES
             && self.text_bytes <= MAX_TEXT_BYTES;
-        match fits {
-            true => Ok(()),
-            false => Err(self.mistake(bytes.clone(), "the file is nested too deeply or too large")),
+        if fits {
+            Ok(())
+        } else {
+            Err(self.mistake(bytes.clone(), "the file is nested too deeply or too large"))
         }
     }
 
@@ -286,9 +287,10 @@ impl<'a> Reader<'a> {
     }
 
     fn unknown_tag(&self, tag: &Tag, bytes: &Range<usize>) -> Mistake {
-        let name = match tag.is_yaml_core_schema() {
-            true => format!("!!{}", tag.suffix),
-            false => format!("{}{}", tag.handle, tag.suffix),
+        let name = if tag.is_yaml_core_schema() {
+            format!("!!{}", tag.suffix)
+        } else {
+            format!("{}{}", tag.handle, tag.suffix)
         };
         let mistake = self.mistake(bytes.clone(), format!("the tag `{name}` is not supported"));
         mistake.help("remove it, or put a string that begins with `!` in quotes")

@@ -100,9 +100,10 @@ pub fn read_mock(path: &Path) -> Result<Mock, Mistakes> {
         let mistake = report.at("missing-key", root.span.clone(), "the server has no name");
         report.add(mistake.help("begin the file with `http: NAME`"));
     }
-    match mistakes.is_empty() {
-        true => Ok(mock),
-        false => Err(Mistakes::sorted(mistakes)),
+    if mistakes.is_empty() {
+        Ok(mock)
+    } else {
+        Err(Mistakes::sorted(mistakes))
     }
 }
 

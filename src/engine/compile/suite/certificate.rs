@@ -263,9 +263,10 @@ pub(super) fn read_handshakes(
     }
     let Kind::List(items) = &node.kind else {
         let word = one_of(report, node, "`handshakes`", &WHEN)?;
-        return Some(match word == WHEN[0] {
-            true => ExpectedHandshakes::All,
-            false => ExpectedHandshakes::Throughout,
+        return Some(if word == WHEN[0] {
+            ExpectedHandshakes::All
+        } else {
+            ExpectedHandshakes::Throughout
         });
     };
     let failing = items.iter().map(|item| {

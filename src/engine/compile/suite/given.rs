@@ -141,9 +141,10 @@ fn read_one(report: &mut Report, node: &Node) -> Option<Given> {
         (None, Some((_, node))) => Reply::Fails(read_failure(report, &called.name, node)?),
         (gives, None) => {
             let value = read_value(report, row, called, gives.map(|(_, node)| node), loses)?;
-            match loses {
-                true => Reply::Loses(value),
-                false => Reply::Gives(value.unwrap_or_default()),
+            if loses {
+                Reply::Loses(value)
+            } else {
+                Reply::Gives(value.unwrap_or_default())
             }
         }
     };

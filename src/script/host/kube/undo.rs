@@ -250,9 +250,10 @@ fn withdraw(clusters: &KubeClients, about: About, made: Option<Made>) -> Reversa
             },
             Some(Made::Sent { body, .. }) => {
                 let sent = expected(&Json::Object(Default::default()), None, body);
-                match sent.is_some_and(|sent| covers(now, &sent)) {
-                    true => Judgement::goes(Value::Null),
-                    false => Judgement::left("it differs from what the run sent", &found),
+                if sent.is_some_and(|sent| covers(now, &sent)) {
+                    Judgement::goes(Value::Null)
+                } else {
+                    Judgement::left("it differs from what the run sent", &found)
                 }
             }
             None => Judgement::left("how the run changed it is not known", &found),

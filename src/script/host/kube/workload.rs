@@ -36,9 +36,10 @@ pub fn restart(
     let on_delete = options.flag("on_delete")?;
     options.finish()?;
     let at = time::now(&context)?;
-    let record = match on_delete {
-        true => about.record([("at", at.as_str().into()), ("on_delete", true.into())]),
-        false => about.record([("at", at.as_str().into())]),
+    let record = if on_delete {
+        about.record([("at", at.as_str().into()), ("on_delete", true.into())])
+    } else {
+        about.record([("at", at.as_str().into())])
     };
     let (named, moment) = (about.object.clone(), at.clone());
     // There is nothing to record: a restart can't be undone.
@@ -139,15 +140,14 @@ pub fn replace_pods(
                 name: text("pod"),
             },
         };
-        match evict(&context, pod, text("uid"), (whole, is_last))? {
-            true => {
-                evicted += 1;
-                left = patience(FUNCTION, how_long)?;
-            }
-            false => host(&context)?
+        if evict(&context, pod, text("uid"), (whole, is_last))? {
+            evicted += 1;
+            left = patience(FUNCTION, how_long)?;
+        } else {
+            host(&context)?
                 .effects
                 .sleep(BUDGET_PAUSE)
-                .map_err(interrupt)?,
+                .map_err(interrupt)?
         }
     }
 }

@@ -205,9 +205,10 @@ where
     let named = about.object.clone();
     let act =
         |kube: KubeClient| async move { act(kube, named).await.map(|object| from_object(&object)) };
-    let object = match making.is_dry {
-        true => try_out(context, function, about, record, act),
-        false => change(context, function, making.class, about, (record, sent), act),
+    let object = if making.is_dry {
+        try_out(context, function, about, record, act)
+    } else {
+        change(context, function, making.class, about, (record, sent), act)
     }?;
     Ok(to_dynamic(&object))
 }

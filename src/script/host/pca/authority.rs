@@ -177,9 +177,10 @@ pub fn delete(context: NativeCallContext, arn: &str, map: Map) -> Result<(), Thr
                 Err(failure) => failure,
             };
             let may_be_done = failure.class == FailureClass::Conflict;
-            match may_be_done && pca.describe(&owned).await?.status == "DELETED" {
-                true => Ok(()),
-                false => Err(failure),
+            if may_be_done && pca.describe(&owned).await?.status == "DELETED" {
+                Ok(())
+            } else {
+                Err(failure)
             }
         },
     )
@@ -199,9 +200,10 @@ pub fn restore(context: NativeCallContext, arn: &str) -> Result<(), Thrown> {
                 Err(failure) => failure,
             };
             let may_be_done = failure.class == FailureClass::Conflict;
-            match may_be_done && pca.describe(&owned).await?.status != "DELETED" {
-                true => Ok(()),
-                false => Err(failure),
+            if may_be_done && pca.describe(&owned).await?.status != "DELETED" {
+                Ok(())
+            } else {
+                Err(failure)
             }
         },
     )

@@ -377,9 +377,10 @@ fn pem(text: &str) -> Value {
 }
 
 fn set_enabled(pca: PcaClient, ca: String, before: &Value, is_enabled: bool) -> Reversal {
-    let (wanted, left, what) = match is_enabled {
-        true => ("ACTIVE", "DISABLED", format!("enable {ca}")),
-        false => ("DISABLED", "ACTIVE", format!("disable {ca}")),
+    let (wanted, left, what) = if is_enabled {
+        ("ACTIVE", "DISABLED", format!("enable {ca}"))
+    } else {
+        ("DISABLED", "ACTIVE", format!("disable {ca}"))
     };
     if text(before, "status") != wanted {
         return Reversal::Nothing;

@@ -142,9 +142,10 @@ pub fn of_transport(operation: &str, error: reqwest::Error) -> Failure {
     let error = error.without_url();
     let chain = causes(&error);
     let is_unsent = error.is_connect() || error.is_builder();
-    let failure = match error.is_timeout() && !error.is_connect() {
-        true => Failure::new(FailureClass::Timeout, operation, "Timeout", chain),
-        false => unreachable(operation, chain, Transport::of(&error)),
+    let failure = if error.is_timeout() && !error.is_connect() {
+        Failure::new(FailureClass::Timeout, operation, "Timeout", chain)
+    } else {
+        unreachable(operation, chain, Transport::of(&error))
     };
     let answer = if is_unsent { NOT_SENT } else { LOST };
     failure.proving(proof(Client::Aws, operation, answer))

@@ -32,11 +32,12 @@ impl TryFrom<String> for EndpointName {
             && name
                 .bytes()
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        match is_name {
-            true => Ok(Self(name)),
-            false => Err(format!(
+        if is_name {
+            Ok(Self(name))
+        } else {
+            Err(format!(
                 "`{name}` is not a service's name as the AWS CLI writes it, such as `secretsmanager`"
-            )),
+            ))
         }
     }
 }

@@ -102,9 +102,10 @@ fn text_of(body: &[u8]) -> Result<String, String> {
 
 /// Parses JSON; an empty body is an empty map.
 pub fn json_of(body: &[u8]) -> Result<Json, String> {
-    match body.trim_ascii().is_empty() {
-        true => Ok(Json::Object(Default::default())),
-        false => serde_json::from_slice(body).map_err(|e| format!("the answer is not JSON: {e}")),
+    if body.trim_ascii().is_empty() {
+        Ok(Json::Object(Default::default()))
+    } else {
+        serde_json::from_slice(body).map_err(|e| format!("the answer is not JSON: {e}"))
     }
 }
 
@@ -116,9 +117,10 @@ pub(super) fn assembled(service: &Service, found: Vec<(&str, &Member, Value)>) -
             .iter()
             .any(|(key, _, value)| *key == "Type" && value.as_str().is_some_and(is_plain_type));
     Value::map(found.into_iter().map(|(key, member, value)| {
-        let value = match is_plain && key == "Value" {
-            true => value,
-            false => sealed(member, value),
+        let value = if is_plain && key == "Value" {
+            value
+        } else {
+            sealed(member, value)
         };
         (key, value)
     }))
@@ -129,9 +131,10 @@ pub(super) fn is_plain_type(kind: &str) -> bool {
 }
 
 pub(super) fn sealed(member: &Member, value: Value) -> Value {
-    match member.is_secret {
-        true => value.tainted(),
-        false => value,
+    if member.is_secret {
+        value.tainted()
+    } else {
+        value
     }
 }
 
@@ -146,10 +149,11 @@ fn of_json(service: &Service, member: &Member, json: Json) -> Value {
                     Some(json) => found.push((key.as_str(), inner, of_json(service, inner, json))),
                 }
             }
-            match members.is_empty() {
+            if members.is_empty() {
                 // A document: any JSON.
-                true => Value::from_json(Json::Object(given)),
-                false => assembled(service, found),
+                Value::from_json(Json::Object(given))
+            } else {
+                assembled(service, found)
             }
         }
         (Some(Shape::List { item }), Json::Array(items)) => {

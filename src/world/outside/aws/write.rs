@@ -162,9 +162,10 @@ fn query_pairs(
             }
         }
         (Some(Shape::Map { key, value: item }), Value::Map(map)) => {
-            let prefix = match member.is_flat {
-                true => prefix.to_owned(),
-                false => inner("entry"),
+            let prefix = if member.is_flat {
+                prefix.to_owned()
+            } else {
+                inner("entry")
             };
             for (at, (name, one)) in map.iter().enumerate() {
                 let prefix = format!("{prefix}.{}", at + 1);

@@ -132,9 +132,10 @@ fn of_elements(service: &Service, member: &Member, elements: &[Node]) -> Option<
     let first = elements.first()?;
     Some(match service.shape_of(member) {
         Some(Shape::List { item }) => {
-            let items: Vec<Node> = match member.is_flat {
-                true => elements.to_vec(),
-                false => named(*first, item.wire("member")).collect(),
+            let items: Vec<Node> = if member.is_flat {
+                elements.to_vec()
+            } else {
+                named(*first, item.wire("member")).collect()
             };
             let items = items
                 .iter()
@@ -142,9 +143,10 @@ fn of_elements(service: &Service, member: &Member, elements: &[Node]) -> Option<
             Value::List(items.map(|one| sealed(item, one)).collect())
         }
         Some(Shape::Map { key, value }) => {
-            let entries: Vec<Node> = match member.is_flat {
-                true => elements.to_vec(),
-                false => named(*first, "entry").collect(),
+            let entries: Vec<Node> = if member.is_flat {
+                elements.to_vec()
+            } else {
+                named(*first, "entry").collect()
             };
             Value::map(entries.iter().filter_map(|entry| {
                 let name = named(*entry, key.wire("key")).next()?;

@@ -81,9 +81,10 @@ impl Hop {
             ));
         }
         let is_bare = self.is_bare || url.origin() != self.url.origin();
-        let (user, password) = match is_bare {
-            true => ("", None),
-            false => (self.url.username(), self.url.password()),
+        let (user, password) = if is_bare {
+            ("", None)
+        } else {
+            (self.url.username(), self.url.password())
         };
         // This only fails for URLs without a host.
         let _ = url.set_username(user);

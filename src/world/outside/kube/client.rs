@@ -292,9 +292,10 @@ impl KubeClient {
     pub async fn patch(&self, object: &Named, patch: &Patch) -> Result<Json, Failure> {
         let resource = self.resource(&object.kind).await?;
         let about = self.about("patch", object, true);
-        let about = match patch.is_repeatable() {
-            true => about.repeatable(),
-            false => about,
+        let about = if patch.is_repeatable() {
+            about.repeatable()
+        } else {
+            about
         };
         let path = path(&resource, object, &about)?;
         let query = [("fieldManager", FIELD_MANAGER)];
@@ -322,13 +323,12 @@ impl KubeClient {
             Err(failure) if failure.code == "Conflict" => return Ok(()),
             other => other?,
         }
-        match within.is_zero() || self.is_dry {
-            true => Ok(()),
-            false => {
-                let gone = self.wait_until_gone(object, uid, within).await;
-                // The API server has accepted the request.
-                gone.map_err(|failure| failure.proving(Proof::Done))
-            }
+        if within.is_zero() || self.is_dry {
+            Ok(())
+        } else {
+            let gone = self.wait_until_gone(object, uid, within).await;
+            // The API server has accepted the request.
+            gone.map_err(|failure| failure.proving(Proof::Done))
         }
     }
 

@@ -51,14 +51,11 @@ impl KubeClients {
             let why = format!("the run speaks to no Kubernetes cluster `{role}`");
             let operation = format!("connect to {role}");
             let refused = Failure::new(FailureClass::Rejected, operation, "UnknownCluster", why);
-            return Err(refused.with_hint(match self.named.is_empty() {
-                true => {
-                    "name it under `kube:` in the workflow, and its context in the target".into()
-                }
-                false => {
-                    let named: Vec<_> = self.named.iter().map(String::as_str).collect();
-                    format!("the workflow's `kube:` names {}", named.join(", "))
-                }
+            return Err(refused.with_hint(if self.named.is_empty() {
+                "name it under `kube:` in the workflow, and its context in the target".into()
+            } else {
+                let named: Vec<_> = self.named.iter().map(String::as_str).collect();
+                format!("the workflow's `kube:` names {}", named.join(", "))
             }));
         }
         let cell = {
@@ -70,9 +67,10 @@ impl KubeClients {
             KubeClient::connect(role, access, self.clusters.patience()).await
         });
         let client = opened.await?;
-        Ok(match self.is_dry {
-            true => client.dry().with_patience(Duration::ZERO),
-            false => client.clone(),
+        Ok(if self.is_dry {
+            client.dry().with_patience(Duration::ZERO)
+        } else {
+            client.clone()
         })
     }
 }

@@ -50,9 +50,10 @@ impl About {
 
     /// Adds to a failure what it proves: a request that changes something may have done so even if it failed.
     fn proving(&self, failure: Failure, proof: Proof) -> Failure {
-        match self.changes {
-            true => failure.proving(proof),
-            false => failure,
+        if self.changes {
+            failure.proving(proof)
+        } else {
+            failure
         }
     }
 
@@ -72,13 +73,10 @@ pub(super) fn classify(about: &About, error: Error) -> Failure {
             let text = causes(&*e);
             // Without a connection, nothing was sent.
             let is_unsent = text.contains("error trying to connect") || text.contains("client error (Connect)");
-            let failure = match is_unsent {
-                true => about.proving(
-                    about.failure(FailureClass::Unavailable, Transport::code_of(&*e), text),
-                    proof(Client::Kubernetes, "*", NOT_SENT),
-                ),
-                false => about.lost(FailureClass::Unavailable, "ConnectionLost", text),
-            };
+            let failure = if is_unsent { about.proving(
+                about.failure(FailureClass::Unavailable, Transport::code_of(&*e), text),
+                proof(Client::Kubernetes, "*", NOT_SENT),
+            ) } else { about.lost(FailureClass::Unavailable, "ConnectionLost", text) };
             failure.with_hint("is the API server of this context up, and reachable from here?")
         }
         Error::ReadEvents(e) => about.failure(FailureClass::Unavailable, "ConnectionLost", causes(&e)),
@@ -96,9 +94,10 @@ pub(super) fn unauthenticated(about: &About, denied: Denied) -> Failure {
 }
 
 pub(super) fn of_status(about: &About, status: &Status) -> Failure {
-    let message = match about.is_secret {
-        true => without_values(&status.message),
-        false => status.message.clone(),
+    let message = if about.is_secret {
+        without_values(&status.message)
+    } else {
+        status.message.clone()
     };
     let code = match status.reason.as_str() {
         _ if is_caused_by(status, DISRUPTION_BUDGET) => DISRUPTION_BUDGET.to_owned(),
@@ -114,9 +113,10 @@ pub(super) fn of_status(about: &About, status: &Status) -> Failure {
     };
     let failure = about.proving(
         about.failure(class, &code, message),
-        match is_of_the_manifest {
-            true => proof(Client::Kubernetes, "*", MANIFEST_REFUSED),
-            false => proof_of_status(Client::Kubernetes, "*", status.code),
+        if is_of_the_manifest {
+            proof(Client::Kubernetes, "*", MANIFEST_REFUSED)
+        } else {
+            proof_of_status(Client::Kubernetes, "*", status.code)
         },
     );
     match hint(status) {
@@ -181,9 +181,10 @@ fn without_values(message: &str) -> String {
     };
     let (head, rest) = message.split_at(at);
     let why = rest.rsplit_once(": ").map_or("", |(_, why)| why);
-    match why.contains(['"', '{', '[']) {
-        true => format!("{head}Invalid value: {MASK}"),
-        false => format!("{head}Invalid value: {MASK}: {why}"),
+    if why.contains(['"', '{', '[']) {
+        format!("{head}Invalid value: {MASK}")
+    } else {
+        format!("{head}Invalid value: {MASK}: {why}")
     }
 }
 

@@ -318,12 +318,12 @@ where
         if let Some(data) = frame.and_then(|frame| frame.into_data().ok()) {
             line.extend_from_slice(&data);
         }
-        let whole = match is_last {
-            true => line.len(),
-            false => line
-                .iter()
+        let whole = if is_last {
+            line.len()
+        } else {
+            line.iter()
                 .rposition(|byte| *byte == b'\n')
-                .map_or(0, |at| at + 1),
+                .map_or(0, |at| at + 1)
         };
         let all = line[..whole].split_inclusive(|byte| *byte == b'\n');
         all.filter(|one| one.starts_with(start))

@@ -184,9 +184,10 @@ fn tree(fields: &Fields) -> Json {
         // The paths below it come after it.
         let mut after = fields.range(path.clone()..).skip(1);
         let leads_on = after.next().is_some_and(|next| next.starts_with(path));
-        *node = match leads_on {
-            true => json!({ ".": {} }),
-            false => json!({}),
+        *node = if leads_on {
+            json!({ ".": {} })
+        } else {
+            json!({})
         };
     }
     root

@@ -157,9 +157,10 @@ impl Plugin {
         });
         command.env("KUBERNETES_EXEC_INFO", info.to_string());
         // Questions of the program must be visible at once; other output is added to its failure.
-        match interactive {
-            true => command.stdin(Stdio::inherit()).stderr(Stdio::inherit()),
-            false => command.stdin(Stdio::null()).stderr(Stdio::piped()),
+        if interactive {
+            command.stdin(Stdio::inherit()).stderr(Stdio::inherit())
+        } else {
+            command.stdin(Stdio::null()).stderr(Stdio::piped())
         };
         command.stdout(Stdio::piped()).kill_on_drop(true);
         command

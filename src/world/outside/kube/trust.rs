@@ -109,8 +109,9 @@ fn verify_use(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Err
     let usage = read
         .extended_key_usage()
         .map_err(|_| Error::from(CertificateError::BadEncoding))?;
-    match usage.is_none_or(|usage| usage.value.any || usage.value.server_auth) {
-        true => Ok(()),
-        false => Err(CertificateError::InvalidPurpose.into()),
+    if usage.is_none_or(|usage| usage.value.any || usage.value.server_auth) {
+        Ok(())
+    } else {
+        Err(CertificateError::InvalidPurpose.into())
     }
 }

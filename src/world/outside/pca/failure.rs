@@ -57,9 +57,10 @@ where
     R: std::fmt::Debug,
 {
     let failure = of_last_attempt(operation, resource, error);
-    match is_earlier_in_doubt && !failure.is_done {
-        true => failure.proving(Proof::Unknown),
-        false => failure,
+    if is_earlier_in_doubt && !failure.is_done {
+        failure.proving(Proof::Unknown)
+    } else {
+        failure
     }
 }
 
@@ -106,9 +107,10 @@ where
 /// Returns the failure for a call without credentials, which was not sent. `chain` says which providers were tried.
 pub(in super::super) fn no_credentials(operation: &str, chain: String) -> Failure {
     let login = chain.contains("SSO") || chain.contains("UnauthorizedException");
-    let class = match PASSING.iter().any(|word| chain.contains(word)) {
-        true => FailureClass::Unavailable,
-        false => FailureClass::Denied,
+    let class = if PASSING.iter().any(|word| chain.contains(word)) {
+        FailureClass::Unavailable
+    } else {
+        FailureClass::Denied
     };
     Failure::new(class, operation, "NoCredentials", chain).with_hint(if login {
         "log in again (`aws sso login`), then resume the run"

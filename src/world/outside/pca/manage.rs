@@ -61,9 +61,10 @@ impl PcaClient {
     /// Sets a CA ACTIVE or DISABLED.
     #[boxed]
     pub async fn set_enabled(&self, arn: &str, is_enabled: bool) -> Result<(), Failure> {
-        let status = match is_enabled {
-            true => CertificateAuthorityStatus::Active,
-            false => CertificateAuthorityStatus::Disabled,
+        let status = if is_enabled {
+            CertificateAuthorityStatus::Active
+        } else {
+            CertificateAuthorityStatus::Disabled
         };
         self.call(
             "UpdateCertificateAuthority",

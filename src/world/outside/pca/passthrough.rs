@@ -68,9 +68,10 @@ impl Passthrough {
         }
         for usage in &self.extended_key_usage {
             let is_oid = usage.starts_with(|c: char| c.is_ascii_digit());
-            let built = match is_oid {
-                true => ExtendedKeyUsage::builder().extended_key_usage_object_identifier(usage),
-                false => ExtendedKeyUsage::builder().extended_key_usage_type(usage.as_str().into()),
+            let built = if is_oid {
+                ExtendedKeyUsage::builder().extended_key_usage_object_identifier(usage)
+            } else {
+                ExtendedKeyUsage::builder().extended_key_usage_type(usage.as_str().into())
             };
             extensions = extensions.extended_key_usage(built.build());
         }

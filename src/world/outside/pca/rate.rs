@@ -85,9 +85,10 @@ impl TryFrom<String> for OperationName {
     type Error = String;
 
     fn try_from(name: String) -> Result<Self, String> {
-        match OPERATIONS.contains(&name.as_str()) {
-            true => Ok(Self(name)),
-            false => Err(format!("AWS Private CA has no operation `{name}`")),
+        if OPERATIONS.contains(&name.as_str()) {
+            Ok(Self(name))
+        } else {
+            Err(format!("AWS Private CA has no operation `{name}`"))
         }
     }
 }

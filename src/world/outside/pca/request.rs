@@ -95,9 +95,10 @@ impl Issue {
 
 /// Returns the ARN of a template that is given by its short name or its ARN.
 pub fn template_arn(template: &str, partition: &str) -> String {
-    match template.starts_with("arn:") {
-        true => template.to_owned(),
-        false => format!("arn:{partition}:acm-pca:::template/{template}"),
+    if template.starts_with("arn:") {
+        template.to_owned()
+    } else {
+        format!("arn:{partition}:acm-pca:::template/{template}")
     }
 }
 

@@ -70,12 +70,11 @@ pub(super) fn http_client(
     let mut proxied = BTreeMap::new();
     for url in proxies.all() {
         let failed = |why: String| ProxyError { why };
-        let client = match socks::is_socks(url) {
-            true => {
-                let authorities = authorities.as_deref();
-                socks::client(url, authorities).map_err(failed)?
-            }
-            false => by(ProxyConfig::all(url).map_err(|e| failed(e.to_string()))?),
+        let client = if socks::is_socks(url) {
+            let authorities = authorities.as_deref();
+            socks::client(url, authorities).map_err(failed)?
+        } else {
+            by(ProxyConfig::all(url).map_err(|e| failed(e.to_string()))?)
         };
         proxied.insert(url.to_owned(), client);
     }

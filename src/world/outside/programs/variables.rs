@@ -297,9 +297,10 @@ pub(super) fn check_variable(
         Some(settable) if !settable.iter().any(matches) => Err(format!(
             "a script can't set `{name}`: for `{program}`, the target lets it set {}; add it in windlass.toml: \
              `exec = {{ {program} = {{ set = [\"{name}\"] }} }}`",
-            match settable.is_empty() {
-                true => "no variables".to_owned(),
-                false => format!("only `{}`", settable.join("`, `")),
+            if settable.is_empty() {
+                "no variables".to_owned()
+            } else {
+                format!("only `{}`", settable.join("`, `"))
             }
         )),
         _ => Ok(()),

@@ -192,9 +192,10 @@ impl Vault {
             .flatten()
             .filter_map(Json::as_str)
             .collect();
-        let message = match said.is_empty() {
-            true => "Vault gave no reason".to_owned(),
-            false => said.join("; "),
+        let message = if said.is_empty() {
+            "Vault gave no reason".to_owned()
+        } else {
+            said.join("; ")
         };
         Err(Failure::new(class, name, format!("HTTP{status}"), message))
     }

@@ -25,9 +25,10 @@ pub(super) async fn dial(
         let connected = connected.map_err(|e| failed(Transport::code_of(&e), causes(&e)))?;
         return Ok(Box::new(connected));
     };
-    let authority = match bare.contains(':') {
-        true => format!("[{bare}]:{port}"),
-        false => format!("{bare}:{port}"),
+    let authority = if bare.contains(':') {
+        format!("[{bare}]:{port}")
+    } else {
+        format!("{bare}:{port}")
     };
     let target: Result<Uri, _> = format!("https://{authority}").parse();
     let target = target.map_err(|e| {

@@ -208,9 +208,10 @@ fn exchange(
             _ => {}
         }
     }
-    match client.is_handshaking() || server.is_handshaking() {
-        true => Some(("", "the handshake did not end".into())),
-        false => None,
+    if client.is_handshaking() || server.is_handshaking() {
+        Some(("", "the handshake did not end".into()))
+    } else {
+        None
     }
 }
 

@@ -108,9 +108,10 @@ fn private_lines(lines: &[&str]) -> Option<String> {
     let der = BASE64.decode(lines.concat().as_bytes()).ok()?;
     let private = private_bytes(&der)?;
     // The characters that encode only private bytes: four for three bytes.
-    let end = match private.end == der.len() {
-        true => usize::MAX,
-        false => private.end * 8 / 6,
+    let end = if private.end == der.len() {
+        usize::MAX
+    } else {
+        private.end * 8 / 6
     };
     let private = (private.start * 8).div_ceil(6)..end;
     let (mut at, mut kept) = (0, String::from("\n"));

@@ -103,17 +103,19 @@ impl Redactor {
 
     /// Returns a value for further use: each text, number and byte string with a secret in it becomes a secret, and keys are masked.
     pub fn value(&self, value: Value) -> Value {
-        match self.is_empty() {
-            true => value,
-            false => self.hide(value),
+        if self.is_empty() {
+            value
+        } else {
+            self.hide(value)
         }
     }
 
     /// Returns JSON for people: texts, numbers and keys are masked.
     pub fn json(&self, json: serde_json::Value) -> serde_json::Value {
-        match self.is_empty() {
-            true => json,
-            false => self.mask(json),
+        if self.is_empty() {
+            json
+        } else {
+            self.mask(json)
         }
     }
 
@@ -185,19 +187,26 @@ impl Redactor {
 
     fn hide(&self, value: Value) -> Value {
         match value {
-            Value::String(text) => match self.is_in(text.as_bytes()) {
-                true => Value::Secret(Secret::new(text)),
-                false => Value::String(text),
-            },
-            Value::Bytes(bytes) => match self.is_in(&bytes) {
-                true => Value::Secret(Secret::of_bytes(&bytes)),
-                false => Value::Bytes(bytes),
-            },
+            Value::String(text) => {
+                if self.is_in(text.as_bytes()) {
+                    Value::Secret(Secret::new(text))
+                } else {
+                    Value::String(text)
+                }
+            }
+            Value::Bytes(bytes) => {
+                if self.is_in(&bytes) {
+                    Value::Secret(Secret::of_bytes(&bytes))
+                } else {
+                    Value::Bytes(bytes)
+                }
+            }
             Value::Int(_) | Value::Float(_) => {
                 let text = value.to_string();
-                match self.is_in(text.as_bytes()) {
-                    true => Value::Secret(Secret::new(text)),
-                    false => value,
+                if self.is_in(text.as_bytes()) {
+                    Value::Secret(Secret::new(text))
+                } else {
+                    value
                 }
             }
             Value::List(items) => {
@@ -219,10 +228,13 @@ impl Redactor {
         use serde_json::Value as Json;
         match json {
             Json::String(text) => Json::String(self.owned(text)),
-            Json::Number(number) => match self.is_in(number.to_string().as_bytes()) {
-                true => MASK.into(),
-                false => Json::Number(number),
-            },
+            Json::Number(number) => {
+                if self.is_in(number.to_string().as_bytes()) {
+                    MASK.into()
+                } else {
+                    Json::Number(number)
+                }
+            }
             Json::Array(items) => items.into_iter().map(|item| self.mask(item)).collect(),
             Json::Object(map) => {
                 let mut masked = serde_json::Map::new();

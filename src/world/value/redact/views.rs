@@ -272,8 +272,9 @@ fn line_break(text: &[u8]) -> Option<(usize, Undone)> {
 
 fn hex(digits: &[u8]) -> Option<u32> {
     let text = std::str::from_utf8(digits).ok()?;
-    match text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        true => u32::from_str_radix(text, 16).ok(),
-        false => None,
+    if text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        u32::from_str_radix(text, 16).ok()
+    } else {
+        None
     }
 }

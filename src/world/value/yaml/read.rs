@@ -190,9 +190,10 @@ impl Draft {
             if self.entries.contains_key(name.as_ref()) {
                 return Err(format!("the key `{name}` is defined twice"));
             }
-            match is_merge {
-                true => self.is_merging = true,
-                false => self.key = Some(name.into_owned()),
+            if is_merge {
+                self.is_merging = true
+            } else {
+                self.key = Some(name.into_owned())
             }
             return Ok(());
         };
@@ -212,9 +213,10 @@ fn entries_of(merged: Value) -> Vec<(String, Value)> {
 
 fn scalar(text: &str, is_plain: bool, tag: Option<&Tag>) -> Result<Value, String> {
     let Some(tag) = tag.map(full_name) else {
-        return match is_plain {
-            true => plain(text),
-            false => Ok(text.into()),
+        return if is_plain {
+            plain(text)
+        } else {
+            Ok(text.into())
         };
     };
     let unfit = || format!("`{text}` does not fit its tag");

@@ -112,9 +112,10 @@ fn float(x: f64) -> String {
 }
 
 fn text(text: &str) -> String {
-    match is_bare(text) {
-        true => text.into(),
-        false => quoted(text),
+    if is_bare(text) {
+        text.into()
+    } else {
+        quoted(text)
     }
 }
 

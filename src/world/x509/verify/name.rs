@@ -45,9 +45,12 @@ impl PeerName {
                 let Ok((_, read)) = X509Certificate::from_der(certificate) else {
                     return false;
                 };
-                let fits = |uri: &str| match wanted.ends_with('/') {
-                    true => uri.starts_with(wanted.as_str()),
-                    false => uri == wanted,
+                let fits = |uri: &str| {
+                    if wanted.ends_with('/') {
+                        uri.starts_with(wanted.as_str())
+                    } else {
+                        uri == wanted
+                    }
                 };
                 let names = read.subject_alternative_name().ok().flatten();
                 names.is_some_and(|names| {

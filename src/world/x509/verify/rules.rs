@@ -40,9 +40,10 @@ fn check_validity(link: &Link, at: OffsetDateTime) -> Result<(), String> {
             shown(read.not_before)
         ));
     }
-    match at > read.not_after {
-        true => Err(format!("`{subject}` expired on {}", shown(read.not_after))),
-        false => Ok(()),
+    if at > read.not_after {
+        Err(format!("`{subject}` expired on {}", shown(read.not_after)))
+    } else {
+        Ok(())
     }
 }
 
@@ -87,11 +88,12 @@ fn check_leaf(link: &Link, certificate: &X509Certificate, purpose: Purpose) -> R
             || usage.key_agreement()
             || (purpose == Purpose::Server && usage.key_encipherment())
     });
-    match is_for_tls {
-        true => Ok(()),
-        false => Err(format!(
+    if is_for_tls {
+        Ok(())
+    } else {
+        Err(format!(
             "the key usage of `{subject}` is not that of a TLS certificate"
-        )),
+        ))
     }
 }
 
@@ -148,10 +150,11 @@ fn check_extended_usage(
         Purpose::Client => (usage.is_none_or(|u| u.value.client_auth), "clients"),
         Purpose::Ca => return Ok(()),
     };
-    match is_for {
-        true => Ok(()),
-        false => Err(format!(
+    if is_for {
+        Ok(())
+    } else {
+        Err(format!(
             "the extended key usage of `{subject}` is not for {whom}"
-        )),
+        ))
     }
 }

@@ -21,11 +21,12 @@ impl Verification {
                 .collect();
             let Some(first) = named.first() else {
                 let (subject, issuer) = (&top.read.subject, &top.read.issuer);
-                return Some(match subject == issuer {
-                    true => not_a_root(top),
-                    false => format!(
+                return Some(if subject == issuer {
+                    not_a_root(top)
+                } else {
+                    format!(
                         "{NO_CHAIN}: the issuer of `{subject}`, `{issuer}`, is not among what was given"
-                    ),
+                    )
                 });
             };
             let Some(issuer) = named.iter().find(|link| link.signed(top)) else {

@@ -204,17 +204,19 @@ fn rest_body(
     let bytes = |text: String| Zeroizing::new(text.into_bytes());
     let nothing = (Zeroizing::default(), None);
     let is_json = service.protocol == Protocol::RestJson;
-    let kind = match is_json {
-        true => "application/json",
-        false => "application/xml",
+    let kind = if is_json {
+        "application/json"
+    } else {
+        "application/xml"
     };
     if service.is_described {
-        return Ok(match has_body {
-            true => (
+        return Ok(if has_body {
+            (
                 bytes(Value::Map(body).reveal_json()?.to_string()),
                 Some(kind),
-            ),
-            false => nothing,
+            )
+        } else {
+            nothing
         });
     }
     let Some(name) = operation.input.as_deref() else {
