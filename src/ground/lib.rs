@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! - `timestamp`: [`Timestamp`], a point in time;
+//! - `timestamp`: [`Timestamp`], a point in time; `every`: what is done once in each period, also when the clock is set;
 //! - `database`, `snapshot`: how SQLite is opened, and copied while others write; `store`: the one in a server's folder;
 //! - [`disk`]: folders and files that survive a power cut; [`private`]: which of them others must not have;
 //! - `serve`, `tls`, `places`, `patient`: HTTP and TLS for servers: how long a client may take, how many there may be,
@@ -18,6 +18,7 @@ mod blocking;
 mod chance;
 mod database;
 pub mod disk;
+mod every;
 mod json;
 mod mutex;
 mod patient;
@@ -43,6 +44,7 @@ pub use async_recursion::async_recursion as boxed;
 pub use blocking::{block_on, blocking};
 pub use chance::{chance_of, drawn};
 pub use database::{Durability, open_database, run_statement};
+pub use every::Every;
 pub use json::{depth_of, json_size};
 pub use mutex::lock;
 pub use random::{NoRandomness, random_bytes};

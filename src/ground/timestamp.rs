@@ -45,6 +45,12 @@ impl Timestamp {
         Self(seconds.saturating_mul(1000))
     }
 
+    /// Says whether a time that lies at most `most` ahead when it is chosen has been reached. One that lies further ahead was chosen
+    /// before the clock was set back.
+    pub fn has_reached(self, chosen: Self, most: Duration) -> bool {
+        chosen <= self || chosen.since(self) > most
+    }
+
     /// Returns the milliseconds since 1970.
     pub const fn as_millis(self) -> i64 {
         self.0

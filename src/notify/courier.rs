@@ -90,9 +90,9 @@ impl Courier {
         let Some(queued) = blocking(move || this.outbox.next(&this.receiver.name)).await? else {
             return Ok(Some(LOOKS));
         };
-        let left = queued.next_at.since(now());
-        if !left.is_zero() {
-            return Ok(Some(left.min(LOOKS)));
+        let at = now();
+        if !at.has_reached(queued.next_at, LONGEST) {
+            return Ok(Some(queued.next_at.since(at).min(LOOKS)));
         }
         let (this, asked) = (self.clone(), queued.clone());
         match blocking(move || this.turn(&asked)).await? {

@@ -1,7 +1,7 @@
 use std::{io, sync::Arc, thread, time::Duration};
 
 use super::{collector::Collector, courier::Courier, outbox::Outbox};
-use windlass_ground::{Timestamp, Trouble};
+use windlass_ground::{Every, Timestamp, Trouble};
 use windlass_runs::{Runs, RunsError};
 use windlass_targets::{NoticeKind, NotifyConfig};
 
@@ -67,8 +67,10 @@ impl Notifier {
         } = self;
         let thread = thread::Builder::new().name("notices".into());
         thread.spawn(move || {
-            let (mut seen, begun) = (None, Timestamp::EPOCH);
-            let (mut questions_at, mut certificates_at, mut old_at) = (begun, begun, begun);
+            let mut seen = None;
+            let (mut questions, mut certificates) =
+                (Every::new(QUESTIONS), Every::new(CERTIFICATES));
+            let mut old = Every::new(OLD);
             let mut troubles = Troubles::default();
             loop {
                 let now = clock();
@@ -76,19 +78,17 @@ impl Notifier {
                 let version = runs.version();
                 troubles.version.note(&version);
                 let version = version.ok();
-                if version != seen || now >= questions_at {
-                    questions_at = now + QUESTIONS;
+                let asks = questions.is_due(now);
+                if version != seen || asks {
                     let read = collector.read_runs(now);
                     troubles.runs.note(&read);
                     seen = read.ok().and(version);
                 }
-                if tells_due && now >= certificates_at {
-                    certificates_at = now + CERTIFICATES;
+                if tells_due && certificates.is_due(now) {
                     let looked = collector.look_at_certificates(now);
                     troubles.certificates.note(&looked);
                 }
-                if now >= old_at {
-                    old_at = now + OLD;
+                if old.is_due(now) {
                     troubles.old.note(&outbox.prune(now));
                 }
                 thread::sleep(LOOKS);

@@ -48,6 +48,10 @@ pub enum TriggerChange {
         at: Timestamp,
         last: Option<TriggerStart>,
     },
+    /// What was recorded of times after this one was recorded while a clock was ahead.
+    TurnedBack {
+        at: Timestamp,
+    },
     Paused {
         by: String,
         at: Timestamp,
@@ -118,6 +122,12 @@ impl TriggerMark {
                 let at = |start: &Option<TriggerStart>| start.as_ref().map(|start| start.at);
                 if at(&last) > at(&self.last) {
                     self.last = last;
+                }
+            }
+            TriggerChange::TurnedBack { at } => {
+                self.reached = self.reached.min(at);
+                if let Some(last) = &mut self.last {
+                    last.at = last.at.min(at);
                 }
             }
             TriggerChange::Paused { by, at } => {
@@ -302,6 +312,9 @@ mod tests {
             mark.apply(TriggerChange::Reached { at: ms(at), last });
         }
         assert_eq!((mark.reached, &mark.last), (ms(30), &Some(start(30))));
+        mark.apply(TriggerChange::TurnedBack { at: ms(28) });
+        let at = mark.last.as_ref().map(|last| last.at);
+        assert_eq!((mark.reached, at), (ms(28), Some(ms(28))));
         for by in ["a", "b"] {
             let by = by.to_owned();
             mark.apply(TriggerChange::Paused { by, at: ms(40) });

@@ -82,6 +82,10 @@ pub enum SeenChange {
         at: Timestamp,
         last: Option<SeenStart>,
     },
+    /// What was recorded of times after `at` was recorded while a clock was ahead.
+    TurnedBack {
+        at: Timestamp,
+    },
     Paused {
         by: String,
         at: Timestamp,

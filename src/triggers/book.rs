@@ -205,6 +205,32 @@ impl TriggerBook {
         Ok(all.commit()?)
     }
 
+    /// Drops the waiting start of a trigger as if its certificates had not become due yet.
+    pub fn forget_waiting(&self, key: &TriggerKey) -> Result<(), RunsError> {
+        // What was replaced before the last start was made is what that start was for.
+        self.database().execute(
+            "DELETE FROM trigger_starts WHERE workflow = ?1 AND trigger = ?2 AND (state = 'waiting' OR state = 'replaced' AND at > coalesce(
+                 (SELECT max(at) FROM trigger_starts WHERE workflow = ?1 AND trigger = ?2 AND state = 'started'), 0))",
+            [&key.workflow, &key.trigger],
+        )?;
+        Ok(())
+    }
+
+    /// Corrects what was recorded while the clock was ahead: up to when a trigger has been checked, and when its starts were made.
+    pub fn turn_back(&self, key: &TriggerKey, now: Timestamp) -> Result<(), RunsError> {
+        let mut database = self.database();
+        let all = database.transaction()?;
+        all.execute(
+            "UPDATE triggers SET reached = min(reached, ?3) WHERE workflow = ?1 AND trigger = ?2",
+            params![key.workflow, key.trigger, now],
+        )?;
+        all.execute(
+            "UPDATE trigger_starts SET at = min(at, ?3) WHERE workflow = ?1 AND trigger = ?2",
+            params![key.workflow, key.trigger, now],
+        )?;
+        Ok(all.commit()?)
+    }
+
     /// Stops a trigger from starting anything.
     pub fn pause(&self, key: &TriggerKey, by: &str, at: Timestamp) -> Result<(), RunsError> {
         self.database().execute(

@@ -19,6 +19,8 @@ use windlass_world::outside::{backoff, jitter};
 const ON_TIME: Duration = Duration::from_mins(5);
 /// How often it is checked whether a lock is free.
 const LOOKS: Duration = Duration::from_secs(5);
+/// How far the clocks of servers may differ, and one may be set back, before what was recorded counts as of a clock that was wrong.
+pub(super) const CLOCKS_DIFFER: Duration = Duration::from_mins(1);
 /// The pause before the second attempt of a start that failed, and the longest one.
 const SHORTEST: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_mins(15);
@@ -72,12 +74,29 @@ impl<S: Starter> Scheduler<S> {
             Some(known) if known.definition == definition => known,
             _ => return self.book.begin(&key, &definition, now),
         };
+        let reached = self.reached(&key, known.reached, now)?;
         match &one.trigger.occasion {
             Occasion::Webhook(_) => Ok(()),
-            _ if known.paused.is_some() => self.pass(one, &key, known.reached, now),
-            Occasion::Schedule(schedule) => self.scheduled(one, key, schedule, known.reached, now),
+            _ if known.paused.is_some() => self.pass(one, &key, reached, now),
+            Occasion::Schedule(schedule) => self.scheduled(one, key, schedule, reached, now),
             Occasion::WhenDue(before, _) => self.expiring(one, key, *before, now),
         }
+    }
+
+    /// Returns up to when a trigger has been checked. A time that has not come yet was recorded while the clock was wrong: nothing would
+    /// be due until then.
+    fn reached(
+        &self,
+        key: &TriggerKey,
+        reached: Timestamp,
+        now: Timestamp,
+    ) -> Result<Timestamp, RunsError> {
+        if reached.since(now) <= CLOCKS_DIFFER {
+            return Ok(reached);
+        }
+        tracing::warn!(trigger = %key, %reached, %now, "a trigger was checked at a time that has not come yet; its starts are checked from now on");
+        self.book.turn_back(key, now)?;
+        Ok(now)
     }
 
     /// Skips due starts of a paused trigger. A certificate stays due until it is renewed, so it is not forgotten.
@@ -88,17 +107,18 @@ impl<S: Starter> Scheduler<S> {
         reached: Timestamp,
         now: Timestamp,
     ) -> Result<(), RunsError> {
-        let has_passed = match &one.trigger.occasion {
-            Occasion::Schedule(schedule) => {
-                schedule.next_after(reached).is_some_and(|next| next <= now)
-            }
-            _ => false,
-        };
         let waits = self.book.waiting()?.iter().any(|due| due.key == *key);
-        if !has_passed && !waits {
-            return Ok(());
+        match &one.trigger.occasion {
+            Occasion::Schedule(schedule) => {
+                let next = schedule.next_after(reached);
+                if waits || next.is_some_and(|next| next <= now) {
+                    self.book.pass(key, now)?;
+                }
+            }
+            _ if waits => self.book.forget_waiting(key)?,
+            _ => {}
         }
-        self.book.pass(key, now)
+        Ok(())
     }
 
     fn scheduled(
@@ -154,7 +174,7 @@ impl<S: Starter> Scheduler<S> {
         let mark = (due.key.clone(), due.due);
         let mut looks = lock(&self.looks);
         let again_at = looks.get(&mark).copied().unwrap_or(due.next_at);
-        if now < again_at {
+        if !now.has_reached(again_at, LONGEST) {
             return Ok(());
         }
         let held = self.starter.held_by(one, due.due);
@@ -210,3 +230,6 @@ fn due(key: TriggerKey, due: Timestamp) -> Due {
         why: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use super::{
     together::{take_over, tell, tell_pause},
 };
 use windlass_engine::compile::Occasion;
-use windlass_ground::{Timestamp, Trouble, lock};
+use windlass_ground::{Every, Timestamp, Trouble, lock};
 use windlass_notify::Outbox;
 use windlass_runs::{Runs, RunsError, now};
 use windlass_targets::HookConfig;
@@ -91,11 +91,12 @@ impl Triggers {
         let this = self.clone();
         let thread = thread::Builder::new().name("triggers".into());
         thread.spawn(move || {
-            let (mut files_at, mut certificates_at) = (clock() + FILES, Timestamp::EPOCH);
+            let mut files = Every::after(clock(), FILES);
+            let mut certificates = Every::new(CERTIFICATES);
             let mut trouble = Trouble::with("check what triggers start");
             loop {
                 let now = clock();
-                let done = this.turn(now, &mut files_at, &mut certificates_at);
+                let done = this.turn(now, &mut files, &mut certificates);
                 trouble.note(&done);
                 this.found().trouble = done.err().map(|error| error.message);
                 thread::sleep(TICK);
@@ -107,17 +108,15 @@ impl Triggers {
     fn turn(
         &self,
         now: Timestamp,
-        files_at: &mut Timestamp,
-        certificates_at: &mut Timestamp,
+        files: &mut Every,
+        certificates: &mut Every,
     ) -> Result<(), RunsError> {
-        if now >= *files_at {
-            *files_at = now + FILES;
+        if files.is_due(now) {
             self.read_files()?;
         }
         let planted = self.planted();
         let is_due = |one: &Planted| matches!(one.trigger.occasion, Occasion::WhenDue(..));
-        if now >= *certificates_at && planted.iter().any(is_due) {
-            *certificates_at = now + CERTIFICATES;
+        if planted.iter().any(is_due) && certificates.is_due(now) {
             self.scheduler.starter().look_at(self.runs.certificates()?);
         }
         let Some(peers) = self.runs.peers() else {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     book::{Paused, TriggerBook, TriggerKey},
     planted::Planted,
+    scheduler::CLOCKS_DIFFER,
 };
 use windlass_ground::Timestamp;
 use windlass_runs::{Peers, RunsError, SeenChange, SeenStart, SeenTrigger};
@@ -40,6 +41,11 @@ pub fn take_over(
                 peers.mark_trigger(&name, SeenChange::Paused { by, at })?;
             }
             // Another server may have been first.
+            marks = peers.trigger_marks()?;
+        }
+        let is_ahead = |mark: &SeenTrigger| mark.reached.since(now) > CLOCKS_DIFFER;
+        if marks.get(&name).is_some_and(is_ahead) {
+            peers.mark_trigger(&name, SeenChange::TurnedBack { at: now })?;
             marks = peers.trigger_marks()?;
         }
         if let Some(mark) = marks.get(&name) {

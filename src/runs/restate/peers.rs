@@ -90,6 +90,7 @@ impl From<SeenChange> for TriggerChange {
                     run: start.run,
                 }),
             },
+            SeenChange::TurnedBack { at } => Self::TurnedBack { at },
             SeenChange::Paused { by, at } => Self::Paused { by, at },
             SeenChange::Resumed { at } => Self::Resumed { at },
         }
