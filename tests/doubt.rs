@@ -554,3 +554,61 @@ fn a_repetition_that_is_refused_proves_nothing_about_the_first_call() {
     test.windlass(&["undo", "--yes"]).expect(0);
     assert_eq!(site.requests(), ["PUT /vm", "PUT /vm", "DELETE /vm"]);
 }
+
+/// The workflow of a step that dies in a POST, for `died`.
+fn posts(files: &[(&str, &str)], site: &Site) -> Test {
+    let make = || {
+        files
+            .iter()
+            .fold(Test::new(), |test, (path, text)| test.file(path, text))
+    };
+    died(make, |test| {
+        is_in(test, "http::post") && site.requests().is_empty()
+    })
+}
+
+/// A process that died inside a call is no failure, which the run would undo.
+#[test]
+fn a_doubt_stops_a_run_before_it_undoes_itself() {
+    for (answer, code) in [("b=done", 0), ("b=again", 1)] {
+        let (site, refuses) = (Site::open(&[]), Site::open(&[400]));
+        let (put, post) = (site.address(), refuses.address());
+        let file = format!(
+            "workflow: w\non_failure: undo\nsteps:\n  a:\n    run: 'http::put(\"{put}/a\", #{{ undo: #{{ method: \"DELETE\", url: \"{put}/a\" }} }});'\n  b:\n    needs: [a]\n    run: 'http::post(\"{post}/b\");'\n"
+        );
+        let test = posts(&[("w.yaml", &file)], &refuses);
+        let resumed = test.windlass(&["resume"]).expect(1);
+        resumed.says("--answer 'b=done'");
+        assert_eq!(test.shown()["status"], "failed");
+        let is_undone = |site: &Site| site.requests().contains(&"DELETE /a".to_owned());
+        assert!(!is_undone(&site));
+        test.windlass(&["resume", "--answer", answer]).expect(code);
+        assert_eq!(is_undone(&site), code == 1, "{answer}");
+    }
+}
+
+#[test]
+fn a_doubt_is_asked_about_whatever_follows_a_failure() {
+    let inner = "workflow: inner\nparams: { at: string }\nsteps:\n  s: { run: 'http::post(inputs.at);', with: { at: \"${{ params.at }}\" } }\n";
+    for (which, step) in ["s", "s[x]", "s/s"].into_iter().enumerate() {
+        let site = Site::open(&[]);
+        let at = site.address();
+        let call = [
+            format!("run: 'http::post(\"{at}/s\");'"),
+            format!("for_each: [x]\n    run: 'http::post(\"{at}/s\");'"),
+            format!("workflow: inner.yaml\n    with: {{ at: \"{at}/s\" }}"),
+        ];
+        let file = format!(
+            "workflow: w\nsteps:\n  s:\n    on_error: continue\n    {}\n  t: {{ needs: [s], run: 'file::write(\"t\", \"\")' }}\n",
+            call[which]
+        );
+        let test = posts(&[("w.yaml", &file), ("inner.yaml", inner)], &site);
+        let resumed = test.windlass(&["resume"]).expect(1);
+        resumed.says(&format!("--answer '{step}=done'"));
+        assert!(!test.path("out/t").exists(), "{step}");
+        let answer = format!("{step}=done");
+        test.windlass(&["resume", "--answer", &answer]).expect(0);
+        assert!(test.path("out/t").exists(), "{step}");
+        assert_eq!(site.requests(), [] as [String; 0]);
+    }
+}

@@ -52,10 +52,7 @@ pub fn doubts(state: &State) -> Vec<Doubt> {
         .iter()
         .filter(|(_, instance)| !instance.is_composite() && !is_over(instance.status));
     let found = open.filter_map(|(step, instance)| {
-        let is_said = instance
-            .error
-            .as_ref()
-            .is_some_and(|error| error.code == "in-doubt");
+        let is_said = instance.is_said_in_doubt();
         let of_undone = || {
             let step = step.undone().filter(|_| is_said)?;
             Some(unknown_of_undone(state, &step)?.2)

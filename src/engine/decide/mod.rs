@@ -6,6 +6,7 @@
 //!
 //! - `scope` holds the rules of the graph, `unit` those of one instance, `evaluate` evaluates its expressions;
 //! - `approval`, `lock` and `undo` decide about approvals, locks and undos (`place`: in which order);
+//! - `doubt` says which failures stop a run whatever its workflow says of failures;
 //! - `resume` decides what continues when a run is resumed, `plan` what an edit or a `--redo` changes: a `fate` for each
 //!   step, by the rules of `planner`, what a step was by `shape`, and with the reasons of `reason`;
 //! - `preview` shows what a run would do before it begins, `beforehand` what in it would fail, `trials` what in it can be
@@ -16,6 +17,7 @@ mod approval;
 mod beforehand;
 mod chosen;
 mod decision;
+mod doubt;
 mod evaluate;
 mod fate;
 mod lock;
@@ -45,4 +47,4 @@ pub use preview::{Does, Foreseen, Preview, preview, replaced};
 pub use resume::{ended_by_rejection, on_resume, resumed, waits, wanted_locks};
 pub use step::step_of;
 pub use trials::{Trial, trials};
-pub use undo::undo_order;
+pub use undo::{own_undos, undo_order};

@@ -1,7 +1,7 @@
 use super::{
     agenda::{Agenda, ScopeAgenda},
     decision::{Decision, Moment, Next, Seen},
-    lock,
+    doubt, lock,
     scope::{Scope, Settled},
     undo,
 };
@@ -62,7 +62,9 @@ pub(super) fn decide<'w>(
         decision.next.events.push(match settled {
             // The run continues with its undo, and keeps its locks.
             Settled::Failed { error, .. }
-                if workflow.on_failure == OnFailure::Undo && !state.is_cancelled =>
+                if workflow.on_failure == OnFailure::Undo
+                    && !state.is_cancelled
+                    && !doubt::has_doubt(state) =>
             {
                 Event::UndoStarted(UndoStarted::on_failure(error))
             }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     approval,
     decision::View,
+    doubt::is_tolerated,
     evaluate::is_position,
     fate::{Change, Fate, FateKind, Plan},
     plan::Unplannable,
@@ -13,7 +14,7 @@ use super::{
     shape::{Shape, has_begun, whole},
 };
 use crate::{
-    compile::{Action, Edge, OnError, Step, Workflow, bind_params},
+    compile::{Action, Edge, Step, Workflow, bind_params},
     journal::{Event, Instance, InstanceId, Status},
 };
 use windlass_script::{Class, Script};
@@ -274,8 +275,7 @@ impl Planner<'_> {
             };
         }
         let before = unit.before.as_ref().map(Before::reason);
-        let is_tolerated =
-            instance.status == Status::Failed && unit.step.on_error == OnError::Continue;
+        let is_tolerated = is_tolerated(self.change.state, id, unit.step);
         if unit.step.is_fresh {
             return self.fresh(id, instance, is_tolerated, changed.or(before));
         }
@@ -349,8 +349,7 @@ impl Planner<'_> {
             params: &params,
             is_finally: scope.is_under_finally(unit.step),
         };
-        let is_tolerated =
-            instance.status == Status::Failed && unit.step.on_error == OnError::Continue;
+        let is_tolerated = is_tolerated(self.change.state, id, unit.step);
         let is_as_before = unit.before.is_none()
             && params == instance.inputs
             && old.is_some_and(|old| old.digest == inner.digest);

@@ -2,12 +2,13 @@ use std::collections::BTreeSet;
 
 use super::{
     decision::{Moment, Want},
+    doubt::is_tolerated,
     next::next,
     shape::{Shape, has_begun},
     step::step_of,
 };
 use crate::{
-    compile::{Action, OnError, Step, Workflow},
+    compile::{Action, Step, Workflow},
     journal::{Event, Instance, InstanceId, Outcome, RunResumed, State, Status},
 };
 use windlass_ground::Timestamp;
@@ -98,10 +99,8 @@ fn each_open_scope<'w>(
             .filter(|(other, _)| other.is_item() && other.parent().as_ref() == Some(&id));
         let scopes = own.into_iter().chain(items).filter(|(other, instance)| {
             let is_scope = matches!(Shape::of(state, other), Shape::Scope);
-            // The run continued without it.
-            let is_tolerated =
-                step.on_error == OnError::Continue && instance.status == Status::Failed;
-            is_scope && !is_over(instance.status) && !is_tolerated && other.undone().is_none()
+            let is_over = is_over(instance.status) || is_tolerated(state, other, step);
+            is_scope && !is_over && other.undone().is_none()
         });
         for (scope, _) in scopes {
             visit(step, inner, scope);
@@ -117,15 +116,14 @@ fn is_over(status: Status) -> bool {
 /// without it, and later steps have seen that. A rejected question stays rejected, too: only a `redo` asks it
 /// again.
 pub fn resumed(workflow: &Workflow, state: &State, requester: &str, redo: &[InstanceId]) -> Event {
-    let is_tolerated = |id: &InstanceId| {
-        state.status(id) == Status::Failed
-            && step_of(workflow, id).is_some_and(|step| step.on_error == OnError::Continue)
-            // For a `for_each`, the step as a whole may fail, not an item.
-            && !id.is_item()
-    };
+    // For a `for_each`, the step as a whole may fail, not an item.
+    let steps = state.steps.keys().filter(|id| !id.is_item());
+    let tolerated: BTreeSet<_> = steps
+        .filter(|id| step_of(workflow, id).is_some_and(|step| is_tolerated(state, id, step)))
+        .collect();
     let is_kept = |id: &InstanceId| {
-        let outer = std::iter::successors(Some(id.clone()), InstanceId::parent);
-        outer.into_iter().any(|id| is_tolerated(&id)) || is_rejected(state, id)
+        let mut outer = std::iter::successors(Some(id.clone()), InstanceId::parent);
+        outer.any(|id| tolerated.contains(&id)) || is_rejected(state, id)
     };
     Event::RunResumed(RunResumed {
         requester: requester.into(),
@@ -232,7 +230,7 @@ pub(super) fn failed_by_outputs(
     has_failed
         && steps.all(|step| {
             let id = InstanceId::step(inside, step.name.as_str());
-            state.status(&id) != Status::Failed || step.on_error == OnError::Continue
+            state.status(&id) != Status::Failed || is_tolerated(state, &id, step)
         })
 }
 

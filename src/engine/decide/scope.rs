@@ -1,9 +1,9 @@
 //! One workflow within a run: the root, or a nested one. The rules of the graph are here; those of one instance are in
 //! `unit`.
 
-use super::{agenda::ScopeAgenda, decision::Decision};
+use super::{agenda::ScopeAgenda, decision::Decision, doubt::is_tolerated};
 use crate::{
-    compile::{Action, OnError, Step, Template, Workflow},
+    compile::{Action, Step, Template, Workflow},
     journal::{Event, InstanceId, State, Status, StepSkipped},
 };
 use windlass_world::value::{StepError, Value};
@@ -55,7 +55,7 @@ pub(super) enum Standing {
     Open,
     Succeeded,
     Skipped,
-    /// It failed, and has `on_error: continue`.
+    /// It failed, and the run continues without it.
     Tolerated,
     Failed,
     /// It never runs, because a step before it failed.
@@ -145,7 +145,9 @@ impl<'w> Scope<'_, 'w> {
                 return Standing::Succeeded;
             }
             Status::Skipped => return Standing::Skipped,
-            Status::Failed if step.on_error == OnError::Continue => return Standing::Tolerated,
+            Status::Failed if is_tolerated(decision.state, &id, step) => {
+                return Standing::Tolerated;
+            }
             Status::Failed => return Standing::Failed,
             Status::Running | Status::Waiting | Status::Retrying { .. } => {
                 let mut part = agenda.parts.remove(&rank);
