@@ -678,3 +678,85 @@ steps:
         .expect(0);
     assert_ne!(test.read("out/cleaned.txt"), after);
 }
+
+/// A step's own undo survives the edit that removes the step or its `fn undo`, and each round is undone by the script that did it.
+#[test]
+fn what_an_edit_takes_away_is_undone_by_the_script_that_did_it() {
+    let script = |path: &str| {
+        format!(
+            "const INPUTS = #{{ n: \"int\" }};\nfn run(inputs) {{ file::write(`{path}${{inputs.n}}`, \"made\"); #{{ id: `{path}${{inputs.n}}` }} }}\nfn undo(inputs, outputs) {{ file::write(`undone-by-{path}-${{outputs.id}}`, \"\"); }}\n"
+        )
+    };
+    let with = |step: &str| {
+        format!(
+            "workflow: w\nsteps:\n  {step}\n  b: {{ needs: [{}], run: 'throw \"x\"' }}\n",
+            step.split(':').next().expect("a name")
+        )
+    };
+    let first = with("a: { script: a.rhai, with: { n: 1 } }");
+    let done = || {
+        let test = Test::new()
+            .file("w.yaml", &first)
+            .file("a.rhai", &script("old"));
+        test.windlass(&["run", "w.yaml"]).expect(1);
+        test
+    };
+    let marks = |test: &Test| {
+        let files = std::fs::read_dir(test.path("out")).expect("a folder");
+        let names = files.map(|file| file.expect("a file").file_name());
+        let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into()).collect();
+        names.retain(|name| name.starts_with("undone"));
+        names.sort();
+        names
+    };
+    let removed = "workflow: w\nsteps:\n  b: { run: 'throw \"x\"' }\n";
+    let edits: [(&str, String, &[&str]); 4] = [
+        (
+            "renamed",
+            with("c: { script: a.rhai, with: { n: 2 } }"),
+            &["undone-by-old-old1", "undone-by-old-old2"],
+        ),
+        ("removed", removed.to_owned(), &["undone-by-old-old1"]),
+        (
+            "without an undo",
+            with("a: { run: '#{ id: inputs.n }', with: { n: 2 } }"),
+            &["undone-by-old-old1"],
+        ),
+        (
+            "another script",
+            with("a: { script: b.rhai, with: { n: 2 } }"),
+            &["undone-by-new-new2", "undone-by-old-old1"],
+        ),
+    ];
+    for (what, file, undone) in edits {
+        let test = done();
+        test.write("w.yaml", &file);
+        test.write("b.rhai", &script("new"));
+        test.windlass(&["resume", "--edited", "--yes"]).expect(1);
+        let plan = test.windlass(&["undo", "--plan"]).expect(0).stdout;
+        assert_eq!(
+            plan.matches("run `fn undo` of").count(),
+            undone.len(),
+            "{what}: {plan}"
+        );
+        test.windlass(&["undo", "--yes"]).expect(0);
+        assert_eq!(marks(&test), undone, "{what}");
+        let shown = test.windlass(&["show"]).expect(0).stdout;
+        assert!(!shown.contains("stays"), "{what}: {shown}");
+    }
+    // What stands is undone by the script as it is now: that is how a mistake in it is corrected.
+    let test = done();
+    test.write(
+        "a.rhai",
+        &script("old").replace("undone-by-old", "undone-better"),
+    );
+    test.windlass(&["resume", "--edited", "--yes"]).expect(1);
+    test.windlass(&["undo", "--yes"]).expect(0);
+    assert_eq!(marks(&test), ["undone-better-old1"]);
+    // A run that undoes itself after the edit.
+    let test = done();
+    let undoes = removed.replace("workflow: w", "workflow: w\non_failure: undo");
+    test.write("w.yaml", &undoes);
+    test.windlass(&["resume", "--edited", "--yes"]).expect(1);
+    assert_eq!(marks(&test), ["undone-by-old-old1"]);
+}

@@ -149,3 +149,31 @@ outputs:
     assert_eq!(outputs["last"]["own"], "i299", "{outputs}");
     assert_eq!(outputs["last"]["more"], 101, "{outputs}");
 }
+
+#[test]
+fn what_follows_a_tolerated_failure_reads_the_items_that_succeeded() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+steps:
+  each:
+    on_error: continue
+    for_each: [a, b, c]
+    with: { item: \"${{ item }}\" }
+    run: |
+      if inputs.item == \"b\" { throw \"no\"; }
+      #{ of: inputs.item }
+  none: { on_error: continue, for_each: [a], run: 'throw \"no\"' }
+outputs:
+  each: ${{ steps.each }}
+  failed: ${{ 3 - steps.each.len() }}
+  b: ${{ steps.each.b?.of ?? 'failed' }}
+  none: ${{ steps.none ?? 'none' }}
+",
+    );
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    let outputs = test.windlass(&["outputs", "--json"]).expect(0).json();
+    let each = serde_json::json!({ "a": { "of": "a" }, "c": { "of": "c" } });
+    let expected = serde_json::json!({ "each": each, "failed": 1, "b": "failed", "none": "none" });
+    assert_eq!(outputs, expected);
+}

@@ -145,6 +145,7 @@ fn read_edit(
     taken: &Taken,
 ) -> Result<(Program, RunEdited), Failure> {
     let program = Source::of_run(&taken.info).compile()?;
+    let program = program.replacing(&taken.program, taken.info.edition);
     runs::refuse_edited_choice(&program.workflow, &taken.info.chosen)?;
     // A run keeps its params, so a variable that was set later does not change them.
     let given = command.params.named(&program.workflow)?;

@@ -11,7 +11,7 @@ use super::{
     process::now,
 };
 use crate::{
-    compile::{Frozen, compile},
+    execute::compile_editions,
     report::{self, Detail, JsonView, Room, View, local_time},
     value::Value,
 };
@@ -22,12 +22,13 @@ pub fn show(args: &Args, command: &Show) -> Done {
     let id = archive.find(command.run.as_deref())?;
     let state = archive.state_of(&id)?;
     let edition = state.run.as_ref().map_or(0, |run| run.edition);
-    let files = archive.files(&id, edition);
+    let read = |edition| archive.files(&id, edition);
+    let files = read(edition);
     let is_driven = archive.is_owned(&id)?;
     if command.json {
         // What can be read is shown, also of a run whose files are lost.
-        let main = state.run.as_ref().map(|run| &run.main).zip(files.ok());
-        let program = main.and_then(|(main, files)| compile(main, &mut Frozen(files)).ok());
+        let run = state.run.as_ref();
+        let program = run.and_then(|run| compile_editions(run, read).ok());
         let view = JsonView {
             workflow: program.as_ref().map(|program| &*program.workflow),
             is_driven,
@@ -46,7 +47,7 @@ pub fn show(args: &Args, command: &Show) -> Done {
             report::line(&run.requester),
             params(&run.params)
         ));
-        let program = compile(&run.main, &mut Frozen(files.clone()))?;
+        let program = compile_editions(run, read)?;
         let folder = env::current_dir().unwrap_or_default();
         text.push_str(&report::summary(
             &program.workflow,

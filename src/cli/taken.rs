@@ -7,8 +7,8 @@ use super::{
     failure::Failure,
 };
 use crate::{
-    compile::{Frozen, Program, compile},
-    execute::DriveError,
+    compile::Program,
+    execute::{DriveError, compile_editions},
     journal::{Event, RunId, RunInfo, State},
 };
 use windlass_ground::Timestamp;
@@ -70,7 +70,7 @@ pub fn frozen(archive: &Archive, id: &RunId, state: &State) -> Result<(RunInfo, 
         .run
         .clone()
         .ok_or_else(|| Failure::new("journal", format!("run {id} was never started")))?;
-    let program = compile(&info.main, &mut Frozen(archive.files(id, info.edition)?))?;
+    let program = compile_editions(&info, |edition| archive.files(id, edition))?;
     Ok((info, program))
 }
 

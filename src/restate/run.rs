@@ -10,7 +10,7 @@ use super::{
     stuck::HoldsUp,
     substrate::{RunSubstrate, WAITS, killed},
     wire::{Done, Driving, GaveUp, Order, Pages},
-    worker::Shared,
+    worker::{Edition, Shared},
 };
 use windlass_engine::{
     compile::Program,
@@ -89,12 +89,26 @@ impl Run {
         ctx.set(DRIVER, ctx.invocation_id().to_owned());
         ctx.clear(WAITS);
         ctx.clear(GAVE_UP);
-        let (main, edition) = main_of(&state, &events);
+        let (main, number) = main_of(&state, &events);
         let files = match order.files {
             Some((_, files)) => files,
-            None => frozen(&ctx, edition).await?,
+            None => frozen(&ctx, number).await?,
         };
-        let program = self.worker.program(&main, files).holds_up(&run)?;
+        let mut former = Vec::new();
+        for (number, main) in former_of(&state, number) {
+            let files = frozen(&ctx, number).await?;
+            former.push(Edition {
+                number,
+                main,
+                files,
+            });
+        }
+        let edition = Edition {
+            number,
+            main,
+            files,
+        };
+        let program = self.worker.program(edition, former).holds_up(&run)?;
         let conduct = Conduct {
             max_parallel: order.max_parallel.into(),
             // A waiting driver costs nothing on Restate.
@@ -278,6 +292,17 @@ fn files_key(edition: u32) -> String {
 async fn frozen(ctx: &impl Reads, edition: u32) -> Result<BTreeMap<String, String>, TerminalError> {
     let files = ctx.read(&files_key(edition)).await?;
     Ok(files.map(Json::into_inner).unwrap_or_default())
+}
+
+/// Lists the editions of the files before this one, with the paths of their workflow files.
+fn former_of(state: &State, edition: u32) -> Vec<(u32, String)> {
+    let Some(run) = &state.run else {
+        return Vec::new();
+    };
+    let former = run.former.iter();
+    let former = former.map(|former| (former.edition, former.main.clone()));
+    let newest = (run.edition < edition).then(|| (run.edition, run.main.clone()));
+    former.chain(newest).collect()
 }
 
 /// Returns the path of the run's workflow file, and the edition of the files.

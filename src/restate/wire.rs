@@ -156,6 +156,9 @@ enum WorkParcel {
     Undo {
         of: InstanceId,
         rounds: Vec<Round<Json>>,
+        /// `None` from drivers that sent one script for all rounds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        own: Option<BTreeMap<u32, FrozenScript>>,
         is_suspect: bool,
         #[serde(default, skip_serializing_if = "InUse::is_empty")]
         in_use: InUse,
@@ -199,10 +202,16 @@ impl Parcel {
                 Work::Undo {
                     of,
                     rounds,
+                    own,
                     is_suspect,
                     in_use,
                 } => WorkParcel::Undo {
                     of,
+                    own: Some(
+                        own.into_iter()
+                            .map(|(round, script)| (round, script.frozen()))
+                            .collect(),
+                    ),
                     is_suspect,
                     in_use,
                     rounds: rounds
@@ -231,19 +240,16 @@ impl Parcel {
     pub fn unpack(
         self,
         vault: &Vault,
-        thaw: impl FnOnce(&FrozenScript) -> Result<Arc<Script>, Vec<Fault>>,
+        thaw: impl Fn(&FrozenScript) -> Result<Arc<Script>, Vec<Fault>>,
     ) -> Result<Task, UnpackError> {
         let mut open = |json| vault.open(json);
-        let script = match self.script {
-            None => None,
-            Some(frozen) => match thaw(&frozen) {
-                Ok(script) => Some(script),
-                Err(faults) => {
-                    let why = faults.first().map_or("", |fault| &fault.message);
-                    return Err(UnpackError::Script(frozen.path, why.into()));
-                }
-            },
+        let thaw = |frozen: FrozenScript| {
+            thaw(&frozen).map_err(|faults| {
+                let why = faults.first().map_or("", |fault| &fault.message);
+                UnpackError::Script(frozen.path, why.into())
+            })
         };
+        let script = self.script.map(thaw).transpose()?;
         let redactor = Arc::<Redactor>::default();
         for secret in self.quotable {
             redactor.learn(&open(secret)?);
@@ -261,10 +267,26 @@ impl Parcel {
                 WorkParcel::Undo {
                     of,
                     rounds,
+                    own,
                     is_suspect,
                     in_use,
                 } => Work::Undo {
                     of,
+                    own: match own {
+                        Some(own) => own
+                            .into_iter()
+                            .map(|(round, frozen)| Ok((round, thaw(frozen)?)))
+                            .collect::<Result<_, UnpackError>>()?,
+                        None => {
+                            let own = script.iter().filter(|script| script.has_undo);
+                            let done = rounds.iter().filter(|round| round.outputs.is_some());
+                            let done: Vec<_> = done.map(|round| round.number).collect();
+                            own.flat_map(|script| {
+                                done.iter().map(move |round| (*round, script.clone()))
+                            })
+                            .collect()
+                        }
+                    },
                     is_suspect,
                     in_use,
                     rounds: rounds

@@ -27,8 +27,8 @@ use super::{
     wire::Place,
 };
 use windlass_engine::{
-    compile::{Frozen, Mistakes, Program, compile},
-    execute::Observer,
+    compile::{Frozen, Mistakes, Program, compile, digest_of},
+    execute::{Observer, former_edition},
     journal::{RunId, Vault},
 };
 use windlass_ground::{Timestamp, boxed, lock, random_bytes};
@@ -258,17 +258,24 @@ impl Shared {
     /// Parses a program once for all lives of all runs that use it.
     pub fn program(
         &self,
-        main: &str,
-        files: BTreeMap<String, String>,
+        Edition { main, files, .. }: Edition,
+        former: Vec<Edition>,
     ) -> Result<Arc<Program>, Mistakes> {
         let mut key = main.as_bytes().to_vec();
-        key.extend(windlass_engine::compile::digest_of(&files).as_bytes());
+        key.extend(digest_of(&files).as_bytes());
+        for edition in &former {
+            key.extend(digest_of(&edition.files).as_bytes());
+        }
         let mut programs = lock(&self.programs);
         if let Some(program) = programs.get(&key) {
             return Ok(program.clone());
         }
-        let files = files.into_iter().map(|(path, text)| (path, text.into()));
-        let program = Arc::new(compile(main, &mut Frozen(files.collect()))?);
+        let program = compile(&main, &mut Frozen(texts(files)))?;
+        let former = former.into_iter().filter_map(|former| {
+            let workflow = former_edition(&former.main, texts(former.files))?;
+            Some((former.number, workflow))
+        });
+        let program = Arc::new(program.following(former.collect()));
         if programs.len() >= MAX_PROGRAMS {
             programs.pop_first();
         }
@@ -294,6 +301,19 @@ impl Shared {
         scripts.insert(key, script.clone());
         Ok(script)
     }
+}
+
+/// An edition of a run's files.
+pub(super) struct Edition {
+    pub number: u32,
+    /// The path of the workflow's file.
+    pub main: String,
+    pub files: BTreeMap<String, String>,
+}
+
+fn texts(files: BTreeMap<String, String>) -> BTreeMap<String, Arc<str>> {
+    let files = files.into_iter();
+    files.map(|(path, text)| (path, text.into())).collect()
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -4,10 +4,7 @@ use std::{
 };
 
 use super::error::RunsError;
-use windlass_engine::{
-    compile::{Frozen, Program, compile},
-    journal::RunInfo,
-};
+use windlass_engine::{compile::Program, execute::compile_editions, journal::RunInfo};
 use windlass_ground::lock;
 use windlass_world::value::Digest;
 
@@ -19,21 +16,22 @@ const PROGRAMS: usize = 64;
 pub(super) struct ProgramCache(Mutex<BTreeMap<Digest, Arc<Program>>>);
 
 impl ProgramCache {
-    /// Returns the program with which a run continues; `files` reads its frozen files.
+    /// Returns the program with which a run continues; `files` reads the frozen files of an edition.
     pub fn of(
         &self,
         info: &RunInfo,
-        files: impl FnOnce() -> Result<BTreeMap<String, Arc<str>>, RunsError>,
+        files: impl FnMut(u32) -> Result<BTreeMap<String, Arc<str>>, RunsError>,
     ) -> Result<Arc<Program>, RunsError> {
-        if let Some(program) = lock(&self.0).get(&info.program) {
+        let key = info.digest();
+        if let Some(program) = lock(&self.0).get(&key) {
             return Ok(program.clone());
         }
-        let program = Arc::new(compile(&info.main, &mut Frozen(files()?))?);
+        let program = Arc::new(compile_editions(info, files)?);
         let mut programs = lock(&self.0);
         if programs.len() >= PROGRAMS {
             programs.clear();
         }
-        programs.insert(info.program, program.clone());
+        programs.insert(key, program.clone());
         Ok(program)
     }
 }

@@ -175,7 +175,7 @@ impl Reviser<'_> {
             return Err(RunsError::wrong("params", message));
         }
         let (edit, notes) = if changes.takes_files {
-            let (edit, notes) = self.edit(info(state)?, changes)?;
+            let (edit, notes) = self.edit(info(state)?, old, changes)?;
             (Some(edit), notes)
         } else {
             (None, Vec::new())
@@ -216,7 +216,12 @@ impl Reviser<'_> {
     }
 
     /// Reads the current files of a run. Only from the library: a run that began in a terminal may name any path.
-    fn edit(&self, run: &RunInfo, changes: &Changes) -> Result<(Edit, Vec<Note>), RunsError> {
+    fn edit(
+        &self,
+        run: &RunInfo,
+        old: &Program,
+        changes: &Changes,
+    ) -> Result<(Edit, Vec<Note>), RunsError> {
         let (program, file) = self.files_now(run, changes.sent.as_ref())?;
         // Permissions for a run depend on the name of its workflow.
         if program.workflow.name != run.workflow {
@@ -235,7 +240,7 @@ impl Reviser<'_> {
         let secrets = (self.digest_secrets)(&params)?;
         let edit = Edit {
             edited: edited(run, &program, params, kube, secrets),
-            program,
+            program: Arc::new(Arc::unwrap_or_clone(program).replacing(old, run.edition)),
         };
         Ok((edit, notes))
     }

@@ -70,3 +70,21 @@ fn only_the_command_that_resumed_a_run_reports_its_result() {
         assert_eq!(n, won);
     }
 }
+
+#[test]
+fn what_an_edit_takes_away_is_undone_by_the_script_that_did_it() {
+    let world = World::new(1);
+    let script = "fn run(inputs) { file::write(\"made\", \"\"); #{} }\nfn undo(inputs, outputs) { file::write(\"undone\", \"\"); }\n";
+    let fails = "b: { run: 'throw \"x\"' }";
+    world.test.write("a.rhai", script);
+    let file = format!("workflow: w\nsteps:\n  a: {{ script: a.rhai }}\n  {fails}\n");
+    world.test.write("w.yaml", &file);
+    let run = ["run", "w.yaml", "--target", "t"];
+    world.test.windlass(&run).expect(1);
+    let file = format!("workflow: w\nsteps:\n  {fails}\n");
+    world.test.write("w.yaml", &file);
+    let edited = world.test.windlass(&["resume", "--edited", "--yes"]);
+    edited.expect(1);
+    world.test.windlass(&["undo", "--yes"]).expect(0);
+    assert!(world.test.path("out/undone").exists());
+}

@@ -30,8 +30,25 @@ pub struct Program {
     pub digest: Digest,
 }
 
+impl Program {
+    /// Adds the earlier editions of a run's files.
+    pub fn following(mut self, former: BTreeMap<u32, Arc<Workflow>>) -> Self {
+        if !former.is_empty() {
+            Arc::make_mut(&mut self.workflow).former = former;
+        }
+        self
+    }
+
+    /// Adds the edition of a run's files that this program replaces, and those before it.
+    pub fn replacing(self, old: &Self, edition: u32) -> Self {
+        let mut former = old.workflow.former.clone();
+        former.insert(edition, old.workflow.clone());
+        self.following(former)
+    }
+}
+
 /// A checked workflow: it has no cycle and no unknown step, and every script has been parsed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Workflow {
     pub name: String,
     pub description: Option<String>,
@@ -53,6 +70,8 @@ pub struct Workflow {
     pub outputs: Vec<(String, Template)>,
     /// Of its file, and of the scripts and workflows of its steps.
     pub digest: Digest,
+    /// The earlier editions of a run's files, by their numbers: their `fn undo` reverses what they did. Empty unless the run was edited.
+    pub former: BTreeMap<u32, Arc<Workflow>>,
     pub(super) graph: DiGraph<Step, Edge>,
     pub(super) by_name: BTreeMap<StepName, StepIndex>,
     /// All steps, each after the steps that it depends on; otherwise in the order of the file.
@@ -93,7 +112,7 @@ pub struct Phase {
     pub span: Range<usize>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Step {
     pub name: StepName,
     pub description: Option<String>,
@@ -124,6 +143,7 @@ pub struct Step {
 }
 
 /// What a step does.
+#[derive(Clone)]
 pub enum Action {
     Script(Arc<Script>),
     Workflow(Arc<Workflow>),

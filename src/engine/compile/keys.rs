@@ -283,7 +283,7 @@ pub static STEP: Section = Section {
         key(
             "on_error",
             Form::Words(&ON_ERROR_WORDS),
-            "`continue`: if the step fails, the run does not fail, and steps that depend on it run and read `()` as its outputs.",
+            "`continue`: if the step fails, the run does not fail, and steps that depend on it run and read `()` as its outputs, of a `for_each` the outputs of the items that succeeded.",
             "on_error: continue",
         )
         .or("fail"),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{decision::View, scope::Scope};
 use crate::{
     compile::{Step, Template},
-    journal::{InstanceId, Status},
+    journal::{Instance, InstanceId, State, Status},
 };
 use windlass_script::{ExpressionError, Hop, Names};
 use windlass_world::value::{StepError, Value};
@@ -201,14 +201,29 @@ impl Scope<'_, '_> {
         };
         Value::map(wanted.into_iter().map(|(name, wanted)| {
             let id = InstanceId::step(self.inside, name);
-            let outputs = view
-                .state
-                .instance(&id)
-                .filter(|instance| instance.status == Status::Succeeded)
-                .map_or(Value::Null, |instance| wanted.of(&instance.outputs));
+            let instance = view.state.instance(&id);
+            let outputs = instance.map_or(Value::Null, |instance| match instance.status {
+                Status::Succeeded => wanted.of(&instance.outputs),
+                // The run continues without the items that failed.
+                Status::Failed => outputs_of_items(view.state, instance)
+                    .map_or(Value::Null, |outputs| wanted.of(&outputs)),
+                _ => Value::Null,
+            });
             (name, outputs)
         }))
     }
+}
+
+/// Returns the outputs of the items of a `for_each` that succeeded; `None` if none did.
+fn outputs_of_items(state: &State, whole: &Instance) -> Option<Value> {
+    let items = whole.items.iter().flatten();
+    let instances = whole.item_instances.ids().iter();
+    let succeeded = items.zip(instances).filter_map(|((key, _), id)| {
+        let item = state.instance(id)?;
+        (item.status == Status::Succeeded).then(|| (key.clone(), item.outputs.clone()))
+    });
+    let outputs: BTreeMap<_, _> = succeeded.collect();
+    (!outputs.is_empty()).then_some(Value::Map(outputs))
 }
 
 /// Returns the key to which a hop leads; `None` if the item is no text.

@@ -1,4 +1,6 @@
-//! Decides which steps are undone, and in which order.
+//! Decides which steps are undone, in which order, and by which scripts.
+
+use std::sync::Arc;
 
 use super::{
     agenda::Agenda,
@@ -9,8 +11,9 @@ use super::{
 };
 use crate::{
     compile::{Action, Retry, Workflow},
-    journal::{Event, Instance, InstanceId, Outcome, RunEnded, State, Status},
+    journal::{Event, Instance, InstanceId, Outcome, RoundRef, RunEnded, State, Status},
 };
+use windlass_script::Script;
 use windlass_world::value::{StepError, Value};
 
 /// Lists the instances that changed something outside, in the order of the undo: an instance comes before those of the steps
@@ -42,13 +45,40 @@ fn newest(instance: &Instance) -> u64 {
 fn did_something(workflow: &Workflow, id: &InstanceId, instance: &Instance) -> bool {
     // This includes earlier rounds: a step that is to run again, but has not yet, still has its earlier effects. The
     // whole of a `for_each` ran no script; each of its items did.
-    let says_how = instance.items.is_none()
-        && instance.rounds().any(|round| round.outputs.is_some())
-        && matches!(
-            step_of(workflow, id).map(|step| &step.action),
-            Some(Action::Script(script)) if script.has_undo
-        );
+    let says_how = instance.items.is_none() && own_undos(workflow, id, instance).next().is_some();
     instance.has_changed_something() || says_how || instance.is_suspect
+}
+
+/// Lists the rounds of an instance that its script undoes itself, by its `fn undo`, newest first, with that script.
+///
+/// What stands is undone by the script that the step has now, which may have been corrected for that; if the step is gone or no longer says how,
+/// and for what was superseded since, by the script that did it.
+pub fn own_undos<'a>(
+    workflow: &'a Workflow,
+    id: &InstanceId,
+    instance: &'a Instance,
+) -> impl Iterator<Item = (RoundRef<'a>, &'a Arc<Script>)> {
+    let script_of = |workflow: &'a Workflow| match &step_of(workflow, id)?.action {
+        Action::Script(script) => Some(script).filter(|script| script.has_undo),
+        _ => None,
+    };
+    let now = script_of(workflow);
+    let then = move |edition| {
+        workflow
+            .former
+            .get(&edition)
+            .and_then(|former| script_of(former))
+    };
+    let rounds = instance.rounds().enumerate();
+    let done = rounds.filter(|(_, round)| round.outputs.is_some());
+    done.filter_map(move |(age, round)| {
+        let script = if age == 0 {
+            now.or_else(|| then(round.edition))
+        } else {
+            then(round.edition).or(now)
+        };
+        Some((round, script?))
+    })
 }
 
 /// Says whether a run left nothing to undo.

@@ -52,6 +52,8 @@ pub enum Work {
         of: InstanceId,
         /// The rounds, newest first.
         rounds: Vec<Round>,
+        /// The scripts whose `fn undo` reverses a round, by the round's number. The effects of the others are reversed one by one.
+        own: BTreeMap<u32, Arc<Script>>,
         /// An attempt of that instance was lost with its records.
         is_suspect: bool,
         /// What this undo left as it is so far uses these.
@@ -119,11 +121,15 @@ impl Attempt {
             (Work::Run { .. }, None) => (Ok(BTreeMap::new()), Vec::new()),
             (
                 Work::Undo {
-                    of, rounds, in_use, ..
+                    of,
+                    rounds,
+                    own,
+                    in_use,
+                    ..
                 },
-                script,
+                _,
             ) => {
-                let undone = self.undo(&gate, of, script.as_ref(), rounds, in_use.clone());
+                let undone = self.undo(&gate, of, own, rounds, in_use.clone());
                 (undone.map(|()| BTreeMap::new()), gate.take_events())
             }
         };

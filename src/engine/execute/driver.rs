@@ -323,7 +323,12 @@ impl<'p, S: Substrate> Driver<'p, S> {
         let (work, timeout) = match start.instance.undone() {
             Some(of) => {
                 let undone = self.state.instance(&of);
+                let own = undone.into_iter().flat_map(|undone| {
+                    decide::own_undos(&self.program.workflow, &of, undone)
+                        .map(|(round, script)| (round.number, script.clone()))
+                });
                 let work = Work::Undo {
+                    own: own.collect(),
                     rounds: undone
                         .map_or_else(Vec::new, |i| i.rounds().map(RoundRef::to_round).collect()),
                     is_suspect: undone.is_some_and(|i| i.is_suspect),

@@ -1,10 +1,10 @@
 //! Undoes one step: reverses its effects, the last one first.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{attempt::Attempt, gate::Gate, settle::Place};
 use crate::journal::{
-    EffectEnded, EffectOutcome, EffectState, Event, InstanceId, Round, RoundRef, RunId, State,
+    EffectEnded, EffectOutcome, EffectState, Event, InstanceId, Round, RunId, State,
 };
 use windlass_script::{
     self as script, Class, Done, EffectKey, Effects, Ended, InUse, Interruption, Reversal, Script,
@@ -20,12 +20,12 @@ impl Attempt {
         &self,
         gate: &Arc<Gate>,
         of: &InstanceId,
-        script: Option<&Arc<Script>>,
+        own: &BTreeMap<u32, Arc<Script>>,
         rounds: &[Round],
         mut in_use: InUse,
     ) -> Result<(), Ended> {
         for round in rounds {
-            if let (Some(script), Some(outputs)) = (own_way(script, round.lent()), &round.outputs) {
+            if let (Some(script), Some(outputs)) = (own.get(&round.number), &round.outputs) {
                 let inputs = match round.inputs.clone() {
                     Value::Map(inputs) => Value::Map(self.read(inputs)?),
                     other => other,
@@ -61,14 +61,6 @@ pub(super) fn lost(run: &RunId, step: &InstanceId) -> StepError {
     StepError::new("undo-unknown", message).with_hint(format!(
         "check the remote side, reverse what the attempt did, then run `{answer}`"
     ))
-}
-
-/// Returns the script that undoes a round itself, by its `fn undo`.
-pub(super) fn own_way<'s>(
-    script: Option<&'s Arc<Script>>,
-    round: RoundRef,
-) -> Option<&'s Arc<Script>> {
-    script.filter(|script| script.has_undo && round.outputs.is_some())
 }
 
 /// Returns the reversal of an effect; `None` if the effect was not made, or only read.

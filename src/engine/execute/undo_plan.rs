@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 
 use super::{
     settle::must_be_found_out,
-    undo::{in_use, own_way, reversal_of},
+    undo::{in_use, reversal_of},
 };
 use crate::{
     compile::{Action, Workflow},
@@ -286,8 +286,14 @@ fn steps_back(
     if state.instance(id).is_some_and(|i| i.is_suspect) {
         steps.push(StepBack::Suspect);
     }
-    for round in state.instance(id).into_iter().flat_map(Instance::rounds) {
-        if let Some(script) = own_way(script, round) {
+    let instance = state.instance(id);
+    let own: BTreeMap<_, _> = instance
+        .into_iter()
+        .flat_map(|instance| decide::own_undos(workflow, id, instance))
+        .map(|(round, script)| (round.number, script))
+        .collect();
+    for round in instance.into_iter().flat_map(Instance::rounds) {
+        if let Some(script) = own.get(&round.number) {
             steps.push(StepBack::Script(script.path.clone()));
             continue;
         }

@@ -15,6 +15,8 @@ pub struct RunInfo {
     pub program: Digest,
     /// The edition of the frozen files that the run uses now.
     pub edition: u32,
+    /// The editions that it used before, oldest first.
+    pub former: Vec<FormerEdition>,
     pub target: String,
     /// The Kubernetes clusters that it uses, by their roles in the target.
     pub kube: BTreeSet<String>,
@@ -28,7 +30,24 @@ pub struct RunInfo {
     pub started_at: Timestamp,
 }
 
+/// An edition of the frozen files that a run has used before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormerEdition {
+    pub edition: u32,
+    /// The path of the workflow's file.
+    pub main: String,
+    pub program: Digest,
+}
+
 impl RunInfo {
+    /// Returns the digest of everything with which the run continues: its files, and the former ones, whose `fn undo` it may need.
+    pub fn digest(&self) -> Digest {
+        let former = self.former.iter().map(|former| &former.program);
+        let all = former.chain([&self.program]);
+        let parts: Vec<&[u8]> = all.map(|program| program.as_bytes().as_slice()).collect();
+        Digest::of(&parts)
+    }
+
     pub(super) fn of(started: &RunStarted, at: Timestamp) -> Self {
         Self {
             workflow: started.workflow.clone(),
@@ -37,6 +56,7 @@ impl RunInfo {
             main: started.main.clone(),
             program: started.program,
             edition: 0,
+            former: Vec::new(),
             target: started.target.clone(),
             kube: started.kube.clone(),
             chosen: started.chosen.clone(),
@@ -50,6 +70,11 @@ impl RunInfo {
 
     /// Applies an edit: what it starts to use, and with which params.
     pub fn edit(&mut self, edited: &RunEdited) {
+        self.former.push(FormerEdition {
+            edition: self.edition,
+            main: std::mem::take(&mut self.main),
+            program: self.program,
+        });
         self.program = edited.program;
         self.main.clone_from(&edited.main);
         self.edition = edited.edition;

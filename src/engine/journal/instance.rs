@@ -40,6 +40,8 @@ pub struct Instance {
     pub item_instances: Items,
     pub is_scope: bool,
     pub effects: Vec<EffectState>,
+    /// The edition of the run's files with which it last succeeded.
+    pub edition: u32,
     /// An attempt was lost with its records: it may have made calls beyond them.
     pub is_suspect: bool,
     /// The effects of the rounds before this one, oldest first.
@@ -82,6 +84,9 @@ pub struct Round<V = Value> {
     pub inputs: V,
     /// `None` if it had not succeeded.
     pub outputs: Option<V>,
+    /// The edition of the run's files with which it succeeded.
+    #[serde(default)]
+    pub edition: u32,
 }
 
 /// A borrowed round, which may be part of an instance.
@@ -94,6 +99,8 @@ pub struct RoundRef<'a> {
     pub inputs: &'a Value,
     /// `None` if it had not succeeded.
     pub outputs: Option<&'a Value>,
+    /// As [`Round::edition`].
+    pub edition: u32,
 }
 
 impl RoundRef<'_> {
@@ -104,6 +111,7 @@ impl RoundRef<'_> {
             effects: self.effects.to_vec(),
             inputs: self.inputs.clone(),
             outputs: self.outputs.cloned(),
+            edition: self.edition,
         }
     }
 }
@@ -117,6 +125,7 @@ impl Round {
             effects: &self.effects,
             inputs: &self.inputs,
             outputs: self.outputs.as_ref(),
+            edition: self.edition,
         }
     }
 }
@@ -133,6 +142,7 @@ impl<V> Round<V> {
                 .collect::<Result<_, E>>()?,
             inputs: f(self.inputs)?,
             outputs: self.outputs.map(f).transpose()?,
+            edition: self.edition,
         })
     }
 }
@@ -306,14 +316,21 @@ impl Instance {
         }
     }
 
+    /// Says whether its last attempt stopped because an earlier one was interrupted inside a call, and only a person knows whether the call was made.
+    pub fn is_said_in_doubt(&self) -> bool {
+        let error = self.error.as_ref();
+        error.is_some_and(|error| error.code == "in-doubt")
+    }
+
+    /// Says whether it failed only for that.
+    pub fn has_failed_in_doubt(&self) -> bool {
+        self.status == Status::Failed && self.is_said_in_doubt()
+    }
+
     /// Returns the call about which only a person knows whether it was made: the next attempt would stop there.
     pub fn call_in_doubt(&self) -> Option<&EffectState> {
-        let is_said = self
-            .error
-            .as_ref()
-            .is_some_and(|error| error.code == "in-doubt");
         let last = self.effects.last().filter(|effect| effect.is_open())?;
-        (is_said || last.call.class == Class::Unsure).then_some(last)
+        (self.is_said_in_doubt() || last.call.class == Class::Unsure).then_some(last)
     }
 
     /// Returns its last call if a person has said that it was done, but not what it returned, and the step has not succeeded since.
@@ -350,6 +367,7 @@ impl Instance {
             effects: &self.effects,
             inputs: inputs.unwrap_or(&self.inputs),
             outputs,
+            edition: self.edition,
         };
         std::iter::once(this).chain(self.earlier.iter().rev().map(Round::lent))
     }
@@ -451,6 +469,7 @@ impl Instance {
             round: done.round,
             order: done.order,
             effects: done.effects,
+            edition: done.edition,
             is_suspect: done.is_suspect,
             earlier: done.earlier,
             gave: gave.map(Box::new),

@@ -55,7 +55,7 @@ pub use error::JournalError;
 pub use event::{CallRecord, EffectOutcome, Event, Outcome};
 pub use evidence::{Link, Verified, open_links, verify};
 pub use id::{InstanceId, NotAnInstance, Position, RunId, Segment};
-pub use info::RunInfo;
+pub use info::{FormerEdition, RunInfo};
 pub use instance::{
     ATTEMPT_KILLED, Answer, Approval, EffectState, Instance, Round, RoundRef, Status,
 };

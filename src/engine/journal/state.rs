@@ -272,6 +272,7 @@ impl State {
     /// Applies an event to its instance.
     fn change_instance(&mut self, event: &Event, at: Timestamp) {
         let (order, now) = (self.events, (at, self.worked));
+        let edition = self.run.as_ref().map_or(0, |run| run.edition);
         let says_something = matches!(event, Event::AnswerRefused(_) | Event::Logged(_));
         let Some(step) = event.step().filter(|_| !says_something) else {
             return;
@@ -313,7 +314,9 @@ impl State {
                     instance.hold(step, items);
                 }
             }
-            Event::StepSucceeded(StepSucceeded { outputs, .. }) => instance.succeed(outputs, now),
+            Event::StepSucceeded(StepSucceeded { outputs, .. }) => {
+                instance.succeed(outputs, edition, now);
+            }
             Event::StepFailed(StepFailed {
                 error, retry_at, ..
             }) => instance.fail(error, *retry_at, now),

@@ -149,11 +149,17 @@ impl Instance {
         self.items = Some(items.to_vec());
     }
 
-    pub(super) fn succeed(&mut self, outputs: &Value, (at, run_worked): (Timestamp, i64)) {
+    pub(super) fn succeed(
+        &mut self,
+        outputs: &Value,
+        edition: u32,
+        (at, run_worked): (Timestamp, i64),
+    ) {
         self.stop_work(at, run_worked);
         self.status = Status::Succeeded;
         self.gave = None;
         self.outputs = outputs.clone();
+        self.edition = edition;
         self.error = None;
         self.is_suspect = false;
         self.ended_at = Some(at);

@@ -175,7 +175,7 @@ impl Here {
     /// Returns the program with which a run continues.
     pub(super) fn program(&self, id: &RunId, info: &RunInfo) -> Result<Arc<Program>, RunsError> {
         self.programs
-            .of(info, || Ok(self.reader.files(id, info.edition)?))
+            .of(info, |edition| Ok(self.reader.files(id, edition)?))
     }
 
     pub(super) fn load_targets(&self) -> Result<Targets, RunsError> {

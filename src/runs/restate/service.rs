@@ -135,7 +135,7 @@ impl OnRestate {
     /// Returns the program that a run continues with.
     pub(super) fn program(&self, id: &RunId, info: &RunInfo) -> Result<Arc<Program>, RunsError> {
         self.programs
-            .of(info, || Ok(self.remote.files(id, info.edition)?))
+            .of(info, |edition| Ok(self.remote.files(id, edition)?))
     }
 
     pub(super) fn load_targets(&self) -> Result<Targets, RunsError> {

@@ -33,7 +33,7 @@ use crate::{
 };
 use windlass_engine::{
     compile::{Frozen, Program, compile},
-    execute::DriveError,
+    execute::{DriveError, compile_editions},
     journal::{Link, Record, RunId, RunRow, State, Verdict},
 };
 use windlass_inventory::{Gathered, RunStamp, gather};
@@ -280,10 +280,10 @@ impl Runs for There {
             .run
             .clone()
             .ok_or_else(|| RunsError::missing("no-such-run", format!("no run `{id}`")))?;
-        let files = self.files(id, info.edition)?;
+        let program = compile_editions(&info, |edition| self.files(id, edition))?;
         Ok(Shown {
             id: id.clone(),
-            program: Arc::new(compile(&info.main, &mut Frozen(files))?),
+            program: Arc::new(program),
             info,
             state: Arc::new(state),
             is_driven,
