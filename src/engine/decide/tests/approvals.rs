@@ -239,3 +239,18 @@ fn each_item_has_its_own_question_and_approvers() {
         .expect("the owner");
     run.ends(Outcome::Succeeded);
 }
+
+#[test]
+fn an_answer_counts_only_for_the_files_and_params_that_were_shown() {
+    let text = "params: { n: int }\nsteps: { ask: { approval: Go? } }";
+    let digest = |text: &str, n: u32| {
+        let run = Beginning::of(text, &[])
+            .params(&format!("{{ n: {n} }}"))
+            .go();
+        run.decision("ask", "bob", &[], Verdict::Approved).digest
+    };
+    let shown = digest(text, 1);
+    assert_eq!(shown, digest(text, 1));
+    assert_ne!(shown, digest(text, 2));
+    assert_ne!(shown, digest(&format!("description: other\n{text}"), 1));
+}

@@ -128,3 +128,44 @@ finally: { tell: { run: '()' } }
     run.succeeds("tell");
     run.ends(Outcome::Succeeded);
 }
+
+#[test]
+fn a_run_that_waits_for_its_lock_ends_at_once_when_it_is_cancelled() {
+    let mut run = Beginning::of("lock: mesh\nsteps: { a: { run: '()' } }", &[]);
+    run.elsewhere.insert("mesh".into());
+    let mut run = run.go();
+    run.waits();
+    run.is_cancelled();
+    run.ends(Outcome::Cancelled);
+}
+
+#[test]
+fn a_nested_workflow_whose_last_step_ends_after_a_cancel_has_not_succeeded() {
+    let text = "steps: { sub: { workflow: inner.yaml } }";
+    let inner = "workflow: inner\nsteps: { x: { run: '()' } }";
+    let mut run = Beginning::of(text, &[("inner.yaml", inner)]).go();
+    run.starts(["sub/x"]);
+    run.is_cancelled();
+    run.succeeds("sub/x");
+    run.ends(Outcome::Cancelled);
+    assert_eq!(run.status("sub"), Status::Pending);
+    // A resume has nothing left to do but that.
+    run.resumes();
+    run.ends(Outcome::Succeeded);
+}
+
+#[test]
+fn a_step_under_finally_keeps_its_lock_for_its_retry_in_spite_of_a_cancel() {
+    let mut run = Story::of(
+        "steps: { a: { run: '()' } }
+finally: { tell: { run: '()', lock: mesh, retry: { attempts: 2 } } }
+",
+    );
+    run.starts(["a"]);
+    run.is_cancelled();
+    run.stops("a");
+    run.starts(["tell"]);
+    run.fails_for("tell", Duration::from_secs(1));
+    run.waits();
+    assert_eq!(run.held(), ["mesh"]);
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Beginning, Story};
+use super::{Beginning, Story, people::Edit, program};
 use crate::journal::{Outcome, Status};
 
 #[test]
@@ -174,4 +174,48 @@ fn held_elsewhere_all(text: &str, locks: &[String]) -> Story {
     let mut beginning = Beginning::of(text, &[]);
     beginning.elsewhere.extend(locks.iter().cloned());
     beginning.go()
+}
+
+#[test]
+fn a_lock_of_an_item_or_a_step_that_an_edit_takes_away_is_released() {
+    let text = "params: { items: list(string) }
+steps:
+  each: { run: '()', for_each: \"${{ params.items }}\", lock: \"mesh-${{ item }}\" }
+  a: { run: '()', lock: ring }
+";
+    let mut run = Beginning::of(text, &[]).params("{ items: [x, y] }").go();
+    run.starts(["each[x]", "each[y]", "a"]);
+    assert_eq!(run.held(), ["mesh-x", "mesh-y", "ring"]);
+    run.dies();
+    let without = text.replace("  a: { run: '()', lock: ring }\n", "");
+    let without = program(&without, &[]);
+    run.resumes_with(&Edit {
+        params: "{ items: [x] }",
+        ..Edit::of(&without)
+    });
+    run.starts(["each[x]"]);
+    assert_eq!(run.held(), ["mesh-x"]);
+}
+
+#[test]
+fn a_step_that_an_edit_gives_another_lock_gives_up_the_first() {
+    let text = "steps: { a: { run: '()', lock: mesh } }";
+    let mut run = Story::of(text);
+    run.starts(["a"]);
+    run.dies();
+    run.elsewhere.insert("ring".into());
+    let edited = program(&text.replace("mesh", "ring"), &[]);
+    run.resumes_with(&Edit::of(&edited));
+    run.waits();
+    assert_eq!((run.held(), run.wanted()), (vec![], vec!["ring"]));
+}
+
+#[test]
+fn a_run_that_was_interrupted_keeps_its_locks() {
+    let mut run = Story::of("lock: mesh\nsteps: { a: { run: '()', lock: ring } }");
+    run.starts(["a"]);
+    run.dies();
+    run.resumes();
+    run.starts(["a"]);
+    assert_eq!(run.held(), ["mesh", "ring"]);
 }

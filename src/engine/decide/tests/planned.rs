@@ -267,3 +267,45 @@ fn what_never_ran_or_was_not_chosen_can_not_run_again() {
     assert_eq!(redo("b").err(), Some(Unplannable::NotSelected("b".into())));
     assert!(redo("a").is_ok());
 }
+
+#[test]
+fn a_failure_that_the_run_tolerated_is_kept() {
+    let mut run = Story::of("steps: { a: { run: '()', on_error: continue }, b: { run: '()' } }");
+    run.starts(["a", "b"]);
+    run.fails("a");
+    run.fails("b");
+    let kept = "it failed, and the run continued without it";
+    let expected = [("a", Kept, kept), ("b", GoesOn, "begins")];
+    fates(&run, &Edit::of(&run.program), expected);
+}
+
+#[test]
+fn a_script_that_no_longer_makes_its_calls_starts_over() {
+    let mut run = Story::of("steps: { a: { run: '()' } }");
+    run.starts(["a"]);
+    run.calls("a", "http::put", Class::Keyed);
+    run.fails_with("a", "diverged");
+    let reason = "its script no longer makes the recorded calls";
+    fates(&run, &Edit::of(&run.program), [("a", Again, reason)]);
+}
+
+#[test]
+fn finally_starts_over_if_it_was_told_of_outputs_that_could_not_be_evaluated() {
+    let text = "steps: { a: { run: '#{ n: 1 }' } }
+finally: { tell: { run: '()', with: { how: \"${{ run.status }}\" } } }
+outputs: { n: \"${{ steps.a.n / 0 }}\" }
+";
+    let mut run = Story::of(text);
+    run.starts(["a"]);
+    run.gives("a", "{ n: 4 }");
+    run.starts(["tell"]);
+    run.succeeds("tell");
+    run.ends(Outcome::Failed);
+    let edited = program(&text.replace("/ 0", "/ 2"), &[]);
+    run.resumes_with(&Edit::of(&edited));
+    run.starts(["tell"]);
+    assert_eq!(run.instance("tell").inputs, yaml("{ how: succeeded }"));
+    run.succeeds("tell");
+    run.ends(Outcome::Succeeded);
+    assert_eq!(run.state.outputs, yaml("{ n: 2 }"));
+}

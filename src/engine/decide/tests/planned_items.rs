@@ -166,3 +166,86 @@ fn a_change_inside_of_a_nested_workflow_keeps_what_is_beside_it() {
     run.starts(["sub/x"]);
     assert_eq!(run.status("sub/y"), Status::Succeeded);
 }
+
+#[test]
+fn a_list_that_shrinks_takes_the_item_out_of_the_outputs() {
+    let mut run = Beginning::of(EACH, &[]).params("{ items: [x, y] }").go();
+    run.starts(["each[x]", "each[y]"]);
+    run.succeeds("each[x]");
+    run.succeeds("each[y]");
+    let same = run.program.clone();
+    run.resumes_with(&Edit {
+        params: "{ items: [x] }",
+        ..Edit::of(&same)
+    });
+    run.ends(Outcome::Succeeded);
+    assert_eq!(run.instance("each").outputs, yaml("{ x: {} }"));
+}
+
+#[test]
+fn items_that_are_not_known_yet_are_looked_at_when_the_step_runs() {
+    let text = "params: { n: int }
+steps:
+  a: { run: '#{ items: [] }', with: { n: \"${{ params.n }}\" } }
+  each: { run: '()', for_each: \"${{ steps.a.items }}\" }
+";
+    let mut run = Beginning::of(text, &[]).params("{ n: 1 }").go();
+    run.starts(["a"]);
+    run.gives("a", "{ items: [x] }");
+    run.starts(["each[x]"]);
+    run.fails("each[x]");
+    let changed = text.replace("steps.a.items", "steps.b.items");
+    let changed = changed.replace(
+        "  each",
+        "  b: { run: '#{ items: [] }', needs: [a] }\n  each",
+    );
+    let changed = program(&changed, &[]);
+    fates(
+        &run,
+        &Edit::of(&changed),
+        [
+            ("a", Kept, "unchanged"),
+            ("b", New, "new in the workflow"),
+            ("each", Replayed, "its items are not known before it runs"),
+        ],
+    );
+}
+
+#[test]
+fn other_outputs_of_a_nested_workflow_are_evaluated_without_running_its_steps() {
+    let text = "steps: { sub: { workflow: inner.yaml } }";
+    let inner =
+        "workflow: inner\nsteps: { x: { run: '#{ n: 1 }' } }\noutputs: { n: \"${{ steps.x.n }}\" }";
+    let mut run = Beginning::of(text, &[("inner.yaml", inner)]).go();
+    run.starts(["sub/x"]);
+    run.gives("sub/x", "{ n: 1 }");
+    let edited = inner.replace("steps.x.n }}", "steps.x.n + 1 }}");
+    let edited = program(text, &[("inner.yaml", &edited)]);
+    fates(
+        &run,
+        &Edit::of(&edited),
+        [
+            ("sub", Replayed, "the outputs of its workflow have changed"),
+            ("sub/x", Kept, "unchanged"),
+        ],
+    );
+    run.resumes_with(&Edit::of(&edited));
+    run.ends(Outcome::Succeeded);
+    assert_eq!(run.instance("sub").outputs, yaml("{ n: 2 }"));
+}
+
+#[test]
+fn a_nested_workflow_that_failed_and_is_tolerated_is_kept_until_something_in_it_changes() {
+    let text = "steps: { sub: { workflow: inner.yaml, on_error: continue } }";
+    let inner = "workflow: inner\nsteps: { x: { run: '()' } }";
+    let mut run = Beginning::of(text, &[("inner.yaml", inner)]).go();
+    run.starts(["sub/x"]);
+    run.fails("sub/x");
+    run.ends(Outcome::Succeeded);
+    let same = run.program.clone();
+    let kept = "it failed, and the run continued without it";
+    fates(&run, &Edit::of(&same), [("sub", Kept, kept)]);
+    let edited = program(text, &[("inner.yaml", &inner.replace("'()'", "'1; ()'"))]);
+    let changed = "its script (inner.yaml) has changed; begins";
+    fates(&run, &Edit::of(&edited), [("sub/x", GoesOn, changed)]);
+}

@@ -226,3 +226,26 @@ finally: { tell: { run: '()' } }
     run.succeeds("sub/tell");
     run.ends(Outcome::Succeeded);
 }
+
+#[test]
+fn a_finally_with_a_call_in_doubt_is_not_started_over() {
+    let mut run = Story::of(FINALLY);
+    run.starts(["a"]);
+    run.fails("a");
+    run.starts(["tell"]);
+    run.announces("tell", "http::post", Class::Unsure);
+    run.fails_with("tell", "in-doubt");
+    run.ends(Outcome::Failed);
+    run.resumes();
+    run.starts(["a"]);
+    run.succeeds("a");
+    run.starts(["tell"]);
+    // Its records are there, so the gate asks a person.
+    assert_eq!(
+        (
+            run.instance("tell").round,
+            run.instance("tell").effects.len()
+        ),
+        (0, 1)
+    );
+}

@@ -245,3 +245,64 @@ fn a_step_that_is_no_longer_in_the_workflow_is_undone_nevertheless() {
     run.ends(Outcome::Undone);
     assert_eq!(run.status("a"), Status::Succeeded);
 }
+
+#[test]
+fn an_undo_of_a_nested_step_takes_the_locks_around_it() {
+    let text = "steps: { sub: { workflow: inner.yaml, lock: ring } }";
+    let inner = "workflow: inner\nlock: mesh\nsteps: { x: { run: '()', lock: leaf } }";
+    let mut run = Beginning::of(text, &[("inner.yaml", inner)]).go();
+    run.starts(["sub/x"]);
+    run.calls("sub/x", "http::put", Class::Keyed);
+    run.succeeds("sub/x");
+    run.is_undone();
+    run.starts(["sub/x!undo"]);
+    assert_eq!(run.held(), ["leaf", "mesh", "ring"]);
+}
+
+#[test]
+fn an_undo_takes_the_lock_of_the_workflow_if_there_is_something_to_undo() {
+    let text = "lock: mesh\nsteps: { a: { run: '()' } }";
+    for (class, waits) in [(Class::Keyed, true), (Class::Read, false)] {
+        let mut run = Story::of(text);
+        run.starts(["a"]);
+        run.calls("a", "http::call", class);
+        run.succeeds("a");
+        run.elsewhere.insert("mesh".into());
+        run.is_undone();
+        run.starts([]);
+        assert_eq!(run.state.outcome.is_none(), waits, "{class:?}");
+    }
+}
+
+#[test]
+fn steps_under_finally_are_undone_before_all_others() {
+    let mut run = Story::of(
+        "steps: { a: { run: '()' }, b: { run: '()' } }
+finally: { tell: { run: '()' } }
+",
+    );
+    run.starts(["a", "b"]);
+    run.calls("a", "http::put", Class::Keyed);
+    run.succeeds("a");
+    run.fails("b");
+    run.starts(["tell"]);
+    run.announces("tell", "http::post", Class::Unsure);
+    run.fails_with("tell", "in-doubt");
+    // It is not started over, because its call is in doubt, and `a` begins after it.
+    let same = run.program.clone();
+    run.resumes_with(&Edit {
+        redo: &["a"],
+        ..Edit::of(&same)
+    });
+    run.starts(["a", "b"]);
+    run.calls("a", "http::put", Class::Keyed);
+    assert_eq!(order(&run), ["tell", "a"]);
+}
+
+#[test]
+fn an_attempt_whose_records_were_lost_may_have_changed_something() {
+    let mut run = Story::of("steps: { a: { run: '()' } }");
+    run.starts(["a"]);
+    run.fails_with("a", crate::journal::ATTEMPT_KILLED);
+    assert_eq!(order(&run), ["a"]);
+}

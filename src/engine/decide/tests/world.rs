@@ -32,6 +32,16 @@ impl Story {
         self.happen(failed(step, None, self));
     }
 
+    /// The step fails for good, with this code.
+    #[track_caller]
+    pub fn fails_with(&mut self, step: &str, code: &str) {
+        self.happen(Event::StepFailed(StepFailed {
+            step: id(step),
+            error: StepError::new(code, "it did not work"),
+            retry_at: None,
+        }));
+    }
+
     /// The step fails, and the driver has decided to retry it after a pause.
     #[track_caller]
     pub fn fails_for(&mut self, step: &str, pause: Duration) {
