@@ -219,3 +219,20 @@ fn a_run_that_was_interrupted_keeps_its_locks() {
     run.starts(["a"]);
     assert_eq!(run.held(), ["mesh", "ring"]);
 }
+
+#[test]
+fn the_next_item_gets_the_lock_of_one_that_an_edit_takes_away() {
+    let text = "params: { items: list(string) }
+steps: { each: { run: '()', for_each: \"${{ params.items }}\", lock: mesh } }
+";
+    let mut run = Beginning::of(text, &[]).params("{ items: [x, y] }").go();
+    run.starts(["each[x]"]);
+    run.dies();
+    let same = run.program.clone();
+    run.resumes_with(&Edit {
+        params: "{ items: [y] }",
+        ..Edit::of(&same)
+    });
+    run.starts(["each[y]"]);
+    assert_eq!(run.held(), ["mesh"]);
+}

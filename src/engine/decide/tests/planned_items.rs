@@ -1,9 +1,9 @@
 //! Plans of edits: items, questions, skipped steps and nested workflows.
 
-use super::{Beginning, Story, people::Edit, planned::fates, program, yaml};
+use super::{Beginning, Story, id, people::Edit, planned::fates, program, yaml};
 use crate::{
     decide::{FateKind, Unplannable},
-    journal::{Outcome, Status, Verdict},
+    journal::{Event, Outcome, Status, Verdict},
 };
 
 use FateKind::{Again, GoesOn, Kept, New, Removed, Replayed};
@@ -101,6 +101,28 @@ steps: { ask: { approval: \"Restart ${{ params.n }}?\" } }
     run.resumes_with(&edit);
     run.waits();
     assert_eq!(run.asks, 1);
+}
+
+#[test]
+fn a_question_that_was_asked_again_still_waits_also_if_an_earlier_version_asked_it() {
+    let mut run = Story::of("steps: { ask: { approval: Go? } }");
+    let first = run.history.last().expect("the question").0.clone();
+    let same = run.program.clone();
+    run.resumes_with(&Edit {
+        redo: &["ask"],
+        ..Edit::of(&same)
+    });
+    let waits = [("ask", GoesOn, "still waits")];
+    fates(&run, &Edit::of(&same), waits);
+
+    // Earlier versions gave each of its questions the digest of the first.
+    let Event::ApprovalAsked(mut asked) = first else {
+        panic!("{first:?}");
+    };
+    asked.attempt = run.instance("ask").attempt + 1;
+    run.apply(Event::StepReset { step: id("ask") });
+    run.apply(Event::ApprovalAsked(asked));
+    fates(&run, &Edit::of(&same), waits);
 }
 
 #[test]
