@@ -166,3 +166,61 @@ outputs: { n: \"${{ steps.a.n / 0 }}\" }
     run.ends(Outcome::Succeeded);
     assert_eq!(run.state.outputs, yaml("{ n: 2 }"));
 }
+
+#[test]
+fn a_step_that_was_left_out_and_not_reached_is_kept() {
+    let text = "steps: { a: { run: '()' }, b: { run: '()', needs: [a] } }";
+    let mut run = Beginning::of(text, &[]).chosen(["a"]).go();
+    run.starts(["a"]);
+    run.fails("a");
+    run.ends(Outcome::Failed);
+    let expected = [("a", GoesOn, "begins"), ("b", Kept, "was not selected")];
+    fates(&run, &Edit::of(&run.program), expected);
+}
+
+#[test]
+fn finally_is_kept_if_the_run_went_as_it_was_told() {
+    let mut run = Story::of(
+        "steps: { a: { run: '()' } }
+finally: { tell: { run: '()', with: { how: \"${{ run.status }}\" } } }
+",
+    );
+    run.starts(["a"]);
+    run.succeeds("a");
+    run.starts(["tell"]);
+    run.succeeds("tell");
+    run.ends(Outcome::Succeeded);
+    let expected = [("a", Kept, "unchanged"), ("tell", Kept, "unchanged")];
+    fates(&run, &Edit::of(&run.program), expected);
+}
+
+#[test]
+fn finally_starts_over_if_outputs_failed_even_if_it_does_not_read_that() {
+    let text = "steps: { a: { run: '#{ n: 1 }' } }
+finally: { tell: { run: '()' } }
+outputs: { n: \"${{ steps.a.n / 0 }}\" }
+";
+    let mut run = Story::of(text);
+    run.starts(["a"]);
+    run.gives("a", "{ n: 4 }");
+    run.starts(["tell"]);
+    run.succeeds("tell");
+    run.ends(Outcome::Failed);
+    let reason = "it is under `finally`, and steps before it run";
+    let expected = [("a", Kept, "unchanged"), ("tell", Again, reason)];
+    fates(&run, &Edit::of(&run.program), expected);
+}
+
+#[test]
+fn a_finally_that_a_success_has_skipped_stays_skipped() {
+    let mut run = Story::of(
+        "steps: { a: { run: '()' } }
+finally: { warn: { run: '()', when: \"${{ run.status != 'succeeded' }}\" } }
+",
+    );
+    run.starts(["a"]);
+    run.succeeds("a");
+    run.ends(Outcome::Succeeded);
+    let expected = [("a", Kept, "unchanged"), ("warn", Kept, "stays skipped")];
+    fates(&run, &Edit::of(&run.program), expected);
+}
