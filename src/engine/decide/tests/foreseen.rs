@@ -209,3 +209,27 @@ finally: { tell: { run: '()' } }
     assert_eq!(found[0].inputs.get("n"), Some(&yaml("1")));
     assert_eq!(found[0].inputs.get("id"), Some(&yaml("RUN")));
 }
+
+/// A question that is not asked, and a step after it.
+const NOT_ASKED: &str = "steps:
+  ask: { approval: Go?, when: \"${{ 1 > 2 }}\" }
+  a: { run: 'http::get(\"https://example.com\"); ()', needs: [ask] }
+  b: { run: '()', needs: [a] }
+";
+
+#[test]
+fn a_question_that_is_not_asked_does_not_stop_what_a_plan_shows_after_it() {
+    let beginning = Beginning::of(NOT_ASKED, &[]);
+    let rows = rows(&beginning, &beginning.state());
+    assert_eq!(rows[0], row("ask", Known(false), None));
+    assert_eq!(rows[1], row("a", Known(true), None));
+}
+
+#[test]
+fn a_trial_knows_which_calls_the_steps_before_it_may_make() {
+    let beginning = Beginning::of(NOT_ASKED, &[]);
+    let found = trials(&beginning.program.workflow, &beginning.state());
+    let steps: Vec<_> = found.iter().map(|trial| trial.step.as_str()).collect();
+    assert_eq!(steps, ["a", "b"]);
+    assert_eq!((found[0].before.len(), found[1].before.len()), (0, 1));
+}

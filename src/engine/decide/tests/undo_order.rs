@@ -145,3 +145,22 @@ fn an_attempt_whose_records_were_lost_may_have_changed_something() {
     run.fails_with("a", crate::journal::ATTEMPT_KILLED);
     assert_eq!(order(&run), ["a"]);
 }
+
+#[test]
+fn a_step_that_is_to_run_again_and_has_not_keeps_its_place() {
+    let text = "steps: { a: { run: '()' }, b: { run: '()', lock: mesh } }";
+    let mut run = Beginning::of(text, &[]).at_most(1).go();
+    for step in ["a", "b"] {
+        run.starts([step]);
+        run.calls(step, "http::put", Class::Keyed);
+        run.succeeds(step);
+    }
+    run.elsewhere.insert("mesh".into());
+    let same = run.program.clone();
+    run.resumes_with(&Edit {
+        redo: &["b"],
+        ..Edit::of(&same)
+    });
+    run.waits();
+    assert_eq!(order(&run), ["b", "a"]);
+}

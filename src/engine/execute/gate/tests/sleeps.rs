@@ -135,3 +135,14 @@ fn messages_are_kept_up_to_a_limit_with_one_notice_at_its_end() {
     assert_eq!(kept.len(), 3);
     assert!(kept[2].starts_with("further messages"), "{}", kept[2]);
 }
+
+#[test]
+fn a_secret_that_was_an_argument_is_known_from_then_on() {
+    let bench = Bench::new();
+    let mut call = bench.call(Class::Read, "x");
+    call.arguments = Value::Secret(Secret::new("correct horse battery"));
+    bench.gives(call);
+    let message = "sent correct horse battery".to_owned();
+    bench.gate.note(Level::Info, message);
+    assert_eq!(said(&bench), [format!("sent {MASK}")]);
+}
