@@ -48,3 +48,6 @@ pub use resume::{ended_by_rejection, on_resume, resumed, waits, wanted_locks};
 pub use step::step_of;
 pub use trials::{Trial, trials};
 pub use undo::{own_undos, undo_order};
+
+#[cfg(test)]
+mod tests;

@@ -67,6 +67,14 @@ impl Planner<'_> {
         }
     }
 
+    /// Returns how a step under `finally` sees the run if nothing before it runs: if something does, it starts over anyway.
+    /// `None` for other steps.
+    fn run_status(&self, scope: &Scope, step: &Step) -> Option<&'static str> {
+        let will_fail = step.is_finally && scope.outputs_will_fail(self.view());
+        let status = if will_fail { "failed" } else { "succeeded" };
+        step.is_finally.then_some(status)
+    }
+
     /// Decides about every step of a scope; returns the worst fate in it.
     ///
     /// `outside` is what runs before the whole scope.
@@ -128,7 +136,8 @@ impl Planner<'_> {
         if let Some(before) = unit.before.as_ref().filter(|before| before.starts_over()) {
             return self.again(&id, before.reason());
         }
-        let Ok(now) = scope.items(self.view(), step, template, None) else {
+        let status = self.run_status(scope, step);
+        let Ok(now) = scope.items(self.view(), step, template, status) else {
             let kind = if self.change.state.status(&id).is_settled() {
                 FateKind::Replayed
             } else {
@@ -218,7 +227,8 @@ impl Planner<'_> {
     }
 
     fn skipped(&mut self, scope: &Scope, unit: &Unit) -> FateKind {
-        let runs = scope.condition(self.view(), unit.step, None) == Ok(true);
+        let status = self.run_status(scope, unit.step);
+        let runs = scope.condition(self.view(), unit.step, status) == Ok(true);
         let has_condition = |step: &Step| step.when.is_some();
         let was_condition = has_condition(unit.step) || unit.old.is_some_and(has_condition);
         if unit.before.is_some() || (was_condition && runs) {
@@ -338,8 +348,9 @@ impl Planner<'_> {
             Some(Action::Workflow(old)) if is_scope => Some(&**old),
             _ => return self.again(id, "its action has changed".into()),
         };
+        let status = self.run_status(scope, unit.step);
         let params = scope
-            .inputs(self.view(), unit.step, &unit.item, None)
+            .inputs(self.view(), unit.step, &unit.item, status)
             .ok()
             .and_then(|inputs| bind_params(inner, inputs).ok())
             .map_or_else(|| instance.inputs.clone(), Value::Map);
@@ -383,8 +394,9 @@ impl Planner<'_> {
     /// Returns which input has changed, and why, if that can be told beforehand.
     fn changed_input(&self, scope: &Scope, unit: &Unit, instance: &Instance) -> Option<String> {
         // Steps before it that are replayed are assumed to have the same outputs again.
+        let status = self.run_status(scope, unit.step);
         let now = scope
-            .inputs(self.view(), unit.step, &unit.item, None)
+            .inputs(self.view(), unit.step, &unit.item, status)
             .ok()?;
         let Value::Map(were) = &instance.inputs else {
             return None;

@@ -249,11 +249,13 @@ pub(super) fn reset_finally(
 ) {
     let id = |step: &Step| InstanceId::step(inside, step.name.as_str());
     let is_kept = continues(workflow, inside);
+    let will_stay =
+        |id: &InstanceId, step: &Step| is_over(state.status(id)) || is_tolerated(state, id, step);
     let mut steps = workflow.steps().map(|(_, step)| step);
     let runs_again = !is_kept
         && (state.is_cancelled
             || told_wrong(workflow, inside)
-            || steps.any(|step| !step.is_finally && !is_over(state.status(&id(step)))));
+            || steps.any(|step| !step.is_finally && !will_stay(&id(step), step)));
     let finally = workflow
         .steps()
         .map(|(_, step)| step)

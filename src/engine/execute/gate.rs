@@ -369,3 +369,6 @@ impl Effects for Gate {
         self.progress().events.push(noted);
     }
 }
+
+#[cfg(test)]
+mod tests;

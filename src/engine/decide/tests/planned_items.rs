@@ -1,0 +1,273 @@
+//! Plans of edits: items, questions, skipped steps and nested workflows.
+
+use super::{Beginning, Story, id, people::Edit, planned::fates, program, yaml};
+use crate::{
+    decide::{FateKind, Unplannable},
+    journal::{Event, Outcome, Status, Verdict},
+};
+
+use FateKind::{Again, GoesOn, Kept, New, Removed, Replayed};
+
+/// A list whose items are params.
+const EACH: &str = "params: { items: \"list(any)\" }
+steps: { each: { run: '()', for_each: \"${{ params.items }}\", with: { n: \"${{ item }}\" } } }
+";
+
+#[test]
+fn a_list_that_grows_keeps_the_items_that_are_done() {
+    let mut run = Beginning::of(EACH, &[]).params("{ items: [x, y] }").go();
+    run.starts(["each[x]", "each[y]"]);
+    run.succeeds("each[x]");
+    run.succeeds("each[y]");
+    let same = run.program.clone();
+    let edit = Edit {
+        params: "{ items: [w, x] }",
+        ..Edit::of(&same)
+    };
+    fates(
+        &run,
+        &edit,
+        [
+            ("each[w]", New, "has not run yet"),
+            ("each[x]", Kept, "unchanged"),
+            ("each[y]", Removed, "no longer an item"),
+        ],
+    );
+    run.resumes_with(&edit);
+    run.starts(["each[w]"]);
+    run.succeeds("each[w]");
+    run.ends(Outcome::Succeeded);
+    assert_eq!(run.instance("each").outputs, yaml("{ w: {}, x: {} }"));
+}
+
+#[test]
+fn items_without_names_can_only_be_added_at_the_end() {
+    let mut run = Beginning::of(EACH, &[])
+        .params("{ items: [[1], [2]] }")
+        .go();
+    run.starts(["each[0]", "each[1]"]);
+    run.succeeds("each[0]");
+    run.succeeds("each[1]");
+    let plan = |params: &str| {
+        run.plan(&Edit {
+            params,
+            ..Edit::of(&run.program)
+        })
+    };
+    let refused = plan("{ items: [[1], [3]] }").expect_err("item 1 is another one");
+    let step = "each".to_owned();
+    assert_eq!(refused, Unplannable::Unnamed { step, position: 1 });
+    let plan = plan("{ items: [[1], [2], [3]] }").expect("one more");
+    let kinds: Vec<_> = plan.fates.iter().map(|fate| fate.kind).collect();
+    assert_eq!(kinds, [Kept, Kept, New]);
+}
+
+#[test]
+fn a_step_that_runs_for_each_item_now_starts_over() {
+    let mut run = Story::of("steps: { a: { run: '()' } }");
+    run.starts(["a"]);
+    run.succeeds("a");
+    let each = program("steps: { a: { run: '()', for_each: [x] } }", &[]);
+    let fate = [("a", Again, "it now runs once for each item")];
+    fates(&run, &Edit::of(&each), fate);
+    run.resumes_with(&Edit::of(&each));
+    run.starts(["a[x]"]);
+    run.succeeds("a[x]");
+    let once = program("steps: { a: { run: '()' } }", &[]);
+    let fate = [("a", Again, "it now runs only once, not for each item")];
+    fates(&run, &Edit::of(&once), fate);
+}
+
+#[test]
+fn an_answer_is_kept_as_long_as_its_question_is_about_the_same() {
+    let text = "params: { n: int }
+steps: { ask: { approval: \"Restart ${{ params.n }}?\" } }
+";
+    let mut run = Beginning::of(text, &[]).params("{ n: 1 }").go();
+    let same = run.program.clone();
+    fates(&run, &Edit::of(&same), [("ask", GoesOn, "still waits")]);
+    run.answer("ask", "bob", Verdict::Approved)
+        .expect("it counts");
+    fates(&run, &Edit::of(&same), [("ask", Kept, "approved")]);
+    let edit = Edit {
+        params: "{ n: 2 }",
+        ..Edit::of(&same)
+    };
+    fates(
+        &run,
+        &edit,
+        [("ask", Again, "the subject of the approval has changed")],
+    );
+    run.resumes_with(&edit);
+    run.waits();
+    assert_eq!(run.asks, 1);
+}
+
+#[test]
+fn a_question_that_was_asked_again_still_waits_also_if_an_earlier_version_asked_it() {
+    let mut run = Story::of("steps: { ask: { approval: Go? } }");
+    let first = run.history.last().expect("the question").0.clone();
+    let same = run.program.clone();
+    run.resumes_with(&Edit {
+        redo: &["ask"],
+        ..Edit::of(&same)
+    });
+    let waits = [("ask", GoesOn, "still waits")];
+    fates(&run, &Edit::of(&same), waits);
+
+    // Earlier versions gave each of its questions the digest of the first.
+    let Event::ApprovalAsked(mut asked) = first else {
+        panic!("{first:?}");
+    };
+    asked.attempt = run.instance("ask").attempt + 1;
+    run.apply(Event::StepReset { step: id("ask") });
+    run.apply(Event::ApprovalAsked(asked));
+    fates(&run, &Edit::of(&same), waits);
+}
+
+#[test]
+fn a_rejection_is_kept_unless_it_is_redone() {
+    let mut run = Story::of("steps: { ask: { approval: Go? } }");
+    run.answer("ask", "bob", Verdict::Rejected)
+        .expect("it counts");
+    let same = run.program.clone();
+    fates(
+        &run,
+        &Edit::of(&same),
+        [("ask", Kept, "rejected; only --redo asks again")],
+    );
+    let edit = Edit {
+        redo: &["ask"],
+        ..Edit::of(&same)
+    };
+    fates(&run, &edit, [("ask", Again, "asked for with --redo")]);
+}
+
+#[test]
+fn a_skipped_step_is_looked_at_again_if_its_condition_holds_now() {
+    let text = "params: { on: bool }
+steps: { a: { run: '()', when: \"${{ params.on }}\" }, b: { run: '()', needs: [a] } }
+";
+    let mut run = Beginning::of(text, &[]).params("{ on: false }").go();
+    run.ends(Outcome::Succeeded);
+    let same = run.program.clone();
+    let skipped = [("a", Kept, "stays skipped"), ("b", Kept, "stays skipped")];
+    fates(&run, &Edit::of(&same), skipped);
+    let edit = Edit {
+        params: "{ on: true }",
+        ..Edit::of(&same)
+    };
+    let again = "was skipped; its condition is evaluated again";
+    fates(&run, &edit, [("a", New, again), ("b", New, again)]);
+    run.resumes_with(&edit);
+    run.starts(["a"]);
+}
+
+#[test]
+fn a_change_inside_of_a_nested_workflow_keeps_what_is_beside_it() {
+    let text = "steps: { sub: { workflow: inner.yaml }, b: { run: '()', needs: [sub] } }";
+    let inner = "workflow: inner\nsteps: { x: { run: '()' }, y: { run: '()' } }";
+    let mut run = Beginning::of(text, &[("inner.yaml", inner)]).go();
+    run.starts(["sub/x", "sub/y"]);
+    run.succeeds("sub/x");
+    run.succeeds("sub/y");
+    run.starts(["b"]);
+    run.succeeds("b");
+    let edited = inner.replacen("'()'", "'1; ()'", 1);
+    let edited = program(text, &[("inner.yaml", &edited)]);
+    fates(
+        &run,
+        &Edit::of(&edited),
+        [
+            ("sub/x", Replayed, "its script (inner.yaml) has changed"),
+            ("sub/y", Kept, "unchanged"),
+            ("b", Replayed, "`sub` before it runs again"),
+        ],
+    );
+    run.resumes_with(&Edit::of(&edited));
+    run.starts(["sub/x"]);
+    assert_eq!(run.status("sub/y"), Status::Succeeded);
+}
+
+#[test]
+fn a_list_that_shrinks_takes_the_item_out_of_the_outputs() {
+    let mut run = Beginning::of(EACH, &[]).params("{ items: [x, y] }").go();
+    run.starts(["each[x]", "each[y]"]);
+    run.succeeds("each[x]");
+    run.succeeds("each[y]");
+    let same = run.program.clone();
+    run.resumes_with(&Edit {
+        params: "{ items: [x] }",
+        ..Edit::of(&same)
+    });
+    run.ends(Outcome::Succeeded);
+    assert_eq!(run.instance("each").outputs, yaml("{ x: {} }"));
+}
+
+#[test]
+fn items_that_are_not_known_yet_are_looked_at_when_the_step_runs() {
+    let text = "params: { n: int }
+steps:
+  a: { run: '#{ items: [] }', with: { n: \"${{ params.n }}\" } }
+  each: { run: '()', for_each: \"${{ steps.a.items }}\" }
+";
+    let mut run = Beginning::of(text, &[]).params("{ n: 1 }").go();
+    run.starts(["a"]);
+    run.gives("a", "{ items: [x] }");
+    run.starts(["each[x]"]);
+    run.fails("each[x]");
+    let changed = text.replace("steps.a.items", "steps.b.items");
+    let changed = changed.replace(
+        "  each",
+        "  b: { run: '#{ items: [] }', needs: [a] }\n  each",
+    );
+    let changed = program(&changed, &[]);
+    fates(
+        &run,
+        &Edit::of(&changed),
+        [
+            ("a", Kept, "unchanged"),
+            ("b", New, "new in the workflow"),
+            ("each", Replayed, "its items are not known before it runs"),
+        ],
+    );
+}
+
+#[test]
+fn other_outputs_of_a_nested_workflow_are_evaluated_without_running_its_steps() {
+    let text = "steps: { sub: { workflow: inner.yaml } }";
+    let inner =
+        "workflow: inner\nsteps: { x: { run: '#{ n: 1 }' } }\noutputs: { n: \"${{ steps.x.n }}\" }";
+    let mut run = Beginning::of(text, &[("inner.yaml", inner)]).go();
+    run.starts(["sub/x"]);
+    run.gives("sub/x", "{ n: 1 }");
+    let edited = inner.replace("steps.x.n }}", "steps.x.n + 1 }}");
+    let edited = program(text, &[("inner.yaml", &edited)]);
+    fates(
+        &run,
+        &Edit::of(&edited),
+        [
+            ("sub", Replayed, "the outputs of its workflow have changed"),
+            ("sub/x", Kept, "unchanged"),
+        ],
+    );
+    run.resumes_with(&Edit::of(&edited));
+    run.ends(Outcome::Succeeded);
+    assert_eq!(run.instance("sub").outputs, yaml("{ n: 2 }"));
+}
+
+#[test]
+fn a_nested_workflow_that_failed_and_is_tolerated_is_kept_until_something_in_it_changes() {
+    let text = "steps: { sub: { workflow: inner.yaml, on_error: continue } }";
+    let inner = "workflow: inner\nsteps: { x: { run: '()' } }";
+    let mut run = Beginning::of(text, &[("inner.yaml", inner)]).go();
+    run.starts(["sub/x"]);
+    run.fails("sub/x");
+    run.ends(Outcome::Succeeded);
+    let same = run.program.clone();
+    let kept = "it failed, and the run continued without it";
+    fates(&run, &Edit::of(&same), [("sub", Kept, kept)]);
+    let edited = program(text, &[("inner.yaml", &inner.replace("'()'", "'1; ()'"))]);
+    let changed = "its script (inner.yaml) has changed; begins";
+    fates(&run, &Edit::of(&edited), [("sub/x", GoesOn, changed)]);
+}
