@@ -4,7 +4,7 @@ use std::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
@@ -22,6 +22,8 @@ use windlass_world::{
 const CONNECT: Duration = Duration::from_secs(10);
 /// The plan of an undo reads the current state, which may be slow.
 const ANSWER: Duration = Duration::from_secs(300);
+/// The pause after a renewal of the token that failed.
+const RENEWALS: Duration = Duration::from_secs(30);
 
 /// The largest answer, and the largest event: a step records at most 16 MiB, and the files of a workflow are at most as large together.
 pub const LARGEST: usize = 64 << 20;
@@ -54,8 +56,8 @@ pub struct Client {
     pub url: String,
     token: Mutex<Option<Secret>>,
     renew: Option<Renew>,
-    /// Held by the request that renews the token.
-    renewing: tokio::sync::Mutex<()>,
+    /// Held by the request that renews the token: when that last failed.
+    renewing: tokio::sync::Mutex<Option<Instant>>,
     has_certificate: bool,
     /// The version of the server, once it is known.
     pub version: OnceLock<String>,
@@ -116,7 +118,7 @@ impl Client {
             url: address.url.trim_end_matches('/').to_owned(),
             token: Mutex::new(address.token),
             renew: address.renew,
-            renewing: tokio::sync::Mutex::new(()),
+            renewing: tokio::sync::Mutex::new(None),
             has_certificate: address.certificate.is_some(),
             version: OnceLock::new(),
             is_assistant: AtomicBool::new(false),
@@ -245,13 +247,18 @@ impl Client {
         let renew = self.renew.clone()?;
         let is_other =
             |token: &Secret| Some(token.reveal()) != rejected.as_ref().map(Secret::reveal);
-        let _turn = self.renewing.lock().await;
+        let mut failed_at = self.renewing.lock().await;
         // Another request may have renewed it meanwhile.
         if let Some(token) = self.token().filter(is_other) {
             return Some(token);
         }
+        if failed_at.is_some_and(|failed_at| failed_at.elapsed() < RENEWALS) {
+            return None;
+        }
         let asked = tokio::task::spawn_blocking(move || renew()).await;
-        let token = asked.ok().flatten().filter(is_other)?;
+        let token = asked.ok().flatten().filter(is_other);
+        *failed_at = token.is_none().then(Instant::now);
+        let token = token?;
         *lock(&self.token) = Some(token.clone());
         Some(token)
     }
