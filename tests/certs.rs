@@ -541,6 +541,13 @@ fn a_scan_of_a_folder_goes_on_after_what_is_broken() {
     none.says("leaf.key: contains no certificate");
     let missing = test.windlass(&["certs", "scan", "nowhere.pem"]).expect(2);
     missing.says("[scan]");
+    // Several places: what can be read is checked, and what can't be is named.
+    for places in [["127.0.0.1:1", "leaf.pem"], ["leaf.pem", "nowhere.pem"]] {
+        let scan = [&["certs", "scan"], &places[..], &["--check", "30d"]].concat();
+        let ran = test.windlass(&scan).expect(1);
+        ran.prints("nothing renews it");
+        ran.says("warning:");
+    }
     let nothing = test.windlass(&["certs", "scan"]).expect(2);
     nothing.says("--kube CONTEXT");
 }

@@ -161,30 +161,62 @@ fn scan(args: &Args, command: &Scan) -> Result<Scanned, Failure> {
         return Err(Failure::new("scan", message)
             .hint("name files, folders and servers (HOST:PORT), a cluster (--kube CONTEXT), or CAs (--pca TARGET)"));
     }
-    let mut scanned = Scanned::default();
+    let count = command.sources.len() + command.kube.len() + usize::from(command.pca.is_some());
+    let mut scanning = Scanning {
+        scanned: Scanned::default(),
+        is_only: count == 1,
+    };
     for source in &command.sources {
-        let path = Path::new(source);
-        if let (false, Some((host, port))) = (path.exists(), scan::parse_address(source)) {
-            block_on(scan::server(host, port, &mut scanned))?
-                .map_err(|trouble| of_trouble("scan", &trouble))?;
-            continue;
-        }
-        scan::files(path, &mut scanned).map_err(|e| {
-            Failure::new("scan", format!("can't read {source}: {e}"))
-                .hint("name a file, a folder or a server (HOST:PORT); clusters are read with --kube, CAs with --pca")
-        })?;
+        let read = source_of(source, &mut scanning.scanned)?;
+        scanning.note(source, read)?;
     }
     if !command.kube.is_empty() {
-        clusters(args, command, &mut scanned)?;
+        clusters(args, command, &mut scanning)?;
     }
     if let Some(target) = &command.pca {
-        authorities(args, command, target, &mut scanned)?;
+        let read = authorities(args, command, target, &mut scanning.scanned)?;
+        let read = read.map_err(|trouble| of_trouble("target", &trouble));
+        scanning.note(&format!("CAs of {target}"), read)?;
     }
-    Ok(scanned)
+    Ok(scanning.scanned)
+}
+
+/// A scan of several places.
+struct Scanning {
+    scanned: Scanned,
+    /// Whether only one place was named: if it can't be read, there is nothing to show.
+    is_only: bool,
+}
+
+impl Scanning {
+    /// Records that a place could not be read; the scan continues with the others.
+    fn note(&mut self, place: &str, read: Result<(), Failure>) -> Result<(), Failure> {
+        match read {
+            Err(failure) if self.is_only => Err(failure),
+            Err(failure) => {
+                self.scanned.problem(place, failure.to_string());
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+/// Reads a file, a folder or a server; returns why it could not be read.
+fn source_of(source: &str, scanned: &mut Scanned) -> Result<Result<(), Failure>, Failure> {
+    let path = Path::new(source);
+    if let (false, Some((host, port))) = (path.exists(), scan::parse_address(source)) {
+        let read = block_on(scan::server(host, port, scanned))?;
+        return Ok(read.map_err(|trouble| of_trouble("scan", &trouble)));
+    }
+    Ok(scan::files(path, scanned).map_err(|e| {
+        Failure::new("scan", format!("can't read {source}: {e}"))
+            .hint("name a file, a folder or a server (HOST:PORT); clusters are read with --kube, CAs with --pca")
+    }))
 }
 
 /// Reads clusters: contexts of the kubeconfig, or the clusters of a target by their roles.
-fn clusters(args: &Args, command: &Scan, scanned: &mut Scanned) -> Result<(), Failure> {
+fn clusters(args: &Args, command: &Scan, scanning: &mut Scanning) -> Result<(), Failure> {
     let names: BTreeSet<String> = command.kube.iter().cloned().collect();
     let mut embedded = None;
     let kube = match &command.target {
@@ -220,25 +252,28 @@ fn clusters(args: &Args, command: &Scan, scanned: &mut Scanned) -> Result<(), Fa
     };
     let work = async {
         for name in &names {
-            let client = kube.client(name).await?;
-            scan::cluster(&client, name, scanned).await?;
+            let read = match kube.client(name).await {
+                Ok(client) => scan::cluster(&client, name, &mut scanning.scanned).await,
+                Err(trouble) => Err(trouble),
+            };
+            let read = read.map_err(|trouble| of_trouble("clusters", &trouble));
+            scanning.note(&format!("cluster {name}"), read)?;
         }
-        Ok::<_, Trouble>(())
+        Ok(())
     };
     match &embedded {
         Some((_open, runtime)) => runtime.block_on(work),
         None => block_on(work)?,
     }
-    .map_err(|trouble| of_trouble("clusters", &trouble))
 }
 
-/// Reads the CAs of a target, with the contents of their audit reports.
+/// Reads the CAs of a target, with the contents of their audit reports; returns why they could not be read.
 fn authorities(
     args: &Args,
     command: &Scan,
     target: &str,
     scanned: &mut Scanned,
-) -> Result<(), Failure> {
+) -> Result<Result<(), Trouble>, Failure> {
     let mut rows = Vec::new();
     for path in &command.audit_report {
         let name = path.display();
@@ -253,20 +288,17 @@ fn authorities(
     let found = targets.find(target)?;
     if let Some(found) = found.filter(|found| !found.has_embedded_pca()) {
         let client = block_on(PcaClient::connect(&found.pca))?.map_err(OpenError::from)?;
-        return block_on(scan::authorities(&client, &rows, now(), scanned))?
-            .map_err(|trouble| of_trouble("target", &trouble));
+        return block_on(scan::authorities(&client, &rows, now(), scanned));
     }
     let home = rehearsal_folder(found, &args.state).unwrap_or_else(|| args.state.clone());
     refuse_new(&home.join("pca"), "embedded CA")?;
     let (open, runtime) = embedded_servers(args, found, BTreeSet::new())?;
     let pca = open.clients.pca.clone();
     let folder = home.join("pca/buckets").join(BUCKET);
-    runtime
-        .block_on(async {
-            rows.extend(embedded_rows(&pca, &folder).await?);
-            scan::authorities(&pca, &rows, now(), scanned).await
-        })
-        .map_err(|trouble| of_trouble("target", &trouble))
+    Ok(runtime.block_on(async {
+        rows.extend(embedded_rows(&pca, &folder).await?);
+        scan::authorities(&pca, &rows, now(), scanned).await
+    }))
 }
 
 /// Gets the valid certificates of the embedded CA from audit reports, which are deleted afterwards.

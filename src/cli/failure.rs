@@ -111,10 +111,15 @@ impl std::fmt::Display for Failure {
 
 impl From<RunsError> for Failure {
     fn from(error: RunsError) -> Self {
-        Self {
+        let failure = Self {
             hint: error.hint,
             mistakes: error.mistakes,
             ..Self::new(error.code, error.message)
+        };
+        if error.is_in_doubt {
+            failure.of_a_run()
+        } else {
+            failure
         }
     }
 }

@@ -98,6 +98,12 @@ pub fn restore(args: &Args, command: &Restore) -> Done {
         }
         say!("for example: {}", Command::new("show").arg(run));
     }
+    if done.triggers > 0 {
+        say!(
+            "starts that were due since the backup are not made late; a certificate that has been renewed since then may be renewed again: see {} before you start the server",
+            Command::new("triggers")
+        );
+    }
     Ok(exit::SUCCEEDED)
 }
 

@@ -52,11 +52,25 @@ pub fn server(args: &Args) -> Result<Option<Arc<There>>, Failure> {
     let Some(named) = named(args)? else {
         return Ok(None);
     };
-    let token = match env::var("WINDLASS_TOKEN") {
-        Ok(token) if !token.is_empty() => Some(Secret::new(token.trim())),
-        _ => Credentials::token_of(&named)?,
+    let address = match env::var("WINDLASS_TOKEN") {
+        Ok(token) if !token.is_empty() => named.address(Some(Secret::new(token.trim()))),
+        _ => {
+            let address = named.address(Credentials::token_of(&named)?);
+            // A command may run for longer than a token is valid.
+            let renew = move || match Credentials::token_of(&named) {
+                Ok(token) => token,
+                Err(failure) => {
+                    failure.report();
+                    None
+                }
+            };
+            Address {
+                renew: Some(Arc::new(renew)),
+                ..address
+            }
+        }
     };
-    Ok(Some(Arc::new(There::open(named.address(token))?)))
+    Ok(Some(Arc::new(There::open(address)?)))
 }
 
 /// Refuses a command that would use this machine although a server is named, because the user probably did not intend that.
@@ -152,6 +166,7 @@ impl Named {
             url: self.url.clone(),
             ca: self.ca.clone(),
             token,
+            renew: None,
             certificate: file("WINDLASS_CLIENT_CERT").zip(file("WINDLASS_CLIENT_KEY")),
         }
     }

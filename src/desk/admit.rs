@@ -15,6 +15,7 @@ use super::{
     answer::Problem,
     cookie::{Purpose, SameSite, without_port},
     guard::Foreign,
+    machine::Machine,
     oidc, page,
     route::Needs,
     server::Desk,
@@ -30,8 +31,8 @@ use windlass_world::{outside::is_own_name, value::Digest};
 #[derive(Clone)]
 pub struct Peer {
     pub address: SocketAddr,
-    /// The identity in its client certificate, if it sent one.
-    pub machine: Option<Arc<Identity>>,
+    /// The owner of its client certificate, if it sent one.
+    pub machine: Option<Arc<Machine>>,
 }
 
 impl Peer {
@@ -309,6 +310,7 @@ impl Desk {
             return Ok(access);
         }
         let machine = peer.machine.as_deref();
+        let machine = machine.and_then(|machine| machine.identity(now()));
         Ok(machine.map(|machine| self.access(machine, "TLS", peer)))
     }
 

@@ -30,10 +30,12 @@ impl Guard {
     pub fn new(address: SocketAddr, is_tls: bool, names: &[String]) -> Self {
         let (scheme, usual) = if is_tls { ("https", 443) } else { ("http", 80) };
         let port = address.port();
+        // The case of a host name does not matter (RFC 9110, 4.2.3), and browsers send it in lower case.
+        let names: Vec<_> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
         let mut hosts = Vec::new();
         let own = ["127.0.0.1", "localhost", "[::1]"].map(str::to_owned);
         let own = own.into_iter().filter(|_| address.ip().is_loopback());
-        for name in own.chain(names.iter().map(|name| name.to_ascii_lowercase())) {
+        for name in own.chain(names.iter().cloned()) {
             if port == usual || names.contains(&name) {
                 hosts.push(name.clone());
             }
@@ -41,9 +43,7 @@ impl Guard {
         }
         let own = hosts.iter().map(|host| format!("{scheme}://{host}"));
         // For a configured name, a proxy may provide TLS.
-        let proxied = names
-            .iter()
-            .map(|name| format!("https://{}", name.to_ascii_lowercase()));
+        let proxied = names.iter().map(|name| format!("https://{name}"));
         Self {
             origins: own.chain(proxied).collect(),
             hosts,
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_configured_name_is_accepted_with_and_without_its_port() {
-        let names = ["windlass.example.com".to_owned()];
+        let names = ["Windlass.example.COM".to_owned()];
         let guard = Guard::new(([10, 0, 0, 1], 8443).into(), true, &names);
         for host in ["windlass.example.com", "WINDLASS.example.com:8443"] {
             assert_eq!(check(&guard, "GET", &[("host", host)]), Ok(()), "{host}");

@@ -39,7 +39,7 @@ pub async fn hook(
 /// request would start other runs a second time.
 fn status(answer: &HookAnswer) -> StatusCode {
     let has_started = answer.starts.iter().any(|start| start.run.is_some());
-    let has_failed = answer.starts.iter().any(|start| start.run.is_none());
+    let has_failed = answer.starts.iter().any(|start| start.problem.is_some());
     match (has_failed, has_started && !answer.is_named) {
         (false, _) | (true, true) => StatusCode::OK,
         (true, false) if answer.is_busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -62,6 +62,12 @@ fn refused(why: HookRefused) -> Problem {
             "no workflow has a trigger for this hook",
         )
         .hint("add one to a workflow: `triggers: [{ webhook: NAME }]`"),
-        HookRefused::Broken(why) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "config", why),
+        // The sender has not proved who it is, so the answer does not say what is wrong.
+        HookRefused::Broken(why) => {
+            tracing::error!(%why, "the secret of a hook can't be read");
+            let detail = "the signature can't be checked at the moment";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "config", detail)
+                .hint("the server's log says why")
+        }
     }
 }

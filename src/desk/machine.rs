@@ -1,12 +1,34 @@
 use super::access::Identity;
+use windlass_ground::Timestamp;
 use windlass_targets::GROUP;
 use windlass_world::x509::Certificate;
 
-/// Returns the identity in a client certificate (DER), whose key the client has proved to have in the TLS handshake. The name is the first
+/// A machine that has proved in the TLS handshake that it has the key of a client certificate.
+pub struct Machine {
+    identity: Identity,
+    not_after: Timestamp,
+}
+
+impl Machine {
+    /// Reads the client certificate (DER). Returns `None` if there is no usable name.
+    pub fn of(der: &[u8]) -> Option<Self> {
+        let certificate = Certificate::read_der(der)?;
+        Some(Self {
+            identity: identity(&certificate)?,
+            not_after: certificate.not_after.into(),
+        })
+    }
+
+    /// Returns its identity while the certificate is valid: a connection may be open for longer.
+    pub fn identity(&self, now: Timestamp) -> Option<&Identity> {
+        (now <= self.not_after).then_some(&self.identity)
+    }
+}
+
+/// Returns the identity in a client certificate. The name is the first
 /// URI, DNS name or e-mail address in the subject alternative names, otherwise the common name; the groups are the organizations. Returns
 /// `None` if there is no usable name.
-pub fn identity(der: &[u8]) -> Option<Identity> {
-    let certificate = Certificate::read_der(der)?;
+fn identity(certificate: &Certificate) -> Option<Identity> {
     let names = &certificate.names;
     let mut alternative = names
         .uris
@@ -51,6 +73,21 @@ fn attribute<'s>(subject: &'s str, kind: &'s str) -> impl Iterator<Item = String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_identifies_a_machine_until_it_expires() {
+        let machine = Machine {
+            identity: Identity {
+                groups: Vec::new(),
+                how: "client certificate 1".into(),
+                name: "deployer".into(),
+                roles: Vec::new(),
+            },
+            not_after: Timestamp::from_secs(7),
+        };
+        assert!(machine.identity(Timestamp::from_secs(7)).is_some());
+        assert!(machine.identity(Timestamp::from_secs(8)).is_none());
+    }
 
     #[test]
     fn attributes_are_read_with_their_escapes() {

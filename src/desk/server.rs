@@ -19,7 +19,7 @@ use super::{
     admit::{Peer, admit},
     answer::Problem,
     guard::Guard,
-    machine,
+    machine::Machine,
     oidc::{LoginSeal, Provider},
     options::{DeskOptions, Refused},
     route::{Route, fallback, table},
@@ -53,7 +53,7 @@ pub struct Parts {
     pub outbox: Arc<Outbox>,
     pub tokens: Tokens,
     sessions: Arc<Sessions>,
-    pub views: Views,
+    pub views: Arc<Views>,
     pub guard: Guard,
     /// The port that the server listens on.
     pub port: u16,
@@ -164,7 +164,7 @@ impl Server {
             outbox: options.outbox,
             tokens: Tokens::new(options.owner.as_ref(), &options.config.tokens),
             sessions: Arc::new(Sessions::open(&options.state, sessions)?),
-            views: Views::open(&options.state)?,
+            views: Arc::new(Views::open(&options.state)?),
             guard: Guard::new(address, is_tls, &options.config.hosts),
             port: address.port(),
             is_tls,
@@ -191,7 +191,7 @@ impl Server {
                 let router = move |peer: TlsPeer| {
                     let der = peer.certificate.as_deref();
                     router(Peer {
-                        machine: der.and_then(machine::identity).map(Arc::new),
+                        machine: der.and_then(Machine::of).map(Arc::new),
                         ..Peer::at(peer.address)
                     })
                 };

@@ -48,6 +48,14 @@ impl Place {
         }
     }
 
+    /// Returns the target whose cluster it is in; `None` in a scan, and outside of clusters.
+    pub fn target(&self) -> Option<&str> {
+        match self {
+            Self::Object { target, .. } => target.as_deref(),
+            _ => None,
+        }
+    }
+
     /// Returns this place with a key, for an object that holds several certificates.
     pub fn at(&self, within: &str) -> Self {
         let mut place = self.clone();

@@ -14,6 +14,7 @@ use crate::{
     disk,
     journal::{ATTEMPT_KILLED, Event, Journal, RunId, Status, StepFailed, holds_secrets},
     runs::{RunsError, now},
+    triggers::TriggerBook,
     value::{Digest, StepError},
 };
 use tar::{Archive, Entry};
@@ -31,6 +32,8 @@ pub struct Restored {
     pub runs: usize,
     /// The runs that had not ended, newest first.
     pub unfinished: Vec<RunId>,
+    /// How many triggers there are: starts that were due since the backup are not made late.
+    pub triggers: usize,
     /// How many attempts of steps were running when the backup was taken.
     pub suspect: usize,
 }
@@ -48,6 +51,10 @@ pub fn restore(file: &Path, state: &Path) -> Result<Restored, RunsError> {
     let made = draft.path().join(STATE);
     if !restored.unfinished.is_empty() {
         restored.suspect = suspect(&made, &restored.unfinished)?;
+    }
+    // The server that the backup was taken of has made the starts since then, and they are not in this journal.
+    if TriggerBook::is_in(&made) {
+        restored.triggers = TriggerBook::open(&made)?.leave_missed(now())?;
     }
     private::exclude(&made)
         .and_then(|()| sync(&made))
@@ -125,6 +132,7 @@ fn unpack(file: &Path, to: &Path) -> Result<Restored, RunsError> {
         at: manifest.at,
         runs,
         unfinished,
+        triggers: 0,
         suspect: 0,
     })
 }

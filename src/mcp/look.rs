@@ -292,7 +292,8 @@ fn log_run(setting: &Setting, arguments: Json) -> Result<Json, RunsError> {
     let is_about = |step: &str| {
         let inside = |outer: &str| {
             step.strip_prefix(outer)
-                .is_some_and(|rest| rest.starts_with(['/', '[']))
+                // `!` begins the undo of the step.
+                .is_some_and(|rest| rest.starts_with(['/', '[', '!']))
         };
         which
             .step

@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -347,6 +347,11 @@ impl Collector {
             .cleaned()
         });
         let notices: Vec<_> = notices.collect();
+        // An alert ends when the certificate has been renewed, or is valid.
+        let kept: BTreeSet<_> = notices.iter().map(|notice| notice.key.clone()).collect();
+        for first in ["due ", "early "] {
+            self.outbox.end_alerts(first, &kept)?;
+        }
         if notices.is_empty() {
             Ok(())
         } else {

@@ -6,6 +6,7 @@ use super::notice::Notice;
 use windlass_ground::Timestamp;
 use windlass_report as report;
 use windlass_targets::NoticeKind;
+use windlass_world::value::Digest;
 
 /// PagerDuty truncates summaries to this length, in characters.
 const PAGERDUTY_SUMMARY: usize = 1024;
@@ -144,7 +145,7 @@ pub fn pagerduty(key: &str, notice: &Notice, link: Option<&str>) -> Json {
     let mut event = json!({
         "routing_key": key,
         "event_action": "trigger",
-        "dedup_key": format!("windlass {}", notice.about),
+        "dedup_key": dedup_key(&notice.about),
         "client": "Windlass",
         "payload": {
             "summary": summary,
@@ -166,6 +167,20 @@ pub fn pagerduty(key: &str, notice: &Notice, link: Option<&str>) -> Json {
         event["event_action"] = json!("resolve");
     }
     event
+}
+
+/// Returns the key of the alert about something. A long one ends in its digest.
+fn dedup_key(about: &str) -> String {
+    /// PagerDuty rejects an event with a longer key, in characters ("Send an alert event").
+    const MOST: usize = 255;
+    let key = format!("windlass {about}");
+    if key.chars().count() <= MOST {
+        return key;
+    }
+    let digest = Digest::of_content(key.as_bytes()).to_string();
+    let kept = MOST - digest.len() - 1;
+    let kept: String = key.chars().take(kept).collect();
+    format!("{kept} {digest}")
 }
 
 /// Returns the subject and the text of an e-mail.
@@ -274,6 +289,24 @@ mod tests {
         assert_eq!(failed["dedup_key"], succeeded["dedup_key"]);
         assert_eq!(failed["payload"]["severity"], "error");
         assert_eq!(failed["payload"]["timestamp"], "2026-11-27T12:00:00Z");
+    }
+
+    #[test]
+    fn the_key_of_an_alert_is_short_enough_for_pagerduty() {
+        let mut notice = notice();
+        let key = |notice: &Notice| {
+            let event = pagerduty("key", notice, None);
+            event["dedup_key"].as_str().expect("text").to_owned()
+        };
+        notice.about = format!("run r {}", "ü".repeat(240));
+        assert_eq!(key(&notice), format!("windlass {}", notice.about));
+        notice.about.push('x');
+        let (long, mut other) = (key(&notice), notice.clone());
+        assert_eq!(long.chars().count(), 255, "{long}");
+        assert!(long.starts_with("windlass run r ü"), "{long}");
+        other.about.push('y');
+        assert_ne!(long, key(&other));
+        assert_eq!(long, key(&notice));
     }
 
     #[test]

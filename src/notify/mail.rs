@@ -3,11 +3,14 @@
 use std::{fs, time::Duration};
 
 use lettre::{
-    AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
+    Message,
     message::{Mailbox, header::ContentType},
     transport::smtp::{
-        authentication::Credentials,
-        client::{Certificate, Tls, TlsParameters},
+        Error,
+        authentication::{Credentials, DEFAULT_MECHANISMS},
+        client::{AsyncSmtpConnection, Certificate, Tls, TlsParameters},
+        commands::{Data, Mail, Rcpt},
+        extension::{ClientId, Extension, MailBodyParameter, MailParameter},
     },
 };
 
@@ -17,6 +20,23 @@ use windlass_world::value::{Redactor, Secret, causes};
 
 /// The time limit of one command to the server.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why an e-mail was not delivered.
+struct Undelivered {
+    error: Error,
+    /// Whether the server rejected the e-mail itself, and not the login, the sender or the recipients: those are configured, and are right
+    /// again once a person has corrected them.
+    is_contents: bool,
+}
+
+impl From<Error> for Undelivered {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            is_contents: false,
+        }
+    }
+}
 
 /// Sends e-mails to one receiver.
 pub struct Mailer {
@@ -56,12 +76,7 @@ impl Mailer {
             message = message.to(to.clone());
         }
         let message = message.body(text).map_err(broken)?;
-        let mut transport =
-            AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&self.config.host)
-                .port(self.port())
-                .timeout(Some(PATIENCE))
-                .tls(self.tls.clone());
-        let mut secrets = Vec::new();
+        let (mut secrets, mut credentials) = (Vec::new(), None);
         if let Some(user) = &self.config.user {
             let password = self.config.password_file.as_ref().map(|file| file.read());
             let password = password
@@ -73,15 +88,80 @@ impl Mailer {
                 Secret::new(password.as_str()),
                 Secret::new(format!("\0{user}\0{password}")),
             ]);
-            transport = transport.credentials(Credentials::new(user.clone(), password));
+            credentials = Some(Credentials::new(user.clone(), password));
         }
-        match transport.build().send(message).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Failed {
-                is_refused: error.is_permanent(),
-                ..Failed::new(shown(&Redactor::of_call(&secrets), &causes(&error)))
-            }),
+        let redactor = Redactor::of_call(&secrets);
+        let sent = self.deliver(credentials, &message, &redactor).await;
+        sent.map_err(|Undelivered { error, is_contents }| Failed {
+            is_refused: is_contents && error.is_permanent(),
+            ..Failed::new(shown(&redactor, &causes(&error)))
+        })
+    }
+
+    /// Delivers an e-mail to those of its recipients that the server accepts. If one is rejected for now, nobody gets it yet.
+    async fn deliver(
+        &self,
+        credentials: Option<Credentials>,
+        message: &Message,
+        redactor: &Redactor,
+    ) -> Result<(), Undelivered> {
+        let (name, address) = (ClientId::default(), (&*self.config.host, self.port()));
+        let (at_once, later) = match &self.tls {
+            Tls::Wrapper(parameters) => (Some(parameters.clone()), None),
+            Tls::Required(parameters) => (None, Some(parameters.clone())),
+            _ => (None, None),
+        };
+        let connecting =
+            AsyncSmtpConnection::connect_tokio1(address, Some(PATIENCE), &name, at_once, None);
+        let mut server = connecting.await?;
+        if let Some(parameters) = later {
+            server.starttls(parameters, &name).await?;
         }
+        if let Some(credentials) = credentials {
+            server.auth(DEFAULT_MECHANISMS, &credentials).await?;
+        }
+        let (envelope, text) = (message.envelope(), message.formatted());
+        let mut options = Vec::new();
+        // RFC 6531 and RFC 6152. A server that announces neither rejects what it can't take.
+        let mut addresses = envelope.from().into_iter().chain(envelope.to());
+        if addresses.any(|address| !address.to_string().is_ascii()) {
+            options.push(MailParameter::SmtpUtfEight);
+        }
+        if !text.is_ascii()
+            && server
+                .server_info()
+                .supports_feature(Extension::EightBitMime)
+        {
+            options.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        }
+        let from = Mail::new(envelope.from().cloned(), options);
+        server.command(from).await?;
+        let mut rejected = Vec::new();
+        for to in envelope.to() {
+            match server.command(Rcpt::new(to.clone(), Vec::new())).await {
+                Ok(_) => {}
+                Err(error) if error.is_permanent() => rejected.push((to, error)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if rejected.len() == envelope.to().len()
+            && let Some((_, error)) = rejected.pop()
+        {
+            return Err(error.into());
+        }
+        server.command(Data).await?;
+        let taken = server.message(&text).await;
+        taken.map_err(|error| Undelivered {
+            error,
+            is_contents: true,
+        })?;
+        for (to, error) in rejected {
+            let why = shown(redactor, &causes(&error));
+            tracing::error!(%to, %why, "the mail server rejects a recipient; the others got the notification");
+        }
+        // It was delivered, however the connection ends.
+        server.abort().await;
+        Ok(())
     }
 
     fn port(&self) -> u16 {
@@ -111,4 +191,103 @@ fn tls(config: &EmailConfig) -> Result<Tls, String> {
         MailTls::Always => Tls::Wrapper(parameters),
         _ => Tls::Required(parameters),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead, BufReader, Write},
+        net::TcpListener,
+        thread::{self, JoinHandle},
+    };
+
+    use super::*;
+
+    /// Serves one connection; answers a command that begins with a text with the line beside it. Returns the commands.
+    fn serve(listener: TcpListener, answers: &'static [(&str, &str)]) -> JoinHandle<Vec<String>> {
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let lines = BufReader::new(stream.try_clone().expect("the same socket")).lines();
+            stream.write_all(b"220 mail.example\r\n").expect("sent");
+            let (mut said, mut is_text) = (Vec::new(), false);
+            for line in lines.map_while(Result::ok) {
+                if is_text && line != "." {
+                    continue;
+                }
+                let known = answers
+                    .iter()
+                    .find(|(command, _)| line.starts_with(command));
+                let answer = match (known, &*line) {
+                    (Some((_, answer)), _) => answer,
+                    (None, "DATA") => "354 go on",
+                    (None, _) if line.starts_with("EHLO") => "250-mail.example\r\n250 AUTH PLAIN",
+                    (None, _) => "250 ok",
+                };
+                is_text = answer.starts_with("354");
+                said.push(line);
+                if stream
+                    .write_all(format!("{answer}\r\n").as_bytes())
+                    .is_err()
+                {
+                    break;
+                }
+            }
+            said
+        })
+    }
+
+    fn send(answers: &'static [(&str, &str)]) -> (Result<(), Failed>, Vec<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let config = EmailConfig {
+            host: "127.0.0.1".into(),
+            port: Some(listener.local_addr().expect("an address").port()),
+            tls: MailTls::Never,
+            ca_file: None,
+            user: Some("alerts".into()),
+            password_file: None,
+            from: "windlass@example.com".into(),
+            to: vec!["gone@example.com".into(), "ops@example.com".into()],
+        };
+        let serving = serve(listener, answers);
+        let threads = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("threads");
+        let mailer = Mailer::new(&config).expect("a receiver");
+        let sent = threads.block_on(mailer.send("id", "a subject", "a text".into()));
+        drop(threads);
+        (sent, serving.join().expect("served"))
+    }
+
+    #[test]
+    fn only_the_contents_of_an_e_mail_are_given_up_early() {
+        const CONFIGURED: [&[(&str, &str)]; 4] = [
+            &[("AUTH", "535 wrong password")],
+            &[("MAIL", "553 not your address")],
+            &[("RCPT", "554 relaying denied")],
+            &[("RCPT TO:<ops", "451 try again later")],
+        ];
+        for answers in CONFIGURED {
+            let (sent, said) = send(answers);
+            let failed = sent.expect_err("not delivered");
+            assert!(!failed.is_refused, "{answers:?}: {}", failed.why);
+            assert!(!said.contains(&"DATA".to_owned()), "{said:?}");
+        }
+        let (sent, _) = send(&[(".", "554 this looks like spam")]);
+        let failed = sent.expect_err("not delivered");
+        assert!(
+            failed.is_refused && failed.why.contains("554"),
+            "{}",
+            failed.why
+        );
+        let (sent, _) = send(&[(".", "452 no room")]);
+        assert!(!sent.expect_err("not delivered").is_refused);
+    }
+
+    #[test]
+    fn a_rejected_recipient_does_not_keep_an_e_mail_from_the_others() {
+        let (sent, said) = send(&[("RCPT TO:<gone", "550 no such user")]);
+        assert!(sent.is_ok(), "{sent:?}");
+        assert!(said.contains(&".".to_owned()), "{said:?}");
+    }
 }

@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     path::Path,
     sync::{Mutex, MutexGuard},
     time::Duration,
@@ -282,6 +283,44 @@ impl Outbox {
         }
     }
 
+    /// Ends the alert about a trigger that could not start a run, once it starts one.
+    pub fn start_made(&self, file: &str, trigger: &str) {
+        let about = format!("trigger {file}/{trigger}");
+        let first = format!("{about} ");
+        // Ignoring the error is safe: a person can close the alert.
+        if let Err(error) = self.end_alerts(&first, &BTreeSet::new()) {
+            tracing::error!(%error, "can't end the alert about a trigger");
+        }
+    }
+
+    /// Ends the alerts of those notifications whose key begins with `first` and is not in `kept`, each once.
+    pub(super) fn end_alerts(&self, first: &str, kept: &BTreeSet<String>) -> Result<(), RunsError> {
+        let mut receivers = self.receivers.iter();
+        if !receivers.any(|receiver| matches!(receiver.channel, Channel::Pagerduty(_))) {
+            return Ok(());
+        }
+        let open: Vec<(String, String)> = {
+            let database = self.database();
+            let mut statement = database.prepare_cached(
+                "SELECT key, notice FROM notices AS open WHERE substr(key, 1, length(?1)) = ?1 AND key NOT LIKE '% ends'
+                     AND NOT EXISTS (SELECT 1 FROM notices AS ended WHERE ended.key = open.key || ' ends')",
+            )?;
+            let rows = statement.query_map([first], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect::<Result<_, _>>()?
+        };
+        let ends = open.into_iter().filter(|(key, _)| !kept.contains(key));
+        let ends = ends.filter_map(|(key, notice)| {
+            let notice: Notice = serde_json::from_str(&notice).ok()?;
+            Some(Notice {
+                key: format!("{key} ends"),
+                at: now(),
+                resolves: true,
+                ..notice
+            })
+        });
+        self.add(&ends.collect::<Vec<_>>(), &[])
+    }
+
     /// Returns the position up to which the events of a run have been read.
     pub(super) fn position(&self, run: &RunId) -> Result<Option<ReadUpTo>, RunsError> {
         let found = self
@@ -493,8 +532,6 @@ fn ends_alert(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use serde_json::json;
 
     use super::*;
@@ -556,5 +593,39 @@ mod tests {
         // Three alerts, the answer, and what ends all that is open: the run's own, the doubt and the question.
         assert_eq!(of("pager").len(), 7, "{listed:#?}");
         assert_eq!(of("chat").len(), 3, "{listed:#?}");
+    }
+
+    #[test]
+    fn the_alerts_of_triggers_and_certificates_end_once() {
+        let receivers = vec![receiver("pager", "pagerduty"), receiver("chat", "slack")];
+        let database = Connection::open_in_memory().expect("memory");
+        let outbox = Outbox::of(database, receivers).expect("opened");
+        for (trigger, at) in [("a", 1), ("b", 1), ("a", 2)] {
+            outbox.start_failed(FailedStart {
+                file: "w",
+                workflow: "w",
+                trigger,
+                target: "local",
+                at: Timestamp::from_secs(at),
+                text: "no".into(),
+            });
+        }
+        let count = |name: &str| {
+            let listed = outbox.list(None, None, 100).expect("listed");
+            listed.iter().filter(|one| one.receiver == name).count()
+        };
+        assert_eq!((count("pager"), count("chat")), (3, 3));
+        for _ in 0..2 {
+            outbox.start_made("w", "a");
+            assert_eq!((count("pager"), count("chat")), (5, 3));
+        }
+        let due = |name: &str| notice(&format!("due {name}"), NoticeKind::Failed, Some(name));
+        let both = [due("one"), due("two")];
+        outbox.add(&both, &[]).expect("added");
+        for _ in 0..2 {
+            let kept = BTreeSet::from(["due two".to_owned()]);
+            outbox.end_alerts("due ", &kept).expect("ended");
+            assert_eq!((count("pager"), count("chat")), (8, 5));
+        }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::{plain::line, style::counted, summary::shorten};
 use windlass_ground::Timestamp;
-use windlass_inventory::{Condition, Entry, Inventory, Origin};
+use windlass_inventory::{Condition, Entry, Inventory, Origin, Place};
 
 const DAY: i64 = 86_400;
 const HOUR: i64 = 3_600;
@@ -110,6 +110,8 @@ pub fn inventory_metrics(inventory: &Inventory, pick: Pick, now: Timestamp) -> S
                 ("serial", &facts.serial),
                 ("fingerprint", &facts.fingerprint),
                 ("place", &place.to_string()),
+                // The same role of two targets is two places.
+                ("target", place.target().unwrap_or_default()),
                 ("status", entry.condition().as_str()),
                 ("workflow", workflow),
                 ("step", step),
@@ -156,7 +158,7 @@ pub fn due_lines(inventory: &Inventory, within: i64, now: Timestamp) -> Vec<Stri
         .iter()
         .filter(|entry| entry.matters() && entry.is_due(now, within) || entry.is_revoked_in_use());
     due.map(|entry| {
-        let places: Vec<_> = entry.places.iter().map(ToString::to_string).collect();
+        let places = distinct(&entry.places);
         let renewed = match &entry.made_by {
             Some(origin) => format!("made by {} ({})", origin.file, origin.step),
             None => match &entry.renewed_at {
@@ -190,6 +192,18 @@ pub fn due_lines(inventory: &Inventory, within: i64, now: Timestamp) -> Vec<Stri
         format!("{mark} {}", line(&text))
     })
     .collect()
+}
+
+/// Describes places; those that differ only in their target, with it.
+fn distinct(places: &[Place]) -> Vec<String> {
+    let texts: Vec<_> = places.iter().map(ToString::to_string).collect();
+    let is_twice = |text: &String| texts.iter().filter(|other| *other == text).count() > 1;
+    let described = places.iter().zip(&texts);
+    let described = described.map(|(place, text)| match place.target() {
+        Some(target) if is_twice(text) => format!("{text} of the target {target}"),
+        _ => text.clone(),
+    });
+    described.collect()
 }
 
 /// Describes what a check has covered if nothing is due within some seconds: the certificates in use, and those that
@@ -261,6 +275,61 @@ pub fn days(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use windlass_inventory::Facts;
+
+    /// Returns an inventory with a certificate that is valid from one day after 1970 to another.
+    fn inventory(valid: (i64, i64), places: Vec<Place>) -> Inventory {
+        let facts = Facts {
+            fingerprint: "a".into(),
+            subject: "CN=a".into(),
+            issuer: "CN=root".into(),
+            serial: "1".into(),
+            not_before: Timestamp::from_secs(valid.0 * DAY),
+            not_after: Timestamp::from_secs(valid.1 * DAY),
+            names: Vec::new(),
+            is_ca: true,
+            key_digest: None,
+            subject_key_id: None,
+            authority_key_id: None,
+        };
+        let entry = Entry {
+            places,
+            ..Entry::new(facts)
+        };
+        Inventory {
+            certificates: vec![entry],
+            ..Inventory::default()
+        }
+    }
+
+    fn trusted_by(target: &str) -> Place {
+        Place::Object {
+            target: Some(target.into()),
+            cluster: "east".into(),
+            namespace: "default".into(),
+            object: "configmap/ca".into(),
+            key: "ca.crt".into(),
+        }
+    }
+
+    #[test]
+    fn the_same_object_of_two_targets_is_two_series_and_two_places() {
+        let places = vec![trusted_by("prod"), trusted_by("staging")];
+        let found = inventory((0, 10), places);
+        let metrics = inventory_metrics(&found, Pick::default(), Timestamp::EPOCH);
+        let expiries = metrics.lines().filter(|line| line.contains("place="));
+        let mut expiries: Vec<_> = expiries.collect();
+        assert!(expiries[0].contains(",target=\"prod\","), "{expiries:?}");
+        expiries.dedup();
+        assert_eq!(expiries.len(), 2);
+        let due = due_lines(&found, 30 * DAY, Timestamp::EPOCH);
+        assert!(
+            due[0].contains(
+                "east: default configmap/ca ca.crt of the target prod, east: default configmap/ca ca.crt of the target staging;"
+            ),
+            "{due:?}"
+        );
+    }
 
     #[test]
     fn labels_are_escaped_as_prometheus_reads_them() {

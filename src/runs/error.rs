@@ -24,6 +24,8 @@ pub struct RunsError {
     pub mistakes: Option<Mistakes>,
     /// The problem of each param, by name.
     pub params: Vec<(String, String)>,
+    /// Whether the request was sent to a server whose answer is not known: what was asked for may have been done.
+    pub is_in_doubt: bool,
 }
 
 /// The kind of error, for the status of an answer.
@@ -52,6 +54,7 @@ impl RunsError {
             hint: None,
             mistakes: None,
             params: Vec::new(),
+            is_in_doubt: false,
         }
     }
 

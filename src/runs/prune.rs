@@ -84,11 +84,12 @@ pub(crate) trait Prunable {
     /// Gathers the evidence of a run.
     fn evidence(&self, run: &RunId) -> Result<Evidence, RunsError>;
 
-    /// Deletes a run; `seen` stays in the inventory. Returns the reason if the run is kept.
+    /// Deletes a run if it still is as it was when it was listed with a stamp, and read with so many events; `seen` stays in the inventory.
+    /// Returns the reason if the run is kept.
     fn delete(
         &self,
         run: &RunId,
-        stamp: &str,
+        as_read: (&str, u64),
         seen: Option<String>,
         by: &str,
     ) -> Result<Option<String>, RunsError>;
@@ -165,7 +166,7 @@ fn delete(
     if let Some(folder) = bundles {
         write_bundle(folder, run, &place.evidence(run)?.bundle)?;
     }
-    place.delete(run, stamp, seen, by)
+    place.delete(run, (stamp, state.events), seen, by)
 }
 
 /// Lists the runs that [`prune`] would delete, the newest first.
@@ -222,7 +223,7 @@ impl Prunable for Journal {
     fn delete(
         &self,
         run: &RunId,
-        stamp: &str,
+        (stamp, _): (&str, u64),
         seen: Option<String>,
         by: &str,
     ) -> Result<Option<String>, RunsError> {

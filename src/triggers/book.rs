@@ -279,10 +279,13 @@ impl TriggerBook {
         let TriggerKey { workflow, trigger } = &due.key;
         let mut database = self.database();
         let all = database.transaction()?;
-        all.execute(
-            "UPDATE trigger_starts SET state = 'replaced' WHERE workflow = ? AND trigger = ? AND state = 'waiting' AND due <> ?",
-            params![workflow, trigger, due.due],
-        )?;
+        // One that is skipped replaces nothing: otherwise neither would be made.
+        if state == "waiting" {
+            all.execute(
+                "UPDATE trigger_starts SET state = 'replaced' WHERE workflow = ? AND trigger = ? AND state = 'waiting' AND due <> ?",
+                params![workflow, trigger, due.due],
+            )?;
+        }
         let mut insert = all.prepare(
             "INSERT INTO trigger_starts (workflow, trigger, due, state, at, is_late, missed, why)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -415,4 +418,34 @@ fn due_of(row: &Row) -> rusqlite::Result<Due> {
         next_at: row.get(6)?,
         why: row.get(7)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_skipped_start_leaves_the_one_that_waits() {
+        let book = TriggerBook::empty().expect("memory");
+        let key = TriggerKey::parse("w/schedule").expect("a key");
+        let due = |seconds| Due {
+            key: key.clone(),
+            due: Timestamp::from_secs(seconds),
+            is_late: true,
+            missed: 0,
+            attempts: 0,
+            next_at: Timestamp::EPOCH,
+            why: None,
+        };
+        let waiting = || {
+            let waiting = book.waiting().expect("read").into_iter();
+            waiting.map(|due| due.due.as_secs()).collect::<Vec<_>>()
+        };
+        let now = Timestamp::from_secs(9);
+        book.want(&due(1), &[], now).expect("written");
+        book.skip(&due(2), now).expect("written");
+        assert_eq!(waiting(), [1]);
+        book.want(&due(3), &[], now).expect("written");
+        assert_eq!(waiting(), [3]);
+    }
 }

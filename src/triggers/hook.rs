@@ -46,6 +46,7 @@ pub struct HookAnswer {
 pub struct HookStart {
     pub workflow: String,
     pub trigger: String,
+    /// `None` if none was started, or if the trigger's params have changed since an earlier request with the same delivery started it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
     /// Whether an earlier request with the same delivery started it.
@@ -144,6 +145,14 @@ impl Triggers {
             let started = self.start_by_hook(one, &body, &shown, delivery, &via);
             let (run, is_repeated, problem) = match started {
                 Ok((run, is_repeated)) => (Some(run), is_repeated, None),
+                // The delivery is sent again, and the trigger's params have changed since it started a run. A key that a person chose may have
+                // been used for something else.
+                Err(error)
+                    if error.code == "idempotency-key"
+                        && !headers.contains_key("idempotency-key") =>
+                {
+                    (None, true, None)
+                }
                 Err(error) => {
                     // A paused trigger is not an error.
                     if error.code != "trigger-paused" {
@@ -202,6 +211,7 @@ impl Triggers {
         let run = started.run.to_string();
         if !started.is_repeated {
             self.book().asked(&key, &run, now())?;
+            self.starter().made(one);
         }
         Ok((run, started.is_repeated))
     }

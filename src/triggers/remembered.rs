@@ -5,6 +5,7 @@ use super::{
     planted::Planted,
 };
 use windlass_engine::compile::Occasion;
+use windlass_ground::Timestamp;
 use windlass_runs::RunsError;
 
 /// The table of the triggers that workflow files had when they could last be read.
@@ -89,12 +90,27 @@ impl TriggerBook {
         Ok(())
     }
 
-    /// Forgets a trigger that no file has any more.
+    /// Forgets a trigger that no file has any more: if a file has it again, nothing from before then is due. A pause stays in force.
     pub fn forget(&self, key: &TriggerKey) -> Result<(), RunsError> {
-        self.database().execute(
+        let mut database = self.database();
+        let all = database.transaction()?;
+        for sql in [
             "DELETE FROM trigger_files WHERE workflow = ? AND trigger = ?",
-            [&key.workflow, &key.trigger],
-        )?;
-        Ok(())
+            "UPDATE triggers SET definition = '' WHERE workflow = ? AND trigger = ?",
+            "DELETE FROM trigger_starts WHERE workflow = ? AND trigger = ? AND state = 'waiting'",
+        ] {
+            all.execute(sql, [&key.workflow, &key.trigger])?;
+        }
+        Ok(all.commit()?)
+    }
+
+    /// Leaves out the starts that were due before `at`. A certificate that is due then is due still. Returns how many triggers there are.
+    pub fn leave_missed(&self, at: Timestamp) -> Result<usize, RunsError> {
+        let mut database = self.database();
+        let all = database.transaction()?;
+        let count = all.execute("UPDATE triggers SET reached = max(reached, ?)", [at])?;
+        all.execute("DELETE FROM trigger_starts WHERE state = 'waiting'", [])?;
+        all.commit()?;
+        Ok(count)
     }
 }

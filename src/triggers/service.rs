@@ -13,7 +13,7 @@ use super::{
     scheduler::Scheduler,
     standing::{TriggerStanding, standings},
     starter::ThroughRuns,
-    together::{take_over, tell, tell_pause},
+    together::{take_over, tell, tell_gone, tell_pause},
 };
 use windlass_engine::compile::Occasion;
 use windlass_ground::{Every, Timestamp, Trouble, lock};
@@ -178,6 +178,12 @@ impl Triggers {
 
     /// Forgets a trigger that is in no file any more. If the file itself is gone, people are told: nobody may have meant the trigger.
     fn forget(&self, one: &Remembered, has_file: bool) -> Result<(), RunsError> {
+        if let Some(peers) = self.runs.peers()
+            && let Err(error) = tell_gone(peers, &one.key, now())
+        {
+            tracing::warn!(trigger = %one.key, %error, "can't tell the other servers that a trigger is gone; it is tried again");
+            return Ok(());
+        }
         if !has_file {
             tracing::warn!(trigger = %one.key, "a trigger is gone, because the file of its workflow is");
             let text = "The file of its workflow is gone, and it starts nothing any more.";

@@ -157,7 +157,10 @@ impl Starter for ThroughRuns {
             .runs
             .start(&wanted, Some(&start_key(one, due)), &person(one, due));
         match started {
-            Ok(started) => Ok(Some(started.run.to_string())),
+            Ok(started) => {
+                self.made(one);
+                Ok(Some(started.run.to_string()))
+            }
             // The trigger's params have changed since the start.
             Err(error) if error.code == "idempotency-key" => Ok(None),
             Err(error) => Err(error),
@@ -236,6 +239,12 @@ impl ThroughRuns {
             at,
             text,
         });
+    }
+
+    /// Records that a trigger started a run, after it may have failed to.
+    pub fn made(&self, one: &Planted) {
+        let trigger = &one.trigger.name;
+        self.outbox.start_made(one.workflow.as_str(), trigger);
     }
 
     fn tell_failed(&self, one: &Planted, at: Timestamp, text: String) {

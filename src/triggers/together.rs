@@ -109,3 +109,16 @@ pub fn tell_pause(
     };
     peers.mark_trigger(&key.to_string(), change)
 }
+
+/// Publishes that no file has a trigger any more: nothing is due before a file has it again. A server whose files still have it continues
+/// from what it knows.
+///
+/// # Errors
+/// The same as of [`take_over`].
+pub fn tell_gone(peers: &dyn Peers, key: &TriggerKey, at: Timestamp) -> Result<(), RunsError> {
+    let change = SeenChange::Begun {
+        definition: String::new(),
+        at,
+    };
+    peers.mark_trigger(&key.to_string(), change)
+}

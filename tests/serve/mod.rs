@@ -10,6 +10,7 @@ mod grants;
 mod kinds;
 pub mod limits;
 mod live;
+mod losses;
 mod more;
 mod notify;
 mod oidc;

@@ -1,6 +1,6 @@
 //! What starts by itself: by the clock, by certificates, by signed requests.
 
-use std::{thread, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, thread, time::Duration};
 
 use aws_lc_rs::hmac;
 use rusqlite::Connection;
@@ -137,6 +137,52 @@ fn a_start_that_was_missed_is_made_up_once() {
     ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
+}
+
+/// What was due while no file had a trigger is not started when a file has it again.
+#[test]
+fn a_trigger_that_was_gone_makes_nothing_up() {
+    let other = NIGHTLY.replace("nightly", "other");
+    let test = Test::new()
+        .file("nightly.yaml", NIGHTLY)
+        .file("other.yaml", &other);
+    let served = Served::start(&test);
+    looked_at(&test, 2);
+    served.kill();
+    fs::remove_file(test.path("nightly.yaml")).expect("removed");
+    Served::start(&test).kill();
+    forget(&test, 5);
+    test.write("nightly.yaml", NIGHTLY);
+    let served = Served::start(&test);
+    // All triggers are looked at before anything is started.
+    let started = until("a start", || runs(&test).first().cloned());
+    assert_eq!(started["workflow"], "other");
+    served.wait(started["run"].as_str().expect("an id"), "succeeded");
+    assert_eq!(runs(&test).len(), 1);
+}
+
+/// The lost server may have made the starts since the backup.
+#[test]
+fn a_restored_server_makes_nothing_up() {
+    let test = Test::new().file("nightly.yaml", NIGHTLY);
+    let served = Served::start(&test);
+    looked_at(&test, 1);
+    served.kill();
+    let reached = |state: &str| {
+        let database = Connection::open(test.path(state).join("serve.db")).expect("opened");
+        let found = database.query_row("SELECT reached FROM triggers", [], |row| {
+            row.get::<_, i64>(0)
+        });
+        found.expect("read")
+    };
+    let before = reached(".windlass");
+    forget(&test, 5);
+    test.windlass(&["backup", "b.tar"]).expect(0);
+    let restored = test
+        .windlass(&["--state", "elsewhere", "restore", "b.tar"])
+        .expect(0);
+    restored.says("starts that were due since the backup are not made late");
+    assert!(reached("elsewhere") >= before);
 }
 
 #[test]
@@ -491,6 +537,19 @@ fn a_signed_request_starts_a_run_once() {
         ),
         (&json!(run), &json!(true))
     );
+    // Nobody without the secret learns what is wrong with it.
+    let secret = test.path("deploys.secret");
+    let set_mode = |mode| {
+        fs::set_permissions(&secret, fs::Permissions::from_mode(mode)).expect("changed");
+    };
+    set_mode(0o644);
+    let broken = post("deploys", &body, "", &[]).expect(503).body;
+    assert!(
+        !broken.contains("secret has mode") && !broken.contains("chmod"),
+        "{broken}"
+    );
+    assert!(served.said().contains("chmod 600"), "{}", served.said());
+    set_mode(0o600);
     let events = test.events();
     assert_eq!(events[0]["requester"], "trigger hooked/deploys");
     assert_eq!(
@@ -514,6 +573,20 @@ fn a_signed_request_starts_a_run_once() {
         answer["starts"][0]["problem"],
         "the trigger hooked/deploys is paused"
     );
+    // A delivery that is sent again is the same one, also if the trigger has other params now.
+    test.write(
+        "hooked.yaml",
+        &HOOKED.replace("${{ body.ref }}", "to ${{ body.ref }}"),
+    );
+    served
+        .post(
+            &served.owner,
+            "/api/v1/triggers/hooked/deploys/resume",
+            &json!({}),
+        )
+        .expect(202);
+    let again = post("deploys", &body, &good, &delivery).expect(200).json();
+    assert_eq!(again["starts"][0]["is_repeated"], true, "{again}");
     assert_eq!(runs(&test).len(), 1);
     assert_eq!(triggers(&test)[0]["last"]["run"], run.as_str());
 }

@@ -155,9 +155,16 @@ fn wait(
     ];
     loop {
         thread::sleep(Duration::from_secs(interval));
-        let refused = match ask(form(http, &endpoints.token_endpoint, &fields))? {
-            Ok(tokens) => return Ok(tokens),
-            Err(refused) => refused,
+        let refused = match ask(form(http, &endpoints.token_endpoint, &fields)) {
+            Ok(Ok(tokens)) => return Ok(tokens),
+            Ok(Err(refused)) if refused.status < 500 => refused,
+            // The person may have entered the code meanwhile (3.5: back off, and continue).
+            _ if Instant::now() < until => {
+                interval = (interval * 2).min(LONGEST_INTERVAL);
+                continue;
+            }
+            Ok(Err(refused)) => refused,
+            Err(failure) => return Err(failure),
         };
         match refused.error.as_str() {
             _ if Instant::now() >= until => {}
@@ -298,4 +305,49 @@ fn client(server: &Named) -> Result<Client, Failure> {
 /// Refuses to send a token unencrypted over a network.
 fn must_be_secure(address: &str) -> Result<(), Failure> {
     outside::must_be_secure(address).map_err(|why| Failure::new("login", why))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_lost_answer_does_not_end_a_login() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        let serving = thread::spawn(move || {
+            // The first connection is lost.
+            drop(listener.accept().expect("a connection"));
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).expect("a request");
+            let body = r#"{"id_token":"it"}"#;
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+            stream
+                .write_all((head + body).as_bytes())
+                .expect("answered");
+        });
+        let endpoints = Endpoints {
+            issuer: address.clone(),
+            device_authorization_endpoint: None,
+            token_endpoint: address,
+        };
+        let device = Device {
+            device_code: "d".into(),
+            user_code: "u".into(),
+            verification_uri: "v".into(),
+            verification_uri_complete: None,
+            expires_in: 60,
+            interval: Some(1),
+        };
+        let http = Client::builder().no_proxy().build().expect("a client");
+        let tokens = wait(&http, &endpoints, "windlass", &device).expect("logged in");
+        assert_eq!(tokens.id_token.as_deref(), Some("it"));
+        serving.join().expect("served");
+    }
 }

@@ -15,6 +15,7 @@ use crate::{
         failure::Failure,
         in_doubt,
         load::Source,
+        preflight::say_notes,
         print,
         taken::frozen,
         undo::show_undo_plan,
@@ -54,6 +55,7 @@ pub fn resume(archive: &Archive, there: &There, command: &Resume, id: &RunId) ->
             sent,
         };
         let revision = there.revision(id, &changes)?;
+        say_notes(revision.notes);
         if command.plan {
             return print(&if command.driving.json {
                 format!("{:#}\n", report::plan_json(&revision.plan))

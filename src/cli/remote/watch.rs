@@ -13,7 +13,7 @@ use crate::{
     compile::Program,
     execute::{Cancel, DriveError, Ended, Observer},
     journal::{Event, Logged, RunId, State, Status},
-    runs::{Person, Runs, There},
+    runs::{Kind, Person, Runs, There},
 };
 
 /// How long without news before it is checked whether the run waits for people.
@@ -37,10 +37,14 @@ pub fn follow(
     let observer = drive::observer(&program, id);
     let following = there.follow(id, state.events);
     let (mut has_asked, mut news, mut told) = (false, Instant::now(), BTreeSet::new());
+    let (mut tried, mut is_lost): (Option<Instant>, bool) = (None, false);
     let ended = loop {
-        if cancel.is_cancelled() && !has_asked {
-            there.cancel(id, &caller(there))?;
-            has_asked = true;
+        if cancel.is_cancelled()
+            && !has_asked
+            && tried.is_none_or(|tried| tried.elapsed() > SILENCE)
+        {
+            has_asked = ask_to_cancel(there, id, tried.is_none())?;
+            tried = Some(Instant::now());
         }
         let next = following.next(PAUSE);
         let Some(record) = next.map_err(|error| lost(id, error.message))? else {
@@ -49,7 +53,17 @@ pub fn follow(
             }
             if news.elapsed() > SILENCE {
                 news = Instant::now();
-                tell_what_keeps_it(there, id, &mut told, &*observer);
+                let lost = following.lost();
+                match &lost {
+                    Some(why) if !is_lost => {
+                        say!(
+                            "{why}; run {id} continues on the server, and is shown again once it answers"
+                        );
+                    }
+                    Some(_) => {}
+                    None => tell_what_keeps_it(there, id, &mut told, &*observer),
+                }
+                is_lost = lost.is_some();
             }
             continue;
         };
@@ -71,6 +85,28 @@ pub fn follow(
         failure.report();
     }
     Ok(ended)
+}
+
+/// Asks the server to cancel the run; returns `false` if the request must be repeated.
+fn ask_to_cancel(there: &There, id: &RunId, is_first: bool) -> Result<bool, Failure> {
+    match there.cancel(id, &caller(there)) {
+        Ok(()) => Ok(true),
+        // It has just ended: its last events follow.
+        Err(error) if error.code == "nothing-to-cancel" => Ok(true),
+        Err(error) if error.kind == Kind::Busy => {
+            if is_first {
+                say!(
+                    "the server may not know that the run is to be cancelled; it is asked again: {error}"
+                );
+            }
+            Ok(false)
+        }
+        Err(error) => Err(Failure::from(error)
+            .hint(format!(
+                "the run continues on the server; to watch it: `windlass logs {id} -f`"
+            ))
+            .of_a_run()),
+    }
 }
 
 /// Returns the user of this command, under the name on the server.

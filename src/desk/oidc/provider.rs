@@ -1,15 +1,16 @@
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, PublicKeyUse};
 use serde::Deserialize;
 use serde_json::Value as Json;
-use tokio::sync::Mutex;
+use tokio::sync::Mutex as Turn;
 
 use super::claims::{self, Claims};
 use crate::access::Identity;
+use windlass_ground::lock;
 use windlass_targets::OidcConfig;
 use windlass_world::{
     outside::{Proxies, authorities_in, by_proxy, must_be_secure},
@@ -30,6 +31,8 @@ pub struct Provider {
     secret: Option<String>,
     client: reqwest::Client,
     known: Mutex<Option<Known>>,
+    /// Held by the request that reads the configuration and keys again. The others use those at hand meanwhile.
+    reading: Turn<()>,
 }
 
 /// The provider's configuration and keys, and when they were read.
@@ -87,12 +90,13 @@ impl Provider {
             config,
             secret,
             known: Mutex::new(None),
+            reading: Turn::new(()),
         })
     }
 
     /// Returns the provider's endpoints.
     pub async fn endpoints(&self) -> Result<Arc<Endpoints>, ProviderError> {
-        Ok(self.known(FRESH).await?.endpoints)
+        Ok(self.current().await?.endpoints)
     }
 
     /// Checks a token that a client sent, and returns its user.
@@ -171,11 +175,11 @@ impl Provider {
 
     async fn verify(&self, token: &str) -> Result<Claims, ProviderError> {
         let (algorithm, id) = claims::head(token).map_err(ProviderError::Refused)?;
-        let mut known = self.known(FRESH).await?;
+        let mut known = self.current().await?;
         let mut key = key_of(&known.keys, id.as_deref());
         if key.is_none() && known.at.elapsed() >= PAUSE {
             // The provider may have a new key.
-            known = self.known(PAUSE).await?;
+            known = self.read_again(PAUSE).await?;
             key = key_of(&known.keys, id.as_deref());
         }
         let key = key.ok_or_else(|| {
@@ -184,10 +188,22 @@ impl Provider {
         claims::check(token, algorithm, &key, &self.config).map_err(ProviderError::Refused)
     }
 
-    /// Returns the provider's configuration and keys; reads them again if they are older than `most`.
-    async fn known(&self, most: Duration) -> Result<Known, ProviderError> {
-        let mut known = self.known.lock().await;
-        if let Some(known) = known.as_ref().filter(|known| known.at.elapsed() < most) {
+    /// Returns the provider's configuration and keys; reads them again if they are old, unless another request does.
+    async fn current(&self) -> Result<Known, ProviderError> {
+        let known = self.at_hand().clone();
+        match known {
+            Some(known) if known.at.elapsed() < FRESH || self.reading.try_lock().is_err() => {
+                Ok(known)
+            }
+            _ => self.read_again(FRESH).await,
+        }
+    }
+
+    /// Reads the provider's configuration and keys again, unless they are younger than `most`.
+    async fn read_again(&self, most: Duration) -> Result<Known, ProviderError> {
+        let _turn = self.reading.lock().await;
+        let old = self.at_hand().clone();
+        if let Some(known) = old.as_ref().filter(|known| known.at.elapsed() < most) {
             return Ok(known.clone());
         }
         // A refusal here concerns this server, not the user who logs in.
@@ -196,15 +212,19 @@ impl Provider {
             error => error,
         });
         // While the provider can't be reached, the old keys are used, so that people can still use their tokens.
-        let found = match (asked, known.as_ref()) {
+        let found = match (asked, old) {
             (Ok(found), _) => found,
             (Err(ProviderError::Unreachable(_)), Some(old)) => Known {
                 at: Instant::now(),
-                ..old.clone()
+                ..old
             },
             (Err(error), _) => return Err(error),
         };
-        Ok(known.insert(found).clone())
+        Ok(self.at_hand().insert(found).clone())
+    }
+
+    fn at_hand(&self) -> MutexGuard<'_, Option<Known>> {
+        lock(&self.known)
     }
 
     async fn discover(&self) -> Result<Known, ProviderError> {
@@ -309,4 +329,51 @@ fn short(text: &str) -> &str {
     line.char_indices()
         .nth(200)
         .map_or(line, |(end, _)| &line[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn known_keys_are_used_while_the_provider_does_not_answer() {
+        let slow = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let slow = slow.expect("a port");
+        let address = slow.local_addr().expect("an address");
+        let config = OidcConfig {
+            issuer: format!("http://{address}"),
+            client_id: "windlass".into(),
+            client_secret_env: None,
+            device_client_id: None,
+            audiences: Vec::new(),
+            user_claim: "email".into(),
+            unverified_email: false,
+            groups_claim: "groups".into(),
+            scopes: Vec::new(),
+            ca: None,
+        };
+        let provider = Arc::new(Provider::new(config).expect("a provider"));
+        let endpoints = Endpoints {
+            issuer: provider.config.issuer.clone(),
+            authorization_endpoint: String::new(),
+            token_endpoint: String::new(),
+            userinfo_endpoint: None,
+            jwks_uri: String::new(),
+            token_endpoint_auth_methods_supported: Vec::new(),
+        };
+        *provider.at_hand() = Some(Known {
+            endpoints: Arc::new(endpoints),
+            keys: Arc::default(),
+            at: Instant::now(),
+        });
+        // As for a token with an unknown key.
+        let asking = provider.clone();
+        let asking = tokio::spawn(async move { asking.read_again(Duration::ZERO).await });
+        let _connection = slow.accept().await.expect("it asks the provider");
+        let current = provider.current();
+        let known = tokio::time::timeout(TIMEOUT / 2, current).await;
+        assert!(known.expect("at once").is_ok());
+        assert!(!asking.is_finished());
+        asking.abort();
+    }
 }

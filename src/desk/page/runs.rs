@@ -70,9 +70,9 @@ pub async fn runs(
         is_brief: false,
     };
     // If the saved views can't be read, the page is shown without them.
-    let saved = desk.views.list(&access.person.name).unwrap_or_default();
-    let who = access.clone();
+    let (kept, who) = (desk.views.clone(), access.clone());
     let asked = desk.ask(move |runs| {
+        let saved = kept.list(&who.person.name).unwrap_or_default();
         let page = runs.list(&filter)?;
         let waiting = runs.list(&Filter {
             status: Some("waiting".into()),
@@ -81,9 +81,9 @@ pub async fn runs(
             ..Filter::default()
         })?;
         let questions = questions(runs, &waiting.rows, &who);
-        Ok((page, questions))
+        Ok((page, questions, saved))
     });
-    let (list, questions) = asked.await?;
+    let (list, questions, saved) = asked.await?;
     let at = now();
     let (mine, others): (Vec<_>, Vec<_>) = questions.into_iter().partition(|q| q.is_mine);
     let next = list

@@ -19,12 +19,19 @@ pub async fn save_view(
         name: form.field("name").unwrap_or_default().trim().to_owned(),
         query: only_filter(form.field("query").unwrap_or_default()),
     };
-    let person = access.person.name.as_str();
-    if form.field("do") == Some("delete") {
-        desk.views.delete(person, &view.name).map_err(unusable)?;
-        return Ok(see_other("/", None));
-    }
-    match desk.views.save(person, &view).map_err(unusable)? {
+    let is_deleted = form.field("do") == Some("delete");
+    let (views, person, of) = (desk.views.clone(), access.person.name, view.clone());
+    let stored = desk
+        .ask(move |_| {
+            Ok(if is_deleted {
+                views.delete(&person, &of.name).map(Ok)
+            } else {
+                views.save(&person, &of)
+            })
+        })
+        .await?;
+    match stored.map_err(unusable)? {
+        Ok(()) if is_deleted => Ok(see_other("/", None)),
         Ok(()) => Ok(see_other(&format!("/?{}", view.query), None)),
         Err(why) => Err(Problem::bad(why)),
     }

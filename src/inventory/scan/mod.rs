@@ -46,7 +46,8 @@ impl Scanned {
         read.certificates.len()
     }
 
-    fn problem(&mut self, place: impl Into<String>, why: impl Into<String>) {
+    /// Adds what could not be read.
+    pub fn problem(&mut self, place: impl Into<String>, why: impl Into<String>) {
         self.problems.push(Problem {
             place: place.into(),
             why: why.into(),

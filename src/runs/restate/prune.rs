@@ -100,12 +100,13 @@ impl Prunable for Remote {
     fn delete(
         &self,
         run: &RunId,
-        _: &str,
+        (_, events): (&str, u64),
         seen: Option<String>,
         by: &str,
     ) -> Result<Option<String>, RunsError> {
         let links = self.links(run)?;
-        let Some(last) = links.last() else {
+        // Events are only ever added, so with this number they are those that were checked.
+        let Some(last) = links.last().filter(|_| links.len() as u64 == events) else {
             return Ok(Some(CHANGED.into()));
         };
         let pruned = PrunedRun {

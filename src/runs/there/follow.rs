@@ -3,7 +3,7 @@
 use std::{
     ops::RangeInclusive,
     sync::{
-        Arc,
+        Arc, Mutex,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     time::{Duration, Instant},
@@ -18,6 +18,7 @@ use super::{
 };
 use crate::error::{Kind, RunsError};
 use windlass_engine::journal::{Record, RunId};
+use windlass_ground::lock;
 use windlass_world::outside::{backoff, jitter};
 
 /// A server sends a comment every 15 s if nothing happens; if three of them are missing, the connection is lost.
@@ -30,8 +31,12 @@ const PAUSES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::
 /// The events of a run as they happen.
 pub struct Following {
     news: Receiver<Result<Record, RunsError>>,
+    lost: Lost,
     task: JoinHandle<()>,
 }
+
+/// The reason why the server can't be reached at the moment, as long as it can't.
+type Lost = Arc<Mutex<Option<String>>>;
 
 impl Following {
     /// Follows a run, starting with event `next`.
@@ -42,13 +47,20 @@ impl Following {
         next: u64,
     ) -> Self {
         let (sender, news) = channel();
+        let lost = Lost::default();
+        let noted = lost.clone();
         let task = threads.spawn(async move {
-            if let Err(error) = follow(&client, &run, next, &sender).await {
+            if let Err(error) = follow(&client, &run, next, (&sender, &noted)).await {
                 // The follower has gone.
                 let _ = sender.send(Err(error));
             }
         });
-        Self { news, task }
+        Self { news, lost, task }
+    }
+
+    /// Returns why the server can't be reached at the moment; `None` if it can.
+    pub fn lost(&self) -> Option<String> {
+        lock(&self.lost).clone()
     }
 
     /// Waits for the next event; returns `None` if there is none in this time.
@@ -77,7 +89,7 @@ async fn follow(
     client: &Client,
     run: &RunId,
     mut next: u64,
-    sender: &Sender<Result<Record, RunsError>>,
+    (sender, noted): (&Sender<Result<Record, RunsError>>, &Lost),
 ) -> Result<(), RunsError> {
     let path = format!("/api/v1/runs/{run}/stream");
     let (mut reached, mut lost) = (Instant::now(), 0);
@@ -85,6 +97,7 @@ async fn follow(
         let last = next.checked_sub(1);
         let before = next;
         let ended = listen(client, &path, last, &mut |sent| {
+            *lock(noted) = None;
             if sent.name == "reset" {
                 let message = format!("the server has fewer events of run {run} than it has sent");
                 return Err(RunsError::broken("server", message)
@@ -107,8 +120,11 @@ async fn follow(
         match ended {
             Err(error) if error.kind != Kind::Busy => return Err(error),
             Err(error) if reached.elapsed() > PATIENCE => return Err(error),
-            Err(_) => {}
-            Ok(()) => reached = Instant::now(),
+            Err(error) => *lock(noted) = Some(error.message),
+            Ok(()) => {
+                reached = Instant::now();
+                *lock(noted) = None;
+            }
         }
         if next > before {
             (reached, lost) = (Instant::now(), 0);

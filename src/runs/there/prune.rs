@@ -96,7 +96,10 @@ impl There {
             "dry_run": is_dry,
             "at": wanted.at,
         });
-        self.threads
-            .block_on(self.client.post("/api/v1/prune", &body, None))
+        let path = "/api/v1/prune";
+        if is_dry {
+            return self.ask(path, &body);
+        }
+        self.threads.block_on(self.client.change(path, &body, None))
     }
 }

@@ -7,6 +7,7 @@ use super::{There, params::sendable, plan::file_texts};
 use crate::{
     doubt::{DoubtAnswer, DoubtAnswers},
     error::RunsError,
+    preflight::Note,
     revise::{Changes, FileChange, Revision},
 };
 use windlass_engine::{
@@ -20,6 +21,9 @@ use windlass_world::value::Digest;
 struct RevisionAnswer {
     plan: Vec<FateItem>,
     files: Vec<String>,
+    // An older server says none.
+    #[serde(default)]
+    notes: Vec<String>,
     digest: Digest,
 }
 
@@ -32,11 +36,11 @@ struct FateItem {
 }
 
 impl There {
-    /// Requests the effect of a resume with changes. The texts of files stay on the server, as do its notes.
+    /// Requests the effect of a resume with changes. The texts of files stay on the server.
     pub(super) fn revision_of(&self, id: &RunId, changes: &Changes) -> Result<Revision, RunsError> {
         let path = format!("/api/v1/runs/{id}/revision");
         let body = self.changes(changes, None)?;
-        let asked = self.client.post(&path, &body, None);
+        let asked = self.client.ask(&path, &body);
         let answer: RevisionAnswer = self.threads.block_on(asked)?;
         let fates = answer.plan.into_iter().map(FateItem::fate);
         let fates = fates.collect::<Option<Vec<_>>>().ok_or_else(|| {
@@ -55,7 +59,7 @@ impl There {
                 events: Vec::new(),
             },
             files: files.collect(),
-            notes: Vec::new(),
+            notes: answer.notes.into_iter().map(Note::Said).collect(),
             digest: answer.digest,
         })
     }

@@ -1,14 +1,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value as Json, json};
 use tokio::{runtime::Runtime, sync::watch};
 
 use super::{
-    client::{Address, Client},
+    client::{Address, Client, in_doubt},
     follow::{self, Following},
     params::sendable,
     wire::{
@@ -43,8 +43,10 @@ use windlass_world::{outside::aws, value::Digest};
 /// The maximum number of runs, or of events of a run, in one answer of a server.
 const ROWS: usize = 200;
 const EVENTS: usize = 1000;
-/// How often a start is sent again if its answer is lost; its key makes the repetitions one start.
+/// How often a start is sent to a server that can't be reached.
 const TRIES: u32 = 4;
+/// How long a start is sent again if an answer was lost: longer than a server takes to restart. Its key makes the repetitions one start.
+const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// The runs of a Windlass server elsewhere. Secrets are masked in everything that it returns; the user is the one to whom the token belongs.
@@ -145,42 +147,50 @@ impl There {
     /// # Errors
     /// A server that can't be reached, or rejects the request.
     pub fn post(&self, path: &str, body: &Json) -> Result<(), RunsError> {
-        let posted: Result<Json, _> = self.threads.block_on(self.client.post(path, body, None));
+        let posted: Result<Json, _> = self.threads.block_on(self.client.change(path, body, None));
         posted.map(|_| ())
     }
 
-    /// Sends JSON to a path, and returns the answer.
+    /// Sends JSON to a path that changes nothing, and returns the answer.
     pub(super) fn ask<T: serde::de::DeserializeOwned>(
         &self,
         path: &str,
         body: &Json,
     ) -> Result<T, RunsError> {
-        self.threads.block_on(self.client.post(path, body, None))
+        self.threads.block_on(self.client.ask(path, body))
     }
 
     /// Starts a run; with a key, retries while no answer arrives.
     fn begin(&self, path: &str, body: &Json, key: Option<&str>) -> Result<Started, RunsError> {
-        let mut tries = 0;
+        let (began, mut tries, mut is_in_doubt) = (Instant::now(), 0, false);
         loop {
-            let asked = self.threads.block_on(self.client.post(path, body, key));
+            let asked = self.threads.block_on(self.client.change(path, body, key));
             tries += 1;
-            match asked {
+            let error = match asked {
                 Ok(StartedRun { run, is_repeated }) => {
                     return Ok(Started {
                         run: RunId::stored(run),
                         is_repeated,
                     });
                 }
-                Err(error)
-                    if error.code == "server"
-                        && error.kind == Kind::Busy
-                        && key.is_some()
-                        && tries < TRIES =>
-                {
-                    std::thread::sleep(PAUSE * tries);
-                }
-                Err(error) => return Err(error),
+                Err(error) => error,
+            };
+            let has_patience = if is_in_doubt || error.is_in_doubt {
+                began.elapsed() < PATIENCE
+            } else {
+                tries < TRIES
+            };
+            let passes = error.code == "server" && error.kind == Kind::Busy;
+            if !(passes && key.is_some() && has_patience) {
+                // The request of an earlier try may have been carried out.
+                return Err(if is_in_doubt && !error.is_in_doubt {
+                    in_doubt(error)
+                } else {
+                    error
+                });
             }
+            is_in_doubt |= error.is_in_doubt;
+            std::thread::sleep(PAUSE * tries.min(TRIES));
         }
     }
 
