@@ -37,6 +37,7 @@ mod harness;
 mod hints;
 mod hostile;
 mod house;
+mod injected;
 mod items;
 mod judged;
 mod keep;

@@ -11,7 +11,7 @@ use crate::{keeping::Watcher, mesh::FAST, mesh::Mesh};
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A pod with a proxy that is in no namespace and has no label by which a rotation finds what it restarts.
-fn apart(mesh: &Mesh) {
+pub fn apart(mesh: &Mesh) {
     let labels = json!({ "app": "nightly" });
     let containers = json!([{ "name": "job", "image": "busybox" }, { "name": "istio-proxy", "image": "docker.io/istio/proxyv2:1.30" }]);
     let workload = json!({

@@ -19,6 +19,7 @@ use super::{
 use windlass_cluster::{Cluster, Moment, Offline, StateError};
 
 const POLICIES: &str = "roottrustpolicies.admin.gloo.solo.io";
+const REGISTRATIONS: &str = "kubernetesclusters.admin.gloo.solo.io";
 pub(super) const ISSUED: &str = "issuedcertificates.internal.gloo.solo.io";
 const BOUNCES: &str = "podbouncedirectives.internal.gloo.solo.io";
 const AGENT: &str = "gloo-mesh-agent";
@@ -90,7 +91,7 @@ fn issued_name(cluster: &Cluster) -> String {
 
 /// Applies what the management server has pushed: the IssuedCertificate that the policy asks for.
 pub(super) fn receive(cluster: &Cluster, management: &Offline) -> Result<(), StateError> {
-    if !relay::is_connected(cluster)? {
+    if !relay::is_connected(cluster)? || !management.read(|it| is_registered(it, cluster.name()))? {
         return Ok(());
     }
     let policies = management.read(|it| it.list(POLICIES, None))?;
@@ -155,6 +156,26 @@ pub(super) fn receive(cluster: &Cluster, management: &Offline) -> Result<(), Sta
     cluster.put(ISSUED, object, SERVER)?;
     let delay = millis(MeshOptions::of(cluster)?.issue);
     cluster.wake("issue", cluster.now() + delay)
+}
+
+/// Returns whether the management server knows a cluster: it pushes nothing to one that was deregistered.
+fn is_registered(management: &Cluster, name: &str) -> Result<bool, StateError> {
+    Ok(management.find(REGISTRATIONS, NAMESPACE, name)?.is_some())
+}
+
+/// Handles a deleted secret of the workload cluster: an agent that is connected issues a lost `cacerts` again, within
+/// seconds (gloo-mesh 1.x: `reconcileIssuedCertificate`).
+pub(super) fn secret_gone(
+    cluster: &Cluster,
+    management: &Offline,
+    secret: &Json,
+) -> Result<(), StateError> {
+    let is_own = !pods::label(secret, OWN).is_empty();
+    if is_own && (namespace(secret), name(secret)) == ("istio-system", "cacerts") {
+        receive(cluster, management)
+    } else {
+        Ok(())
+    }
 }
 
 /// Returns whether a policy selects a cluster's mesh; a policy without a selector selects all.

@@ -231,6 +231,18 @@ pub(super) const WEBHOOKS: [&str; 2] = [
     "validatingwebhookconfigurations.admissionregistration.k8s.io",
 ];
 
+const REVISION: &str = "istio.io/rev";
+
+/// Returns the revision of a replica, as its pod says it.
+fn revision(cluster: &Cluster, istiod: &Istiod) -> Result<String, StateError> {
+    let place = &istiod.place;
+    let pod = cluster.find("pods", &place.namespace, &place.pod)?;
+    let revision = pod.map(|pod| pods::label(&pod, REVISION).to_owned());
+    Ok(revision
+        .filter(|revision| !revision.is_empty())
+        .unwrap_or_else(|| "default".into()))
+}
+
 fn write_bundles(cluster: &Cluster, istiod: &Istiod) -> Result<(), StateError> {
     for resource in WEBHOOKS {
         for configuration in cluster.list(resource, None)? {
@@ -246,7 +258,8 @@ pub(super) fn write_bundle(
     resource: &str,
     mut configuration: Json,
 ) -> Result<(), StateError> {
-    if pods::label(&configuration, "istio.io/rev").is_empty() {
+    // Each istiod writes into the configurations of its own revision (`webhookpatch.go`).
+    if pods::label(&configuration, REVISION) != revision(cluster, istiod)? {
         return Ok(());
     }
     let bundle = data_encoding::BASE64.encode(istiod.ca.root.as_bytes());
@@ -273,7 +286,7 @@ pub(super) fn repair_webhook(
     resource: &str,
     configuration: &Json,
 ) -> Result<(), StateError> {
-    let all = Istiod::all(cluster)?;
+    let mut all = Istiod::all(cluster)?;
     let known: Vec<_> = all
         .iter()
         .map(|istiod| data_encoding::BASE64.encode(istiod.ca.root.as_bytes()))
@@ -282,10 +295,16 @@ pub(super) fn repair_webhook(
     let is_foreign = hooks
         .map(|hook| pods::text(hook, "/clientConfig/caBundle"))
         .any(|bundle| !known.iter().any(|known| known == bundle));
-    match leader(cluster)?.filter(|_| is_foreign) {
-        Some(leader) => write_bundle(cluster, &leader, resource, configuration.clone()),
-        None => Ok(()),
+    if !is_foreign {
+        return Ok(());
     }
+    all.sort_by_key(|istiod| (istiod.born, istiod.place.pod.clone()));
+    for istiod in all {
+        if revision(cluster, &istiod)? == pods::label(configuration, REVISION) {
+            return write_bundle(cluster, &istiod, resource, configuration.clone());
+        }
+    }
+    Ok(())
 }
 
 /// Handles the end of a replica: the next one takes the lease and writes its roots, and the proxies connect to others.

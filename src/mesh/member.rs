@@ -194,7 +194,13 @@ impl Controllers for Member {
                 // Retries requests that failed because there was no signing CA.
                 relay::count_up(cluster)
             }
-            "secrets" => istiod::secret_changed(cluster, object, mount()?),
+            "secrets" => {
+                istiod::secret_changed(cluster, object, mount()?)?;
+                match self.management().filter(|_| change.is_gone) {
+                    Some(management) => gloo::secret_gone(cluster, management, object),
+                    None => Ok(()),
+                }
+            }
             "roottrustpolicies.admin.gloo.solo.io" if !change.is_gone => {
                 gloo::policy_changed(cluster, object)
             }

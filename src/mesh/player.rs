@@ -70,6 +70,9 @@ impl Proxy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Ztunnel {
     pub place: Place,
+    /// Where istiod is; empty in what an older version has stored, where it was the ztunnel's own namespace.
+    #[serde(default)]
+    pub istiod_namespace: String,
     pub node: String,
     pub version: String,
     pub mounted: String,

@@ -47,7 +47,7 @@ pub(super) fn start(cluster: &Cluster, pod: &Json) -> Result<Option<Hold>, State
 }
 
 /// Returns the namespace of istiod.
-fn home(cluster: &Cluster) -> Result<String, StateError> {
+pub(super) fn home(cluster: &Cluster) -> Result<String, StateError> {
     let first = Istiod::all(cluster)?.into_iter().next();
     Ok(first.map_or_else(|| "istio-system".into(), |istiod| istiod.place.namespace))
 }

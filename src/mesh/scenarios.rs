@@ -4,7 +4,10 @@ mod relay;
 
 use serde_json::Value as Json;
 
-use super::lab::{Authority, Lab, now, shown};
+use super::{
+    lab::{Authority, Lab, now, shown},
+    matrix::Handshake,
+};
 
 const TWO: [&str; 2] = ["cluster-1", "cluster-2"];
 
@@ -423,4 +426,49 @@ fn old_ztunnels_read_one_root_and_lose_their_channel() {
             }
         }
     }
+}
+
+/// An istiod writes its roots into the webhooks of its own revision, and repairs no others.
+#[test]
+fn webhooks_of_another_revision_keep_what_they_have() {
+    let mut lab = Lab::new(&TWO, "");
+    let resource = "validatingwebhookconfigurations.admissionregistration.k8s.io";
+    let found = |lab: &Lab| lab.find("cluster-1", resource, "", "istio-validator-istio-system");
+    let bundle = |lab: &Lab| {
+        let found = found(lab).expect("the webhook");
+        found["webhooks"][0]["clientConfig"]["caBundle"].clone()
+    };
+    lab.settle("cluster-1");
+    let own = bundle(&lab);
+    assert_ne!(own, "");
+    let mut stale = found(&lab).expect("the webhook");
+    stale["metadata"]["labels"]["istio.io/rev"] = "1-28".into();
+    stale["webhooks"][0]["clientConfig"]["caBundle"] = "".into();
+    lab.put("cluster-1", resource, stale.clone());
+    lab.restart_istiod("cluster-1");
+    assert_eq!(bundle(&lab), "");
+    stale["metadata"]["labels"]["istio.io/rev"] = "default".into();
+    stale["metadata"]["resourceVersion"].take();
+    lab.put("cluster-1", resource, stale);
+    lab.until("it is repaired", |lab, _| bundle(lab) == own);
+}
+
+/// A ztunnel need not be in istiod's namespace: on GKE it is in `kube-system`.
+#[test]
+fn a_ztunnel_in_another_namespace_reaches_istiod() {
+    let is_of = |one: &Handshake| one.from.contains("kube-system/ztunnel");
+    let mut lab = Lab::new(&TWO, "");
+    let mut moved = lab
+        .find("cluster-1", "daemonsets.apps", "istio-system", "ztunnel")
+        .expect("it");
+    moved["metadata"] = serde_json::json!({ "name": "ztunnel", "namespace": "kube-system" });
+    if let Some(moved) = moved.as_object_mut() {
+        moved.remove("status");
+    }
+    lab.delete("cluster-1", "daemonsets.apps", "istio-system", "ztunnel");
+    lab.put("cluster-1", "daemonsets.apps", moved);
+    lab.settle("cluster-1");
+    let seen = lab.until("it runs", |_, seen| seen.all.iter().any(is_of));
+    let failed: Vec<_> = seen.failed().filter(|one| is_of(one)).collect();
+    assert!(failed.is_empty(), "{failed:?}");
 }

@@ -8,7 +8,7 @@ use super::{
     options::{MeshOptions, millis},
     player::{Identity, Istiod, Place, Player, TRUST_DOMAIN, Ztunnel},
     pods::{self, namespace},
-    proxy::{half_life, next_renewal},
+    proxy::{half_life, home, next_renewal},
     trust,
     verify::{Expected, Library},
     version::{Since, Version},
@@ -30,6 +30,7 @@ pub(super) fn start(cluster: &Cluster, pod: &Json) -> Result<Option<Hold>, State
     };
     let mut ztunnel = Ztunnel {
         place: Place::of(pod),
+        istiod_namespace: home(cluster)?,
         node: pods::text(pod, "/spec/nodeName").to_owned(),
         version: pods::version(pod, "istio-proxy", Version::newest(1, 30)).to_string(),
         ca_root: mounted.clone(),
@@ -238,12 +239,20 @@ pub(super) fn remount(cluster: &Cluster, mut ztunnel: Ztunnel) -> Result<(), Sta
 
 /// Returns ztunnel's CA client.
 pub(super) fn ca_client(ztunnel: &Ztunnel) -> Party {
-    istiod::client(&ztunnel.ca_root, Library::Rustls, &ztunnel.place.namespace)
+    istiod::client(&ztunnel.ca_root, Library::Rustls, istiod_namespace(ztunnel))
 }
 
 /// Returns ztunnel's XDS client, which reads the mounted root at each connection.
 pub(super) fn xds_client(ztunnel: &Ztunnel) -> Party {
-    istiod::client(&ztunnel.mounted, Library::Rustls, &ztunnel.place.namespace)
+    istiod::client(&ztunnel.mounted, Library::Rustls, istiod_namespace(ztunnel))
+}
+
+/// Returns the namespace of istiod, which may be another one than ztunnel's, such as `kube-system`.
+fn istiod_namespace(ztunnel: &Ztunnel) -> &str {
+    match ztunnel.istiod_namespace.as_str() {
+        "" => &ztunnel.place.namespace,
+        namespace => namespace,
+    }
 }
 
 /// Returns a workload as a client of another: ztunnel expects exactly the server's identity (ztunnel:

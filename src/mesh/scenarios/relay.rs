@@ -261,3 +261,30 @@ fn gloo_mesh_leaves_a_foreign_secret_alone_and_says_so() {
     let why = state(&lab, "cluster-1")["error"].to_string();
     assert!(why.contains("is not managed by Gloo Mesh"), "{why}");
 }
+
+/// Gloo Mesh issues a lost CA again as soon as it is gone, for a cluster that it knows and whose agent is connected.
+#[test]
+fn a_deleted_ca_comes_back_until_its_cluster_is_deregistered() {
+    let (mut lab, a) = relayed();
+    signing_secret(&lab, "signer", &a.below("issuing"), &a);
+    policy(
+        &lab,
+        serde_json::json!({ "mgmtServerCa": { "secretRef": { "name": "signer" } }, "autoRestartPods": false }),
+    );
+    let is_issued = |lab: &Lab, cluster: &str| cacerts_root(lab, cluster) == "A";
+    lab.until("both are issued", |lab, _| {
+        TWO.iter().all(|cluster| is_issued(lab, cluster))
+    });
+    lab.delete("cluster-1", "secrets", "istio-system", "cacerts");
+    lab.until("it comes back", |lab, _| is_issued(lab, "cluster-1"));
+
+    let registrations = "kubernetesclusters.admin.gloo.solo.io";
+    lab.delete("mgmt", registrations, "gloo-mesh", "cluster-1");
+    lab.delete("cluster-1", "secrets", "istio-system", "cacerts");
+    // What happens in the other cluster meanwhile says that there was time enough.
+    lab.delete("cluster-2", "secrets", "istio-system", "cacerts");
+    lab.until("the other one comes back", |lab, _| {
+        is_issued(lab, "cluster-2")
+    });
+    assert!(!is_issued(&lab, "cluster-1"));
+}

@@ -30,7 +30,7 @@ pub use http::{
 };
 pub use kube::{
     Access, Apply, ClusterRule, Clusters, Hindrance, KubeClient, KubeClients, KubeTarget, Named,
-    Next, Opening, Owners, Patch, PatchKind, Permit, PodState, Progress, Resource, Selection,
+    Next, Opening, Owners, Part, Patch, PatchKind, Permit, PodState, Progress, Resource, Selection,
     Trouble, changed_since, covers, embedded_cluster, expected, from_object, is_passing,
     is_same_object, is_terminating, restoring, rules, secret_manifest, to_object,
 };

@@ -9,18 +9,20 @@ use super::{
             Function, Gives,
             Impact::Reads,
             Needs, On, Parameter, Rule,
-            ValueKind::{Int, Namespace, Record, Text},
+            ValueKind::{Int, List, Namespace, Record, Text},
             optional, required, rule,
         },
         http, rejected,
         tls::{PROBE, SERVED, port_of, probe, served_value},
     },
+    fields::Fields,
     look, options,
+    read::note_picked,
     table::CLUSTER,
 };
 use crate::{answer::Answer, dynamic::to_dynamic, secrecy::SecretOutput};
 use windlass_world::{
-    outside::{HttpResponse, KubeClient},
+    outside::{HttpResponse, KubeClient, Part},
     value::{Failure, Value},
 };
 
@@ -63,11 +65,18 @@ pub(super) const HTTP_GET: Function = Function {
     },
 };
 
-const GET: &[Parameter] = &[optional(
-    "lines",
-    Text,
-    "returns and records only the lines of the body that begin with this text, such as those of one metric; the whole answer may then have any length",
-)];
+const GET: &[Parameter] = &[
+    optional(
+        "lines",
+        Text,
+        "returns and records only the lines of the body that begin with this text, such as those of one metric; the whole answer may then have any length",
+    ),
+    optional(
+        "pick",
+        List(&Text),
+        "returns and records only these fields of a body in JSON, as `kube::list` does; the whole answer may then have 64 MiB",
+    ),
+];
 
 pub(super) const TLS_CHAIN: Function = Function {
     name: "kube::tls_chain",
@@ -114,7 +123,7 @@ pub fn tls_chain(
     Ok(to_dynamic(&look(&context, FUNCTION, cluster, record, act)?))
 }
 
-/// Implements `kube::http_get(cluster, namespace, pod, port, "/path", #{ lines })`: returns `status`, `headers`, `body`, `body_bytes`, `json`.
+/// Implements `kube::http_get(cluster, namespace, pod, port, "/path", #{ lines, pick })`: returns `status`, `headers`, `body`, `body_bytes`, `json`.
 pub fn http_get(
     context: NativeCallContext,
     cluster: &str,
@@ -128,19 +137,41 @@ pub fn http_get(
     let port = port_of(FUNCTION, port)?;
     let mut options = options(FUNCTION, given)?;
     let lines = options.optional_text("lines")?;
+    let pick = options.texts("pick")?;
     options.finish()?;
     let mut record = record(cluster, namespace, pod, port, ("path", path.into()));
     if let (Value::Map(record), Some(lines)) = (&mut record, &lines) {
         record.insert("lines".into(), lines.as_str().into());
     }
+    note_picked(&mut record, &pick);
+    let pick = Fields::of(&pick);
     let (namespace, pod, path) = (namespace.to_owned(), name(pod), path.to_owned());
     let act = async move |kube: KubeClient| {
-        let answer = kube
-            .http_get(&namespace, &pod, port, &path, lines.as_deref())
-            .await?;
+        let part = match (lines, &pick) {
+            (Some(start), _) => Part::Lines(start),
+            (None, Some(_)) => Part::Picked,
+            (None, None) => Part::Whole,
+        };
+        let mut answer = kube.http_get(&namespace, &pod, port, &path, part).await?;
+        if let Some(fields) = pick {
+            answer.body = picked(&answer.body, &fields)?;
+        }
         answer_value(answer)
     };
     Ok(Answer::of(look(&context, FUNCTION, cluster, record, act)?))
+}
+
+/// Returns the picked fields of a body in JSON, as JSON.
+fn picked(body: &[u8], fields: &Fields) -> Result<Vec<u8>, Failure> {
+    let parsed = serde_json::from_slice(body).map_err(|e| {
+        let why = format!("fields can be picked of JSON only, and the answer is not: {e}");
+        rejected("kube::http_get", "NotJson", why)
+    })?;
+    Ok(fields
+        .pick(Value::from_json(parsed))
+        .to_json()
+        .to_string()
+        .into_bytes())
 }
 
 fn answer_value(answer: HttpResponse) -> Result<Value, Failure> {

@@ -3,12 +3,14 @@
 //! - `read` reads: get, find, list, pods, events, the differences of a Secret; `forward` reads from pods, through a port-forward;
 //! - `write` changes: apply, patch, delete;
 //! - `workload` restarts and replaces pods, `wait` waits for a condition, for the `restarts` of its step;
+//! - `fields` picks what a result has of large objects;
 //! - `undo` reverses calls;
 //! - `table` describes the functions.
 //!
 //! Objects have the names that kubectl uses: `deployment/istiod`, in a namespace, which is empty for objects
 //! that are not in one.
 
+mod fields;
 mod forward;
 mod read;
 mod restarts;

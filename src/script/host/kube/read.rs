@@ -7,7 +7,9 @@ use rhai::{Array, Dynamic, Map, NativeCallContext};
 
 use super::{
     super::{Thrown, arguments::refuse},
-    About, look, look_at, options,
+    About,
+    fields::Fields,
+    look, look_at, options,
 };
 use crate::dynamic::{from_dynamic, to_dynamic};
 use windlass_world::{
@@ -46,7 +48,7 @@ pub fn find(
     Ok(to_dynamic(&found))
 }
 
-/// Implements `kube::list(cluster, namespace, "deployments", #{ labels: "app=x", fields: "…" })`; an empty namespace
+/// Implements `kube::list(cluster, namespace, "deployments", #{ labels: "app=x", fields: "…", pick: […] })`; an empty namespace
 /// stands for all of them.
 pub fn list(
     context: NativeCallContext,
@@ -62,20 +64,34 @@ pub fn list(
         labels: options.optional_text("labels")?,
         fields: options.optional_text("fields")?,
     };
+    let pick = options.texts("pick")?;
     options.finish()?;
-    let record = Value::map([
+    let mut record = Value::map([
         ("cluster", Value::from(cluster)),
         ("namespace", namespace.into()),
         ("kind", kind.into()),
         ("labels", selection.labels.clone().into()),
         ("fields", selection.fields.clone().into()),
     ]);
-    let kind = kind.to_owned();
+    note_picked(&mut record, &pick);
+    let (kind, pick) = (kind.to_owned(), Fields::of(&pick));
     let found = look(&context, FUNCTION, cluster, record, |kube| async move {
         let found = kube.list(&kind, &selection).await?;
-        Ok(Value::List(found.iter().map(from_object).collect()))
+        let objects = found.iter().map(from_object);
+        Ok(Value::List(match pick {
+            None => objects.collect(),
+            Some(fields) => objects.map(|object| fields.pick(object)).collect(),
+        }))
     })?;
     Ok(to_dynamic(&found))
+}
+
+/// Adds the picked fields to what is recorded of a call; a call without them is recorded as before there were any.
+pub(super) fn note_picked(record: &mut Value, pick: &[String]) {
+    if let (Value::Map(record), false) = (record, pick.is_empty()) {
+        let pick = pick.iter().map(|path| Value::from(path.as_str()));
+        record.insert("pick".into(), Value::List(pick.collect()));
+    }
 }
 
 /// Implements `kube::workloads(cluster, namespace, "app=x")`: returns the deployments, statefulsets and daemonsets, whose pods

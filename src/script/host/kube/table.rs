@@ -70,6 +70,11 @@ const LIST: &[Parameter] = &[
         Text,
         "a field selector, as kubectl's `--field-selector`",
     ),
+    optional(
+        "pick",
+        List(&Text),
+        "returns and records only these fields of each object, such as `[\"metadata.name\", \"spec.containers.name\"]`; those of list items go through the list. A list of large objects needs it: a result may have 1 MiB",
+    ),
 ];
 const APPLY: &[Parameter] = &[FORCE, MANAGER, DRY_RUN];
 const APPLY_SECRET: &[Parameter] = &[

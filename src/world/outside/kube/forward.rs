@@ -76,11 +76,11 @@ impl KubeClient {
             .await
     }
 
-    /// Sends a plain HTTP request to a port of a pod, as `curl http://localhost:PORT/PATH` in the pod would. With `lines`, the body is
-    /// only those lines of the answer that begin with this text.
+    /// Sends a plain HTTP request to a port of a pod, as `curl http://localhost:PORT/PATH` in the pod would.
     ///
     /// # Errors
-    /// A pod that does not exist, a port on which nothing listens, or an answer that is not 2xx or whose body is over 1 MiB.
+    /// A pod that does not exist, a port on which nothing listens, or an answer that is not 2xx or whose body is over the
+    /// limit of its part.
     #[boxed]
     pub async fn http_get(
         &self,
@@ -88,7 +88,7 @@ impl KubeClient {
         pod: &str,
         port: u16,
         path: &str,
-        lines: Option<&str>,
+        part: Part,
     ) -> Result<HttpResponse, Failure> {
         let forwarded = self.forward(namespace, pod, port).await?;
         let about = About {
@@ -97,7 +97,7 @@ impl KubeClient {
         };
         forwarded
             .by(GET_TIMEOUT, async |stream| {
-                get(&about, stream, port, path, lines).await
+                get(&about, stream, port, path, &part).await
             })
             .await
     }
@@ -241,7 +241,7 @@ async fn get(
     stream: DuplexStream,
     port: u16,
     path: &str,
-    lines: Option<&str>,
+    part: &Part,
 ) -> Result<HttpResponse, Failure> {
     let rejected = |code: &str, why: String| about.failure(FailureClass::Rejected, code, why);
     let lost =
@@ -268,17 +268,18 @@ async fn get(
         let answer = sender.send_request(request).await.map_err(lost)?;
         let (parts, body) = answer.into_parts();
         let too_large = || {
-            rejected("TooLarge", "the answer is larger than 1 MiB".into()).with_hint(
-                "ask for a part of it (Envoy: `/config_dump?resource=dynamic_active_secrets`), or for some of its lines with the option `lines`",
+            let limit = part.limit() / (1024 * 1024);
+            rejected("TooLarge", format!("the answer is larger than {limit} MiB")).with_hint(
+                "ask for a part of it (Envoy: `/config_dump?resource=dynamic_active_secrets`), for some of its lines with the option `lines`, or for some of its fields with the option `pick`",
             )
         };
-        let body = match lines.filter(|_| parts.status.is_success()) {
-            Some(start) => {
+        let body = match part {
+            Part::Lines(start) if parts.status.is_success() => {
                 let kept = lines_of(body, start.as_bytes()).await.map_err(lost)?;
                 kept.ok_or_else(too_large)?
             }
-            None => {
-                let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
+            _ => {
+                let body = Limited::new(body, part.limit()).collect().await;
                 let body = body.map_err(|e| match e.downcast::<hyper::Error>() {
                     Ok(e) => lost(*e),
                     Err(_) => too_large(),
@@ -302,6 +303,30 @@ async fn get(
         status => {
             let class = FailureClass::of_status(status);
             Err(about.failure(class, &format!("HTTP{status}"), answer.said()))
+        }
+    }
+}
+
+/// What of an answer is wanted.
+#[derive(Clone, Debug)]
+pub enum Part {
+    /// The whole body, of 1 MiB at most.
+    Whole,
+    /// The lines that begin with this text, 1 MiB of them at most, of a body of any length.
+    Lines(String),
+    /// The whole body, of which the caller keeps some fields.
+    Picked,
+}
+
+/// How much is read of an answer of which some fields are kept: a ztunnel's dump has all workloads and services of a mesh,
+/// some kilobytes for each.
+const MAX_PICKED_BYTES: usize = 64 * 1024 * 1024;
+
+impl Part {
+    fn limit(&self) -> usize {
+        match self {
+            Self::Whole | Self::Lines(_) => MAX_BODY_BYTES,
+            Self::Picked => MAX_PICKED_BYTES,
         }
     }
 }

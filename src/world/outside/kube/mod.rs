@@ -44,6 +44,7 @@ pub use clusters::{Clusters, Opening};
 pub use connect::Access;
 pub(super) use connect::{ByteStream, through_proxy};
 pub use evict::Next;
+pub use forward::Part;
 pub use object::{from_object, secret_manifest, to_object};
 pub use ownership::Owners;
 pub use permission::{ClusterRule, Permit, rules};
