@@ -68,7 +68,12 @@ fn shared(
             continue;
         }
         if Policy::read(&document, &arn)?.names(&call.caller.account) {
-            found.push(authority::find(connection, &arn, call.now)?);
+            match authority::find(connection, &arn, call.now) {
+                Ok(authority) => found.push(authority),
+                // Its restoration period has ended, and it is removed soon.
+                Err(failure) if failure.code == Code::ResourceNotFound => {}
+                Err(failure) => return Err(failure),
+            }
         }
     }
     let age = |authority: &Authority| (authority.created_at, authority.arn.clone());

@@ -54,7 +54,8 @@ pub(super) fn list(call: &Call) -> Result<Answer, Failure> {
     Ok(Answer::Object(200, object))
 }
 
-fn bare(resource: &Resource, mut item: Json) -> Json {
+fn bare(resource: &Resource, item: Json) -> Json {
+    let mut item = in_version(resource, item);
     if resource.custom.is_none()
         && let Some(map) = item.as_object_mut()
     {
@@ -64,10 +65,19 @@ fn bare(resource: &Resource, mut item: Json) -> Json {
     item
 }
 
+/// Returns a stored object in the version of a request: custom objects are converted by their `apiVersion` alone, as with the strategy
+/// `None`.
+pub(super) fn in_version(resource: &Resource, mut object: Json) -> Json {
+    if resource.custom.is_some() {
+        object["apiVersion"] = resource.api_version().into();
+    }
+    object
+}
+
 /// Returns an object in the representation that the client requested.
 pub(super) fn shaped(call: &Call, object: Json) -> Json {
     match call.accept.shape {
-        Shape::Whole => object,
+        Shape::Whole => in_version(&call.resource, object),
         Shape::Metadata => partial(object),
         Shape::Table => {
             let version = object["metadata"]["resourceVersion"].clone();

@@ -6,7 +6,11 @@ use futures_util::Stream;
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
-use super::{Call, read::partial, select::Selectors};
+use super::{
+    Call,
+    read::{in_version, partial},
+    select::Selectors,
+};
 use crate::{
     object::{namespace, now},
     resource::Resource,
@@ -214,7 +218,7 @@ impl Watch {
 
     fn push(&mut self, kind: &str, object: Json) {
         let object = match self.shape {
-            Shape::Whole => object,
+            Shape::Whole => in_version(&self.resource, object),
             Shape::Metadata => partial(object),
             Shape::Table => {
                 let meta = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });

@@ -4,7 +4,7 @@ use super::{
     Call, body,
     finish::{Owner, finish, stale},
     intake::{check_kind, decoded, refuse_untyped, set_kind, set_namespace},
-    read::shaped,
+    read::{in_version, shaped},
 };
 use crate::{
     access::{Attributes, may},
@@ -137,6 +137,7 @@ fn apply(call: &Call) -> Result<Answer, Failure> {
     let manager = manager(call, true);
     let (object, code) = call.service.write(|tx| {
         let before = tx.get(&resource.key(), call.namespace(), call.name())?;
+        let before = before.map(|before| in_version(resource, before));
         let code = if before.is_some() { 200 } else { 201 };
         if before.is_none() {
             if call.target.subresource.is_some() {
@@ -218,6 +219,8 @@ fn manager(call: &Call, applies: bool) -> Manager {
 }
 
 fn existing(call: &Call, tx: &Transaction) -> Result<Json, Failure> {
-    tx.get(&call.resource.key(), call.namespace(), call.name())?
+    let found = tx.get(&call.resource.key(), call.namespace(), call.name())?;
+    found
+        .map(|found| in_version(&call.resource, found))
         .ok_or_else(|| Failure::not_found(&call.resource, call.name()))
 }

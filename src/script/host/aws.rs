@@ -246,7 +246,12 @@ fn with_key(call: &AwsCall, token: Option<&str>, key: &EffectKey) -> Result<AwsC
     let Some(token) = token else {
         return Ok(call.clone());
     };
-    let keyed = with_param(call, token, key.as_str().into());
+    let is_uuid = UUIDS.contains(&(&*call.service.name, &*call.operation));
+    let text = match is_uuid.then(|| as_uuid(key.as_str())).flatten() {
+        Some(uuid) => uuid,
+        None => key.as_str().to_owned(),
+    };
+    let keyed = with_param(call, token, text.into());
     let is_empty = match keyed.params.field(token) {
         None | Some(Value::Null) => true,
         Some(Value::String(text)) => text.is_empty(),
@@ -261,6 +266,23 @@ fn with_key(call: &AwsCall, token: Option<&str>, key: &EffectKey) -> Result<AwsC
     Err(failure
         .with_hint(format!("remove `{token}`: it is filled in automatically"))
         .proving(Proof::NotDone))
+}
+
+/// The operations whose token must be a UUID: by its least length in the model of CloudWatch Logs, by its pattern in that of Systems
+/// Manager. All others take the key's own form.
+const UUIDS: [(&str, &str); 2] = [("logs", "PutQueryDefinition"), ("ssm", "DeleteInventory")];
+
+/// Returns 32 hex digits in the form of a UUID.
+fn as_uuid(hex: &str) -> Option<String> {
+    let part = |from: usize, to: usize| hex.get(from..to);
+    let parts = [
+        part(0, 8)?,
+        part(8, 12)?,
+        part(12, 16)?,
+        part(16, 20)?,
+        part(20, 32)?,
+    ];
+    Some(parts.join("-"))
 }
 
 /// Returns the param that AWS's models mark as the idempotency token of an operation.
@@ -332,5 +354,28 @@ mod tests {
             (failure.code.as_str(), failure.may_be_done()),
             ("NoKey", false)
         );
+    }
+
+    #[test]
+    fn a_token_that_must_be_a_uuid_is_one() {
+        let key = EffectKey::new("0123456789abcdef0123456789abcdef".into());
+        for (service, operation, token) in [
+            ("logs", "PutQueryDefinition", "clientToken"),
+            ("ssm", "DeleteInventory", "ClientToken"),
+        ] {
+            let service = known_service(service).expect("a model").clone();
+            assert_eq!(marked_token(&service, operation).as_deref(), Some(token));
+            let call = AwsCall {
+                service,
+                operation: operation.into(),
+                ..create("{}")
+            };
+            let keyed = with_key(&call, Some(token), &key).expect("a key");
+            let sent = keyed.params.field(token).map(Value::to_text);
+            assert_eq!(
+                sent.as_deref(),
+                Some("01234567-89ab-cdef-0123-456789abcdef")
+            );
+        }
     }
 }

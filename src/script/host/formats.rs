@@ -3,7 +3,7 @@
 //! A value that a format can't express is rejected with its place; an integer beyond 64 bits is read as the text of its
 //! digits.
 
-use rhai::{Array, Dynamic};
+use rhai::{Array, Dynamic, NativeCallContext};
 
 use super::{
     Thrown,
@@ -14,6 +14,7 @@ use super::{
         ValueKind::{Any, Either, List, Secret, Text},
         required,
     },
+    host,
 };
 use crate::dynamic::{from_dynamic, to_dynamic};
 use windlass_world::value::{self, Value};
@@ -79,18 +80,28 @@ pub(super) static JSON: [Function; 2] = [
 pub(super) static YAML: [Function; 3] = [
     parse(
         "yaml::parse",
-        "Parses a YAML document (1.2, with merge keys). A second document is rejected.",
+        "Parses a YAML document (1.2, with merge keys). A second document is rejected, and so is a number such as `0400`, which kubectl reads as octal.",
         "let value = yaml::parse(inputs.text);",
         |b| {
-            bind_parse(b, "yaml", |text| {
-                Value::parse_yaml(text).map_err(|e| {
-                    if e.contains("second document") {
-                        format!("{e} (`yaml::parse_all` reads them all)")
+            b.with(
+                |context: NativeCallContext, text: &str| -> Result<Dynamic, Thrown> {
+                    let parsed = if is_replaying(&context) {
+                        Value::parse_yaml_as_earlier(text, 1)
+                            .map(|documents| documents.into_iter().next().unwrap_or_default())
                     } else {
-                        e
-                    }
-                })
-            })
+                        Value::parse_yaml(text)
+                    };
+                    let value = parsed.map_err(|e| {
+                        if e.contains("second document") {
+                            format!("yaml::parse: {e} (`yaml::parse_all` reads them all)")
+                        } else {
+                            format!("yaml::parse: {e}")
+                        }
+                    })?;
+                    Ok(to_dynamic(&value))
+                },
+            )
+            .with(|_: value::Secret| refuse_secret("yaml"))
         },
     ),
     Function {
@@ -100,11 +111,17 @@ pub(super) static YAML: [Function; 3] = [
             "Parses all documents of a YAML text.",
             "let documents = yaml::parse_all(inputs.text);",
             |b| {
-                b.with(|text: &str| -> Result<Array, Thrown> {
-                    let documents =
-                        Value::parse_yaml_all(text).map_err(|e| format!("yaml::parse_all: {e}"))?;
-                    Ok(documents.iter().map(to_dynamic).collect())
-                })
+                b.with(
+                    |context: NativeCallContext, text: &str| -> Result<Array, Thrown> {
+                        let parsed = if is_replaying(&context) {
+                            Value::parse_yaml_as_earlier(text, usize::MAX)
+                        } else {
+                            Value::parse_yaml_all(text)
+                        };
+                        let documents = parsed.map_err(|e| format!("yaml::parse_all: {e}"))?;
+                        Ok(documents.iter().map(to_dynamic).collect())
+                    },
+                )
             },
         )
     },
@@ -141,12 +158,17 @@ fn bind_parse<'b, 'm>(
             let value = parse(text).map_err(|e| format!("{name}::parse: {e}"))?;
             Ok(to_dynamic(&value))
         })
-        .with(move |_: value::Secret| -> Result<Dynamic, Thrown> {
-            Err(
-                format!("{name}::parse: the text is a secret, but its keys would not stay secret")
-                    .into(),
-            )
-        })
+        .with(move |_: value::Secret| refuse_secret(name))
+}
+
+fn refuse_secret(name: &str) -> Result<Dynamic, Thrown> {
+    let why = "the text is a secret, but its keys would not stay secret";
+    Err(format!("{name}::parse: {why}").into())
+}
+
+/// Says whether a step repeats what an earlier version may have recorded: that read a number such as `0400` as decimal.
+fn is_replaying(context: &NativeCallContext) -> bool {
+    host(context).is_ok_and(|host| host.effects.is_replaying())
 }
 
 fn bind_stringify<'b, 'm>(

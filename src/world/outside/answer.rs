@@ -57,7 +57,7 @@ use Client::{Aws, AwsService, File, Http, Kubernetes, Program};
 use Proof::{Done, NotDone, Unknown};
 
 /// The first row that matches applies. If none does, it is not known.
-static TABLE: [Row; 59] = [
+static TABLE: [Row; 61] = [
     // Nothing has left this machine.
     row(Aws, "*", NOT_SENT, NotDone),
     row(Http, "*", NOT_SENT, NotDone),
@@ -118,6 +118,9 @@ static TABLE: [Row; 59] = [
     row(AwsService, "*", "RequestTimeout", Unknown),
     row(AwsService, "*", "RequestTimeoutException", Unknown),
     row(AwsService, "*", "408", Unknown),
+    // Amazon S3 API Reference, "Error responses": the request must be sent to another endpoint.
+    row(AwsService, "*", "301", NotDone),
+    row(AwsService, "*", "307", NotDone),
     row(AwsService, "*", "4xx", NotDone),
     // RFC 9110, 15.3: "the client's request was successfully received, understood, and accepted"; 15.4.4: 303 is
     // the answer to a request that was carried out.

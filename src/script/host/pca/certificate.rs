@@ -14,10 +14,11 @@ use super::{
     undo::before,
 };
 use crate::{dynamic::to_dynamic, effects::Call};
+use windlass_ground::closest;
 use windlass_world::{
     outside::{Extension, Issue, Passthrough, SignedCertificate, Validity},
     value::Value,
-    x509::pem,
+    x509::{KEY_USAGES, pem},
 };
 
 const ISSUE: &str = "pca::issue_certificate";
@@ -30,6 +31,7 @@ pub const TOKEN_LIVES: Duration = Duration::from_secs(4 * 60);
 pub fn issue(context: NativeCallContext, authority: &str, map: Map) -> Result<String, Thrown> {
     let given = Arguments::new(ISSUE, map.clone())?.to_value();
     let issue = read(authority, map)?;
+    let refusal = check_passthrough(&issue);
     let ca = authority.to_owned();
     // An undo may have to repeat the request, without the script.
     let before = Value::map([("ca", ca.into()), ("request", given.clone())]);
@@ -39,8 +41,45 @@ pub fn issue(context: NativeCallContext, authority: &str, map: Map) -> Result<St
         pca.issue(&issue, key.as_str()).await.map(Value::String)
     })
     .remembering(move || async move { Ok(before) });
-    Ok(perform(&context, call)?.to_text())
+    Ok(perform(&context, call.refusing(refusal))?.to_text())
 }
+
+/// Refuses what AWS would drop without a word: a passthrough with a template that takes none, and key usages with an unknown name.
+fn check_passthrough(issue: &Issue) -> Result<(), String> {
+    let given = &issue.passthrough;
+    for usage in &given.key_usage {
+        if !KEY_USAGES.contains(&usage.as_str()) {
+            let hint = match closest(usage, KEY_USAGES.into_iter()) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => format!("it must be one of {}", KEY_USAGES.join(", ")),
+            };
+            return Err(format!(
+                "`api_passthrough.key_usage`: `{usage}` is not a key usage; {hint}"
+            ));
+        }
+    }
+    let template = issue.template.as_deref().unwrap_or(DEFAULT_TEMPLATE);
+    let name = template
+        .rsplit_once("template/")
+        .map_or(template, |(_, name)| name);
+    let takes = name
+        .split(['_', '/'])
+        .any(|word| matches!(word, "APIPassthrough" | "APICSRPassthrough"));
+    if given.is_empty() || takes {
+        return Ok(());
+    }
+    let (base, _) = name.split_once('/').unwrap_or((name, ""));
+    let wanted = match base.strip_suffix("_CSRPassthrough") {
+        Some(base) => format!("{base}_APICSRPassthrough/V1"),
+        None => format!("{base}_APIPassthrough/V1"),
+    };
+    Err(format!(
+        "the template {base} does not take `api_passthrough`, and AWS would ignore it; use `{wanted}`"
+    ))
+}
+
+/// The template of a request that names none (AWS Private CA, "Using templates").
+const DEFAULT_TEMPLATE: &str = "EndEntityCertificate/V1";
 
 /// Returns the request that [`issue`] recorded. `None` in journals of versions that did not record it.
 pub fn recorded(before: &Value) -> Option<Issue> {
@@ -182,4 +221,45 @@ pub fn revoke(context: NativeCallContext, authority: &str, map: Map) -> Result<(
             .map(|()| Value::Null)
     })
     .map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_be_dropped_without_a_word_is_refused() {
+        let issue = |template: Option<&str>, usage: &str| Issue {
+            authority: "arn".into(),
+            csr: String::new(),
+            signing_algorithm: "SHA256WITHRSA".into(),
+            template: template.map(str::to_owned),
+            validity: Validity::parse("1d").expect("a validity"),
+            passthrough: Passthrough {
+                key_usage: vec![usage.into()],
+                ..Passthrough::default()
+            },
+        };
+        let check = |template, usage| check_passthrough(&issue(template, usage));
+        let passes = Some("arn:aws:acm-pca:::template/EndEntityCertificate_APIPassthrough/V1");
+        assert_eq!(check(passes, "digitalSignature"), Ok(()));
+        let both = Some("BlankEndEntityCertificate_APICSRPassthrough/V1");
+        assert_eq!(check(both, "digitalSignature"), Ok(()));
+        let why = check(passes, "keyencipherment").expect_err("an unknown usage");
+        assert!(why.contains("did you mean `keyEncipherment`?"), "{why}");
+        let why = check(None, "digitalSignature").expect_err("the default template");
+        assert!(
+            why.contains("use `EndEntityCertificate_APIPassthrough/V1`"),
+            "{why}"
+        );
+        let of_csr = Some("SubordinateCACertificate_PathLen0_CSRPassthrough/V1");
+        let why = check(of_csr, "keyCertSign").expect_err("a template for the CSR");
+        assert!(
+            why.contains("`SubordinateCACertificate_PathLen0_APICSRPassthrough/V1`"),
+            "{why}"
+        );
+        let mut nothing = issue(None, "x");
+        nothing.passthrough = Passthrough::default();
+        assert_eq!(check_passthrough(&nothing), Ok(()));
+    }
 }

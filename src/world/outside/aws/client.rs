@@ -442,7 +442,7 @@ impl AwsClient {
             fips: config.use_fips().unwrap_or_default(),
             dual_stack: config.use_dual_stack().unwrap_or_default(),
         };
-        let of_aws = of_aws(service, operation, region.as_ref(), variant);
+        let (endpoint, region) = of_aws(service, operation, region.as_ref(), variant);
         // The service's name in a section of the configuration, as AWS's other tools write it: `secrets_manager`.
         let id = service.id.to_ascii_lowercase().replace([' ', '-'], "_");
         let named = target
@@ -452,13 +452,21 @@ impl AwsClient {
             .cloned()
             .or_else(|| own_endpoint(config, &id))
             .or_else(|| config.endpoint_url().map(str::to_owned));
-        Ok(match named {
-            Some(endpoint) => Place {
-                endpoint: endpoint.trim_end_matches('/').into(),
-                ..of_aws
-            },
-            None => of_aws,
-        })
+        let named = named.map(|named| named.trim_end_matches('/').to_owned());
+        match named.or(endpoint) {
+            Some(endpoint) => Ok(Place { endpoint, region }),
+            None => {
+                let kind = match (variant.fips, variant.dual_stack) {
+                    (true, true) => "FIPS and dual-stack",
+                    (true, false) => "FIPS",
+                    _ => "dual-stack",
+                };
+                let why = format!("{} has no {kind} endpoint in {region}", service.name);
+                let hint = "remove `fips` or `dual_stack` from the target (or AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT), or name an endpoint in `endpoints`";
+                let failure = Failure::new(FailureClass::Rejected, name, "NoEndpoint", why);
+                Err(failure.with_hint(hint))
+            }
+        }
     }
 
     async fn credentials(&self, connected: &Connected, name: &str) -> Result<Credentials, Failure> {

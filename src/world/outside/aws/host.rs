@@ -1,5 +1,7 @@
 //! Finds the servers of AWS.
 
+use std::{collections::BTreeMap, sync::LazyLock};
+
 use serde::Deserialize;
 
 use super::model::{Operation, Service};
@@ -42,89 +44,72 @@ impl TryFrom<String> for EndpointName {
     }
 }
 
-/// A partition of AWS: the prefix of its regions, its domains (AWS's `partitions.json`), and the region of its global
-/// services.
-struct Partition {
-    begins: &'static str,
-    domain: &'static str,
-    dual_stack: &'static str,
-    /// For IAM and Route 53.
-    global_region: &'static str,
+/// Where AWS's services are: `models/generate.py` describes the file.
+#[derive(Deserialize)]
+struct Hosts {
+    partitions: Vec<Partition>,
+    services: BTreeMap<String, BTreeMap<String, BTreeMap<String, Option<String>>>>,
 }
 
-const PARTITIONS: [Partition; 6] = [
-    Partition {
-        begins: "cn-",
-        domain: "amazonaws.com.cn",
-        dual_stack: "api.amazonwebservices.com.cn",
-        global_region: "cn-north-1",
-    },
-    Partition {
-        begins: "us-gov-",
-        domain: "amazonaws.com",
-        dual_stack: "api.aws",
-        global_region: "us-gov-west-1",
-    },
-    Partition {
-        begins: "us-isob-",
-        domain: "sc2s.sgov.gov",
-        dual_stack: "api.aws.scloud",
-        global_region: "us-isob-east-1",
-    },
-    Partition {
-        begins: "us-iso-",
-        domain: "c2s.ic.gov",
-        dual_stack: "api.aws.ic.gov",
-        global_region: "us-iso-east-1",
-    },
-    Partition {
-        begins: "eusc-",
-        domain: "amazonaws.eu",
-        dual_stack: "api.amazonwebservices.eu",
-        global_region: "eusc-de-east-1",
-    },
-    Partition {
-        begins: "",
-        domain: "amazonaws.com",
-        dual_stack: "api.aws",
-        global_region: "us-east-1",
-    },
-];
+/// A partition of AWS: the prefix of its regions, and its domains.
+#[derive(Deserialize)]
+struct Partition {
+    id: String,
+    begins: String,
+    domain: String,
+    dual_stack: String,
+}
 
-/// Services with one server for a whole partition. STS and S3 have one for each region, which is used.
-const GLOBAL: [&str; 2] = ["iam", "route53"];
+static HOSTS: LazyLock<Hosts> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("models/hosts.json")).expect("a test reads this file")
+});
 
-/// Returns AWS's server for a service in a region.
-pub fn of_aws(service: &Service, operation: &Operation, region: &str, variant: Variant) -> Place {
-    let partition = PARTITIONS
+impl Variant {
+    /// Returns its name in the table.
+    fn name(self) -> &'static str {
+        match (self.fips, self.dual_stack) {
+            (false, false) => "plain",
+            (true, false) => "fips",
+            (false, true) => "dual",
+            (true, true) => "fips-dual",
+        }
+    }
+}
+
+/// Returns AWS's server for a service in a region; its address is `None` if AWS has no such server.
+pub fn of_aws(
+    service: &Service,
+    operation: &Operation,
+    region: &str,
+    variant: Variant,
+) -> (Option<String>, String) {
+    let partitions = &HOSTS.partitions;
+    let partition = partitions
         .iter()
-        .find(|partition| region.starts_with(partition.begins))
-        .unwrap_or(&PARTITIONS[5]);
-    let prefix = operation.host_prefix.as_deref().unwrap_or_default();
-    let name = service.endpoint.as_str();
-    if GLOBAL.contains(&service.name.as_str()) {
-        let host = match partition.begins {
-            "" => format!("{name}.{}", partition.domain),
-            "us-gov-" => format!("{name}.us-gov.{}", partition.domain),
-            _ if name == "route53" => format!("{name}.{}", partition.domain),
-            _ => format!("{name}.{}.{}", partition.global_region, partition.domain),
+        .find(|partition| region.starts_with(&partition.begins))
+        .unwrap_or(&partitions[partitions.len() - 1]);
+    let unusual = HOSTS.services.get(&service.name);
+    let unusual = unusual.and_then(|table| table.get(&partition.id));
+    let entry = unusual.and_then(|table| {
+        let of_region = table.get(&format!("{} {region}", variant.name()));
+        of_region.or_else(|| table.get(variant.name()))
+    });
+    let usual = || {
+        let fips = if variant.fips { "-fips" } else { "" };
+        let domain = if variant.dual_stack {
+            &partition.dual_stack
+        } else {
+            &partition.domain
         };
-        return Place {
-            endpoint: format!("https://{host}"),
-            region: partition.global_region.into(),
-        };
-    }
-    let fips = if variant.fips { "-fips" } else { "" };
-    let host = match (variant.dual_stack, service.name.as_str()) {
-        // Amazon S3 User Guide, "Using Amazon S3 dual-stack endpoints".
-        (true, "s3") => format!("{name}{fips}.dualstack.{region}.{}", partition.domain),
-        (true, _) => format!("{name}{fips}.{region}.{}", partition.dual_stack),
-        (false, _) => format!("{name}{fips}.{region}.{}", partition.domain),
+        format!("{}{fips}.{{region}}.{domain}", service.endpoint)
     };
-    Place {
-        endpoint: format!("https://{prefix}{host}"),
-        region: region.into(),
-    }
+    let Some(template) = entry.cloned().unwrap_or_else(|| Some(usual())) else {
+        return (None, region.to_owned());
+    };
+    let (host, signed) = template.split_once(' ').unwrap_or((&template, region));
+    let prefix = operation.host_prefix.as_deref().unwrap_or_default();
+    let host = host.replace("{region}", region);
+    (Some(format!("https://{prefix}{host}")), signed.to_owned())
 }
 
 #[cfg(test)]
@@ -232,6 +217,54 @@ mod tests {
                 "us-east-2",
             ),
             (
+                "iam",
+                "ListUsers",
+                "eu-west-1",
+                fips,
+                "iam-fips.amazonaws.com",
+                "us-east-1",
+            ),
+            (
+                "ec2",
+                "DescribeInstances",
+                "us-gov-west-1",
+                fips,
+                "ec2.us-gov-west-1.amazonaws.com",
+                "us-gov-west-1",
+            ),
+            (
+                "eks",
+                "ListClusters",
+                "us-east-1",
+                fips,
+                "fips.eks.us-east-1.amazonaws.com",
+                "us-east-1",
+            ),
+            (
+                "stepfunctions",
+                "ListActivities",
+                "us-gov-east-1",
+                fips,
+                "states-fips.us-gov-east-1.amazonaws.com",
+                "us-gov-east-1",
+            ),
+            (
+                "route53",
+                "ListHostedZones",
+                "cn-north-1",
+                plain,
+                "route53.amazonaws.com.cn",
+                "cn-northwest-1",
+            ),
+            (
+                "kms",
+                "ListKeys",
+                "eu-isoe-west-1",
+                plain,
+                "kms.eu-isoe-west-1.cloud.adc-e.uk",
+                "eu-isoe-west-1",
+            ),
+            (
                 "stepfunctions",
                 "StartSyncExecution",
                 "us-east-2",
@@ -241,9 +274,13 @@ mod tests {
             ),
         ] {
             let service = service(name).expect("a model");
-            let found = of_aws(service, &service.operations[operation], region, variant);
-            assert_eq!(found.endpoint, format!("https://{host}"), "{name}");
-            assert_eq!(found.region, signed, "{name}");
+            let (endpoint, region) =
+                of_aws(service, &service.operations[operation], region, variant);
+            assert_eq!(endpoint, Some(format!("https://{host}")), "{name}");
+            assert_eq!(region, signed, "{name}");
         }
+        let s3 = service("s3").expect("a model");
+        let none = of_aws(s3, &s3.operations["ListBuckets"], "cn-north-1", fips);
+        assert_eq!(none, (None, "cn-north-1".to_owned()));
     }
 }

@@ -4,7 +4,11 @@
 //! plugin several times, and rejects a server's own certificate as its CA. The `kube` crate still reads the other settings
 //! of a kubeconfig (client certificates, impersonation, `auth-provider`).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use data_encoding::BASE64;
 use form_urlencoded::parse;
@@ -14,7 +18,7 @@ use hyper_util::{
     client::legacy::{
         Client as HttpClient,
         connect::{
-            Connection, HttpConnector,
+            Connect, Connection, HttpConnector,
             proxy::{SocksV5, Tunnel},
         },
     },
@@ -26,15 +30,17 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::rustls::{ClientConfig, pki_types::ServerName};
+use tokio_rustls::rustls::{ClientConfig, client::Resumption, pki_types::ServerName};
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 
 use super::{
     super::proxy::Proxies,
     login::{Denied, Login},
+    plugin::Plugin,
     trust::Trust,
 };
 use crate::value::{Failure, FailureClass, causes};
+use windlass_ground::lock;
 
 /// The same as in client-go's dialer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -141,13 +147,20 @@ impl Access {
         let tls = tls(&config, &login)?;
         let direct = direct();
         let Some(proxy) = config.proxy_url.clone() else {
-            return Ok((client(direct, tls, &config)?, login));
+            return Ok((client(direct, tls, &config, &login)?, login));
         };
         let user = user_of(&proxy);
         let client = match proxy.scheme_str() {
-            Some("http") => client(tunnel(&proxy, direct, user)?, tls, &config),
-            Some("https") => client(tunnel(&proxy, to_proxy(direct)?, user)?, tls, &config),
-            Some("socks5" | "socks5h") => client(socks(&proxy, direct, user)?, tls, &config),
+            Some("http") => client(tunnel(&proxy, direct, user)?, tls, &config, &login),
+            Some("https") => client(
+                tunnel(&proxy, to_proxy(direct)?, user)?,
+                tls,
+                &config,
+                &login,
+            ),
+            Some("socks5" | "socks5h") => {
+                client(socks(&proxy, direct, user)?, tls, &config, &login)
+            }
             _ => {
                 let scheme = proxy.scheme_str().unwrap_or_default();
                 let why = format!("a proxy is asked by http, https or socks5, not by {scheme}");
@@ -245,6 +258,8 @@ fn tls(config: &Config, login: &Login) -> Result<ClientConfig, Unusable> {
         && !tls.client_auth_cert_resolver.has_certs()
     {
         tls.client_auth_cert_resolver = plugin.clone();
+        // A resumed session would keep the earlier certificate.
+        tls.resumption = Resumption::disabled();
     }
     Ok(tls)
 }
@@ -255,7 +270,12 @@ fn system_tls() -> Result<ClientConfig, Unusable> {
     nowhere.rustls_client_config().map_err(|e| bad(causes(&e)))
 }
 
-fn client<C>(connector: C, tls: ClientConfig, config: &Config) -> Result<Client, Unusable>
+fn client<C>(
+    connector: C,
+    tls: ClientConfig,
+    config: &Config,
+    login: &Login,
+) -> Result<Client, Unusable>
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
     C::Response: Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
@@ -274,7 +294,7 @@ where
         None => builder,
     };
     let https = builder.enable_http1().wrap_connector(connector);
-    let http: HttpClient<_, Body> = HttpClient::builder(TokioExecutor::new()).build(https);
+    let http = Renewed::new(https, login);
     let unusable = |e: kube::Error| bad(causes(&e));
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
@@ -283,6 +303,61 @@ where
         .map_err(BoxError::from)
         .service(http);
     Ok(Client::new(service, config.default_namespace.clone()))
+}
+
+/// An HTTP client that makes new connections when the exec plugin gives another certificate, as client-go does: the certificate is part
+/// of a connection.
+#[derive(Clone)]
+struct Renewed<C> {
+    connector: C,
+    plugin: Option<Arc<Plugin>>,
+    /// The connections, and the number of the plugin's certificate that they have.
+    current: Arc<Mutex<(HttpClient<C, Body>, u64)>>,
+}
+
+impl<C: Connect + Clone> Renewed<C> {
+    fn new(connector: C, login: &Login) -> Self {
+        let plugin = match login {
+            Login::Plugin(plugin) => Some(plugin.clone()),
+            _ => None,
+        };
+        let certificate = plugin.as_ref().map_or(0, |plugin| plugin.certificate());
+        Self {
+            current: Arc::new(Mutex::new((connections(&connector), certificate))),
+            connector,
+            plugin,
+        }
+    }
+}
+
+/// Returns a client without connections.
+fn connections<C: Connect + Clone>(connector: &C) -> HttpClient<C, Body> {
+    HttpClient::builder(TokioExecutor::new()).build(connector.clone())
+}
+
+impl<C> Service<http::Request<Body>> for Renewed<C>
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
+    type Response = http::Response<hyper::body::Incoming>;
+    type Error = hyper_util::client::legacy::Error;
+    type Future = hyper_util::client::legacy::ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let certificate = self
+            .plugin
+            .as_ref()
+            .map_or(0, |plugin| plugin.certificate());
+        let mut current = lock(&self.current);
+        if current.1 != certificate {
+            *current = (connections(&self.connector), certificate);
+        }
+        current.0.request(request)
+    }
 }
 
 fn direct() -> HttpConnector {

@@ -8,7 +8,10 @@ use std::{
     fmt,
     io::{self, IsTerminal},
     process::Stdio,
-    sync::{Arc, LazyLock, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, LazyLock, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use http::HeaderValue;
@@ -40,6 +43,8 @@ pub struct Plugin {
     config: ExecConfig,
     held: tokio::sync::Mutex<Option<Held>>,
     certificate: RwLock<Option<Arc<CertifiedKey>>>,
+    /// How many different certificates it has given.
+    certificates: AtomicU64,
 }
 
 #[derive(Clone, Debug)]
@@ -76,6 +81,7 @@ impl Plugin {
                 config,
                 held: tokio::sync::Mutex::default(),
                 certificate: RwLock::default(),
+                certificates: AtomicU64::default(),
             })
         });
         plugin.clone()
@@ -108,6 +114,11 @@ impl Plugin {
             *held = None;
         }
         true
+    }
+
+    /// Returns the number of the last certificate.
+    pub fn certificate(&self) -> u64 {
+        self.certificates.load(Ordering::Relaxed)
     }
 
     fn name(&self) -> &str {
@@ -258,7 +269,11 @@ impl Plugin {
                     .certificate
                     .write()
                     .unwrap_or_else(PoisonError::into_inner);
+                let is_same = held.as_ref().is_some_and(|held| held.cert == identity.cert);
                 *held = Some(Arc::new(identity));
+                if !is_same {
+                    self.certificates.fetch_add(1, Ordering::Relaxed);
+                }
             }
             (Some(_), (None, None)) => {}
             (None, (None, None)) => {

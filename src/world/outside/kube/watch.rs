@@ -25,6 +25,9 @@ pub(super) const PAUSE: Duration = Duration::from_millis(200);
 /// The time of the single look that a wait with no time left still makes.
 const SHORTEST_LOOK: Duration = Duration::from_secs(5);
 
+/// The code of a failure of a login plugin, or of another login that can't be made.
+const NO_LOGIN: &str = "Unauthenticated";
+
 /// Says whether a failure is of the API server or of the connection, so that waiting may help.
 pub fn is_passing(failure: &Failure) -> bool {
     matches!(
@@ -79,7 +82,7 @@ impl KubeClient {
             Watching::Alone => String::new(),
             Watching::Together => self.resource(&object.kind).await?.path(&object.namespace),
         };
-        let mut is_too_old = false;
+        let (mut is_too_old, mut has_looked) = (false, false);
         loop {
             let began = Instant::now();
             // Before the look: what changes after it is seen then.
@@ -89,15 +92,19 @@ impl KubeClient {
             };
             let found = match self.look(object, deadline).await {
                 Ok(found) => found,
-                Err(failure) if is_passing(&failure) => match pauses.next(None) {
-                    Some(pause) => {
-                        tokio::time::sleep(pause).await;
-                        continue;
+                // A login that is renewed during the wait fails as an API server does.
+                Err(failure) if is_passing(&failure) || has_looked && failure.code == NO_LOGIN => {
+                    match pauses.next(None) {
+                        Some(pause) => {
+                            tokio::time::sleep(pause).await;
+                            continue;
+                        }
+                        None => return Err(failure),
                     }
-                    None => return Err(failure),
-                },
+                }
                 Err(failure) => return Err(failure),
             };
+            has_looked = true;
             if is_done(found.as_ref()) || Instant::now() >= deadline {
                 return Ok(found);
             }
@@ -125,7 +132,7 @@ impl KubeClient {
                 Ok(Ok(Seen::Wanted(found))) => return Ok(Some(found)),
                 Ok(Ok(Seen::Over)) => is_too_old = false,
                 Ok(Ok(Seen::TooOld)) => is_too_old = true,
-                Ok(Err(f)) if is_passing(&f) => {}
+                Ok(Err(f)) if is_passing(&f) || f.code == NO_LOGIN => {}
                 Ok(Err(failure)) => return Err(failure),
                 Err(_) => continue,
             }

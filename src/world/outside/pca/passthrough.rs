@@ -33,6 +33,22 @@ pub struct Extension {
 }
 
 impl Passthrough {
+    /// Says whether it has nothing.
+    pub fn is_empty(&self) -> bool {
+        self.subject.is_empty() && self.has_no_extensions()
+    }
+
+    fn has_no_extensions(&self) -> bool {
+        let lists = [
+            &self.key_usage,
+            &self.extended_key_usage,
+            &self.certificate_policies,
+        ];
+        self.names.is_empty()
+            && lists.iter().all(|list| list.is_empty())
+            && self.custom_extensions.is_empty()
+    }
+
     /// Returns `None` if it is empty, because AWS rejects an empty one.
     pub(super) fn to_sdk(&self) -> Result<Option<ApiPassthrough>, BuildError> {
         let extensions = self.extensions()?;
@@ -48,15 +64,7 @@ impl Passthrough {
     }
 
     fn extensions(&self) -> Result<Option<Extensions>, BuildError> {
-        let lists = [
-            &self.key_usage,
-            &self.extended_key_usage,
-            &self.certificate_policies,
-        ];
-        let is_empty = self.names.is_empty()
-            && lists.iter().all(|list| list.is_empty())
-            && self.custom_extensions.is_empty();
-        if is_empty {
+        if self.has_no_extensions() {
             return Ok(None);
         }
         let mut extensions = Extensions::builder();

@@ -6,21 +6,23 @@
 mod read;
 mod write;
 
+use self::read::Octals;
 use super::Value;
 
 impl Value {
     /// Parses one YAML (or JSON) document; an empty one is null. `None` if it is invalid.
     pub fn from_yaml(text: &str) -> Option<Self> {
-        Self::parse_yaml(text).ok()
+        let documents = read::documents(text, 1, Octals::Decimal).ok()?;
+        Some(documents.into_iter().next().unwrap_or_default())
     }
 
     /// Parses one YAML (or JSON) document; an empty text is null.
     ///
     /// # Errors
     /// The mistake, with its line and column: also a second document, a key that is defined twice, or a tag that is not YAML's
-    /// own.
+    /// own, and a number such as `0400`, which YAML 1.1 reads as octal.
     pub fn parse_yaml(text: &str) -> Result<Self, String> {
-        let documents = read::documents(text, 1)?;
+        let documents = read::documents(text, 1, Octals::Refused)?;
         Ok(documents.into_iter().next().unwrap_or_default())
     }
 
@@ -29,7 +31,15 @@ impl Value {
     /// # Errors
     /// The same as of [`Value::parse_yaml`].
     pub fn parse_yaml_all(text: &str) -> Result<Vec<Self>, String> {
-        read::documents(text, usize::MAX)
+        read::documents(text, usize::MAX, Octals::Refused)
+    }
+
+    /// Parses at most `most` documents as earlier versions did: a number such as `0400` is decimal.
+    ///
+    /// # Errors
+    /// The same as of [`Value::parse_yaml`], but for such numbers.
+    pub fn parse_yaml_as_earlier(text: &str, most: usize) -> Result<Vec<Self>, String> {
+        read::documents(text, most, Octals::Decimal)
     }
 
     /// Returns YAML in block style, with every secret masked.

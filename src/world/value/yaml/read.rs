@@ -15,8 +15,8 @@ const MAX_ALIASED: usize = 100_000;
 /// The prefix of YAML's own tags, for which `!!` stands.
 const CORE: &str = "tag:yaml.org,2002:";
 
-/// Parses at most `most` documents.
-pub(super) fn documents(text: &str, most: usize) -> Result<Vec<Value>, String> {
+/// Parses at most `most` documents. `octals` decides about numbers such as `0400`.
+pub(super) fn documents(text: &str, most: usize, octals: Octals) -> Result<Vec<Value>, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut parser = Parser::new_from_str(text);
     let mut reader = Reader::default();
@@ -36,6 +36,10 @@ pub(super) fn documents(text: &str, most: usize) -> Result<Vec<Value>, String> {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_plain = style == ScalarStyle::Plain;
                 let value = scalar(&text, is_plain, tag.as_deref()).map_err(|e| error(&at, &e))?;
+                let is_number = is_plain && matches!(value, Value::Int(_)) && !reader.is_at_key();
+                if octals == Octals::Refused && is_number {
+                    check_octal(&text).map_err(|e| error(&at, &e))?;
+                }
                 // A key keeps its spelling: `1.10` is not `1.1`.
                 let name = match &value {
                     Value::Null => "null".into(),
@@ -61,6 +65,32 @@ pub(super) fn documents(text: &str, most: usize) -> Result<Vec<Value>, String> {
         }
     }
     Ok(reader.documents)
+}
+
+/// What becomes of a number with a leading zero, which is octal in YAML 1.1 and decimal in 1.2.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Octals {
+    Refused,
+    /// It is decimal, as in versions that did not refuse it.
+    Decimal,
+}
+
+/// Refuses a number that has another value in YAML 1.1, as kubectl, Helm and PyYAML read it.
+fn check_octal(text: &str) -> Result<(), String> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_octal = digits.len() > 1 && digits.starts_with('0');
+    let Some(octal) = is_octal
+        .then(|| i64::from_str_radix(digits, 8).ok())
+        .flatten()
+        .filter(|octal| digits.parse() != Ok(*octal))
+    else {
+        return Ok(());
+    };
+    Err(format!(
+        "`{text}` is {octal} in YAML 1.1, as kubectl reads it, and {} in YAML 1.2; write 0o{}, {octal}, or \"{text}\" for a text",
+        digits.trim_start_matches('0'),
+        digits.trim_start_matches('0'),
+    ))
 }
 
 #[derive(Default)]
@@ -91,6 +121,14 @@ struct Draft {
 }
 
 impl Reader {
+    /// Says whether a key of a map comes next.
+    fn is_at_key(&self) -> bool {
+        match self.open.last() {
+            Some((Inside::Map(draft), _)) => draft.key.is_none() && !draft.is_merging,
+            _ => false,
+        }
+    }
+
     fn open(
         &mut self,
         tag: Option<&Tag>,
@@ -320,6 +358,26 @@ mod tests {
             r#"[{"a":1},[2],null]"#
         );
         assert_eq!(Value::parse_yaml_all(""), Ok(vec![]));
+    }
+
+    #[test]
+    fn a8_a_number_that_is_octal_elsewhere_is_refused() {
+        for text in ["defaultMode: 0400", "[-010]", "0644"] {
+            let error = one(text).expect_err(text);
+            assert!(error.contains("in YAML 1.1"), "{error}");
+        }
+        let error = one("mode: 0400").expect_err("an octal number");
+        assert!(
+            error.starts_with("line 1, column 7: `0400` is 256"),
+            "{error}"
+        );
+        assert!(error.contains("write 0o400, 256, or \"0400\""), "{error}");
+        assert_eq!(
+            one("{0400: [0o400, '0400', 0, 007, 08, 400, 0.5]}"),
+            Ok(r#"{"0400":[256,"0400",0,7,8,400,0.5]}"#.into())
+        );
+        let before = Value::parse_yaml_as_earlier("0400", 1);
+        assert_eq!(before, Ok(vec![Value::Int(400)]));
     }
 
     #[test]

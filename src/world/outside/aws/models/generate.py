@@ -5,6 +5,10 @@
 Kept is what a request and its answer need: the protocol, the operations, the shapes, which members carry an
 idempotency token or are sensitive, and how an operation gives its result in pages. With --check nothing is written, and the exit code says whether the files are as
 botocore of tests/requirements.txt has them.
+
+`hosts.json` holds where the services are: botocore's partitions, and for each service what its rules say other than
+`SERVICE.REGION.DOMAIN` (with FIPS `SERVICE-fips`). A host is a template with `{region}`, and may be followed by the region of the
+signature; `null` is a combination that has no server.
 """
 import gzip
 import json
@@ -12,6 +16,8 @@ import pathlib
 import sys
 
 import botocore
+from botocore.endpoint_provider import EndpointProvider
+from botocore.exceptions import EndpointProviderError
 
 # Name here and in the AWS CLI.
 SERVICES = """acm acm-pca autoscaling dynamodb ec2 ecr ecs eks elbv2 events iam kms lambda logs rds
@@ -175,17 +181,89 @@ def compact(service):
     return "\n".join(lines) + "\n"
 
 
+VARIANTS = {"plain": (False, False), "fips": (True, False), "dual": (False, True), "fips-dual": (True, True)}
+
+
+def hosts():
+    data = pathlib.Path(botocore.__file__).parent / "data" / "partitions.json"
+    known = json.loads(data.read_text())
+    lines, partitions = ["{", '"partitions": ['], known["partitions"]
+    rows = []
+    # `us` begins many names, so the partition of the others comes last.
+    for partition in sorted(partitions, key=lambda partition: partition["id"] == "aws"):
+        out = partition["outputs"]
+        begins = "" if partition["id"] == "aws" else partition["regionRegex"].split("\\-\\w")[0].lstrip("^")
+        begins = begins.replace("\\", "").replace("(", "").replace(")", "")
+        begins += "-" if begins else ""
+        # All partitions of today have both variants, at least by their rules.
+        assert out["supportsFIPS"] and out["supportsDualStack"], partition["id"]
+        rows.append(json.dumps({"id": partition["id"], "begins": begins, "domain": out["dnsSuffix"],
+                                "dual_stack": out["dualStackDnsSuffix"]}))
+    lines += [",\n".join(rows), "],", '"services": {']
+    lines.append(",\n".join(f"{json.dumps(s)}: {json.dumps(hosts_of(s, known))}" for s in sorted(SERVICES)))
+    lines += ["}", "}"]
+    return "\n".join(lines) + "\n"
+
+
+def hosts_of(service, known):
+    """The hosts of a service that are not as usual, by partition and variant; those of one region have its name, too."""
+    provider, name = EndpointProvider(read(service, "endpoint-rule-set-1"), known), read(service)["metadata"]["endpointPrefix"]
+    found = {}
+    for partition in known["partitions"]:
+        out, table = partition["outputs"], {}
+        regions = [region for region in partition["regions"] if not region.endswith("-global")]
+        for variant, (fips, dual) in VARIANTS.items():
+            usual = f"{name}{'-fips' if fips else ''}.{{region}}.{out['dualStackDnsSuffix' if dual else 'dnsSuffix']}"
+            places = {region: place(provider, service, region, fips, dual) for region in regions}
+            # One server for the whole partition, or one for each region.
+            if len(regions) > 1 and len(set(places.values())) == 1:
+                templates = {region: place and " ".join(place) for region, place in places.items()}
+            else:
+                templates = {region: template(place, region) for region, place in places.items()}
+            most = max(set(templates.values()), key=lambda text: (list(templates.values()).count(text), text or ""))
+            if most != usual:
+                table[variant] = most
+            for region, text in sorted(templates.items()):
+                if text != most:
+                    table[f"{variant} {region}"] = text
+        if table:
+            found[partition["id"]] = table
+    return found
+
+
+def place(provider, service, region, fips, dual):
+    """The host and the region of the signature; None if there is no server."""
+    params = {"Region": region, "UseFIPS": fips, "UseDualStack": dual}
+    if service in ("s3", "sts"):
+        params["UseGlobalEndpoint"] = False
+    try:
+        endpoint = provider.resolve_endpoint(**params)
+    except EndpointProviderError:
+        return None
+    schemes = endpoint.properties.get("authSchemes") or [{}]
+    return endpoint.url.removeprefix("https://"), schemes[0].get("signingRegion", region)
+
+
+def template(place, region):
+    if place is None:
+        return None
+    host, signing = place
+    host = host.replace(region, "{region}")
+    return host if signing == region else f"{host} {signing}"
+
+
 def main():
     here = pathlib.Path(__file__).parent
     stale = []
-    for service in SERVICES:
-        path, text = here / f"{service}.json", compact(service)
+    texts = {"hosts": hosts} | {service: lambda service=service: compact(service) for service in SERVICES}
+    for service, make in texts.items():
+        path, text = here / f"{service}.json", make()
         if "--check" in sys.argv:
             if not path.exists() or path.read_text() != text:
                 stale.append(path.name)
         else:
             path.write_text(text)
-    unknown = {path.stem for path in here.glob("*.json")} - set(SERVICES)
+    unknown = {path.stem for path in here.glob("*.json")} - set(texts)
     if stale or unknown:
         raise SystemExit(f"not as botocore {botocore.__version__} has them: {sorted(stale)} {sorted(unknown)}")
     print(f"{len(SERVICES)} models of botocore {botocore.__version__}")
