@@ -13,7 +13,7 @@ const SEARCHES: usize = 10;
 ///
 /// A busy machine makes a run wait once more or once less, which moves the moments after that; so a search that passed
 /// the one that it looks for starts again.
-fn died(make: impl Fn() -> Test, is_it: impl Fn(&Test) -> bool) -> Test {
+pub fn died(make: impl Fn() -> Test, is_it: impl Fn(&Test) -> bool) -> Test {
     for _ in 0..SEARCHES {
         for at in 1.. {
             let test = make();
@@ -40,7 +40,7 @@ fn has_begun(test: &Test) -> bool {
 }
 
 /// Whether the last call of this name was announced, and its end not recorded.
-fn is_in(test: &Test, function: &str) -> bool {
+pub fn is_in(test: &Test, function: &str) -> bool {
     let events = test.events();
     let announced = |e: &serde_json::Value| {
         e["event"] == "effect_intended" && e["call"]["function"] == function
@@ -54,7 +54,7 @@ fn is_in(test: &Test, function: &str) -> bool {
     !events[at..].iter().any(is_its_end)
 }
 
-fn one_step(body: &str) -> String {
+pub fn one_step(body: &str) -> String {
     format!("workflow: w\nsteps:\n  s:\n    run: |\n      {body}\n")
 }
 
@@ -77,19 +77,52 @@ fn a_request_in_doubt_is_not_made_by_an_undo() {
     }
 }
 
+/// Its key does not help: what the undo would delete may be someone else's.
 #[test]
-fn a_request_in_doubt_is_reversed_by_its_undo() {
-    let site = Site::open(&[]);
-    let url = format!("{}/x", site.address());
+fn a_request_with_a_key_in_doubt_is_asked_about_before_its_undo_is_sent() {
+    for (answer, requests) in [("s=done", ["DELETE /x"].as_slice()), ("s=again", &[])] {
+        let site = Site::open(&[]);
+        let url = format!("{}/x", site.address());
+        let body = format!(
+            "http::put(\"{url}\", #{{ undo: #{{ method: \"DELETE\", url: \"{url}\", expect: [200, 404] }} }})"
+        );
+        let test = died(
+            || Test::new().file("w.yaml", &one_step(&body)),
+            |test| is_in(test, "http::put") && site.requests().is_empty(),
+        );
+        let plan = test.windlass(&["undo", "--plan"]).expect(0).stdout;
+        assert!(
+            plan.contains("ask you whether http::put was done"),
+            "{plan}"
+        );
+        test.windlass(&["undo", "--yes"])
+            .expect(1)
+            .says("--answer 's=done'");
+        assert_eq!(site.requests(), [] as [String; 0]);
+        test.windlass(&["undo", "--yes", "--answer", answer])
+            .expect(0);
+        assert_eq!(site.requests(), requests);
+    }
+}
+
+/// The first answer is lost, and the repetition with the same key is refused: that says nothing about the first.
+#[test]
+fn a_run_that_undoes_itself_asks_about_a_request_with_a_key() {
+    let site = Site::open(&[503, 503, 409]);
+    let url = format!("{}/users", site.address());
     let body = format!(
-        "http::put(\"{url}\", #{{ undo: #{{ method: \"DELETE\", url: \"{url}\", expect: [200, 404] }} }})"
+        "http::post(\"{url}\", #{{ idempotency: true, undo: #{{ method: \"DELETE\", url: \"{url}/a\" }} }})"
     );
-    let test = died(
-        || Test::new().file("w.yaml", &one_step(&body)),
-        |test| is_in(test, "http::put") && site.requests().is_empty(),
+    let file = one_step(&body).replace("steps:", "on_failure: undo\nsteps:");
+    let test = Test::new().file("w.yaml", &file);
+    test.windlass(&["run", "w.yaml"])
+        .expect(1)
+        .says("--answer 's=done'");
+    let requests = site.requests();
+    assert!(
+        requests.iter().all(|asked| asked.starts_with("POST")),
+        "{requests:?}"
     );
-    test.windlass(&["undo", "--yes"]).expect(0);
-    assert_eq!(site.requests(), ["DELETE /x"]);
 }
 
 #[test]
@@ -196,7 +229,7 @@ fn with_an_orphan() -> Test {
     )
 }
 
-fn statuses(test: &Test) -> Vec<String> {
+pub fn statuses(test: &Test) -> Vec<String> {
     on_the_server(test, "SELECT status FROM authority")
 }
 
@@ -551,7 +584,11 @@ fn a_repetition_that_is_refused_proves_nothing_about_the_first_call() {
     );
     test.windlass(&["run", "w.yaml"]).expect(1);
     test.windlass(&["resume"]).expect(1).says("412");
-    test.windlass(&["undo", "--yes"]).expect(0);
+    test.windlass(&["undo", "--yes"])
+        .expect(1)
+        .says("--answer 's=done'");
+    test.windlass(&["undo", "--yes", "--answer", "s=done"])
+        .expect(0);
     assert_eq!(site.requests(), ["PUT /vm", "PUT /vm", "DELETE /vm"]);
 }
 

@@ -1,6 +1,7 @@
 //! Everything a user would see, in one binary. `harness` reads like the shell; each other module
 //! is a capability.
 
+mod again;
 mod agenda;
 mod answers;
 mod approval;

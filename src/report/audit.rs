@@ -315,10 +315,23 @@ fn calls(records: &[Record]) -> Vec<Made<'_>> {
                 };
                 (step, position, None, said)
             }
+            Event::StepReset { step } | Event::StepReopened { step } => {
+                newest.retain(|(of, _), _| of != &step);
+                continue;
+            }
             _ => continue,
         };
         let key = (step, position.0);
+        let is_announced = |known: &usize| {
+            let known = &calls[*known];
+            matches!(known.became, Became::InDoubt)
+                && call.is_some_and(|call| call.digest == known.call.digest)
+        };
         match (call, newest.get(&key)) {
+            // The state before it was read again.
+            (Some(_), Some(known)) if is_announced(known) => {
+                calls[*known].end(became, &record.event);
+            }
             (Some(call), _) if call.class != Class::Read => {
                 newest.insert(key, calls.len());
                 let mut made = Made {

@@ -2,7 +2,7 @@ use serde_json::Value as Json;
 
 use super::{clock::now, error::RunsError, service::Person};
 use windlass_engine::{
-    execute::{DriveError, must_be_found_out},
+    execute::{DriveError, found_out},
     journal::{
         AttemptAnswered, EffectAnswered, EffectOutcome, EffectSettled, EffectState, Event,
         InstanceId, Outcome, Position, State, Status, StepSkipped,
@@ -244,7 +244,7 @@ fn unknown_of_undone<'s>(
         let position = round
             .effects
             .iter()
-            .rposition(|effect| must_be_found_out(effect, &clients))?;
+            .rposition(|effect| found_out(effect, &clients).is_some())?;
         let effect = &round.effects[position];
         Some((round.number, Position(position as u32), effect))
     })

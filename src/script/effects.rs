@@ -72,6 +72,9 @@ pub type Look = Box<dyn FnOnce(EffectKey) -> Doing<Option<Value>> + Send>;
 /// Reads the state before the call, as far as an undo needs it.
 pub type Before = Box<dyn FnOnce() -> Doing<Value> + Send>;
 
+/// Compares the state that was recorded before a call in doubt with the state before its repetition.
+pub type Replaces = Box<dyn FnOnce(&Value, &Value) -> bool + Send>;
+
 /// The clock that a call reads while it is made: that of the machine, unless a test has set another one.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Arc<OnceLock<fn() -> OffsetDateTime>>);
@@ -102,6 +105,9 @@ pub struct Call {
     pub look: Option<Look>,
     /// Recorded with the intent, so that an undo can use it even after a crash inside the call.
     pub before: Option<Before>,
+    /// Says whether the state before the repetition of a call in doubt replaces the one that was recorded: others have changed it
+    /// since, and the repetition would destroy what they made.
+    pub replaces: Option<Replaces>,
     /// What happens to the call if the attempt is stopped while the call is in progress.
     pub on_stop: OnStop,
     /// Replaces `act` when the call is in doubt, if repeating it needs a different action.
@@ -154,6 +160,7 @@ impl Call {
             act: Box::new(move |key| without_secrets(Box::pin(act(key)), secrets)),
             look: None,
             before: None,
+            replaces: None,
             on_stop: OnStop::Await,
             again: None,
             key_lives: None,
@@ -219,6 +226,16 @@ impl Call {
         F: Future<Output = Result<Value, Failure>> + Send + 'static,
     {
         self.before = Some(Box::new(|| Box::pin(before())));
+        self
+    }
+
+    /// Looks again before a call in doubt is repeated, and records that look if this says so, given the recorded state and the new
+    /// one: an undo then restores what others made since.
+    pub(super) fn replaced_if(
+        mut self,
+        replaces: impl FnOnce(&Value, &Value) -> bool + Send + 'static,
+    ) -> Self {
+        self.replaces = Some(Box::new(replaces));
         self
     }
 }

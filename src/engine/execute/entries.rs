@@ -1,7 +1,9 @@
 //! Writes the entries of a call to the ledger: its announcement, its result, and how a doubt was settled.
 
 use super::{doubt::settle_doubt, gate::Gate, stops::Stops, substrate::Made};
-use crate::journal::{CallRecord, EffectEnded, EffectIntended, EffectOutcome, Event, Position};
+use crate::journal::{
+    CallRecord, EffectEnded, EffectIntended, EffectOutcome, EffectState, Event, Position,
+};
 use windlass_ground::Timestamp;
 use windlass_script::{Call, Class, EffectKey, Interruption, OnStop, Stop};
 use windlass_world::value::{Failure, Proof, Value};
@@ -74,6 +76,55 @@ impl Gate {
                 is_old,
                 at: last.map_or_else(|| self.ledger.now(), |(_, at)| at),
             },
+        })
+    }
+
+    /// Reads the state again before a call in doubt is repeated, and records it if others have changed it since the call was announced.
+    /// Returns the outcome if the look failed, which ends the call; it stays in doubt.
+    pub(super) fn look_again(
+        &self,
+        call: &mut Call,
+        recorded: &EffectState,
+        position: u32,
+    ) -> Result<Option<EffectOutcome>, Interruption> {
+        let (Some(first), Some(before), Some(replaces)) = (
+            recorded.before.clone(),
+            call.before.take(),
+            call.replaces.take(),
+        ) else {
+            return Ok(None);
+        };
+        let name = format!("{position} {}: look again", call.function);
+        let (step, position) = (self.instance.clone(), Position(position));
+        let (record, stops) = (recorded.call.clone(), self.ledger.stops());
+        let making = async move {
+            if let Err(stop) = stops.check() {
+                return Made::stopped(stop);
+            }
+            match stops.act(before(), OnStop::Await).await {
+                Err(stop) => Made::stopped(stop),
+                Ok(Ok(again)) if replaces(&first, &again) => {
+                    Made::from(Event::EffectIntended(EffectIntended {
+                        step,
+                        position,
+                        call: record,
+                        before: Some(again),
+                    }))
+                    .urgent()
+                }
+                Ok(Ok(_)) => Made::default(),
+                Ok(Err(failure)) => Made::from(Event::EffectEnded(EffectEnded {
+                    step,
+                    position,
+                    call: None,
+                    outcome: EffectOutcome::Failed(failure.proving(Proof::Unknown)),
+                })),
+            }
+        };
+        let entered = self.enter_redacted(call.function, &name, Box::pin(making))?;
+        Ok(match entered {
+            (Some((Event::EffectEnded(EffectEnded { outcome, .. }), _)), _) => Some(outcome),
+            _ => None,
         })
     }
 

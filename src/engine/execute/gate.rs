@@ -247,6 +247,12 @@ impl Effects for Gate {
                 refused,
             }));
         }
+        if let Some(effect) =
+            recorded.filter(|effect| call.class == Class::Keyed && effect.outcome.is_none())
+            && let Some(outcome) = self.look_again(&mut call, effect, position)?
+        {
+            return given(outcome);
+        }
         let mut making = MakeCall {
             position,
             announced_at: recorded.map(|effect| effect.at),

@@ -44,7 +44,7 @@ pub use editions::{compile_editions, former_edition};
 pub use embedded::Cancel;
 pub use look::{Looked, look};
 pub use observer::{CallId, Called, Observer, Silent};
-pub use settle::must_be_found_out;
+pub use settle::{FoundOut, found_out};
 pub use stage::Stage;
 pub use stops::Stops;
 pub use substrate::{Entry, Happened, Ledger, Made, Making, Substrate, Wait};

@@ -4,7 +4,7 @@ use super::{doubt::is_key_alive, gate::Gate, shown::describe, substrate::Made, u
 use crate::journal::{
     EffectOutcome, EffectSettled, EffectState, Event, InstanceId, Position, RunId,
 };
-use windlass_script::{self as script, Class, Ended, Finding, OnStop, Stop};
+use windlass_script::{self as script, Class, Effects, Ended, Finding, OnStop, Stop};
 use windlass_world::{
     outside::Clients,
     value::{Command, StepError, Value},
@@ -18,9 +18,22 @@ pub(super) struct Place<'a> {
     pub position: u32,
 }
 
-/// Says whether an undo must know if an effect was made. It need not if restoring the former state is enough.
-pub fn must_be_found_out(effect: &EffectState, clients: &Clients) -> bool {
-    !matches!(finding(effect, clients), Finding::NotNeeded)
+/// How an undo gets to know whether an effect was made, if it must know that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoundOut {
+    /// It looks for it.
+    ByLook,
+    /// Only a person can say it.
+    ByAnswer,
+}
+
+/// Says how an undo finds out whether an effect was made; `None` if restoring the former state is enough.
+pub fn found_out(effect: &EffectState, clients: &Clients) -> Option<FoundOut> {
+    match finding(effect, clients) {
+        Finding::NotNeeded => None,
+        Finding::By { .. } => Some(FoundOut::ByLook),
+        Finding::Impossible => Some(FoundOut::ByAnswer),
+    }
 }
 
 fn finding(effect: &EffectState, clients: &Clients) -> Finding {
@@ -28,14 +41,14 @@ fn finding(effect: &EffectState, clients: &Clients) -> Finding {
         return Finding::NotNeeded;
     }
     let before = effect.before.as_ref().unwrap_or(&Value::Null);
-    if effect.call.class != Class::Unsure {
-        return script::finding(&effect.call.function, before, clients);
-    }
-    // Only a person knows whether it was made, and so whether the author's undo may be used.
+    // The author's undo reverses what the call made. If the call was not made, the same request may delete what is someone else's.
     if script::has_own_undo(&effect.call.function, before) {
-        Finding::Impossible
-    } else {
+        return Finding::Impossible;
+    }
+    if effect.call.class == Class::Unsure {
         Finding::NotNeeded
+    } else {
+        script::finding(&effect.call.function, before, clients)
     }
 }
 
@@ -57,6 +70,10 @@ impl Gate {
         let (look, within) = match finding(&effect, clients) {
             Finding::NotNeeded => return Ok(effect),
             Finding::By { look, within } => (look, within),
+            // Earlier versions did not ask about a call with a key. What their undo has done is replayed.
+            Finding::Impossible if effect.call.class != Class::Unsure && self.is_replaying() => {
+                return Ok(effect);
+            }
             Finding::Impossible => return Err(Ended::Stopped(in_doubt, None)),
         };
         let function = &effect.call.function;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures_util::StreamExt;
 
 use super::{
-    settle::must_be_found_out,
+    settle::{FoundOut, found_out},
     undo::{in_use, reversal_of},
 };
 use crate::{
@@ -298,13 +298,13 @@ fn steps_back(
             continue;
         }
         for effect in round.effects.iter().rev() {
-            if must_be_found_out(effect, clients) {
+            if let Some(how) = found_out(effect, clients) {
                 let function = &effect.call.function;
-                steps.push(StepBack::Find(match effect.call.class {
-                    Class::Unsure => {
+                steps.push(StepBack::Find(match how {
+                    FoundOut::ByAnswer => {
                         format!("ask you whether {function} was done (--answer {id}=…)")
                     }
-                    _ => format!("find out whether {function} was done"),
+                    FoundOut::ByLook => format!("find out whether {function} was done"),
                 }));
                 continue;
             }

@@ -209,6 +209,7 @@ pub struct LockReleased {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EffectIntended<V = Value> {
     pub step: InstanceId,
+    /// The position of an effect without an outcome if the state before it was read again.
     pub position: Position,
     pub call: CallRecord,
     /// The state before the call, as far as an undo needs it.

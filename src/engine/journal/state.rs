@@ -334,9 +334,12 @@ impl State {
                 comment,
                 ..
             }) => instance.decide(*verdict, approver, comment.as_deref(), at),
-            Event::EffectIntended(EffectIntended { call, before, .. }) => {
-                instance.add_effect(call, before.as_ref(), None, at);
-            }
+            Event::EffectIntended(EffectIntended {
+                position,
+                call,
+                before,
+                ..
+            }) => instance.announce_effect(*position, call, before.as_ref(), at),
             Event::EffectEnded(EffectEnded {
                 call: Some(call),
                 outcome,

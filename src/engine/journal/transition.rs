@@ -74,6 +74,17 @@ impl Instance {
                     asked.is_some_and(|asked| asked.digest == *digest && asked.answer.is_none());
                 refuse(is_asked, &|| format!("`{step}` did not ask this question"))
             }
+            // The state before a call in doubt was read again.
+            Event::EffectIntended(EffectIntended { position, call, .. })
+                if (position.0 as usize) < effects.len() =>
+            {
+                refuse(status == Status::Running, &not_running).or_else(|| {
+                    let begun = effects.get(position.0 as usize);
+                    let is_same = |begun: &EffectState| begun.call.digest == call.digest;
+                    let is_open = |begun: &&EffectState| begun.outcome.is_none();
+                    refuse(begun.filter(is_open).is_some_and(is_same), &not_in_doubt)
+                })
+            }
             Event::EffectIntended(EffectIntended { position, .. })
             | Event::EffectEnded(EffectEnded {
                 position,
@@ -236,6 +247,20 @@ impl Instance {
                 self.status = Status::Failed;
                 self.error = Some(Box::new(rejected(approver, comment)));
             }
+        }
+    }
+
+    /// Adds an effect that is announced, or replaces the state before one that was announced already.
+    pub(super) fn announce_effect(
+        &mut self,
+        position: Position,
+        call: &CallRecord,
+        before: Option<&Value>,
+        at: Timestamp,
+    ) {
+        match self.effects.get_mut(position.0 as usize) {
+            Some(effect) => effect.before = before.cloned(),
+            None => self.add_effect(call, before, None, at),
         }
     }
 

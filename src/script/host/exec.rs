@@ -103,7 +103,10 @@ pub(super) static TABLE: [Function; 1] = [Function {
                 &[Class::Unsure, Class::Read, Class::Keyed],
                 "the run stops and asks; with `read` or `idempotent`, the program is run again",
             ),
-            Reversible::IfGiven("the program of the option `undo` is run", of_run),
+            Reversible::IfGiven(
+                "the program of the option `undo` is run; if it is not known whether the call was made, an undo asks first",
+                of_run,
+            ),
         )
     }),
     needs: Needs::Nothing,

@@ -23,7 +23,7 @@ use crate::{
     effects::Call,
 };
 use windlass_world::{
-    outside::{Clients, OutputFolder, check_output_name},
+    outside::{Clients, MAX_SNAPSHOT_BYTES, OutputFolder, check_output_name},
     value::{Bytes, Digest, Failure, MASK, Secret, Value},
     x509::Certificate,
 };
@@ -196,7 +196,8 @@ fn write(
             ("sha256", Digest::of_content(&content).to_string().into()),
         ]),
     };
-    let (name, looked_at) = (name.to_owned(), name.to_owned());
+    let left = content.clone();
+    let (name, looked_at, above) = (name.to_owned(), name.to_owned(), name.to_owned());
     let operation = format!("write {name}");
     let folder = files.clone();
     // An undo recognises what was written by its digest; the digest of a secret is a secret too.
@@ -233,13 +234,16 @@ fn write(
                 operation,
                 ..failure
             })?;
-            if let (Value::Map(map), Some(digest)) = (&mut before, secret_digest) {
-                map.insert("writes".into(), digest);
+            if let Value::Map(map) = &mut before {
+                let kept = folder.empty_folder_above(&above)?;
+                map.extend(kept.map(|kept| ("keeps".to_owned(), kept.into())));
+                map.extend(secret_digest.map(|digest| ("writes".to_owned(), digest)));
             }
             Ok(before)
         })
         .await?
-    });
+    })
+    .replaced_if(move |first, again| replaces(first, again, Some(&left)));
     let written = perform(context, call)?;
     Ok(written
         .field("path")
@@ -259,6 +263,33 @@ fn before(files: &OutputFolder, name: String) -> Result<Value, Failure> {
         );
     }
     Ok(value)
+}
+
+/// Says whether the state of a file before the repetition of a call in doubt replaces the state before the call: it is neither that state
+/// nor has it the content that the call leaves (`None` if it removes the file), so others have changed the file since.
+fn replaces(first: &Value, again: &Value, left: Option<&[u8]>) -> bool {
+    let content = |of: &Value| match of.field("content") {
+        None => Content::None,
+        Some(Value::Secret(content)) => Content::Known(content.reveal().to_owned()),
+        Some(_) => Content::TooLarge,
+    };
+    let now = content(again);
+    let is_left = match (&now, left) {
+        (Content::None, left) => left.is_none(),
+        (Content::Known(now), Some(left)) => *now == BASE64.encode(left),
+        (Content::TooLarge, Some(left)) => left.len() as u64 > MAX_SNAPSHOT_BYTES,
+        (_, None) => false,
+    };
+    !is_left && (now != content(first) || again.field("mode") != first.field("mode"))
+}
+
+/// What is recorded of the content of a file.
+#[derive(PartialEq)]
+enum Content {
+    /// There is no file.
+    None,
+    Known(String),
+    TooLarge,
 }
 
 fn of_writing(done: Done, clients: &Clients) -> Reversal {
@@ -298,9 +329,17 @@ fn reversal(done: Done, files: &OutputFolder, was_removed: bool) -> Reversal {
         Some(_) => format!("restore the old content of {name}"),
         None => format!("remove {name}"),
     };
-    let digest_of_old = old.as_ref().map_or(Value::Null, |bytes| {
-        Digest::of_content(bytes).to_string().into()
+    let mode = mode.unwrap_or(OWNER_ONLY);
+    let was = old.as_ref().map_or(Value::Null, |bytes| {
+        state(&Digest::of_content(bytes).to_string(), mode)
     });
+    // What the run wrote has a mode of its own.
+    let own_mode = match &done.arguments["sha256"] {
+        serde_json::Value::String(_) => PUBLIC,
+        _ => OWNER_ONLY,
+    };
+    let as_written = written.as_ref().map(|digest| state(digest, own_mode));
+    let kept = done.before.field("keeps").map(Value::to_text);
     let (looker, looked_at) = (files.clone(), name.clone());
     let (tidier, tidied) = (files.clone(), name.clone());
     let (reader, read) = (files.clone(), name.clone());
@@ -314,29 +353,42 @@ fn reversal(done: Done, files: &OutputFolder, was_removed: bool) -> Reversal {
             move || {
                 let (files, name) = (looker.clone(), looked_at.clone());
                 async move {
-                    let digest = on_blocking_thread(RESTORE, move || files.digest(&name)).await??;
-                    Ok(digest.map(|digest| digest.to_string()).into())
+                    let found = on_blocking_thread(RESTORE, move || files.digest(&name)).await??;
+                    Ok(found.map_or(Value::Null, |(digest, mode)| {
+                        state(&digest.to_string(), mode)
+                    }))
                 }
             },
-            move |now| match (now, &written) {
-                (now, _) if *now == digest_of_old => {
-                    Judgement::already("it is already as before the run", now)
+            move |now| {
+                let digest = |of: &Value| of.field("sha256").cloned();
+                match now {
+                    now if *now == was => {
+                        Judgement::already("it is already as before the run", now)
+                    }
+                    Value::Null if was_removed => Judgement::goes(was.clone()),
+                    Value::Null => Judgement::left("it has been removed since the run", now),
+                    // The same content as before, with the mode of what the run wrote.
+                    now if Some(now) == as_written.as_ref() => Judgement::goes(was.clone()),
+                    now if digest(now) == digest(&was) => {
+                        Judgement::already("it is already as before the run", now)
+                    }
+                    now if as_written.as_ref().and_then(digest) == digest(now) => {
+                        Judgement::goes(was.clone())
+                    }
+                    now => Judgement::left("it has been changed since the run", now),
                 }
-                (Value::String(now), Some(written)) if now == written => {
-                    Judgement::goes(digest_of_old.clone())
-                }
-                (Value::Null, None) if was_removed => Judgement::goes(digest_of_old.clone()),
-                (Value::Null, _) => Judgement::left("it has been removed since the run", now),
-                (now, _) => Judgement::left("it has been changed since the run", now),
             },
             move |_, key| {
                 let (files, name, old) = (files.clone(), name.clone(), old.clone());
+                let kept = kept.clone();
                 async move {
                     on_blocking_thread(RESTORE, move || match old {
                         Some(bytes) => files
-                            .write(&name, &bytes, mode.unwrap_or(OWNER_ONLY), key.as_str())
+                            .write(&name, &bytes, mode, key.as_str())
                             .map(|_| Reversed::Done),
-                        None => files.remove(&name).map(|()| Reversed::Done),
+                        None => files
+                            .remove(&name, kept.as_deref())
+                            .map(|()| Reversed::Done),
                     })
                     .await?
                 }
@@ -358,6 +410,14 @@ fn reversal(done: Done, files: &OutputFolder, was_removed: bool) -> Reversal {
             }
         }),
     )
+}
+
+/// Returns the state of a file, as an undo compares it.
+fn state(digest: &str, mode: u32) -> Value {
+    Value::map([
+        ("sha256", digest.into()),
+        ("mode", Value::Int(i64::from(mode))),
+    ])
 }
 
 /// Returns the digest of what a call wrote, or was about to write.
@@ -449,12 +509,13 @@ fn remove(context: NativeCallContext, name: &str) -> Result<(), Thrown> {
     let files = host(&context)?.clients.files;
     let (folder, owned, looked_at) = (files.clone(), name.to_owned(), name.to_owned());
     let call = Call::of(FUNCTION, name.into(), move |_| async move {
-        on_blocking_thread(FUNCTION, move || files.remove(&owned)).await??;
+        on_blocking_thread(FUNCTION, move || files.remove(&owned, None)).await??;
         Ok(Value::Null)
     })
     .remembering(move || async move {
         on_blocking_thread(FUNCTION, move || before(&folder, looked_at)).await?
-    });
+    })
+    .replaced_if(|first, again| replaces(first, again, None));
     perform(&context, call).map(|_| ())
 }
 
@@ -497,4 +558,31 @@ fn read_as(
         })
     });
     Ok(to_dynamic(&perform(context, call)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_since_is_told_from_what_the_call_left() {
+        let file = |content: &[u8]| {
+            let content = Value::Secret(Secret::new(BASE64.encode(content)));
+            Value::map([("mode", Value::Int(0o644)), ("content", content)])
+        };
+        let none = Value::map([("name", "x".into())]);
+        let left = Some(&b"new"[..]);
+        for (first, again) in [
+            (&none, &none),
+            (&file(b"old"), &file(b"old")),
+            (&file(b"old"), &file(b"new")),
+        ] {
+            assert!(!replaces(first, again, left));
+        }
+        assert!(replaces(&none, &file(b"mine"), left));
+        assert!(replaces(&file(b"old"), &none, left));
+        // It was to be removed, and was, or has been written since.
+        assert!(!replaces(&file(b"old"), &none, None));
+        assert!(replaces(&file(b"old"), &file(b"mine"), None));
+    }
 }

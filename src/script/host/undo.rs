@@ -20,6 +20,8 @@ use windlass_world::{
 
 /// How often a way back reads the state again when another client writes at the same time.
 const LOOKS: usize = 5;
+/// The pause before the second look; the later ones are longer.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// An effect as it is in the journal.
 #[derive(Clone, Copy, Debug)]
@@ -187,6 +189,8 @@ pub struct WayBack {
     tidy: Option<Tidy>,
     /// Ends the act when the attempt is stopped.
     ending: Option<CancellationToken>,
+    /// Whether it reads the state first: only then, a conflict means that another client wrote since, and it looks again.
+    looks: bool,
 }
 
 impl WayBack {
@@ -281,6 +285,7 @@ impl WayBack {
             uses: None,
             tidy: None,
             ending: None,
+            looks: false,
         }
     }
 
@@ -311,6 +316,7 @@ impl WayBack {
             uses: None,
             tidy: None,
             ending: None,
+            looks: true,
         }
     }
 
@@ -349,7 +355,12 @@ impl WayBack {
                         let now = self.look().await?;
                         return Ok(left(why, &self.subject, self.used(&now).await?));
                     }
-                    Err(failure) if failure.class == FailureClass::Conflict && looks < LOOKS => {
+                    Err(failure)
+                        if failure.class == FailureClass::Conflict
+                            && self.looks
+                            && looks < LOOKS =>
+                    {
+                        tokio::time::sleep(LOOK_AGAIN * looks as u32).await;
                         looks += 1;
                     }
                     other => return other.map(|verdict| verdict.to_value()),

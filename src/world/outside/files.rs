@@ -33,7 +33,7 @@ pub struct Snapshot {
 }
 
 /// A snapshot is stored in the journal, in base64 and encrypted.
-const MAX_SNAPSHOT_BYTES: u64 = 512 << 10;
+pub const MAX_SNAPSHOT_BYTES: u64 = 512 << 10;
 
 /// Files that scripts read are held in memory and stored in the journal.
 const MAX_READ_BYTES: u64 = 1 << 20;
@@ -158,18 +158,43 @@ impl OutputFolder {
         }))
     }
 
-    /// Digests the current content of a file; `None` if there is none.
+    /// Returns the digest of the current content of a file, and its Unix permission bits; `None` if there is none.
     ///
     /// # Errors
     /// The same as of [`OutputFolder::snapshot`].
-    pub fn digest(&self, name: &str) -> Result<Option<Digest>, Failure> {
+    pub fn digest(&self, name: &str) -> Result<Option<(Digest, u32)>, Failure> {
         let operation = format!("read {name}");
         let path = self.resolve(name, &operation)?;
-        match open(&path).and_then(Digest::of_reader) {
-            Ok(digest) => Ok(Some(digest)),
+        let read = || {
+            let file = open(&path)?;
+            let mode = file.metadata()?.permissions().mode() & 0o7777;
+            Ok((Digest::of_reader(file)?, mode))
+        };
+        match read() {
+            Ok(found) => Ok(Some(found)),
             Err(e) if is_absent(&e) => Ok(None),
             Err(e) => Err(io_failure(&operation, &path, &e)),
         }
+    }
+
+    /// Returns the name of the nearest folder above a file that exists, if it is empty; `None` if it is not, or is the output folder
+    /// itself.
+    ///
+    /// # Errors
+    /// The same as of [`OutputFolder::snapshot`].
+    pub fn empty_folder_above(&self, name: &str) -> Result<Option<String>, Failure> {
+        let operation = format!("read {name}");
+        let path = self.resolve(name, &operation)?;
+        let existing = path.ancestors().skip(1).find(|folder| folder.is_dir());
+        let inside =
+            existing.and_then(|folder| Some((folder, folder.strip_prefix(&self.root).ok()?)));
+        let Some((folder, inside)) = inside.filter(|(_, inside)| !inside.as_os_str().is_empty())
+        else {
+            return Ok(None);
+        };
+        let entries = fs::read_dir(folder).map_err(|e| io_failure(&operation, folder, &e));
+        let is_empty = entries?.next().is_none();
+        Ok(is_empty.then(|| inside.display().to_string()))
     }
 
     /// Lists the names of the files in the folder and below, sorted, without links.
@@ -205,12 +230,12 @@ impl OutputFolder {
         Ok(names)
     }
 
-    /// Removes a file, and the folders above it that are then empty. A file that does not exist counts as
+    /// Removes a file, and the folders above it that are then empty, up to the folder `kept`. A file that does not exist counts as
     /// removed.
     ///
     /// # Errors
     /// The same as of [`OutputFolder::write`].
-    pub fn remove(&self, name: &str) -> Result<(), Failure> {
+    pub fn remove(&self, name: &str, kept: Option<&str>) -> Result<(), Failure> {
         let operation = format!("remove {name}");
         let path = self.resolve(name, &operation)?;
         let failed = |e: io::Error| io_failure(&operation, &path, &e);
@@ -219,7 +244,9 @@ impl OutputFolder {
             removed => removed.map_err(failed)?,
         }
         let mut folder = disk::parent(&path);
+        let kept = self.root.join(kept.unwrap_or_default());
         while folder != self.root
+            && folder != kept
             && folder.starts_with(&self.root)
             && fs::remove_dir(folder).is_ok()
         {
@@ -436,11 +463,28 @@ mod tests {
         let out = OutputFolder::new(folder.path().join("out"));
         assert_eq!(out.digest("deep/er/x"), Ok(None));
         assert_eq!(out.snapshot("deep/er/x"), Ok(None));
-        out.remove("deep/er/x").expect("removed already");
+        out.remove("deep/er/x", None).expect("removed already");
+        assert_eq!(out.empty_folder_above("deep/er/x"), Ok(None));
         assert!(!folder.path().join("out").exists());
         out.write("x", b"", 0o644, "w").expect("written");
         assert!(out.read("deep/er/x").is_err());
         assert!(!folder.path().join("out/deep").exists());
+    }
+
+    #[test]
+    fn an_empty_folder_that_was_there_is_kept() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let out = OutputFolder::new(folder.path());
+        fs::create_dir(folder.path().join("certs")).expect("made");
+        assert_eq!(
+            out.empty_folder_above("certs/new/x"),
+            Ok(Some("certs".to_owned()))
+        );
+        out.write("certs/new/x", b"", 0o644, "w").expect("written");
+        assert_eq!(out.empty_folder_above("certs/new/y"), Ok(None));
+        out.remove("certs/new/x", Some("certs")).expect("removed");
+        assert!(folder.path().join("certs").exists());
+        assert!(!folder.path().join("certs/new").exists());
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub use aws::{AwsCall, AwsClient, AwsTarget};
 pub use backoff::{backoff, jitter};
 pub use body::{BodyError, read_answer};
 pub use clients::Clients;
-pub use files::{OutputFolder, Snapshot, Written, check_output_name};
+pub use files::{MAX_SNAPSHOT_BYTES, OutputFolder, Snapshot, Written, check_output_name};
 pub use http::{
     HttpClient, HttpRequest, HttpResponse, authorities_in, by_proxy, check_url, has_credentials,
     is_own_name, judge, must_be_secure, read_authorities, shown_secret_url, shown_url,
@@ -31,7 +31,7 @@ pub use http::{
 pub use kube::{
     Access, Apply, ClusterRule, Clusters, Hindrance, KubeClient, KubeClients, KubeTarget, Named,
     Next, Opening, Owners, Part, Patch, PatchKind, Permit, PodState, Progress, Resource, Selection,
-    Trouble, changed_since, covers, embedded_cluster, expected, from_object, is_passing,
+    Trouble, changed_since, covers, embedded_cluster, expected, from_object, has_taken, is_passing,
     is_same_object, is_terminating, restoring, rules, secret_manifest, to_object,
 };
 pub use pca::{

@@ -5,20 +5,16 @@ use rhai::{Map, NativeCallContext};
 use super::{FUNCTION, MAX_PAGES, call, undo::of_call};
 use crate::{
     effects::Class,
-    host::{
-        function::{
-            Binder, Changing, Doubt, Function, Gives, Impact, Needs, Parameter, Reversible,
-            ValueKind::{
-                self, Any, AwsOperation, AwsService, Bool, Duration as Length, Either, List,
-                Record, Text, Word,
-            },
-            optional, preset, required,
+    host::function::{
+        Binder, Changing, Doubt, Function, Gives, Impact, Needs, Parameter, Reversible,
+        ValueKind::{
+            self, Any, AwsOperation, AwsService, Bool, Duration as Length, Either, List, Record,
+            Text, Word,
         },
-        undo::Finding,
+        optional, preset, required,
     },
     secrecy::SECRET_OUTPUT,
 };
-use windlass_world::value::Value;
 
 pub(super) const UNDO: &[Parameter] = &[
     required("operation", Text, "such as `DeleteSecret`"),
@@ -127,16 +123,15 @@ pub(in super::super) static TABLE: [Function; 1] = [Function {
     ),
     does: Impact::Changes(Changing {
         unless: Some("read"),
-        find: |before, _| match before.field("from_answer") {
-            Some(Value::Map(paths)) if !paths.is_empty() => Finding::Impossible,
-            _ => Finding::NotNeeded,
-        },
         ..Changing::new(
             Doubt::Decided(
                 &[Class::Unsure, Class::Read, Class::Keyed],
                 "repeated if it is a read, is `idempotent`, or has its key in a param (it is sent with the same key); otherwise the run stops and asks",
             ),
-            Reversible::IfGiven("the call of the option `undo` is made", of_call),
+            Reversible::IfGiven(
+                "the call of the option `undo` is made; if it is not known whether the call was made, an undo asks first",
+                of_call,
+            ),
         )
     }),
     needs: Needs::AwsOperation,

@@ -142,8 +142,10 @@ const fn method(
     }
 }
 
-const UNDONE: Reversible =
-    Reversible::IfGiven("the request of the option `undo` is sent", of_request);
+const UNDONE: Reversible = Reversible::IfGiven(
+    "the request of the option `undo` is sent; if it is not known whether the call was made, an undo asks first",
+    of_request,
+);
 
 const fn again() -> Impact {
     Impact::Changes(Changing::new(

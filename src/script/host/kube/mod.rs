@@ -139,13 +139,13 @@ where
 }
 
 /// Makes a call that changes an object, and records the object's state before and what is sent, for an undo. `class` is given if the
-/// arguments decide it.
+/// arguments decide it; `refusal`, if the call is not made although earlier versions made it.
 fn change<F>(
     context: &NativeCallContext,
     function: &'static str,
     class: Option<Class>,
     about: &About,
-    (record, sent): (Value, Value),
+    (record, sent, refusal): (Value, Value, Result<(), String>),
     act: impl FnOnce(KubeClient) -> F + Send + 'static,
 ) -> Result<Value, Thrown>
 where
@@ -153,12 +153,17 @@ where
 {
     let clusters = host(context)?.clients.kube;
     let before = about.clone();
+    let manager = record
+        .field("field_manager")
+        .map_or_else(String::new, Value::to_text);
     let (mut call, heard) = call(context, function, &about.cluster, record, act)?;
     if let Some(class) = class {
         call = call.classed(class);
     }
-    let call = call.remembering(move || async move { undo::before(&clusters, before, sent).await });
-    let answer = perform(context, call);
+    let call = call
+        .remembering(move || async move { undo::before(&clusters, before, sent).await })
+        .replaced_if(move |first, again| undo::replaces(function, &manager, first, again));
+    let answer = perform(context, call.refusing(refusal));
     heard.note(context, &about.cluster)?;
     answer
 }
@@ -168,7 +173,7 @@ fn try_out<F>(
     context: &NativeCallContext,
     function: &'static str,
     about: &About,
-    record: Value,
+    (record, refusal): (Value, Result<(), String>),
     act: impl FnOnce(KubeClient) -> F + Send + 'static,
 ) -> Result<Value, Thrown>
 where
@@ -184,7 +189,8 @@ where
     };
     let act = |kube: KubeClient| act(kube.dry());
     let (call, heard) = call(context, function, &about.cluster, record, act)?;
-    let answer = perform(context, call.classed(Class::Read));
+    let call = call.classed(Class::Read).refusing(refusal);
+    let answer = perform(context, call);
     heard.note(context, &about.cluster)?;
     answer
 }

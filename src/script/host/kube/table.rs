@@ -209,7 +209,7 @@ pub static TABLE: [Function; 17] = [
         does: Changes(Changing::new(
             Doubt::Again("repeated for the same uid: a later object of the same name stays"),
             Reversible::By(
-                "the object is created again, unless it exists by then",
+                "the object is created again, unless it exists by then; what was deleted with a namespace or a CustomResourceDefinition is lost",
                 undo::of_delete,
             ),
         )),

@@ -13,7 +13,7 @@ use super::{
 use windlass_world::{
     outside::{
         Clients, KubeClients, Named, Owners, PatchKind, changed_since, covers, expected,
-        from_object, is_same_object, is_terminating, restoring, to_object,
+        from_object, has_taken, is_same_object, is_terminating, restoring, to_object,
     },
     value::{Failure, FailureClass, Value},
     x509::holding::{expired, of_object},
@@ -33,6 +33,7 @@ pub(super) async fn before(
     Ok(Value::map([
         ("cluster", Value::from(about.cluster)),
         ("kind", about.object.kind.into()),
+        ("version", about.object.version.into()),
         ("namespace", about.object.namespace.into()),
         ("name", about.object.name.into()),
         ("was", was),
@@ -40,6 +41,29 @@ pub(super) async fn before(
         ("own", list(owners.and_then(|o| o.own))),
         ("sent", sent),
     ]))
+}
+
+/// Says whether a look before the repetition of a call in doubt replaces the look before the call: the call, made under the name of
+/// `manager`, has certainly not changed the object, because it would own fields of it.
+pub(super) fn replaces(function: &str, manager: &str, first: &Value, again: &Value) -> bool {
+    let was = |of: &Value| of.field("was").map_or(Json::Null, Value::to_json);
+    let (first_was, now) = (was(first), was(again));
+    if function == "kube::delete" {
+        let is_same = !now.is_null() && now["metadata"]["uid"] == first_was["metadata"]["uid"];
+        return is_same && !is_terminating(&now) && first_was != now;
+    }
+    // Earlier versions did not record what `windlass` owned.
+    let is_known = first.field("own").is_some();
+    let written = |of: &Value| {
+        let list = |key: &str| of.field(key).map_or(Json::Null, Value::to_json);
+        let by_name = |entry: &Json| entry["manager"] == manager;
+        let (own, others) = (list("own"), list("owners"));
+        let others = others.as_array().cloned().unwrap_or_default();
+        let own = own.as_array().cloned().unwrap_or_default().into_iter();
+        own.chain(others.into_iter().filter(by_name))
+            .collect::<Vec<_>>()
+    };
+    first_was != now && (now.is_null() || is_known && written(first) == written(again))
 }
 
 /// Returns an object's current state with the owners of its fields, without its status; `null` if it does not exist.
@@ -78,7 +102,7 @@ fn without_status(mut object: Json) -> Value {
 pub fn of_apply(done: Done, clients: &Clients) -> Reversal {
     let seen = Seen::of(done, None);
     match seen.was.clone() {
-        None => withdraw(&clients.kube, seen.about, seen.made),
+        None => withdraw(&clients.kube, seen),
         Some(was) => restore(&clients.kube, seen, was),
     }
 }
@@ -148,6 +172,7 @@ impl Seen {
                 cluster: text("cluster"),
                 object: Named {
                     kind: text("kind"),
+                    version: version(done),
                     namespace: text("namespace"),
                     name: text("name"),
                 },
@@ -167,7 +192,21 @@ impl Seen {
     }
 }
 
+/// Returns the version in which a call wrote an object. Earlier versions did not record it.
+fn version(done: Done) -> Option<String> {
+    let text = |of: &Value| of.as_str().map(str::to_owned);
+    if let Some(version) = done.before.field("version") {
+        return text(version);
+    }
+    let is_new = done.before.field("was") == Some(&Value::Null);
+    let made = done.result.or(done.before.field("sent")).filter(|_| is_new);
+    let api_version = text(made?.field("apiVersion")?)?;
+    let (_, version) = api_version.split_once('/')?;
+    Some(version.to_owned())
+}
+
 /// The object as a call left it.
+#[derive(Clone)]
 enum Made {
     /// The API server's answer.
     Seen(Json),
@@ -177,6 +216,8 @@ enum Made {
 
 /// How long an undo waits for an object that is being deleted.
 const GONE_WITHIN: Duration = Duration::from_secs(300);
+const UNKNOWN: &str = "how the run changed it is not known";
+const OF_OTHERS: &str = "others have written it, too";
 const CHANGED: &str = "it has been changed since the run";
 
 /// Names the fields that differ from what the run left.
@@ -224,7 +265,13 @@ fn contains_others(about: &About) -> bool {
 }
 
 /// Deletes an object that was created, if it is still as the run left it.
-fn withdraw(clusters: &KubeClients, about: About, made: Option<Made>) -> Reversal {
+fn withdraw(clusters: &KubeClients, seen: Seen) -> Reversal {
+    let Seen {
+        about,
+        made,
+        manager,
+        ..
+    } = seen;
     if contains_others(&about) {
         return Reversal::never(format!(
             "{} of {} stays, because whatever is in it would be deleted with it; if nothing is, delete it by hand",
@@ -245,9 +292,18 @@ fn withdraw(clusters: &KubeClients, about: About, made: Option<Made>) -> Reversa
                 Judgement::left("another object has its name now", &found)
             }
             Some(Made::Seen(made)) => match changed_since(made, now) {
-                fields if fields.is_empty() => Judgement::goes(Value::Null),
-                fields => Judgement::left(changed(&fields), &found),
+                fields if !fields.is_empty() => Judgement::left(changed(&fields), &found),
+                _ if Owners::has_content_of_others(made, now, &manager) => {
+                    Judgement::left(OF_OTHERS, &found)
+                }
+                _ => Judgement::goes(Value::Null),
             },
+            Some(Made::Sent { .. }) if !Owners::has_written(now, &manager) => {
+                Judgement::left("the run has not written it", &found)
+            }
+            Some(Made::Sent { .. }) if Owners::has_content_of_others(now, now, &manager) => {
+                Judgement::left(OF_OTHERS, &found)
+            }
             Some(Made::Sent { body, .. }) => {
                 let sent = expected(&Json::Object(Default::default()), None, body);
                 if sent.is_some_and(|sent| covers(now, &sent)) {
@@ -256,7 +312,7 @@ fn withdraw(clusters: &KubeClients, about: About, made: Option<Made>) -> Reversa
                     Judgement::left("it differs from what the run sent", &found)
                 }
             }
-            None => Judgement::left("how the run changed it is not known", &found),
+            None => Judgement::left(UNKNOWN, &found),
         }
     };
     way_back(
@@ -293,14 +349,38 @@ fn restore(clusters: &KubeClients, seen: Seen, was: Json) -> Reversal {
         ..
     } = seen;
     let what = format!("restore {} of {}", about.object, about.cluster);
-    let after = match made {
-        Some(Made::Seen(made)) => Some(made),
-        Some(Made::Sent { kind, body }) => expected(&was, kind, &body),
-        None => None,
+    let sent = match &made {
+        Some(Made::Sent { kind, body }) => Some((*kind, body.clone())),
+        _ => None,
+    };
+    let is_exact = sent
+        .as_ref()
+        .is_none_or(|(kind, _)| matches!(kind, Some(PatchKind::Merge | PatchKind::Json)));
+    let (writers, writer, first) = (owners.clone(), manager.clone(), was.clone());
+    // Without an answer, the API server's own record says who has written the object since.
+    let left = move |now: &Json| match (&made, &sent) {
+        (Some(Made::Seen(made)), _) => Some(made.clone()),
+        (_, Some((kind, body))) => {
+            let sent = expected(&Json::Object(Default::default()), None, body);
+            let planned = expected(&first, *kind, body);
+            let fits = |planned: &Json| restoring(&first, planned, now).1.is_empty();
+            // The API server merges lists by key and adds defaults, so only its own record shows that all changes are of the run.
+            let is_of_run = || {
+                !writers.is_unchanged_by(&writer, now)
+                    && writers.only_changed_by(&writer, now)
+                    && sent.is_some_and(|sent| has_taken(now, &sent))
+            };
+            if !is_exact && !planned.as_ref().is_some_and(fits) && is_of_run() {
+                Some(now.clone())
+            } else {
+                planned
+            }
+        }
+        _ => None,
     };
     let patch = {
         let was = was.clone();
-        move |now: &Json| after.as_ref().map(|after| restoring(&was, after, now))
+        move |now: &Json| left(now).map(|after| restoring(&was, &after, now))
     };
     let (judged, given_up, taker) = (patch.clone(), owners.clone(), manager.clone());
     let judge = move |now: &Json| {
@@ -308,8 +388,11 @@ fn restore(clusters: &KubeClients, seen: Seen, was: Json) -> Reversal {
         match judged(now) {
             _ if now.is_null() => Judgement::left("it no longer exists", &found),
             _ if is_terminating(now) => Judgement::left("it is being deleted", &found),
-            None => Judgement::left("how the run changed it is not known", &found),
-            Some((_, fields)) if !fields.is_empty() => Judgement::left(changed(&fields), &found),
+            None => Judgement::left(UNKNOWN, &found),
+            Some((_, fields)) if !fields.is_empty() && is_exact => {
+                Judgement::left(changed(&fields), &found)
+            }
+            Some((_, fields)) if !fields.is_empty() => Judgement::left(UNKNOWN, &found),
             Some((patch, _)) if patch == serde_json::json!({}) => {
                 match given_up.returned(now, &taker) {
                     Some(returned) => Judgement::goes(with_owners(&returned)),
@@ -351,7 +434,11 @@ fn restore(clusters: &KubeClients, seen: Seen, was: Json) -> Reversal {
 
 /// Creates an object that was deleted, unless there is a new one.
 fn recreate(clusters: &KubeClients, about: About, was: Json, owners: Owners) -> Reversal {
-    let what = format!("create {} of {} again", about.object, about.cluster);
+    let is_shell = contains_others(&about);
+    let mut what = format!("create {} of {} again", about.object, about.cluster);
+    if is_shell {
+        what.push_str(", without the objects that were deleted with it");
+    }
     let then = from_object(&was);
     let (again, given_up) = (was.clone(), owners.clone());
     let judge = move |now: &Json| match now {
@@ -398,8 +485,48 @@ fn recreate(clusters: &KubeClients, about: About, was: Json, owners: Owners) -> 
                     }
                 }
                 client.give_back(&about.object, &owners, "").await?;
+                if is_shell {
+                    let why =
+                        "it is created again, but the objects that were deleted with it are lost";
+                    return Ok(Reversed::Left(why.to_owned()));
+                }
                 Ok(Reversed::Done)
             }
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_that_the_call_has_not_written_is_looked_at_again() {
+        let seen = |was: Json, own: Json| {
+            Value::from_json(serde_json::json!({ "was": was, "own": own, "owners": [] }))
+        };
+        let object = |uid: &str| serde_json::json!({ "metadata": { "uid": uid } });
+        let ours = || serde_json::json!([{ "manager": "windlass", "time": "1" }]);
+        let none = seen(Json::Null, Json::Null);
+        let is_replaced =
+            |function, first: &Value, again: &Value| replaces(function, "", first, again);
+        let apply = "kube::apply";
+        assert!(is_replaced(
+            apply,
+            &none,
+            &seen(object("1"), serde_json::json!([]))
+        ));
+        assert!(!is_replaced(apply, &none, &seen(object("1"), ours())));
+        assert!(!is_replaced(apply, &none, &none));
+        assert!(is_replaced(apply, &seen(object("1"), ours()), &none));
+        // Earlier versions did not record who owned it.
+        let old = Value::map([("was", Value::Null)]);
+        assert!(!is_replaced(apply, &old, &seen(object("1"), ours())));
+        let delete = "kube::delete";
+        let edited = serde_json::json!({ "metadata": { "uid": "1" }, "data": {} });
+        let first = seen(object("1"), ours());
+        assert!(is_replaced(delete, &first, &seen(edited, ours())));
+        assert!(!is_replaced(delete, &first, &none));
+        assert!(!is_replaced(delete, &first, &seen(object("2"), ours())));
+    }
 }

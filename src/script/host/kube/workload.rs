@@ -136,6 +136,7 @@ pub fn replace_pods(
             cluster: about.cluster.clone(),
             object: Named {
                 kind: "pod".into(),
+                version: None,
                 namespace: about.object.namespace.clone(),
                 name: text("pod"),
             },

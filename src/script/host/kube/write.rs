@@ -1,5 +1,8 @@
 //! Changes the state of a cluster.
 
+use std::collections::BTreeMap;
+
+use data_encoding::BASE64;
 use rhai::{Dynamic, Map, NativeCallContext};
 use serde_json::Value as Json;
 
@@ -15,9 +18,10 @@ use crate::{
 };
 use windlass_world::{
     outside::{
-        Apply, KubeClient, Named, Patch, PatchKind, from_object, secret_manifest, to_object,
+        Apply, KubeClient, Named, Patch, PatchKind, Resource, from_object, secret_manifest,
+        to_object,
     },
-    value::{Digest, Failure, Value, parse_duration},
+    value::{Digest, Failure, Secret, Value, parse_duration},
 };
 
 /// The annotation with kubectl's copy of the applied manifest.
@@ -39,16 +43,18 @@ pub fn apply(
         object: named(&manifest).map_err(|e| refuse(FUNCTION, e))?,
     };
     let mut options = options(FUNCTION, given)?;
+    let encoded = encoded(&about.object, manifest.clone());
+    let refusal = sendable(&encoded);
     let apply = Apply {
-        manifest: to_object(&manifest),
+        manifest: to_object(&encoded),
         force: options.flag("force")?,
         field_manager: options.optional_text("field_manager")?,
     };
     let is_dry = options.flag("dry_run")?;
     options.finish()?;
-    let sent = shown(&about, manifest);
-    let given = vec![("manifest", sent.clone())];
-    put_applied(&context, FUNCTION, &about, apply, is_dry, (given, sent))
+    let given = vec![("manifest", shown(&about, manifest))];
+    let made = (given, shown(&about, encoded), refusal);
+    put_applied(&context, FUNCTION, &about, apply, is_dry, made)
 }
 
 /// Makes an apply, whose record has what else was given.
@@ -58,7 +64,7 @@ fn put_applied(
     about: &About,
     apply: Apply,
     is_dry: bool,
-    (given, sent): (Vec<(&str, Value)>, Value),
+    (given, sent, refusal): (Vec<(&str, Value)>, Value, Result<(), String>),
 ) -> Result<Dynamic, Thrown> {
     let own = [
         ("force", apply.force.into()),
@@ -68,6 +74,7 @@ fn put_applied(
     let making = Making {
         class: None,
         is_dry,
+        refusal,
     };
     let made = (record, sent);
     put(
@@ -92,12 +99,14 @@ fn named(manifest: &Value) -> Result<Named, String> {
     let metadata = manifest.field("metadata");
     let field = |key: &str| text(metadata.and_then(|metadata| metadata.field(key)));
     let name = field("name").ok_or("the manifest needs `metadata.name`")?;
-    let kind = match api_version.split_once('/') {
-        Some((group, _)) => format!("{}.{group}", kind.to_ascii_lowercase()),
-        None => kind.to_ascii_lowercase(),
+    let kind = kind.to_ascii_lowercase();
+    let (kind, version) = match api_version.split_once('/') {
+        Some((group, version)) => (format!("{kind}.{group}"), Some(version.to_owned())),
+        None => (kind, None),
     };
     let namespace = field("namespace").unwrap_or_default();
-    Named::parse(&namespace, &format!("{kind}/{name}"))
+    let named = Named::parse(&namespace, &format!("{kind}/{name}"))?;
+    Ok(Named { version, ..named })
 }
 
 /// Implements `kube::apply_secret(cluster, namespace, name, #{ "tls.key": key, … }, #{ type, labels, force })`:
@@ -134,7 +143,8 @@ pub fn apply_secret(
         ("type", kind.into()),
         ("labels", Value::map(texts)),
     ];
-    put_applied(&context, FUNCTION, &about, apply, is_dry, (given, sent))
+    let made = (given, sent, Ok(()));
+    put_applied(&context, FUNCTION, &about, apply, is_dry, made)
 }
 
 /// Implements `kube::patch(cluster, namespace, "deployment/x", patch, #{ type: "strategic" })`; the default type is
@@ -161,15 +171,18 @@ pub fn patch(
         PatchKind::Json if !is_repeatable(&body) => Class::Unsure,
         _ => Class::Keyed,
     };
+    let encoded = encoded(&about.object, body.clone());
+    let refusal = sendable(&encoded);
     let patch = Patch {
         kind,
-        body: to_object(&body),
+        body: to_object(&encoded),
     };
-    let sent = shown(&about, body);
-    let record = about.record([("patch", sent.clone()), ("type", name.into())]);
+    let sent = shown(&about, encoded);
+    let record = about.record([("patch", shown(&about, body)), ("type", name.into())]);
     let making = Making {
         class: Some(class),
         is_dry,
+        refusal,
     };
     let made = (record, sent);
     put(
@@ -188,6 +201,8 @@ struct Making {
     class: Option<Class>,
     /// Whether the API server only says what would be the result.
     is_dry: bool,
+    /// Why it is not made, although earlier versions made it.
+    refusal: Result<(), String>,
 }
 
 /// Makes a change, and returns the object as it is then.
@@ -206,11 +221,90 @@ where
     let act =
         |kube: KubeClient| async move { act(kube, named).await.map(|object| from_object(&object)) };
     let object = if making.is_dry {
-        try_out(context, function, about, record, act)
+        try_out(context, function, about, (record, making.refusal), act)
     } else {
-        change(context, function, making.class, about, (record, sent), act)
+        let made = (record, sent, making.refusal);
+        change(context, function, making.class, about, made, act)
     }?;
     Ok(to_dynamic(&object))
+}
+
+/// Returns a manifest or patch with bytes as the API takes them, in base64: in the `data` of a Secret and the `binaryData` of a ConfigMap,
+/// also if they are given beside texts.
+fn encoded(object: &Named, body: Value) -> Value {
+    let kind = Resource::known(&object.kind).filter(|kind| kind.group.is_empty());
+    let (texts, coded) = match kind.as_ref().map(|kind| kind.plural.as_str()) {
+        Some("secrets") => ("stringData", "data"),
+        Some("configmaps") => ("data", "binaryData"),
+        _ => return body,
+    };
+    match body {
+        Value::Map(mut fields) => {
+            let of = |fields: &mut BTreeMap<String, Value>, key: &str| match fields.remove(key) {
+                Some(Value::Map(entries)) => entries,
+                Some(other) => {
+                    fields.insert(key.to_owned(), other);
+                    BTreeMap::new()
+                }
+                None => BTreeMap::new(),
+            };
+            let had = [texts, coded].map(|key| matches!(fields.get(key), Some(Value::Map(_))));
+            let (plain, bytes): (BTreeMap<_, _>, BTreeMap<_, _>) = of(&mut fields, texts)
+                .into_iter()
+                .partition(|(_, value)| in_base64(value).is_none());
+            let mut binary = of(&mut fields, coded);
+            binary.extend(bytes);
+            for value in binary.values_mut() {
+                if let Some(text) = in_base64(value) {
+                    *value = text;
+                }
+            }
+            for (key, entries, had) in [(texts, plain, had[0]), (coded, binary, had[1])] {
+                if had || !entries.is_empty() {
+                    fields.insert(key.to_owned(), Value::Map(entries));
+                }
+            }
+            Value::Map(fields)
+        }
+        Value::List(operations) => {
+            let inside = format!("/{coded}/");
+            let coded = |operation: Value| match operation {
+                Value::Map(mut fields)
+                    if fields
+                        .get("path")
+                        .and_then(Value::as_str)
+                        .is_some_and(|path| path.starts_with(&inside)) =>
+                {
+                    if let Some(text) = fields.get("value").and_then(in_base64) {
+                        fields.insert("value".to_owned(), text);
+                    }
+                    Value::Map(fields)
+                }
+                other => other,
+            };
+            Value::List(operations.into_iter().map(coded).collect())
+        }
+        body => body,
+    }
+}
+
+/// Returns the base64 of bytes; `None` for a text.
+fn in_base64(value: &Value) -> Option<Value> {
+    match value {
+        Value::Bytes(bytes) => Some(BASE64.encode(bytes).into()),
+        Value::Secret(secret) if !secret.is_text() => {
+            let text = BASE64.encode(secret.reveal_bytes());
+            Some(Value::Secret(Secret::new(text)))
+        }
+        _ => None,
+    }
+}
+
+/// Refuses bytes where the API takes a text: their base64 would be stored as that text.
+fn sendable(body: &Value) -> Result<(), String> {
+    body.check_sayable("Kubernetes").map_err(|why| {
+        format!("{why}; the `data` of a Secret and the `binaryData` of a ConfigMap take bytes")
+    })
 }
 
 /// Returns a manifest or patch as the journal shows it: the contents of a Secret are always masked.
@@ -328,7 +422,7 @@ pub fn delete(
         FUNCTION,
         None,
         &about,
-        (record, Value::Null),
+        (record, Value::Null, Ok(())),
         move |kube| async move {
             let gone = kube.delete(&named, &uid, within).await;
             gone.map(|()| Value::Null)
@@ -364,6 +458,32 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_sent_where_the_api_takes_them() {
+        let bytes = || Value::Bytes([0xff, 0, 0xfe].as_slice().into());
+        let named = |kind: &str| Named::parse("a", &format!("{kind}/x")).expect("an object");
+        let body = |key: &str, value: Value| Value::map([(key, Value::map([("k", value)]))]);
+        let sent = |kind, key, value| {
+            let encoded = encoded(&named(kind), body(key, value));
+            sendable(&encoded).map(|()| to_object(&encoded).to_string())
+        };
+        let secret = r#"{"data":{"k":"/wD+"}}"#;
+        for key in ["stringData", "data"] {
+            assert_eq!(sent("secret", key, bytes()).as_deref(), Ok(secret));
+        }
+        let sealed = Value::Secret(Secret::of_bytes(&[0xff, 0, 0xfe]));
+        assert_eq!(sent("secret", "stringData", sealed).as_deref(), Ok(secret));
+        let text = r#"{"stringData":{"k":"t"}}"#;
+        assert_eq!(
+            sent("secret", "stringData", "t".into()).as_deref(),
+            Ok(text)
+        );
+        let map = r#"{"binaryData":{"k":"/wD+"}}"#;
+        assert_eq!(sent("cm", "data", bytes()).as_deref(), Ok(map));
+        let why = sent("deployment", "spec", bytes()).expect_err("bytes in a text");
+        assert!(why.contains("binaryData"), "{why}");
+    }
+
+    #[test]
     fn a_manifest_says_what_it_is_about() {
         let manifest = Value::from_json(serde_json::json!({
             "apiVersion": "admin.gloo.solo.io/v2", "kind": "RootTrustPolicy",
@@ -374,6 +494,7 @@ mod tests {
             found.to_string(),
             "roottrustpolicy.admin.gloo.solo.io/a in b"
         );
+        assert_eq!(found.version.as_deref(), Some("v2"));
         assert!(named(&Value::map([("kind", "X")].map(|(k, v)| (k, v.into())))).is_err());
     }
 }

@@ -61,7 +61,8 @@ where
         let doing = act(pca);
         async move { doing.await.map(|()| Value::Null) }
     })
-    .remembering(move || before(looker));
+    .remembering(move || before(looker))
+    .replaced_if(move |first, again| undo::before::replaces(function, first, again));
     perform(context, call).map(|_| ())
 }
 

@@ -58,7 +58,7 @@ async fn issued(pca: PcaClient, issue: Issue, key: EffectKey) -> Result<Option<V
 
 pub fn of_creation(done: Done, clients: &Clients) -> Reversal {
     match done.result.map(Value::to_text) {
-        Some(arn) => remove(clients.pca.clone(), arn),
+        Some(arn) => remove(clients.pca.clone(), arn, |_| true),
         None => Reversal::never(NO_ARN),
     }
 }
@@ -86,13 +86,34 @@ pub fn of_enabling(done: Done, clients: &Clients) -> Reversal {
     set_enabled(clients.pca.clone(), ca(done), done.before, false)
 }
 
+/// A CA that was deleted before is not restored: the call changed nothing.
 pub fn of_deletion(done: Done, clients: &Clients) -> Reversal {
-    restore(clients.pca.clone(), ca(done))
+    if text(done.before, "status") == DELETED {
+        Reversal::Nothing
+    } else {
+        restore(clients.pca.clone(), ca(done))
+    }
 }
 
+/// Only a CA that was deleted before is deleted again: for any other, the call changed nothing.
 pub fn of_restoration(done: Done, clients: &Clients) -> Reversal {
-    remove(clients.pca.clone(), ca(done))
+    if text(done.before, "status") == DELETED {
+        remove(clients.pca.clone(), ca(done), |status| {
+            RESTORED.contains(&status)
+        })
+    } else {
+        Reversal::Nothing
+    }
 }
+
+/// The statuses that a restored CA can have. It has another one only if somebody has used it since.
+const RESTORED: [&str; 5] = [
+    "DISABLED",
+    "PENDING_CERTIFICATE",
+    "EXPIRED",
+    "CREATING",
+    "FAILED",
+];
 
 pub fn of_tags(done: Done, clients: &Clients) -> Reversal {
     retag(clients.pca.clone(), ca(done), done.before)
@@ -227,16 +248,18 @@ async fn nothing(_: PcaClient, _: String) -> Result<Value, Failure> {
     Ok(Value::Null)
 }
 
-fn remove(pca: PcaClient, ca: String) -> Reversal {
+/// `is_as_left` says whether a CA with a status is as the run left it.
+fn remove(pca: PcaClient, ca: String, is_as_left: fn(&str) -> bool) -> Reversal {
     let what = format!("disable and delete {ca} (restorable for {RESTORE_WITHIN_DAYS} days)");
     let taken = ca.clone();
     let way = way_back(
         (what, "pca::delete_certificate_authority"),
         (pca, ca, "status"),
         nothing,
-        |status, _| match status {
+        move |status, _| match status {
             DELETED => Verdict::Already("it is deleted"),
-            _ => Verdict::Status(DELETED),
+            status if is_as_left(status) => Verdict::Status(DELETED),
+            _ => Verdict::Left("it has been enabled since the run"),
         },
         |pca, ca, status| async move {
             if status == "ACTIVE" {

@@ -13,7 +13,7 @@ use windlass_ground::{boxed, lock};
 use super::{
     connect::Access,
     failure::{About, classify, of_status, unauthenticated},
-    login::Login,
+    login::{Denied, Login},
     request::{collection, path, request, status, typed, warning_text},
     resource::{Named, Resource},
     restore::own,
@@ -28,6 +28,8 @@ pub(super) const FIELD_MANAGER: &str = "windlass";
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The limit for one call; more would only be repetitions.
 const MOST_WARNINGS: usize = 50;
+/// A plugin may open a browser, in which a person logs in.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(300);
 /// An API server answers 500 without a reason if it can't read a manifest: a retry would get the same answer.
 const MISTAKE: &str = "HTTP500";
 /// How soon and how rarely a deleted object is looked at.
@@ -192,7 +194,7 @@ impl KubeClient {
     /// `NotFound`, among others.
     #[boxed]
     pub async fn get(&self, object: &Named) -> Result<Json, Failure> {
-        let resource = self.resource(&object.kind).await?;
+        let resource = self.resource_for(object).await?;
         let about = self.about("get", object, false);
         let path = path(&resource, object, &about)?;
         self.send(&about, Method::GET, &path, &[], None).await
@@ -290,7 +292,7 @@ impl KubeClient {
 
     #[boxed]
     pub async fn patch(&self, object: &Named, patch: &Patch) -> Result<Json, Failure> {
-        let resource = self.resource(&object.kind).await?;
+        let resource = self.resource_for(object).await?;
         let about = self.about("patch", object, true);
         let about = if patch.is_repeatable() {
             about.repeatable()
@@ -373,7 +375,7 @@ impl KubeClient {
     }
 
     async fn delete_if(&self, object: &Named, preconditions: &Json) -> Result<(), Failure> {
-        let resource = self.resource(&object.kind).await?;
+        let resource = self.resource_for(object).await?;
         let about = self.about("delete", object, true).repeatable();
         let path = path(&resource, object, &about)?;
         let options = json!({
@@ -457,6 +459,15 @@ impl KubeClient {
     }
 
     async fn answer(&self, about: &About, request: Request<Vec<u8>>) -> Result<Json, Refused> {
+        // A login may wait for a person, so its time is not the API server's.
+        let login = match tokio::time::timeout(LOGIN_TIMEOUT, self.login.header()).await {
+            Ok(login) => login,
+            Err(_) => Err(Denied::new(format!(
+                "the credential plugin has given no login within {} minutes",
+                LOGIN_TIMEOUT.as_secs() / 60
+            ))),
+        };
+        login.map_err(|denied| unauthenticated(about, denied))?;
         let answer = async {
             let answer = self.open(about, request).await?;
             let body = whole(about, answer.into_body(), LARGEST_ANSWER).await?;
@@ -564,11 +575,11 @@ async fn whole(about: &About, body: Body, largest: usize) -> Result<Vec<u8>, Fai
     })
 }
 
-/// Says whether fields conflict only with our own manager.
+/// Says whether fields conflict only with patches under the same name: an apply owns its fields as another manager.
 fn is_with_ourselves(failure: &Failure, manager: &str) -> bool {
     let parts = failure.message.split("with \"").skip(1);
     let mut managers = parts.filter_map(|part| part.split('"').next()).peekable();
     failure.class == FailureClass::Conflict
         && managers.peek().is_some()
-        && managers.all(|name| name == manager || name == FIELD_MANAGER)
+        && managers.all(|name| name == manager)
 }

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use super::{
     client::KubeClient,
     failure::About,
-    resource::{Resource, is_name},
+    resource::{Named, Resource, is_name},
 };
 use crate::value::{Failure, FailureClass};
 use windlass_ground::lock;
@@ -44,18 +44,29 @@ impl KubeClient {
         };
         let preferred = versions.pointer("/preferredVersion/version");
         let version = preferred.and_then(Json::as_str).unwrap_or_default();
-        let is_meant = |served: &Json| {
-            let is = |key: &str| {
-                served[key]
-                    .as_str()
-                    .is_some_and(|n| n.eq_ignore_ascii_case(name))
-            };
-            let short = served["shortNames"].as_array();
-            is("name")
-                || is("singularName")
-                || is("kind")
-                || short.is_some_and(|all| all.iter().any(|n| n == name))
+        let is_meant = |served: &Json| is_named(served, name);
+        self.discover(&about, &word, group, version, is_meant).await
+    }
+
+    /// Returns the resource for an object, in its version: the answers of an API server have the version that was asked for.
+    pub(super) async fn resource_for(&self, object: &Named) -> Result<Resource, Failure> {
+        let Some(version) = &object.version else {
+            return self.resource(&object.kind).await;
         };
+        let known = Resource::known(&object.kind);
+        if let Some(known) = known.filter(|known| known.version == *version) {
+            return Ok(known);
+        }
+        let kind = object.kind.to_ascii_lowercase();
+        let Some((name, group)) = kind.split_once('.') else {
+            return self.resource(&object.kind).await;
+        };
+        let word = format!("{name}.{version}.{group}");
+        if let Some(found) = self.remembered(&word) {
+            return Ok(found);
+        }
+        let about = self.discovery(&word);
+        let is_meant = |served: &Json| is_named(served, name);
         self.discover(&about, &word, group, version, is_meant).await
     }
 
@@ -142,4 +153,18 @@ impl KubeClient {
             .failure(FailureClass::Rejected, "UnknownKind", why)
             .with_hint("is its custom resource definition installed there?")
     }
+}
+
+/// Says whether a resource, as the API server describes it, has this name.
+fn is_named(served: &Json, name: &str) -> bool {
+    let is = |key: &str| {
+        served[key]
+            .as_str()
+            .is_some_and(|n| n.eq_ignore_ascii_case(name))
+    };
+    let short = served["shortNames"].as_array();
+    is("name")
+        || is("singularName")
+        || is("kind")
+        || short.is_some_and(|all| all.iter().any(|n| n == name))
 }

@@ -49,7 +49,7 @@ pub use object::{from_object, secret_manifest, to_object};
 pub use ownership::Owners;
 pub use permission::{ClusterRule, Permit, rules};
 pub use resource::{Named, Resource};
-pub use restore::{changed_since, covers, expected, is_same_object, restoring};
+pub use restore::{changed_since, covers, expected, has_taken, is_same_object, restoring};
 pub use rollout::{Hindrance, Progress};
 pub use target::{KubeTarget, embedded_cluster};
 pub use watch::is_passing;

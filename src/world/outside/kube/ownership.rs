@@ -11,6 +11,7 @@ use windlass_ground::boxed;
 use super::{
     client::{FIELD_MANAGER, KubeClient},
     resource::Named,
+    restore::content,
 };
 use crate::value::{Failure, FailureClass};
 
@@ -33,16 +34,61 @@ pub struct Owners {
 impl Owners {
     /// Reads the owners of an object itself, without its subresources.
     pub fn of(object: &Json) -> Self {
-        let whole = entries(object)
-            .iter()
-            .filter(|entry| entry["subresource"].as_str().is_none_or(str::is_empty));
-        let (own, others): (Vec<Json>, Vec<Json>) = whole
+        let (own, others): (Vec<Json>, Vec<Json>) = whole(object)
             .cloned()
             .partition(|entry| entry["manager"] == FIELD_MANAGER);
         Self {
             others: others.into(),
             own: Some(own.into()),
         }
+    }
+
+    /// Says whether `windlass`, or another `manager`, owns fields of an object.
+    pub fn has_written(object: &Json, manager: &str) -> bool {
+        let of = |entry: &&Json| is_of(entry, &[FIELD_MANAGER, manager]);
+        whole(object).any(|entry| of(&entry))
+    }
+
+    /// Says whether the content that an object has in `made` is also of others than `windlass` and `manager`, according to the
+    /// owners of its fields `now`: others wrote it before `made` was read.
+    pub fn has_content_of_others(made: &Json, now: &Json, manager: &str) -> bool {
+        let (own, others): (Vec<_>, Vec<_>) =
+            whole(now).partition(|entry| is_of(entry, &[FIELD_MANAGER, manager]));
+        let own: Fields = own.into_iter().flat_map(fields).collect();
+        let made = content(made);
+        let mut of_others = others.into_iter().flat_map(fields);
+        of_others.any(|path| {
+            let is_shared = own.range(path.clone()..).next();
+            !is_shared.is_some_and(|own| own.starts_with(&path)) && has_field(&made, &path)
+        })
+    }
+
+    /// Says whether a change by `windlass`, or under the name of another `manager`, is the only one since these owners were read.
+    pub fn only_changed_by(&self, manager: &str, now: &Json) -> bool {
+        let takers = [FIELD_MANAGER, manager];
+        let were = || self.others.as_array().into_iter().flatten();
+        self.own.is_some()
+            && whole(now).filter(|entry| !is_of(entry, &takers)).all(|is| {
+                let was = were().find(|was| is_of_same(was, is) && was["time"] == is["time"]);
+                // Fields may have been taken from it.
+                was.is_some_and(|was| fields(is).is_subset(&fields(was)))
+            })
+    }
+
+    /// Says whether neither `windlass` nor `manager` has changed the object since these owners were read; `false` if that is not
+    /// known.
+    pub fn is_unchanged_by(&self, manager: &str, now: &Json) -> bool {
+        let takers = [FIELD_MANAGER, manager];
+        let Some(own) = self.own.as_ref().and_then(Json::as_array) else {
+            return false;
+        };
+        let others = self.others.as_array().into_iter().flatten();
+        let were = own.iter().chain(others).filter(|was| is_of(was, &takers));
+        let (were, are): (Vec<_>, Vec<_>) = (
+            were.collect(),
+            whole(now).filter(|is| is_of(is, &takers)).collect(),
+        );
+        were.len() == are.len() && are.iter().all(|is| were.contains(is))
     }
 
     /// Returns an object, whose current state is `now`, as [`KubeClient::give_back`] leaves it; `None` if that changes nothing.
@@ -86,10 +132,7 @@ impl KubeClient {
 /// `owners` has been returned to that manager, and after they have given up what they did not own and others own, too. `None` if that
 /// changes nothing.
 fn given_back(owners: &Owners, now: &Json, takers: &[&str]) -> Option<Json> {
-    let is_taker = |entry: &Json| {
-        let name = entry["manager"].as_str();
-        name.is_some_and(|name| takers.contains(&name))
-    };
+    let is_taker = |entry: &Json| is_of(entry, takers);
     let mut entries = entries(now).to_vec();
     let taken: Fields = {
         let own = entries.iter().filter(|entry| is_taker(entry));
@@ -138,6 +181,45 @@ fn given_back(owners: &Owners, now: &Json, takers: &[&str]) -> Option<Json> {
 fn entries(object: &Json) -> &[Json] {
     let found = object.pointer("/metadata/managedFields");
     found.and_then(Json::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// Returns the entries of an object itself, without its subresources.
+fn whole(object: &Json) -> impl Iterator<Item = &Json> {
+    let is_whole = |entry: &&Json| entry["subresource"].as_str().is_none_or(str::is_empty);
+    entries(object).iter().filter(is_whole)
+}
+
+/// Says whether an entry is of one of these managers.
+fn is_of(entry: &Json, managers: &[&str]) -> bool {
+    let name = entry["manager"].as_str();
+    name.is_some_and(|name| managers.contains(&name))
+}
+
+/// Says whether there is a field at a path.
+fn has_field(object: &Json, path: &[String]) -> bool {
+    let Some((first, rest)) = path.split_first() else {
+        return true;
+    };
+    let (kind, key) = first.split_once(':').unwrap_or(("", first));
+    let items = || object.as_array().into_iter().flatten();
+    let parsed = || serde_json::from_str::<Json>(key).unwrap_or_default();
+    let found = match kind {
+        "f" => object.get(key),
+        "k" => {
+            let keys = parsed();
+            let has = |item: &Json, (key, value): (&String, &Json)| item[key] == *value;
+            items().find(|item| {
+                let mut keys = keys.as_object().into_iter().flatten();
+                keys.all(|pair| has(item, pair))
+            })
+        }
+        "v" => {
+            let value = parsed();
+            items().find(|item| **item == value)
+        }
+        _ => key.parse().ok().and_then(|at: usize| object.get(at)),
+    };
+    found.is_some_and(|found| has_field(found, rest))
 }
 
 /// Says whether two entries belong to the same manager: the version does not matter for an applier (structured-merge-diff,
@@ -246,6 +328,57 @@ mod tests {
             own: None,
         };
         assert_eq!(given_back(&unknown, &now, &["windlass"]), None);
+    }
+
+    #[test]
+    fn what_others_wrote_before_is_told_from_what_they_wrote_later() {
+        let own = entry("windlass", "Apply", json!({ "f:data": { "f:a": {} } }));
+        let other = |fields: Json| entry("kubectl-create", "Update", fields);
+        let made = json!({
+            "data": { "a": "1", "mine": "2" },
+            "list": [{ "name": "x", "port": 1 }, { "name": "y" }],
+        });
+        let is_of_others = |fields: Json| {
+            let now = object(&[own.clone(), other(fields)]);
+            Owners::has_content_of_others(&made, &now, "windlass")
+        };
+        assert!(is_of_others(json!({ "f:data": { ".": {}, "f:mine": {} } })));
+        assert!(is_of_others(
+            json!({ "f:list": { "k:{\"name\":\"x\"}": { ".": {}, "f:port": {} } } })
+        ));
+        // Shared, added later, or only noted beside the content.
+        for later in [
+            json!({ "f:data": { ".": {}, "f:a": {} } }),
+            json!({ "f:data": { "f:later": {} } }),
+            json!({ "f:list": { "k:{\"name\":\"y\"}": { "f:port": {} } } }),
+            json!({ "f:metadata": { "f:annotations": { "f:deployment.kubernetes.io/revision": {} } } }),
+        ] {
+            assert!(!is_of_others(later.clone()), "{later}");
+        }
+    }
+
+    #[test]
+    fn who_has_changed_an_object_since_is_told_by_its_owners() {
+        let of = |name: &str, keys: &[&str], time: &str| {
+            let keys = keys.iter().map(|key| (format!("f:{key}"), json!({})));
+            let mut entry = entry(name, "Update", keys.collect::<Map<_, _>>().into());
+            entry["time"] = time.into();
+            entry
+        };
+        let first = object(&[of("helm", &["a", "b"], "1"), of("windlass", &["c"], "1")]);
+        let before = Owners::of(&first);
+        assert!(before.is_unchanged_by("", &first));
+        // The run took a field.
+        let now = object(&[of("helm", &["a"], "1"), of("windlass", &["b", "c"], "2")]);
+        assert!(!before.is_unchanged_by("", &now) && before.only_changed_by("", &now));
+        for other in [
+            of("helm", &["a", "b"], "2"),
+            of("helm", &["a", "x"], "1"),
+            of("else", &["x"], "1"),
+        ] {
+            let now = object(&[other, of("windlass", &["b", "c"], "2")]);
+            assert!(!before.only_changed_by("", &now), "{now}");
+        }
     }
 
     #[test]

@@ -238,6 +238,8 @@ impl fmt::Display for Resource {
 pub struct Named {
     /// `deployment`, `deploy`, `deployments.apps`, `roottrustpolicies.admin.gloo.solo.io`.
     pub kind: String,
+    /// The version in which it is read and written; `None` for the one that the cluster prefers.
+    pub version: Option<String>,
     pub namespace: String,
     pub name: String,
 }
@@ -256,6 +258,7 @@ impl Named {
         match text.split_once('/') {
             Some((kind, name)) if !kind.is_empty() && is_name(name) => Ok(Self {
                 kind: kind.into(),
+                version: None,
                 namespace: namespace.into(),
                 name: name.into(),
             }),

@@ -127,6 +127,23 @@ pub fn covers(whole: &Json, part: &Json) -> bool {
     within(&content(whole), &content(part))
 }
 
+/// Says whether an object can be the result of sending `sent`: it has everything in it, and each item of a list wherever the API
+/// server put it.
+pub fn has_taken(object: &Json, sent: &Json) -> bool {
+    fn has(whole: &Json, part: &Json) -> bool {
+        match (whole, part) {
+            (Json::Object(whole), Json::Object(part)) => part
+                .iter()
+                .all(|(key, part)| has(whole.get(key).unwrap_or(&Json::Null), part)),
+            (Json::Array(whole), Json::Array(part)) => part
+                .iter()
+                .all(|part| whole.iter().any(|whole| has(whole, part))),
+            (whole, part) => whole == part,
+        }
+    }
+    has(&content(object), &content(sent))
+}
+
 /// The annotations that are written beside an object's content, by Kubernetes' own controllers and by an undo
 /// (`windlass.dev/revoked` by that of `workflows/retire-cluster.yaml`).
 const BESIDE_CONTENT: [&str; 4] = [
@@ -137,7 +154,7 @@ const BESIDE_CONTENT: [&str; 4] = [
 ];
 
 /// Returns the desired state of an object: the fields that [`own`] keeps, without annotations beside its content.
-fn content(object: &Json) -> Json {
+pub(super) fn content(object: &Json) -> Json {
     let mut object = own(object);
     if let Some(Json::Object(metadata)) = object.get_mut("metadata") {
         if let Some(Json::Object(annotations)) = metadata.get_mut("annotations") {

@@ -175,6 +175,7 @@ impl KubeClient {
             }
             let named = Named {
                 kind: "pod".into(),
+                version: None,
                 namespace: workload.namespace.clone(),
                 name: pod.name.clone(),
             };
@@ -215,6 +216,7 @@ impl KubeClient {
             let found = self.list(plural, selection).await?;
             workloads.extend(found.iter().map(|object| Named {
                 kind: kind.into(),
+                version: None,
                 namespace: text(object, "namespace"),
                 name: text(object, "name"),
             }));

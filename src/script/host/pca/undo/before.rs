@@ -1,10 +1,41 @@
 //! Records the state before a call about a CA, and what the call leaves (`writes`), for its reversal.
 
-use super::is_gone;
+use super::{DELETED, is_gone, pem, settings::canonical};
 use windlass_world::{
     outside::{PcaClient, SignedCertificate},
     value::{Failure, FailureClass, Value},
 };
+
+/// Says whether the state before the repetition of a call in doubt replaces the state before the call: it is neither that state nor
+/// what the call leaves, so others have changed it since.
+pub fn replaces(function: &str, first: &Value, again: &Value) -> bool {
+    let status = again.field("status").and_then(Value::as_str);
+    let is_left = match (function, status) {
+        ("pca::disable_certificate_authority", Some(status)) => status == "DISABLED",
+        ("pca::enable_certificate_authority", Some(status)) => status == "ACTIVE",
+        ("pca::delete_certificate_authority", Some(status)) => status == DELETED,
+        ("pca::restore_certificate_authority", Some(status)) => status != DELETED,
+        _ => {
+            let parts = ["tags", "actions", "policy", "certificate"];
+            let now = parts.into_iter().find_map(|part| again.field(part));
+            match (now, first.field("writes")) {
+                (Some(now), Some(left)) => comparable(now) == comparable(left),
+                // Earlier versions did not record what the call leaves.
+                _ => true,
+            }
+        }
+    };
+    !is_left && first != again
+}
+
+/// Returns a state in a form that can be compared, whatever format AWS gives to PEM and policies.
+fn comparable(state: &Value) -> Value {
+    match state {
+        Value::String(text) if text.contains("-----BEGIN") => pem(text),
+        Value::String(text) => canonical(text),
+        other => other.clone(),
+    }
+}
 
 pub async fn status(pca: PcaClient, ca: String) -> Result<Value, Failure> {
     let status = pca.describe(&ca).await?.status;
@@ -103,5 +134,26 @@ pub async fn policy_text(pca: &PcaClient, ca: &str) -> Result<Option<String>, Fa
         Ok(policy) => Ok(policy),
         Err(failure) if is_gone(&failure) => Ok(None),
         Err(failure) => Err(failure),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_changed_since_is_told_from_what_the_call_left() {
+        let status = |status: &str| Value::map([("status", status.into())]);
+        let disable = "pca::disable_certificate_authority";
+        assert!(!replaces(disable, &status("ACTIVE"), &status("ACTIVE")));
+        assert!(!replaces(disable, &status("ACTIVE"), &status("DISABLED")));
+        assert!(replaces(disable, &status("DISABLED"), &status("ACTIVE")));
+        let restore = "pca::restore_certificate_authority";
+        assert!(!replaces(restore, &status(DELETED), &status("ACTIVE")));
+        let policy =
+            |now: &str| Value::map([("policy", now.into()), ("writes", "{\"a\": 1}".into())]);
+        let put = "pca::put_policy";
+        assert!(!replaces(put, &policy("{}"), &policy("{\"a\":1}")));
+        assert!(replaces(put, &policy("{}"), &policy("{\"b\":1}")));
     }
 }

@@ -145,7 +145,7 @@ pub(super) fn put_policy_back(pca: PcaClient, ca: String, before: &Value) -> Rev
 }
 
 /// Returns a policy in a form that can be compared: AWS may format its JSON differently.
-fn canonical(policy: &str) -> Value {
+pub(super) fn canonical(policy: &str) -> Value {
     match serde_json::from_str::<serde_json::Value>(policy) {
         Ok(json) => json.to_string().into(),
         Err(_) => policy.into(),
