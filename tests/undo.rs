@@ -460,3 +460,27 @@ fn several_undos_at_once_are_one() {
         );
     }
 }
+
+/// The restart by the run itself is never reversed, and changes nothing of what the run created.
+#[test]
+fn a_workload_that_the_run_created_and_restarted_is_deleted() {
+    let mesh = Mesh::new(1, &[]);
+    let file = "workflow: w
+kube: [cluster-1]
+steps:
+  deploy:
+    run: |
+      let template = #{ metadata: #{ labels: #{ app: \"web\" } }, spec: #{ containers: [#{ name: \"c\", image: \"nginx:1.0\" }] } };
+      kube::apply(\"cluster-1\", #{
+          apiVersion: \"apps/v1\", kind: \"Deployment\", metadata: #{ name: \"web\", namespace: \"default\" },
+          spec: #{ replicas: 1, selector: #{ matchLabels: #{ app: \"web\" } }, template: template },
+      });
+  restart: { needs: [deploy], run: 'kube::restart(\"cluster-1\", \"default\", \"deployment/web\");' }
+";
+    mesh.test.write("w.yaml", file);
+    let run = ["run", "w.yaml", "--target", "t"];
+    mesh.test.windlass(&run).expect(0);
+    mesh.test.windlass(&["undo", "--yes"]).expect(0);
+    let gone = ["get", "deployment", "web", "-n", "default"];
+    mesh.kubectl("cluster-1", &gone).expect(1);
+}

@@ -8,6 +8,7 @@ use windlass_ground::boxed;
 use super::{
     client::{KubeClient, Patch, PatchKind},
     resource::Named,
+    rollout::RESTARTED_AT,
 };
 use crate::value::Failure;
 
@@ -146,7 +147,9 @@ pub fn has_taken(object: &Json, sent: &Json) -> bool {
 
 /// The annotations that are written beside an object's content, by Kubernetes' own controllers and by an undo
 /// (`windlass.dev/revoked` by that of `workflows/retire-cluster.yaml`).
-const BESIDE_CONTENT: [&str; 4] = [
+const BESIDE_CONTENT: [&str; 5] = [
+    // Says when a workload was restarted, by `kubectl rollout restart` or a run; its pod template has it.
+    RESTARTED_AT,
     "deployment.kubernetes.io/revision",
     "deprecated.daemonset.template.generation",
     RECREATED_FROM,
@@ -156,11 +159,13 @@ const BESIDE_CONTENT: [&str; 4] = [
 /// Returns the desired state of an object: the fields that [`own`] keeps, without annotations beside its content.
 pub(super) fn content(object: &Json) -> Json {
     let mut object = own(object);
-    if let Some(Json::Object(metadata)) = object.get_mut("metadata") {
-        if let Some(Json::Object(annotations)) = metadata.get_mut("annotations") {
-            annotations.retain(|key, _| !BESIDE_CONTENT.contains(&key.as_str()));
+    for place in ["/metadata", "/spec/template/metadata"] {
+        if let Some(Json::Object(metadata)) = object.pointer_mut(place) {
+            if let Some(Json::Object(annotations)) = metadata.get_mut("annotations") {
+                annotations.retain(|key, _| !BESIDE_CONTENT.contains(&key.as_str()));
+            }
+            metadata.retain(|_, field| *field != json!({}));
         }
-        metadata.retain(|_, field| *field != json!({}));
     }
     object
 }
@@ -270,6 +275,22 @@ mod tests {
         assert!(changed_since(&after, &now).is_empty());
         now["metadata"]["annotations"]["mine"] = "yes".into();
         assert_eq!(changed_since(&after, &now), ["metadata.annotations"]);
+    }
+
+    #[test]
+    fn a_restart_is_no_change() {
+        let after = object(json!({ "template": { "metadata": { "labels": { "a": "b" } } } }));
+        let mut now = after.clone();
+        now["spec"]["template"]["metadata"]["annotations"] = json!({ RESTARTED_AT: "2026-01-31" });
+        assert!(changed_since(&after, &now).is_empty());
+        let (patch, changed) = restoring(&object(json!({})), &after, &now);
+        assert_eq!(
+            (patch, changed),
+            (json!({ "spec": { "template": null } }), Vec::new())
+        );
+        now["spec"]["template"]["metadata"]["annotations"]["mine"] = "yes".into();
+        let named = ["spec.template.metadata.annotations"];
+        assert_eq!(changed_since(&after, &now), named);
     }
 
     #[test]
