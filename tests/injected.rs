@@ -22,6 +22,8 @@ fn move_ztunnel(mesh: &Mesh) {
     ztunnel["status"].take();
     let delete = ["delete", "daemonset", "ztunnel", "-n", "istio-system"];
     mesh.kubectl("cluster-1", &delete).expect(0);
+    let account = ["create", "serviceaccount", "ztunnel", "-n", "kube-system"];
+    mesh.kubectl("cluster-1", &account).expect(0);
     mesh.test.write("ztunnel.json", &ztunnel.to_string());
     let file = mesh.test.path("ztunnel.json").display().to_string();
     mesh.kubectl("cluster-1", &["apply", "-f", &file]).expect(0);
@@ -64,6 +66,9 @@ fn a_new_root_passes_gateways_that_are_apps_and_ztunnels_that_are_elsewhere() {
 #[test]
 fn a_ca_that_signs_again_is_not_deleted() {
     let mesh = made_with("gloo", &[]);
+    let file = "workflows/rotate-issuing-ca.yaml";
+    let quick = mesh.test.read(file).replace("timeout: 1m", "timeout: 5s");
+    mesh.test.write(file, &quick);
     let named = |mesh: &Mesh| {
         let policy = mesh.get("mgmt", "gloo-mesh", "roottrustpolicy/root-trust-policy");
         policy["spec"]["config"]["mgmtServerCa"]["secretRef"]["name"]

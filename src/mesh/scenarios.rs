@@ -466,6 +466,9 @@ fn a_ztunnel_in_another_namespace_reaches_istiod() {
         moved.remove("status");
     }
     lab.delete("cluster-1", "daemonsets.apps", "istio-system", "ztunnel");
+    let account =
+        serde_json::json!({ "metadata": { "name": "ztunnel", "namespace": "kube-system" } });
+    lab.put("cluster-1", "serviceaccounts", account);
     lab.put("cluster-1", "daemonsets.apps", moved);
     lab.settle("cluster-1");
     let seen = lab.until("it runs", |_, seen| seen.all.iter().any(is_of));
