@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     compile::{Frozen, compile},
+    journal::{RunInfo, State},
     report::{self, Detail, JsonView, Room, View, local_time},
     value::Value,
 };
@@ -20,10 +21,9 @@ use crate::{
 pub fn show(args: &Args, command: &Show) -> Done {
     let archive = Archive::open(args)?;
     let id = archive.find(command.run.as_deref())?;
-    let state = archive.state_of(&id)?;
+    let (state, is_driven) = archive.look_at(&id)?;
     let edition = state.run.as_ref().map_or(0, |run| run.edition);
     let files = archive.files(&id, edition);
-    let is_driven = archive.is_owned(&id)?;
     if command.json {
         // What can be read is shown, also of a run whose files are lost.
         let main = state.run.as_ref().map(|run| &run.main).zip(files.ok());
@@ -39,11 +39,12 @@ pub fn show(args: &Args, command: &Show) -> Done {
     let mut text = format!("{}\n", report::headline(&id, &state, is_driven, now()));
     if let Some(run) = &state.run {
         text.push_str(&format!(
-            "{} on target {}, started {} by {}\n\n{}",
+            "{} on target {}, started {} by {}{}\n\n{}",
             report::line(&run.file),
             report::line(&run.target),
             local_time(run.started_at),
             report::line(&run.requester),
+            changed(&state, run),
             params(&run.params)
         ));
         let program = compile(&run.main, &mut Frozen(files.clone()))?;
@@ -78,6 +79,17 @@ pub fn show(args: &Args, command: &Show) -> Done {
         }
     }
     print_text(&text)
+}
+
+/// Says who changed a run after its start: by an edit, a redo or an answer.
+fn changed(state: &State, run: &RunInfo) -> String {
+    let others = state.requesters.iter().filter(|who| **who != run.requester);
+    let others: Vec<_> = others.map(|who| report::line(who)).collect();
+    if others.is_empty() {
+        String::new()
+    } else {
+        format!(", changed by {}", others.join(", "))
+    }
 }
 
 /// Formats the params, one per line.
