@@ -61,6 +61,7 @@ mod parts;
 mod paths;
 mod pauses;
 mod pem;
+mod pipelines;
 mod pki;
 mod places;
 mod programs;
