@@ -63,6 +63,7 @@ mod parts;
 mod paths;
 mod pauses;
 mod pem;
+mod pipelines;
 mod pki;
 mod places;
 mod programs;

@@ -19,6 +19,8 @@ use windlass_ground::Timestamp;
 
 /// The database within the state folder.
 const JOURNAL: &str = "journal.db";
+/// How many characters of its id name a run for a command that changes it: the random end has as many.
+const SHORTEST: usize = 6;
 
 /// All runs that are recorded in one place.
 #[derive(Clone)]
@@ -72,9 +74,30 @@ impl Archive {
         Ok(Self::Here(Journal::open(&args.state)?))
     }
 
+    /// Like [`Archive::find`], for a command that changes the run: a short part of an id may be meant as the name of a workflow.
+    pub fn find_to_change(&self, part: Option<&str>) -> Result<RunId, Failure> {
+        if let Some(part) = part
+            && part.len() < SHORTEST
+            && !part.trim().is_empty()
+            && self.newest_of(part)?.is_none()
+        {
+            let message = format!(
+                "no workflow `{part}` has run, and `{part}` is too short to name a run by a part of its id"
+            );
+            return Err(Failure::new("no-such-run", message).hint(format!(
+                "name the workflow, or give at least {SHORTEST} characters of the id, such as its last part; `windlass runs` lists them"
+            )));
+        }
+        self.find(part)
+    }
+
     /// Finds the newest run of the workflow with this name, or the run with this id or an unambiguous part of it; without either,
     /// the newest run. A name goes before a part, because the random end of an id may contain it.
     pub fn find(&self, part: Option<&str>) -> Result<RunId, Failure> {
+        if part.is_some_and(|part| part.trim().is_empty()) {
+            return Err(Failure::new("no-such-run", "the name of the run is empty")
+                .hint("is a variable not set? Without RUN, most commands use the newest run"));
+        }
         if part.is_none() && self.runs()?.is_empty() {
             return Err(no_runs(&self.place()));
         }
@@ -214,6 +237,14 @@ impl Archive {
             }
         }
         Ok(())
+    }
+
+    /// Returns the state of a run, and whether it is being driven. A run that ends or is taken up meanwhile does not look as if nobody drove it.
+    pub fn look_at(&self, run: &RunId) -> Result<(State, bool), Failure> {
+        let was_owned = self.is_owned(run)?;
+        let state = self.state_of(run)?;
+        let is_driven = was_owned || (state.outcome.is_none() && self.is_owned(run)?);
+        Ok((state, is_driven))
     }
 
     /// Says whether the run is being driven.

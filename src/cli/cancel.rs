@@ -49,7 +49,7 @@ pub fn cancel(args: &Args, command: &Cancel) -> Done {
     let mut events = runs::resume_events(&taken.program.workflow, &taken.state, &who);
     runs::add_cancel(&mut events, &who);
     Ok(
-        match drive_to_end(args, &command.driving, taken.drive(events))? {
+        match drive_to_end(args, &command.driving, taken.drive(events))?.0 {
             // An undo that is cancelled ends before everything is undone.
             Ended::Over(Outcome::Cancelled) => exit::SUCCEEDED,
             Ended::Over(Outcome::UndoFailed) if is_undo => exit::SUCCEEDED,

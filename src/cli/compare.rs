@@ -39,10 +39,10 @@ pub fn compare(args: &Args, command: &Compare) -> Done {
 }
 
 fn shown(archive: &Archive, id: RunId) -> Result<Shown, Failure> {
-    let state = archive.state_of(&id)?;
+    let (state, is_driven) = archive.look_at(&id)?;
     let (info, program) = frozen(archive, &id, &state)?;
     Ok(Shown {
-        is_driven: archive.is_owned(&id)?,
+        is_driven,
         state: Arc::new(state),
         program: Arc::new(program),
         info,

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     compile::Program,
     execute::{self, Cancel, Ended, Observer, Settings},
-    journal::{Event, Outcome, RunEdited, RunId, RunJournal, State},
+    journal::{Event, Journal, Outcome, RunEdited, RunId, RunJournal, State},
     outside,
     report::{self, Bars, Detail, JsonView, Lines, Room, View},
     targets::{Folders, OpenTarget, Targets},
@@ -35,7 +35,12 @@ pub struct Drive {
 
 /// Drives a run and shows how it ended. Returns the exit code for that.
 pub fn drive(args: &Args, driving: &Driving, drive: Drive) -> super::Done {
-    Ok(exit_code(drive_to_end(args, driving, drive)?))
+    let (ended, state) = drive_to_end(args, driving, drive)?;
+    Ok(if is_stopped_undo(ended, &state) {
+        exit::CANCELLED
+    } else {
+        exit_code(ended)
+    })
 }
 
 /// Returns the exit code for the end of a run.
@@ -48,6 +53,11 @@ pub fn exit_code(ended: Ended) -> u8 {
     }
 }
 
+/// Says whether a person stopped an undo, which another undo continues.
+pub fn is_stopped_undo(ended: Ended, state: &State) -> bool {
+    matches!(ended, Ended::Over(Outcome::UndoFailed)) && state.is_cancelled
+}
+
 /// Shows what happens in a run: bars on a terminal, lines otherwise.
 pub fn observer(program: &Program, id: &RunId) -> Arc<dyn Observer> {
     if std::io::stderr().is_terminal() {
@@ -58,7 +68,11 @@ pub fn observer(program: &Program, id: &RunId) -> Arc<dyn Observer> {
 }
 
 /// Like [`drive`], for a command that chooses the exit code itself.
-pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ended, Failure> {
+pub fn drive_to_end(
+    args: &Args,
+    driving: &Driving,
+    drive: Drive,
+) -> Result<(Ended, State), Failure> {
     let Drive {
         run,
         program,
@@ -70,8 +84,15 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
     let observer = observer(&program, &id);
     let (ended, state, kept, by_restate) = match run {
         Held::Here(run) => {
-            let (ended, state) =
-                drive_here(args, driving, run, (&program, state, events), observer)?;
+            let driven = drive_here(args, driving, run, (&program, state, events), observer);
+            if let Err(failure) = &driven
+                && failure.is("lock-timeout")
+                && driving.json
+            {
+                // A job needs the id of the run, which is recorded.
+                print_recorded(args, &id, &program)?;
+            }
+            let (ended, state) = driven?;
             let journal = args.state.join("journal.db");
             let kept = journal.display().to_string();
             (ended, state, kept, false)
@@ -87,7 +108,19 @@ pub fn drive_to_end(args: &Args, driving: &Driving, drive: Drive) -> Result<Ende
     if let Err(failure) = show_end(driving, &id, (&program, &state), &kept, by_restate) {
         failure.report();
     }
-    Ok(ended)
+    Ok((ended, state))
+}
+
+/// Prints a run as its journal has it.
+fn print_recorded(args: &Args, id: &RunId, program: &Program) -> Result<(), Failure> {
+    let state = Journal::open(&args.state)?.state_of(id)?;
+    let view = JsonView {
+        workflow: Some(&program.workflow),
+        is_driven: false,
+        now: now(),
+    };
+    print(&format!("{:#}\n", report::run_json(id, &state, &view)))?;
+    Ok(())
 }
 
 /// Drives a run in this process.
@@ -103,10 +136,6 @@ pub fn drive_here(
     let id = run.id().clone();
     let observer = telemetry::observing(&id, observer);
     let ended = runtime.block_on(async {
-        let open = open_target(args, &state, &events).await?;
-        if let Some(line) = account::line_of_run(&program.workflow, &open.clients).await {
-            say!("{line}");
-        }
         let cancel = Cancel::default();
         let is_undo = state.is_undoing
             || events
@@ -114,7 +143,12 @@ pub fn drive_here(
                 .any(|event| matches!(event, Event::UndoStarted(_)));
         let again = Command::new(if is_undo { "undo" } else { "resume" });
         let farewell = format!("stopped. To continue: {}", report::command(again.arg(&id)));
+        // The run is recorded, so it is cancelled from here on, also while the target is opened.
         watch_for_interrupts(cancel.clone(), farewell, OnHangUp::Cancel);
+        let open = open_target(args, &state, &events).await?;
+        if let Some(line) = account::line_of_run(&program.workflow, &open.clients).await {
+            say!("{line}");
+        }
         let settings = Settings {
             clients: open.clients.clone(),
             max_parallel: driving.max_parallel.into(),

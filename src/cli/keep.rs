@@ -14,11 +14,15 @@ use super::{
     process::{interrupted, runtime},
 };
 use crate::{
+    journal::RunId,
     keep::{self, Destination, Restored},
     report::{ago, counted, utc_time},
     runs::{RunsError, now},
     value::Command,
 };
+
+/// How many damaged runs are named.
+const NAMED: usize = 20;
 
 /// How long interrupted work may take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
@@ -47,7 +51,8 @@ pub fn backup(args: &Args, command: &Backup) -> Done {
         if is_stdout {
             String::new()
         } else {
-            format!(" to {}", command.file.display())
+            let file = done.beside.as_ref().unwrap_or(&command.file);
+            format!(" to {}", file.display())
         }
     );
     if args.on.is_some() {
@@ -63,7 +68,14 @@ pub fn backup(args: &Args, command: &Backup) -> Done {
             "the backup contains the keys to the secrets of its runs: protect it like a private key"
         )
     }
-    Ok(exit::SUCCEEDED)
+    if let Some(beside) = &done.beside {
+        say!(
+            "{} was not replaced: it may be the last backup from which all runs can be restored; the new one is {}",
+            command.file.display(),
+            beside.display()
+        );
+    }
+    refuse_damaged("the backup", &done.damaged)
 }
 
 /// `windlass restore FILE`.
@@ -72,12 +84,17 @@ pub fn restore(args: &Args, command: &Restore) -> Done {
         let file = command.file.clone();
         let found = to_end(move || keep::check_backup(&file))?;
         say!(
-            "{} is a complete backup: {}",
+            "{} is a {} backup: {}",
             command.file.display(),
+            if found.damaged.is_empty() {
+                "complete"
+            } else {
+                "readable"
+            },
             contents(&found)
         );
         say_if_locked(&found, "STATE");
-        return Ok(exit::SUCCEEDED);
+        return refuse_damaged(&command.file.display().to_string(), &found.damaged);
     }
     let (file, state) = (command.file.clone(), args.state.clone());
     let done = to_end(move || keep::restore(&file, &state))?;
@@ -104,7 +121,28 @@ pub fn restore(args: &Args, command: &Restore) -> Done {
             Command::new("triggers")
         );
     }
-    Ok(exit::SUCCEEDED)
+    refuse_damaged(&command.file.display().to_string(), &done.damaged)
+}
+
+/// Names the runs of a backup that can't be restored fully.
+fn refuse_damaged(backup: &str, damaged: &[(RunId, String)]) -> Done {
+    if damaged.is_empty() {
+        return Ok(exit::SUCCEEDED);
+    }
+    let mut message = format!(
+        "{backup}: {} can't be restored fully",
+        counted(damaged.len(), "run")
+    );
+    for (run, why) in damaged.iter().take(NAMED) {
+        message.push_str(&format!("\n  {run}: {why}"));
+    }
+    if damaged.len() > NAMED {
+        message.push_str(&format!("\n  and {} more", damaged.len() - NAMED));
+    }
+    // The other runs are fine.
+    Err(Failure::new("damaged-runs", message)
+        .hint("the other runs are complete; keep an older backup in which these runs are, too")
+        .of_a_run())
 }
 
 fn say_if_locked(found: &Restored, state: &str) {

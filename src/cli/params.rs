@@ -10,16 +10,22 @@ use console::Term;
 use super::{args::Params, failure::Failure};
 use crate::{
     compile::{
-        ParamError, ParamErrors, Workflow, bind_params, parse_argument, parse_params, read_named,
-        refer_params,
+        ParamError, ParamErrors, STDIN, Workflow, bind_params, is_stdin, parse_argument,
+        parse_params, read_named, refer_params,
     },
-    value::{Bytes, Secret, Type, Value, holds_mask},
+    value::{Bytes, Reference, Secret, Source, Type, Value, holds_mask},
 };
 
 impl Params {
     /// Returns the params of the environment, overridden by those of the file, overridden by those of the command line.
     pub fn given(&self, workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
-        let mut given = refer_params(workflow, from_environment(workflow)?)?;
+        let of_environment = from_environment(workflow);
+        self.refuse_stdin_twice(&of_environment, *workflow.path == *STDIN)?;
+        let of_environment = of_environment
+            .iter()
+            .map(|argument| read_argument(workflow, argument))
+            .collect::<Result<_, _>>()?;
+        let mut given = here(refer_params(workflow, of_environment)?);
         given.extend(self.named(workflow)?);
         Ok(given)
     }
@@ -51,7 +57,7 @@ impl Params {
 
     /// Returns the params that this command names: those of the file, overridden by those of the command line.
     pub fn named(&self, workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
-        self.refuse_stdin_twice()?;
+        self.refuse_stdin_twice(&[], false)?;
         let mut given = match &self.params_file {
             Some(path) => read_params(workflow, path)?,
             None => BTreeMap::new(),
@@ -61,34 +67,34 @@ impl Params {
                 given.extend(read_params(workflow, Path::new(file))?);
                 continue;
             }
-            let (name, value) = match file_of(argument) {
-                Some((name, file)) => (name.to_owned(), read_value(workflow, name, file)?),
-                None => {
-                    let argument = argument.replacen("=@@", "=@", 1);
-                    parse_argument(workflow, &argument).map_err(|e| ParamErrors(vec![e]))?
-                }
-            };
+            let (name, value) = read_argument(workflow, argument)?;
             given.insert(name, value);
         }
-        Ok(refer_params(workflow, given)?)
+        Ok(here(refer_params(workflow, given)?))
     }
 
-    fn refuse_stdin_twice(&self) -> Result<(), Failure> {
-        let file = self
-            .params_file
-            .iter()
-            .filter(|file| *file == Path::new("-"));
-        let named = self.params.iter().filter(|argument| {
-            *argument == "@-" || file_of(argument).is_some_and(|(_, file)| file == "-")
+    /// Refuses a stdin that is read for two things: the second one would be empty.
+    fn refuse_stdin_twice(
+        &self,
+        of_environment: &[String],
+        is_workflow_read: bool,
+    ) -> Result<(), Failure> {
+        let file = self.params_file.iter().filter(|file| is_stdin(file));
+        let arguments = self.params.iter().chain(of_environment);
+        let named = arguments.filter(|argument| {
+            let file = argument.strip_prefix('@');
+            let file = file.or_else(|| file_of(argument).map(|(_, file)| file));
+            file.is_some_and(|file| is_stdin(Path::new(file)))
         });
-        match file.count() + named.count() {
-            0 | 1 => Ok(()),
-            _ => Err(Failure::new(
-                "params",
-                "two params are read from stdin, which can be read only once",
-            )
-            .hint("read one of them from a file: -p NAME=@FILE")),
-        }
+        let count = file.count() + named.count();
+        let message = if count > 1 {
+            "two params are read from stdin, which can be read only once"
+        } else if count > 0 && is_workflow_read {
+            "the workflow and a param are read from stdin, which can be read only once"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::new("params", message).hint("read one of them from a file: -p NAME=@FILE"))
     }
 
     /// Returns the params that are given, each checked; the others may have any value.
@@ -118,19 +124,63 @@ impl Params {
     }
 }
 
-/// Reads `WINDLASS_PARAM_NAME`, in the form of `-p NAME=VALUE`. Variables that are not params of the workflow are ignored:
+/// Returns `WINDLASS_PARAM_NAME`, in the form of `-p NAME=VALUE`. Variables that are not params of the workflow are ignored:
 /// the environment may contain those of another workflow.
-fn from_environment(workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
+fn from_environment(workflow: &Workflow) -> Vec<String> {
     let given = workflow.params.keys().filter_map(|name| {
         let value = env::var(format!("{PREFIX}{name}"))
             .or_else(|_| env::var(format!("{PREFIX}{}", name.to_ascii_uppercase())));
         Some(format!("{name}={}", value.ok()?))
     });
-    given
-        .map(|argument| {
-            parse_argument(workflow, &argument).map_err(|e| ParamErrors(vec![e]).into())
-        })
+    given.collect()
+}
+
+/// Reads one `NAME=VALUE`; `NAME=@FILE` is read from a file.
+fn read_argument(workflow: &Workflow, argument: &str) -> Result<(String, Value), Failure> {
+    match file_of(argument) {
+        Some((name, file)) => Ok((name.to_owned(), read_value(workflow, name, file)?)),
+        None => {
+            let argument = argument.replacen("=@@", "=@", 1);
+            Ok(parse_argument(workflow, &argument).map_err(|e| ParamErrors(vec![e]))?)
+        }
+    }
+}
+
+/// Makes the paths of files that hold secrets absolute: a resume may happen in another folder, which may have another file of that name.
+fn here(params: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let Ok(folder) = env::current_dir() else {
+        return params;
+    };
+    let absolute = params.into_iter();
+    absolute
+        .map(|(name, value)| (name, within(&folder, value)))
         .collect()
+}
+
+fn within(folder: &Path, value: Value) -> Value {
+    match value {
+        Value::Reference(reference) => Value::Reference(match reference.source() {
+            Source::File { path } => absolute_file(folder, path).unwrap_or(reference),
+            _ => reference,
+        }),
+        Value::List(items) => {
+            let items = items.into_iter().map(|item| within(folder, item));
+            Value::List(items.collect())
+        }
+        Value::Map(map) => {
+            let entries = map.into_iter();
+            Value::map(entries.map(|(key, item)| (key, within(folder, item))))
+        }
+        other => other,
+    }
+}
+
+/// Returns the reference with an absolute path, if its path is relative.
+fn absolute_file(folder: &Path, path: &str) -> Option<Reference> {
+    let absolute = folder.join(path);
+    let is_relative = Path::new(path).is_relative();
+    let text = absolute.to_str().filter(|_| is_relative)?;
+    Reference::parse(&format!("file:{text}")).ok().flatten()
 }
 
 /// Splits `NAME=@FILE` into its name and file; `NAME=@@TEXT` is the text `@TEXT`.

@@ -18,7 +18,7 @@ use crate::{
     execute::{Looked, Obstacle},
     journal::State,
     report::{self, Room},
-    runs::together,
+    runs::{refuse_unreadable, together},
     targets::Targets,
     value::Value,
 };
@@ -34,7 +34,9 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
         return remote::plan(command, program, &there);
     }
     let workflow = &program.workflow;
-    let params = Value::Map(bind_params(workflow, command.params.given(workflow)?)?);
+    let params = bind_params(workflow, command.params.given(workflow)?)?;
+    let local = params.clone();
+    let params = Value::Map(params);
     let kube = preflight(args, workflow, &params, &command.target)?;
     let account = account::line(args, workflow, &command.target)?;
     let begun = begin(Wanted {
@@ -49,6 +51,10 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
     let (config, was_asked_for) = args.config();
     let targets = Targets::load(config, was_asked_for)?;
     let target = targets.find(&command.target)?;
+    // The machines of Restate have other files and variables.
+    if args.on.is_none() && target.is_none_or(|target| target.substrate.is_none()) {
+        account::block_on(refuse_unreadable(&local))??;
+    }
     let obstacles = match target {
         Some(target) if !command.no_dry_run => {
             dry_run::ask(args, target, workflow, &begun.state, &kube, false)?

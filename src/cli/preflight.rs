@@ -40,7 +40,7 @@ pub fn say_notes(notes: Vec<Note>) {
                     "{warning} the target `{target}` names no Kubernetes clusters (`kube = {{ … }}`), so steps that need them are skipped"
                 );
             }
-            Note::Missing { .. } | Note::Unserved { .. } => {
+            Note::Missing { .. } | Note::Unserved { .. } | Note::NotAllowed { .. } => {
                 let warning = style("warning:").yellow();
                 say!("{warning} {note}");
             }

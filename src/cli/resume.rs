@@ -12,7 +12,7 @@ use super::{
     print,
     process::{now, person},
     remote,
-    taken::{Taken, frozen, take},
+    taken::{Taken, frozen, refuse_out_elsewhere, take, use_out},
 };
 use crate::{
     compile::Program,
@@ -39,6 +39,7 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
     }
     let id = find(&archive, command)?;
     let changes = command.edited || !command.redo.is_empty();
+    refuse_out_elsewhere(&archive, command.out.as_deref())?;
     if let Archive::Server(there) = &archive {
         return remote::resume(&archive, there, command, &id);
     }
@@ -70,6 +71,9 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         return drive(args, &command.driving, run);
     }
     let mut taken = take(&archive, &id)?;
+    if matches!(archive, Archive::Here(_)) {
+        use_out(&mut taken.state, command.out.as_deref())?;
+    }
     let workflow = &taken.program.workflow;
     runs::refuse_resume(&id, workflow, &taken.state, changes || command.plan)?;
     if !changes && !command.plan {
@@ -172,7 +176,7 @@ fn find(archive: &Archive, command: &Resume) -> Result<RunId, Failure> {
     let part = command.run.as_deref();
     // A run that has succeeded can still be edited.
     if part.is_some() || command.edited || !command.redo.is_empty() {
-        return archive.find(part);
+        return archive.find_to_change(part);
     }
     let runs = archive.runs()?;
     if runs.is_empty() {

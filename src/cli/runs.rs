@@ -88,8 +88,7 @@ fn listed(archive: &Archive, command: &Runs) -> Result<Vec<RunRow>, super::Failu
 fn show_standing(archive: &Archive, runs: &mut [RunRow]) -> Result<(), super::Failure> {
     for run in runs.iter_mut().filter(|run| run.ended_at.is_none()) {
         // A run that can't be read still belongs to the list.
-        if let Ok(state) = archive.state_of(&run.id) {
-            let is_driven = archive.is_owned(&run.id)?;
+        if let Ok((state, is_driven)) = archive.look_at(&run.id) {
             let status = match state.outcome {
                 Some(outcome) => outcome.as_str(),
                 None => RunStanding::of(&state, is_driven, now()).as_str(),

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     execute::compile_editions,
+    journal::{RunInfo, State},
     report::{self, Detail, JsonView, Room, View, local_time},
     value::Value,
 };
@@ -20,11 +21,10 @@ use crate::{
 pub fn show(args: &Args, command: &Show) -> Done {
     let archive = Archive::open(args)?;
     let id = archive.find(command.run.as_deref())?;
-    let state = archive.state_of(&id)?;
+    let (state, is_driven) = archive.look_at(&id)?;
     let edition = state.run.as_ref().map_or(0, |run| run.edition);
     let read = |edition| archive.files(&id, edition);
     let files = read(edition);
-    let is_driven = archive.is_owned(&id)?;
     if command.json {
         // What can be read is shown, also of a run whose files are lost.
         let run = state.run.as_ref();
@@ -40,11 +40,12 @@ pub fn show(args: &Args, command: &Show) -> Done {
     let mut text = format!("{}\n", report::headline(&id, &state, is_driven, now()));
     if let Some(run) = &state.run {
         text.push_str(&format!(
-            "{} on target {}, started {} by {}\n\n{}",
+            "{} on target {}, started {} by {}{}\n\n{}",
             report::line(&run.file),
             report::line(&run.target),
             local_time(run.started_at),
             report::line(&run.requester),
+            changed(&state, run),
             params(&run.params)
         ));
         let program = compile_editions(run, read)?;
@@ -79,6 +80,17 @@ pub fn show(args: &Args, command: &Show) -> Done {
         }
     }
     print_text(&text)
+}
+
+/// Says who changed a run after its start: by an edit, a redo or an answer.
+fn changed(state: &State, run: &RunInfo) -> String {
+    let others = state.requesters.iter().filter(|who| **who != run.requester);
+    let others: Vec<_> = others.map(|who| report::line(who)).collect();
+    if others.is_empty() {
+        String::new()
+    } else {
+        format!(", changed by {}", others.join(", "))
+    }
 }
 
 /// Formats the params, one per line.

@@ -1,15 +1,22 @@
 //! Takes over a run that was started before.
 
+use std::path::Path;
+
+use console::style;
+
 use super::{
     archive::{Archive, Held},
     args::Args,
     drive::Drive,
     failure::Failure,
+    process::absolute,
+    server,
 };
 use crate::{
     compile::Program,
     execute::{DriveError, compile_editions},
     journal::{Event, RunId, RunInfo, State},
+    report,
 };
 use windlass_ground::Timestamp;
 use windlass_world::value::Redactor;
@@ -74,10 +81,42 @@ pub fn frozen(archive: &Archive, id: &RunId, state: &State) -> Result<(RunInfo, 
     Ok((info, program))
 }
 
-/// Finds the run of a command, and reads it without owning it.
+/// Refuses an output folder for a run that another process drives.
+pub fn refuse_out_elsewhere(archive: &Archive, out: Option<&Path>) -> Result<(), Failure> {
+    match (archive, out) {
+        (Archive::Here(_), _) | (_, None) => Ok(()),
+        _ => Err(server::not_remote(
+            "--out is for runs that this process drives",
+        )),
+    }
+}
+
+/// Makes a run use the output folder that a user names in place of its own; warns if its own is gone, with files that it wrote.
+pub fn use_out(state: &mut State, out: Option<&Path>) -> Result<(), Failure> {
+    let wrote = state.steps.values().any(|instance| {
+        let mut effects = instance.effects.iter();
+        effects.any(|effect| effect.call.function.starts_with("file::write"))
+    });
+    let Some(run) = &mut state.run else {
+        return Ok(());
+    };
+    let there = Path::new(&run.out);
+    if let Some(out) = out {
+        run.out = absolute(out)?.display().to_string();
+    } else if (wrote && !there.exists()) || there.parent().is_some_and(|above| !above.exists()) {
+        say!(
+            "{} the output folder of the run, {}, does not exist, so files that the run wrote there are not found; if it was moved, name it with --out DIR",
+            style("warning:").yellow(),
+            report::line(&run.out)
+        );
+    }
+    Ok(())
+}
+
+/// Finds the run that a command is to change, and reads it without owning it.
 pub fn look(args: &Args, part: Option<&str>) -> Result<(Archive, RunId, State), Failure> {
     let archive = Archive::open(args)?;
-    let id = archive.find(part)?;
+    let id = archive.find_to_change(part)?;
     let state = archive.state_of(&id)?;
     Ok((archive, id, state))
 }

@@ -16,7 +16,7 @@ use super::{
     failure::Failure,
     load::Source,
     print, shipped,
-    taken::{frozen, look},
+    taken::frozen,
 };
 use crate::{
     compile::{Mistakes, read_played, read_suite},
@@ -102,7 +102,9 @@ pub fn test(args: &Args, command: &Test) -> Done {
 
 /// `windlass test --record RUN`: prints a test file.
 fn record(args: &Args, run: &str) -> Done {
-    let (archive, id, state) = look(args, Some(run))?;
+    let archive = Archive::open(args)?;
+    let id = archive.find(Some(run))?;
+    let state = archive.state_of(&id)?;
     if state.outcome.is_none() {
         let message = format!("run {id} has not ended");
         return Err(Failure::new("not-ended", message)

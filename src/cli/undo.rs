@@ -3,13 +3,13 @@ use super::{
     archive::Archive,
     args::{Args, Undo},
     confirm::{confirm, which},
-    drive::{drive_to_end, open_target},
+    drive::{drive_to_end, is_stopped_undo, open_target},
     exit,
     failure::Failure,
     in_doubt, print,
     process::{person, runtime},
     remote,
-    taken::{frozen, look, take},
+    taken::{frozen, look, refuse_out_elsewhere, take, use_out},
 };
 use crate::{
     execute::{Ended, UndoItem, undo_plan},
@@ -20,10 +20,14 @@ use crate::{
 
 /// `windlass undo [RUN]`: reverses what the journal recorded.
 pub fn undo(args: &Args, command: &Undo) -> Done {
-    let (archive, id, state) = look(args, command.run.as_deref())?;
+    let (archive, id, mut state) = look(args, command.run.as_deref())?;
     runs::refuse_undo(&id, &state)?;
+    refuse_out_elsewhere(&archive, command.out.as_deref())?;
     if let Archive::Server(there) = &archive {
         return remote::undo(&archive, there, command, (&id, state));
+    }
+    if matches!(archive, Archive::Here(_)) {
+        use_out(&mut state, command.out.as_deref())?;
     }
     let (_, program) = frozen(&archive, &id, &state)?;
     let runtime = runtime(command.driving.max_parallel)?;
@@ -46,7 +50,10 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
     if !confirm(command.yes, &format!("Undo {}?", which(&id, &state)))? {
         return Ok(exit::NOTHING_STARTED);
     }
-    let taken = take(&archive, &id)?;
+    let mut taken = take(&archive, &id)?;
+    if let (Some(run), Some(shown)) = (&mut taken.state.run, &state.run) {
+        run.out.clone_from(&shown.out);
+    }
     // Another process may have undone or resumed it meanwhile.
     runs::refuse_undo(&id, &taken.state)?;
     let shown = Undoing {
@@ -55,14 +62,14 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
     };
     shown.refuse_changed(&taken.state)?;
     let events = events(&taken.state, &command.answers)?;
-    Ok(
-        match drive_to_end(args, &command.driving, taken.drive(events))? {
-            Ended::Over(Outcome::Undone) => exit::SUCCEEDED,
-            Ended::Over(Outcome::Cancelled) => exit::CANCELLED,
-            Ended::Waiting => exit::WAITING,
-            _ => exit::FAILED,
-        },
-    )
+    let (ended, state) = drive_to_end(args, &command.driving, taken.drive(events))?;
+    Ok(match ended {
+        Ended::Over(Outcome::Undone) => exit::SUCCEEDED,
+        Ended::Over(Outcome::Cancelled) => exit::CANCELLED,
+        ended if is_stopped_undo(ended, &state) => exit::CANCELLED,
+        Ended::Waiting => exit::WAITING,
+        _ => exit::FAILED,
+    })
 }
 
 /// Shows the plan of an undo: as the output if only the plan is wanted.

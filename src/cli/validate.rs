@@ -144,8 +144,25 @@ fn on_target(
 ) -> Result<String, Failure> {
     let (config, was_asked_for) = args.config();
     let targets = Targets::load(config, was_asked_for)?;
-    let Some(found) = targets.find(target)?.filter(|found| found.mesh().is_none()) else {
-        return Ok(format!("the target {target} has everything it needs"));
+    let found = targets.find(target)?;
+    let allowed = runs::allowed(found, workflow, params);
+    if !allowed.refused.is_empty() {
+        let refused = allowed.refused.iter();
+        let lines: Vec<_> = refused
+            .map(|(step, why)| format!("step {step}: {why}"))
+            .collect();
+        return Err(Failure::new("not-allowed", lines.join("\n  ")).hint(format!(
+            "allow it for the target {target} in windlass.toml (`exec`, `http`), or use another target"
+        )));
+    }
+    let Some(found) = found.filter(|found| found.mesh().is_none()) else {
+        return Ok(if allowed.is_all_known {
+            format!("the target {target} has everything it needs")
+        } else {
+            format!(
+                "the target {target} allows what is known before a run; a script works out other programs, hosts or services"
+            )
+        });
     };
     let wanted = preflight(args, workflow, params, target)?;
     let access = runs::ask(found, workflow, params, &wanted)?;

@@ -13,11 +13,12 @@ use super::{
     contents::Contents,
     draft::{Draft, refuse_stopped},
     manifest::{FORMAT, Kept, MANIFEST, Manifest, STATE, path_text},
+    restore::check_within,
 };
 use crate::{
     disk,
     ground::{Snapshot, snapshots},
-    journal::holds_secrets,
+    journal::RunId,
     runs::{RunsError, now},
     value::Digest,
 };
@@ -79,13 +80,19 @@ pub struct BackedUp {
     pub files: usize,
     /// The size of the backup in bytes.
     pub size: u64,
+    /// The runs that can't be restored fully, each with the reason.
+    pub damaged: Vec<(RunId, String)>,
+    /// The file that was written instead of the one that was named: that one may be the last good backup.
+    pub beside: Option<PathBuf>,
 }
 
 /// Writes the state folder, as it is at one point in time, to one file, while runs may continue. After this has returned, a backup in a file is on
-/// disk; an interrupted backup leaves the former file.
+/// disk; an interrupted backup leaves the former file. The backup is verified as a restore would; one with damaged runs replaces no file, and is
+/// written beside it.
 ///
 /// # Errors
-/// Fails if the folder is empty, if the backup is to be written within it, or if something can't be read or written.
+/// Fails if the folder is empty, if the backup is to be written within it, if something can't be read or written, or if the backup could not be
+/// restored at all.
 pub fn back_up(state: &Path, to: Destination) -> Result<BackedUp, RunsError> {
     let to = Target::of(to)?;
     // On the disk of the backup.
@@ -114,12 +121,10 @@ pub fn back_up(state: &Path, to: Destination) -> Result<BackedUp, RunsError> {
         copies.file(path)?;
     }
     let copied = copies.copied;
-    let has_identity = copied.contains_key(IDENTITY);
-    let (mut runs, mut lacks_identity) = (0, false);
-    if let Some(copy) = copied.get(JOURNAL) {
-        runs = count_runs(&copy.path)?;
-        lacks_identity = !has_identity && holds_secrets(&copy.path)?;
-    }
+    let runs = match copied.get(JOURNAL) {
+        Some(copy) => count_runs(&copy.path)?,
+        None => 0,
+    };
     let manifest = Manifest {
         format: FORMAT.into(),
         windlass: env!("CARGO_PKG_VERSION").into(),
@@ -132,21 +137,41 @@ pub fn back_up(state: &Path, to: Destination) -> Result<BackedUp, RunsError> {
     };
     let path = draft.path().join("backup.tar");
     let size = pack(&path, &manifest, &copied).map_err(|e| unwritable(&path, &e))?;
+    for copy in copied.values() {
+        fs::remove_file(&copy.path).map_err(|e| unwritable(&copy.path, &e))?;
+    }
+    let checked = check_within(&path, &draft.path().join("check"))?;
+    let mut beside = None;
     match to {
-        Target::File(to) => fs::rename(&path, &to)
-            .and_then(|()| disk::sync_folder(disk::parent(&to)))
-            .map_err(|e| unwritable(&to, &e))?,
+        Target::File(mut to) => {
+            if !checked.damaged.is_empty() && to.exists() {
+                to = partial(&to);
+                beside = Some(to.clone());
+            }
+            fs::rename(&path, &to)
+                .and_then(|()| disk::sync_folder(disk::parent(&to)))
+                .map_err(|e| unwritable(&to, &e))?;
+        }
         Target::Writer(mut to) => File::open(&path)
             .and_then(|mut packed| io::copy(&mut packed, &mut to))
             .and_then(|_| to.flush())
             .map_err(|e| RunsError::broken("output", format!("can't write the backup: {e}")))?,
     }
     Ok(BackedUp {
-        lacks_identity,
+        lacks_identity: checked.lacks_identity,
         runs,
         files: manifest.files.len(),
         size,
+        damaged: checked.damaged,
+        beside,
     })
+}
+
+/// Returns the path of a backup with damaged runs, beside a file that may be the last good one.
+fn partial(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
 }
 
 /// A copy of a file of the state folder.

@@ -7,12 +7,14 @@ use std::{
 
 use super::{
     backup::{Failed, IDENTITY, JOURNAL, copy, unreadable, unwritable},
-    draft::Draft,
+    draft::{Draft, refuse_stopped},
     manifest::{MANIFEST, MOST, Manifest, STATE, bad_backup},
 };
 use crate::{
     disk,
-    journal::{ATTEMPT_KILLED, Event, Journal, RunId, Status, StepFailed, holds_secrets},
+    journal::{
+        ATTEMPT_KILLED, Event, Journal, JournalError, RunId, Status, StepFailed, holds_secrets,
+    },
     runs::{RunsError, now},
     triggers::TriggerBook,
     value::{Digest, StepError},
@@ -34,11 +36,14 @@ pub struct Restored {
     pub unfinished: Vec<RunId>,
     /// How many triggers there are: starts that were due since the backup are not made late.
     pub triggers: usize,
+    /// The runs whose records are damaged, or whose secrets its identity does not open, each with the reason, newest first.
+    pub damaged: Vec<(RunId, String)>,
     /// How many attempts of steps were running when the backup was taken.
     pub suspect: usize,
 }
 
 /// Creates a state folder from a backup. The folder appears as a whole, after the digest of every file and the chain of every run have been verified.
+/// Damaged runs do not prevent the others from being restored: they are in it as they are in the backup.
 ///
 /// # Errors
 /// Fails if the folder is not empty, the file is not a complete backup, or something can't be written.
@@ -50,7 +55,7 @@ pub fn restore(file: &Path, state: &Path) -> Result<Restored, RunsError> {
     let mut restored = unpack(file, draft.path())?;
     let made = draft.path().join(STATE);
     if !restored.unfinished.is_empty() {
-        restored.suspect = suspect(&made, &restored.unfinished)?;
+        restored.suspect = without_identity(&made, || suspect(&made, &restored.unfinished))?;
     }
     // The server that the backup was taken of has made the starts since then, and they are not in this journal.
     if TriggerBook::is_in(&made) {
@@ -75,6 +80,11 @@ pub fn restore(file: &Path, state: &Path) -> Result<Restored, RunsError> {
 /// Fails if the file is not a complete backup.
 pub fn check_backup(file: &Path) -> Result<Restored, RunsError> {
     unpack(file, Draft::create(&std::env::temp_dir(), DRAFTS)?.path())
+}
+
+/// Verifies a backup as [`restore`] does, within a folder of the caller.
+pub(super) fn check_within(file: &Path, folder: &Path) -> Result<Restored, RunsError> {
+    unpack(file, folder)
 }
 
 /// Unpacks a backup into `state/` of a folder, and verifies all of it.
@@ -119,22 +129,45 @@ fn unpack(file: &Path, to: &Path) -> Result<Restored, RunsError> {
     if let Some(within) = missing.first() {
         return Err(bad_backup(file, format!("{within} is missing")));
     }
-    let (runs, unfinished) = if manifest.files.contains_key(JOURNAL) {
-        verify_runs(&state)?
-    } else {
-        (0, Vec::new())
-    };
-    let lacks_identity = manifest.files.contains_key(JOURNAL)
-        && !manifest.files.contains_key(IDENTITY)
-        && holds_secrets(&state.join(JOURNAL))?;
-    Ok(Restored {
-        lacks_identity,
+    let mut restored = Restored {
+        lacks_identity: false,
         at: manifest.at,
-        runs,
-        unfinished,
         triggers: 0,
+        runs: 0,
+        unfinished: Vec::new(),
+        damaged: Vec::new(),
         suspect: 0,
-    })
+    };
+    if !manifest.files.contains_key(JOURNAL) {
+        return Ok(restored);
+    }
+    without_identity(&state, || verify_runs(&state, &mut restored))?;
+    if holds_secrets(&state.join(JOURNAL))? {
+        if manifest.files.contains_key(IDENTITY) {
+            find_unopened(&state, &mut restored)?;
+        } else {
+            restored.lacks_identity = true;
+        }
+    }
+    Ok(restored)
+}
+
+/// Does something with a state folder while its identity is outside of it, so that secrets are masks: they do not matter, and it may be
+/// the wrong one.
+fn without_identity<T>(
+    state: &Path,
+    work: impl FnOnce() -> Result<T, RunsError>,
+) -> Result<T, RunsError> {
+    let identity = state.join(IDENTITY);
+    let aside = state.with_extension("identity");
+    let moved = |from: &Path, to: &Path| fs::rename(from, to).map_err(|e| unwritable(to, &e));
+    if !identity.exists() {
+        return work();
+    }
+    moved(&identity, &aside)?;
+    let done = work();
+    moved(&aside, &identity)?;
+    done
 }
 
 fn manifest(mut entry: Entry<impl Read>) -> Result<Manifest, String> {
@@ -156,23 +189,49 @@ fn write(entry: &mut Entry<impl Read>, path: &Path) -> Result<(u64, Digest), Fai
     Ok((size, written.map_err(Failed::Write)?))
 }
 
-/// Verifies the chain and the files of each run; returns how many runs there are, and those that have not ended.
-fn verify_runs(state: &Path) -> Result<(usize, Vec<RunId>), RunsError> {
+/// Verifies the chain and the files of each run, and counts the runs.
+fn verify_runs(state: &Path, restored: &mut Restored) -> Result<(), RunsError> {
     let journal = Journal::open(state)?;
     journal.check_pages()?;
     let runs = journal.runs()?;
-    let mut unfinished = Vec::new();
-    for run in &runs {
-        let folded = journal.state_of(&run.id)?;
-        let newest = folded.run.as_ref().map_or(0, |run| run.edition);
-        for edition in 0..=newest {
-            journal.files(&run.id, edition)?;
-        }
-        if folded.outcome.is_none() {
-            unfinished.push(run.id.clone());
+    restored.runs = runs.len();
+    for run in runs {
+        refuse_stopped().map_err(|e| unreadable(state, &e))?;
+        match has_ended(&journal, &run.id) {
+            Ok(true) => {}
+            Ok(false) => restored.unfinished.push(run.id),
+            Err(error) => restored
+                .damaged
+                .push((run.id, RunsError::from(error).message)),
         }
     }
-    Ok((runs.len(), unfinished))
+    Ok(())
+}
+
+/// Verifies the chain and the files of a run; returns whether it has ended.
+fn has_ended(journal: &Journal, run: &RunId) -> Result<bool, JournalError> {
+    let folded = journal.state_of(run)?;
+    let newest = folded.run.as_ref().map_or(0, |run| run.edition);
+    for edition in 0..=newest {
+        journal.files(run, edition)?;
+    }
+    Ok(folded.outcome.is_some())
+}
+
+/// Finds the sound runs whose secrets the identity does not open.
+fn find_unopened(state: &Path, restored: &mut Restored) -> Result<(), RunsError> {
+    let journal = Journal::open(state)?;
+    for run in journal.runs()? {
+        refuse_stopped().map_err(|e| unreadable(state, &e))?;
+        if restored.damaged.iter().all(|(known, _)| *known != run.id)
+            && let Err(error) = journal.state_of(&run.id)
+        {
+            let why = RunsError::from(error).message;
+            restored.damaged.push((run.id, why));
+        }
+    }
+    restored.damaged.sort_by(|(a, _), (b, _)| b.cmp(a));
+    Ok(())
 }
 
 /// Records that all attempts that were running at the time of the backup are lost: they may have made calls since, so the next attempt looks
@@ -180,7 +239,7 @@ fn verify_runs(state: &Path) -> Result<(usize, Vec<RunId>), RunsError> {
 fn suspect(state: &Path, unfinished: &[RunId]) -> Result<usize, RunsError> {
     let (journal, at, mut count) = (Journal::open(state)?, now(), 0);
     for run in unfinished {
-        let (held, folded) = journal.adopt(run)?;
+        let (held, folded) = journal.adopt_masked(run)?;
         let running = folded
             .steps
             .iter()

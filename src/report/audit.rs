@@ -5,8 +5,10 @@ use serde_json::{Value as Json, json};
 use super::{
     certificates::certificates,
     clock::local_time,
+    history::{HistoryEntry, history},
     object::{call_line, object},
     plain::{line, short_line},
+    style::counted,
 };
 use windlass_engine::journal::{
     AnswerRefused, ApprovalAsked, ApprovalDecided, CallRecord, EffectAnswered, EffectEnded,
@@ -50,11 +52,12 @@ pub fn audit(run: &RunId, state: &State, records: &[Record], proof: &Proof) -> S
         text.push_str(&format!("stamped   {at} by {authority}{doubt}\n"));
     }
     if let Some(info) = &state.run {
+        // The newest files are not those that the requester started.
+        let program = first_program(records).unwrap_or(info.program);
         text.push_str(&format!(
-            "workflow  {} ({}), sha256 {}\n",
+            "workflow  {} ({}), sha256 {program}\n",
             line(&info.workflow),
             line(&info.file),
-            info.program
         ));
         text.push_str(&format!(
             "started   {} by {} on target {}\n",
@@ -70,6 +73,16 @@ pub fn audit(run: &RunId, state: &State, records: &[Record], proof: &Proof) -> S
         Some(at) => text.push_str(&format!("ended     {}: {status}\n", local_time(at))),
         None => text.push_str(&format!("ended     {status}\n")),
     }
+    if let Some(info) = state.run.as_ref().filter(|info| info.edition > 0) {
+        let others = &state.requesters;
+        let who: Vec<_> = others.iter().map(|who| line(who)).collect();
+        text.push_str(&format!(
+            "changed   {}; now sha256 {}; started or changed by {}\n",
+            counted(info.edition as usize, "time"),
+            info.program,
+            who.join(", ")
+        ));
+    }
     let section = |title: &str, lines: Vec<String>| {
         if lines.is_empty() {
             String::new()
@@ -77,6 +90,13 @@ pub fn audit(run: &RunId, state: &State, records: &[Record], proof: &Proof) -> S
             format!("\n{title}\n  {}\n", lines.join("\n  "))
         }
     };
+    let deeds = history(records);
+    if deeds.iter().any(HistoryEntry::is_notable) {
+        text.push_str(&section(
+            "history",
+            deeds.iter().map(HistoryEntry::line).collect(),
+        ));
+    }
     text.push_str(&section(
         "approvals",
         questions(records)
@@ -119,11 +139,20 @@ pub fn audit_json(run: &RunId, state: &State, records: &[Record], proof: &Proof)
         "timestamps": timestamps,
         "program": info.map(|info| info.program),
         "requester": info.map(|info| &info.requester),
+        "history": history(records).iter().map(HistoryEntry::json).collect::<Vec<_>>(),
         "status": state.outcome.map_or("unfinished", |outcome| outcome.as_str()),
         "approvals": asked,
         "calls": counts(&calls),
         "objects": objects(&calls),
         "changes": calls.iter().map(Made::json).collect::<Vec<_>>(),
+    })
+}
+
+/// Returns the digest of the files with which the run began.
+fn first_program(records: &[Record]) -> Option<Digest> {
+    records.iter().find_map(|record| match &record.event {
+        Event::RunStarted(started) => Some(started.program),
+        _ => None,
     })
 }
 

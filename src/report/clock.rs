@@ -44,7 +44,10 @@ pub fn heading(name: &str) -> String {
 
 /// Returns the day of a time in the zone of this process, such as `2026-11-23`.
 pub fn local_day(at: Timestamp) -> String {
-    zoned(at, &zone()).map_or_else(String::new, |at| at.strftime("%F").to_string())
+    zoned(at, &zone()).map_or_else(
+        || bare(at).split(' ').next().unwrap_or_default().to_owned(),
+        |at| at.strftime("%F").to_string(),
+    )
 }
 
 /// Returns when a day such as `2026-01-31` begins in the zone of this process. `None` for a text that is not a
@@ -74,9 +77,15 @@ fn zoned(at: Timestamp, zone: &TimeZone) -> Option<Zoned> {
     Some(at.to_zoned(zone.clone()))
 }
 
+/// Formats a time that no zone covers, in UTC: the end of a certificate that never ends (RFC 5280, 4.1.2.5) is the last second of the year 9999.
+fn bare(at: Timestamp) -> String {
+    let text = at.rfc3339().replace('T', " ");
+    text.chars().take("9999-12-31 23:59:59".len()).collect()
+}
+
 fn shown(at: Timestamp, zone: &TimeZone, format: &str) -> String {
     let Some(at) = zoned(at, zone) else {
-        return String::new();
+        return format!("{} UTC", bare(at));
     };
     let offset = if is_utc(zone) {
         "UTC".to_owned()
@@ -102,6 +111,16 @@ mod tests {
 
     const WINTER: Timestamp = Timestamp::from_millis(1_770_000_000_123);
     const SUMMER: Timestamp = Timestamp::from_millis(1_785_000_000_000);
+
+    #[test]
+    fn the_end_of_time_is_shown() {
+        let end = Timestamp::from_secs(253_402_300_799);
+        assert_eq!(local_day(end), "9999-12-31");
+        assert_eq!(
+            shown(end, &TimeZone::UTC, "%F %T"),
+            "9999-12-31 23:59:59 UTC"
+        );
+    }
 
     #[test]
     fn a_time_is_shown_with_its_zone() {

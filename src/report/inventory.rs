@@ -168,11 +168,19 @@ pub fn due_lines(inventory: &Inventory, within: i64, now: Timestamp) -> Vec<Stri
                 None => "nothing renews it".to_owned(),
             },
         };
+        let mut day = &entry.facts.not_after;
         let (mark, when) = match (entry.left(now), entry.starts_in(now)) {
-            (_, Some(wait)) => (
+            (_, Some(_)) if entry.facts.not_after <= entry.facts.not_before => (
                 style("✗").red(),
-                format!("is not valid for another {}", days(wait)),
+                "is never valid: it ends before it begins".to_owned(),
             ),
+            (_, Some(wait)) => {
+                day = &entry.facts.not_before;
+                (
+                    style("✗").red(),
+                    format!("is not valid for another {}", days(wait)),
+                )
+            }
             (left, _) if left <= 0 => (
                 style("✗").red(),
                 format!("expired {}", days(-left) + " ago"),
@@ -186,7 +194,7 @@ pub fn due_lines(inventory: &Inventory, within: i64, now: Timestamp) -> Vec<Stri
         let text = format!(
             "{} {when} ({}): {}; {renewed}",
             name(entry),
-            entry.facts.not_after.rfc3339(),
+            day.rfc3339(),
             places.join(", "),
         );
         format!("{mark} {}", line(&text))

@@ -3,7 +3,8 @@
 //! # Layout
 //!
 //! - A run: `progress` while it runs; `summary`, `tally` and `event` afterwards; `next_steps` are the
-//!   commands to type next; `certificates` are those that it wrote, `audit` what it proves.
+//!   commands to type next; `certificates` are those that it wrote, `audit` what it proves
+//!   (`history` is who did what with it).
 //! - Plans: `preview`, `forecast`, `price` and `replaced` before a run; `plan` of a resume, `undo` of an undo.
 //! - Workflows: `graph` (`lanes` for a terminal), `iam` and `rbac` (the permissions of their calls).
 //! - The inventory of certificates: `certificate_tree` for people; JSON, metrics and what is due in `inventory`.
@@ -23,6 +24,7 @@ mod event;
 mod explain;
 mod forecast;
 mod graph;
+mod history;
 mod iam;
 mod inventory;
 mod json;

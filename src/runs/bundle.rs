@@ -78,15 +78,24 @@ impl Bundle {
     }
 
     pub fn read(path: &Path) -> Result<Self, RunsError> {
-        let wrong =
-            |why: String| RunsError::wrong("bad-bundle", format!("{}: {why}", path.display()));
-        let text = fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+        let name = path.display().to_string();
+        let text = fs::read_to_string(path)
+            .map_err(|e| RunsError::wrong("bad-bundle", format!("{name}: {e}")))?;
+        Self::parse(&name, &text)
+    }
+
+    /// Reads a bundle from a text; `name` is where it comes from.
+    ///
+    /// # Errors
+    /// A text that is not a bundle.
+    pub fn parse(name: &str, text: &str) -> Result<Self, RunsError> {
+        let wrong = |why: String| RunsError::wrong("bad-bundle", format!("{name}: {why}"));
         let json: serde_json::Value =
-            serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+            serde_json::from_str(text).map_err(|e| wrong(e.to_string()))?;
         match json["format"].as_str().unwrap_or_default() {
-            FORMAT => serde_json::from_str(&text).map_err(|e| wrong(e.to_string())),
+            FORMAT => serde_json::from_str(text).map_err(|e| wrong(e.to_string())),
             FORMAT_1 => {
-                let old: Bundle1 = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+                let old: Bundle1 = serde_json::from_str(text).map_err(|e| wrong(e.to_string()))?;
                 let verified = journal::verify(&old.run, &old.events)?;
                 Ok(Self::new(old.run, &verified, old.events, old.files))
             }

@@ -7,7 +7,7 @@
 //!   of the same runs share; `error` is why a request failed;
 //! - `begin` checks what a start needs and makes the first event of a run, `sent` allows files from a client, `choice`
 //!   says which steps a run may be limited to, `rules` when it may be resumed, cancelled or undone, `events` with which
-//!   events, `preflight` whether a target has what a workflow needs, `aws` whether its AWS is the
+//!   events, `preflight` whether a target has what a workflow needs, `allowed` which calls it does not allow, `aws` whether its AWS is the
 //!   one that is meant, `foresee` what a run would find there, `later` whether a newer run has to be undone first, by
 //!   the `deeds` of both;
 //! - `nearby` reads the secrets in files and variables of this machine;
@@ -30,6 +30,7 @@
 //! | `starts` | the run of each idempotency key, and a digest of the request |
 //! | `driven` | the runs that continue when this service starts again |
 
+mod allowed;
 mod alone;
 mod answers;
 mod aws;
@@ -69,6 +70,7 @@ mod tallies;
 mod there;
 mod turns;
 
+pub use allowed::{TargetAllows, allowed};
 pub use answers::Answers;
 pub use aws::{AwsAsked, account_line, calls, connect_to_aws, said_of};
 pub use begin::{Beginning, Wanted, begin};

@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::{error::RunsError, service::Listed};
-use windlass_engine::compile::{Opened, Program, compile, is_test, open};
+use windlass_engine::compile::{self, Opened, Program, compile, is_test, open};
 
 /// Names a workflow that may be started: the name of its file without `.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,14 +125,10 @@ fn name_of(path: &Path) -> Option<WorkflowName> {
     WorkflowName::parse(stem).filter(|_| is_yaml)
 }
 
-/// Says whether a YAML file declares itself a workflow: other YAML may be in the same folder. A test file does not; its key
-/// `workflow` names the workflow that it tests.
+/// Says whether a YAML file declares itself a workflow, or can't be read and may be one: other YAML may be in the same folder. A test file does
+/// not; its key `workflow` names the workflow that it tests.
 pub fn declares_workflow(path: &Path) -> bool {
-    if is_test(path) {
-        return false;
-    }
-    let text = fs::read_to_string(path).unwrap_or_default();
-    text.lines().any(|line| line.starts_with("workflow:"))
+    !is_test(path) && compile::declares_workflow(path)
 }
 
 #[cfg(test)]
@@ -161,7 +157,8 @@ mod tests {
         let text = "workflow: w\nsteps: { x: { run: \"1\" } }\n";
         fs::write(at("a/w.yaml"), text).expect("written");
         fs::write(at("b/w.yaml"), text).expect("written");
-        fs::write(at("b/v.yml"), text).expect("written");
+        let json = "{ \"workflow\": \"v\", \"steps\": {} }";
+        fs::write(at("b/v.yml"), json).expect("written");
         fs::write(at("a/compose.yaml"), "services: {}\n").expect("written");
         fs::write(at("a/w.test.yaml"), "workflow: w.yaml\ntests: {}\n").expect("written");
         let library = Library::new(vec![at("a"), at("b")]);

@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 
-use super::error::RunsError;
+use super::{allowed::allowed, error::RunsError};
 use windlass_engine::compile::{Workflow, clusters};
 use windlass_script::permits_of;
 use windlass_targets::{Target, Targets};
@@ -40,6 +40,8 @@ pub enum Note {
         cluster: String,
         permits: BTreeSet<Permit>,
     },
+    /// The target does not allow a program, a host or a service that a step names: the step fails if it gets to that call.
+    NotAllowed { step: String, why: String },
     /// Whether calls about these kinds are allowed is not known: no cluster of the target serves them yet.
     Unserved {
         target: String,
@@ -62,6 +64,7 @@ impl fmt::Display for Note {
                 "on {cluster} the caller may not {}",
                 permits_text(permits)
             ),
+            Self::NotAllowed { step, why } => write!(f, "step {step}: {why}"),
             Self::Unserved { target, kinds } => {
                 let kinds: Vec<_> = kinds.iter().map(|kind| format!("`{kind}`")).collect();
                 let kinds = kinds.join(", ");
@@ -87,15 +90,21 @@ pub fn preflight(
 ) -> Result<(BTreeSet<String>, Vec<Note>), RunsError> {
     let wanted = clusters(workflow, params)?;
     // Rehearsal clusters are created when they are first used.
-    let Some(found) = targets.find(target)?.filter(|found| found.mesh().is_none()) else {
-        return Ok((wanted, Vec::new()));
+    let found = targets.find(target)?;
+    let refused = allowed(found, workflow, params).refused.into_iter();
+    let mut notes: Vec<_> = refused
+        .map(|(step, why)| Note::NotAllowed { step, why })
+        .collect();
+    let Some(found) = found.filter(|found| found.mesh().is_none()) else {
+        return Ok((wanted, notes));
     };
     if wanted.is_empty() {
-        return Ok((wanted, Vec::new()));
+        return Ok((wanted, notes));
     }
     if found.kube.is_empty() {
         let target = target.to_owned();
-        return Ok((BTreeSet::new(), vec![Note::NoClusters { target }]));
+        notes.push(Note::NoClusters { target });
+        return Ok((BTreeSet::new(), notes));
     }
     refuse_a_part(found, target, &wanted)?;
     let access = ask(found, workflow, params, &wanted)?;
@@ -105,7 +114,7 @@ pub fn preflight(
         target: target.to_owned(),
         kinds: access.unserved,
     });
-    let notes = missing.chain(unserved).collect();
+    notes.extend(missing.chain(unserved));
     Ok((wanted, notes))
 }
 

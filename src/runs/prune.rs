@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use super::{bundle::gather, error::RunsError, service::Evidence};
+use super::{
+    bundle::{Bundle, gather},
+    error::RunsError,
+    service::Evidence,
+};
 use windlass_engine::journal::{
     Journal, JournalError, Outcome, RunId, RunLock, RunRow, RunsWanted, State,
 };
@@ -250,12 +254,24 @@ pub fn compact(journal: &Journal) -> Result<bool, RunsError> {
     Ok(!is_used)
 }
 
-/// Writes the bundle of a run before it is deleted, for its owner alone, and waits until it is on the disk.
+/// Writes the bundle of a run before it is deleted, for its owner alone, and waits until it is on the disk. A bundle that is there already may be
+/// signed or timestamped, which can't be repeated: it stays, and another one than that of the same events is written beside it.
 ///
 /// # Errors
 /// A folder that can't be written to.
 fn write_bundle(folder: &Path, run: &RunId, text: &str) -> Result<(), RunsError> {
-    let path = folder.join(format!("{run}.json"));
+    let new = Bundle::parse(run.as_str(), text)?;
+    let mut path = folder.join(format!("{run}.json"));
+    for number in 2.. {
+        if !path.try_exists().unwrap_or(true) {
+            break;
+        }
+        let is_same = |held: Bundle| held.statement == new.statement && held.check(&[]).is_ok();
+        if Bundle::read(&path).is_ok_and(is_same) {
+            return Ok(());
+        }
+        path = folder.join(format!("{run}-{number}.json"));
+    }
     disk::write_private(&path, text).map_err(|e| {
         let message = format!("can't write a bundle to {}: {e}", folder.display());
         RunsError::broken("output", message).hint("nothing more was deleted")

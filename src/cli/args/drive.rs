@@ -81,8 +81,8 @@ pub struct Driving {
 
 #[derive(ClapArgs)]
 pub struct Resume {
-    /// The run, by any part of its id [default: the newest that has neither succeeded nor been undone; with
-    /// --edited or --redo, the newest]
+    /// The run: its workflow, or at least 6 characters of its id [default: the newest that has neither succeeded nor been
+    /// undone; with --edited or --redo, the newest]
     #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
@@ -105,6 +105,10 @@ pub struct Resume {
     #[arg(long)]
     pub plan: bool,
 
+    /// The output folder, if it is no longer where it was when the run began; give it again with each command that continues the run
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+
     /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
@@ -115,7 +119,7 @@ pub struct Resume {
 
 #[derive(ClapArgs)]
 pub struct Undo {
-    /// The run, by any part of its id; a workflow is its newest run [default: the newest]
+    /// The run, by at least 6 characters of its id; a workflow is its newest run [default: the newest]
     #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
@@ -132,6 +136,10 @@ pub struct Undo {
     #[arg(long)]
     pub force: bool,
 
+    /// The output folder, if it is no longer where it was when the run began; give it again with each command that continues the run
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+
     /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
@@ -142,7 +150,7 @@ pub struct Undo {
 
 #[derive(ClapArgs)]
 pub struct Cancel {
-    /// The run, by any part of its id; a workflow is its newest run [default: the newest]
+    /// The run, by at least 6 characters of its id; a workflow is its newest run [default: the newest]
     #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
@@ -152,7 +160,7 @@ pub struct Cancel {
 
 #[derive(ClapArgs)]
 pub struct Answer {
-    /// The run, by any part of its id
+    /// The run, by at least 6 characters of its id; a workflow is its newest run
     #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: String,
 

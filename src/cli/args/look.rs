@@ -141,20 +141,30 @@ pub struct Audit {
     #[arg(add = ArgValueCompleter::new(complete::runs))]
     pub run: Option<String>,
 
-    /// Write the evidence, without secrets, to this file
+    /// Write the evidence, without secrets, to this file; `-` for standard output, without the text for people
     #[arg(long, value_name = "FILE")]
     pub bundle: Option<PathBuf>,
 
-    /// Verify this evidence file instead of the journal
+    /// Verify this evidence file instead of the journal; `-` for stdin
     #[arg(long, value_name = "FILE", conflicts_with_all = ["run", "bundle"])]
     pub verify: Option<PathBuf>,
 
     /// Sign the evidence with this private key (PEM: P-256, Ed25519 or RSA)
-    #[arg(long, value_name = "KEYFILE", requires = "bundle")]
+    #[arg(
+        long,
+        value_name = "KEYFILE",
+        requires = "bundle",
+        conflicts_with = "verify"
+    )]
     pub sign: Option<PathBuf>,
 
     /// Have the evidence timestamped by the authority at this address (RFC 3161)
-    #[arg(long, value_name = "URL", requires = "bundle")]
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "bundle",
+        conflicts_with = "verify"
+    )]
     pub timestamp: Option<String>,
 
     /// Require a timestamp by an authority whose certificate was issued under one of these CAs (PEM)

@@ -2,7 +2,7 @@
 
 mod timestamp;
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 use super::{
     Done,
@@ -17,6 +17,10 @@ use crate::{
     value::Command,
     x509::{Certificate, public_key, sign},
 };
+use windlass_ground::disk;
+
+/// How a public key begins in PEM.
+const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----";
 
 /// `windlass audit [RUN] [--bundle FILE]` and `windlass audit --verify FILE`.
 pub fn audit(args: &Args, command: &Audit) -> Done {
@@ -33,13 +37,20 @@ pub fn audit(args: &Args, command: &Audit) -> Done {
         return Err(Failure::new("timestamp", message));
     }
     if let Some(path) = &command.signer {
-        let key = public_key(&read(path)?).map_err(|e| unusable(path, &e))?;
+        let text = read(path)?;
+        if text.matches(PUBLIC_KEY).count() > 1 {
+            return Err(unusable(path, &"it holds several public keys; give one"));
+        }
+        let key = public_key(&text).map_err(|e| unusable(path, &e))?;
         refuse_other_signers(&bundle, &key, path)?;
     }
     if let Some(path) = &command.bundle {
         let text = serde_json::to_string_pretty(&bundle)
             .map_err(|e| Failure::new("output", format!("can't write the bundle: {e}")))?;
-        fs::write(path, text + "\n")
+        if path == Path::new("-") {
+            return print(&(text + "\n"));
+        }
+        write(path, text + "\n")
             .map_err(|e| Failure::new("output", format!("can't write {}: {e}", path.display())))?;
         let verify = Command::new("audit").option("--verify", path.display());
         say!("wrote {}. To check it: {verify}", path.display());
@@ -57,8 +68,24 @@ pub fn audit(args: &Args, command: &Audit) -> Done {
     })
 }
 
+/// Writes a bundle all or nothing: an earlier one may be all the evidence that there is. A pipe or a device is written to.
+fn write(path: &Path, text: String) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => fs::write(path, text),
+        // Of a link, the file that it names is replaced.
+        Ok(_) => disk::write_private(&fs::canonicalize(path)?, text),
+        Err(_) => disk::write_private(path, text),
+    }
+}
+
 fn verify(path: &Path, roots: &[Certificate]) -> Result<(Bundle, Checked), Failure> {
-    let bundle = Bundle::read(path)?;
+    let bundle = if path == Path::new("-") {
+        let text = io::read_to_string(io::stdin())
+            .map_err(|e| Failure::new("bad-bundle", format!("can't read stdin: {e}")))?;
+        Bundle::parse("stdin", &text)?
+    } else {
+        Bundle::read(path)?
+    };
     let checked = bundle.check(roots).map_err(|refused| {
         let failure = Failure::from(refused);
         if failure.is("timestamp") && failure.has_hint() {

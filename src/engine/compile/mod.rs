@@ -14,6 +14,7 @@ mod document;
 mod draft;
 mod fields;
 mod graph;
+mod head;
 mod keys;
 mod known;
 mod limits;
@@ -40,6 +41,7 @@ pub use graph::{
     Action, Approval, Edge, OnError, OnFailure, OnTimeout, Param, Phase, Program, Retry, RetryOn,
     Step, StepIndex, Workflow,
 };
+pub use head::declares_workflow;
 pub use keys::{FileKey, Form, SECTIONS, Section};
 pub use limits::Limits;
 pub use link::{compile, digest_of};
@@ -51,7 +53,9 @@ pub use params::{
     ParamError, ParamErrors, bind_params, parse_argument, parse_params, refer_params,
 };
 pub use schedule::{Schedule, ScheduleError};
-pub use source::{Folder, Frozen, MAX_FILE_BYTES, Opened, Sources, open, read_named};
+pub use source::{
+    Folder, Frozen, MAX_FILE_BYTES, Opened, STDIN, Sources, is_stdin, open, read_named,
+};
 pub use suite::{
     Before, Calls, Case, CertificatePlace, Expect, ExpectedCall, ExpectedCertificate,
     ExpectedFailure, ExpectedHandshakes, FromBefore, Given, Kill, Library, QuestionEnd, Reply,

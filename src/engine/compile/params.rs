@@ -78,6 +78,12 @@ pub fn parse_argument(workflow: &Workflow, argument: &str) -> Result<(String, Va
         ty => ty,
     };
     let takes_text = matches!(ty, Some(Type::String | Type::Duration | Type::Secret));
+    if let Some(param) = workflow.params.get(name)
+        && !takes_text
+        && text.trim().is_empty()
+    {
+        return Err(empty(name, param, "the value is empty"));
+    }
     let value = match takes_text {
         // `-p version=1.10` is the text 1.10, not the number 1.1.
         true => Ok(Value::from(text)),
@@ -114,7 +120,7 @@ pub fn parse_params(workflow: &Workflow, text: &str) -> Result<BTreeMap<String, 
 /// sources are not resolved: they could name a file of that person.
 ///
 /// # Errors
-/// Every text that begins like a reference but is not valid.
+/// Every text that begins like a reference but is not valid, and every null for a param that can't be null.
 pub fn refer_params(
     workflow: &Workflow,
     given: BTreeMap<String, Value>,
@@ -122,7 +128,8 @@ pub fn refer_params(
     let mut errors = Vec::new();
     let mut referred = BTreeMap::new();
     for (name, value) in given {
-        if let Some(error) = masked(workflow, &name, &value) {
+        let refused = masked(workflow, &name, &value).or_else(|| null(workflow, &name, &value));
+        if let Some(error) = refused {
             errors.push(error);
             continue;
         }
@@ -148,7 +155,8 @@ pub fn refer_params(
     }
 }
 
-/// Adds defaults to the given params and checks all of them.
+/// Adds defaults to the given params and checks all of them. A null counts as not given: that is how a workflow passes on a param of its own that
+/// may be left out. A person who gives one is told before ([`refer_params`]).
 ///
 /// A text becomes a secret if the param's type is a secret.
 ///
@@ -211,6 +219,28 @@ fn masked(workflow: &Workflow, name: &str, value: &Value) -> Option<ParamError> 
                 .into(),
         ),
     })
+}
+
+/// Refuses a null where a person gives one for a param that can't be null: a variable that is not set must not mean the default.
+fn null(workflow: &Workflow, name: &str, value: &Value) -> Option<ParamError> {
+    let param = workflow.params.get(name)?;
+    (*value == Value::Null && !param.ty.is_optional())
+        .then(|| empty(name, param, "the value is null"))
+}
+
+fn empty(name: &str, param: &Param, why: &str) -> ParamError {
+    let hint = if param.default.is_some() {
+        "to take its default, leave the param out"
+    } else if param.ty.is_optional() {
+        "to give no value, leave the param out"
+    } else {
+        "it has no default: give a value"
+    };
+    ParamError::Wrong {
+        name: name.to_owned(),
+        why: why.to_owned(),
+        hint: Some(hint.to_owned()),
+    }
 }
 
 fn is_masked(value: &Value) -> bool {

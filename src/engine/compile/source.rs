@@ -60,7 +60,7 @@ pub struct Opened {
 }
 
 /// The name of a workflow that has no file.
-const STDIN: &str = "stdin";
+pub const STDIN: &str = "stdin";
 
 /// Opens a workflow file: a regular file, also through a link, or `-` and `/dev/stdin`, whose scripts are
 /// looked for in the current folder.
@@ -135,7 +135,8 @@ pub fn read_named(file: &Path) -> Result<String, String> {
     Ok(without_mark(&text).to_owned())
 }
 
-fn is_stdin(file: &Path) -> bool {
+/// Says whether a path is a name of stdin.
+pub fn is_stdin(file: &Path) -> bool {
     ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"]
         .iter()
         .any(|name| file == Path::new(name))

@@ -46,6 +46,10 @@ pub enum JournalError {
     #[error("the identity that the secrets of this run are encrypted to can't be used: {0}")]
     Identity(String),
     #[error(
+        "identity.txt is missing in the state folder, and secrets of earlier runs are encrypted to it: another one could not open them"
+    )]
+    IdentityLost,
+    #[error(
         "an earlier write of the journal failed; nothing more can be recorded until the run is resumed"
     )]
     Broken,
@@ -88,6 +92,9 @@ impl JournalError {
             Self::Owned { .. } => "wait for it, or stop that process".into(),
             Self::Identity(_) => {
                 "restore STATE/identity.txt; without it, a run can be read but not resumed".into()
+            }
+            Self::IdentityLost => {
+                "restore STATE/identity.txt, or use another state folder (--state)".into()
             }
             _ => return None,
         })

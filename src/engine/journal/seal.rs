@@ -26,6 +26,9 @@ const FLOAT: &str = "$float";
 /// Marks a reference to a secret in another store.
 const REFERENCE: &str = "$from";
 
+/// The journal's database, beside the identity.
+const JOURNAL: &str = "journal.db";
+
 /// Separates the key of digests from other keys that are derived from the identity.
 const DIGEST_KEY: &[u8] = b"windlass digests of secrets 1";
 
@@ -49,6 +52,9 @@ impl Seal {
     }
 
     /// Encrypts one secret: returns its ciphertext as text, which is different each time.
+    ///
+    /// # Errors
+    /// An identity that can't be used, or one that is lost ([`JournalError::IdentityLost`]).
     pub fn close_secret(&self, secret: &Secret) -> Result<String, JournalError> {
         let sealed = age::encrypt(&self.recipient()?, secret.reveal().as_bytes())
             .map_err(|e| JournalError::Identity(e.to_string()))?;
@@ -114,6 +120,14 @@ impl Seal {
         let mut cached = self.cached();
         self.read_once(&mut cached)?;
         if cached.is_none() {
+            let is_lost = self.seals_something()?;
+            // Another process may have created it meanwhile, and then sealed something.
+            self.read_once(&mut cached)?;
+            if cached.is_none() && is_lost {
+                return Err(JournalError::IdentityLost);
+            }
+        }
+        if cached.is_none() {
             self.create()?;
             self.read_once(&mut cached)?;
         }
@@ -150,6 +164,12 @@ impl Seal {
             *cached = Some(identity);
         }
         Ok(())
+    }
+
+    /// Says whether the journal beside the identity holds secrets: they are sealed to one that must not be replaced.
+    fn seals_something(&self) -> Result<bool, JournalError> {
+        let journal = self.path.with_file_name(JOURNAL);
+        Ok(journal.try_exists().unwrap_or(true) && holds_secrets(&journal)?)
     }
 
     /// Creates the identity, all or nothing: if two processes try at once, the first one wins.
@@ -310,6 +330,28 @@ mod tests {
             sealed.starts_with("{\"$bytes\":{\"$secret\":\""),
             "{sealed}"
         );
+    }
+
+    #[test]
+    fn a_lost_identity_is_not_replaced() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let journal = Connection::open(folder.path().join(JOURNAL)).expect("created");
+        let close = || Seal::new(folder.path()).close(Value::Secret(Secret::new("hunter2")));
+        let add = |body: &str| {
+            let sql = "INSERT INTO events VALUES (?)";
+            journal.execute(sql, [body]).expect("stored");
+        };
+        journal
+            .execute_batch("CREATE TABLE events (body TEXT)")
+            .expect("created");
+        add("{\"event\":\"logged\"}");
+        let stored = close().expect("nothing is sealed yet");
+        add(&stored.to_string());
+        close().expect("the identity is there");
+        fs::remove_file(folder.path().join("identity.txt")).expect("removed");
+        let refused = close().expect_err("the journal holds a secret");
+        assert!(matches!(refused, JournalError::IdentityLost), "{refused}");
+        assert!(!folder.path().join("identity.txt").exists());
     }
 
     #[test]

@@ -108,6 +108,19 @@ impl Journal {
 
     /// Takes over a run that no process drives.
     pub fn adopt(&self, run: &RunId) -> Result<(RunJournal, State), JournalError> {
+        self.adopt_with(run, true)
+    }
+
+    /// Like [`Journal::adopt`], to record something without driving the run: without the identity, its secrets are masks.
+    pub fn adopt_masked(&self, run: &RunId) -> Result<(RunJournal, State), JournalError> {
+        self.adopt_with(run, false)
+    }
+
+    fn adopt_with(
+        &self,
+        run: &RunId,
+        needs_secrets: bool,
+    ) -> Result<(RunJournal, State), JournalError> {
         let lock = RunLock::take(&self.inner.state, run)?;
         let newest: Option<i64> = self.inner.database().query_row(
             "SELECT max(id) FROM messages WHERE run = ?",
@@ -120,7 +133,7 @@ impl Journal {
             next_seq: 0,
             digest: chain_start(run),
         };
-        self.read((run, 0, Digest::ZERO), None, true, |record| {
+        self.read((run, 0, Digest::ZERO), None, needs_secrets, |record| {
             head = Head {
                 next_seq: record.seq + 1,
                 digest: record.digest,

@@ -206,6 +206,8 @@ impl Runs for Here {
 
     fn run(&self, id: &RunId) -> Result<Shown, RunsError> {
         self.refuse_missing(id)?;
+        // Before the state is read: a run that ends in between is not one that nobody drives.
+        let is_driven = self.reader.is_owned(id)?;
         let state = self.folds.state_of(&self.reader, id)?;
         let info = info(&state)?.clone();
         Ok(Shown {
@@ -213,7 +215,7 @@ impl Runs for Here {
             program: self.program(id, &info)?,
             info,
             state,
-            is_driven: self.reader.is_owned(id)?,
+            is_driven,
             at: now(),
         })
     }

@@ -255,7 +255,10 @@ impl HttpClient {
     }
 
     /// Rejects a host that the target does not allow.
-    pub(super) fn check_host(&self, operation: &str, host: &str) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// The failure that a call would have.
+    pub fn check_host(&self, operation: &str, host: &str) -> Result<(), Failure> {
         if self.allows(host) {
             return Ok(());
         }

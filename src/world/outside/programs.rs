@@ -122,6 +122,14 @@ impl Programs {
         }
     }
 
+    /// Rejects a program that scripts may not start, or that was not found.
+    ///
+    /// # Errors
+    /// The failure that a call would have.
+    pub fn check_program(&self, name: &str) -> Result<(), Failure> {
+        self.found(name).map(|_| ())
+    }
+
     /// Rejects a variable that a script may not set for a program.
     ///
     /// # Errors
@@ -231,10 +239,9 @@ impl Programs {
         }
     }
 
-    /// Returns the command for an invocation.
-    fn command(&self, invocation: &Invocation) -> Result<Command, Failure> {
-        let name = &invocation.program;
-        let failed = |class, code: &str, why: String| Failure::new(class, name.clone(), code, why);
+    /// Returns what the target says about a program, and its file.
+    fn found(&self, name: &str) -> Result<(&Allowed, &Path), Failure> {
+        let failed = |class, code: &str, why: String| Failure::new(class, name, code, why);
         let Some(allowed) = self.allowed.get(name) else {
             let why = format!("the target does not allow the program `{name}`");
             return Err(
@@ -249,6 +256,14 @@ impl Programs {
                 "install it in a folder of PATH, or name the file in windlass.toml: `exec = {{ {name} = {{ path = \"/…/{name}\" }} }}`"
             )));
         };
+        Ok((allowed, path))
+    }
+
+    /// Returns the command for an invocation.
+    fn command(&self, invocation: &Invocation) -> Result<Command, Failure> {
+        let name = &invocation.program;
+        let failed = |class, code: &str, why: String| Failure::new(class, name.clone(), code, why);
+        let (allowed, path) = self.found(name)?;
         disk::create_folders(&invocation.folder, 0o777)
             .map_err(|e| failed(FailureClass::Rejected, "NoFolder", e.to_string()))?;
         let mut command = Command::new(path);

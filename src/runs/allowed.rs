@@ -1,0 +1,129 @@
+//! Finds calls that a target does not allow, before a run begins: programs, hosts and services of AWS that the files and params name.
+
+use windlass_engine::compile::Workflow;
+use windlass_script::HostCall;
+use windlass_targets::Target;
+use windlass_world::{
+    outside::{HttpClient, Programs},
+    value::{Failure, Value},
+};
+
+/// The service that the embedded certificate authority serves.
+const EMBEDDED: &str = "acm-pca";
+
+/// What a target says about the programs, hosts and services in the calls of a workflow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TargetAllows {
+    /// The calls that would fail, by step, each with the reason.
+    pub refused: Vec<(String, String)>,
+    /// Whether all of them are known before the run.
+    pub is_all_known: bool,
+}
+
+/// Looks for calls of a workflow that the target (`None` is the built-in one) does not allow. Whether a call is reached is not known: a script may
+/// have conditions.
+pub fn allowed(target: Option<&Target>, workflow: &Workflow, params: &Value) -> TargetAllows {
+    let params = params.as_map().cloned().unwrap_or_default();
+    let place = Permitted::of(target);
+    let mut found = TargetAllows {
+        refused: Vec::new(),
+        is_all_known: true,
+    };
+    for (_, step) in workflow.steps() {
+        for call in step.known_calls(&params) {
+            match place.refuses(&call) {
+                Judged::Fine => {}
+                Judged::Unknown => found.is_all_known = false,
+                Judged::Refused(why) => {
+                    let refused = (step.name.to_string(), why);
+                    if !found.refused.contains(&refused) {
+                        found.refused.push(refused);
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+/// What is known about one call.
+enum Judged {
+    Fine,
+    /// What it names is worked out by the script.
+    Unknown,
+    Refused(String),
+}
+
+/// What a target allows.
+struct Permitted {
+    programs: Programs,
+    http: HttpClient,
+    has_aws: bool,
+    /// Whether scripts run on other machines, which may have other programs.
+    is_elsewhere: bool,
+}
+
+impl Permitted {
+    fn of(target: Option<&Target>) -> Self {
+        Self {
+            programs: target.map_or_else(Programs::default, |target| Programs::new(&target.exec.0)),
+            http: target.map_or_else(HttpClient::default, |target| {
+                HttpClient::new(target.http.allow.clone())
+            }),
+            has_aws: target.is_some(),
+            is_elsewhere: target.is_some_and(|target| target.substrate.is_some()),
+        }
+    }
+
+    fn refuses(&self, call: &HostCall) -> Judged {
+        let argument = |name: &str| {
+            let given = call.arguments().find(|(parameter, _)| *parameter == name);
+            given.map(|(_, known)| known.as_text())
+        };
+        if call.function == "exec::run" {
+            return judged(argument("program"), |name| self.check_program(name));
+        }
+        if call.function.starts_with("http::") {
+            return judged(argument("url"), |url| self.check_url(url));
+        }
+        if call.function == "tls::chain" {
+            return judged(argument("host"), |host| self.http.check_host("", host));
+        }
+        match call.aws_operation() {
+            Some((Some(service), _)) if !self.has_aws && service != EMBEDDED => {
+                Judged::Refused(format!(
+                    "the target `local` has AWS Private CA (`{EMBEDDED}`) and no other service of AWS, so not `{service}`"
+                ))
+            }
+            Some((None, _)) if !self.has_aws => Judged::Unknown,
+            _ => Judged::Fine,
+        }
+    }
+
+    fn check_program(&self, name: &str) -> Result<(), Failure> {
+        match self.programs.check_program(name) {
+            Err(failure) if self.is_elsewhere && failure.code == "CannotStart" => Ok(()),
+            checked => checked,
+        }
+    }
+
+    fn check_url(&self, url: &str) -> Result<(), Failure> {
+        match reqwest::Url::parse(url) {
+            Ok(url) => self.http.check_host("", url.host_str().unwrap_or_default()),
+            // A mistake of its own.
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Checks an argument: `None` if the call has no such one, `Some(None)` if its value is not known.
+fn judged(argument: Option<Option<&str>>, check: impl Fn(&str) -> Result<(), Failure>) -> Judged {
+    match argument {
+        None => Judged::Fine,
+        Some(None) => Judged::Unknown,
+        Some(Some(given)) => match check(given) {
+            Ok(()) => Judged::Fine,
+            Err(failure) => Judged::Refused(failure.message),
+        },
+    }
+}
