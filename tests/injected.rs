@@ -58,7 +58,6 @@ fn a_new_root_passes_gateways_that_are_apps_and_ztunnels_that_are_elsewhere() {
     ] {
         assert_eq!(said.matches(part).count(), 1, "{part}: {said}");
     }
-    mesh.test.windlass(&["resume"]).expect(0);
     mesh.test.windlass(&["mesh"]).expect(0);
 }
 

@@ -500,17 +500,10 @@ fn a_password_rotation_that_died_anywhere_leaves_one_that_works() {
 #[test]
 fn a_client_certificate_opens_the_door() {
     let test = Test::with_shipped_workflows();
-    let names = "server_dns_names=[localhost]";
+    // Agents know it by the other name, and have to connect.
+    let names = "server_dns_names=[localhost, '*.gloo-mesh']";
     let cacerts = ["-p", "istio_ca=cacerts"];
-    let authority = "relay_authority=localhost";
-    let run = [
-        "run",
-        "workflows/gloo-mesh.yaml",
-        "-p",
-        names,
-        "-p",
-        authority,
-    ];
+    let run = ["run", "workflows/gloo-mesh.yaml", "-p", names];
     test.windlass(&[&run, cacerts.as_slice()].concat())
         .expect(0);
     let mut server = std::process::Command::new("openssl")

@@ -34,16 +34,13 @@ pub struct Terminator {
 /// Has a certificate for `names` made: `server.pem`, whose key is `out/relay-server-tls.key` and whose root is
 /// `out/root-ca.pem`.
 pub fn make_certificate(test: &Test, names: &[&str]) {
-    // With other names no agent connects, which Gloo Mesh needs to issue.
-    let authority = format!("relay_authority={}", names[0]);
-    let names = format!("server_dns_names=[{}]", names.join(", "));
+    // Agents know the server by the last name, and have to connect.
+    let names = format!("server_dns_names=[{}, '*.gloo-mesh']", names.join(", "));
     let run = [
         "run",
         "workflows/gloo-mesh.yaml",
         "-p",
         &names,
-        "-p",
-        &authority,
         "-p",
         "istio_ca=cacerts",
     ];
