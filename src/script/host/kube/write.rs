@@ -248,7 +248,8 @@ fn encoded(object: &Named, body: Value) -> Value {
                 }
                 None => BTreeMap::new(),
             };
-            let had = [texts, coded].map(|key| matches!(fields.get(key), Some(Value::Map(_))));
+            let had =
+                [texts, coded].map(|key| fields.get(key) == Some(&Value::Map(BTreeMap::new())));
             let (plain, bytes): (BTreeMap<_, _>, BTreeMap<_, _>) = of(&mut fields, texts)
                 .into_iter()
                 .partition(|(_, value)| in_base64(value).is_none());
