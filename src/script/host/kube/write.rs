@@ -248,7 +248,8 @@ fn encoded(object: &Named, body: Value) -> Value {
                 }
                 None => BTreeMap::new(),
             };
-            let had = [texts, coded].map(|key| matches!(fields.get(key), Some(Value::Map(_))));
+            let had =
+                [texts, coded].map(|key| fields.get(key) == Some(&Value::Map(BTreeMap::new())));
             let (plain, bytes): (BTreeMap<_, _>, BTreeMap<_, _>) = of(&mut fields, texts)
                 .into_iter()
                 .partition(|(_, value)| in_base64(value).is_none());
@@ -441,6 +442,7 @@ fn uid_of(object: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use windlass_world::value::Bytes;
 
     #[test]
     fn a_json_patch_that_counts_or_tests_is_not_made_twice() {
@@ -459,7 +461,7 @@ mod tests {
 
     #[test]
     fn bytes_are_sent_where_the_api_takes_them() {
-        let bytes = || Value::Bytes([0xff, 0, 0xfe].as_slice().into());
+        let bytes = || Value::Bytes(Bytes::new([0xff, 0, 0xfe]));
         let named = |kind: &str| Named::parse("a", &format!("{kind}/x")).expect("an object");
         let body = |key: &str, value: Value| Value::map([(key, Value::map([("k", value)]))]);
         let sent = |kind, key, value| {
