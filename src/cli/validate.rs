@@ -151,9 +151,12 @@ fn on_target(
         let lines: Vec<_> = refused
             .map(|(step, why)| format!("step {step}: {why}"))
             .collect();
-        return Err(Failure::new("not-allowed", lines.join("\n  ")).hint(format!(
-            "allow it for the target {target} in windlass.toml (`exec`, `http`), or use another target"
-        )));
+        let hint = if found.is_none() {
+            "use a target that allows it: `[targets.NAME]` in windlass.toml".to_owned()
+        } else {
+            format!("allow it for the target {target} in windlass.toml (`exec`, `http`)")
+        };
+        return Err(Failure::new("not-allowed", lines.join("\n  ")).hint(hint));
     }
     let Some(found) = found.filter(|found| found.mesh().is_none()) else {
         return Ok(if allowed.is_all_known {

@@ -77,7 +77,7 @@ fn zoned(at: Timestamp, zone: &TimeZone) -> Option<Zoned> {
     Some(at.to_zoned(zone.clone()))
 }
 
-/// Formats a time that no zone covers, in UTC: the end of a certificate that never ends (RFC 5280, 4.1.2.5) is the last second of the year 9999.
+/// Formats a time that no zone covers, in UTC; empty after the year 9999: the end of a certificate that never ends (RFC 5280, 4.1.2.5) is the last second of the year 9999.
 fn bare(at: Timestamp) -> String {
     let text = at.rfc3339().replace('T', " ");
     text.chars().take("9999-12-31 23:59:59".len()).collect()
@@ -85,7 +85,12 @@ fn bare(at: Timestamp) -> String {
 
 fn shown(at: Timestamp, zone: &TimeZone, format: &str) -> String {
     let Some(at) = zoned(at, zone) else {
-        return format!("{} UTC", bare(at));
+        let text = bare(at);
+        return if text.is_empty() {
+            text
+        } else {
+            format!("{text} UTC")
+        };
     };
     let offset = if is_utc(zone) {
         "UTC".to_owned()
