@@ -74,6 +74,7 @@ async fn an_attempt_that_panics_stops_the_run_and_a_resume_continues_it() {
         requester: "tester".into(),
         via: None,
         version: "test".into(),
+        is_strict: true,
     });
     let journal = Journal::open(&folder.path().join("state")).expect("a journal");
     let (id, at) = (
