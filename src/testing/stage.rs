@@ -483,7 +483,13 @@ impl Asked {
             format!("{}{}", text("stderr"), text("stdout"))
         };
         let code = i32::try_from(code).unwrap_or(i32::MAX);
-        Err(unexpected_exit(&program.unwrap_or_default(), code, printed))
+        let only_reads = arguments.get("read") == Some(&Value::Bool(true));
+        Err(unexpected_exit(
+            &program.unwrap_or_default(),
+            code,
+            printed,
+            only_reads,
+        ))
     }
 }
 
