@@ -29,7 +29,7 @@ impl Stage for Breaking {
         call
     }
 
-    fn passes(&self, _: Duration) -> bool {
+    fn passes(&self, _: Option<&InstanceId>, _: Duration) -> bool {
         false
     }
 
