@@ -373,3 +373,21 @@ fn an_answer_to_a_step_that_is_not_there_says_so() {
     let refused = test.windlass(&["approve", "w", "nothing"]).expect(2);
     refused.says("the run has not reached it, or has no such step");
 }
+
+#[test]
+fn a_rejection_does_not_hide_what_else_failed() {
+    let file = "workflow: w\nsteps:\n  go_live: { on_error: continue, approval: \"Go?\" }\n  act: { needs: [go_live], run: 'throw \"real\"' }\n";
+    let test = Test::new().file("w.yaml", file);
+    test.windlass(&["run", "w.yaml"]).expect(3);
+    answer(&test, "alice", "reject", &[]).expect(0);
+    let ran = test.windlass(&["resume"]).expect(1);
+    ran.says("To ask again: windlass resume");
+    ran.says("To continue: windlass resume");
+    // Without another failure, the same rejection would end it again.
+    test.write("w.yaml", &file.replace("on_error: continue, ", ""));
+    test.windlass(&["run", "w.yaml"]).expect(3);
+    answer(&test, "alice", "reject", &[]).expect(0);
+    let ran = test.windlass(&["resume"]).expect(1);
+    ran.says("To ask again: windlass resume");
+    assert!(!ran.stderr.contains("To continue"), "{}", ran.stderr);
+}

@@ -16,6 +16,7 @@ use crate::{
     client::Served,
     cluster::served::Clusters,
     harness::{Ends, Ran, Test},
+    site::Site,
 };
 
 const LOOK: &str = "workflow: w\nkube: [a, b]\nsteps:\n  s:\n    run: |\n      let n = kube::list(\"a\", \"\", \"namespaces\").len() + kube::list(\"b\", \"\", \"namespaces\").len();\n      #{ n: n }\noutputs: { n: \"${{ steps.s.n }}\" }\n";
@@ -287,6 +288,35 @@ fn c1_aws_is_asked_by_a_socks_proxy() {
     // What is no proxy that is known is said before a call leaves.
     let ran = windlass(&run, &[("HTTP_PROXY", "ftp://127.0.0.1:9")]).expect(2);
     ran.says("can't be used for AWS");
+}
+
+/// EC2's metadata service takes seconds where it does not answer.
+#[test]
+fn c1_what_does_not_call_aws_does_not_ask_for_a_region() {
+    let site = Site::open(&[]);
+    let test = Test::new()
+        .file(
+            "w.yaml",
+            "workflow: w\nsteps: { s: { run: 'log::info(\"x\")' } }\n",
+        )
+        .file("windlass.toml", "[targets.t]\nexec = [\"sh\"]\n");
+    for command in ["run", "plan"] {
+        let arguments = [command, "w.yaml", "--target", "t"];
+        let mut command = test.command(&arguments);
+        for name in [
+            "AWS_REGION",
+            "AWS_DEFAULT_REGION",
+            "AWS_EC2_METADATA_DISABLED",
+        ] {
+            command.env_remove(name);
+        }
+        alone(&mut command)
+            .env("HOME", test.path(""))
+            .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", site.address());
+        let ran = Ran::from_output(command.output().expect("windlass starts"));
+        ran.expect(0);
+        assert_eq!(site.requests(), Vec::<String>::new());
+    }
 }
 
 #[test]

@@ -173,6 +173,7 @@ pub fn started() -> Event {
         requester: "tester".into(),
         via: None,
         version: "0".into(),
+        is_strict: true,
     })
 }
 
@@ -395,5 +396,41 @@ proptest! {
             play.go(None);
         }
         play.check_ends();
+    }
+}
+
+/// They resume as they began.
+#[test]
+fn runs_of_earlier_versions_read_a_missing_output_as_nothing() {
+    let file = "workflow: w\nsteps:\n  a: { run: \"let m = #{ x: 1 }; m\" }\n  b: { when: \"${{ steps.a.y == true }}\", run: () }\n";
+    let program = compile("w.yaml", &mut Text(file.into())).expect("a workflow");
+    let workflow = program.workflow;
+    for (is_strict, wanted) in [(true, Status::Failed), (false, Status::Skipped)] {
+        let Event::RunStarted(begun) = started() else {
+            panic!("a run begins with its start");
+        };
+        let mut state = State::default();
+        let mut events = vec![Event::RunStarted(RunStarted { is_strict, ..begun })];
+        while state.outcome.is_none() {
+            for event in events {
+                let applied = state.apply(&event, Timestamp::EPOCH);
+                applied.expect("a legal event");
+            }
+            let moment = Moment {
+                run_id: "r",
+                now: Timestamp::EPOCH,
+                max_parallel: MOST_AT_ONCE,
+            };
+            let next = decide::next(&workflow, &state, moment);
+            let succeeded = next.starts.iter().map(|start| {
+                Event::StepSucceeded(StepSucceeded {
+                    step: start.instance.clone(),
+                    outputs: Value::map([("x", Value::Int(1))]),
+                })
+            });
+            events = next.events.iter().cloned().chain(succeeded).collect();
+        }
+        let ended = state.status(&InstanceId::step(None, "b"));
+        assert_eq!(ended, wanted, "is_strict: {is_strict}");
     }
 }

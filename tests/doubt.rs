@@ -4,6 +4,7 @@ use crate::{
     crash::on_the_server,
     harness::{Test, status},
     site::Site,
+    web::Web,
 };
 
 /// How often a search may start again.
@@ -554,6 +555,27 @@ fn the_plan_of_a_resume_takes_answers_into_account() {
     let edited = ["resume", "--edited", "--yes"];
     test.windlass(&[&edited[..], &answer].concat()).expect(0);
     assert_eq!(site.requests().len(), 1);
+}
+
+/// The server has done it, and there is nothing to ask.
+#[test]
+fn a_request_whose_answer_is_too_large_was_done() {
+    let web = Web::open(|_| {
+        let body = "x".repeat(1_200_000);
+        let length = body.len();
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+            .into_bytes()
+    });
+    let body = format!("http::post(\"{}\")", web.url("/x"));
+    let test = Test::new().file("w.yaml", &one_step(&body));
+    for arguments in [&["run", "w.yaml"][..], &["resume"]] {
+        let failed = test.windlass(arguments).expect(1);
+        failed.says("TooLarge");
+        failed.says("It was done. To continue: windlass resume");
+        assert!(!failed.stderr.contains("=again"), "{}", failed.stderr);
+    }
+    test.windlass(&["resume", "--answer", "s=done"]).expect(0);
+    assert_eq!(web.seen().len(), 1);
 }
 
 #[test]

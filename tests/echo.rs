@@ -293,6 +293,7 @@ fn started() -> Event {
         requester: "tester".into(),
         via: None,
         version: "0".into(),
+        is_strict: true,
     })
 }
 

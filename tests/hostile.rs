@@ -92,7 +92,7 @@ fn outputs_are_held_against_their_declaration() {
             "#{ n: 1, m: 2 }",
             "the script returned `m`, but its OUTPUTS do not declare it",
         ),
-        ("5", "the script returned a int, not a map"),
+        ("5", "the script returned an int, not a map"),
     ];
     for (body, message) in cases {
         let test = Test::new()

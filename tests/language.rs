@@ -354,3 +354,126 @@ fn logs_of_a_step_that_is_none_say_so() {
     ran.says("no step `biuld`");
     ran.says("did you mean `build`?");
 }
+
+/// Runs a workflow whose step `s` has this body and whose output `x` is this expression.
+fn reading(body: &str, expression: &str) -> Ran {
+    let body: String = body.lines().map(|line| format!("      {line}\n")).collect();
+    let workflow = format!(
+        "workflow: w\nsteps:\n  s:\n    run: |\n{body}outputs: {{ x: \"${{{{ {expression} }}}}\" }}\n"
+    );
+    let test = Test::new().file("w.yaml", &workflow);
+    test.windlass(&["run", "w.yaml"])
+}
+
+/// A message without the line breaks that make it fit the terminal.
+fn unwrapped(stderr: &str) -> String {
+    let words = stderr.replace('│', " ");
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_body_that_is_read_ends_with_a_map() {
+    for (body, kind) in [
+        ("[1, 2]", "a list"),
+        ("log::info(\"a\");\n\"b\"", "a string"),
+        ("`a ${1}`", "a string"),
+        ("5", "an int"),
+        ("true", "a bool"),
+    ] {
+        for expression in ["steps.s", "steps.s.x", "steps.s?.x ?? 1"] {
+            let refused = reading(body, expression).expect(2);
+            refused.says(&format!("the body of `s` ends with {kind}"));
+            refused.says("wrong-output");
+        }
+        // Nothing reads it.
+        reading(body, "1").expect(0);
+    }
+    // Only the run shows it.
+    let body = "let found = [];\nfound.push(1);\nfound";
+    let failed = reading(body, "steps.s").expect(1);
+    failed.says("wrong-output");
+    failed.says("the body ends with a list");
+    reading(body, "1").expect(0);
+    for body in [
+        "#{ x: 1 }",
+        "()",
+        "log::info(\"a\")",
+        "let m = #{ x: 1 };\nm",
+    ] {
+        reading(body, "steps.s?.x").expect(0);
+    }
+}
+
+#[test]
+fn an_output_that_is_missing_is_an_error() {
+    let body = "let found = #{ healthy: true, hosts: [\"a\"] };\nfound";
+    for expression in [
+        "steps.s.helthy == true",
+        "steps.s.helthy",
+        "steps.s['helthy']",
+        "steps.s.healthy && steps.s.helthy",
+        "if steps.s.healthy { steps.s.helthy } else { 1 }",
+        "params.len() + steps.s.helthy",
+    ] {
+        let failed = reading(body, expression).expect(1);
+        let said = unwrapped(&failed.stderr);
+        assert!(said.contains("expression-failed"), "{said}");
+        let message = "has no output `helthy` (it has healthy, hosts)";
+        assert!(said.contains(message), "{expression}: {said}");
+    }
+    for expression in [
+        "steps.s?.helthy == true",
+        "steps.s?.helthy",
+        "steps.s?['helthy']",
+        "steps.s.helthy ?? 1",
+        "(steps.s.helthy) ?? 1",
+        "steps.s.helthy == ()",
+        "() != steps.s.helthy",
+        "steps.s.healthy || steps.s.helthy",
+        "if 'helthy' in steps.s { steps.s.helthy } else { steps.s }",
+        "steps.s.keys()",
+        "steps.s.hosts[0]",
+    ] {
+        reading(body, expression).expect(0);
+    }
+    let failed = reading("log::info(\"x\")", "steps.s.nope").expect(1);
+    let said = unwrapped(&failed.stderr);
+    assert!(
+        said.contains("has no output `nope` (it has none)"),
+        "{said}"
+    );
+    let items = "workflow: w\nsteps:\n  s:\n    for_each: [a, b]\n    run: |\n      let m = #{ x: 1 };\n      m\noutputs: { x: \"${{ EXPRESSION }}\" }\n";
+    for (expression, code) in [
+        ("steps.s.a.x", 0),
+        ("steps.s.a.y", 1),
+        ("steps.s.a?.y", 0),
+        ("steps.s['b'].y", 1),
+    ] {
+        let test = Test::new().file("w.yaml", &items.replace("EXPRESSION", expression));
+        test.windlass(&["run", "w.yaml"]).expect(code);
+    }
+}
+
+#[test]
+fn an_int_becomes_a_float_where_a_float_is_declared() {
+    let script = "const INPUTS = #{ r: \"float\", more: \"list(float)\" };\nconst OUTPUTS = #{ q: \"float\", half: \"float\", kind: \"string\" };\nfn run(inputs) { #{ q: 3, half: inputs.r / 2, kind: type_of(inputs.more[0]) } }\n";
+    let workflow = "workflow: w\nparams: { ratio: { type: float, default: 1 } }\nsteps:\n  a: { run: \"#{ half: inputs.r / 2 }\", with: { r: \"${{ params.ratio }}\" } }\n  b: { script: b.rhai, with: { r: 1, more: [1] } }\noutputs: { half: \"${{ steps.a.half }}\", b: \"${{ steps.b }}\" }\n";
+    let test = Test::new().file("w.yaml", workflow).file("b.rhai", script);
+    let outputs = test.outputs_of(&["w.yaml"]);
+    assert_eq!(outputs["half"], 0.5);
+    assert_eq!(outputs["b"]["half"], 0.5);
+    assert_eq!(outputs["b"]["kind"], "f64");
+    assert!(outputs["b"]["q"].is_f64(), "{outputs}");
+    let outputs = test.outputs_of(&["w.yaml", "-p", "ratio=3"]);
+    assert_eq!(outputs["half"], 1.5);
+}
+
+#[test]
+fn a_lock_is_no_secret() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w\nparams: { tok: secret }\nlock: l-${{ params.tok }}\nsteps: { s: { run: () } }\n",
+    );
+    let refused = test.windlass(&["validate", "w.yaml"]).expect(2);
+    refused.says("`lock` must be a string, not a secret");
+}

@@ -29,7 +29,7 @@ impl Stage for Breaking {
         call
     }
 
-    fn passes(&self, _: Duration) -> bool {
+    fn passes(&self, _: Option<&InstanceId>, _: Duration) -> bool {
         false
     }
 
@@ -74,6 +74,7 @@ async fn an_attempt_that_panics_stops_the_run_and_a_resume_continues_it() {
         requester: "tester".into(),
         via: None,
         version: "test".into(),
+        is_strict: true,
     });
     let journal = Journal::open(&folder.path().join("state")).expect("a journal");
     let (id, at) = (

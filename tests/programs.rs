@@ -88,12 +88,40 @@ fn d1_a_program_is_done_when_it_ends() {
 }
 
 #[test]
-fn d1_a_program_that_prints_too_much_is_not_killed_by_it() {
+fn d1_a_program_that_prints_too_much_has_done_its_work() {
     let test = Test::new();
-    let loud = "exec::run(\"sh\", [\"-c\", \"head -c 3000000 /dev/zero | tr '\\\\0' x; echo end >&2; echo > finished\"])";
-    let ran = run(&test, loud).expect(1);
-    ran.says("more than 448 KiB");
+    let body = "let r = exec::run(\"sh\", [\"-c\", \"head -c 3000000 /dev/zero | tr '\\\\0' x; echo; echo end; echo > finished\"]);\n#{ cut: r.truncated, ends: r.stdout.ends_with(\"x\\nend\\n\"), large: r.stdout.len() > 400000, err: r.stderr }";
+    assert_eq!(
+        outputs(&test, body),
+        json!({ "cut": true, "ends": true, "large": true, "err": "" })
+    );
     assert!(test.path("out/finished").exists());
+    let logs = test.windlass(&["logs"]).expect(0).stdout;
+    assert!(
+        logs.contains("only the end of what it printed was kept"),
+        "{logs}"
+    );
+    // What is not text takes six times as much in the journal.
+    let body = "let r = exec::run(\"sh\", [\"-c\", \"head -c 400000 /dev/zero\"]);\nlet s = exec::run(\"printf\", [\"a\"]);\n#{ cut: r.truncated, whole: s.truncated, some: r.stdout.len() > 50000 }";
+    assert_eq!(
+        outputs(&test, body),
+        json!({ "cut": true, "whole": false, "some": true })
+    );
+}
+
+/// One that only reads is run again without a question.
+#[test]
+fn d1_a_failure_of_a_program_that_reads_offers_no_answer() {
+    let test = Test::new();
+    let hint = "says `idempotent: true`";
+    let ran = run(
+        &test,
+        "exec::run(\"sh\", [\"-c\", \"exit 3\"], #{ read: true })",
+    )
+    .expect(1);
+    assert!(!ran.stderr.contains("idempotent"), "{}", ran.stderr);
+    let ran = run(&test, "exec::run(\"sh\", [\"-c\", \"exit 3\"])").expect(1);
+    ran.says(hint);
 }
 
 #[test]

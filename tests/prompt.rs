@@ -61,6 +61,17 @@ fn what_an_entry_changes_is_said_and_undone() {
 }
 
 #[test]
+fn what_an_entry_only_reads_is_not_said_to_be_done() {
+    let test = Test::new().file("windlass.toml", "[targets.t]\nexec = [\"true\"]\n");
+    let entries = "exec::run(\"true\", [], #{ read: true }).code\n";
+    let ran = piped(&test, &["--target", "t"], entries).expect(0);
+    assert_eq!(ran.stdout, "0\n", "{}", ran.stderr);
+    for part in ["did ", "To undo"] {
+        assert!(!ran.stderr.contains(part), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn secrets_are_masked_and_passed_on_whole() {
     let test = Test::new();
     let entries = "let p = random::password(24)\np\n#{ deep: [p] }\nlet n = p.len(); n\nfile::write_secret(\"p\", p);\n";

@@ -484,6 +484,80 @@ tests:
 }
 
 #[test]
+fn files_and_items_that_are_not_there_are_found() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+steps:
+  writes: { run: 'file::write(\"x.tmp\", \"\")' }
+  each: { for_each: [a], run: () }
+",
+    );
+    let run = |expect: &str| {
+        test.write(
+            "w.test.yaml",
+            &format!("workflow: w.yaml\ntests:\n  it:\n    expect: {{ {expect} }}\n"),
+        );
+        test.windlass(&["test"])
+    };
+    run("files: { \"*.txt\": }, steps: { \"each[a]\": succeeded }").expect(0);
+    let failed = run("files: { \"*.tmp\": }").expect(1);
+    contains(&failed.stderr, &["the file `x.tmp` exists"]);
+    let failed = run("steps: { \"each[z]\": pending }").expect(1);
+    contains(&failed.stderr, &["there is no item `each[z]`"]);
+}
+
+/// As in a run, and without taking the time.
+#[test]
+fn the_clock_ends_an_attempt() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w
+steps:
+  sleeps: { timeout: 5s, on_error: continue, run: 'time::sleep(\"1h\"); #{ v: 1 }' }
+  in_time: { timeout: 2h, run: 'time::sleep(\"1h\"); #{ v: 1 }' }
+  reads:
+    timeout: 1m
+    retry: { attempts: 2, backoff: 1s..1s }
+    run: '#{ n: http::get(\"https://a.example/\").json }'
+  runs:
+    timeout: 1m
+    retry: { attempts: 2, backoff: 1s..1s }
+    run: '#{ n: exec::run(\"x\", [], #{ idempotent: true }).stdout }'
+outputs:
+  sleeps: \"${{ steps.sleeps?.v ?? 'timed out' }}\"
+  in_time: \"${{ steps.in_time.v }}\"
+  reads: \"${{ steps.reads.n }}\"
+  runs: \"${{ steps.runs.n }}\"
+",
+    );
+    test.write(
+        "w.test.yaml",
+        "workflow: w.yaml
+tests:
+  it:
+    timeout: 30s
+    given:
+      - http::get:
+        gives: { json: 1 }
+        takes: 2m
+        times: 1
+      - http::get:
+        gives: { json: 2 }
+        takes: 50s
+      - exec::run:
+        gives: { stdout: one }
+        takes: 2m
+        times: 1
+      - exec::run:
+        gives: { stdout: two }
+    expect: { outputs: { sleeps: timed out, in_time: 1, reads: 2, runs: two } }
+",
+    );
+    test.windlass(&["test"]).expect(0);
+}
+
+#[test]
 fn a_test_that_takes_too_long_fails() {
     let test = Test::new().file(
         "w.yaml",

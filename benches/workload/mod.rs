@@ -128,6 +128,7 @@ pub fn started(program: &Program) -> (RunId, Event, Timestamp) {
         requester: "bench".into(),
         via: None,
         version: "bench".into(),
+        is_strict: true,
     });
     (RunId::new(OffsetDateTime::now_utc(), random), event, now())
 }

@@ -18,9 +18,10 @@ use crate::{
     inventory::Inventory,
     report::{self, Room, Table, column_time, heading},
     runs::{Library, SeenChange, SeenTrigger, There},
+    targets::Targets,
     triggers::{
-        TriggerBook, TriggerKey, TriggerStanding, TriggersThere, planted, refuse_unknown,
-        set_paused_there, standings,
+        Planted, TriggerBook, TriggerKey, TriggerStanding, TriggersThere, lacking, planted,
+        refuse_unknown, set_paused_there, standings,
     },
 };
 
@@ -83,9 +84,27 @@ pub fn triggers(args: &Args, command: &Triggers) -> Done {
                 book.adopt(&key, mark)?;
             }
         }
+        warn_of_lacking(args, &planted)?;
         standings(&book, &planted, &inventory, now())?
     };
     list(command, &standings, &folders_text(command))
+}
+
+/// Warns of triggers that start nothing, because `windlass.toml` lacks their targets or hooks.
+fn warn_of_lacking(args: &Args, planted: &[Planted]) -> Result<(), Failure> {
+    let (config, was_asked_for) = args.config();
+    let config = Targets::load(config, was_asked_for)?;
+    let targets: Vec<_> = config.names().map(str::to_owned).collect();
+    for one in planted {
+        if let Some(why) = lacking(one, &targets, &config.hooks) {
+            say!(
+                "warning: {} starts nothing: {}",
+                one.key(),
+                report::line(&why)
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Lists the triggers of a server, and pauses and resumes one there.

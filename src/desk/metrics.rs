@@ -71,7 +71,7 @@ async fn triggers_and_notifications(desk: &Desk) -> Result<String, Problem> {
     let asked = desk.ask(move |_| {
         Ok((
             triggers.standings(now())?,
-            triggers.lost(),
+            [triggers.lost(), triggers.unmet()].concat(),
             outbox.queues()?,
         ))
     });
@@ -131,6 +131,15 @@ async fn triggers_and_notifications(desk: &Desk) -> Result<String, Problem> {
         "Whether a trigger is paused.",
         trigger(|one| Some(one.paused_by.is_some().into())),
     );
+    let is_lost = |one: &&TriggerStanding| {
+        let keys = lost.iter().map(|lost| &lost.trigger.key);
+        let mut keys = keys.map(|key| (&key.workflow, &key.trigger));
+        keys.any(|key| key == (&one.workflow, &one.trigger))
+    };
+    let working = standings.iter().filter(|one| !is_lost(one)).map(|one| {
+        let labels = vec![("workflow", &*one.workflow), ("trigger", &*one.trigger)];
+        (labels, 0)
+    });
     let lost = lost.iter().map(|one| {
         let key = &one.trigger.key;
         (
@@ -142,8 +151,8 @@ async fn triggers_and_notifications(desk: &Desk) -> Result<String, Problem> {
         &mut text,
         "windlass_trigger_broken",
         "gauge",
-        "Whether a trigger starts nothing, because the file of its workflow has mistakes.",
-        trigger(|_| Some(0)).chain(lost),
+        "Whether a trigger starts nothing, because the file of its workflow has mistakes or windlass.toml lacks its target or hook.",
+        working.chain(lost),
     );
     Ok(text)
 }

@@ -88,19 +88,28 @@ fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
         is_failed.then_some((step, error, instance))
     });
     let rejected = state.steps.iter().find(|(_, i)| i.is_rejected());
+    let mut lines = Vec::new();
     if let (Some(Outcome::Failed), Some((step, _))) = (state.outcome, rejected) {
         let again = resume().option("--redo", step);
-        return vec![format!("To ask again: {}", command(again))];
+        lines.push(format!("To ask again: {}", command(again)));
+        let mut others = failed
+            .clone()
+            .filter(|(_, _, instance)| !instance.is_rejected());
+        // Nothing but the rejection made it fail, so without another answer it fails again.
+        if others.next().is_none() {
+            return lines;
+        }
     }
+    let asks_again = lines.len();
     let (mut diverged, mut doubtful, mut unanswered) = (resume(), Vec::new(), None);
     let (mut is_wrong, mut may_be_wrong) = (false, false);
-    for (step, error, instance) in failed {
+    for (step, error, instance) in failed.filter(|(_, _, instance)| !instance.is_rejected()) {
         let doubt = instance.call_in_doubt();
         unanswered = unanswered.or(instance.answered_without_result().map(|call| (step, call)));
         match error.code.as_str() {
             "diverged" => diverged = diverged.option("--redo", step),
-            "in-doubt" => doubtful.push((step, doubt.is_some())),
-            _ if doubt.is_some() => doubtful.push((step, true)),
+            "in-doubt" => doubtful.push((step, doubt)),
+            _ if doubt.is_some() => doubtful.push((step, doubt)),
             code => {
                 is_wrong |= NEEDS_AN_EDIT.contains(&code);
                 may_be_wrong |= may_need_an_edit(error);
@@ -109,16 +118,23 @@ fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
     }
     let own = state.error.as_ref().map(|error| error.code.as_str());
     is_wrong |= own.is_some_and(|code| NEEDS_AN_EDIT.contains(&code));
-    let mut lines = Vec::new();
-    for (step, has_call) in &doubtful {
+    for (step, call) in &doubtful {
         let way = |answer| command(resume().option("--answer", format!("{step}={answer}")));
-        if *has_call {
+        let is_known = call.is_some_and(EffectState::is_refused_done);
+        if call.is_some() {
+            let when = if is_known {
+                "It was done. To continue"
+            } else {
+                "If it was done"
+            };
             lines.push(format!(
-                "If it was done: {} (VALUE is what the call returned; if the script does not use that: `done`)",
+                "{when}: {} (VALUE is what the call returned; if the script does not use that: `done`)",
                 way("done:VALUE")
             ));
         }
-        lines.push(format!("If it was not done: {}", way("again")));
+        if !is_known {
+            lines.push(format!("If it was not done: {}", way("again")));
+        }
     }
     if let Some((step, call)) = unanswered {
         let answer = resume().option("--answer", format!("{step}=done:VALUE"));
@@ -137,7 +153,7 @@ fn ways_on(run: &RunId, state: &State, before: &str) -> Vec<String> {
             "To continue after you have fixed the files: {edited}"
         ));
     }
-    if lines.is_empty() {
+    if lines.len() == asks_again {
         lines.push(format!("{before}To continue: {}", command(resume())));
     }
     if is_wrong || may_be_wrong {

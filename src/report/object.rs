@@ -36,8 +36,17 @@ pub(super) fn object(call: &CallRecord) -> Option<String> {
     };
     if let Some(program) = text("program") {
         let arguments = map.get("arguments").and_then(Json::as_array);
-        let arguments = arguments.into_iter().flatten().filter_map(Json::as_str);
-        let words: Vec<_> = std::iter::once(program).chain(arguments).collect();
+        let arguments = arguments
+            .into_iter()
+            .flatten()
+            .map(|argument| match argument {
+                Json::String(text) => text.clone(),
+                // A number or a bool is given to the program as text.
+                other => other.to_string(),
+            });
+        let words: Vec<_> = std::iter::once(program.to_owned())
+            .chain(arguments)
+            .collect();
         return Some(words.join(" "));
     }
     // The query may contain a token.
@@ -118,6 +127,12 @@ mod tests {
         );
         let ran = json!({ "program": "istioctl", "arguments": ["analyze", "-A"], "options": {} });
         assert_eq!(line("exec::run", ran), "exec::run istioctl analyze -A");
+        let scaled =
+            json!({ "program": "kubectl", "arguments": ["scale", 0, "--wait", true, 1.5] });
+        assert_eq!(
+            line("exec::run", scaled),
+            "exec::run kubectl scale 0 --wait true 1.5"
+        );
         let sent = json!({ "url": "https://example.com/x", "options": { "json": 1 } });
         assert_eq!(line("http::post", sent), "http::post https://example.com/x");
         assert_eq!(line("time::now", Json::Null), "time::now");

@@ -219,8 +219,12 @@ fn line_of(event: &Event, state: &State, run: &RunId) -> Option<Line> {
     match event {
         Event::StepSucceeded(StepSucceeded { step, .. }) => {
             let instance = state.instance(step)?;
-            let took = instance.ended_at?.since(instance.started_at?);
-            let took = format_duration(took);
+            // As in the table, without waits; an approval does nothing else.
+            let took = match instance.approval {
+                Some(_) => instance.ended_at?.millis_since(instance.started_at?),
+                None => instance.worked,
+            };
+            let took = format_duration(Duration::from_millis(took.max(0) as u64));
             told(
                 Status::Succeeded,
                 step,

@@ -244,6 +244,11 @@ impl Rows<'_> {
                 "interrupted".into()
             }
             (Status::Pending, Some(Outcome::Cancelled), _) => "not run".into(),
+            (Status::Pending, Some(_), _)
+                if id.segments().last().is_some_and(|it| it.item.is_some()) =>
+            {
+                "not run: another item failed".into()
+            }
             (Status::Pending, Some(_), _) => "not run: a step before it failed".into(),
             (Status::Waiting, None, _)
                 if !self.state.is_undoing

@@ -14,7 +14,7 @@ use windlass_engine::{
     journal::{EffectState, Event, InstanceId, JournalError, Link, Message, Round, RunId, Vault},
 };
 use windlass_ground::Timestamp;
-use windlass_script::{Fault, FrozenScript, InUse, Script, Stop};
+use windlass_script::{Fault, FrozenScript, InUse, Rules, Script, Stop};
 use windlass_world::value::{FailureClass, Redactor, StepError, Value};
 
 /// An order to a run: begin, continue, or undo.
@@ -137,6 +137,8 @@ pub(super) struct Parcel {
     is_suspect: bool,
     #[serde(default)]
     is_fresh: bool,
+    #[serde(default)]
+    rules: Rules,
     /// In milliseconds.
     timeout: Option<u64>,
     /// Secrets of the run that others may quote to the attempt.
@@ -228,6 +230,7 @@ impl Parcel {
                 .collect::<Result<_, JournalError>>()?,
             is_suspect: task.is_suspect,
             is_fresh: task.is_fresh,
+            rules: task.rules,
             timeout: task.timeout.map(|timeout| timeout.as_millis() as u64),
             quotable,
         })
@@ -303,6 +306,7 @@ impl Parcel {
                 .collect::<Result<_, JournalError>>()?,
             is_suspect: self.is_suspect,
             is_fresh: self.is_fresh,
+            rules: self.rules,
             timeout: self.timeout.map(Duration::from_millis),
             is_finally: false,
             redactor,

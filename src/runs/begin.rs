@@ -71,6 +71,7 @@ pub fn begin(wanted: Wanted) -> Result<Beginning, RunsError> {
         requester: wanted.requester.name.clone(),
         via: wanted.requester.via.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
+        is_strict: true,
     });
     let mut state = State::default();
     state.apply(&event, at).map_err(DriveError::from)?;

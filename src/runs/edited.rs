@@ -47,6 +47,7 @@ pub fn edited(
         kube,
         params,
         secrets,
+        is_strict: true,
     }
 }
 

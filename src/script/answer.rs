@@ -21,7 +21,9 @@ const TEXTS: [(&str, &str); 3] = [
     ("stdout", "stdout_bytes"),
     ("stderr", "stderr_bytes"),
 ];
-const OTHERS: [&str; 4] = ["code", "headers", "json", "status"];
+/// The field of a program's answer that is recorded only if it is true.
+pub(super) const TRUNCATED: &str = "truncated";
+const OTHERS: [&str; 5] = ["code", "headers", "json", "status", TRUNCATED];
 
 type Thrown = Box<EvalAltResult>;
 
@@ -70,6 +72,9 @@ impl Answer {
     fn field(&self, name: &str) -> Result<Value, String> {
         match name {
             "json" if self.has("body") => return self.json(),
+            TRUNCATED if self.has("stdout") && !self.0.contains_key(TRUNCATED) => {
+                return Ok(false.into());
+            }
             _ => {}
         }
         for (text, bytes) in TEXTS {

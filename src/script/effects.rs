@@ -308,7 +308,7 @@ pub enum Stop {
     InDoubt {
         position: u32,
         call: String,
-        /// The call was made, and the other side answered with this error instead of a result.
+        /// What the other side answered instead of a result: it may show that the call was made.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         refused: Option<Failure>,
     },

@@ -6,7 +6,7 @@ use std::{
 use rhai::{AST, ASTFlags, ASTNode, EvalAltResult, Expr, Scope};
 
 use super::{
-    calls,
+    absent, calls,
     dynamic::{from_dynamic, to_dynamic},
     fault::{Fault, offset, token_at},
     interpolation::compile_to_run,
@@ -49,6 +49,8 @@ pub struct Read {
     pub hops: Vec<Hop>,
     /// The string literal with which the expression compares it.
     pub compared_with: Option<String>,
+    /// Whether the expression says what it makes of nothing here: it goes on with `?.` or `??`, or compares with `()`.
+    pub tolerates_nothing: bool,
     /// The range in the expression's text, in bytes.
     pub span: Range<usize>,
 }
@@ -71,6 +73,18 @@ pub struct Names {
     pub target: Value,
     /// The other names, for expressions outside of workflows.
     pub others: BTreeMap<&'static str, Value>,
+    /// The entries of `steps` that are not there: to read one is an error.
+    pub absent: Vec<Absent>,
+}
+
+/// An entry that a map does not have.
+#[derive(Clone, Debug)]
+pub struct Absent {
+    /// The way to the map.
+    pub path: Vec<String>,
+    pub name: String,
+    /// The message of the error.
+    pub message: String,
 }
 
 impl Names {
@@ -217,18 +231,22 @@ impl Expression {
             place: None,
         };
         let error = |message| error_at(0, message);
+        let marks_absent = !names.absent.is_empty() && self.roots.contains("steps");
         let mut scope = Scope::new();
         for root in self.known {
-            let value = if self.roots.contains(root) {
-                to_dynamic(names.of(root))
-            } else {
-                rhai::Dynamic::UNIT
+            let value = match *root {
+                "steps" if marks_absent => to_dynamic(&absent::mark(&names.steps, &names.absent)),
+                root if self.roots.contains(root) => to_dynamic(names.of(root)),
+                _ => rhai::Dynamic::UNIT,
             };
             scope.push_dynamic(*root, value);
         }
-        let evaluate = || {
-            interpreter::expressions().eval_ast_with_scope::<rhai::Dynamic>(&mut scope, &self.ast)
+        let engine = if marks_absent {
+            interpreter::strict_expressions()
+        } else {
+            interpreter::expressions()
         };
+        let evaluate = || engine.eval_ast_with_scope::<rhai::Dynamic>(&mut scope, &self.ast);
         let evaluate = std::panic::AssertUnwindSafe(evaluate);
         let result = limits::within(EXPRESSION, || std::panic::catch_unwind(evaluate))
             .map_err(|_| error("the interpreter failed".into()))?
@@ -236,7 +254,12 @@ impl Expression {
                 let position = e.take_position();
                 error_at(offset(&self.text, position), explained(&e))
             })?;
-        from_dynamic(&result).map_err(|e| error(e.to_string()))
+        let value = from_dynamic(&result).map_err(|e| error(e.to_string()))?;
+        Ok(if marks_absent {
+            absent::without_marks(value)
+        } else {
+            value
+        })
     }
 }
 
@@ -317,6 +340,7 @@ fn find_reads(ast: &AST, text: &str, known: &'static [&'static str]) -> (Vec<Rea
             is_whole: true,
             hops: Vec::new(),
             compared_with: None,
+            tolerates_nothing: tolerates_nothing(text, start.start),
             span: start.clone(),
         };
         match parent {
@@ -347,6 +371,37 @@ fn find_reads(ast: &AST, text: &str, known: &'static [&'static str]) -> (Vec<Rea
         true
     });
     (reads, faults)
+}
+
+/// Says whether an expression says what it makes of nothing at the end of a chain, which begins at `start`: `steps.a?.b`, `steps.a.b ?? 1`,
+/// `steps.a.b == ()`.
+fn tolerates_nothing(text: &str, start: usize) -> bool {
+    let before = text[..start].trim_end();
+    let compared = before
+        .strip_suffix("==")
+        .or_else(|| before.strip_suffix("!="));
+    if compared.is_some_and(|left| left.trim_end().ends_with("()")) {
+        return true;
+    }
+    let mut rest = &text[start..];
+    loop {
+        rest = rest
+            .trim_start_matches(|c: char| c.is_alphanumeric() || c == '_')
+            .trim_start();
+        if ["?.", "?[", "??"].iter().any(|mark| rest.starts_with(mark)) {
+            return true;
+        }
+        let compared = rest.strip_prefix("==").or_else(|| rest.strip_prefix("!="));
+        if let Some(right) = compared {
+            return right.trim_start().starts_with("()");
+        }
+        // After the chain, only what is around it: `(steps.a.b) ?? 1`.
+        let next = rest
+            .strip_prefix(['.', ')'])
+            .or_else(|| Some(rest.strip_prefix('[')?.split_once(']')?.1));
+        let Some(next) = next else { return false };
+        rest = next.trim_start();
+    }
 }
 
 /// Returns the string literal that `==` or `!=` compares with something else.

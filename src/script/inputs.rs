@@ -59,6 +59,30 @@ pub(super) fn outputs_of_body(ast: &AST) -> Option<BTreeSet<String>> {
     let Expr::Map(map, _) = &**last else {
         return None;
     };
+    let names = map.0.iter().map(|(name, _)| name.name.to_string());
+    (!ends_early(ast)).then(|| names.collect())
+}
+
+/// Returns the type, with an article, of the value with which an inline body always ends, if its text shows that this is not a map of
+/// outputs.
+pub(super) fn other_end_of_body(ast: &AST) -> Option<&'static str> {
+    let Some(Stmt::Expr(last)) = ast.statements().last() else {
+        return None;
+    };
+    let kind = match &**last {
+        Expr::Array(..) => "a list",
+        Expr::StringConstant(..) | Expr::InterpolatedString(..) => "a string",
+        Expr::IntegerConstant(..) => "an int",
+        Expr::FloatConstant(..) => "a float",
+        Expr::BoolConstant(..) => "a bool",
+        Expr::DynamicConstant(value, _) if value.is_array() => "a list",
+        _ => return None,
+    };
+    (!ends_early(ast)).then_some(kind)
+}
+
+/// Says whether a body may end before its last statement.
+fn ends_early(ast: &AST) -> bool {
     let mut ends_early = false;
     for statement in ast.statements() {
         statement.walk(&mut Vec::new(), &mut |path| {
@@ -72,8 +96,7 @@ pub(super) fn outputs_of_body(ast: &AST) -> Option<BTreeSet<String>> {
             true
         });
     }
-    let names = map.0.iter().map(|(name, _)| name.name.to_string());
-    (!ends_early).then(|| names.collect())
+    ends_early
 }
 
 struct Finder<'a> {

@@ -9,7 +9,7 @@ use rhai::{
     },
 };
 
-use super::{answer, bytes, host, limits, natives, secret};
+use super::{absent, answer, bytes, host, limits, natives, secret};
 
 def_package! {
     /// Rhai's standard library without its clock (`timestamp`, and `sleep`, which would block a
@@ -27,10 +27,10 @@ def_package! {
 }
 
 static PURE: LazyLock<PurePackage> = LazyLock::new(PurePackage::new);
-static EXPRESSIONS: LazyLock<Engine> = LazyLock::new(|| {
-    let mut engine = pure();
-    natives::register_returning(&mut engine);
-    engine.on_progress(|_| limits::exceeded().map(Dynamic::from));
+static EXPRESSIONS: LazyLock<Engine> = LazyLock::new(expression_interpreter);
+static STRICT_EXPRESSIONS: LazyLock<Engine> = LazyLock::new(|| {
+    let mut engine = expression_interpreter();
+    engine.on_map_missing_property(absent::read);
     engine
 });
 static STEPS: LazyLock<Engine> = LazyLock::new(step_interpreter);
@@ -38,6 +38,18 @@ static STEPS: LazyLock<Engine> = LazyLock::new(step_interpreter);
 /// Returns the interpreter that parses and evaluates expressions: no host modules, no clock.
 pub(super) fn expressions() -> &'static Engine {
     &EXPRESSIONS
+}
+
+/// Returns the interpreter that evaluates expressions over maps that are marked: see [`absent`].
+pub(super) fn strict_expressions() -> &'static Engine {
+    &STRICT_EXPRESSIONS
+}
+
+fn expression_interpreter() -> Engine {
+    let mut engine = pure();
+    natives::register_returning(&mut engine);
+    engine.on_progress(|_| limits::exceeded().map(Dynamic::from));
+    engine
 }
 
 /// Returns the interpreter that parses step scripts; to run one, use a [`step_interpreter`] of its own.

@@ -24,6 +24,7 @@ use alloc_metrics::MetricAlloc;
 #[global_allocator]
 static ALLOCATOR: MetricAlloc<System> = MetricAlloc::new(System);
 
+mod absent;
 mod answer;
 mod beginner;
 mod bytes;
@@ -60,7 +61,7 @@ mod trace;
 pub use effects::{
     Act, Before, Call, Class, Clock, EffectKey, Effects, Interruption, Level, OnStop, Stop,
 };
-pub use expression::{Expression, ExpressionError, Hop, Names, ROOTS, Read, is_readable};
+pub use expression::{Absent, Expression, ExpressionError, Hop, Names, ROOTS, Read, is_readable};
 pub use fault::Fault;
 pub use frozen::FrozenScript;
 pub use given::{About, HostCall, Known};
@@ -78,7 +79,7 @@ pub use lint::interpolated;
 pub use parsed::ParsedScripts;
 pub use permits::{outdates, permits_of};
 pub use places::Places;
-pub use run::{Ended, Limits, run, run_undo};
+pub use run::{Ended, Limits, Rules, run, run_undo};
 pub use script::{ReadImport, Script};
 pub use signature::{Field, Signature};
 pub use trace::Trace;

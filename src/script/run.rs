@@ -9,6 +9,7 @@ use std::{
 };
 
 use rhai::{CallFnOptions, Dynamic, Scope};
+use serde::{Deserialize, Serialize};
 
 use super::{
     dynamic::{from_dynamic, to_dynamic},
@@ -33,6 +34,18 @@ pub struct Limits {
     pub timeout: Option<Duration>,
 }
 
+/// How a run judges what a script gets and returns: runs of earlier versions judge less.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// Ints become floats where the script declares floats.
+    #[serde(default)]
+    pub widens: bool,
+    /// An expression reads the outputs, so an inline body must end with a map, or with nothing. The last value of a body that nothing reads is
+    /// often just the result of its last call.
+    #[serde(default)]
+    pub is_read: bool,
+}
+
 /// How an attempt ended if it has no outputs.
 #[derive(Debug, PartialEq)]
 pub enum Ended {
@@ -55,11 +68,12 @@ impl From<StepError> for Ended {
 pub fn run(
     script: &Script,
     inputs: BTreeMap<String, Value>,
+    rules: Rules,
     host: Host,
     limits: &Limits,
 ) -> Result<BTreeMap<String, Value>, Ended> {
     let inputs = match &script.inputs {
-        Some(signature) => signature.bind(inputs)?,
+        Some(signature) => signature.bind(inputs, rules.widens)?,
         None => Value::Map(inputs),
     };
     let returned = evaluate(script, host, limits, |engine| {
@@ -73,7 +87,7 @@ pub fn run(
             engine.call_fn_with_options(options, &mut scope, &script.ast, "run", arguments)
         }
     })?;
-    outputs(script, &returned)
+    outputs(script, rules, &returned)
 }
 
 /// Runs `fn undo(inputs, outputs)` of a script that [`Script::has_undo`].
@@ -84,6 +98,7 @@ pub fn run_undo(
     script: &Script,
     inputs: &Value,
     outputs: &Value,
+    rules: Rules,
     host: Host,
     limits: &Limits,
 ) -> Result<(), Ended> {
@@ -91,6 +106,9 @@ pub fn run_undo(
     // The inputs were checked when the script ran; the script may declare other ones since then.
     if let (Some(signature), Value::Map(inputs)) = (&script.inputs, &mut inputs) {
         signature.complete(inputs);
+        if rules.widens {
+            signature.widen(inputs);
+        }
     }
     evaluate(script, host, limits, |engine| {
         let options = CallFnOptions::new().eval_ast(true);
@@ -133,31 +151,44 @@ fn evaluate(
     }
 }
 
-fn outputs(script: &Script, returned: &Dynamic) -> Result<BTreeMap<String, Value>, Ended> {
+/// The hint for a body whose value is not a map, and is read.
+const READ_BODY: &str = "end the body with a map, `#{ name: value }`, and read `steps.STEP.name`; `()` at its end gives no outputs";
+
+fn outputs(
+    script: &Script,
+    rules: Rules,
+    returned: &Dynamic,
+) -> Result<BTreeMap<String, Value>, Ended> {
     let value = from_dynamic(returned)
         .map_err(|e| StepError::new("wrong-output", format!("the script's result: {e}")))?;
     let outputs = match value {
         Value::Map(map) => map,
         Value::Null => BTreeMap::new(),
-        // The last value of an inline body is often just the result of its last call.
-        _ if script.is_inline => BTreeMap::new(),
+        _ if script.is_inline && !rules.is_read => BTreeMap::new(),
         other => {
-            let error = StepError::new(
-                "wrong-output",
-                format!(
-                    "the script returned a {}, not a map of outputs",
-                    other.kind()
-                ),
-            );
-            return Err(error
-                .with_hint("end `fn run` with a map: `#{ name: value }`")
+            let kind = other.a_kind();
+            let (message, hint) = if script.is_inline {
+                (
+                    format!(
+                        "the body ends with {kind}, not with a map, and an expression reads its outputs"
+                    ),
+                    READ_BODY,
+                )
+            } else {
+                (
+                    format!("the script returned {kind}, not a map of outputs"),
+                    "end `fn run` with a map: `#{ name: value }`",
+                )
+            };
+            return Err(StepError::new("wrong-output", message)
+                .with_hint(hint)
                 .into());
         }
     };
-    if let Some(signature) = &script.outputs {
-        signature.check_outputs(&outputs)?;
+    match &script.outputs {
+        Some(signature) => Ok(signature.fit_outputs(outputs, rules.widens)?),
+        None => Ok(outputs),
     }
-    Ok(outputs)
 }
 
 fn watch(engine: &mut rhai::Engine, limits: Limits) {

@@ -37,6 +37,8 @@ pub struct Script {
     pub input_reads: Vec<InputRead>,
     /// The outputs of an inline body, if its text shows them.
     pub literal_outputs: Option<BTreeSet<String>>,
+    /// The type, with an article, of the value with which an inline body always ends, if that is not a map.
+    pub other_end: Option<&'static str>,
     /// The digest of its text and every imported text.
     pub digest: Digest,
     /// Whether it defines its own undo: `fn undo(inputs, outputs)`.
@@ -238,6 +240,7 @@ impl Script {
                 .collect(),
             discouraged,
             literal_outputs: body.and_then(inputs::outputs_of_body),
+            other_end: body.and_then(inputs::other_end_of_body),
             host_calls,
             run_calls,
             undo_calls,

@@ -82,11 +82,15 @@ impl Signature {
         }
     }
 
-    /// Adds defaults to the given values and checks every value.
+    /// Adds defaults to the given values and checks every value; `widens` makes ints floats where floats are declared.
     ///
     /// # Errors
     /// The first value that is unknown, missing or of the wrong type.
-    pub fn bind(&self, mut given: BTreeMap<String, Value>) -> Result<Value, StepError> {
+    pub fn bind(
+        &self,
+        mut given: BTreeMap<String, Value>,
+        widens: bool,
+    ) -> Result<Value, StepError> {
         if let Some(name) = given.keys().find(|name| !self.fields.contains_key(*name)) {
             return Err(StepError::new(
                 "unknown-input",
@@ -112,7 +116,19 @@ impl Signature {
                 )
             })?;
         }
+        if widens {
+            self.widen(&mut given);
+        }
         Ok(Value::Map(given))
+    }
+
+    /// Makes ints floats where floats are declared.
+    pub fn widen(&self, values: &mut BTreeMap<String, Value>) {
+        for (name, value) in values {
+            if let Some(field) = self.fields.get(name) {
+                *value = field.ty.widen(std::mem::take(value));
+            }
+        }
     }
 
     /// Adds the default of each value that is missing.
@@ -127,11 +143,15 @@ impl Signature {
         }
     }
 
-    /// Checks the outputs that a script returned.
+    /// Checks the outputs that a script returned; `widens` makes ints floats where floats are declared.
     ///
     /// # Errors
     /// The first output that is missing, undeclared or of the wrong type.
-    pub fn check_outputs(&self, returned: &BTreeMap<String, Value>) -> Result<(), StepError> {
+    pub fn fit_outputs(
+        &self,
+        mut returned: BTreeMap<String, Value>,
+        widens: bool,
+    ) -> Result<BTreeMap<String, Value>, StepError> {
         for (name, field) in &self.fields {
             let value = returned.get(name).unwrap_or(&Value::Null);
             field.ty.check(value).map_err(|e| {
@@ -141,16 +161,19 @@ impl Signature {
                 )
             })?;
         }
-        match returned
+        if let Some(name) = returned
             .keys()
             .find(|name| !self.fields.contains_key(*name))
         {
-            Some(name) => Err(StepError::new(
+            return Err(StepError::new(
                 "wrong-output",
                 format!("the script returned `{name}`, but its OUTPUTS do not declare it"),
-            )),
-            None => Ok(()),
+            ));
         }
+        if widens {
+            self.widen(&mut returned);
+        }
+        Ok(returned)
     }
 }
 

@@ -9,8 +9,8 @@ use super::{
 };
 use windlass_authority::{AccessKey, Options, Server, StartError};
 use windlass_world::outside::{
-    AwsClient, Clients, ConnectError, HttpClient, KubeClients, OutputFolder, PcaClient, Programs,
-    SecretReader,
+    AwsClient, Clients, ConnectError, HttpClient, KubeClients, OutputFolder, PcaClient, PcaTarget,
+    Programs, SecretReader,
 };
 
 /// An open target: its clients, and the embedded servers behind them.
@@ -50,7 +50,7 @@ impl OpenTarget {
     ///
     /// # Errors
     /// An output folder that scripts must not have, an embedded server that can't start, a CA bundle that can't be read, or contradictory
-    /// settings. Sends no request to AWS yet.
+    /// settings. Asks AWS nothing yet, unless the settings for Private CA leave the region to EC2, or name the account.
     pub async fn open(
         target: Option<&Target>,
         folders: Folders<'_>,
@@ -59,7 +59,12 @@ impl OpenTarget {
         folders.check()?;
         let (files, state) = (OutputFolder::new(folders.out), folders.state);
         if let Some(target) = target.filter(|target| !target.has_embedded_pca()) {
-            let pca = PcaClient::connect(&target.pca).await?;
+            // Without settings for AWS, the target may have nothing to do with it.
+            let pca = if target.pca == PcaTarget::default() {
+                PcaClient::when_called(&target.pca)
+            } else {
+                PcaClient::connect(&target.pca).await?
+            };
             let kube = match target.mesh() {
                 Some(mesh) => {
                     KubeClients::new(Rehearsal::new(&target.folder(state), Some(mesh)), clusters)

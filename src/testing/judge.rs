@@ -58,7 +58,9 @@ pub fn judge(case: &Case, outcome: &Outcome) -> Vec<Problem> {
     }
     for (step, wanted) in &case.expect.steps {
         let found = outcome.status_of(step);
-        if found != wanted {
+        if !is_there(step, outcome) {
+            problems.push(Problem::new(format!("there is no item `{step}`")));
+        } else if found != wanted {
             let problem = Problem::new(format!("the step `{step}` is {found}, not {wanted}"));
             let instance = outcome.state.steps.get(step.as_str());
             let why = instance.and_then(|i| {
@@ -327,11 +329,22 @@ pub fn shown(line: &Line) -> String {
     format!("{} {}", line.function, flow(&line.arguments))
 }
 
+/// Says whether a step may have this instance: an item of a `for_each` whose items are known is one of them.
+fn is_there(step: &str, outcome: &Outcome) -> bool {
+    let each = step.strip_suffix(']').and_then(|it| it.rsplit_once('['));
+    let each = each.and_then(|(each, _)| outcome.state.steps.get_key_value(each));
+    let items = each.and_then(|(id, instance)| Some((id, instance.items.as_ref()?)));
+    items.is_none_or(|(id, items)| items.iter().any(|(key, _)| id.item(key).as_str() == step))
+}
+
 fn wrong_file(name: &str, wanted: Option<&str>, outcome: &Outcome) -> Option<Problem> {
-    match (wanted, outcome.files.get(name)) {
-        (None, None) => None,
-        (None, Some(_)) => Some(Problem::new(format!("the file `{name}` exists"))),
-        (Some(_), None) => {
+    let Some(wanted) = wanted else {
+        let mut names = outcome.files.keys();
+        let found = names.find(|file| *file == name || fits(name, file))?;
+        return Some(Problem::new(format!("the file `{found}` exists")));
+    };
+    match outcome.files.get(name) {
+        None => {
             let there: Vec<_> = outcome.files.keys().cloned().collect();
             let problem = Problem::new(format!("the file `{name}` does not exist"));
             Some(if there.is_empty() {
@@ -340,7 +353,7 @@ fn wrong_file(name: &str, wanted: Option<&str>, outcome: &Outcome) -> Option<Pro
                 problem.with(format!("these are: {}", there.join(", ")))
             })
         }
-        (Some(wanted), Some(file)) => {
+        Some(file) => {
             let found = String::from_utf8_lossy(&file.content);
             // The line break at the end of a file does not matter.
             let fits = fits(wanted, &found) || fits(wanted, found.trim_end_matches('\n'));

@@ -208,6 +208,7 @@ impl Play<'_> {
             requester: self.case.requester.clone(),
             via: None,
             version: env!("CARGO_PKG_VERSION").into(),
+            is_strict: true,
         });
         let mut random = [0; 6];
         random_bytes(&mut random).map_err(|_| PlayError::NoRandomness)?;

@@ -64,6 +64,15 @@ fn effects(state: &State) -> impl Iterator<Item = &EffectState> {
     rounds.flat_map(|round| round.effects)
 }
 
+/// Lists the effects since each step last began from its start: a test makes no others.
+fn last_effects(state: &State) -> impl Iterator<Item = &EffectState> {
+    let rounds = state.steps.values().flat_map(|instance| {
+        let rounds = instance.rounds();
+        rounds.filter(move |round| round.number == instance.round)
+    });
+    rounds.flat_map(|round| round.effects)
+}
+
 /// Writes a test of a run. `file` is the workflow's, from the folder of the test file; `earlier` are the runs that succeeded
 /// before it, the oldest first.
 pub fn record(
@@ -123,13 +132,13 @@ pub fn record(
     if is_undone(state) {
         line("undo: true".into());
     }
-    let mut effects: Vec<_> = self::effects(state).collect();
+    let mut effects: Vec<_> = last_effects(state).collect();
     effects.retain(|effect| leaves(&effect.call.function) && !(is_local && is_answered(effect)));
     effects.sort_by_key(|effect| effect.at);
-    if !effects.is_empty() {
+    let given: Vec<_> = effects.iter().filter_map(|e| writer.given(e)).collect();
+    if !given.is_empty() {
         line("given:".into());
     }
-    let given: Vec<_> = effects.iter().filter_map(|e| writer.given(e)).collect();
     for (number, (function, lines)) in given.iter().enumerate() {
         lines.iter().cloned().for_each(&mut line);
         // Its pattern may also match a later call, which had another answer.

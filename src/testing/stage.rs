@@ -21,15 +21,17 @@ use super::{
 };
 use crate::{
     compile::{Case, Given, Reply},
-    execute::Stage,
+    execute::{CancellationToken, Stage},
     journal::{Event, InstanceId},
     outside::{HttpRequest, HttpResponse, Resource, check_url, judge, shown_url, unexpected_exit},
     script::{
-        Act, Before, Call, Class, EffectKey, Trace, function, judged_undo, leaves, sealed_answer,
+        Act, Before, Call, Class, EffectKey, OnStop, Trace, function, judged_undo, leaves,
+        sealed_answer,
     },
     value::{Failure, FailureClass, MASK, Secret, Value},
 };
 use time::OffsetDateTime;
+
 use windlass_ground::{Timestamp, lock};
 
 /// The modules whose calls the embedded servers answer.
@@ -70,12 +72,41 @@ pub struct Outside {
     lines: Arc<Reached>,
 }
 
+/// The time that an attempt has left by the test's clock.
+struct Left {
+    /// `None` for any.
+    time: Option<Duration>,
+    expired: CancellationToken,
+}
+
 struct Shared {
     given: Vec<Given>,
     is_local: bool,
     log: Mutex<Log>,
+    /// The attempts that run, by their steps.
+    left: Mutex<BTreeMap<String, Left>>,
     /// The answers that a killed process got and did not record, by the keys of their calls.
     unrecorded: Mutex<BTreeMap<String, VecDeque<usize>>>,
+}
+
+impl Shared {
+    /// Advances the clock while a step waits; says whether its timeout passes first. Other steps run at the same time, so what they wait is not
+    /// counted.
+    fn passes(&self, step: &str, wait: Duration) -> bool {
+        let mut left = lock(&self.left);
+        let left = left.get_mut(step);
+        let time = left.as_ref().and_then(|left| left.time);
+        let passed = time.map_or(wait, |time| time.min(wait));
+        AHEAD.fetch_add(passed.as_millis() as i64, Ordering::Relaxed);
+        let is_over = time.is_some_and(|time| wait >= time);
+        if let Some(left) = left {
+            left.time = time.map(|time| time - passed);
+            if is_over {
+                left.expired.cancel();
+            }
+        }
+        is_over
+    }
 }
 
 /// The lines of scripts that ran: file and line.
@@ -106,6 +137,7 @@ impl Outside {
             given: case.given.clone(),
             is_local: case.is_local,
             log: Mutex::new(log),
+            left: Mutex::default(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -143,6 +175,10 @@ impl Stage for Outside {
             function: call.function,
             arguments: call.arguments.clone(),
             class: call.class,
+            ending: match &call.on_stop {
+                OnStop::Ask(token) => Some(token.clone()),
+                OnStop::Await | OnStop::Drop => None,
+            },
             shared: self.shared.clone(),
         });
         // The embedded servers use the machine's clock.
@@ -166,12 +202,27 @@ impl Stage for Outside {
         call
     }
 
-    fn passes(&self, wait: Duration) -> bool {
+    fn begins(&self, step: &InstanceId, timeout: Option<Duration>, expired: CancellationToken) {
+        let left = Left {
+            time: timeout,
+            expired,
+        };
+        lock(&self.shared.left).insert(step.to_string(), left);
+    }
+
+    fn passes(&self, step: Option<&InstanceId>, wait: Duration) -> bool {
         // The embedded servers use the machine's clock.
         if self.is_local {
             return false;
         }
-        AHEAD.fetch_add(wait.as_millis() as i64, Ordering::Relaxed);
+        match step {
+            Some(step) => {
+                self.shared.passes(step.as_str(), wait);
+            }
+            None => {
+                AHEAD.fetch_add(wait.as_millis() as i64, Ordering::Relaxed);
+            }
+        }
         true
     }
 
@@ -186,6 +237,8 @@ struct Asked {
     function: &'static str,
     arguments: Value,
     class: Class,
+    /// Asks the call to end.
+    ending: Option<CancellationToken>,
     shared: Arc<Shared>,
 }
 
@@ -234,8 +287,9 @@ impl Asked {
             log.add(line)?;
             return Ok(answer);
         };
-        let took = self.shared.given[number].takes;
-        AHEAD.fetch_add(took.as_millis() as i64, Ordering::Relaxed);
+        let is_too_late = self
+            .shared
+            .passes(&self.step, self.shared.given[number].takes);
         let given = match repeated {
             Some(_) => Answered::Again,
             None => Answered::Given { number },
@@ -263,7 +317,19 @@ impl Asked {
         };
         let line = self.line(&log, key, answered);
         log.add(line)?;
-        Ok(answer)
+        Ok(if is_too_late { self.never() } else { answer })
+    }
+
+    /// Waits until the attempt, whose timeout has passed, gives the call up.
+    fn never(&self) -> Answering {
+        let (ending, failure) = (self.ending.clone(), self.lost_answer());
+        Box::pin(async move {
+            match ending {
+                Some(ending) => ending.cancelled().await,
+                None => std::future::pending().await,
+            }
+            Err(failure)
+        })
     }
 
     fn repeated(&self, key: &EffectKey) -> Option<usize> {
@@ -483,7 +549,13 @@ impl Asked {
             format!("{}{}", text("stderr"), text("stdout"))
         };
         let code = i32::try_from(code).unwrap_or(i32::MAX);
-        Err(unexpected_exit(&program.unwrap_or_default(), code, printed))
+        let only_reads = arguments.get("read") == Some(&Value::Bool(true));
+        Err(unexpected_exit(
+            &program.unwrap_or_default(),
+            code,
+            printed,
+            only_reads,
+        ))
     }
 }
 

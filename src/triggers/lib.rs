@@ -37,7 +37,7 @@ mod together;
 
 pub use book::{Paused, TriggerBook, TriggerKey};
 pub use hook::{HookAnswer, HookRefused, HookStart};
-pub use planted::{Planted, Unread, planted};
+pub use planted::{Planted, Unread, lacking, planted};
 pub use remembered::Remembered;
 pub use scheduler::Scheduler;
 pub use service::{Lost, Triggers, refuse_unknown};

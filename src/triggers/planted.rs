@@ -1,8 +1,9 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::book::TriggerKey;
-use windlass_engine::compile::{Mistake, Trigger, Workflow};
+use windlass_engine::compile::{Mistake, Occasion, Trigger, Workflow};
 use windlass_runs::{Listed, RunsError, WorkflowName};
+use windlass_targets::HookConfig;
 
 /// A trigger with its workflow.
 #[derive(Clone)]
@@ -30,6 +31,22 @@ impl Planted {
     /// Returns the name that the journal records as the requester of its runs.
     pub fn requester(&self) -> String {
         format!("trigger {}", self.key())
+    }
+}
+
+/// Says what `windlass.toml` lacks for a trigger, which therefore starts nothing.
+pub fn lacking(
+    one: &Planted,
+    targets: &[String],
+    hooks: &BTreeMap<String, HookConfig>,
+) -> Option<String> {
+    let target = &one.trigger.target;
+    match &one.trigger.occasion {
+        Occasion::Webhook(hook) if !hooks.contains_key(hook) => {
+            Some(format!("windlass.toml has no hook `{hook}`"))
+        }
+        _ if !targets.contains(target) => Some(format!("windlass.toml has no target `{target}`")),
+        _ => None,
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Remembered {
 }
 
 impl Remembered {
-    fn of(one: &Planted) -> Self {
+    pub(super) fn of(one: &Planted) -> Self {
         Self {
             key: one.key(),
             name: one.program.name.clone(),

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     book::{TriggerBook, TriggerKey},
-    planted::{Planted, Unread, planted},
+    planted::{Planted, Unread, lacking, planted},
     remembered::Remembered,
     scheduler::Scheduler,
     standing::{TriggerStanding, standings},
@@ -42,11 +42,13 @@ struct Looked {
     broken: Vec<Unread>,
     /// The triggers that start nothing, because the files of their workflows have mistakes.
     lost: Vec<Lost>,
+    /// The triggers that start nothing, because the configuration lacks something.
+    unmet: Vec<Lost>,
     /// The reason why the scheduler's last check failed.
     trouble: Option<String>,
 }
 
-/// A trigger that starts nothing, because the file of its workflow has mistakes.
+/// A trigger that starts nothing, because the file of its workflow has mistakes, or the configuration lacks something.
 #[derive(Clone, Debug)]
 pub struct Lost {
     pub trigger: Remembered,
@@ -134,6 +136,7 @@ impl Triggers {
         let listed = self.runs.workflows()?;
         let names: BTreeSet<_> = listed.iter().map(|one| one.name.to_string()).collect();
         let (planted, broken) = planted(listed);
+        let unmet = self.unmet_of(&planted)?;
         self.book.remember(&planted)?;
         let present: BTreeSet<_> = planted.iter().map(Planted::key).collect();
         let remembered = self.book.remembered()?.into_iter();
@@ -148,28 +151,57 @@ impl Triggers {
                 None => self.forget(&one, names.contains(&one.key.workflow))?,
             }
         }
-        let before = {
+        let (lost_before, unmet_before) = {
             let mut found = self.found();
             found.planted = planted;
             found.broken = broken;
-            std::mem::replace(&mut found.lost, lost.clone())
+            (
+                std::mem::replace(&mut found.lost, lost.clone()),
+                std::mem::replace(&mut found.unmet, unmet.clone()),
+            )
         };
-        for one in lost
-            .iter()
-            .filter(|one| !before.iter().any(|known| known.is_same(one)))
-        {
-            self.tell_lost(one)?;
+        let is_new = |one: &&Lost, before: &[Lost]| !before.iter().any(|known| known.is_same(one));
+        for one in lost.iter().filter(|one| is_new(one, &lost_before)) {
+            let why = &one.why;
+            let text = format!(
+                "Its file has mistakes, and it starts nothing until they are corrected: {why}"
+            );
+            self.tell_lost(one, text)?;
+        }
+        for one in &unmet {
+            if is_new(&one, &unmet_before) {
+                let text = format!("It starts nothing: {}.", one.why);
+                self.tell_lost(one, text)?;
+            }
+            // A trigger whose file can be read has been remembered without it.
+            self.book.told(&one.trigger.key, &one.why)?;
         }
         Ok(())
     }
 
+    /// Finds the triggers for which the configuration lacks something, with what people have been told of them.
+    fn unmet_of(&self, planted: &[Planted]) -> Result<Vec<Lost>, RunsError> {
+        // A configuration that can't be read is reported by what needs it.
+        let Ok(targets) = self.runs.targets() else {
+            return Ok(Vec::new());
+        };
+        let remembered = self.book.remembered()?;
+        let unmet = planted.iter().filter_map(|one| {
+            let why = lacking(one, &targets, &self.hooks)?;
+            let trouble = remembered.iter().find(|known| known.key == one.key());
+            let trigger = Remembered {
+                trouble: trouble.and_then(|known| known.trouble.clone()),
+                ..Remembered::of(one)
+            };
+            Some(Lost { trigger, why })
+        });
+        Ok(unmet.collect())
+    }
+
     /// Tells people that a trigger starts nothing: in the log whenever a server begins, with a notification once.
-    fn tell_lost(&self, Lost { trigger, why }: &Lost) -> Result<(), RunsError> {
-        tracing::warn!(trigger = %trigger.key, why, "a trigger starts nothing, because its workflow can't be read");
+    fn tell_lost(&self, Lost { trigger, why }: &Lost, text: String) -> Result<(), RunsError> {
+        tracing::warn!(trigger = %trigger.key, why, "a trigger starts nothing");
         if trigger.trouble.as_ref() != Some(why) {
-            let text = format!(
-                "Its file has mistakes, and it starts nothing until they are corrected: {why}"
-            );
             self.starter().lost(trigger, now(), text);
             self.book.told(&trigger.key, why)?;
         }
@@ -206,7 +238,10 @@ impl Triggers {
         let found = self.found();
         let broken = found.broken.iter();
         let broken = broken.map(|broken| format!("{}: {}", broken.workflow, broken.why));
-        found.trouble.clone().into_iter().chain(broken).collect()
+        let unmet = found.unmet.iter();
+        let unmet = unmet.map(|unmet| format!("{}: {}", unmet.trigger.key, unmet.why));
+        let trouble = found.trouble.clone().into_iter();
+        trouble.chain(broken).chain(unmet).collect()
     }
 
     /// Pauses a trigger, or resumes it.
@@ -249,6 +284,11 @@ impl Triggers {
     /// Returns the triggers that start nothing, because the files of their workflows have mistakes.
     pub fn lost(&self) -> Vec<Lost> {
         self.found().lost.clone()
+    }
+
+    /// Returns the triggers that start nothing, because the configuration lacks something.
+    pub fn unmet(&self) -> Vec<Lost> {
+        self.found().unmet.clone()
     }
 
     pub(super) fn starter(&self) -> &ThroughRuns {

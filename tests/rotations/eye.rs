@@ -152,7 +152,7 @@ impl Stage for Eye {
         call
     }
 
-    fn passes(&self, _: Duration) -> bool {
+    fn passes(&self, _: Option<&InstanceId>, _: Duration) -> bool {
         false
     }
 

@@ -259,7 +259,7 @@ impl Stage for Witness {
         call
     }
 
-    fn passes(&self, _: Duration) -> bool {
+    fn passes(&self, _: Option<&InstanceId>, _: Duration) -> bool {
         false
     }
 

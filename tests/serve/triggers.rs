@@ -309,6 +309,43 @@ fn told(served: &Served) -> Vec<String> {
 }
 
 #[test]
+fn triggers_without_a_target_or_hook_are_told_of_before_they_are_due() {
+    let file = "workflow: c\ntriggers:\n  - { schedule: \"0 12 * * *\", target: nope, name: nt }\n  - { webhook: nohook }\nsteps: { x: { run: () } }\n";
+    let test = Test::new()
+        .file("c.yaml", file)
+        .private("deploys.secret", SECRET)
+        .file("windlass.toml", RECEIVER);
+    let listed = test.windlass(&["triggers"]).expect(0);
+    listed.says("warning: c/nt starts nothing: windlass.toml has no target `nope`");
+    listed.says("starts nothing: windlass.toml has no hook `nohook`");
+    for _ in 0..2 {
+        let served = Served::start(&test);
+        let told = told(&served);
+        assert_eq!(told.len(), 2, "what was told is not told again: {told:?}");
+        assert!(
+            told.iter()
+                .any(|text| text.contains("windlass.toml has no target `nope`")),
+            "{told:?}"
+        );
+        let shown = served
+            .get(&served.owner, "/api/v1/triggers")
+            .expect(200)
+            .json();
+        let problems = shown["problems"].to_string();
+        assert!(problems.contains("no hook `nohook`"), "{shown}");
+        let metrics = served.get(&served.owner, "/metrics").expect(200).body;
+        let line = "windlass_trigger_broken{workflow=\"c\",trigger=\"nt\"}";
+        let values: Vec<_> = metrics
+            .lines()
+            .filter(|found| found.starts_with(line))
+            .collect();
+        assert_eq!(values, [format!("{line} 1")]);
+        let said = served.stop();
+        assert!(said.contains("a trigger starts nothing"), "{said}");
+    }
+}
+
+#[test]
 fn triggers_whose_workflow_can_not_be_read_are_told_of() {
     let other = HOOKED.replace("workflow: hooked", "workflow: other");
     let test = Test::new()

@@ -28,7 +28,7 @@ use crate::{
     },
     report,
     runs::{Beginning, Revising, after_edit, edited, new_id, revision_events},
-    script::function,
+    script::{Class, function},
     targets::{Folders, Targets, rehearsal_folder},
     value::Value,
 };
@@ -438,7 +438,8 @@ fn rehearsal_clusters(folder: &Path) -> BTreeSet<String> {
 fn changes(instance: &Instance) -> Vec<String> {
     let done = instance.effects.iter().filter(|effect| {
         let is_change = function(&effect.call.function).is_some_and(|row| row.is_change());
-        is_change && matches!(effect.outcome, Some(EffectOutcome::Done(_)))
+        let is_read = effect.call.class == Class::Read;
+        is_change && !is_read && matches!(effect.outcome, Some(EffectOutcome::Done(_)))
     });
     done.map(|effect| report::line(&report::call_line(&effect.call)).into_owned())
         .collect()

@@ -138,6 +138,8 @@ pub struct Step {
     pub lock: Option<Template>,
     /// Whether it is under `finally:`.
     pub is_finally: bool,
+    /// Whether an expression reads its outputs.
+    pub is_read: bool,
     /// The place of its name in the file.
     pub span: Range<usize>,
 }

@@ -1,7 +1,7 @@
 //! Loads the files that a workflow names, and finds the edges between its steps.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
     sync::Arc,
 };
@@ -325,10 +325,12 @@ fn build(
         needs.push(step_needs);
         inputs.push(step_inputs);
     }
+    let mut read = BTreeSet::new();
     for ((index, needs), inputs) in graph.node_indices().zip(&needs).zip(&inputs) {
         check::step(report, &graph, &by_name, &draft.params, index, inputs);
         for (target, edge) in reads::edges(report, &graph, &by_name, &draft.params, index, needs) {
             graph.update_edge(target, index, edge);
+            read.extend((edge == Edge::Data).then_some(target));
         }
     }
     for named in phases.iter().flatten() {
@@ -339,14 +341,26 @@ fn build(
         reads::bare(report, &by_name, &draft.params, has_item, bare);
     }
     reads::bare(report, &by_name, &draft.params, false, &draft.bare);
-    reads::outputs(report, &graph, &by_name, &draft.params, &draft.outputs);
-    for template in draft.phases.iter().filter_map(|it| it.replaces.as_ref()) {
-        reads::after_steps(report, &graph, &by_name, &draft.params, template);
+    let of_outputs = draft.outputs.iter().map(|(_, template)| template);
+    let of_phases = draft.phases.iter().filter_map(|it| it.replaces.as_ref());
+    for template in of_outputs.chain(of_phases) {
+        let found = reads::after_steps(report, &graph, &by_name, &draft.params, template);
+        read.extend(found);
+    }
+    for index in read {
+        graph[index].is_read = true;
     }
     for (what, template) in [("lock", &draft.lock), ("kube", &draft.kube)] {
         if let Some(template) = template {
             reads::beforehand(report, &graph, &by_name, &draft.params, what, template);
         }
+    }
+    for lock in draft
+        .lock
+        .iter()
+        .chain(graph.node_weights().filter_map(|step| step.lock.as_ref()))
+    {
+        reads::lock(report, &draft.params, lock);
     }
     let triggers = trigger::check(report, &draft.params, draft.triggers);
     cycle::check(report, &graph);
@@ -440,6 +454,8 @@ fn step_of(draft: StepDraft, action: Option<Action>) -> Option<(Step, Vec<Spanne
         is_fresh: draft.is_fresh,
         lock: draft.lock,
         is_finally: draft.is_finally,
+        // It is set when all steps are known.
+        is_read: false,
         span: draft.span,
     };
     Some((step, draft.needs, inputs))

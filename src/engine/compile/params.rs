@@ -198,7 +198,7 @@ pub fn bind_params(
                 hint: hint(name, param, &value),
             });
         }
-        bound.insert(name.clone(), value);
+        bound.insert(name.clone(), param.ty.widen(value));
     }
     if errors.is_empty() {
         Ok(bound)

@@ -8,7 +8,7 @@ use super::{
     check::{Params, Steps, declared_outputs},
     draft::Spanned,
     fields::Report,
-    graph::{Edge, Param, Step, StepIndex},
+    graph::{Action, Edge, Param, Step, StepIndex},
     name::StepName,
     template::{Placed, Template},
 };
@@ -100,32 +100,22 @@ pub(super) fn bare(
     }
 }
 
-/// Checks the expressions of the workflow's outputs.
-pub(super) fn outputs(
-    report: &mut Report,
-    graph: &DiGraph<Step, Edge>,
-    by_name: &Steps,
-    params: &Params,
-    outputs: &[(String, Template)],
-) {
-    for (_, template) in outputs {
-        after_steps(report, graph, by_name, params, template);
-    }
-}
-
-/// Checks the expressions of the workflow itself that may read the outputs of any step.
+/// Checks the expressions of the workflow itself that may read the outputs of any step, and returns the steps that they read.
 pub(super) fn after_steps(
     report: &mut Report,
     graph: &DiGraph<Step, Edge>,
     by_name: &Steps,
     params: &Params,
     template: &Template,
-) {
+) -> Vec<StepIndex> {
+    let mut found = Vec::new();
     for placed in template.expressions() {
         for read in placed.expression.reads() {
-            check_read(report, graph, by_name, params, placed, read, OUTSIDE);
+            let step = check_read(report, graph, by_name, params, placed, read, OUTSIDE);
+            found.extend(step);
         }
     }
+    found
 }
 
 /// Checks the expressions of the workflow itself that are evaluated before any step runs.
@@ -148,6 +138,21 @@ pub(super) fn beforehand(
                 };
                 let mistake = report.at("reads-later", placed.span_of(read), message);
                 report.add(mistake.help(help));
+            }
+        }
+    }
+}
+
+/// Refuses a `lock` that contains a secret param: its name is shown.
+pub(super) fn lock(report: &mut Report, params: &Params, lock: &Template) {
+    for placed in lock.expressions() {
+        for read in placed.expression.reads() {
+            let param = read.path.first().filter(|_| read.root == "params");
+            let param = param.and_then(|name| params.get(name));
+            if read.is_whole && param.is_some_and(|param| param.ty.holds_secret()) {
+                let message = "`lock` must be a string, not a secret";
+                let mistake = report.at("wrong-type", placed.span_of(read), message);
+                report.add_in_new(mistake.help("name it by a param that is not a secret"));
             }
         }
     }
@@ -285,6 +290,17 @@ fn check_read(
                 return None;
             };
             let step = &graph[*target];
+            if let Action::Script(script) = &step.action
+                && let Some(kind) = script.other_end
+            {
+                let message =
+                    format!("the body of `{name}` ends with {kind}, so it has no outputs");
+                let help = format!(
+                    "end it with a map, such as `#{{ found: … }}`, and read `steps.{name}.found`"
+                );
+                let mistake = report.at("wrong-output", span.clone(), message);
+                report.add_in_new(mistake.help(help));
+            }
             if step.for_each.is_some()
                 && let Some(number) = number_after(placed, read, name)
             {

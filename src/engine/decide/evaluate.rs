@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{decision::View, scope::Scope};
 use crate::{
-    compile::{Step, Template},
+    compile::{Action, Step, Template},
     journal::{Instance, InstanceId, State, Status},
 };
-use windlass_script::{ExpressionError, Hop, Names};
+use windlass_script::{Absent, ExpressionError, Hop, Names};
 use windlass_world::value::{StepError, Value};
 
 impl Scope<'_, '_> {
@@ -150,6 +150,7 @@ impl Scope<'_, '_> {
                 ("name", Value::from(run.map_or("", |run| &run.target))),
                 ("kube", run.is_some_and(|run| !run.kube.is_empty()).into()),
             ]),
+            absent: self.absent_outputs(view, template, item),
             ..Names::default()
         };
         template.evaluate(&names).map_err(|e: ExpressionError| {
@@ -188,6 +189,39 @@ impl Scope<'_, '_> {
         Some(found)
     }
 
+    /// Lists the outputs that the template reads of steps that have succeeded without them, unless it says what it makes of that.
+    fn absent_outputs(&self, view: View, template: &Template, item: &Value) -> Vec<Absent> {
+        if view.state.run.as_ref().is_none_or(|run| !run.is_strict) {
+            return Vec::new();
+        }
+        let expressions = template.expressions().into_iter();
+        let reads = expressions.flat_map(|placed| placed.expression.reads());
+        let strict = reads.filter(|read| read.root == "steps" && !read.tolerates_nothing);
+        let absent = strict.filter_map(|read| {
+            let mut way = read.hops.iter().map_while(|hop| name_of(hop, item));
+            let name = way.next()?;
+            let step = self.workflow.step_named(name)?;
+            let instance = view.state.instance(&InstanceId::step(self.inside, name))?;
+            // The outputs of others are declared, and all that are optional may be missing.
+            if instance.status != Status::Succeeded || !gives_any_outputs(step) {
+                return None;
+            }
+            let (mut path, mut outputs) = (vec![name.to_owned()], &instance.outputs);
+            if step.for_each.is_some() {
+                let key = way.next()?;
+                outputs = outputs.field(key)?;
+                path.push(key.to_owned());
+            }
+            let (output, outputs) = (way.next()?, outputs.as_map()?);
+            (!outputs.contains_key(output)).then(|| Absent {
+                message: no_output(&path, output, outputs),
+                path,
+                name: output.to_owned(),
+            })
+        });
+        absent.collect()
+    }
+
     /// Collects only the parts of the params that the template reads: each value is copied for each evaluation.
     fn params_read_by(&self, template: &Template, item: &Value) -> Value {
         Wanted::by(template, "params", item).of(self.params)
@@ -224,6 +258,27 @@ fn outputs_of_items(state: &State, whole: &Instance) -> Option<Value> {
     });
     let outputs: BTreeMap<_, _> = succeeded.collect();
     (!outputs.is_empty()).then_some(Value::Map(outputs))
+}
+
+/// Says whether only a run of a step shows which outputs it has.
+fn gives_any_outputs(step: &Step) -> bool {
+    matches!(&step.action, Action::Script(script) if script.outputs.is_none())
+}
+
+fn no_output(step: &[String], output: &str, outputs: &BTreeMap<String, Value>) -> String {
+    let names: Vec<_> = outputs.keys().map(String::as_str).collect();
+    let has = if names.is_empty() {
+        "it has none".to_owned()
+    } else {
+        format!("it has {}", names.join(", "))
+    };
+    let step = match step {
+        [name, item] => format!("{name}[{item}]"),
+        path => path.join("."),
+    };
+    format!(
+        "the step `{step}` has no output `{output}` ({has}); for one that may be missing, write `?.` before it"
+    )
 }
 
 /// Returns the key to which a hop leads; `None` if the item is no text.

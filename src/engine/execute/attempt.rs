@@ -15,7 +15,9 @@ use super::{
 };
 use crate::journal::{EffectState, Event, InstanceId, Round, RunId};
 use windlass_ground::Timestamp;
-use windlass_script::{self as script, Ended, Host, InUse, Interruption, Limits, Script, Stop};
+use windlass_script::{
+    self as script, Ended, Host, InUse, Interruption, Limits, Rules, Script, Stop,
+};
 use windlass_world::{
     outside::{Clients, resolve},
     value::{Command, FailureClass, Redactor, StepError, Value, format_duration},
@@ -36,6 +38,7 @@ pub struct Task {
     pub is_suspect: bool,
     /// It is an attempt of a `fresh` step, which may only read.
     pub is_fresh: bool,
+    pub rules: Rules,
     /// A cancel of the run does not stop it.
     pub is_finally: bool,
     /// Knows the secrets of the run; for an attempt on another machine, those that it receives and creates.
@@ -113,9 +116,10 @@ impl Attempt {
         let gate = self.gate(instance, round, recorded);
         let (result, recorded) = match (&self.task.work, &self.task.script) {
             (Work::Run { inputs }, Some(script)) => {
-                let result = self
-                    .read(inputs.clone())
-                    .and_then(|inputs| script::run(script, inputs, self.host(&gate), &self.limits));
+                let result = self.read(inputs.clone()).and_then(|inputs| {
+                    let rules = self.task.rules;
+                    script::run(script, inputs, rules, self.host(&gate), &self.limits)
+                });
                 (result, gate.take_events())
             }
             (Work::Run { .. }, None) => (Ok(BTreeMap::new()), Vec::new()),
@@ -266,9 +270,17 @@ fn stopped(stop: Stop, run: &RunId, instance: &InstanceId) -> StepError {
             "a script must make the same calls for the same inputs: use `random` and `time` for random values and the time. To start the step again: `{}`",
             Command::new("resume").arg(run).option("--redo", instance)
         )),
+        Stop::InDoubt { position, call, refused: Some(failure) } if failure.is_done => StepError::new(
+            "in-doubt",
+            format!("call {position}, {call}, was done, but its answer was not as expected: {failure}"),
+        )
+        .with_hint(format!(
+            "to continue: `{}` (VALUE is what the call returned; if the script does not use that: `done`)",
+            answer(run, instance, "done:VALUE")
+        )),
         Stop::InDoubt { position, call, refused } => {
             let message = match refused {
-                Some(failure) => format!("call {position}, {call}, was done, but its answer was not as expected: {failure}"),
+                Some(failure) => format!("it is not known whether call {position}, {call}, was done, because it failed: {failure}"),
                 None => format!("call {position}, {call}, was interrupted or its answer was lost, so it is not known whether it was done"),
             };
             StepError::new("in-doubt", message).with_hint(how_to_answer(run, instance))
@@ -292,18 +304,19 @@ fn stopped(stop: Stop, run: &RunId, instance: &InstanceId) -> StepError {
 
 /// A run that is being undone is not resumed, so another undo answers its doubts.
 pub(super) fn how_to_answer(run: &RunId, instance: &InstanceId) -> String {
+    format!(
+        "check the remote side. If the call was done: `{}` (or `done:VALUE` with the call's result). If it was not: `{}`",
+        answer(run, instance, "done"),
+        answer(run, instance, "again")
+    )
+}
+
+fn answer(run: &RunId, instance: &InstanceId, what: &str) -> Command {
     let (name, step) = match instance.undone() {
         Some(of) => ("undo", of),
         None => ("resume", instance.clone()),
     };
-    let answer = |what| {
-        Command::new(name)
-            .arg(run)
-            .option("--answer", format!("{step}={what}"))
-    };
-    format!(
-        "check the remote side. If the call was done: `{}` (or `done:VALUE` with the call's result). If it was not: `{}`",
-        answer("done"),
-        answer("again")
-    )
+    Command::new(name)
+        .arg(run)
+        .option("--answer", format!("{step}={what}"))
 }

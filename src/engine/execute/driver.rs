@@ -18,7 +18,7 @@ use crate::{
     },
 };
 use windlass_ground::{Timestamp, boxed};
-use windlass_script::{Class, InUse};
+use windlass_script::{Class, InUse, Rules};
 use windlass_world::{
     outside::{Clients, backoff},
     value::{Command, FailureClass, Redactor, StepError},
@@ -45,6 +45,8 @@ pub struct Settings {
 
 /// The number of attempts of an undo, which is throttled like any other step.
 const UNDO_ATTEMPTS: u32 = 5;
+/// The hint of a step that a `retry` would try again, if that could not do its last call twice.
+const NOT_RETRIED: &str = "it is not retried, because its last call may have been done; `idempotency: true` of a request and `idempotent: true` of a program say that a call may be made again";
 
 /// How a drive ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -345,6 +347,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
             }
         };
         let instance = self.state.instance(&start.instance);
+        let is_strict = self.state.run.as_ref().is_some_and(|run| run.is_strict);
         let task = Task {
             work,
             script,
@@ -355,6 +358,10 @@ impl<'p, S: Substrate> Driver<'p, S> {
             is_suspect: instance.is_some_and(|i| i.is_suspect),
             is_fresh: start.step.is_some_and(|step| step.is_fresh)
                 && start.instance.undone().is_none(),
+            rules: Rules {
+                widens: is_strict,
+                is_read: is_strict && start.step.is_some_and(|step| step.is_read),
+            },
             is_finally: start.is_finally,
             redactor: self.redactor.clone(),
             instance: start.instance,
@@ -433,6 +440,12 @@ impl<'p, S: Substrate> Driver<'p, S> {
         // Of a step, the run's end says so.
         if is_in_doubt && is_undo {
             error.hint = Some(how_to_answer(self.substrate.run_id(), &instance));
+        }
+        let would_help = retry
+            .as_ref()
+            .is_some_and(|retry| is_worth_it(retry, tries, class));
+        if is_in_doubt && !is_undo && would_help && error.hint.is_none() {
+            error.hint = Some(NOT_RETRIED.into());
         }
         let retry_at = retry
             .filter(|retry| !is_in_doubt && is_worth_it(retry, tries, class))

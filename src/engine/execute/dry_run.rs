@@ -14,7 +14,7 @@ use windlass_ground::lock;
 use crate::{decide::Trial, journal::InstanceId};
 use windlass_script::{
     self as script, Call, Class, EffectKey, Effects, Ended, Host, Impact, Interruption, Level,
-    Limits, OnStop, Stop, function, outdates,
+    Limits, OnStop, Rules, Stop, function, outdates,
 };
 use windlass_world::{
     outside::Clients,
@@ -76,7 +76,11 @@ impl Trial {
             timeout: Some(TRIAL_TIMEOUT),
             ..Limits::default()
         };
-        let error = match script::run(&self.script, self.inputs, host, &limits) {
+        let rules = Rules {
+            widens: true,
+            is_read: false,
+        };
+        let error = match script::run(&self.script, self.inputs, rules, host, &limits) {
             Err(Ended::Failed(error)) => error,
             Ok(_) | Err(Ended::Stopped(..)) => return None,
         };

@@ -154,7 +154,12 @@ impl Substrate for Embedded {
         self.running += 1;
         let sender = self.sender.clone();
         self.runners.start(move || {
+            let expired = CancellationToken::new();
+            if let Some(stage) = &settings.stage {
+                stage.begins(&task.instance, timeout, expired.clone());
+            }
             let ledger = Pages {
+                step: task.instance.clone(),
                 run,
                 runtime,
                 runners,
@@ -165,6 +170,7 @@ impl Substrate for Embedded {
                     cancellation: cancel.token,
                     // It begins when the attempt does.
                     deadline: timeout.map(|timeout| (Instant::now() + timeout, timeout)),
+                    expired,
                 },
             };
             let attempt = Attempt {
@@ -201,7 +207,7 @@ impl Substrate for Embedded {
         let cancel = self.settings.cancel.token.clone();
         // Nothing can happen during this wait, so a test skips it.
         if let (Some(stage), Some(at), 0) = (&self.settings.stage, wait.wake_at, self.running) {
-            stage.passes(at.since((self.settings.clock)()));
+            stage.passes(None, at.since((self.settings.clock)()));
         }
         let mut messages = Vec::new();
         let finished = loop {
@@ -307,6 +313,7 @@ struct Pages {
     clock: fn() -> Timestamp,
     stage: Option<Arc<dyn Stage>>,
     stops: Stops,
+    step: InstanceId,
 }
 
 impl Pages {
@@ -350,7 +357,7 @@ impl Ledger for Pages {
         if self
             .stage
             .as_ref()
-            .is_some_and(|stage| stage.passes(duration))
+            .is_some_and(|stage| stage.passes(Some(&self.step), duration))
         {
             return self.stops.check();
         }

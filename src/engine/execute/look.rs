@@ -19,7 +19,7 @@ use crate::{
 use windlass_ground::Timestamp;
 use windlass_script::{
     self as script, Call, Class, EffectKey, Effects, Ended, Host, HostCall, Impact, Interruption,
-    Level, Limits, OnStop, Script, Stop, function,
+    Level, Limits, OnStop, Rules, Script, Stop, function,
 };
 use windlass_world::{
     outside::Clients,
@@ -124,15 +124,17 @@ fn taken(want: Want) -> Option<Event> {
 /// Runs those of these attempts whose scripts only read, and returns what they gave, or why they failed.
 async fn read(starts: Vec<Start<'_>>, clients: &Clients) -> Vec<Result<Event, Obstacle>> {
     let readers = starts.into_iter().filter_map(|start| {
-        let Action::Script(script) = &start.step?.action else {
+        let step = start.step?;
+        let Action::Script(script) = &step.action else {
             return None;
         };
+        let is_read = step.is_read;
         let is_readable = script.run_calls.iter().all(only_reads)
             // A secret that is not read yet can't be used.
             && !start.inputs.values().any(Value::holds_reference);
         let reader = is_readable.then(|| Reader::new(script.clone(), clients))?;
         Some(async move {
-            let run = move || reader.run(start.instance, start.inputs);
+            let run = move || reader.run(start.instance, start.inputs, is_read);
             tokio::task::spawn_blocking(run).await.ok().flatten()
         })
     });
@@ -176,6 +178,7 @@ impl Reader {
         self,
         step: InstanceId,
         inputs: BTreeMap<String, Value>,
+        is_read: bool,
     ) -> Option<Result<Event, Obstacle>> {
         inputs
             .values()
@@ -185,21 +188,27 @@ impl Reader {
             ..Limits::default()
         };
         let host = Host::new(self.gate.clone(), self.clients);
+        let rules = Rules {
+            widens: true,
+            is_read,
+        };
         let redactor = &self.gate.redactor;
-        Some(match script::run(&self.script, inputs, host, &limits) {
-            Ok(outputs) => Ok(Event::StepSucceeded(StepSucceeded {
-                step,
-                outputs: redactor.value(Value::Map(outputs)),
-            })),
-            Err(Ended::Failed(error)) => Err(Obstacle {
-                step,
-                // An error that the script throws will also occur in the run; a server that can't be reached may be
-                // reachable then.
-                is_sure: error.code == THREW,
-                error: redactor.error(error),
-            }),
-            Err(Ended::Stopped(..)) => return None,
-        })
+        Some(
+            match script::run(&self.script, inputs, rules, host, &limits) {
+                Ok(outputs) => Ok(Event::StepSucceeded(StepSucceeded {
+                    step,
+                    outputs: redactor.value(Value::Map(outputs)),
+                })),
+                Err(Ended::Failed(error)) => Err(Obstacle {
+                    step,
+                    // An error that the script throws will also occur in the run; a server that can't be reached may be
+                    // reachable then.
+                    is_sure: error.code == THREW,
+                    error: redactor.error(error),
+                }),
+                Err(Ended::Stopped(..)) => return None,
+            },
+        )
     }
 }
 

@@ -45,7 +45,7 @@ pub use embedded::Cancel;
 pub use look::{Looked, look};
 pub use observer::{CallId, Called, Observer, Silent};
 pub use settle::{FoundOut, found_out};
-pub use stage::Stage;
+pub use stage::{CancellationToken, Stage};
 pub use stops::Stops;
 pub use substrate::{Entry, Happened, Ledger, Made, Making, Substrate, Wait};
 pub use undo::reversal_of;

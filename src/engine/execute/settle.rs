@@ -65,7 +65,10 @@ impl Gate {
         let in_doubt = Stop::InDoubt {
             position: place.position,
             call: describe(&effect.call.function, &effect.call.arguments),
-            refused: None,
+            refused: match &effect.outcome {
+                Some(EffectOutcome::Failed(failure)) => Some(failure.clone()),
+                _ => None,
+            },
         };
         let (look, within) = match finding(&effect, clients) {
             Finding::NotNeeded => return Ok(effect),

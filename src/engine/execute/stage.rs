@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+pub use tokio_util::sync::CancellationToken;
+
 use crate::journal::InstanceId;
 use windlass_script::{Call, Trace};
 
@@ -10,8 +12,11 @@ pub trait Stage: Send + Sync {
     /// recorded and replayed.
     fn set(&self, step: &InstanceId, call: Call) -> Call;
 
-    /// Replaces a wait by advancing its clock; returns `false` if the wait must take its time.
-    fn passes(&self, wait: Duration) -> bool;
+    /// Receives the timeout of an attempt that begins; cancels the token when the attempt has taken longer by its clock.
+    fn begins(&self, _step: &InstanceId, _timeout: Option<Duration>, _expired: CancellationToken) {}
+
+    /// Replaces a wait, of a step or between steps, by advancing its clock; returns `false` if the wait must take its time.
+    fn passes(&self, step: Option<&InstanceId>, wait: Duration) -> bool;
 
     /// Receives the lines of scripts that run.
     fn trace(&self) -> Option<std::sync::Arc<dyn Trace>>;

@@ -20,6 +20,8 @@ pub struct Stops {
     pub cancellation: CancellationToken,
     /// The time at which the step's timeout passes, and the timeout.
     pub deadline: Option<(Instant, Duration)>,
+    /// The timeout has passed by the clock of a test.
+    pub expired: CancellationToken,
 }
 
 impl Stops {
@@ -29,7 +31,9 @@ impl Stops {
             return Err(Stop::Cancelled);
         }
         match self.deadline {
-            Some((at, timeout)) if Instant::now() >= at => Err(Stop::TimedOut(timeout)),
+            Some((at, timeout)) if Instant::now() >= at || self.expired.is_cancelled() => {
+                Err(Stop::TimedOut(timeout))
+            }
             _ => Ok(()),
         }
     }
@@ -44,7 +48,10 @@ impl Stops {
         let times_out = async {
             match self.deadline {
                 Some((at, timeout)) => {
-                    tokio::time::sleep_until(at.into()).await;
+                    tokio::select! {
+                        () = tokio::time::sleep_until(at.into()) => {}
+                        () = self.expired.cancelled() => {}
+                    }
                     Stop::TimedOut(timeout)
                 }
                 None => pending().await,

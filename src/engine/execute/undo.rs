@@ -30,7 +30,15 @@ impl Attempt {
                     Value::Map(inputs) => Value::Map(self.read(inputs)?),
                     other => other,
                 };
-                script::run_undo(script, &inputs, outputs, self.host(gate), &self.limits)?;
+                let rules = self.task.rules;
+                script::run_undo(
+                    script,
+                    &inputs,
+                    outputs,
+                    rules,
+                    self.host(gate),
+                    &self.limits,
+                )?;
                 continue;
             }
             for (position, effect) in round.effects.iter().enumerate().rev() {

@@ -28,6 +28,8 @@ pub struct RunInfo {
     pub secrets: Option<Digest>,
     pub requester: String,
     pub started_at: Timestamp,
+    /// Whether outputs that are missing are errors. Runs of earlier versions read them as nothing.
+    pub is_strict: bool,
 }
 
 /// An edition of the frozen files that a run has used before.
@@ -65,6 +67,7 @@ impl RunInfo {
             secrets: started.secrets,
             requester: started.requester.clone(),
             started_at: at,
+            is_strict: started.is_strict,
         }
     }
 
@@ -81,5 +84,6 @@ impl RunInfo {
         self.kube.clone_from(&edited.kube);
         self.params = edited.params.clone();
         self.secrets = edited.secrets;
+        self.is_strict = edited.is_strict;
     }
 }

@@ -44,6 +44,9 @@ pub struct RunStarted<V = Value> {
     pub via: Option<Via>,
     /// The version of windlass.
     pub version: String,
+    /// Whether outputs that are missing are errors. Runs of earlier versions read them as nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_strict: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +75,9 @@ pub struct RunEdited<V = Value> {
     /// As in [`RunStarted`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<Digest>,
+    /// As in [`RunStarted`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_strict: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -296,6 +302,7 @@ impl<V> RunStarted<V> {
             requester: self.requester,
             via: self.via,
             version: self.version,
+            is_strict: self.is_strict,
         })
     }
 }
@@ -313,6 +320,7 @@ impl<V> RunEdited<V> {
             edition: self.edition,
             kube: self.kube,
             secrets: self.secrets,
+            is_strict: self.is_strict,
         })
     }
 }
@@ -423,9 +431,10 @@ mod tests {
     use serde_json::Value as Json;
 
     /// One event of each kind, byte for byte as in journals.
-    const STORED: [&str; 27] = [
+    const STORED: [&str; 28] = [
         r#"{"event":"run_started","workflow":"w","file":"w.yaml","folder":"/f","main":"w.yaml","program":"PROGRAM","target":"t","kube":["mgmt"],"chosen":["a"],"out":"/o","params":{"a":1},"secrets":"PROGRAM","requester":"r","via":{"how":"token","from":"127.0.0.1"},"version":"1"}"#,
         r#"{"event":"run_started","workflow":"w","file":"w.yaml","main":"w.yaml","program":"PROGRAM","target":"t","out":"/o","params":null,"requester":"r","version":"1"}"#,
+        r#"{"event":"run_started","workflow":"w","file":"w.yaml","main":"w.yaml","program":"PROGRAM","target":"t","out":"/o","params":null,"requester":"r","version":"1","is_strict":true}"#,
         r#"{"event":"run_resumed","requester":"r","keeps":["a"],"redo":["b"]}"#,
         r#"{"event":"run_edited","requester":"r","program":"PROGRAM","main":"w.yaml","edition":2,"params":{}}"#,
         r#"{"event":"run_cancelled","requester":"r"}"#,

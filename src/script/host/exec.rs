@@ -13,17 +13,17 @@ use super::{
         ValueKind::{self, Bool, Bytes, Duration, Either, Float, Int, List, Record, Text},
         optional, preset, required,
     },
-    host, perform, rejected,
+    host, perform,
     undo::{Done, Reversal, Reversed, WayBack},
 };
 use crate::{
-    answer::Answer,
+    answer::{Answer, TRUNCATED},
     dynamic::from_dynamic,
-    effects::{Call, Class, EffectKey},
+    effects::{Call, Class, EffectKey, Level},
     secrecy::{SECRET_OUTPUT, SecretOutput, is_part_of_exec},
 };
 use windlass_world::{
-    outside::{Clients, DEFAULT_GRACE, Invocation, Programs},
+    outside::{Clients, DEFAULT_GRACE, Exited, Invocation, Programs},
     value::{Failure, Secret, Value, parse_duration},
 };
 
@@ -85,6 +85,11 @@ const EXITED: &[Parameter] = &[
     required("stdout_bytes", Bytes, ""),
     required("stderr", Text, ""),
     required("stderr_bytes", Bytes, ""),
+    optional(
+        "truncated",
+        Bool,
+        "whether a stream had more than 448 KiB, and only its end was kept; for all of it, let the program write a file",
+    ),
 ];
 
 pub(super) static TABLE: [Function; 1] = [Function {
@@ -126,7 +131,7 @@ pub(super) static TABLE: [Function; 1] = [Function {
 }];
 
 /// Implements `exec::run("istioctl", ["analyze"], #{ stdin, env, timeout, grace, expect, read, idempotent,
-/// secret_output, undo })`; returns `code`, `stdout`, `stdout_bytes`, `stderr`, `stderr_bytes`.
+/// secret_output, undo })`; returns `code`, `stdout`, `stdout_bytes`, `stderr`, `stderr_bytes`, `truncated`.
 fn run(
     context: &NativeCallContext,
     program: &str,
@@ -158,6 +163,11 @@ fn run(
     }
     let secret = SecretOutput::read(options.optional(SECRET_OUTPUT).as_ref(), is_part_of_exec);
     let secret = secret.map_err(wrong)?;
+    let class = match (options.flag("read")?, options.flag("idempotent")?) {
+        (true, _) => Class::Read,
+        (false, true) => Class::Keyed,
+        (false, false) => Class::Unsure,
+    };
     let ending = CancellationToken::new();
     let invocation = Invocation {
         program: program.into(),
@@ -173,12 +183,8 @@ fn run(
         },
         folder: clients.files.root().to_owned(),
         hides_output: secret.hides(),
+        only_reads: class == Class::Read,
         ending: ending.clone(),
-    };
-    let class = match (options.flag("read")?, options.flag("idempotent")?) {
-        (true, _) => Class::Read,
-        (false, true) => Class::Keyed,
-        (false, false) => Class::Unsure,
     };
     let undo = options.optional("undo").unwrap_or(Value::Null);
     options.finish()?;
@@ -202,7 +208,16 @@ fn run(
     if undo != Value::Null {
         call = call.remembering(move || async move { Ok(undo) });
     }
-    Ok(Answer::of(perform(context, call.refusing(refusal))?))
+    let effects = host(context)?.effects;
+    let is_replayed = effects.is_replaying();
+    let answer = perform(context, call.refusing(refusal))?;
+    if !is_replayed && answer.field(TRUNCATED).is_some() {
+        let message = format!(
+            "{program}: only the end of what it printed was kept; for all of it, let it write a file"
+        );
+        effects.note(Level::Warn, message);
+    }
+    Ok(Answer::of(answer))
 }
 
 async fn start(
@@ -213,20 +228,30 @@ async fn start(
 ) -> Result<Value, Failure> {
     let key = Secret::new(key.as_str());
     invocation.variables.insert(KEY_VARIABLE.into(), key);
-    let exited = programs.run(&invocation).await?;
-    let record = Value::Map(BTreeMap::from([
+    let mut exited = programs.run(&invocation).await?;
+    let (mut record, mut most) = (
+        recorded(&exited),
+        exited.stdout.len().max(exited.stderr.len()),
+    );
+    // What is not text takes more room in the journal than in the stream.
+    while record.to_json().to_string().len() > MAX_RECORD_BYTES {
+        most /= 2;
+        exited.keep_last(most);
+        record = recorded(&exited);
+    }
+    Ok(secret.sealed_answer(record))
+}
+
+fn recorded(exited: &Exited) -> Value {
+    let mut record = BTreeMap::from([
         ("code".into(), Value::Int(exited.code.into())),
         Answer::record("stdout", &exited.stdout, None),
         Answer::record("stderr", &exited.stderr, None),
-    ]));
-    let bytes = record.to_json().to_string().len();
-    if bytes > MAX_RECORD_BYTES {
-        let why = format!(
-            "its output takes {bytes} bytes in the journal, where the limit is 1 MiB; let it write a file"
-        );
-        return Err(rejected(&invocation.program, "TooMuchOutput", why).or_done());
+    ]);
+    if exited.is_cut {
+        record.insert(TRUNCATED.into(), true.into());
     }
-    Ok(secret.sealed_answer(record))
+    Value::Map(record)
 }
 
 fn texts(listed: &Value) -> Result<Vec<String>, String> {
@@ -323,6 +348,7 @@ fn of_run(done: Done, clients: &Clients) -> Reversal {
         expected: vec![0],
         folder: clients.files.root().to_owned(),
         hides_output: false,
+        only_reads: false,
         ending: CancellationToken::new(),
     };
     let (programs, about) = (clients.programs.clone(), what.as_str().into());

@@ -27,7 +27,7 @@ use crate::{
 use windlass_world::{
     outside::{
         Clients, HttpClient, HttpRequest, HttpResponse, has_credentials, shown_secret_url,
-        shown_url,
+        shown_url, too_large,
     },
     value::{Failure, MASK, Proof, Redactor, Secret, Value, parse_duration},
 };
@@ -145,11 +145,12 @@ impl Asked {
             let why =
                 format!("the answer takes {bytes} bytes in the journal, where the limit is 1 MiB");
             let name = format!("{} {}", self.request.method, self.request.shown);
+            let failure = rejected(&name, "TooLarge", why).with_hint(too_large(&self.request));
             // The answer had an expected status, so the server has done the call.
             if self.request.is_read() {
-                rejected(&name, "TooLarge", why)
+                failure
             } else {
-                rejected(&name, "TooLarge", why).proving(Proof::Done)
+                failure.proving(Proof::Done)
             }
         })
     }

@@ -226,7 +226,8 @@ impl HttpClient {
                 let why = "the answer is larger than 1 MiB".to_owned();
                 let proof =
                     proof_of_status(Answering::Http, &request.method, answer.status().as_u16());
-                return Err(proving(rejected("TooLarge", why), request, proof));
+                let failure = rejected("TooLarge", why).with_hint(too_large(request));
+                return Err(proving(failure, request, proof));
             }
         }
         let response = HttpResponse {
@@ -400,6 +401,15 @@ fn proving(failure: Failure, request: &HttpRequest, proof: Proof) -> Failure {
     }
 }
 
+/// Returns what can be done about an answer that is too large to be recorded.
+pub fn too_large(request: &HttpRequest) -> &'static str {
+    if request.is_read() {
+        "ask for less of it, or let a program write it to a file: `exec::run(\"curl\", …)`"
+    } else {
+        "the server has done what was asked, and a resume does not ask it again; in the next run, ask for a shorter answer"
+    }
+}
+
 fn transport_failure(name: &str, request: &HttpRequest, error: &reqwest::Error) -> Failure {
     let (class, code) = match error {
         e if e.is_connect() => (FailureClass::Unavailable, Transport::code_of(e)),
@@ -423,12 +433,19 @@ fn transport_failure(name: &str, request: &HttpRequest, error: &reqwest::Error) 
 
 fn status_failure(name: &str, request: &HttpRequest, response: &HttpResponse) -> Failure {
     let class = FailureClass::of_status(response.status);
-    let message = match response.said().trim() {
-        "" => "no details were given".to_owned(),
+    let redirect = redirected(request, response);
+    let message = match (response.said().trim(), &redirect) {
+        (_, Some(elsewhere)) => elsewhere.clone(),
+        ("", None) => "no details were given".to_owned(),
         _ if request.hides_answer => MASK.to_owned(),
-        said => said.to_owned(),
+        (said, None) => said.to_owned(),
     };
     let mut failure = Failure::new(class, name, format!("HTTP{}", response.status), message);
+    if redirect.is_some() {
+        failure = failure.with_hint(
+            "a redirect of a request that changes something is not followed: send it to where the server redirects it",
+        );
+    }
     if let Some(after) = response.headers.get("retry-after") {
         failure = failure.with_hint(format!("the server says to come back after {after}"));
     }
@@ -437,6 +454,21 @@ fn status_failure(name: &str, request: &HttpRequest, response: &HttpResponse) ->
         request,
         proof_of_status(Answering::Http, &request.method, response.status),
     )
+}
+
+/// Says where a server redirects a request to, without what may be secret in that URL.
+fn redirected(request: &HttpRequest, response: &HttpResponse) -> Option<String> {
+    // 303 is the answer to a request that was carried out.
+    if !matches!(response.status, 301 | 302 | 307 | 308) || request.is_safe() {
+        return None;
+    }
+    let location = response.headers.get("location")?;
+    let shown = if request.hides_answer {
+        MASK.to_owned()
+    } else {
+        shown_url(location)
+    };
+    Some(format!("the server redirects it to {shown}"))
 }
 
 /// Returns all causes of an error, without its own message: that has the URL, which may contain a token.
@@ -529,6 +561,47 @@ mod tests {
             let count = count.load(Ordering::Relaxed);
             assert_eq!(count, connections, "{method}, key: {has_key}");
         }
+    }
+
+    #[test]
+    fn a_redirect_that_is_not_followed_says_where_to() {
+        let url = "http://a.example/x";
+        let mut request = HttpRequest {
+            method: "PUT".into(),
+            shown: url.into(),
+            url: Secret::new(url),
+            headers: Vec::new(),
+            body: None,
+            timeout: Duration::ZERO,
+            identity: None,
+            ca: None,
+            expected: Vec::new(),
+            expects_gone: false,
+            hides_answer: false,
+            only_reads: false,
+            has_key: false,
+        };
+        let response = HttpResponse {
+            status: 308,
+            headers: BTreeMap::from([(
+                "location".to_owned(),
+                "https://b.example/y?token=x".to_owned(),
+            )]),
+            body: Vec::new(),
+        };
+        let failure = judge(&request, response.clone()).expect_err("not expected");
+        assert_eq!(
+            failure.message,
+            "the server redirects it to https://b.example/y"
+        );
+        assert!(
+            failure
+                .hint
+                .is_some_and(|hint| hint.contains("is not followed"))
+        );
+        request.hides_answer = true;
+        let failure = judge(&request, response).expect_err("not expected");
+        assert!(failure.message.contains(MASK), "{failure}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::value::{Failure, FailureClass, MASK, Secret, format_duration};
 use group::{Group, Started, Talk};
-use output::{Output, said};
+use output::{Output, keep_last, said};
 use windlass_ground::{boxed, disk};
 
 use super::answer::{Client, ENDED, NOT_STARTED, proof};
@@ -84,6 +84,8 @@ pub struct Invocation {
     pub folder: PathBuf,
     /// Whether a failure must not quote the program's output.
     pub hides_output: bool,
+    /// Whether the script says that the program changes nothing.
+    pub only_reads: bool,
     /// Asks the program to end.
     pub ending: CancellationToken,
 }
@@ -93,6 +95,17 @@ pub struct Exited {
     pub code: i32,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
+    /// Whether a stream had more, and only its end is here.
+    pub is_cut: bool,
+}
+
+impl Exited {
+    /// Keeps only the last `most` bytes of each stream.
+    pub fn keep_last(&mut self, most: usize) {
+        self.is_cut |= self.stdout.len() > most || self.stderr.len() > most;
+        keep_last(&mut self.stdout, most);
+        keep_last(&mut self.stderr, most);
+    }
 }
 
 /// How a program ended.
@@ -146,10 +159,11 @@ impl Programs {
     ///
     /// On a timeout, or when the token is cancelled, the group gets SIGTERM, and SIGKILL after the grace period.
     ///
+    /// Of each stream, the last 448 KiB are returned.
+    ///
     /// # Errors
-    /// A program that is not allowed or does not exist, an unexpected exit code, a signal, a timeout, or more than 448 KiB of
-    /// output. Failures of a program that was started contain the end of its
-    /// output.
+    /// A program that is not allowed or does not exist, an unexpected exit code, a signal, or a timeout. Failures of a program that was
+    /// started contain the end of its output.
     #[boxed]
     pub async fn run(&self, invocation: &Invocation) -> Result<Exited, Failure> {
         let name = &invocation.program;
@@ -224,19 +238,16 @@ impl Programs {
             return unknown(FailureClass::Unavailable, "Signal", why);
         };
         if !invocation.expected.contains(&code) {
-            return Err(unexpected_exit(name, code, words()));
+            return Err(unexpected_exit(name, code, words(), invocation.only_reads));
         }
-        match (out.whole(), err.whole()) {
-            (Some(stdout), Some(stderr)) => Ok(Exited {
-                code,
-                stdout,
-                stderr,
-            }),
-            _ => {
-                let why = "it printed more than 448 KiB; let it write a file".to_owned();
-                unknown(FailureClass::Rejected, "TooMuchOutput", why)
-            }
-        }
+        // It has done its work, however much it printed.
+        let ((stdout, is_all_out), (stderr, is_all_err)) = (out.kept(), err.kept());
+        Ok(Exited {
+            code,
+            stdout,
+            stderr,
+            is_cut: !(is_all_out && is_all_err),
+        })
     }
 
     /// Returns what the target says about a program, and its file.
@@ -285,10 +296,15 @@ impl Programs {
     }
 }
 
-/// Returns the failure for an exit code that does not mean success, with what the program printed.
-pub fn unexpected_exit(program: &str, code: i32, printed: String) -> Failure {
+/// Returns the failure for an exit code that does not mean success, with what the program printed. One that only reads is run again without a
+/// question.
+pub fn unexpected_exit(program: &str, code: i32, printed: String, only_reads: bool) -> Failure {
     let code = format!("Exit{code}");
-    Failure::new(FailureClass::Rejected, program, code, printed)
+    let failure = Failure::new(FailureClass::Rejected, program, code, printed);
+    if only_reads {
+        return failure;
+    }
+    failure
         .proving(proof(Client::Program, program, ENDED))
         .with_hint(
             "a program that may be run again says `idempotent: true`, and a resume runs it again; \
@@ -382,6 +398,7 @@ mod tests {
                 expected: vec![0],
                 folder: folder.path().to_owned(),
                 hides_output: false,
+                only_reads: false,
                 ending: CancellationToken::new(),
             };
             let programs = programs.clone();

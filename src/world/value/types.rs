@@ -85,6 +85,21 @@ impl Type {
         }
     }
 
+    /// Turns ints into floats where the type is a float: JSON and YAML write `1` for both, and `1 / 2` is 0 for ints.
+    pub fn widen(&self, value: Value) -> Value {
+        match (self, value) {
+            (Self::Float, Value::Int(number)) => Value::Float(number as f64),
+            (Self::Optional(inner), value) => inner.widen(value),
+            (Self::List(item), Value::List(items)) => {
+                Value::List(items.into_iter().map(|value| item.widen(value)).collect())
+            }
+            (Self::Map(item), Value::Map(map)) => {
+                Value::map(map.into_iter().map(|(key, value)| (key, item.widen(value))))
+            }
+            (_, value) => value,
+        }
+    }
+
     /// Reads references to secrets where the type is a secret. Only for values of the person who starts a run: a text from elsewhere could
     /// name a file of that person.
     ///
@@ -248,6 +263,25 @@ mod tests {
         }
         assert!("strnig".parse::<Type>().is_err());
         assert!("list(".parse::<Type>().is_err());
+    }
+
+    #[test]
+    fn an_int_becomes_a_float_where_a_float_is_declared() {
+        let widened = |ty: &str, value: Value| {
+            let ty: Type = ty.parse().expect(ty);
+            ty.widen(value)
+        };
+        let (int, float) = (Value::Int(1), Value::Float(1.0));
+        assert_eq!(widened("float", int.clone()), float);
+        assert_eq!(widened("float?", int.clone()), float);
+        assert_eq!(widened("float?", Value::Null), Value::Null);
+        let list = Value::List(vec![int.clone(), float.clone()]);
+        let floats = Value::List(vec![float.clone(), float.clone()]);
+        assert_eq!(widened("list(float)", list.clone()), floats);
+        let map = |value: &Value| Value::map([("a", value.clone())]);
+        assert_eq!(widened("map(list(float))", map(&list)), map(&floats));
+        assert_eq!(widened("any", int.clone()), int);
+        assert_eq!(widened("int", int.clone()), int);
     }
 
     #[test]

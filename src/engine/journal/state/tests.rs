@@ -30,6 +30,7 @@ fn started() -> State {
         requester: "tester".into(),
         via: None,
         version: "0".into(),
+        is_strict: true,
     });
     state.apply(&event, BEGIN).expect("legal");
     state

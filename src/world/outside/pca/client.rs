@@ -7,11 +7,13 @@ use aws_sdk_acmpca::{
     primitives::{Blob, DateTimeFormat},
     types::{CertificateAuthority, Tag, Validity as SdkValidity},
 };
+use tokio::sync::OnceCell;
 use windlass_ground::boxed;
 
 use super::{
     account::{Account, Identity},
     attempts::{Attempts, watched},
+    connect::PcaTarget,
     failure::classify,
     rate::Rates,
     request::{Issue, NewAuthority},
@@ -26,10 +28,29 @@ pub const EFFECT_TAG: &str = "windlass:effect";
 /// A client of AWS Private CA; each call is one request.
 #[derive(Clone, Debug)]
 pub struct PcaClient {
-    pub(super) sdk: Client,
-    rates: Arc<Rates>,
+    /// The target to which the first call connects, if nothing has before.
+    target: Arc<PcaTarget>,
+    connected: Arc<OnceCell<Connected>>,
+}
+
+/// What calls need.
+#[derive(Debug)]
+pub(super) struct Connected {
+    sdk: Client,
+    rates: Rates,
     /// `None` on the embedded server, which has no accounts.
-    account: Option<Arc<Account>>,
+    account: Option<Account>,
+}
+
+impl Connected {
+    pub fn new(sdk: Client, rates: Rates, account: Option<Account>) -> Self {
+        let config = sdk.config().to_builder().interceptor(Attempts).build();
+        Self {
+            sdk: Client::from_conf(config),
+            rates,
+            account,
+        }
+    }
 }
 
 /// A certificate and the chain above it, PEM; the issuer is first in the chain.
@@ -58,26 +79,56 @@ pub struct Authority {
 }
 
 impl PcaClient {
-    pub(super) fn new(sdk: Client, rates: Rates, account: Option<Account>) -> Self {
-        let config = sdk.config().to_builder().interceptor(Attempts).build();
+    pub(super) fn new(connected: Connected) -> Self {
         Self {
-            sdk: Client::from_conf(config),
-            rates: Arc::new(rates),
-            account: account.map(Arc::new),
+            target: Arc::default(),
+            connected: Arc::new(OnceCell::new_with(Some(connected))),
         }
     }
 
-    /// Returns the identity of the credentials; STS is asked once. `None` on the embedded server.
+    /// Creates a client that connects when it is called first. Until then, nothing asks for a region or for credentials: the metadata service of
+    /// EC2 takes seconds where it does not answer.
+    pub fn when_called(target: &PcaTarget) -> Self {
+        Self {
+            target: Arc::new(target.clone()),
+            connected: Arc::default(),
+        }
+    }
+
+    async fn connected(&self) -> Result<&Connected, Failure> {
+        let connecting = self
+            .connected
+            .get_or_try_init(|| Connected::to(&self.target));
+        connecting.await.map_err(|error| {
+            let hint = error.hint();
+            let failure = Failure::new(
+                FailureClass::Rejected,
+                "connect to AWS Private CA",
+                "NotConnected",
+                error.to_string(),
+            );
+            match hint {
+                Some(hint) => failure.with_hint(hint),
+                None => failure,
+            }
+        })
+    }
+
+    pub(super) async fn sdk(&self) -> Result<&Client, Failure> {
+        Ok(&self.connected().await?.sdk)
+    }
+
+    /// Returns the identity of the credentials; STS is asked once. `None` on the embedded server, and without a connection.
     pub async fn identity(&self) -> Option<&Identity> {
-        match &self.account {
+        match &self.connected().await.ok()?.account {
             Some(account) => Some(account.identity().await),
             None => None,
         }
     }
 
-    /// Returns the region of the calls; `None` if nothing names one, and on the embedded server.
+    /// Returns the region of the calls; `None` if nothing names one, on the embedded server, and before the first call.
     pub fn region(&self) -> Option<&str> {
-        self.account.as_ref()?.region.as_deref()
+        self.connected.get()?.account.as_ref()?.region.as_deref()
     }
 
     /// Sends a request, not sooner than the rate of its operation allows.
@@ -91,7 +142,7 @@ impl PcaClient {
         E: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
         R: std::fmt::Debug,
     {
-        self.rates.turn(operation).await;
+        self.connected().await?.rates.turn(operation).await;
         let (answer, is_in_doubt) = watched(request).await;
         answer.map_err(|e| classify(operation, resource, e, is_in_doubt))
     }
@@ -112,7 +163,8 @@ impl PcaClient {
             .call(
                 OPERATION,
                 "*",
-                self.sdk
+                self.sdk()
+                    .await?
                     .create_certificate_authority()
                     .certificate_authority_configuration(
                         new.configuration()
@@ -157,7 +209,8 @@ impl PcaClient {
             .call(
                 OPERATION,
                 arn,
-                self.sdk
+                self.sdk()
+                    .await?
                     .describe_certificate_authority()
                     .certificate_authority_arn(arn)
                     .send(),
@@ -175,7 +228,8 @@ impl PcaClient {
             .call(
                 OPERATION,
                 arn,
-                self.sdk
+                self.sdk()
+                    .await?
                     .get_certificate_authority_csr()
                     .certificate_authority_arn(arn)
                     .send(),
@@ -201,7 +255,8 @@ impl PcaClient {
             .call(
                 OPERATION,
                 &issue.authority,
-                self.sdk
+                self.sdk()
+                    .await?
                     .issue_certificate()
                     .certificate_authority_arn(&issue.authority)
                     .csr(Blob::new(issue.csr.as_bytes()))
@@ -228,7 +283,8 @@ impl PcaClient {
             .call(
                 OPERATION,
                 authority,
-                self.sdk
+                self.sdk()
+                    .await?
                     .get_certificate()
                     .certificate_authority_arn(authority)
                     .certificate_arn(certificate)
@@ -249,7 +305,8 @@ impl PcaClient {
             .call(
                 OPERATION,
                 arn,
-                self.sdk
+                self.sdk()
+                    .await?
                     .get_certificate_authority_certificate()
                     .certificate_authority_arn(arn)
                     .send(),
@@ -267,7 +324,8 @@ impl PcaClient {
         self.call(
             "ImportCertificateAuthorityCertificate",
             arn,
-            self.sdk
+            self.sdk()
+                .await?
                 .import_certificate_authority_certificate()
                 .certificate_authority_arn(arn)
                 .certificate(Blob::new(signed.certificate.as_bytes()))

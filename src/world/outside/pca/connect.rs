@@ -9,7 +9,7 @@ use windlass_ground::boxed;
 use super::{
     super::proxy::Proxies,
     account::{Account, AccountId},
-    client::PcaClient,
+    client::{Connected, PcaClient},
     profile::{self, Chosen, ProfileError},
     rate::{OperationName, Rate, Rates},
     trust::{
@@ -194,15 +194,10 @@ pub(in super::super) async fn settings(target: &PcaTarget) -> Result<Settings, C
     })
 }
 
-impl PcaClient {
-    /// Resolves the region and the sources of credentials. Sends no request, except one to STS if the target names its
-    /// account.
-    ///
-    /// # Errors
-    /// A CA bundle that can't be read or contains no certificate, a profile that does not exist, an endpoint that is named
-    /// twice, or another account than the target's.
+impl Connected {
+    /// As [`PcaClient::connect`].
     #[boxed]
-    pub async fn connect(target: &PcaTarget) -> Result<Self, ConnectError> {
+    pub async fn to(target: &PcaTarget) -> Result<Self, ConnectError> {
         let Settings { config, .. } = settings(target).await?;
         // The endpoint is only for Private CA, not for STS and SSO.
         let endpoint = target.endpoint.clone();
@@ -222,6 +217,18 @@ impl PcaClient {
             Some(account),
         ))
     }
+}
+
+impl PcaClient {
+    /// Resolves the region and the sources of credentials. Sends no request, except one to STS if the target names its account, and
+    /// those to the metadata service of EC2 if nothing else names the region.
+    ///
+    /// # Errors
+    /// A CA bundle that can't be read or contains no certificate, a profile that does not exist, an endpoint that is named
+    /// twice, or another account than the target's.
+    pub async fn connect(target: &PcaTarget) -> Result<Self, ConnectError> {
+        Connected::to(target).await.map(Self::new)
+    }
 
     /// Connects to the embedded server, with the id and the secret of its access key. Nothing of the user's AWS configuration is
     /// read, so nothing of it can be sent there by mistake. No proxy of the environment is used
@@ -237,11 +244,11 @@ impl PcaClient {
             ))
             .retry_config(RetryConfig::standard().with_max_attempts(SDK_ATTEMPTS))
             .build();
-        Self::new(
+        Self::new(Connected::new(
             aws_sdk_acmpca::Client::from_conf(config),
             Rates::default(),
             None,
-        )
+        ))
     }
 }
 

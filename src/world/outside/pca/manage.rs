@@ -44,7 +44,8 @@ impl PcaClient {
                 .call(
                     "ListCertificateAuthorities",
                     "*",
-                    self.sdk
+                    self.sdk()
+                        .await?
                         .list_certificate_authorities()
                         .set_next_token(next)
                         .send(),
@@ -69,7 +70,8 @@ impl PcaClient {
         self.call(
             "UpdateCertificateAuthority",
             arn,
-            self.sdk
+            self.sdk()
+                .await?
                 .update_certificate_authority()
                 .certificate_authority_arn(arn)
                 .status(status)
@@ -85,7 +87,8 @@ impl PcaClient {
         self.call(
             "DeleteCertificateAuthority",
             arn,
-            self.sdk
+            self.sdk()
+                .await?
                 .delete_certificate_authority()
                 .certificate_authority_arn(arn)
                 .permanent_deletion_time_in_days(days)
@@ -101,7 +104,8 @@ impl PcaClient {
         self.call(
             "RestoreCertificateAuthority",
             arn,
-            self.sdk
+            self.sdk()
+                .await?
                 .restore_certificate_authority()
                 .certificate_authority_arn(arn)
                 .send(),
@@ -118,7 +122,8 @@ impl PcaClient {
             .call(
                 "RevokeCertificate",
                 authority,
-                self.sdk
+                self.sdk()
+                    .await?
                     .revoke_certificate()
                     .certificate_authority_arn(authority)
                     .certificate_serial(serial)
@@ -140,7 +145,8 @@ impl PcaClient {
                 .call(
                     "ListTags",
                     arn,
-                    self.sdk
+                    self.sdk()
+                        .await?
                         .list_tags()
                         .certificate_authority_arn(arn)
                         .set_next_token(next)
@@ -166,7 +172,8 @@ impl PcaClient {
         self.call(
             OPERATION,
             arn,
-            self.sdk
+            self.sdk()
+                .await?
                 .tag_certificate_authority()
                 .certificate_authority_arn(arn)
                 .set_tags(Some(tags.map_err(|e| unbuildable(OPERATION, &e))?))
@@ -187,7 +194,8 @@ impl PcaClient {
         self.call(
             OPERATION,
             arn,
-            self.sdk
+            self.sdk()
+                .await?
                 .untag_certificate_authority()
                 .certificate_authority_arn(arn)
                 .set_tags(Some(tags.map_err(|e| unbuildable(OPERATION, &e))?))
@@ -210,7 +218,8 @@ impl PcaClient {
             .call(
                 OPERATION,
                 arn,
-                self.sdk
+                self.sdk()
+                    .await?
                     .create_certificate_authority_audit_report()
                     .certificate_authority_arn(arn)
                     .s3_bucket_name(bucket)
@@ -227,7 +236,8 @@ impl PcaClient {
             .call(
                 "DescribeCertificateAuthorityAuditReport",
                 arn,
-                self.sdk
+                self.sdk()
+                    .await?
                     .describe_certificate_authority_audit_report()
                     .certificate_authority_arn(arn)
                     .audit_report_id(id)
@@ -259,7 +269,8 @@ impl PcaClient {
             .call(
                 "CreatePermission",
                 arn,
-                self.sdk
+                self.sdk()
+                    .await?
                     .create_permission()
                     .certificate_authority_arn(arn)
                     .principal(&permission.principal)
@@ -317,7 +328,8 @@ impl PcaClient {
         source_account: Option<String>,
     ) -> Result<(), Failure> {
         let request = self
-            .sdk
+            .sdk()
+            .await?
             .delete_permission()
             .certificate_authority_arn(arn)
             .principal(principal)
@@ -335,7 +347,8 @@ impl PcaClient {
                 .call(
                     "ListPermissions",
                     arn,
-                    self.sdk
+                    self.sdk()
+                        .await?
                         .list_permissions()
                         .certificate_authority_arn(arn)
                         .set_next_token(next)
@@ -366,7 +379,8 @@ impl PcaClient {
         self.call(
             "PutPolicy",
             arn,
-            self.sdk
+            self.sdk()
+                .await?
                 .put_policy()
                 .resource_arn(arn)
                 .policy(policy)
@@ -378,13 +392,13 @@ impl PcaClient {
 
     #[boxed]
     pub async fn policy(&self, arn: &str) -> Result<Option<String>, Failure> {
-        let request = self.sdk.get_policy().resource_arn(arn).send();
+        let request = self.sdk().await?.get_policy().resource_arn(arn).send();
         Ok(self.call("GetPolicy", arn, request).await?.policy)
     }
 
     #[boxed]
     pub async fn delete_policy(&self, arn: &str) -> Result<(), Failure> {
-        let request = self.sdk.delete_policy().resource_arn(arn).send();
+        let request = self.sdk().await?.delete_policy().resource_arn(arn).send();
         let answer = self.call("DeletePolicy", arn, request).await;
         self.deleted(arn, answer.map(|_| ())).await
     }

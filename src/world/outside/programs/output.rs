@@ -9,11 +9,10 @@ const MAX_OUTPUT_BYTES: usize = 448 << 10;
 /// How much of both streams a failure contains: as much as a person may scroll through.
 const MAX_SAID_BYTES: usize = 64 << 10;
 
-/// One stream of a program: its beginning, and also its end if that is not everything.
+/// The end of one stream of a program, of which only so much is kept.
 #[derive(Default)]
 pub(super) struct Output {
-    head: Vec<u8>,
-    tail: VecDeque<u8>,
+    kept: VecDeque<u8>,
     /// The number of all bytes that were printed.
     bytes: u64,
 }
@@ -31,36 +30,32 @@ impl Output {
         }
     }
 
-    /// Returns all of it, unless it exceeds the limit.
-    pub fn whole(&self) -> Option<Vec<u8>> {
-        (self.bytes <= MAX_OUTPUT_BYTES as u64).then(|| self.head.clone())
+    /// Returns what is kept, and whether that is everything.
+    pub fn kept(&self) -> (Vec<u8>, bool) {
+        let is_whole = self.bytes == self.kept.len() as u64;
+        let mut kept: Vec<u8> = self.kept.iter().copied().collect();
+        if !is_whole {
+            kept.drain(..start_of_whole(&kept));
+        }
+        (kept, is_whole)
     }
 
     fn push(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
-        let room = MAX_OUTPUT_BYTES - self.head.len();
-        let (head, tail) = bytes.split_at(room.min(bytes.len()));
-        self.head.extend_from_slice(head);
-        self.tail.extend(tail);
-        let too_many = self.tail.len().saturating_sub(MAX_SAID_BYTES);
-        self.tail.drain(..too_many);
+        self.kept.extend(bytes);
+        let too_many = self.kept.len().saturating_sub(MAX_OUTPUT_BYTES);
+        self.kept.drain(..too_many);
     }
 
-    /// Returns the end of it as text, in about `most` bytes. It begins with a whole line, or at least with a whole word: a part of a
-    /// secret would not be recognised.
+    /// Returns the end of it as text, in about `most` bytes.
     fn end(&self, most: usize) -> String {
-        let from_head = most.saturating_sub(self.tail.len()).min(self.head.len());
-        let mut bytes = self.head[self.head.len() - from_head..].to_vec();
-        bytes.extend(self.tail.iter().skip(self.tail.len().saturating_sub(most)));
+        let skipped = self.kept.len().saturating_sub(most);
+        let bytes: Vec<u8> = self.kept.iter().skip(skipped).copied().collect();
         let left_out = self.bytes - bytes.len() as u64;
         if left_out == 0 {
             return String::from_utf8_lossy(&bytes).trim_end().to_owned();
         }
-        let cut = bytes
-            .iter()
-            .position(|b| *b == b'\n')
-            .or_else(|| bytes.iter().position(u8::is_ascii_whitespace))
-            .map_or(0, |at| at + 1);
+        let cut = start_of_whole(&bytes);
         let text = String::from_utf8_lossy(&bytes[cut..]);
         format!(
             "… ({} bytes before)\n{}",
@@ -68,6 +63,28 @@ impl Output {
             text.trim_end()
         )
     }
+}
+
+/// Keeps the last `most` bytes of an output that was kept.
+pub(super) fn keep_last(kept: &mut Vec<u8>, most: usize) {
+    let too_many = kept.len().saturating_sub(most);
+    if too_many > 0 {
+        kept.drain(..too_many);
+        kept.drain(..start_of_whole(kept));
+    }
+}
+
+/// Returns where the first whole line begins in an output that was cut, or at least the first whole word: a part of a secret would not be
+/// recognised. If there is none in its first half, it is the first whole character.
+fn start_of_whole(bytes: &[u8]) -> usize {
+    let first_half = &bytes[..bytes.len() / 2];
+    let after = |at: usize| at + 1;
+    let is_inside = |byte: &&u8| **byte & 0xC0 == 0x80;
+    first_half
+        .iter()
+        .position(|b| *b == b'\n')
+        .or_else(|| first_half.iter().position(u8::is_ascii_whitespace))
+        .map_or_else(|| bytes.iter().take(3).take_while(is_inside).count(), after)
 }
 
 /// Returns the output of a program before it failed: the last 64 KiB of both streams together, errors last.
@@ -128,12 +145,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_is_not_whole() {
+    fn of_too_much_the_end_is_kept() {
         let text = "x".repeat(MAX_OUTPUT_BYTES);
-        assert_eq!(
-            printed(&text).whole().map(|all| all.len()),
-            Some(text.len())
-        );
-        assert_eq!(printed(&(text + "x")).whole(), None);
+        assert_eq!(printed(&text).kept(), (text.clone().into_bytes(), true));
+        let (kept, is_whole) = printed(&(text + "y")).kept();
+        assert!(kept.ends_with(b"xy") && kept.len() == MAX_OUTPUT_BYTES);
+        assert!(!is_whole);
+        // It begins with a whole line, and never within a character.
+        let lines: String = (0..200_000).map(|i| format!("line {i}\n")).collect();
+        let (kept, is_whole) = printed(&lines).kept();
+        assert!(kept.starts_with(b"line ") && kept.ends_with(b"line 199999\n"));
+        assert!(!is_whole);
+        let (kept, _) = printed(&"é".repeat(MAX_OUTPUT_BYTES)).kept();
+        assert!(String::from_utf8(kept).is_ok());
+        let mut kept = lines.into_bytes();
+        keep_last(&mut kept, 30);
+        assert_eq!(kept, b"line 199998\nline 199999\n");
     }
 }
