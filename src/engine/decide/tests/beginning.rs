@@ -98,6 +98,7 @@ impl Beginning {
             requester: REQUESTER.into(),
             via: None,
             version: "0".into(),
+            is_strict: true,
         })
     }
 

@@ -160,5 +160,6 @@ fn edited(run: &RunInfo, edit: &Edit) -> RunEdited {
         kube: run.kube.clone(),
         params: Value::Map(params),
         secrets: None,
+        is_strict: true,
     }
 }
