@@ -69,7 +69,7 @@ pub use host::{
     AuthorityUse, Changing, Done, Doubt, Finding, Function, Host, HostModule, Impact, InUse,
     MODULES, Need, Needs, On, Parameter, Reversal, Reversed, Reversible, Rule, ScriptType,
     ValueKind, WRONG_ARGUMENTS, WayBack, authority_use, check_answer, finding, function, functions,
-    has_own_undo, is_authority, judged_undo, lacks_result, leaves, plain_serial, reversal,
+    is_authority, judged_undo, lacks_result, leaves, needs_its_call, plain_serial, reversal,
     sealed_answer,
 };
 pub use import::join_path;

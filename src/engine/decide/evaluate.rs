@@ -1,10 +1,13 @@
 //! Evaluates the expressions of a scope.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use super::{decision::View, scope::Scope};
 use crate::{
-    compile::{Action, Step, Template},
+    compile::{Action, OnError, Step, Template},
     journal::{Instance, InstanceId, State, Status},
 };
 use windlass_script::{Absent, ExpressionError, Hop, Names};
@@ -131,7 +134,7 @@ impl Scope<'_, '_> {
             return Ok(value.clone());
         }
         if let Some(value) = self.plainly_read(view, template, item) {
-            return Ok(value.clone());
+            return Ok(value.into_owned());
         }
         let run = view.state.run.as_ref();
         let names = Names {
@@ -166,7 +169,7 @@ impl Scope<'_, '_> {
         view: View<'v>,
         template: &Template,
         item: &'v Value,
-    ) -> Option<&'v Value> {
+    ) -> Option<Cow<'v, Value>> {
         let Template::Expression(placed) = template else {
             return None;
         };
@@ -177,16 +180,24 @@ impl Scope<'_, '_> {
             "params" => self.params,
             "item" => item,
             "steps" => {
-                let id = InstanceId::step(self.inside, way.next()?);
+                let name = way.next()?;
+                let id = InstanceId::step(self.inside, name);
                 let instance = view.state.instance(&id)?;
-                (instance.status == Status::Succeeded).then_some(&instance.outputs)?
+                if self.has_partly_failed(name, instance) {
+                    let Some(key) = way.next() else {
+                        return Some(Cow::Owned(outputs_of_items(view.state, instance)));
+                    };
+                    outputs_of_item(view.state, &id, key)?
+                } else {
+                    (instance.status == Status::Succeeded).then_some(&instance.outputs)?
+                }
             }
             _ => return None,
         };
         for name in way {
             found = found.field(name)?;
         }
-        Some(found)
+        Some(Cow::Borrowed(found))
     }
 
     /// Lists the outputs that the template reads of steps that have succeeded without them, unless it says what it makes of that.
@@ -238,26 +249,45 @@ impl Scope<'_, '_> {
             let instance = view.state.instance(&id);
             let outputs = instance.map_or(Value::Null, |instance| match instance.status {
                 Status::Succeeded => wanted.of(&instance.outputs),
-                // The run continues without the items that failed.
-                Status::Failed => outputs_of_items(view.state, instance)
-                    .map_or(Value::Null, |outputs| wanted.of(&outputs)),
+                _ if self.has_partly_failed(name, instance) => match &wanted {
+                    Wanted::Whole => outputs_of_items(view.state, instance),
+                    Wanted::Parts(items) => Value::map(items.iter().filter_map(|(key, wanted)| {
+                        let outputs = outputs_of_item(view.state, &id, key)?;
+                        Some((*key, wanted.of(outputs)))
+                    })),
+                },
                 _ => Value::Null,
             });
             (name, outputs)
         }))
     }
+
+    /// Says whether a step is a `for_each` that failed, and without whose failed items the run continues: it gives what the others gave.
+    fn has_partly_failed(&self, name: &str, whole: &Instance) -> bool {
+        whole.status == Status::Failed
+            && whole.items.is_some()
+            && self
+                .workflow
+                .step_named(name)
+                .is_some_and(|step| step.on_error == OnError::Continue)
+    }
 }
 
-/// Returns the outputs of the items of a `for_each` that succeeded; `None` if none did.
-fn outputs_of_items(state: &State, whole: &Instance) -> Option<Value> {
+/// Returns the outputs of an item of a `for_each` if it succeeded.
+fn outputs_of_item<'s>(state: &'s State, whole: &InstanceId, key: &str) -> Option<&'s Value> {
+    let item = state.instance(&whole.item(key))?;
+    (item.status == Status::Succeeded).then_some(&item.outputs)
+}
+
+/// Returns the outputs of the items of a `for_each` that succeeded.
+fn outputs_of_items(state: &State, whole: &Instance) -> Value {
     let items = whole.items.iter().flatten();
     let instances = whole.item_instances.ids().iter();
     let succeeded = items.zip(instances).filter_map(|((key, _), id)| {
         let item = state.instance(id)?;
         (item.status == Status::Succeeded).then(|| (key.clone(), item.outputs.clone()))
     });
-    let outputs: BTreeMap<_, _> = succeeded.collect();
-    (!outputs.is_empty()).then_some(Value::Map(outputs))
+    Value::Map(succeeded.collect())
 }
 
 /// Says whether only a run of a step shows which outputs it has.

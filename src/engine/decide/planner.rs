@@ -33,6 +33,8 @@ struct Unit<'u> {
     step: &'u Step,
     old: Option<&'u Step>,
     item: Value,
+    /// Whether the run continued without what failed of the step.
+    is_tolerated: bool,
     /// What it depends on that runs; the one of the worst fate.
     before: Option<Before>,
 }
@@ -107,10 +109,11 @@ impl Planner<'_> {
                 .max_by_key(|before| before.kind)
                 .or_else(|| outside.cloned());
             let unit = Unit {
-                id,
                 step,
                 old: old.and_then(|old| old.step_named(step.name.as_str())),
                 item: Value::Null,
+                is_tolerated: is_tolerated(self.change.state, &id, step),
+                id,
                 before,
             };
             let kind = self.step(scope, unit);
@@ -285,7 +288,7 @@ impl Planner<'_> {
             };
         }
         let before = unit.before.as_ref().map(Before::reason);
-        let is_tolerated = is_tolerated(self.change.state, id, unit.step);
+        let is_tolerated = unit.is_tolerated && instance.status == Status::Failed;
         if unit.step.is_fresh {
             return self.fresh(id, instance, is_tolerated, changed.or(before));
         }
@@ -360,7 +363,7 @@ impl Planner<'_> {
             params: &params,
             is_finally: scope.is_under_finally(unit.step),
         };
-        let is_tolerated = is_tolerated(self.change.state, id, unit.step);
+        let is_tolerated = unit.is_tolerated && instance.status == Status::Failed;
         let is_as_before = unit.before.is_none()
             && params == instance.inputs
             && old.is_some_and(|old| old.digest == inner.digest);

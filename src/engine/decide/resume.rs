@@ -93,13 +93,16 @@ fn each_open_scope<'w>(
             continue;
         };
         let id = InstanceId::step(inside, step.name.as_str());
+        // The run continued without what failed.
+        let is_tolerated = is_tolerated(state, &id, step);
         let own = state.steps.get_key_value(&id);
         let items = state
             .inside(&id)
             .filter(|(other, _)| other.is_item() && other.parent().as_ref() == Some(&id));
         let scopes = own.into_iter().chain(items).filter(|(other, instance)| {
             let is_scope = matches!(Shape::of(state, other), Shape::Scope);
-            let is_over = is_over(instance.status) || is_tolerated(state, other, step);
+            let is_left = is_tolerated && instance.status == Status::Failed;
+            let is_over = is_over(instance.status) || is_left;
             is_scope && !is_over && other.undone().is_none()
         });
         for (scope, _) in scopes {

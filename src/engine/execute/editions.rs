@@ -5,7 +5,7 @@ use crate::{
     journal::RunInfo,
 };
 
-/// Compiles the files with which a run continues, and its earlier editions as far as that is possible; `files` reads those of an edition.
+/// Compiles the files with which a run continues, and its earlier editions; `files` reads those of an edition.
 ///
 /// # Errors
 /// Files that can't be read, or mistakes in those with which it continues.
@@ -16,8 +16,7 @@ pub fn compile_editions<E: From<Mistakes>>(
     let program = compile(&run.main, &mut Frozen(files(run.edition)?))?;
     let mut former = BTreeMap::new();
     for edition in &run.former {
-        let files = files(edition.edition).ok();
-        let workflow = files.and_then(|files| former_edition(&edition.main, files));
+        let workflow = former_edition(&edition.main, files(edition.edition)?);
         former.extend(workflow.map(|workflow| (edition.edition, workflow)));
     }
     Ok(program.following(former))

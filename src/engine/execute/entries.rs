@@ -97,13 +97,19 @@ impl Gate {
         let name = format!("{position} {}: look again", call.function);
         let (step, position) = (self.instance.clone(), Position(position));
         let (record, stops) = (recorded.call.clone(), self.ledger.stops());
+        let redactor = self.redactor.clone();
         let making = async move {
             if let Err(stop) = stops.check() {
                 return Made::stopped(stop);
             }
             match stops.act(before(), OnStop::Await).await {
                 Err(stop) => Made::stopped(stop),
-                Ok(Ok(again)) if replaces(&first, &again) => {
+                Ok(Ok(again)) => {
+                    // As the first one was recorded: a secret that an object quotes is no difference.
+                    let again = redactor.value(again);
+                    if !replaces(&first, &again) {
+                        return Made::default();
+                    }
                     Made::from(Event::EffectIntended(EffectIntended {
                         step,
                         position,
@@ -112,7 +118,6 @@ impl Gate {
                     }))
                     .urgent()
                 }
-                Ok(Ok(_)) => Made::default(),
                 Ok(Err(failure)) => Made::from(Event::EffectEnded(EffectEnded {
                     step,
                     position,
@@ -121,7 +126,7 @@ impl Gate {
                 })),
             }
         };
-        let entered = self.enter_redacted(call.function, &name, Box::pin(making))?;
+        let entered = self.enter(call.function, &name, Box::pin(making))?;
         Ok(match entered {
             (Some((Event::EffectEnded(EffectEnded { outcome, .. }), _)), _) => Some(outcome),
             _ => None,

@@ -42,7 +42,7 @@ fn finding(effect: &EffectState, clients: &Clients) -> Finding {
     }
     let before = effect.before.as_ref().unwrap_or(&Value::Null);
     // The author's undo reverses what the call made. If the call was not made, the same request may delete what is someone else's.
-    if script::has_own_undo(&effect.call.function, before) {
+    if script::needs_its_call(&effect.call.function, &effect.call.arguments, before) {
         return Finding::Impossible;
     }
     if effect.call.class == Class::Unsure {

@@ -322,9 +322,10 @@ impl Instance {
         error.is_some_and(|error| error.code == "in-doubt")
     }
 
-    /// Says whether it failed only for that.
+    /// Says whether it failed only for that, and nobody has answered yet, or whether an attempt of it was lost with its records.
     pub fn has_failed_in_doubt(&self) -> bool {
-        self.status == Status::Failed && self.is_said_in_doubt()
+        let is_asked = || self.is_said_in_doubt() && self.call_in_doubt().is_some();
+        self.status == Status::Failed && (self.is_suspect || is_asked())
     }
 
     /// Returns the call about which only a person knows whether it was made: the next attempt would stop there.

@@ -47,7 +47,7 @@ pub(super) use register::Halt;
 pub use seal::{check_answer, lacks_result, sealed_answer};
 pub(super) use secret::NAMED_BY_PEOPLE;
 pub use table::{MODULES, function, functions, leaves};
-pub use undo::{Done, Finding, Reversal, Reversed, WayBack, finding, has_own_undo, reversal};
+pub use undo::{Done, Finding, Reversal, Reversed, WayBack, finding, needs_its_call, reversal};
 
 use std::sync::{Arc, LazyLock};
 

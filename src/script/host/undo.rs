@@ -74,10 +74,22 @@ pub fn finding(function: &str, before: &Value, clients: &Clients) -> Finding {
 }
 
 /// Says whether a call is reversed by what its script gave as `undo`.
-pub fn has_own_undo(function: &str, before: &Value) -> bool {
+fn has_own_undo(function: &str, before: &Value) -> bool {
     let change = table::caller(function).and_then(Function::change);
     let is_given = |change: &Changing| matches!(change.undo, Reversible::IfGiven(..));
     change.is_some_and(is_given) && *before != Value::Null
+}
+
+/// Says whether an author's undo may be sent only if its call was made: otherwise it could delete what is someone else's. A PUT that is undone
+/// by a PUT to the same URL is not one: what it puts back is right in both cases.
+pub fn needs_its_call(function: &str, arguments: &Value, before: &Value) -> bool {
+    let url = |of: &Value| of.field("url").map(Value::to_text);
+    let is_put = |of: &Value| {
+        let method = of.field("method").and_then(Value::as_str);
+        method.is_some_and(|method| method.eq_ignore_ascii_case("PUT"))
+    };
+    let puts_back = function == "http::put" && is_put(before) && url(arguments) == url(before);
+    has_own_undo(function, before) && !puts_back
 }
 
 /// Returns how an effect is reversed.
@@ -400,5 +412,26 @@ mod tests {
         }
         // Undos of earlier versions recorded this.
         assert_eq!(Reversed::read(&Value::Null), None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_put_puts_back_is_right_in_both_cases() {
+        let url = |url: &str| Value::map([("url", Value::from(url))]);
+        let undo = |method: &str, url: &str| {
+            Value::map([("method", Value::from(method)), ("url", url.into())])
+        };
+        let needs = |function, before| needs_its_call(function, &url("https://a/x"), &before);
+        assert!(!needs("http::put", undo("PUT", "https://a/x")));
+        assert!(!needs("http::put", undo("put", "https://a/x")));
+        assert!(needs("http::put", undo("PUT", "https://a/y")));
+        assert!(needs("http::put", undo("DELETE", "https://a/x")));
+        assert!(needs("http::post", undo("PUT", "https://a/x")));
+        assert!(!needs("http::put", Value::Null));
+        assert!(needs("exec::run", Value::List(vec!["rm".into()])));
     }
 }

@@ -1,7 +1,7 @@
 //! What follows a step that failed, and `finally`.
 
 use super::{Beginning, Story, yaml};
-use crate::journal::{Outcome, Status};
+use crate::journal::{ATTEMPT_KILLED, Outcome, Status};
 use windlass_script::Class;
 
 #[test]
@@ -171,6 +171,7 @@ steps:
     run.calls("a", "http::put", Class::Keyed);
     run.succeeds("a");
     run.starts(["b"]);
+    run.announces("b", "http::post", Class::Unsure);
     run.fails_with("b", "in-doubt");
     run.ends(Outcome::Failed);
     assert!(!run.state.is_undoing);
@@ -194,6 +195,7 @@ fn a_nested_step_in_doubt_is_not_tolerated_from_outside() {
         let mut run = Beginning::of(text, &[("inner.yaml", inner)]).go();
         run.starts(["sub/x[p]", "sub/x[q]"]);
         run.succeeds("sub/x[p]");
+        run.announces("sub/x[q]", "http::post", Class::Unsure);
         run.fails_with("sub/x[q]", code);
         if follows {
             run.starts(["after"]);
@@ -201,4 +203,23 @@ fn a_nested_step_in_doubt_is_not_tolerated_from_outside() {
             run.ends(Outcome::Failed);
         }
     }
+}
+
+/// Nobody knows what an attempt did that was lost with its records.
+#[test]
+fn a_lost_attempt_is_not_tolerated_and_starts_no_undo() {
+    let text = "on_failure: undo
+steps:
+  a: { run: '()' }
+  b: { run: '()', needs: [a], on_error: continue }
+  c: { run: '()', needs: [b] }
+";
+    let mut run = Story::of(text);
+    run.starts(["a"]);
+    run.calls("a", "http::put", Class::Keyed);
+    run.succeeds("a");
+    run.starts(["b"]);
+    run.fails_with("b", ATTEMPT_KILLED);
+    run.ends(Outcome::Failed);
+    assert!(!run.state.is_undoing);
 }

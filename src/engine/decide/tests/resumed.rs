@@ -265,3 +265,26 @@ fn a_tolerated_failure_before_finally_does_not_start_it_over() {
     run.starts(["close"]);
     assert_eq!(run.instance("tell").round, 0);
 }
+
+/// The whole of a `for_each` is tolerated, or none of its items: what failed beside an item in doubt runs again, with its `finally`.
+#[test]
+fn an_item_beside_one_in_doubt_runs_again_as_a_whole() {
+    let inner = "workflow: inner
+steps: { s: { run: '()' } }
+finally: { tidy: { run: '()' } }
+";
+    let text = "steps: { each: { for_each: [a, b], on_error: continue, workflow: inner.yaml } }";
+    let mut run = Beginning::of(text, &[("inner.yaml", inner)]).go();
+    run.starts(["each[a]/s", "each[b]/s"]);
+    run.fails("each[a]/s");
+    run.starts(["each[a]/tidy"]);
+    run.succeeds("each[a]/tidy");
+    run.announces("each[b]/s", "http::post", Class::Unsure);
+    run.fails_with("each[b]/s", "in-doubt");
+    run.starts(["each[b]/tidy"]);
+    run.succeeds("each[b]/tidy");
+    run.ends(Outcome::Failed);
+    run.resumes();
+    run.starts(["each[a]/s", "each[b]/s"]);
+    assert_eq!(run.instance("each[a]/tidy").round, 1);
+}

@@ -67,7 +67,12 @@ impl KubeClient {
         }
         let about = self.discovery(&word);
         let is_meant = |served: &Json| is_named(served, name);
-        self.discover(&about, &word, group, version, is_meant).await
+        let found = self.discover(&about, &word, group, version, is_meant).await;
+        match found {
+            // The version is no longer served, and the object has been converted to another one.
+            Err(failure) if failure.code == "UnknownKind" => self.resource(&object.kind).await,
+            found => found,
+        }
     }
 
     /// Returns the resource for a manifest.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{Bench, NOW};
-use crate::journal::EffectState;
-use windlass_script::{Class, Stop};
-use windlass_world::value::{Failure, FailureClass, Proof, Value};
+use crate::journal::{EffectState, Event};
+use windlass_script::{Call, Class, Stop};
+use windlass_world::value::{Failure, FailureClass, Proof, Secret, Value};
 
 /// The next attempt after one that died inside a call of this class.
 fn in_doubt(class: Class) -> Bench {
@@ -156,4 +156,48 @@ fn a_call_that_was_done_but_ended_its_attempt_is_not_repeated_without_asking() {
     // With a key, the other side knows that it is the same call.
     let bench = of(Class::Keyed);
     assert_eq!(bench.gives(bench.call(Class::Keyed, "x")), "x".into());
+}
+
+const SECRET: &str = "correct horse battery";
+
+/// An attempt that knows a secret of the run.
+fn knowing(bench: Bench) -> Bench {
+    bench
+        .gate
+        .redactor
+        .learn(&Value::Secret(Secret::new(SECRET)));
+    bench
+}
+
+/// A call that reads this state before it is made.
+fn reading(call: Call, state: Result<Value, Failure>) -> Call {
+    Call {
+        before: Some(Box::new(move || Box::pin(async move { state }))),
+        replaces: Some(Box::new(|first, again| first != again)),
+        ..call
+    }
+}
+
+#[test]
+fn what_others_changed_before_a_repetition_is_recorded_without_secrets() {
+    let state = |what: &str| Ok(Value::from(format!("{what}: {SECRET}")));
+    let first = knowing(Bench::new());
+    first.gives(reading(first.call(Class::Keyed, "x"), state("was")));
+    let records = first.records_in_doubt();
+    for (what, is_recorded) in [("was", false), ("other", true)] {
+        let second = knowing(Bench::with(records.clone(), |_| {}));
+        second.gives(reading(second.call(Class::Keyed, "x"), state(what)));
+        let events = second.gate.take_events();
+        let is_intent = |(event, _): &&(Event, _)| matches!(event, Event::EffectIntended(_));
+        let intents = events.iter().filter(is_intent).count();
+        assert_eq!(intents, usize::from(is_recorded), "{what}: {events:?}");
+        assert!(!format!("{events:?}").contains("horse"), "{events:?}");
+    }
+    let down = format!("no answer for {SECRET}");
+    let down = Failure::new(FailureClass::Unavailable, "test::look", "Down", down);
+    let second = knowing(Bench::with(records, |_| {}));
+    second.fails(reading(second.call(Class::Keyed, "x"), Err(down)));
+    let events = second.gate.take_events();
+    assert!(!format!("{events:?}").contains("horse"), "{events:?}");
+    assert_eq!(second.made(), 0);
 }
