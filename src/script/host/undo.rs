@@ -413,11 +413,6 @@ mod tests {
         // Undos of earlier versions recorded this.
         assert_eq!(Reversed::read(&Value::Null), None);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn only_what_a_put_puts_back_is_right_in_both_cases() {
