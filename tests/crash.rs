@@ -52,8 +52,9 @@ impl Outcome {
         let steps = shown["steps"].as_array().expect("steps").iter();
         let steps = steps.map(|s| {
             let text = |key: &str| s[key].as_str().expect("a text").to_owned();
-            let effects = if text("step").starts_with("istio_issued") {
-                // How often it looks until Gloo Mesh has issued depends on time.
+            // How much they see until Gloo Mesh has issued, and all pods are there, depends on time.
+            let waits = ["istio_issued", "issuer_back", "verify_istio"];
+            let effects = if waits.iter().any(|step| text("step").starts_with(step)) {
                 0
             } else {
                 s["effects"].as_i64().expect("a number")
