@@ -168,12 +168,12 @@ outputs:
   each: ${{ steps.each }}
   failed: ${{ 3 - steps.each.len() }}
   b: ${{ steps.each.b?.of ?? 'failed' }}
-  none: ${{ steps.none ?? 'none' }}
+  none: ${{ steps.none.len() }}
 ",
     );
     test.windlass(&["run", "w.yaml"]).expect(0);
     let outputs = test.windlass(&["outputs", "--json"]).expect(0).json();
     let each = serde_json::json!({ "a": { "of": "a" }, "c": { "of": "c" } });
-    let expected = serde_json::json!({ "each": each, "failed": 1, "b": "failed", "none": "none" });
+    let expected = serde_json::json!({ "each": each, "failed": 1, "b": "failed", "none": 0 });
     assert_eq!(outputs, expected);
 }

@@ -239,11 +239,12 @@ impl Archive {
         Ok(())
     }
 
-    /// Returns the state of a run, and whether it is being driven. A run that ends or is taken up meanwhile does not look as if nobody drove it.
+    /// Returns the state of a run, and whether it is being driven. A run that ends or is taken up meanwhile does not look as if nobody drove it, and
+    /// one that has ended is not driven.
     pub fn look_at(&self, run: &RunId) -> Result<(State, bool), Failure> {
         let was_owned = self.is_owned(run)?;
         let state = self.state_of(run)?;
-        let is_driven = was_owned || (state.outcome.is_none() && self.is_owned(run)?);
+        let is_driven = state.outcome.is_none() && (was_owned || self.is_owned(run)?);
         Ok((state, is_driven))
     }
 

@@ -194,7 +194,7 @@ impl Scanning {
         match read {
             Err(failure) if self.is_only => Err(failure),
             Err(failure) => {
-                self.scanned.problem(place, failure.to_string());
+                self.scanned.problem(place, failure.text());
                 Ok(())
             }
             Ok(()) => Ok(()),

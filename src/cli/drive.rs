@@ -36,16 +36,13 @@ pub struct Drive {
 /// Drives a run and shows how it ended. Returns the exit code for that.
 pub fn drive(args: &Args, driving: &Driving, drive: Drive) -> super::Done {
     let (ended, state) = drive_to_end(args, driving, drive)?;
-    Ok(if is_stopped_undo(ended, &state) {
-        exit::CANCELLED
-    } else {
-        exit_code(ended)
-    })
+    Ok(exit_code(ended, &state))
 }
 
-/// Returns the exit code for the end of a run.
-pub fn exit_code(ended: Ended) -> u8 {
+/// Returns the exit code for the end of a run with this state.
+pub fn exit_code(ended: Ended, state: &State) -> u8 {
     match ended {
+        ended if is_stopped_undo(ended, state) => exit::CANCELLED,
         Ended::Over(Outcome::Succeeded) => exit::SUCCEEDED,
         Ended::Over(Outcome::Failed | Outcome::Undone | Outcome::UndoFailed) => exit::FAILED,
         Ended::Over(Outcome::Cancelled) => exit::CANCELLED,

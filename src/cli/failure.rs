@@ -31,6 +31,14 @@ impl Failure {
         self.code == code
     }
 
+    /// Returns the message with its hint, where only one text is shown.
+    pub fn text(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}; {hint}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
     pub fn has_hint(&self) -> bool {
         self.hint.is_some()
     }

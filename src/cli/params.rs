@@ -19,14 +19,21 @@ use crate::{
 impl Params {
     /// Returns the params of the environment, overridden by those of the file, overridden by those of the command line.
     pub fn given(&self, workflow: &Workflow) -> Result<BTreeMap<String, Value>, Failure> {
-        let of_environment = from_environment(workflow);
-        self.refuse_stdin_twice(&of_environment, *workflow.path == *STDIN)?;
+        let is_workflow_read = *workflow.path == *STDIN;
+        self.refuse_stdin_twice(&[], is_workflow_read)?;
+        let named = self.named(workflow)?;
+        // What is overridden is not read.
+        let of_environment: Vec<_> = from_environment(workflow)
+            .into_iter()
+            .filter(|one| !named.contains_key(&one.name))
+            .collect();
+        self.refuse_stdin_twice(&of_environment, is_workflow_read)?;
         let of_environment = of_environment
             .iter()
-            .map(|argument| read_argument(workflow, argument))
+            .map(|one| read_argument(workflow, &one.argument(), Some(&one.variable)))
             .collect::<Result<_, _>>()?;
         let mut given = here(refer_params(workflow, of_environment)?);
-        given.extend(self.named(workflow)?);
+        given.extend(named);
         Ok(given)
     }
 
@@ -67,7 +74,7 @@ impl Params {
                 given.extend(read_params(workflow, Path::new(file))?);
                 continue;
             }
-            let (name, value) = read_argument(workflow, argument)?;
+            let (name, value) = read_argument(workflow, argument, None)?;
             given.insert(name, value);
         }
         Ok(here(refer_params(workflow, given)?))
@@ -76,11 +83,12 @@ impl Params {
     /// Refuses a stdin that is read for two things: the second one would be empty.
     fn refuse_stdin_twice(
         &self,
-        of_environment: &[String],
+        of_environment: &[OfEnvironment],
         is_workflow_read: bool,
     ) -> Result<(), Failure> {
         let file = self.params_file.iter().filter(|file| is_stdin(file));
-        let arguments = self.params.iter().chain(of_environment);
+        let of_environment = of_environment.iter().map(OfEnvironment::argument);
+        let arguments = self.params.iter().cloned().chain(of_environment);
         let named = arguments.filter(|argument| {
             let file = argument.strip_prefix('@');
             let file = file.or_else(|| file_of(argument).map(|(_, file)| file));
@@ -124,21 +132,49 @@ impl Params {
     }
 }
 
-/// Returns `WINDLASS_PARAM_NAME`, in the form of `-p NAME=VALUE`. Variables that are not params of the workflow are ignored:
-/// the environment may contain those of another workflow.
-fn from_environment(workflow: &Workflow) -> Vec<String> {
+/// A param of the environment.
+struct OfEnvironment {
+    variable: String,
+    name: String,
+    value: String,
+}
+
+impl OfEnvironment {
+    /// Returns it in the form of `-p NAME=VALUE`.
+    fn argument(&self) -> String {
+        format!("{}={}", self.name, self.value)
+    }
+}
+
+/// Returns the values of `WINDLASS_PARAM_NAME`. Variables that are not params of the workflow are ignored: the environment may contain those of
+/// another workflow.
+fn from_environment(workflow: &Workflow) -> Vec<OfEnvironment> {
     let given = workflow.params.keys().filter_map(|name| {
-        let value = env::var(format!("{PREFIX}{name}"))
-            .or_else(|_| env::var(format!("{PREFIX}{}", name.to_ascii_uppercase())));
-        Some(format!("{name}={}", value.ok()?))
+        let variables = [name.clone(), name.to_ascii_uppercase()].into_iter();
+        let mut variables = variables.map(|name| format!("{PREFIX}{name}"));
+        variables.find_map(|variable| {
+            let value = env::var(&variable).ok()?;
+            Some(OfEnvironment {
+                variable,
+                name: name.clone(),
+                value,
+            })
+        })
     });
     given.collect()
 }
 
-/// Reads one `NAME=VALUE`; `NAME=@FILE` is read from a file.
-fn read_argument(workflow: &Workflow, argument: &str) -> Result<(String, Value), Failure> {
+/// Reads one `NAME=VALUE`; `NAME=@FILE` is read from a file. `variable` is the variable of the environment that has the value, if one does.
+fn read_argument(
+    workflow: &Workflow,
+    argument: &str,
+    variable: Option<&str>,
+) -> Result<(String, Value), Failure> {
     match file_of(argument) {
-        Some((name, file)) => Ok((name.to_owned(), read_value(workflow, name, file)?)),
+        Some((name, file)) => {
+            let value = read_value(workflow, name, (file, variable))?;
+            Ok((name.to_owned(), value))
+        }
         None => {
             let argument = argument.replacen("=@@", "=@", 1);
             Ok(parse_argument(workflow, &argument).map_err(|e| ParamErrors(vec![e]))?)
@@ -175,10 +211,10 @@ fn within(folder: &Path, value: Value) -> Value {
     }
 }
 
-/// Returns the reference with an absolute path, if its path is relative.
+/// Returns the reference with an absolute path, if its path is relative. One of the user's home (`~/`) is in no folder.
 fn absolute_file(folder: &Path, path: &str) -> Option<Reference> {
     let absolute = folder.join(path);
-    let is_relative = Path::new(path).is_relative();
+    let is_relative = Path::new(path).is_relative() && !path.starts_with("~/");
     let text = absolute.to_str().filter(|_| is_relative)?;
     Reference::parse(&format!("file:{text}")).ok().flatten()
 }
@@ -192,16 +228,12 @@ fn file_of(argument: &str) -> Option<(&str, &str)> {
 
 /// Reads the value of a param from a file or from stdin, as `-p NAME=VALUE` reads it. A line break at the end of a
 /// text is removed, as `$(cat FILE)` does.
-fn read_value(workflow: &Workflow, name: &str, file: &str) -> Result<Value, Failure> {
-    let wrong = |why: String| {
-        Failure::new(
-            "params",
-            format!("can't read the value of `{name}` from {file}: {why}"),
-        )
-        .hint(format!(
-            "for a value that begins with `@`, write -p {name}=@@…"
-        ))
-    };
+fn read_value(
+    workflow: &Workflow,
+    name: &str,
+    (file, variable): (&str, Option<&str>),
+) -> Result<Value, Failure> {
+    let wrong = |why: String| unreadable(name, (file, variable), &why);
     let ty = workflow.params.get(name).map(|param| &param.ty);
     let ty = match ty {
         Some(Type::Optional(inner)) => Some(&**inner),
@@ -228,6 +260,22 @@ fn read_value(workflow: &Workflow, name: &str, file: &str) -> Result<Value, Fail
     Ok(value)
 }
 
+/// Returns the error for a value that can't be read from a file. What a variable of the environment has is not shown: it may be a secret that
+/// begins with `@`.
+fn unreadable(name: &str, (file, variable): (&str, Option<&str>), why: &str) -> Failure {
+    let (message, hint) = match variable {
+        None => (
+            format!("can't read the value of `{name}` from {file}: {why}"),
+            format!("write -p {name}=@@…"),
+        ),
+        Some(variable) => (
+            format!("can't read the value of `{name}` from the file that {variable} names: {why}"),
+            format!("set {variable}=@@…"),
+        ),
+    };
+    Failure::new("params", message).hint(format!("for a value that begins with `@`, {hint}"))
+}
+
 /// Asks for a secret without showing what is typed.
 fn read_hidden(terminal: &Term, name: &str) -> io::Result<String> {
     terminal.write_str(&format!("secret `{name}`: "))?;
@@ -241,4 +289,37 @@ fn read_params(workflow: &Workflow, path: &Path) -> Result<BTreeMap<String, Valu
     let wrong = |why: String| Failure::new("params", format!("can't read {name}: {why}"));
     let text = read_named(path).map_err(wrong)?;
     parse_params(workflow, &text).map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_of_the_home_is_in_no_folder() {
+        let made = |path: &str| {
+            let reference = absolute_file(Path::new("/work"), path)?;
+            match reference.source() {
+                Source::File { path } => Some(path.to_owned()),
+                _ => None,
+            }
+        };
+        assert_eq!(made("tok.txt").as_deref(), Some("/work/tok.txt"));
+        assert_eq!(made("~tok.txt").as_deref(), Some("/work/~tok.txt"));
+        for path in ["~/.token", "/etc/token"] {
+            assert_eq!(made(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_error_does_not_show_what_a_variable_has() {
+        let of = |variable| unreadable("tok", ("k3R-secret", variable), "no such file");
+        let shown = of(None).to_string();
+        assert!(shown.contains("k3R-secret"), "{shown}");
+        let shown = of(Some("WINDLASS_PARAM_TOK")).to_string();
+        assert!(
+            !shown.contains("k3R") && shown.contains("WINDLASS_PARAM_TOK"),
+            "{shown}"
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! `POST /hooks/NAME`: signed requests that start runs. Such a request is authenticated by its signature, not by a token.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Mutex};
 
 use axum::{
     Extension, Json,
@@ -9,10 +9,14 @@ use axum::{
 use http::StatusCode;
 
 use super::{admit::Peer, answer::Problem, server::Desk};
+use windlass_ground::lock;
 use windlass_triggers::{HookAnswer, HookRefused};
 
 /// The largest body, in bytes: the same as the limit on a script's value.
 const MOST: usize = 1 << 20;
+
+/// Maps a hook whose secret can't be read to what has been logged about it: anybody can send requests, and they must not fill the log.
+static LOGGED: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
 
 pub async fn hook(
     State(desk): State<Desk>,
@@ -28,9 +32,11 @@ pub async fn hook(
     let body = desk.body(request, MOST).await?;
     let triggers = desk.triggers.clone();
     let from = peer.address.ip().to_string();
+    let hook = name.clone();
     let asked = desk
         .ask(move |_| Ok(triggers.hook(&name, &headers, &body, &from)))
         .await?;
+    log_broken(hook, &asked);
     let answer = asked.map_err(refused)?;
     Ok((status(&answer), Json(answer)))
 }
@@ -44,6 +50,19 @@ fn status(answer: &HookAnswer) -> StatusCode {
         (false, _) | (true, true) => StatusCode::OK,
         (true, false) if answer.is_busy => StatusCode::SERVICE_UNAVAILABLE,
         (true, false) => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+/// Logs that the secret of a hook can't be read, once for each reason until it can be read.
+fn log_broken(hook: String, asked: &Result<HookAnswer, HookRefused>) {
+    let mut logged = lock(&LOGGED);
+    if let Err(HookRefused::Broken(why)) = asked {
+        if logged.get(&hook) != Some(why) {
+            tracing::error!(%hook, %why, "the secret of a hook can't be read");
+            logged.insert(hook, why.clone());
+        }
+    } else {
+        logged.remove(&hook);
     }
 }
 
@@ -63,8 +82,7 @@ fn refused(why: HookRefused) -> Problem {
         )
         .hint("add one to a workflow: `triggers: [{ webhook: NAME }]`"),
         // The sender has not proved who it is, so the answer does not say what is wrong.
-        HookRefused::Broken(why) => {
-            tracing::error!(%why, "the secret of a hook can't be read");
+        HookRefused::Broken(_) => {
             let detail = "the signature can't be checked at the moment";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "config", detail)
                 .hint("the server's log says why")

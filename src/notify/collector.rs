@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -290,7 +290,7 @@ impl Collector {
         notices.collect()
     }
 
-    /// Stores a notification of each certificate in use that expires soon.
+    /// Stores a notification of each certificate in use that expires soon, and ends the alerts about the others.
     ///
     /// # Errors
     /// The journal or the outbox can't be used.
@@ -347,16 +347,9 @@ impl Collector {
             .cleaned()
         });
         let notices: Vec<_> = notices.collect();
-        // An alert ends when the certificate has been renewed, or is valid.
-        let kept: BTreeSet<_> = notices.iter().map(|notice| notice.key.clone()).collect();
-        for first in ["due ", "early "] {
-            self.outbox.end_alerts(first, &kept)?;
-        }
-        if notices.is_empty() {
-            Ok(())
-        } else {
-            self.outbox.add(&notices, &[])
-        }
+        // An alert ends when the certificate has been renewed, or is valid; not because it can't be seen.
+        let is_whole = inventory.problems.is_empty() && !inventory.is_partial;
+        self.outbox.are_due(&notices, is_whole)
     }
 }
 

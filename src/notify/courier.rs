@@ -199,7 +199,7 @@ impl Courier {
             Channel::Email(_) => {
                 let (subject, text) = form::email(notice, link);
                 match &self.mailer {
-                    Some(mailer) => mailer.send(&id, &subject, text).await,
+                    Some(mailer) => mailer.send(&id, &subject, text, queued.attempts).await,
                     None => Err(Failed::new("there is no e-mail server")),
                 }
             }

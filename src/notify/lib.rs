@@ -24,6 +24,7 @@
 //! | table | what |
 //! |---|---|
 //! | `notices` | the notifications, as JSON without secrets |
+//! | `alerts` | the alerts about triggers and certificates: how often each began, and its notification while it is open |
 //! | `deliveries` | for each notice and receiver: `queued`, `sent` or `given_up` |
 //! | `positions` | up to where the events of each run have been read |
 //! | `notify_facts` | the time since which events cause notifications |

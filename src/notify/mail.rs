@@ -13,17 +13,26 @@ use lettre::{
         extension::{ClientId, Extension, MailBodyParameter, MailParameter},
     },
 };
+use tokio::time::timeout;
 
 use super::http::{Failed, shown};
 use windlass_targets::{EmailConfig, MailTls};
 use windlass_world::value::{Redactor, Secret, causes};
 
-/// The time limit of one command to the server.
+/// The time limit of the connection, and of the server's answer to one command.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The time limit of the answer to the text of an e-mail, which a server may examine before it takes it.
+const LONG_PATIENCE: Duration = Duration::from_secs(60);
+/// The time limit of a farewell, which nothing depends on.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// After how many failed attempts a recipient that is rejected for now does not keep an e-mail from the others: those of about eight minutes,
+/// longer than most servers reject one that they do not know yet (greylisting).
+const ATTEMPTS_FOR_ALL: u32 = 11;
 
 /// Why an e-mail was not delivered.
 struct Undelivered {
-    error: Error,
+    /// `None` if the server did not answer in time.
+    error: Option<Error>,
     /// Whether the server rejected the e-mail itself, and not the login, the sender or the recipients: those are configured, and are right
     /// again once a person has corrected them.
     is_contents: bool,
@@ -32,9 +41,36 @@ struct Undelivered {
 impl From<Error> for Undelivered {
     fn from(error: Error) -> Self {
         Self {
-            error,
+            error: Some(error),
             is_contents: false,
         }
+    }
+}
+
+impl Undelivered {
+    /// Returns the failure of an attempt.
+    fn failed(self, redactor: &Redactor) -> Failed {
+        match self.error {
+            Some(error) => Failed {
+                is_refused: self.is_contents && error.is_permanent(),
+                ..Failed::new(shown(redactor, &causes(&error)))
+            },
+            None => Failed::new("the mail server did not answer in time"),
+        }
+    }
+}
+
+/// Waits for the server's answer: a server that says nothing must not stop the notifications.
+async fn answered<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Undelivered> {
+    match timeout(limit, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Undelivered {
+            error: None,
+            is_contents: false,
+        }),
     }
 }
 
@@ -64,8 +100,14 @@ impl Mailer {
         })
     }
 
-    /// Sends a text. `id` is the same for every attempt, so that a mail program shows a repeated e-mail once.
-    pub async fn send(&self, id: &str, subject: &str, text: String) -> Result<(), Failed> {
+    /// Sends a text, after some failed attempts to. `id` is the same for every attempt, so that a mail program shows a repeated e-mail once.
+    pub async fn send(
+        &self,
+        id: &str,
+        subject: &str,
+        text: String,
+        attempts: u32,
+    ) -> Result<(), Failed> {
         let broken = |e: lettre::error::Error| Failed::new(format!("can't build the e-mail: {e}"));
         let mut message = Message::builder()
             .from(self.from.clone())
@@ -91,18 +133,18 @@ impl Mailer {
             credentials = Some(Credentials::new(user.clone(), password));
         }
         let redactor = Redactor::of_call(&secrets);
-        let sent = self.deliver(credentials, &message, &redactor).await;
-        sent.map_err(|Undelivered { error, is_contents }| Failed {
-            is_refused: is_contents && error.is_permanent(),
-            ..Failed::new(shown(&redactor, &causes(&error)))
-        })
+        let is_for_all = attempts < ATTEMPTS_FOR_ALL;
+        let sent = self.deliver(credentials, &message, is_for_all, &redactor);
+        sent.await.map_err(|why| why.failed(&redactor))
     }
 
-    /// Delivers an e-mail to those of its recipients that the server accepts. If one is rejected for now, nobody gets it yet.
+    /// Delivers an e-mail to those of its recipients that the server accepts. If one is rejected for now and it `is_for_all`, nobody gets it
+    /// yet.
     async fn deliver(
         &self,
         credentials: Option<Credentials>,
         message: &Message,
+        is_for_all: bool,
         redactor: &Redactor,
     ) -> Result<(), Undelivered> {
         let (name, address) = (ClientId::default(), (&*self.config.host, self.port()));
@@ -113,12 +155,12 @@ impl Mailer {
         };
         let connecting =
             AsyncSmtpConnection::connect_tokio1(address, Some(PATIENCE), &name, at_once, None);
-        let mut server = connecting.await?;
+        let mut server = answered(PATIENCE, connecting).await?;
         if let Some(parameters) = later {
-            server.starttls(parameters, &name).await?;
+            answered(PATIENCE, server.starttls(parameters, &name)).await?;
         }
         if let Some(credentials) = credentials {
-            server.auth(DEFAULT_MECHANISMS, &credentials).await?;
+            answered(PATIENCE, server.auth(DEFAULT_MECHANISMS, &credentials)).await?;
         }
         let (envelope, text) = (message.envelope(), message.formatted());
         let mut options = Vec::new();
@@ -135,13 +177,18 @@ impl Mailer {
             options.push(MailParameter::Body(MailBodyParameter::EightBitMime));
         }
         let from = Mail::new(envelope.from().cloned(), options);
-        server.command(from).await?;
+        answered(PATIENCE, server.command(from)).await?;
         let mut rejected = Vec::new();
         for to in envelope.to() {
-            match server.command(Rcpt::new(to.clone(), Vec::new())).await {
+            let command = server.command(Rcpt::new(to.clone(), Vec::new()));
+            match answered(PATIENCE, command).await {
                 Ok(_) => {}
-                Err(error) if error.is_permanent() => rejected.push((to, error)),
-                Err(error) => return Err(error.into()),
+                Err(Undelivered {
+                    error: Some(error), ..
+                }) if error.is_permanent() || (error.is_transient() && !is_for_all) => {
+                    rejected.push((to, error));
+                }
+                Err(why) => return Err(why),
             }
         }
         if rejected.len() == envelope.to().len()
@@ -149,18 +196,18 @@ impl Mailer {
         {
             return Err(error.into());
         }
-        server.command(Data).await?;
-        let taken = server.message(&text).await;
-        taken.map_err(|error| Undelivered {
-            error,
+        answered(PATIENCE, server.command(Data)).await?;
+        let taken = answered(LONG_PATIENCE, server.message(&text)).await;
+        taken.map_err(|why| Undelivered {
             is_contents: true,
+            ..why
         })?;
         for (to, error) in rejected {
             let why = shown(redactor, &causes(&error));
             tracing::error!(%to, %why, "the mail server rejects a recipient; the others got the notification");
         }
         // It was delivered, however the connection ends.
-        server.abort().await;
+        let _ = timeout(FAREWELL, server.abort()).await;
         Ok(())
     }
 
@@ -236,7 +283,7 @@ mod tests {
         })
     }
 
-    fn send(answers: &'static [(&str, &str)]) -> (Result<(), Failed>, Vec<String>) {
+    fn send(answers: &'static [(&str, &str)], attempts: u32) -> (Result<(), Failed>, Vec<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let config = EmailConfig {
             host: "127.0.0.1".into(),
@@ -254,7 +301,8 @@ mod tests {
             .build()
             .expect("threads");
         let mailer = Mailer::new(&config).expect("a receiver");
-        let sent = threads.block_on(mailer.send("id", "a subject", "a text".into()));
+        let sent = mailer.send("id", "a subject", "a text".into(), attempts);
+        let sent = threads.block_on(sent);
         drop(threads);
         (sent, serving.join().expect("served"))
     }
@@ -268,26 +316,47 @@ mod tests {
             &[("RCPT TO:<ops", "451 try again later")],
         ];
         for answers in CONFIGURED {
-            let (sent, said) = send(answers);
+            let (sent, said) = send(answers, 0);
             let failed = sent.expect_err("not delivered");
             assert!(!failed.is_refused, "{answers:?}: {}", failed.why);
             assert!(!said.contains(&"DATA".to_owned()), "{said:?}");
         }
-        let (sent, _) = send(&[(".", "554 this looks like spam")]);
+        let (sent, _) = send(&[(".", "554 this looks like spam")], 0);
         let failed = sent.expect_err("not delivered");
         assert!(
             failed.is_refused && failed.why.contains("554"),
             "{}",
             failed.why
         );
-        let (sent, _) = send(&[(".", "452 no room")]);
+        let (sent, _) = send(&[(".", "452 no room")], 0);
         assert!(!sent.expect_err("not delivered").is_refused);
     }
 
     #[test]
     fn a_rejected_recipient_does_not_keep_an_e_mail_from_the_others() {
-        let (sent, said) = send(&[("RCPT TO:<gone", "550 no such user")]);
-        assert!(sent.is_ok(), "{sent:?}");
-        assert!(said.contains(&".".to_owned()), "{said:?}");
+        const REJECTED: [(&[(&str, &str)], u32); 2] = [
+            (&[("RCPT TO:<gone", "550 no such user")], 0),
+            (&[("RCPT TO:<gone", "452 mailbox full")], ATTEMPTS_FOR_ALL),
+        ];
+        for (answers, attempts) in REJECTED {
+            let (sent, said) = send(answers, attempts);
+            assert!(sent.is_ok(), "{sent:?}");
+            assert!(said.contains(&".".to_owned()), "{said:?}");
+        }
+        let (sent, _) = send(&[("RCPT", "452 mailbox full")], ATTEMPTS_FOR_ALL);
+        assert!(!sent.expect_err("nobody takes it").is_refused);
+    }
+
+    #[test]
+    fn a_silent_server_is_a_failure() {
+        let threads = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("threads");
+        let silence = std::future::pending::<Result<(), Error>>();
+        let waited = threads.block_on(async { answered(Duration::from_millis(1), silence).await });
+        let why = waited.expect_err("no answer");
+        let failed = why.failed(&Redactor::of_call(&[]));
+        assert!(!failed.is_refused && failed.why.contains("in time"));
     }
 }

@@ -132,7 +132,10 @@ impl Outbox {
              CREATE TABLE IF NOT EXISTS positions (
                  run TEXT PRIMARY KEY, next INTEGER NOT NULL, digest BLOB NOT NULL, ended_at INTEGER
              ) STRICT;
-             CREATE TABLE IF NOT EXISTS notify_facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;",
+             CREATE TABLE IF NOT EXISTS notify_facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+             CREATE TABLE IF NOT EXISTS alerts (key TEXT PRIMARY KEY, round INTEGER NOT NULL, notice INTEGER) STRICT;
+             INSERT INTO alerts (key, round, notice) SELECT key, 1, id FROM notices
+                 WHERE (key LIKE 'due %' OR key LIKE 'early %') AND key NOT LIKE '% % %' ON CONFLICT DO NOTHING;",
         )?;
         database.execute(
             "INSERT INTO notify_facts (name, value) VALUES ('since', ?) ON CONFLICT DO NOTHING",
@@ -175,12 +178,10 @@ impl Outbox {
         notices: &[Notice],
         positions: &[(&RunId, ReadUpTo)],
     ) -> Result<(), RunsError> {
-        let mut added = 0;
-        {
-            let mut database = self.database();
-            let all = database.transaction()?;
+        self.change(|all| {
+            let mut added = 0;
             for notice in notices {
-                added += self.insert(&all, notice)?;
+                added += self.insert(all, notice)?;
             }
             for (run, position) in positions {
                 let (next, digest) = position.cursor.parts();
@@ -190,12 +191,8 @@ impl Outbox {
                     params![run.as_str(), next, digest.as_bytes(), position.ended_at],
                 )?;
             }
-            all.commit()?;
-        }
-        if added > 0 {
-            self.added.notify_waiters();
-        }
-        Ok(())
+            Ok(added)
+        })
     }
 
     fn insert(&self, all: &Transaction, notice: &Notice) -> Result<usize, RunsError> {
@@ -231,32 +228,71 @@ impl Outbox {
 
     /// Queues a notification for the receivers that want it, unless it is known.
     fn queue(&self, all: &Transaction, notice: &Notice) -> Result<usize, RunsError> {
+        let wanted = self.wanting(all, notice)?;
+        let id = store(all, notice, &wanted)?;
+        Ok(id.map_or(0, |_| wanted.len()))
+    }
+
+    /// Returns the receivers that want a notification.
+    fn wanting(
+        &self,
+        all: &Transaction,
+        notice: &Notice,
+    ) -> Result<Vec<&ReceiverConfig>, RunsError> {
         let mut wanted = Vec::new();
         for receiver in &self.receivers {
             if wants(receiver, notice) || ends_alert(all, receiver, notice)? {
                 wanted.push(receiver);
             }
         }
-        if wanted.is_empty() {
+        Ok(wanted)
+    }
+
+    /// Queues a notification that begins an alert, which [`Outbox::end`] ends. Returns how many receivers get it.
+    fn begin(&self, all: &Transaction, alert: &Alert, notice: &Notice) -> Result<usize, RunsError> {
+        let wanted = self.wanting(all, notice)?;
+        let Some(id) = store(all, notice, &wanted)? else {
             return Ok(0);
-        }
-        let text = serde_json::to_string(notice)
-            .map_err(|e| RunsError::broken("journal", e.to_string()))?;
-        let is_new = all.execute(
-            "INSERT INTO notices (key, at, notice) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            params![notice.key, notice.at, text],
-        )? > 0;
-        if !is_new {
-            return Ok(0);
-        }
-        let id = all.last_insert_rowid();
-        for receiver in &wanted {
-            all.execute(
-                "INSERT INTO deliveries (receiver, notice, state) VALUES (?, ?, 'queued')",
-                params![receiver.name, id],
-            )?;
-        }
+        };
+        all.execute(
+            "INSERT INTO alerts (key, round, notice) VALUES (?, ?, ?)
+             ON CONFLICT DO UPDATE SET round = excluded.round, notice = excluded.notice",
+            params![alert.key, alert.round, id],
+        )?;
         Ok(wanted.len())
+    }
+
+    /// Ends an alert that is open, also if nobody has to be told. Returns how many receivers are told: those that keep alerts and got this one.
+    fn end(&self, all: &Transaction, key: &str, id: i64) -> Result<usize, RunsError> {
+        all.execute("UPDATE alerts SET notice = NULL WHERE key = ?", [key])?;
+        let text: Option<String> = all
+            .query_row("SELECT notice FROM notices WHERE id = ?", [id], |row| {
+                row.get(0)
+            })
+            .optional()?;
+        let notice = text.and_then(|text| serde_json::from_str::<Notice>(&text).ok());
+        let Some(notice) = notice else {
+            return Ok(0);
+        };
+        let mut statement =
+            all.prepare_cached("SELECT 1 FROM deliveries WHERE receiver = ? AND notice = ?")?;
+        let mut told = Vec::new();
+        for receiver in &self.receivers {
+            let keeps_alerts = matches!(receiver.channel, Channel::Pagerduty(_));
+            if keeps_alerts && statement.exists(params![receiver.name, id])? {
+                told.push(receiver);
+            }
+        }
+        let over = Notice {
+            key: format!("{} ends", notice.key),
+            at: now(),
+            title: format!("resolved: {}", notice.title),
+            text: String::new(),
+            resolves: true,
+            ..notice
+        };
+        let id = store(all, &over.cleaned(), &told)?;
+        Ok(id.map_or(0, |_| told.len()))
     }
 
     /// Stores a notification that a trigger could not start a run.
@@ -277,48 +313,78 @@ impl Outbox {
             path: "/triggers".into(),
             resolves: false,
         };
+        let alert = Alert {
+            key: notice.about.clone(),
+            round: 1,
+        };
+        let notice = notice.cleaned();
         // Ignoring the error is safe: the start is retried, and the trigger shows the error.
-        if let Err(error) = self.add(&[notice.cleaned()], &[]) {
+        if let Err(error) = self.change(|all| self.begin(all, &alert, &notice)) {
             tracing::error!(%error, "can't store the notification of a failed start");
         }
     }
 
-    /// Ends the alert about a trigger that could not start a run, once it starts one.
+    /// Ends the alert about a trigger that could not start a run, once it starts one or can start one again.
     pub fn start_made(&self, file: &str, trigger: &str) {
-        let about = format!("trigger {file}/{trigger}");
-        let first = format!("{about} ");
+        let key = format!("trigger {file}/{trigger}");
+        let ended = self.change(|all| match alert(all, &key)? {
+            (_, Some(id)) => self.end(all, &key, id),
+            (_, None) => Ok(0),
+        });
         // Ignoring the error is safe: a person can close the alert.
-        if let Err(error) = self.end_alerts(&first, &BTreeSet::new()) {
+        if let Err(error) = ended {
             tracing::error!(%error, "can't end the alert about a trigger");
         }
     }
 
-    /// Ends the alerts of those notifications whose key begins with `first` and is not in `kept`, each once.
-    pub(super) fn end_alerts(&self, first: &str, kept: &BTreeSet<String>) -> Result<(), RunsError> {
-        let mut receivers = self.receivers.iter();
-        if !receivers.any(|receiver| matches!(receiver.channel, Channel::Pagerduty(_))) {
-            return Ok(());
-        }
-        let open: Vec<(String, String)> = {
-            let database = self.database();
-            let mut statement = database.prepare_cached(
-                "SELECT key, notice FROM notices AS open WHERE substr(key, 1, length(?1)) = ?1 AND key NOT LIKE '% ends'
-                     AND NOT EXISTS (SELECT 1 FROM notices AS ended WHERE ended.key = open.key || ' ends')",
-            )?;
-            let rows = statement.query_map([first], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            rows.collect::<Result<_, _>>()?
+    /// Stores notifications of all certificates that are due now. One that has been stored is not stored again until its alert has ended.
+    /// If `is_whole`, no certificate is missing: the alerts of the others end.
+    pub(super) fn are_due(&self, notices: &[Notice], is_whole: bool) -> Result<(), RunsError> {
+        let kept: BTreeSet<_> = notices.iter().map(|notice| notice.key.as_str()).collect();
+        self.change(|all| {
+            let mut added = 0;
+            if is_whole {
+                for (key, id) in open_alerts(all)? {
+                    if !kept.contains(key.as_str()) {
+                        added += self.end(all, &key, id)?;
+                    }
+                }
+            }
+            for notice in notices {
+                let (round, open) = alert(all, &notice.key)?;
+                if open.is_some() {
+                    continue;
+                }
+                let alert = Alert {
+                    key: notice.key.clone(),
+                    round: round + 1,
+                };
+                let named = Notice {
+                    key: alert.name(),
+                    ..notice.clone()
+                };
+                added += self.begin(all, &alert, &named)?;
+            }
+            Ok(added)
+        })
+    }
+
+    /// Makes changes all or nothing, and signals if they queued something: `change` returns how much.
+    fn change(
+        &self,
+        change: impl FnOnce(&Transaction) -> Result<usize, RunsError>,
+    ) -> Result<(), RunsError> {
+        let added = {
+            let mut database = self.database();
+            let all = database.transaction()?;
+            let added = change(&all)?;
+            all.commit()?;
+            added
         };
-        let ends = open.into_iter().filter(|(key, _)| !kept.contains(key));
-        let ends = ends.filter_map(|(key, notice)| {
-            let notice: Notice = serde_json::from_str(&notice).ok()?;
-            Some(Notice {
-                key: format!("{key} ends"),
-                at: now(),
-                resolves: true,
-                ..notice
-            })
-        });
-        self.add(&ends.collect::<Vec<_>>(), &[])
+        if added > 0 {
+            self.added.notify_waiters();
+        }
+        Ok(())
     }
 
     /// Returns the position up to which the events of a run have been read.
@@ -408,17 +474,18 @@ impl Outbox {
         Ok(())
     }
 
-    /// Deletes old deliveries and notifications.
+    /// Deletes old deliveries and notifications, unless their alerts are open: those who got one are told when it ends.
     pub(super) fn prune(&self, at: Timestamp) -> Result<(), RunsError> {
         let mut database = self.database();
         let all = database.transaction()?;
-        // Notifications of certificates stay: their keys prevent a second notification of the same certificate.
         all.execute(
-            "DELETE FROM deliveries WHERE state <> 'queued' AND done_at < ?",
+            "DELETE FROM deliveries WHERE state <> 'queued' AND done_at < ?
+                 AND notice NOT IN (SELECT notice FROM alerts WHERE notice IS NOT NULL)",
             [at - KEPT],
         )?;
         all.execute(
-            "DELETE FROM notices WHERE at < ? AND id NOT IN (SELECT notice FROM deliveries) AND key NOT LIKE 'due %'",
+            "DELETE FROM notices WHERE at < ? AND id NOT IN (SELECT notice FROM deliveries)
+                 AND id NOT IN (SELECT notice FROM alerts WHERE notice IS NOT NULL)",
             [at - KEPT],
         )?;
         Ok(all.commit()?)
@@ -502,6 +569,71 @@ fn delivered(row: &Row) -> rusqlite::Result<Delivered> {
         error: row.get(7)?,
         state,
     })
+}
+
+/// A trouble that lasts until it is over.
+struct Alert {
+    key: String,
+    /// How often it has begun, this time included.
+    round: u32,
+}
+
+impl Alert {
+    /// Returns the key of the notification: receivers and other servers drop one that they know.
+    fn name(&self) -> String {
+        match self.round {
+            1 => self.key.clone(),
+            round => format!("{} {round}", self.key),
+        }
+    }
+}
+
+/// Returns how often an alert has begun, and its notification if it is open.
+fn alert(all: &Transaction, key: &str) -> Result<(u32, Option<i64>), RunsError> {
+    let mut statement = all.prepare_cached("SELECT round, notice FROM alerts WHERE key = ?")?;
+    let found = statement
+        .query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(found.unwrap_or_default())
+}
+
+/// Lists the open alerts about certificates, each with its notification.
+fn open_alerts(all: &Transaction) -> Result<Vec<(String, i64)>, RunsError> {
+    // The character after a space is `!`.
+    let mut statement = all.prepare_cached(
+        "SELECT key, notice FROM alerts WHERE notice IS NOT NULL
+             AND (key >= 'due ' AND key < 'due!' OR key >= 'early ' AND key < 'early!')",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Queues a notification for these receivers. Returns its id; `None` if it is known, or for nobody.
+fn store(
+    all: &Transaction,
+    notice: &Notice,
+    receivers: &[&ReceiverConfig],
+) -> Result<Option<i64>, RunsError> {
+    if receivers.is_empty() {
+        return Ok(None);
+    }
+    let text =
+        serde_json::to_string(notice).map_err(|e| RunsError::broken("journal", e.to_string()))?;
+    let is_new = all.execute(
+        "INSERT INTO notices (key, at, notice) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        params![notice.key, notice.at, text],
+    )? > 0;
+    if !is_new {
+        return Ok(None);
+    }
+    let id = all.last_insert_rowid();
+    for receiver in receivers {
+        all.execute(
+            "INSERT INTO deliveries (receiver, notice, state) VALUES (?, ?, 'queued')",
+            params![receiver.name, id],
+        )?;
+    }
+    Ok(Some(id))
 }
 
 /// Says whether a receiver is configured to receive a notification.
@@ -616,16 +748,48 @@ mod tests {
         };
         assert_eq!((count("pager"), count("chat")), (3, 3));
         for _ in 0..2 {
+            // Both are about the same trouble.
             outbox.start_made("w", "a");
-            assert_eq!((count("pager"), count("chat")), (5, 3));
+            assert_eq!((count("pager"), count("chat")), (4, 3));
         }
         let due = |name: &str| notice(&format!("due {name}"), NoticeKind::Failed, Some(name));
+        let look = |notices: &[Notice], is_whole| {
+            outbox.are_due(notices, is_whole).expect("stored");
+            (count("pager"), count("chat"))
+        };
         let both = [due("one"), due("two")];
-        outbox.add(&both, &[]).expect("added");
+        assert_eq!(look(&both, true), (6, 5));
+        assert_eq!(look(&both, true), (6, 5), "told once");
+        // Not all certificates could be read.
+        assert_eq!(look(&both[1..], false), (6, 5));
         for _ in 0..2 {
-            let kept = BTreeSet::from(["due two".to_owned()]);
-            outbox.end_alerts("due ", &kept).expect("ended");
-            assert_eq!((count("pager"), count("chat")), (8, 5));
+            assert_eq!(look(&both[1..], true), (7, 5));
         }
+        // One that is due again is told again, and ends again.
+        for _ in 0..2 {
+            assert_eq!(look(&both, true), (8, 6));
+        }
+        assert_eq!(look(&[], true), (10, 6));
+    }
+
+    #[test]
+    fn an_alert_that_is_open_for_long_ends() {
+        let receivers = vec![receiver("pager", "pagerduty")];
+        let database = Connection::open_in_memory().expect("memory");
+        let outbox = Outbox::of(database, receivers).expect("opened");
+        let listed = || outbox.list(None, None, 100).expect("listed");
+        let due = [notice("due one", NoticeKind::Failed, Some("one"))];
+        outbox.are_due(&due, true).expect("stored");
+        let sent = listed()[0].id;
+        outbox
+            .sent("pager", sent, Timestamp::EPOCH)
+            .expect("recorded");
+        outbox.prune(now()).expect("pruned");
+        assert_eq!(listed().len(), 1, "the alert is open");
+        outbox.are_due(&[], true).expect("stored");
+        let titles: Vec<_> = listed().into_iter().map(|one| one.title).collect();
+        assert_eq!(titles, ["resolved: due one", "due one"]);
+        outbox.prune(now()).expect("pruned");
+        assert_eq!(listed().len(), 1, "what is over is old");
     }
 }

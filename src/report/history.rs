@@ -1,10 +1,13 @@
 //! What people did with a run, for its audit: who started, changed, resumed, answered, cancelled and undid it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value as Json, json};
 
-use super::{clock::local_time, plain::short_line};
+use super::{
+    clock::local_time,
+    plain::{cut, short_line},
+};
 use windlass_engine::journal::{
     AttemptAnswered, EffectAnswered, Event, InstanceId, Record, RunCancelled, RunEdited, RunEnded,
     RunResumed, RunStarted, UndoStarted, Via,
@@ -14,6 +17,9 @@ use windlass_world::value::{Digest, MASK, Value};
 
 /// How a sealed secret, and secret bytes, are stored.
 const SECRETS: [&str; 2] = ["$secret", "$bytes"];
+
+/// The longest value of a param that is shown, in characters: the other one is beside it.
+const LONGEST_VALUE: usize = 160;
 
 /// Something that a person did with a run, or its end.
 pub(super) struct HistoryEntry<'a> {
@@ -126,13 +132,19 @@ pub(super) fn history(records: &[Record]) -> Vec<HistoryEntry<'_>> {
 }
 
 impl<'a> Edition<'a> {
-    fn of(edited: &'a RunEdited, before: Option<(Digest, &Value, Option<Digest>)>) -> Self {
+    fn of(edited: &'a RunEdited, before: Option<(Digest, &'a Value, Option<Digest>)>) -> Self {
         let (program, params, secrets) = before.unwrap_or((Digest::ZERO, &Value::Null, None));
         let value = |params: &Value, name: &str| masked(params.field(name).unwrap_or(&Value::Null));
-        let now = edited.params.as_map().into_iter().flatten();
-        let changed = now.filter_map(|(name, _)| {
+        // An edit may also remove params.
+        let names = [params, &edited.params].map(|map| map.as_map().into_iter().flatten());
+        let names: BTreeSet<&'a str> = names
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let changed = names.into_iter().filter_map(|name| {
             let (before, after) = (value(params, name), value(&edited.params, name));
-            (before != after).then_some((name.as_str(), (before, after)))
+            (before != after).then_some((name, (before, after)))
         });
         Self {
             number: edited.edition,
@@ -149,15 +161,19 @@ impl<'a> Edition<'a> {
         } else {
             "the same files".to_owned()
         }];
-        parts.extend(
-            self.params
-                .iter()
-                .map(|(name, (before, after))| format!("{name}: {before} before, now {after}")),
-        );
         if self.has_other_secrets {
             parts.push("other secrets".to_owned());
         }
         parts.join("; ")
+    }
+
+    /// Returns a line for each param that changed.
+    fn changes(&self) -> Vec<String> {
+        let short = |value: &Value| cut(&value.to_string(), LONGEST_VALUE);
+        let changes = self.params.iter().map(|(name, (before, after))| {
+            format!("{name}: {} before, now {}", short(before), short(after))
+        });
+        changes.collect()
     }
 }
 
@@ -187,6 +203,7 @@ impl HistoryEntry<'_> {
         !matches!(self.act, Act::Started(_) | Act::Ended(_))
     }
 
+    /// Returns its line, with one below it for each param that changed.
     pub fn line(&self) -> String {
         let by = match (self.by, &self.act) {
             (Some(by), _) => format!(" by {by}"),
@@ -214,7 +231,14 @@ impl HistoryEntry<'_> {
             Act::UndoStarted => format!("undo started{by}"),
             Act::Ended(outcome) => format!("ended: {outcome}"),
         };
-        short_line(&format!("{}  {what}", local_time(self.at)))
+        let changes = match &self.act {
+            Act::Edited(edition) => edition.changes(),
+            _ => Vec::new(),
+        };
+        let first = format!("{}  {what}", local_time(self.at));
+        let lines = std::iter::once(first).chain(changes);
+        let lines: Vec<_> = lines.map(|line| short_line(&line)).collect();
+        lines.join("\n      ")
     }
 
     pub fn json(&self) -> Json {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -17,6 +17,9 @@ use windlass_engine::journal::{
 };
 use windlass_ground::{Timestamp, disk};
 use windlass_inventory as inventory;
+
+/// How many bundles of one run a folder may have: each of them differs from the others, so more are hardly meant.
+const MOST_BUNDLES: u32 = 1000;
 
 /// Selects the runs to delete. Runs that have not ended are never deleted.
 #[derive(Clone, Debug)]
@@ -258,24 +261,40 @@ pub fn compact(journal: &Journal) -> Result<bool, RunsError> {
 /// signed or timestamped, which can't be repeated: it stays, and another one than that of the same events is written beside it.
 ///
 /// # Errors
-/// A folder that can't be written to.
+/// A folder that can't be read or written to.
 fn write_bundle(folder: &Path, run: &RunId, text: &str) -> Result<(), RunsError> {
     let new = Bundle::parse(run.as_str(), text)?;
-    let mut path = folder.join(format!("{run}.json"));
-    for number in 2.. {
-        if !path.try_exists().unwrap_or(true) {
-            break;
-        }
-        let is_same = |held: Bundle| held.statement == new.statement && held.check(&[]).is_ok();
-        if Bundle::read(&path).is_ok_and(is_same) {
-            return Ok(());
-        }
-        path = folder.join(format!("{run}-{number}.json"));
-    }
-    disk::write_private(&path, text).map_err(|e| {
+    let is_same = |held: Bundle| held.statement == new.statement && held.check(&[]).is_ok();
+    let is_kept = |path: &Path| Bundle::read(path).is_ok_and(is_same);
+    let written = match free_path(folder, run, is_kept) {
+        Ok(None) => return Ok(()),
+        Ok(Some(path)) => disk::write_private(&path, text),
+        Err(e) => Err(e),
+    };
+    written.map_err(|e| {
         let message = format!("can't write a bundle to {}: {e}", folder.display());
         RunsError::broken("output", message).hint("nothing more was deleted")
     })
+}
+
+/// Returns the first path for a bundle of a run at which there is no file; `None` if `is_kept` says of a file before it that it is this bundle.
+fn free_path(
+    folder: &Path,
+    run: &RunId,
+    is_kept: impl Fn(&Path) -> bool,
+) -> io::Result<Option<PathBuf>> {
+    let mut path = folder.join(format!("{run}.json"));
+    for number in 2..=MOST_BUNDLES {
+        if !path.try_exists()? {
+            return Ok(Some(path));
+        }
+        if is_kept(&path) {
+            return Ok(None);
+        }
+        path = folder.join(format!("{run}-{number}.json"));
+    }
+    let message = format!("it has {MOST_BUNDLES} bundles of run {run} already");
+    Err(io::Error::other(message))
 }
 
 #[cfg(test)]
@@ -328,6 +347,29 @@ mod tests {
         ];
         let picked = wanted.pick(runs).into_iter();
         picked.map(|(run, _)| run.id.to_string()).collect()
+    }
+
+    #[test]
+    fn a_bundle_gets_a_free_path_or_an_error() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let run = RunId::stored("r".into());
+        let free = |folder: &Path, is_kept: bool| {
+            let path = free_path(folder, &run, |_| is_kept)?;
+            Ok::<_, io::Error>(path.map(|path| path.strip_prefix(root.path()).map(Path::to_owned)))
+        };
+        let is_free = |folder: &Path, name: &str| {
+            let path = free(folder, false).expect("a folder");
+            assert_eq!(path, Some(Ok(PathBuf::from(name))));
+        };
+        is_free(root.path(), "r.json");
+        is_free(&root.path().join("new"), "new/r.json");
+        for name in ["r.json", "r-2.json"] {
+            fs::write(root.path().join(name), "other").expect("written");
+        }
+        is_free(root.path(), "r-3.json");
+        assert_eq!(free(root.path(), true).expect("a folder"), None);
+        // What can't be looked into is no folder of bundles without an end.
+        free(&root.path().join("r.json"), false).expect_err("a file is not a folder");
     }
 
     #[test]

@@ -15,6 +15,11 @@ use windlass_runs::{RunsError, SeenStart, SeenTrigger};
 /// How long the outcome of a start is remembered: longer than the validity of a certificate that is renewed.
 const KEPT: Duration = Duration::from_hours(800 * 24);
 
+/// Deletes the starts that wait, with those that they replaced. What was replaced before the last start was made is what that start was for.
+pub(super) const FORGET_WAITING: &str = "DELETE FROM trigger_starts AS old WHERE (state = 'waiting' OR state = 'replaced' AND at > coalesce(
+    (SELECT max(made.at) FROM trigger_starts AS made
+     WHERE made.workflow = old.workflow AND made.trigger = old.trigger AND made.state = 'started'), 0))";
+
 /// The name of a trigger: `WORKFLOW/TRIGGER`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TriggerKey {
@@ -165,8 +170,8 @@ impl TriggerBook {
         Ok(())
     }
 
-    /// Adopts what other servers have recorded about a trigger.
-    pub fn adopt(&self, key: &TriggerKey, mark: &SeenTrigger) -> Result<(), RunsError> {
+    /// Adopts what other servers have recorded about a trigger. Returns whether they have made a start that this book lacked.
+    pub fn adopt(&self, key: &TriggerKey, mark: &SeenTrigger) -> Result<bool, RunsError> {
         let (by, at) = mark.paused.clone().unzip();
         self.database().execute(
             "INSERT INTO triggers (workflow, trigger, definition, reached, paused_by, paused_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -181,13 +186,14 @@ impl TriggerBook {
             run,
         }) = &mark.last
         {
-            self.database().execute(
+            let added = self.database().execute(
                 "INSERT INTO trigger_starts (workflow, trigger, due, state, at, is_late, missed, run)
                  VALUES (?, ?, ?, 'started', ?, ?, 0, ?) ON CONFLICT DO NOTHING",
                 params![key.workflow, key.trigger, due, at, is_late, run],
             )?;
+            return Ok(added > 0);
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Records up to when a schedule has been checked, and drops waiting starts, which are no longer wanted.
@@ -207,12 +213,9 @@ impl TriggerBook {
 
     /// Drops the waiting start of a trigger as if its certificates had not become due yet.
     pub fn forget_waiting(&self, key: &TriggerKey) -> Result<(), RunsError> {
-        // What was replaced before the last start was made is what that start was for.
-        self.database().execute(
-            "DELETE FROM trigger_starts WHERE workflow = ?1 AND trigger = ?2 AND (state = 'waiting' OR state = 'replaced' AND at > coalesce(
-                 (SELECT max(at) FROM trigger_starts WHERE workflow = ?1 AND trigger = ?2 AND state = 'started'), 0))",
-            [&key.workflow, &key.trigger],
-        )?;
+        let sql = format!("{FORGET_WAITING} AND workflow = ? AND trigger = ?");
+        self.database()
+            .execute(&sql, [&key.workflow, &key.trigger])?;
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 use rusqlite::{Row, params};
 
 use super::{
-    book::{TriggerBook, TriggerKey},
+    book::{FORGET_WAITING, TriggerBook, TriggerKey},
     planted::Planted,
 };
 use windlass_engine::compile::Occasion;
@@ -94,10 +94,11 @@ impl TriggerBook {
     pub fn forget(&self, key: &TriggerKey) -> Result<(), RunsError> {
         let mut database = self.database();
         let all = database.transaction()?;
+        let forget_waiting = format!("{FORGET_WAITING} AND workflow = ? AND trigger = ?");
         for sql in [
             "DELETE FROM trigger_files WHERE workflow = ? AND trigger = ?",
             "UPDATE triggers SET definition = '' WHERE workflow = ? AND trigger = ?",
-            "DELETE FROM trigger_starts WHERE workflow = ? AND trigger = ? AND state = 'waiting'",
+            &forget_waiting,
         ] {
             all.execute(sql, [&key.workflow, &key.trigger])?;
         }
@@ -109,7 +110,7 @@ impl TriggerBook {
         let mut database = self.database();
         let all = database.transaction()?;
         let count = all.execute("UPDATE triggers SET reached = max(reached, ?)", [at])?;
-        all.execute("DELETE FROM trigger_starts WHERE state = 'waiting'", [])?;
+        all.execute(FORGET_WAITING, [])?;
         all.commit()?;
         Ok(count)
     }

@@ -58,7 +58,8 @@ impl<S: Starter> Scheduler<S> {
         }
         for due in self.book.waiting()? {
             let found = planted.iter().find(|one| one.key() == due.key);
-            // The workflow may be missing only while a person edits its file.
+            // A start of a trigger that is in no file waits: its file may have mistakes, or be away for a moment while it is replaced. A
+            // trigger that stays away is forgotten with its start.
             if let Some(one) = found {
                 self.start(one, &due, now)?;
             }

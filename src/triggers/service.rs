@@ -3,7 +3,7 @@ use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -26,6 +26,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// How often the workflows' files and the certificates are read again, which costs more.
 const FILES: Duration = Duration::from_secs(30);
 const CERTIFICATES: Duration = Duration::from_secs(60);
+/// How long a trigger must be in no file before a running server forgets it: more than one look, since a file may be away for a moment while it is replaced.
+const GONE: Duration = Duration::from_secs(20);
 
 /// The triggers of a server.
 pub struct Triggers {
@@ -44,6 +46,10 @@ struct Looked {
     lost: Vec<Lost>,
     /// The triggers that start nothing, because the configuration lacks something.
     unmet: Vec<Lost>,
+    /// The triggers that are in no file any more, each with the time of the first look that did not find it.
+    gone: BTreeMap<TriggerKey, Instant>,
+    /// Whether the files have been read since the server began.
+    has_looked: bool,
     /// The reason why the scheduler's last check failed.
     trouble: Option<String>,
 }
@@ -127,7 +133,8 @@ impl Triggers {
         if planted.is_empty() {
             return Ok(());
         }
-        let seen = take_over(&self.book, peers, &planted, now)?;
+        let made = |one: &Planted| self.starter().made(one);
+        let seen = take_over(&self.book, peers, &planted, now, made)?;
         self.scheduler.tick(&planted, now)?;
         tell(&self.book, peers, &planted, &seen)
     }
@@ -137,10 +144,11 @@ impl Triggers {
         let names: BTreeSet<_> = listed.iter().map(|one| one.name.to_string()).collect();
         let (planted, broken) = planted(listed);
         let unmet = self.unmet_of(&planted)?;
-        self.book.remember(&planted)?;
         let present: BTreeSet<_> = planted.iter().map(Planted::key).collect();
+        self.end_alerts(&present, &unmet)?;
+        self.book.remember(&planted)?;
         let remembered = self.book.remembered()?.into_iter();
-        let mut lost = Vec::new();
+        let (mut lost, mut gone) = (Vec::new(), BTreeMap::new());
         for one in remembered.filter(|one| !present.contains(&one.key)) {
             let unread = |unread: &&Unread| unread.workflow.as_str() == one.key.workflow;
             match broken.iter().find(unread) {
@@ -148,13 +156,23 @@ impl Triggers {
                     trigger: one,
                     why: unread.why.clone(),
                 }),
-                None => self.forget(&one, names.contains(&one.key.workflow))?,
+                None => {
+                    let known = self.found().gone.get(&one.key).copied();
+                    let since = known.unwrap_or_else(Instant::now);
+                    // What went away while no server ran has not just been replaced.
+                    if !self.found().has_looked || since.elapsed() >= GONE {
+                        self.forget(&one, names.contains(&one.key.workflow))?;
+                    }
+                    gone.insert(one.key, since);
+                }
             }
         }
         let (lost_before, unmet_before) = {
             let mut found = self.found();
             found.planted = planted;
             found.broken = broken;
+            found.gone = gone;
+            found.has_looked = true;
             (
                 std::mem::replace(&mut found.lost, lost.clone()),
                 std::mem::replace(&mut found.unmet, unmet.clone()),
@@ -179,11 +197,27 @@ impl Triggers {
         Ok(())
     }
 
+    /// Ends the alerts about triggers that started nothing when people were told, and can start runs again.
+    fn end_alerts(&self, present: &BTreeSet<TriggerKey>, unmet: &[Lost]) -> Result<(), RunsError> {
+        let remembered = self.book.remembered()?.into_iter();
+        let told = remembered.filter(|one| one.trouble.is_some() && present.contains(&one.key));
+        for one in told {
+            let is_unmet = unmet.iter().any(|lost| lost.trigger.key == one.key);
+            // The alert is also about a start that failed: it ends when that one is made.
+            let mut waiting = self.book.waiting()?.into_iter();
+            let has_failed = waiting.any(|due| due.key == one.key && due.attempts > 0);
+            if !is_unmet && !has_failed {
+                self.starter().is_back(&one);
+            }
+        }
+        Ok(())
+    }
+
     /// Finds the triggers for which the configuration lacks something, with what people have been told of them.
     fn unmet_of(&self, planted: &[Planted]) -> Result<Vec<Lost>, RunsError> {
-        // A configuration that can't be read is reported by what needs it.
+        // A configuration that can't be read is reported by what needs it; what it lacked is not known to be there.
         let Ok(targets) = self.runs.targets() else {
-            return Ok(Vec::new());
+            return Ok(self.unmet());
         };
         let remembered = self.book.remembered()?;
         let unmet = planted.iter().filter_map(|one| {

@@ -241,6 +241,11 @@ impl ThroughRuns {
         });
     }
 
+    /// Records that a trigger that started nothing can start runs again.
+    pub fn is_back(&self, one: &Remembered) {
+        self.outbox.start_made(&one.key.workflow, &one.key.trigger);
+    }
+
     /// Records that a trigger started a run, after it may have failed to.
     pub fn made(&self, one: &Planted) {
         let trigger = &one.trigger.name;

@@ -13,7 +13,7 @@ use windlass_runs::{Peers, RunsError, SeenChange, SeenStart, SeenTrigger};
 /// The servers' records of the triggers, by name.
 pub type Seen = BTreeMap<String, SeenTrigger>;
 
-/// Adopts the servers' records of the triggers, and publishes new triggers.
+/// Adopts the servers' records of the triggers, and publishes new triggers. Calls `made` for each trigger of which another server has made a start.
 ///
 /// # Errors
 /// A book that can't be written, or shared data that can't be read.
@@ -22,6 +22,7 @@ pub fn take_over(
     peers: &dyn Peers,
     planted: &[Planted],
     now: Timestamp,
+    mut made: impl FnMut(&Planted),
 ) -> Result<Seen, RunsError> {
     let mut marks = peers.trigger_marks()?;
     for one in planted {
@@ -48,8 +49,10 @@ pub fn take_over(
             peers.mark_trigger(&name, SeenChange::TurnedBack { at: now })?;
             marks = peers.trigger_marks()?;
         }
-        if let Some(mark) = marks.get(&name) {
-            book.adopt(&key, mark)?;
+        if let Some(mark) = marks.get(&name)
+            && book.adopt(&key, mark)?
+        {
+            made(one);
         }
     }
     Ok(marks)

@@ -2,7 +2,13 @@
 
 mod timestamp;
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{self, Permissions},
+    io::{self, Write},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+};
 
 use super::{
     Done,
@@ -68,14 +74,39 @@ pub fn audit(args: &Args, command: &Audit) -> Done {
     })
 }
 
-/// Writes a bundle all or nothing: an earlier one may be all the evidence that there is. A pipe or a device is written to.
+/// Writes a bundle all or nothing: an earlier one may be all the evidence that there is. A file keeps its permissions; a new one gets those of the
+/// umask. A pipe or a device is written to.
 fn write(path: &Path, text: String) -> io::Result<()> {
-    match fs::metadata(path) {
-        Ok(found) if !found.is_file() => fs::write(path, text),
-        // Of a link, the file that it names is replaced.
-        Ok(_) => disk::write_private(&fs::canonicalize(path)?, text),
-        Err(_) => disk::write_private(path, text),
+    let found = match fs::metadata(path) {
+        Ok(found) if !found.is_file() => return fs::write(path, text),
+        Ok(found) => Some(found),
+        // A link to nothing is followed.
+        Err(_) if path.is_symlink() => return fs::write(path, text),
+        Err(_) => None,
+    };
+    // Of a link, the file that it names is replaced.
+    let path = match &found {
+        Some(_) => fs::canonicalize(path)?,
+        None => path.to_owned(),
+    };
+    let folder = disk::parent(&path);
+    let mut draft = tempfile::Builder::new()
+        .prefix(".")
+        .suffix(".draft")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)?;
+    if let Some(found) = found {
+        let own = draft.as_file().metadata()?;
+        if (own.uid(), own.gid()) != (found.uid(), found.gid()) {
+            // Another file would belong to others.
+            return fs::write(&path, text);
+        }
+        draft.as_file().set_permissions(found.permissions())?;
     }
+    draft.write_all(text.as_bytes())?;
+    draft.as_file().sync_all()?;
+    draft.persist(&path).map_err(|e| e.error)?;
+    disk::sync_folder(folder)
 }
 
 fn verify(path: &Path, roots: &[Certificate]) -> Result<(Bundle, Checked), Failure> {
@@ -168,5 +199,33 @@ fn refuse_other_signers(bundle: &Bundle, key: &[u8], path: &Path) -> Result<(), 
                 path.display()
             ),
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_bundle_keeps_the_permissions_of_its_file() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let path = root.path().join("bundle.json");
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        let plain = root.path().join("plain");
+        fs::write(&plain, "").expect("written");
+        write(&path, "one".into()).expect("written");
+        assert_eq!(mode(&path), mode(&plain), "that of the umask");
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).expect("set");
+        let link = root.path().join("link");
+        symlink(&path, &link).expect("linked");
+        write(&link, "two".into()).expect("written");
+        assert_eq!(fs::read(&path).expect("there"), b"two");
+        assert_eq!(mode(&path), 0o640);
+        assert!(link.is_symlink());
+        write(&root.path().join("no/bundle.json"), "x".into()).expect_err("no folder is made");
+        let entries = fs::read_dir(root.path()).expect("a folder");
+        assert_eq!(entries.count(), 3, "a draft is left");
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use data_encoding::BASE64URL_NOPAD;
-use reqwest::{Client, RequestBuilder};
+use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 
@@ -15,6 +15,7 @@ use crate::{
     cli::{account::block_on, failure::Failure, server::Named},
     outside::{self, BodyError, Proxies, authorities_in, by_proxy, read_answer},
     report,
+    value::causes,
 };
 use windlass_ground::Timestamp;
 
@@ -153,19 +154,38 @@ fn wait(
         ("device_code", device.device_code.as_str()),
         ("client_id", client_id),
     ];
+    let mut has_said = false;
     loop {
         thread::sleep(Duration::from_secs(interval));
-        let refused = match ask(form(http, &endpoints.token_endpoint, &fields)) {
-            Ok(Ok(tokens)) => return Ok(tokens),
-            Ok(Err(refused)) if refused.status < 500 => refused,
-            // The person may have entered the code meanwhile (3.5: back off, and continue).
-            _ if Instant::now() < until => {
-                interval = (interval * 2).min(LONGEST_INTERVAL);
-                continue;
-            }
-            Ok(Err(refused)) => refused,
-            Err(failure) => return Err(failure),
+        let request = form(http, &endpoints.token_endpoint, &fields);
+        let answer = match send(request)? {
+            Ok(answer) => read::<Tokens>(&answer)?,
+            Err(error) => Err(Refused {
+                status: NO_ANSWER,
+                error: String::new(),
+                why: causes(&error),
+            }),
         };
+        let refused = match answer {
+            Ok(tokens) => return Ok(tokens),
+            Err(refused) => refused,
+        };
+        if refused.status == NO_ANSWER || refused.status >= 500 {
+            let message = format!(
+                "the provider does not answer: {}",
+                report::line(&refused.why)
+            );
+            if Instant::now() >= until {
+                return Err(Failure::new("login", message));
+            }
+            if !has_said {
+                say!("{message}; it is asked again until the code expires");
+                has_said = true;
+            }
+            // The person may have entered the code meanwhile (3.5: back off, and continue).
+            interval = (interval * 2).min(LONGEST_INTERVAL);
+            continue;
+        }
         match refused.error.as_str() {
             _ if Instant::now() >= until => {}
             "authorization_pending" => continue,
@@ -245,6 +265,9 @@ fn discover(http: &Client, issuer: &str) -> Result<Endpoints, Failure> {
     Ok(endpoints)
 }
 
+/// The status of an answer that was lost.
+const NO_ANSWER: u16 = 0;
+
 /// An error answer.
 struct Refused {
     status: u16,
@@ -255,12 +278,24 @@ struct Refused {
 
 /// Sends a request; returns a failure if there is no answer at all.
 fn ask<T: DeserializeOwned>(request: RequestBuilder) -> Result<Result<T, Refused>, Failure> {
-    let asked = block_on(async {
+    let answer = send(request)?;
+    read(&answer.map_err(|e| Failure::of("login", &e, None))?)
+}
+
+/// The status and the body of an answer.
+type Answer = (StatusCode, Vec<u8>);
+
+/// Sends a request; the inner error is the reason why there is no answer.
+fn send(request: RequestBuilder) -> Result<Result<Answer, BodyError>, Failure> {
+    block_on(async {
         let answer = request.send().await?;
         Ok::<_, BodyError>((answer.status(), read_answer(answer, LARGEST).await?))
-    })?;
-    let (status, text) = asked.map_err(|e| Failure::of("login", &e, None))?;
-    let json: Json = serde_json::from_slice(&text).unwrap_or_default();
+    })
+}
+
+/// Reads an answer; returns a failure for a success that can't be read.
+fn read<T: DeserializeOwned>((status, text): &Answer) -> Result<Result<T, Refused>, Failure> {
+    let json: Json = serde_json::from_slice(text).unwrap_or_default();
     if status.is_success() {
         return serde_json::from_value(json)
             .map(Ok)
@@ -310,11 +345,24 @@ fn must_be_secure(address: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use std::{
-        io::{Read, Write},
+        io::{BufRead, BufReader, Write},
         net::TcpListener,
     };
 
     use super::*;
+
+    /// Reads a whole request: a connection that is closed before that is reset, and its answer is lost.
+    fn read_request(reader: &mut impl BufRead) {
+        let (mut line, mut length) = (String::new(), 0);
+        while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+            let field = line.trim_end().to_ascii_lowercase();
+            if let Some(sent) = field.strip_prefix("content-length: ") {
+                length = sent.parse().expect("a length");
+            }
+            line.clear();
+        }
+        reader.read_exact(&mut vec![0; length]).expect("a body");
+    }
 
     #[test]
     fn a_lost_answer_does_not_end_a_login() {
@@ -324,8 +372,7 @@ mod tests {
             // The first connection is lost.
             drop(listener.accept().expect("a connection"));
             let (mut stream, _) = listener.accept().expect("a connection");
-            let mut request = [0; 4096];
-            let _ = stream.read(&mut request).expect("a request");
+            read_request(&mut BufReader::new(stream.try_clone().expect("the same")));
             let body = r#"{"id_token":"it"}"#;
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
             stream

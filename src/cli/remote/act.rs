@@ -10,7 +10,7 @@ use crate::{
         archive::Archive,
         args::{self, Cancel, Resume, Undo},
         confirm::{confirm, which},
-        drive::exit_code,
+        drive::{exit_code, is_stopped_undo},
         exit,
         failure::Failure,
         in_doubt,
@@ -74,13 +74,8 @@ pub fn resume(archive: &Archive, there: &There, command: &Resume, id: &RunId) ->
     } else {
         there.resume(id, &caller(there))?;
     }
-    Ok(exit_code(follow(
-        there,
-        &command.driving,
-        id,
-        program,
-        state,
-    )?))
+    let (ended, state) = follow(there, &command.driving, id, program, state)?;
+    Ok(exit_code(ended, &state))
 }
 
 /// Says whether a terminal sent the files of a run: then the server names no folder for them.
@@ -170,10 +165,11 @@ pub fn undo(
         events: plan.events,
     };
     there.undo(id, &answers, how, &caller(there))?;
-    let ended = follow(there, &command.driving, id, program, state)?;
+    let (ended, state) = follow(there, &command.driving, id, program, state)?;
     Ok(match ended {
         Ended::Over(Outcome::Undone) => exit::SUCCEEDED,
         Ended::Over(Outcome::Cancelled) => exit::CANCELLED,
+        ended if is_stopped_undo(ended, &state) => exit::CANCELLED,
         Ended::Waiting => exit::WAITING,
         _ => exit::FAILED,
     })

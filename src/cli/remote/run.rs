@@ -42,8 +42,8 @@ pub fn run(command: &Run, program: Program, there: &There) -> Done {
         say!("run {id} continues on the server; to follow it: {follow}");
         return print(&format!("{id}\n"));
     }
-    let ended = follow(there, &command.driving, &id, sent.program, State::default())?;
-    Ok(exit_code(ended))
+    let (ended, state) = follow(there, &command.driving, &id, sent.program, State::default())?;
+    Ok(exit_code(ended, &state))
 }
 
 /// Returns a workflow of this machine with its params, for a run on a server.

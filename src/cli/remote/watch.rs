@@ -21,15 +21,15 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How long without news before the server is asked what blocks the run.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// Shows the events of a server's run from `state` on, until it ends or waits for people. The caller chooses the exit
-/// code.
+/// Shows the events of a server's run from `state` on, until it ends or waits for people. Returns its last state as well: the caller chooses the
+/// exit code.
 pub fn follow(
     there: &There,
     driving: &Driving,
     id: &RunId,
     program: Program,
     mut state: State,
-) -> Result<Ended, Failure> {
+) -> Result<(Ended, State), Failure> {
     let threads = runtime(1)?;
     let cancel = Cancel::default();
     let farewell = format!("the server has run {id} now");
@@ -84,7 +84,7 @@ pub fn follow(
     if let Err(failure) = drive::show_end(driving, id, (&program, &state), there.url(), true) {
         failure.report();
     }
-    Ok(ended)
+    Ok((ended, state))
 }
 
 /// Asks the server to cancel the run; returns `false` if the request must be repeated.

@@ -206,9 +206,10 @@ impl Runs for Here {
 
     fn run(&self, id: &RunId) -> Result<Shown, RunsError> {
         self.refuse_missing(id)?;
-        // Before the state is read: a run that ends in between is not one that nobody drives.
-        let is_driven = self.reader.is_owned(id)?;
+        // Asked before and after the state is read: a run that ends or is taken up in between does not look as if nobody drove it.
+        let was_owned = self.reader.is_owned(id)?;
         let state = self.folds.state_of(&self.reader, id)?;
+        let is_driven = state.outcome.is_none() && (was_owned || self.reader.is_owned(id)?);
         let info = info(&state)?.clone();
         Ok(Shown {
             id: id.clone(),

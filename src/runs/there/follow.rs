@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reqwest::Method;
+use reqwest::{Method, Response};
 use tokio::{task::JoinHandle, time::timeout};
 
 use super::{
@@ -96,8 +96,7 @@ async fn follow(
     loop {
         let last = next.checked_sub(1);
         let before = next;
-        let ended = listen(client, &path, last, &mut |sent| {
-            *lock(noted) = None;
+        let mut each = |sent: Sent| -> Result<(), RunsError> {
             if sent.name == "reset" {
                 let message = format!("the server has fewer events of run {run} than it has sent");
                 return Err(RunsError::broken("server", message)
@@ -115,8 +114,15 @@ async fn follow(
                 let _ = sender.send(Ok(record));
             }
             Ok(())
-        })
-        .await;
+        };
+        let ended = match open(client, &path, last).await {
+            Ok(answer) => {
+                // It is reached again, even if nothing happens in the run.
+                *lock(noted) = None;
+                read(client, &path, answer, &mut each).await
+            }
+            Err(error) => Err(error),
+        };
         match ended {
             Err(error) if error.kind != Kind::Busy => return Err(error),
             Err(error) if reached.elapsed() > PATIENCE => return Err(error),
@@ -148,13 +154,27 @@ pub(super) async fn listen(
     last: Option<u64>,
     each: &mut (dyn FnMut(Sent) -> Result<(), RunsError> + Send),
 ) -> Result<(), RunsError> {
+    let answer = open(client, path, last).await?;
+    read(client, path, answer, each).await
+}
+
+/// Connects to a stream of events.
+async fn open(client: &Client, path: &str, last: Option<u64>) -> Result<Response, RunsError> {
     let mut request = client
         .request(Method::GET, path)
         .header("accept", "text/event-stream");
     if let Some(last) = last {
         request = request.header("last-event-id", last.to_string());
     }
-    let mut answer = client.send(request).await?;
+    client.send(request).await
+}
+
+async fn read(
+    client: &Client,
+    path: &str,
+    mut answer: Response,
+    each: &mut (dyn FnMut(Sent) -> Result<(), RunsError> + Send),
+) -> Result<(), RunsError> {
     let mut reader = Reader::default();
     loop {
         match timeout(SILENCE, answer.chunk()).await {
@@ -219,7 +239,53 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::{
+        io::{BufRead, BufReader, Write},
+        net::TcpListener,
+        thread,
+    };
+
+    use super::{super::client::Address, *};
+
+    #[tokio::test]
+    async fn a_server_that_is_reached_again_is_not_lost() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = Address {
+            url: format!("http://{}", listener.local_addr().expect("an address")),
+            ca: None,
+            token: None,
+            renew: None,
+            certificate: None,
+        };
+        let client = Client::new(address).expect("a client");
+        // Nothing happens in the run.
+        let (end, ended) = channel::<()>();
+        let serving = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut reader = BufReader::new(stream.try_clone().expect("the same"));
+            let mut line = String::new();
+            while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+                line.clear();
+            }
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+            stream.write_all(head.as_bytes()).expect("answered");
+            let _ = ended.recv();
+        });
+        let (sender, _news) = channel();
+        let noted: Lost = Arc::new(Mutex::new(Some("it is away".into())));
+        let run = RunId::stored("r".into());
+        let is_back = async {
+            while lock(&noted).is_some() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            ended = follow(&client, &run, 0, (&sender, &noted)) => panic!("{ended:?}"),
+            waited = timeout(Duration::from_secs(30), is_back) => waited.expect("it is back"),
+        }
+        drop(end);
+        serving.join().expect("served");
+    }
 
     #[test]
     fn what_is_held_of_an_event_counts() {

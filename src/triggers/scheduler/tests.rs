@@ -85,6 +85,39 @@ fn a_start_that_waits_is_tried_again_after_a_clock_was_ahead() {
 }
 
 #[test]
+fn a_certificate_that_became_due_before_a_trigger_was_gone_is_due_after_it() {
+    let (planted, starter) = (planted("{ when_due: 10d }"), Noted::default());
+    let ends = |days: u32| Life {
+        made_at: MIDNIGHT,
+        expires_at: MIDNIGHT + days * DAY,
+    };
+    let book = Arc::new(TriggerBook::empty().expect("a book"));
+    let scheduler = Scheduler::new(book.clone(), &starter);
+    let tick = |days: u32| {
+        scheduler
+            .tick(&planted, MIDNIGHT + days * DAY)
+            .expect("a book")
+    };
+    tick(0);
+    // One start waits for both.
+    starter.is_held.set(true);
+    *starter.lives.borrow_mut() = vec![ends(15), ends(16)];
+    tick(7);
+    // While a file is away for a moment, the start waits.
+    let none = scheduler.tick(&[], MIDNIGHT + 7 * DAY);
+    none.expect("a book");
+    assert_eq!(book.waiting().expect("a book").len(), 1);
+    book.forget(&planted[0].key()).expect("a book");
+    assert!(book.waiting().expect("a book").is_empty());
+    // The second one is renewed by something else meanwhile.
+    *starter.lives.borrow_mut() = vec![ends(15)];
+    starter.is_held.set(false);
+    tick(8);
+    tick(9);
+    assert_eq!(*starter.runs.borrow(), [MIDNIGHT + 5 * DAY]);
+}
+
+#[test]
 fn a_certificate_that_became_due_before_a_pause_is_due_after_it() {
     let planted = planted("{ when_due: 10d }");
     let starter = Noted::default();
