@@ -87,6 +87,8 @@ fn listed(archive: &Archive, command: &Runs) -> Result<Vec<RunRow>, super::Failu
 /// Replaces the status of the runs that have not ended by what they wait for.
 fn show_standing(archive: &Archive, runs: &mut [RunRow]) -> Result<(), super::Failure> {
     for run in runs.iter_mut().filter(|run| run.ended_at.is_none()) {
+        // Locks that can't be checked are an error of the whole list.
+        archive.is_owned(&run.id)?;
         // A run that can't be read still belongs to the list.
         if let Ok((state, is_driven)) = archive.look_at(&run.id) {
             let status = match state.outcome {
