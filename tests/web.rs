@@ -320,7 +320,7 @@ fn bytes_that_are_secret_are_never_taken_for_their_base64() {
         "http::post(\"http://127.0.0.1:1/\", #{ json: #{ k: k } })",
         "exec::run(\"sh\", [], #{ env: #{ K: k } })",
     ] {
-        let ran = run(&test, &format!("{own}{use_};"), &token).expect(1);
+        let ran = run(&test, &format!("{own}let used = {use_};"), &token).expect(1);
         assert!(ran.stderr.contains("bytes"), "{use_}: {}", ran.stderr);
     }
 }

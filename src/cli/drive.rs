@@ -50,8 +50,16 @@ pub fn exit_code(ended: Ended, state: &State) -> u8 {
     }
 }
 
+/// Returns the exit code for the end of an undo, of a run with this state.
+pub fn undo_exit_code(ended: Ended, state: &State) -> u8 {
+    match ended {
+        Ended::Over(Outcome::Undone) => exit::SUCCEEDED,
+        ended => exit_code(ended, state),
+    }
+}
+
 /// Says whether a person stopped an undo, which another undo continues.
-pub fn is_stopped_undo(ended: Ended, state: &State) -> bool {
+fn is_stopped_undo(ended: Ended, state: &State) -> bool {
     matches!(ended, Ended::Over(Outcome::UndoFailed)) && state.is_cancelled
 }
 

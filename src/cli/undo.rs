@@ -3,7 +3,7 @@ use super::{
     archive::Archive,
     args::{Args, Undo},
     confirm::{confirm, which},
-    drive::{drive_to_end, is_stopped_undo, open_target},
+    drive::{drive_to_end, open_target, undo_exit_code},
     exit,
     failure::Failure,
     in_doubt, print,
@@ -12,8 +12,8 @@ use super::{
     taken::{frozen, look, refuse_out_elsewhere, take, use_out},
 };
 use crate::{
-    execute::{Ended, UndoItem, undo_plan},
-    journal::{Event, Outcome, RunId, State},
+    execute::{UndoItem, undo_plan},
+    journal::{Event, RunId, State},
     report,
     runs::{self, Undoing},
 };
@@ -63,13 +63,7 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
     shown.refuse_changed(&taken.state)?;
     let events = events(&taken.state, &command.answers)?;
     let (ended, state) = drive_to_end(args, &command.driving, taken.drive(events))?;
-    Ok(match ended {
-        Ended::Over(Outcome::Undone) => exit::SUCCEEDED,
-        Ended::Over(Outcome::Cancelled) => exit::CANCELLED,
-        ended if is_stopped_undo(ended, &state) => exit::CANCELLED,
-        Ended::Waiting => exit::WAITING,
-        _ => exit::FAILED,
-    })
+    Ok(undo_exit_code(ended, &state))
 }
 
 /// Shows the plan of an undo: as the output if only the plan is wanted.

@@ -10,7 +10,7 @@ use crate::{
         archive::Archive,
         args::{self, Cancel, Resume, Undo},
         confirm::{confirm, which},
-        drive::{exit_code, is_stopped_undo},
+        drive::{exit_code, undo_exit_code},
         exit,
         failure::Failure,
         in_doubt,
@@ -21,8 +21,7 @@ use crate::{
         undo::show_undo_plan,
     },
     compile::Program,
-    execute::Ended,
-    journal::{Approval, InstanceId, Outcome, RunId, RunInfo, State, Verdict},
+    journal::{Approval, InstanceId, RunId, RunInfo, State, Verdict},
     report,
     runs::{Answers, Changes, Runs, SentFiles, There, Undoing, WorkflowName},
     value::Command,
@@ -166,11 +165,5 @@ pub fn undo(
     };
     there.undo(id, &answers, how, &caller(there))?;
     let (ended, state) = follow(there, &command.driving, id, program, state)?;
-    Ok(match ended {
-        Ended::Over(Outcome::Undone) => exit::SUCCEEDED,
-        Ended::Over(Outcome::Cancelled) => exit::CANCELLED,
-        ended if is_stopped_undo(ended, &state) => exit::CANCELLED,
-        Ended::Waiting => exit::WAITING,
-        _ => exit::FAILED,
-    })
+    Ok(undo_exit_code(ended, &state))
 }

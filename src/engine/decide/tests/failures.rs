@@ -181,7 +181,7 @@ steps:
     run.fails("b");
     run.starts(["c"]);
     run.fails("c");
-    run.starts(["a!undo"]);
+    run.starts(["b!undo"]);
 }
 
 #[test]
