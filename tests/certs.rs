@@ -171,7 +171,7 @@ fn a_year_of_a_mesh_is_one_tree() {
     }
     let tree = test.windlass(&["certs"]).expect(0).stdout;
     assert!(
-        tree.contains("5 not shown because they are no longer used; to show them: --all"),
+        tree.contains("8 not shown because they are no longer used; to show them: --all"),
         "{tree}"
     );
 
