@@ -77,7 +77,7 @@ fn a_plan_of_a_server_reads_what_a_rotation_replaces_from_its_target() {
     };
     assert_eq!(serials(&local), serials(&remote));
     assert!(serials(&remote).len() > 4, "{remote:#}");
-    let said = served.said();
+    let said = served.stop();
     assert_eq!(said.matches("/api/v1/sightings").count(), 1, "{said}");
     assert!(!said.contains("/api/v1/runs/{run}/events"), "{said}");
     // Nothing was started, and nothing made.

@@ -116,8 +116,8 @@ proptest! {
         };
         let fails = own.any(has_failed) || (0..graph.len()).filter(is_finally).any(has_failed);
         prop_assert_eq!(run.state.outcome == Some(Outcome::Failed), fails, "{}", told());
-        for rank in 0..graph.len() {
-            let mut needs = graph[rank].needs.iter().copied();
+        for (rank, step) in graph.iter().enumerate() {
+            let mut needs = step.needs.iter().copied();
             let is_stopped = needs.any(|need| {
                 is_finally(&need) == is_finally(&rank) && (has_failed(need) || is_blocked(need))
             });

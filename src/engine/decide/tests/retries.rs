@@ -49,7 +49,7 @@ fn a_clock_that_was_set_back_does_not_hold_up_a_retry() {
     let mut run = Story::of(RETRIED);
     run.starts(["a"]);
     run.fails_for("a", 30 * SECOND);
-    run.now = run.now - 600 * SECOND;
+    run.now -= 600 * SECOND;
     run.decide();
     run.starts(["a"]);
 }
