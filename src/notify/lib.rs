@@ -4,7 +4,8 @@
 //!
 //! - `notice` is one notification; `collector` creates notifications from the journal's events, from questions that
 //!   expire and from certificates that are due;
-//! - [`Outbox`] (`outbox`) keeps them, in order, until each receiver has accepted them;
+//! - [`Outbox`] (`outbox`) keeps them, in order, until each receiver has accepted them; `alerts` begins and ends those about
+//!   triggers and certificates;
 //! - `courier` sends to one receiver and retries with pauses; `form` builds the format that each kind of receiver
 //!   expects, `http` and `mail` send it;
 //! - `service` does all of it within a server.
@@ -29,6 +30,7 @@
 //! | `positions` | up to where the events of each run have been read |
 //! | `notify_facts` | the time since which events cause notifications |
 
+mod alerts;
 mod collector;
 mod courier;
 mod form;
@@ -38,6 +40,7 @@ mod notice;
 mod outbox;
 mod service;
 
+pub use alerts::FailedStart;
 pub use notice::Notice;
-pub use outbox::{Delivered, FailedStart, Outbox, ReceiverQueue};
+pub use outbox::{Delivered, Outbox, ReceiverQueue};
 pub use service::Notifier;

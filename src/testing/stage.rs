@@ -28,7 +28,7 @@ use crate::{
         Act, Before, Call, Class, EffectKey, OnStop, Trace, function, judged_undo, leaves,
         sealed_answer,
     },
-    value::{Failure, FailureClass, MASK, Secret, Value},
+    value::{Failure, FailureClass, MASK, Value},
 };
 use time::OffsetDateTime;
 
@@ -474,19 +474,10 @@ impl Asked {
             function => function.replace("http::", ""),
         };
         let request = HttpRequest {
-            method: method.to_ascii_uppercase(),
-            shown: shown_url(&url),
-            url: Secret::new(url),
-            headers: Vec::new(),
-            body: None,
-            timeout: Duration::ZERO,
-            identity: None,
-            ca: None,
             expected,
-            expects_gone: false,
             hides_answer: hides_answer(arguments),
             only_reads: arguments.get("read") == Some(&Value::Bool(true)),
-            has_key: false,
+            ..HttpRequest::new(&method.to_ascii_uppercase(), &shown_url(&url), url)
         };
         let body = fields.get("body").map_or_else(String::new, Value::to_text);
         let response = HttpResponse {

@@ -285,7 +285,7 @@ fn ask<T: DeserializeOwned>(request: RequestBuilder) -> Result<Result<T, Refused
 /// The status and the body of an answer.
 type Answer = (StatusCode, Vec<u8>);
 
-/// Sends a request; the inner error is the reason why there is no answer.
+/// Sends a request. The inner result is an error if no answer arrived.
 fn send(request: RequestBuilder) -> Result<Result<Answer, BodyError>, Failure> {
     block_on(async {
         let answer = request.send().await?;

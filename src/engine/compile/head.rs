@@ -16,7 +16,7 @@ const KEY: &str = "workflow";
 const UTF_16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
 /// Says whether a YAML file declares itself a workflow: whether its top level has the key `workflow`. A file that can't be read may be one, so
-/// it counts: whoever compiles it gets the reason. Of a longer file than a workflow may be, only the beginning is looked at.
+/// it counts as one, and compiling it then shows the error. Of a file that is too long, only the beginning is read.
 pub fn declares_workflow(path: &Path) -> bool {
     match fs::metadata(path) {
         Ok(found) if found.is_file() => {}

@@ -81,6 +81,25 @@ pub struct HttpResponse {
 }
 
 impl HttpRequest {
+    /// Returns a request without headers or body, for which all 2xx are a success. Its timeout is zero.
+    pub fn new(method: &str, shown: &str, url: String) -> Self {
+        Self {
+            method: method.into(),
+            url: Secret::new(url),
+            shown: shown.into(),
+            headers: Vec::new(),
+            body: None,
+            timeout: Duration::ZERO,
+            identity: None,
+            ca: None,
+            expected: Vec::new(),
+            expects_gone: false,
+            hides_answer: false,
+            only_reads: false,
+            has_key: false,
+        }
+    }
+
     /// Says whether it does not ask for a change (RFC 9110, "safe").
     pub fn is_safe(&self) -> bool {
         matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
@@ -541,19 +560,9 @@ mod tests {
         {
             let (url, count) = counting();
             let request = HttpRequest {
-                method: method.into(),
-                shown: url.clone(),
-                url: Secret::new(url),
-                headers: Vec::new(),
-                body: None,
                 timeout: Duration::from_secs(30),
-                identity: None,
-                ca: None,
-                expected: Vec::new(),
-                expects_gone: false,
-                hides_answer: false,
-                only_reads: false,
                 has_key,
+                ..HttpRequest::new(method, &url.clone(), url)
             };
             for _ in 0..3 {
                 client.send(&request).await.expect("answered");
@@ -566,21 +575,7 @@ mod tests {
     #[test]
     fn a_redirect_that_is_not_followed_says_where_to() {
         let url = "http://a.example/x";
-        let mut request = HttpRequest {
-            method: "PUT".into(),
-            shown: url.into(),
-            url: Secret::new(url),
-            headers: Vec::new(),
-            body: None,
-            timeout: Duration::ZERO,
-            identity: None,
-            ca: None,
-            expected: Vec::new(),
-            expects_gone: false,
-            hides_answer: false,
-            only_reads: false,
-            has_key: false,
-        };
+        let mut request = HttpRequest::new("PUT", url, url.into());
         let response = HttpResponse {
             status: 308,
             headers: BTreeMap::from([(

@@ -157,7 +157,7 @@ fn a_run_that_undoes_itself_begins_to_after_its_finally() {
     run.ends(Outcome::Undone);
 }
 
-/// A process that died inside a call is no failure of the call.
+/// A step whose process died inside a call has not failed.
 #[test]
 fn a_step_in_doubt_is_not_tolerated_and_starts_no_undo() {
     let text = "on_failure: undo
@@ -205,7 +205,7 @@ fn a_nested_step_in_doubt_is_not_tolerated_from_outside() {
     }
 }
 
-/// Nobody knows what an attempt did that was lost with its records.
+/// What an attempt did is unknown if its records were lost.
 #[test]
 fn a_lost_attempt_is_not_tolerated_and_starts_no_undo() {
     let text = "on_failure: undo

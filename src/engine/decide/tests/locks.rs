@@ -1,4 +1,4 @@
-//! Locks: who waits, who gets one, and who gives it up.
+//! Locks: which steps wait for one, and when it is acquired and released.
 
 use std::time::Duration;
 
