@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, config::DbConfig};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, config::DbConfig};
 
 use crate::{disk, mutex::lock};
 
@@ -29,12 +29,16 @@ pub enum Durability {
 
 /// Opens an SQLite database with a write-ahead log, and creates it if it does not exist. Only its owner can read it.
 ///
+/// Its transactions wait at their start for other writers. One that begins as a reader can't wait for them later: SQLite refuses its
+/// first write at once if somebody has written since (`SQLITE_BUSY_SNAPSHOT`).
+///
 /// # Errors
 /// The file can't be opened or written, or another process has held it for a minute.
 pub fn open_database(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
     create_private(path);
-    let connection = Connection::open(path)?;
+    let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
+    connection.set_transaction_behavior(TransactionBehavior::Immediate);
     configure(&connection)?;
     let synchronous = match durability {
         Durability::Machine => "FULL",
@@ -158,6 +162,33 @@ mod tests {
         assert!(locked(), "a database that is open is locked");
         let _second = open_database(&path, Durability::Process).expect("open");
         assert!(locked(), "the first connection has lost its lock");
+    }
+
+    #[test]
+    fn a_transaction_that_has_read_can_write() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.db");
+        let open = || open_database(&path, Durability::Process).expect("open");
+        let (mut first, second) = (open(), open());
+        let add = "INSERT INTO t VALUES (1)";
+        first
+            .execute_batch("CREATE TABLE t (x INTEGER) STRICT")
+            .expect("made");
+        let transaction = first.transaction().expect("begun");
+        let count: i64 = transaction
+            .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
+            .expect("read");
+        assert_eq!(count, 0);
+        second.busy_timeout(Duration::ZERO).expect("set");
+        let refused = second.execute(add, []).expect_err("another writes");
+        assert_eq!(
+            refused.sqlite_error_code(),
+            Some(ErrorCode::DatabaseBusy),
+            "{refused}"
+        );
+        transaction.execute(add, []).expect("written");
+        transaction.commit().expect("committed");
+        second.execute(add, []).expect("written");
     }
 
     #[test]

@@ -2,6 +2,9 @@ use std::time::Duration;
 
 use super::Timestamp;
 
+/// How long to wait before something that failed is repeated.
+const SOON: Duration = Duration::from_secs(5);
+
 /// Says when to repeat what is done once in each period.
 ///
 /// It goes by the clock that it is given, and bears that clock being set: a next time that is further away than a period was
@@ -26,6 +29,20 @@ impl Every {
             period,
             next_at: now + period,
         }
+    }
+
+    /// Does something if the next time has been reached, and returns how that went. What failed is repeated soon, not after a whole
+    /// period.
+    pub fn when_due<T, E>(
+        &mut self,
+        now: Timestamp,
+        what: impl FnOnce() -> Result<T, E>,
+    ) -> Option<Result<T, E>> {
+        let done = self.is_due(now).then(what)?;
+        if done.is_err() {
+            self.next_at = now + self.period.min(SOON);
+        }
+        Some(done)
     }
 
     /// Says whether the next time has been reached. If so, the one after it is a period later than `now`.
@@ -57,6 +74,24 @@ mod tests {
         let mut every = Every::after(NOW, MINUTE);
         assert!(!every.is_due(NOW));
         assert!(every.is_due(NOW + MINUTE));
+    }
+
+    #[test]
+    fn what_failed_is_repeated_soon() {
+        let mut every = Every::new(MINUTE);
+        let results = [Err("locked"), Err("locked"), Ok(()), Ok(())];
+        let mut at = Vec::new();
+        let mut left = results.iter();
+        for seconds in 0..100 {
+            let now = NOW + Duration::from_secs(seconds);
+            if every
+                .when_due(now, || left.next().copied().unwrap_or(Ok(())))
+                .is_some()
+            {
+                at.push(seconds);
+            }
+        }
+        assert_eq!(at, [0, 5, 10, 70]);
     }
 
     #[test]

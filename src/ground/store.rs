@@ -3,7 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 
 use crate::{
     database::{Durability, open_database},
@@ -62,7 +62,7 @@ fn prepare(
     known: i64,
     upgrade: impl FnOnce(&Connection, i64) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<i64> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let transaction = connection.transaction()?;
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if !(0..known).contains(&found) {
         return Ok(found);

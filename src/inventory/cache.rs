@@ -1,16 +1,15 @@
-use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path};
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, params};
 
 use super::sighting::Sightings;
+use windlass_ground::{Durability, open_database};
 
 /// The version of the cached data. Increase it whenever the same events give other sightings; then all runs are read again.
 const VERSION: i64 = 5;
 
 /// The file within the state folder. It can be deleted; then all runs are read again.
 const FILE: &str = "inventory.db";
-/// How long to wait for another process, which writes for milliseconds.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A cache of the sightings of each run, so that a run is read again only after it has new events.
 pub struct Cache {
@@ -20,11 +19,7 @@ pub struct Cache {
 impl Cache {
     /// Opens the cache of a state folder. Returns `None` if it can't be opened; then every run is read.
     pub fn open(state: &Path) -> Option<Self> {
-        let path = state.join(FILE);
-        let database = Connection::open(&path).ok()?;
-        // The same permissions as the journal beside it.
-        let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o600));
-        database.busy_timeout(BUSY_TIMEOUT).ok()?;
+        let database = open_database(&state.join(FILE), Durability::Process).ok()?;
         let version: i64 = database
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .ok()?;
@@ -58,9 +53,7 @@ impl Cache {
     /// Removes runs from the cache. Errors are ignored, because rows that stay only take space.
     pub fn forget<'a>(&mut self, runs: impl IntoIterator<Item = &'a str>) {
         let write = || -> rusqlite::Result<()> {
-            let transaction = self
-                .database
-                .transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction = self.database.transaction()?;
             for run in runs {
                 transaction.execute("DELETE FROM runs WHERE run = ?", [run])?;
             }
@@ -72,9 +65,7 @@ impl Cache {
     /// Stores the sightings of runs, each with its stamp. Runs that can't be stored are read again next time.
     pub fn keep<'a>(&mut self, runs: impl IntoIterator<Item = (&'a str, &'a str, &'a Sightings)>) {
         let write = || -> rusqlite::Result<()> {
-            let transaction = self
-                .database
-                .transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction = self.database.transaction()?;
             for (run, stamp, seen) in runs {
                 let seen = serde_json::to_string(seen).unwrap_or_default();
                 transaction.execute(

@@ -84,12 +84,14 @@ impl Notifier {
                     troubles.runs.note(&read);
                     seen = read.ok().and(version);
                 }
-                if tells_due && certificates.is_due(now) {
-                    let looked = collector.look_at_certificates(now);
-                    troubles.certificates.note(&looked);
+                if tells_due {
+                    let looked = certificates.when_due(now, || collector.look_at_certificates(now));
+                    if let Some(looked) = looked {
+                        troubles.certificates.note(&looked);
+                    }
                 }
-                if old.is_due(now) {
-                    troubles.old.note(&outbox.prune(now));
+                if let Some(pruned) = old.when_due(now, || outbox.prune(now)) {
+                    troubles.old.note(&pruned);
                 }
                 thread::sleep(LOOKS);
             }

@@ -119,13 +119,14 @@ impl Triggers {
         files: &mut Every,
         certificates: &mut Every,
     ) -> Result<(), RunsError> {
-        if files.is_due(now) {
-            self.read_files()?;
-        }
+        files.when_due(now, || self.read_files()).transpose()?;
         let planted = self.planted();
         let is_due = |one: &Planted| matches!(one.trigger.occasion, Occasion::WhenDue(..));
-        if planted.iter().any(is_due) && certificates.is_due(now) {
-            self.scheduler.starter().look_at(self.runs.certificates()?);
+        if planted.iter().any(is_due) {
+            let found = certificates.when_due(now, || self.runs.certificates());
+            if let Some(found) = found.transpose()? {
+                self.scheduler.starter().look_at(found);
+            }
         }
         let Some(peers) = self.runs.peers() else {
             return self.scheduler.tick(&planted, now);

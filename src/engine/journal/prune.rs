@@ -1,6 +1,6 @@
 //! Deletes runs that have ended. One row of each is kept.
 
-use rusqlite::{OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::{error::JournalError, id::RunId, lock::RunLock, store::Journal};
 use windlass_ground::Timestamp;
@@ -50,7 +50,7 @@ impl Journal {
         // Holding the lock prevents a resume meanwhile.
         let lock = RunLock::take(&self.inner.state, run)?;
         let mut database = self.inner.database();
-        let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = database.transaction()?;
         transaction.execute_batch(TABLE)?;
         let found: Option<(Option<u64>, Option<[u8; 32]>)> = transaction
             .query_row(

@@ -1,6 +1,6 @@
 //! Creates the tables of the journal, and upgrades older ones.
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, params};
 
 use super::{chain, error::JournalError, id::RunId};
 use windlass_ground::Timestamp;
@@ -51,7 +51,7 @@ pub(super) fn prepare(database: &mut Connection) -> Result<(), JournalError> {
     if version(database)? == VERSION {
         return Ok(());
     }
-    let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let transaction = database.transaction()?;
     // Another process may have upgraded it meanwhile.
     match version(&transaction)? {
         VERSION => return Ok(()),

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -238,7 +238,7 @@ impl RunJournal {
         files: &BTreeMap<String, Arc<str>>,
     ) -> Result<(), JournalError> {
         let mut database = self.journal.inner.database();
-        let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = database.transaction()?;
         // A crash left an edition that no event names.
         transaction.execute(
             "DELETE FROM run_files WHERE run = ? AND edition = ?",
@@ -392,7 +392,7 @@ fn with_beside(events: Vec<(Event, Timestamp)>) -> Vec<(Event, Timestamp, Beside
 }
 
 fn write(database: &mut Connection, rows: &[Row]) -> rusqlite::Result<()> {
-    let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let transaction = database.transaction()?;
     {
         let mut insert = transaction.prepare_cached(
             "INSERT INTO events (run, seq, at, body, digest) VALUES (?, ?, ?, ?, ?)",
