@@ -35,10 +35,12 @@ pub mod testing;
 
 pub use windlass_authority as authority;
 pub use windlass_cluster as cluster;
+pub use windlass_compile as compile;
 pub use windlass_desk as desk;
-pub use windlass_engine::{compile, decide, execute, journal};
+pub use windlass_engine::{decide, execute};
 pub use windlass_ground::{self as ground, disk};
 pub use windlass_inventory as inventory;
+pub use windlass_journal as journal;
 pub use windlass_lsp as lsp;
 pub use windlass_mesh as mesh;
 pub use windlass_notify as notify;

@@ -3,8 +3,8 @@ use std::net::SocketAddr;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 use super::{answer::Problem, api::no_such_run, options::Secured};
-use windlass_engine::journal::{RunInfo, Via};
 use windlass_ground::random_bytes;
+use windlass_journal::{RunInfo, Via};
 use windlass_runs::{Listed, Person};
 use windlass_targets::{GrantConfig, Role, Scope, TokenConfig};
 use windlass_world::value::Digest;

@@ -21,8 +21,8 @@ use super::{
     server::Desk,
     session::{Begins, Proof},
 };
-use windlass_engine::journal::RunId;
 use windlass_ground::Requester;
+use windlass_journal::RunId;
 use windlass_runs::{ASSISTANT, CLIENT_HEADER, now};
 use windlass_targets::Role;
 use windlass_world::{outside::is_own_name, value::Digest};

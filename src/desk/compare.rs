@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
-use windlass_engine::journal::{Instance, InstanceId, RunId};
+use windlass_journal::{Instance, InstanceId, RunId};
 use windlass_runs::{FileChange, Filter, Runs, RunsError, Shown, file_changes};
 use windlass_world::value::Value;
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::access::Access;
-use windlass_engine::journal::{InstanceId, RunId, Status};
 use windlass_ground::Timestamp;
+use windlass_journal::{InstanceId, RunId, Status};
 use windlass_runs::{Ask, Filter, Row, Runs, RunsError, Shown};
 use windlass_targets::Role;
 

@@ -8,7 +8,7 @@ use super::{
     fold::fold,
     sighting::{Sightings, sightings},
 };
-use windlass_engine::journal::{RunId, State};
+use windlass_journal::{RunId, State};
 
 /// A run to gather sightings from.
 pub struct RunStamp {

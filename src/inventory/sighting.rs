@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::{facts::Facts, place::Place};
-use windlass_engine::journal::{EffectState, InstanceId, State};
 use windlass_ground::Timestamp;
+use windlass_journal::{EffectState, InstanceId, State};
 use windlass_script::{Class, Reversed, plain_serial};
 use windlass_world::{
     value::{MASK, Value},
@@ -532,7 +532,7 @@ fn object_name(arguments: &Json) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
-    use windlass_engine::journal::{CallRecord, EffectOutcome};
+    use windlass_journal::{CallRecord, EffectOutcome};
     use windlass_world::value::Digest;
 
     const SHOWN: &str = "-----BEGIN CERTIFICATE-----\n\

@@ -15,7 +15,7 @@ use super::{
     files::{Files, Overlay},
     pages::Pages,
 };
-use windlass_engine::compile::{Mistake, Sources, compile};
+use windlass_compile::{Mistake, Sources, compile};
 use windlass_script::Script;
 
 /// A mistake in a file of the editor.

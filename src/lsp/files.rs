@@ -17,7 +17,7 @@ use super::{
     uri::{path_of, real, uri_of},
     workflow::Workflow,
 };
-use windlass_engine::compile::{Folder, Sources};
+use windlass_compile::{Folder, Sources};
 use windlass_script::{ParsedScripts, join_path, lexer::Quoting};
 
 pub struct Document {

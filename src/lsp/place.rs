@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::yaml::{Entry, Kind, Node};
-use windlass_engine::compile::{FileKey, Form, SECTIONS, Section};
+use windlass_compile::{FileKey, Form, SECTIONS, Section};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {

@@ -9,7 +9,7 @@ use super::{
     signature::{given_by, taken_by},
     workflow::Action,
 };
-use windlass_engine::compile::StepName;
+use windlass_compile::StepName;
 use windlass_script::is_readable;
 
 /// Returns what would be renamed at a byte.

@@ -8,10 +8,10 @@ use super::{
     notice::Notice,
     outbox::{Outbox, ReadUpTo},
 };
-use windlass_engine::journal::{
+use windlass_ground::{Timestamp, lock};
+use windlass_journal::{
     ApprovalAsked, Event, InstanceId, Outcome, Record, RunEnded, RunId, Status, StepFailed,
 };
-use windlass_ground::{Timestamp, lock};
 use windlass_report as report;
 use windlass_runs::{Filter, Row, Runs, RunsError, now};
 use windlass_targets::{NoticeKind, NotifyConfig};

@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 use utoipa::ToSchema;
 
 use super::notice::Notice;
-use windlass_engine::journal::RunId;
 use windlass_ground::{Durability, Timestamp, lock, open_database};
+use windlass_journal::RunId;
 use windlass_runs::{Cursor, RunsError, now};
 use windlass_targets::{Channel, NoticeKind, ReceiverConfig};
 use windlass_world::value::Digest;

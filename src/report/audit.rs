@@ -10,11 +10,11 @@ use super::{
     plain::{line, short_line},
     style::counted,
 };
-use windlass_engine::journal::{
+use windlass_ground::Timestamp;
+use windlass_journal::{
     AnswerRefused, ApprovalAsked, ApprovalDecided, CallRecord, EffectAnswered, EffectEnded,
     EffectIntended, EffectOutcome, EffectSettled, Event, InstanceId, Record, RunId, State,
 };
-use windlass_ground::Timestamp;
 use windlass_script::{Class, Reversed};
 use windlass_world::{
     value::{Digest, Value},

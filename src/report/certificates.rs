@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
-use windlass_engine::journal::{EffectOutcome, InstanceId, State};
 use windlass_ground::Timestamp;
+use windlass_journal::{EffectOutcome, InstanceId, State};
 use windlass_world::value::Value;
 
 /// A certificate that a run wrote to a file.

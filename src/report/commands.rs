@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use windlass_engine::journal::RunId;
 use windlass_ground::lock;
+use windlass_journal::RunId;
 use windlass_world::value::Command;
 
 /// The options that a command in a hint repeats, so that it finds the same runs: set by the command line, and by code that

@@ -8,7 +8,7 @@ use super::{
     plain::{cut, line, lines, short_line},
     style::counted,
 };
-use windlass_engine::journal::{
+use windlass_journal::{
     AnswerRefused, ApprovalAsked, ApprovalDecided, AttemptAnswered, EffectAnswered, EffectEnded,
     EffectIntended, EffectOutcome, EffectSettled, Event, InstanceId, LockReleased, LockTaken,
     Logged, Record, RunCancelled, RunEdited, RunEnded, RunResumed, RunStarted, StepFailed,

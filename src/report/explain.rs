@@ -4,7 +4,7 @@ use super::{
     codes::{code_page, codes},
     page::{Page, Term},
 };
-use windlass_engine::compile::{FileKey, Form, Section, all_sections};
+use windlass_compile::{FileKey, Form, Section, all_sections};
 use windlass_script::{
     Doubt, Function, HostModule, Impact, MODULES, Need, Needs, On, Parameter, Reversible, Rule,
     ValueKind, closest, function, functions,

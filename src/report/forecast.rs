@@ -11,10 +11,8 @@ use super::{
     table::{Room, Table},
 };
 use windlass_authority::per_second;
-use windlass_engine::{
-    decide::{Foreseen, Preview},
-    journal::InstanceId,
-};
+use windlass_engine::decide::{Foreseen, Preview};
+use windlass_journal::InstanceId;
 use windlass_script::{HostCall, Known, Needs};
 
 /// How a call affects something outside.

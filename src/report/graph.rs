@@ -9,10 +9,8 @@ use super::{
     lanes::lanes,
     style::{describe_status, took},
 };
-use windlass_engine::{
-    compile::{Action, Edge, Step, Workflow},
-    journal::{InstanceId, State},
-};
+use windlass_compile::{Action, Edge, Step, Workflow};
+use windlass_journal::{InstanceId, State};
 
 /// The format of a workflow's graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

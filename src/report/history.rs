@@ -8,11 +8,11 @@ use super::{
     clock::local_time,
     plain::{cut, short_line},
 };
-use windlass_engine::journal::{
+use windlass_ground::Timestamp;
+use windlass_journal::{
     AttemptAnswered, EffectAnswered, Event, InstanceId, Record, RunCancelled, RunEdited, RunEnded,
     RunResumed, RunStarted, UndoStarted, Via,
 };
-use windlass_ground::Timestamp;
 use windlass_world::value::{Digest, MASK, Value};
 
 /// How a sealed secret, and secret bytes, are stored.

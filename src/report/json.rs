@@ -5,11 +5,9 @@ use super::{
     commands::completed,
     undo::{not_reversed, undo_json},
 };
-use windlass_engine::{
-    compile::Workflow,
-    journal::{Approval, Instance, InstanceId, RunId, RunRow, RunStanding, State, Status},
-};
+use windlass_compile::Workflow;
 use windlass_ground::Timestamp;
+use windlass_journal::{Approval, Instance, InstanceId, RunId, RunRow, RunStanding, State, Status};
 use windlass_world::value::{StepError, Value};
 
 /// How a run is shown as JSON.

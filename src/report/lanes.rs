@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{graph::Standings, plain::line};
-use windlass_engine::compile::Workflow;
+use windlass_compile::Workflow;
 
 /// The directions in which a line leaves a cell.
 const UP: u8 = 1;

@@ -85,4 +85,4 @@ pub use style::{ago, counted, describe_status, took, utc_time};
 pub use summary::{Detail, View, headline, summary};
 pub use table::{Room, Table};
 pub use undo::{undo_json, undo_plan};
-pub use windlass_engine::journal::RunStanding;
+pub use windlass_journal::RunStanding;

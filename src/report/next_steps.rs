@@ -1,8 +1,8 @@
 use super::{clock::local_time, commands::command, plain};
-use windlass_engine::journal::{
+use windlass_ground::Timestamp;
+use windlass_journal::{
     Approval, EffectState, Instance, InstanceId, Outcome, RunId, RunStanding, State, Status,
 };
-use windlass_ground::Timestamp;
 use windlass_script::{Class, Function};
 use windlass_world::value::{Command, FailureClass, StepError};
 

@@ -1,6 +1,6 @@
 use serde_json::Value as Json;
 
-use windlass_engine::journal::CallRecord;
+use windlass_journal::CallRecord;
 use windlass_script::{Class, Function};
 
 /// Formats a call for a line: its function, and its object.

@@ -2,10 +2,8 @@ use console::style;
 use serde_json::{Value as Json, json};
 
 use super::plain::line;
-use windlass_engine::{
-    decide::{Fate, FateKind, Plan},
-    journal::RunId,
-};
+use windlass_engine::decide::{Fate, FateKind, Plan};
+use windlass_journal::RunId;
 
 /// Formats what a resume does with each step.
 pub fn resume_plan(run: &RunId, plan: &Plan) -> String {

@@ -6,12 +6,12 @@ use super::{
     replaced::{Replaced, Replacing, replaced, wrapped},
     table::{Room, Table},
 };
+use windlass_compile::Phase;
 use windlass_engine::{
-    compile::Phase,
     decide::{Does, Foreseen, Preview},
     execute::Obstacle,
-    journal::InstanceId,
 };
+use windlass_journal::InstanceId;
 
 /// How many clusters are listed.
 const NAMED: usize = 4;

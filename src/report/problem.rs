@@ -10,7 +10,7 @@ use super::{
     plain::{block, same_length, styled},
     safe::Safe,
 };
-use windlass_engine::journal::{InstanceId, RunId};
+use windlass_journal::{InstanceId, RunId};
 use windlass_world::value::{StepError, brief};
 
 /// Draws a diagnostic for a terminal, without colours if they are turned off.

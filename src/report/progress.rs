@@ -14,15 +14,13 @@ use super::{
     style::describe_status,
     tally::tally,
 };
-use windlass_engine::{
-    compile::Workflow,
-    execute::Observer,
-    journal::{
-        ApprovalAsked, ApprovalDecided, Event, InstanceId, RunId, State, Status, StepFailed,
-        StepSkipped, StepStarted, StepSucceeded,
-    },
-};
+use windlass_compile::Workflow;
+use windlass_engine::execute::Observer;
 use windlass_ground::lock;
+use windlass_journal::{
+    ApprovalAsked, ApprovalDecided, Event, InstanceId, RunId, State, Status, StepFailed,
+    StepSkipped, StepStarted, StepSucceeded,
+};
 use windlass_world::value::format_duration;
 
 /// The number of lines for running steps; a screen has about 24 lines.

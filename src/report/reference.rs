@@ -1,11 +1,11 @@
 use super::explain::{function_page, section_page};
-use windlass_engine::compile::{MOCK_SECTIONS, SECTIONS, SUITE_SECTIONS, Section};
+use windlass_compile::{MOCK_SECTIONS, SECTIONS, SUITE_SECTIONS, Section};
 use windlass_script::{Function, MODULES};
 
 /// Returns `docs/reference.md`: all keys of workflows, test files and mock files, and all host functions.
 pub fn reference() -> String {
     let mut text = "# Reference\n\n\
-        This page is made from the tables in `src/engine/compile/` (`keys.rs` and its namesakes) and `src/script/host/`. `windlass explain NAME` shows one\n\
+        This page is made from the tables in `src/compile/` (`keys.rs` and its namesakes) and `src/script/host/`. `windlass explain NAME` shows one\n\
         entry of it, `windlass schema` prints the keys as a JSON Schema, and `windlass definitions DIR` writes the functions for\n\
         editors. The [guide](guide.md) explains how they are used; each error code has a page in [errors/](errors/README.md).\n\n\
         ## The workflow file\n"

@@ -9,11 +9,9 @@ use super::{
     plain::{cut, line},
     table::Room,
 };
-use windlass_engine::{
-    compile::{Phase, Workflow},
-    decide,
-    journal::State,
-};
+use windlass_compile::{Phase, Workflow};
+use windlass_engine::decide;
+use windlass_journal::State;
 use windlass_world::value::Value;
 
 /// How many clusters are listed in a line.
@@ -293,7 +291,7 @@ mod tests {
         Phase {
             name: "trust".into(),
             description: None,
-            replaces: Some(windlass_engine::compile::Template::Literal(Value::Null)),
+            replaces: Some(windlass_compile::Template::Literal(Value::Null)),
             after: None,
             undo: None,
             span: 0..0,

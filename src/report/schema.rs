@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use windlass_engine::compile::{FileKey, Form, SECTIONS, SUITE_SECTIONS, Section};
+use windlass_compile::{FileKey, Form, SECTIONS, SUITE_SECTIONS, Section};
 use windlass_world::value::FailureClass;
 
 /// One expression and nothing around it.

@@ -1,8 +1,8 @@
 use console::{StyledObject, style};
 use time::macros::format_description;
 
-use windlass_engine::journal::{Instance, Status};
 use windlass_ground::Timestamp;
+use windlass_journal::{Instance, Status};
 use windlass_world::value::format_duration;
 
 /// Formats a status for people, with its colour.

@@ -9,12 +9,10 @@ use super::{
     table::{Room, Table},
     undo,
 };
-use windlass_engine::{
-    compile::{Action, Step, Workflow},
-    execute::{self, Undone},
-    journal::{Instance, InstanceId, Outcome, RunId, RunStanding, State, Status, Verdict},
-};
+use windlass_compile::{Action, Step, Workflow};
+use windlass_engine::execute::{self, Undone};
 use windlass_ground::Timestamp;
+use windlass_journal::{Instance, InstanceId, Outcome, RunId, RunStanding, State, Status, Verdict};
 use windlass_world::value::format_duration;
 
 /// Formats how the run ended, in one line; if it has not, the line depends on whether it is being driven.

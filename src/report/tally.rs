@@ -1,7 +1,5 @@
-use windlass_engine::{
-    compile::{Action, Workflow},
-    journal::{InstanceId, State},
-};
+use windlass_compile::{Action, Workflow};
+use windlass_journal::{InstanceId, State};
 
 /// Returns how many instances of a workflow have ended, and how many there will be, as far as is known: a `for_each` that has not been
 /// reached counts as one.

@@ -2,11 +2,9 @@ use console::style;
 use serde_json::{Value as Json, json};
 
 use super::{object::call_line, plain::line};
-use windlass_engine::{
-    compile::Workflow,
-    execute::{self, UndoItem, UndoKind},
-    journal::{RunId, State},
-};
+use windlass_compile::Workflow;
+use windlass_engine::execute::{self, UndoItem, UndoKind};
+use windlass_journal::{RunId, State};
 use windlass_script::Reversed;
 
 const STAYS: &str = "can't be reversed, and stays:\n";

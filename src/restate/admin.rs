@@ -14,8 +14,8 @@ use super::{
     stuck::Stuck,
     wire::Holder,
 };
-use windlass_engine::journal::{RunId, RunRow};
 use windlass_ground::Timestamp;
+use windlass_journal::{RunId, RunRow};
 use windlass_world::outside::{backoff, jitter};
 
 /// How long a query is sent again after Restate refused it: longer than another node needs to take over from a dead one.

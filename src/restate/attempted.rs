@@ -6,7 +6,7 @@ use restate_sdk::{
 };
 
 use super::wire::Report;
-use windlass_engine::journal::InstanceId;
+use windlass_journal::InstanceId;
 
 /// An attempt that is running on a worker.
 pub(super) trait Attempted:

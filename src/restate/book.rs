@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
 use super::wire::Place;
-use windlass_engine::journal::{
+use windlass_ground::Timestamp;
+use windlass_journal::{
     Event, InstanceId, Link, LockTaken, Outcome, Record, RunEdited, RunEnded, RunId, RunRow,
     RunStarted, chain_start,
 };
-use windlass_ground::Timestamp;
 use windlass_world::value::Digest;
 
 /// What a driver keeps of its run's events besides their fold, the state: where they are stored, and the data for

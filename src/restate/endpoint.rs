@@ -30,8 +30,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
-use windlass_engine::journal::JournalError;
 use windlass_ground::Trouble;
+use windlass_journal::JournalError;
 use windlass_world::x509::read_identity;
 
 /// What every client of HTTP/2 sends first (RFC 9113, section 3.4).

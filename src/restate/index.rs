@@ -1,6 +1,6 @@
 use restate_sdk::prelude::*;
 
-use windlass_engine::journal::RunRow;
+use windlass_journal::RunRow;
 
 /// The rows of a list of runs, which are derived from the runs' events.
 pub(super) struct Index;

@@ -2,7 +2,7 @@ use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{run::RunClient, wire::Order};
-use windlass_engine::journal::RunId;
+use windlass_journal::RunId;
 use windlass_world::value::Digest;
 
 /// Starts with an idempotency key: one object for each key, so that one run is started, on whichever server and how often the key

@@ -15,11 +15,9 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::wire::EntryParcel;
-use windlass_engine::{
-    execute::{Entry, Finished, Ledger, Making, Stops},
-    journal::{Event, Vault},
-};
+use windlass_engine::execute::{Entry, Finished, Ledger, Making, Stops};
 use windlass_ground::{Timestamp, lock};
+use windlass_journal::{Event, Vault};
 use windlass_script::{Call, Class, Stop};
 
 /// A request of a script's thread to the handler.
@@ -127,7 +125,7 @@ impl Ledger for Actions {
         let events = parcel.events.into_iter();
         let events = events
             .map(|event| Ok((self.vault.open_event(event)?, parcel.at)))
-            .collect::<Result<_, windlass_engine::journal::JournalError>>()
+            .collect::<Result<_, windlass_journal::JournalError>>()
             .map_err(|e| Stop::Journal(e.to_string()))?;
         Ok(Entry {
             events,

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use restate_sdk::prelude::*;
 
 use super::{mail::MailClient, wire::Holder};
-use windlass_engine::journal::Claim;
+use windlass_journal::Claim;
 
 /// One lock: its holder, and the runs to notify when it is released.
 pub(super) struct Lock;

@@ -1,8 +1,8 @@
 use restate_sdk::prelude::*;
 
 use super::wire::{Letter, Letters, Listening};
-use windlass_engine::journal::Message;
 use windlass_ground::Timestamp;
+use windlass_journal::Message;
 
 /// Messages to a run, kept until its driver has read them.
 ///

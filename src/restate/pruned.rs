@@ -1,8 +1,8 @@
 use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use windlass_engine::journal::RunId;
 use windlass_ground::Timestamp;
+use windlass_journal::RunId;
 use windlass_world::value::Digest;
 
 /// The remains of deleted runs.

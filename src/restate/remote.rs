@@ -20,14 +20,12 @@ use super::{
     substrate::values_of,
     wire::{Done, Driving, GaveUp, Order, Pages},
 };
-use windlass_engine::{
-    execute::{Waiting, circle},
-    journal::{
-        Event, InstanceId, JournalError, Link, Message, Record, RunId, State, Vault, Via, fold,
-        open_links,
-    },
-};
+use windlass_engine::execute::{Waiting, circle};
 use windlass_ground::Timestamp;
+use windlass_journal::{
+    Event, InstanceId, JournalError, Link, Message, Record, RunId, State, Vault, Via, fold,
+    open_links,
+};
 use windlass_world::{
     outside::{BodyError, Proxies, by_proxy, read_answer, read_authorities},
     value::{Digest, Value},

@@ -9,8 +9,8 @@ use super::{
     servers::{DeliveryClaim, DeliveryEnd, DeliveryTurn, TriggerChange, TriggerMark},
     wire::Done,
 };
-use windlass_engine::journal::{Record, RunId};
 use windlass_ground::Timestamp;
+use windlass_journal::{Record, RunId};
 use windlass_world::value::Digest;
 
 /// The position up to which the events of a run have been read.

@@ -12,13 +12,11 @@ use super::{
     wire::{Done, Driving, GaveUp, Order, Pages},
     worker::{Edition, Shared},
 };
-use windlass_engine::{
-    compile::Program,
-    execute::{Conduct, DriveError, Driver, Substrate},
-    journal::{
-        Event, JournalError, Link, RunEdited, RunId, RunStarted, State, Status, StepFailed, fold,
-        open_links,
-    },
+use windlass_compile::Program;
+use windlass_engine::execute::{Conduct, DriveError, Driver, Substrate};
+use windlass_journal::{
+    Event, JournalError, Link, RunEdited, RunId, RunStarted, State, Status, StepFailed, fold,
+    open_links,
 };
 use windlass_world::value::Digest;
 

@@ -12,11 +12,9 @@ use super::{
     wire::{EntryParcel, OtherIdentity, Parcel, Report},
     worker::Shared,
 };
-use windlass_engine::{
-    execute::{Attempt, Finished, Making, Trouble},
-    journal::{Vault, crash_point},
-};
+use windlass_engine::execute::{Attempt, Finished, Making, Trouble};
 use windlass_ground::{Timestamp, lock};
+use windlass_journal::{Vault, crash_point};
 use windlass_script::Limits;
 use windlass_world::outside::{AwsClient, Clients, SecretReader};
 

@@ -16,13 +16,13 @@ use super::{
     step::StepClient,
     wire::{Holder, Letters, Listening, Order, Parcel, Report},
 };
-use windlass_engine::{
-    execute::{DriveError, Finished, Happened, Substrate, Task, Trouble, Wait, Waiting},
-    journal::{
-        ATTEMPT_KILLED, Claim, Event, InstanceId, LockReleased, Message, Record, RunId, Vault,
-    },
+use windlass_engine::execute::{
+    DriveError, Finished, Happened, Substrate, Task, Trouble, Wait, Waiting,
 };
 use windlass_ground::Timestamp;
+use windlass_journal::{
+    ATTEMPT_KILLED, Claim, Event, InstanceId, LockReleased, Message, Record, RunId, Vault,
+};
 use windlass_world::value::{Digest, StepError, Value};
 
 /// A value that Restate keeps for the driver, and returns in every life.

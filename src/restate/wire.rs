@@ -9,11 +9,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use windlass_engine::{
-    execute::{Finished, Task, Trouble, Work},
-    journal::{EffectState, Event, InstanceId, JournalError, Link, Message, Round, RunId, Vault},
-};
+use windlass_engine::execute::{Finished, Task, Trouble, Work};
 use windlass_ground::Timestamp;
+use windlass_journal::{
+    EffectState, Event, InstanceId, JournalError, Link, Message, Round, RunId, Vault,
+};
 use windlass_script::{Fault, FrozenScript, InUse, Rules, Script, Stop};
 use windlass_world::value::{FailureClass, Redactor, StepError, Value};
 

@@ -26,12 +26,10 @@ use super::{
     step::Step,
     wire::Place,
 };
-use windlass_engine::{
-    compile::{Frozen, Mistakes, Program, compile, digest_of},
-    execute::{Observer, former_edition},
-    journal::{RunId, Vault},
-};
+use windlass_compile::{Frozen, Mistakes, Program, compile, digest_of};
+use windlass_engine::execute::{Observer, former_edition};
 use windlass_ground::{Timestamp, boxed, lock, random_bytes};
+use windlass_journal::{RunId, Vault};
 use windlass_script::{Fault, FrozenScript, Script};
 use windlass_world::{outside::Clients, value::Digest};
 

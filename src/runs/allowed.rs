@@ -1,6 +1,6 @@
 //! Finds calls that a target does not allow, before a run begins: programs, hosts and services of AWS that the files and params name.
 
-use windlass_engine::compile::Workflow;
+use windlass_compile::Workflow;
 use windlass_script::HostCall;
 use windlass_targets::Target;
 use windlass_world::{

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::error::RunsError;
-use windlass_engine::journal::{JournalError, RunId, RunLock};
+use windlass_journal::{JournalError, RunId, RunLock};
 
 /// Takes the lock that keeps a second service out of a state folder: two would both continue the runs of an earlier one.
 ///

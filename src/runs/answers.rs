@@ -4,13 +4,10 @@ use super::{
     error::RunsError,
     service::{Person, Shown},
 };
-use windlass_engine::{
-    compile::Workflow,
-    decide,
-    execute::DriveError,
-    journal::{Decision, Event, InstanceId, RunId, State, Verdict},
-};
+use windlass_compile::Workflow;
+use windlass_engine::{decide, execute::DriveError};
 use windlass_ground::Timestamp;
+use windlass_journal::{Decision, Event, InstanceId, RunId, State, Verdict};
 use windlass_world::value::Digest;
 
 /// The largest comment, in characters: it is on every page of its run.

@@ -1,4 +1,4 @@
-use windlass_engine::compile::Workflow;
+use windlass_compile::Workflow;
 use windlass_ground::boxed;
 use windlass_targets::{OpenError, Target};
 use windlass_world::outside::{AwsClient, Identity, PcaClient};

@@ -11,13 +11,13 @@ use super::{
     preflight::{Note, preflight},
     service::{Person, Sent, StartWanted},
 };
+use windlass_compile::{Program, bind_params};
 use windlass_engine::{
-    compile::{Program, bind_params},
     decide::{Trouble, troubles},
     execute::DriveError,
-    journal::{Event, RunStarted, State},
 };
 use windlass_ground::Timestamp;
+use windlass_journal::{Event, RunStarted, State};
 use windlass_targets::Targets;
 use windlass_world::value::{Digest, Value};
 

@@ -6,8 +6,8 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::RunsError;
-use windlass_engine::journal::RunId;
 use windlass_ground::{Durability, lock, open_database};
+use windlass_journal::RunId;
 use windlass_world::value::Digest;
 
 /// The longest idempotency key, in bytes.

@@ -5,12 +5,10 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{error::RunsError, service::Evidence};
-use windlass_engine::{
-    compile::digest_of,
-    journal::{
-        self, Event, Journal, Link, Outcome, Record, RunEdited, RunId, RunRow, RunStarted, State,
-        Verified,
-    },
+use windlass_compile::digest_of;
+use windlass_journal as journal;
+use windlass_journal::{
+    Event, Journal, Link, Outcome, Record, RunEdited, RunId, RunRow, RunStarted, State, Verified,
 };
 use windlass_report::{self as report, Proof};
 use windlass_world::{

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::error::RunsError;
-use windlass_engine::{compile::Workflow, decide};
+use windlass_compile::Workflow;
+use windlass_engine::decide;
 use windlass_script::{closest, did_you_mean};
 
 /// Rejects a choice of steps (`chosen`, empty for all) that can't run without others, or that an approval guards: a choice may leave out

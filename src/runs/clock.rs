@@ -1,8 +1,8 @@
 use time::OffsetDateTime;
 
 use super::error::RunsError;
-use windlass_engine::journal::RunId;
 use windlass_ground::{Timestamp, random_bytes};
+use windlass_journal::RunId;
 
 /// Returns the current time, from the program's only clock.
 pub fn now() -> Timestamp {

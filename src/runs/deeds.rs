@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use windlass_engine::{execute::reversal_of, journal::State};
+use windlass_engine::execute::reversal_of;
 use windlass_ground::Timestamp;
+use windlass_journal::State;
 use windlass_script::{AuthorityUse, Done, Reversal, authority_use, is_authority};
 use windlass_world::{outside::Clients, value::Value};
 

@@ -1,14 +1,12 @@
 use serde_json::Value as Json;
 
 use super::{clock::now, error::RunsError, service::Person};
-use windlass_engine::{
-    execute::{DriveError, found_out},
-    journal::{
-        AttemptAnswered, EffectAnswered, EffectOutcome, EffectSettled, EffectState, Event,
-        InstanceId, Outcome, Position, State, Status, StepSkipped,
-    },
-};
+use windlass_engine::execute::{DriveError, found_out};
 use windlass_ground::Timestamp;
+use windlass_journal::{
+    AttemptAnswered, EffectAnswered, EffectOutcome, EffectSettled, EffectState, Event, InstanceId,
+    Outcome, Position, State, Status, StepSkipped,
+};
 use windlass_script::{check_answer, sealed_answer};
 use windlass_world::{outside::Clients, value::Value};
 

@@ -20,11 +20,9 @@ use super::{
     error::{Kind, RunsError},
     tallies::{Counted, Tallies},
 };
-use windlass_engine::{
-    compile::Program,
-    execute::{self, Cancel, Ended, Observer, Settings},
-    journal::{Event, InstanceId, Outcome, RunId, RunInfo, RunJournal, State},
-};
+use windlass_compile::Program;
+use windlass_engine::execute::{self, Cancel, Ended, Observer, Settings};
+use windlass_journal::{Event, InstanceId, Outcome, RunId, RunInfo, RunJournal, State};
 use windlass_script::STACK_BYTES;
 use windlass_targets::{Folders, OpenTarget, Targets};
 use windlass_telemetry as telemetry;

@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use windlass_engine::{
-    compile::{ParamErrors, Program, Workflow, bind_params},
-    journal::{RunEdited, RunInfo, State},
-};
+use windlass_compile::{ParamErrors, Program, Workflow, bind_params};
+use windlass_journal::{RunEdited, RunInfo, State};
 use windlass_world::value::{Digest, Value};
 
 /// Returns the params with which a run continues in a workflow: its own, as far as the workflow still has them, and the `given` ones.

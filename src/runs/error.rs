@@ -1,11 +1,8 @@
 use std::{error::Error, fmt};
 
-use windlass_engine::{
-    compile::{ClustersError, Mistakes, ParamError, ParamErrors},
-    decide::Refusal,
-    execute::DriveError,
-    journal::JournalError,
-};
+use windlass_compile::{ClustersError, Mistakes, ParamError, ParamErrors};
+use windlass_engine::{decide::Refusal, execute::DriveError};
+use windlass_journal::JournalError;
 #[cfg(feature = "restate")]
 use windlass_restate::RemoteError;
 use windlass_targets::{ConfigError, OpenError, UnsafeOut};

@@ -6,11 +6,10 @@ use super::{
     error::RunsError,
     service::Person,
 };
-use windlass_engine::{
-    compile::Workflow,
-    decide,
-    execute::DriveError,
-    journal::{Event, InstanceId, RunCancelled, RunEdited, RunResumed, State, UndoStarted},
+use windlass_compile::Workflow;
+use windlass_engine::{decide, execute::DriveError};
+use windlass_journal::{
+    Event, InstanceId, RunCancelled, RunEdited, RunResumed, State, UndoStarted,
 };
 
 /// Returns the events with which an idle run continues.

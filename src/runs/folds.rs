@@ -1,11 +1,9 @@
 use std::sync::Arc;
 
 use super::{error::RunsError, recent::Recent};
-use windlass_engine::{
-    execute::DriveError,
-    journal::{Journal, Record, RunId, State},
-};
+use windlass_engine::execute::DriveError;
 use windlass_ground::lock;
+use windlass_journal::{Journal, Record, RunId, State};
 use windlass_world::value::Digest;
 
 /// How many states are kept: those of runs that people look at, and of runs that wait for people.

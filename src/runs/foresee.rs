@@ -14,12 +14,12 @@ use tokio::{
 };
 
 use super::{aws::calls, clock::now, error::RunsError, preflight::Note, service::Planned};
+use windlass_compile::Workflow;
 use windlass_engine::{
-    compile::Workflow,
     decide::trials,
     execute::{Looked, Obstacle, look, obstacles},
-    journal::State,
 };
+use windlass_journal::State;
 use windlass_script::STACK_BYTES;
 use windlass_targets::{Folders, OpenError, OpenTarget, Target, rehearsal_folder};
 use windlass_world::outside::{
@@ -256,7 +256,7 @@ mod tests {
 
     use super::*;
     use crate::{Person, Wanted, begin};
-    use windlass_engine::compile::{Frozen, compile};
+    use windlass_compile::{Frozen, compile};
     use windlass_world::value::Value;
 
     #[test]

@@ -6,8 +6,8 @@ use super::{
     deeds::{authorities, changed},
     error::RunsError,
 };
-use windlass_engine::journal::{Outcome, RunId, RunRow, State};
 use windlass_ground::Timestamp;
+use windlass_journal::{Outcome, RunId, RunRow, State};
 use windlass_script::AuthorityUse;
 use windlass_world::value::Command;
 

@@ -4,7 +4,8 @@ use std::{
 };
 
 use super::{error::RunsError, service::Listed};
-use windlass_engine::compile::{self, Opened, Program, compile, is_test, open};
+use windlass_compile as compile;
+use windlass_compile::{Opened, Program, compile, is_test, open};
 
 /// Names a workflow that may be started: the name of its file without `.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

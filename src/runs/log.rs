@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use super::{error::RunsError, folds::Cursor};
-use windlass_engine::journal::{Event, InstanceId, Journal, Outcome, Record, RunEnded, RunId};
 use windlass_ground::Timestamp;
+use windlass_journal::{Event, InstanceId, Journal, Outcome, Record, RunEnded, RunId};
 use windlass_report::EventLines;
 
 /// An event of a run as people read it.

@@ -9,7 +9,7 @@ use std::{
 use futures_util::{StreamExt, stream};
 
 use super::{allowed::allowed, error::RunsError};
-use windlass_engine::compile::{Workflow, clusters};
+use windlass_compile::{Workflow, clusters};
 use windlass_script::permits_of;
 use windlass_targets::{Target, Targets};
 use windlass_world::{

@@ -4,8 +4,10 @@ use std::{
 };
 
 use super::error::RunsError;
-use windlass_engine::{compile::Program, execute::compile_editions, journal::RunInfo};
+use windlass_compile::Program;
+use windlass_engine::execute::compile_editions;
 use windlass_ground::lock;
+use windlass_journal::RunInfo;
 use windlass_world::value::Digest;
 
 /// How many programs are kept: those of runs that people look at.

@@ -12,11 +12,9 @@ use super::{
     error::RunsError,
     service::Evidence,
 };
-use windlass_engine::journal::{
-    Journal, JournalError, Outcome, RunId, RunLock, RunRow, RunsWanted, State,
-};
 use windlass_ground::{Timestamp, disk};
 use windlass_inventory as inventory;
+use windlass_journal::{Journal, JournalError, Outcome, RunId, RunLock, RunRow, RunsWanted, State};
 
 /// How many bundles of one run a folder may have: each of them differs from the others, so more are hardly meant.
 const MOST_BUNDLES: u32 = 1000;

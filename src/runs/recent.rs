@@ -5,8 +5,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use windlass_engine::journal::RunId;
 use windlass_ground::lock;
+use windlass_journal::RunId;
 
 /// Caches something of each run, up to a number of runs: a further one replaces the one that has not been used for
 /// longest.

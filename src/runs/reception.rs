@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::error::RunsError;
-use windlass_engine::journal::{Decision, State};
+use windlass_journal::{Decision, State};
 
 /// How long a driver may take before the person is told that it has not taken up the answer: it looks for messages five times a second.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -19,11 +19,9 @@ use super::{
     sent::refuse_unknown,
     service::{Person, info, plan_changed},
 };
-use windlass_engine::{
-    compile::Program,
-    decide::{self, Change, Plan, Unplannable},
-    journal::{Event, InstanceId, RunEdited, RunId, RunInfo, State},
-};
+use windlass_compile::Program;
+use windlass_engine::decide::{self, Change, Plan, Unplannable};
+use windlass_journal::{Event, InstanceId, RunEdited, RunId, RunInfo, State};
 use windlass_report as report;
 use windlass_targets::Targets;
 use windlass_world::value::{Digest, Value};

@@ -1,11 +1,9 @@
 //! Decides when a run may be resumed, cancelled or undone.
 
 use super::error::RunsError;
-use windlass_engine::{
-    compile::Workflow,
-    decide,
-    journal::{Outcome, RunId, State},
-};
+use windlass_compile::Workflow;
+use windlass_engine::decide;
+use windlass_journal::{Outcome, RunId, State};
 use windlass_world::value::Command;
 
 /// Rejects a resume of a run that is over. With `changes` (other files, other params or single steps), a run that has succeeded may be

@@ -8,7 +8,7 @@ use super::{
     revise::SentFiles,
     service::Sent,
 };
-use windlass_engine::compile::Program;
+use windlass_compile::Program;
 use windlass_world::value::{Digest, Value};
 
 /// Returns the workflow that may be started by name and has exactly the files that a client sends; `None` if there is none and the

@@ -21,17 +21,17 @@ use super::{
     revise::{Changes, Revision},
     tallies::Tallies,
 };
+use windlass_compile::Program;
 use windlass_engine::{
-    compile::Program,
     decide::{self, Refusal},
     execute::{Obstacle, UndoItem},
-    journal::{
-        Approval, Decision, Event, HeldLock, InstanceId, JournalError, Link, Pruned, Record, RunId,
-        RunInfo, RunRow, State, Status, Verdict, Via,
-    },
 };
 use windlass_ground::Timestamp;
 use windlass_inventory::{Gathered, Inventory};
+use windlass_journal::{
+    Approval, Decision, Event, HeldLock, InstanceId, JournalError, Link, Pruned, Record, RunId,
+    RunInfo, RunRow, State, Status, Verdict, Via,
+};
 use windlass_mesh::Handshakes;
 use windlass_report::{EventLines, RunStanding};
 use windlass_targets::{LOCAL, Scope};

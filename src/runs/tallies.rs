@@ -1,10 +1,10 @@
 use std::{collections::BTreeMap, sync::Mutex};
 
-use windlass_engine::journal::{
+use windlass_ground::lock;
+use windlass_journal::{
     EffectOutcome, Event, Instance, InstanceId, RunEnded, State, StepFailed, StepSkipped,
     StepSucceeded,
 };
-use windlass_ground::lock;
 
 /// The counters of the runs that this process has driven since its start.
 #[derive(Clone, Debug, Default)]

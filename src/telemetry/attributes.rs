@@ -7,7 +7,8 @@ use opentelemetry::{
 };
 use serde_json::Value as Json;
 
-use windlass_engine::{execute::Called, journal::EffectOutcome};
+use windlass_engine::execute::Called;
+use windlass_journal::EffectOutcome;
 use windlass_world::{
     outside::shown_url,
     value::{Failure, Value},

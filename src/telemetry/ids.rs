@@ -1,9 +1,7 @@
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
-use windlass_engine::{
-    execute::CallId,
-    journal::{InstanceId, RunId},
-};
+use windlass_engine::execute::CallId;
+use windlass_journal::{InstanceId, RunId};
 use windlass_world::value::Digest;
 
 /// The ids of a run's spans.
@@ -79,7 +77,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use windlass_engine::journal::Position;
+    use windlass_journal::Position;
 
     #[test]
     fn ids_are_the_same_for_a_run_and_differ_within_it() {

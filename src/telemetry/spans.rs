@@ -16,14 +16,12 @@ use super::{
     export::{Exporter, exporter},
     ids::SpanIds,
 };
-use windlass_engine::{
-    execute::{CallId, Called, Observer},
-    journal::{
-        ApprovalAsked, ApprovalDecided, Event, InstanceId, Outcome, RunEnded, RunId, State,
-        StepFailed, StepStarted, StepSucceeded, Verdict,
-    },
-};
+use windlass_engine::execute::{CallId, Called, Observer};
 use windlass_ground::{Timestamp, lock};
+use windlass_journal::{
+    ApprovalAsked, ApprovalDecided, Event, InstanceId, Outcome, RunEnded, RunId, State, StepFailed,
+    StepStarted, StepSucceeded, Verdict,
+};
 use windlass_report as report;
 
 /// Wraps an observer of a run, so that the run's spans are sent, if traces are enabled.

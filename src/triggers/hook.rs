@@ -8,7 +8,8 @@ use super::{
     planted::Planted,
     service::{Lost, Triggers},
 };
-use windlass_engine::{compile::Occasion, journal::Via};
+use windlass_compile::Occasion;
+use windlass_journal::Via;
 use windlass_runs::{Kind, MAX_KEY, Person, RunsError, StartWanted, now};
 use windlass_world::value::{Digest, Value};
 

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::book::TriggerKey;
-use windlass_engine::compile::{Mistake, Occasion, Trigger, Workflow};
+use windlass_compile::{Mistake, Occasion, Trigger, Workflow};
 use windlass_runs::{Listed, RunsError, WorkflowName};
 use windlass_targets::HookConfig;
 

@@ -4,7 +4,7 @@ use super::{
     book::{FORGET_WAITING, TriggerBook, TriggerKey},
     planted::Planted,
 };
-use windlass_engine::compile::Occasion;
+use windlass_compile::Occasion;
 use windlass_ground::Timestamp;
 use windlass_runs::RunsError;
 

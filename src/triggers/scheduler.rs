@@ -9,7 +9,7 @@ use super::{
     planted::Planted,
     starter::{Held, Starter},
 };
-use windlass_engine::compile::{CatchUp, Occasion, Schedule};
+use windlass_compile::{CatchUp, Occasion, Schedule};
 use windlass_ground::{Timestamp, lock};
 use windlass_runs::RunsError;
 use windlass_world::outside::{backoff, jitter};

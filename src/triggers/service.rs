@@ -15,7 +15,7 @@ use super::{
     starter::ThroughRuns,
     together::{take_over, tell, tell_gone, tell_pause},
 };
-use windlass_engine::compile::Occasion;
+use windlass_compile::Occasion;
 use windlass_ground::{Every, Timestamp, Trouble, lock};
 use windlass_notify::Outbox;
 use windlass_runs::{Runs, RunsError, now};

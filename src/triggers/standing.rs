@@ -6,7 +6,7 @@ use super::{
     planted::Planted,
     starter::lives,
 };
-use windlass_engine::compile::Occasion;
+use windlass_compile::Occasion;
 use windlass_ground::Timestamp;
 use windlass_inventory::Inventory;
 use windlass_runs::RunsError;

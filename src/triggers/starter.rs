@@ -5,12 +5,10 @@ use std::{
 };
 
 use super::{planted::Planted, remembered::Remembered};
-use windlass_engine::{
-    compile::{Occasion, Workflow, bind_params},
-    journal::{RunInfo, Via},
-};
+use windlass_compile::{Occasion, Workflow, bind_params};
 use windlass_ground::{Timestamp, lock};
 use windlass_inventory::{Condition, Inventory};
+use windlass_journal::{RunInfo, Via};
 use windlass_notify::{FailedStart, Outbox};
 use windlass_report as report;
 use windlass_runs::{Filter, Person, Runs, RunsError, Shown, StartWanted};

@@ -11,10 +11,8 @@ use super::{
     types::{AnswerBody, AnswersBody, PlanAnswer, StartBody, StartRun, StartedRun},
 };
 use crate::{access::Access, answer::Problem, server::Desk};
-use windlass_engine::{
-    decide,
-    journal::{RunId, Verdict},
-};
+use windlass_engine::decide;
+use windlass_journal::{RunId, Verdict};
 use windlass_report as report;
 use windlass_runs::{Answers, Person, PlanDepth, Runs, RunsError, StartWanted, Started};
 use windlass_targets::Role;

@@ -22,7 +22,7 @@ use crate::{
     route::{Answer, Route},
     server::Desk,
 };
-use windlass_engine::journal::InstanceId;
+use windlass_journal::InstanceId;
 use windlass_runs::{DoubtAnswer, Undoing};
 use windlass_targets::Role;
 use windlass_world::value::Value;

@@ -24,11 +24,9 @@ use crate::{
     route::{Answer, Route, somewhere},
     server::Desk,
 };
-use windlass_engine::{
-    compile::{Frozen, Program, compile},
-    execute::Obstacle,
-    journal::Event,
-};
+use windlass_compile::{Frozen, Program, compile};
+use windlass_engine::execute::Obstacle;
+use windlass_journal::Event;
 use windlass_runs::{RunsError, Sent};
 use windlass_targets::{LOCAL, Role};
 use windlass_world::value::Value;

@@ -11,10 +11,8 @@ use super::{
     types::{GrantItem, RunItem, RunsPage, WhoAmI, WorkflowItem, Workflows},
 };
 use crate::{access::Access, answer::Problem, server::Desk};
-use windlass_engine::{
-    compile::Program,
-    journal::{InstanceId, NotAnInstance, RunId},
-};
+use windlass_compile::Program;
+use windlass_journal::{InstanceId, NotAnInstance, RunId};
 use windlass_report::{self as report, Pick};
 use windlass_runs::{Filter, WorkflowName, now};
 use windlass_targets::{LOCAL, Role};

@@ -18,8 +18,8 @@ use crate::{
     route::{Answer, Route},
     server::Desk,
 };
-use windlass_engine::journal::RunRow;
 use windlass_ground::Timestamp;
+use windlass_journal::RunRow;
 use windlass_runs::{Pruning, Retention, now};
 use windlass_targets::Role;
 use windlass_world::value::parse_duration;

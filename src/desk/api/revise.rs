@@ -25,7 +25,7 @@ use crate::{
     route::{Answer, Route},
     server::Desk,
 };
-use windlass_engine::journal::{InstanceId, RunId};
+use windlass_journal::{InstanceId, RunId};
 use windlass_report as report;
 use windlass_runs::{Changes, Runs, RunsError, SentFiles};
 use windlass_targets::Role;

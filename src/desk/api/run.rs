@@ -16,11 +16,11 @@ use super::{
     },
 };
 use crate::{access::Access, answer::Problem, server::Desk};
-use windlass_engine::journal::{
+use windlass_ground::Timestamp;
+use windlass_journal::{
     EffectOutcome, EffectState, Instance, InstanceId, Outcome, Record, RunId, State as RunState,
     Status,
 };
-use windlass_ground::Timestamp;
 use windlass_report as report;
 use windlass_runs::{self as runs, Cursor, Runs, RunsError, Shown};
 use windlass_targets::Role;

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{act::Queried, look::run_id, run::event_item};
 use crate::{admit::Pass, answer::Problem, server::Desk};
-use windlass_engine::journal::RunId;
+use windlass_journal::RunId;
 use windlass_runs::{Cursor, RunsError};
 
 /// How often a comment is sent while nothing happens, because many proxies close a connection that is silent for a minute.

@@ -7,11 +7,9 @@ use serde_json::Value as Json;
 use utoipa::ToSchema;
 
 use crate::answer::Problem;
-use windlass_engine::{
-    compile::{Param, Workflow},
-    journal::{InstanceId, RunId, Verdict},
-};
+use windlass_compile::{Param, Workflow};
 use windlass_ground::Timestamp;
+use windlass_journal::{InstanceId, RunId, Verdict};
 use windlass_report as report;
 use windlass_runs::{self as runs, Ask, Listed, Row};
 use windlass_targets::Role;

@@ -9,10 +9,8 @@ use super::{
     layout::{Frame, page, see_other},
 };
 use crate::{access::Access, answer::Problem, api, server::Desk};
-use windlass_engine::{
-    execute::{UndoItem, UndoKind},
-    journal::{RunId, Verdict},
-};
+use windlass_engine::execute::{UndoItem, UndoKind};
+use windlass_journal::{RunId, Verdict};
 use windlass_runs::{Answers, Person, Runs, RunsError, Undoing};
 
 /// The largest form, in bytes.

@@ -7,7 +7,7 @@ use super::{
     layout::{Frame, page},
 };
 use crate::{access::Access, answer::Problem, server::Desk};
-use windlass_engine::journal::RunId;
+use windlass_journal::RunId;
 use windlass_runs::{Runs, RunsError};
 use windlass_targets::Role;
 

@@ -9,7 +9,7 @@ use super::{
     steps::{parts, status as instance_status},
 };
 use crate::api;
-use windlass_engine::journal::{EffectState, Instance, InstanceId};
+use windlass_journal::{EffectState, Instance, InstanceId};
 use windlass_world::value::Value;
 
 /// The largest number of inner instances that are listed.

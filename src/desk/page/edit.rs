@@ -19,10 +19,8 @@ use super::{
     run::card_id,
 };
 use crate::{access::Access, answer::Problem, api, server::Desk};
-use windlass_engine::{
-    compile::{Param, Program, parse_argument, parse_value},
-    journal::InstanceId,
-};
+use windlass_compile::{Param, Program, parse_argument, parse_value};
+use windlass_journal::InstanceId;
 use windlass_report as report;
 use windlass_runs::{
     Changes, Doubt, DoubtAnswer, Revision, RunsError, Shown, WorkflowName, file_changes,
@@ -196,7 +194,7 @@ impl Sheet {
                 ..Changes::default()
             })
         } else {
-            Err(windlass_engine::compile::ParamErrors(errors).into())
+            Err(windlass_compile::ParamErrors(errors).into())
         }
     }
 

@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 
 use super::{act::Form, format::visible};
-use windlass_engine::compile::{Param, parse_value};
+use windlass_compile::{Param, parse_value};
 use windlass_world::value::{Type, Value};
 
 /// The longest default that is shown in words.

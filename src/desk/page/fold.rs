@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use windlass_engine::compile::{Edge, Workflow};
+use windlass_compile::{Edge, Workflow};
 
 /// The largest number of steps that are drawn without groups. A browser draws about 500 elements quickly, and a step has 7 to 12.
 const PLAIN: usize = 48;
@@ -339,7 +339,7 @@ mod tests {
     use std::fmt::Write;
 
     use super::*;
-    use windlass_engine::compile::{Frozen, compile};
+    use windlass_compile::{Frozen, compile};
 
     /// Returns the dependencies of steps `s0`, `s1`, …, each after those in `needs`.
     fn web(count: usize, needs: impl Fn(usize) -> Vec<usize>) -> Web {

@@ -10,7 +10,7 @@ use super::{
     layers::{HEIGHT, Spot, WIDTH, lay_out},
     steps::{Node, ORDER},
 };
-use windlass_engine::compile::Edge;
+use windlass_compile::Edge;
 
 /// The number of letters of a name that a node shows, and how many fit beside its mark. Longer names are drawn narrower.
 const LETTERS: usize = 21;

@@ -4,7 +4,7 @@
 //! by barycenter sweeps; and each node is moved towards the middle of its neighbours.
 
 use super::fold::Picture;
-use windlass_engine::compile::Edge;
+use windlass_compile::Edge;
 
 /// The size of a node.
 pub const WIDTH: f64 = 176.0;
@@ -335,7 +335,7 @@ mod tests {
 
     use super::*;
     use crate::page::fold::Web;
-    use windlass_engine::compile::{Frozen, compile};
+    use windlass_compile::{Frozen, compile};
 
     fn picture(steps: &str) -> Picture {
         let files = [(

@@ -10,7 +10,7 @@ use super::{
     run::View,
     steps::{Node, ORDER, status as instance_status},
 };
-use windlass_engine::journal::{InstanceId, Status};
+use windlass_journal::{InstanceId, Status};
 
 /// The number of rows on a page of the list.
 const ROWS: usize = 100;

@@ -17,7 +17,7 @@ use crate::{
     answer::{Problem, file},
     server::Desk,
 };
-use windlass_engine::journal::RunId;
+use windlass_journal::RunId;
 use windlass_report as report;
 use windlass_runs::LogLine;
 

@@ -6,10 +6,8 @@ use super::{
     format::{class, mark, visible},
     steps::{Node, ORDER},
 };
-use windlass_engine::{
-    compile::{Phase, Workflow},
-    journal::{InstanceId, Outcome, State},
-};
+use windlass_compile::{Phase, Workflow};
+use windlass_journal::{InstanceId, Outcome, State};
 use windlass_report::{self as report, Fate, Replaced, Replacing};
 
 /// The largest number of clusters that are named with an object.

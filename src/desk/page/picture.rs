@@ -6,8 +6,9 @@ use super::{
     graph::{Links, graph},
     steps::{Node, nodes},
 };
-use windlass_engine::{compile::Workflow, journal::State};
+use windlass_compile::Workflow;
 use windlass_ground::Timestamp;
+use windlass_journal::State;
 
 /// The part of the page's style that the graph needs.
 const STYLE: &str = "\

@@ -13,8 +13,8 @@ use super::{
     layout::{Frame, heads, page},
 };
 use crate::{access::Access, answer::Problem, api, server::Desk};
-use windlass_engine::journal::RunRow;
 use windlass_ground::Timestamp;
+use windlass_journal::RunRow;
 use windlass_report as report;
 use windlass_runs::{Pruning, Retention, now};
 

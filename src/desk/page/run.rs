@@ -28,11 +28,9 @@ use crate::{
     api::{self, Allowed},
     server::Desk,
 };
-use windlass_engine::{
-    decide,
-    journal::{InstanceId, Record, RunId, State as RunState},
-};
+use windlass_engine::decide;
 use windlass_ground::lock;
+use windlass_journal::{InstanceId, Record, RunId, State as RunState};
 use windlass_report::{self as report, EventLines};
 use windlass_runs::{Ask, Runs, RunsError, Shown};
 use windlass_world::value::{Digest, StepError};

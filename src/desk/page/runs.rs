@@ -19,8 +19,8 @@ use crate::{
     server::Desk,
     waiting::{Question, questions},
 };
-use windlass_engine::journal::RunId;
 use windlass_ground::Timestamp;
+use windlass_journal::RunId;
 use windlass_runs::{Filter, Row, now};
 use windlass_targets::Role;
 

@@ -21,12 +21,9 @@ use crate::{
     api,
     server::Desk,
 };
-use windlass_engine::{
-    compile::{Param, Program, Workflow, parse_argument},
-    decide,
-    execute::Obstacle,
-    journal::State as RunState,
-};
+use windlass_compile::{Param, Program, Workflow, parse_argument};
+use windlass_engine::{decide, execute::Obstacle};
+use windlass_journal::State as RunState;
 use windlass_report as report;
 use windlass_runs::{PlanDepth, Planned, RunsError, StartWanted, WorkflowName};
 use windlass_targets::{LOCAL, Role};
@@ -172,7 +169,7 @@ impl Sheet {
             }
         }
         if !errors.is_empty() {
-            return Err(windlass_engine::compile::ParamErrors(errors).into());
+            return Err(windlass_compile::ParamErrors(errors).into());
         }
         Ok(StartWanted {
             workflow: self.name.clone(),

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use windlass_engine::{
-    compile::{Action, Step, Workflow},
-    journal::{Instance, InstanceId, State, Status},
-};
+use windlass_compile::{Action, Step, Workflow};
 use windlass_ground::Timestamp;
+use windlass_journal::{Instance, InstanceId, State, Status};
 
 /// A step at the top level of a workflow, with counts of the instances inside of it.
 pub struct Node {

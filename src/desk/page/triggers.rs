@@ -9,7 +9,7 @@ use super::{
     layout::{Frame, heads, page, see_other},
 };
 use crate::{access::Access, answer::Problem, api, server::Desk};
-use windlass_engine::compile::Schedule;
+use windlass_compile::Schedule;
 use windlass_ground::Timestamp;
 use windlass_notify::{Delivered, ReceiverQueue};
 use windlass_report as report;

@@ -18,14 +18,12 @@ use super::{
     scope::Standing,
     undo::undo_order,
 };
-use crate::{
-    compile::{Action, Workflow},
-    journal::{
-        ApprovalAsked, ApprovalDecided, Event, InstanceId, Items, State, Status, StepFailed,
-        StepSkipped, StepStarted, StepSucceeded,
-    },
-};
+use windlass_compile::{Action, Workflow};
 use windlass_ground::Timestamp;
+use windlass_journal::{
+    ApprovalAsked, ApprovalDecided, Event, InstanceId, Items, State, Status, StepFailed,
+    StepSkipped, StepStarted, StepSucceeded,
+};
 
 /// Remembers between decisions about one run which steps need not be looked at again.
 ///

@@ -4,14 +4,12 @@ use super::{
     decision::{Decision, View},
     scope::Scope,
 };
-use crate::{
-    compile::{Action, Approval, OnTimeout, Step, Workflow},
-    journal::{
-        self, ApprovalAsked, ApprovalDecided, Event, Instance, InstanceId, Outcome, State, Status,
-        Verdict,
-    },
-};
+use windlass_compile::{Action, Approval, OnTimeout, Step, Workflow};
 use windlass_ground::Timestamp;
+use windlass_journal as journal;
+use windlass_journal::{
+    ApprovalAsked, ApprovalDecided, Event, Instance, InstanceId, Outcome, State, Status, Verdict,
+};
 use windlass_world::value::{Digest, StepError, Value};
 
 /// The prefix that marks a name among the approvers as a group.

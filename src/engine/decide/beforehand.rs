@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{decision::View, scope::Scope};
-use crate::{
-    compile::{Action, OnError, Step, StepIndex, Template, Workflow, bind_params},
-    journal::{InstanceId, State},
-};
+use windlass_compile::{Action, OnError, Step, StepIndex, Template, Workflow, bind_params};
+use windlass_journal::{InstanceId, State};
 use windlass_script::Signature;
 use windlass_world::value::{StepError, Value};
 

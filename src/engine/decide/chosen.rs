@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::scope::Scope;
-use crate::{
-    compile::{Action, Step, Template, Workflow},
-    journal::State,
-};
+use windlass_compile::{Action, Step, Template, Workflow};
+use windlass_journal::State;
 
 /// Returns the steps up to one: all that it depends on, and itself. `None` if there is no such step.
 pub fn steps_until(workflow: &Workflow, name: &str) -> Option<BTreeSet<String>> {

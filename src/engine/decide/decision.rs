@@ -1,10 +1,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{
-    compile::Step,
-    journal::{Event, Instance, InstanceId, State, StepFailed, StepStarted},
-};
+use windlass_compile::Step;
 use windlass_ground::Timestamp;
+use windlass_journal::{Event, Instance, InstanceId, State, StepFailed, StepStarted};
 use windlass_world::value::{StepError, Value};
 
 /// The input of a decision beyond the workflow and the state.

@@ -2,10 +2,8 @@
 //! says of failures.
 
 use super::shape::whole;
-use crate::{
-    compile::{OnError, Step},
-    journal::{InstanceId, State, Status},
-};
+use windlass_compile::{OnError, Step};
+use windlass_journal::{InstanceId, State, Status};
 
 /// Says whether a run continues without a step that has failed.
 pub(super) fn is_tolerated(state: &State, id: &InstanceId, step: &Step) -> bool {

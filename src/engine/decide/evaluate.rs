@@ -6,10 +6,8 @@ use std::{
 };
 
 use super::{decision::View, scope::Scope};
-use crate::{
-    compile::{Action, OnError, Step, Template},
-    journal::{Instance, InstanceId, State, Status},
-};
+use windlass_compile::{Action, OnError, Step, Template};
+use windlass_journal::{Instance, InstanceId, State, Status};
 use windlass_script::{Absent, ExpressionError, Hop, Names};
 use windlass_world::value::{StepError, Value};
 

@@ -1,9 +1,7 @@
 use strum::VariantArray;
 
-use crate::{
-    compile::Workflow,
-    journal::{Event, InstanceId, State},
-};
+use windlass_compile::Workflow;
+use windlass_journal::{Event, InstanceId, State};
 
 /// What happens to one instance in a resume.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,10 +5,8 @@ use super::{
     scope::Scope,
     step::step_of,
 };
-use crate::{
-    compile::{Action, Step, Workflow},
-    journal::{Event, InstanceId, LockReleased, State, Status},
-};
+use windlass_compile::{Action, Step, Workflow};
+use windlass_journal::{Event, InstanceId, LockReleased, State, Status};
 use windlass_world::value::{StepError, Value};
 
 impl<'w> Scope<'_, 'w> {

@@ -5,10 +5,8 @@ use super::{
     scope::{Scope, Settled},
     undo,
 };
-use crate::{
-    compile::{OnFailure, Workflow},
-    journal::{Event, Outcome, RunEnded, State, UndoStarted},
-};
+use windlass_compile::{OnFailure, Workflow};
+use windlass_journal::{Event, Outcome, RunEnded, State, UndoStarted};
 use windlass_world::value::Value;
 
 /// Decides what may happen next by looking at everything.

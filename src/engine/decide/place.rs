@@ -6,10 +6,8 @@
 
 use std::collections::HashMap;
 
-use crate::{
-    compile::{Action, Workflow},
-    journal::InstanceId,
-};
+use windlass_compile::{Action, Workflow};
+use windlass_journal::InstanceId;
 
 /// A higher place is undone earlier.
 ///

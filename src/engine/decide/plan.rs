@@ -8,11 +8,9 @@ use super::{
     resume::{failed_by_outputs, reset_finally},
     scope::Scope,
 };
-use crate::{
-    compile::Workflow,
-    journal::{Event, InstanceId},
-};
+use windlass_compile::Workflow;
 use windlass_ground::Timestamp;
+use windlass_journal::{Event, InstanceId};
 
 /// The reason why a resume can't be planned.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

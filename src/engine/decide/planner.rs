@@ -13,10 +13,8 @@ use super::{
     scope::Scope,
     shape::{Shape, has_begun, whole},
 };
-use crate::{
-    compile::{Action, Edge, Step, Workflow, bind_params},
-    journal::{Event, Instance, InstanceId, Status},
-};
+use windlass_compile::{Action, Edge, Step, Workflow, bind_params};
+use windlass_journal::{Event, Instance, InstanceId, Status};
 use windlass_script::{Class, Script};
 use windlass_world::value::Value;
 

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{decision::View, scope::Scope};
-use crate::{
-    compile::{Action, Step, Template, Workflow},
-    journal::{InstanceId, State, Status},
-};
+use windlass_compile::{Action, Step, Template, Workflow};
+use windlass_journal::{InstanceId, State, Status};
 use windlass_script::{HostCall, Read};
 use windlass_world::value::Value;
 

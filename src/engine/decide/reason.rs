@@ -1,10 +1,8 @@
 //! Explains a resume plan: why a step has its fate.
 
 use super::shape::Shape;
-use crate::{
-    compile::{Step, Template, Workflow},
-    journal::{EffectState, Instance},
-};
+use windlass_compile::{Step, Template, Workflow};
+use windlass_journal::{EffectState, Instance};
 use windlass_script::{Class, Script};
 
 pub(super) fn script_change(old: &Script, new: &Script) -> Option<String> {

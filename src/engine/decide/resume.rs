@@ -7,11 +7,9 @@ use super::{
     shape::{Shape, has_begun},
     step::step_of,
 };
-use crate::{
-    compile::{Action, Step, Workflow},
-    journal::{Event, Instance, InstanceId, Outcome, RunResumed, State, Status},
-};
+use windlass_compile::{Action, Step, Workflow};
 use windlass_ground::Timestamp;
+use windlass_journal::{Event, Instance, InstanceId, Outcome, RunResumed, State, Status};
 
 /// Returns the first events of a resume: the run continues, and the steps under `finally` run again if a step before
 /// them will run. A run that was interrupted in its `finally` continues there: what failed before stays failed, and

@@ -2,10 +2,8 @@
 //! `unit`.
 
 use super::{agenda::ScopeAgenda, decision::Decision, doubt::is_tolerated};
-use crate::{
-    compile::{Action, Step, Template, Workflow},
-    journal::{Event, InstanceId, State, Status, StepSkipped},
-};
+use windlass_compile::{Action, Step, Template, Workflow};
+use windlass_journal::{Event, InstanceId, State, Status, StepSkipped};
 use windlass_world::value::{StepError, Value};
 
 pub(super) struct Scope<'a, 'w> {

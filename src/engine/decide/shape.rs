@@ -1,4 +1,4 @@
-use crate::journal::{Instance, InstanceId, State, Status};
+use windlass_journal::{Instance, InstanceId, State, Status};
 
 /// How a step has run.
 pub(super) enum Shape {

@@ -1,8 +1,6 @@
 use super::scope::Scope;
-use crate::{
-    compile::{Action, Step, Workflow},
-    journal::{InstanceId, State},
-};
+use windlass_compile::{Action, Step, Workflow};
+use windlass_journal::{InstanceId, State};
 use windlass_world::value::Value;
 
 /// Finds the step of an instance (or of the undo of one), through nested workflows. `None` if the workflow does not have

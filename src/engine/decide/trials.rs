@@ -6,10 +6,8 @@ use std::{
 };
 
 use super::{decision::View, scope::Scope};
-use crate::{
-    compile::{Action, OnError, Step, Template, Workflow, bind_params},
-    journal::{InstanceId, State},
-};
+use windlass_compile::{Action, OnError, Step, Template, Workflow, bind_params};
+use windlass_journal::{InstanceId, State};
 use windlass_script::{HostCall, Read, Script};
 use windlass_world::value::Value;
 

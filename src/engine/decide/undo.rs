@@ -9,10 +9,8 @@ use super::{
     place::{Places, ranks_of},
     step::step_of,
 };
-use crate::{
-    compile::{Action, Retry, Workflow},
-    journal::{Event, Instance, InstanceId, Outcome, RoundRef, RunEnded, State, Status},
-};
+use windlass_compile::{Action, Retry, Workflow};
+use windlass_journal::{Event, Instance, InstanceId, Outcome, RoundRef, RunEnded, State, Status};
 use windlass_script::Script;
 use windlass_world::value::{StepError, Value};
 

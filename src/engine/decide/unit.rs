@@ -5,10 +5,8 @@ use super::{
     decision::{Decision, Next, Start},
     scope::{Scope, Settled},
 };
-use crate::{
-    compile::{Action, Step, Template, bind_params},
-    journal::{Event, InstanceId, Items, Status, StepStarted, StepSucceeded},
-};
+use windlass_compile::{Action, Step, Template, bind_params};
+use windlass_journal::{Event, InstanceId, Items, Status, StepStarted, StepSucceeded};
 use windlass_world::value::{StepError, Value};
 
 impl<'w> Scope<'_, 'w> {

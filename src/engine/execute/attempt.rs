@@ -13,8 +13,8 @@ use super::{
     substrate::Ledger,
     undo::{ended, lost},
 };
-use crate::journal::{EffectState, Event, InstanceId, Round, RunId};
 use windlass_ground::Timestamp;
+use windlass_journal::{EffectState, Event, InstanceId, Round, RunId};
 use windlass_script::{
     self as script, Ended, Host, InUse, Interruption, Limits, Rules, Script, Stop,
 };

@@ -7,7 +7,7 @@ use super::{
     observer::{CallId, Called},
     substrate::{Made, Making},
 };
-use crate::journal::{CallRecord, EffectEnded, Event, Position};
+use windlass_journal::{CallRecord, EffectEnded, Event, Position};
 use windlass_script::{Act, Call};
 use windlass_world::outside::traced;
 
@@ -62,7 +62,7 @@ impl Gate {
     }
 }
 
-fn outcome_in(made: &Made) -> Option<&crate::journal::EffectOutcome> {
+fn outcome_in(made: &Made) -> Option<&windlass_journal::EffectOutcome> {
     match made.events.last()? {
         Event::EffectEnded(EffectEnded { outcome, .. }) => Some(outcome),
         _ => None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::journal::{InstanceId, RunId};
+use windlass_journal::{InstanceId, RunId};
 
 /// A lock that a run or one of its steps waits for, and its holder.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{entries::outcome_of, shown::describe, stops::Stops};
-use crate::journal::{CallRecord, EffectOutcome};
+use windlass_journal::{CallRecord, EffectOutcome};
 use windlass_script::{Call, Class, EffectKey, OnStop, Stop};
 use windlass_world::value::Proof;
 

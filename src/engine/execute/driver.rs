@@ -9,15 +9,13 @@ use super::{
     substrate::{Happened, Substrate, Wait},
     undo,
 };
-use crate::{
-    compile::{Action, Program, Retry},
-    decide::{self, Agenda, Moment, Next, Start},
-    journal::{
-        EffectState, Event, IllegalTransition, InstanceId, JournalError, Outcome, RoundRef, RunId,
-        RunJournal, State, StepFailed, StepStarted, StepSucceeded,
-    },
-};
+use crate::decide::{self, Agenda, Moment, Next, Start};
+use windlass_compile::{Action, Program, Retry};
 use windlass_ground::{Timestamp, boxed};
+use windlass_journal::{
+    EffectState, Event, IllegalTransition, InstanceId, JournalError, Outcome, RoundRef, RunId,
+    RunJournal, State, StepFailed, StepStarted, StepSucceeded,
+};
 use windlass_script::{Class, InUse, Rules};
 use windlass_world::{
     outside::{Clients, backoff},

@@ -11,7 +11,8 @@ use futures_util::{StreamExt, future, stream};
 use tokio::runtime::Handle;
 use windlass_ground::lock;
 
-use crate::{decide::Trial, journal::InstanceId};
+use crate::decide::Trial;
+use windlass_journal::InstanceId;
 use windlass_script::{
     self as script, Call, Class, EffectKey, Effects, Ended, Host, Impact, Interruption, Level,
     Limits, OnStop, Rules, Stop, function, outdates,

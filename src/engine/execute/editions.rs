@@ -1,9 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::{
-    compile::{Frozen, Mistakes, Program, Workflow, compile},
-    journal::RunInfo,
-};
+use windlass_compile::{Frozen, Mistakes, Program, Workflow, compile};
+use windlass_journal::RunInfo;
 
 /// Compiles the files with which a run continues, and its earlier editions; `files` reads those of an edition.
 ///

@@ -19,14 +19,12 @@ use super::{
     stops::Stops,
     substrate::{Entry, Happened, Ledger, Made, Making, Substrate, Wait},
 };
-use crate::{
-    compile::{Frozen, compile},
-    decide,
-    journal::{
-        Claim, Event, InstanceId, JournalError, Message, RunId, RunJournal, RunStanding, State,
-    },
-};
+use crate::decide;
+use windlass_compile::{Frozen, compile};
 use windlass_ground::Timestamp;
+use windlass_journal::{
+    Claim, Event, InstanceId, JournalError, Message, RunId, RunJournal, RunStanding, State,
+};
 use windlass_script::{Call, Class, Limits, Stop};
 
 /// How often messages of other processes, and locks that they release, are looked for.

@@ -1,10 +1,10 @@
 //! Writes the entries of a call to the ledger: its announcement, its result, and how a doubt was settled.
 
 use super::{doubt::settle_doubt, gate::Gate, stops::Stops, substrate::Made};
-use crate::journal::{
+use windlass_ground::Timestamp;
+use windlass_journal::{
     CallRecord, EffectEnded, EffectIntended, EffectOutcome, EffectState, Event, Position,
 };
-use windlass_ground::Timestamp;
 use windlass_script::{Call, Class, EffectKey, Interruption, OnStop, Stop};
 use windlass_world::value::{Failure, Proof, Value};
 

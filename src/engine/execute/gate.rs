@@ -10,11 +10,11 @@ use super::{
     stage::Stage,
     substrate::{Ledger, Making},
 };
-use crate::journal::{
+use windlass_ground::{Timestamp, lock};
+use windlass_journal::{
     CallRecord, EffectEnded, EffectIntended, EffectOutcome, EffectState, Event, InstanceId, Logged,
     Position, RunId,
 };
-use windlass_ground::{Timestamp, lock};
 use windlass_script::{
     Call, Class, EffectKey, Effects, Interruption, Level, Stop, WRONG_ARGUMENTS,
 };

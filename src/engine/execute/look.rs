@@ -11,12 +11,10 @@ use futures_util::{StreamExt, future, stream};
 use tokio::{runtime::Handle, time::timeout_at};
 
 use super::dry_run::Obstacle;
-use crate::{
-    compile::{Action, Workflow},
-    decide::{self, Moment, Start, Want},
-    journal::{Event, InstanceId, LockTaken, State, StepSucceeded},
-};
+use crate::decide::{self, Moment, Start, Want};
+use windlass_compile::{Action, Workflow};
 use windlass_ground::Timestamp;
+use windlass_journal::{Event, InstanceId, LockTaken, State, StepSucceeded};
 use windlass_script::{
     self as script, Call, Class, EffectKey, Effects, Ended, Host, HostCall, Impact, Interruption,
     Level, Limits, OnStop, Rules, Script, Stop, function,

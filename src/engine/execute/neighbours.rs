@@ -5,13 +5,11 @@ use super::{
     driver::{DriveError, Driver},
     substrate::Substrate,
 };
-use crate::{
-    decide::{self, Want},
-    journal::{
-        AnswerRefused, Claim, Event, InstanceId, LockTaken, Message, RunCancelled, RunId, Via,
-    },
-};
+use crate::decide::{self, Want};
 use windlass_ground::Timestamp;
+use windlass_journal::{
+    AnswerRefused, Claim, Event, InstanceId, LockTaken, Message, RunCancelled, RunId, Via,
+};
 
 impl<S: Substrate> Driver<'_, S> {
     /// Handles a request that was made at `at`. An answer that does not count is recorded as refused, because its sender has

@@ -1,15 +1,15 @@
 use std::time::Duration;
 
-use crate::journal::{CallRecord, EffectOutcome, Event, InstanceId, Position, State};
 use windlass_ground::Timestamp;
+use windlass_journal::{CallRecord, EffectOutcome, Event, InstanceId, Position, State};
 
 /// Identifies a call of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallId {
     pub step: InstanceId,
-    /// As [`Instance::round`](crate::journal::Instance::round).
+    /// As [`Instance::round`](windlass_journal::Instance::round).
     pub round: u32,
-    /// As [`Instance::attempt`](crate::journal::Instance::attempt).
+    /// As [`Instance::attempt`](windlass_journal::Instance::attempt).
     pub attempt: u32,
     pub position: Position,
 }

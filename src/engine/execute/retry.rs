@@ -1,6 +1,6 @@
 //! Decides whether a failed attempt is retried.
 
-use crate::compile::{Retry, RetryOn};
+use windlass_compile::{Retry, RetryOn};
 use windlass_world::value::FailureClass;
 
 /// Says whether a retry may help. A rejected call would be rejected again, unless `on` names its class.

@@ -1,7 +1,7 @@
 //! Settles effects in doubt before their undo.
 
 use super::{doubt::is_key_alive, gate::Gate, shown::describe, substrate::Made, undo::ended};
-use crate::journal::{
+use windlass_journal::{
     EffectOutcome, EffectSettled, EffectState, Event, InstanceId, Position, RunId,
 };
 use windlass_script::{self as script, Class, Effects, Ended, Finding, OnStop, Stop};

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 pub use tokio_util::sync::CancellationToken;
 
-use crate::journal::InstanceId;
+use windlass_journal::InstanceId;
 use windlass_script::{Call, Trace};
 
 /// A test's replacement for the outside. It is between the gate and the clients, so all calls of host functions and of undos

@@ -9,7 +9,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::journal::crash_point;
+use windlass_journal::crash_point;
 use windlass_script::{OnStop, Stop};
 use windlass_world::value::{Failure, Value};
 

@@ -8,8 +8,8 @@ use super::{
     driver::DriveError,
     stops::Stops,
 };
-use crate::journal::{Claim, Event, InstanceId, Message, RunId};
 use windlass_ground::Timestamp;
+use windlass_journal::{Claim, Event, InstanceId, Message, RunId};
 use windlass_script::{Call, Stop};
 use windlass_world::value::Redactor;
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{attempt::Attempt, gate::Gate, settle::Place};
-use crate::journal::{
+use windlass_journal::{
     EffectEnded, EffectOutcome, EffectState, Event, InstanceId, Round, RunId, State,
 };
 use windlass_script::{

@@ -8,11 +8,9 @@ use super::{
     settle::{FoundOut, found_out},
     undo::{in_use, reversal_of},
 };
-use crate::{
-    compile::{Action, Workflow},
-    decide,
-    journal::{EffectState, Instance, InstanceId, State, Status},
-};
+use crate::decide;
+use windlass_compile::{Action, Workflow};
+use windlass_journal::{EffectState, Instance, InstanceId, State, Status};
 use windlass_script::{Class, InUse, Reversal, Reversed, WayBack};
 use windlass_world::{
     outside::Clients,

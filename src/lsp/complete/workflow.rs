@@ -14,7 +14,7 @@ use crate::{
     values::values_of,
     workflow::Workflow,
 };
-use windlass_engine::compile::Form;
+use windlass_compile::Form;
 use windlass_script::ValueKind;
 use windlass_world::{value::FailureClass, x509::Subject};
 

@@ -12,10 +12,8 @@ use crate::{
     rules,
     service::{Person, Runs, UndoPlan, Undoing},
 };
-use windlass_engine::{
-    execute::{Sight, undo_plan},
-    journal::{Message, RunId, State},
-};
+use windlass_engine::execute::{Sight, undo_plan};
+use windlass_journal::{Message, RunId, State};
 
 impl Here {
     /// Gives a person's answers to the process that drives a run, or records them and drives it.

@@ -2,7 +2,7 @@
 
 use super::Here;
 use crate::{bundle::gather, error::RunsError, service::Evidence};
-use windlass_engine::journal::RunId;
+use windlass_journal::RunId;
 
 impl Here {
     /// Collects and verifies the evidence of a run.

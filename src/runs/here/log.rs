@@ -8,8 +8,8 @@ use crate::{
     log::{Lines, LogLine},
     recent::Recent,
 };
-use windlass_engine::journal::RunId;
 use windlass_ground::lock;
+use windlass_journal::RunId;
 
 /// How many logs are kept.
 const KEPT: usize = 8;

@@ -8,7 +8,7 @@ use crate::{
     revise::{Changes, Reviser, Revision, refuse_other_plan},
     service::{Person, info},
 };
-use windlass_engine::journal::RunId;
+use windlass_journal::RunId;
 use windlass_world::value::{Digest, Value};
 
 impl Here {

@@ -6,8 +6,8 @@ use crate::{
     folds::Folds,
     service::{Ask, Filter, Page, Row, asks, status},
 };
-use windlass_engine::journal::{Journal, RunId, RunRow, RunsWanted};
 use windlass_ground::{Timestamp, lock};
+use windlass_journal::{Journal, RunId, RunRow, RunsWanted};
 use windlass_report as report;
 
 /// The smallest number of rows that are read at once; also the number if all are wanted.

@@ -29,11 +29,9 @@ use crate::{
     tallies::Tallies,
     turns::Turns,
 };
-use windlass_engine::{
-    compile::Program,
-    journal::{HeldLock, Journal, Link, Pruned, Record, RunId, RunInfo, RunLock, RunRow},
-};
+use windlass_compile::Program;
 use windlass_inventory::{Gathered, RunStamp, gather};
+use windlass_journal::{HeldLock, Journal, Link, Pruned, Record, RunId, RunInfo, RunLock, RunRow};
 use windlass_mesh::{Handshakes, Matrix};
 use windlass_targets::{LOCAL, Targets};
 use windlass_world::value::Digest;

@@ -11,10 +11,8 @@ use crate::{
     sent::{self, known_file},
     service::{Person, PlanDepth, Planned, Sent, StartWanted, Started},
 };
-use windlass_engine::{
-    compile::{Program, Workflow},
-    journal::{NewRun, RunId},
-};
+use windlass_compile::{Program, Workflow};
+use windlass_journal::{NewRun, RunId};
 use windlass_targets::{Folders, Target};
 use windlass_world::value::{Digest, Secret, Value};
 

@@ -8,10 +8,8 @@ use crate::{
     events::{add_cancel, resume_events},
     service::{Person, info},
 };
-use windlass_engine::{
-    execute::DriveError,
-    journal::{Event, Message, RunCancelled, RunId, RunJournal},
-};
+use windlass_engine::execute::DriveError;
+use windlass_journal::{Event, Message, RunCancelled, RunId, RunJournal};
 use windlass_world::value::Redactor;
 
 impl Here {

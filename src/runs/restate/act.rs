@@ -20,11 +20,9 @@ use crate::{
     rules,
     service::{Person, UndoPlan, Undoing},
 };
-use windlass_engine::{
-    compile::Program,
-    execute::undo_plan,
-    journal::{Event, Message, RunId, State},
-};
+use windlass_compile::Program;
+use windlass_engine::execute::undo_plan;
+use windlass_journal::{Event, Message, RunId, State};
 use windlass_restate::{Order, TakenUp};
 use windlass_world::value::{Digest, Value};
 

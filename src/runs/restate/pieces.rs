@@ -6,8 +6,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use windlass_engine::journal::{Record, RunId};
 use windlass_ground::lock;
+use windlass_journal::{Record, RunId};
 
 /// Keeps pieces of events, by their run and the number of their first event.
 pub(super) struct Pieces {

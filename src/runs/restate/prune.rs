@@ -10,7 +10,7 @@ use crate::{
     prune::{CHANGED, Prunable, Pruning, Retention, delete_old, picked},
     service::{Evidence, Person},
 };
-use windlass_engine::journal::{Link, Pruned, RunId, RunRow, State};
+use windlass_journal::{Link, Pruned, RunId, RunRow, State};
 use windlass_restate::{Done, PrunedRun, Remote};
 
 impl OnRestate {

@@ -14,8 +14,8 @@ use tokio::sync::watch;
 
 use super::reads::RunReads;
 use crate::error::RunsError;
-use windlass_engine::journal::{RunId, RunRow};
 use windlass_ground::{Timestamp, lock};
+use windlass_journal::{RunId, RunRow};
 use windlass_restate::{ListedPart, Remote};
 
 /// How often the runs are checked.

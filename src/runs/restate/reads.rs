@@ -13,11 +13,9 @@ use std::{
 
 use super::pieces::Pieces;
 use crate::{error::RunsError, folds::Cursor, recent::Recent};
-use windlass_engine::{
-    execute::DriveError,
-    journal::{Event, LockTaken, Record, RunId, State},
-};
+use windlass_engine::execute::DriveError;
 use windlass_ground::{Timestamp, lock};
+use windlass_journal::{Event, LockTaken, Record, RunId, State};
 use windlass_restate::{ReadPosition, Remote};
 use windlass_world::value::Digest;
 

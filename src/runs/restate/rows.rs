@@ -6,8 +6,8 @@ use crate::{
     error::RunsError,
     service::{Filter, Page, Row, asks, status},
 };
-use windlass_engine::journal::{RunId, RunRow};
 use windlass_ground::{Timestamp, lock};
+use windlass_journal::{RunId, RunRow};
 use windlass_report as report;
 use windlass_restate::ListedPart;
 

@@ -35,13 +35,11 @@ use crate::{
     },
     tallies::Tallies,
 };
-use windlass_engine::{
-    compile::Program,
-    execute::{DriveError, Sight},
-    journal::{HeldLock, Link, Pruned, Record, RunId, RunInfo, RunLock, RunRow, State},
-};
+use windlass_compile::Program;
+use windlass_engine::execute::{DriveError, Sight};
 use windlass_ground::private::{check_state_folder, create_state_folder};
 use windlass_inventory::{Gathered, RunStamp, gather};
+use windlass_journal::{HeldLock, Link, Pruned, Record, RunId, RunInfo, RunLock, RunRow, State};
 use windlass_mesh::Handshakes;
 use windlass_restate::Remote;
 use windlass_targets::{Folders, LOCAL, OpenTarget, Target, Targets};

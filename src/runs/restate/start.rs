@@ -13,10 +13,8 @@ use crate::{
     sent::{self, known_file},
     service::{Person, PlanDepth, Planned, Sent, StartWanted, Started},
 };
-use windlass_engine::{
-    compile::Program,
-    journal::{Event, RunId},
-};
+use windlass_compile::Program;
+use windlass_journal::{Event, RunId};
 use windlass_restate::{KeyedOrder, KeyedStart, Order};
 use windlass_targets::Folders;
 use windlass_world::value::Digest;

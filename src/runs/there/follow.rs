@@ -17,8 +17,8 @@ use super::{
     wire::EventItem,
 };
 use crate::error::{Kind, RunsError};
-use windlass_engine::journal::{Record, RunId};
 use windlass_ground::lock;
+use windlass_journal::{Record, RunId};
 use windlass_world::outside::{backoff, jitter};
 
 /// A server sends a comment every 15 s if nothing happens; if three of them are missing, the connection is lost.

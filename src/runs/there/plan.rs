@@ -11,12 +11,10 @@ use crate::{
     preflight::Note,
     service::{PlanDepth, Planned, Sent},
 };
-use windlass_engine::{
-    compile::Program,
-    execute::{DriveError, Obstacle},
-    journal::{Event, InstanceId, State},
-};
+use windlass_compile::Program;
+use windlass_engine::execute::{DriveError, Obstacle};
 use windlass_ground::Timestamp;
+use windlass_journal::{Event, InstanceId, State};
 use windlass_world::value::StepError;
 
 #[derive(Deserialize)]

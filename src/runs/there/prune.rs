@@ -8,8 +8,8 @@ use crate::{
     error::RunsError,
     prune::{Pruning, Retention},
 };
-use windlass_engine::journal::{RunId, RunRow};
 use windlass_ground::Timestamp;
+use windlass_journal::{RunId, RunRow};
 
 #[derive(Deserialize)]
 struct Answer {

@@ -10,10 +10,8 @@ use crate::{
     preflight::Note,
     revise::{Changes, FileChange, Revision},
 };
-use windlass_engine::{
-    decide::{Fate, Plan},
-    journal::{InstanceId, RunId},
-};
+use windlass_engine::decide::{Fate, Plan};
+use windlass_journal::{InstanceId, RunId};
 use windlass_report as report;
 use windlass_world::value::Digest;
 

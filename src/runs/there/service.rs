@@ -31,12 +31,10 @@ use crate::{
     },
     tallies::Tallies,
 };
-use windlass_engine::{
-    compile::{Frozen, Program, compile},
-    execute::{DriveError, compile_editions},
-    journal::{Link, Record, RunId, RunRow, State, Verdict},
-};
+use windlass_compile::{Frozen, Program, compile};
+use windlass_engine::execute::{DriveError, compile_editions};
 use windlass_inventory::{Gathered, RunStamp, gather};
+use windlass_journal::{Link, Record, RunId, RunRow, State, Verdict};
 use windlass_mesh::Handshakes;
 use windlass_world::{outside::aws, value::Digest};
 

@@ -9,11 +9,9 @@ use crate::{
     error::{Kind, RunsError},
     service::{Ask, Row},
 };
-use windlass_engine::{
-    execute::{UndoItem, UndoKind},
-    journal::{Event, InstanceId, Link, Record, RunId, RunRow},
-};
+use windlass_engine::execute::{UndoItem, UndoKind};
 use windlass_ground::Timestamp;
+use windlass_journal::{Event, InstanceId, Link, Record, RunId, RunRow};
 use windlass_report as report;
 use windlass_world::value::{Digest, MASK, Secret, Value};
 

@@ -1,6 +1,6 @@
 use std::cell::{Cell, RefCell};
 
-use windlass_engine::compile::{Frozen, compile};
+use windlass_compile::{Frozen, compile};
 use windlass_runs::WorkflowName;
 
 use super::{super::starter::Life, *};

@@ -8,7 +8,8 @@ use super::{
     people::Edit,
     program,
 };
-use crate::{decide::Refusal, journal::Verdict};
+use crate::decide::Refusal;
+use windlass_journal::Verdict;
 
 #[test]
 fn an_answer_after_the_deadline_does_not_count_even_if_the_timeout_is_not_recorded() {

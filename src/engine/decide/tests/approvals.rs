@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use super::{Beginning, REQUESTER, Story, id, yaml};
-use crate::{
-    decide::Refusal,
-    journal::{Outcome, Status, Verdict},
-};
+use crate::decide::Refusal;
+use windlass_journal::{Outcome, Status, Verdict};
 
 pub const ASKS: &str = "steps:
   ask: { approval: Go? }

@@ -6,11 +6,9 @@ use std::{
 };
 
 use super::Story;
-use crate::{
-    compile::{Program, Sources, bind_params, compile},
-    journal::{Event, RunStarted, State},
-};
+use windlass_compile::{Program, Sources, bind_params, compile};
 use windlass_ground::Timestamp;
+use windlass_journal::{Event, RunStarted, State};
 use windlass_world::value::Value;
 
 /// The person who starts runs.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Beginning, Story, yaml};
-use crate::journal::{Outcome, Status, Verdict};
+use windlass_journal::{Outcome, Status, Verdict};
 
 #[test]
 fn after_a_cancel_only_finally_begins_and_knows_of_it() {

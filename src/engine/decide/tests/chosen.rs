@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{Beginning, Story, program, yaml};
-use crate::{
-    decide::{approval_left_out, reads_of, steps_until},
-    journal::Outcome,
-};
+use crate::decide::{approval_left_out, reads_of, steps_until};
+use windlass_journal::Outcome;
 
 const TEXT: &str = "steps:
   a: { run: '#{ n: 1 }' }

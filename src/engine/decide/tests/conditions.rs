@@ -1,7 +1,7 @@
 //! Steps with `when`, and what follows those that are skipped.
 
 use super::{Beginning, Story, yaml};
-use crate::journal::{Outcome, Status};
+use windlass_journal::{Outcome, Status};
 
 #[test]
 fn a_step_whose_condition_is_false_is_skipped_with_what_depends_only_on_it() {

@@ -1,7 +1,7 @@
 //! What follows a step that failed, and `finally`.
 
 use super::{Beginning, Story, yaml};
-use crate::journal::{ATTEMPT_KILLED, Outcome, Status};
+use windlass_journal::{ATTEMPT_KILLED, Outcome, Status};
 use windlass_script::Class;
 
 #[test]

@@ -1,10 +1,8 @@
 //! What is known before a run begins: its plan, what is certain to fail, and what can be tried.
 
 use super::{Beginning, yaml};
-use crate::{
-    decide::{Does, Foreseen, preview, replaced, trials, troubles},
-    journal::{Event, State, StepStarted, StepSucceeded},
-};
+use crate::decide::{Does, Foreseen, preview, replaced, trials, troubles};
+use windlass_journal::{Event, State, StepStarted, StepSucceeded};
 
 use Foreseen::{Known, Later};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Beginning, Story, yaml};
-use crate::journal::{Outcome, Status};
+use windlass_journal::{Outcome, Status};
 
 #[test]
 fn a_step_begins_when_all_that_it_needs_has_ended() {

@@ -10,7 +10,7 @@ use super::{
     Beginning, Story, id,
     random::{Fortune, INNER, Kind, Node, fortune, graph, text},
 };
-use crate::journal::{Event, Outcome, Status};
+use windlass_journal::{Event, Outcome, Status};
 
 /// Plays a run to its end.
 fn play(graph: &[Node], fortune: &Fortune) -> Story {

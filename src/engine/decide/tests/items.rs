@@ -1,7 +1,7 @@
 //! Steps with `for_each`.
 
 use super::{Beginning, Story, yaml};
-use crate::journal::{Outcome, Status};
+use windlass_journal::{Outcome, Status};
 
 #[test]
 fn each_item_is_an_execution_of_its_own_and_the_outputs_are_a_map_by_item() {

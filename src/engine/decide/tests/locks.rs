@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Beginning, Story, people::Edit, program};
-use crate::journal::{Outcome, Status};
+use windlass_journal::{Outcome, Status};
 
 #[test]
 fn a_step_waits_for_its_lock_and_holds_it_until_it_ends() {

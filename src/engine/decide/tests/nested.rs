@@ -1,7 +1,7 @@
 //! Workflows within a workflow.
 
 use super::{Beginning, Story, yaml};
-use crate::journal::{Outcome, Status};
+use windlass_journal::{Outcome, Status};
 
 const INNER: &str = "workflow: inner
 params: { name: string, times: { type: int, default: 2 } }

@@ -1,13 +1,12 @@
 //! What people do with a run.
 
 use super::{REQUESTER, Story, id, yaml};
-use crate::{
-    compile::{Program, bind_params},
-    decide::{Agenda, Change, Plan, Refusal, Unplannable, on_answer, on_resume, plan, resumed},
-    journal::{
-        Decision, Event, InstanceId, RunCancelled, RunEdited, RunInfo, State, UndoStarted, Verdict,
-        Via,
-    },
+use crate::decide::{
+    Agenda, Change, Plan, Refusal, Unplannable, on_answer, on_resume, plan, resumed,
+};
+use windlass_compile::{Program, bind_params};
+use windlass_journal::{
+    Decision, Event, InstanceId, RunCancelled, RunEdited, RunInfo, State, UndoStarted, Verdict, Via,
 };
 use windlass_world::value::{Digest, Value};
 

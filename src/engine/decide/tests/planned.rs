@@ -1,7 +1,8 @@
 //! Plans of edits: what becomes of each step, and why.
 
 use super::{Story, people::Edit, program, yaml};
-use crate::{decide::FateKind, journal::Outcome};
+use crate::decide::FateKind;
+use windlass_journal::Outcome;
 use windlass_script::Class;
 
 use FateKind::{Again, GoesOn, Kept, LooksAgain, New, Removed, Replayed};

@@ -1,10 +1,8 @@
 //! Plans of edits: items, questions, skipped steps and nested workflows.
 
 use super::{Beginning, Story, id, people::Edit, planned::fates, program, yaml};
-use crate::{
-    decide::{FateKind, Unplannable},
-    journal::{Event, Outcome, Status, Verdict},
-};
+use crate::decide::{FateKind, Unplannable};
+use windlass_journal::{Event, Outcome, Status, Verdict};
 
 use FateKind::{Again, GoesOn, Kept, New, Removed, Replayed};
 

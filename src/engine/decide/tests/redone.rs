@@ -6,10 +6,8 @@ use super::{
     planned::{fates, played},
     program, yaml,
 };
-use crate::{
-    decide::{FateKind, Unplannable},
-    journal::Outcome,
-};
+use crate::decide::{FateKind, Unplannable};
+use windlass_journal::Outcome;
 use windlass_script::Class;
 
 use FateKind::{Again, GoesOn, Kept, Replayed};

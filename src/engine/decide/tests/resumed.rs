@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use super::{Beginning, Story};
-use crate::{
-    decide::{ended_by_rejection, wanted_locks},
-    journal::{Outcome, Status, Verdict},
-};
+use crate::decide::{ended_by_rejection, wanted_locks};
+use windlass_journal::{Outcome, Status, Verdict};
 use windlass_script::Class;
 
 #[test]

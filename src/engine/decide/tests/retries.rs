@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Story;
-use crate::journal::{Outcome, Status};
+use windlass_journal::{Outcome, Status};
 
 const RETRIED: &str = "steps:
   a: { run: '()', retry: { attempts: 3, backoff: 1s..30s }, with: { n: \"${{ 1 + 1 }}\" } }

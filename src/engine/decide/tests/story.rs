@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::Beginning;
-use crate::{
-    compile::Program,
-    decide::{Agenda, Moment, Next, Want, next},
-    journal::{Event, Instance, InstanceId, LockTaken, Outcome, State, Status, StepStarted},
-};
+use crate::decide::{Agenda, Moment, Next, Want, next};
+use windlass_compile::Program;
 use windlass_ground::Timestamp;
+use windlass_journal::{
+    Event, Instance, InstanceId, LockTaken, Outcome, State, Status, StepStarted,
+};
 use windlass_world::value::StepError;
 
 /// A run that a test plays.

@@ -1,7 +1,8 @@
 //! What an undo visits, and in which order.
 
 use super::{Beginning, Story, people::Edit, program, undone::chain};
-use crate::{decide::undo_order, journal::Outcome};
+use crate::decide::undo_order;
+use windlass_journal::Outcome;
 use windlass_script::Class;
 
 /// A script with its own undo.
@@ -142,7 +143,7 @@ finally: { tell: { run: '()' } }
 fn an_attempt_whose_records_were_lost_may_have_changed_something() {
     let mut run = Story::of("steps: { a: { run: '()' } }");
     run.starts(["a"]);
-    run.fails_with("a", crate::journal::ATTEMPT_KILLED);
+    run.fails_with("a", windlass_journal::ATTEMPT_KILLED);
     assert_eq!(order(&run), ["a"]);
 }
 

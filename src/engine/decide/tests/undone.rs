@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Beginning, Story, people::Edit, program};
-use crate::journal::{Outcome, Status};
+use windlass_journal::{Outcome, Status};
 use windlass_script::Class;
 
 /// Plays three steps one after another; all of them change something.

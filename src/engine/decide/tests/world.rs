@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Story, id, yaml};
-use crate::journal::{
+use windlass_journal::{
     CallRecord, EffectEnded, EffectIntended, EffectOutcome, Event, Position, StepFailed,
     StepSucceeded,
 };

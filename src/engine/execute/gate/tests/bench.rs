@@ -8,14 +8,14 @@ use std::{
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{
-    execute::{
-        Entry, Ledger, Made, Making, Silent, Stops,
-        gate::{Gate, Progress},
-    },
-    journal::{CallRecord, EffectEnded, EffectIntended, EffectState, Event, InstanceId, RunId},
+use crate::execute::{
+    Entry, Ledger, Made, Making, Silent, Stops,
+    gate::{Gate, Progress},
 };
 use windlass_ground::{Timestamp, lock};
+use windlass_journal::{
+    CallRecord, EffectEnded, EffectIntended, EffectState, Event, InstanceId, RunId,
+};
 use windlass_script::{Call, Class, Effects, Interruption, Stop};
 use windlass_world::value::{Failure, Value};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Bench, NOW};
-use crate::journal::{EffectState, Event};
+use windlass_journal::{EffectState, Event};
 use windlass_script::{Call, Class, Stop};
 use windlass_world::value::{Failure, FailureClass, Proof, Secret, Value};
 

@@ -1,8 +1,8 @@
 //! What is announced and recorded, and how it is replayed.
 
 use super::Bench;
-use crate::journal::{EffectOutcome, Event};
 use windlass_ground::lock;
+use windlass_journal::{EffectOutcome, Event};
 use windlass_script::{Call, Class, Effects, Stop};
 use windlass_world::value::{Failure, FailureClass, MASK, Secret, Value};
 

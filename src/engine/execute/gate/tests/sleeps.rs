@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{Bench, NOW};
-use crate::journal::Event;
 use windlass_ground::lock;
+use windlass_journal::Event;
 use windlass_script::{Class, Effects, Interruption, Level, Stop};
 use windlass_world::value::{MASK, Secret, Value};
 

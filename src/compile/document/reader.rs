@@ -6,7 +6,7 @@ use saphyr::Scalar;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
 use super::{Key, Kind, Node, Style};
-use crate::compile::mistake::Mistake;
+use crate::mistake::Mistake;
 use windlass_world::value::{Bytes, Value};
 
 /// A workflow has a few thousand nodes, and a list of items for it may have a hundred times as many; only aliases of

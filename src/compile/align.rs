@@ -150,7 +150,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::compile::document::parse;
+    use crate::document::parse;
 
     /// Returns the source of each word of the value.
     fn found(yaml: &str, words: &[&str]) -> Vec<String> {

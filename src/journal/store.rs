@@ -286,7 +286,7 @@ impl Journal {
     }
 
     /// Reads the files that a run uses: those of this edition
-    /// ([`crate::journal::RunInfo::edition`]).
+    /// ([`crate::RunInfo::edition`]).
     ///
     /// # Errors
     /// A file that was changed after it was frozen, or an error of the database.
