@@ -223,7 +223,7 @@ fn a_changed_journal_is_found() {
 #[test]
 fn killed_at_ten_random_moments_two_cas_exist_and_never_three() {
     // They restart one after another, so more of them would only make it longer.
-    let clusters: Vec<String> = (1..=8).map(|n| format!("c{n}")).collect();
+    let clusters: Vec<String> = (1..=4).map(|n| format!("c{n}")).collect();
     let param = format!("clusters=[{}]", clusters.join(", "));
     // EC keys, so that the run is made of calls and not of waiting for RSA keys.
     let arguments = [
@@ -286,7 +286,7 @@ fn killed_at_ten_random_moments_two_cas_exist_and_never_three() {
         }
     }
     println!(
-        "10 runs of 8 clusters killed and resumed ({killed_early} before they were recorded): 2 CAs each"
+        "10 runs of 4 clusters killed and resumed ({killed_early} before they were recorded): 2 CAs each"
     );
 }
 

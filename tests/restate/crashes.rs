@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// Prime, so that over time it falls on every kind of moment. A world of its own for each takes seconds.
-const RUN_STRIDE: usize = 53;
-const UNDO_STRIDE: usize = 17;
+const RUN_STRIDE: usize = 79;
+const UNDO_STRIDE: usize = 37;
 
 #[test]
 fn a_run_whose_worker_died_anywhere_equals_an_uninterrupted_one() {

@@ -4,7 +4,7 @@ use super::{Call, body, write};
 use crate::{
     merge::{self, PatchKind},
     object::{number, text},
-    schema::Schema,
+    schema::{Decoded, Schema, decode},
     wire::{Answer, Failure, Verb},
 };
 
@@ -22,8 +22,8 @@ pub(super) fn answer(call: &Call) -> Result<Answer, Failure> {
     let object = call.service.write(|tx| {
         let before = found(tx)?;
         let wanted = match call.verb {
-            Verb::Update => body::read(call)?,
-            Verb::Patch => patched(call, &before)?,
+            Verb::Update => typed(body::read(call)?)?,
+            Verb::Patch => typed(patched(call, &before)?)?,
             _ => return Err(Failure::method_not_allowed()),
         };
         let mut object = before.clone();
@@ -59,6 +59,20 @@ fn patched(call: &Call, before: &Json) -> Result<Json, Failure> {
         }
     }
     Ok(wanted)
+}
+
+/// Refuses values of other types than those of a Scale.
+fn typed(wanted: Json) -> Result<Json, Failure> {
+    let schema = Schema::built_in("autoscaling", "Scale");
+    let Decoded {
+        object, mismatch, ..
+    } = decode(schema, wanted, "Scale", false);
+    match mismatch {
+        None => Ok(object),
+        Some(why) => Err(Failure::bad_request(format!(
+            "Scale in version \"v1\" cannot be handled as a Scale: {why}"
+        ))),
+    }
 }
 
 fn scale(object: &Json) -> Json {

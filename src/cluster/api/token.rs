@@ -8,9 +8,10 @@ use crate::{
 };
 
 /// The API server's defaults, in seconds: a token is valid for an hour unless the request says otherwise, and for at least
-/// ten minutes.
+/// ten minutes and at most 2^32 seconds.
 const VALIDITY: i64 = 3600;
 const SHORTEST: i64 = 600;
+const LONGEST: i64 = 1 << 32;
 
 /// Answers a TokenRequest with a token for the service account.
 pub(super) fn create(call: &Call) -> Result<Answer, Failure> {
@@ -20,8 +21,12 @@ pub(super) fn create(call: &Call) -> Result<Answer, Failure> {
     let mut request = body::read(call)?;
     check_object(&request)?;
     let seconds = number(&request, "/spec/expirationSeconds").unwrap_or(VALIDITY);
-    if seconds < SHORTEST {
-        let why = "may not specify a duration less than 10 minutes";
+    let refused = match seconds {
+        ..SHORTEST => Some("may not specify a duration less than 10 minutes"),
+        SHORTEST..=LONGEST => None,
+        _ => Some("may not specify a duration larger than 2^32 seconds"),
+    };
+    if let Some(why) = refused {
         let cause = Cause::invalid("spec.expirationSeconds", &seconds.into(), why);
         return Err(Failure::invalid(&call.resource, call.name(), &[cause]));
     }

@@ -1,4 +1,4 @@
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Number, Value as Json};
 
 use super::{Path, Schema};
 
@@ -78,14 +78,21 @@ impl Reader {
             Json::Number(number) if schema.is_int_or_string() && within_quantity(schema) => {
                 Some(Json::String(number.to_string()))
             }
-            scalar => {
-                let is = match &scalar {
-                    Json::String(_) => "string",
-                    Json::Bool(_) => "bool",
-                    _ => "number",
+            Json::Number(number) => {
+                let is = match is_integer(schema, &number) {
+                    Some(false) => format!("number {number}"),
+                    Some(true) | None => "number".into(),
                 };
-                self.fits(schema, is, path, within);
-                Some(scalar)
+                self.fits(schema, &is, path, within);
+                Some(Json::Number(number))
+            }
+            Json::String(_) => {
+                self.fits(schema, "string", path, within);
+                Some(value)
+            }
+            Json::Bool(_) => {
+                self.fits(schema, "bool", path, within);
+                Some(value)
             }
         }
     }
@@ -142,6 +149,16 @@ impl Reader {
             ));
         }
         fits
+    }
+}
+
+/// Returns whether a number is one of the integers that a field can hold; `None` if the field holds other numbers as well.
+fn is_integer(schema: Schema, number: &Number) -> Option<bool> {
+    let whole = number.as_i64();
+    match (schema.type_name()?, schema.format()) {
+        ("integer", Some("int32")) => Some(whole.is_some_and(|whole| i32::try_from(whole).is_ok())),
+        ("integer", _) => Some(whole.is_some()),
+        _ => None,
     }
 }
 

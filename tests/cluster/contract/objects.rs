@@ -1,6 +1,6 @@
 //! Creating, reading, updating and deleting, and their errors.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::cluster::lab::{Api, config_map, contract, secret, unique, version, workload};
 
@@ -172,15 +172,72 @@ fn unknown_fields_are_handled_as_field_validation_says() {
         let (status, answer) = api.post(&ignored, &object).await;
         assert_eq!((status, answer.get("spec")), (201, None));
 
-        let wrong = workload("Deployment", "a", json!({ "replicas": "three" }));
-        let (status, answer) = api.post(&api.path("deployments"), &wrong).await;
-        assert_eq!(status, 400, "{answer}");
-        let message = answer["message"].as_str().unwrap();
-        assert!(
-            message.contains("cannot unmarshal string into Go struct field")
-                && message.contains("int32"),
-            "{message}"
-        );
+        for (value, is) in NOT_INT32 {
+            let value: Json = serde_json::from_str(value).unwrap();
+            let wrong = workload("Deployment", "a", json!({ "replicas": value }));
+            let (status, answer) = api.post(&api.path("deployments"), &wrong).await;
+            assert_eq!(status, 400, "{answer}");
+            let message = answer["message"].as_str().unwrap();
+            let says = format!(
+                "cannot unmarshal {is} into Go struct field DeploymentSpec.spec.replicas of type int32"
+            );
+            assert!(message.ends_with(&says), "{message}");
+        }
+    });
+}
+
+/// Values of a field of type int32 that are none, and what Go's JSON decoder calls them.
+const NOT_INT32: [(&str, &str); 3] = [
+    ("\"three\"", "string"),
+    ("1.5", "number 1.5"),
+    ("3000000000", "number 3000000000"),
+];
+
+#[test]
+fn a_scale_has_a_number_of_replicas() {
+    contract(|api| async move {
+        let object = workload("Deployment", "a", json!({ "replicas": 2 }));
+        api.create("deployments", &object).await;
+        let path = api.path("deployments/a/scale");
+        for (value, is) in NOT_INT32 {
+            let value: Json = serde_json::from_str(value).unwrap();
+            let patch = json!({ "spec": { "replicas": value } });
+            let (status, answer) = api.merge(&path, &patch).await;
+            assert_eq!(status, 400, "{answer}");
+            let message = answer["message"].as_str().unwrap();
+            let says =
+                format!("cannot unmarshal {is} into Go struct field ScaleSpec.spec.replicas");
+            assert!(message.contains(&says), "{message}");
+        }
+        let (_, scale) = api.get(&path).await;
+        assert_eq!(scale["spec"]["replicas"], 2);
+    });
+}
+
+#[test]
+fn a_token_is_valid_for_minutes_to_years() {
+    contract(|api| async move {
+        let account =
+            json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "a" } });
+        api.create("serviceaccounts", &account).await;
+        for (seconds, says) in [
+            (599, "may not specify a duration less than 10 minutes"),
+            (
+                (1_i64 << 32) + 1,
+                "may not specify a duration larger than 2^32 seconds",
+            ),
+            (
+                i64::MAX,
+                "may not specify a duration larger than 2^32 seconds",
+            ),
+        ] {
+            let request = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": { "expirationSeconds": seconds } });
+            let path = api.path("serviceaccounts/a/token");
+            let (status, answer) = api.post(&path, &request).await;
+            assert_eq!(status, 422, "{answer}");
+            let message = answer["message"].as_str().unwrap();
+            assert!(message.contains(says), "{message}");
+        }
     });
 }
 
