@@ -40,9 +40,12 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
     })?;
     runtime.shutdown_background();
     show_undo_plan(command, &id, &items)?;
-    if !command.force {
+    let refuse_before_newer = |state: &State| {
         let read = |run: &RunId| archive.state_of(run);
-        runs::refuse_undo_before_newer(&id, &state, archive.runs()?, read)?;
+        runs::refuse_undo_before_newer(&id, state, archive.runs()?, read)
+    };
+    if !command.force {
+        refuse_before_newer(&state)?;
     }
     if command.plan {
         return Ok(exit::SUCCEEDED);
@@ -54,13 +57,12 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
     if let (Some(run), Some(shown)) = (&mut taken.state.run, &state.run) {
         run.out.clone_from(&shown.out);
     }
-    // Another process may have undone or resumed it meanwhile.
-    runs::refuse_undo(&id, &taken.state)?;
     let shown = Undoing {
         force: command.force,
         events: Some(state.events),
     };
-    shown.refuse_changed(&taken.state)?;
+    // Another process may have undone or resumed it meanwhile, or begun a newer run.
+    shown.refuse(&id, &taken.state, || refuse_before_newer(&taken.state))?;
     let events = events(&taken.state, &command.answers)?;
     let (ended, state) = drive_to_end(args, &command.driving, taken.drive(events))?;
     Ok(undo_exit_code(ended, &state))

@@ -109,10 +109,7 @@ pub(crate) struct Reviser<'a> {
 }
 
 /// Rejects a plan that differs from the one that was shown.
-pub(crate) fn refuse_other_plan(
-    shown: Option<Digest>,
-    revision: &Revision,
-) -> Result<(), RunsError> {
+fn refuse_other_plan(shown: Option<Digest>, revision: &Revision) -> Result<(), RunsError> {
     if shown.is_none_or(|shown| shown == revision.digest) {
         return Ok(());
     }
@@ -129,7 +126,7 @@ impl Revised {
     ///
     /// # Errors
     /// Answers that do not fit what is in doubt.
-    pub fn into_resumption(
+    fn into_resumption(
         self,
         program: &Program,
         state: &State,
@@ -156,6 +153,23 @@ impl Revised {
 }
 
 impl Reviser<'_> {
+    /// Returns the events of a resume with changes, and the files to freeze before, if it does what was shown.
+    ///
+    /// # Errors
+    /// What [`Reviser::revised`] refuses, another plan than the one with the digest `shown`, and answers that do not fit what is in doubt.
+    pub fn resumption(
+        &self,
+        id: &RunId,
+        (program, state): (&Program, &State),
+        changes: &Changes,
+        shown: Option<Digest>,
+        who: &Person,
+    ) -> Result<Resumption, RunsError> {
+        let revised = self.revised(id, program, state, changes)?;
+        refuse_other_plan(shown, &revised.revision)?;
+        revised.into_resumption(program, state, changes, who)
+    }
+
     /// Returns what a resume with changes does.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ use super::{
     preflight::Note,
     prune::{Pruning, Retention},
     revise::{Changes, Revision},
+    rules,
     tallies::Tallies,
 };
 use windlass_compile::Program;
@@ -453,11 +454,26 @@ pub struct Undoing {
 }
 
 impl Undoing {
+    /// Refuses to undo a run that can't be undone, or not in this way; `newer` refuses it where a newer run changed the same things.
+    ///
+    /// # Errors
+    /// What forbids the undo.
+    pub fn refuse<E: From<RunsError>>(
+        self,
+        id: &RunId,
+        state: &State,
+        newer: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        rules::refuse_undo(id, state)?;
+        self.refuse_changed(state)?;
+        if self.force { Ok(()) } else { newer() }
+    }
+
     /// Refuses to undo a run that has changed since its plan was shown.
     ///
     /// # Errors
     /// A run with other events.
-    pub fn refuse_changed(self, state: &State) -> Result<(), RunsError> {
+    fn refuse_changed(self, state: &State) -> Result<(), RunsError> {
         match self.events {
             Some(events) if events != state.events => Err(plan_changed(
                 "the run has changed since the plan of its undo was shown",

@@ -99,11 +99,9 @@ impl Here {
         who: &Person,
     ) -> Result<(), RunsError> {
         let held = self.take_idle(id, "it is running: cancel it first")?;
-        rules::refuse_undo(id, &held.state)?;
-        how.refuse_changed(&held.state)?;
-        if !how.force {
-            self.refuse_undo_before_newer(id, &held.state)?;
-        }
+        how.refuse(id, &held.state, || {
+            self.refuse_undo_before_newer(id, &held.state)
+        })?;
         let events = undo_events(&held.state, answers, who)?;
         self.go(held, events)
     }

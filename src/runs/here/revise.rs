@@ -5,7 +5,7 @@ use crate::{
     doubt::DoubtAnswers,
     error::RunsError,
     events::answer_events,
-    revise::{Changes, Reviser, Revision, refuse_other_plan},
+    revise::{Changes, Reviser, Revision},
     service::{Person, info},
 };
 use windlass_journal::RunId;
@@ -34,9 +34,8 @@ impl Here {
         let mut held = self.take_idle(id, "it is running: cancel it first")?;
         let digest = |params: &Value| self.digest(params);
         let reviser = self.reviser(&digest)?;
-        let revised = reviser.revised(id, &held.program, &held.state, changes)?;
-        refuse_other_plan(shown, &revised.revision)?;
-        let (events, new) = revised.into_resumption(&held.program, &held.state, changes, who)?;
+        let run = (&*held.program, &held.state);
+        let (events, new) = reviser.resumption(id, run, changes, shown, who)?;
         if let Some((edition, program)) = new {
             held.run.freeze(edition, &program.files)?;
             held.program = program;

@@ -16,7 +16,7 @@ use crate::{
     events::{add_cancel, after_undo_start, answer_events, resume_events, undo_events},
     later::refuse_undo_before_newer,
     reception::Reception,
-    revise::{Changes, Reviser, Revision, refuse_other_plan},
+    revise::{Changes, Reviser, Revision},
     rules,
     service::{Person, UndoPlan, Undoing},
 };
@@ -116,12 +116,10 @@ impl OnRestate {
         how: Undoing,
         who: &Person,
     ) -> Result<(), RunsError> {
-        if !how.force {
-            self.refuse_undo_before_newer(id, &self.shown(id)?.state)?;
-        }
         let idle = self.idle(id, "it is running: cancel it first")?;
-        rules::refuse_undo(id, &idle.state)?;
-        how.refuse_changed(&idle.state)?;
+        how.refuse(id, &idle.state, || {
+            self.refuse_undo_before_newer(id, &idle.state)
+        })?;
         let events = undo_events(&idle.state, answers, who)?;
         self.go(&idle, events, None)
     }
@@ -145,9 +143,8 @@ impl OnRestate {
         let idle = self.idle(id, "it is running: cancel it first")?;
         let digest = |params: &Value| self.digest(params);
         let reviser = self.reviser(&digest)?;
-        let revised = reviser.revised(id, &idle.program, &idle.state, changes)?;
-        refuse_other_plan(shown, &revised.revision)?;
-        let (events, new) = revised.into_resumption(&idle.program, &idle.state, changes, who)?;
+        let run = (&*idle.program, &*idle.state);
+        let (events, new) = reviser.resumption(id, run, changes, shown, who)?;
         self.go(&idle, events, new)
     }
 
