@@ -38,52 +38,75 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         return Ok(exit::WAITING);
     }
     let id = find(&archive, command)?;
-    let changes = command.edited || !command.redo.is_empty();
     refuse_out_elsewhere(&archive, command.out.as_deref())?;
     if let Archive::Server(there) = &archive {
         return remote::resume(&archive, there, command, &id);
     }
+    let is_changed = command.edited || command.plan || !command.redo.is_empty();
     #[cfg(feature = "restate")]
     if let Archive::Restate(server) = &archive
-        && !changes
-        && !command.plan
+        && !is_changed
         && server.is_paused(&id)?
     {
-        if !command.answers.is_empty() {
-            let message = format!("parts of run {id} are paused, so no answer can be given now");
-            return Err(Failure::new("bad-answer", message)
-                .hint("resume it without --answer first; if it ends with the call still in doubt, answer then"));
-        }
-        let Some(run) = server.resume_paused(&id)? else {
-            return Err(
-                Failure::new("engine", format!("run {id} is no longer paused"))
-                    .hint("run the command again"),
-            );
-        };
-        let state = archive.state_of(&id)?;
-        let (_, program) = frozen(&archive, &id, &state)?;
-        let run = super::drive::Drive {
-            run: super::archive::Held::Restate(run),
-            program,
-            state,
-            events: Vec::new(),
-        };
-        return drive(args, &command.driving, run);
+        return resume_paused(args, command, &archive, server, &id);
     }
     let mut taken = take(&archive, &id)?;
     if matches!(archive, Archive::Here(_)) {
         use_out(&mut taken.state, command.out.as_deref())?;
     }
     let workflow = &taken.program.workflow;
-    runs::refuse_resume(&id, workflow, &taken.state, changes || command.plan)?;
-    if !changes && !command.plan {
-        let answers = in_doubt::read_all(&command.answers)?;
-        let events = runs::resume_events_answered(workflow, &taken.state, &answers, &person())
-            .map_err(in_doubt::refused)?;
-        return drive(args, &command.driving, taken.drive(events));
+    runs::refuse_resume(&id, workflow, &taken.state, is_changed)?;
+    if is_changed {
+        return resume_changed(args, command, &archive, &id, taken);
     }
+    let answers = in_doubt::read_all(&command.answers)?;
+    let events = runs::resume_events_answered(workflow, &taken.state, &answers, &person())
+        .map_err(in_doubt::refused)?;
+    drive(args, &command.driving, taken.drive(events))
+}
+
+/// Lets Restate go on with what it has paused of a run.
+#[cfg(feature = "restate")]
+fn resume_paused(
+    args: &Args,
+    command: &Resume,
+    archive: &Archive,
+    server: &super::restate::RestateServer,
+    id: &RunId,
+) -> Done {
+    if !command.answers.is_empty() {
+        let message = format!("parts of run {id} are paused, so no answer can be given now");
+        return Err(Failure::new("bad-answer", message).hint(
+            "resume it without --answer first; if it ends with the call still in doubt, answer then",
+        ));
+    }
+    let Some(run) = server.resume_paused(id)? else {
+        return Err(
+            Failure::new("engine", format!("run {id} is no longer paused"))
+                .hint("run the command again"),
+        );
+    };
+    let state = archive.state_of(id)?;
+    let (_, program) = frozen(archive, id, &state)?;
+    let run = super::drive::Drive {
+        run: super::archive::Held::Restate(run),
+        program,
+        state,
+        events: Vec::new(),
+    };
+    drive(args, &command.driving, run)
+}
+
+/// Shows what a resume with other files, params or repeated steps does, and does it.
+fn resume_changed(
+    args: &Args,
+    command: &Resume,
+    archive: &Archive,
+    id: &RunId,
+    mut taken: Taken,
+) -> Done {
     let edit = if command.edited {
-        Some(read_edit(args, command, &archive, &taken)?)
+        Some(read_edit(args, command, archive, &taken)?)
     } else {
         None
     };
@@ -96,26 +119,17 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         state: &state,
         run_id: id.as_str(),
         redo: &command.redo,
-    })
-    .map_err(|e| match &e {
-        Unplannable::NothingToRedo(_) => Failure::new("unknown-step", e.to_string())
-            .hint(format!("`windlass show {id}` lists the steps")),
-        Unplannable::NotSelected(_) => {
-            Failure::new("bad-choice", e.to_string()).hint("start another run for it")
-        }
-        Unplannable::Unnamed { step, .. } => Failure::new("unnamed-items", e.to_string()).hint(
-            format!("name them (`key: ${{{{ item.name }}}}`), or run all of them again with --redo {step}"),
-        ),
-    })?;
+    });
+    let plan = plan.map_err(|why| unplannable(id, &why))?;
     if command.plan {
         return print(&if command.driving.json {
             format!("{:#}\n", report::plan_json(&plan))
         } else {
-            report::resume_plan(&id, &plan)
+            report::resume_plan(id, &plan)
         });
     }
-    report::say(&report::resume_plan(&id, &plan));
-    let question = format!("Apply this plan to {}?", which(&id, &taken.state));
+    report::say(&report::resume_plan(id, &plan));
+    let question = format!("Apply this plan to {}?", which(id, &taken.state));
     if !confirm(command.yes, &question)? {
         return Ok(exit::NOTHING_STARTED);
     }
@@ -139,6 +153,19 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         taken.program = program;
     }
     drive(args, &command.driving, taken.drive(events))
+}
+
+fn unplannable(id: &RunId, why: &Unplannable) -> Failure {
+    match why {
+        Unplannable::NothingToRedo(_) => Failure::new("unknown-step", why.to_string())
+            .hint(format!("`windlass show {id}` lists the steps")),
+        Unplannable::NotSelected(_) => {
+            Failure::new("bad-choice", why.to_string()).hint("start another run for it")
+        }
+        Unplannable::Unnamed { step, .. } => Failure::new("unnamed-items", why.to_string()).hint(
+            format!("name them (`key: ${{{{ item.name }}}}`), or run all of them again with --redo {step}"),
+        ),
+    }
 }
 
 /// Reads the current files of a run, and the params for them.

@@ -115,133 +115,53 @@ impl Script {
         places: Option<Places>,
         read: &mut ReadImport,
     ) -> Result<Self, Vec<Fault>> {
-        let path: Arc<str> = path.into();
         let is_inline = places.is_some();
-        let places = places.unwrap_or_default();
-        let here = |fault: Fault| {
-            if is_inline {
-                fault.at(&places)
-            } else {
-                fault.in_file(&path, &text)
-            }
+        let source = Source {
+            path: path.into(),
+            text,
+            is_inline,
+            places: places.unwrap_or_default(),
         };
-        let mut scope = Scope::new();
-        if is_inline {
-            scope.push("inputs", rhai::Map::new());
-        }
-        if let Some(fault) = beginner::expression_mark(&text, is_inline) {
-            return Err(vec![here(fault)]);
-        }
-        let mut ast = interpreter::steps()
-            .compile_with_scope(&scope, &*text)
-            .map_err(|e| {
-                let fault = syntax_fault(&text, &e);
-                vec![here(beginner::helped(fault, &text, &e, is_inline))]
-            })?;
-        ast.set_source(&*path);
-
-        let mut faults = Vec::new();
-        let mut modules = Modules::default();
-        let mut own = Own::default();
-        own.add("", &ast);
-        let mut found = Vec::new();
-        modules.load(&ast, &path, &text, &mut own, read, &mut found);
-        let of_body = |fault: &Fault| fault.is_in(&path);
-        faults.extend(
-            found
-                .into_iter()
-                .map(|fault| if of_body(&fault) { here(fault) } else { fault }),
-        );
-        faults.extend(calls::check_script(&ast, &text, &own).into_iter().map(here));
-
-        let mut signature = |name| match Signature::read(&ast, &text, name) {
-            Ok(signature) => signature,
-            Err(found) => {
-                faults.extend(found.into_iter().map(here));
-                None
-            }
-        };
-        let (accepted, outputs) = if is_inline {
-            (None, None)
-        } else {
-            (signature("INPUTS"), signature("OUTPUTS"))
-        };
-        if !is_inline {
-            faults.extend(check_entry(&ast, &text).map(here));
-            faults.extend(check_undo(&ast, &text).map(here));
-            faults.extend(
-                check_inputs(&ast, &text, accepted.as_ref())
-                    .into_iter()
-                    .map(here),
-            );
-        }
-        let run = compile_to_run(interpreter::steps(), &scope, &text);
-        let run = run.map_err(|e| faults.push(here(syntax_fault(&text, &e))));
+        let ast = source.checked_ast()?;
+        let (modules, mut faults) = source.check_with_imports(&ast, read);
+        let (accepted, outputs) = source.check_declarations(&ast, &mut faults);
+        let run = compile_to_run(interpreter::steps(), &source.scope(), &source.text);
+        let run = run.map_err(|e| faults.push(source.here(syntax_fault(&source.text, &e))));
         let (Ok(mut run), true) = (run, faults.is_empty()) else {
             return Err(faults);
         };
-        run.set_source(&*path);
+        run.set_source(&*source.path);
+        let discouraged = source.discouraged(&ast, outputs.as_ref(), &modules);
         let body = is_inline.then_some(&ast);
-        let input_reads = body.map_or_else(Vec::new, |ast| inputs::of_body(ast, &text));
-        let unchanged = inputs::unchanged(&ast, &text, is_inline);
+        let unchanged = inputs::unchanged(&ast, &source.text, is_inline);
+        let host_calls = calls::host_calls(&ast, unchanged.as_deref(), is_inline);
         let of_imports = modules.asts.values();
         let of_imports = of_imports.flat_map(|ast| calls::host_calls(ast, None, false));
-        let host_calls = calls::host_calls(&ast, unchanged.as_deref(), is_inline)
-            .into_iter()
-            .chain(of_imports)
-            .collect();
-        let found = if is_inline {
-            lint::check_body(&ast, &text)
-        } else {
-            lint::check(&ast, &text, outputs.as_ref())
-        };
-        let mut discouraged: Vec<_> = found.into_iter().map(here).collect();
-        for (name, imported) in &modules.asts {
-            if let Some(text) = modules.texts.get(name) {
-                let file: Arc<str> = imported.source().unwrap_or(name).into();
-                let of = |fault: Fault| fault.in_file(&file, text);
-                discouraged.extend(lint::check(imported, text, None).into_iter().map(of));
-            }
-        }
-        let reach = Reach::new(&path, &ast, &modules);
+        let reach = Reach::new(&source.path, &ast, &modules);
         let entry = (!is_inline).then_some("run");
         let run_calls = reach.calls_of(entry, unchanged.as_deref());
         let has_undo = !is_inline && ast.iter_functions().any(|f| f.name == "undo");
         let undo_calls = if has_undo {
-            let unchanged = inputs::unchanged_in(&ast, &text, "undo");
+            let unchanged = inputs::unchanged_in(&ast, &source.text, "undo");
             reach.calls_of(Some("undo"), unchanged.as_deref())
         } else {
             BTreeSet::new()
         };
-        let parts: Vec<&[u8]> = std::iter::once(text.as_bytes())
-            .chain(
-                modules
-                    .texts
-                    .iter()
-                    .flat_map(|(k, v)| [k.as_bytes(), v.as_bytes()]),
-            )
-            .collect();
         Ok(Self {
             has_undo,
-            description: description(&text),
-            digest: Digest::of(&parts),
+            description: description(&source.text),
+            digest: source.digest(&modules),
             inputs: if is_inline {
                 None
             } else {
                 Some(accepted.unwrap_or_default())
             },
             outputs,
-            input_reads: input_reads
-                .into_iter()
-                .map(|read| InputRead {
-                    span: places.span_of(read.span),
-                    ..read
-                })
-                .collect(),
+            input_reads: body.map_or_else(Vec::new, |ast| source.input_reads(ast)),
             discouraged,
             literal_outputs: body.and_then(inputs::outputs_of_body),
             other_end: body.and_then(inputs::other_end_of_body),
-            host_calls,
+            host_calls: host_calls.into_iter().chain(of_imports).collect(),
             run_calls,
             undo_calls,
             imports: Imports {
@@ -249,11 +169,141 @@ impl Script {
                 texts: Arc::new(modules.texts),
             },
             is_inline,
-            places,
+            places: source.places,
             ast: run,
-            path,
-            text,
+            path: source.path,
+            text: source.text,
         })
+    }
+}
+
+/// A text that is parsed: a file, or an inline body within one.
+struct Source {
+    path: Arc<str>,
+    text: Arc<str>,
+    is_inline: bool,
+    /// The places of an inline body in its file; empty for a file.
+    places: Places,
+}
+
+impl Source {
+    /// Returns a mistake in this text with its place in the file.
+    fn here(&self, fault: Fault) -> Fault {
+        if self.is_inline {
+            fault.at(&self.places)
+        } else {
+            fault.in_file(&self.path, &self.text)
+        }
+    }
+
+    /// Returns the variables that the text may use without declaring them.
+    fn scope(&self) -> Scope<'static> {
+        let mut scope = Scope::new();
+        if self.is_inline {
+            scope.push("inputs", rhai::Map::new());
+        }
+        scope
+    }
+
+    /// Parses the text into the form that is checked.
+    fn checked_ast(&self) -> Result<AST, Vec<Fault>> {
+        let Self {
+            text, is_inline, ..
+        } = self;
+        if let Some(fault) = beginner::expression_mark(text, *is_inline) {
+            return Err(vec![self.here(fault)]);
+        }
+        let parsed = interpreter::steps().compile_with_scope(&self.scope(), &**text);
+        let mut ast = parsed.map_err(|e| {
+            let fault = syntax_fault(text, &e);
+            vec![self.here(beginner::helped(fault, text, &e, *is_inline))]
+        })?;
+        ast.set_source(&*self.path);
+        Ok(ast)
+    }
+
+    /// Reads what the text imports, and finds mistakes there and calls of functions that do not exist.
+    fn check_with_imports(&self, ast: &AST, read: &mut ReadImport) -> (Modules, Vec<Fault>) {
+        let mut modules = Modules::default();
+        let mut own = Own::default();
+        own.add("", ast);
+        let mut found = Vec::new();
+        modules.load(ast, &self.path, &self.text, &mut own, read, &mut found);
+        let placed = found.into_iter().map(|fault| {
+            if fault.is_in(&self.path) {
+                self.here(fault)
+            } else {
+                fault
+            }
+        });
+        let calls = calls::check_script(ast, &self.text, &own).into_iter();
+        let faults = placed.chain(calls.map(|fault| self.here(fault))).collect();
+        (modules, faults)
+    }
+
+    /// Reads the inputs and outputs that a file declares, and finds mistakes in them and in the functions that a step calls.
+    fn check_declarations(
+        &self,
+        ast: &AST,
+        faults: &mut Vec<Fault>,
+    ) -> (Option<Signature>, Option<Signature>) {
+        if self.is_inline {
+            return (None, None);
+        }
+        let text = &self.text;
+        let mut signature = |name| match Signature::read(ast, text, name) {
+            Ok(signature) => signature,
+            Err(found) => {
+                faults.extend(found.into_iter().map(|fault| self.here(fault)));
+                None
+            }
+        };
+        let (accepted, outputs) = (signature("INPUTS"), signature("OUTPUTS"));
+        let found = check_entry(ast, text).into_iter();
+        let found =
+            found
+                .chain(check_undo(ast, text))
+                .chain(check_inputs(ast, text, accepted.as_ref()));
+        faults.extend(found.map(|fault| self.here(fault)));
+        (accepted, outputs)
+    }
+
+    /// Finds mistakes for which only new files are refused, in the text and in what it imports.
+    fn discouraged(&self, ast: &AST, outputs: Option<&Signature>, modules: &Modules) -> Vec<Fault> {
+        let found = if self.is_inline {
+            lint::check_body(ast, &self.text)
+        } else {
+            lint::check(ast, &self.text, outputs)
+        };
+        let mut all: Vec<_> = found.into_iter().map(|fault| self.here(fault)).collect();
+        for (name, imported) in &modules.asts {
+            if let Some(text) = modules.texts.get(name) {
+                let file: Arc<str> = imported.source().unwrap_or(name).into();
+                let found = lint::check(imported, text, None).into_iter();
+                all.extend(found.map(|fault| fault.in_file(&file, text)));
+            }
+        }
+        all
+    }
+
+    /// Returns the inputs that an inline body reads, with their places in its file.
+    fn input_reads(&self, ast: &AST) -> Vec<InputRead> {
+        let reads = inputs::of_body(ast, &self.text).into_iter();
+        let placed = reads.map(|read| InputRead {
+            span: self.places.span_of(read.span),
+            ..read
+        });
+        placed.collect()
+    }
+
+    /// Returns the digest of the text and of all that it imports.
+    fn digest(&self, modules: &Modules) -> Digest {
+        let imported = modules.texts.iter();
+        let imported = imported.flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]);
+        let parts: Vec<&[u8]> = std::iter::once(self.text.as_bytes())
+            .chain(imported)
+            .collect();
+        Digest::of(&parts)
     }
 }
 
