@@ -442,16 +442,107 @@ fn an_output_that_is_missing_is_an_error() {
         said.contains("has no output `nope` (it has none)"),
         "{said}"
     );
-    let items = "workflow: w\nsteps:\n  s:\n    for_each: [a, b]\n    run: |\n      let m = #{ x: 1 };\n      m\noutputs: { x: \"${{ EXPRESSION }}\" }\n";
+    let items = "workflow: w\nparams: { none: { type: string, default: c } }\nsteps:\n  s:\n    for_each: [a, b]\n    run: |\n      let m = #{ x: 1 };\n      m\noutputs: { x: \"${{ EXPRESSION }}\" }\n";
     for (expression, code) in [
         ("steps.s.a.x", 0),
         ("steps.s.a.y", 1),
         ("steps.s.a?.y", 0),
         ("steps.s['b'].y", 1),
+        ("steps.s[params.none]", 1),
+        ("steps.s[params.none].x", 1),
+        ("steps.s['' + 'c']", 1),
+        ("steps.s[params.none] ?? 1", 0),
+        ("steps.s[params.none]?.x", 0),
+        (
+            "if params.none in steps.s { steps.s[params.none] } else { steps.s.len() }",
+            0,
+        ),
     ] {
         let test = Test::new().file("w.yaml", &items.replace("EXPRESSION", expression));
         test.windlass(&["run", "w.yaml"]).expect(code);
     }
+}
+
+#[test]
+fn a_read_of_an_item_that_can_not_be_there_is_found_beforehand() {
+    let script = "const INPUTS = #{};\nconst OUTPUTS = #{ label: \"string\" };\nfn run(inputs) { #{ label: \"x\" } }\n";
+    let inner = "workflow: inner\nsteps: { a: { run: '#{ q: 1 }' } }\noutputs: { label: \"${{ steps.a.q }}\" }\n";
+    let text = "workflow: w\nparams: { hosts: { type: list(string), default: [a] } }\nsteps:\n  \
+                of_script: { script: s.rhai, for_each: \"${{ params.hosts }}\" }\n  \
+                of_workflow: { workflow: inner.yaml, for_each: [a, b] }\n  \
+                after: { for_each: [a], run: '()', with: { l: \"${{ EXPRESSION }}\" } }\n";
+    for (expression, message) in [
+        (
+            "steps.of_script[item].labell",
+            "the step `of_script` has no output `labell`",
+        ),
+        ("steps.of_script['a'].labell", "did you mean `label`?"),
+        (
+            "steps.of_script[params.hosts[0]].labell",
+            "has no output `labell`",
+        ),
+        (
+            "steps.of_workflow.b.labell",
+            "the step `of_workflow` has no output `labell`",
+        ),
+        (
+            "steps.of_workflow.c.label",
+            "the step `of_workflow` has no item `c`",
+        ),
+        ("steps.of_workflow['c']", "its items are a, b"),
+    ] {
+        let test = Test::new()
+            .file("s.rhai", script)
+            .file("inner.yaml", inner)
+            .file("w.yaml", &text.replace("EXPRESSION", expression));
+        let refused = test.windlass(&["validate", "w.yaml"]).expect(2);
+        let said = unwrapped(&refused.stderr);
+        assert!(
+            said.contains("unknown-output") && said.contains(message),
+            "{expression}: {said}"
+        );
+    }
+    for expression in [
+        "steps.of_script[item].label",
+        "steps.of_script.z.label",
+        "steps.of_workflow.b.label.len",
+        "steps.of_workflow.len()",
+        "steps.of_workflow.values()[0].label",
+    ] {
+        let test = Test::new()
+            .file("s.rhai", script)
+            .file("inner.yaml", inner)
+            .file("w.yaml", &text.replace("EXPRESSION", expression));
+        test.windlass(&["validate", "w.yaml"]).expect(0);
+    }
+}
+
+#[test]
+fn a_text_has_no_null() {
+    let text = "workflow: w\nparams: { suffix: { type: string?, default: ~ } }\nsteps: { a: { run: '()' } }\noutputs: { name: \"x-${{ EXPRESSION }}\" }\n";
+    let run = |expression: &str| {
+        let test = Test::new().file("w.yaml", &text.replace("EXPRESSION", expression));
+        test.windlass(&["run", "w.yaml"])
+    };
+    let failed = run("params.suffix").expect(1);
+    let said = unwrapped(&failed.stderr);
+    assert!(
+        said.contains("it is null, which can't be a part of a text"),
+        "{said}"
+    );
+    run("params.suffix ?? ''").expect(0);
+}
+
+#[test]
+fn a_body_that_only_defines_functions_is_refused() {
+    let text = "workflow: w\nsteps:\n  a:\n    run: |\n      // Writes it.\n      fn run(inputs) { file::write(\"a\", \"x\"); #{} }\n";
+    let test = Test::new().file("w.yaml", text);
+    let refused = test.windlass(&["validate", "w.yaml"]).expect(2);
+    refused.says("the body only defines functions, and calls none");
+    refused.says("w.yaml:6:7");
+    let called = text.replace("#{} }\n", "#{} }\n      run(inputs)\n");
+    let test = Test::new().file("w.yaml", &called);
+    test.windlass(&["validate", "w.yaml"]).expect(0);
 }
 
 #[test]

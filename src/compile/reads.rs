@@ -9,10 +9,11 @@ use super::{
     draft::Spanned,
     fields::Report,
     graph::{Action, Edge, Param, Step, StepIndex},
+    mistake::Mistake,
     name::StepName,
     template::{Placed, Template},
 };
-use windlass_script::{Read, closest, did_you_mean};
+use windlass_script::{Hop, Read, closest, did_you_mean};
 use windlass_world::value::{Type, Value};
 
 /// How many names a message lists at most.
@@ -321,27 +322,92 @@ fn check_read(
                 let mistake = report.at("unknown-output", span.clone(), message);
                 report.add_in_new(mistake.help(help));
             }
-            if let (Some(outputs), [output, ..], None) =
-                (declared_outputs(step), rest, &step.for_each)
-                && !outputs.contains_key(output)
-            {
-                let help = match (
-                    closest(output, outputs.keys().map(String::as_str)),
-                    outputs.is_empty(),
-                ) {
-                    (Some(near), _) => did_you_mean(near),
-                    (None, true) => "the step declares no outputs".into(),
-                    (None, false) => {
-                        let names: Vec<_> = outputs.keys().map(String::as_str).collect();
-                        format!("its outputs are {}", names.join(", "))
+            match (&step.for_each, rest, read.hops.as_slice()) {
+                (None, [output, ..], _) => {
+                    if let Some(mistake) = unknown_output(report, step, output, span) {
+                        report.add(mistake);
                     }
-                };
-                let message = format!("the step `{name}` has no output `{output}`");
-                let mistake = report.at("unknown-output", span, message).help(help);
-                report.add(mistake);
+                }
+                (Some(each), _, [_, item, inside @ ..]) => {
+                    let found = unknown_item(report, step, each, item, span.clone());
+                    let found = found.or_else(|| match inside.first()? {
+                        Hop::Name(output) => unknown_output(report, step, output, span),
+                        Hop::Item | Hop::Computed => None,
+                    });
+                    if let Some(mistake) = found {
+                        report.add_in_new(mistake);
+                    }
+                }
+                _ => {}
             }
             Some(*target)
         }
+        _ => None,
+    }
+}
+
+/// Returns the mistake of a read of an output that a step, or each of its items, does not have.
+fn unknown_output(
+    report: &Report,
+    step: &Step,
+    output: &str,
+    span: Range<usize>,
+) -> Option<Mistake> {
+    let outputs = declared_outputs(step).filter(|outputs| !outputs.contains_key(output))?;
+    let names = || outputs.keys().map(String::as_str);
+    let help = match closest(output, names()) {
+        Some(near) => did_you_mean(near),
+        None if outputs.is_empty() => "the step declares no outputs".into(),
+        None => format!("its outputs are {}", names().collect::<Vec<_>>().join(", ")),
+    };
+    let message = format!("the step `{}` has no output `{output}`", step.name);
+    Some(report.at("unknown-output", span, message).help(help))
+}
+
+/// Returns the mistake of a read of an item that a step does not have, if its items are known.
+fn unknown_item(
+    report: &Report,
+    step: &Step,
+    each: &Template,
+    item: &Hop,
+    span: Range<usize>,
+) -> Option<Mistake> {
+    let Hop::Name(item) = item else {
+        return None;
+    };
+    let is_output = declared_outputs(step).is_some_and(|outputs| outputs.contains_key(item));
+    // That it is an output of the items is another mistake.
+    if is_output || step.key.is_some() {
+        return None;
+    }
+    let items = known_items(each)?;
+    if items.contains(item) {
+        return None;
+    }
+    let names = || items.iter().map(String::as_str);
+    let help = match closest(item, names()) {
+        Some(near) => did_you_mean(near),
+        None => {
+            let few: Vec<_> = names().take(FEW).collect();
+            let more = if items.len() > FEW { ", …" } else { "" };
+            format!("its items are {}{more}", few.join(", "))
+        }
+    };
+    let message = format!("the step `{}` has no item `{item}`", step.name);
+    Some(report.at("unknown-output", span, message).help(help))
+}
+
+/// Returns the names of the items of a `for_each`, if all of them are in its text.
+fn known_items(each: &Template) -> Option<Vec<String>> {
+    match each.constant()? {
+        Value::List(items) => {
+            let names = items.iter().map(|item| match item {
+                Value::String(_) | Value::Int(_) | Value::Bool(_) => Some(item.to_text()),
+                _ => None,
+            });
+            names.collect()
+        }
+        Value::Map(items) => Some(items.into_keys().collect()),
         _ => None,
     }
 }
@@ -369,10 +435,7 @@ fn is_no_text(ty: &Type) -> bool {
 
 /// Says whether the items of a step are known, and this is one of them.
 fn may_be_item(each: &Template, name: &str) -> bool {
-    match each.constant() {
-        Some(Value::List(items)) => items.iter().any(|item| item.as_str() == Some(name)),
-        _ => false,
-    }
+    known_items(each).is_some_and(|items| items.iter().any(|item| item == name))
 }
 
 fn unknown_step(report: &mut Report, by_name: &Steps, name: &str, span: Range<usize>) {

@@ -66,6 +66,13 @@ impl Placed {
         }
     }
 
+    /// Returns the error for a text with a value that is not there.
+    fn nothing(&self) -> ExpressionError {
+        self.not_text(
+            "it is null, which can't be a part of a text; say what to write instead: `… ?? \"\"`",
+        )
+    }
+
     /// Returns the error for a text with a secret that is not read yet.
     fn unread(&self, value: &Value) -> ExpressionError {
         ExpressionError {
@@ -223,6 +230,7 @@ fn interpolate(parts: &[Part], names: &Names) -> Result<Value, ExpressionError> 
             Part::Text(literal) => text.push_str(literal),
             Part::Expression(placed) => match placed.evaluate(names)? {
                 value if value.holds_reference() => return Err(placed.unread(&value)),
+                Value::Null => return Err(placed.nothing()),
                 Value::Secret(secret) => {
                     is_secret = true;
                     text.push_str(secret.text().map_err(|why| placed.not_text(why))?);

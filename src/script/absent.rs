@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 
 use rhai::{Dynamic, EvalAltResult, EvalContext, Map, Position, Target};
 
-use super::expression::Absent;
+use super::expression::{Absent, MISSING_NAME};
 use windlass_world::value::Value;
 
 /// The entry with the messages: no output can have this name.
 const MARK: &str = "\0absent";
+/// The name of the message about every entry that is not there.
+const ANY: &str = "";
 
 /// Adds the marks to `steps`.
 pub(super) fn mark(steps: &Value, absent: &[Absent]) -> Value {
@@ -21,7 +23,8 @@ pub(super) fn mark(steps: &Value, absent: &[Absent]) -> Value {
             let entry = map.entry(MARK.into());
             let messages = entry.or_insert_with(|| Value::Map(BTreeMap::new()));
             if let Value::Map(messages) = messages {
-                messages.insert(one.name.clone(), one.message.as_str().into());
+                let name = one.name.as_deref().unwrap_or(ANY);
+                messages.insert(name.into(), one.message.as_str().into());
             }
         }
     }
@@ -60,10 +63,11 @@ pub(super) fn read<'a>(
 ) -> Result<Target<'a>, Box<EvalAltResult>> {
     let message = map.get(MARK).and_then(|messages| {
         let messages = messages.read_lock::<Map>()?;
-        messages.get(name).cloned()
+        let message = messages.get(name).or_else(|| messages.get(ANY))?;
+        Some(message.to_string().replace(MISSING_NAME, name))
     });
     match message {
-        Some(message) => Err(EvalAltResult::ErrorRuntime(message, Position::NONE).into()),
+        Some(message) => Err(EvalAltResult::ErrorRuntime(message.into(), Position::NONE).into()),
         // As Rhai does for an assignment. The expression has its own copy of the map.
         None => map.entry(name.into()).or_insert(Dynamic::UNIT).try_into(),
     }

@@ -45,7 +45,7 @@ pub struct Read {
     pub path: Vec<String>,
     /// Whether `path` is complete; false if an index or a method follows.
     pub is_whole: bool,
-    /// As `path`, and further where an index is the item: `steps.relay[item].arn` is `[relay, item, arn]`.
+    /// As `path`, and further beyond an index: `steps.relay[item].arn` is `[relay, item, arn]`.
     pub hops: Vec<Hop>,
     /// The string literal with which the expression compares it.
     pub compared_with: Option<String>,
@@ -61,6 +61,8 @@ pub enum Hop {
     Name(String),
     /// The item for which the expression is evaluated.
     Item,
+    /// An index that only the evaluation shows.
+    Computed,
 }
 
 /// The values behind the names of an expression.
@@ -77,13 +79,17 @@ pub struct Names {
     pub absent: Vec<Absent>,
 }
 
+/// Stands for the name of an entry in the message of [`Absent`].
+pub const MISSING_NAME: &str = "\0";
+
 /// An entry that a map does not have.
 #[derive(Clone, Debug)]
 pub struct Absent {
     /// The way to the map.
     pub path: Vec<String>,
-    pub name: String,
-    /// The message of the error.
+    /// `None` for every entry that the map does not have.
+    pub name: Option<String>,
+    /// The message of the error; a [`MISSING_NAME`] in it stands for the name of the entry.
     pub message: String,
 }
 
@@ -442,7 +448,9 @@ fn is_one_read(ast: &AST) -> bool {
     match only.as_ref() {
         Expr::Variable(..) => true,
         Expr::Dot(pair, ..) | Expr::Index(pair, ..) => {
-            matches!(pair.lhs, Expr::Variable(..)) && hop(only, true, &mut Vec::new())
+            let mut hops = Vec::new();
+            let is_way = matches!(pair.lhs, Expr::Variable(..)) && hop(only, true, &mut hops);
+            is_way && !hops.contains(&Hop::Computed)
         }
         _ => false,
     }
@@ -450,29 +458,24 @@ fn is_one_read(ast: &AST) -> bool {
 
 /// Follows `.a["b"][item].c` after the head of a chain; returns `false` if something else follows.
 fn hop(chain: &Expr, knows_item: bool, hops: &mut Vec<Hop>) -> bool {
-    let (pair, ends) = match chain {
-        Expr::Dot(pair, ..) => (pair, false),
+    let (pair, ends, is_index) = match chain {
+        Expr::Dot(pair, ..) => (pair, false, false),
         // In `a[b.c]`, the whole rest is the index; in `a[b].c`, it is the rest of the chain.
-        Expr::Index(pair, flags, _) => (pair, flags.contains(ASTFlags::BREAK)),
+        Expr::Index(pair, flags, _) => (pair, flags.contains(ASTFlags::BREAK), true),
         _ => return false,
     };
-    match &pair.rhs {
-        rest @ (Expr::Dot(next, ..) | Expr::Index(next, ..)) if !ends => {
-            key(&next.lhs, knows_item, hops) && hop(rest, knows_item, hops)
-        }
-        last => key(last, knows_item, hops),
-    }
-}
-
-/// Adds one part of a chain; returns `false` if it is something else than a name or the item.
-fn key(part: &Expr, knows_item: bool, hops: &mut Vec<Hop>) -> bool {
+    let (part, rest) = match &pair.rhs {
+        rest @ (Expr::Dot(next, ..) | Expr::Index(next, ..)) if !ends => (&next.lhs, Some(rest)),
+        last => (last, None),
+    };
     hops.push(match part {
         Expr::Property(property, _) => Hop::Name(property.2.to_string()),
         Expr::StringConstant(name, _) => Hop::Name(name.to_string()),
         Expr::Variable(variable, ..) if knows_item && variable.1.as_str() == ITEM => Hop::Item,
+        _ if is_index => Hop::Computed,
         _ => return false,
     });
-    true
+    rest.is_none_or(|rest| hop(rest, knows_item, hops))
 }
 
 /// Allows strings in single quotes, which need no escape in YAML's double-quoted style. Rhai uses single
@@ -547,6 +550,7 @@ mod tests {
             .map(|hop| match hop {
                 Hop::Name(name) => name.as_str(),
                 Hop::Item => "[]",
+                Hop::Computed => "[…]",
             })
             .collect();
         (hops.join(" "), expression.as_hops().is_some())
@@ -658,15 +662,17 @@ mod tests {
             ("steps.a[item].b ?? []", "a [] b", false),
             ("steps.a[item].b.len()", "a [] b", false),
             ("steps.a.get(item).b", "a", false),
-            ("steps.a[item + \"x\"].b", "a", false),
-            ("steps.a[0].b", "a", false),
-            ("steps.a[item.b].c", "a", false),
-            ("steps.a[item.b]", "a", false),
+            ("steps.a[item + \"x\"].b", "a […] b", false),
+            ("steps.a[0].b", "a […] b", false),
+            ("steps.a[item.b].c", "a […] c", false),
+            ("steps.a[item.b]", "a […]", false),
+            ("steps.a[params.b].c.len()", "a […] c", false),
+            ("steps.a.keys()", "a", false),
             ("steps.a[item][\"b\"].c[item]", "a [] b c []", true),
             ("steps.a.b + steps.a[item]", "a b", false),
             // Here, `item` is another one.
-            ("params.all.map(|item| steps.a[item].b)", "a", false),
-            ("{ let item = 1; steps.a[item] }", "a", false),
+            ("params.all.map(|item| steps.a[item].b)", "a […] b", false),
+            ("{ let item = 1; steps.a[item] }", "a […]", false),
         ] {
             assert_eq!(hops(text), (wanted.to_owned(), is_plain), "{text}");
         }

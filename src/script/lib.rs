@@ -61,7 +61,9 @@ mod trace;
 pub use effects::{
     Act, Before, Call, Class, Clock, EffectKey, Effects, Interruption, Level, OnStop, Stop,
 };
-pub use expression::{Absent, Expression, ExpressionError, Hop, Names, ROOTS, Read, is_readable};
+pub use expression::{
+    Absent, Expression, ExpressionError, Hop, MISSING_NAME, Names, ROOTS, Read, is_readable,
+};
 pub use fault::Fault;
 pub use frozen::FrozenScript;
 pub use given::{About, HostCall, Known};

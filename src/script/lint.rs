@@ -30,6 +30,21 @@ pub(super) fn check_body(ast: &AST, text: &str) -> Vec<Fault> {
     faults
 }
 
+/// Finds a body that only defines functions, such as a whole script: none of them would be called.
+pub(super) fn without_statements(ast: &AST, text: &str) -> Option<Fault> {
+    let does_nothing = |statement: &Stmt| matches!(statement, Stmt::Noop(_));
+    if !ast.statements().iter().all(does_nothing) || ast.iter_functions().next().is_none() {
+        return None;
+    }
+    let start = text.find("fn ").unwrap_or(0);
+    let end = text[start..]
+        .find(['(', '\n'])
+        .map_or(text.len(), |at| start + at);
+    let message = "the body only defines functions, and calls none: the step would do nothing";
+    let help = "write the statements themselves, which see `inputs`; a script with `fn run` is a file of its own: `script: steps/NAME.rhai`";
+    Some(Fault::new("syntax", start..end, message).help(help))
+}
+
 /// Returns the constants of a script or an expression that are not what they look like: an integer of more than 64 bits, which Rhai
 /// makes a float, and the interpolation of one of `names` in a string that is not interpolated.
 pub(super) fn check_constants(ast: &AST, text: &str, names: &[&str]) -> Vec<Fault> {

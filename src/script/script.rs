@@ -271,7 +271,9 @@ impl Source {
     /// Finds mistakes for which only new files are refused, in the text and in what it imports.
     fn discouraged(&self, ast: &AST, outputs: Option<&Signature>, modules: &Modules) -> Vec<Fault> {
         let found = if self.is_inline {
-            lint::check_body(ast, &self.text)
+            let mut found = lint::check_body(ast, &self.text);
+            found.extend(lint::without_statements(ast, &self.text));
+            found
         } else {
             lint::check(ast, &self.text, outputs)
         };

@@ -8,8 +8,11 @@ use std::{
 use super::{decision::View, scope::Scope};
 use windlass_compile::{Action, OnError, Step, Template};
 use windlass_journal::{Instance, InstanceId, State, Status};
-use windlass_script::{Absent, ExpressionError, Hop, Names};
+use windlass_script::{Absent, ExpressionError, Hop, MISSING_NAME, Names, Read};
 use windlass_world::value::{StepError, Value};
+
+/// How many names a message lists at most.
+const FEW: usize = 8;
 
 impl Scope<'_, '_> {
     pub fn condition(
@@ -205,27 +208,39 @@ impl Scope<'_, '_> {
         }
         let expressions = template.expressions().into_iter();
         let reads = expressions.flat_map(|placed| placed.expression.reads());
-        let strict = reads.filter(|read| read.root == "steps" && !read.tolerates_nothing);
+        let reads: Vec<&Read> = reads.filter(|read| read.root == "steps").collect();
+        let strict = reads.iter().filter(|read| !read.tolerates_nothing);
         let absent = strict.filter_map(|read| {
             let mut way = read.hops.iter().map_while(|hop| name_of(hop, item));
             let name = way.next()?;
             let step = self.workflow.step_named(name)?;
             let instance = view.state.instance(&InstanceId::step(self.inside, name))?;
-            // The outputs of others are declared, and all that are optional may be missing.
-            if instance.status != Status::Succeeded || !gives_any_outputs(step) {
+            if instance.status != Status::Succeeded {
                 return None;
             }
             let (mut path, mut outputs) = (vec![name.to_owned()], &instance.outputs);
             if step.for_each.is_some() {
-                let key = way.next()?;
-                outputs = outputs.field(key)?;
+                let items = outputs.as_map()?;
+                let key = way.next();
+                let Some((key, found)) = key.and_then(|key| Some((key, items.get(key)?))) else {
+                    return only_items_are_read(&reads, name).then(|| Absent {
+                        message: no_item(name, key.unwrap_or(MISSING_NAME), items),
+                        path,
+                        name: key.map(str::to_owned),
+                    });
+                };
+                outputs = found;
                 path.push(key.to_owned());
+            }
+            // The outputs of others are declared, and all that are optional may be missing.
+            if !gives_any_outputs(step) {
+                return None;
             }
             let (output, outputs) = (way.next()?, outputs.as_map()?);
             (!outputs.contains_key(output)).then(|| Absent {
                 message: no_output(&path, output, outputs),
                 path,
-                name: output.to_owned(),
+                name: Some(output.to_owned()),
             })
         });
         absent.collect()
@@ -293,6 +308,27 @@ fn gives_any_outputs(step: &Step) -> bool {
     matches!(&step.action, Action::Script(script) if script.outputs.is_none())
 }
 
+/// Says whether all that is read of a `for_each` step are items that have to be there: a mark among its items would be counted and listed as
+/// one of them.
+fn only_items_are_read(reads: &[&Read], step: &str) -> bool {
+    let mut of_step = reads
+        .iter()
+        .filter(|read| matches!(read.hops.first(), Some(Hop::Name(name)) if name == step));
+    of_step.all(|read| read.hops.len() > 1 && !read.tolerates_nothing)
+}
+
+fn no_item(step: &str, key: &str, items: &BTreeMap<String, Value>) -> String {
+    let names: Vec<_> = items.keys().take(FEW).map(String::as_str).collect();
+    let has = match (items.len(), names.is_empty()) {
+        (_, true) => "it has none".to_owned(),
+        (count, _) if count > FEW => format!("it has {count}: {}, …", names.join(", ")),
+        _ => format!("it has {}", names.join(", ")),
+    };
+    format!(
+        "the step `{step}` has no item `{key}` ({has}); for one that may be missing, write `?.` or `??` after it"
+    )
+}
+
 fn no_output(step: &[String], output: &str, outputs: &BTreeMap<String, Value>) -> String {
     let names: Vec<_> = outputs.keys().map(String::as_str).collect();
     let has = if names.is_empty() {
@@ -314,7 +350,7 @@ fn name_of<'a>(hop: &'a Hop, item: &'a Value) -> Option<&'a str> {
     match (hop, item) {
         (Hop::Name(name), _) => Some(name),
         (Hop::Item, Value::String(text)) => Some(text),
-        (Hop::Item, _) => None,
+        (Hop::Item, _) | (Hop::Computed, _) => None,
     }
 }
 
