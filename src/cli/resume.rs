@@ -159,6 +159,13 @@ fn unplannable(id: &RunId, why: &Unplannable) -> Failure {
     match why {
         Unplannable::NothingToRedo(_) => Failure::new("unknown-step", why.to_string())
             .hint(format!("`windlass show {id}` lists the steps")),
+        Unplannable::WouldFail { error, .. } => {
+            let failure = Failure::new("params", why.to_string());
+            match &error.hint {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+        }
         Unplannable::NotSelected(_) => {
             Failure::new("bad-choice", why.to_string()).hint("start another run for it")
         }

@@ -297,6 +297,13 @@ fn is_same(one: &Path, other: &Path) -> bool {
 fn unplannable(why: Unplannable) -> RunsError {
     match &why {
         Unplannable::NothingToRedo(_) => RunsError::wrong("unknown-step", why.to_string()),
+        Unplannable::WouldFail { error, .. } => {
+            let refused = RunsError::wrong("params", why.to_string());
+            match &error.hint {
+                Some(hint) => refused.hint(hint),
+                None => refused,
+            }
+        }
         Unplannable::NotSelected(_) => {
             RunsError::wrong("bad-choice", why.to_string()).hint("start another run for it")
         }

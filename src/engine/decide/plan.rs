@@ -11,9 +11,10 @@ use super::{
 use windlass_compile::Workflow;
 use windlass_ground::Timestamp;
 use windlass_journal::{Event, InstanceId};
+use windlass_world::value::StepError;
 
 /// The reason why a resume can't be planned.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Unplannable {
     #[error("`{0}` has not run, so it can't run again")]
     NothingToRedo(String),
@@ -23,6 +24,8 @@ pub enum Unplannable {
         "the list of `{step}` has changed, and its items have no names: item {position} may now be a different one"
     )]
     Unnamed { step: String, position: usize },
+    #[error("`{step}` would fail: {}", error.headline())]
+    WouldFail { step: String, error: StepError },
 }
 
 /// Plans a resume.

@@ -138,7 +138,17 @@ impl Planner<'_> {
             return self.again(&id, before.reason());
         }
         let status = self.run_status(scope, step);
-        let Ok(now) = scope.items(self.view(), step, template, status) else {
+        let items_now = scope.items(self.view(), step, template, status);
+        let Ok(now) = items_now.inspect_err(|error| {
+            let begins = scope.condition(self.view(), step, status) == Ok(true);
+            // What it reads stays as it is.
+            if unit.before.is_none() && begins {
+                self.unplannable.get_or_insert(Unplannable::WouldFail {
+                    step: id.to_string(),
+                    error: error.clone(),
+                });
+            }
+        }) else {
             let kind = if self.change.state.status(&id).is_settled() {
                 FateKind::Replayed
             } else {

@@ -12,7 +12,7 @@ pub(super) enum Shape {
 }
 
 impl Shape {
-    /// Returns how a step has run. One that was to run again and has not is known by what is inside of it.
+    /// Returns how a step has run. One that was to run again, and has not or could not, is known by what is inside of it.
     pub fn of(state: &State, id: &InstanceId) -> Self {
         let Some(instance) = state.instance(id).filter(|_| has_begun(state, id)) else {
             return Self::Unknown;
@@ -20,18 +20,13 @@ impl Shape {
         if let Some(items) = &instance.items {
             return Self::Each(items.iter().map(|(key, _)| id.item(key)).collect());
         }
-        if instance.status != Status::Pending {
-            return match (instance.is_scope, instance.attempt) {
-                (true, _) => Self::Scope,
-                // It was skipped, or its items could not be evaluated.
-                (false, 0) => Self::Unknown,
-                (false, _) => Self::Once,
-            };
-        }
         let inside = state.inside(id).map(|(other, _)| other);
         let begun = |other: &&InstanceId| other.undone().is_none() && has_begun(state, other);
         let mut begun = inside.filter(begun).peekable();
         match begun.peek() {
+            _ if instance.is_scope && instance.status != Status::Pending => Self::Scope,
+            // It was skipped, or its items could not be evaluated.
+            None if instance.status != Status::Pending && instance.attempt == 0 => Self::Unknown,
             None => Self::Once,
             Some(first) if first.as_str()[id.as_str().len()..].starts_with('[') => {
                 let items = begun.filter(|other| other.parent().as_ref() == Some(id));

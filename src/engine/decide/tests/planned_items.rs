@@ -3,6 +3,7 @@
 use super::{Beginning, Story, id, people::Edit, planned::fates, program, yaml};
 use crate::decide::{FateKind, Unplannable};
 use windlass_journal::{Event, Outcome, Status, Verdict};
+use windlass_script::Class;
 
 use FateKind::{Again, GoesOn, Kept, New, Removed, Replayed};
 
@@ -36,6 +37,51 @@ fn a_list_that_grows_keeps_the_items_that_are_done() {
     run.succeeds("each[w]");
     run.ends(Outcome::Succeeded);
     assert_eq!(run.instance("each").outputs, yaml("{ w: {}, x: {} }"));
+}
+
+#[test]
+fn items_that_can_not_be_worked_out_refuse_the_plan() {
+    let mut run = Beginning::of(EACH, &[]).params("{ items: [x, y] }").go();
+    run.starts(["each[x]", "each[y]"]);
+    run.succeeds("each[x]");
+    run.succeeds("each[y]");
+    let same = run.program.clone();
+    let edit = Edit {
+        params: "{ items: [x, y, y] }",
+        ..Edit::of(&same)
+    };
+    let refused = run.plan(&edit).expect_err("an item twice").to_string();
+    assert!(refused.starts_with("`each` would fail: "), "{refused}");
+}
+
+#[test]
+fn items_are_replayed_though_their_list_could_not_be_worked_out_meanwhile() {
+    let text = |list: &str| {
+        let each =
+            "{ run: '()', for_each: \"${{ steps.list.items }}\", with: { n: \"${{ item }}\" } }";
+        format!("steps:\n  list: {{ run: '#{{ items: {list} }}' }}\n  each: {each}\n")
+    };
+    let mut run = Story::of(&text("[1]"));
+    run.starts(["list"]);
+    run.gives("list", "{ items: [x, y] }");
+    run.starts(["each[x]", "each[y]"]);
+    for item in ["each[x]", "each[y]"] {
+        run.calls(item, "http::post", Class::Keyed);
+        run.succeeds(item);
+    }
+    run.ends(Outcome::Succeeded);
+    run.resumes_with(&Edit::of(&program(&text("[2]"), &[])));
+    run.starts(["list"]);
+    run.gives("list", "{ items: [x, y, y] }");
+    run.ends(Outcome::Failed);
+    assert_eq!(run.error("each").code, "duplicate-item");
+    run.resumes_with(&Edit::of(&program(&text("[3]"), &[])));
+    run.starts(["list"]);
+    run.gives("list", "{ items: [x, y, z] }");
+    run.starts(["each[x]", "each[y]", "each[z]"]);
+    // They replay what they did.
+    assert_eq!(run.instance("each[x]").round, 0);
+    assert_eq!(run.instance("each[x]").effects.len(), 1);
 }
 
 #[test]
