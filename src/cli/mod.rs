@@ -76,7 +76,10 @@ mod worker;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{
+    Parser,
+    error::{ContextKind, ContextValue},
+};
 
 use crate::{journal::Verdict, report};
 
@@ -97,7 +100,7 @@ mod exit {
 /// Runs the command on the command line.
 pub fn main() -> ExitCode {
     complete::answer();
-    let args = Args::parse();
+    let args = Args::try_parse().unwrap_or_else(|error| without_dry_run(error).exit());
     if args.no_color {
         console::set_colors_enabled(false);
         console::set_colors_enabled_stderr(false);
@@ -191,4 +194,19 @@ fn print(text: &str) -> Done {
         )),
         _ => Ok(exit::SUCCEEDED),
     }
+}
+
+/// Suggests a plan to who asks for a dry run. By itself, clap suggests the similar `--no-dry-run`, with which a run would begin.
+fn without_dry_run(mut error: clap::Error) -> clap::Error {
+    let wrong = error.get(ContextKind::InvalidArg);
+    if wrong.is_some_and(|wrong| wrong.to_string() == "--dry-run") {
+        error.remove(ContextKind::SuggestedArg);
+        error.remove(ContextKind::Usage);
+        let tip = "to see what it would do: `windlass plan FILE`, `windlass resume --plan` or `windlass undo --plan`";
+        error.insert(
+            ContextKind::Suggested,
+            ContextValue::StyledStrs(vec![tip.into()]),
+        );
+    }
+    error
 }

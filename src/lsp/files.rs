@@ -17,7 +17,7 @@ use super::{
     uri::{path_of, real, uri_of},
     workflow::Workflow,
 };
-use windlass_compile::{Folder, Sources};
+use windlass_compile::{Folder, Sources, is_test};
 use windlass_script::{ParsedScripts, join_path, lexer::Quoting};
 
 pub struct Document {
@@ -220,8 +220,11 @@ impl Files {
                 .is_some_and(|extension| extension == "rhai")
     }
 
-    /// Says whether a file is a workflow: by its key, or because the user opened it as one.
+    /// Says whether a file is a workflow: by its key, or because the user opened it as one. A file of tests has that key, too.
     pub fn is_workflow(&self, path: &Path) -> bool {
+        if is_test(path) {
+            return false;
+        }
         let language = self
             .open
             .get(path)
