@@ -491,7 +491,7 @@ impl Remote {
                 let said: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
                 let text = String::from_utf8_lossy(&body);
                 let why = said["message"].as_str().unwrap_or(&text);
-                Err(RemoteError::NoAnswer(plain(why).to_owned()))
+                Err(RemoteError::NoAnswer(plain(why)))
             }
             status => Err(RemoteError::Refused {
                 status,
