@@ -83,12 +83,13 @@ pub async fn run(
         let shown = runs.run(&run)?;
         let (events, hidden) = events(runs, &run, shown.state.events)?;
         let held_up = (runs.trouble(&run), api::waits_for(runs, &run));
-        Ok((held_up, events, hidden, shown))
+        let is_paused = runs.is_paused(&shown);
+        Ok((held_up, events, hidden, shown, is_paused))
     });
-    let ((trouble, waits_for), events, hidden, shown) = asked.await?;
+    let ((trouble, waits_for), events, hidden, shown, is_paused) = asked.await?;
     let view = View {
         nodes: nodes(&shown.program.workflow, &shown.state, shown.at),
-        allowed: api::allowed(&shown, &access),
+        allowed: api::allowed(&shown, is_paused, &access),
         trouble,
         waits_for,
         events,
