@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     journal::RunRow,
-    report::{Room, RunStanding, Table, column_time, heading, line, runs_json},
+    report::{self, Room, RunStanding, Table, column_time, heading, line, runs_json},
+    value::Command,
 };
 
 /// `windlass runs`.
@@ -27,7 +28,8 @@ pub fn runs(args: &Args, command: &Runs) -> Done {
     if runs.is_empty() {
         let here = || format!("in {}", args.state.display());
         let place = archive.map_or_else(here, |archive| archive.place());
-        say!("there are no runs {place} yet; to start one: windlass run FILE");
+        let run = report::command(Command::new("run").arg("FILE"));
+        say!("there are no runs {place} yet; to start one: {run}");
         return Ok(exit::SUCCEEDED);
     }
     let started = heading("STARTED");
