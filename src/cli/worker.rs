@@ -58,6 +58,7 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
             identity.display()
         );
     }
+    let stopping = worker.stopping();
     let serving = runtime.spawn(worker.serve());
     let interrupted = {
         let _guard = runtime.enter();
@@ -81,8 +82,11 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
         }
     }
     runtime.block_on(interrupted);
+    stopping.begin();
     serving.abort();
     outside::end_programs(outside::DEFAULT_GRACE);
+    // A call that began just before the stop may have started a program since.
+    outside::kill_programs();
     telemetry::flush();
     // Another worker retries what is running here.
     runtime.shutdown_background();
