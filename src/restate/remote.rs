@@ -267,6 +267,22 @@ impl Remote {
         Ok(())
     }
 
+    /// Asks a run to stop, without waiting for a worker: Restate keeps the request until one receives it.
+    ///
+    /// # Errors
+    /// An error of Restate.
+    pub fn cancel_later(
+        &self,
+        run: &RunId,
+        requester: String,
+        via: Option<Via>,
+        at: Timestamp,
+    ) -> Result<(), RemoteError> {
+        let sent = json!([at, Message::Cancel { requester, via }]);
+        self.ask_later(&format!("WindlassMail/{run}/post"), &sent)?;
+        self.resume_paused(run).map(drop)
+    }
+
     /// Reads a run's events as they are stored.
     ///
     /// # Errors
