@@ -37,8 +37,9 @@ pub async fn detail(
     let run = run_id(&run)?;
     let asked = desk.ask(move |runs| {
         let shown = runs.run(&run)?;
-        let is_paused = runs.is_paused(&shown);
-        Ok((shown, is_paused, runs.trouble(&run), waits_for(runs, &run)))
+        let trouble = runs.trouble(&run);
+        let is_paused = trouble.is_some() && runs.is_paused(&shown);
+        Ok((shown, is_paused, trouble, waits_for(runs, &run)))
     });
     let (shown, is_paused, trouble, waits_for) = asked.await?;
     let state = &shown.state;
