@@ -63,14 +63,13 @@ impl Watched<'_> {
             let asking = Instant::now();
             let looked = self.remote.is_alive(&self.invocation);
             let looked = looked.and_then(|is_alive| Ok((is_alive, following.read()?)));
-            if cancel.is_cancelled() {
-                let is_answered = looked.is_ok();
-                cancelling.go_on(&self, is_answered, &mut notices)?;
-            }
             let (is_alive, records) = match looked {
                 Ok(looked) => looked,
                 Err(error) if error.passes() && reached.elapsed() < PATIENCE => {
                     notices.held_up(error.to_string());
+                    if cancel.is_cancelled() {
+                        cancelling.go_on(&self, false, &mut notices)?;
+                    }
                     threads.block_on(pause(PAUSE, &cancel));
                     continue;
                 }
@@ -103,6 +102,9 @@ impl Watched<'_> {
                 if paused > 0 && paused >= running(&state) && !driving.wait {
                     return Ok((Ended::Waiting, state));
                 }
+            }
+            if cancel.is_cancelled() {
+                cancelling.go_on(&self, true, &mut notices)?;
             }
             let share = asking.elapsed() * SHARE;
             threads.block_on(pause(share.clamp(PAUSE, LONGEST_PAUSE), &cancel));
@@ -221,7 +223,7 @@ struct Cancelling {
 }
 
 impl Cancelling {
-    /// Sends the cancel, unless Restate has it already. If Restate can't be reached, the next call sends it again.
+    /// Sends the cancel, unless Restate has it already; `is_answered` says whether a worker has just answered. If Restate can't be reached, the next call sends it again.
     ///
     /// # Errors
     /// The run is withdrawn, so there is nothing more to watch; or the cancel can't be sent.
