@@ -258,6 +258,15 @@ impl Archive {
         })
     }
 
+    /// Says whether workers answer what a run waits for.
+    pub fn asks_workers(&self) -> bool {
+        match self {
+            Self::Here(_) | Self::Server(_) => false,
+            #[cfg(feature = "restate")]
+            Self::Restate(_) => true,
+        }
+    }
+
     /// Digests the secrets in a value under a key derived from the identity. Returns `None` without secrets.
     pub fn digest_secrets(&self, value: &Value) -> Result<Option<Digest>, Failure> {
         Ok(match self {

@@ -69,7 +69,7 @@ fn last_success(archive: &Archive, shown: &Shown) -> Result<RunId, Failure> {
             shown.id
         );
         Failure::new("no-such-run", message)
-            .hint("name the run to compare with: windlass compare RUN WITH")
+            .hint("name the run to compare with: `windlass compare RUN WITH`")
     })
 }
 

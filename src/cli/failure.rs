@@ -199,7 +199,7 @@ impl From<DriveError> for Failure {
     fn from(error: DriveError) -> Self {
         if let DriveError::Locked { run, .. } = &error {
             let hint = format!(
-                "to continue the run that holds it: windlass resume {run}; to cancel it: windlass cancel {run}"
+                "to continue the run that holds it: `windlass resume {run}`; to cancel it: `windlass cancel {run}`"
             );
             return Self {
                 exit: exit::WAITING,

@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     journal::RunRow,
-    report::{Room, RunStanding, Table, column_time, heading, line, runs_json},
+    report::{self, Room, RunStanding, Table, column_time, heading, line, runs_json},
+    value::Command,
 };
 
 /// `windlass runs`.
@@ -27,7 +28,8 @@ pub fn runs(args: &Args, command: &Runs) -> Done {
     if runs.is_empty() {
         let here = || format!("in {}", args.state.display());
         let place = archive.map_or_else(here, |archive| archive.place());
-        say!("there are no runs {place} yet; to start one: windlass run FILE");
+        let run = report::command(Command::new("run").arg("FILE"));
+        say!("there are no runs {place} yet; to start one: {run}");
         return Ok(exit::SUCCEEDED);
     }
     let started = heading("STARTED");
@@ -87,8 +89,19 @@ fn listed(archive: &Archive, command: &Runs) -> Result<Vec<RunRow>, super::Failu
 /// Replaces the status of the runs that have not ended by what they wait for.
 fn show_standing(archive: &Archive, runs: &mut [RunRow]) -> Result<(), super::Failure> {
     for run in runs.iter_mut().filter(|run| run.ended_at.is_none()) {
-        // Locks that can't be checked are an error of the whole list.
-        archive.is_owned(&run.id)?;
+        match archive.is_owned(&run.id) {
+            Ok(_) => {}
+            // The list itself needs no worker. The next run would wait as long for an answer, and get none.
+            Err(failure) if archive.asks_workers() => {
+                say!(
+                    "warning: the status of runs that have not ended may be out of date: {}",
+                    report::lines(&failure.text())
+                );
+                return Ok(());
+            }
+            // Locks that can't be checked are an error of the whole list.
+            Err(failure) => return Err(failure),
+        }
         // A run that can't be read still belongs to the list.
         if let Ok((state, is_driven)) = archive.look_at(&run.id) {
             let status = match state.outcome {

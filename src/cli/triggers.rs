@@ -23,6 +23,7 @@ use crate::{
         Planted, TriggerBook, TriggerKey, TriggerStanding, TriggersThere, lacking, planted,
         refuse_unknown, set_paused_there, standings,
     },
+    value::Command,
 };
 
 /// The default of `--workflows`.
@@ -144,7 +145,8 @@ fn list(command: &Triggers, standings: &[TriggerStanding], place: &str) -> Done 
 
 fn said(key: &TriggerKey, is_paused: bool) -> u8 {
     if is_paused {
-        say!("{key} is paused; to resume it: windlass triggers resume {key}")
+        let resume = report::command(Command::new("triggers").arg("resume").arg(key));
+        say!("{key} is paused; to resume it: {resume}")
     } else {
         say!("{key} is resumed; starts that were due while it was paused are skipped");
     }

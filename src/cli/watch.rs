@@ -3,28 +3,32 @@
 use std::{
     collections::BTreeSet,
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
 use super::{
     args::Driving,
     failure::Failure,
-    process::{OnHangUp, now, requester, runtime, watch_for_interrupts},
+    process::{OnHangUp, now, person, runtime, watch_for_interrupts},
     remote::waits_for_people,
 };
 use crate::{
     execute::{Cancel, DriveError, Ended, Observer},
     journal::{Event, Logged, Record, RunId, State, Status},
     restate::{GaveUp, Remote, RemoteError, TakenUp},
+    runs::Person,
 };
 
 /// How often a run is checked.
 const PAUSE: Duration = Duration::from_millis(200);
+/// The longest time between two checks: news should not take longer, however slow Restate is.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// The largest share of the time for requests to Restate, which has other work.
 const SHARE: u32 = 10;
 /// How long Restate may be unreachable: servers restart, and nodes take over from each other.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a cancel is sent again while Restate can't be reached.
+const CANCELLING: Duration = Duration::from_secs(20);
 /// How long without news before Restate is asked whether something is stuck, and how often.
 const SILENCE: Duration = Duration::from_secs(2);
 
@@ -51,7 +55,8 @@ impl Watched<'_> {
         let farewell = format!("Restate drives run {} now", self.run);
         threads.block_on(async { watch_for_interrupts(cancel.clone(), farewell, OnHangUp::Leave) });
         let mut following = self.remote.follow(self.run);
-        let (mut state, mut has_asked) = (State::default(), false);
+        let mut state = State::default();
+        let mut cancelling = Cancelling::default();
         let (mut reached, mut news) = (Instant::now(), Instant::now());
         let mut notices = Notices::new(observer);
         loop {
@@ -62,7 +67,10 @@ impl Watched<'_> {
                 Ok(looked) => looked,
                 Err(error) if error.passes() && reached.elapsed() < PATIENCE => {
                     notices.held_up(error.to_string());
-                    thread::sleep(PAUSE);
+                    if cancel.is_cancelled() {
+                        cancelling.go_on(&self, false, &mut notices)?;
+                    }
+                    threads.block_on(pause(PAUSE, &cancel));
                     continue;
                 }
                 Err(error) => return Err(self.lost(error)),
@@ -95,11 +103,11 @@ impl Watched<'_> {
                     return Ok((Ended::Waiting, state));
                 }
             }
-            if cancel.is_cancelled() && !has_asked {
-                self.remote.cancel(self.run, requester(), None, now())?;
-                has_asked = true;
+            if cancel.is_cancelled() {
+                cancelling.go_on(&self, true, &mut notices)?;
             }
-            thread::sleep(PAUSE.max(asking.elapsed() * SHARE));
+            let share = asking.elapsed() * SHARE;
+            threads.block_on(pause(share.clamp(PAUSE, LONGEST_PAUSE), &cancel));
         }
     }
 
@@ -126,6 +134,21 @@ impl Watched<'_> {
         let message = format!("Restate no longer drives run {}", self.run);
         let hint = format!("to continue: `windlass resume {}`", self.run);
         Ok(Failure::new("engine", message).hint(hint).of_a_run())
+    }
+
+    /// Asks the run to stop. If no worker answers, Restate passes the request on later, and an order that no worker has taken up is
+    /// withdrawn; returns whether it was.
+    fn stop(&self, is_answered: bool) -> Result<bool, RemoteError> {
+        let Person { name, via } = person();
+        if is_answered {
+            self.remote.cancel(self.run, name, via, now())?;
+        } else if self.remote.has_begun(self.run)? {
+            self.remote.cancel_later(self.run, name, via, now())?;
+        } else {
+            self.remote.withdraw(self.run)?;
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     /// Stops watching; the run continues.
@@ -179,6 +202,64 @@ impl Watched<'_> {
             notices.held_up(stuck.to_string());
         }
         paused
+    }
+}
+
+/// Waits, but not longer than until a cancel that was not there before.
+async fn pause(time: Duration, cancel: &Cancel) {
+    if cancel.is_cancelled() {
+        tokio::time::sleep(time).await;
+    } else {
+        // Either may come first.
+        let _ = tokio::time::timeout(time, cancel.cancelled()).await;
+    }
+}
+
+/// How far the cancel of a run has come.
+#[derive(Default)]
+struct Cancelling {
+    since: Option<Instant>,
+    is_sent: bool,
+}
+
+impl Cancelling {
+    /// Sends the cancel, unless Restate has it already; `is_answered` says whether a worker has just answered. If Restate can't be reached, the next call sends it again.
+    ///
+    /// # Errors
+    /// The run is withdrawn, so there is nothing more to watch; or the cancel can't be sent.
+    fn go_on(
+        &mut self,
+        watched: &Watched,
+        is_answered: bool,
+        notices: &mut Notices,
+    ) -> Result<(), Failure> {
+        if self.is_sent {
+            return Ok(());
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let run = watched.run;
+        match watched.stop(is_answered) {
+            Ok(true) => {
+                let message = format!("run {run} is withdrawn: no worker had taken it up");
+                return Err(Failure::new("engine", message).of_a_signal());
+            }
+            Ok(false) if !is_answered => {
+                let why = "no worker answers; the run is cancelled when one does";
+                notices.held_up(why.to_owned());
+            }
+            Ok(false) => {}
+            Err(error) if error.passes() && since.elapsed() < CANCELLING => {
+                notices.held_up(format!("the run can't be cancelled yet: {error}"));
+                return Ok(());
+            }
+            Err(error) => {
+                let message = format!("run {run} is not cancelled: {error}");
+                let hint = format!("to cancel it: `windlass cancel {run}`");
+                return Err(Failure::new("engine", message).hint(hint).of_a_run());
+            }
+        }
+        self.is_sent = true;
+        Ok(())
     }
 }
 

@@ -21,6 +21,14 @@ use crate::{
 pub fn worker(args: &Args, command: &Worker) -> Done {
     logging::start(&command.logging, "info")?;
     check_reach(command)?;
+    let opens = Configured {
+        config: args.config().0.to_owned(),
+        was_asked_for: args.config().1,
+        state: args.state.clone(),
+        out: absolute(&command.out)?,
+    };
+    // Each step would be refused, too, and tried again.
+    opens.folders().check()?;
     let options = WorkerOptions {
         listen: Listen {
             address: command.listen,
@@ -32,12 +40,7 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
         identity_keys: command.identity_keys.clone(),
         retries: command.retries,
         retention: command.retention,
-        opens: Box::new(Configured {
-            config: args.config().0.to_owned(),
-            was_asked_for: args.config().1,
-            state: args.state.clone(),
-            out: absolute(&command.out)?,
-        }),
+        opens: Box::new(opens),
         observes: Box::new(|run| telemetry::observing(run, Arc::new(Silent))),
         clock: now,
     };
@@ -55,6 +58,7 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
             identity.display()
         );
     }
+    let stopping = worker.stopping();
     let serving = runtime.spawn(worker.serve());
     let interrupted = {
         let _guard = runtime.enter();
@@ -78,8 +82,11 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
         }
     }
     runtime.block_on(interrupted);
+    stopping.begin();
     serving.abort();
     outside::end_programs(outside::DEFAULT_GRACE);
+    // A call that began just before the stop may have started a program since.
+    outside::kill_programs();
     telemetry::flush();
     // Another worker retries what is running here.
     runtime.shutdown_background();
@@ -124,6 +131,17 @@ struct Configured {
     out: PathBuf,
 }
 
+impl Configured {
+    fn folders(&self) -> Folders<'_> {
+        Folders {
+            out: &self.out,
+            state: &self.state,
+            config: &self.config,
+            workflow: None,
+        }
+    }
+}
+
 impl OpensTargets for Configured {
     fn open<'a>(
         &'a self,
@@ -134,13 +152,7 @@ impl OpensTargets for Configured {
             let open = async {
                 let targets = Targets::load(&self.config, self.was_asked_for)?;
                 let found = targets.find(target)?;
-                let folders = Folders {
-                    out: &self.out,
-                    state: &self.state,
-                    config: &self.config,
-                    workflow: None,
-                };
-                Ok::<_, Failure>(OpenTarget::open(found, folders, kube.clone()).await?)
+                Ok::<_, Failure>(OpenTarget::open(found, self.folders(), kube.clone()).await?)
             };
             let open = open.await.map_err(|failure| failure.to_string())?;
             // Files and variables on this machine do not belong to the person who started a run.

@@ -81,7 +81,7 @@ impl Remote {
     pub fn stuck(&self, run: &RunId) -> Result<Vec<Stuck>, RemoteError> {
         let mut rows: Vec<Json> = self.query(&format!(
             "SELECT id, status, last_failure FROM sys_invocation \
-             WHERE status IN ('paused', 'backing-off', 'running') AND {}",
+             WHERE status IN ('paused', 'backing-off') AND {}",
             of_run(run)
         ))?;
         for row in rows.iter_mut().filter(|row| row["status"] == "paused") {
@@ -94,7 +94,7 @@ impl Remote {
                 row["event_json"] = last["event_json"].clone();
             }
         }
-        Ok(rows.iter().filter_map(Stuck::read).collect())
+        Ok(Stuck::all(&rows))
     }
 
     /// Resumes every paused invocation of a run; returns how many there were.

@@ -58,4 +58,4 @@ pub use servers::{
 };
 pub use stuck::Stuck;
 pub use wire::{Done, GaveUp, Order};
-pub use worker::{Observing, Opened, OpensTargets, Worker, WorkerOptions};
+pub use worker::{Observing, Opened, OpensTargets, Stopping, Worker, WorkerOptions};

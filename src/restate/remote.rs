@@ -70,6 +70,8 @@ pub enum RemoteError {
     NoWorker,
     #[error("{0} is not an engine's admin API")]
     NoAdmin(String),
+    #[error("{0} answers, but not as the ingress of a Restate server does")]
+    Stranger(String),
     #[error("no worker does what it is asked: {0}")]
     NoAnswer(String),
     #[error("Restate refused the request ({status}): {body}")]
@@ -101,6 +103,9 @@ impl RemoteError {
                 "is the server running there? WINDLASS_RESTATE or `substrate` of the target says where".into()
             }
             Self::NoWorker => "start one: `windlass worker --register ADMIN-URL`".into(),
+            Self::Stranger(_) => {
+                "WINDLASS_RESTATE or `substrate` of the target says where the server is; the port of its ingress is 8080 by default".into()
+            }
             Self::NoAdmin(_) => "its port is 9070 by default, that of the ingress 8080".into(),
             Self::NoAnswer(_) => {
                 "are the workers running, at the address that they are registered with?".into()
@@ -211,9 +216,7 @@ impl Remote {
     /// # Errors
     /// An error of Restate.
     pub fn send(&self, run: &RunId, order: &Order) -> Result<String, RemoteError> {
-        let sent: serde_json::Value = self.ask(&format!("WindlassRun/{run}/drive/send"), order)?;
-        let id = sent["invocationId"].as_str().unwrap_or_default();
-        Ok(id.to_owned())
+        self.ask_later(&format!("WindlassRun/{run}/drive"), order)
     }
 
     /// Sends an order that only records something, and waits until that is done.
@@ -262,6 +265,22 @@ impl Remote {
             std::thread::sleep(PAUSE);
         }
         Ok(())
+    }
+
+    /// Asks a run to stop, without waiting for a worker: Restate keeps the request until one receives it.
+    ///
+    /// # Errors
+    /// An error of Restate.
+    pub fn cancel_later(
+        &self,
+        run: &RunId,
+        requester: String,
+        via: Option<Via>,
+        at: Timestamp,
+    ) -> Result<(), RemoteError> {
+        let sent = json!([at, Message::Cancel { requester, via }]);
+        self.ask_later(&format!("WindlassMail/{run}/post"), &sent)?;
+        self.resume_paused(run).map(drop)
     }
 
     /// Reads a run's events as they are stored.
@@ -411,6 +430,20 @@ impl Remote {
         }
     }
 
+    /// Sends a request without waiting for the answer of its handler; returns its invocation.
+    fn ask_later(&self, path: &str, body: &impl Serialize) -> Result<String, RemoteError> {
+        let stranger = || RemoteError::Stranger(self.address.url.clone());
+        let sent: serde_json::Value = match self.ask(&format!("{path}/send"), body) {
+            // The answer is no JSON.
+            Err(RemoteError::Refused {
+                status: 200..=299, ..
+            }) => return Err(stranger()),
+            sent => sent?,
+        };
+        let id = sent["invocationId"].as_str().ok_or_else(stranger)?;
+        Ok(id.to_owned())
+    }
+
     pub(super) fn ask<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -474,7 +507,7 @@ impl Remote {
                 let said: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
                 let text = String::from_utf8_lossy(&body);
                 let why = said["message"].as_str().unwrap_or(&text);
-                Err(RemoteError::NoAnswer(plain(why).to_owned()))
+                Err(RemoteError::NoAnswer(plain(why)))
             }
             status => Err(RemoteError::Refused {
                 status,
@@ -519,5 +552,58 @@ impl Following<'_> {
     /// An error of Restate, or a broken chain.
     pub fn read(&mut self) -> Result<Vec<Record>, RemoteError> {
         self.remote.read_on(self.run, &mut self.position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+        thread,
+    };
+
+    use super::*;
+
+    /// Answers one request, and returns its own address.
+    fn answering(body: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a request");
+            let _ = stream.read(&mut [0; 4096]).expect("a request");
+            let length = body.len();
+            write!(
+                stream,
+                "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            )
+            .expect("sent");
+        });
+        format!("http://{address}")
+    }
+
+    fn sent(body: &'static str) -> (String, Result<String, RemoteError>) {
+        let url = answering(body);
+        let address = Address {
+            admin: url.clone(),
+            url: url.clone(),
+            headers: BTreeMap::new(),
+            ca: None,
+        };
+        let remote = Remote::new(address, Path::new("no-folder")).expect("a client");
+        (url, remote.ask_later("WindlassMail/run/post", &json!({})))
+    }
+
+    #[test]
+    fn a_server_that_is_not_restate_takes_no_order() {
+        let (_, id) = sent("{\"invocationId\":\"inv_1\"}");
+        assert_eq!(id.expect("sent"), "inv_1");
+        for body in ["{}", "", "<html>", "{\"invocationId\":7}"] {
+            let (url, id) = sent(body);
+            let error = id.expect_err("no id");
+            assert!(error.to_string().contains(&url), "{error}");
+            assert!(!error.passes());
+            assert!(error.hint().expect("a hint").contains("WINDLASS_RESTATE"));
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::{
     ledger::{Actions, Ask},
     stuck::{Hindrance, HoldsUp},
     wire::{EntryParcel, OtherIdentity, Parcel, Report},
-    worker::Shared,
+    worker::{Shared, Stopping},
 };
 use windlass_engine::execute::{Attempt, Finished, Making, Trouble};
 use windlass_ground::{Timestamp, lock};
@@ -103,6 +103,7 @@ impl Step {
                     }
                     let entering = Entering {
                         part: part.clone(),
+                        stopping: worker.stopping.clone(),
                         vault: vault.clone(),
                         life,
                         clock: worker.clock,
@@ -151,6 +152,7 @@ impl Step {
 struct Entering {
     /// The part of the run that it belongs to, for errors.
     part: String,
+    stopping: Stopping,
     vault: Arc<Vault>,
     life: u64,
     clock: fn() -> Timestamp,
@@ -179,10 +181,12 @@ impl Entering {
     }
 
     async fn make(self, making: Making) -> Result<Json<EntryParcel>, HandlerError> {
+        self.stopping.unless_begun().await;
         if let Some(hindrance) = self.hindrance {
             return Err(hindrance.into());
         }
         let made = making.await;
+        self.stopping.unless_begun().await;
         let events = made.events.into_iter();
         let events = events
             .map(|event| self.vault.close_event(event))

@@ -1,6 +1,6 @@
 //! What workers can't do of a run: reported by them, stored by Restate, read by the command line.
 
-use std::{error::Error, fmt};
+use std::{collections::BTreeSet, error::Error, fmt};
 
 use restate_sdk::prelude::HandlerError;
 use serde_json::Value as Json;
@@ -9,6 +9,8 @@ use windlass_world::value::causes;
 /// The text that the SDK puts before an error.
 const PREFIX: &str = "Handler failed with retryable error: ";
 const SUFFIX: char = '\'';
+/// The text between two errors of one invocation.
+const BETWEEN: &str = "'\nHandler failed with retryable error: ";
 
 /// A part of a run that workers have failed to do so far.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,9 +31,24 @@ impl fmt::Display for Stuck {
 }
 
 impl Stuck {
-    /// Reads the status and the last failure of an invocation from a row, if the row has them.
-    pub(super) fn read(row: &Json) -> Option<Self> {
+    /// Reads the rows of invocations. Parts that failed for the same reason are one: each of them would say the same.
+    pub(super) fn all(rows: &[Json]) -> Vec<Self> {
+        let mut all = Vec::new();
+        for stuck in rows.iter().filter_map(Self::read) {
+            if !all.contains(&stuck) {
+                all.push(stuck);
+            }
+        }
+        all
+    }
+
+    /// Reads the status and the last failure of an invocation from a row, if the row has them. One that runs is not stuck: its last
+    /// failure is that of an earlier try.
+    fn read(row: &Json) -> Option<Self> {
         let is_paused = row["status"] == "paused";
+        if !is_paused && row["status"] != "backing-off" {
+            return None;
+        }
         let event: Option<Json> = row["event_json"]
             .as_str()
             .and_then(|text| serde_json::from_str(text).ok());
@@ -44,18 +61,24 @@ impl Stuck {
         match (why, is_paused) {
             (None, false) => None,
             (why, _) => Some(Self {
-                why: plain(why.unwrap_or("Restate does not say why")).to_owned(),
+                why: plain(why.unwrap_or("Restate does not say why")),
                 is_paused,
             }),
         }
     }
 }
 
-/// Removes the text that the SDK adds.
-pub(super) fn plain(why: &str) -> &str {
-    why.strip_prefix(PREFIX).map_or(why, |inner| {
-        inner.strip_suffix(SUFFIX).unwrap_or(inner).trim_end()
-    })
+/// Removes the text that the SDK adds. If several things failed at once, it adds that to each, on lines of their own.
+pub(super) fn plain(why: &str) -> String {
+    let Some(inner) = why.strip_prefix(PREFIX) else {
+        return why.to_owned();
+    };
+    let inner = inner.trim_end();
+    let inner = inner.strip_suffix(SUFFIX).unwrap_or(inner);
+    let mut failures: Vec<_> = inner.split(BETWEEN).map(str::trim_end).collect();
+    let mut seen = BTreeSet::new();
+    failures.retain(|failure| seen.insert(*failure));
+    failures.join("; ")
 }
 
 /// Adds to an error which part of a run it stops. Restate retries after it.
@@ -126,6 +149,37 @@ mod tests {
 
     #[test]
     fn what_only_runs_is_not_stuck() {
-        assert_eq!(Stuck::read(&json!({ "status": "running" })), None);
+        let row = json!({ "status": "running", "last_failure": "connection refused" });
+        assert_eq!(Stuck::read(&row), None);
+    }
+
+    #[test]
+    fn the_same_reason_is_told_once() {
+        let row = |status, why| json!({ "status": status, "last_failure": why });
+        let rows = [
+            row("backing-off", "connection refused"),
+            row("running", "connection refused"),
+            row("backing-off", "no target"),
+            row("backing-off", "connection refused"),
+        ];
+        let whys: Vec<_> = Stuck::all(&rows).into_iter().map(|s| s.why).collect();
+        assert_eq!(whys, ["connection refused", "no target"]);
+    }
+
+    #[test]
+    fn several_failures_at_once_are_told_without_the_words_of_the_sdk() {
+        let wrapped = |why: &str| format!("{PREFIX}{why}{SUFFIX}");
+        let lines = |whys: &[&str]| whys.iter().map(|why| wrapped(why)).collect::<Vec<_>>();
+        let two = lines(&[
+            "step a: it's away",
+            "step b: no target",
+            "step b: no target",
+        ]);
+        assert_eq!(
+            plain(&two.join("\n")),
+            "step a: it's away; step b: no target"
+        );
+        assert_eq!(plain(&wrapped("two\nlines")), "two\nlines");
+        assert_eq!(plain("connection refused"), "connection refused");
     }
 }

@@ -3,7 +3,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -93,6 +93,7 @@ pub struct Opened {
 pub struct Worker {
     socket: Socket,
     endpoint: Endpoint,
+    stopping: Stopping,
     /// Whether the identity of sealed secrets is new, so that other workers must get it.
     pub has_new_identity: bool,
 }
@@ -154,7 +155,9 @@ impl Worker {
         let keyed = keeps_trying.clone().handler("known", question());
         let servers = keeps_trying.clone().handler("triggers", question());
         let delivery = keeps_trying.clone();
+        let stopping = Stopping::default();
         let shared = Arc::new(Shared {
+            stopping: stopping.clone(),
             vault,
             clock: options.clock,
             opens: options.opens,
@@ -192,6 +195,7 @@ impl Worker {
         Ok(Self {
             socket,
             endpoint,
+            stopping,
             has_new_identity,
         })
     }
@@ -200,10 +204,33 @@ impl Worker {
         self.socket.address
     }
 
+    pub fn stopping(&self) -> Stopping {
+        self.stopping.clone()
+    }
+
     /// Serves until the future is dropped.
     #[boxed]
     pub async fn serve(self) {
         self.socket.serve(self.endpoint).await;
+    }
+}
+
+/// Whether a worker stops. From then on, it reports no call to Restate: its programs are ended, and what they answer is not the result of
+/// the call. Restate retries the attempts elsewhere when the connections of this process are closed.
+#[derive(Clone, Default)]
+pub struct Stopping(Arc<AtomicBool>);
+
+impl Stopping {
+    /// Must be called before anything that a call uses is ended.
+    pub fn begin(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns at once, or never if the worker stops.
+    pub(super) async fn unless_begun(&self) {
+        if self.0.load(Ordering::SeqCst) {
+            std::future::pending().await
+        }
     }
 }
 
@@ -218,6 +245,7 @@ fn first_life() -> u64 {
 
 /// The data that the services of one worker share.
 pub(super) struct Shared {
+    pub stopping: Stopping,
     pub vault: Vault,
     pub clock: fn() -> Timestamp,
     pub observes: Observing,

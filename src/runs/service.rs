@@ -163,6 +163,11 @@ pub trait Runs: Send + Sync {
     /// Returns why a run that this service should drive can't continue; `None` when it can again.
     fn trouble(&self, id: &RunId) -> Option<String>;
 
+    /// Says whether a run is driven, but paused until a person resumes it.
+    fn is_paused(&self, _: &Shown) -> bool {
+        false
+    }
+
     /// Returns all lines of a run's log.
     fn log(&self, id: &RunId) -> Result<Arc<Vec<LogLine>>, RunsError> {
         let (mut said, mut lines) = (EventLines::default(), Vec::new());

@@ -150,6 +150,15 @@ fn a_worker_with_a_wrong_certificate_or_key_does_not_start() {
     }
 }
 
+#[test]
+fn g7_a_worker_whose_files_would_be_beside_its_identity_does_not_start() {
+    let test = Test::new();
+    let worker = ["worker", "--listen", "127.0.0.1:0", "--out", "."];
+    let ran = test.windlass(&worker).expect(2);
+    ran.says("holds the state folder");
+    ran.says("[unsafe-out]");
+}
+
 /// The key of an example in Restate's documentation: nothing that a test signs with.
 const SOMEBODY: &str = "publickeyv1_w7YHemBctH5Ck2nQRQ47iBBqhNHy4FV7t2Usbye2A6f";
 

@@ -35,7 +35,7 @@ fn a_run_waits_for_a_lock_no_longer_than_it_is_told() {
         .expect(3);
     for part in [
         format!("the lock `mesh` is still held by run {holds}"),
-        format!("windlass cancel {holds}"),
+        format!("windlass cancel {holds} --on restate"),
         "[lock-timeout]".into(),
     ] {
         waited.says(&part);

@@ -3,6 +3,7 @@
 
 mod access;
 mod answers;
+mod away;
 mod balancer;
 mod bounded;
 mod commands;

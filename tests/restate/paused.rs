@@ -2,7 +2,10 @@
 
 use std::{fs, process::Stdio};
 
-use super::world::{World, until};
+use super::{
+    replicas::replica,
+    world::{World, until},
+};
 use crate::harness::status;
 
 const ONE: &str = "workflow: one
@@ -69,6 +72,30 @@ fn it_waits_until_the_worker_is_mended() {
     world.test.windlass(&["resume"]).expect(0);
     assert_eq!(world.test.read("out/a.txt"), "x");
     world.test.windlass(&["audit"]).expect(0);
+}
+
+#[test]
+fn it_can_be_resumed_on_the_page() {
+    let world = without_target();
+    world.test.write("one.yaml", ONE);
+    let run = ["run", "one.yaml", "--target", "t"];
+    world.test.windlass(&run).expect(3);
+    let id = world.test.shown()["run"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let served = replica(&world.test, "desk");
+    let path = format!("/api/v1/runs/{id}");
+    let detail = || served.get(&served.owner, &path).expect(200).json();
+    let paused = detail();
+    assert_eq!(paused["allowed"]["resume"]["ok"], true, "{paused}");
+    assert_eq!(paused["allowed"]["edit"]["ok"], false, "{paused}");
+    mend(&world);
+    let resume = format!("{path}/resume");
+    let answer = served.post(&served.owner, &resume, &serde_json::json!({}));
+    assert_eq!(answer.status / 100, 2, "{}", answer.json());
+    until("the run has ended", || detail()["status"] == "succeeded");
+    assert_eq!(detail()["allowed"]["resume"]["ok"], false);
 }
 
 #[test]

@@ -81,19 +81,7 @@ impl Site {
 
     /// Starts a server with a state folder of its own.
     pub fn replica(&self, name: &str) -> Served {
-        let path = |name: &str| self.test.path(&format!("{name}/identity.txt"));
-        fs::create_dir(self.test.path(name)).expect("made");
-        fs::copy(path(".windlass"), path(name)).expect("copied with its mode");
-        let arguments = ["serve", "--listen", "127.0.0.1:0", "--state", name];
-        let (mut served, url) = Served::start_with(&self.test, &arguments);
-        let address = url.trim().strip_prefix("http://");
-        let (address, _) = address
-            .and_then(|rest| rest.split_once("/?token="))
-            .unwrap_or_else(|| panic!("no address: {url:?}"));
-        address.clone_into(&mut served.address);
-        let token = self.test.read(&format!("{name}/serve.token"));
-        token.trim().clone_into(&mut served.owner);
-        served
+        replica(&self.test, name)
     }
 
     /// Asks the engine as a server would.
@@ -110,6 +98,23 @@ impl Site {
         stream.read_to_string(&mut answer).expect("answered");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
+}
+
+/// Starts a server with a state folder of its own, and the identity of the worker.
+pub(super) fn replica(test: &Test, name: &str) -> Served {
+    let path = |name: &str| test.path(&format!("{name}/identity.txt"));
+    fs::create_dir(test.path(name)).expect("made");
+    fs::copy(path(".windlass"), path(name)).expect("copied with its mode");
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--state", name];
+    let (mut served, url) = Served::start_with(test, &arguments);
+    let address = url.trim().strip_prefix("http://");
+    let (address, _) = address
+        .and_then(|rest| rest.split_once("/?token="))
+        .unwrap_or_else(|| panic!("no address: {url:?}"));
+    address.clone_into(&mut served.address);
+    let token = test.read(&format!("{name}/serve.token"));
+    token.trim().clone_into(&mut served.owner);
+    served
 }
 
 /// Starts a run with a key.

@@ -251,6 +251,13 @@ impl Worker {
         self.replace();
     }
 
+    /// Sends SIGTERM, and waits until the process has ended.
+    pub fn stop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("sent");
+        assert!(self.child.0.wait().expect("ended").success());
+    }
+
     /// Whether the process has ended.
     pub fn has_ended(&mut self) -> bool {
         matches!(self.child.0.try_wait(), Ok(Some(_)))

@@ -37,9 +37,11 @@ pub async fn detail(
     let run = run_id(&run)?;
     let asked = desk.ask(move |runs| {
         let shown = runs.run(&run)?;
-        Ok((shown, runs.trouble(&run), waits_for(runs, &run)))
+        let trouble = runs.trouble(&run);
+        let is_paused = trouble.is_some() && runs.is_paused(&shown);
+        Ok((shown, is_paused, trouble, waits_for(runs, &run)))
     });
-    let (shown, trouble, waits_for) = asked.await?;
+    let (shown, is_paused, trouble, waits_for) = asked.await?;
     let state = &shown.state;
     let errors = report::errors(state).into_iter();
     let asks = shown.asks().into_iter().map(|ask| AskItem {
@@ -67,7 +69,7 @@ pub async fn detail(
             .collect(),
         asks: asks.collect(),
         steps: steps(state, shown.at),
-        allowed: allowed(&shown, &access),
+        allowed: allowed(&shown, is_paused, &access),
         events: state.events,
     }))
 }
@@ -141,8 +143,9 @@ pub fn may_answer(shown: &Shown, ask: &runs::Ask, access: &Access) -> Allowed {
     )
 }
 
-/// Returns what the client may do with a run now, so that a page offers nothing that would be refused.
-pub fn allowed(shown: &Shown, access: &Access) -> BTreeMap<String, Allowed> {
+/// Returns what the client may do with a run now, so that a page offers nothing that would be refused. A run that is paused can be
+/// resumed as it is, although it is driven.
+pub fn allowed(shown: &Shown, is_paused: bool, access: &Access) -> BTreeMap<String, Allowed> {
     let (id, state) = (&shown.id, &*shown.state);
     let workflow = &shown.program.workflow;
     let idle = |then: Result<(), RunsError>| {
@@ -152,13 +155,14 @@ pub fn allowed(shown: &Shown, access: &Access) -> BTreeMap<String, Allowed> {
             then
         }
     };
+    let resume = if is_paused {
+        Ok(())
+    } else {
+        idle(runs::refuse_resume(id, workflow, state, false))
+    };
     let all = [
         ("cancel", Role::Operator, runs::refuse_cancel(id, state)),
-        (
-            "resume",
-            Role::Operator,
-            idle(runs::refuse_resume(id, workflow, state, false)),
-        ),
+        ("resume", Role::Operator, resume),
         (
             "edit",
             Role::Operator,

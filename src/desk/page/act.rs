@@ -130,7 +130,7 @@ pub async fn undo_plan(State(desk): State<Desk>, access: Access, Path(run): Path
     let (shown, plan) = desk
         .ask(move |runs| Ok((runs.run(&asked)?, runs.undo_plan(&asked, &[])?)))
         .await?;
-    let allowed = api::allowed(&shown, &access).remove("undo");
+    let allowed = api::allowed(&shown, false, &access).remove("undo");
     let is_allowed = allowed.as_ref().is_some_and(|allowed| allowed.ok);
     let frame = Frame::still("Undo", "Runs", Some(&access));
     Ok(page(

@@ -140,7 +140,7 @@ impl Sheet {
                 Ok((shown, now))
             })
             .await?;
-        let is_allowed = api::allowed(&shown, access).remove("edit");
+        let is_allowed = api::allowed(&shown, false, access).remove("edit");
         Ok(Self {
             is_allowed: is_allowed.unwrap_or_else(api::not_allowed),
             now: now.map_err(Problem::from),

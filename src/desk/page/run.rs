@@ -82,13 +82,15 @@ pub async fn run(
     let asked = desk.ask(move |runs| {
         let shown = runs.run(&run)?;
         let (events, hidden) = events(runs, &run, shown.state.events)?;
-        let held_up = (runs.trouble(&run), api::waits_for(runs, &run));
+        let trouble = runs.trouble(&run);
+        let is_paused = trouble.is_some() && runs.is_paused(&shown);
+        let held_up = (trouble, is_paused, api::waits_for(runs, &run));
         Ok((held_up, events, hidden, shown))
     });
-    let ((trouble, waits_for), events, hidden, shown) = asked.await?;
+    let ((trouble, is_paused, waits_for), events, hidden, shown) = asked.await?;
     let view = View {
         nodes: nodes(&shown.program.workflow, &shown.state, shown.at),
-        allowed: api::allowed(&shown, &access),
+        allowed: api::allowed(&shown, is_paused, &access),
         trouble,
         waits_for,
         events,

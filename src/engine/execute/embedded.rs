@@ -51,6 +51,11 @@ impl Cancel {
     pub fn is_cancelled(&self) -> bool {
         self.token.is_cancelled()
     }
+
+    /// Waits for the cancel.
+    pub async fn cancelled(&self) {
+        self.token.cancelled().await;
+    }
 }
 
 /// Appends to the journal, and runs attempts on threads of this process.

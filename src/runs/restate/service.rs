@@ -360,6 +360,11 @@ impl Runs for OnRestate {
         stuck.first().map(ToString::to_string)
     }
 
+    fn is_paused(&self, shown: &Shown) -> bool {
+        let stuck = || self.remote.stuck(&shown.id).unwrap_or_default();
+        shown.is_driven && stuck().iter().any(|stuck| stuck.is_paused)
+    }
+
     fn cursor(&self, id: &RunId, seq: u64) -> Result<Cursor, RunsError> {
         Ok(self.reads.cursor(id, seq)?.unwrap_or_default())
     }
