@@ -2,7 +2,11 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::{harness::Ran, mesh::FAST, mesh::Mesh};
+use crate::{
+    harness::{Ran, Test},
+    mesh::FAST,
+    mesh::Mesh,
+};
 
 pub const CLUSTERS: &str = "clusters=[cluster-1, cluster-2]";
 /// Where certificates are, and what says who signs.
@@ -371,6 +375,22 @@ fn a_phase_that_could_begin_too_early_is_refused() {
         .stderr;
     assert!(refused.contains("phase-order"), "{refused}");
     assert!(refused.contains("could start before"), "{refused}");
+}
+
+#[test]
+fn a_step_under_finally_is_in_the_last_phase() {
+    let validate = |phase: &str| {
+        let text = format!(
+            "workflow: w\nphases: {{ first: {{ description: One. }}, second: {{ description: Two. }} }}\nsteps:\n  a: {{ run: (), phase: first }}\n  b: {{ run: (), needs: [a], phase: second }}\nfinally:\n  tidy: {{ run: (), phase: {phase} }}\n"
+        );
+        Test::new()
+            .file("w.yaml", &text)
+            .windlass(&["validate", "w.yaml"])
+    };
+    validate("second").expect(0);
+    let refused = validate("first").expect(2);
+    refused.says("phase-order");
+    refused.says("runs after all other steps");
 }
 
 /// A cluster joins, an old CA is retired once nothing uses it, and the cluster leaves again.

@@ -275,6 +275,10 @@ fn hint(name: &str, param: &Param, value: &Value) -> Option<String> {
         Value::String(text) => text.trim().to_owned(),
         Value::Int(number) => number.to_string(),
         Value::List(items) if matches!(ty, Type::List(item) if **item == Type::String) => {
+            // They are strings already: something else is wrong with them.
+            if items.iter().all(|item| matches!(item, Value::String(_))) {
+                return None;
+            }
             let quoted: Vec<_> = items
                 .iter()
                 .map(|item| format!("\"{}\"", item.to_text()))

@@ -90,12 +90,18 @@ pub(super) fn check(
         };
         let early = order.iter().find_map(|other| {
             let earlier = number(*other).filter(|earlier| *earlier < at)?;
-            (!before[step].contains(other)).then_some((*other, &phases[earlier].name))
+            let follows = before[step].contains(other) || runs_after(&graph[*step], &graph[*other]);
+            (!follows).then_some((*other, &phases[earlier].name))
         });
         if let Some((early, phase)) = early {
             let needs_step = before[&early].contains(step);
             let (step, early) = (&graph[*step], &graph[early]);
-            let help = if needs_step {
+            let help = if runs_after(early, step) {
+                format!(
+                    "`{}` is under `finally`, so it runs after all other steps: give it the last phase, or none",
+                    early.name
+                )
+            } else if needs_step {
                 // To need it would be a cycle.
                 format!(
                     "`{0}` depends on `{1}`, directly or through other steps: move `{1}` to the phase `{phase}` or an earlier one, or `{0}` to a later one",
@@ -115,4 +121,9 @@ pub(super) fn check(
             report.add(mistake);
         }
     }
+}
+
+/// Says whether a step runs after another one only because it is under `finally`.
+fn runs_after(step: &Step, other: &Step) -> bool {
+    step.is_finally && !other.is_finally
 }
