@@ -351,6 +351,46 @@ fn a_cluster_that_an_edit_adds_is_undone_with_the_others() {
     undo_all(&with_a_second_cluster(), &[]);
 }
 
+/// Gloo Mesh issues for a cluster as soon as its agent is connected: under the run's CA, if an edit adds it to a run that has set the policy.
+#[test]
+fn an_undo_waits_for_a_cluster_that_had_its_ca_before_the_run_looked() {
+    let test = Test::with_shipped_workflows();
+    let run = ["run", "workflows/gloo-mesh.yaml"];
+    test.windlass(&[&run, FAST.as_slice()].concat()).expect(0);
+    let text = test.read("workflows/gloo-mesh.yaml");
+    let issued = "  issued:
+    needs: [connected]
+    script: steps/prove_cacerts.rhai
+    for_each: ${{ params.clusters }}
+    with:
+      cluster: ${{ item }}
+      namespace: ${{ params.istio_namespace }}
+      signer: ${{ steps.istio_issuing.certificate }}
+      roots: [\"${{ steps.root_cert.certificate }}\"]
+      is_issued: true
+
+  issuer_back:
+";
+    let later = text.replacen("  issuer_back:\n", issued, 1).replacen(
+        "    needs: [connected]\n    script: steps/istio_back.rhai",
+        "    needs: [connected, issued]\n    script: steps/istio_back.rhai",
+        1,
+    );
+    assert_ne!(text, later);
+    test.write("workflows/gloo-mesh.yaml", &later);
+    test.windlass(&[
+        "resume",
+        "--edited",
+        "--yes",
+        "-p",
+        "clusters=[cluster-1, cluster-2]",
+    ])
+    .expect(0);
+    let log = test.windlass(&["logs"]).expect(0).stdout;
+    assert!(log.contains("did not sign before this run"), "{log}");
+    undo_all(&test, &[]);
+}
+
 /// What a later run deletes and its undo creates again, the undo of the run that made it deletes.
 #[test]
 fn the_undos_of_two_runs_leave_nothing() {
