@@ -2,7 +2,10 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::mesh::{FAST, Mesh};
+use crate::{
+    harness::Test,
+    mesh::{FAST, Mesh},
+};
 
 /// A step that makes something outside the clusters, and steps after it that write what somebody else owns.
 const WORKFLOW: &str = r#"
@@ -40,6 +43,18 @@ fn theirs(mesh: &Mesh, context: &str) {
     let file = mesh.test.path("theirs.json").display().to_string();
     mesh.kubectl(context, &["apply", "--server-side", "-f", &file])
         .expect(0);
+}
+
+#[test]
+fn who_asks_for_a_dry_run_is_shown_the_plan_and_not_the_opposite() {
+    let asked = Test::new()
+        .windlass(&["run", "x.yaml", "--dry-run"])
+        .expect(2);
+    asked.says("unexpected argument '--dry-run'");
+    asked.says("`windlass plan FILE`");
+    assert!(!asked.stderr.contains("--no-dry-run"), "{}", asked.stderr);
+    let other = Test::new().windlass(&["runs", "--dry-run"]).expect(2);
+    assert!(!other.stderr.contains("windlass plan"), "{}", other.stderr);
 }
 
 #[test]

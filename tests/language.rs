@@ -453,6 +453,9 @@ fn an_output_that_is_missing_is_an_error() {
         ("steps.s['' + 'c']", 1),
         ("steps.s[params.none] ?? 1", 0),
         ("steps.s[params.none]?.x", 0),
+        ("steps.s['a' + ''].y", 1),
+        ("steps.s['a' + ''].x", 0),
+        ("steps.s['c']?.x", 0),
         (
             "if params.none in steps.s { steps.s[params.none] } else { steps.s.len() }",
             0,
@@ -534,12 +537,52 @@ fn a_text_has_no_null() {
 }
 
 #[test]
+fn an_expression_in_the_braces_of_other_tools_is_refused() {
+    let validate = |text: &str| {
+        let file = format!(
+            "workflow: w\nparams: {{ host: {{ type: string, default: a }} }}\nsteps: {{ a: {{ run: '()', with: {{ t: \"{text}\" }} }} }}\n"
+        );
+        Test::new()
+            .file("w.yaml", &file)
+            .windlass(&["validate", "w.yaml"])
+    };
+    for text in ["{{ params.host }}", "to {{params.host}}!", "{{ item }}"] {
+        let refused = validate(text).expect(2);
+        let said = unwrapped(&refused.stderr);
+        assert!(said.contains("is plain text"), "{text}: {said}");
+        assert!(said.contains("for the expression"), "{text}: {said}");
+    }
+    for text in [
+        "{{ .Values.host }}",
+        "{{ parameters.host }}",
+        "${{ '{{' }} params.host }}",
+        "{{ items }}",
+        "{{ params",
+    ] {
+        validate(text).expect(0);
+    }
+    let when = "workflow: w\nparams: { yes: bool }\nsteps: { a: { run: '()', when: \"{{ params.yes }}\" } }\n";
+    let test = Test::new().file("w.yaml", when);
+    let refused = test.windlass(&["validate", "w.yaml"]).expect(2);
+    refused.says("forgot the `${{ }}`? `\"${{ params.yes }}\"`");
+}
+
+#[test]
 fn a_body_that_only_defines_functions_is_refused() {
     let text = "workflow: w\nsteps:\n  a:\n    run: |\n      // Writes it.\n      fn run(inputs) { file::write(\"a\", \"x\"); #{} }\n";
     let test = Test::new().file("w.yaml", text);
     let refused = test.windlass(&["validate", "w.yaml"]).expect(2);
     refused.says("the body only defines functions, and calls none");
     refused.says("w.yaml:6:7");
+    let whole = text.replace(
+        "      fn run",
+        "      const INPUTS = #{};\n      import \"lib/x\" as x;\n      fn run",
+    );
+    let test = Test::new()
+        .file("w.yaml", &whole)
+        .file("lib/x.rhai", "fn y() { 1 }\n");
+    let refused = test.windlass(&["validate", "w.yaml"]).expect(2);
+    refused.says("the body only defines functions, and calls none");
     let called = text.replace("#{} }\n", "#{} }\n      run(inputs)\n");
     let test = Test::new().file("w.yaml", &called);
     test.windlass(&["validate", "w.yaml"]).expect(0);

@@ -306,7 +306,7 @@ impl Archive {
             Self::Server(there) => there.trouble(run).into_iter().collect(),
             #[cfg(feature = "restate")]
             Self::Restate(server) => {
-                let stuck = server.remote.stuck(run)?;
+                let stuck = crate::restate::Stuck::once(server.remote.stuck(run)?);
                 stuck.iter().map(ToString::to_string).collect()
             }
         })

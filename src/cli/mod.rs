@@ -198,8 +198,8 @@ fn print(text: &str) -> Done {
 
 /// Suggests a plan to who asks for a dry run. By itself, clap suggests the similar `--no-dry-run`, with which a run would begin.
 fn without_dry_run(mut error: clap::Error) -> clap::Error {
-    let wrong = error.get(ContextKind::InvalidArg);
-    if wrong.is_some_and(|wrong| wrong.to_string() == "--dry-run") {
+    let similar = error.get(ContextKind::SuggestedArg);
+    if similar.is_some_and(|similar| similar.to_string() == "--no-dry-run") {
         error.remove(ContextKind::SuggestedArg);
         error.remove(ContextKind::Usage);
         let tip = "to see what it would do: `windlass plan FILE`, `windlass resume --plan` or `windlass undo --plan`";

@@ -244,7 +244,7 @@ impl Cancelling {
                 return Err(Failure::new("engine", message).of_a_signal());
             }
             Ok(false) if !is_answered => {
-                let why = "no worker answers; the run is cancelled when one does";
+                let why = "the run is cancelled when a worker answers";
                 notices.held_up(why.to_owned());
             }
             Ok(false) => {}

@@ -330,10 +330,12 @@ fn check_read(
                 }
                 (Some(each), _, [_, item, inside @ ..]) => {
                     let found = unknown_item(report, step, each, item, span.clone());
-                    let found = found.or_else(|| match inside.first()? {
-                        Hop::Name(output) => unknown_output(report, step, output, span),
-                        Hop::Item | Hop::Computed => None,
-                    });
+                    let found = found
+                        .filter(|_| !read.tolerates_nothing)
+                        .or_else(|| match inside.first()? {
+                            Hop::Name(output) => unknown_output(report, step, output, span),
+                            Hop::Item | Hop::Computed => None,
+                        });
                     if let Some(mistake) = found {
                         report.add_in_new(mistake);
                     }

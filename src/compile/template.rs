@@ -230,7 +230,7 @@ fn interpolate(parts: &[Part], names: &Names) -> Result<Value, ExpressionError> 
             Part::Text(literal) => text.push_str(literal),
             Part::Expression(placed) => match placed.evaluate(names)? {
                 value if value.holds_reference() => return Err(placed.unread(&value)),
-                Value::Null => return Err(placed.nothing()),
+                Value::Null if !names.writes_null => return Err(placed.nothing()),
                 Value::Secret(secret) => {
                     is_secret = true;
                     text.push_str(secret.text().map_err(|why| placed.not_text(why))?);
@@ -326,6 +326,7 @@ fn placed(mut fault: Fault, start: usize, places: &Places, report: &Report) -> M
 
 /// Refuses a part of a text, from `start`, that looks like an expression and is none: `${params.name}`.
 fn check_plain(report: &mut Report, places: &Places, part: &str, start: usize) {
+    check_braces(report, places, part, start);
     let Some(read) = interpolated(part, report.roots) else {
         return;
     };
@@ -335,6 +336,28 @@ fn check_plain(report: &mut Report, places: &Places, part: &str, start: usize) {
     let mistake = report.at("syntax", span, format!("`{read}` is plain text"));
     report.add_in_new(mistake.help(format!(
         "write `${{{{ {inside} }}}}` for the expression, or `${{{{ '$' }}}}{rest}` for the text"
+    )));
+}
+
+/// Reports an expression in the braces of other tools: `{{ params.name }}`.
+fn check_braces(report: &mut Report, places: &Places, part: &str, start: usize) {
+    let found = part.match_indices("{{").find_map(|(at, open)| {
+        let inside = &part[at + open.len()..];
+        let inside = &inside[..inside.find("}}")?];
+        let text = inside.trim();
+        let root = report.roots.iter().find(|root| text.starts_with(**root))?;
+        let is_read = text[root.len()..].starts_with(['.', '[']) || text == "item";
+        is_read.then(|| (at..at + 2 * open.len() + inside.len(), text))
+    });
+    let Some((span, text)) = found else {
+        return;
+    };
+    let written = &part[span.clone()];
+    let span = places.span_of(start + span.start..start + span.end);
+    let mistake = report.at("syntax", span, format!("`{written}` is plain text"));
+    report.add_in_new(mistake.help(format!(
+        "write `${{{{ {text} }}}}` for the expression, or `${{{{ '{{{{' }}}}{}` for the text",
+        &written[2..]
     )));
 }
 

@@ -5,7 +5,7 @@ use std::{
     thread,
 };
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{
     chain::chain_start,
@@ -232,8 +232,8 @@ impl Journal {
         // SQLite treats a negative limit as no limit.
         let limit = most.map_or(-1, |most| i64::try_from(most).unwrap_or(-1));
         let database = self.inner.database();
-        // A single transaction: another process may append in between.
-        let look = database.unchecked_transaction()?;
+        // A single transaction: another process may append in between. It only reads, so it need not wait for others that write.
+        let look = Transaction::new_unchecked(&database, TransactionBehavior::Deferred)?;
         let mut statement = look.prepare_cached(
             "SELECT seq, at, body, digest FROM events WHERE run = ? AND seq >= ? ORDER BY seq LIMIT ?",
         )?;

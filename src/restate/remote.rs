@@ -280,7 +280,9 @@ impl Remote {
     ) -> Result<(), RemoteError> {
         let sent = json!([at, Message::Cancel { requester, via }]);
         self.ask_later(&format!("WindlassMail/{run}/post"), &sent)?;
-        self.resume_paused(run).map(drop)
+        // The request is stored: what is paused gets it when it is resumed.
+        let _ = self.resume_paused(run);
+        Ok(())
     }
 
     /// Reads a run's events as they are stored.

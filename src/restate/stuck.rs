@@ -31,15 +31,17 @@ impl fmt::Display for Stuck {
 }
 
 impl Stuck {
-    /// Reads the rows of invocations. Parts that failed for the same reason are one: each of them would say the same.
+    /// Reads the rows of invocations.
     pub(super) fn all(rows: &[Json]) -> Vec<Self> {
-        let mut all = Vec::new();
-        for stuck in rows.iter().filter_map(Self::read) {
-            if !all.contains(&stuck) {
-                all.push(stuck);
-            }
-        }
-        all
+        rows.iter().filter_map(Self::read).collect()
+    }
+
+    /// Leaves one of those that say the same.
+    pub fn once(all: Vec<Self>) -> Vec<Self> {
+        let mut seen = BTreeSet::new();
+        let mut once = all;
+        once.retain(|stuck| seen.insert(stuck.clone()));
+        once
     }
 
     /// Reads the status and the last failure of an invocation from a row, if the row has them. One that runs is not stuck: its last
@@ -162,7 +164,9 @@ mod tests {
             row("backing-off", "no target"),
             row("backing-off", "connection refused"),
         ];
-        let whys: Vec<_> = Stuck::all(&rows).into_iter().map(|s| s.why).collect();
+        let all = Stuck::all(&rows);
+        assert_eq!(all.len(), 3, "each of them is counted");
+        let whys: Vec<_> = Stuck::once(all).into_iter().map(|s| s.why).collect();
         assert_eq!(whys, ["connection refused", "no target"]);
     }
 

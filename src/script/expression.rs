@@ -77,6 +77,8 @@ pub struct Names {
     pub others: BTreeMap<&'static str, Value>,
     /// The entries of `steps` that are not there: to read one is an error.
     pub absent: Vec<Absent>,
+    /// Whether a null within a text is the word `null`, instead of an error.
+    pub writes_null: bool,
 }
 
 /// Stands for the name of an entry in the message of [`Absent`].

@@ -32,11 +32,23 @@ pub(super) fn check_body(ast: &AST, text: &str) -> Vec<Fault> {
 
 /// Finds a body that only defines functions, such as a whole script: none of them would be called.
 pub(super) fn without_statements(ast: &AST, text: &str) -> Option<Fault> {
-    let does_nothing = |statement: &Stmt| matches!(statement, Stmt::Noop(_));
+    let does_nothing = |statement: &Stmt| match statement {
+        Stmt::Var(variable, ..) => is_plain(&variable.1),
+        Stmt::Noop(_) | Stmt::Import(..) | Stmt::Export(..) => true,
+        _ => false,
+    };
     if !ast.statements().iter().all(does_nothing) || ast.iter_functions().next().is_none() {
         return None;
     }
-    let start = text.find("fn ").unwrap_or(0);
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let code = line.trim_start();
+        if code.starts_with("fn ") || code.starts_with("private fn ") {
+            start += line.len() - code.len();
+            break;
+        }
+        start += line.len();
+    }
     let end = text[start..]
         .find(['(', '\n'])
         .map_or(text.len(), |at| start + at);

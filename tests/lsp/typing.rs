@@ -105,6 +105,18 @@ fn type_over(client: &mut Client, text: &mut String, range: Range<usize>, new: &
 }
 
 /// Prints how long a diagnostic of the largest workflow takes, from the key to the squiggle.
+/// Such a file has the key `workflow:`, too, and is none.
+#[test]
+fn a_file_of_tests_is_no_workflow_with_mistakes() {
+    let test = Test::new();
+    test.windlass(&["new", "hello"]).expect(0);
+    let tests = "hello.test.yaml";
+    let mut client = Client::start(&test);
+    client.open(tests, &test.read(tests));
+    client.settle(tests);
+    assert_eq!(client.known(tests), [Json::Null; 0]);
+}
+
 #[test]
 fn a_diagnostic_comes_while_somebody_types() {
     let test = Test::with_shipped_workflows();

@@ -155,6 +155,8 @@ impl Scope<'_, '_> {
                 ("kube", run.is_some_and(|run| !run.kube.is_empty()).into()),
             ]),
             absent: self.absent_outputs(view, template, item),
+            // What an earlier version began goes on as it did.
+            writes_null: run.is_some_and(|run| !run.is_strict),
             ..Names::default()
         };
         template.evaluate(&names).map_err(|e: ExpressionError| {
@@ -210,40 +212,64 @@ impl Scope<'_, '_> {
         let reads = expressions.flat_map(|placed| placed.expression.reads());
         let reads: Vec<&Read> = reads.filter(|read| read.root == "steps").collect();
         let strict = reads.iter().filter(|read| !read.tolerates_nothing);
-        let absent = strict.filter_map(|read| {
-            let mut way = read.hops.iter().map_while(|hop| name_of(hop, item));
-            let name = way.next()?;
-            let step = self.workflow.step_named(name)?;
-            let instance = view.state.instance(&InstanceId::step(self.inside, name))?;
-            if instance.status != Status::Succeeded {
-                return None;
-            }
-            let (mut path, mut outputs) = (vec![name.to_owned()], &instance.outputs);
-            if step.for_each.is_some() {
-                let items = outputs.as_map()?;
-                let key = way.next();
-                let Some((key, found)) = key.and_then(|key| Some((key, items.get(key)?))) else {
-                    return only_items_are_read(&reads, name).then(|| Absent {
-                        message: no_item(name, key.unwrap_or(MISSING_NAME), items),
-                        path,
-                        name: key.map(str::to_owned),
-                    });
-                };
-                outputs = found;
-                path.push(key.to_owned());
-            }
-            // The outputs of others are declared, and all that are optional may be missing.
-            if !gives_any_outputs(step) {
-                return None;
-            }
-            let (output, outputs) = (way.next()?, outputs.as_map()?);
-            (!outputs.contains_key(output)).then(|| Absent {
-                message: no_output(&path, output, outputs),
-                path,
-                name: Some(output.to_owned()),
-            })
+        let absent = strict.flat_map(|read| {
+            let found = self.absent_in(view, read, item, &reads);
+            found.unwrap_or_default()
         });
         absent.collect()
+    }
+
+    /// Lists what one read of the outputs of a step does not find there; `reads` are all of the template.
+    fn absent_in(
+        &self,
+        view: View,
+        read: &Read,
+        item: &Value,
+        reads: &[&Read],
+    ) -> Option<Vec<Absent>> {
+        let way = |hop: Option<&Hop>| hop.and_then(|hop| name_of(hop, item)).map(str::to_owned);
+        let name = way(read.hops.first())?;
+        let step = self.workflow.step_named(&name)?;
+        let instance = view.state.instance(&InstanceId::step(self.inside, &name))?;
+        if instance.status != Status::Succeeded {
+            return None;
+        }
+        // The outputs of others are declared, and all that are optional may be missing.
+        let has_any = gives_any_outputs(step);
+        let lacks = |path: Vec<String>, output: Option<String>, outputs: &Value| {
+            let (output, outputs) = (output.filter(|_| has_any)?, outputs.as_map()?);
+            (!outputs.contains_key(&output)).then(|| Absent {
+                message: no_output(&path, &output, outputs),
+                path,
+                name: Some(output),
+            })
+        };
+        if step.for_each.is_none() {
+            let found = lacks(vec![name], way(read.hops.get(1)), &instance.outputs);
+            return Some(found.into_iter().collect());
+        }
+        let items = instance.outputs.as_map()?;
+        let (key, output) = (way(read.hops.get(1)), way(read.hops.get(2)));
+        if let Some(found) = key.as_ref().and_then(|key| items.get(key)) {
+            let path = vec![name, key.unwrap_or_default()];
+            return Some(lacks(path, output, found).into_iter().collect());
+        }
+        let mut absent = Vec::new();
+        if only_items_are_read(reads, &name) {
+            absent.push(Absent {
+                message: no_item(&name, key.as_deref().unwrap_or(MISSING_NAME), items),
+                path: vec![name.clone()],
+                name: key.clone(),
+            });
+        }
+        if key.is_none() {
+            // It may be any of them.
+            let each = items.iter();
+            absent.extend(each.filter_map(|(key, found)| {
+                lacks(vec![name.clone(), key.clone()], output.clone(), found)
+            }));
+        }
+        Some(absent)
     }
 
     /// Collects only the parts of the params that the template reads: each value is copied for each evaluation.

@@ -13,7 +13,7 @@ use super::{
     scope::Scope,
     shape::{Shape, has_begun, whole},
 };
-use windlass_compile::{Action, Edge, Step, Workflow, bind_params};
+use windlass_compile::{Action, Edge, OnError, Step, Workflow, bind_params};
 use windlass_journal::{Event, Instance, InstanceId, Status};
 use windlass_script::{Class, Script};
 use windlass_world::value::Value;
@@ -142,13 +142,17 @@ impl Planner<'_> {
         let Ok(now) = items_now.inspect_err(|error| {
             let begins = scope.condition(self.view(), step, status) == Ok(true);
             // What it reads stays as it is.
-            if unit.before.is_none() && begins {
+            if unit.before.is_none() && begins && step.on_error == OnError::Fail {
                 self.unplannable.get_or_insert(Unplannable::WouldFail {
                     step: id.to_string(),
                     error: error.clone(),
                 });
             }
         }) else {
+            if unit.is_tolerated && unit.before.is_none() {
+                let reason = "it failed, and the run continued without it";
+                return self.tell(&id, FateKind::Kept, reason);
+            }
             let kind = if self.change.state.status(&id).is_settled() {
                 FateKind::Replayed
             } else {
