@@ -564,7 +564,7 @@ fn an_expression_in_the_braces_of_other_tools_is_refused() {
     let when = "workflow: w\nparams: { yes: bool }\nsteps: { a: { run: '()', when: \"{{ params.yes }}\" } }\n";
     let test = Test::new().file("w.yaml", when);
     let refused = test.windlass(&["validate", "w.yaml"]).expect(2);
-    refused.says("forgot the `${{ }}`? `\"${{ params.yes }}\"`");
+    refused.says("write `${{ params.yes }}` for the expression");
 }
 
 #[test]

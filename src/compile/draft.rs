@@ -294,14 +294,7 @@ fn no_expression(report: &mut Report, node: &Node, template: &Template, wanted: 
             match (wanted, text.trim()) {
                 (WANTED_OF_WHEN, "true" | "yes" | "on") => "write `when: true`".to_owned(),
                 (WANTED_OF_WHEN, "false" | "no" | "off") => "write `when: false`".to_owned(),
-                (_, text) => {
-                    // As other tools write it.
-                    let inside = text
-                        .strip_prefix("{{")
-                        .and_then(|text| text.strip_suffix("}}"));
-                    let text = inside.map_or(text, str::trim);
-                    format!("forgot the `${{{{ }}}}`? `\"${{{{ {text} }}}}\"`")
-                }
+                (_, text) => format!("forgot the `${{{{ }}}}`? `\"${{{{ {text} }}}}\"`"),
             },
         ),
         _ => (
