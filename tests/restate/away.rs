@@ -91,7 +91,7 @@ fn a_run_is_listed_and_cancelled_while_workers_are_away() {
     listed.says("warning: the status of runs that have not ended may be out of date: no worker");
     until_said(&world, "no worker does what it is asked");
     interrupt(&run);
-    until_said(&world, "the run is cancelled when one does");
+    until_said(&world, "the run is cancelled when a worker answers");
     start_worker(&world);
     assert_eq!(run.wait().expect("ended").code(), Some(130));
     assert_eq!(world.test.shown()["status"], "cancelled");
