@@ -26,8 +26,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// How often the workflows' files and the certificates are read again, which costs more.
 const FILES: Duration = Duration::from_secs(30);
 const CERTIFICATES: Duration = Duration::from_secs(60);
-/// How long a trigger must be in no file before it is forgotten, with its pause: more than one look, since a file may be away for a moment
-/// while it is replaced, and folders that are copied or mounted may still be empty when the server starts.
+/// How long a trigger must be in no file before a running server forgets it: more than one look, since a file may be away for a moment while it is replaced.
 const GONE: Duration = Duration::from_secs(20);
 
 /// The triggers of a server.
@@ -49,6 +48,8 @@ struct Looked {
     unmet: Vec<Lost>,
     /// The triggers that are in no file any more, each with the time of the first look that did not find it.
     gone: BTreeMap<TriggerKey, Instant>,
+    /// Whether the files have been read since the server began.
+    has_looked: bool,
     /// The reason why the scheduler's last check failed.
     trouble: Option<String>,
 }
@@ -159,7 +160,8 @@ impl Triggers {
                 None => {
                     let known = self.found().gone.get(&one.key).copied();
                     let since = known.unwrap_or_else(Instant::now);
-                    if since.elapsed() >= GONE {
+                    // What went away while no server ran has not just been replaced.
+                    if !self.found().has_looked || since.elapsed() >= GONE {
                         self.forget(&one, names.contains(&one.key.workflow))?;
                     }
                     gone.insert(one.key, since);
@@ -171,6 +173,7 @@ impl Triggers {
             found.planted = planted;
             found.broken = broken;
             found.gone = gone;
+            found.has_looked = true;
             (
                 std::mem::replace(&mut found.lost, lost.clone()),
                 std::mem::replace(&mut found.unmet, unmet.clone()),

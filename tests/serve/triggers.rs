@@ -412,11 +412,7 @@ fn triggers_whose_workflow_can_not_be_read_are_told_of() {
         .expect(200)
         .json();
     assert!(again["starts"][1]["run"].is_string(), "{again}");
-    // A file may come back, so a trigger is forgotten at the second look that does not find it.
-    let second = until("the third notice", || {
-        let second = told(&served);
-        (second.len() > 2).then_some(second)
-    });
+    let second = told(&served);
     assert_eq!(
         second.len(),
         3,
