@@ -65,7 +65,7 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
     drive(args, &command.driving, taken.drive(events))
 }
 
-/// Lets Restate go on with what it has paused of a run.
+/// Resumes the parts of a run that Restate has paused.
 #[cfg(feature = "restate")]
 fn resume_paused(
     args: &Args,

@@ -223,7 +223,8 @@ struct Cancelling {
 }
 
 impl Cancelling {
-    /// Sends the cancel, unless Restate has it already; `is_answered` says whether a worker has just answered. If Restate can't be reached, the next call sends it again.
+    /// Sends the cancel, unless Restate has it already; `is_answered` says whether a worker has just answered. If Restate can't be
+    /// reached, the next call sends it again.
     ///
     /// # Errors
     /// The run is withdrawn, so there is nothing more to watch; or the cancel can't be sent.

@@ -30,7 +30,7 @@ pub enum Durability {
 /// Opens an SQLite database with a write-ahead log, and creates it if it does not exist. Only its owner can read it.
 ///
 /// Its transactions wait at their start for other writers, unless they say that they only read (`Deferred`). One that begins as a reader can't wait for them later: SQLite refuses its
-/// first write at once if somebody has written since (`SQLITE_BUSY_SNAPSHOT`).
+/// first write immediately if another connection has written since (`SQLITE_BUSY_SNAPSHOT`).
 ///
 /// # Errors
 /// The file can't be opened or written, or another process has held it for a minute.

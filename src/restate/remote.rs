@@ -436,7 +436,7 @@ impl Remote {
     fn ask_later(&self, path: &str, body: &impl Serialize) -> Result<String, RemoteError> {
         let stranger = || RemoteError::Stranger(self.address.url.clone());
         let sent: serde_json::Value = match self.ask(&format!("{path}/send"), body) {
-            // The answer is no JSON.
+            // The answer is not JSON.
             Err(RemoteError::Refused {
                 status: 200..=299, ..
             }) => return Err(stranger()),

@@ -36,12 +36,11 @@ impl Stuck {
         rows.iter().filter_map(Self::read).collect()
     }
 
-    /// Leaves one of those that say the same.
-    pub fn once(all: Vec<Self>) -> Vec<Self> {
+    /// Removes those that say the same as another one.
+    pub fn once(mut all: Vec<Self>) -> Vec<Self> {
         let mut seen = BTreeSet::new();
-        let mut once = all;
-        once.retain(|stuck| seen.insert(stuck.clone()));
-        once
+        all.retain(|stuck| seen.insert(stuck.clone()));
+        all
     }
 
     /// Reads the status and the last failure of an invocation from a row, if the row has them. One that runs is not stuck: its last

@@ -30,7 +30,7 @@ pub(super) fn check_body(ast: &AST, text: &str) -> Vec<Fault> {
     faults
 }
 
-/// Finds a body that only defines functions, such as a whole script: none of them would be called.
+/// Finds a body that only defines functions, such as a whole script: none of them is called.
 pub(super) fn without_statements(ast: &AST, text: &str) -> Option<Fault> {
     let does_nothing = |statement: &Stmt| match statement {
         Stmt::Var(variable, ..) => is_plain(&variable.1),

@@ -49,6 +49,17 @@ fn interrupt(child: &Child) {
     kill_process(Pid::from_child(child), Signal::INT).expect("sent");
 }
 
+/// Starts a run that asks a question, and waits until it does.
+fn asking(world: &World) -> Child {
+    world.test.write("asks.yaml", ASKS);
+    let run = start(world, &["run", "asks.yaml", "--target", "t", "--wait"]);
+    until("the run asks", || {
+        let listed = world.test.windlass(&["runs"]).expect(0);
+        listed.stdout.contains("waiting")
+    });
+    run
+}
+
 fn stop_worker(world: &World) {
     world.workers.lock().expect("no panic")[0].stop();
 }
@@ -79,12 +90,7 @@ fn a_run_that_no_worker_takes_up_is_withdrawn_by_ctrl_c() {
 #[test]
 fn a_run_is_listed_and_cancelled_while_workers_are_away() {
     let world = World::new(1);
-    world.test.write("asks.yaml", ASKS);
-    let mut run = start(&world, &["run", "asks.yaml", "--target", "t", "--wait"]);
-    until("the run asks", || {
-        let listed = world.test.windlass(&["runs"]).expect(0);
-        listed.stdout.contains("waiting")
-    });
+    let mut run = asking(&world);
     stop_worker(&world);
     let listed = world.test.windlass(&["runs"]).expect(0);
     listed.prints("asks");
@@ -100,12 +106,7 @@ fn a_run_is_listed_and_cancelled_while_workers_are_away() {
 #[test]
 fn a_cancel_that_never_arrives_is_reported() {
     let world = World::new(1);
-    world.test.write("asks.yaml", ASKS);
-    let mut run = start(&world, &["run", "asks.yaml", "--target", "t", "--wait"]);
-    until("the run asks", || {
-        let listed = world.test.windlass(&["runs"]).expect(0);
-        listed.stdout.contains("waiting")
-    });
+    let mut run = asking(&world);
     let id = world.test.shown()["run"]
         .as_str()
         .expect("an id")
