@@ -30,6 +30,7 @@ fn run(inputs) {
     // A rolling update replaces its pods by itself.
     let evicted = kube::replace_pods(c, "gloo-mesh", server, "1m", #{ restarted: at });
     kube::wait_rollout(c, "gloo-mesh", server, "1m", #{ restarted: at });
+    kube::wait_rollouts(c, [#{ namespace: "gloo-mesh", workload: server, restarted: at }], "1m");
     let after = kube::pods(c, "gloo-mesh", server);
     let events = kube::events(c, "gloo-mesh", `pod/${after[0].name}`);
     // The management server has no certificate yet, and nothing listens on the other port.

@@ -603,11 +603,27 @@ fn an_int_becomes_a_float_where_a_float_is_declared() {
 }
 
 #[test]
-fn a_lock_is_no_secret() {
-    let test = Test::new().file(
-        "w.yaml",
-        "workflow: w\nparams: { tok: secret }\nlock: l-${{ params.tok }}\nsteps: { s: { run: () } }\n",
-    );
-    let refused = test.windlass(&["validate", "w.yaml"]).expect(2);
-    refused.says("`lock` must be a string, not a secret");
+fn what_people_see_is_no_secret() {
+    let script = "const INPUTS = #{};\nconst OUTPUTS = #{ pw: \"secret\" };\nfn run(inputs) { #{ pw: secret::read(\"env:X\") } }\n";
+    for (key, workflow) in [
+        (
+            "lock",
+            "lock: l-${{ params.tok }}\nsteps: { s: { run: () } }\n",
+        ),
+        (
+            "approval",
+            "steps: { s: { approval: \"Use ${{ params.tok }}?\" } }\n",
+        ),
+        (
+            "approval",
+            "steps: { made: { script: made.rhai }, s: { approval: \"Use ${{ steps.made.pw }}?\" } }\n",
+        ),
+    ] {
+        let workflow = format!("workflow: w\nparams: {{ tok: secret }}\n{workflow}");
+        let test = Test::new()
+            .file("w.yaml", &workflow)
+            .file("made.rhai", script);
+        let refused = test.windlass(&["validate", "w.yaml"]).expect(2);
+        refused.says(&format!("`{key}` must be a string, not a secret"));
+    }
 }

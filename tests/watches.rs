@@ -97,6 +97,8 @@ fn the_waits_of_a_namespace_share_a_watch_and_send_no_more_than_kubectl() {
     assert_eq!(of(&theirs, "patch deployments"), WORKLOADS, "{theirs:?}");
     assert_eq!(of(&theirs, "watch deployments"), WORKLOADS, "{theirs:?}");
     assert_eq!(of(&ours, "watch deployments"), 1, "{ours:?}");
+    // One for each restart, and one for the wait that opens the watch; the others know what their restart has stored.
+    assert_eq!(of(&ours, "get deployments"), WORKLOADS + 1, "{ours:?}");
     let about_workloads = |requests: &BTreeMap<String, usize>| -> usize {
         let kinds = ["deployments", "pods"];
         let routes = requests
@@ -108,4 +110,48 @@ fn the_waits_of_a_namespace_share_a_watch_and_send_no_more_than_kubectl() {
         about_workloads(&ours) <= about_workloads(&theirs),
         "{ours:?}\n{theirs:?}"
     );
+}
+
+#[test]
+fn a_proof_of_many_reads_their_namespace_once_and_names_the_one_that_is_not_done() {
+    const WORKLOADS: usize = 5;
+    let lab = Lab::new(WORKLOADS);
+    lab.test.write(
+        "w.yaml",
+        r#"workflow: w
+kube: [c]
+steps:
+  restart:
+    run: |
+      let moments = kube::workloads("c", "default", ());
+      for one in moments {
+          one.restarted = kube::restart("c", one.namespace, one.workload);
+      }
+      #{ moments: moments }
+  whole:
+    needs: [restart]
+    run: kube::wait_rollouts("c", kube::workloads("c", "default", ()), "30s"); #{}
+  prove:
+    needs: [whole]
+    with: { moments: "${{ steps.restart.moments }}" }
+    run: kube::wait_rollouts("c", inputs.moments, "1s"); #{}
+"#,
+    );
+    let run = ["run", "w.yaml", "--target", "t", "--no-dry-run"];
+    lab.test.windlass(&run).expect(0);
+    let before = lab.log().len();
+    let again = ["resume", "--redo", "prove", "--yes"];
+    lab.test.windlass(&again).expect(0);
+    let asked = lab.requests(before);
+    let about = |kind: &str| -> usize {
+        let routes = asked.iter().filter(|(route, _)| route.ends_with(kind));
+        routes.map(|(_, count)| count).sum()
+    };
+    assert_eq!((about("deployments"), about("pods")), (1, 1), "{asked:?}");
+
+    lab.kubectl(&["rollout", "restart", "deployment/a3"]);
+    lab.kubectl(&["rollout", "status", "deployment/a3"]);
+    let ran = lab.test.windlass(&again).expect(1);
+    ran.says("wait for deployment/a3");
+    ran.says("was replaced");
 }

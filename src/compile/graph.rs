@@ -253,6 +253,24 @@ impl Step {
     }
 }
 
+impl Step {
+    /// Lists the templates whose values people see, with the names of their keys.
+    pub(super) fn shown(&self) -> impl Iterator<Item = (&'static str, &Template)> {
+        let (question, approvers) = match &self.action {
+            Action::Approval(approval) => (Some(&approval.question), approval.approvers.as_ref()),
+            Action::Script(_) | Action::Workflow(_) => (None, None),
+        };
+        let all = [
+            ("lock", self.lock.as_ref()),
+            ("key", self.key.as_ref()),
+            ("approval", question),
+            ("approvers", approvers),
+        ];
+        all.into_iter()
+            .filter_map(|(what, template)| Some((what, template?)))
+    }
+}
+
 impl Workflow {
     /// Lists the steps in an order in which each comes after the steps that it depends on.
     pub fn steps(&self) -> impl ExactSizeIterator<Item = (StepIndex, &Step)> {

@@ -355,12 +355,9 @@ fn build(
             reads::beforehand(report, &graph, &by_name, &draft.params, what, template);
         }
     }
-    for lock in draft
-        .lock
-        .iter()
-        .chain(graph.node_weights().filter_map(|step| step.lock.as_ref()))
-    {
-        reads::lock(report, &draft.params, lock);
+    let shown = graph.node_weights().flat_map(Step::shown);
+    for (what, template) in draft.lock.iter().map(|lock| ("lock", lock)).chain(shown) {
+        reads::shown(report, (&graph, &by_name), &draft.params, what, template);
     }
     let triggers = trigger::check(report, &draft.params, draft.triggers);
     cycle::check(report, &graph);

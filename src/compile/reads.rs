@@ -144,16 +144,31 @@ pub(super) fn beforehand(
     }
 }
 
-/// Refuses a `lock` that contains a secret param: its name is shown.
-pub(super) fn lock(report: &mut Report, params: &Params, lock: &Template) {
-    for placed in lock.expressions() {
+/// Refuses a text that people see, such as a lock or a question, if it contains a secret param or output.
+pub(super) fn shown(
+    report: &mut Report,
+    (graph, by_name): (&DiGraph<Step, Edge>, &Steps),
+    params: &Params,
+    what: &str,
+    template: &Template,
+) {
+    for placed in template.expressions() {
         for read in placed.expression.reads() {
-            let param = read.path.first().filter(|_| read.root == "params");
-            let param = param.and_then(|name| params.get(name));
-            if read.is_whole && param.is_some_and(|param| param.ty.holds_secret()) {
-                let message = "`lock` must be a string, not a secret";
+            let path: Vec<_> = read.path.iter().map(String::as_str).collect();
+            let ty = match (read.root, path.as_slice()) {
+                ("params", [name, ..]) => params.get(*name).map(|param| param.ty.clone()),
+                ("steps", [step, output]) => StepName::parse(step)
+                    .and_then(|name| by_name.get(&name))
+                    .and_then(|index| declared_outputs(&graph[*index]))
+                    .and_then(|outputs| outputs.get(*output).cloned()),
+                _ => None,
+            };
+            if read.is_whole && ty.is_some_and(|ty| ty.holds_secret()) {
+                let message = format!("`{what}` must be a string, not a secret");
                 let mistake = report.at("wrong-type", placed.span_of(read), message);
-                report.add_in_new(mistake.help("name it by a param that is not a secret"));
+                let help =
+                    format!("people see `{what}`: use a param or an output that is not a secret");
+                report.add_in_new(mistake.help(help));
             }
         }
     }

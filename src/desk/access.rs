@@ -2,10 +2,10 @@ use std::net::SocketAddr;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
-use super::{answer::Problem, api::no_such_run, options::Secured};
+use super::{answer::Problem, options::Secured};
 use windlass_ground::random_bytes;
-use windlass_journal::{RunInfo, Via};
-use windlass_runs::{Listed, Person};
+use windlass_journal::Via;
+use windlass_runs::{Listed, Person, RunsError, Shown};
 use windlass_targets::{GrantConfig, Role, Scope, TokenConfig};
 use windlass_world::value::Digest;
 
@@ -147,11 +147,12 @@ impl Access {
     ///
     /// # Errors
     /// Returns which role is missing, or that there is no such run.
-    pub fn need_of(&self, needed: Role, run: &RunInfo) -> Result<(), Problem> {
-        if self.has_on(Role::Viewer, &run.workflow, &run.target) {
-            self.need(needed, &run.workflow, &run.target)
+    pub fn need_of(&self, needed: Role, run: &Shown) -> Result<(), Problem> {
+        let info = &run.info;
+        if self.has_on(Role::Viewer, &info.workflow, &info.target) {
+            self.need(needed, &info.workflow, &info.target)
         } else {
-            Err(no_such_run())
+            Err(RunsError::no_run(&run.id).into())
         }
     }
 
@@ -209,8 +210,11 @@ impl Tokens {
         }
     }
 
-    /// Finds a token. This takes the same time for wrong tokens and valid ones.
+    /// Finds a token. This takes the same time for wrong tokens and valid ones; an empty one is none.
     pub fn find(&self, token: &str) -> Option<&Known> {
+        if token.is_empty() {
+            return None;
+        }
         self.with_digest(Digest::of_content(token.as_bytes()))
     }
 

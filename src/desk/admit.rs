@@ -235,7 +235,7 @@ impl Desk {
             return Err(Problem::denied(access, role));
         };
         match self.ask(move |runs| runs.run(&run)).await {
-            Ok(shown) => access.need_of(role, &shown.info),
+            Ok(shown) => access.need_of(role, &shown),
             // The handler reports this.
             Err(problem) if problem.code == "no-such-run" => Ok(()),
             // The run's workflow and target can't be read.

@@ -81,6 +81,12 @@ fn refused(why: HookRefused) -> Problem {
             "no workflow has a trigger for this hook",
         )
         .hint("add one to a workflow: `triggers: [{ webhook: NAME }]`"),
+        HookRefused::Away => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unknown-trigger",
+            "the file of this hook's trigger is away at the moment",
+        )
+        .hint("send the request again in a minute: the file may be about to be replaced"),
         // The sender has not proved who it is, so the answer does not say what is wrong.
         HookRefused::Broken(_) => {
             let detail = "the signature can't be checked at the moment";

@@ -97,8 +97,8 @@ impl Seal {
             .map_err(|_| damaged())
     }
 
-    /// Digests the secrets in a value under a key derived from the identity, so that a reader of the digest can't test guesses of the
-    /// secret. Returns `None` if there are no secrets. Creates the identity if there is none.
+    /// Digests the secrets in a value, and nothing else of it, under a key derived from the identity, so that a reader of the digest can't
+    /// test guesses of the secret. Returns `None` if there are no secrets. Creates the identity if there is none.
     pub fn digest_secrets(&self, value: &Value) -> Result<Option<Digest>, JournalError> {
         if value.secrets().is_empty() {
             return Ok(None);
@@ -109,7 +109,7 @@ impl Seal {
         let key = Digest::of(&[DIGEST_KEY, text.expose_secret().as_bytes()]);
         let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
         // The digest includes the places of the secrets: two that change places give another digest.
-        let json = close_with(value.clone(), &mut |secret| {
+        let json = close_with(secrets_in_place(value), &mut |secret| {
             let tag = hmac::sign(&key, secret.reveal().as_bytes());
             Ok(HEXLOWER.encode(tag.as_ref()))
         })?;
@@ -216,6 +216,21 @@ pub(super) fn begin_of_sealed() -> String {
 
 fn gone() -> JournalError {
     JournalError::Identity("identity.txt was deleted".into())
+}
+
+/// Returns a value with its secrets in their places, and without all else.
+fn secrets_in_place(value: &Value) -> Value {
+    match value {
+        Value::Secret(_) => value.clone(),
+        Value::List(items) => Value::List(items.iter().map(secrets_in_place).collect()),
+        Value::Map(fields) => {
+            let fields = fields
+                .iter()
+                .filter(|(_, field)| !field.secrets().is_empty());
+            Value::map(fields.map(|(name, field)| (name.clone(), secrets_in_place(field))))
+        }
+        _ => Value::Null,
+    }
 }
 
 /// Converts a value to its stored form; `close` returns the ciphertext of a secret.
@@ -367,6 +382,14 @@ mod tests {
         let other = Seal::new(elsewhere.expect("a temporary folder").path());
         assert_ne!(first, digest(&other, "1234"));
         assert_eq!(seal.digest_secrets(&Value::Int(3)).expect("digested"), None);
+        // What is no secret does not count: only a secret that changed is another secret.
+        let beside = |mode: &str, pin: &str| {
+            let pin = Value::List(vec![mode.into(), Value::Secret(Secret::new(pin))]);
+            let params = Value::map([("mode", Value::from(mode)), ("pins", pin)]);
+            seal.digest_secrets(&params).expect("digested")
+        };
+        assert_eq!(beside("bad", "1234"), beside("good", "1234"));
+        assert_ne!(beside("bad", "1234"), beside("bad", "1235"));
     }
 
     #[test]

@@ -435,12 +435,20 @@ fn list_certificates(setting: &Setting, arguments: Json) -> Result<Json, RunsErr
         ..Pick::default()
     };
     let found = report::inventory_json(&inventory, pick, now());
-    Ok(match found {
+    let mut found = match found {
         found @ Json::Object(_) => found,
         // The result of a tool must be an object.
         found => json!({ "certificates": found }),
-    })
+    };
+    if inventory.is_partial {
+        found["warning"] = IN_PART.into();
+    }
+    Ok(found)
 }
+
+/// Said where roles on a server leave out some certificates, so that an empty list does not mean that there are none.
+const IN_PART: &str =
+    "the roles of this token show only the certificates of some workflows and targets";
 
 /// Parses the id of a run.
 pub fn run_id(text: &str) -> Result<RunId, RunsError> {

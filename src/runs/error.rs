@@ -2,7 +2,7 @@ use std::{error::Error, fmt};
 
 use windlass_compile::{ClustersError, Mistakes, ParamError, ParamErrors};
 use windlass_engine::{decide::Refusal, execute::DriveError};
-use windlass_journal::JournalError;
+use windlass_journal::{JournalError, RunId};
 #[cfg(feature = "restate")]
 use windlass_restate::RemoteError;
 use windlass_targets::{ConfigError, OpenError, UnsafeOut};
@@ -65,6 +65,11 @@ impl RunsError {
 
     pub fn missing(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(Kind::Missing, code, message)
+    }
+
+    /// The error for the id of a run that does not exist, or that its reader may not see.
+    pub fn no_run(id: &RunId) -> Self {
+        Self::missing("no-such-run", format!("no run `{id}`"))
     }
 
     pub fn broken(code: &'static str, message: impl Into<String>) -> Self {

@@ -126,17 +126,13 @@ impl Folds {
             read?;
             return match illegal {
                 Some(error) => Err(DriveError::from(error).into()),
-                None => Err(missing(run)),
+                None => Err(RunsError::no_run(run)),
             };
         }
         if before.next == 0 && cursor.next == 0 {
             self.kept.forget(run);
-            return Err(missing(run));
+            return Err(RunsError::no_run(run));
         }
         Ok(state.clone())
     }
-}
-
-fn missing(run: &RunId) -> RunsError {
-    RunsError::missing("no-such-run", format!("no run `{run}`"))
 }

@@ -282,8 +282,17 @@ impl TriggerBook {
         let TriggerKey { workflow, trigger } = &due.key;
         let mut database = self.database();
         let all = database.transaction()?;
-        // One that is skipped replaces nothing: otherwise neither would be made.
+        // One that is skipped replaces nothing: otherwise neither would be made. One that replaces another takes over what that one
+        // waits for, of which people have been told.
+        let mut before: Option<(u32, Option<String>)> = None;
         if state == "waiting" {
+            before = all
+                .query_row(
+                    "SELECT attempts, why FROM trigger_starts WHERE workflow = ? AND trigger = ? AND state = 'waiting' AND due <> ?",
+                    params![workflow, trigger, due.due],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )
+                .optional()?;
             all.execute(
                 "UPDATE trigger_starts SET state = 'replaced' WHERE workflow = ? AND trigger = ? AND state = 'waiting' AND due <> ?",
                 params![workflow, trigger, due.due],
@@ -316,6 +325,12 @@ impl TriggerBook {
             why
         ])?;
         drop(insert);
+        if let Some((attempts, why)) = before {
+            all.execute(
+                "UPDATE trigger_starts SET attempts = ?, why = ? WHERE workflow = ? AND trigger = ? AND due = ? AND state = 'waiting' AND attempts = 0",
+                params![attempts, why, workflow, trigger, due.due],
+            )?;
+        }
         all.execute(
             "UPDATE triggers SET reached = max(reached, ?3) WHERE workflow = ?1 AND trigger = ?2",
             params![workflow, trigger, due.due],

@@ -47,14 +47,21 @@ pub struct HookAnswer {
 pub struct HookStart {
     pub workflow: String,
     pub trigger: String,
-    /// `None` if none was started, or if the trigger's params have changed since an earlier request with the same delivery started it.
+    /// `None` if none was started, or if an earlier request with the same delivery started one with other params.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
     /// Whether an earlier request with the same delivery started it.
     pub is_repeated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// What the sender should know although nothing is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
+
+/// What is answered to a delivery that was sent before, and does not give the params of the run that it started then.
+const OTHER_PARAMS: &str =
+    "an earlier request with this delivery id started a run with other params; nothing was started";
 
 impl HookStart {
     /// Describes a workflow that would have been started if its file could be read.
@@ -65,6 +72,7 @@ impl HookStart {
             run: None,
             is_repeated: false,
             problem: Some(format!("the workflow has mistakes: {why}")),
+            note: None,
         }
     }
 }
@@ -78,6 +86,8 @@ pub enum HookRefused {
     Body(String),
     /// No workflow has a trigger for it.
     Unused,
+    /// The file of its trigger is away, perhaps while it is replaced.
+    Away,
     /// The secret can't be read.
     Broken(String),
 }
@@ -124,6 +134,7 @@ impl Triggers {
             .filter(|(name, _)| !KEPT_BACK.contains(&name.as_str()));
         let shown =
             Value::map(shown.map(|(name, value)| (name.clone(), Value::from(value.as_str()))));
+        self.refresh();
         let planted: Vec<_> = self
             .planted()
             .into_iter()
@@ -134,7 +145,10 @@ impl Triggers {
             .filter(|lost| lost.trigger.hook.as_deref() == Some(name))
             .collect();
         if planted.is_empty() && lost.is_empty() {
-            return Err(HookRefused::Unused);
+            return Err(match self.was_just_there(name) {
+                Ok(false) => HookRefused::Unused,
+                Ok(true) | Err(_) => HookRefused::Away,
+            });
         }
         let via = Via {
             how: format!("signed request to hook {name}"),
@@ -144,14 +158,16 @@ impl Triggers {
         let mut is_busy = false;
         let starts = planted.iter().map(|one| {
             let started = self.start_by_hook(one, &body, &shown, delivery, &via);
+            let mut note = None;
             let (run, is_repeated, problem) = match started {
                 Ok((run, is_repeated)) => (Some(run), is_repeated, None),
-                // The delivery is sent again, and the trigger's params have changed since it started a run. A key that a person chose may have
-                // been used for something else.
+                // The delivery is sent again, and its body or the trigger's params have changed since it started a run. It is no failure, or the
+                // sender would repeat it. A key that a person chose may have been used for something else.
                 Err(error)
                     if error.code == "idempotency-key"
                         && !headers.contains_key("idempotency-key") =>
                 {
+                    note = Some(OTHER_PARAMS.to_owned());
                     (None, true, None)
                 }
                 Err(error) => {
@@ -169,6 +185,7 @@ impl Triggers {
                 run,
                 is_repeated,
                 problem,
+                note,
             }
         });
         let lost = lost.into_iter().map(HookStart::lost);

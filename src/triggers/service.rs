@@ -28,6 +28,8 @@ const FILES: Duration = Duration::from_secs(30);
 const CERTIFICATES: Duration = Duration::from_secs(60);
 /// How long a trigger must be in no file before a running server forgets it: more than one look, since a file may be away for a moment while it is replaced.
 const GONE: Duration = Duration::from_secs(20);
+/// How old the last look at the files may be when a hook is called, so that a changed file counts at once and many calls read it once.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// The triggers of a server.
 pub struct Triggers {
@@ -48,11 +50,22 @@ struct Looked {
     unmet: Vec<Lost>,
     /// The triggers that are in no file any more, each with the time of the first look that did not find it.
     gone: BTreeMap<TriggerKey, Instant>,
-    /// Whether the files have been read since the server began.
-    has_looked: bool,
-    /// The reason why the scheduler's last check failed.
-    trouble: Option<String>,
+    /// When the files were last read; `None` before the server's first look.
+    looked_at: Option<Instant>,
+    /// The tasks that failed the last time, each with the reason.
+    troubles: BTreeMap<&'static str, String>,
 }
+
+/// What the triggers' thread does again and again, and when it next does what costs more.
+struct Tasks {
+    files: Every,
+    certificates: Every,
+    log: BTreeMap<&'static str, Trouble>,
+}
+
+const READ_FILES: &str = "read the triggers of the workflows";
+const READ_CERTIFICATES: &str = "check for certificates that are due";
+const START: &str = "check what triggers start";
 
 /// A trigger that starts nothing, because the file of its workflow has mistakes, or the configuration lacks something.
 #[derive(Clone, Debug)]
@@ -99,45 +112,80 @@ impl Triggers {
         let this = self.clone();
         let thread = thread::Builder::new().name("triggers".into());
         thread.spawn(move || {
-            let mut files = Every::after(clock(), FILES);
-            let mut certificates = Every::new(CERTIFICATES);
-            let mut trouble = Trouble::with("check what triggers start");
+            let mut tasks = Tasks {
+                files: Every::after(clock(), FILES),
+                certificates: Every::new(CERTIFICATES),
+                log: BTreeMap::new(),
+            };
             loop {
-                let now = clock();
-                let done = this.turn(now, &mut files, &mut certificates);
-                trouble.note(&done);
-                this.found().trouble = done.err().map(|error| error.message);
+                this.turn(clock(), &mut tasks);
                 thread::sleep(TICK);
             }
         })?;
         Ok(())
     }
 
-    fn turn(
-        &self,
-        now: Timestamp,
-        files: &mut Every,
-        certificates: &mut Every,
-    ) -> Result<(), RunsError> {
-        files.when_due(now, || self.read_files()).transpose()?;
+    fn turn(&self, now: Timestamp, tasks: &mut Tasks) {
+        if let Some(read) = tasks.files.when_due(now, || self.read_files()) {
+            self.note(tasks, READ_FILES, read);
+        }
         let planted = self.planted();
         let is_due = |one: &Planted| matches!(one.trigger.occasion, Occasion::WhenDue(..));
         if planted.iter().any(is_due) {
-            let found = certificates.when_due(now, || self.runs.certificates());
-            if let Some(found) = found.transpose()? {
-                self.scheduler.starter().look_at(found);
+            let found = tasks
+                .certificates
+                .when_due(now, || self.runs.certificates());
+            if let Some(found) = found {
+                let found = found.map(|found| self.scheduler.starter().look_at(found));
+                self.note(tasks, READ_CERTIFICATES, found);
             }
         }
+        let started = self.start_due(&planted, now);
+        self.note(tasks, START, started);
+    }
+
+    /// Logs how a task went, if that is news, and keeps why it failed until it succeeds.
+    fn note(&self, tasks: &mut Tasks, task: &'static str, done: Result<(), RunsError>) {
+        let log = tasks.log.entry(task);
+        log.or_insert_with(|| Trouble::with(task)).note(&done);
+        let mut found = self.found();
+        match done {
+            Ok(()) => found.troubles.remove(task),
+            Err(error) => found.troubles.insert(task, error.message),
+        };
+    }
+
+    fn start_due(&self, planted: &[Planted], now: Timestamp) -> Result<(), RunsError> {
         let Some(peers) = self.runs.peers() else {
-            return self.scheduler.tick(&planted, now);
+            return self.scheduler.tick(planted, now);
         };
         if planted.is_empty() {
             return Ok(());
         }
         let made = |one: &Planted| self.starter().made(one);
-        let seen = take_over(&self.book, peers, &planted, now, made)?;
-        self.scheduler.tick(&planted, now)?;
-        tell(&self.book, peers, &planted, &seen)
+        let seen = take_over(&self.book, peers, planted, now, made)?;
+        self.scheduler.tick(planted, now)?;
+        tell(&self.book, peers, planted, &seen)
+    }
+
+    /// Reads the files again, unless that has just been done. What can't be read counts as it was.
+    pub(super) fn refresh(&self) {
+        let looked_at = self.found().looked_at;
+        if looked_at.is_none_or(|at| at.elapsed() >= FRESH)
+            && let Err(error) = self.read_files()
+        {
+            tracing::warn!(%error, "can't {READ_FILES} before a hook is answered");
+        }
+    }
+
+    /// Says whether a trigger of this hook was in a file a moment ago, which may be about to come back.
+    pub(super) fn was_just_there(&self, hook: &str) -> Result<bool, RunsError> {
+        let remembered = self.book.remembered()?;
+        let found = self.found();
+        let mut gone = remembered
+            .iter()
+            .filter(|one| found.gone.contains_key(&one.key));
+        Ok(gone.any(|one| one.hook.as_deref() == Some(hook)))
     }
 
     fn read_files(&self) -> Result<(), RunsError> {
@@ -161,7 +209,7 @@ impl Triggers {
                     let known = self.found().gone.get(&one.key).copied();
                     let since = known.unwrap_or_else(Instant::now);
                     // What went away while no server ran has not just been replaced.
-                    if !self.found().has_looked || since.elapsed() >= GONE {
+                    if self.found().looked_at.is_none() || since.elapsed() >= GONE {
                         self.forget(&one, names.contains(&one.key.workflow))?;
                     }
                     gone.insert(one.key, since);
@@ -173,7 +221,7 @@ impl Triggers {
             found.planted = planted;
             found.broken = broken;
             found.gone = gone;
-            found.has_looked = true;
+            found.looked_at = Some(Instant::now());
             (
                 std::mem::replace(&mut found.lost, lost.clone()),
                 std::mem::replace(&mut found.unmet, unmet.clone()),
@@ -275,8 +323,9 @@ impl Triggers {
         let broken = broken.map(|broken| format!("{}: {}", broken.workflow, broken.why));
         let unmet = found.unmet.iter();
         let unmet = unmet.map(|unmet| format!("{}: {}", unmet.trigger.key, unmet.why));
-        let trouble = found.trouble.clone().into_iter();
-        trouble.chain(broken).chain(unmet).collect()
+        let troubles = found.troubles.iter();
+        let troubles = troubles.map(|(task, why)| format!("can't {task}: {why}"));
+        troubles.chain(broken).chain(unmet).collect()
     }
 
     /// Pauses a trigger, or resumes it.

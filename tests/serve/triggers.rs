@@ -612,11 +612,7 @@ fn a_signed_request_starts_a_run_once() {
         answer["starts"][0]["problem"],
         "the trigger hooked/deploys is paused"
     );
-    // A delivery that is sent again is the same one, also if the trigger has other params now.
-    test.write(
-        "hooked.yaml",
-        &HOOKED.replace("${{ body.ref }}", "to ${{ body.ref }}"),
-    );
+    // A delivery that is sent again is the same one, also if the trigger has other params now, which count with the next request.
     served
         .post(
             &served.owner,
@@ -624,8 +620,27 @@ fn a_signed_request_starts_a_run_once() {
             &json!({}),
         )
         .expect(202);
-    let again = post("deploys", &body, &good, &delivery).expect(200).json();
-    assert_eq!(again["starts"][0]["is_repeated"], true, "{again}");
+    test.write(
+        "hooked.yaml",
+        &HOOKED.replace("${{ body.ref }}", "to ${{ body.ref }}"),
+    );
+    until("the file is read", || {
+        let again = post("deploys", &body, &good, &delivery).expect(200).json();
+        assert_eq!(again["starts"][0]["is_repeated"], true, "{again}");
+        let note = again["starts"][0]["note"].as_str().map(str::to_owned);
+        note.filter(|note| note.contains("with other params"))
+    });
+    // A file that is replaced may be away for a moment: the sender is asked to come back.
+    let file = test.path("hooked.yaml");
+    let aside = test.path("hooked.aside");
+    fs::rename(&file, &aside).expect("moved");
+    until("the file is missed", || {
+        (post("deploys", &body, &good, &delivery).status == 503).then_some(())
+    });
+    fs::rename(&aside, &file).expect("moved back");
+    until("the file is read again", || {
+        (post("deploys", &body, &good, &delivery).status == 200).then_some(())
+    });
     assert_eq!(runs(&test).len(), 1);
     assert_eq!(triggers(&test)[0]["last"]["run"], run.as_str());
 }

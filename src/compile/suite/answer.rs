@@ -115,7 +115,7 @@ pub fn reversed() -> Value {
 fn nothing_of(row: &Function) -> Value {
     match row.name {
         // The look that sees the end of a rollout returns this.
-        "kube::wait_rollout" => true.into(),
+        "kube::wait_rollout" | "kube::wait_rollouts" => true.into(),
         _ => Value::Null,
     }
 }

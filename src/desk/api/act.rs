@@ -41,10 +41,39 @@ impl<T: DeserializeOwned, const MOST: usize> FromRequest<Desk> for Body<T, MOST>
                 .hint("send it with Content-Type: application/json"));
         }
         let text = desk.body(request, MOST).await?;
+        // `serde` would also take the fields of an object as a list.
+        if text
+            .trim_ascii_start()
+            .first()
+            .is_some_and(|first| *first == b'[')
+        {
+            return Err(Problem::bad("the body must be a JSON object, not a list"));
+        }
         refuse_large_integers(&text)?;
         let body = serde_json::from_slice(&text);
         let body = body.map_err(|e| Problem::bad(format!("the body can't be read: {e}")))?;
         Ok(Self(body))
+    }
+}
+
+/// Holds that a request has no body, or an empty object: what is in it would be ignored.
+pub struct NoBody;
+
+impl FromRequest<Desk> for NoBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, desk: &Desk) -> Result<Self, Problem> {
+        let text = desk.body(request, USUAL).await?;
+        let is_empty_object = || {
+            serde_json::from_slice::<serde_json::Value>(&text)
+                .is_ok_and(|body| body.as_object().is_some_and(|fields| fields.is_empty()))
+        };
+        if text.trim_ascii().is_empty() || is_empty_object() {
+            Ok(Self)
+        } else {
+            Err(Problem::bad("this request takes no body")
+                .hint("send it without one; a run is resumed with other files, params or steps by POST /api/v1/runs/{run}/revise"))
+        }
     }
 }
 
@@ -235,11 +264,11 @@ pub fn digest(text: &str) -> Result<Digest, Problem> {
     serde_json::from_value(text.into()).map_err(|_| Problem::bad("a digest has 64 hex digits"))
 }
 
-pub async fn cancel(desk: State<Desk>, access: Access, run: Path<String>) -> Accepted {
+pub async fn cancel(desk: State<Desk>, access: Access, run: Path<String>, _: NoBody) -> Accepted {
     act(desk, access, run, |runs, run, who| runs.cancel(run, who)).await
 }
 
-pub async fn resume(desk: State<Desk>, access: Access, run: Path<String>) -> Accepted {
+pub async fn resume(desk: State<Desk>, access: Access, run: Path<String>, _: NoBody) -> Accepted {
     act(desk, access, run, |runs, run, who| runs.resume(run, who)).await
 }
 

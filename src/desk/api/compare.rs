@@ -99,7 +99,7 @@ async fn compare(
     });
     let compared = compared.await?;
     // The role was only checked for the run in the path.
-    access.need_of(Role::Viewer, &compared.before.info)?;
+    access.need_of(Role::Viewer, &compared.before)?;
     Ok(Json(ComparisonAnswer::of(&compared)))
 }
 

@@ -26,8 +26,7 @@ pub use act::digest;
 pub use compare::comparison_json;
 pub use evidence::bundle as evidence_bundle;
 pub use look::{
-    healthz, instance_id, no_such_run, readyz, refuse_unknown_status, run_id, workflow_for,
-    workflow_name,
+    healthz, instance_id, readyz, refuse_unknown_status, run_id, workflow_for, workflow_name,
 };
 pub use prune::keep as keep_duration;
 pub use run::{allowed, effect_item as effect, may_answer, may_say, not_allowed, waits_for};

@@ -105,9 +105,9 @@ impl ChangesBody {
         run: &RunId,
         access: &Access,
     ) -> Result<Result<Changes, Problem>, RunsError> {
-        let info = runs.run(run)?.info;
+        let shown = runs.run(run)?;
         if !self.answers.is_empty()
-            && let Err(denied) = access.need_of(Role::Admin, &info)
+            && let Err(denied) = access.need_of(Role::Admin, &shown)
         {
             return Ok(Err(denied));
         }
@@ -118,7 +118,7 @@ impl ChangesBody {
             }
             Some(files) => Some(SentFiles {
                 program: program_of(files, &self.main.unwrap_or_default())?.into(),
-                may_differ: access.may_send(&info.target),
+                may_differ: access.may_send(&shown.info.target),
             }),
         };
         let params = self.params.into_iter();

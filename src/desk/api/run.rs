@@ -300,7 +300,7 @@ pub async fn events(
             })?;
         }
         match cursor.next {
-            0 => Err(RunsError::missing("no-such-run", format!("no run `{run}`"))),
+            0 => Err(RunsError::no_run(&run)),
             _ => Ok(EventsPage { events, has_more }),
         }
     });

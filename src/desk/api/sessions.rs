@@ -8,6 +8,7 @@ use axum::{
 use http::{HeaderMap, Method, StatusCode};
 
 use super::{
+    act::NoBody,
     route,
     types::{SessionItem, Sessions},
 };
@@ -73,6 +74,7 @@ async fn end(
     State(desk): State<Desk>,
     access: Access,
     Path(id): Path<String>,
+    _: NoBody,
 ) -> Result<StatusCode, Problem> {
     let known = desk.in_sessions(|all| all.list(now())).await?.into_iter();
     let mut known = known.filter(|session| is_for(&access, &session.name));

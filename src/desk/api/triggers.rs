@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::act::Queried;
+use super::act::{NoBody, Queried};
 use crate::{access::Access, answer::Problem, server::Desk};
 use windlass_notify::{Delivered, ReceiverQueue};
 use windlass_runs::now;
@@ -59,11 +59,12 @@ pub async fn pause_trigger(
     desk: State<Desk>,
     access: Access,
     key: Path<(String, String)>,
+    _: NoBody,
 ) -> Accepted {
     set_paused(desk, key, Some(access.person.name)).await
 }
 
-pub async fn resume_trigger(desk: State<Desk>, key: Path<(String, String)>) -> Accepted {
+pub async fn resume_trigger(desk: State<Desk>, key: Path<(String, String)>, _: NoBody) -> Accepted {
     set_paused(desk, key, None).await
 }
 

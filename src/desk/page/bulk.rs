@@ -58,7 +58,7 @@ async fn act(desk: &Desk, access: &Access, run: RunId, verb: Verb) -> Result<(),
     let looked = run.clone();
     let shown = desk.ask(move |runs| runs.run(&looked)).await?;
     // `admit` has only checked that the client has the role for some runs.
-    access.need_of(Role::Operator, &shown.info)?;
+    access.need_of(Role::Operator, &shown)?;
     let who = access.person.clone();
     let act = move |runs: &dyn Runs| -> Result<(), RunsError> {
         match verb {

@@ -59,7 +59,7 @@ pub async fn compare(
         .await?;
     // The role was only checked for the run in the path.
     if let Some(Comparison { before, .. }) = &compared {
-        access.need_of(Role::Viewer, &before.info)?;
+        access.need_of(Role::Viewer, before)?;
     }
     let frame = Frame::still("Compare", "Runs", Some(&access));
     let main = match (&compared, &shown) {

@@ -166,7 +166,7 @@ impl Here {
         }
         Err(match self.reader.refuse_pruned(id)? {
             Some(pruned) => pruned.into(),
-            None => RunsError::missing("no-such-run", format!("no run `{id}`")),
+            None => RunsError::no_run(id),
         })
     }
 

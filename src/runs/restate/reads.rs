@@ -123,7 +123,7 @@ impl RunReads {
         loop {
             let events = self.behind(id, &lock(&entry), cursor, left.min(PAGE))?;
             if events.is_empty() && cursor.parts().0 < end {
-                return Err(missing(id));
+                return Err(RunsError::no_run(id));
             }
             left -= events.len();
             for record in events {
@@ -198,7 +198,7 @@ impl RunReads {
         let before = piece.get((next - 1 - first) as usize);
         before
             .map(|record| record.digest)
-            .ok_or_else(|| missing(id))
+            .ok_or_else(|| RunsError::no_run(id))
     }
 
     /// Returns a piece of a run's events, from memory or else from the engine.
@@ -217,7 +217,7 @@ impl RunReads {
         while position.next() < end {
             let piece = self.remote.read_piece(id, &mut position)?;
             if piece.records.is_empty() {
-                return Err(missing(id));
+                return Err(RunsError::no_run(id));
             }
             records.extend(piece.records);
             bytes += piece.bytes;
@@ -345,7 +345,7 @@ impl RunReads {
         match self.read_on(id, read) {
             Ok(_) if read.position.next() == 0 => {
                 self.forget(id);
-                Err(missing(id))
+                Err(RunsError::no_run(id))
             }
             Err(error) => {
                 // The events that were applied can't be removed from the state.
@@ -418,8 +418,4 @@ impl RunReads {
         self.kept.forget(id);
         self.pieces.forget(id);
     }
-}
-
-pub(super) fn missing(id: &RunId) -> RunsError {
-    RunsError::missing("no-such-run", format!("no run `{id}`"))
 }

@@ -9,7 +9,7 @@ use tokio::{runtime::Runtime, sync::watch};
 use super::{
     prune::prunable_on,
     pulse::Pulse,
-    reads::{Freshness, RunRead, RunReads, missing},
+    reads::{Freshness, RunRead, RunReads},
     rows::FirstErrors,
     start::ToStart,
 };
@@ -270,7 +270,7 @@ impl Runs for OnRestate {
     fn files(&self, id: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, RunsError> {
         let files = self.remote.files(id, edition)?;
         if files.is_empty() {
-            Err(missing(id))
+            Err(RunsError::no_run(id))
         } else {
             Ok(files)
         }
@@ -279,7 +279,7 @@ impl Runs for OnRestate {
     fn links(&self, id: &RunId) -> Result<Vec<Link>, RunsError> {
         let links = self.remote.links(id)?;
         if links.is_empty() {
-            Err(missing(id))
+            Err(RunsError::no_run(id))
         } else {
             Ok(links.into_iter().map(Link::redacted).collect())
         }

@@ -284,10 +284,7 @@ impl Runs for There {
     fn run(&self, id: &RunId) -> Result<Shown, RunsError> {
         let is_driven = self.is_driven(id)?;
         let state = self.state_of(id)?;
-        let info = state
-            .run
-            .clone()
-            .ok_or_else(|| RunsError::missing("no-such-run", format!("no run `{id}`")))?;
+        let info = state.run.clone().ok_or_else(|| RunsError::no_run(id))?;
         let program = compile_editions(&info, |edition| self.files(id, edition))?;
         Ok(Shown {
             id: id.clone(),

@@ -30,9 +30,9 @@ pub use http::{
 };
 pub use kube::{
     Access, Apply, ClusterRule, Clusters, Hindrance, KubeClient, KubeClients, KubeTarget, Named,
-    Next, Opening, Owners, Part, Patch, PatchKind, Permit, PodState, Progress, Resource, Selection,
-    Trouble, changed_since, covers, embedded_cluster, expected, from_object, has_taken, is_passing,
-    is_same_object, is_terminating, restoring, rules, secret_manifest, to_object,
+    Next, Opening, Owners, Part, Patch, PatchKind, Permit, PodState, Progress, Resource, Rollout,
+    Selection, Trouble, changed_since, covers, embedded_cluster, expected, from_object, has_taken,
+    is_passing, is_same_object, is_terminating, restoring, rules, secret_manifest, to_object,
 };
 pub use pca::{
     AccountId, AuditReport, Authority, ConnectError, CrlPublication, EFFECT_TAG, Extension,

@@ -107,6 +107,11 @@ const RESTART: &[Parameter] = &[preset(
     "allows the update strategy `OnDelete`; `kube::replace_pods` then replaces the pods",
 )];
 const WAIT: &[Parameter] = &[RESTARTED];
+pub(super) const ROLLOUT: &[Parameter] = &[
+    required("namespace", Text, ""),
+    required("workload", Text, "such as `deployment/istiod`"),
+    RESTARTED,
+];
 
 const POD: &[Parameter] = &[
     required("name", Text, ""),
@@ -136,7 +141,7 @@ const SAME_TWICE: Doubt = Doubt::Decided(
 );
 const FIELDS_BACK: &str = "the object's fields get their earlier values, unless one of them has changed since then; a new object is deleted";
 
-pub static TABLE: [Function; 17] = [
+pub static TABLE: [Function; 18] = [
     Function {
         name: "kube::apply",
         about: "Applies an object server-side, as the manager `windlass`. A field that another manager owns is a conflict, and the error names the manager.",
@@ -427,6 +432,34 @@ pub static TABLE: [Function; 17] = [
                 },
             )
         },
+    },
+    Function {
+        name: "kube::wait_rollouts",
+        about: "Waits as `kube::wait_rollout` for each of these workloads. A namespace is read as a whole, so that a proof of many workloads sends a few requests.",
+        takes: &[
+            CLUSTER,
+            required(
+                "workloads",
+                List(&Record(ROLLOUT)),
+                "such as those of `kube::workloads`",
+            ),
+            required(
+                "timeout",
+                Duration,
+                "the maximum time to wait for all of them",
+            ),
+        ],
+        gives: Gives::NOTHING,
+        does: Reads,
+        needs: Needs::kubernetes(&[
+            rule(On::All("deployments"), &["get", "list", "watch"]),
+            rule(On::All("statefulsets"), &["get", "list", "watch"]),
+            rule(On::All("daemonsets"), &["get", "list", "watch"]),
+            rule(On::All("pods"), &["list"]),
+            rule(On::All("events"), &["list"]),
+        ]),
+        example: "kube::wait_rollouts(inputs.cluster, kube::workloads(inputs.cluster, \"istio-system\", ()), \"10m\");",
+        bind: |b| b.with(wait::rollouts),
     },
     Function {
         name: "kube::wait_until",

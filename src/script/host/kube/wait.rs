@@ -2,17 +2,24 @@
 
 use std::time::Duration;
 
-use rhai::{Dynamic, FnPtr, Map, NativeCallContext};
+use rhai::{Array, Dynamic, FnPtr, Map, NativeCallContext};
 use serde_json::Value as Json;
 
 use super::{
-    super::{Thrown, arguments::refuse, host, patience::Patience, perform},
+    super::{
+        Thrown,
+        arguments::{Arguments, refuse},
+        host,
+        patience::Patience,
+        perform,
+    },
     About, call, options,
+    table::ROLLOUT,
     workload::restart_of,
 };
 use crate::dynamic::to_dynamic;
 use windlass_world::{
-    outside::{KubeClient, Named, Progress, from_object, is_passing},
+    outside::{KubeClient, Named, Progress, Rollout, from_object, is_passing},
     value::{Failure, FailureClass, Value, format_duration, parse_duration},
 };
 
@@ -60,34 +67,112 @@ pub fn rollout(
             cluster,
             record.clone(),
             move |kube| async move {
-                let progress = match kube.wait_rollout(&named, restart.as_deref(), look).await {
-                    // The next look may reach the API server again.
-                    Err(failure) if is_passing(&failure) && !is_last => {
-                        return Ok(failure.message.into());
-                    }
-                    other => other?,
-                };
-                let (why, code) = match progress {
-                    Progress::Done => return Ok(true.into()),
-                    Progress::Hindered(hindrance, why) => {
-                        let operation = format!("roll out {named} ({role})");
-                        let code = hindrance.code();
-                        let failure = Failure::new(FailureClass::Rejected, operation, code, why);
-                        return Err(failure.with_hint(hindrance.hint()));
-                    }
-                    Progress::Waiting(why) if !is_last => return Ok(why.into()),
-                    Progress::Waiting(why) => (
-                        format!("after {} {why}", format_duration(whole)),
-                        "RolloutTimeout",
-                    ),
-                    Progress::Failed(why) => (why, "ProgressDeadlineExceeded"),
-                };
-                Err(stuck(&kube, &role, &named, code, &why).await)
+                let rest = is_last.then_some(whole);
+                match kube.wait_rollout(&named, restart.as_deref(), look).await {
+                    Ok(progress) => seen(&kube, &role, &named, progress, rest).await,
+                    Err(failure) => not_seen(failure, is_last),
+                }
             },
         )?;
         if perform(&context, call.cancellable())? == Value::Bool(true) {
             return Ok(());
         }
+    }
+}
+
+/// Implements `kube::wait_rollouts(cluster, [#{ namespace, workload, restarted }, …], "10m")`: as [`rollout`] for each of these.
+/// Those that are done already are read together.
+pub fn rollouts(
+    context: NativeCallContext,
+    cluster: &str,
+    workloads: Array,
+    how_long: &str,
+) -> Result<(), Thrown> {
+    const FUNCTION: &str = "kube::wait_rollouts";
+    let mut records = Vec::new();
+    let mut rollouts = Vec::new();
+    for one in workloads {
+        let kind = one.type_name();
+        let Some(one) = one.try_cast::<Map>() else {
+            let why = format!("each workload must be a map, not a {kind}");
+            return Err(refuse(FUNCTION, why));
+        };
+        let mut one = Arguments::of(FUNCTION, one, Some(ROLLOUT))?;
+        let record = one.to_value();
+        let (namespace, workload) = (one.text("namespace")?, one.text("workload")?);
+        let about = About::new(FUNCTION, cluster, &namespace, &workload)?;
+        let restarted = one.optional_text("restarted")?;
+        one.finish()?;
+        rollouts.push(Rollout {
+            restart: restart_of(&context, &about, restarted)?,
+            workload: about.object,
+        });
+        records.push(record);
+    }
+    if rollouts.is_empty() {
+        return Ok(());
+    }
+    let record = Value::map([
+        ("cluster", cluster.into()),
+        ("workloads", Value::List(records)),
+    ]);
+    let mut patience = patience(FUNCTION, how_long)?;
+    loop {
+        let is_replayed = host(&context)?.effects.is_replaying();
+        let (look, is_last) = patience.take(LOOK, is_replayed);
+        let (rollouts, role, whole) = (rollouts.clone(), cluster.to_owned(), patience.whole);
+        let (call, _) = call(
+            &context,
+            FUNCTION,
+            cluster,
+            record.clone(),
+            move |kube| async move {
+                let rest = is_last.then_some(whole);
+                match kube.wait_rollouts(&rollouts, look).await {
+                    Ok(None) => Ok(true.into()),
+                    Ok(Some((named, progress))) => seen(&kube, &role, &named, progress, rest).await,
+                    Err(failure) => not_seen(failure, is_last),
+                }
+            },
+        )?;
+        if perform(&context, call.cancellable())? == Value::Bool(true) {
+            return Ok(());
+        }
+    }
+}
+
+/// The result of a look: true at the end of the rollout, or what it still waits for. `rest` is the whole time that the last look
+/// ends.
+async fn seen(
+    kube: &KubeClient,
+    role: &str,
+    named: &Named,
+    progress: Progress,
+    rest: Option<Duration>,
+) -> Result<Value, Failure> {
+    let (why, code) = match (progress, rest) {
+        (Progress::Done, _) => return Ok(true.into()),
+        (Progress::Hindered(hindrance, why), _) => {
+            let operation = format!("roll out {named} ({role})");
+            let failure = Failure::new(FailureClass::Rejected, operation, hindrance.code(), why);
+            return Err(failure.with_hint(hindrance.hint()));
+        }
+        (Progress::Waiting(why), None) => return Ok(why.into()),
+        (Progress::Waiting(why), Some(whole)) => (
+            format!("after {} {why}", format_duration(whole)),
+            "RolloutTimeout",
+        ),
+        (Progress::Failed(why), _) => (why, "ProgressDeadlineExceeded"),
+    };
+    Err(stuck(kube, role, named, code, &why).await)
+}
+
+/// The result of a look that failed: the next one may reach the API server again.
+fn not_seen(failure: Failure, is_last: bool) -> Result<Value, Failure> {
+    if is_passing(&failure) && !is_last {
+        Ok(failure.message.into())
+    } else {
+        Err(failure)
     }
 }
 

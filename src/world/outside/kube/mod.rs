@@ -53,4 +53,4 @@ pub use restore::{changed_since, covers, expected, has_taken, is_same_object, re
 pub use rollout::{Hindrance, Progress};
 pub use target::{KubeTarget, embedded_cluster};
 pub use watch::is_passing;
-pub use workload::{PodState, Trouble};
+pub use workload::{PodState, Rollout, Trouble};

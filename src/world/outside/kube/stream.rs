@@ -53,14 +53,19 @@ pub(super) struct Streams {
 }
 
 enum Stream {
-    Open(broadcast::Sender<Change>),
+    Open {
+        sender: broadcast::Sender<Change>,
+        /// By name, the objects that a wait is expected to ask for: the newest state that a change wrote or the watch saw.
+        expected: BTreeMap<String, Option<Json>>,
+    },
     /// The login may not watch all objects there: each wait watches its own.
     Refused,
 }
 
 /// What a wait finds when it wants to share a watch.
 pub(super) enum Joined {
-    Open(Changes),
+    /// The watch, and the state of the object before what the watch will tell, if it was expected.
+    Open(Changes, Option<Json>),
     NotOpen,
     Refused,
 }
@@ -92,18 +97,60 @@ pub(super) async fn wanted(
     }
 }
 
+/// Replaces the state of an object that is expected by a newer one.
+fn keep(expected: &mut BTreeMap<String, Option<Json>>, object: &Json) {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    if let Some(kept) = expected.get_mut(name) {
+        let is_newer = kept.as_ref().and_then(version) < version(object);
+        if is_newer {
+            *kept = Some(object.clone());
+        }
+    }
+}
+
 impl Streams {
     fn open(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Stream>> {
         lock(&self.open)
     }
 
-    /// Joins the watch on a path if it is open.
-    pub fn join(&self, path: &str) -> Joined {
-        match self.open().get(path) {
-            Some(Stream::Open(sender)) => Joined::Open(sender.subscribe()),
+    /// Joins the watch on a path if it is open, in order to wait for this object.
+    pub fn join(&self, path: &str, name: &str) -> Joined {
+        match self.open().get_mut(path) {
+            Some(Stream::Open { sender, expected }) => {
+                Joined::Open(sender.subscribe(), expected.remove(name).flatten())
+            }
             Some(Stream::Refused) => Joined::Refused,
             None => Joined::NotOpen,
         }
+    }
+
+    /// Keeps the state of an object from now on, if there is a watch that sees it: it is about to be changed and waited for.
+    pub fn expect(&self, path: &str, name: &str) {
+        if let Some(Stream::Open { expected, .. }) = self.open().get_mut(path) {
+            expected.insert(name.to_owned(), None);
+        }
+    }
+
+    /// Keeps what a change has stored, unless the watch has seen more.
+    pub fn stored(&self, path: &str, object: &Json) {
+        if let Some(Stream::Open { expected, .. }) = self.open().get_mut(path) {
+            keep(expected, object);
+        }
+    }
+
+    /// Keeps a change for the wait that is expected, and hands it to those that wait.
+    fn tell(&self, path: &str, sender: &broadcast::Sender<Change>, change: Change) {
+        let mut open = self.open();
+        match open.get_mut(path) {
+            Some(Stream::Open { expected, .. }) if change.is_gone => {
+                let name = change.object["metadata"]["name"].as_str();
+                expected.remove(name.unwrap_or_default());
+            }
+            Some(Stream::Open { expected, .. }) => keep(expected, &change.object),
+            _ => {}
+        }
+        // No wait may be there to receive it. Under the lock: a wait that joins has either the state or the change.
+        let _ = sender.send(change);
     }
 
     /// Removes a watch that no wait follows, so that none joins it any more; returns `false` if one follows it.
@@ -126,7 +173,8 @@ impl Streams {
         path: &str,
         sender: &broadcast::Sender<Change>,
     ) {
-        if matches!(open.get(path), Some(Stream::Open(one)) if one.same_channel(sender)) {
+        if matches!(open.get(path), Some(Stream::Open { sender: one, .. }) if one.same_channel(sender))
+        {
             open.remove(path);
         }
     }
@@ -157,7 +205,11 @@ impl KubeClient {
             if open.contains_key(path) {
                 return Ok(None);
             }
-            open.insert(path.to_owned(), Stream::Open(sender.clone()));
+            let stream = Stream::Open {
+                sender: sender.clone(),
+                expected: BTreeMap::new(),
+            };
+            open.insert(path.to_owned(), stream);
         }
         let (about, path) = (about.clone(), path.to_owned());
         tokio::spawn(async move {
@@ -231,13 +283,12 @@ impl KubeClient {
                 let Some(version) = version(&object) else {
                     return;
                 };
-                let object = Arc::new(object);
-                // No wait may be there to receive it.
-                let _ = sender.send(Change {
-                    object,
+                let change = Change {
+                    object: Arc::new(object),
                     version,
                     is_gone,
-                });
+                };
+                self.streams.tell(path, sender, change);
             }
         }
     }

@@ -86,11 +86,19 @@ impl KubeClient {
         loop {
             let began = Instant::now();
             // Before the look: what changes after it is seen then.
-            let joined = match watching {
+            let mut joined = match watching {
                 Watching::Alone => Joined::Refused,
-                Watching::Together => self.streams.join(&path),
+                Watching::Together => self.streams.join(&path, &object.name),
             };
-            let found = match self.look(object, deadline).await {
+            let known = match &mut joined {
+                Joined::Open(_, known) => known.take(),
+                _ => None,
+            };
+            let looked = match known {
+                Some(known) => Ok(Some(known)),
+                None => self.look(object, deadline).await,
+            };
+            let found = match looked {
                 Ok(found) => found,
                 // A login that is renewed during the wait fails as an API server does.
                 Err(failure) if is_passing(&failure) || has_looked && failure.code == NO_LOGIN => {
@@ -113,7 +121,7 @@ impl KubeClient {
                 let about = self.about("watch", object, false);
                 let version = found.as_ref().and_then(version);
                 let changes = match (joined, version) {
-                    (Joined::Open(changes), Some(version)) => Some((changes, version)),
+                    (Joined::Open(changes, _), Some(version)) => Some((changes, version)),
                     (Joined::NotOpen, Some(version)) => {
                         let opened = self.open_stream(&about, &path, version).await?;
                         opened.map(|changes| (changes, version))

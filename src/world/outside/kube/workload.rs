@@ -1,7 +1,7 @@
 //! Restarts workloads, waits for them, and explains why one is stuck.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -48,6 +48,14 @@ pub struct Trouble {
     pub last_seen: Option<String>,
 }
 
+/// A rollout that is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rollout {
+    pub workload: Named,
+    /// The time of the restart that every pod must belong to, RFC 3339.
+    pub restart: Option<String>,
+}
+
 impl KubeClient {
     /// Restarts a workload by changing an annotation of its pods, as `kubectl rollout restart` does. Calling it again with the same time restarts
     /// nothing; any other value of the annotation is replaced, even a later one.
@@ -77,7 +85,12 @@ impl KubeClient {
             kind: PatchKind::Strategic,
             body: json!({ "spec": { "template": { "metadata": { "annotations": { RESTARTED_AT: at } } } } }),
         };
+        // A wait for this workload begins with what is stored now.
+        let path = self.resource(&workload.kind).await?;
+        let path = path.path(&workload.namespace);
+        self.streams.expect(&path, &workload.name);
         let stored = self.patch(workload, &patch).await?;
+        self.streams.stored(&path, &stored);
         if taken_back(&stored, at).is_some() {
             let why = format!(
                 "the API server accepted the restart and stored another `{RESTARTED_AT}` than {at}"
@@ -123,6 +136,86 @@ impl KubeClient {
                 }
             }
         }
+    }
+
+    /// Waits as [`wait_rollout`](Self::wait_rollout) for each of these, and returns the first that is not done in time.
+    ///
+    /// Those of one namespace are read together, so a proof of many that are done asks for a few lists.
+    ///
+    /// # Errors
+    /// Those of `wait_rollout`, of any of them.
+    #[boxed]
+    pub async fn wait_rollouts(
+        &self,
+        rollouts: &[Rollout],
+        patience: Duration,
+    ) -> Result<Option<(Named, Progress)>, Failure> {
+        let deadline = Instant::now() + patience;
+        let mut by_namespace: BTreeMap<&str, Vec<&Rollout>> = BTreeMap::new();
+        for rollout in rollouts {
+            let of = by_namespace.entry(&rollout.workload.namespace);
+            of.or_default().push(rollout);
+        }
+        for of_namespace in by_namespace.into_values() {
+            for Rollout { workload, restart } in self.unfinished(of_namespace).await? {
+                let left = deadline.saturating_duration_since(Instant::now());
+                match self
+                    .wait_rollout(workload, restart.as_deref(), left)
+                    .await?
+                {
+                    Progress::Done => {}
+                    progress => return Ok(Some((workload.clone(), progress))),
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns those rollouts of one namespace that its lists don't show as done.
+    async fn unfinished<'a>(
+        &self,
+        rollouts: Vec<&'a Rollout>,
+    ) -> Result<Vec<&'a Rollout>, Failure> {
+        let kinds: BTreeSet<&str> = rollouts.iter().map(|r| r.workload.kind.as_str()).collect();
+        // Each has one request for itself and one for its pods.
+        if rollouts.len() * 2 <= kinds.len() + 1 {
+            return Ok(rollouts);
+        }
+        for one in &rollouts {
+            self.check_workload(&one.workload).await?;
+        }
+        let selection = Selection {
+            namespace: rollouts[0].workload.namespace.clone(),
+            labels: None,
+            fields: None,
+        };
+        let mut objects = BTreeMap::new();
+        for kind in kinds {
+            for object in self.list(kind, &selection).await? {
+                let name = object["metadata"]["name"].as_str().unwrap_or_default();
+                objects.insert((kind, name.to_owned()), object);
+            }
+        }
+        // After the workloads: a pod that is created later is newer than they are.
+        let pods = if rollouts.iter().any(|one| one.restart.is_some()) {
+            self.list("pods", &selection).await?
+        } else {
+            Vec::new()
+        };
+        let is_done = |one: &&Rollout| {
+            let (kind, name) = (one.workload.kind.as_str(), one.workload.name.clone());
+            let Some(object) = objects.get(&(kind, name)) else {
+                return false;
+            };
+            let is_restarted = |at: &String| {
+                let mut own = pods
+                    .iter()
+                    .filter(|pod| is_of(pod, object) && is_alive(pod));
+                taken_back(object, at).is_none() && !own.any(|pod| is_old(pod, at))
+            };
+            progress(object) == Progress::Done && one.restart.as_ref().is_none_or(is_restarted)
+        };
+        Ok(rollouts.into_iter().filter(|one| !is_done(one)).collect())
     }
 
     async fn watch_rollout(
