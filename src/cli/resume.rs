@@ -1,5 +1,5 @@
 use super::{
-    Done,
+    Done, account,
     archive::Archive,
     args::{Args, Resume},
     confirm::{confirm, which},
@@ -186,7 +186,11 @@ fn read_edit(
     let program = program.replacing(&taken.program, taken.info.edition);
     runs::refuse_edited_choice(&program.workflow, &taken.info.chosen)?;
     // A run keeps its params, so a variable that was set later does not change them.
-    let given = command.params.named(&program.workflow)?;
+    let mut given = command.params.named(&program.workflow)?;
+    // Workers read no files and no variables.
+    if archive.asks_workers() {
+        given = account::block_on(runs::read_here(&given))??;
+    }
     let params = runs::params_now(&taken.info, &program.workflow, given)?;
     let kube = preflight(args, &program.workflow, &params, &taken.info.target)?;
     let secrets = archive.digest_secrets(&params)?;

@@ -93,7 +93,7 @@ pub use here::{Here, HereOptions};
 pub use later::refuse_undo_before_newer;
 pub use library::{Library, WorkflowName, declares_workflow};
 pub use log::LogLine;
-pub use nearby::refuse_unreadable;
+pub use nearby::{read_here, refuse_unreadable};
 pub use peers::{Peers, SeenChange, SeenStart, SeenTrigger, SendTurn};
 pub use preflight::{Note, Rights, ask, permits_text, preflight};
 pub use prune::{Pruning, Retention, compact, detached_log, prunable, prune};
