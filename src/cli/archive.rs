@@ -185,7 +185,21 @@ impl Archive {
                 seen.collect()
             }
         };
-        Ok(gather(runs, kept, state, |run| self.state_of(run)).inventory())
+        // If no worker answers, each run would wait as long for an answer, and get none.
+        let mut away: Option<Failure> = None;
+        let gathered = gather(runs, kept, state, |run| {
+            if let Some(failure) = &away {
+                return Err(failure.to_string());
+            }
+            self.state_of(run).map_err(|failure| {
+                let text = failure.to_string();
+                if self.asks_workers() && failure.is("engine") {
+                    away = Some(failure);
+                }
+                text
+            })
+        });
+        away.map_or_else(|| Ok(gathered.inventory()), Err)
     }
 
     pub fn files(&self, run: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, Failure> {

@@ -322,11 +322,25 @@ impl Runs for OnRestate {
         });
         let pruned = self.remote.pruned()?.into_iter();
         let pruned = pruned.filter_map(|pruned| Some((pruned.run, pruned.seen?)));
+        // If no worker answers, the next run would wait as long for an answer, and get none.
+        let mut is_away = None;
         Ok(gather(
             runs.collect(),
             pruned.collect(),
             &self.options.state,
-            |run| self.reads.look(run, |read| State::clone(&read.state)),
+            |run| match &is_away {
+                Some(why) => Err(RunsError::new(
+                    crate::Kind::Busy,
+                    "engine",
+                    String::clone(why),
+                )),
+                None => {
+                    let read = self.reads.look(run, |read| State::clone(&read.state));
+                    let away = read.as_ref().err().filter(|error| error.code == "engine");
+                    is_away = away.map(|error| error.message.clone());
+                    read
+                }
+            },
         ))
     }
 
