@@ -105,7 +105,7 @@ pub use revise::{Changes, FileChange, Revision, SentFiles, file_changes};
 pub use rules::{refuse_cancel, refuse_resume, refuse_undo};
 pub use service::{
     Ask, Evidence, Filter, Listed, Page, Person, PlanDepth, Planned, Row, Runs, STATUSES, Sent,
-    Shown, StartWanted, Started, UndoPlan, Undoing, refuse_unknown_status,
+    Shown, StartWanted, Started, StuckRun, UndoPlan, Undoing, refuse_unknown_status,
 };
 pub use tallies::Tallies;
 pub use there::{ASSISTANT, Address, CLIENT_HEADER, There, encoded};

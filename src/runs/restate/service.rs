@@ -31,7 +31,7 @@ use crate::{
     revise::{Changes, Revision},
     service::{
         Evidence, Filter, Listed, Page, Person, PlanDepth, Planned, Runs, Sent, Shown, StartWanted,
-        Started, UndoPlan, Undoing, info,
+        Started, StuckRun, UndoPlan, Undoing, info,
     },
     tallies::Tallies,
 };
@@ -117,7 +117,8 @@ impl OnRestate {
 
     pub(super) fn shown(&self, id: &RunId) -> Result<Shown, RunsError> {
         let look = |read: &RunRead| (read.state.clone(), read.is_driven());
-        let (state, is_driven) = self.reads.look_whole(id, look)?;
+        let looked = self.reads.look_whole(id, look);
+        let (state, is_driven) = looked.map_err(|error| self.unbegun(id, error))?;
         let info = info(&state)?.clone();
         Ok(Shown {
             id: id.clone(),
@@ -372,6 +373,25 @@ impl Runs for OnRestate {
         }
         let stuck = self.remote.stuck(id).ok()?;
         stuck.first().map(ToString::to_string)
+    }
+
+    fn stuck(&self) -> Result<Vec<StuckRun>, RunsError> {
+        let mut runs: BTreeMap<RunId, StuckRun> = BTreeMap::new();
+        for part in self.remote.all_stuck()? {
+            let new = StuckRun {
+                why: part.stuck.to_string(),
+                is_paused: part.stuck.is_paused,
+                since: part.since,
+                run: part.run.clone(),
+            };
+            // Of several parts, the one that was paused first is named: others may be paused later for the same reason.
+            let is_before =
+                |known: &StuckRun| (!new.is_paused, &new.since) < (!known.is_paused, &known.since);
+            if runs.get(&new.run).is_none_or(is_before) {
+                runs.insert(part.run, new);
+            }
+        }
+        Ok(runs.into_values().collect())
     }
 
     fn is_paused(&self, shown: &Shown) -> bool {
