@@ -94,23 +94,40 @@ impl Remote {
     /// Registers a worker with Restate: `worker` is the address that Restate connects to.
     ///
     /// # Errors
-    /// An error of Restate.
-    pub fn register(&self, worker: &str, is_forced: bool) -> Result<bool, RemoteError> {
+    /// An error of Restate, or why it can't use the worker.
+    pub fn register(&self, worker: &str, is_forced: bool) -> Result<Registered, RemoteError> {
         let url = format!("{}/deployments", self.address.admin);
-        let known: Json = self.answer(self.client.get(&url), &url).unwrap_or_default();
-        let mut known = known["deployments"].as_array().into_iter().flatten();
-        let is_it = |known: &Json| {
-            let at = known["uri"].as_str().unwrap_or_default();
-            at.trim_end_matches('/') == worker.trim_end_matches('/')
-        };
-        let was_known = known.any(is_it) && !is_forced;
         let body = json!({ "uri": worker, "force": is_forced });
-        match self.tell::<Json>("deployments", &body) {
+        let request = self.client.post(&url).header("accept", "application/json");
+        let request = request.header("content-type", "application/json");
+        let (status, answer) = match self.exchange(request.body(body.to_string()), &url) {
             Err(RemoteError::Refused { status: 404, .. }) => {
-                Err(RemoteError::NoAdmin(self.address.admin.clone()))
+                return Err(RemoteError::NoAdmin(self.address.admin.clone()));
             }
-            other => other.map(|_| was_known),
-        }
+            Err(RemoteError::Refused { status, body }) => {
+                return Err(unusable(worker, status, &body));
+            }
+            answer => answer?,
+        };
+        // Without `force`, Restate changes nothing of a deployment that it has. Otherwise, this one is the newest now.
+        let was_known = status == 200 && !is_forced;
+        let answer: Json = serde_json::from_slice(&answer).unwrap_or_default();
+        let newer = match answer["id"].as_str().filter(|_| was_known) {
+            Some(id) => self.newest_deployment(id)?,
+            None => None,
+        };
+        Ok(Registered { was_known, newer })
+    }
+
+    /// Returns the address of the deployment that new runs go to, unless it is this one.
+    fn newest_deployment(&self, id: &str) -> Result<Option<String>, RemoteError> {
+        let rows: Vec<Json> = self.query(
+            "SELECT d.id, d.endpoint FROM sys_service s JOIN sys_deployment d ON d.id = s.deployment_id \
+             WHERE s.name = 'WindlassRun'",
+        )?;
+        let other = rows.first().filter(|row| row["id"] != id);
+        let endpoint = other.and_then(|row| row["endpoint"].as_str());
+        Ok(endpoint.map(|endpoint| endpoint.trim_end_matches('/').to_owned()))
     }
 
     /// Returns what workers have failed to do of a run so far: its driver, and attempts of its steps.
@@ -454,6 +471,53 @@ impl Remote {
         let request = self.client.post(&url).header("accept", "application/json");
         let request = request.header("content-type", "application/json");
         self.answer(request.body(body.to_string()), &url)
+    }
+}
+
+/// Returns the error for a worker that Restate refuses to register. Its codes: <https://docs.restate.dev/references/errors>.
+fn unusable(worker: &str, status: u16, body: &str) -> RemoteError {
+    let said: Json = serde_json::from_str(body).unwrap_or_default();
+    let mut why = said["message"].as_str().unwrap_or(body);
+    let code = said["restate_code"].as_str().unwrap_or_default();
+    while let Some(rest) = why
+        .strip_prefix(&format!("[{code}] "))
+        .filter(|_| !code.is_empty())
+    {
+        why = rest;
+    }
+    let has = |words: &[&str]| words.iter().any(|word| why.contains(word));
+    let hint = match status {
+        _ if has(&["is not absolute", "field 'uri' is invalid"]) => {
+            Some("--advertise is a URL, as in http://HOST:9080, or https:// with --tls-cert")
+        }
+        409 => Some(
+            "the newest deployment has services of another kind with these names; if this worker is to take their place: --force",
+        ),
+        _ if has(&["401"]) => Some(
+            "--identity-key must be the public key of this server, publickeyv1_…, which its log shows when it starts",
+        ),
+        _ if has(&["certificate"]) => Some(
+            "the server must trust the worker's certificate, and the address must be in it: start the server with SSL_CERT_FILE",
+        ),
+        _ if has(&["InvalidContentType"]) => {
+            Some("the worker serves plain HTTP: use --tls-cert and --tls-key, or advertise http://")
+        }
+        _ if code == "META0014" => Some(
+            "a worker with --tls-cert is advertised as https://; a proxy before it must speak HTTP/2",
+        ),
+        _ if has(&["got status code"]) => {
+            Some("another server answers at this address: --advertise must lead to the worker")
+        }
+        _ if code == "META0003" => Some(
+            "the server itself connects to the worker: --advertise names the address at which the server reaches it, which is not 127.0.0.1 \
+             if they run on two machines or in two containers",
+        ),
+        _ => None,
+    };
+    RemoteError::Unusable {
+        worker: worker.to_owned(),
+        why: why.to_owned(),
+        hint,
     }
 }
 
