@@ -194,8 +194,12 @@ impl Watched<'_> {
 
     /// Reports what blocks the run; returns how many parts of it are paused.
     fn tell_what_is_stuck(&self, notices: &mut Notices) -> usize {
-        let look =
-            || Ok::<_, RemoteError>((self.remote.waits(self.run)?, self.remote.stuck(self.run)?));
+        let look = || {
+            Ok::<_, RemoteError>((
+                self.remote.waits(self.run, now())?,
+                self.remote.stuck(self.run)?,
+            ))
+        };
         let (waits, stuck) = match look() {
             Ok(found) => found,
             Err(error) => {

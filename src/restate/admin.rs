@@ -440,13 +440,19 @@ impl Remote {
     /// # Errors
     /// An error of Restate.
     pub fn locks(&self) -> Result<Vec<(String, RunId)>, RemoteError> {
+        let held = self.holders()?.into_iter();
+        Ok(held.map(|(lock, holder)| (lock, holder.run)).collect())
+    }
+
+    /// Returns the holder of each lock that is held.
+    pub(super) fn holders(&self) -> Result<BTreeMap<String, Holder>, RemoteError> {
         let rows: Vec<Json> = self.query(
             "SELECT service_key, value_utf8 FROM state \
              WHERE service_name = 'WindlassLock' AND key = 'holder' ORDER BY service_key",
         )?;
         let held = rows.iter().filter_map(|row| {
             let holder: Holder = serde_json::from_str(row["value_utf8"].as_str()?).ok()?;
-            Some((row["service_key"].as_str()?.to_owned(), holder.run))
+            Some((row["service_key"].as_str()?.to_owned(), holder))
         });
         Ok(held.collect())
     }

@@ -359,7 +359,7 @@ impl Runs for OnRestate {
     }
 
     fn waits_for(&self, id: &RunId) -> Option<(String, String)> {
-        let waits = self.remote.waits(id).ok()?;
+        let waits = self.remote.waits(id, now()).ok()?;
         waits.into_iter().next()
     }
 
