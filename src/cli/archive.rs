@@ -32,6 +32,13 @@ pub enum Archive {
     Restate(RestateServer),
 }
 
+/// What blocks a run from outside, for people.
+pub struct HeldUp {
+    pub why: String,
+    /// Whether it stays so until a person resumes the run; otherwise it is tried again.
+    pub is_paused: bool,
+}
+
 /// A run that no other process drives.
 pub enum Held {
     Here(RunJournal),
@@ -99,6 +106,12 @@ impl Archive {
                 .hint("is a variable not set? Without RUN, most commands use the newest run"));
         }
         if part.is_none() && self.runs()?.is_empty() {
+            #[cfg(feature = "restate")]
+            if let Self::Restate(server) = self
+                && let Some(id) = server.not_begun(None)?
+            {
+                return Err(server.unbegun(&id)?);
+            }
             return Err(no_runs(&self.place()));
         }
         if let Some(name) = part.filter(|part| RunId::parse(part).is_none())
@@ -185,7 +198,21 @@ impl Archive {
                 seen.collect()
             }
         };
-        Ok(gather(runs, kept, state, |run| self.state_of(run)).inventory())
+        // If no worker answers, each run would wait as long for an answer, and get none.
+        let mut away: Option<Failure> = None;
+        let gathered = gather(runs, kept, state, |run| {
+            if let Some(failure) = &away {
+                return Err(failure.to_string());
+            }
+            self.state_of(run).map_err(|failure| {
+                let text = failure.to_string();
+                if self.asks_workers() && failure.is("engine") {
+                    away = Some(failure);
+                }
+                text
+            })
+        });
+        away.map_or_else(|| Ok(gathered.inventory()), Err)
     }
 
     pub fn files(&self, run: &RunId, edition: u32) -> Result<BTreeMap<String, Arc<str>>, Failure> {
@@ -299,15 +326,23 @@ impl Archive {
         }
     }
 
-    /// Describes for people what blocks a run from outside.
-    pub fn stuck(&self, run: &RunId) -> Result<Vec<String>, Failure> {
+    /// Returns what blocks a run from outside.
+    pub fn stuck(&self, run: &RunId) -> Result<Vec<HeldUp>, Failure> {
         Ok(match self {
             Self::Here(_) => Vec::new(),
-            Self::Server(there) => there.trouble(run).into_iter().collect(),
+            Self::Server(there) => {
+                let trouble = there.trouble_and_pause(run)?;
+                let held_up = trouble.map(|(why, is_paused)| HeldUp { why, is_paused });
+                held_up.into_iter().collect()
+            }
             #[cfg(feature = "restate")]
             Self::Restate(server) => {
                 let stuck = crate::restate::Stuck::once(server.remote.stuck(run)?);
-                stuck.iter().map(ToString::to_string).collect()
+                let held_up = stuck.iter().map(|stuck| HeldUp {
+                    why: stuck.to_string(),
+                    is_paused: stuck.is_paused,
+                });
+                held_up.collect()
             }
         })
     }

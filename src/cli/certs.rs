@@ -37,7 +37,18 @@ const BUCKET: &str = "windlass-inventory";
 /// `windlass certs`, and `windlass certs scan`.
 pub fn certs(args: &Args, command: &Certs) -> Done {
     let known = match Archive::open_if_there(args)? {
-        Some(archive) => archive.inventory(&args.state)?,
+        Some(archive) => match archive.inventory(&args.state) {
+            // A scan needs no worker.
+            Err(failure) if archive.asks_workers() && command.command.is_some() => {
+                let warning = style("warning:").yellow();
+                say!(
+                    "{warning} it is not known which of these certificates runs issued: {}",
+                    report::lines(&failure.text())
+                );
+                Inventory::default()
+            }
+            known => known?,
+        },
         None => Inventory::default(),
     };
     match &command.command {

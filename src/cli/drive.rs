@@ -105,7 +105,9 @@ pub fn drive_to_end(
         #[cfg(feature = "restate")]
         Held::Restate(run) => {
             let kept = run.place();
-            let (ended, state) = run.drive(events, driving, &observer)?;
+            let (ended, seen) = run.drive(events, driving, &observer)?;
+            // A run that could not begin has no events yet.
+            let state = if seen.run.is_none() { state } else { seen };
             (ended, state, kept, true)
         }
     };

@@ -51,10 +51,7 @@ pub fn plan(args: &Args, command: &Plan) -> Done {
     let (config, was_asked_for) = args.config();
     let targets = Targets::load(config, was_asked_for)?;
     let target = targets.find(&command.target)?;
-    // The machines of Restate have other files and variables.
-    if args.on.is_none() && target.is_none_or(|target| target.substrate.is_none()) {
-        account::block_on(refuse_unreadable(&local))??;
-    }
+    account::block_on(refuse_unreadable(&local))??;
     let obstacles = match target {
         Some(target) if !command.no_dry_run => {
             dry_run::ask(args, target, workflow, &begun.state, &kube, false)?

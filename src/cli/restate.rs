@@ -1,6 +1,11 @@
 //! Runs on a Restate server: finding the server, starting a run, taking one over.
 
-use std::{collections::BTreeMap, env, rc::Rc, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    rc::Rc,
+    sync::Arc,
+};
 
 use super::{
     args::{Args, Driving},
@@ -10,9 +15,9 @@ use super::{
 };
 use crate::{
     execute::{Ended, Observer},
-    journal::{Event, JournalError, RunId, State},
+    journal::{Event, JournalError, RunId, RunRow, State},
     report,
-    restate::{Address, Done, Order, Remote},
+    restate::{Address, Done, Hastened, Order, Remote},
     targets::{SubstrateTarget, Target, Targets},
     value::Command,
 };
@@ -21,6 +26,9 @@ use windlass_ground::Timestamp;
 /// The value of `--on` for the Restate server at WINDLASS_RESTATE.
 const UNNAMED: &str = "restate";
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+/// As for the runs in a list: how many characters of its id name a run.
+const SHORTEST: usize = 6;
+
 /// A Restate server, with a client for it.
 #[derive(Clone)]
 pub struct RestateServer {
@@ -115,18 +123,14 @@ impl RestateServer {
             .collect();
         let exact = found.iter().find(|id| id.as_str() == wanted);
         // The list may be out of date, and a run that no worker has taken up yet is not in it.
-        if let (None, [], Some(id)) = (exact, found.as_slice(), part.and_then(RunId::parse)) {
-            if self.remote.has_begun(&id)? {
+        if let (None, [], Some(part)) = (exact, found.as_slice(), part) {
+            if let Some(id) = RunId::parse(part)
+                && self.remote.has_begun(&id)?
+            {
                 return Ok(id);
             }
-            if self.remote.is_sent(&id)? {
-                let on_it = |name| report::command(Command::new(name).arg(&id));
-                let message = format!("no worker has taken up run {id} yet");
-                return Err(Failure::new("engine", message).hint(format!(
-                    "it starts when a worker does; if Restate has given up: {}; to withdraw it: {}",
-                    on_it("resume"),
-                    on_it("cancel")
-                )));
+            if let Some(id) = self.not_begun(Some(part))? {
+                return Err(self.unbegun(&id)?);
             }
         }
         match (exact, found.as_slice(), part) {
@@ -141,32 +145,95 @@ impl RestateServer {
         }
     }
 
-    /// Returns the run that a whole id names, if it was sent to Restate and no worker has taken it up.
+    /// Returns the run that an id or a part of one names, if it was sent to Restate and has no events yet, so that it is in no list. Without
+    /// a part, it must be newer than all runs that have begun.
     pub fn not_begun(&self, part: Option<&str>) -> Result<Option<RunId>, Failure> {
-        let Some(id) = part.and_then(RunId::parse) else {
+        let not_begun = self.remote.not_begun()?;
+        if not_begun.is_empty() {
+            return Ok(None);
+        }
+        let found: Vec<_> = match part {
+            Some(part) if part.len() < SHORTEST => Vec::new(),
+            Some(part) => not_begun
+                .into_iter()
+                .filter(|id| id.as_str().contains(part))
+                .collect(),
+            None => not_begun.into_iter().max().into_iter().collect(),
+        };
+        let [id] = found.as_slice() else {
             return Ok(None);
         };
-        let is_it = self.remote.is_sent(&id)? && !self.remote.has_begun(&id)?;
-        Ok(is_it.then_some(id))
+        if part.is_some_and(|part| part == id.as_str()) {
+            return Ok(Some(id.clone()));
+        }
+        let is_other = |row: &RunRow| match part {
+            Some(part) => row.id.as_str().contains(part) || row.workflow == part,
+            None => row.id.as_str() > id.as_str(),
+        };
+        let is_it = !self.remote.runs()?.iter().any(is_other);
+        Ok(is_it.then(|| id.clone()))
     }
 
-    /// Says whether Restate has paused a part of a run that it drives.
-    pub fn is_paused(&self, id: &RunId) -> Result<bool, Failure> {
-        let is_driven = self.remote.driver(id)?.is_some();
-        let mut stuck = self.remote.stuck(id)?.into_iter();
-        Ok(is_driven && stuck.any(|one| one.is_paused))
+    /// Returns the error for a command that reads a run without events: why it has none, and what to do.
+    pub fn unbegun(&self, id: &RunId) -> Result<Failure, Failure> {
+        let stuck = self.remote.stuck(id)?;
+        let on_it = |name| report::command(Command::new(name).arg(id));
+        let (resume, cancel) = (on_it("resume"), on_it("cancel"));
+        let (why, hint) = match stuck.first() {
+            Some(stuck) if stuck.is_paused => (
+                format!("run {id} has not begun: {stuck}"),
+                format!("fix this, then: {resume}; to withdraw it: {cancel}"),
+            ),
+            Some(stuck) => (
+                format!("run {id} has not begun: {stuck}"),
+                format!("to try again now: {resume}; to withdraw it: {cancel}"),
+            ),
+            None => (
+                format!("no worker has taken up run {id} yet"),
+                format!("it starts when a worker does; to withdraw it: {cancel}"),
+            ),
+        };
+        Ok(Failure::new("engine", why).hint(hint))
     }
 
-    /// Resumes the paused invocations of a run. Returns `None` if nothing was paused.
-    pub fn resume_paused(&self, id: &RunId) -> Result<Option<RestateRun>, Failure> {
+    /// Warns of runs that Restate has paused, and of those that have not begun, which are in no list.
+    pub fn warn_of_stuck(&self) -> Result<(), Failure> {
+        let mut not_begun: BTreeSet<_> = self.remote.not_begun()?.into_iter().collect();
+        let mut told = BTreeSet::new();
+        let parts = self.remote.all_stuck()?.into_iter();
+        for part in parts.filter(|part| part.stuck.is_paused) {
+            not_begun.remove(&part.run);
+            if told.insert(part.run.clone()) {
+                let resume = report::command(Command::new("resume").arg(&part.run));
+                let why = report::lines(&part.stuck.to_string()).into_owned();
+                say!(
+                    "warning: run {}: {why}; to continue, after you have fixed this: {resume}",
+                    part.run
+                );
+            }
+        }
+        for run in not_begun {
+            say!("warning: run {run} has not begun: no worker has taken it up");
+        }
+        Ok(())
+    }
+
+    /// Says whether workers have failed so far to do a part of a run that Restate drives.
+    pub fn is_stuck(&self, id: &RunId) -> Result<bool, Failure> {
+        Ok(self.remote.driver(id)?.is_some() && !self.remote.stuck(id)?.is_empty())
+    }
+
+    /// Lets Restate try again now what workers could not do of a run. Returns `None` if there is nothing.
+    pub fn hasten(&self, id: &RunId) -> Result<Option<RestateRun>, Failure> {
         let Some(driver) = self.remote.driver(id)? else {
             return Ok(None);
         };
         let state = self.remote.state_of(id)?;
-        match self.remote.resume_paused(id)? {
-            0 => return Ok(None),
-            paused => say!("{paused} paused by Restate: the run continues there"),
+        let hastened = self.remote.hasten(id)?;
+        if hastened == Hastened::default() {
+            return Ok(None);
         }
+        say!("{}", told(hastened));
         Ok(Some(RestateRun {
             server: self.clone(),
             id: id.clone(),
@@ -206,6 +273,24 @@ impl RestateServer {
             driver: None,
         };
         Ok((run, state))
+    }
+}
+
+/// Says what was resumed, and what is tried again.
+fn told(Hastened { paused, retried }: Hastened) -> String {
+    let parts = |count| match count {
+        1 => "1 part of the run".to_owned(),
+        count => format!("{count} parts of the run"),
+    };
+    match (paused, retried) {
+        (0, 0) => "nothing of the run was paused".to_owned(),
+        (paused, 0) => format!("resumed {}, paused by Restate", parts(paused)),
+        (0, retried) => format!("Restate tries {} again now", parts(retried)),
+        (paused, retried) => format!(
+            "resumed {}, paused by Restate; it tries {} again now",
+            parts(paused),
+            parts(retried)
+        ),
     }
 }
 

@@ -1,5 +1,5 @@
 use super::{
-    Done,
+    Done, account,
     archive::Archive,
     args::{Args, Resume},
     confirm::{confirm, which},
@@ -20,6 +20,7 @@ use crate::{
     journal::{RunEdited, RunId, RunRow},
     report,
     runs::{self, Revising},
+    value::Command,
 };
 
 /// `windlass resume [RUN]`: continues with the files that the run began with. With `--edited` or `--redo`, first shows what
@@ -31,7 +32,7 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
     if let Archive::Restate(server) = &archive
         && let Some(id) = server.not_begun(command.run.as_deref())?
     {
-        server.remote.resume_paused(&id)?;
+        server.remote.hasten(&id)?;
         say!(
             "no worker has taken up run {id} yet; Restate tries again, and it starts when a worker does"
         );
@@ -46,9 +47,9 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
     #[cfg(feature = "restate")]
     if let Archive::Restate(server) = &archive
         && !is_changed
-        && server.is_paused(&id)?
+        && server.is_stuck(&id)?
     {
-        return resume_paused(args, command, &archive, server, &id);
+        return hasten(args, command, &archive, server, &id);
     }
     let mut taken = take(&archive, &id)?;
     if matches!(archive, Archive::Here(_)) {
@@ -65,9 +66,9 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
     drive(args, &command.driving, taken.drive(events))
 }
 
-/// Resumes the parts of a run that Restate has paused.
+/// Resumes the parts of a run that Restate has paused, and lets it try again now what it would try again later.
 #[cfg(feature = "restate")]
-fn resume_paused(
+fn hasten(
     args: &Args,
     command: &Resume,
     archive: &Archive,
@@ -75,16 +76,15 @@ fn resume_paused(
     id: &RunId,
 ) -> Done {
     if !command.answers.is_empty() {
-        let message = format!("parts of run {id} are paused, so no answer can be given now");
+        let message = format!("Restate drives run {id}, so no answer can be given now");
         return Err(Failure::new("bad-answer", message).hint(
             "resume it without --answer first; if it ends with the call still in doubt, answer then",
         ));
     }
-    let Some(run) = server.resume_paused(id)? else {
-        return Err(
-            Failure::new("engine", format!("run {id} is no longer paused"))
-                .hint("run the command again"),
-        );
+    let Some(run) = server.hasten(id)? else {
+        let message = format!("nothing of run {id} is paused any longer: it continues by itself");
+        let logs = report::command(Command::new("logs").arg(id).flag("-f"));
+        return Err(Failure::new("run-owned", message).hint(format!("to watch it: {logs}")));
     };
     let state = archive.state_of(id)?;
     let (_, program) = frozen(archive, id, &state)?;
@@ -186,7 +186,11 @@ fn read_edit(
     let program = program.replacing(&taken.program, taken.info.edition);
     runs::refuse_edited_choice(&program.workflow, &taken.info.chosen)?;
     // A run keeps its params, so a variable that was set later does not change them.
-    let given = command.params.named(&program.workflow)?;
+    let mut given = command.params.named(&program.workflow)?;
+    // Workers read no files and no variables.
+    if archive.asks_workers() {
+        given = account::block_on(runs::read_here(&given))??;
+    }
     let params = runs::params_now(&taken.info, &program.workflow, given)?;
     let kube = preflight(args, &program.workflow, &params, &taken.info.target)?;
     let secrets = archive.digest_secrets(&params)?;

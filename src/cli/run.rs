@@ -18,18 +18,23 @@ use super::{
     preflight::preflight,
     process::absolute,
     remote,
-    server::server,
+    server::{not_remote, server},
 };
 use crate::{
     compile::{Program, bind_params},
     decide,
     journal::{NewRun, RunId},
     report,
-    runs::{Beginning, detached_log, new_id, refuse_choice, refuse_unreadable, unknown_step},
+    runs::{
+        Beginning, detached_log, new_id, read_here, refuse_choice, refuse_unreadable, unknown_step,
+    },
     targets::{Folders, Targets},
     value::{Command as Cmd, Value},
 };
 use windlass_ground::disk;
+
+/// The default of `--out`.
+pub const OUT: &str = "out";
 
 /// `windlass run WORKFLOW`: checks everything, then records the run, then drives it.
 pub fn run(args: &Args, command: &Run) -> Done {
@@ -48,12 +53,22 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
         return remote::run(command, program, &there);
     }
     let params = bind_params(&program.workflow, command.params.asked(&program.workflow)?)?;
-    let local = params.clone();
-    let params = Value::Map(params);
-    let kube = preflight(args, &program.workflow, &params, &command.target)?;
     let (config, was_asked_for) = args.config();
     let targets = Targets::load(config, was_asked_for)?;
     let target = targets.find(&command.target)?;
+    let is_elsewhere = args.on.is_some() || target.is_some_and(|t| t.substrate.is_some());
+    // Workers read no files and no variables.
+    let params = if is_elsewhere {
+        account::block_on(read_here(&params))??
+    } else {
+        params
+    };
+    let local = params.clone();
+    let params = Value::Map(params);
+    let kube = preflight(args, &program.workflow, &params, &command.target)?;
+    if is_elsewhere {
+        refuse_out(command)?;
+    }
     let target = target.map(|target| (command.target.as_str(), target));
     let out = absolute(&command.out)?;
     Folders {
@@ -138,6 +153,15 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
             events,
         },
     )
+}
+
+/// Refuses an output folder for a run that workers carry out.
+fn refuse_out(command: &Run) -> Result<(), Failure> {
+    if command.out == Path::new(OUT) {
+        return Ok(());
+    }
+    let message = "--out names a folder on this machine, but workers write to their own folder";
+    Err(not_remote(message).hint("`windlass worker --out DIR` names the folder of a worker"))
 }
 
 /// Returns the steps to which the run is limited; empty for all.

@@ -18,6 +18,10 @@ pub fn runs(args: &Args, command: &Runs) -> Done {
     let archive = Archive::open_if_there(args)?;
     let listed = |archive| listed(archive, command);
     let runs = archive.as_ref().map_or(Ok(Vec::new()), listed)?;
+    #[cfg(feature = "restate")]
+    if let Some(Archive::Restate(server)) = &archive {
+        server.warn_of_stuck()?;
+    }
     if command.json {
         return print(&format!("{:#}\n", runs_json(&runs)));
     }

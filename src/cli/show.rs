@@ -62,10 +62,12 @@ pub fn show(args: &Args, command: &Show) -> Done {
             },
         ));
     }
-    if state.outcome.is_none() {
-        for why in archive.stuck(&id)? {
-            text.push_str(&format!("\n{why}\n"));
-        }
+    let stuck = match state.outcome {
+        None => archive.stuck(&id)?,
+        Some(_) => Vec::new(),
+    };
+    for held_up in &stuck {
+        text.push_str(&format!("\n{}\n", held_up.why));
     }
     for line in report::approvals(&state) {
         text.push_str(&format!("\n{line}\n"));
@@ -73,11 +75,21 @@ pub fn show(args: &Args, command: &Show) -> Done {
     for problem in problems(&id, &state, &files) {
         text.push_str(&format!("\n{problem}"));
     }
-    if !is_driven {
-        let lines = report::next_steps(&id, &state, args.on.is_some(), now());
-        if !lines.is_empty() {
-            text.push_str(&format!("\n{}\n", lines.join("\n")));
+    let mut lines = Vec::new();
+    if is_driven {
+        if let Some(is_paused) = stuck.iter().map(|held_up| held_up.is_paused).max() {
+            lines.extend(report::steps_when_held_up(&id, is_paused));
         }
+        let mut questions = state.questions();
+        // Restate drives a run also while it waits for an answer.
+        if archive.asks_workers() && questions.any(|(_, asked)| !asked.has_expired(now())) {
+            lines.extend(report::next_steps(&id, &state, true, now()));
+        }
+    } else {
+        lines.extend(report::next_steps(&id, &state, args.on.is_some(), now()));
+    }
+    if !lines.is_empty() {
+        text.push_str(&format!("\n{}\n", lines.join("\n")));
     }
     print_text(&text)
 }

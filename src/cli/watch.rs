@@ -15,7 +15,7 @@ use super::{
 use crate::{
     execute::{Cancel, DriveError, Ended, Observer},
     journal::{Event, Logged, Record, RunId, State, Status},
-    restate::{GaveUp, Remote, RemoteError, TakenUp},
+    restate::{GaveUp, Remote, RemoteError, Stuck, TakenUp},
     runs::Person,
 };
 
@@ -67,6 +67,15 @@ impl Watched<'_> {
                 Ok(looked) => looked,
                 Err(error) if error.passes() && reached.elapsed() < PATIENCE => {
                     notices.held_up(error.to_string());
+                    // Restate itself may answer: without workers, it pauses what it has tried for long.
+                    if news.elapsed() > SILENCE {
+                        news = Instant::now();
+                        let stuck = self.remote.stuck(self.run).unwrap_or_default();
+                        let paused = tell_stuck(stuck, &mut notices);
+                        if paused > 0 && paused >= running(&state) && !driving.wait {
+                            return Ok((Ended::Waiting, state));
+                        }
+                    }
                     if cancel.is_cancelled() {
                         cancelling.go_on(&self, false, &mut notices)?;
                     }
@@ -185,8 +194,12 @@ impl Watched<'_> {
 
     /// Reports what blocks the run; returns how many parts of it are paused.
     fn tell_what_is_stuck(&self, notices: &mut Notices) -> usize {
-        let look =
-            || Ok::<_, RemoteError>((self.remote.waits(self.run)?, self.remote.stuck(self.run)?));
+        let look = || {
+            Ok::<_, RemoteError>((
+                self.remote.waits(self.run, now())?,
+                self.remote.stuck(self.run)?,
+            ))
+        };
         let (waits, stuck) = match look() {
             Ok(found) => found,
             Err(error) => {
@@ -197,12 +210,17 @@ impl Watched<'_> {
         for (lock, holder) in waits {
             notices.waits_for(lock, holder);
         }
-        let paused = stuck.iter().filter(|stuck| stuck.is_paused).count();
-        for stuck in stuck {
-            notices.held_up(stuck.to_string());
-        }
-        paused
+        tell_stuck(stuck, notices)
     }
+}
+
+/// Reports what workers have failed to do; returns how many parts of it are paused.
+fn tell_stuck(stuck: Vec<Stuck>, notices: &mut Notices) -> usize {
+    let paused = stuck.iter().filter(|stuck| stuck.is_paused).count();
+    for stuck in stuck {
+        notices.held_up(stuck.to_string());
+    }
+    paused
 }
 
 /// Waits, but not longer than until a cancel that was not there before.

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     execute::Silent,
     outside,
-    restate::{self, Listen, Opened, OpensTargets, Remote, WorkerOptions},
+    restate::{self, Listen, Opened, OpensTargets, Registered, Remote, RemoteError, WorkerOptions},
     targets::{Folders, OpenTarget, SubstrateTarget, Targets},
     telemetry,
 };
@@ -73,13 +73,14 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
         };
         let advertised = command.advertise.as_ref().unwrap_or(&listens_at);
         let remote = Remote::new(address(&substrate)?, &args.state)?;
-        if !remote.register(advertised, command.force)? {
-            say!("registered {advertised} with {admin}")
-        } else {
-            say!(
-                "registered {advertised} with {admin} before: the --retries and --retention of that time stay in force (see --force)"
-            )
-        }
+        let registered = remote.register(advertised, command.force);
+        let registered = registered.map_err(|error| match error {
+            RemoteError::Unreachable { .. } => Failure::from(error).hint(format!(
+                "--register names the admin API of the Restate server, as in http://HOST:9070; is it running at {admin}?"
+            )),
+            error => error.into(),
+        })?;
+        say!("{}", told(&registered, advertised, admin));
     }
     runtime.block_on(interrupted);
     stopping.begin();
@@ -91,6 +92,24 @@ pub fn worker(args: &Args, command: &Worker) -> Done {
     // Another worker retries what is running here.
     runtime.shutdown_background();
     Ok(exit::SUCCEEDED)
+}
+
+/// Says what became of a registration, and what may surprise about it.
+fn told(registered: &Registered, advertised: &str, admin: &str) -> String {
+    match registered {
+        Registered {
+            newer: Some(newer), ..
+        } => format!(
+            "registered {advertised} with {admin} before, but new runs go to the workers at {newer}, which were registered later; if these \
+             are to take them, after a rollback for example: --force"
+        ),
+        Registered {
+            was_known: true, ..
+        } => format!(
+            "registered {advertised} with {admin} before: the --retries and --retention of that time stay in force (see --force)"
+        ),
+        Registered { .. } => format!("registered {advertised} with {admin}"),
+    }
 }
 
 /// Refuses a worker that others could reach: a client that is accepted as its server can run any script.

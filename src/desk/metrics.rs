@@ -24,9 +24,10 @@ pub async fn metrics(State(desk): State<Desk>) -> Result<Response, Problem> {
     };
     let asked = desk.ask(move |runs| {
         let page = runs.list(&filter)?;
-        Ok((page, runs.tallies(), runs.certificates()?))
+        let stuck = runs.stuck()?;
+        Ok((page, stuck, runs.tallies(), runs.certificates()?))
     });
-    let (page, tallies, inventory) = asked.await?;
+    let (page, stuck, tallies, inventory) = asked.await?;
     let mut runs: BTreeMap<(String, String), u64> = BTreeMap::new();
     for row in &page.rows {
         let key = (row.run.workflow.clone(), row.status.clone());
@@ -55,6 +56,21 @@ pub async fn metrics(State(desk): State<Desk>) -> Result<Response, Problem> {
         "gauge",
         "Questions that wait for an answer.",
         one(waiting),
+    );
+    let (paused, retried): (Vec<_>, Vec<_>) = stuck.iter().partition(|one| one.is_paused);
+    family(
+        &mut text,
+        "windlass_runs_paused",
+        "gauge",
+        "Runs that can't continue until a person resumes them.",
+        one(paused.len() as u64),
+    );
+    family(
+        &mut text,
+        "windlass_runs_retrying",
+        "gauge",
+        "Runs that can't continue for now; this is tried again.",
+        one(retried.len() as u64),
     );
     let pick = Pick {
         is_all: true,

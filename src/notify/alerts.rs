@@ -1,4 +1,5 @@
-//! Alerts about triggers that can't start a run, and about certificates that are due. Each lasts until it is over, and can begin again.
+//! Alerts about triggers that can't start a run, about runs that can't continue, and about certificates that are due. Each lasts until it
+//! is over, and can begin again.
 
 use std::collections::BTreeSet;
 
@@ -89,12 +90,23 @@ impl Outbox {
     /// Stores notifications of all certificates that are due now. One that has been stored is not stored again until its alert has ended.
     /// If `is_whole`, no certificate is missing: the alerts of the others end.
     pub(super) fn are_due(&self, notices: &[Notice], is_whole: bool) -> Result<(), RunsError> {
+        self.are_so(&["due", "early"], notices, is_whole)
+    }
+
+    /// Stores notifications of all runs that can't continue now, as [`Outbox::are_due`] does of certificates. The alerts of the others end.
+    pub(super) fn are_stuck(&self, notices: &[Notice]) -> Result<(), RunsError> {
+        self.are_so(&["stuck"], notices, true)
+    }
+
+    /// Stores notifications of all troubles of some kinds that there are now. Each kind is the first word of the keys of its alerts.
+    fn are_so(&self, kinds: &[&str], notices: &[Notice], is_whole: bool) -> Result<(), RunsError> {
         let kept: BTreeSet<_> = notices.iter().map(|notice| notice.key.as_str()).collect();
         self.change(|all| {
             let mut added = 0;
             if is_whole {
                 for (key, id) in open_alerts(all)? {
-                    if !kept.contains(key.as_str()) {
+                    let kind = key.split(' ').next().unwrap_or_default();
+                    if kinds.contains(&kind) && !kept.contains(key.as_str()) {
                         added += self.end(all, &key, id)?;
                     }
                 }
@@ -175,13 +187,10 @@ fn alert(all: &Transaction, key: &str) -> Result<(u32, Option<i64>), RunsError> 
     Ok(found.unwrap_or_default())
 }
 
-/// Lists the open alerts about certificates, each with its notification.
+/// Lists the open alerts, each with its notification.
 fn open_alerts(all: &Transaction) -> Result<Vec<(String, i64)>, RunsError> {
-    // The character after a space is `!`.
-    let mut statement = all.prepare_cached(
-        "SELECT key, notice FROM alerts WHERE notice IS NOT NULL
-             AND (key >= 'due ' AND key < 'due!' OR key >= 'early ' AND key < 'early!')",
-    )?;
+    let mut statement =
+        all.prepare_cached("SELECT key, notice FROM alerts WHERE notice IS NOT NULL")?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -236,6 +245,36 @@ mod tests {
             assert_eq!(look(&both, true), (8, 6));
         }
         assert_eq!(look(&[], true), (10, 6));
+    }
+
+    #[test]
+    fn the_alert_of_a_run_ends_when_the_run_continues() {
+        let receivers = vec![receiver("pager", "pagerduty"), receiver("chat", "slack")];
+        let database = Connection::open_in_memory().expect("memory");
+        let outbox = Outbox::of(database, receivers).expect("opened");
+        let of = |name: &str| {
+            let listed = outbox.list(None, None, 100).expect("listed").into_iter();
+            let listed = listed.filter(|one| one.receiver == name);
+            let mut titles: Vec<_> = listed.map(|one| one.title).collect();
+            titles.sort();
+            titles
+        };
+        let stuck = |since: &str| notice(&format!("stuck r {since}"), NoticeKind::Failed, None);
+        let due = [notice("due one", NoticeKind::Failed, Some("one"))];
+        for _ in 0..2 {
+            // Each kind ends only its own alerts.
+            outbox.are_stuck(&[stuck("1")]).expect("stored");
+            outbox.are_due(&due, true).expect("stored");
+        }
+        assert_eq!(of("pager"), ["due one", "stuck r 1"]);
+        for _ in 0..2 {
+            outbox.are_stuck(&[stuck("2")]).expect("stored");
+        }
+        assert_eq!(of("chat"), ["due one", "stuck r 1", "stuck r 2"]);
+        assert_eq!(
+            of("pager"),
+            ["due one", "resolved: stuck r 1", "stuck r 1", "stuck r 2"]
+        );
     }
 
     #[test]

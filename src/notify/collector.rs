@@ -13,11 +13,11 @@ use windlass_journal::{
     ApprovalAsked, Event, InstanceId, Outcome, Record, RunEnded, RunId, Status, StepFailed,
 };
 use windlass_report as report;
-use windlass_runs::{Filter, Row, Runs, RunsError, now};
+use windlass_runs::{Filter, Row, Runs, RunsError, StuckRun, now};
 use windlass_targets::{NoticeKind, NotifyConfig};
 use windlass_world::value::StepError;
 
-/// Creates notifications of run events, of questions that expire and of certificates that are due.
+/// Creates notifications of run events, of questions that expire, of runs that can't continue and of certificates that are due.
 pub struct Collector {
     runs: Arc<dyn Runs>,
     outbox: Arc<Outbox>,
@@ -288,6 +288,54 @@ impl Collector {
             .cleaned()
         });
         notices.collect()
+    }
+
+    /// Stores a notification of each run that can't continue until a person resumes it, and ends the alerts about the others.
+    ///
+    /// # Errors
+    /// The runs or the outbox can't be read.
+    pub fn look_at_stuck(&self, now: Timestamp) -> Result<(), RunsError> {
+        let mut stuck = self.runs.stuck()?;
+        stuck.retain(|one| one.is_paused);
+        let rows = if stuck.is_empty() {
+            Vec::new()
+        } else {
+            let brief = Filter {
+                is_brief: true,
+                ..Filter::default()
+            };
+            self.runs.list(&brief)?.rows
+        };
+        let notices = stuck.into_iter().map(|stuck| {
+            let StuckRun {
+                run, why, since, ..
+            } = stuck;
+            let row = rows.iter().map(|row| &row.run).find(|row| row.id == run);
+            let title = match row {
+                Some(row) => format!(
+                    "{} on {} can't continue until it is resumed",
+                    row.workflow, row.target
+                ),
+                None => format!("run {run} can't begin until it is resumed"),
+            };
+            Notice {
+                key: format!("stuck {run} {since}"),
+                kind: NoticeKind::Failed,
+                at: now,
+                // Not what is told about the run itself: that it continues does not end an alert about its failure.
+                about: format!("stuck run {run}"),
+                workflow: row.map(|row| row.workflow.clone()),
+                target: row.map(|row| row.target.clone()),
+                step: None,
+                title,
+                text: why,
+                path: format!("/runs/{run}"),
+                resolves: false,
+                run: Some(run.to_string()),
+            }
+            .cleaned()
+        });
+        self.outbox.are_stuck(&notices.collect::<Vec<_>>())
     }
 
     /// Stores a notification of each certificate in use that expires soon, and ends the alerts about the others.

@@ -9,6 +9,8 @@ use windlass_targets::{NoticeKind, NotifyConfig};
 const LOOKS: Duration = Duration::from_millis(300);
 /// How often expiring questions, certificates and old notifications are checked, even if no run has new events.
 const QUESTIONS: Duration = Duration::from_secs(30);
+/// How often runs are checked that can't continue: no event says so.
+const STUCK: Duration = Duration::from_secs(10);
 const CERTIFICATES: Duration = Duration::from_mins(10);
 const OLD: Duration = Duration::from_hours(24);
 
@@ -19,6 +21,7 @@ pub struct Notifier {
     outbox: Arc<Outbox>,
     runs: Arc<dyn Runs>,
     tells_due: bool,
+    tells_failed: bool,
 }
 
 impl Notifier {
@@ -43,10 +46,12 @@ impl Notifier {
                 RunsError::broken("config", message)
             })
         });
-        let mut kinds = config.receivers.iter().map(|receiver| &receiver.on);
+        let kinds = config.receivers.iter().map(|receiver| &receiver.on);
+        let tells = |kind| kinds.clone().any(|on| on.contains(&kind));
         Ok(Self {
             couriers: couriers.collect::<Result<_, _>>()?,
-            tells_due: kinds.any(|on| on.contains(&NoticeKind::Due)),
+            tells_due: tells(NoticeKind::Due),
+            tells_failed: tells(NoticeKind::Failed),
             collector: Collector::new(runs.clone(), outbox.clone(), config)?,
             outbox,
             runs,
@@ -63,6 +68,7 @@ impl Notifier {
             outbox,
             runs,
             tells_due,
+            tells_failed,
             ..
         } = self;
         let thread = thread::Builder::new().name("notices".into());
@@ -70,7 +76,7 @@ impl Notifier {
             let mut seen = None;
             let (mut questions, mut certificates) =
                 (Every::new(QUESTIONS), Every::new(CERTIFICATES));
-            let mut old = Every::new(OLD);
+            let (mut old, mut stuck) = (Every::new(OLD), Every::new(STUCK));
             let mut troubles = Troubles::default();
             loop {
                 let now = clock();
@@ -83,6 +89,11 @@ impl Notifier {
                     let read = collector.read_runs(now);
                     troubles.runs.note(&read);
                     seen = read.ok().and(version);
+                }
+                if tells_failed
+                    && let Some(looked) = stuck.when_due(now, || collector.look_at_stuck(now))
+                {
+                    troubles.stuck.note(&looked);
                 }
                 if tells_due {
                     let looked = certificates.when_due(now, || collector.look_at_certificates(now));
@@ -104,6 +115,7 @@ impl Notifier {
 struct Troubles {
     version: Trouble,
     runs: Trouble,
+    stuck: Trouble,
     certificates: Trouble,
     old: Trouble,
 }
@@ -113,6 +125,7 @@ impl Default for Troubles {
         Self {
             version: Trouble::with("check runs for new events"),
             runs: Trouble::with("read the events of runs for notifications"),
+            stuck: Trouble::with("check for runs that can't continue"),
             certificates: Trouble::with("check for certificates that are due"),
             old: Trouble::with("remove old notifications"),
         }

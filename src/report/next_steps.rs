@@ -61,6 +61,19 @@ pub fn next_steps(run: &RunId, state: &State, by_restate: bool, now: Timestamp) 
     }
 }
 
+/// Returns the commands for a run that is driven, and that something outside of it holds up: until a person resumes it, or until it works
+/// when it is tried again.
+pub fn steps_when_held_up(run: &RunId, is_paused: bool) -> Vec<String> {
+    let on_run = |name| command(Command::new(name).arg(run));
+    let resume = on_run("resume");
+    let first = if is_paused {
+        format!("To continue, after you have fixed this: {resume}")
+    } else {
+        format!("To try again now: {resume}")
+    };
+    vec![first, format!("To cancel: {}", on_run("cancel"))]
+}
+
 /// Returns the way past a step whose undo has failed.
 fn leave(run: &RunId, state: &State) -> Option<String> {
     let mut failed = state.steps.iter().filter_map(|(id, undo)| {

@@ -47,7 +47,7 @@ mod substrate;
 mod wire;
 mod worker;
 
-pub use admin::ListedPart;
+pub use admin::{Hastened, ListedPart, Registered};
 pub use endpoint::{Listen, ServeError};
 pub use keyed::{KeyedOrder, KeyedStart};
 pub use pruned::PrunedRun;
@@ -56,6 +56,6 @@ pub use replica::{ReadPiece, ReadPosition, TakenUp};
 pub use servers::{
     DeliveryClaim, DeliveryEnd, DeliveryTurn, TriggerChange, TriggerMark, TriggerStart,
 };
-pub use stuck::Stuck;
+pub use stuck::{Stuck, StuckPart};
 pub use wire::{Done, GaveUp, Order};
 pub use worker::{Observing, Opened, OpensTargets, Stopping, Worker, WorkerOptions};

@@ -18,9 +18,13 @@ use super::{
     replica::ReadPosition,
     stuck::plain,
     substrate::values_of,
-    wire::{Done, Driving, GaveUp, Order, Pages},
+    wire::{Done, Driving, GaveUp, Holder, Order, Pages},
 };
-use windlass_engine::execute::{Waiting, circle};
+use windlass_compile::Mistakes;
+use windlass_engine::{
+    decide,
+    execute::{Waiting, circle, compile_editions},
+};
 use windlass_ground::Timestamp;
 use windlass_journal::{
     Event, InstanceId, JournalError, Link, Message, Record, RunId, State, Vault, Via, fold,
@@ -68,10 +72,24 @@ pub enum RemoteError {
     },
     #[error("no worker is registered at Restate")]
     NoWorker,
-    #[error("{0} is not an engine's admin API")]
+    #[error("{0} is not the admin API of a Restate server")]
     NoAdmin(String),
+    #[error("{0} is the ingress of a Restate server, not its admin API")]
+    IngressForAdmin(String),
     #[error("{0} answers, but not as the ingress of a Restate server does")]
     Stranger(String),
+    #[error("{url} is the admin API of a Restate server, not its ingress")]
+    AdminForIngress {
+        url: String,
+        /// The address of its ingress, as the server gives it.
+        ingress: Option<String>,
+    },
+    #[error("Restate can't use the worker at {worker}: {why}")]
+    Unusable {
+        worker: String,
+        why: String,
+        hint: Option<&'static str>,
+    },
     #[error("no worker does what it is asked: {0}")]
     NoAnswer(String),
     #[error("Restate refused the request ({status}): {body}")]
@@ -99,6 +117,9 @@ impl RemoteError {
     /// Returns what the user can do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Unreachable { source, .. } if source.is_builder() => {
+                "an address begins with http:// or https://, as in http://127.0.0.1:8080".into()
+            }
             Self::Unreachable { .. } => {
                 "is the server running there? WINDLASS_RESTATE or `substrate` of the target says where".into()
             }
@@ -107,6 +128,17 @@ impl RemoteError {
                 "WINDLASS_RESTATE or `substrate` of the target says where the server is; the port of its ingress is 8080 by default".into()
             }
             Self::NoAdmin(_) => "its port is 9070 by default, that of the ingress 8080".into(),
+            Self::IngressForAdmin(_) => {
+                "the port of the admin API is 9070 by default; --register, WINDLASS_RESTATE_ADMIN and `admin` in the `substrate` of a target name it".into()
+            }
+            Self::AdminForIngress { ingress, .. } => {
+                let at = ingress.as_ref().map_or_else(
+                    || "its port is 8080 by default".to_owned(),
+                    |ingress| format!("the server gives its address as {ingress}"),
+                );
+                format!("WINDLASS_RESTATE and `substrate` of a target name the ingress: {at}")
+            }
+            Self::Unusable { hint, .. } => return hint.map(str::to_owned),
             Self::NoAnswer(_) => {
                 "are the workers running, at the address that they are registered with?".into()
             }
@@ -340,27 +372,74 @@ impl Remote {
         }
     }
 
-    /// Returns the locks that a run waits for, with their holders, and says which of these wait for this run.
+    /// Returns the locks that a run waits for, with their holders, and says which of these wait for this run at `now`.
     ///
     /// # Errors
     /// An error of Restate.
-    pub fn waits(&self, run: &RunId) -> Result<BTreeMap<String, String>, RemoteError> {
+    pub fn waits(
+        &self,
+        run: &RunId,
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, String>, RemoteError> {
         let mut waits = self.driving(run)?.waits;
-        for (lock, holder) in &mut waits {
-            let first = waiting(lock, holder);
-            // Which step waits is not in these words: only what whole runs hold is followed.
-            let is_of_run = |waiting: &Waiting| waiting.holding_step.is_none();
-            if first.holder == *run || !is_of_run(&first) {
+        let held = Holders {
+            by_lock: self.holders()?,
+            now,
+        };
+        // The driver does not ask for a lock that another step of its run holds.
+        let is_own = |holder: &&Holder| holder.run == *run && holder.step.is_some();
+        let own_steps = held.by_lock.values().filter(is_own).count();
+        if waits.is_empty() && own_steps < 2 {
+            return Ok(waits);
+        }
+        let own = self.waits_of(run, &held)?;
+        for first in &own {
+            if !waits.contains_key(&first.lock) && first.holder != *run {
                 continue;
             }
-            let way = circle(run, &first, |run| {
-                let waits = self.driving(run)?.waits.into_iter();
-                let waits = waits.map(|(lock, holder)| waiting(&lock, &holder));
-                Ok::<_, RemoteError>(waits.filter(is_of_run).collect())
+            let way = circle(run, first, |of| {
+                if of == run {
+                    Ok(own.clone())
+                } else {
+                    self.waits_of(of, &held)
+                }
             })?;
-            holder.extend(way.map(|way| format!(", {way}")));
+            if let Some(way) = way {
+                let holder = waits.entry(first.lock.clone()).or_insert_with(|| {
+                    let step = first.holding_step.as_ref();
+                    format!(
+                        "this run{}",
+                        step.map_or(String::new(), |step| format!(", step {step}"))
+                    )
+                });
+                holder.push_str(&format!(", {way}"));
+            }
         }
         Ok(waits)
+    }
+
+    /// Returns the locks that a run waits for. If steps hold locks, it matters which step waits, which follows from the events and
+    /// files of the run.
+    fn waits_of(&self, run: &RunId, held: &Holders) -> Result<Vec<Waiting>, RemoteError> {
+        if held.by_lock.values().all(|holder| holder.step.is_none()) {
+            let waits = self.driving(run)?.waits.into_keys();
+            return Ok(waits.filter_map(|lock| held.waiting(lock, None)).collect());
+        }
+        let state = self.state_of(run)?;
+        let Some(info) = &state.run else {
+            return Ok(Vec::new());
+        };
+        let files = |edition| self.files(run, edition).map_err(Unread::Remote);
+        let program = match compile_editions(info, files) {
+            Ok(program) => program,
+            // Another version of windlass began it.
+            Err(Unread::Mistakes) => return Ok(Vec::new()),
+            Err(Unread::Remote(error)) => return Err(error),
+        };
+        let wants = decide::waits(&program.workflow, &state, run.as_str(), held.now).into_iter();
+        Ok(wants
+            .filter_map(|(lock, step)| held.waiting(lock, step))
+            .collect())
     }
 
     /// Returns the lock for which a run's last driver waited too long, if that is why it ended.
@@ -476,6 +555,31 @@ impl Remote {
         })
     }
 
+    /// Says whether an address is one of the admin API.
+    fn is_for_admin(&self, url: &str) -> bool {
+        let path = url.strip_prefix(&self.address.admin);
+        path.is_some_and(|path| {
+            let names = ["/query", "/deployments", "/invocations"];
+            names.iter().any(|name| path.starts_with(name))
+        })
+    }
+
+    /// Returns the error for an address that is not that of an ingress: what it is, if it says so.
+    fn no_ingress(&self) -> RemoteError {
+        let base = &self.address.url;
+        let url = format!("{base}/version");
+        match self.answer::<serde_json::Value>(self.client.get(&url), &url) {
+            Ok(said) if said["min_admin_api_version"].is_u64() => {
+                let ingress = said["ingress_endpoint"].as_str();
+                RemoteError::AdminForIngress {
+                    url: base.clone(),
+                    ingress: ingress.map(|ingress| ingress.trim_end_matches('/').to_owned()),
+                }
+            }
+            _ => RemoteError::Stranger(base.clone()),
+        }
+    }
+
     /// Sends a request, and returns the status and body of an answer that is not an error.
     pub(super) fn exchange(
         &self,
@@ -502,9 +606,17 @@ impl Remote {
             })?;
             Ok::<_, RemoteError>((status, body))
         })?;
+        let is_of_ingress = || {
+            let said: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+            said["source"] == "ingress"
+        };
         match status {
             200..=299 => Ok((status, body)),
-            404 if url.contains("/Windlass") => Err(RemoteError::NoWorker),
+            404 if url.contains("/Windlass") && is_of_ingress() => Err(RemoteError::NoWorker),
+            404 | 405 if url.contains("/Windlass") => Err(self.no_ingress()),
+            400 | 404 | 405 if self.is_for_admin(url) && is_of_ingress() => {
+                Err(RemoteError::IngressForAdmin(self.address.admin.clone()))
+            }
             500 if url.contains("/Windlass") => {
                 let said: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
                 let text = String::from_utf8_lossy(&body);
@@ -519,18 +631,35 @@ impl Remote {
     }
 }
 
-/// Reads back how a driver describes the holder of a lock: `run RUN`, or `run RUN, step STEP`.
-fn waiting(lock: &str, holder: &str) -> Waiting {
-    let holder = holder.strip_prefix("run ").unwrap_or(holder);
-    let (run, step) = match holder.split_once(", step ") {
-        Some((run, step)) => (run, Some(InstanceId::step(None, step))),
-        None => (holder, None),
-    };
-    Waiting {
-        lock: lock.to_owned(),
-        step: None,
-        holder: RunId::stored(run.to_owned()),
-        holding_step: step,
+/// The holders of all locks, at a time.
+struct Holders {
+    by_lock: BTreeMap<String, Holder>,
+    now: Timestamp,
+}
+
+impl Holders {
+    /// Returns who holds a lock for which a step waits, or the run itself.
+    fn waiting(&self, lock: String, step: Option<InstanceId>) -> Option<Waiting> {
+        let holder = self.by_lock.get(&lock)?;
+        Some(Waiting {
+            lock,
+            step,
+            holder: holder.run.clone(),
+            holding_step: holder.step.clone(),
+        })
+    }
+}
+
+/// Why the files of a run can't be used.
+enum Unread {
+    Remote(RemoteError),
+    /// They have mistakes.
+    Mistakes,
+}
+
+impl From<Mistakes> for Unread {
+    fn from(_: Mistakes) -> Self {
+        Self::Mistakes
     }
 }
 
@@ -594,6 +723,70 @@ mod tests {
         };
         let remote = Remote::new(address, Path::new("no-folder")).expect("a client");
         (url, remote.ask_later("WindlassMail/run/post", &json!({})))
+    }
+
+    /// Sends an order to a server that answers each request by its path.
+    fn sent_to(answers: fn(&str) -> (u16, &'static str)) -> RemoteError {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.expect("a request");
+                let mut request = [0; 4096];
+                let length = stream.read(&mut request).expect("a request");
+                let request = String::from_utf8_lossy(&request[..length]);
+                let path = request.split(' ').nth(1).unwrap_or_default();
+                let (status, body) = answers(path);
+                let length = body.len();
+                write!(
+                    stream,
+                    "HTTP/1.1 {status} Said\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+                )
+                .expect("sent");
+            }
+        });
+        let address = Address {
+            admin: url.clone(),
+            url,
+            headers: BTreeMap::new(),
+            ca: None,
+        };
+        let remote = Remote::new(address, Path::new("no-folder")).expect("a client");
+        remote
+            .ask_later("WindlassRun/run/drive", &json!({}))
+            .expect_err("refused")
+    }
+
+    #[test]
+    fn a_wrong_port_is_named() {
+        let admin = sent_to(|path| match path {
+            "/version" => (
+                200,
+                "{\"min_admin_api_version\":2,\"ingress_endpoint\":\"http://restate:8080/\"}",
+            ),
+            _ => (404, ""),
+        });
+        assert!(
+            matches!(&admin, RemoteError::AdminForIngress { ingress: Some(at), .. } if at == "http://restate:8080"),
+            "{admin}"
+        );
+        assert!(
+            admin
+                .hint()
+                .expect("a hint")
+                .contains("http://restate:8080")
+        );
+        assert!(matches!(
+            sent_to(|_| (404, "<html>")),
+            RemoteError::Stranger(_)
+        ));
+        assert!(matches!(
+            sent_to(|_| (
+                404,
+                "{\"code\":404,\"message\":\"no such service\",\"source\":\"ingress\"}"
+            )),
+            RemoteError::NoWorker
+        ));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, error::Error, fmt};
 
 use restate_sdk::prelude::HandlerError;
 use serde_json::Value as Json;
+use windlass_journal::RunId;
 use windlass_world::value::causes;
 
 /// The text that the SDK puts before an error.
@@ -20,6 +21,15 @@ pub struct Stuck {
     pub is_paused: bool,
 }
 
+/// A part of any run that workers have failed to do so far.
+#[derive(Clone, Debug)]
+pub struct StuckPart {
+    pub run: RunId,
+    pub stuck: Stuck,
+    /// When Restate paused it, as Restate writes it; empty if it is not paused.
+    pub since: String,
+}
+
 impl fmt::Display for Stuck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_paused {
@@ -31,11 +41,6 @@ impl fmt::Display for Stuck {
 }
 
 impl Stuck {
-    /// Reads the rows of invocations.
-    pub(super) fn all(rows: &[Json]) -> Vec<Self> {
-        rows.iter().filter_map(Self::read).collect()
-    }
-
     /// Removes those that say the same as another one.
     pub fn once(mut all: Vec<Self>) -> Vec<Self> {
         let mut seen = BTreeSet::new();
@@ -45,7 +50,7 @@ impl Stuck {
 
     /// Reads the status and the last failure of an invocation from a row, if the row has them. One that runs is not stuck: its last
     /// failure is that of an earlier try.
-    fn read(row: &Json) -> Option<Self> {
+    pub(super) fn read(row: &Json) -> Option<Self> {
         let is_paused = row["status"] == "paused";
         if !is_paused && row["status"] != "backing-off" {
             return None;
@@ -71,6 +76,7 @@ impl Stuck {
 
 /// Removes the text that the SDK adds. If several things failed at once, it adds that to each, on lines of their own.
 pub(super) fn plain(why: &str) -> String {
+    let why = without_status(why);
     let Some(inner) = why.strip_prefix(PREFIX) else {
         return why.to_owned();
     };
@@ -80,6 +86,15 @@ pub(super) fn plain(why: &str) -> String {
     let mut seen = BTreeSet::new();
     failures.retain(|failure| seen.insert(*failure));
     failures.join("; ")
+}
+
+/// Removes the status that Restate puts before an error: `[500 Internal] `.
+fn without_status(why: &str) -> &str {
+    let inner = why.strip_prefix('[').and_then(|why| why.split_once("] "));
+    match inner {
+        Some((status, rest)) if status.starts_with(|c: char| c.is_ascii_digit()) => rest,
+        _ => why,
+    }
 }
 
 /// Adds to an error which part of a run it stops. Restate retries after it.
@@ -163,7 +178,7 @@ mod tests {
             row("backing-off", "no target"),
             row("backing-off", "connection refused"),
         ];
-        let all = Stuck::all(&rows);
+        let all: Vec<_> = rows.iter().filter_map(Stuck::read).collect();
         assert_eq!(all.len(), 3, "each of them is counted");
         let whys: Vec<_> = Stuck::once(all).into_iter().map(|s| s.why).collect();
         assert_eq!(whys, ["connection refused", "no target"]);
@@ -184,5 +199,8 @@ mod tests {
         );
         assert_eq!(plain(&wrapped("two\nlines")), "two\nlines");
         assert_eq!(plain("connection refused"), "connection refused");
+        let with_status = format!("[500 Internal] {}", wrapped("step a: no target"));
+        assert_eq!(plain(&with_status), "step a: no target");
+        assert_eq!(plain("[META0003] refused"), "[META0003] refused");
     }
 }

@@ -12,7 +12,7 @@ use tokio::{
     runtime::{Handle, Runtime},
     sync::watch,
 };
-use windlass_ground::{boxed, lock};
+use windlass_ground::{Timestamp, boxed, lock};
 
 use super::{
     book::Book,
@@ -66,7 +66,7 @@ struct Shared {
     /// The number of places for runs that are about to be driven; it only increases while `live` is held.
     places: AtomicUsize,
     /// The reason why a run could not be driven further.
-    troubles: Mutex<BTreeMap<RunId, Trouble>>,
+    troubles: Mutex<BTreeMap<RunId, (Trouble, Timestamp)>>,
     /// The last reason that was logged, also while the run is driven again.
     told: Mutex<BTreeMap<RunId, Trouble>>,
     /// How often in a row the journal of a run could not be written, and when it is tried again.
@@ -82,6 +82,15 @@ struct Shared {
 struct Trouble {
     code: &'static str,
     message: String,
+}
+
+/// A run that could not be driven further.
+pub struct Troubled {
+    pub run: RunId,
+    pub why: String,
+    pub at: Timestamp,
+    /// Whether it is tried again, without a person.
+    pub is_retried: bool,
 }
 
 /// A place among the runs that may be driven at once; dropping it frees the place.
@@ -163,7 +172,22 @@ impl Drivers {
 
     pub fn trouble(&self, run: &RunId) -> Option<String> {
         let troubles = lock(&self.shared.troubles);
-        troubles.get(run).map(|trouble| trouble.message.clone())
+        troubles
+            .get(run)
+            .map(|(trouble, _)| trouble.message.clone())
+    }
+
+    /// Lists the runs that could not be driven further. Another process may have continued them since.
+    pub fn troubles(&self) -> Vec<Troubled> {
+        let unwritten = lock(&self.shared.unwritten).clone();
+        let troubles = lock(&self.shared.troubles);
+        let troubled = troubles.iter().map(|(run, (trouble, at))| Troubled {
+            run: run.clone(),
+            why: trouble.message.clone(),
+            at: *at,
+            is_retried: unwritten.contains_key(run),
+        });
+        troubled.collect()
     }
 
     /// Records why a run can't be driven further.
@@ -265,7 +289,12 @@ impl Shared {
             let Trouble { code, message } = &trouble;
             tracing::error!(%run, code, error = message, "the run can't be driven any further");
         }
-        lock(&self.troubles).insert(run.clone(), trouble);
+        let mut troubles = lock(&self.troubles);
+        let since = match troubles.get(run) {
+            Some((same, at)) if *same == trouble => *at,
+            _ => clock::now(),
+        };
+        troubles.insert(run.clone(), (trouble, since));
     }
 
     async fn open(&self, info: &RunInfo) -> Result<OpenTarget, RunsError> {

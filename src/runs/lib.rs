@@ -93,7 +93,7 @@ pub use here::{Here, HereOptions};
 pub use later::refuse_undo_before_newer;
 pub use library::{Library, WorkflowName, declares_workflow};
 pub use log::LogLine;
-pub use nearby::refuse_unreadable;
+pub use nearby::{read_here, refuse_unreadable};
 pub use peers::{Peers, SeenChange, SeenStart, SeenTrigger, SendTurn};
 pub use preflight::{Note, Rights, ask, permits_text, preflight};
 pub use prune::{Pruning, Retention, compact, detached_log, prunable, prune};
@@ -105,7 +105,7 @@ pub use revise::{Changes, FileChange, Revision, SentFiles, file_changes};
 pub use rules::{refuse_cancel, refuse_resume, refuse_undo};
 pub use service::{
     Ask, Evidence, Filter, Listed, Page, Person, PlanDepth, Planned, Row, Runs, STATUSES, Sent,
-    Shown, StartWanted, Started, UndoPlan, Undoing, refuse_unknown_status,
+    Shown, StartWanted, Started, StuckRun, UndoPlan, Undoing, refuse_unknown_status,
 };
 pub use tallies::Tallies;
 pub use there::{ASSISTANT, Address, CLIENT_HEADER, There, encoded};

@@ -28,6 +28,22 @@ pub async fn refuse_unreadable(params: &BTreeMap<String, Value>) -> Result<(), R
     Ok(())
 }
 
+/// Replaces references to files and variables of this machine in params with their secrets, for a run that other machines drive.
+///
+/// # Errors
+/// As of [`refuse_unreadable`].
+pub async fn read_here(
+    params: &BTreeMap<String, Value>,
+) -> Result<BTreeMap<String, Value>, RunsError> {
+    refuse_unreadable(params).await?;
+    let reader = SecretReader::new(AwsClient::nowhere());
+    let mut read = BTreeMap::new();
+    for (name, value) in params {
+        read.insert(name.clone(), read_param(&reader, name, value).await?);
+    }
+    Ok(read)
+}
+
 /// Replaces references to files and variables of this machine in a param with their secrets.
 ///
 /// # Errors

@@ -163,6 +163,11 @@ pub trait Runs: Send + Sync {
     /// Returns why a run that this service should drive can't continue; `None` when it can again.
     fn trouble(&self, id: &RunId) -> Option<String>;
 
+    /// Lists the runs that have not ended and can't continue for now.
+    fn stuck(&self) -> Result<Vec<StuckRun>, RunsError> {
+        Ok(Vec::new())
+    }
+
     /// Says whether a run is driven, but paused until a person resumes it.
     fn is_paused(&self, _: &Shown) -> bool {
         false
@@ -340,6 +345,18 @@ pub struct Ask {
     pub digest: Digest,
     pub asked_at: Timestamp,
     pub deadline: Option<Timestamp>,
+}
+
+/// A run that has not ended and can't continue for now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StuckRun {
+    pub run: RunId,
+    /// Why, for people.
+    pub why: String,
+    /// Whether it stays so until a person resumes it; otherwise it is tried again.
+    pub is_paused: bool,
+    /// Tells this time from another one at which the run could not continue: the same text on all servers of a run.
+    pub since: String,
 }
 
 /// A run with its current state.

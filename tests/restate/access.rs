@@ -215,13 +215,22 @@ fn g1_a_stranger_learns_nothing_of_a_worker() {
 #[test]
 fn g1_a_worker_decides_where_its_files_go() {
     let world = World::at(site(), |folder| vec![Server::start(folder)], 1);
-    // The run names the folder that the worker's identity is in.
     world
         .test
         .windlass(&["run", "one.yaml", "--out", "elsewhere", "--target", "t"])
-        .expect(0);
+        .expect(2)
+        .says("workers write to their own folder");
+    // A run records the folder `out` of the folder in which it is started.
+    let inside = world.test.path("inside");
+    std::fs::create_dir(&inside).expect("created");
+    let places = ["--state", "../.windlass", "--config", "../windlass.toml"];
+    let run = [&["run", "../one.yaml", "--target", "t"], &places[..]].concat();
+    let mut command = world.test.command(&run);
+    let ran = command.current_dir(&inside).output().expect("ran");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{said}");
     assert_eq!(world.test.read("out/a.txt"), "x");
-    assert!(!world.test.path("elsewhere").exists());
+    assert!(!world.test.path("elsewhere").exists() && !inside.join("out").exists());
 }
 
 #[test]

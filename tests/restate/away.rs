@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     process::{Child, Stdio},
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -101,6 +102,95 @@ fn a_run_is_listed_and_cancelled_while_workers_are_away() {
     start_worker(&world);
     assert_eq!(run.wait().expect("ended").code(), Some(130));
     assert_eq!(world.test.shown()["status"], "cancelled");
+}
+
+#[test]
+fn certificates_are_not_known_while_workers_are_away() {
+    let world = World::new(1);
+    let mut runs: Vec<_> = (0..3).map(|_| asking(&world)).collect();
+    stop_worker(&world);
+    let since = Instant::now();
+    let certs = world.test.windlass(&["certs"]).expect(2);
+    certs.says("no worker does what it is asked");
+    // Not once for each run.
+    assert_eq!(
+        certs.stderr.matches("no worker").count(),
+        1,
+        "{}",
+        certs.stderr
+    );
+    assert!(since.elapsed() < Duration::from_secs(30));
+    for run in &mut runs {
+        run.kill().expect("killed");
+        run.wait().expect("ended");
+    }
+}
+
+#[test]
+fn the_wrong_port_is_named() {
+    let mut world = World::new(0);
+    world.test.write("one.yaml", ONE);
+    let (ingress, admin) = {
+        let servers = world.servers.lock().expect("no panic");
+        (servers[0].ingress_url(), servers[0].admin_url())
+    };
+    world.site.test.set("WINDLASS_RESTATE", &admin);
+    let run = world.test.windlass(&["run", "one.yaml", "--target", "t"]);
+    assert_ne!(run.code, 0);
+    run.says(&format!(
+        "{admin} is the admin API of a Restate server, not its ingress"
+    ));
+    run.says(&format!("the server gives its address as {ingress}"));
+    world.site.test.set("WINDLASS_RESTATE", &ingress);
+    world.site.test.set("WINDLASS_RESTATE_ADMIN", &ingress);
+    let runs = world.test.windlass(&["runs"]);
+    assert_ne!(runs.code, 0);
+    runs.says(&format!(
+        "{ingress} is the ingress of a Restate server, not its admin API"
+    ));
+    runs.says("WINDLASS_RESTATE_ADMIN");
+}
+
+#[test]
+fn secrets_of_this_machine_are_sent_and_its_folders_are_not() {
+    let world = World::new(1);
+    let text = "workflow: w
+params: { pw: secret }
+steps:
+  a:
+    with: { pw: \"${{ params.pw }}\" }
+    run: 'file::write_secret(\"pw.txt\", inputs.pw)'
+";
+    world.test.write("w.yaml", text);
+    let run = [
+        "run",
+        "w.yaml",
+        "--target",
+        "t",
+        "-p",
+        "pw=env:OF_THE_TERMINAL",
+    ];
+    world
+        .test
+        .windlass(&run)
+        .expect(2)
+        .says("the variable OF_THE_TERMINAL is not set");
+    let mut command = world.test.command(&run);
+    let ran = command
+        .env("OF_THE_TERMINAL", "hunter2-hunter2")
+        .output()
+        .expect("ran");
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    assert_eq!(world.test.read("out/pw.txt"), "hunter2-hunter2");
+    let elsewhere = [
+        "run", "w.yaml", "--target", "t", "-p", "pw=x", "--out", "mine",
+    ];
+    let refused = world.test.windlass(&elsewhere).expect(2);
+    refused.says("workers write to their own folder");
 }
 
 #[test]

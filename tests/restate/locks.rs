@@ -98,3 +98,26 @@ fn a_question_after_a_wait_has_all_its_time() {
     world.test.windlass(&["approve", "asks", "ask"]).expect(0);
     assert_eq!(asks.wait().expect("ended").code(), Some(0));
 }
+
+#[test]
+fn steps_that_hold_each_others_lock_are_told() {
+    let world = World::new(1);
+    let inner = |lock: &str| {
+        format!(
+            "workflow: i\nsteps:\n  a: {{ run: 'time::sleep(\"2s\")' }}\n  b: {{ needs: [a], lock: {lock}, run: '()' }}\n"
+        )
+    };
+    world.test.write("x.yaml", &inner("x"));
+    world.test.write("y.yaml", &inner("y"));
+    let text = "workflow: w\nsteps:\n  one: { lock: x, workflow: y.yaml }\n  two: { lock: y, workflow: x.yaml }\n";
+    world.test.write("w.yaml", text);
+    let said = std::fs::File::create(world.test.path("w.log")).expect("a file");
+    let mut command = world.test.command(&["run", "w.yaml", "--target", "t"]);
+    let mut run = command.stderr(said).spawn().expect("windlass starts");
+    until("what is told", || {
+        let said = world.test.read("w.log");
+        said.contains("they wait for each other until one of them is cancelled")
+    });
+    world.test.windlass(&["cancel"]).expect(0);
+    assert_eq!(run.wait().expect("ended").code(), Some(130));
+}

@@ -6,7 +6,7 @@ use super::{
     replicas::replica,
     world::{World, until},
 };
-use crate::harness::status;
+use crate::{harness::status, serve::server::Served};
 
 const ONE: &str = "workflow: one
 steps:
@@ -67,11 +67,113 @@ fn it_waits_until_the_worker_is_mended() {
     ran.says("windlass resume");
     let shown = world.test.windlass(&["show"]).expect(0).stdout;
     assert!(shown.contains(why), "{shown}");
+    let next = "To continue, after you have fixed this: windlass resume";
+    assert!(shown.contains(next), "{shown}");
+    assert!(shown.contains("To cancel: windlass cancel"), "{shown}");
+    let listed = world.test.windlass(&["runs"]).expect(0);
+    listed.says(why);
+    listed.says("to continue, after you have fixed this: windlass resume");
     mend(&world);
     // It follows the run that goes on.
     world.test.windlass(&["resume"]).expect(0);
     assert_eq!(world.test.read("out/a.txt"), "x");
     world.test.windlass(&["audit"]).expect(0);
+}
+
+/// Waits until a metric of a server has a value.
+fn until_metric(served: &Served, line: &str) {
+    until(line, || {
+        let metrics = served.get(&served.owner, "/metrics").expect(200).body;
+        metrics.lines().any(|found| found == line)
+    });
+}
+
+#[test]
+fn what_is_tried_again_later_is_tried_now() {
+    let world = World::new(0);
+    world.test.write("one.yaml", ONE);
+    world.test.write("worker.toml", "");
+    let address = world.add_worker(&["--config", "worker.toml"], &[]);
+    world.register_at(&address);
+    let mut run = world.start(&["run", "one.yaml", "--target", "t"]);
+    let shown = || world.test.windlass(&["show"]).stdout;
+    until("the attempt is tried again", || {
+        shown().contains("Restate tries again: step a: the target can't be opened")
+    });
+    until("the way on is shown", || {
+        shown().contains("To try again now: windlass resume")
+    });
+    let said = || world.test.read("said");
+    let resume = || {
+        let file = fs::File::create(world.test.path("said")).expect("created");
+        let mut command = world.test.command(&["resume"]);
+        command.stderr(file).spawn().expect("windlass starts")
+    };
+    let mut resumed = resume();
+    until("it is tried again now", || {
+        // While it is tried again by itself, there is nothing to hasten.
+        if resumed.try_wait().expect("a status").is_some() {
+            resumed = resume();
+        }
+        said().contains("Restate tries 1 part of the run again now")
+    });
+    mend(&world);
+    assert!(resumed.wait().expect("ended").success(), "{}", said());
+    assert!(run.wait().expect("ended").success());
+    assert_eq!(world.test.read("out/a.txt"), "x");
+}
+
+/// No worker takes it up, until Restate pauses it: it has no event, and is in no list.
+#[test]
+fn a_run_that_was_paused_before_it_began_is_found() {
+    let world = World::new(0);
+    world.test.write("one.yaml", ONE);
+    let address = world.add_worker(&["--retries", "2"], &[]);
+    world.register_at(&address);
+    world.workers.lock().expect("no panic")[0].stop();
+    let begin = || {
+        let ran = world
+            .test
+            .windlass(&["run", "one.yaml", "--target", "t"])
+            .expect(3);
+        ran.says("paused by Restate: ");
+        ran.says("one has not ended");
+        let (_, id) = ran.stderr.split_once("run ").expect("an id");
+        id.split(' ').next().expect("an id").to_owned()
+    };
+    let (first, second) = (begin(), begin());
+    for part in [&*first, &first[first.len() - 6..]] {
+        let shown = world.test.windlass(&["show", part]).expect(2);
+        shown.says(&format!("run {first} has not begun: paused by Restate: "));
+        shown.says(&format!("windlass resume {first}"));
+    }
+    world.test.windlass(&["show"]).expect(2).says(&second);
+    let listed = world.test.windlass(&["runs"]).expect(0);
+    listed.says(&format!("run {first}: paused by Restate: "));
+    let part = &second[second.len() - 6..];
+    let cancelled = world.test.windlass(&["cancel", part]).expect(0);
+    cancelled.says(&format!("run {second} is withdrawn"));
+
+    world.workers.lock().expect("no panic")[0].start();
+    let served = replica(&world.test, "desk");
+    until_metric(&served, "windlass_runs_paused 1");
+    let path = format!("/api/v1/runs/{first}");
+    let shown = served.get(&served.owner, &path).expect(503).json();
+    let why = format!("run {first} has not begun: paused by Restate: ");
+    assert!(shown.to_string().contains(&why), "{shown}");
+    let resumed = served.post(
+        &served.owner,
+        &format!("{path}/resume"),
+        &serde_json::json!({}),
+    );
+    assert_eq!(resumed.status / 100, 2, "{}", resumed.body);
+    until("the run has ended", || {
+        let listed = world.test.windlass(&["runs", "--json"]).expect(0).json();
+        listed[0]["run"] == *first && listed[0]["status"] == "succeeded"
+    });
+    until_metric(&served, "windlass_runs_paused 0");
+    let listed = world.test.windlass(&["runs", "--json"]).expect(0).json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
 }
 
 #[test]
@@ -80,6 +182,12 @@ fn it_can_be_resumed_on_the_page() {
     world.test.write("one.yaml", ONE);
     let run = ["run", "one.yaml", "--target", "t"];
     world.test.windlass(&run).expect(3);
+    let config = world.test.read("windlass.toml");
+    let receiver =
+        "[[notify.receivers]]\nname = \"log\"\nwebhook = { url = \"http://127.0.0.1:9/x\" }\n";
+    world
+        .test
+        .write("windlass.toml", &format!("{config}{receiver}"));
     let id = world.test.shown()["run"]
         .as_str()
         .expect("an id")
@@ -88,7 +196,15 @@ fn it_can_be_resumed_on_the_page() {
     let path = format!("/api/v1/runs/{id}");
     let detail = || served.get(&served.owner, &path).expect(200).json();
     let paused = detail();
+    assert_eq!(paused["is_paused"], true, "{paused}");
     assert_eq!(paused["allowed"]["resume"]["ok"], true, "{paused}");
+    until_metric(&served, "windlass_runs_paused 1");
+    until("it is notified", || {
+        let path = "/api/v1/notifications";
+        let notified = served.get(&served.owner, path).expect(200).body;
+        notified.contains("one on t can't continue until it is resumed")
+            && notified.contains("there is no target `t`")
+    });
     assert_eq!(paused["allowed"]["edit"]["ok"], false, "{paused}");
     mend(&world);
     let resume = format!("{path}/resume");
@@ -96,6 +212,7 @@ fn it_can_be_resumed_on_the_page() {
     assert_eq!(answer.status / 100, 2, "{}", answer.json());
     until("the run has ended", || detail()["status"] == "succeeded");
     assert_eq!(detail()["allowed"]["resume"]["ok"], false);
+    until_metric(&served, "windlass_runs_paused 0");
 }
 
 #[test]

@@ -173,6 +173,15 @@ impl Server {
         fs::read_to_string(self.folder.join("server.log")).expect("a log")
     }
 
+    /// The answer of the admin API to a query.
+    pub fn query(&self, sql: &str) -> serde_json::Value {
+        let query = serde_json::json!({ "query": sql }).to_string();
+        let (status, answer) = post(self.admin, "/query", &query);
+        assert_eq!(status, 200, "{answer}");
+        let json = unchunked(&answer);
+        serde_json::from_str(&json).unwrap_or_else(|e| panic!("{e}: {answer}"))
+    }
+
     /// How many invocations are in a status.
     pub fn count(&self, status: &str) -> usize {
         let query =
@@ -266,6 +275,18 @@ fn binary() -> PathBuf {
         "a Restate server: npm install --ignore-scripts --prefix target/restate @restatedev/restate-server@1.7.12, \
          or RESTATE_SERVER=path",
     )
+}
+
+/// The content of a body that is sent in chunks, each after its length in hex.
+fn unchunked(body: &str) -> String {
+    let (mut rest, mut content) = (body, String::new());
+    while let Some((length, after)) = rest.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).expect("a length");
+        let (chunk, next) = after.split_at(length);
+        content.push_str(chunk);
+        rest = next.trim_start_matches("\r\n");
+    }
+    content
 }
 
 fn post(port: u16, path: &str, body: &str) -> (u16, String) {

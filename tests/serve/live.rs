@@ -667,3 +667,78 @@ fn a_page_that_updates_itself_does_not_keep_a_session_alive() {
         std::thread::sleep(std::time::Duration::from_millis(200));
     }
 }
+
+#[test]
+fn the_rules_for_alerts_name_metrics_that_there_are() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/alerts.yaml");
+    let rules = std::fs::read_to_string(path).expect("the rules");
+    let test = with_people(Test::new());
+    let served = Served::start(&test);
+    let metrics = served.get(VERA, "/metrics").expect(200).body;
+    let expressions = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("expr: "));
+    let of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let names = expressions.flat_map(|line| line.split(|c| !of_name(c)));
+    let names: Vec<_> = names.filter(|name| name.starts_with("windlass_")).collect();
+    assert!(names.len() > 4, "{names:?}");
+    for name in names {
+        let help = format!("# TYPE {name} gauge");
+        assert!(
+            metrics.lines().any(|line| line == help),
+            "{name} in\n{metrics}"
+        );
+    }
+    let checked = std::process::Command::new("promtool")
+        .args(["check", "rules", path])
+        .output();
+    assert!(
+        checked.is_ok() || std::env::var_os("CI").is_none(),
+        "promtool is missing: apt-get install prometheus"
+    );
+    if let Ok(checked) = checked {
+        let said = String::from_utf8_lossy(&checked.stderr);
+        assert!(checked.status.success(), "{said}");
+    }
+}
+
+#[test]
+fn a_run_that_the_server_can_no_longer_drive_is_counted_and_notified() {
+    let asks = "workflow: asks\nsteps: { sure: { approval: \"Go on?\" } }\n";
+    let test = with_people(Test::new().file("asks.yaml", asks));
+    let people = test.read("windlass.toml");
+    let receiver =
+        "[[notify.receivers]]\nname = \"log\"\nwebhook = { url = \"http://127.0.0.1:9/x\" }\n";
+    let with = |target: &str| test.write("windlass.toml", &format!("{people}{receiver}{target}"));
+    with("[targets.t]\nexec = [\"sh\"]\n");
+    let served = Served::start(&test);
+    let run = served.run(ALICE, &json!({ "workflow": "asks", "target": "t" }));
+    served.wait(&run, "waiting");
+    let has = |served: &Served, line: &str| {
+        let metrics = served.get(VERA, "/metrics").expect(200).body;
+        metrics.lines().any(|found| found == line)
+    };
+    assert!(has(&served, "windlass_runs_paused 0"));
+    served.stop();
+    with("");
+    let served = Served::start(&test);
+    until("it is counted", || {
+        has(&served, "windlass_runs_paused 1").then_some(())
+    });
+    until("it is notified", || {
+        let notified = served
+            .get(&served.owner, "/api/v1/notifications")
+            .expect(200)
+            .body;
+        let is_told = notified.contains("asks on t can't continue until it is resumed")
+            && notified.contains("there is no target `t`");
+        is_told.then_some(())
+    });
+    let ended = test.windlass(&["cancel", &run]);
+    assert_ne!(ended.code, 0, "the target is not known here either");
+    with("[targets.t]\nexec = [\"sh\"]\n");
+    test.windlass(&["cancel", &run]).expect(0);
+    until("it is no longer counted", || {
+        has(&served, "windlass_runs_paused 0").then_some(())
+    });
+}

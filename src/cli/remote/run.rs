@@ -8,7 +8,7 @@ use crate::{
         drive::exit_code,
         failure::Failure,
         print,
-        run::chosen,
+        run::{OUT, chosen},
         server::not_remote,
     },
     compile::{Program, bind_params},
@@ -18,9 +18,6 @@ use crate::{
     runs::{Runs, Sent, There},
     value::Command,
 };
-
-/// The default of `--out`.
-const OUT: &str = "out";
 
 /// Runs a workflow on this machine on a server: its file is uploaded with all the files that it reads.
 pub fn run(command: &Run, program: Program, there: &There) -> Done {

@@ -56,6 +56,7 @@ pub async fn detail(
         kube: shown.info.kube.iter().cloned().collect(),
         status: shown.status().into(),
         is_driven: shown.is_driven,
+        is_paused,
         trouble,
         waits_for,
         requester: shown.info.requester.clone(),

@@ -280,6 +280,8 @@ pub struct RunDetail {
     pub kube: Vec<String>,
     pub status: String,
     pub is_driven: bool,
+    /// Whether it is driven, but paused until it is resumed.
+    pub is_paused: bool,
     /// Why the server can't continue it.
     pub trouble: Option<String>,
     /// The lock that it waits for and the run that holds it, in words.

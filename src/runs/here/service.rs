@@ -24,7 +24,7 @@ use crate::{
     revise::{Changes, Revision},
     service::{
         Evidence, Filter, Listed, Page, Person, PlanDepth, Planned, Runs, Sent, Shown, StartWanted,
-        Started, UndoPlan, Undoing, info,
+        Started, StuckRun, UndoPlan, Undoing, info,
     },
     tallies::Tallies,
     turns::Turns,
@@ -334,6 +334,26 @@ impl Runs for Here {
 
     fn trouble(&self, id: &RunId) -> Option<String> {
         self.drivers.trouble(id)
+    }
+
+    fn stuck(&self) -> Result<Vec<StuckRun>, RunsError> {
+        let mut stuck = Vec::new();
+        for troubled in self.drivers.troubles() {
+            let id = troubled.run;
+            // Another process may have ended it, or may drive it.
+            let is_idle = self.exists(&id)?
+                && self.folds.state_of(&self.reader, &id)?.outcome.is_none()
+                && !self.reader.is_owned(&id)?;
+            if is_idle {
+                stuck.push(StuckRun {
+                    run: id,
+                    why: troubled.why,
+                    is_paused: !troubled.is_retried,
+                    since: troubled.at.as_millis().to_string(),
+                });
+            }
+        }
+        Ok(stuck)
     }
 
     fn log(&self, id: &RunId) -> Result<Arc<Vec<LogLine>>, RunsError> {

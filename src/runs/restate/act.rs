@@ -12,7 +12,7 @@ use crate::{
     answers::{Answers, events_of},
     clock::now,
     doubt::DoubtAnswers,
-    error::RunsError,
+    error::{Kind, RunsError},
     events::{add_cancel, after_undo_start, answer_events, resume_events, undo_events},
     later::refuse_undo_before_newer,
     reception::Reception,
@@ -23,7 +23,7 @@ use crate::{
 use windlass_compile::Program;
 use windlass_engine::execute::undo_plan;
 use windlass_journal::{Event, Message, RunId, State};
-use windlass_restate::{Order, TakenUp};
+use windlass_restate::{Hastened, Order, TakenUp};
 use windlass_world::value::{Digest, Value};
 
 /// How long an order waits for a worker; a worker that starts later still carries it out.
@@ -69,6 +69,9 @@ impl OnRestate {
     }
 
     pub(super) fn cancel_run(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
+        if self.has_not_begun(id)? {
+            return Ok(self.remote.withdraw(id)?);
+        }
         let run = self.shown(id)?;
         rules::refuse_cancel(id, &run.state)?;
         if run.is_driven {
@@ -82,14 +85,38 @@ impl OnRestate {
     }
 
     pub(super) fn resume_run(&self, id: &RunId, who: &Person) -> Result<(), RunsError> {
-        // If Restate has paused invocations of the run, they continue unchanged.
-        if self.remote.driver(id)?.is_some() && self.remote.resume_paused(id)? > 0 {
+        if self.has_not_begun(id)? {
+            self.remote.hasten(id)?;
+            return Ok(());
+        }
+        // If Restate has paused invocations of the run, or would try them again later, they continue unchanged.
+        if self.remote.driver(id)?.is_some() && self.remote.hasten(id)? != Hastened::default() {
             return Ok(());
         }
         let idle = self.idle(id, "it is running: there is nothing to resume")?;
         let workflow = &idle.program.workflow;
         rules::refuse_resume(id, workflow, &idle.state, false)?;
         self.go(&idle, resume_events(workflow, &idle.state, who), None)
+    }
+
+    /// Says whether a run was sent to Restate, and has no events yet.
+    fn has_not_begun(&self, id: &RunId) -> Result<bool, RunsError> {
+        Ok(self.remote.is_sent(id)? && !self.remote.has_begun(id)?)
+    }
+
+    /// Returns the error for a run without events: it may have been sent, and not begun.
+    pub(super) fn unbegun(&self, id: &RunId, error: RunsError) -> RunsError {
+        if error.code != "no-such-run" || !self.has_not_begun(id).unwrap_or(false) {
+            return error;
+        }
+        let stuck = self.remote.stuck(id).unwrap_or_default();
+        let why = match stuck.first() {
+            Some(stuck) => format!("run {id} has not begun: {stuck}"),
+            None => format!("no worker has taken up run {id} yet"),
+        };
+        RunsError::new(Kind::Busy, "engine", why).hint(format!(
+            "when this is fixed: `windlass resume {id}`; to withdraw it: `windlass cancel {id}`"
+        ))
     }
 
     pub(super) fn plan_undo(

@@ -31,7 +31,7 @@ use crate::{
     revise::{Changes, Revision},
     service::{
         Evidence, Filter, Listed, Page, Person, PlanDepth, Planned, Runs, Sent, Shown, StartWanted,
-        Started, UndoPlan, Undoing, info,
+        Started, StuckRun, UndoPlan, Undoing, info,
     },
     tallies::Tallies,
 };
@@ -117,7 +117,8 @@ impl OnRestate {
 
     pub(super) fn shown(&self, id: &RunId) -> Result<Shown, RunsError> {
         let look = |read: &RunRead| (read.state.clone(), read.is_driven());
-        let (state, is_driven) = self.reads.look_whole(id, look)?;
+        let looked = self.reads.look_whole(id, look);
+        let (state, is_driven) = looked.map_err(|error| self.unbegun(id, error))?;
         let info = info(&state)?.clone();
         Ok(Shown {
             id: id.clone(),
@@ -322,11 +323,25 @@ impl Runs for OnRestate {
         });
         let pruned = self.remote.pruned()?.into_iter();
         let pruned = pruned.filter_map(|pruned| Some((pruned.run, pruned.seen?)));
+        // If no worker answers, the next run would wait as long for an answer, and get none.
+        let mut is_away = None;
         Ok(gather(
             runs.collect(),
             pruned.collect(),
             &self.options.state,
-            |run| self.reads.look(run, |read| State::clone(&read.state)),
+            |run| match &is_away {
+                Some(why) => Err(RunsError::new(
+                    crate::Kind::Busy,
+                    "engine",
+                    String::clone(why),
+                )),
+                None => {
+                    let read = self.reads.look(run, |read| State::clone(&read.state));
+                    let away = read.as_ref().err().filter(|error| error.code == "engine");
+                    is_away = away.map(|error| error.message.clone());
+                    read
+                }
+            },
         ))
     }
 
@@ -344,7 +359,7 @@ impl Runs for OnRestate {
     }
 
     fn waits_for(&self, id: &RunId) -> Option<(String, String)> {
-        let waits = self.remote.waits(id).ok()?;
+        let waits = self.remote.waits(id, now()).ok()?;
         waits.into_iter().next()
     }
 
@@ -358,6 +373,25 @@ impl Runs for OnRestate {
         }
         let stuck = self.remote.stuck(id).ok()?;
         stuck.first().map(ToString::to_string)
+    }
+
+    fn stuck(&self) -> Result<Vec<StuckRun>, RunsError> {
+        let mut runs: BTreeMap<RunId, StuckRun> = BTreeMap::new();
+        for part in self.remote.all_stuck()? {
+            let new = StuckRun {
+                why: part.stuck.to_string(),
+                is_paused: part.stuck.is_paused,
+                since: part.since,
+                run: part.run.clone(),
+            };
+            // Of several parts, the one that was paused first is named: others may be paused later for the same reason.
+            let is_before =
+                |known: &StuckRun| (!new.is_paused, &new.since) < (!known.is_paused, &known.since);
+            if runs.get(&new.run).is_none_or(is_before) {
+                runs.insert(part.run, new);
+            }
+        }
+        Ok(runs.into_values().collect())
     }
 
     fn is_paused(&self, shown: &Shown) -> bool {

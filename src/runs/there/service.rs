@@ -124,6 +124,15 @@ impl There {
         Ok(self.detail(id)?.is_driven)
     }
 
+    /// Returns why a run can't continue, and whether it stays so until a person resumes it; `None` if it can.
+    ///
+    /// # Errors
+    /// A server that can't be reached, or rejects the request.
+    pub fn trouble_and_pause(&self, id: &RunId) -> Result<Option<(String, bool)>, RunsError> {
+        let detail = self.detail(id)?;
+        Ok(detail.trouble.map(|why| (why, detail.is_paused)))
+    }
+
     fn detail(&self, id: &RunId) -> Result<RunDetail, RunsError> {
         self.get(&format!("/api/v1/runs/{id}"), &[])
     }

@@ -76,6 +76,9 @@ struct AskItem {
 #[derive(Deserialize)]
 pub struct RunDetail {
     pub is_driven: bool,
+    /// Servers of earlier versions do not say it.
+    #[serde(default)]
+    pub is_paused: bool,
     pub trouble: Option<String>,
     waits_for: Option<String>,
 }
