@@ -11,8 +11,9 @@ use serde_json::{Value as Json, json};
 
 use super::{
     book::page,
+    error::RemoteError,
     pruned::PrunedRun,
-    remote::{Remote, RemoteError},
+    remote::Remote,
     stuck::{Stuck, StuckPart},
     wire::Holder,
 };

@@ -24,13 +24,14 @@
 //! - `substrate` is that of a run's driver, `book` is what it keeps of the run's events, `attempted` is what it
 //!   waits for; `ledger` is the substrate of an attempt;
 //! - [`Remote`] (`remote`) is the other end: requests of the command line to the services, and (`admin`) to Restate
-//!   itself; `replica` are the requests of servers;
+//!   itself; `waits` says which locks a run waits for, `replica` are the requests of servers, `error` are the errors of all of them;
 //! - `stuck` are the errors of workers that can't do something, as Restate stores them and the command line reads them.
 
 mod admin;
 mod attempted;
 mod book;
 mod endpoint;
+mod error;
 mod index;
 mod keyed;
 mod ledger;
@@ -44,14 +45,16 @@ mod servers;
 mod step;
 mod stuck;
 mod substrate;
+mod waits;
 mod wire;
 mod worker;
 
 pub use admin::{Hastened, ListedPart, Registered};
 pub use endpoint::{Listen, ServeError};
+pub use error::RemoteError;
 pub use keyed::{KeyedOrder, KeyedStart};
 pub use pruned::PrunedRun;
-pub use remote::{Address, Remote, RemoteError};
+pub use remote::{Address, Remote};
 pub use replica::{ReadPiece, ReadPosition, TakenUp};
 pub use servers::{
     DeliveryClaim, DeliveryEnd, DeliveryTurn, TriggerChange, TriggerMark, TriggerStart,

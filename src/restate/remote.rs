@@ -14,22 +14,15 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::{
+    error::RemoteError,
     pruned::PrunedRun,
     replica::ReadPosition,
     stuck::plain,
     substrate::values_of,
-    wire::{Done, Driving, GaveUp, Holder, Order, Pages},
-};
-use windlass_compile::Mistakes;
-use windlass_engine::{
-    decide,
-    execute::{Waiting, circle, compile_editions},
+    wire::{Done, Driving, GaveUp, Order, Pages},
 };
 use windlass_ground::Timestamp;
-use windlass_journal::{
-    Event, InstanceId, JournalError, Link, Message, Record, RunId, State, Vault, Via, fold,
-    open_links,
-};
+use windlass_journal::{Event, Link, Message, Record, RunId, State, Vault, Via, fold, open_links};
 use windlass_world::{
     outside::{BodyError, Proxies, by_proxy, read_answer, read_authorities},
     value::{Digest, Value},
@@ -59,96 +52,6 @@ pub struct Address {
     pub headers: BTreeMap<String, String>,
     /// A PEM file with certificates to trust in addition to those of the system.
     pub ca: Option<PathBuf>,
-}
-
-/// The reason why a request to Restate failed.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoteError {
-    #[error("can't reach Restate at {url}")]
-    Unreachable {
-        url: String,
-        #[source]
-        source: reqwest::Error,
-    },
-    #[error("no worker is registered at Restate")]
-    NoWorker,
-    #[error("{0} is not the admin API of a Restate server")]
-    NoAdmin(String),
-    #[error("{0} is the ingress of a Restate server, not its admin API")]
-    IngressForAdmin(String),
-    #[error("{0} answers, but not as the ingress of a Restate server does")]
-    Stranger(String),
-    #[error("{url} is the admin API of a Restate server, not its ingress")]
-    AdminForIngress {
-        url: String,
-        /// The address of its ingress, as the server gives it.
-        ingress: Option<String>,
-    },
-    #[error("Restate can't use the worker at {worker}: {why}")]
-    Unusable {
-        worker: String,
-        why: String,
-        hint: Option<&'static str>,
-    },
-    #[error("no worker does what it is asked: {0}")]
-    NoAnswer(String),
-    #[error("Restate refused the request ({status}): {body}")]
-    Refused { status: u16, body: String },
-    #[error("the address or the certificates of Restate can't be used: {0}")]
-    Address(String),
-    #[error(
-        "the workers have the identity of {theirs}, and this machine that of {own}: they could not read the secrets of the run"
-    )]
-    OtherIdentity { own: String, theirs: String },
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-}
-
-impl RemoteError {
-    /// Says whether the problem may be temporary: a server that is starting, a node that takes over.
-    pub fn passes(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } | Self::NoAnswer(_) => true,
-            Self::Refused { status, .. } => *status >= 500,
-            _ => false,
-        }
-    }
-
-    /// Returns what the user can do about it.
-    pub fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::Unreachable { source, .. } if source.is_builder() => {
-                "an address begins with http:// or https://, as in http://127.0.0.1:8080".into()
-            }
-            Self::Unreachable { .. } => {
-                "is the server running there? WINDLASS_RESTATE or `substrate` of the target says where".into()
-            }
-            Self::NoWorker => "start one: `windlass worker --register ADMIN-URL`".into(),
-            Self::Stranger(_) => {
-                "WINDLASS_RESTATE or `substrate` of the target says where the server is; the port of its ingress is 8080 by default".into()
-            }
-            Self::NoAdmin(_) => "its port is 9070 by default, that of the ingress 8080".into(),
-            Self::IngressForAdmin(_) => {
-                "the port of the admin API is 9070 by default; --register, WINDLASS_RESTATE_ADMIN and `admin` in the `substrate` of a target name it".into()
-            }
-            Self::AdminForIngress { ingress, .. } => {
-                let at = ingress.as_ref().map_or_else(
-                    || "its port is 8080 by default".to_owned(),
-                    |ingress| format!("the server gives its address as {ingress}"),
-                );
-                format!("WINDLASS_RESTATE and `substrate` of a target name the ingress: {at}")
-            }
-            Self::Unusable { hint, .. } => return hint.map(str::to_owned),
-            Self::NoAnswer(_) => {
-                "are the workers running, at the address that they are registered with?".into()
-            }
-            Self::OtherIdentity { .. } => {
-                "copy identity.txt from the state folder of a worker to that of this machine".into()
-            }
-            Self::Journal(e) => return e.hint(),
-            Self::Refused { .. } | Self::Address(_) => return None,
-        })
-    }
 }
 
 /// A client of Restate. Blocks.
@@ -372,76 +275,6 @@ impl Remote {
         }
     }
 
-    /// Returns the locks that a run waits for, with their holders, and says which of these wait for this run at `now`.
-    ///
-    /// # Errors
-    /// An error of Restate.
-    pub fn waits(
-        &self,
-        run: &RunId,
-        now: Timestamp,
-    ) -> Result<BTreeMap<String, String>, RemoteError> {
-        let mut waits = self.driving(run)?.waits;
-        let held = Holders {
-            by_lock: self.holders()?,
-            now,
-        };
-        // The driver does not ask for a lock that another step of its run holds.
-        let is_own = |holder: &&Holder| holder.run == *run && holder.step.is_some();
-        let own_steps = held.by_lock.values().filter(is_own).count();
-        if waits.is_empty() && own_steps < 2 {
-            return Ok(waits);
-        }
-        let own = self.waits_of(run, &held)?;
-        for first in &own {
-            if !waits.contains_key(&first.lock) && first.holder != *run {
-                continue;
-            }
-            let way = circle(run, first, |of| {
-                if of == run {
-                    Ok(own.clone())
-                } else {
-                    self.waits_of(of, &held)
-                }
-            })?;
-            if let Some(way) = way {
-                let holder = waits.entry(first.lock.clone()).or_insert_with(|| {
-                    let step = first.holding_step.as_ref();
-                    format!(
-                        "this run{}",
-                        step.map_or(String::new(), |step| format!(", step {step}"))
-                    )
-                });
-                holder.push_str(&format!(", {way}"));
-            }
-        }
-        Ok(waits)
-    }
-
-    /// Returns the locks that a run waits for. If steps hold locks, it matters which step waits, which follows from the events and
-    /// files of the run.
-    fn waits_of(&self, run: &RunId, held: &Holders) -> Result<Vec<Waiting>, RemoteError> {
-        if held.by_lock.values().all(|holder| holder.step.is_none()) {
-            let waits = self.driving(run)?.waits.into_keys();
-            return Ok(waits.filter_map(|lock| held.waiting(lock, None)).collect());
-        }
-        let state = self.state_of(run)?;
-        let Some(info) = &state.run else {
-            return Ok(Vec::new());
-        };
-        let files = |edition| self.files(run, edition).map_err(Unread::Remote);
-        let program = match compile_editions(info, files) {
-            Ok(program) => program,
-            // Another version of windlass began it.
-            Err(Unread::Mistakes) => return Ok(Vec::new()),
-            Err(Unread::Remote(error)) => return Err(error),
-        };
-        let wants = decide::waits(&program.workflow, &state, run.as_str(), held.now).into_iter();
-        Ok(wants
-            .filter_map(|(lock, step)| held.waiting(lock, step))
-            .collect())
-    }
-
     /// Returns the lock for which a run's last driver waited too long, if that is why it ended.
     ///
     /// # Errors
@@ -628,38 +461,6 @@ impl Remote {
                 body: String::from_utf8_lossy(&body).into_owned(),
             }),
         }
-    }
-}
-
-/// The holders of all locks, at a time.
-struct Holders {
-    by_lock: BTreeMap<String, Holder>,
-    now: Timestamp,
-}
-
-impl Holders {
-    /// Returns who holds a lock for which a step waits, or the run itself.
-    fn waiting(&self, lock: String, step: Option<InstanceId>) -> Option<Waiting> {
-        let holder = self.by_lock.get(&lock)?;
-        Some(Waiting {
-            lock,
-            step,
-            holder: holder.run.clone(),
-            holding_step: holder.step.clone(),
-        })
-    }
-}
-
-/// Why the files of a run can't be used.
-enum Unread {
-    Remote(RemoteError),
-    /// They have mistakes.
-    Mistakes,
-}
-
-impl From<Mistakes> for Unread {
-    fn from(_: Mistakes) -> Self {
-        Self::Mistakes
     }
 }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{
+    error::RemoteError,
     index::ALL,
     keyed::{KeyedOrder, KeyedStart},
-    remote::{Remote, RemoteError},
+    remote::Remote,
     servers::{DeliveryClaim, DeliveryEnd, DeliveryTurn, TriggerChange, TriggerMark},
     wire::Done,
 };
