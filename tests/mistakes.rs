@@ -117,6 +117,7 @@ mistakes! {
     a_constant_in_a_function: "workflow: w\nsteps:\n  a: { script: bad.rhai }\n",
         with [("bad.rhai", "const BASE = \"x\";\n\nfn run(inputs) {\n    #{ x: BASE }\n}\n")];
     phases_in_the_wrong_order: "workflow: w\nphases: { before: {}, change: {} }\nsteps:\n  a: { phase: change, run: \"()\" }\n  b: { phase: before, needs: [a], run: \"()\" }\n";
+    a_step_under_finally_in_an_early_phase: "workflow: w\nphases: { one: {}, two: {} }\nsteps:\n  a: { phase: one, run: \"()\" }\n  b: { phase: two, needs: [a], run: \"()\" }\nfinally:\n  c: { phase: one, run: \"()\" }\n";
     a_timeout_on_a_workflow: "workflow: w\nsteps:\n  a: { workflow: inner.yaml, timeout: 5m, max_parallel: 2 }\n",
         with [("inner.yaml", "workflow: inner\nsteps:\n  b: { run: \"()\" }\n")];
     a_step_that_reads_finally: "workflow: w\nsteps:\n  a: { run: \"()\", needs: [z] }\nfinally:\n  z: { run: \"()\" }\n";
