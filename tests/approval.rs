@@ -391,3 +391,15 @@ fn a_rejection_does_not_hide_what_else_failed() {
     ran.says("To ask again: windlass resume");
     assert!(!ran.stderr.contains("To continue"), "{}", ran.stderr);
 }
+
+#[test]
+fn the_time_of_a_question_is_not_shown_as_work() {
+    let test = Test::new().file("w.yaml", "workflow: w\nsteps: { ask: { approval: Go? } }\n");
+    test.windlass(&["run", "w.yaml"]).expect(3);
+    let run = test.shown()["run"].as_str().expect("an id").to_owned();
+    test.windlass(&["approve", &run, "ask"]).expect(0);
+    test.windlass(&["resume", &run]).expect(0);
+    test.windlass(&["show", &run])
+        .expect(0)
+        .prints("   waited ");
+}

@@ -200,10 +200,13 @@ fn an_assistant_looks_and_may_do_nothing_else() {
         "{code} {text}"
     );
     // What is not allowed is not there, nor is what is never allowed.
-    for number in [14, 15] {
+    for (number, wanted) in [
+        (14, "the tool `start_run` is not allowed"),
+        (15, "there is no tool `approve`"),
+    ] {
         let refused = session.0["results"][number]["refused"].as_str();
         assert!(
-            refused.is_some_and(|why| why.contains("there is no tool")),
+            refused.is_some_and(|why| why.contains(wanted)),
             "{:#}",
             session.0["results"][number]
         );

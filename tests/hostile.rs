@@ -106,5 +106,7 @@ fn outputs_are_held_against_their_declaration() {
             );
         let ran = test.windlass(&["run", "w.yaml"]).expect(1);
         assert!(ran.stderr.contains(message), "{message}\n{}", ran.stderr);
+        // The value at the end of `fn run`.
+        assert!(ran.stderr.contains("[bad.rhai:2:"), "{}", ran.stderr);
     }
 }

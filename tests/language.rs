@@ -167,6 +167,8 @@ fn params_that_are_sure_to_fail_start_nothing() {
         "deep={ x: true, text: 5 }",
         "strict: the input `text` does not fit: expected string",
     );
+    // The place of what is wrong.
+    told("deep={ x: true, text: 5 }", " (w.yaml:");
     told(
         "ask=true",
         "asked: `for_each` must be a list or a map, not nothing",
@@ -270,6 +272,9 @@ fn every_wrong_param_is_shown_at_once() {
     )
     .expect(2);
     insta::assert_snapshot!("every_wrong_param", ran.stderr);
+    let ran = given(params, &["-p", "a=017", "-p", "b=017"]).expect(2);
+    ran.says("`017` begins with a zero");
+    ran.says("write 17, or 0o17 for an octal number");
     let ran = given(params, &["-p", "c=2h"]).expect(2);
     insta::assert_snapshot!("every_missing_param", ran.stderr);
     let ran = given(params, &["-p", "e=[a"]).expect(2);

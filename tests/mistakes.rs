@@ -117,6 +117,7 @@ mistakes! {
     a_constant_in_a_function: "workflow: w\nsteps:\n  a: { script: bad.rhai }\n",
         with [("bad.rhai", "const BASE = \"x\";\n\nfn run(inputs) {\n    #{ x: BASE }\n}\n")];
     phases_in_the_wrong_order: "workflow: w\nphases: { before: {}, change: {} }\nsteps:\n  a: { phase: change, run: \"()\" }\n  b: { phase: before, needs: [a], run: \"()\" }\n";
+    a_step_under_finally_in_an_early_phase: "workflow: w\nphases: { one: {}, two: {} }\nsteps:\n  a: { phase: one, run: \"()\" }\n  b: { phase: two, needs: [a], run: \"()\" }\nfinally:\n  c: { phase: one, run: \"()\" }\n";
     a_timeout_on_a_workflow: "workflow: w\nsteps:\n  a: { workflow: inner.yaml, timeout: 5m, max_parallel: 2 }\n",
         with [("inner.yaml", "workflow: inner\nsteps:\n  b: { run: \"()\" }\n")];
     a_step_that_reads_finally: "workflow: w\nsteps:\n  a: { run: \"()\", needs: [z] }\nfinally:\n  z: { run: \"()\" }\n";
@@ -130,6 +131,8 @@ mistakes! {
         with [("bad.rhai", "const INPUTS = #{ name: \"strnig\", count: 5 };\n\nfn run(inputs) {\n    #{}\n}\n")];
     a_script_with_an_unknown_variable: "workflow: w\nsteps:\n  a: { script: bad.rhai }\n",
         with [("bad.rhai", "fn run(inputs) {\n    #{ greeting: input.name }\n}\n")];
+    calls_of_imports_that_can_t_be_read: "workflow: w\nsteps:\n  a: { script: bad.rhai }\n",
+        with [("bad.rhai", "import \"lib/naming\" as naming;\nimport \"lib/gone\" as gone;\n\nfn run(inputs) {\n    let x = naming::of(1) + naming::of(2);\n    gone::by(x);\n    #{}\n}\n"), ("lib/naming.rhai", "fn of(x) {\n    x +\n}\n")];
     an_import_that_is_not_there: "workflow: w\nsteps:\n  a: { script: bad.rhai }\n",
         with [("bad.rhai", "import \"lib/naming\" as naming;\n\nfn run(inputs) {\n    #{}\n}\n")];
     a_mistake_in_an_import: "workflow: w\nsteps:\n  a: { script: good.rhai }\n",
@@ -156,6 +159,10 @@ mistakes! {
     an_output_of_a_body_that_is_none: "workflow: w\nsteps:\n  a: { run: \"#{ path: 1, more: 2 }\" }\n  b: { run: \"()\", when: \"${{ steps.a.pth > 0 }}\" }\n";
     conditions_that_are_texts: "workflow: w\nparams: { n: int }\nsteps:\n  a: { run: \"()\", when: \"params.n > 3\" }\n  b: { run: \"()\", for_each: \"abc\" }\n  c: { run: \"()\", when: \"${{ params.n }} > 3\" }\n  d: { run: \"()\", when: true, for_each: [a, b] }\n  e: { run: \"()\", when: 1, for_each: 3 }\n";
     keys_of_other_tools: "workflow: w\nsteps:\n  a: { run: \"()\" }\n  b: { run: \"()\", depends_on: [a], if: true, retries: 3, timeout: 5 }\n";
+    keys_types_and_words_of_other_tools: "workflow: w\nparams: { n: number, of: \"array<object>\" }\nsteps:\n  a: { run: \"()\", loop: [1], retry: 3, dependsOn: [b], ignore_errors: true }\n  b: { run: \"let x = null;\", when: \"${{ params.n == None }}\" }\n  c: { run: \"let x = {a: 1};\", when: \"${{ params.n == 1 and params.n == 2 }}\" }\n  d: { script: bad.rhai }\n",
+        with [("bad.rhai", "const INPUTS = #{ on: \"boolean = false\" };\nfn run(inputs) { #{} }\n")];
+    variables_in_ordinary_quotes: "workflow: w\nsteps:\n  a: { script: bad.rhai }\n",
+        with [("bad.rhai", "fn run(inputs) {\n    let name = inputs.len();\n    log::info(\"hello ${name}\");\n    for part in [\"a\"] { log::info(\"${part.len()}: ${name}\"); }\n    [1].map(|n| \"${n} of ${name}\");\n    try { throw \"x\"; } catch (e) { log::warn(\"${e.message}\"); }\n    let of_others = [\"${HOME}/${name}\", \"${name:-x}\", \"$name\"];\n    exec::run(\"sh\", [\"-c\", \"echo ${name}\"]);\n    #{ text: `${name}`, of: of_others }\n}\n")];
     names_of_one_letter: "workflow: w\nsteps:\n  a: { run: \"()\" }\n  b: { run: \"()\", needs: [c] }\n";
     an_empty_file: "";
     an_undo_of_a_step: "workflow: w\nsteps:\n  a: { workflow: inner.yaml }\n",

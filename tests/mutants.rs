@@ -37,6 +37,15 @@ fn look() -> Test {
 }
 
 #[test]
+fn mutants_without_a_test_are_none() {
+    let test = look();
+    let ran = test
+        .windlass(&["test", "--mutate", "--filter", "nothing"])
+        .expect(2);
+    ran.says("no test matches `--filter`");
+}
+
+#[test]
 fn a_script_is_tested_by_itself() {
     let test = look();
     let ran = test
@@ -117,7 +126,7 @@ fn a_score_says_how_much_must_be_noticed() {
     let none = ["test", "--mutate", "--of", "other"];
     contains(
         &test.windlass(&none).expect(2).stderr,
-        &["nothing in these files can be altered"],
+        &["`--of` matches no file in which something can be altered"],
     );
     test.write(
         "look.test.yaml",

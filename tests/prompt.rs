@@ -107,7 +107,13 @@ fn a_pipe_ends_at_the_first_entry_that_fails() {
         ran.stderr
     );
     assert!(!test.path("out/after").exists());
-    assert_eq!(status(&test.shown(), "entry_2"), "failed");
+    let shown = test.shown();
+    assert_eq!(status(&shown, "entry_2"), "failed");
+    assert_eq!(shown["status"], "failed");
+    // So does a command of the prompt.
+    let ran = piped(&Test::new(), &[], ":nothing\n1\n").expect(1);
+    ran.says("unknown command :nothing");
+    assert_eq!(ran.stdout, "");
     // Mistakes are found before anything runs, and their places are those of the text that was typed.
     let ran = piped(
         &test,

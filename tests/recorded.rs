@@ -32,7 +32,15 @@ fn runs_on_the_embedded_servers_become_tests_on_them() {
     let test = Test::new();
     run(&test, "gloo-mesh", &ARGUMENTS);
     let text = record(&test, "gloo-mesh");
-    contains(&text, &["workflow: \"gloo-mesh\"\n", "target: local\n"]);
+    contains(
+        &text,
+        &[
+            "workflow: \"gloo-mesh\"\n",
+            "target: local\n",
+            "      outputs: { ",
+            "relay_ca_arn: \"*\"",
+        ],
+    );
     assert!(!text.contains("kube::"), "{text}");
     play(&test, "gloo-mesh").expect(0);
 

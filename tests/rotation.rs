@@ -390,7 +390,7 @@ fn a_step_under_finally_is_in_the_last_phase() {
     validate("second").expect(0);
     let refused = validate("first").expect(2);
     refused.says("phase-order");
-    refused.says("runs after all other steps");
+    refused.says("is under `finally`, so it runs after `b`");
 }
 
 /// A cluster joins, an old CA is retired once nothing uses it, and the cluster leaves again.

@@ -52,7 +52,7 @@ fn shells_are_offered_commands_runs_and_targets() {
         .iter()
         .map(|run| run["run"].as_str().expect("an id").to_owned())
         .collect();
-    for command in ["show", "resume", "undo", "audit", "approve", "logs"] {
+    for command in ["show", "resume", "undo", "audit", "logs"] {
         let mut found = offered(&test, &["windlass", command, "2"]);
         found.sort_by(|a, b| b.cmp(a));
         assert_eq!(found, runs, "{command}");
@@ -111,6 +111,28 @@ fn shells_are_offered_params_steps_and_topics() {
         offered(&test, &["windlass", "explain", "file::wr"]),
         ["file::write", "file::write_secret", "file::write_template"]
     );
+}
+
+#[test]
+fn shells_are_offered_the_questions_that_wait() {
+    let test = Test::new().file(
+        "w.yaml",
+        "workflow: w\nsteps: { first: { run: '1' }, ask: { approval: Go? }, more: { approval: On? } }\n",
+    );
+    let step = |words: &[&str]| {
+        let all = offered(&test, &[&["windlass"], words].concat());
+        let all = all.into_iter().filter(|word| !word.starts_with('-'));
+        all.collect::<Vec<_>>()
+    };
+    assert!(step(&["approve", ""]).is_empty());
+    test.windlass(&["run", "w.yaml"]).expect(3);
+    let run = test.shown()["run"].as_str().expect("an id").to_owned();
+    assert_eq!(step(&["approve", ""]), [&*run]);
+    assert_eq!(step(&["reject", &run, ""]), ["ask", "more"]);
+    assert_eq!(step(&["approve", &run, "ask", ""]), ["more"]);
+    assert_eq!(step(&["cancel", ""]), [&*run]);
+    test.windlass(&["cancel", &run]).expect(0);
+    assert!(step(&["approve", ""]).is_empty() && step(&["cancel", ""]).is_empty());
 }
 
 #[test]

@@ -102,6 +102,17 @@ fn explain_shows_functions_keys_and_codes() {
         insta::assert_snapshot!(format!("explain_{}", topic.replace("::", "_")), shown);
     }
     // A word that is several things shows all of them.
+    for (topic, said) in [
+        ("run.status", "under `finally` only"),
+        ("steps.x.status", "The status of a step can't be read"),
+        ("bytes", "In JSON and YAML it is base64"),
+        ("secret", "The value of a param may be a reference"),
+        ("timestamp", "a time is a `string` in RFC 3339"),
+    ] {
+        let shown = test.windlass(&["explain", topic]).expect(0).stdout;
+        let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(shown.contains(said), "{topic}: {shown}");
+    }
     let timeout = test.windlass(&["explain", "workflow"]).expect(0).stdout;
     assert!(
         timeout.contains("of a workflow") && timeout.contains("of a step"),

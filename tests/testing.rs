@@ -326,6 +326,20 @@ fn questions_are_answered_by_whom_the_test_says() {
     );
     let rejected = "params: { approvers: [alice] }\napprovals: { ask: { by: alice, answer: reject, comment: no } }\nexpect: { status: failed, calls: 0 }";
     run(&test, rejected, &[]).expect(0);
+    // Without `approvers`, nobody is asked.
+    let ran = run(
+        &test,
+        &format!("approvals: {{ ask: alice }}\n{}", given()),
+        &[],
+    )
+    .expect(1);
+    contains(
+        &ran.stderr,
+        &[
+            "the answer for `ask` in `approvals` was never used",
+            "the step `ask` is skipped, and has asked nothing",
+        ],
+    );
     let waiting = "params: { approvers: [alice] }";
     let ran = run(&test, waiting, &[]).expect(1);
     contains(
@@ -597,6 +611,17 @@ fn a_snapshot_is_written_and_held_against() {
         ],
     );
     test.write("snapshots/change.snap", &snapshot.replace("was 7", "was 6"));
+    // What a test finds that fails otherwise may be wrong.
+    let failing = given() + "\nexpect: { snapshot: change, status: failed }";
+    let ran = run(&test, &failing, &["--accept"]).expect(1);
+    contains(
+        &ran.stderr,
+        &[
+            "not accepted, because the test has other problems",
+            "`--accept` writes only the snapshots of tests that pass otherwise",
+        ],
+    );
+    assert!(test.read("snapshots/change.snap").contains("was 6"));
     let ran = run(&test, &body, &[]).expect(1);
     contains(
         &ran.stderr,
@@ -876,6 +901,7 @@ outputs: { n: \"${{ steps.send.n }}\" }
             "url: \"",
             "/a\\\\*b\"",
             "gives: { json: { arn: \"arn:aws:acm-pca:eu-west-1:111122223333:",
+            "      outputs: { n: 3 }\n",
         ],
     );
     test.write("w.test.yaml", &ran.stdout);

@@ -11,7 +11,12 @@ use clap::CommandFactory;
 use clap_complete::{CompletionCandidate, PathCompleter, engine::ValueCompleter, env::Shells};
 
 use super::{Done, args::Args, failure::Failure, load::load, print, shipped};
-use crate::{compile::Program, journal::Journal, report, targets::Targets};
+use crate::{
+    compile::Program,
+    journal::{Journal, RunId, RunRow},
+    report,
+    targets::Targets,
+};
 
 /// Set by the script that a shell loads, to the shell's name, when it asks for completions.
 const VARIABLE: &str = "WINDLASS_COMPLETE";
@@ -42,18 +47,41 @@ pub fn completions(shell: &str) -> Done {
 ///
 /// A completion never fails: if nothing can be read, nothing is offered.
 pub fn runs(current: &OsStr) -> Vec<CompletionCandidate> {
-    let state = state_folder();
-    if !state.join("journal.db").exists() {
+    runs_which(current, |_, _| true)
+}
+
+/// Returns the runs that have not ended.
+pub fn open_runs(current: &OsStr) -> Vec<CompletionCandidate> {
+    runs_which(current, |_, row| !row.has_ended())
+}
+
+/// Returns the runs that wait for the answer to a question.
+pub fn waiting_runs(current: &OsStr) -> Vec<CompletionCandidate> {
+    runs_which(current, |journal, row| {
+        !row.has_ended() && !questions(journal, &row.id).is_empty()
+    })
+}
+
+fn runs_which(
+    current: &OsStr,
+    is_wanted: impl Fn(&Journal, &RunRow) -> bool,
+) -> Vec<CompletionCandidate> {
+    let Some(journal) = journal() else {
         return Vec::new();
-    }
-    let runs = Journal::open(&state).and_then(|journal| journal.runs());
-    let runs = runs.unwrap_or_default().into_iter();
-    runs.filter(|run| begins(run.id.as_str(), current))
+    };
+    let runs = journal.runs().unwrap_or_default().into_iter();
+    runs.filter(|run| begins(run.id.as_str(), current) && is_wanted(&journal, run))
         .map(|run| {
             let about = format!("{}, {}", crate::report::line(&run.workflow), run.status());
             CompletionCandidate::new(run.id.as_str()).help(Some(about.into()))
         })
         .collect()
+}
+
+/// Returns the steps of a run that wait for an answer.
+fn questions(journal: &Journal, run: &RunId) -> Vec<String> {
+    let state = journal.state_of(run).unwrap_or_default();
+    state.questions().map(|(id, _)| id.to_string()).collect()
 }
 
 /// Returns workflow files, and the names of shipped workflows.
@@ -123,6 +151,28 @@ pub fn steps(current: &OsStr) -> Vec<CompletionCandidate> {
         .collect()
 }
 
+/// Returns the steps that wait for an answer, of the run on the command line, or else of the newest run that waits.
+pub fn waiting_steps(current: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(journal) = journal() else {
+        return Vec::new();
+    };
+    let steps = match named_run(&journal) {
+        Some(run) => questions(&journal, &run),
+        None => {
+            let runs = journal.runs().unwrap_or_default().into_iter();
+            let waiting = runs.filter(|run| !run.has_ended());
+            let mut asked = waiting.map(|run| questions(&journal, &run.id));
+            asked.find(|steps| !steps.is_empty()).unwrap_or_default()
+        }
+    };
+    let given: BTreeSet<_> = words().collect();
+    steps
+        .into_iter()
+        .filter(|step| begins(step, current) && !given.contains(step))
+        .map(CompletionCandidate::new)
+        .collect()
+}
+
 /// Returns the topics of `windlass explain`.
 pub fn topics(current: &OsStr) -> Vec<CompletionCandidate> {
     // A key that occurs in several maps is one topic.
@@ -149,19 +199,26 @@ fn workflow() -> Option<Program> {
 }
 
 fn steps_of_run() -> Option<Vec<String>> {
-    let state = state_folder();
-    if !state.join("journal.db").exists() {
-        return None;
-    }
-    let journal = Journal::open(&state).ok()?;
-    // The program's name and the command are not the id of a run.
-    let named = words().skip(2).find_map(|word| {
-        let is_part = word.len() > 2 && !word.starts_with('-');
-        journal.find(Some(&word)).ok().filter(|_| is_part)
-    });
-    let run = named.or_else(|| journal.find(None).ok())?;
+    let journal = journal()?;
+    let run = named_run(&journal).or_else(|| journal.find(None).ok())?;
     let state = journal.state_of(&run).ok()?;
     Some(state.steps.keys().map(ToString::to_string).collect())
+}
+
+/// Returns the run that the command line names.
+fn named_run(journal: &Journal) -> Option<RunId> {
+    // The program's name and the command are not the id of a run.
+    words().skip(2).find_map(|word| {
+        let is_part = word.len() > 2 && !word.starts_with('-');
+        journal.find(Some(&word)).ok().filter(|_| is_part)
+    })
+}
+
+/// Opens the journal of the state folder, if there is one.
+fn journal() -> Option<Journal> {
+    let state = state_folder();
+    let is_there = state.join("journal.db").exists();
+    is_there.then(|| Journal::open(&state).ok()).flatten()
 }
 
 fn state_folder() -> PathBuf {

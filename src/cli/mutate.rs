@@ -13,7 +13,7 @@ use super::{
     exit,
     failure::Failure,
     print,
-    test::{Tone, refused, show_failures, tag},
+    test::{Tone, no_tests, refused, show_failures, tag},
 };
 use crate::{
     report::counted,
@@ -41,12 +41,15 @@ pub fn mutate(files: &[PathBuf], options: &Options, command: &Test) -> Done {
             counted(hunt.tests, "test")
         );
     };
-    let hunted = testing::hunt(files, options, &which, begins, show).map_err(failed)?;
+    let hunted = testing::hunt(files, options, &which, begins, show)
+        .map_err(|error| failed(error, command))?;
     if hunted.mutants.is_empty() {
-        return Err(Failure::new(
-            "no-tests",
-            "nothing in these files can be altered",
-        ));
+        let why = if command.of.is_empty() {
+            "nothing in these files can be altered"
+        } else {
+            "`--of` matches no file in which something can be altered"
+        };
+        return Err(Failure::new("no-tests", why));
     }
     summarise(&hunted, began.elapsed());
     if command.json {
@@ -61,8 +64,9 @@ pub fn mutate(files: &[PathBuf], options: &Options, command: &Test) -> Done {
     })
 }
 
-fn failed(error: HuntError) -> Failure {
+fn failed(error: HuntError, command: &Test) -> Failure {
     match error {
+        HuntError::NoTests => no_tests(command),
         HuntError::Suites(mistakes) => refused(mistakes),
         HuntError::Failing(tests) => {
             show_failures(tests.iter());

@@ -73,18 +73,19 @@ pub fn test(args: &Args, command: &Test) -> Done {
     let ran = testing::run(&files, &options, begins, show).map_err(refused)?;
     let took = began.elapsed();
     if ran.tests.is_empty() {
-        let why = if command.filter.is_empty() {
-            "the files have no tests"
-        } else {
-            "no test matches `--filter`"
-        };
-        return Err(Failure::new("no-tests", why));
+        return Err(no_tests(command));
     }
     if let Some(path) = &command.junit {
         fs::write(path, testing::junit(&ran.tests))
             .map_err(|e| Failure::new("output", format!("can't write {}: {e}", path.display())))?;
     }
     summarise(&ran, took);
+    let has_passed = ran.tests.iter().all(|test| test.problems.is_empty());
+    if command.accept && !has_passed {
+        say!(
+            "`--accept` writes only the snapshots of tests that pass otherwise; change other expectations in the test file"
+        );
+    }
     if command.coverage {
         ran.coverage
             .iter()
@@ -93,11 +94,21 @@ pub fn test(args: &Args, command: &Test) -> Done {
     if command.json {
         print(&format!("{:#}\n", as_json(&ran, took, command.coverage)))?;
     }
-    Ok(if ran.tests.iter().all(|test| test.problems.is_empty()) {
+    Ok(if has_passed {
         exit::SUCCEEDED
     } else {
         exit::FAILED
     })
+}
+
+/// Says why no test was run.
+pub(super) fn no_tests(command: &Test) -> Failure {
+    let why = if command.filter.is_empty() {
+        "the files have no tests"
+    } else {
+        "no test matches `--filter`"
+    };
+    Failure::new("no-tests", why)
 }
 
 /// `windlass test --record RUN`: prints a test file.

@@ -143,7 +143,9 @@ pub static WORKFLOW: Section = Section {
     name: "workflow",
     about: "A workflow file.",
     keys: &[
-        key("workflow", Form::Text, "The workflow's name.", "workflow: gloo-mesh").required(),
+        key("workflow", Form::Text, "The workflow's name.", "workflow: gloo-mesh")
+            .required()
+            .elsewhere(&["name"]),
         key("description", Form::Text, "A description for people.", "description: Certificates for Gloo Mesh"),
         key(
             "params",
@@ -151,7 +153,7 @@ pub static WORKFLOW: Section = Section {
             "The params of a run: name → param.",
             "params: { clusters: { type: list(string), default: [cluster-1] } }",
         )
-        .elsewhere(&["inputs"]),
+        .elsewhere(&["inputs", "args", "arguments", "parameters", "variables", "vars"]),
         key(
             "lock",
             Form::Template,
@@ -192,13 +194,14 @@ pub static WORKFLOW: Section = Section {
             "steps: { greet: { run: log::info(\"hello\") } }",
         )
         .required()
-        .elsewhere(&["jobs"]),
+        .elsewhere(&["jobs", "tasks"]),
         key(
             "finally",
             Form::Steps,
             "Steps that run after all others, even if those failed or were cancelled. `run.status` is `succeeded`, `failed` or `cancelled` there.",
             "finally: { tell: { script: tell.rhai } }",
-        ),
+        )
+        .elsewhere(&["always", "cleanup", "on_exit", "onExit", "post"]),
         key(
             "outputs",
             Form::Templates,
@@ -220,7 +223,8 @@ pub static STEP: Section = Section {
             Form::Text,
             "The script itself, if it is short. `inputs` has the values of `with`; the last value is a map of the outputs.",
             "run: log::info(\"hello\")",
-        ),
+        )
+        .elsewhere(&["cmd", "code", "command", "shell"]),
         key("workflow", Form::Text, "A nested workflow; `with` sets its params.", "workflow: relay_client.yaml"),
         key(
             "approval",
@@ -247,29 +251,31 @@ pub static STEP: Section = Section {
             .with("approval")
             .or("reject"),
         key("with", Form::Templates, "The inputs: name → value.", "with: { ca: \"${{ steps.root_ca.arn }}\" }")
-            .elsewhere(&["inputs"]),
+            .elsewhere(&["inputs", "args", "arguments", "env", "params", "parameters", "vars"]),
         key("needs", Form::Names, "Steps that must end before this one, although it does not read their outputs.", "needs: [root_cert]")
-            .elsewhere(&["depends_on"]),
+            .elsewhere(&["after", "dependencies", "depends_on", "dependsOn", "requires"]),
         key(
             "when",
             Form::Condition,
             "If it is false, the step and all its items are skipped. A step that depends only on skipped steps is skipped as well.",
             "when: ${{ target.kube }}",
         )
-        .elsewhere(&["if"]),
+        .elsewhere(&["condition", "if", "only_if"]),
         key(
             "for_each",
             Form::Items,
             "Runs the step once for each item, as `item` (of a map: `item.key`, `item.value`). Its outputs are a map by item.",
             "for_each: ${{ params.clusters }}",
-        ),
+        )
+        .elsewhere(&["each", "foreach", "forEach", "items", "loop", "matrix", "with_items"]),
         key(
             "key",
             Form::Template,
             "The name of an item, as in `STEP[NAME]`. By default, a string, int or bool is its own name, an entry of a map has its key, and any other item has its position.",
             "key: ${{ item.name }}",
         ),
-        key("max_parallel", Form::Count(MOST_PARALLEL), "The maximum number of items that run at once. By default, all.", "max_parallel: 4"),
+        key("max_parallel", Form::Count(MOST_PARALLEL), "The maximum number of items that run at once. By default, all.", "max_parallel: 4")
+            .elsewhere(&["concurrency", "max-parallel", "maxParallel", "parallelism"]),
         key(
             "fail_fast",
             Form::Flag,
@@ -278,15 +284,17 @@ pub static STEP: Section = Section {
         )
         .or("false"),
         key("retry", Form::Section(&RETRY), "Retries the step after a failure.", "retry: { attempts: 5, backoff: 1s..30s }")
-            .elsewhere(&["retries"]),
-        key("timeout", Form::Duration, "How long one attempt may take, or how long a question waits.", "timeout: 5m"),
+            .elsewhere(&["attempts", "retries", "retry_policy", "retryPolicy", "retryStrategy"]),
+        key("timeout", Form::Duration, "How long one attempt may take, or how long a question waits.", "timeout: 5m")
+            .elsewhere(&["deadline", "timeout_minutes", "timeout-minutes", "timeout_seconds", "timeoutSeconds"]),
         key(
             "on_error",
             Form::Words(&ON_ERROR_WORDS),
             "`continue`: if the step fails, the run does not fail, and steps that depend on it run and read `()` as its outputs, of a `for_each` the outputs of the items that succeeded.",
             "on_error: continue",
         )
-        .or("fail"),
+        .or("fail")
+        .elsewhere(&["allow_failure", "continue_on_error", "continue-on-error", "continueOnError", "ignore_errors"]),
         key(
             "fresh",
             Form::Flag,

@@ -50,7 +50,7 @@ pub use mock::{MOCK_SECTIONS, Mock, Part, Route, read_mock};
 pub use mutate::{Alterable, alterable};
 pub use name::StepName;
 pub use params::{
-    ParamError, ParamErrors, bind_params, parse_argument, parse_params, refer_params,
+    ParamError, ParamErrors, bind_params, parse_argument, parse_params, refer_params, refuse_nulls,
 };
 pub use schedule::{Schedule, ScheduleError};
 pub use source::{

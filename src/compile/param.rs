@@ -8,7 +8,7 @@ use super::{
     name::StepName,
     template::Template,
 };
-use windlass_script::is_readable;
+use windlass_script::{did_you_mean, is_readable};
 use windlass_world::value::{ParseTypeError, Source, Type, Value};
 
 impl Param {
@@ -135,7 +135,10 @@ fn read_type(report: &mut Report, node: &Node, text: &str) -> Option<Type> {
                     let (ty, default) = (ty.trim(), default.trim());
                     mistake.help(format!("write `{{ type: {ty}, default: {default} }}`"))
                 }
-                None => mistake,
+                None => match e.meant() {
+                    Some(ty) => mistake.help(did_you_mean(&ty)),
+                    None => mistake,
+                },
             });
         })
         .ok()

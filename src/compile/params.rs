@@ -84,6 +84,18 @@ pub fn parse_argument(workflow: &Workflow, argument: &str) -> Result<(String, Va
     {
         return Err(empty(name, param, "the value is empty"));
     }
+    if ty.is_some_and(|ty| matches!(ty, Type::Int | Type::Float))
+        && let Some(digits) = zero_first(text)
+    {
+        return Err(ParamError::Wrong {
+            name: name.into(),
+            why: format!("`{text}` begins with a zero, which may mean an octal number"),
+            hint: Some(match text.trim().strip_prefix('-') {
+                Some(_) => format!("write -{digits}"),
+                None => format!("write {digits}, or 0o{digits} for an octal number"),
+            }),
+        });
+    }
     let value = match takes_text {
         // `-p version=1.10` is the text 1.10, not the number 1.1.
         true => Ok(Value::from(text)),
@@ -95,6 +107,16 @@ pub fn parse_argument(workflow: &Workflow, argument: &str) -> Result<(String, Va
         why,
     })?;
     Ok((name.into(), value))
+}
+
+/// Returns the digits of a number behind its leading zeros, if it has such: YAML 1.2 reads `017` as 17, but YAML 1.1 and C as 15.
+fn zero_first(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_octal = digits.len() > 1 && digits.bytes().all(|digit| digit.is_ascii_digit());
+    let rest = digits.strip_prefix('0').filter(|_| is_octal)?;
+    let rest = rest.trim_start_matches('0');
+    Some(if rest.is_empty() { "0" } else { rest })
 }
 
 /// Reads a file of params: a map in YAML or JSON.
@@ -219,6 +241,25 @@ fn masked(workflow: &Workflow, name: &str, value: &Value) -> Option<ParamError> 
                 .into(),
         ),
     })
+}
+
+/// Refuses each null that a person gives for a param that can't be null.
+///
+/// # Errors
+/// Each such param.
+pub fn refuse_nulls(
+    workflow: &Workflow,
+    given: &BTreeMap<String, Value>,
+) -> Result<(), ParamErrors> {
+    let errors = given.iter();
+    let errors: Vec<_> = errors
+        .filter_map(|(name, value)| null(workflow, name, value))
+        .collect();
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(ParamErrors(errors))
+    }
 }
 
 /// Refuses a null where a person gives one for a param that can't be null: a variable that is not set must not mean the default.

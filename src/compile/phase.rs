@@ -98,7 +98,7 @@ pub(super) fn check(
             let (step, early) = (&graph[*step], &graph[early]);
             let help = if runs_after(early, step) {
                 format!(
-                    "`{}` is under `finally`, so it runs after all other steps: give it the last phase, or none",
+                    "steps under `finally` run after all others: give `{}` the last phase, or none",
                     early.name
                 )
             } else if needs_step {
@@ -110,15 +110,24 @@ pub(super) fn check(
             } else {
                 format!("add `{}` to its `needs`", early.name)
             };
-            let message = format!(
-                "`{}` of the phase `{}` could start before `{}` of the phase `{phase}` has ended",
-                step.name, phases[at].name, early.name
-            );
-            let mistake = report
-                .at("phase-order", step.span.clone(), message)
-                .label(early.span.clone(), "this one must end first")
-                .help(help);
-            report.add(mistake);
+            let mistake = if runs_after(early, step) {
+                let message = format!(
+                    "`{}` is under `finally`, so it runs after `{}` of the phase `{}`, but the phase `{phase}` comes first",
+                    early.name, step.name, phases[at].name
+                );
+                report
+                    .at("phase-order", early.span.clone(), message)
+                    .label(step.span.clone(), "this one runs before it")
+            } else {
+                let message = format!(
+                    "`{}` of the phase `{}` could start before `{}` of the phase `{phase}` has ended",
+                    step.name, phases[at].name, early.name
+                );
+                report
+                    .at("phase-order", step.span.clone(), message)
+                    .label(early.span.clone(), "this one must end first")
+            };
+            report.add(mistake.help(help));
         }
     }
 }

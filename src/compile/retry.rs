@@ -1,12 +1,12 @@
 use super::{
-    document::Node,
+    document::{Kind, Node},
     draft::read_needs,
     fields::{Fields, Report},
     graph::{Retry, RetryOn},
     keys::RETRY,
 };
 use windlass_script::{closest, did_you_mean};
-use windlass_world::value::{FailureClass, parse_duration};
+use windlass_world::value::{FailureClass, Value, parse_duration};
 
 /// The largest number of attempts that makes sense: with the default backoff, they take more than half an hour.
 pub(super) const MOST_ATTEMPTS: i64 = 100;
@@ -15,6 +15,16 @@ impl Retry {
     /// Reads `retry:`.
     pub(super) fn read(report: &mut Report, node: &Node) -> Self {
         let mut retry = Self::default();
+        if let Kind::Scalar {
+            value: Value::Int(attempts),
+            ..
+        } = node.kind
+        {
+            let mistake = report.at("wrong-type", node.span.clone(), "`retry` must be a map");
+            let help = format!("write `retry: {{ attempts: {attempts} }}`");
+            report.add(mistake.help(help));
+            return retry;
+        }
         let mut fields = Fields::of(report, node, &RETRY, "`retry`");
         if let Some(attempts) = fields.count(report, "attempts") {
             retry.attempts = attempts;

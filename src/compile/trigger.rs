@@ -86,7 +86,9 @@ impl Trigger {
             })?;
             Ok((name.clone(), value))
         });
-        params.collect()
+        // What a request does not have is not given.
+        let is_given = |param: &Result<_, _>| !matches!(param, Ok((_, Value::Null)));
+        params.filter(is_given).collect()
     }
 
     /// Describes briefly when it starts its workflow.

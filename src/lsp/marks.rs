@@ -274,13 +274,16 @@ impl OfWorkflow<'_> {
                         name: name.to_owned(),
                     }),
                 );
-                // For a step with items, the part after its name is an item, unless one is in brackets.
-                let step = self
-                    .workflow
-                    .step(name)
-                    .filter(|step| step.has_items == chain.skips);
-                if let (Some(step), Some(name)) = (step, chain.part(2)) {
-                    add(2, output(self.path, step, name));
+                let step = self.workflow.step(name);
+                // An item of a step comes before its output: by name, or as what brackets compute.
+                let at = match (step.is_some_and(|step| step.has_items), chain.skips_behind) {
+                    (true, Some(2)) => 2,
+                    (true, behind) if behind.is_none_or(|behind| behind > 3) => 3,
+                    (false, behind) if behind.is_none_or(|behind| behind > 2) => 2,
+                    _ => return,
+                };
+                if let (Some(step), Some(name)) = (step, chain.part(at)) {
+                    add(at, output(self.path, step, name));
                 }
             }
             _ => {}

@@ -11,16 +11,19 @@ use rmcp::{
 };
 use serde_json::{Value as Json, json};
 
-use super::tool::{Permission, Setting, tools};
+use super::tool::{Permission, Setting, needed, tools};
 use crate::{
     report,
     runs::{Person, Runs, RunsError},
 };
 
 const INSTRUCTIONS: &str = "\
-Windlass runs workflows that rotate certificates, and other runbooks, as graphs of steps; no step is done twice. \
-Resume a run that failed; do not start it again. Plan before you start anything, and show the plan to the person. \
-Only people approve, answer questions and undo: tell them which command to use. \
+Windlass runs workflows, which are graphs of steps, to rotate certificates and for other runbooks. It records every call, so that a run \
+that stops can continue without making a call twice. \
+Call plan_run before you start anything, and show the plan to the person. \
+If a run has failed, find the cause and resume the run; do not start another one. \
+Only people approve, reject, cancel and undo. Tell them the command: `windlass approve RUN STEP`, `windlass reject RUN STEP`, \
+`windlass cancel RUN` or `windlass undo RUN`. \
 Each error has a code; call the tool explain with it for details.";
 
 /// An MCP server that answers an assistant over standard input and output.
@@ -72,8 +75,7 @@ impl ServerHandler for Assistant {
         _: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let Some(row) = tools(&self.allowed).find(|row| row.name == request.name) else {
-            let message = format!("there is no tool `{}`", request.name);
-            return Err(ErrorData::invalid_params(message, None));
+            return Err(ErrorData::invalid_params(no_tool(&request.name), None));
         };
         let arguments = Json::Object(request.arguments.unwrap_or_default());
         let setting = self.setting.clone();
@@ -92,6 +94,16 @@ impl ServerHandler for Assistant {
             }
         };
         Ok(result.into())
+    }
+}
+
+/// Says why a tool can't be called.
+fn no_tool(name: &str) -> String {
+    match needed(name) {
+        Some(option) => format!(
+            "the tool `{name}` is not allowed; a person can allow it: `windlass mcp --allow {option}`"
+        ),
+        None => format!("there is no tool `{name}`"),
     }
 }
 

@@ -42,14 +42,14 @@ pub const TOOLS: &[ToolRow] = &[
             optional(
                 "status",
                 "string",
-                "Only runs of this status: running, waiting, succeeded, failed, cancelled, interrupted, undone",
+                "Only runs of this status: running, waiting, expired, approved, rejected, interrupted, succeeded, failed, cancelled, undone, undo failed",
             ),
             optional("workflow", "string", "Only runs of this workflow"),
             optional("target", "string", "Only runs on this target"),
             optional(
                 "before",
                 "string",
-                "Only runs that started before this one: the `next` of the previous answer",
+                "Only runs that were started before the run with this id: the `next` of the previous answer",
             ),
             optional("limit", "integer", "How many, at most 200 [default: 20]"),
         ],
@@ -127,8 +127,12 @@ pub const TOOLS: &[ToolRow] = &[
     ToolRow {
         name: "explain",
         title: "Explain a topic",
-        about: "Explains an error code, a host function of scripts (such as kube::apply) or a key of workflow files. Without a topic, lists all topics.",
-        arguments: &[optional("topic", "string", "The code, function or key")],
+        about: "Explains an error code, a host function of scripts (such as kube::apply), a key of workflow files, a type, or what expressions read (such as run.status). Without a topic, lists all topics.",
+        arguments: &[optional(
+            "topic",
+            "string",
+            "The code, function, key, type or name",
+        )],
         needs: None,
         call: explain,
     },
@@ -453,16 +457,17 @@ const IN_PART: &str =
 /// Parses the id of a run.
 pub fn run_id(text: &str) -> Result<RunId, RunsError> {
     RunId::parse(text).ok_or_else(|| {
-        let message = format!("no run `{text}`: an id looks like 20261123-223401482-k3f9ma");
-        RunsError::missing("no-such-run", message).hint("list_runs lists them")
+        let message =
+            format!("`{text}` is not the id of a run: an id looks like 20261123-223401482-k3f9ma");
+        RunsError::missing("no-such-run", message).hint("the tool list_runs lists the runs")
     })
 }
 
 /// Parses the name of a workflow.
 pub fn workflow_name(text: &str) -> Result<WorkflowName, RunsError> {
     WorkflowName::parse(text).ok_or_else(|| {
-        RunsError::missing("unknown-workflow", format!("no workflow `{text}`"))
-            .hint("list_workflows lists them")
+        RunsError::missing("unknown-workflow", format!("there is no workflow `{text}`"))
+            .hint("the tool list_workflows lists the workflows")
     })
 }
 
@@ -471,7 +476,8 @@ pub fn refuse_inexact(params: &BTreeMap<String, Json>) -> Result<(), RunsError> 
     match params.iter().find(|(_, value)| is_inexact(value)) {
         None => Ok(()),
         Some((name, _)) => {
-            let message = format!("the param `{name}` has an integer that does not fit 64 bits");
+            let message =
+                format!("the param `{name}` has an integer that does not fit into 64 bits");
             Err(RunsError::wrong("params", message).hint("put it into quotes"))
         }
     }

@@ -52,6 +52,13 @@ pub fn tools(allowed: &BTreeSet<Permission>) -> impl Iterator<Item = &'static To
     all.filter(|row| row.needs.is_none_or(|needs| allowed.contains(&needs)))
 }
 
+/// Returns the word of `--allow` that a tool needs, if it needs one.
+pub fn needed(name: &str) -> Option<String> {
+    let row = act::TOOLS.iter().find(|row| row.name == name)?;
+    let word = row.needs?.to_possible_value()?;
+    Some(word.get_name().to_owned())
+}
+
 /// Reads the arguments of a call.
 ///
 /// # Errors
@@ -100,6 +107,8 @@ mod tests {
         let looking = names(&[]);
         assert!(!looking.contains(&"start_run"), "{looking:?}");
         assert_eq!(names(&[Permission::Start]).len(), looking.len() + 1);
+        assert_eq!(needed("start_run").as_deref(), Some("start"));
+        assert_eq!(needed("list_runs"), None);
         let all = names(&[Permission::Start, Permission::Resume]);
         assert_eq!(all.len(), looking.len() + 2);
         for never in ["approve", "reject", "answer", "undo", "cancel"] {

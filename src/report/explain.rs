@@ -1,7 +1,8 @@
-//! Shows a host function, a module, a key of the workflow file or an error code as a page.
+//! Shows a host function, a module, a key of the workflow file, a word of its language or an error code as a page.
 
 use super::{
     codes::{code_page, codes},
+    language::{language_pages, language_terms, language_topics},
     page::{Page, Term},
 };
 use windlass_compile::{FileKey, Form, Section, all_sections};
@@ -16,7 +17,10 @@ use windlass_script::{
 /// The topics that were probably meant: the most similar ones, or those that contain the word.
 pub fn explain(word: &str) -> Result<Vec<Page>, Vec<String>> {
     if let Some(page) = code_page(word) {
-        return Ok(vec![page]);
+        // A code may be a word of the language, too.
+        let mut pages = vec![page];
+        pages.extend(language_pages(word));
+        return Ok(pages);
     }
     if let Some(function) = function(word) {
         return Ok(vec![function_page(function, None)]);
@@ -35,6 +39,7 @@ pub fn explain(word: &str) -> Result<Vec<Page>, Vec<String>> {
             .filter(|row| row.name.ends_with(&format!("::{word}")))
             .map(|row| function_page(row, None)),
     );
+    pages.extend(language_pages(word));
     if pages.is_empty() {
         Err(near(word))
     } else {
@@ -69,6 +74,7 @@ pub fn topics() -> Vec<String> {
     topics.extend(functions().map(|row| row.name.to_owned()));
     topics.extend(functions().filter_map(|row| Some(row.name.split_once("::")?.1.to_owned())));
     topics.extend(MODULES.iter().map(|module| module.name.to_owned()));
+    topics.extend(language_topics().map(str::to_owned));
     for section in all_sections() {
         topics.extend(section.keys.iter().map(|key| key.name.to_owned()));
         topics.extend(
@@ -102,6 +108,10 @@ pub fn topics_page() -> Page {
         .terms(
             "keys of workflows, test files and mock files",
             keys.collect(),
+        )
+        .terms(
+            "types, and what expressions and scripts read",
+            language_terms(),
         )
         .terms("host functions", modules.collect())
         .terms(

@@ -9,7 +9,7 @@
 //! - Workflows: `graph` (`lanes` for a terminal), `iam` and `rbac` (the permissions of their calls).
 //! - The inventory of certificates: `certificate_tree` for people; JSON, metrics and what is due in `inventory`.
 //! - For programs: `json`.
-//! - Documentation: `reference`, `explain`, `definitions`, `schema` and `codes`, as a `page` where people read it.
+//! - Documentation: `reference`, `explain`, `language`, `definitions`, `schema` and `codes`, as a `page` where people read it.
 //! - Parts of texts: `table`, `style`, `clock`, `object` (a call in a line), `commands`, `plain` (nothing that controls a
 //!   terminal), `say` (on stderr), and `problem`, an error drawn with its source.
 
@@ -29,6 +29,7 @@ mod iam;
 mod inventory;
 mod json;
 mod lanes;
+mod language;
 mod next_steps;
 mod object;
 mod page;

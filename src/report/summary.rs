@@ -51,12 +51,15 @@ pub fn headline(run: &RunId, state: &State, is_driven: bool, now: Timestamp) -> 
 fn times(worked: i64, took: i64) -> String {
     /// A shorter time lies between two events, and is not a wait.
     const LEAST: i64 = 1000;
-    let text = |ms: i64| format_duration(Duration::from_millis(ms.max(0) as u64));
     if took - worked < LEAST {
-        text(took)
+        time(took)
     } else {
-        format!("{} ({} with waits)", text(worked), text(took))
+        format!("{} ({} with waits)", time(worked), time(took))
     }
+}
+
+fn time(ms: i64) -> String {
+    format_duration(Duration::from_millis(ms.max(0) as u64))
 }
 
 /// Returns when the run, or its undo, began.
@@ -230,11 +233,10 @@ impl Rows<'_> {
         let status = instance.map_or(Status::Pending, |instance| instance.status);
         let took = instance
             .and_then(|i| Some(i.ended_at?.millis_since(i.started_at?)))
-            .map_or(String::new(), |ms| {
-                let worked = instance
-                    .filter(|i| i.approval.is_none())
-                    .map_or(ms, |i| i.worked);
-                times(worked, ms)
+            .map_or(String::new(), |ms| match instance {
+                Some(instance) if instance.approval.is_none() => times(instance.worked, ms),
+                // The time of a question is that of people.
+                _ => format!("waited {}", time(ms)),
             });
         let items = instance.and_then(|i| i.items.as_ref());
         let mut says = match (status, self.state.outcome, items) {

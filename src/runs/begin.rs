@@ -11,7 +11,7 @@ use super::{
     preflight::{Note, preflight},
     service::{Person, Sent, StartWanted},
 };
-use windlass_compile::{Program, bind_params};
+use windlass_compile::{Program, bind_params, refuse_nulls};
 use windlass_engine::{
     decide::{Trouble, troubles},
     execute::DriveError,
@@ -123,9 +123,12 @@ fn refuse_hopeless(program: &Program, state: &State) -> Result<(), RunsError> {
 }
 
 fn line(trouble: &Trouble) -> String {
-    match &trouble.step {
-        Some(step) => format!("{step}: {}", trouble.error),
-        None => trouble.error.to_string(),
+    let Trouble { step, error } = trouble;
+    let place = error.place.as_ref();
+    let place = place.map_or_else(String::new, |place| format!(" ({place})"));
+    match step {
+        Some(step) => format!("{step}: {error}{place}"),
+        None => format!("{error}{place}"),
     }
 }
 
@@ -197,6 +200,7 @@ pub(crate) fn checked(
     out: &Path,
     who: &Person,
 ) -> Result<Prepared, RunsError> {
+    refuse_nulls(&program.workflow, about.params)?;
     let params = Value::Map(bind_params(&program.workflow, about.params.clone())?);
     let (kube, notes) = preflight(targets, &program.workflow, &params, about.target)?;
     let beginning = begin(Wanted {

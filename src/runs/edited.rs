@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use windlass_compile::{ParamErrors, Program, Workflow, bind_params};
+use windlass_compile::{ParamErrors, Program, Workflow, bind_params, refuse_nulls};
 use windlass_journal::{RunEdited, RunInfo, State};
 use windlass_world::value::{Digest, Value};
 
@@ -15,6 +15,7 @@ pub fn params_now(
     workflow: &Workflow,
     given: BTreeMap<String, Value>,
 ) -> Result<Value, ParamErrors> {
+    refuse_nulls(workflow, &given)?;
     let mut params = match &run.params {
         Value::Map(params) => params.clone(),
         _ => BTreeMap::new(),

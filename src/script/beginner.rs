@@ -2,7 +2,7 @@
 
 use rhai::{ParseError, ParseErrorType};
 
-use super::fault::Fault;
+use super::{fault::Fault, foreign};
 
 /// The words that may begin a statement of a script. Text that begins otherwise and does not parse may be a shell command.
 const KEYWORDS: [&str; 22] = [
@@ -33,6 +33,9 @@ pub(super) fn helped(fault: Fault, text: &str, error: &ParseError, is_inline: bo
         ParseErrorType::VariableUndefined(name) => Some(name.as_str()),
         _ => None,
     };
+    if foreign::hint(text, &fault.span, error.err_type()).is_some() {
+        return fault;
+    }
     match unknown {
         Some(name @ ("params" | "steps" | "item" | "run" | "target")) if is_inline => fault.help(format!(
             "a script can read only its inputs: pass it `with: {{ x: \"${{{{ {name}… }}}}\" }}`, and read `inputs.x`"

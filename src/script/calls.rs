@@ -45,6 +45,8 @@ pub(super) struct Own {
     pub functions: Catalogue,
     /// Name with its namespace → usage.
     pub usages: BTreeMap<String, String>,
+    /// The namespaces of imports that could not be read: that is a mistake by itself, and each call of their functions is not another one.
+    pub unread: BTreeSet<String>,
 }
 
 impl Own {
@@ -194,6 +196,9 @@ fn check_call(known: &Catalogue, own: &Own, text: &str, call: &FoundCall) -> Opt
     } = call;
     let span = token_at(text, call.position);
     if namespace.is_empty() && (KEYWORDS.contains(&name.as_str()) || name.starts_with("anon$")) {
+        return None;
+    }
+    if own.unread.contains(namespace) {
         return None;
     }
     let full = if namespace.is_empty() {

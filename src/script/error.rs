@@ -75,7 +75,7 @@ fn at(script: &Script, source: &str, what: &str, position: Position) -> String {
 }
 
 /// Returns the place, in a script or in a module that it imports, of a position from Rhai.
-fn place_of(script: &Script, source: &str, position: Position) -> Option<Place> {
+pub(super) fn place_of(script: &Script, source: &str, position: Position) -> Option<Place> {
     let text = if source == &*script.path {
         Some(&script.text)
     } else {

@@ -9,6 +9,7 @@ use super::{
     absent, calls,
     dynamic::{from_dynamic, to_dynamic},
     fault::{Fault, offset, token_at},
+    foreign,
     interpolation::compile_to_run,
     interpreter,
     limits::{self, EXPRESSION, Exceeded},
@@ -148,6 +149,9 @@ impl Expression {
                     token_at(text, e.position())
                 };
                 let fault = Fault::new("syntax", span, lowercase_first(&e.err_type().to_string()));
+                if let Some(hint) = foreign::hint(text, &fault.span, e.err_type()) {
+                    return vec![fault.help(hint)];
+                }
                 vec![match e.err_type() {
                     rhai::ParseErrorType::ModuleUndefined(_) => fault
                         .help("an expression can't call host modules: call them in a step script"),

@@ -225,6 +225,8 @@ pub struct Chain {
     pub skips: bool,
     /// Whether that is directly behind the root: `inputs[name]`.
     pub skips_first: bool,
+    /// How many parts come before the first of these brackets.
+    pub skips_behind: Option<usize>,
     /// Whether it ends with a dot.
     pub is_open: bool,
     /// The end of the whole path.
@@ -270,6 +272,7 @@ fn chain(text: &str, tokens: &[&Token], pairs: &[Option<usize>], start: usize) -
         parts: vec![name(tokens[start])],
         skips: false,
         skips_first: false,
+        skips_behind: None,
         is_open: false,
         end: tokens[start].span.end,
     };
@@ -309,6 +312,7 @@ fn chain(text: &str, tokens: &[&Token], pairs: &[Option<usize>], start: usize) -
                     Some(close) => {
                         chain.skips = true;
                         chain.skips_first |= chain.parts.len() == 1;
+                        chain.skips_behind.get_or_insert(chain.parts.len());
                         chain.end = tokens[close].span.end;
                         at = close + 1;
                     }

@@ -4,7 +4,7 @@
 //! # Layout
 //!
 //! - `script`: [`Script`] is a parsed and checked `.rhai` file (or inline body) with its imports (`modules`, `import`,
-//!   `parsed`, `frozen`); checks: `signature`, `inputs`, `calls`, `lint`, `beginner`, and a `fault` for each mistake;
+//!   `parsed`, `frozen`); checks: `signature`, `inputs`, `calls`, `lint`, `uninterpolated`, `beginner`, `foreign`, and a `fault` for each mistake;
 //! - `expression`: [`Expression`] is the text between `${{` and `}}`; [`lexer`] finds its end, and splits texts that need
 //!   not be valid, for editors, shells and mutants; `interpolation` rewrites strings, `places` finds them in their file;
 //! - `run`: [`run`] evaluates a script on the calling thread, which must be a blocking one with a stack of at least
@@ -34,6 +34,7 @@ mod effects;
 mod error;
 mod expression;
 mod fault;
+mod foreign;
 mod frozen;
 mod given;
 mod host;
@@ -57,6 +58,7 @@ mod secrecy;
 mod secret;
 mod signature;
 mod trace;
+mod uninterpolated;
 
 pub use effects::{
     Act, Before, Call, Class, Clock, EffectKey, Effects, Interruption, Level, OnStop, Stop,

@@ -6,6 +6,7 @@ use super::{
     calls,
     fault::{Fault, offset, token_at},
     signature::Signature,
+    uninterpolated::{self, uninterpolated},
 };
 use windlass_ground::{closest, did_you_mean};
 use windlass_world::value::Value;
@@ -26,6 +27,7 @@ pub(super) fn check(ast: &AST, text: &str, outputs: Option<&Signature>) -> Vec<F
 /// Returns the mistakes of an inline body, or of the functions of a script.
 pub(super) fn check_body(ast: &AST, text: &str) -> Vec<Fault> {
     let mut faults = check_constants(ast, text, INPUTS);
+    faults.extend(uninterpolated::check(ast, text, INPUTS));
     faults.extend(calls::accepted_before(ast, text));
     faults
 }
@@ -101,13 +103,7 @@ fn plain_interpolation(
     let read = interpolated(constant, names)?;
     let start = offset(text, position);
     let at = text[start..].find(read).map_or(start, |at| start + at);
-    let message = format!("`{read}` is plain text in a string with these quotes");
-    let rest = &read[1..];
-    Some(
-        Fault::new("syntax", at..at + read.len(), message).help(format!(
-            "write the string in backticks (`…`), or `\"$\" + \"{rest}\"` for the text itself"
-        )),
-    )
+    Some(uninterpolated(at..at + read.len(), read))
 }
 
 /// Finds the first interpolation that reads one of `names`, such as `${inputs.name}`, in a text that is not interpolated.

@@ -25,6 +25,8 @@ pub(super) struct Modules {
     pub aliases: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     /// The imports being read, outermost first: a repeat is a cycle.
     open: Vec<String>,
+    /// The modules that could not be parsed, of which that was reported.
+    broken: BTreeSet<String>,
 }
 
 impl Modules {
@@ -38,96 +40,101 @@ impl Modules {
         faults: &mut Vec<Fault>,
     ) {
         for import in imports_of(ast) {
-            let fault = |code, message: String| {
-                Fault::new(code, token_at(text, import.position), message).in_file(path, text)
-            };
-            let Some(wanted) = import.path else {
-                faults.push(
-                    fault(
-                        "bad-import",
-                        "an import's path must be a plain string".into(),
-                    )
-                    .help("imports are read before the script runs"),
-                );
+            let Some(key) = self.read(&import, path, text, read, faults) else {
+                own.unread.extend(import.alias);
                 continue;
             };
-            let Some(resolved) = join_path(path, &wanted) else {
-                let message = format!("`{wanted}` is outside the workflow's folder");
-                faults.push(fault("bad-import", message).help(RULE));
-                continue;
-            };
-            let (file, written) = (format!("{resolved}.rhai"), format!("{wanted}.rhai"));
-            let (file, module_text) = match read(&file, &written) {
-                Ok(found) => found,
-                Err(why) => {
-                    let help = if file != written && read(&written, &written).is_ok() {
-                        format!("{RULE}: `import \"{}{wanted}\"`", way_up(path))
-                    } else {
-                        RULE.to_owned()
-                    };
-                    let message = format!("can't read `{file}`: {why}");
-                    faults.push(fault("bad-import", message).help(help));
-                    continue;
-                }
-            };
-            let key = file.strip_suffix(".rhai").unwrap_or(&file).to_owned();
-            if self.open.contains(&key) {
-                let cycle: Vec<_> = self.open.iter().chain([&key]).cloned().collect();
-                faults.push(fault(
-                    "bad-import",
-                    format!("imports form a cycle: {}", cycle.join(" → ")),
-                ));
-                continue;
-            }
-            if !self.asts.contains_key(&key) {
-                let module_path: Arc<str> = file.into();
-                let mut module = match interpreter::steps().compile(&*module_text) {
-                    Ok(module) => module,
-                    Err(e) => {
-                        faults.push(
-                            syntax_fault(&module_text, &e).in_file(&module_path, &module_text),
-                        );
-                        continue;
-                    }
-                };
-                module.set_source(&*module_path);
-                let mut module_own = Own::default();
-                module_own.add("", &module);
-                self.open.push(key.clone());
-                self.load(
-                    &module,
-                    &module_path,
-                    &module_text,
-                    &mut module_own,
-                    read,
-                    faults,
-                );
-                self.open.pop();
-                let found = calls::check_script(&module, &module_text, &module_own);
-                faults.extend(
-                    found
-                        .into_iter()
-                        .map(|f| f.in_file(&module_path, &module_text)),
-                );
-                match compile_to_run(interpreter::steps(), &Scope::new(), &module_text) {
-                    Ok(mut run) => {
-                        run.set_source(&*module_path);
-                        self.runs.insert(key.clone(), run);
-                    }
-                    Err(e) => faults
-                        .push(syntax_fault(&module_text, &e).in_file(&module_path, &module_text)),
-                }
-                self.texts.insert(key.clone(), module_text);
-                self.asts.insert(key.clone(), module);
-            }
-            let wanted = key;
-            if let (Some(alias), Some(module)) = (&import.alias, self.asts.get(&wanted)) {
+            if let (Some(alias), Some(module)) = (&import.alias, self.asts.get(&key)) {
                 own.add(alias, module);
                 let aliases = self.aliases.entry(path.to_string()).or_default();
                 let files = aliases.entry(alias.clone()).or_default();
                 files.extend(module.source().map(str::to_owned));
             }
         }
+    }
+
+    /// Reads an import of a file, and what that imports. Returns its key in [`Modules::asts`], or `None` after a mistake because of
+    /// which its functions are not known.
+    fn read(
+        &mut self,
+        import: &FoundImport,
+        path: &Arc<str>,
+        text: &Arc<str>,
+        read: &mut ReadImport,
+        faults: &mut Vec<Fault>,
+    ) -> Option<String> {
+        let fault = |code, message: String| {
+            Fault::new(code, token_at(text, import.position), message).in_file(path, text)
+        };
+        let Some(wanted) = &import.path else {
+            let found = fault(
+                "bad-import",
+                "an import's path must be a plain string".into(),
+            );
+            faults.push(found.help("imports are read before the script runs"));
+            return None;
+        };
+        let Some(resolved) = join_path(path, wanted) else {
+            let message = format!("`{wanted}` is outside the workflow's folder");
+            faults.push(fault("bad-import", message).help(RULE));
+            return None;
+        };
+        let (file, written) = (format!("{resolved}.rhai"), format!("{wanted}.rhai"));
+        let (file, module_text) = match read(&file, &written) {
+            Ok(found) => found,
+            Err(why) => {
+                let help = if file != written && read(&written, &written).is_ok() {
+                    format!("{RULE}: `import \"{}{wanted}\"`", way_up(path))
+                } else {
+                    RULE.to_owned()
+                };
+                let message = format!("can't read `{file}`: {why}");
+                faults.push(fault("bad-import", message).help(help));
+                return None;
+            }
+        };
+        let key = file.strip_suffix(".rhai").unwrap_or(&file).to_owned();
+        if self.open.contains(&key) {
+            let cycle: Vec<_> = self.open.iter().chain([&key]).cloned().collect();
+            faults.push(fault(
+                "bad-import",
+                format!("imports form a cycle: {}", cycle.join(" → ")),
+            ));
+            return None;
+        }
+        if self.asts.contains_key(&key) {
+            return Some(key);
+        }
+        let module_path: Arc<str> = file.into();
+        let there = |fault: Fault| fault.in_file(&module_path, &module_text);
+        let mut module = match interpreter::steps().compile(&*module_text) {
+            Ok(module) => module,
+            Err(e) => {
+                // Another import of it has the same mistake.
+                if self.broken.insert(key) {
+                    faults.push(there(syntax_fault(&module_text, &e)));
+                }
+                return None;
+            }
+        };
+        module.set_source(&*module_path);
+        let mut own = Own::default();
+        own.add("", &module);
+        self.open.push(key.clone());
+        self.load(&module, &module_path, &module_text, &mut own, read, faults);
+        self.open.pop();
+        let found = calls::check_script(&module, &module_text, &own);
+        faults.extend(found.into_iter().map(there));
+        match compile_to_run(interpreter::steps(), &Scope::new(), &module_text) {
+            Ok(mut run) => {
+                run.set_source(&*module_path);
+                self.runs.insert(key.clone(), run);
+            }
+            Err(e) => faults.push(there(syntax_fault(&module_text, &e))),
+        }
+        self.texts.insert(key.clone(), module_text);
+        self.asts.insert(key.clone(), module);
+        Some(key)
     }
 }
 

@@ -8,13 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rhai::{CallFnOptions, Dynamic, Scope};
+use rhai::{ASTNode, CallFnOptions, Dynamic, Scope};
 use serde::{Deserialize, Serialize};
 
 use super::{
     dynamic::{from_dynamic, to_dynamic},
     effects::{Level, Stop},
-    error::explain,
+    error::{explain, place_of},
     host::Host,
     interpreter,
     limits::{self, STEP},
@@ -87,7 +87,29 @@ pub fn run(
             engine.call_fn_with_options(options, &mut scope, &script.ast, "run", arguments)
         }
     })?;
-    outputs(script, rules, &returned)
+    outputs(script, rules, &returned).map_err(|error| {
+        let place = error.place.is_none().then(|| end_of(script)).flatten();
+        error.at(place).into()
+    })
+}
+
+/// Returns the place of the last statement, whose value is the outputs.
+fn end_of(script: &Script) -> Option<Place> {
+    let mut only = script.ast.clone();
+    if script.is_inline {
+        only.clear_functions();
+    } else {
+        only.clear_statements();
+        only.retain_functions(|_, _, name, params| name == "run" && params == 1);
+    }
+    let mut last = None;
+    only.walk(&mut |path: &[ASTNode]| {
+        if let [ASTNode::Stmt(statement)] = path {
+            last = Some(statement.position());
+        }
+        true
+    });
+    place_of(script, &script.path, last?)
 }
 
 /// Runs `fn undo(inputs, outputs)` of a script that [`Script::has_undo`].
@@ -158,7 +180,7 @@ fn outputs(
     script: &Script,
     rules: Rules,
     returned: &Dynamic,
-) -> Result<BTreeMap<String, Value>, Ended> {
+) -> Result<BTreeMap<String, Value>, StepError> {
     let value = from_dynamic(returned)
         .map_err(|e| StepError::new("wrong-output", format!("the script's result: {e}")))?;
     let outputs = match value {
@@ -180,13 +202,11 @@ fn outputs(
                     "end `fn run` with a map: `#{ name: value }`",
                 )
             };
-            return Err(StepError::new("wrong-output", message)
-                .with_hint(hint)
-                .into());
+            return Err(StepError::new("wrong-output", message).with_hint(hint));
         }
     };
     match &script.outputs {
-        Some(signature) => Ok(signature.fit_outputs(outputs, rules.widens)?),
+        Some(signature) => signature.fit_outputs(outputs, rules.widens),
         None => Ok(outputs),
     }
 }

@@ -6,6 +6,7 @@ use super::{
     beginner,
     calls::{self, Own},
     fault::{Fault, token_at},
+    foreign,
     frozen::FrozenScript,
     given::HostCall,
     import::Imports,
@@ -418,6 +419,9 @@ pub(super) fn syntax_fault(text: &str, error: &ParseError) -> Fault {
         span,
         lowercase_first(&error.err_type().to_string()),
     );
+    if let Some(hint) = foreign::hint(text, &span_text, error.err_type()) {
+        return fault.help(hint);
+    }
     match error.err_type() {
         ParseErrorType::BadInput(LexError::MalformedChar(_)) => {
             fault.help("write a string in double quotes or in backticks")

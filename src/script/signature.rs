@@ -6,7 +6,7 @@ use super::{
     dynamic::from_dynamic,
     fault::{Fault, token_at},
 };
-use windlass_world::value::{StepError, Type, Value};
+use windlass_world::value::{ParseTypeError, StepError, Type, Value};
 
 /// The inputs (`const INPUTS`) or outputs (`const OUTPUTS`) that a script declares.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,8 +57,12 @@ impl Signature {
                 Some(Ok(parsed)) => {
                     signature.fields.insert(field, parsed);
                 }
-                Some(Err(message)) => {
-                    faults.push(Fault::new("bad-signature", place, message));
+                Some(Err((message, meant))) => {
+                    let fault = Fault::new("bad-signature", place, message);
+                    faults.push(match meant {
+                        Some(ty) => fault.help(format!("write `{ty}`")),
+                        None => fault,
+                    });
                 }
                 None => faults.push(
                     Fault::new(
@@ -188,14 +192,15 @@ fn not_literal(name: &str, span: Range<usize>) -> Fault {
     ))
 }
 
-fn parse_field(text: &str) -> Result<Field, String> {
+/// Reads a declaration. The error is a message and the type that was probably meant.
+fn parse_field(text: &str) -> Result<Field, (String, Option<String>)> {
     let (ty, default) = match text.split_once('=') {
         Some((ty, default)) => (ty.trim(), Some(default.trim())),
         None => (text.trim(), None),
     };
     let ty: Type = ty
         .parse()
-        .map_err(|e: windlass_world::value::ParseTypeError| e.to_string())?;
+        .map_err(|e: ParseTypeError| (e.to_string(), e.meant()))?;
     let Some(default) = default else {
         return Ok(Field { ty, default: None });
     };
@@ -205,7 +210,7 @@ fn parse_field(text: &str) -> Result<Field, String> {
         Err(_) => Value::from(default),
     };
     ty.check(&value)
-        .map_err(|e| format!("the default does not fit: {e}"))?;
+        .map_err(|e| (format!("the default does not fit: {e}"), None))?;
     Ok(Field {
         ty,
         default: Some(value),

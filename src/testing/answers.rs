@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::log::{Answered, Line, Log};
 use crate::{
-    compile::Given,
-    journal::{EffectEnded, EffectIntended, Event},
+    compile::{Given, QuestionEnd},
+    journal::{EffectEnded, EffectIntended, Event, InstanceId, State},
     script::EffectKey,
     value::Value,
 };
@@ -94,4 +94,35 @@ pub fn unused(given: &[Given], lines: &[Line]) -> Vec<usize> {
     (0..given.len())
         .filter(|number| !is_used(*number))
         .collect()
+}
+
+/// Returns the answer of a test to a question: for this item, or for all items of a `for_each`.
+pub fn end_of<'e>(
+    approvals: &'e BTreeMap<String, QuestionEnd>,
+    id: &InstanceId,
+) -> Option<&'e QuestionEnd> {
+    approvals
+        .get(id.as_str())
+        .or_else(|| approvals.get(&without_items(id)))
+}
+
+/// Returns the steps of `approvals` that asked nothing.
+pub fn unasked<'e>(approvals: &'e BTreeMap<String, QuestionEnd>, state: &State) -> Vec<&'e str> {
+    let asked = state
+        .steps
+        .iter()
+        .filter(|(_, step)| step.approval.is_some());
+    let asked: Vec<_> = asked.map(|(id, _)| id).collect();
+    let is_used = |step: &str| {
+        let mut asked = asked.iter();
+        asked.any(|id| id.as_str() == step || without_items(id) == step)
+    };
+    let steps = approvals.keys().map(String::as_str);
+    steps.filter(|step| !is_used(step)).collect()
+}
+
+/// Returns `each[x]/ask` as `each/ask`.
+fn without_items(id: &InstanceId) -> String {
+    let bare: Vec<_> = id.segments().map(|segment| segment.name).collect();
+    bare.join("/")
 }

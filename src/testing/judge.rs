@@ -126,6 +126,14 @@ pub fn judge(case: &Case, outcome: &Outcome) -> Vec<Problem> {
             .into_iter()
             .map(|number| never_used(case, number, outcome, is_alone)),
     );
+    let unasked = answers::unasked(&case.approvals, &outcome.state);
+    problems.extend(unasked.into_iter().map(|step| {
+        let what = format!("the answer for `{step}` in `approvals` was never used");
+        Problem::new(what).with(format!(
+            "the step `{step}` is {}, and has asked nothing",
+            outcome.status_of(step)
+        ))
+    }));
     problems
 }
 

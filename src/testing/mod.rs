@@ -12,12 +12,13 @@
 //! - `coverage` collects which steps, branches and lines the tests reached;
 //! - `suites` runs all tests of all files in parallel; `junit` writes the results for other programs;
 //! - `mutate` alters the tested files, and reports which tests notice;
-//! - `record` creates a test from a run that has ended, without the numbers of its `accounts`.
+//! - `record` creates a test from a run that has ended, without the numbers of its `accounts` and what it made `anew`.
 //!
 //! A test's folder holds `.windlass/` (its journal, the embedded servers), `out/`, `calls.jsonl` (the log),
 //! `covered.json` and `moments`.
 
 mod accounts;
+mod anew;
 mod answers;
 mod certificates;
 mod compare;

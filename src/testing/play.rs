@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, io, path::Path, sync::Arc};
 
 use super::{
-    coverage,
+    answers, coverage,
     mesh::{self, MeshError, Watch},
     setup,
     stage::{self, Outside, now},
@@ -328,10 +328,7 @@ impl Play<'_> {
     }
 
     fn end_of(&self, id: &InstanceId) -> Option<&QuestionEnd> {
-        let whole = self.case.approvals.get(id.as_str());
-        // An answer for a `for_each` without an item is for all of its items.
-        let bare: Vec<_> = id.segments().map(|segment| segment.name).collect();
-        whole.or_else(|| self.case.approvals.get(&bare.join("/")))
+        answers::end_of(&self.case.approvals, id)
     }
 
     fn settings(&self, clients: Clients, stage: Arc<dyn Stage>) -> Settings {

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::{
     accounts::Accounts,
+    anew::Anew,
     judge::flow,
     named::{also_known, named, request_of},
     stage::is_embedded,
@@ -160,6 +161,12 @@ pub fn record(
     if !undone.is_empty() {
         line(format!("  undone: {}", flow(&Json::from(undone))));
     }
+    let is_asked_again =
+        |effect: &EffectState| Anew::is_made(effect) || is_local && is_answered(effect);
+    let anew = Anew::of(last_effects(state), &info.params, is_asked_again);
+    if let Some(outputs) = writer.outputs(&state.outputs, &anew) {
+        line(format!("  outputs: {}", flow(&outputs)));
+    }
     line("  steps:".into());
     for (id, step) in state.steps.iter().filter(|(id, _)| id.undone().is_none()) {
         line(format!(
@@ -232,6 +239,22 @@ fn output_of<'a>(value: &Value, earlier: &[&'a Earlier]) -> Option<&'a str> {
         is_name(name) && last.find_map(|map| map.get(*name)) == Some(value)
     })?;
     Some(name)
+}
+
+/// Returns an output as JSON in which secrets are masked; `None` for one with bytes, which no text of a test matches.
+fn expected(value: &Value) -> Option<Json> {
+    Some(match value {
+        Value::Bytes(_) => return None,
+        Value::Secret(_) | Value::Reference(_) => MASK.into(),
+        Value::List(items) => items.iter().map(expected).collect::<Option<_>>()?,
+        Value::Map(map) => {
+            // An entry that a pattern leaves out may be anything.
+            let entries = map.iter();
+            let entries = entries.filter_map(|(key, item)| Some((key.clone(), expected(item)?)));
+            Json::Object(entries.collect())
+        }
+        other => other.to_json(),
+    })
 }
 
 /// Whether a Secret's value is recorded as its digest: a test has another secret in its place.
@@ -336,6 +359,16 @@ impl Writer<'_> {
             Some(EffectOutcome::NotDone) | None => return None,
         };
         Some((known, lines))
+    }
+
+    /// Returns what a test expects of the run's outputs. What it can't know matches anything.
+    fn outputs(&mut self, outputs: &Value, anew: &Anew) -> Option<Json> {
+        let outputs = outputs.as_map()?.iter().filter_map(|(name, value)| {
+            let pattern = self.pattern(expected(value)?);
+            Some((name.clone(), anew.pattern(pattern)))
+        });
+        let outputs: serde_json::Map<_, _> = outputs.collect();
+        (!outputs.is_empty()).then(|| outputs.into())
     }
 
     /// Returns a value of the run in the form of the test, with stand-ins for secrets.

@@ -18,24 +18,37 @@ pub fn path_of(file: &Path, name: &str) -> PathBuf {
         .join(format!("{name}.snap"))
 }
 
+/// What is done with a snapshot that is missing or differs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Compares,
+    /// It is written: `--accept`.
+    Accepts,
+    /// It would be written, but the test fails otherwise, so that what was found may be wrong.
+    Refuses,
+}
+
 /// Compares an outcome with its snapshot, or writes the snapshot.
 ///
 /// # Errors
 /// A file that can't be read or written.
-pub fn check(path: &Path, outcome: &Outcome, accepts: bool) -> io::Result<Option<Problem>> {
+pub fn check(path: &Path, outcome: &Outcome, mode: Mode) -> io::Result<Option<Problem>> {
     let found = text_of(outcome);
     let wanted = disk::read_if_there(path)?;
     if wanted.as_deref() == Some(&*found) {
         return Ok(None);
     }
-    if accepts {
+    if mode == Mode::Accepts {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
         fs::write(path, found)?;
         return Ok(None);
     }
-    let hint = "to accept what was found: `windlass test --accept`";
+    let hint = match mode {
+        Mode::Refuses => "not accepted, because the test has other problems: fix these first",
+        _ => "to accept what was found: `windlass test --accept`",
+    };
     Ok(Some(match wanted {
         Some(wanted) => Problem::new(format!("the run does not match {}", path.display()))
             .with(format!("{}\n{hint}", diff(&wanted, &found))),

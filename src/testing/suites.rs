@@ -16,13 +16,15 @@ use tempfile::TempDir;
 
 pub use super::setup::Setups;
 use super::{
+    answers,
     compare::Common,
     conduct::{Part, Played, Player},
     coverage::{Coverage, Covered},
     judge::{Problem, judge},
     outcome::{Outcome, OutcomeError},
     play::MOMENTS,
-    setup, snapshot,
+    setup,
+    snapshot::{self, Mode},
 };
 use crate::{
     compile::{Case, Kill, Library, Mistakes, Program, Suite, read_suite},
@@ -259,9 +261,13 @@ impl Testing<'_> {
         tested.covered = outcome.covered.clone();
         if let Some(name) = &self.case.expect.snapshot {
             let path = snapshot::path_of(self.file, name);
-            tested
-                .problems
-                .extend(snapshot::check(&path, &outcome, self.options.accepts).map_err(broken)?);
+            let mode = match (self.options.accepts, tested.problems.is_empty()) {
+                (false, _) => Mode::Compares,
+                (true, true) => Mode::Accepts,
+                (true, false) => Mode::Refuses,
+            };
+            let found = snapshot::check(&path, &outcome, mode).map_err(broken)?;
+            tested.problems.extend(found);
         }
         // A run that fails its test is not killed.
         let kill = self.case.kill.filter(|_| self.options.kills);
@@ -389,6 +395,13 @@ impl Testing<'_> {
                     outcome.status()
                 );
                 return Err(Problem::new(what).with(why.join("\n")));
+            }
+            let approvals = &self.case.before[last].approvals;
+            if let Some(step) = answers::unasked(approvals, &outcome.state).first() {
+                let what = format!(
+                    "the answer for `{step}` in `approvals` of the run of {workflow} before the test was never used"
+                );
+                return Err(Problem::new(what));
             }
             setup::add_outputs(folder.path(), outcome.outputs()).map_err(broken)?;
             Ok(folder)

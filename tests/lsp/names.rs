@@ -537,6 +537,30 @@ fn a_rename_that_can_t_see_all_places_is_refused() {
     assert_eq!(client.stop(), Some(0));
 }
 
+/// An item of a step is named in brackets or behind a dot, or its brackets are computed.
+#[test]
+fn a_rename_of_an_output_follows_reads_of_items() {
+    let script = "const OUTPUTS = #{ arn: \"string\", parts: \"list\" };\nfn run(inputs) {\n    #{ arn: \"x\", parts: [1] }\n}\n";
+    let workflow = "workflow: w\nparams: { n: { type: int, default: 0 } }\nsteps:\n  each: { for_each: [a, b], script: s.rhai }\n  one: { script: s.rhai }\n  c:\n    for_each: [a]\n    with:\n      named: \"${{ steps.each['a'].arn }}\"\n      dotted: \"${{ steps.each.a.arn }}\"\n      computed: \"${{ steps.each[item].arn }}\"\n      part: \"${{ steps.one.parts[params.n] }} ${{ steps.each.a.parts[params.n] }}\"\n    run: ()\n";
+    let test = Test::new().file("s.rhai", script).file("w.yaml", workflow);
+    for (wanted, new, count) in [
+        ("arn: \"string", "address", 5),
+        ("parts: \"list", "pieces", 4),
+    ] {
+        let text = test.read("s.rhai");
+        let mut client = Client::start(&test);
+        client.open("s.rhai", &text);
+        client.open("w.yaml", &test.read("w.yaml"));
+        let (line, column) = place_of(&text, wanted).0;
+        let mut params = client.place("s.rhai", (line, column + 1));
+        params["newName"] = json!(new);
+        let edit = client.request("textDocument/rename", params);
+        assert_eq!(apply(&test, &client, &edit), count, "{edit}");
+        test.windlass(&["validate", "w.yaml"]).expect(0);
+        assert_eq!(client.stop(), Some(0));
+    }
+}
+
 #[test]
 fn a_file_has_its_parts_and_edges() {
     let test = Test::with_shipped_workflows();

@@ -53,6 +53,14 @@ fn a_start_is_bound_to_the_plan_that_was_shown() {
     );
     start(&staging, &plan(&staging)).expect(201);
     start(&staging, "0123").expect(400);
+    // As on the command line, a null is not the default.
+    let body = json!({ "workflow": "places", "params": { "names": null } });
+    let refused = served.post(ALICE, "/api/v1/runs", &body).expect(422).json();
+    assert_eq!(refused["code"], "params", "{refused}");
+    assert!(
+        refused.to_string().contains("the value is null"),
+        "{refused}"
+    );
     // A client that does not send it starts what there is.
     let body = json!({ "workflow": "places", "params": { "names": prod } });
     served.post(ALICE, "/api/v1/runs", &body).expect(201);

@@ -151,7 +151,7 @@ pub struct Undo {
 #[derive(ClapArgs)]
 pub struct Cancel {
     /// The run, by at least 6 characters of its id; a workflow is its newest run [default: the newest]
-    #[arg(add = ArgValueCompleter::new(complete::runs))]
+    #[arg(add = ArgValueCompleter::new(complete::open_runs))]
     pub run: Option<String>,
 
     #[command(flatten)]
@@ -161,11 +161,11 @@ pub struct Cancel {
 #[derive(ClapArgs)]
 pub struct Answer {
     /// The run, by at least 6 characters of its id; a workflow is its newest run
-    #[arg(add = ArgValueCompleter::new(complete::runs))]
+    #[arg(add = ArgValueCompleter::new(complete::waiting_runs))]
     pub run: String,
 
     /// The step that waits for the approval; several are answered together, or none of them
-    #[arg(required = true, value_name = "STEP", add = ArgValueCompleter::new(complete::steps))]
+    #[arg(required = true, value_name = "STEP", add = ArgValueCompleter::new(complete::waiting_steps))]
     pub steps: Vec<InstanceId>,
 
     /// The reason, which is recorded in the journal

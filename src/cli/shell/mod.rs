@@ -42,8 +42,9 @@ const COMMANDS: [(&str, &str); 4] = [
 
 /// `windlass shell`.
 pub fn shell(args: &Args, command: &Shell) -> Done {
-    let mut session = Session::open(args, command)?;
-    let result = if std::io::stdin().is_terminal() {
+    let is_at_a_terminal = std::io::stdin().is_terminal();
+    let mut session = Session::open(args, command, !is_at_a_terminal)?;
+    let result = if is_at_a_terminal {
         at_a_terminal(args, command, &mut session)
     } else {
         from_a_pipe(command, &mut session)
@@ -70,7 +71,7 @@ fn at_a_terminal(args: &Args, command: &Shell, session: &mut Session) -> Done {
     while let Some(text) = prompt.read()? {
         match order(&text, session) {
             Some(Order::Quit) => break,
-            Some(Order::Done) => {}
+            Some(Order::Done | Order::Failed) => {}
             None => {
                 evaluate(command, session, &text)?;
                 *names.borrow_mut() = session.names().collect();
@@ -94,7 +95,7 @@ fn from_a_pipe(command: &Shell, session: &mut Session) -> Done {
                 Some(Order::Quit) => return Ok(exit::SUCCEEDED),
                 Some(Order::Done) => {}
                 None if evaluate(command, session, &entry)? => {}
-                None => return Ok(exit::FAILED),
+                Some(Order::Failed) | None => return Ok(exit::FAILED),
             }
         }
     }
@@ -159,6 +160,7 @@ fn shown(value: &Value, as_json: bool) -> Option<String> {
 
 enum Order {
     Done,
+    Failed,
     Quit,
 }
 
@@ -179,10 +181,12 @@ fn order(text: &str, session: &Session) -> Option<Order> {
         ":explain" => {
             if let Err(failure) = explain_word((!rest.is_empty()).then_some(rest)) {
                 failure.report();
+                return Some(Order::Failed);
             }
         }
         word if word.starts_with(':') && !word.starts_with("::") => {
-            say!("unknown command {word}; :help lists the commands")
+            say!("unknown command {word}; :help lists the commands");
+            return Some(Order::Failed);
         }
         _ => return None,
     }

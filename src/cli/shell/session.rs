@@ -63,6 +63,8 @@ pub struct Session<'a> {
     variables: BTreeMap<String, String>,
     functions: BTreeMap<String, String>,
     has_changed: bool,
+    /// Whether an entry that fails ends the session: then its run fails, too.
+    ends_on_error: bool,
 }
 
 /// A run that is about to continue.
@@ -107,11 +109,12 @@ impl Step {
 }
 
 impl<'a> Session<'a> {
-    /// Checks where the session will be recorded. Nothing is recorded before the first entry.
+    /// Checks where the session will be recorded. Nothing is recorded before the first entry. With `ends_on_error`, an entry that fails
+    /// ends the session and its run.
     ///
     /// # Errors
     /// A target that does not exist or whose runs Restate drives, or an output folder that scripts must not have.
-    pub fn open(args: &'a Args, command: &Shell) -> Result<Self, Failure> {
+    pub fn open(args: &'a Args, command: &Shell, ends_on_error: bool) -> Result<Self, Failure> {
         let (config, was_asked_for) = args.config();
         let targets = Targets::load(config, was_asked_for)?;
         let target = targets.find(&command.target)?;
@@ -145,6 +148,7 @@ impl<'a> Session<'a> {
             variables: BTreeMap::new(),
             functions: BTreeMap::new(),
             has_changed: false,
+            ends_on_error,
         })
     }
 
@@ -377,14 +381,19 @@ impl<'a> Session<'a> {
             })
             .collect();
         let last = self.steps.last().map(|step| step.name.clone());
+        let on_error = if self.ends_on_error {
+            "fail"
+        } else {
+            "continue"
+        };
         Step {
             says: json!({
                 "script": file(name),
                 "description": entry.statements.trim(),
                 "with": with,
                 "needs": last.into_iter().collect::<Vec<_>>(),
-                // A failed entry ends neither the session nor its run.
-                "on_error": "continue",
+                // At a terminal, a failed entry ends neither the session nor its run.
+                "on_error": on_error,
             }),
             name: name.to_owned(),
             head: head.len(),

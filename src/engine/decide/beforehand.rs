@@ -6,7 +6,7 @@ use super::{decision::View, scope::Scope};
 use windlass_compile::{Action, OnError, Step, StepIndex, Template, Workflow, bind_params};
 use windlass_journal::{InstanceId, State};
 use windlass_script::Signature;
-use windlass_world::value::{StepError, Value};
+use windlass_world::value::{Place, StepError, Value};
 
 /// A step that can't begin.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,7 +133,7 @@ impl Scope<'_, '_> {
             match &step.action {
                 Action::Script(script) => {
                     if let Some(signature) = &script.inputs {
-                        fits(signature, &inputs)?;
+                        fits(signature, &inputs, step)?;
                     }
                 }
                 Action::Workflow(inner) => {
@@ -147,6 +147,7 @@ impl Scope<'_, '_> {
                             });
                             checked.map_err(|why| {
                                 wrong(format!("the param `{name}` does not fit: {why}"))
+                                    .at(place_of(step, name))
                             })?;
                         }
                         continue;
@@ -191,8 +192,17 @@ impl Scope<'_, '_> {
     }
 }
 
+/// Returns the place of the expression of an input.
+fn place_of(step: &Step, input: &str) -> Option<Place> {
+    step.with.get(input)?.place()
+}
+
 /// Checks the inputs that are known.
-fn fits(signature: &Signature, inputs: &BTreeMap<String, Value>) -> Result<(), StepError> {
+fn fits(
+    signature: &Signature,
+    inputs: &BTreeMap<String, Value>,
+    step: &Step,
+) -> Result<(), StepError> {
     for (name, value) in inputs {
         let Some(field) = signature.fields.get(name) else {
             continue;
@@ -202,7 +212,7 @@ fn fits(signature: &Signature, inputs: &BTreeMap<String, Value>) -> Result<(), S
         }
         field.ty.check(value).map_err(|e| {
             let message = format!("the input `{name}` does not fit: {e}");
-            StepError::new("wrong-type", message)
+            StepError::new("wrong-type", message).at(place_of(step, name))
         })?;
     }
     Ok(())

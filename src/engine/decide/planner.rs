@@ -14,7 +14,7 @@ use super::{
     shape::{Shape, has_begun, whole},
 };
 use windlass_compile::{Action, Edge, OnError, Step, Workflow, bind_params};
-use windlass_journal::{Event, Instance, InstanceId, Status};
+use windlass_journal::{EffectState, Event, Instance, InstanceId, Status};
 use windlass_script::{Class, Script};
 use windlass_world::value::Value;
 
@@ -35,6 +35,8 @@ struct Unit<'u> {
     is_tolerated: bool,
     /// What it depends on that runs; the one of the worst fate.
     before: Option<Before>,
+    /// What is removed and did the same: this may be the same under another name or key.
+    former: Option<InstanceId>,
 }
 
 /// A step that runs in this resume: what depends on it runs after it, too.
@@ -109,6 +111,7 @@ impl Planner<'_> {
             let unit = Unit {
                 step,
                 old: old.and_then(|old| old.step_named(step.name.as_str())),
+                former: old.and_then(|old| self.former_step(scope, old, step)),
                 item: Value::Null,
                 is_tolerated: is_tolerated(self.change.state, &id, step),
                 id,
@@ -183,17 +186,20 @@ impl Planner<'_> {
         let unit_before = unit.before.is_some();
         let mut worst = FateKind::Kept;
         for (key, item) in &now {
+            let former = renamed(were.map_or(&[], |were| were), &now, (key, item));
+            let former = former.map(|former| id.item(former));
             let unit = Unit {
                 id: id.item(key),
                 item: item.clone(),
                 before: unit.before.clone(),
+                former: former.filter(|former| self.changed_something(former)),
                 ..unit
             };
             worst = worst.max(self.unit(scope, &unit));
         }
         let still: BTreeSet<_> = now.iter().map(|(key, _)| id.item(key)).collect();
         for item in items.iter().filter(|item| !still.contains(*item)) {
-            self.tell(item, FateKind::Removed, "no longer an item");
+            self.gone(item, "no longer an item");
         }
         // Its inputs may change, so it waits for them and evaluates its items again.
         if worst > FateKind::GoesOn || has_changed || unit_before {
@@ -215,7 +221,10 @@ impl Planner<'_> {
                 Some(_) => "has not run yet",
                 None => "new in the workflow",
             };
-            return self.tell(id, FateKind::New, reason);
+            return match &unit.former {
+                Some(former) => self.renamed(unit, former),
+                None => self.tell(id, FateKind::New, reason),
+            };
         };
         if self.change.redo.contains(id) {
             return self.again(id, "asked for with --redo".into());
@@ -433,8 +442,55 @@ impl Planner<'_> {
         let known = |id: &InstanceId| scope.workflow.step_named(last_name(id)).is_some();
         let here = self.change.state.steps_of(scope.inside);
         for id in here.filter(|id| id.undone().is_none() && !known(id)) {
-            self.tell(id, FateKind::Removed, "no longer in the workflow");
+            self.gone(id, "no longer in the workflow");
         }
+    }
+
+    /// Tells that an instance is no longer there, and which of its calls nothing reverses.
+    fn gone(&mut self, id: &InstanceId, reason: &str) {
+        let rounds = whole(self.change.state, id).flat_map(|(_, instance)| instance.rounds());
+        let effects = rounds.flat_map(|round| round.effects);
+        let is_done = |effect: &&EffectState| effect.is_open() || effect.result().is_some();
+        let done = counts(effects.filter(is_done));
+        let reason = match done.as_slice() {
+            [] => reason.to_owned(),
+            done => format!("{reason}; what it did stays done: {}", done.join(", ")),
+        };
+        self.tell(id, FateKind::Removed, &reason);
+    }
+
+    /// Tells that an instance runs for the first time, and makes calls that what it replaces has made already.
+    fn renamed(&mut self, unit: &Unit, former: &InstanceId) -> FateKind {
+        let reason = match unit.old {
+            Some(_) => format!(
+                "a new item, with the value of `{former}`, which is removed: if only its key has changed, keep the key"
+            ),
+            None => format!(
+                "new in the workflow, and does what `{former}` did, which is removed: if only its name has changed, keep the name"
+            ),
+        };
+        self.plan.fates.push(Fate {
+            step: unit.id.clone(),
+            kind: FateKind::New,
+            reason,
+            repeats: self.repeats(former),
+        });
+        FateKind::New
+    }
+
+    /// Returns the step that is removed and did what a new step does, if it changed something outside.
+    fn former_step(&self, scope: &Scope, old: &Workflow, step: &Step) -> Option<InstanceId> {
+        if old.step_named(step.name.as_str()).is_some() {
+            return None;
+        }
+        let mut removed = old.steps().map(|(_, other)| other).filter(|other| {
+            let is_removed = scope.workflow.step_named(other.name.as_str()).is_none();
+            is_removed && does_the_same(&other.action, &step.action)
+        });
+        removed.find_map(|other| {
+            let id = InstanceId::step(scope.inside, other.name.as_str());
+            self.changed_something(&id).then_some(id)
+        })
     }
 
     /// Whether an execution, or what is inside of it, changed something outside: a check, a survey or an approval did not.
@@ -473,17 +529,7 @@ impl Planner<'_> {
 
     /// Counts the calls of an instance, and of everything inside of it, that change something.
     fn repeats(&self, id: &InstanceId) -> Vec<String> {
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for (_, instance) in whole(self.change.state, id) {
-            let changes = instance.effects.iter();
-            for effect in changes.filter(|e| e.call.class != Class::Read) {
-                *counts.entry(&effect.call.function).or_default() += 1;
-            }
-        }
-        counts
-            .into_iter()
-            .map(|(function, n)| format!("{function} ×{n}"))
-            .collect()
+        counts(whole(self.change.state, id).flat_map(|(_, instance)| &instance.effects))
     }
 
     /// Resets an instance and everything inside of it.
@@ -504,6 +550,41 @@ impl Planner<'_> {
             repeats: self.repeats(id),
         });
         FateKind::Again
+    }
+}
+
+/// Counts the calls that change something, by function: `http::put ×1`.
+fn counts<'e>(effects: impl Iterator<Item = &'e EffectState>) -> Vec<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for effect in effects.filter(|effect| effect.call.class != Class::Read) {
+        *counts.entry(&effect.call.function).or_default() += 1;
+    }
+    let counts = counts.into_iter();
+    counts
+        .map(|(function, n)| format!("{function} ×{n}"))
+        .collect()
+}
+
+/// Returns the key that an item had whose value is still in the list, under a new key.
+fn renamed<'k>(
+    were: &'k [(String, Value)],
+    now: &[(String, Value)],
+    (key, item): (&str, &Value),
+) -> Option<&'k str> {
+    let has = |items: &[(String, Value)], wanted: &str| items.iter().any(|(key, _)| key == wanted);
+    if has(were, key) {
+        return None;
+    }
+    let mut removed = were.iter().filter(|(was, _)| !has(now, was));
+    removed.find_map(|(was, value)| (value == item).then_some(was.as_str()))
+}
+
+/// Says whether two steps of two editions do the same, so that one may be the other under another name.
+fn does_the_same(old: &Action, new: &Action) -> bool {
+    match (old, new) {
+        (Action::Script(old), Action::Script(new)) => old.digest == new.digest,
+        (Action::Workflow(old), Action::Workflow(new)) => old.digest == new.digest,
+        _ => false,
     }
 }
 

@@ -114,6 +114,8 @@ pub struct Score {
 #[derive(Debug)]
 pub enum HuntError {
     Suites(SuiteError),
+    /// There are no tests, or the filters left all of them out.
+    NoTests,
     /// Tests that already fail without a mutant.
     Failing(Vec<Tested>),
     Folder(io::Error),
@@ -138,6 +140,9 @@ pub fn hunt(
     };
     let ran = suites::run_with(files, &plain, &setups, |_, _| {}, |_| {});
     let ran = ran.map_err(HuntError::Suites)?;
+    if ran.tests.is_empty() {
+        return Err(HuntError::NoTests);
+    }
     let (tests, failing): (Vec<_>, Vec<_>) =
         (ran.tests.into_iter()).partition(|test| test.problems.is_empty());
     if !failing.is_empty() {

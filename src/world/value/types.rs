@@ -1,5 +1,7 @@
 use std::{fmt, str::FromStr};
 
+use windlass_ground::closest;
+
 use super::{Given, NoReference, Reference, Secret, Value, parse_duration};
 
 /// The type that an author declares for a param, an input or an output.
@@ -186,6 +188,106 @@ fn describe(value: &Value) -> String {
     }
 }
 
+/// The names of the types.
+const NAMES: [&str; 10] = [
+    "string", "bytes", "int", "float", "bool", "duration", "secret", "any", "list", "map",
+];
+
+/// The names that other languages have for a type.
+const ELSEWHERE: [(&str, &[&str]); 9] = [
+    (
+        "string",
+        &[
+            "str",
+            "text",
+            "date",
+            "datetime",
+            "time",
+            "timestamp",
+            "url",
+            "uuid",
+        ],
+    ),
+    ("bytes", &["binary", "blob"]),
+    (
+        "int",
+        &[
+            "integer", "number", "long", "int32", "int64", "i32", "i64", "u32", "u64",
+        ],
+    ),
+    (
+        "float",
+        &[
+            "double", "decimal", "real", "float32", "float64", "f32", "f64",
+        ],
+    ),
+    ("bool", &["boolean", "flag"]),
+    ("secret", &["password", "sensitive", "securestring"]),
+    ("any", &["json", "mixed", "unknown", "value"]),
+    ("list", &["array", "vec", "seq", "sequence", "set", "tuple"]),
+    (
+        "map",
+        &[
+            "object",
+            "dict",
+            "dictionary",
+            "hash",
+            "record",
+            "struct",
+            "hashmap",
+        ],
+    ),
+];
+
+impl ParseTypeError {
+    /// Returns the type that was probably meant: `list(int)` for `integer[]`.
+    pub fn meant(&self) -> Option<String> {
+        meant(&self.text, 0)
+    }
+}
+
+fn meant(text: &str, depth: usize) -> Option<String> {
+    let text = text.trim();
+    if depth > Value::MAX_DEPTH {
+        return None;
+    }
+    let of =
+        |container: &str, inner: &str| Some(format!("{container}({})", meant(inner, depth + 1)?));
+    if let Some(inner) = text.strip_suffix('?') {
+        return Some(format!("{}?", meant(inner, depth + 1)?));
+    }
+    if let Some(inner) = text.strip_suffix("[]") {
+        return of("list", inner);
+    }
+    if let Some(inner) = text.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
+        return of("list", inner);
+    }
+    if let (Some(open), true) = (text.find(['(', '<', '[']), text.ends_with([')', '>', ']'])) {
+        let (name, inner) = (
+            meant(&text[..open], depth + 1)?,
+            &text[open + 1..text.len() - 1],
+        );
+        // The keys of a map are strings.
+        let item = inner.rsplit_once(',').map_or(inner, |(_, value)| value);
+        return match name.as_str() {
+            "list" => of("list", inner),
+            "map" => of("map", item),
+            _ => None,
+        };
+    }
+    let lower = text.to_ascii_lowercase();
+    let mut elsewhere = ELSEWHERE.iter();
+    let name = match elsewhere.find(|(_, others)| others.contains(&&*lower)) {
+        Some((name, _)) => name,
+        None => NAMES
+            .iter()
+            .copied()
+            .find(|name| **name == *lower)
+            .or_else(|| closest(&lower, NAMES.into_iter()))?,
+    };
+    Some(name.to_owned())
+}
+
 impl FromStr for Type {
     type Err = ParseTypeError;
 
@@ -261,7 +363,24 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Type>().map(|t| t.to_string()), Ok(text.into()));
         }
-        assert!("strnig".parse::<Type>().is_err());
+        for (text, wanted) in [
+            ("strnig", Some("string")),
+            ("String", Some("string")),
+            ("boolean?", Some("bool?")),
+            ("number", Some("int")),
+            ("integer[]", Some("list(int)")),
+            ("array<object>", Some("list(map)")),
+            ("map[string, integer]", Some("map(int)")),
+            ("list<string>", Some("list(string)")),
+            ("x", None),
+            ("string(int)", None),
+        ] {
+            let meant = text.parse::<Type>().expect_err(text).meant();
+            assert_eq!(meant.as_deref(), wanted, "{text}");
+            if let Some(meant) = meant {
+                meant.parse::<Type>().expect("a type");
+            }
+        }
         assert!("list(".parse::<Type>().is_err());
     }
 

@@ -154,3 +154,33 @@ fn a_fresh_step_looks_again_when_something_before_it_runs() {
         ],
     );
 }
+
+#[test]
+fn a_renamed_step_is_told_to_make_its_calls_again() {
+    let run = played();
+    let edited = TEXT.replace("  a: {", "  first: {");
+    let edited = edited.replace("steps.a.x", "steps.first.x");
+    let edited = program(&edited, &[]);
+    let edit = Edit::of(&edited);
+    fates(
+        &run,
+        &edit,
+        [
+            (
+                "first",
+                New,
+                "new in the workflow, and does what `a` did, which is removed: if only its name has changed, keep the name",
+            ),
+            ("b", Replayed, "`first` before it runs"),
+            ("c", GoesOn, "`b` before it runs again; reads again"),
+            ("d", Kept, "unchanged"),
+            (
+                "a",
+                Removed,
+                "no longer in the workflow; what it did stays done: http::put ×1",
+            ),
+        ],
+    );
+    let plan = run.plan(&edit).expect("a plan");
+    assert_eq!(plan.fates[0].repeats, ["http::put ×1"]);
+}

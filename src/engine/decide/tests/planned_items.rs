@@ -315,3 +315,40 @@ fn a_nested_workflow_that_failed_and_is_tolerated_is_kept_until_something_in_it_
     let changed = "its script (inner.yaml) has changed; begins";
     fates(&run, &Edit::of(&edited), [("sub/x", GoesOn, changed)]);
 }
+
+#[test]
+fn an_item_with_another_key_is_told_to_make_its_calls_again() {
+    let keyed = EACH.replace("run: '()'", "run: '()', key: \"${{ item.name }}\"");
+    let mut run = Beginning::of(&keyed, &[])
+        .params("{ items: [{ name: x, id: 1 }, { name: y, id: 2 }] }")
+        .go();
+    run.starts(["each[x]", "each[y]"]);
+    run.calls("each[x]", "http::put", Class::Keyed);
+    run.succeeds("each[x]");
+    run.succeeds("each[y]");
+    let edited = program(&keyed.replace("item.name", "item.id"), &[]);
+    let edit = Edit {
+        params: "{ items: [{ name: x, id: 1 }, { name: y, id: 2 }] }",
+        ..Edit::of(&edited)
+    };
+    fates(
+        &run,
+        &edit,
+        [
+            (
+                "each[1]",
+                New,
+                "a new item, with the value of `each[x]`, which is removed: if only its key has changed, keep the key",
+            ),
+            ("each[2]", New, "has not run yet"),
+            (
+                "each[x]",
+                Removed,
+                "no longer an item; what it did stays done: http::put ×1",
+            ),
+            ("each[y]", Removed, "no longer an item"),
+        ],
+    );
+    let plan = run.plan(&edit).expect("a plan");
+    assert_eq!(plan.fates[0].repeats, ["http::put ×1"]);
+}
