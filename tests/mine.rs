@@ -239,6 +239,47 @@ fn what_uses_a_certificate_keeps_it_and_its_ca() {
     assert!(!certs.contains("revoked"), "{certs}");
 }
 
+/// Nothing revokes the certificate of a root, so its use keeps the CA itself.
+#[test]
+fn what_uses_the_certificate_of_a_root_keeps_its_ca() {
+    let world = World::new();
+    world.test.write(
+        "w.yaml",
+        "workflow: w
+kube: [mgmt]
+steps:
+  root:
+    workflow: workflows/authority.yaml
+    with: { type: ROOT, name: root, subject: { common_name: Root }, validity: 30d, key_algorithm: EC_prime256v1, signing_algorithm: SHA256WITHECDSA, template: RootCACertificate/V1 }
+  trust:
+    with: { root: \"${{ steps.root.certificate }}\" }
+    run: |
+      kube::apply_secret(\"mgmt\", \"default\", \"trust\", #{ \"ca.crt\": inputs.root });
+",
+    );
+    world.run(&["w.yaml"]);
+    let patch = [
+        "patch",
+        "secret",
+        "trust",
+        "-n",
+        "default",
+        "--type",
+        "merge",
+        "-p",
+        r#"{"data":{"theirs":"eA=="}}"#,
+    ];
+    world.kubectl("mgmt", &patch);
+    let test = &world.test;
+    let plan = test.windlass(&["undo", "--plan", "--json"]);
+    let plan = plan.expect(0).json();
+    assert_eq!(kinds(&plan, "disable and delete"), ["left"], "{plan}");
+    let undone = test.windlass(&["undo", "--yes"]).expect(0);
+    undone.says("secret/trust in default of mgmt, which is left as it is, uses it");
+    let states = on_the_server(test, "SELECT status FROM authority");
+    assert_eq!(states, ["ACTIVE"]);
+}
+
 /// Two effects on one object: the plan of the earlier one is judged by what the later one's leaves.
 #[test]
 fn a1_effects_on_one_thing_are_planned_together() {

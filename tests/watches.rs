@@ -123,10 +123,11 @@ kube: [c]
 steps:
   restart:
     run: |
-      let moments = kube::workloads("c", "default", ());
-      for one in moments {
-          one.restarted = kube::restart("c", one.namespace, one.workload);
-      }
+      let moments = kube::workloads("c", "default", ()).map(|one| #{
+          namespace: one.namespace,
+          workload: one.workload,
+          restarted: kube::restart("c", one.namespace, one.workload),
+      });
       #{ moments: moments }
   whole:
     needs: [restart]

@@ -233,7 +233,11 @@ pub fn show_end(
             now: now(),
         },
     ));
-    for problem in problems(id, state, &program.files) {
+    let problems = problems(id, state, &program.files);
+    if state.outcome == Some(Outcome::Undone) && !problems.is_empty() {
+        say!("\nbefore it was undone, it had failed:");
+    }
+    for problem in problems {
         say!("\n{problem}");
     }
     let show = report::command(Command::new("show").arg(id));

@@ -226,13 +226,8 @@ fn find(archive: &Archive, command: &Resume) -> Result<RunId, Failure> {
             .as_deref()
             .is_some_and(|outcome| over.contains(&outcome))
     };
-    let newest = runs.iter().find(|run| is_open(run)).ok_or_else(|| {
-        Failure::new(
-            "nothing-to-resume",
-            "every run here has succeeded, or was undone",
-        )
-        .hint("`windlass runs` lists them")
-    })?;
+    let newest = runs.iter().find(|run| is_open(run));
+    let newest = newest.ok_or_else(|| nothing_to_resume(&runs))?;
     let mut chosen = newest.id.clone();
     // Each run holds a lock for which the one before it waits.
     for _ in 0..runs.len() {
@@ -245,6 +240,24 @@ fn find(archive: &Archive, command: &Resume) -> Result<RunId, Failure> {
         }
     }
     Ok(chosen)
+}
+
+/// Returns the error of a resume without RUN where no run can be resumed.
+fn nothing_to_resume(runs: &[RunRow]) -> Failure {
+    let half_undone = runs
+        .iter()
+        .find(|run| run.outcome.as_deref() == Some("undo failed"));
+    match half_undone {
+        Some(run) => {
+            let message = format!("the undo of run {} has not succeeded yet", run.id);
+            let undo = report::command(Command::new("undo").arg(&run.id));
+            Failure::new("nothing-to-resume", message).hint(format!("to continue it: {undo}"))
+        }
+        None => {
+            let message = "every run here has succeeded, or was undone";
+            Failure::new("nothing-to-resume", message).hint("`windlass runs` lists them")
+        }
+    }
 }
 
 /// Returns the run that holds a lock which this run needs, if no process drives it. Returns `None` for a run that can't be read: taking it

@@ -86,9 +86,7 @@ impl Trigger {
             })?;
             Ok((name.clone(), value))
         });
-        // What a request does not have is not given.
-        let is_given = |param: &Result<_, _>| !matches!(param, Ok((_, Value::Null)));
-        params.filter(is_given).collect()
+        params.collect()
     }
 
     /// Describes briefly when it starts its workflow.

@@ -188,8 +188,8 @@ pub struct WayBack {
     about: Value,
     /// Identifies the thing outside; equal for all effects on it.
     pub subject: String,
-    /// The certificate or CA that this takes away, as [`InUse`] knows it.
-    takes: Option<String>,
+    /// The certificates and CAs that this takes away, as [`InUse`] knows them.
+    takes: Vec<String>,
     /// Returns the certificates and CAs that the thing uses in a state.
     uses: Option<Uses>,
     look: LookNow,
@@ -233,7 +233,7 @@ impl WayBack {
 
     /// Names the certificate (by its serial number) or CA (by its ARN) that it takes away.
     pub(super) fn taking(mut self, taken: String) -> Self {
-        self.takes = Some(taken);
+        self.takes.push(taken);
         self
     }
 
@@ -248,7 +248,7 @@ impl WayBack {
 
     /// Leaves what it would take away if something else that is left uses it.
     pub fn sparing(mut self, in_use: &InUse) -> Self {
-        let user = self.takes.as_ref().and_then(|it| in_use.user_of(it));
+        let user = self.takes.iter().find_map(|it| in_use.user_of(it));
         if let Some(user) = user {
             let why = format!("{user}, which is left as it is, uses it");
             self.judge = Arc::new(move |now| Judgement::left(why.clone(), now));
@@ -291,7 +291,7 @@ impl WayBack {
             look: Arc::new(|| Box::pin(async { Ok(Value::Null) })),
             judge: Arc::new(|_| Judgement::goes(Value::Null)),
             act: Arc::new(move |_, key| Box::pin(act(key))),
-            takes: None,
+            takes: Vec::new(),
             uses: None,
             tidy: None,
             ending: None,
@@ -322,7 +322,7 @@ impl WayBack {
             look: Arc::new(move || Box::pin(look())),
             judge: Arc::new(judge),
             act: Arc::new(move |now, key| Box::pin(act(now, key))),
-            takes: None,
+            takes: Vec::new(),
             uses: None,
             tidy: None,
             ending: None,

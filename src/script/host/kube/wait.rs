@@ -191,7 +191,7 @@ pub(super) async fn stuck(
         .unwrap_or_else(|_| why.to_owned());
     let operation = format!("roll out {workload} ({cluster})");
     Failure::new(FailureClass::Timeout, operation, code, why).with_hint(
-        "fix the pods, then run `windlass resume`: it waits again and does not restart anything",
+        "fix the pods, then run `windlass resume`, or `windlass undo` again in an undo: it waits again and does not restart anything",
     )
 }
 

@@ -176,7 +176,7 @@ fn evict(
                     let why = format!("after {} {why}", format_duration(whole));
                     let failure =
                         Failure::new(FailureClass::Timeout, operation, "DisruptionBudget", why);
-                    Err(failure.with_hint("to see the budgets: `kubectl get poddisruptionbudgets -n NAMESPACE`; when they allow disruptions again, run `windlass resume`"))
+                    Err(failure.with_hint("to see the budgets: `kubectl get poddisruptionbudgets -n NAMESPACE`; when they allow disruptions again, run `windlass resume`, or `windlass undo` again in an undo"))
                 }
             }
         },

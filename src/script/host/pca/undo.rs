@@ -361,7 +361,7 @@ fn import_back(pca: PcaClient, ca: String, before: &Value) -> Reversal {
         None => "pca::disable_certificate_authority",
     };
     let disables = signed.is_none();
-    let taken = ca.clone();
+    let (taken, made) = (ca.clone(), left.clone());
     let way = way_back(
         (what, function),
         (pca, ca, "certificate"),
@@ -386,11 +386,23 @@ fn import_back(pca: PcaClient, ca: String, before: &Value) -> Reversal {
             }
         },
     );
-    let way = way.taking(taken).using(|found| async move {
-        let certificate = text(&found, "now");
-        Ok(serials_in(certificate.as_bytes()))
-    });
-    Reversal::By(way)
+    let of_made = made.as_ref().map(Value::to_text).unwrap_or_default();
+    let of_made = serials_in(of_made.as_bytes());
+    let way = of_made
+        .into_iter()
+        .fold(way.taking(taken.clone()), WayBack::taking);
+    Reversal::By(way.using(move |found| {
+        let (ca, made) = (taken.clone(), made.clone());
+        async move {
+            let now = text(&found, "now");
+            let mut used = serials_in(now.as_bytes());
+            // Left as the run made it, because something uses its certificate: then the CA is in use, too.
+            if made.is_some_and(|made| made.to_text() == now) {
+                used.push(ca);
+            }
+            Ok(used)
+        }
+    }))
 }
 
 /// Returns a certificate in a form that can be compared: AWS changes the line ends of PEM.
