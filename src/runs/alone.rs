@@ -12,6 +12,7 @@ pub(super) fn only_one(state: &Path) -> Result<RunLock, RunsError> {
         JournalError::Owned { owner, .. } => {
             let message = format!("{owner} already serves the runs in {}", state.display());
             RunsError::conflict("serve", message)
+                .hint("one server drives the runs of a folder: use that one (`--server URL`), or stop it first")
         }
         error => error.into(),
     })

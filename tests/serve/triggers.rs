@@ -29,7 +29,7 @@ params:
   event: { type: string, default: none }
 triggers:
   - webhook: deploys
-    params: { reference: \"${{ body.ref }}\", event: \"${{ headers['x-github-event'] }}\" }
+    params: { reference: \"${{ body.ref }}\", event: \"${{ headers['x-github-event'] ?? 'none' }}\" }
 steps:
   a: { with: { r: \"${{ params.reference }} by ${{ params.event }}\" }, run: \"#{ r: inputs.r }\" }
 outputs: { r: \"${{ steps.a.r }}\" }
@@ -605,6 +605,10 @@ fn a_signed_request_starts_a_run_once() {
         problem.contains("the param `reference` does not fit"),
         "{problem}"
     );
+    // Nor does what it lacks become a default.
+    let answer = post("deploys", "{}", &signed("{}"), &[]).expect(422).json();
+    let problem = answer["starts"][0]["problem"].as_str().expect("a problem");
+    assert!(problem.contains("the value is null"), "{problem}");
     test.windlass(&["triggers", "pause", "hooked/deploys"])
         .expect(0);
     let answer = post("deploys", &body, &good, &[]).expect(422).json();

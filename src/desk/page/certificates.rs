@@ -34,11 +34,21 @@ pub async fn certificates(State(desk): State<Desk>, access: Access) -> Result<Re
         .iter()
         .filter(|entry| entry.is_due(at, SOON) && entry.starts_in(at).is_none());
     let soon = soon.count();
+    let renewed = taken
+        .iter()
+        .filter(|entry| entry.renewed_at.is_some() && !entry.is_due(at, SOON))
+        .filter(|entry| entry.left(at) <= SOON);
+    let soon = match renewed.count() {
+        0 => format!("{soon} expire within 30 days"),
+        renewed => {
+            format!("{soon} expire within 30 days, apart from {renewed} that a controller renews")
+        }
+    };
     let frame = Frame {
         title: "Certificates",
         part: "Certificates",
         stream: Some("/api/v1/stream".into()),
-        summary: format!("{} certificates, {soon} expire within 30 days", taken.len()),
+        summary: format!("{} certificates, {soon}", taken.len()),
         access: Some(&access),
     };
     Ok(page(
@@ -46,7 +56,7 @@ pub async fn certificates(State(desk): State<Desk>, access: Access) -> Result<Re
         html! {
             div class="head" {
                 h1 { "Certificates" }
-                p class="quiet" { (taken.len()) " in use · " (soon) " expire within 30 days" }
+                p class="quiet" { (taken.len()) " in use · " (soon) }
             }
             @if taken.is_empty() {
                 section class="card empty" { p { "No run has issued or found a certificate that is in use." } }

@@ -390,7 +390,7 @@ fn fate_word(fate: &str) -> (&str, &'static str, &'static str) {
         "replayed" => ("runs again, replaying its recorded calls", "warn", "~"),
         "looks again" => ("reads again", "busy", "?"),
         "again" => ("runs again from the start", "bad", "!"),
-        "new" => ("runs for the first time", "good", "+"),
+        "new" => ("runs from its start", "good", "+"),
         "removed" => ("no longer in the workflow", "bad", "−"),
         other => (other, "idle", "·"),
     }

@@ -1,12 +1,17 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use super::secret::MASK_OF_REFERENCE;
 
 /// A reference to a secret in a store, which is read when it is needed: `ssm:/app/password`.
 ///
 /// The reference is stored and shown instead of the secret.
+///
+/// It is rare and shared, so that it does not make every [`Value`](super::Value) larger.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reference {
+pub struct Reference(Arc<Read>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Read {
     text: String,
     source: Source,
 }
@@ -113,32 +118,39 @@ impl Reference {
             }
             _ => return Ok(None),
         };
-        Ok(Some(Self {
+        Ok(Some(Self(Arc::new(Read {
             text: text.into(),
             source,
-        }))
+        }))))
     }
 
     pub fn source(&self) -> &Source {
-        &self.source
+        &self.0.source
     }
 
     /// Returns the reference as it was given.
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 }
 
 /// Shows the reference, in place of the secret.
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{MASK_OF_REFERENCE}{}›", self.text)
+        write!(f, "{MASK_OF_REFERENCE}{}›", self.as_str())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::Value;
+
+    /// The smallest map has room for eleven values: a run of 100,000 steps with an output each keeps several times as many.
+    #[test]
+    fn a_reference_makes_a_value_no_larger() {
+        assert!(size_of::<Value>() <= size_of::<String>() + size_of::<usize>());
+    }
 
     #[test]
     fn references_are_told_from_secrets() {
@@ -186,7 +198,11 @@ mod tests {
             ("pass:word", None),
         ] {
             let read = Reference::parse(text).expect("whole");
-            assert_eq!(read.map(|read| read.source), wanted, "{text}");
+            assert_eq!(
+                read.as_ref().map(Reference::source),
+                wanted.as_ref(),
+                "{text}"
+            );
         }
         for text in [
             "vault:secret#x",
