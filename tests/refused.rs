@@ -4,8 +4,8 @@ use serde_json::json;
 
 use crate::{
     barriers::hurry,
-    mesh::Mesh,
-    rotation::{made_with, rotate},
+    mesh::{FAST, Mesh},
+    rotation::{CLUSTERS, made_with, rotate},
 };
 
 /// Runs a rotation, and fails unless it stops with these words; gives how often it changed something, by function.
@@ -105,4 +105,44 @@ fn a_server_without_a_replica_proves_no_certificate() {
     let ran = mesh.test.windlass(&["resume"]).expect(0);
     let restarted = "deployment/gloo-mesh-agent in gloo-mesh of cluster-1 is restarted";
     ran.says(restarted);
+}
+
+/// What a role that leads to another cluster of the mesh shows: the certificate of that one's agent.
+#[test]
+fn a_cluster_does_not_join_under_the_name_of_another() {
+    let mesh = Mesh::new(3, &[]);
+    let run = ["run", "workflows/gloo-mesh.yaml", "-p", CLUSTERS];
+    let run = [&run, FAST.as_slice()].concat();
+    mesh.test.windlass(&run).expect(0);
+    let held = |cluster: &str| mesh.get(cluster, "gloo-mesh", "secret/relay-client-tls-secret");
+    let theirs = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "Opaque",
+        "metadata": { "name": "relay-client-tls-secret", "namespace": "gloo-mesh" },
+        "data": held("cluster-2")["data"],
+    });
+    mesh.test.write("theirs.json", &theirs.to_string());
+    let file = mesh.test.path("theirs.json").display().to_string();
+    mesh.kubectl("cluster-3", &["apply", "-f", &file]).expect(0);
+    let joins = ["cluster=cluster-3", "members=[cluster-1]"];
+    let joins = joins.map(|one| ["-p", one]).concat();
+    let add = ["run", "workflows/add-cluster.yaml"];
+    let add = [add.as_slice(), &joins, &FAST[2..]].concat();
+    let refused = mesh.test.windlass(&add).expect(1);
+    refused.says("whose agent would get the name");
+    let audit = mesh.test.windlass(&["audit", "--json"]).expect(0).json();
+    assert_eq!(audit["calls"], json!({}), "{audit:#}");
+    assert_eq!(held("cluster-3")["data"], theirs["data"]);
+    // Nor under one whose agent is connected from elsewhere, as far as secrets say it.
+    let secret = ["secret", "relay-client-tls-secret", "-n", "gloo-mesh"];
+    let delete = [["delete"].as_slice(), &secret].concat();
+    mesh.kubectl("cluster-3", &delete).expect(0);
+    mesh.kubectl("cluster-2", &delete).expect(0);
+    let again = ["cluster=cluster-2", "members=[cluster-1]"];
+    let again = again.map(|one| ["-p", one]).concat();
+    let again = [["run", "workflows/add-cluster.yaml"].as_slice(), &again].concat();
+    let refused = mesh.test.windlass(&again).expect(1);
+    refused.says("has no certificate for it");
+    mesh.test.windlass(&add).expect(0);
 }
