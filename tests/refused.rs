@@ -4,17 +4,25 @@ use serde_json::json;
 
 use crate::{
     barriers::hurry,
+    harness::Ran,
     mesh::{FAST, Mesh},
     rotation::{CLUSTERS, made_with, rotate},
 };
 
 /// Runs a rotation, and fails unless it stops with these words; gives how often it changed something, by function.
+#[track_caller]
 fn stops(mesh: &Mesh, file: &str, more: &[&str], words: &str) -> serde_json::Value {
     let more: Vec<_> = more.iter().flat_map(|one| ["-p", one]).collect();
-    let said = rotate(mesh, file, &more).expect(1).stderr.replace('│', " ");
-    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(said.contains(words), "{file}: `{words}` is not in: {said}");
+    says(&rotate(mesh, file, &more).expect(1), words);
     mesh.test.windlass(&["audit", "--json"]).expect(0).json()["calls"].clone()
+}
+
+/// Holds that a failed run says this, however its lines are broken.
+#[track_caller]
+fn says(ran: &Ran, words: &str) {
+    let said = ran.stderr.replace('│', " ");
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains(words), "`{words}` is not in: {said}");
 }
 
 #[test]
@@ -130,7 +138,7 @@ fn a_cluster_does_not_join_under_the_name_of_another() {
     let add = ["run", "workflows/add-cluster.yaml"];
     let add = [add.as_slice(), &joins, &FAST[2..]].concat();
     let refused = mesh.test.windlass(&add).expect(1);
-    refused.says("whose agent would get the name");
+    says(&refused, "whose agent would get the name cluster-3");
     let audit = mesh.test.windlass(&["audit", "--json"]).expect(0).json();
     assert_eq!(audit["calls"], json!({}), "{audit:#}");
     assert_eq!(held("cluster-3")["data"], theirs["data"]);
@@ -143,6 +151,6 @@ fn a_cluster_does_not_join_under_the_name_of_another() {
     let again = again.map(|one| ["-p", one]).concat();
     let again = [["run", "workflows/add-cluster.yaml"].as_slice(), &again].concat();
     let refused = mesh.test.windlass(&again).expect(1);
-    refused.says("has no certificate for it");
+    says(&refused, "has no certificate for it");
     mesh.test.windlass(&add).expect(0);
 }
