@@ -154,3 +154,43 @@ fn a_cluster_does_not_join_under_the_name_of_another() {
     says(&refused, "has no certificate for it");
     mesh.test.windlass(&add).expect(0);
 }
+
+/// A second rotation of the root would make another generation of CAs beside that of the first, which has failed.
+#[test]
+fn a_rotation_does_not_begin_before_that_of_the_root_has_ended() {
+    for istio_ca in ["gloo", "cacerts"] {
+        let mesh = made_with(istio_ca, &[]);
+        let agent = ["deployment/gloo-mesh-agent", "-n", "gloo-mesh"];
+        let patience = |seconds: u32| {
+            let patch = json!({ "spec": { "progressDeadlineSeconds": seconds } }).to_string();
+            let patch = [["patch"].as_slice(), &agent, &["-p", &patch]].concat();
+            mesh.kubectl("cluster-2", &patch).expect(0);
+        };
+        patience(3);
+        let annotate = |note: &str| {
+            let annotate = [["annotate"].as_slice(), &agent, &[note]].concat();
+            mesh.kubectl("cluster-2", &annotate).expect(0);
+        };
+        annotate("rehearsal.windlass.dev/stuck=ImagePullBackOff");
+        rotate(&mesh, "rotate-root.yaml", &["-p", "force=true"]).expect(1);
+        let run = mesh.test.shown()["run"].as_str().expect("an id").to_owned();
+        annotate("rehearsal.windlass.dev/stuck-");
+        patience(600);
+        let unended = "a rotation of the root has not ended";
+        let mut files = vec!["rotate-root.yaml", "rotate-relay-ca.yaml"];
+        if istio_ca == "gloo" {
+            files.push("rotate-issuing-ca.yaml");
+        }
+        for file in files {
+            let calls = stops(&mesh, file, &["force=true"], unended);
+            assert_eq!(calls, json!({}), "{file}");
+        }
+        let joins = ["cluster=cluster-3", "members=[cluster-1, cluster-2]"];
+        let joins = joins.map(|one| ["-p", one]).concat();
+        let add = [["run", "workflows/add-cluster.yaml"].as_slice(), &joins].concat();
+        says(&mesh.test.windlass(&add).expect(1), unended);
+        // The run itself goes on, and the next rotation begins with one root again.
+        mesh.test.windlass(&["resume", &run]).expect(0);
+        rotate(&mesh, "rotate-relay-ca.yaml", &["-p", "force=true"]).expect(0);
+    }
+}
