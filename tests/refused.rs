@@ -9,6 +9,34 @@ use crate::{
     rotation::{CLUSTERS, made_with, rotate},
 };
 
+/// Writes an issuing CA below which no CA may stand into the Secret that the root trust policy names.
+const SHORT: &str = r##"const INPUTS = #{ ca: "string" };
+fn run(inputs) {
+    let policy = kube::get("mgmt", "gloo-mesh", "roottrustpolicies.admin.gloo.solo.io/root-trust-policy");
+    let root = pca::certificate_authority_certificate(inputs.ca).certificate;
+    let key = key::generate("EC_prime256v1");
+    let arn = pca::issue_certificate(inputs.ca, #{
+        csr: csr::create(key, #{ subject: #{ common_name: "Issuing CA" } }),
+        template: "SubordinateCACertificate_PathLen0/V1",
+        validity: "300d",
+        signing_algorithm: "SHA256WITHECDSA",
+    });
+    let own = pca::wait_until_issued(inputs.ca, arn).certificate;
+    kube::apply_secret("mgmt", "gloo-mesh", policy.spec.config.mgmtServerCa.secretRef.name, #{
+        "ca-cert.pem": own,
+        "ca-key.pem": key,
+        "cert-chain.pem": own + root,
+        "root-cert.pem": root,
+    }, #{ force: true });
+    #{}
+}
+"##;
+const SHORT_WORKFLOW: &str = "workflow: short
+params: { ca: string }
+kube: [mgmt]
+steps: { written: { script: short.rhai, with: { ca: \"${{ params.ca }}\" } } }
+";
+
 /// Runs a rotation, and fails unless it stops with these words; gives how often it changed something, by function.
 #[track_caller]
 fn stops(mesh: &Mesh, file: &str, more: &[&str], words: &str) -> serde_json::Value {
@@ -193,4 +221,28 @@ fn a_rotation_does_not_begin_before_that_of_the_root_has_ended() {
         mesh.test.windlass(&["resume", &run]).expect(0);
         rotate(&mesh, "rotate-relay-ca.yaml", &["-p", "force=true"]).expect(0);
     }
+}
+
+#[test]
+fn an_issuing_ca_without_room_below_it_is_replaced_first() {
+    let mesh = made_with("gloo", &[]);
+    let outputs = mesh.test.windlass(&["outputs", "--json"]).expect(0).json();
+    let root = format!("ca={}", outputs["root_ca_arn"].as_str().expect("an ARN"));
+    mesh.test.write("short.rhai", SHORT);
+    mesh.test.write("short.yaml", SHORT_WORKFLOW);
+    let write = ["run", "short.yaml", "-p", &root];
+    mesh.test.windlass(&write).expect(0);
+    let calls = stops(
+        &mesh,
+        "rotate-root.yaml",
+        &["force=true"],
+        "has the path length 0",
+    );
+    assert_eq!(calls, json!({}));
+    // It is due, whatever is left of its life, and does not come back.
+    rotate(&mesh, "rotate-issuing-ca.yaml", &[]).expect(0);
+    mesh.test.windlass(&["mesh"]).expect(0);
+    let undone = mesh.test.windlass(&["undo", "--yes"]).expect(1);
+    says(&undone, "so nothing below it verifies");
+    mesh.test.windlass(&["mesh"]).expect(0);
 }
