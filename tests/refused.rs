@@ -246,3 +246,28 @@ fn an_issuing_ca_without_room_below_it_is_replaced_first() {
     says(&undone, "so nothing below it verifies");
     mesh.test.windlass(&["mesh"]).expect(0);
 }
+
+/// A CA that somebody has disabled signs nothing more. It is replaced all the same, and so is its root.
+#[test]
+fn a_ca_that_was_disabled_is_replaced() {
+    let mesh = made_with("gloo", &[]);
+    let outputs = mesh.test.windlass(&["outputs", "--json"]).expect(0).json();
+    let step = "{ script: workflows/steps/disable_ca.rhai, with: { ca: \"${{ params.ca }}\" } }";
+    let workflow = format!("workflow: off\nparams: {{ ca: string }}\nsteps: {{ off: {step} }}\n");
+    mesh.test.write("off.yaml", &workflow);
+    for name in ["relay_ca_arn", "root_ca_arn"] {
+        let ca = format!("ca={}", outputs[name].as_str().expect("an ARN"));
+        let disable = ["run", "off.yaml", "-p", &ca];
+        mesh.test.windlass(&disable).expect(0);
+    }
+    let way_out = "or replace it with workflows/rotate-relay-ca.yaml -p force=true";
+    let calls = stops(&mesh, "rotate-leaf.yaml", &["force=true"], way_out);
+    assert_eq!(calls, json!({}));
+    // It would be signed by the root, which is replaced with all that is below it.
+    let way_out = "or replace it with workflows/rotate-root.yaml -p force=true";
+    let calls = stops(&mesh, "rotate-relay-ca.yaml", &["force=true"], way_out);
+    assert_eq!(calls, json!({}));
+    rotate(&mesh, "rotate-root.yaml", &["-p", "force=true"]).expect(0);
+    mesh.test.windlass(&["mesh"]).expect(0);
+    rotate(&mesh, "rotate-leaf.yaml", &["-p", "force=true"]).expect(0);
+}
