@@ -271,3 +271,48 @@ fn a_ca_that_was_disabled_is_replaced() {
     mesh.test.windlass(&["mesh"]).expect(0);
     rotate(&mesh, "rotate-leaf.yaml", &["-p", "force=true"]).expect(0);
 }
+
+/// The secrets of a cluster that left are of no use in a mesh that has another root since.
+#[test]
+fn a_cluster_does_not_come_back_with_a_root_that_is_gone() {
+    let mesh = made_with("gloo", &[]);
+    let leave = [
+        "run",
+        "workflows/retire-cluster.yaml",
+        "-p",
+        "cluster=cluster-2",
+    ];
+    mesh.test.windlass(&leave).expect(0);
+    let run = mesh.test.shown()["run"].as_str().expect("an id").to_owned();
+    let root = [
+        "run",
+        "workflows/rotate-root.yaml",
+        "-p",
+        "clusters=[cluster-1]",
+    ];
+    let root = [&root, FAST.as_slice(), &["-p", "force=true"]].concat();
+    mesh.test.windlass(&root).expect(0);
+    let refused = mesh.test.windlass(&["undo", &run, "--yes"]).expect(1);
+    says(
+        &refused,
+        "the mesh does not accept any more what cluster-2 had",
+    );
+    let secret = [
+        "get",
+        "secret",
+        "relay-client-tls-secret",
+        "-n",
+        "gloo-mesh",
+    ];
+    mesh.kubectl("cluster-2", &secret).expect(1);
+    let joins = ["cluster=cluster-2", "members=[cluster-1]"];
+    let joins = joins.map(|one| ["-p", one]).concat();
+    let add = [
+        ["run", "workflows/add-cluster.yaml"].as_slice(),
+        &joins,
+        &FAST[2..],
+    ]
+    .concat();
+    mesh.test.windlass(&add).expect(0);
+    mesh.test.windlass(&["mesh"]).expect(0);
+}
