@@ -504,6 +504,19 @@ fn a_cluster_that_joined_since_leaves_before_the_issuing_ca_goes_back() {
     assert_ne!(policy(), before);
 }
 
+/// What an undo recommends, a restart of the mesh, changes nothing that the undo of a rotation needs.
+#[test]
+fn a_rotation_is_undone_after_the_mesh_has_restarted() {
+    let mesh = made("gloo");
+    let before = held(&mesh);
+    rotate(&mesh, "rotate-issuing-ca.yaml", &["-p", "force=true"]).expect(0);
+    let run = mesh.test.shown()["run"].as_str().expect("an id").to_owned();
+    let restart = ["run", "workflows/restart-mesh.yaml", "-p", CLUSTERS];
+    mesh.test.windlass(&restart).expect(0);
+    mesh.test.windlass(&["undo", &run, "--yes"]).expect(0);
+    assert_eq!(held(&mesh)[2], before[2], "the root trust policy");
+}
+
 /// Killed between and inside of calls, a rotation is resumed to the same end, and restarts nothing twice.
 #[test]
 fn a_rotation_that_is_killed_is_resumed() {
