@@ -176,24 +176,15 @@ impl RestateServer {
 
     /// Returns the error for a command that reads a run without events: why it has none, and what to do.
     pub fn unbegun(&self, id: &RunId) -> Result<Failure, Failure> {
-        let stuck = self.remote.stuck(id)?;
+        let (why, stuck) = self.remote.why_not_begun(id)?;
         let on_it = |name| report::command(Command::new(name).arg(id));
         let (resume, cancel) = (on_it("resume"), on_it("cancel"));
-        let (why, hint) = match stuck.first() {
-            Some(stuck) if stuck.is_paused => (
-                format!("run {id} has not begun: {stuck}"),
-                format!("fix this, then: {resume}; to withdraw it: {cancel}"),
-            ),
-            Some(stuck) => (
-                format!("run {id} has not begun: {stuck}"),
-                format!("to try again now: {resume}; to withdraw it: {cancel}"),
-            ),
-            None => (
-                format!("no worker has taken up run {id} yet"),
-                format!("it starts when a worker does; to withdraw it: {cancel}"),
-            ),
+        let first = match stuck.map(|stuck| stuck.is_paused) {
+            Some(true) => format!("fix this, then: {resume}"),
+            Some(false) => format!("to try again now: {resume}"),
+            None => "it starts when a worker does".to_owned(),
         };
-        Ok(Failure::new("engine", why).hint(hint))
+        Ok(Failure::new("engine", why).hint(format!("{first}; to withdraw it: {cancel}")))
     }
 
     /// Warns of runs that Restate has paused, and of those that have not begun, which are in no list.

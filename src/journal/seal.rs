@@ -382,7 +382,7 @@ mod tests {
         let other = Seal::new(elsewhere.expect("a temporary folder").path());
         assert_ne!(first, digest(&other, "1234"));
         assert_eq!(seal.digest_secrets(&Value::Int(3)).expect("digested"), None);
-        // What is no secret does not count: only a secret that changed is another secret.
+        // Only secrets count: another value of another param gives the same digest.
         let beside = |mode: &str, pin: &str| {
             let pin = Value::List(vec![mode.into(), Value::Secret(Secret::new(pin))]);
             let params = Value::map([("mode", Value::from(mode)), ("pins", pin)]);

@@ -307,6 +307,19 @@ impl Remote {
         Ok(not_begun.filter_map(|run| RunId::parse(run)).collect())
     }
 
+    /// Says for people why a run that was sent has no events yet, with what holds it up, if something does.
+    ///
+    /// # Errors
+    /// An error of Restate.
+    pub fn why_not_begun(&self, run: &RunId) -> Result<(String, Option<Stuck>), RemoteError> {
+        let stuck = self.stuck(run)?.into_iter().next();
+        let why = match &stuck {
+            Some(stuck) => format!("run {run} has not begun: {stuck}"),
+            None => format!("no worker has taken up run {run} yet"),
+        };
+        Ok((why, stuck))
+    }
+
     /// Returns which of these runs have events. Files and the driver are stored before the first event.
     fn begun<'a>(
         &self,

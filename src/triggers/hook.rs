@@ -161,8 +161,8 @@ impl Triggers {
             let mut note = None;
             let (run, is_repeated, problem) = match started {
                 Ok((run, is_repeated)) => (Some(run), is_repeated, None),
-                // The delivery is sent again, and its body or the trigger's params have changed since it started a run. It is no failure, or the
-                // sender would repeat it. A key that a person chose may have been used for something else.
+                // This delivery started a run before, with other params: its body or the trigger has changed. An error would make the sender
+                // repeat it. A key that a person chose may have been used for something else, so there it is an error.
                 Err(error)
                     if error.code == "idempotency-key"
                         && !headers.contains_key("idempotency-key") =>

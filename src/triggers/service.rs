@@ -38,6 +38,8 @@ pub struct Triggers {
     scheduler: Scheduler<ThroughRuns>,
     hooks: BTreeMap<String, HookConfig>,
     found: Mutex<Looked>,
+    /// Held while the files are read: of two readings at once, each would tell people the same news.
+    reading: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -99,6 +101,7 @@ impl Triggers {
             runs,
             hooks,
             found: Mutex::default(),
+            reading: Mutex::default(),
         };
         this.read_files()?;
         Ok(this)
@@ -170,9 +173,10 @@ impl Triggers {
 
     /// Reads the files again, unless that has just been done. What can't be read counts as it was.
     pub(super) fn refresh(&self) {
+        let reading = lock(&self.reading);
         let looked_at = self.found().looked_at;
         if looked_at.is_none_or(|at| at.elapsed() >= FRESH)
-            && let Err(error) = self.read_files()
+            && let Err(error) = self.read_files_alone(&reading)
         {
             tracing::warn!(%error, "can't {READ_FILES} before a hook is answered");
         }
@@ -189,6 +193,10 @@ impl Triggers {
     }
 
     fn read_files(&self) -> Result<(), RunsError> {
+        self.read_files_alone(&lock(&self.reading))
+    }
+
+    fn read_files_alone(&self, _: &MutexGuard<'_, ()>) -> Result<(), RunsError> {
         let listed = self.runs.workflows()?;
         let names: BTreeSet<_> = listed.iter().map(|one| one.name.to_string()).collect();
         let (planted, broken) = planted(listed);

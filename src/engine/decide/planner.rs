@@ -446,7 +446,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Tells that an instance is no longer there, and which of its calls nothing reverses.
+    /// Adds that an instance is removed, and which of its changes stay.
     fn gone(&mut self, id: &InstanceId, reason: &str) {
         let rounds = whole(self.change.state, id).flat_map(|(_, instance)| instance.rounds());
         let effects = rounds.flat_map(|round| round.effects);

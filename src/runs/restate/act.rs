@@ -109,10 +109,8 @@ impl OnRestate {
         if error.code != "no-such-run" || !self.has_not_begun(id).unwrap_or(false) {
             return error;
         }
-        let stuck = self.remote.stuck(id).unwrap_or_default();
-        let why = match stuck.first() {
-            Some(stuck) => format!("run {id} has not begun: {stuck}"),
-            None => format!("no worker has taken up run {id} yet"),
+        let Ok((why, _)) = self.remote.why_not_begun(id) else {
+            return error;
         };
         RunsError::new(Kind::Busy, "engine", why).hint(format!(
             "when this is fixed: `windlass resume {id}`; to withdraw it: `windlass cancel {id}`"

@@ -231,9 +231,9 @@ impl WayBack {
         self
     }
 
-    /// Names the certificate (by its serial number) or CA (by its ARN) that it takes away.
-    pub(super) fn taking(mut self, taken: String) -> Self {
-        self.takes.push(taken);
+    /// Names the certificates (by their serial numbers) and CAs (by their ARNs) that it takes away.
+    pub(super) fn taking(mut self, taken: impl IntoIterator<Item = String>) -> Self {
+        self.takes.extend(taken);
         self
     }
 

@@ -54,30 +54,11 @@ pub fn rollout(
         Some(at) => about.record([("restarted", at.as_str().into())]),
         None => about.record([]),
     };
-    let restart = restart_of(&context, &about, restarted)?;
-    let mut patience = patience(FUNCTION, how_long)?;
-    loop {
-        let is_replayed = host(&context)?.effects.is_replaying();
-        let (look, is_last) = patience.take(LOOK, is_replayed);
-        let (named, role, whole) = (about.object.clone(), about.cluster.clone(), patience.whole);
-        let restart = restart.clone();
-        let (call, _) = call(
-            &context,
-            FUNCTION,
-            cluster,
-            record.clone(),
-            move |kube| async move {
-                let rest = is_last.then_some(whole);
-                match kube.wait_rollout(&named, restart.as_deref(), look).await {
-                    Ok(progress) => seen(&kube, &role, &named, progress, rest).await,
-                    Err(failure) => not_seen(failure, is_last),
-                }
-            },
-        )?;
-        if perform(&context, call.cancellable())? == Value::Bool(true) {
-            return Ok(());
-        }
-    }
+    let rollout = Rollout {
+        restart: restart_of(&context, &about, restarted)?,
+        workload: about.object,
+    };
+    wait(&context, FUNCTION, cluster, record, &[rollout], how_long)
 }
 
 /// Implements `kube::wait_rollouts(cluster, [#{ namespace, workload, restarted }, …], "10m")`: as [`rollout`] for each of these.
@@ -116,41 +97,51 @@ pub fn rollouts(
         ("cluster", cluster.into()),
         ("workloads", Value::List(records)),
     ]);
-    let mut patience = patience(FUNCTION, how_long)?;
+    wait(&context, FUNCTION, cluster, record, &rollouts, how_long)
+}
+
+/// Looks at rollouts until all of them are done.
+fn wait(
+    context: &NativeCallContext,
+    function: &'static str,
+    cluster: &str,
+    record: Value,
+    rollouts: &[Rollout],
+    how_long: &str,
+) -> Result<(), Thrown> {
+    let mut patience = patience(function, how_long)?;
     loop {
-        let is_replayed = host(&context)?.effects.is_replaying();
+        let is_replayed = host(context)?.effects.is_replaying();
         let (look, is_last) = patience.take(LOOK, is_replayed);
-        let (rollouts, role, whole) = (rollouts.clone(), cluster.to_owned(), patience.whole);
-        let (call, _) = call(
-            &context,
-            FUNCTION,
-            cluster,
-            record.clone(),
-            move |kube| async move {
-                let rest = is_last.then_some(whole);
-                match kube.wait_rollouts(&rollouts, look).await {
-                    Ok(None) => Ok(true.into()),
-                    Ok(Some((named, progress))) => seen(&kube, &role, &named, progress, rest).await,
-                    Err(failure) => not_seen(failure, is_last),
+        let (rollouts, role) = (rollouts.to_vec(), cluster.to_owned());
+        let rest = is_last.then_some(patience.whole);
+        let act = move |kube: KubeClient| async move {
+            match kube.wait_rollouts(&rollouts, look).await {
+                Ok(None) => Ok(true.into()),
+                Ok(Some((named, progress))) => {
+                    unfinished(&kube, &role, &named, progress, rest).await
                 }
-            },
-        )?;
-        if perform(&context, call.cancellable())? == Value::Bool(true) {
+                // The next look may reach the API server again.
+                Err(failure) if is_passing(&failure) && !is_last => Ok(failure.message.into()),
+                Err(failure) => Err(failure),
+            }
+        };
+        let (call, _) = call(context, function, cluster, record.clone(), act)?;
+        if perform(context, call.cancellable())? == Value::Bool(true) {
             return Ok(());
         }
     }
 }
 
-/// The result of a look: true at the end of the rollout, or what it still waits for. `rest` is the whole time that the last look
-/// ends.
-async fn seen(
+/// The result of a look at a rollout that is not done: what it waits for. `whole` is the time of the wait, if this was its last look.
+async fn unfinished(
     kube: &KubeClient,
     role: &str,
     named: &Named,
     progress: Progress,
-    rest: Option<Duration>,
+    whole: Option<Duration>,
 ) -> Result<Value, Failure> {
-    let (why, code) = match (progress, rest) {
+    let (why, code) = match (progress, whole) {
         (Progress::Done, _) => return Ok(true.into()),
         (Progress::Hindered(hindrance, why), _) => {
             let operation = format!("roll out {named} ({role})");
@@ -165,15 +156,6 @@ async fn seen(
         (Progress::Failed(why), _) => (why, "ProgressDeadlineExceeded"),
     };
     Err(stuck(kube, role, named, code, &why).await)
-}
-
-/// The result of a look that failed: the next one may reach the API server again.
-fn not_seen(failure: Failure, is_last: bool) -> Result<Value, Failure> {
-    if is_passing(&failure) && !is_last {
-        Ok(failure.message.into())
-    } else {
-        Err(failure)
-    }
 }
 
 /// Explains why a rollout does not end.

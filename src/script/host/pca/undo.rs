@@ -269,7 +269,7 @@ fn remove(pca: PcaClient, ca: String, is_as_left: fn(&str) -> bool) -> Reversal 
             Ok(Reversed::Done)
         },
     );
-    Reversal::By(way.taking(taken))
+    Reversal::By(way.taking([taken]))
 }
 
 fn restore(pca: PcaClient, ca: String) -> Reversal {
@@ -303,7 +303,7 @@ fn revoke(pca: PcaClient, ca: String, certificate: String) -> Reversal {
     let way = WayBack::blind(what, "pca::revoke_certificate", about, move |_| {
         revoke_now(pca.clone(), ca.clone(), certificate.clone(), serial.clone())
     });
-    let way = way.about(subject).taking(taken).using(move |_| {
+    let way = way.about(subject).taking([taken]).using(move |_| {
         let used = used.clone();
         async move { Ok(vec![used]) }
     });
@@ -387,10 +387,8 @@ fn import_back(pca: PcaClient, ca: String, before: &Value) -> Reversal {
         },
     );
     let of_made = made.as_ref().map(Value::to_text).unwrap_or_default();
-    let of_made = serials_in(of_made.as_bytes());
-    let way = of_made
-        .into_iter()
-        .fold(way.taking(taken.clone()), WayBack::taking);
+    let taken_too = serials_in(of_made.as_bytes());
+    let way = way.taking([taken.clone()]).taking(taken_too);
     Reversal::By(way.using(move |found| {
         let (ca, made) = (taken.clone(), made.clone());
         async move {
