@@ -158,7 +158,7 @@ fn several_runs_are_resumed_or_cancelled_each_by_its_own_grant() {
     // One is hers, one is not; neither keeps the other from being judged.
     let done = send(&carol, "resume", &[&asks, &failed]).expect(200).body;
     assert!(done.contains("1 of 2 runs resumed."), "{done}");
-    assert!(done.contains("no such run"), "{done}");
+    assert!(done.contains("no run `"), "{done}");
     served.wait(&failed, "failed");
     let done = send(&carol, "cancel", &[&asks]).expect(200).body;
     assert!(done.contains("0 of 1 runs will stop."), "{done}");
