@@ -92,10 +92,15 @@ impl Gate {
         ))
     }
 
-    fn next_position(&self) -> u32 {
-        let mut progress = self.progress();
-        progress.position += 1;
-        progress.position - 1
+    /// Returns the position of the next effect.
+    fn position(&self) -> u32 {
+        self.progress().position
+    }
+
+    /// Moves on behind the effect at a position. Every effect before the next position is recorded, so only calls that are
+    /// recorded may have one.
+    fn pass(&self, position: u32) {
+        self.progress().position = position + 1;
     }
 
     /// Returns the key of a call of this attempt.
@@ -199,13 +204,20 @@ impl Effects for Gate {
         if self.is_fresh && call.class != Class::Read {
             return Err(changes_in_fresh_step(call.function));
         }
-        let position = self.next_position();
+        let position = self.position();
         self.redactor.learn(&call.arguments);
         let digest = Digest::of(&[
             call.function.as_bytes(),
             call.arguments.to_json().to_string().as_bytes(),
         ]);
         let recorded = self.recorded.get(position as usize);
+        // A call that was made is replayed even if it would be refused now. Another one at its position comes after this call,
+        // which was refused then, too.
+        let was_made = recorded.is_some_and(|effect| effect.call.digest == digest);
+        if let Some(failure) = call.refusal.take().filter(|_| !was_made) {
+            return Err(Interruption::Failed(failure));
+        }
+        self.pass(position);
         let mut refused = None;
         if let Some(effect) = recorded {
             if effect.call.digest != digest {
@@ -229,9 +241,6 @@ impl Effects for Gate {
                 }
                 Some(EffectOutcome::NotDone) | None => {}
             }
-        }
-        if let (Some(failure), None) = (call.refusal.take(), recorded) {
-            return Err(Interruption::Failed(failure));
         }
         let record = CallRecord {
             function: call.function.into(),
@@ -287,7 +296,8 @@ impl Effects for Gate {
                 wait(duration)
             };
         }
-        let position = self.next_position();
+        let position = self.position();
+        self.pass(position);
         let arguments = Value::Int(duration.as_millis() as i64);
         let digest = Digest::of(&[b"time::sleep", arguments.to_string().as_bytes()]);
         let step = self.instance.clone();

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::Bench;
-use windlass_script::{Class, Stop, WRONG_ARGUMENTS};
+use windlass_script::{Call, Class, Stop, WRONG_ARGUMENTS};
 use windlass_world::value::{Failure, FailureClass, MASK, Value};
 
 #[test]
@@ -32,19 +32,38 @@ fn the_mask_of_a_secret_is_never_sent() {
     }
 }
 
+/// A call that is refused.
+fn refusing(bench: &Bench, argument: &str) -> Call {
+    let mut call = bench.call(Class::Keyed, argument);
+    let refusal = Failure::new(FailureClass::Rejected, "test::make", "No", "not any more");
+    call.refusal = Some(refusal);
+    call
+}
+
 #[test]
 fn a_call_that_is_refused_now_is_still_replayed_if_it_was_made() {
     let first = Bench::new();
     first.gives(first.call(Class::Keyed, "x"));
     let second = first.again();
-    let refusing = |bench: &Bench| {
-        let mut call = bench.call(Class::Keyed, "x");
-        let refusal = Failure::new(FailureClass::Rejected, "test::make", "No", "not any more");
-        call.refusal = Some(refusal);
-        call
+    assert_eq!(second.gives(refusing(&second, "x")), "x".into());
+    assert_eq!(second.fails(refusing(&second, "x")).code, "No");
+    assert_eq!(second.made(), 0);
+}
+
+#[test]
+fn a_refused_call_has_no_position() {
+    let work = |bench: &Bench| {
+        assert_eq!(bench.fails(refusing(bench, "x")).code, "No");
+        assert_eq!(bench.gives(bench.call(Class::Keyed, "y")), "y".into());
+        assert_eq!(bench.fails(refusing(bench, "y")).code, "No");
+        bench.gives(bench.call(Class::Unsure, "z"));
     };
-    assert_eq!(second.gives(refusing(&second)), "x".into());
-    assert_eq!(second.fails(refusing(&second)).code, "No");
+    let first = Bench::new();
+    work(&first);
+    assert_eq!(first.made(), 2);
+    // The fold accepts the events, and a replay makes the same calls.
+    let second = first.again();
+    work(&second);
     assert_eq!(second.made(), 0);
 }
 
