@@ -47,11 +47,16 @@ pub fn serve(args: &Args, command: &Serve) -> Done {
         .iter()
         .map(|path| absolute(path))
         .collect();
+    let library = Library::new(folders?);
+    for (file, first) in library.hidden()? {
+        let (file, first) = (file.display(), first.display());
+        tracing::warn!(%file, "this workflow can't be started: {first} has the same name");
+    }
     let options = HereOptions {
         state: state.clone(),
         config: (config, was_asked_for),
         out: absolute(&command.out)?,
-        library: Library::new(folders?),
+        library,
         driving: Driving {
             max_parallel: command.max_parallel,
             max_runs: command.max_runs.into(),

@@ -51,12 +51,39 @@ impl Library {
         Self { folders }
     }
 
-    /// Lists the workflows by name, each with its file. If two folders have the same name, the first folder takes precedence.
+    /// Lists the workflows by name, each with its file. If two files have the same name, the first one takes precedence: that of
+    /// the first folder, and within a folder `w.yaml` before `w.yml`.
     ///
     /// # Errors
     /// A folder that can't be read.
     pub fn list(&self) -> Result<Vec<(WorkflowName, PathBuf)>, RunsError> {
         let mut found: Vec<(WorkflowName, PathBuf)> = Vec::new();
+        for (name, path) in self.files()? {
+            if !found.iter().any(|(known, _)| *known == name) {
+                found.push((name, path));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Lists the workflows that can't be started because another file has the same name: each file, and the one that takes precedence.
+    ///
+    /// # Errors
+    /// The same as of [`Library::list`].
+    pub fn hidden(&self) -> Result<Vec<(PathBuf, PathBuf)>, RunsError> {
+        let listed = self.list()?;
+        let files = self.files()?.into_iter();
+        let hidden = files.filter_map(|(name, path)| {
+            let (_, first) = listed.iter().find(|(known, _)| *known == name)?;
+            (*first != path).then(|| (path, first.clone()))
+        });
+        Ok(hidden.collect())
+    }
+
+    /// Lists the files of all workflows, in the order of the folders.
+    fn files(&self) -> Result<Vec<(WorkflowName, PathBuf)>, RunsError> {
+        let mut files = Vec::new();
         for folder in &self.folders {
             let failed = |e: std::io::Error| {
                 let message = format!("can't read the folder {}: {e}", folder.display());
@@ -67,17 +94,12 @@ impl Library {
                 paths.push(entry.map_err(failed)?.path());
             }
             paths.sort();
-            for path in paths {
-                let Some(name) = name_of(&path) else {
-                    continue;
-                };
-                if declares_workflow(&path) && !found.iter().any(|(known, _)| *known == name) {
-                    found.push((name, path));
-                }
-            }
+            let named = paths
+                .into_iter()
+                .filter_map(|path| Some((name_of(&path)?, path)));
+            files.extend(named.filter(|(_, path)| declares_workflow(path)));
         }
-        found.sort();
-        Ok(found)
+        Ok(files)
     }
 
     /// Compiles all workflows.
@@ -169,6 +191,8 @@ mod tests {
             .map(|(name, path)| (name.as_str(), path))
             .collect();
         assert_eq!(listed, [("v", &at("b/v.yml")), ("w", &at("a/w.yaml"))]);
+        let hidden = library.hidden().expect("listed");
+        assert_eq!(hidden, [(at("b/w.yaml"), at("a/w.yaml"))]);
         let missing = WorkflowName::parse("compose").expect("a name");
         assert_eq!(library.find(&missing).unwrap_err().code, "unknown-workflow");
     }
