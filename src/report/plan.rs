@@ -56,6 +56,7 @@ fn word(kind: FateKind) -> &'static str {
         FateKind::LooksAgain => "looks again",
         FateKind::Again => "again",
         FateKind::New => "new",
+        FateKind::Skipped => "skipped",
         FateKind::Removed => "removed",
     }
 }
@@ -68,6 +69,7 @@ fn mark(kind: FateKind) -> console::StyledObject<&'static str> {
         FateKind::LooksAgain => style("?").cyan(),
         FateKind::Again => style("!").red(),
         FateKind::New => style("+").green(),
+        FateKind::Skipped => style("-").yellow(),
         FateKind::Removed => style("-").red(),
     }
 }

@@ -391,6 +391,7 @@ fn fate_word(fate: &str) -> (&str, &'static str, &'static str) {
         "looks again" => ("reads again", "busy", "?"),
         "again" => ("runs again from the start", "bad", "!"),
         "new" => ("runs from its start", "good", "+"),
+        "skipped" => ("is skipped", "warn", "−"),
         "removed" => ("no longer in the workflow", "bad", "−"),
         other => (other, "idle", "·"),
     }

@@ -22,6 +22,8 @@ pub enum FateKind {
     GoesOn,
     /// It has not run.
     New,
+    /// Its condition is false now, so that it has no outputs any more; an undo can still reverse its effects.
+    Skipped,
     /// It runs again, and its recorded calls are replayed as long as it makes the same calls.
     Replayed,
     /// A `fresh` step runs another time, and makes its reads again instead of replaying them.

@@ -53,11 +53,12 @@ impl Before {
     }
 
     fn reason(&self) -> String {
-        let again = match self.kind {
-            FateKind::GoesOn | FateKind::New => "",
-            _ => " again",
+        let does = match self.kind {
+            FateKind::GoesOn | FateKind::New => "runs",
+            FateKind::Skipped => "is skipped now",
+            _ => "runs again",
         };
-        format!("`{}` before it runs{again}", self.name)
+        format!("`{}` before it {does}", self.name)
     }
 }
 
@@ -127,6 +128,11 @@ impl Planner<'_> {
 
     fn step(&mut self, scope: &Scope, unit: Unit) -> FateKind {
         let (id, step) = (unit.id.clone(), unit.step);
+        if self.will_be_skipped(scope, &unit) {
+            let step = id.clone();
+            self.plan.events.push(Event::StepReopened { step });
+            return self.leaves(&id, FateKind::Skipped, "its condition is false now");
+        }
         let shape = Shape::of(self.change.state, &id);
         if let Some(reason) = other_shape(step, &shape) {
             return self.again(&id, reason.into());
@@ -199,7 +205,7 @@ impl Planner<'_> {
         }
         let still: BTreeSet<_> = now.iter().map(|(key, _)| id.item(key)).collect();
         for item in items.iter().filter(|item| !still.contains(*item)) {
-            self.gone(item, "no longer an item");
+            self.leaves(item, FateKind::Removed, "no longer an item");
         }
         // Its inputs may change, so it waits for them and evaluates its items again.
         if worst > FateKind::GoesOn || has_changed || unit_before {
@@ -250,22 +256,39 @@ impl Planner<'_> {
         }
     }
 
+    /// Says whether a step that has begun would not begin now: its condition has become false. If something before it
+    /// runs, the condition is evaluated after that.
+    fn will_be_skipped(&self, scope: &Scope, unit: &Unit) -> bool {
+        let (state, step) = (self.change.state, unit.step);
+        let has_begun = has_begun(state, &unit.id) && state.status(&unit.id) != Status::Skipped;
+        let is_decided = unit.before.is_none() && !self.change.redo.contains(&unit.id);
+        // Those under `finally` may ask how the run ended, which it has not.
+        step.when.is_some()
+            && !scope.is_under_finally(step)
+            && has_begun
+            && is_decided
+            && scope.condition(self.view(), step, self.run_status(scope, step)) == Ok(false)
+    }
+
     fn skipped(&mut self, scope: &Scope, unit: &Unit) -> FateKind {
         let status = self.run_status(scope, unit.step);
         let runs = scope.condition(self.view(), unit.step, status) == Ok(true);
         let has_condition = |step: &Step| step.when.is_some();
         let was_condition = has_condition(unit.step) || unit.old.is_some_and(has_condition);
-        if unit.before.is_some() || (was_condition && runs) {
-            self.plan.events.push(Event::StepReset {
-                step: unit.id.clone(),
-            });
-            return self.tell(
-                &unit.id,
-                FateKind::New,
-                "was skipped; its condition is evaluated again",
-            );
+        if unit.before.is_none() && !(was_condition && runs) {
+            return self.tell(&unit.id, FateKind::Kept, "stays skipped");
         }
-        self.tell(&unit.id, FateKind::Kept, "stays skipped")
+        // It may have run before its condition became false.
+        let is_first = whole(self.change.state, &unit.id).all(|(_, i)| i.effects.is_empty());
+        let step = unit.id.clone();
+        let (event, kind) = if is_first {
+            (Event::StepReset { step }, FateKind::New)
+        } else {
+            (Event::StepReopened { step }, FateKind::Replayed)
+        };
+        self.plan.events.push(event);
+        let reason = "was skipped; its condition is evaluated again";
+        self.tell(&unit.id, kind, reason)
     }
 
     fn approval(&mut self, scope: &Scope, unit: &Unit, instance: &Instance) -> FateKind {
@@ -442,12 +465,12 @@ impl Planner<'_> {
         let known = |id: &InstanceId| scope.workflow.step_named(last_name(id)).is_some();
         let here = self.change.state.steps_of(scope.inside);
         for id in here.filter(|id| id.undone().is_none() && !known(id)) {
-            self.gone(id, "no longer in the workflow");
+            self.leaves(id, FateKind::Removed, "no longer in the workflow");
         }
     }
 
-    /// Adds that an instance is removed, and which of its changes stay.
-    fn gone(&mut self, id: &InstanceId, reason: &str) {
+    /// Tells that an instance does not run any more, and which of its changes stay.
+    fn leaves(&mut self, id: &InstanceId, kind: FateKind, reason: &str) -> FateKind {
         let rounds = whole(self.change.state, id).flat_map(|(_, instance)| instance.rounds());
         let effects = rounds.flat_map(|round| round.effects);
         let is_done = |effect: &&EffectState| effect.is_open() || effect.result().is_some();
@@ -456,7 +479,7 @@ impl Planner<'_> {
             [] => reason.to_owned(),
             done => format!("{reason}; what it did stays done: {}", done.join(", ")),
         };
-        self.tell(id, FateKind::Removed, &reason);
+        self.tell(id, kind, &reason)
     }
 
     /// Tells that an instance runs for the first time, and makes calls that what it replaces has made already.

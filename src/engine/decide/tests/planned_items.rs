@@ -5,7 +5,7 @@ use crate::decide::{FateKind, Unplannable};
 use windlass_journal::{Event, Outcome, Status, Verdict};
 use windlass_script::Class;
 
-use FateKind::{Again, GoesOn, Kept, New, Removed, Replayed};
+use FateKind::{Again, GoesOn, Kept, New, Removed, Replayed, Skipped};
 
 /// A list whose items are params.
 const EACH: &str = "params: { items: \"list(any)\" }
@@ -205,6 +205,49 @@ steps: { a: { run: '()', when: \"${{ params.on }}\" }, b: { run: '()', needs: [a
     fates(&run, &edit, [("a", New, again), ("b", New, again)]);
     run.resumes_with(&edit);
     run.starts(["a"]);
+}
+
+#[test]
+fn a_step_whose_condition_is_false_now_is_skipped_and_keeps_its_calls() {
+    let text = "params: { on: bool }
+steps:
+  a: { run: '#{ n: 2 }', when: \"${{ params.on }}\" }
+  b: { run: '()', with: { n: \"${{ steps.a?.n ?? 0 }}\" } }
+  c: { run: '()', needs: [a, b] }
+outputs: { n: \"${{ steps.a?.n ?? 0 }}\" }
+";
+    let mut run = Beginning::of(text, &[]).params("{ on: true }").go();
+    run.starts(["a"]);
+    run.calls("a", "test::make", Class::Unsure);
+    run.gives("a", "{ n: 2 }");
+    run.starts(["b"]);
+    run.succeeds("b");
+    run.starts(["c"]);
+    run.succeeds("c");
+    let same = run.program.clone();
+    let on = |on| Edit {
+        params: if on { "{ on: true }" } else { "{ on: false }" },
+        ..Edit::of(&same)
+    };
+    let expected = [
+        (
+            "a",
+            Skipped,
+            "its condition is false now; what it did stays done: test::make ×1",
+        ),
+        ("b", Replayed, "`a` before it is skipped now"),
+        ("c", Replayed, "`b` before it runs again"),
+    ];
+    fates(&run, &on(false), expected);
+    run.resumes_with(&on(false));
+    run.skips("a", "`params.on` is false");
+    run.ends(Outcome::Succeeded);
+    // An undo reverses it, and it does not make its calls again.
+    assert_eq!(run.instance("a").effects.len(), 1);
+    let again = "was skipped; its condition is evaluated again";
+    let plan = run.plan(&on(true)).expect("a plan");
+    assert_eq!(plan.fates[0].reason, again);
+    assert_eq!(plan.fates[0].kind, Replayed);
 }
 
 #[test]
