@@ -122,6 +122,11 @@ fn an_assistant_looks_and_may_do_nothing_else() {
                 "validate_workflow",
                 json!({ "text": "x".repeat((1 << 20) + 1) })
             ),
+            // Those of an old run are still accepted.
+            call(
+                "validate_workflow",
+                json!({ "text": "workflow: draft\nparams: { t: secret }\nsteps: { a: { approval: 'use ${{ params.t }}?' }, b: { script: b.rhai } }\n" })
+            ),
         ]),
     );
     assert_eq!(session.0["about"]["serverInfo"]["name"], "windlass");
@@ -216,6 +221,11 @@ fn an_assistant_looks_and_may_do_nothing_else() {
         code == "bad-request" && text.contains("larger than 1 MiB"),
         "{code}"
     );
+    let (code, text) = session.failure(17);
+    assert_eq!(code, "invalid-workflow");
+    for wanted in ["draft.yaml:3", "is not among the files"] {
+        assert!(text.contains(wanted), "{text}");
+    }
     let runs = test.windlass(&["runs", "--json"]).expect(0).json();
     assert_eq!(runs.as_array().map(Vec::len), Some(1));
 }

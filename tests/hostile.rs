@@ -110,3 +110,54 @@ fn outputs_are_held_against_their_declaration() {
         assert!(ran.stderr.contains("[bad.rhai:2:"), "{}", ran.stderr);
     }
 }
+
+/// Each of them would recurse, or take a time, that no one has.
+#[test]
+fn files_inside_of_each_other_have_limits() {
+    let inner =
+        |next: usize| format!("workflow: w\nsteps: {{ a: {{ workflow: w{next}.yaml }} }}\n");
+    let last = "workflow: w\nsteps: { a: { run: '1' } }\n";
+    let nested = |levels: usize| {
+        let mut test = Test::new().file(&format!("w{levels}.yaml"), last);
+        for level in 1..levels {
+            test = test.file(&format!("w{level}.yaml"), &inner(level + 1));
+        }
+        test
+    };
+    nested(32).windlass(&["validate", "w1.yaml"]).expect(0);
+    let refused = nested(3_000).windlass(&["validate", "w1.yaml"]).expect(2);
+    refused.says("more than 32 workflows are inside of each other");
+    // It is read from its end, so that no file is read very deep.
+    let test = nested(3_000);
+    let steps: String = (1..=3_000)
+        .map(|at| format!("  s{at}: {{ workflow: w{}.yaml }}\n", 3_001 - at))
+        .collect();
+    test.write("all.yaml", &format!("workflow: all\nsteps:\n{steps}"));
+    let refused = test.windlass(&["validate", "all.yaml"]).expect(2);
+    refused.says("more than 32 workflows are inside of each other");
+
+    let twice = |next: usize| {
+        format!(
+            "workflow: w\nsteps: {{ a: {{ workflow: w{next}.yaml }}, b: {{ workflow: w{next}.yaml }} }}\n"
+        )
+    };
+    let mut test = Test::new().file("w30.yaml", last);
+    for level in 1..30 {
+        test = test.file(&format!("w{level}.yaml"), &twice(level + 1));
+    }
+    let refused = test.windlass(&["validate", "w1.yaml"]).expect(2);
+    refused.says("more than 100000 steps");
+
+    let mut test = Test::new()
+        .file(
+            "w.yaml",
+            "workflow: w\nsteps: { a: { run: 'import \"m1\" as m; 1' } }\n",
+        )
+        .file("m3000.rhai", "fn f() { 1 }");
+    for level in 1..3_000 {
+        let text = format!("import \"m{}\" as m;", level + 1);
+        test = test.file(&format!("m{level}.rhai"), &text);
+    }
+    let refused = test.windlass(&["validate", "w.yaml"]).expect(2);
+    refused.says("more than 32 modules import one another");
+}

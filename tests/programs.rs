@@ -232,6 +232,41 @@ fn d3_servers_stop_as_well() {
     }
 }
 
+/// An exit code does not say whether the next run of the program will fail as well.
+#[test]
+fn a_program_that_may_run_again_is_retried() {
+    for (option, runs) in [("read", 3), ("idempotent", 3), ("timeout", 1)] {
+        let test = Test::new();
+        let value = if option == "timeout" {
+            "\"9s\""
+        } else {
+            "true"
+        };
+        test.write("windlass.toml", CONFIG);
+        let call = format!(
+            "exec::run(\"sh\", [\"-c\", \"echo >> runs; exit 1\"], #{{ {option}: {value} }})"
+        );
+        test.write(
+            "w.yaml",
+            &format!("workflow: w\nsteps:\n  s:\n    retry: {{ attempts: 3, backoff: 1ms }}\n    run: |\n      {call}\n"),
+        );
+        let ran = test.windlass(&["run", "w.yaml", "--target", "t"]).expect(1);
+        assert_eq!(test.read("out/runs").len(), runs, "{option}");
+        let hint = ran.stderr.contains("a program that may be run again");
+        assert_eq!(hint, runs == 1, "{option}: {}", ran.stderr);
+    }
+}
+
+/// Arguments that a target does not allow: the script may catch that, and the run continues and can be resumed.
+#[test]
+fn a_refused_call_that_is_caught_leaves_no_gap() {
+    let test = Test::new();
+    let body = "try { exec::run(\"sh\", [], #{ env: #{ \"A=B\": \"x\" } }); } catch (e) { log::warn(e.message) }\nlet r = exec::run(\"printf\", [\"one\"]);\n#{ r: r.stdout }";
+    assert_eq!(outputs(&test, body), json!({ "r": "one" }));
+    test.windlass(&["show"]).expect(0);
+    test.windlass(&["audit"]).expect(0);
+}
+
 #[test]
 fn d4_a_failure_keeps_the_end_of_both_streams() {
     let test = Test::new();

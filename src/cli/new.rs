@@ -17,7 +17,7 @@ use super::{
     shipped,
 };
 use crate::{
-    compile::{Frozen, StepName, compile, parse_value},
+    compile::{InMemory, StepName, compile, parse_value},
     report,
     script::{closest, did_you_mean},
     value::Value,
@@ -172,7 +172,7 @@ fn shipped(from: &str, name: Option<&str>) -> Result<BTreeMap<String, String>, F
         .map_or_else(Vec::new, |text| run_before(text));
     let mut files: BTreeMap<String, Arc<str>> = BTreeMap::new();
     for workflow in [main.clone()].into_iter().chain(before) {
-        files.extend(compile(&workflow, &mut Frozen(all.clone()))?.files);
+        files.extend(compile(&workflow, &mut InMemory(all.clone()))?.files);
     }
     let scripts = files.keys().filter_map(|path| path.strip_suffix(".rhai"));
     let of_scripts: Vec<_> = scripts.map(|path| format!("{path}.test.yaml")).collect();

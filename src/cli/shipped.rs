@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use include_dir::{Dir, include_dir};
 
 use super::failure::Failure;
-use crate::compile::{Frozen, Program, compile};
+use crate::compile::{InMemory, Program, compile};
 
 /// The workflows that are shipped, with their scripts and tests.
 static WORKFLOWS: Dir = include_dir!("$CARGO_MANIFEST_DIR/workflows");
@@ -32,7 +32,7 @@ pub fn library(name: &str) -> Option<BTreeMap<String, Arc<str>>> {
 /// # Errors
 /// A name that is not shipped. The tests make sure that shipped workflows have no mistakes.
 pub fn program(name: &str) -> Result<Program, Failure> {
-    Ok(compile(&format!("{name}.yaml"), &mut Frozen(texts()))?)
+    Ok(compile(&format!("{name}.yaml"), &mut InMemory(texts()))?)
 }
 
 /// Returns every file below an embedded folder by its path relative to that folder.

@@ -70,6 +70,10 @@ pub struct Workflow {
     pub outputs: Vec<(String, Template)>,
     /// Of its file, and of the scripts and workflows of its steps.
     pub digest: Digest,
+    /// How many workflows are inside of each other, this one included.
+    pub levels: usize,
+    /// The number of its steps, with those of the workflows inside of it.
+    pub size: usize,
     /// The earlier editions of a run's files, by their numbers: their `fn undo` reverses what they did. Empty unless the run was edited.
     pub former: BTreeMap<u32, Arc<Workflow>>,
     pub(super) graph: DiGraph<Step, Edge>,

@@ -54,7 +54,7 @@ pub use params::{
 };
 pub use schedule::{Schedule, ScheduleError};
 pub use source::{
-    Folder, Frozen, MAX_FILE_BYTES, Opened, STDIN, Sources, is_stdin, open, read_named,
+    Folder, Frozen, InMemory, MAX_FILE_BYTES, Opened, STDIN, Sources, is_stdin, open, read_named,
 };
 pub use suite::{
     Before, Calls, Case, CertificatePlace, Expect, ExpectedCall, ExpectedCertificate,

@@ -24,6 +24,12 @@ use windlass_ground::lock;
 use windlass_script::{Fault, ROOTS, Script, join_path};
 use windlass_world::value::Digest;
 
+/// How many workflows may be inside of each other. Reading, deciding and drawing recurse for each level.
+const MAX_LEVELS: usize = 32;
+/// The number of steps of a workflow, with those of the workflows inside of it: two steps for one workflow, which has two steps for
+/// another one, double it each time.
+const MAX_STEPS: usize = 100_000;
+
 /// Compiles a workflow file with every script and workflow that it names.
 ///
 /// # Errors
@@ -197,6 +203,10 @@ impl Linker<'_> {
                     ));
                     return None;
                 }
+                if self.open.len() >= MAX_LEVELS {
+                    self.nested_too_deeply(file, text, named);
+                    return None;
+                }
                 if !self.workflows.contains_key(&path) {
                     let workflow = match self.read(&path) {
                         Ok(inner) => self.workflow(&path, inner),
@@ -207,9 +217,22 @@ impl Linker<'_> {
                     };
                     self.workflows.insert(path.clone(), workflow);
                 }
-                self.workflows.get(&path)?.clone().map(Action::Workflow)
+                let inner = self.workflows.get(&path)?.clone()?;
+                // It may have been read for a step that is less deep.
+                if self.open.len() + inner.levels > MAX_LEVELS {
+                    self.nested_too_deeply(file, text, named);
+                    return None;
+                }
+                Some(Action::Workflow(inner))
             }
         }
+    }
+
+    fn nested_too_deeply(&mut self, file: &Arc<str>, text: &Arc<str>, named: &Spanned) {
+        let message = format!("more than {MAX_LEVELS} workflows are inside of each other");
+        let mistake = Mistake::new("cycle", file, text, named.span.clone(), message)
+            .help("put the steps into fewer workflows");
+        self.mistakes.push(mistake);
     }
 
     fn script(
@@ -302,6 +325,16 @@ fn build(
     let mut graph = DiGraph::<Step, Edge>::new();
     let mut by_name: BTreeMap<StepName, StepIndex> = BTreeMap::new();
     let (mut needs, mut inputs, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    let levels = 1 + actions.iter().flatten().map(levels_of).max().unwrap_or(0);
+    let size = actions.iter().flatten().map(size_of).sum::<usize>();
+    if size > MAX_STEPS {
+        let message = format!(
+            "the workflow has more than {MAX_STEPS} steps, with those of the workflows inside of it"
+        );
+        let mistake = report.at("bad-yaml", 0..0, message);
+        report.add(mistake.help("use `for_each` for steps that do the same"));
+        return None;
+    }
     let mut phases = Vec::new();
     let mut is_whole = true;
     for (step, action) in draft.steps.into_iter().zip(actions) {
@@ -380,12 +413,28 @@ fn build(
         triggers,
         outputs: draft.outputs,
         digest,
+        levels,
+        size,
         former: BTreeMap::new(),
         graph,
         by_name,
         order,
         ranks,
     })
+}
+
+fn levels_of(action: &Action) -> usize {
+    match action {
+        Action::Workflow(inner) => inner.levels,
+        Action::Script(_) | Action::Approval(_) => 0,
+    }
+}
+
+fn size_of(action: &Action) -> usize {
+    match action {
+        Action::Workflow(inner) => 1 + inner.size,
+        Action::Script(_) | Action::Approval(_) => 1,
+    }
 }
 
 /// Refuses a nested workflow that says `on_failure: undo` in one that does not: a run is undone as a whole.
@@ -474,6 +523,8 @@ fn unknown_workflow() -> Workflow {
         triggers: Vec::new(),
         outputs: Vec::new(),
         digest: Digest::ZERO,
+        levels: 1,
+        size: 0,
         former: BTreeMap::new(),
         graph: DiGraph::new(),
         by_name: BTreeMap::new(),

@@ -280,6 +280,14 @@ fn check_read(
             report.add_in_new(mistake.help(help));
             None
         }
+        ("params", [name]) if read.is_ordered && is_duration(&params[name].ty) => {
+            let message =
+                format!("`params.{name}` is a duration, which is compared as a text here");
+            let help = format!("compare seconds: `params.{name}.seconds() > '90d'.seconds()`");
+            let mistake = report.at("wrong-type", span, message).help(help);
+            report.add_in_new(mistake);
+            None
+        }
         ("run", [name, ..]) if name == "status" && !at.is_finally => {
             let message = "a run has no `status` before its `finally`";
             let help = "read it in a step under `finally`; a nested workflow gets it as a param";
@@ -447,6 +455,13 @@ fn is_no_text(ty: &Type) -> bool {
         Type::Optional(inner) => is_no_text(inner),
         Type::Int | Type::Float | Type::Bool | Type::List(_) | Type::Map(_) => true,
         _ => false,
+    }
+}
+
+fn is_duration(ty: &Type) -> bool {
+    match ty {
+        Type::Optional(inner) => is_duration(inner),
+        ty => *ty == Type::Duration,
     }
 }
 

@@ -193,6 +193,18 @@ impl Sources for Folder {
     }
 }
 
+/// Reads files that are in memory: those that a client sends, or a draft.
+pub struct InMemory(pub BTreeMap<String, Arc<str>>);
+
+impl Sources for InMemory {
+    fn read(&mut self, path: &str) -> Result<Arc<str>, String> {
+        self.0
+            .get(path)
+            .cloned()
+            .ok_or_else(|| "it is not among the files".into())
+    }
+}
+
 /// Reads the copies that a run keeps.
 pub struct Frozen(pub BTreeMap<String, Arc<str>>);
 

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::tool::{Argument, Setting, ToolRow, read};
 use crate::{
-    compile::{Frozen, MAX_FILE_BYTES, Program, compile},
+    compile::{InMemory, MAX_FILE_BYTES, Program, compile},
     decide,
     journal::RunId,
     report::{self, JsonView, Pick},
@@ -358,7 +358,7 @@ fn validate_workflow(setting: &Setting, arguments: Json) -> Result<Json, RunsErr
                 return Err(RunsError::wrong("bad-request", message));
             }
             let files = BTreeMap::from([(DRAFT.to_owned(), text.into())]);
-            compile(DRAFT, &mut Frozen(files))?
+            compile(DRAFT, &mut InMemory(files))?
         }
         _ => {
             let message = "exactly one of `workflow` and `text` is required";

@@ -103,6 +103,11 @@ pub fn inventory_metrics(inventory: &Inventory, pick: Pick, now: Timestamp) -> S
         let made_by = entry.made_by.as_ref();
         let workflow = made_by.map_or("", |origin| &origin.workflow);
         let step = made_by.map_or("", |origin| &origin.step);
+        let renewed_by = match (made_by, &entry.renewed_at) {
+            (Some(_), _) => "workflow",
+            (None, Some(_)) => "controller",
+            (None, None) => "",
+        };
         for place in &entry.places {
             let labels = [
                 ("subject", facts.subject.as_str()),
@@ -115,6 +120,7 @@ pub fn inventory_metrics(inventory: &Inventory, pick: Pick, now: Timestamp) -> S
                 ("status", entry.condition().as_str()),
                 ("workflow", workflow),
                 ("step", step),
+                ("renewed_by", renewed_by),
             ]
             .map(|(name, value)| format!("{name}=\"{}\"", label(value)));
             let labels = labels.join(",");

@@ -50,6 +50,8 @@ pub struct Read {
     pub hops: Vec<Hop>,
     /// The string literal with which the expression compares it.
     pub compared_with: Option<String>,
+    /// Whether the expression compares its order, with `<` or `>`.
+    pub is_ordered: bool,
     /// Whether the expression says what it makes of nothing here: it goes on with `?.` or `??`, or compares with `()`.
     pub tolerates_nothing: bool,
     /// The range in the expression's text, in bytes.
@@ -352,6 +354,7 @@ fn find_reads(ast: &AST, text: &str, known: &'static [&'static str]) -> (Vec<Rea
             is_whole: true,
             hops: Vec::new(),
             compared_with: None,
+            is_ordered: false,
             tolerates_nothing: tolerates_nothing(text, start.start),
             span: start.clone(),
         };
@@ -364,6 +367,7 @@ fn find_reads(ast: &AST, text: &str, known: &'static [&'static str]) -> (Vec<Rea
                 let around = path.len().checked_sub(3).and_then(|i| path.get(i));
                 let whole = around.filter(|_| read.is_whole);
                 read.compared_with = whole.and_then(literal_compared);
+                read.is_ordered = whole.is_some_and(compares_order);
             }
             // A closure that captures `steps` is compiled to a curried call; its reads are in its body, which
             // is visited as well.
@@ -428,6 +432,15 @@ fn literal_compared(node: &ASTNode) -> Option<String> {
     };
     let compares = ["==", "!="].contains(&call.name.as_str());
     call.args.iter().find_map(literal).filter(|_| compares)
+}
+
+fn compares_order(node: &ASTNode) -> bool {
+    match node {
+        ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(rhai::Stmt::FnCall(call, _)) => {
+            ["<", "<=", ">", ">="].contains(&call.name.as_str())
+        }
+        _ => false,
+    }
 }
 
 /// The root that is the item of a `for_each`.

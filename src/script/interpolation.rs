@@ -220,7 +220,7 @@ mod tests {
             "let x = 3; `a${x}b${x + 1}\n\n c ${\"d\"}`",
             "let x = 3; `a``${x}``b`",
             "`\n first line goes ${1}\r\n second`",
-            "`${}${()}${[1, \"a\"]}${#{ b: 2.5 }}${'c'}${true}`",
+            "`${[1, \"a\"]}${#{ b: 2.5 }}${'c'}${true}`",
             "switch 2 { 1 => \"one\", 2 if true => `t${\"wo\"}`, _ => \"many\" }",
             "fn f(a) { `<${a}>` } [1, 2].map(|v| f(`${v}!`)).len().to_string() + `${f(1)}`",
             "`$${1} $ {2} ${ let y = 2; y * 2 }`",

@@ -9,7 +9,7 @@ use rhai::{
     },
 };
 
-use super::{absent, answer, bytes, host, limits, natives, secret};
+use super::{absent, answer, bytes, host, limits, natives, secret, strict};
 
 def_package! {
     /// Rhai's standard library without its clock (`timestamp`, and `sleep`, which would block a
@@ -22,6 +22,7 @@ def_package! {
         answer::register(module);
         bytes::register(module);
         secret::register(module);
+        strict::register(module);
         refuse_sleep(module);
     }
 }
@@ -47,7 +48,6 @@ pub(super) fn strict_expressions() -> &'static Engine {
 
 fn expression_interpreter() -> Engine {
     let mut engine = pure();
-    natives::register_returning(&mut engine);
     engine.on_progress(|_| limits::exceeded().map(Dynamic::from));
     engine
 }
@@ -74,6 +74,8 @@ fn pure() -> Engine {
     engine.set_optimization_level(OptimizationLevel::None);
     engine.set_strict_variables(true);
     engine.set_fail_on_invalid_map_property(false);
+    // Or Rhai's own operators would come before those of `strict` and `secret`.
+    engine.set_fast_operators(false);
     limits::set(&mut engine);
     engine.disable_symbol("eval");
     // Comes with Rhai's feature `debugging`.

@@ -4,7 +4,7 @@
 //! # Layout
 //!
 //! - `script`: [`Script`] is a parsed and checked `.rhai` file (or inline body) with its imports (`modules`, `import`,
-//!   `parsed`, `frozen`); checks: `signature`, `inputs`, `calls`, `lint`, `uninterpolated`, `beginner`, `foreign`, and a `fault` for each mistake;
+//!   `parsed`, `frozen`); checks: `signature`, `inputs`, `calls`, `lint`, `uninterpolated`, `valueless`, `beginner`, `foreign`, and a `fault` for each mistake;
 //! - `expression`: [`Expression`] is the text between `${{` and `}}`; [`lexer`] finds its end, and splits texts that need
 //!   not be valid, for editors, shells and mutants; `interpolation` rewrites strings, `places` finds them in their file;
 //! - `run`: [`run`] evaluates a script on the calling thread, which must be a blocking one with a stack of at least
@@ -57,8 +57,10 @@ mod script;
 mod secrecy;
 mod secret;
 mod signature;
+mod strict;
 mod trace;
 mod uninterpolated;
+mod valueless;
 
 pub use effects::{
     Act, Before, Call, Class, Clock, EffectKey, Effects, Interruption, Level, OnStop, Stop,

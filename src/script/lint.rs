@@ -7,6 +7,7 @@ use super::{
     fault::{Fault, offset, token_at},
     signature::Signature,
     uninterpolated::{self, uninterpolated},
+    valueless,
 };
 use windlass_ground::{closest, did_you_mean};
 use windlass_world::value::Value;
@@ -29,6 +30,7 @@ pub(super) fn check_body(ast: &AST, text: &str) -> Vec<Fault> {
     let mut faults = check_constants(ast, text, INPUTS);
     faults.extend(uninterpolated::check(ast, text, INPUTS));
     faults.extend(calls::accepted_before(ast, text));
+    faults.extend(valueless::check(ast, text));
     faults
 }
 

@@ -14,6 +14,9 @@ use super::{
     script::{ReadImport, syntax_fault},
 };
 
+/// How many modules may import one another in a row. Reading and running them recurse for each.
+const MAX_LEVELS: usize = 32;
+
 /// The modules that a script imports, and those that they import.
 #[derive(Default)]
 pub(super) struct Modules {
@@ -25,11 +28,14 @@ pub(super) struct Modules {
     pub aliases: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     /// The imports being read, outermost first: a repeat is a cycle.
     open: Vec<String>,
+    /// How many modules are in the longest row of imports that begins with each, itself included.
+    levels: BTreeMap<String, usize>,
     /// The modules that could not be parsed, of which that was reported.
     broken: BTreeSet<String>,
 }
 
 impl Modules {
+    /// Reads the imports of a file. Returns the length of the longest row of imports.
     pub fn load(
         &mut self,
         ast: &AST,
@@ -38,12 +44,14 @@ impl Modules {
         own: &mut Own,
         read: &mut ReadImport,
         faults: &mut Vec<Fault>,
-    ) {
+    ) -> usize {
+        let mut deepest = 0;
         for import in imports_of(ast) {
             let Some(key) = self.read(&import, path, text, read, faults) else {
                 own.unread.extend(import.alias);
                 continue;
             };
+            deepest = deepest.max(self.levels.get(&key).copied().unwrap_or(0));
             if let (Some(alias), Some(module)) = (&import.alias, self.asts.get(&key)) {
                 own.add(alias, module);
                 let aliases = self.aliases.entry(path.to_string()).or_default();
@@ -51,6 +59,7 @@ impl Modules {
                 files.extend(module.source().map(str::to_owned));
             }
         }
+        deepest
     }
 
     /// Reads an import of a file, and what that imports. Returns its key in [`Modules::asts`], or `None` after a mistake because of
@@ -102,6 +111,12 @@ impl Modules {
             ));
             return None;
         }
+        let levels = self.levels.get(&key).copied().unwrap_or(1);
+        if self.open.len() + levels > MAX_LEVELS {
+            let message = format!("more than {MAX_LEVELS} modules import one another in a row");
+            faults.push(fault("bad-import", message).help("put the functions into fewer files"));
+            return None;
+        }
         if self.asts.contains_key(&key) {
             return Some(key);
         }
@@ -121,8 +136,9 @@ impl Modules {
         let mut own = Own::default();
         own.add("", &module);
         self.open.push(key.clone());
-        self.load(&module, &module_path, &module_text, &mut own, read, faults);
+        let deepest = self.load(&module, &module_path, &module_text, &mut own, read, faults);
         self.open.pop();
+        self.levels.insert(key.clone(), 1 + deepest);
         let found = calls::check_script(&module, &module_text, &own);
         faults.extend(found.into_iter().map(there));
         match compile_to_run(interpreter::steps(), &Scope::new(), &module_text) {

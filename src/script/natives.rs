@@ -6,12 +6,11 @@
 //! the size before it allocates.
 
 use rhai::{
-    Array, Dynamic, Engine, EvalAltResult, FuncRegistration, ImmutableString, Map, Module,
+    Array, Dynamic, EvalAltResult, FuncRegistration, ImmutableString, Map, Module,
     NativeCallContext,
 };
 
 use super::limits::{check_items, check_text, is_deeper, too_large};
-use windlass_world::value::Secret;
 
 type Given<T> = Result<T, Box<EvalAltResult>>;
 
@@ -46,6 +45,12 @@ pub(super) fn register(module: &mut Module) {
             )
         },
     );
+    // In Rhai, `trim` and `replace` give nothing, so `let name = inputs.name.trim();` would be nothing. They change their variable here as well,
+    // as scripts may rely on.
+    set("trim").set_into_module(module, |text: &mut ImmutableString| {
+        *text = text.trim().into();
+        text.clone()
+    });
     set("pad").set_into_module(module, pad);
     set("==")
         .with_purity(true)
@@ -67,42 +72,11 @@ pub(super) fn register(module: &mut Module) {
     );
 }
 
-/// Lets an expression use the result of functions that only change their text in a script: `${{ params.user.trim() }}`. They change it
-/// here as well, as blocks of expressions may rely on.
-pub(super) fn register_returning(engine: &mut Engine) {
-    engine.register_fn("trim", |text: &mut ImmutableString| {
-        *text = text.trim().into();
-        text.clone()
-    });
-    engine.register_fn("trim", |secret: &mut Secret| -> Given<Secret> {
-        *secret = Secret::new(secret.text().map_err(|e| e.to_string())?.trim());
-        Ok(secret.clone())
-    });
-    engine.register_fn(
-        "replace",
-        |text: &mut ImmutableString, find: &str, with: &str| -> Given<ImmutableString> {
-            replace(text, find, with)?;
-            Ok(text.clone())
-        },
-    );
-    engine.register_fn(
-        "replace",
-        |secret: &mut Secret, find: &str, with: &str| -> Given<Secret> {
-            *secret = Secret::new(replaced(
-                secret.text().map_err(|e| e.to_string())?,
-                find,
-                with,
-            )?);
-            Ok(secret.clone())
-        },
-    );
-}
-
-fn replace(text: &mut ImmutableString, find: &str, with: &str) -> Given<()> {
+fn replace(text: &mut ImmutableString, find: &str, with: &str) -> Given<ImmutableString> {
     if text.contains(find) {
         *text = replaced(text, find, with)?.into();
     }
-    Ok(())
+    Ok(text.clone())
 }
 
 /// Returns a text with each `find` replaced, unless the result would be too long.

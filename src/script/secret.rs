@@ -18,6 +18,7 @@ use super::{
     dynamic::from_dynamic,
     limits::check_text,
     natives::{check_depth, replaced},
+    strict,
 };
 use windlass_world::value::{MASK, Reference, Secret};
 
@@ -140,6 +141,9 @@ fn register_references(module: &mut Module) {
 pub(super) fn joined(context: &NativeCallContext, parts: Array) -> Result<Dynamic, Thrown> {
     let mut all = Written::Plain(String::new());
     for mut part in parts {
+        if part.is_unit() {
+            return strict::nothing();
+        }
         all = all.then(&written(context, &mut part)?)?;
     }
     Ok(all.into_dynamic())
@@ -450,9 +454,9 @@ fn register_parts(module: &mut Module) {
             .map_or_else(|_| a.reveal_bytes().len(), |text| text.chars().count()) as i64
     });
     set("is_empty").set_into_module(module, |a: &mut Secret| a.reveal().is_empty());
-    set("trim").set_into_module(module, |a: &mut Secret| -> Result<(), Thrown> {
+    set("trim").set_into_module(module, |a: &mut Secret| -> Result<Secret, Thrown> {
         *a = Secret::new(text_of(a)?.trim());
-        Ok(())
+        Ok(a.clone())
     });
     set("sub_string").set_into_module(module, |a: &mut Secret, start: i64| {
         part(a, start, i64::MAX)
@@ -473,16 +477,16 @@ fn register_parts(module: &mut Module) {
     );
     set("replace").set_into_module(
         module,
-        |a: &mut Secret, from: &str, to: &str| -> Result<(), Thrown> {
+        |a: &mut Secret, from: &str, to: &str| -> Result<Secret, Thrown> {
             *a = Secret::new(replaced(text_of(a)?, from, to)?);
-            Ok(())
+            Ok(a.clone())
         },
     );
     set("replace").set_into_module(
         module,
-        |a: &mut Secret, from: &str, to: Secret| -> Result<(), Thrown> {
+        |a: &mut Secret, from: &str, to: Secret| -> Result<Secret, Thrown> {
             *a = Secret::new(replaced(text_of(a)?, from, text_of(&to)?)?);
-            Ok(())
+            Ok(a.clone())
         },
     );
 }

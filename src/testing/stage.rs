@@ -23,7 +23,9 @@ use crate::{
     compile::{Case, Given, Reply},
     execute::{CancellationToken, Stage},
     journal::{Event, InstanceId},
-    outside::{HttpRequest, HttpResponse, Resource, check_url, judge, shown_url, unexpected_exit},
+    outside::{
+        Again, HttpRequest, HttpResponse, Resource, check_url, judge, shown_url, unexpected_exit,
+    },
     script::{
         Act, Before, Call, Class, EffectKey, OnStop, Trace, function, judged_undo, leaves,
         sealed_answer,
@@ -540,12 +542,17 @@ impl Asked {
             format!("{}{}", text("stderr"), text("stdout"))
         };
         let code = i32::try_from(code).unwrap_or(i32::MAX);
-        let only_reads = arguments.get("read") == Some(&Value::Bool(true));
+        let says = |key: &str| arguments.get(key) == Some(&Value::Bool(true));
+        let again = match (says("read"), says("idempotent")) {
+            (true, _) => Again::Reads,
+            (false, true) => Again::Idempotent,
+            (false, false) => Again::Unsure,
+        };
         Err(unexpected_exit(
             &program.unwrap_or_default(),
             code,
             printed,
-            only_reads,
+            again,
         ))
     }
 }

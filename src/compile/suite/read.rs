@@ -9,7 +9,7 @@ use super::{
         graph::{Action, Program, Workflow},
         link::compile,
         mistake::Mistakes,
-        source::{Document, Frozen, Opened, open},
+        source::{Document, InMemory, Opened, open},
         trial::{TrialError, compile_script},
     },
     before::{self, Before, Earlier, FromBefore, outputs_of, read_params, unchecked},
@@ -221,7 +221,7 @@ pub(super) fn compile_beside(
         let yaml = file.with_extension("yaml");
         match library(name) {
             _ if yaml.is_file() => file = yaml,
-            Some(files) => return compile(&format!("{name}.yaml"), &mut Frozen(files)).map(Some),
+            Some(files) => return compile(&format!("{name}.yaml"), &mut InMemory(files)).map(Some),
             None => {}
         }
     }

@@ -24,7 +24,7 @@ use crate::{
     route::{Answer, Route, somewhere},
     server::Desk,
 };
-use windlass_compile::{Frozen, Program, compile};
+use windlass_compile::{InMemory, Program, compile};
 use windlass_engine::execute::Obstacle;
 use windlass_journal::Event;
 use windlass_runs::{RunsError, Sent};
@@ -218,5 +218,5 @@ fn sent(body: StartFiles, access: &Access) -> Result<Result<Sent, Problem>, Runs
 pub fn program_of(files: BTreeMap<String, String>, main: &str) -> Result<Program, RunsError> {
     let files = files.into_iter();
     let files = files.map(|(path, text)| (path, text.into())).collect();
-    Ok(compile(main, &mut Frozen(files))?)
+    Ok(compile(main, &mut InMemory(files))?)
 }

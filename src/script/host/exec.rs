@@ -23,7 +23,7 @@ use crate::{
     secrecy::{SECRET_OUTPUT, SecretOutput, is_part_of_exec},
 };
 use windlass_world::{
-    outside::{Clients, DEFAULT_GRACE, Exited, Invocation, Programs},
+    outside::{Again, Clients, DEFAULT_GRACE, Exited, Invocation, Programs},
     value::{Failure, Secret, Value, parse_duration},
 };
 
@@ -183,7 +183,11 @@ fn run(
         },
         folder: clients.files.root().to_owned(),
         hides_output: secret.hides(),
-        only_reads: class == Class::Read,
+        again: match class {
+            Class::Read => Again::Reads,
+            Class::Keyed => Again::Idempotent,
+            _ => Again::Unsure,
+        },
         ending: ending.clone(),
     };
     let undo = options.optional("undo").unwrap_or(Value::Null);
@@ -348,7 +352,11 @@ fn of_run(done: Done, clients: &Clients) -> Reversal {
         expected: vec![0],
         folder: clients.files.root().to_owned(),
         hides_output: false,
-        only_reads: false,
+        again: if is_idempotent {
+            Again::Idempotent
+        } else {
+            Again::Unsure
+        },
         ending: CancellationToken::new(),
     };
     let (programs, about) = (clients.programs.clone(), what.as_str().into());

@@ -41,7 +41,7 @@ pub use pca::{
     is_account_wide, template_arn,
 };
 pub use programs::{
-    DEFAULT_GRACE, Exited, Invocation, ProgramTarget, Programs, check_name, end_programs,
+    Again, DEFAULT_GRACE, Exited, Invocation, ProgramTarget, Programs, check_name, end_programs,
     kill_programs, unexpected_exit,
 };
 pub use proxy::Proxies;

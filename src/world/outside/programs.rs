@@ -70,6 +70,18 @@ struct Allowed {
     settable: Option<Vec<String>>,
 }
 
+/// What a script says about a second run of the same program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Again {
+    /// It may do its work twice.
+    #[default]
+    Unsure,
+    /// It has no further effect.
+    Idempotent,
+    /// The program changes nothing.
+    Reads,
+}
+
 #[derive(Clone, Debug)]
 pub struct Invocation {
     pub program: String,
@@ -84,8 +96,7 @@ pub struct Invocation {
     pub folder: PathBuf,
     /// Whether a failure must not quote the program's output.
     pub hides_output: bool,
-    /// Whether the script says that the program changes nothing.
-    pub only_reads: bool,
+    pub again: Again,
     /// Asks the program to end.
     pub ending: CancellationToken,
 }
@@ -238,7 +249,7 @@ impl Programs {
             return unknown(FailureClass::Unavailable, "Signal", why);
         };
         if !invocation.expected.contains(&code) {
-            return Err(unexpected_exit(name, code, words(), invocation.only_reads));
+            return Err(unexpected_exit(name, code, words(), invocation.again));
         }
         // It has done its work, however much it printed.
         let ((stdout, is_all_out), (stderr, is_all_err)) = (out.kept(), err.kept());
@@ -296,20 +307,20 @@ impl Programs {
     }
 }
 
-/// Returns the failure for an exit code that does not mean success, with what the program printed. One that only reads is run again without a
-/// question.
-pub fn unexpected_exit(program: &str, code: i32, printed: String, only_reads: bool) -> Failure {
-    let code = format!("Exit{code}");
-    let failure = Failure::new(FailureClass::Rejected, program, code, printed);
-    if only_reads {
-        return failure;
-    }
-    failure
-        .proving(proof(Client::Program, program, ENDED))
-        .with_hint(
-            "a program that may be run again says `idempotent: true`, and a resume runs it again; \
+/// Returns the failure for an exit code that does not mean success, with what the program printed.
+///
+/// An exit code does not say whether the next run will fail as well, so a program that may be run again is retried.
+pub fn unexpected_exit(program: &str, code: i32, printed: String, again: Again) -> Failure {
+    let failure = |class| Failure::new(class, program, format!("Exit{code}"), printed);
+    let proof = proof(Client::Program, program, ENDED);
+    match again {
+        Again::Reads => failure(FailureClass::Unavailable),
+        Again::Idempotent => failure(FailureClass::Unavailable).proving(proof),
+        Again::Unsure => failure(FailureClass::Rejected).proving(proof).with_hint(
+            "a program that may be run again says `idempotent: true`: then `retry` and a resume run it again; \
              without that, a resume asks whether its work was done",
-        )
+        ),
+    }
 }
 
 /// Waits until a program has ended, or its timeout has passed.
@@ -398,7 +409,7 @@ mod tests {
                 expected: vec![0],
                 folder: folder.path().to_owned(),
                 hides_output: false,
-                only_reads: false,
+                again: Again::Unsure,
                 ending: CancellationToken::new(),
             };
             let programs = programs.clone();
