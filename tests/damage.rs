@@ -1,9 +1,14 @@
 //! A damaged journal, a full disk, a folder that can't be written, two processes: a clear error
 //! and nothing lost, or it just works.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
-use crate::harness::{Ran, Test};
+use crate::harness::{Ran, Test, until};
 
 const STEPS: &str = "workflow: w
 steps:
@@ -152,6 +157,37 @@ fn one_of_two_processes_resumes() {
         .filter(|e| e["call"]["function"] == "file::write")
         .count();
     assert_eq!(writes, 2);
+}
+
+/// SQLite and a lock would go on with files that nobody finds any more.
+#[test]
+fn a_run_stops_when_its_state_folder_is_moved_away() {
+    for moved in ["", "/journal.db", "/locks"] {
+        let text = "workflow: w
+steps:
+  one: { run: 'file::write(\"one.txt\", \"x\"); time::sleep(\"5ms\"); for i in 0..1000 { if file::exists(\"go.txt\") { break; } time::sleep(\"20ms\"); }' }
+  two: { needs: [one], run: 'file::write(\"two.txt\", \"x\")' }
+";
+        let test = Test::new().file("w.yaml", text);
+        let mut command = test.command(&["run", "w.yaml"]);
+        let child = command.stderr(Stdio::piped()).spawn().expect("started");
+        until("the run begins", Duration::from_secs(30), || {
+            test.path("out/one.txt").exists()
+        });
+        let (from, to) = (test.path(&format!(".windlass{moved}")), test.path("away"));
+        fs::rename(&from, &to).expect("moved");
+        test.write("out/go.txt", "go");
+        let ran = Ran::from_output(child.wait_with_output().expect("ended"));
+        check_is_clear(&ran);
+        assert_ne!(ran.code, 0, "{moved}");
+        ran.says("was moved, deleted or replaced while it was in use");
+        assert!(!test.path("out/two.txt").exists(), "{moved}: not recorded");
+        // With the folder back, it continues.
+        let _ = fs::remove_dir_all(&from);
+        fs::rename(&to, &from).expect("moved back");
+        test.windlass(&["resume"]).expect(0);
+        assert!(test.path("out/two.txt").exists(), "{moved}");
+    }
 }
 
 /// A run is recorded with its first event, or not at all.

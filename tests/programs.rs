@@ -257,6 +257,27 @@ fn a_program_that_may_run_again_is_retried() {
     }
 }
 
+/// `kill -9` ends a run's process, and not the program that it has started.
+#[test]
+fn a_program_that_outlived_its_run_is_waited_for() {
+    let script = "echo begin >> log; touch begun; sleep 2; echo end >> log";
+    for (options, log, code) in [
+        ("#{ idempotent: true }", "begin\nend\nbegin\nend\n", 0),
+        // A person is asked when it has done its work.
+        ("#{}", "begin\nend\n", 1),
+    ] {
+        let test = Test::new();
+        let body = format!("exec::run(\"sh\", [\"-c\", \"{script}\"], {options});");
+        let mut child = begin(&test, &body);
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+        let ran = test.windlass(&["resume"]).expect(code);
+        assert_eq!(test.read("out/log"), log, "{options}");
+        ran.says("waits for sh (process ");
+        ran.says("which an earlier process of this run started");
+    }
+}
+
 /// Arguments that a target does not allow: the script may catch that, and the run continues and can be resumed.
 #[test]
 fn a_refused_call_that_is_caught_leaves_no_gap() {

@@ -5,8 +5,12 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     process::Command,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
+    time::{Duration, Instant},
 };
 
 use data_encoding::{BASE64, HEXLOWER};
@@ -498,6 +502,49 @@ fn g5_nothing_goes_to_another_host_but_the_bare_request() {
         !last.head.to_ascii_lowercase().contains("referer"),
         "{last:?}"
     );
+}
+
+#[test]
+fn a_retry_waits_as_long_as_the_server_asks() {
+    let began = Instant::now();
+    let busy = Arc::new(AtomicUsize::new(0));
+    let asked = busy.clone();
+    let web = Web::open(move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+        0 => answer(429, "Retry-After: 2\r\n", b"slow down"),
+        _ => answer(200, "", b"ok"),
+    });
+    let test = Test::new();
+    test.write(
+        "windlass.toml",
+        "[targets.t]\nhttp = { allow = [\"127.0.0.1\"] }\n",
+    );
+    test.write(
+        "w.yaml",
+        &format!("workflow: w\nsteps:\n  s:\n    retry: {{ attempts: 2, backoff: 1ms..2ms }}\n    run: 'http::get(\"{}\")'\n", web.url("/")),
+    );
+    test.windlass(&["run", "w.yaml", "--target", "t"]).expect(0);
+    assert_eq!(busy.load(Ordering::Relaxed), 2);
+    let took = began.elapsed();
+    assert!(took >= Duration::from_secs(2), "{took:?}");
+}
+
+/// The client would go past it, directly to the server.
+#[test]
+fn a_proxy_that_is_none_is_refused() {
+    for proxy in ["::bad", "http://", "ftp://proxy.test:1", "foo bar"] {
+        let mut test = Test::new();
+        test.set("HTTP_PROXY", proxy);
+        test.write(
+            "windlass.toml",
+            "[targets.t]\nhttp = { allow = [\"example.test\"] }\n",
+        );
+        test.write(
+            "w.yaml",
+            "workflow: w\nsteps: { s: { run: 'http::get(\"http://example.test/\")' } }\n",
+        );
+        let ran = test.windlass(&["run", "w.yaml", "--target", "t"]).expect(1);
+        ran.says("the proxy of the environment for example.test is not a valid one");
+    }
 }
 
 #[test]

@@ -49,6 +49,8 @@ pub enum JournalError {
         "identity.txt is missing in the state folder, and secrets of earlier runs are encrypted to it: another one could not open them"
     )]
     IdentityLost,
+    #[error("{} was moved, deleted or replaced while it was in use", .0.display())]
+    Moved(PathBuf),
     #[error(
         "an earlier write of the journal failed; nothing more can be recorded until the run is resumed"
     )]
@@ -63,6 +65,9 @@ impl JournalError {
                 "choose another folder with --state, or make this one writable".into()
             }
             Self::NotPrivate(found) => found.hint(),
+            Self::Moved(_) => {
+                "what happened since is not recorded; put the state folder back, then resume the run".into()
+            }
             Self::Database(rusqlite::Error::SqliteFailure(e, _)) => match e.code {
                 rusqlite::ErrorCode::DiskFull => {
                     "free some disk space, then run the command again; a run that stopped continues with `windlass resume`, an undo with `windlass undo`".into()

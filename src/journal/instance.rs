@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -326,6 +328,12 @@ impl Instance {
     pub fn has_failed_in_doubt(&self) -> bool {
         let is_asked = || self.is_said_in_doubt() && self.call_in_doubt().is_some();
         self.status == Status::Failed && (self.is_suspect || is_asked())
+    }
+
+    /// Returns the longest pause before the next attempt: that of the step's `retry`, or the one that the other side asked for.
+    pub fn longest_pause(&self, of_retry: Duration) -> Duration {
+        let asked = self.error.as_ref().and_then(|error| error.asked_pause());
+        of_retry.max(asked.unwrap_or_default())
     }
 
     /// Returns the call about which only a person knows whether it was made: the next attempt would stop there.

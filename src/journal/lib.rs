@@ -37,6 +37,7 @@ mod lock;
 mod message;
 mod owner;
 mod payload;
+mod placed;
 mod prune;
 mod reading;
 mod redacted;

@@ -1,12 +1,12 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
-    path::{Path, PathBuf},
+    path::Path,
     thread,
     time::Duration,
 };
 
-use super::{error::JournalError, id::RunId, owner::Owner};
+use super::{error::JournalError, id::RunId, owner::Owner, placed::Placed};
 
 /// How often and with which pause a lock that is held is tried again: a process that only checks whether a run is driven
 /// holds its lock for some microseconds.
@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct RunLock {
     _file: File,
-    path: PathBuf,
+    placed: Placed,
 }
 
 impl RunLock {
@@ -44,7 +44,11 @@ impl RunLock {
                 file.set_len(0)
                     .and_then(|()| write!(file, "{}", Owner::own().to_line()))
                     .map_err(failed)?;
-                Ok(Self { _file: file, path })
+                let placed = Placed::at(path.clone()).map_err(failed)?;
+                Ok(Self {
+                    _file: file,
+                    placed,
+                })
             }
             Err(TryLockError::WouldBlock) => {
                 let mut line = String::new();
@@ -64,7 +68,13 @@ impl RunLock {
     /// Removes the lock's file, because the run has been deleted.
     pub(super) fn remove(self) {
         // If this fails, an empty file stays, which does no harm.
-        let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_file(self.placed.path());
+    }
+
+    /// # Errors
+    /// The lock's file was removed, so that another process may take a lock of its own.
+    pub(super) fn check(&self) -> Result<(), JournalError> {
+        self.placed.check()
     }
 
     /// Says whether a process drives the run right now.

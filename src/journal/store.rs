@@ -15,6 +15,7 @@ use super::{
     id::{InstanceId, RunId},
     lock::RunLock,
     message::Message,
+    placed::Placed,
     reading::Opening,
     schema,
     seal::Seal,
@@ -34,6 +35,8 @@ pub struct Journal {
 pub(super) struct Inner {
     pub state: PathBuf,
     pub seal: Seal,
+    /// The file of `database`.
+    pub placed: Placed,
     database: Mutex<Connection>,
     queue: Mutex<Queue>,
 }
@@ -80,10 +83,13 @@ impl Journal {
         let path = state.join("journal.db");
         let mut database = open_database(&path, Durability::Machine)?;
         schema::prepare(&mut database)?;
+        let placed = Placed::at(path.clone());
+        let placed = placed.map_err(|source| JournalError::Folder { path, source })?;
         Ok(Self {
             inner: Arc::new(Inner {
                 state: state.into(),
                 seal: Seal::new(state),
+                placed,
                 database: Mutex::new(database),
                 queue: Mutex::default(),
             }),
@@ -393,6 +399,7 @@ impl Journal {
     /// # Errors
     /// What the database says.
     pub fn version(&self) -> Result<i64, JournalError> {
+        self.inner.placed.check()?;
         let database = self.inner.database();
         let version = database.query_row("PRAGMA data_version", [], |row| row.get(0))?;
         Ok(version)

@@ -107,7 +107,7 @@ pub struct RunJournal {
     generation: u64,
     /// The newest message when this process took over the run.
     taken_at: i64,
-    _lock: RunLock,
+    lock: RunLock,
 }
 
 /// The end of a run's chain.
@@ -143,7 +143,7 @@ impl RunJournal {
             run,
             head: Mutex::new(head),
             taken_at,
-            _lock: lock,
+            lock,
         }
     }
 
@@ -259,6 +259,7 @@ impl RunJournal {
         step: Option<&str>,
         at: Timestamp,
     ) -> Result<Claim, JournalError> {
+        self.check_place()?;
         let database = self.journal.inner.database();
         let holder = holder(step);
         database.execute(
@@ -333,14 +334,22 @@ impl RunJournal {
         };
         let count = rows.len() as u64;
         crash_point();
-        let written = write(&mut database, &rows);
+        let written = self.check_place();
+        let written = written.and_then(|()| Ok(write(&mut database, &rows)?));
         crash_point();
         let mut queue = inner.queue();
         match written {
             Ok(()) => queue.durable += count,
             Err(_) => queue.fail(),
         }
-        Ok(written?)
+        written
+    }
+
+    /// # Errors
+    /// What is written would be lost, or another process may drive the run.
+    fn check_place(&self) -> Result<(), JournalError> {
+        self.journal.inner.placed.check()?;
+        self.lock.check()
     }
 
     fn queue(&self, events: Vec<(Event, Timestamp, Beside)>) -> Result<u64, JournalError> {

@@ -113,7 +113,9 @@ impl From<JournalError> for RunsError {
             JournalError::Ambiguous(..) => (Kind::Wrong, "no-such-run"),
             JournalError::Owned { .. } => (Kind::Conflict, "run-owned"),
             // The disk is full, or another process writes: this may pass.
-            JournalError::Database(_) | JournalError::Broken => (Kind::Busy, "journal"),
+            JournalError::Database(_) | JournalError::Broken | JournalError::Moved(_) => {
+                (Kind::Busy, "journal")
+            }
             _ => (Kind::Broken, "journal"),
         };
         Self::of(kind, code, &error, error.hint())

@@ -72,6 +72,9 @@ pub type Look = Box<dyn FnOnce(EffectKey) -> Doing<Option<Value>> + Send>;
 /// Reads the state before the call, as far as an undo needs it.
 pub type Before = Box<dyn FnOnce() -> Doing<Value> + Send>;
 
+/// Finds what an earlier process started for a call and is still at work.
+pub type Left = Box<dyn Fn(&EffectKey) -> Option<String> + Send + Sync>;
+
 /// Compares the state that was recorded before a call in doubt with the state before its repetition.
 pub type Replaces = Box<dyn FnOnce(&Value, &Value) -> bool + Send>;
 
@@ -115,6 +118,9 @@ pub struct Call {
     /// How long the other side remembers the key of a [`Class::Keyed`] call; `None` for no limit. After that time, the
     /// call is treated as [`Class::Unsure`].
     pub key_lives: Option<Duration>,
+    /// Says what an earlier process started for the call and is still at work. It is waited for before a call in doubt is repeated, or
+    /// asked about.
+    pub left: Option<Left>,
     /// The clock of a call that reads the time.
     pub clock: Option<Clock>,
     /// The reason why the call is not made. Earlier versions made it, so one that is recorded is replayed.
@@ -164,6 +170,7 @@ impl Call {
             on_stop: OnStop::Await,
             again: None,
             key_lives: None,
+            left: None,
             clock: None,
             refusal: None,
         }
@@ -191,6 +198,15 @@ impl Call {
         F: Future<Output = Result<Option<Value>, Failure>> + Send + 'static,
     {
         self.look = Some(Box::new(|key| Box::pin(look(key))));
+        self
+    }
+
+    /// Sets how to find what an earlier process started for the call.
+    pub(super) fn leaving(
+        mut self,
+        left: impl Fn(&EffectKey) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.left = Some(Box::new(left));
         self
     }
 

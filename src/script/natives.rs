@@ -52,6 +52,22 @@ pub(super) fn register(module: &mut Module) {
         text.clone()
     });
     set("pad").set_into_module(module, pad);
+    set("keys")
+        .with_purity(true)
+        .set_into_module(module, |map: &mut Map| -> Array {
+            in_order(map)
+                .into_iter()
+                .map(|(key, _)| key.into())
+                .collect()
+        });
+    set("values")
+        .with_purity(true)
+        .set_into_module(module, |map: &mut Map| -> Array {
+            in_order(map)
+                .into_iter()
+                .map(|(_, value)| value.clone())
+                .collect()
+        });
     set("==")
         .with_purity(true)
         .set_into_module(module, arrays_equal);
@@ -77,6 +93,19 @@ fn replace(text: &mut ImmutableString, find: &str, with: &str) -> Given<Immutabl
         *text = replaced(text, find, with)?.into();
     }
     Ok(text.clone())
+}
+
+/// Returns the entries in the order of their keys; of numbers, by their value: the outputs of a list's `for_each` have the positions as
+/// keys, and `10` comes after `9`.
+fn in_order(map: &Map) -> Vec<(ImmutableString, &Dynamic)> {
+    let number = |key: &str| key.parse::<i64>().ok().filter(|n| n.to_string() == key);
+    let entries = map.iter().map(|(key, value)| (key.as_str().into(), value));
+    let mut entries: Vec<(ImmutableString, &Dynamic)> = entries.collect();
+    let numbers: Option<Vec<i64>> = entries.iter().map(|(key, _)| number(key)).collect();
+    if numbers.is_some() {
+        entries.sort_by_key(|(key, _)| number(key));
+    }
+    entries
 }
 
 /// Returns a text with each `find` replaced, unless the result would be too long.
@@ -164,5 +193,23 @@ pub(super) fn check_depth<'a>(mut items: impl Iterator<Item = &'a Dynamic>) -> G
         Err(too_large("Depth of array or map"))
     } else {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::interpreter::expressions;
+
+    #[test]
+    fn numbers_as_keys_are_in_the_order_of_numbers() {
+        let map = "#{ \"10\": 10, \"9\": 9, \"2\": 2 }";
+        for expression in [
+            &format!("{map}.values() == [2, 9, 10]"),
+            &format!("{map}.keys() == [\"2\", \"9\", \"10\"]"),
+            "#{ \"10\": 1, \"9\": 2, \"a\": 3 }.values() == [1, 2, 3]",
+        ] {
+            let holds = expressions().eval::<bool>(expression);
+            assert!(holds.expect(expression), "{expression}");
+        }
     }
 }

@@ -96,6 +96,8 @@ pub(super) fn next<'w>(
         let undo = id.undo();
         let instance = state.instance(&undo);
         let attempt = instance.map_or(0, |instance| instance.attempt) + 1;
+        let usual = Retry::default().longest;
+        let longest = instance.map_or(usual, |instance| instance.longest_pause(usual));
         match state.status(&undo) {
             Status::Succeeded | Status::Skipped => *done += 1,
             Status::Running | Status::Waiting => return,
@@ -107,7 +109,7 @@ pub(super) fn next<'w>(
                 let error = StepError::new("undo-failed", "cancelled before everything was undone");
                 return end(decision, Some(error));
             }
-            Status::Retrying { at } if decision.is_early(at, Retry::default().longest) => {
+            Status::Retrying { at } if decision.is_early(at, longest) => {
                 decision.seen.retries += 1;
                 return decision.wake_at(at);
             }

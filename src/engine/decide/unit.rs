@@ -268,7 +268,7 @@ impl<'w> Scope<'_, 'w> {
             }
             (Status::Retrying { at }, Action::Script(_)) => {
                 decision.seen.retries += 1;
-                if decision.is_early(at, step.retry.longest) {
+                if decision.is_early(at, instance.longest_pause(step.retry.longest)) {
                     decision.wake_at(at);
                 } else if !decision.has_room() {
                     decision.seen.lacks_room = true;

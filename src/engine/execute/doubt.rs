@@ -5,7 +5,10 @@ use std::time::Duration;
 use super::{entries::outcome_of, shown::describe, stops::Stops};
 use windlass_journal::{CallRecord, EffectOutcome};
 use windlass_script::{Call, Class, EffectKey, OnStop, Stop};
-use windlass_world::value::Proof;
+use windlass_world::value::{Proof, Value};
+
+/// How often to look whether what an earlier process started is still at work.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Looks for the effect of a call in doubt, or makes the call again.
 ///
@@ -25,6 +28,15 @@ pub(super) async fn settle_doubt(
             refused: None,
         })
     };
+    if let Some(left) = &call.left {
+        while left(&key).is_some() {
+            let pause = async {
+                tokio::time::sleep(LOOK_AGAIN).await;
+                Ok(Value::Null)
+            };
+            let _ = stops.act(pause, OnStop::Drop).await?;
+        }
+    }
     let act = call.again.unwrap_or(call.act);
     match (call.class, call.look) {
         (Class::Unsure, _) => in_doubt(),
@@ -34,7 +46,7 @@ pub(super) async fn settle_doubt(
             let mut found = None;
             let looked = async {
                 found = looking.await?;
-                Ok(windlass_world::value::Value::Null)
+                Ok(Value::Null)
             };
             if let Err(failure) = stops.act(looked, OnStop::Await).await? {
                 return Ok(EffectOutcome::Failed(failure));

@@ -450,6 +450,7 @@ impl<'p, S: Substrate> Driver<'p, S> {
             .map(|retry| {
                 let pauses = retry.shortest..=retry.longest;
                 let pause = backoff(pauses, tries, self.substrate.jitter());
+                let pause = pause.max(error.asked_pause().unwrap_or_default());
                 self.substrate.now() + pause
             });
         Event::StepFailed(StepFailed {

@@ -282,6 +282,12 @@ impl Effects for Gate {
             making.is_announced = true;
             making.is_begun = true;
         }
+        if let Some(left) = call.left.as_ref().filter(|_| making.is_in_doubt)
+            && let Some(left) = left(&self.key(position))
+        {
+            let words = format!("waits for {left}, which an earlier process of this run started");
+            self.note(Level::Info, words);
+        }
         let outcome = self.make(call, making)?;
         self.progress().bytes += size_of(&outcome);
         given(outcome)

@@ -23,15 +23,15 @@ use crate::{
     secrecy::{SECRET_OUTPUT, SecretOutput, is_part_of_exec},
 };
 use windlass_world::{
-    outside::{Again, Clients, DEFAULT_GRACE, Exited, Invocation, Programs},
+    outside::{
+        Again, Clients, DEFAULT_GRACE, Exited, Invocation, KEY_VARIABLE, Programs, left_running,
+    },
     value::{Failure, Secret, Value, parse_duration},
 };
 
 const FUNCTION: &str = "exec::run";
 /// The largest record of one call that the journal takes.
 const MAX_RECORD_BYTES: usize = 1 << 20;
-/// The environment variable with the effect's key, by which a program can recognise a repeated call.
-const KEY_VARIABLE: &str = "WINDLASS_EFFECT_KEY";
 
 const SCALAR: ValueKind = Either(&[Text, ValueKind::Secret, Int, Float, Bool]);
 const CODE: ValueKind = ValueKind::Between(0, 255);
@@ -208,7 +208,8 @@ fn run(
     let mut call = Call::new(FUNCTION, class, record, move |key| {
         start(clients.programs, invocation, secret, key)
     })
-    .ending_on(ending);
+    .ending_on(ending)
+    .leaving(left(program));
     if undo != Value::Null {
         call = call.remembering(move || async move { Ok(undo) });
     }
@@ -222,6 +223,15 @@ fn run(
         effects.note(Level::Warn, message);
     }
     Ok(Answer::of(answer))
+}
+
+/// Finds the program that an earlier process started for the same call.
+fn left(program: &str) -> impl Fn(&EffectKey) -> Option<String> + use<> {
+    let program = program.to_owned();
+    move |key| {
+        let process = left_running(key.as_str())?;
+        Some(format!("{program} (process {process})"))
+    }
 }
 
 async fn start(

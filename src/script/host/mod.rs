@@ -149,6 +149,12 @@ fn throw(failure: &Failure) -> Thrown {
         ("hint", Value::from(failure.hint.clone())),
         ("is_unknown", failure.is_unknown.into()),
         ("is_done", failure.is_done.into()),
+        (
+            "retry_after",
+            failure.retry_after.map_or(Value::Null, |seconds| {
+                Value::Int(i64::try_from(seconds).unwrap_or(i64::MAX))
+            }),
+        ),
     ]);
     EvalAltResult::ErrorRuntime(to_dynamic(&value), Position::NONE).into()
 }
@@ -167,6 +173,9 @@ pub(super) fn failure_of(thrown: &Dynamic) -> Option<Failure> {
         hint: text(&map, "hint"),
         is_unknown: flag("is_unknown"),
         is_done: flag("is_done"),
+        retry_after: map
+            .get("retry_after")
+            .and_then(|seconds| u64::try_from(seconds.as_int().ok()?).ok()),
     })
 }
 

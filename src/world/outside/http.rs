@@ -228,6 +228,11 @@ impl HttpClient {
                     client.map_err(|why| rejected("BadRequest", why))?
                 }
             };
+            check_proxy(&hop.url).map_err(|why| {
+                rejected("BadProxy", why).with_hint(
+                    "HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name a proxy as http://HOST:PORT",
+                )
+            })?;
             let asked = ask(&sender, &hop, request, deadline);
             let answer = asked.await.map_err(|e| lost(&e))?;
             let next = hop
@@ -382,6 +387,23 @@ async fn ask(
     builder.send().await
 }
 
+/// Refuses a proxy that the client would silently leave out.
+fn check_proxy(url: &Url) -> Result<(), String> {
+    let proxies = Proxies::of_environment();
+    let host = url.host_str().unwrap_or_default();
+    let Some(proxy) = proxies.of(url.scheme(), host, url.port()) else {
+        return Ok(());
+    };
+    let is_known = |read: &Url| ["http", "https", "socks5", "socks5h"].contains(&read.scheme());
+    match Url::parse(proxy) {
+        Ok(read) if is_known(&read) && read.has_host() => Ok(()),
+        // It may contain a password.
+        _ => Err(format!(
+            "the proxy of the environment for {host} is not a valid one"
+        )),
+    }
+}
+
 /// Applies the rule of [`Proxies`] to a client of `reqwest`, instead of its own rule.
 pub fn by_proxy(proxies: Proxies) -> reqwest::Proxy {
     reqwest::Proxy::custom(move |url| {
@@ -466,6 +488,8 @@ fn status_failure(name: &str, request: &HttpRequest, response: &HttpResponse) ->
         );
     }
     if let Some(after) = response.headers.get("retry-after") {
+        // Else it is a date.
+        failure.retry_after = after.parse().ok();
         failure = failure.with_hint(format!("the server says to come back after {after}"));
     }
     proving(

@@ -41,8 +41,8 @@ pub use pca::{
     is_account_wide, template_arn,
 };
 pub use programs::{
-    Again, DEFAULT_GRACE, Exited, Invocation, ProgramTarget, Programs, check_name, end_programs,
-    kill_programs, unexpected_exit,
+    Again, DEFAULT_GRACE, Exited, Invocation, KEY_VARIABLE, ProgramTarget, Programs, check_name,
+    end_programs, kill_programs, left_running, unexpected_exit,
 };
 pub use proxy::Proxies;
 pub use secrets::{SecretReader, resolve};

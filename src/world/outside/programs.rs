@@ -1,10 +1,12 @@
 //! Runs the programs that scripts start.
 //!
 //! - [`group`]: the process group of a program, and how it ends;
+//! - [`left`]: what an earlier process left running;
 //! - [`output`]: what a program prints, and how much of it is kept;
 //! - [`variables`]: the environment of a program.
 
 mod group;
+mod left;
 mod output;
 mod variables;
 
@@ -29,6 +31,7 @@ use windlass_ground::{boxed, disk};
 
 use super::answer::{Client, ENDED, NOT_STARTED, proof};
 pub use group::{end_programs, kill_programs};
+pub use left::{KEY_VARIABLE, left_running};
 pub use variables::check_name;
 use variables::check_variable;
 

@@ -1,4 +1,4 @@
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantNames};
@@ -77,7 +77,13 @@ pub struct Failure {
     /// Whether the call was made even so: the answer shows that, but is not as expected.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_done: bool,
+    /// After how many seconds the other side asks to be called again (RFC 9110, `Retry-After`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
 }
+
+/// The longest pause that the other side may ask for. A step that asked in vain for longer would seem to hang.
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
 /// What an answer proves about a call that changes something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +112,7 @@ impl Failure {
             hint: None,
             is_unknown: false,
             is_done: false,
+            retry_after: None,
         }
     }
 
@@ -195,6 +202,12 @@ impl StepError {
     pub fn at(mut self, place: Option<Place>) -> Self {
         self.place = place.or(self.place);
         self
+    }
+
+    /// Returns the pause that the other side asked for, of an hour at most.
+    pub fn asked_pause(&self) -> Option<Duration> {
+        let seconds = self.failure.as_ref()?.retry_after?;
+        Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
     }
 
     /// Returns the message in one line: its first line, and its last one if there are more.

@@ -130,6 +130,7 @@ impl Redactor {
             hint: failure.hint.map(|hint| self.owned(hint)),
             is_unknown: failure.is_unknown,
             is_done: failure.is_done,
+            retry_after: failure.retry_after,
         }
     }
 
