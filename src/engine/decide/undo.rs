@@ -84,7 +84,8 @@ pub(super) fn has_nothing(agenda: &mut Agenda, workflow: &Workflow, state: &Stat
     agenda.undo_order(workflow, state).0.is_empty()
 }
 
-/// Decides what an undo does next: one step at a time, and none after one that failed.
+/// Decides what an undo does next: one step at a time. After one that failed, only other items of the same `for_each` follow: a run,
+/// too, may end with any of them done and others not. What came before them may be needed by what is left.
 pub(super) fn next<'w>(
     decision: &mut Decision<'_, 'w>,
     workflow: &'w Workflow,
@@ -92,19 +93,21 @@ pub(super) fn next<'w>(
 ) {
     let state = decision.state;
     let (order, done) = agenda.undo_order(workflow, state);
-    while let Some(id) = order.get(*done) {
+    let mut failed: Vec<&InstanceId> = Vec::new();
+    for id in &order[*done..] {
+        if !failed.iter().all(|failed| are_in_other_items(failed, id)) {
+            continue;
+        }
         let undo = id.undo();
         let instance = state.instance(&undo);
         let attempt = instance.map_or(0, |instance| instance.attempt) + 1;
         let usual = Retry::default().longest;
         let longest = instance.map_or(usual, |instance| instance.longest_pause(usual));
         match state.status(&undo) {
-            Status::Succeeded | Status::Skipped => *done += 1,
+            Status::Succeeded | Status::Skipped if failed.is_empty() => *done += 1,
+            Status::Succeeded | Status::Skipped => {}
             Status::Running | Status::Waiting => return,
-            Status::Failed => {
-                let message = format!("could not reverse what `{id}` did");
-                return end(decision, Some(StepError::new("undo-failed", message)));
-            }
+            Status::Failed => failed.push(id),
             _ if state.is_cancelled => {
                 let error = StepError::new("undo-failed", "cancelled before everything was undone");
                 return end(decision, Some(error));
@@ -128,7 +131,33 @@ pub(super) fn next<'w>(
             }
         }
     }
-    end(decision, None);
+    let left = order[*done..].iter().filter(|id| {
+        let status = state.status(&id.undo());
+        status == Status::Pending && !failed.contains(id)
+    });
+    let error = (!failed.is_empty()).then(|| incomplete(&failed, left.count()));
+    end(decision, error);
+}
+
+/// Says whether two instances are in different items of one `for_each`.
+fn are_in_other_items(one: &InstanceId, other: &InstanceId) -> bool {
+    let mut both = one.segments().zip(other.segments());
+    let differs = both.find(|(a, b)| (a.step, a.item) != (b.step, b.item));
+    differs.is_some_and(|(a, b)| a.step == b.step)
+}
+
+/// Returns the error of an undo that could not reverse everything.
+fn incomplete(failed: &[&InstanceId], left: usize) -> StepError {
+    let names: Vec<_> = failed.iter().map(|id| format!("`{id}`")).collect();
+    let mut message = format!("could not reverse what {} did", names.join(", "));
+    match left {
+        0 => {}
+        1 => message.push_str("; what 1 step before did is not reversed yet"),
+        left => message.push_str(&format!(
+            "; what {left} steps before did is not reversed yet"
+        )),
+    }
+    StepError::new("undo-failed", message)
 }
 
 fn end(decision: &mut Decision, error: Option<StepError>) {

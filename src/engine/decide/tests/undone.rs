@@ -54,13 +54,57 @@ fn an_undo_that_fails_stops_there_and_another_one_continues() {
     run.fails("b!undo");
     run.ends(Outcome::UndoFailed);
     let error = run.state.error.clone().expect("the reason");
-    assert_eq!(error.message, "could not reverse what `b` did");
+    assert_eq!(
+        error.message,
+        "could not reverse what `b` did; what 1 step before did is not reversed yet"
+    );
     assert!(error.hint.is_some());
     run.is_undone();
     run.starts(["b!undo"]);
     run.succeeds("b!undo");
     run.starts(["a!undo"]);
     run.succeeds("a!undo");
+    run.ends(Outcome::Undone);
+}
+
+/// A run, too, may end with some of them done.
+#[test]
+fn an_undo_that_fails_for_an_item_continues_with_the_others() {
+    let text = "steps:
+  a: { run: '()' }
+  each: { workflow: inner.yaml, for_each: [x, y, z], needs: [a], max_parallel: 1 }
+";
+    let inner = "workflow: inner
+steps: { one: { run: '()' }, two: { run: '()', needs: [one] } }";
+    let mut run = Beginning::of(text, &[("inner.yaml", inner)]).go();
+    let steps =
+        ["x", "y", "z"].map(|item| ["one", "two"].map(|step| format!("each[{item}]/{step}")));
+    let steps = steps.concat();
+    for step in std::iter::once("a").chain(steps.iter().map(String::as_str)) {
+        run.starts([step]);
+        run.calls(step, "http::put", Class::Keyed);
+        run.succeeds(step);
+    }
+    run.is_undone();
+    run.starts(["each[z]/two!undo"]);
+    run.fails("each[z]/two!undo");
+    // Neither what `each[z]/two` may need, nor what all items do.
+    for step in ["y]/two", "y]/one", "x]/two", "x]/one"] {
+        let undo = format!("each[{step}!undo");
+        run.starts([undo.as_str()]);
+        run.succeeds(&undo);
+    }
+    run.ends(Outcome::UndoFailed);
+    let error = run.state.error.clone().expect("the reason");
+    assert_eq!(
+        error.message,
+        "could not reverse what `each[z]/two` did; what 2 steps before did is not reversed yet"
+    );
+    run.is_undone();
+    for step in ["each[z]/two!undo", "each[z]/one!undo", "a!undo"] {
+        run.starts([step]);
+        run.succeeds(step);
+    }
     run.ends(Outcome::Undone);
 }
 
