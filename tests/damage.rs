@@ -190,6 +190,28 @@ steps:
     }
 }
 
+/// To begin another journal would hide that runs are lost, and a backup of it would replace a good one.
+#[test]
+fn a_journal_that_is_gone_is_not_an_empty_one() {
+    let test = half_done();
+    let path = test.path(".windlass/journal.db");
+    let whole = fs::read(&path).expect("read");
+    for is_empty in [true, false] {
+        if is_empty {
+            fs::write(&path, "").expect("emptied");
+        } else {
+            fs::remove_file(&path).expect("removed");
+        }
+        for command in [&["runs"] as &[_], &["run", "w.yaml"], &["backup", "b.tar"]] {
+            let refused = test.windlass(command).expect(2);
+            refused.says("journal.db is missing or empty, but there were runs");
+        }
+        assert!(!test.path("b.tar").exists());
+    }
+    fs::write(&path, &whole).expect("written");
+    test.windlass(&["resume"]).expect(0);
+}
+
 /// A run is recorded with its first event, or not at all.
 #[test]
 fn a_run_that_died_before_it_began_is_not_there() {

@@ -9,7 +9,8 @@ use crate::{
     execute::Sight,
     inventory::{Inventory, RunStamp, gather},
     journal::{
-        Event, Journal, JournalError, Link, Message, Record, RunId, RunJournal, RunRow, State,
+        Event, JOURNAL, Journal, JournalError, Link, Message, Record, RunId, RunJournal, RunRow,
+        State,
     },
     runs::{Cursor, Filter, Runs, There},
     targets::Target,
@@ -17,8 +18,6 @@ use crate::{
 };
 use windlass_ground::Timestamp;
 
-/// The database within the state folder.
-const JOURNAL: &str = "journal.db";
 /// How many characters of its id name a run for a command that changes it: the random end has as many.
 const SHORTEST: usize = 6;
 

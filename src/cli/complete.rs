@@ -13,7 +13,7 @@ use clap_complete::{CompletionCandidate, PathCompleter, engine::ValueCompleter, 
 use super::{Done, args::Args, failure::Failure, load::load, print, shipped};
 use crate::{
     compile::Program,
-    journal::{Journal, RunId, RunRow},
+    journal::{JOURNAL, Journal, RunId, RunRow},
     report,
     targets::Targets,
 };
@@ -217,7 +217,7 @@ fn named_run(journal: &Journal) -> Option<RunId> {
 /// Opens the journal of the state folder, if there is one.
 fn journal() -> Option<Journal> {
     let state = state_folder();
-    let is_there = state.join("journal.db").exists();
+    let is_there = state.join(JOURNAL).exists();
     is_there.then(|| Journal::open(&state).ok()).flatten()
 }
 

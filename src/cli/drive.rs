@@ -17,7 +17,7 @@ use super::{
 use crate::{
     compile::Program,
     execute::{self, Cancel, Ended, Observer, Settings},
-    journal::{Event, Journal, Outcome, RunEdited, RunId, RunJournal, State},
+    journal::{Event, JOURNAL, Journal, Outcome, RunEdited, RunId, RunJournal, State},
     outside,
     report::{self, Bars, Detail, JsonView, Lines, Room, View},
     targets::{Folders, OpenTarget, Targets},
@@ -98,7 +98,7 @@ pub fn drive_to_end(
                 print_recorded(args, &id, &program)?;
             }
             let (ended, state) = driven?;
-            let journal = args.state.join("journal.db");
+            let journal = args.state.join(JOURNAL);
             let kept = journal.display().to_string();
             (ended, state, kept, false)
         }

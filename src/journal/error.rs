@@ -49,6 +49,8 @@ pub enum JournalError {
         "identity.txt is missing in the state folder, and secrets of earlier runs are encrypted to it: another one could not open them"
     )]
     IdentityLost,
+    #[error("{} is missing or empty, but there were runs in this state folder", .0.display())]
+    Lost(PathBuf),
     #[error("{} was moved, deleted or replaced while it was in use", .0.display())]
     Moved(PathBuf),
     #[error(
@@ -65,6 +67,9 @@ impl JournalError {
                 "choose another folder with --state, or make this one writable".into()
             }
             Self::NotPrivate(found) => found.hint(),
+            Self::Lost(_) => {
+                "restore it from a backup (`windlass restore`), or choose another state folder (--state)".into()
+            }
             Self::Moved(_) => {
                 "what happened since is not recorded; put the state folder back, then resume the run".into()
             }

@@ -70,10 +70,11 @@ pub use payload::{
     RunEnded, RunResumed, RunStarted, StepFailed, StepSkipped, StepStarted, StepSucceeded,
     UndoStarted,
 };
+pub use placed::JOURNAL;
 pub use prune::Pruned;
 pub use seal::holds_secrets;
 pub use standing::RunStanding;
 pub use state::{IllegalTransition, State};
-pub use store::{Journal, NewRun, Record, fold};
+pub use store::{Journal, NewRun, Record, fold, refuse_lost};
 pub use vault::Vault;
 pub use writer::{Claim, RunJournal};

@@ -9,6 +9,9 @@ use std::{
 
 use super::error::JournalError;
 
+/// The journal's database within a state folder.
+pub const JOURNAL: &str = "journal.db";
+
 /// A file that is open, and its path.
 #[derive(Debug)]
 pub(super) struct Placed {

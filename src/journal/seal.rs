@@ -12,7 +12,7 @@ use data_encoding::{BASE64_NOPAD, HEXLOWER};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Map, Value as Json, json};
 
-use super::error::JournalError;
+use super::{error::JournalError, placed::JOURNAL};
 use windlass_ground::{disk, lock, private};
 use windlass_world::value::{Bytes, Digest, MASK, Reference, Secret, Value};
 
@@ -25,9 +25,6 @@ const FLOAT: &str = "$float";
 
 /// Marks a reference to a secret in another store.
 const REFERENCE: &str = "$from";
-
-/// The journal's database, beside the identity.
-const JOURNAL: &str = "journal.db";
 
 /// Separates the key of digests from other keys that are derived from the identity.
 const DIGEST_KEY: &[u8] = b"windlass digests of secrets 1";

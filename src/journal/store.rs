@@ -1,5 +1,6 @@
 use std::{
     collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
     thread,
@@ -15,7 +16,7 @@ use super::{
     id::{InstanceId, RunId},
     lock::RunLock,
     message::Message,
-    placed::Placed,
+    placed::{JOURNAL, Placed},
     reading::Opening,
     schema,
     seal::Seal,
@@ -80,7 +81,8 @@ impl Journal {
             source,
         })?;
         private::check_state_folder(state)?;
-        let path = state.join("journal.db");
+        refuse_lost(state)?;
+        let path = state.join(JOURNAL);
         let mut database = open_database(&path, Durability::Machine)?;
         schema::prepare(&mut database)?;
         let placed = Placed::at(path.clone());
@@ -407,6 +409,23 @@ impl Journal {
 }
 
 /// Stores the files of a run, each text once.
+/// Refuses a journal that is gone: to begin another one would hide that runs are lost. It is created as a whole, before the first lock.
+///
+/// # Errors
+/// [`JournalError::Lost`].
+pub fn refuse_lost(state: &Path) -> Result<(), JournalError> {
+    let has_locks =
+        || fs::read_dir(state.join("locks")).is_ok_and(|mut locks| locks.next().is_some());
+    // Looked for first: another process may be creating both.
+    let has_traces = state.join(format!("{JOURNAL}-wal")).exists() || has_locks();
+    let path = state.join(JOURNAL);
+    let is_there = fs::metadata(&path).is_ok_and(|found| found.len() > 0);
+    if is_there || !has_traces {
+        return Ok(());
+    }
+    Err(JournalError::Lost(path))
+}
+
 pub(super) fn insert_files(
     transaction: &Transaction,
     run: &RunId,

@@ -18,13 +18,11 @@ use super::{
 use crate::{
     disk,
     ground::{Snapshot, snapshots},
-    journal::RunId,
+    journal::{JOURNAL, RunId, refuse_lost},
     runs::{RunsError, now},
     value::Digest,
 };
 
-/// The journal within a state folder.
-pub(super) const JOURNAL: &str = "journal.db";
 /// What secrets in it are sealed to.
 pub(super) const IDENTITY: &str = "identity.txt";
 const BUFFER: usize = 1 << 20;
@@ -94,6 +92,7 @@ pub struct BackedUp {
 /// Fails if the folder is empty, if the backup is to be written within it, if something can't be read or written, or if the backup could not be
 /// restored at all.
 pub fn back_up(state: &Path, to: Destination) -> Result<BackedUp, RunsError> {
+    refuse_lost(state)?;
     let to = Target::of(to)?;
     // On the disk of the backup.
     let folder = match &to {

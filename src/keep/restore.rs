@@ -6,14 +6,15 @@ use std::{
 };
 
 use super::{
-    backup::{Failed, IDENTITY, JOURNAL, copy, unreadable, unwritable},
+    backup::{Failed, IDENTITY, copy, unreadable, unwritable},
     draft::{Draft, refuse_stopped},
     manifest::{MANIFEST, MOST, Manifest, STATE, bad_backup},
 };
 use crate::{
     disk,
     journal::{
-        ATTEMPT_KILLED, Event, Journal, JournalError, RunId, Status, StepFailed, holds_secrets,
+        ATTEMPT_KILLED, Event, JOURNAL, Journal, JournalError, RunId, Status, StepFailed,
+        holds_secrets,
     },
     runs::{RunsError, now},
     triggers::TriggerBook,

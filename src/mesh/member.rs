@@ -57,10 +57,18 @@ struct Member {
 
 impl Member {
     fn must_upgrade(&self, cluster: &Cluster) -> Result<bool, StateError> {
-        match &self.given {
-            None => Ok(false),
-            Some(given) => Ok(MeshOptions::of(cluster)? != *given),
+        let Some(given) = &self.given else {
+            return Ok(false);
+        };
+        let has = MeshOptions::of(cluster)?;
+        if has.revision != given.revision {
+            return Err(StateError::new(format!(
+                "the rehearsal cluster {} was created with the revision `{}` of Istio, which an upgrade keeps: use another state folder, or another target",
+                cluster.name(),
+                has.revision()
+            )));
         }
+        Ok(has != *given)
     }
 
     /// Returns whether this cluster's agent has been installed, but is not registered in the management cluster yet.
