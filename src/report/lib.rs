@@ -74,7 +74,7 @@ pub use plain::{cut, line, lines, visible};
 pub use plan::{fate_named, plan_json, resume_plan};
 pub use preview::{obstacles, preview, preview_json};
 pub use problem::{render, render_error};
-pub use progress::{Bars, Lines};
+pub use progress::{Bars, Lines, waiting};
 pub use rbac::cluster_role;
 pub use reference::reference;
 pub use replaced::{
