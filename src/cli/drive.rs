@@ -126,7 +126,7 @@ fn print_recorded(args: &Args, id: &RunId, program: &Program) -> Result<(), Fail
         is_driven: false,
         now: now(),
     };
-    print(&format!("{:#}\n", report::run_json(id, &state, &view)))?;
+    print(&report::json_text(&report::run_json(id, &state, &view)))?;
     Ok(())
 }
 
@@ -251,7 +251,7 @@ pub fn show_end(
             is_driven,
             now: now(),
         };
-        print(&format!("{:#}\n", report::run_json(id, state, &view)))
+        print(&report::json_text(&report::run_json(id, state, &view)))
     } else {
         Ok(exit::SUCCEEDED)
     }

@@ -1,8 +1,11 @@
+use std::fmt;
+
 use serde_json::{Value as Json, json};
 
 use super::{
     certificates::certificates,
     commands::completed,
+    plain,
     undo::{not_reversed, undo_json},
 };
 use windlass_compile::Workflow;
@@ -147,6 +150,16 @@ fn error_json(
         "step": step, "code": error.code, "message": error.message, "place": error.place,
         "chain": error.chain, "failure": error.failure, "hint": hint,
     })
+}
+
+/// Returns JSON as it is printed, in several lines.
+pub fn json_text(json: &impl fmt::Display) -> String {
+    plain::json(&format!("{json:#}\n")).into_owned()
+}
+
+/// Returns JSON as it is printed, in one line.
+pub fn json_line(json: &impl fmt::Display) -> String {
+    plain::json(&format!("{json}\n")).into_owned()
 }
 
 /// Returns the list of `runs --json`.
