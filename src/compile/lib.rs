@@ -35,6 +35,7 @@ mod template;
 mod trial;
 mod trigger;
 
+pub use approval::{GROUP, MAX_QUESTION, is_nobody};
 pub use clusters::{ClustersError, clusters};
 pub use document::parse_value;
 pub use graph::{
