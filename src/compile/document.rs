@@ -107,11 +107,10 @@ pub(super) fn parse_given(text: &str) -> Result<Value, String> {
     };
     if let Some((span, number, digits)) = zero_first_in(&root) {
         let message = format!("`{number}` begins with a zero, which may mean an octal number");
-        let help = match number.starts_with('-') {
-            true => format!("write -{digits}, or \"{number}\" for a text"),
-            false => format!(
-                "write {digits}, 0o{digits} for an octal number, or \"{number}\" for a text"
-            ),
+        let help = if number.starts_with('-') {
+            format!("write -{digits}, or \"{number}\" for a text")
+        } else {
+            format!("write {digits}, 0o{digits} for an octal number, or \"{number}\" for a text")
         };
         let mistake = Mistake::new("bad-yaml", &file, &text, span, message).help(help);
         return Err(described(&mistake));
