@@ -302,9 +302,9 @@ steps:
     test.windlass(&["certs"]).expect(0);
 }
 
-/// What a file says itself is found by `validate`; what params say, when the step begins.
+/// What a file says itself is found by `validate`; what params say, before the run begins.
 #[test]
-fn a_question_that_nobody_could_answer_fails_its_step() {
+fn a_question_that_nobody_could_answer_starts_nothing() {
     let test = Test::new().file(
         "w.yaml",
         "workflow: w
@@ -313,13 +313,21 @@ steps:
   a: { approval: \"${{ params.q }}\", approvers: \"${{ params.who }}\" }
 ",
     );
-    let nobody = test.windlass(&["run", "w.yaml"]).expect(1);
+    let nobody = test.windlass(&["run", "w.yaml"]).expect(2);
     nobody.says("`approvers` is empty, so nobody could answer");
     nobody.says("w.yaml:4");
     let run = ["run", "w.yaml", "-p", "who=[alice]", "-p", "q="];
     test.windlass(&run)
-        .expect(1)
+        .expect(2)
         .says("`approval` must not be empty");
+    let run = ["run", "w.yaml", "-p", "who=['']"];
+    test.windlass(&run)
+        .expect(2)
+        .says("`approvers` contains an empty name");
+    assert_eq!(
+        test.windlass(&["runs", "--json"]).json(),
+        serde_json::json!([])
+    );
 }
 
 /// Who answers second is told so, even if the process that drives the run has not looked yet.

@@ -316,6 +316,7 @@ fn a_call_in_doubt_inside_an_undo_is_answered() {
     let asked = test.windlass(&["undo", "--yes"]).expect(1);
     asked.says("--answer 's=done'");
     assert_eq!(site.requests().len(), 1);
+    only_helpful_commands(&test, &asked.stderr);
     let wrong = test.windlass(&["undo", "--yes", "--answer", "t=done"]);
     assert!(wrong.expect(2).stderr.contains("bad-answer"));
     test.windlass(&["undo", "--yes", "--answer", "s=done"])
@@ -324,6 +325,42 @@ fn a_call_in_doubt_inside_an_undo_is_answered() {
     let shown = test.shown();
     assert_eq!(shown["status"], "undone");
     assert_eq!(status(&shown, "s!undo"), "succeeded");
+}
+
+/// Each command about an undo that waits for an answer gives one, at its end and later.
+#[track_caller]
+fn only_helpful_commands(test: &Test, end: &str) {
+    let shown = test.windlass(&["show"]).expect(0).stdout;
+    let errors = test.shown()["errors"].to_string();
+    for text in [end, &shown, &errors] {
+        assert!(!text.contains("windlass resume"), "{text}");
+        for (at, _) in text.match_indices("windlass undo ") {
+            let command = text[at..].split(['`', '\n']).next().unwrap_or_default();
+            assert!(command.contains(" --answer "), "{command}: {text}");
+        }
+        assert!(
+            text.contains("=done'") && text.contains("=again'"),
+            "{text}"
+        );
+    }
+}
+
+/// The step itself had stopped in doubt, and its hint was about a resume.
+#[test]
+fn a_step_in_doubt_of_an_undo_that_stopped_says_nothing_about_a_resume() {
+    let site = Site::open(&[500, 500]);
+    let url = format!("{}/vm", site.address());
+    let body =
+        format!("http::post(\"{url}\", #{{ undo: #{{ method: \"DELETE\", url: \"{url}\" }} }})");
+    let test = died(
+        || Test::new().file("w.yaml", &one_step(&body)),
+        |test| is_in(test, "http::post") && site.requests().is_empty(),
+    );
+    test.windlass(&["resume"]).expect(1).says("windlass resume");
+    let asked = test.windlass(&["undo", "--yes"]).expect(1);
+    only_helpful_commands(&test, &asked.stderr);
+    test.windlass(&["undo", "--yes", "--answer", "s=again"])
+        .expect(0);
 }
 
 #[test]

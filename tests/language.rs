@@ -284,6 +284,114 @@ fn every_wrong_param_is_shown_at_once() {
 }
 
 #[test]
+fn a_number_that_may_be_octal_is_refused_in_every_type() {
+    let params = "{ any: any, list: { type: list(int), default: [] }, m: { type: 'map(int)', default: {} } }";
+    for (given_as, place) in [
+        ("any=0777", "line 1, column 1: `0777` begins with a zero"),
+        (
+            "any=[1, 0777]",
+            "line 1, column 5: `0777` begins with a zero",
+        ),
+        (
+            "any={ a: -017 }",
+            "`-017` begins with a zero, which may mean an octal number (write -17, or \"-017\" for a text)",
+        ),
+        (
+            "list=[017]",
+            "write 17, 0o17 for an octal number, or \"017\" for a text",
+        ),
+        ("m={ '017': 017 }", "line 1, column 10"),
+    ] {
+        given(params, &["-p", given_as]).expect(2).says(place);
+    }
+    given(
+        params,
+        &["-p", "any=[0o17, '017', 0, 0.5]", "-p", "m={ 017: 1 }"],
+    )
+    .expect(0);
+}
+
+#[test]
+fn the_items_of_a_list_are_proposed_as_they_were_typed() {
+    let params = "{ l: list(string) }";
+    let ran = given(params, &["-p", "l=[1, no, 1.10, 0x1F, null, \"a b\"]"]).expect(2);
+    ran.says(r#"-p l='["1", "no", "1.10", "0x1F", "null", "a b"]'"#);
+    given(params, &["-p", r#"l=["1", "no", "1.10", "0x1F", "null"]"#]).expect(0);
+    let ran = given(params, &["-p", "l=[1, it's]"]).expect(2);
+    ran.says("quote the items, so that they are texts");
+    assert!(!ran.stderr.contains("-p l="), "{}", ran.stderr);
+}
+
+/// As `json.dumps` of Python writes a sign beyond the basic plane, and with tabs.
+#[test]
+fn params_in_json_are_read_as_json() {
+    let secret = "workflow: w
+params: { v: any, s: secret? }
+steps: { a: { run: '()' } }
+outputs: { v: \"${{ params.v }}\" }
+";
+    let json = r#"{"v": ["\ud83d\ude00", {"a": 1}]}"#;
+    let test = Test::new().file("w.yaml", secret);
+    let said = serde_json::json!({ "v": ["😀", { "a": 1 }] });
+    test.write("p.json", &json.replace(", ", ",\n\t"));
+    assert_eq!(test.outputs_of(&["w.yaml", "--params", "p.json"]), said);
+    let argument = r#"v=["\ud83d\ude00", {"a": 1}]"#;
+    assert_eq!(test.outputs_of(&["w.yaml", "-p", argument]), said);
+    // The names of params are no secrets; other keys may be.
+    for (text, why) in [
+        (
+            r#"{"v": 1, "v": 2}"#,
+            "line 1, column 12: the key `v` is defined twice",
+        ),
+        (
+            "v: 1\nv: 2\n",
+            "line 2, column 1: the key `v` is defined twice",
+        ),
+        (r#"{"v": {"x": 1, "x": 2}}"#, "a key is defined twice"),
+        (
+            r#"{"v": 1, // no"#,
+            "it is not valid JSON, so it was read as YAML",
+        ),
+        (
+            r#"{"v": 9223372036854775808}"#,
+            "it may contain secrets, so it is not shown",
+        ),
+    ] {
+        test.write("p.json", text);
+        let ran = test.windlass(&["run", "w.yaml", "--params", "p.json"]);
+        ran.expect(2).says(why);
+    }
+}
+
+#[test]
+fn a_long_name_is_refused_in_a_new_file() {
+    let of = |length: usize| {
+        format!(
+            "workflow: {}\nsteps: {{ a: {{ run: '()' }} }}\n",
+            "n".repeat(length)
+        )
+    };
+    let test = Test::new().file("w.yaml", &of(128));
+    test.windlass(&["validate", "w.yaml"]).expect(0);
+    test.write("w.yaml", &of(129));
+    let ran = test.windlass(&["validate", "w.yaml"]);
+    ran.expect(2)
+        .says("the workflow's name has 129 characters; the limit is 128");
+    let question = |length: usize| {
+        format!(
+            "workflow: w\nsteps: {{ a: {{ approval: {} }} }}\n",
+            "q".repeat(length)
+        )
+    };
+    test.write("w.yaml", &question(4000));
+    test.windlass(&["validate", "w.yaml"]).expect(0);
+    test.write("w.yaml", &question(4001));
+    let ran = test.windlass(&["validate", "w.yaml"]);
+    ran.expect(2)
+        .says("`approval` has 4001 characters; the limit is 4000");
+}
+
+#[test]
 fn a_mistake_in_a_request_is_not_tried_again() {
     let test = Test::new().file(
         "w.yaml",

@@ -164,6 +164,26 @@ steps:
 ";
 
 #[test]
+fn a_lock_of_a_run_that_is_driven_is_waited_for() {
+    let test = Test::new().file("w.yaml", LOCKED);
+    let mut holder = test.start(&["run", "w.yaml", "-p", "pause=8s"]);
+    until("the lock", PATIENCE, || {
+        test.windlass(&["logs"]).stdout.contains("time::sleep")
+    });
+    let waiter = test
+        .windlass(&["run", "w.yaml", "--lock-timeout", "100ms"])
+        .expect(3);
+    waiter.says("is being driven, so wait until it ends; to cancel it: `windlass cancel ");
+    assert!(
+        !waiter.stderr.contains("windlass resume "),
+        "{}",
+        waiter.stderr
+    );
+    holder.kill().expect("killed");
+    holder.wait().expect("gone");
+}
+
+#[test]
 fn e12_a_lock_of_a_dead_run_is_no_dead_end() {
     let test = Test::new().file("w.yaml", LOCKED);
     let mut holder = test.start(&["run", "w.yaml", "-p", "pause=3s"]);
@@ -174,12 +194,15 @@ fn e12_a_lock_of_a_dead_run_is_no_dead_end() {
     holder.wait().expect("gone");
     let first = test.windlass(&["runs", "--json"]).json()[0]["run"].clone();
     let first = first.as_str().expect("an id").to_owned();
-    let waiter = test
-        .windlass(&["run", "w.yaml", "--lock-timeout", "100ms"])
-        .expect(3);
+    // A variable says which runs these are, and no later command has it.
+    let mut command = test.command(&["run", "w.yaml", "--lock-timeout", "100ms"]);
+    let folder = test.path(".windlass");
+    command.env("WINDLASS_STATE", &folder);
+    let waiter = Ran::from_output(command.output().expect("windlass starts")).expect(3);
+    let at = format!("--state {}", folder.display());
     for part in [
-        format!("to continue that run: windlass resume {first}"),
-        format!("to cancel it: windlass cancel {first}"),
+        format!("to continue that run: `windlass resume {first} {at}`"),
+        format!("to cancel it: `windlass cancel {first} {at}`"),
         "[lock-timeout]".into(),
     ] {
         waiter.says(&part);

@@ -325,6 +325,21 @@ fn what_can_not_be_reversed_is_left_if_a_person_says_so() {
     let shown = test.windlass(&["show"]).expect(0).stdout;
     assert!(shown.contains(left), "{shown}");
     assert_eq!(test.shown()["status"], "undone");
+    let audit = test.windlass(&["audit"]).expect(0);
+    audit.prints("answered by tester: what second did is left as it is");
+    audit.prints("ended: undone; left as it is: second");
+    let audit = test.windlass(&["audit", "--json"]).expect(0).json();
+    let history = audit["history"].as_array().expect("a list");
+    let answer = history.iter().find(|entry| entry["what"] == "left");
+    let answer = answer.expect("the answer");
+    assert_eq!(
+        (&answer["step"], &answer["by"]),
+        (&"second".into(), &"tester".into())
+    );
+    assert_eq!(
+        history.last().expect("the end")["left"],
+        serde_json::json!(["second"])
+    );
 }
 
 #[test]

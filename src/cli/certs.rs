@@ -132,7 +132,7 @@ fn show(inventory: &Inventory, look: &CertsLook, nothing: &str) -> Done {
     }
     if look.json {
         let json = report::inventory_json(inventory, pick, now);
-        print(&format!("{json:#}\n"))?;
+        print(&report::json_text(&json))?;
     } else if look.prometheus {
         print(&report::inventory_metrics(inventory, pick, now))?;
     } else if inventory.certificates.is_empty() {

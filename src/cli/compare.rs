@@ -33,7 +33,7 @@ pub fn compare(args: &Args, command: &Compare) -> Done {
     };
     let compared = Comparison::new(shown(&archive, before)?, after);
     if command.json {
-        return print(&format!("{:#}\n", comparison_json(&compared)));
+        return print(&report::json_text(&comparison_json(&compared)));
     }
     print_text(&text(&compared))
 }

@@ -126,7 +126,7 @@ fn print_recorded(args: &Args, id: &RunId, program: &Program) -> Result<(), Fail
         is_driven: false,
         now: now(),
     };
-    print(&format!("{:#}\n", report::run_json(id, &state, &view)))?;
+    print(&report::json_text(&report::run_json(id, &state, &view)))?;
     Ok(())
 }
 
@@ -251,7 +251,7 @@ pub fn show_end(
             is_driven,
             now: now(),
         };
-        print(&format!("{:#}\n", report::run_json(id, state, &view)))
+        print(&report::json_text(&report::run_json(id, state, &view)))
     } else {
         Ok(exit::SUCCEEDED)
     }
@@ -261,16 +261,13 @@ pub fn show_end(
 pub fn problems(id: &RunId, state: &State, files: &BTreeMap<String, Arc<str>>) -> Vec<String> {
     let errors = report::errors(state).into_iter();
     errors
-        .map(|(step, error)| match state.outcome {
-            // What to do about it is done.
-            Some(Outcome::Undone) => {
-                let error = StepError {
-                    hint: None,
-                    ..error.clone()
-                };
-                report::render_error(id, step, &error, files)
-            }
-            _ => report::render_error(id, step, error, files),
+        .map(|(step, error)| {
+            let hint = report::hint(state, step, error).map(str::to_owned);
+            let error = StepError {
+                hint,
+                ..error.clone()
+            };
+            report::render_error(id, step, &error, files)
         })
         .collect()
 }

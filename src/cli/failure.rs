@@ -6,8 +6,8 @@ use crate::restate::{RemoteError, ServeError};
 use crate::{
     compile::{ClustersError, Mistakes, ParamError, ParamErrors},
     desk::Refused,
-    execute::DriveError,
-    journal::JournalError,
+    execute::{DriveError, HolderStands},
+    journal::{JournalError, RunId},
     report,
     runs::RunsError,
     targets::{ConfigError, OpenError, UnsafeOut},
@@ -195,12 +195,26 @@ impl From<ParamErrors> for Failure {
     }
 }
 
+/// Returns the ways to a lock that `run` holds.
+fn how_to_get_the_lock(run: &RunId, holder: HolderStands) -> String {
+    let first = match holder {
+        HolderStands::Driven => {
+            "the run that holds it is being driven, so wait until it ends".to_owned()
+        }
+        HolderStands::Asking => {
+            format!("the run that holds it waits for an approval: `windlass show {run}`")
+        }
+        HolderStands::Stopped => {
+            format!("to continue the run that holds it: `windlass resume {run}`")
+        }
+    };
+    format!("{first}; to cancel it: `windlass cancel {run}`")
+}
+
 impl From<DriveError> for Failure {
     fn from(error: DriveError) -> Self {
-        if let DriveError::Locked { run, .. } = &error {
-            let hint = format!(
-                "to continue the run that holds it: `windlass resume {run}`; to cancel it: `windlass cancel {run}`"
-            );
+        if let DriveError::Locked { run, holder, .. } = &error {
+            let hint = how_to_get_the_lock(run, *holder);
             return Self {
                 exit: exit::WAITING,
                 ..Self::of("lock-timeout", &error, Some(hint))

@@ -1,5 +1,5 @@
 use super::{Done, args::Iam, exit, load::load, print};
-use crate::report::{OpenCalls, iam_policy};
+use crate::report::{OpenCalls, iam_policy, json_text};
 
 /// `windlass iam FILE`.
 pub fn iam(command: &Iam) -> Done {
@@ -16,7 +16,7 @@ pub fn iam(command: &Iam) -> Done {
         }
     }
     match iam_policy(&calls, &named, !command.without_undo) {
-        Some(policy) => print(&format!("{policy:#}\n")),
+        Some(policy) => print(&json_text(&policy)),
         None if !open.is_empty() => {
             say!("the workflow makes no other calls to AWS");
             Ok(exit::SUCCEEDED)

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     journal::{Event, InstanceId, Record, RunId},
-    report::{EventLines, event_json},
+    report::{self, EventLines, event_json},
     runs::There,
     script::{closest, did_you_mean},
     value::Digest,
@@ -46,11 +46,10 @@ pub fn logs(args: &Args, command: &Logs) -> Done {
             }
             is_known = true;
             text.push_str(&if command.json {
-                event_json(&record).to_string()
+                report::json_line(&event_json(&record))
             } else {
-                lines.line(&record, command.full)
+                lines.line(&record, command.full) + "\n"
             });
-            text.push('\n');
         });
         match walked {
             Ok(()) => reached = Instant::now(),
@@ -90,7 +89,7 @@ fn follow(there: &There, command: &Logs, id: &RunId, next: u64, mut lines: Event
         };
         if is_wanted(&record, command.step.as_deref()) {
             if command.json {
-                print(&format!("{}\n", event_json(&record)))?
+                print(&report::json_line(&event_json(&record)))?
             } else {
                 print_text(&format!("{}\n", lines.line(&record, command.full)))?
             };

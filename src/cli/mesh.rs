@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     mesh::{Handshakes, Matrix},
-    report::{Room, Table},
+    report::{Room, Table, json_text},
     runs::{Asking, Runs, There, unreadable_mesh},
     targets::{Targets, rehearsal_folder},
 };
@@ -31,7 +31,7 @@ pub fn mesh(args: &Args, command: &MeshTable) -> Done {
             return Err(no_mesh(&command.target));
         }
         let text = if command.json {
-            format!("{:#}\n", seen.to_json())
+            json_text(&seen.to_json())
         } else {
             table(&seen)
         };

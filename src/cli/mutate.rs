@@ -16,7 +16,7 @@ use super::{
     test::{Tone, no_tests, refused, show_failures, tag},
 };
 use crate::{
-    report::counted,
+    report::{counted, json_text},
     testing::{self, Fate, Hunt, HuntError, Hunted, Mutant, MutateOptions, Options},
 };
 
@@ -53,7 +53,7 @@ pub fn mutate(files: &[PathBuf], options: &Options, command: &Test) -> Done {
     }
     summarise(&hunted, began.elapsed());
     if command.json {
-        print(&format!("{:#}\n", as_json(&hunted)))?;
+        print(&json_text(&as_json(&hunted)))?;
     }
     let (noticed, all) = hunted.score();
     let wanted = usize::from(command.score.unwrap_or(100));

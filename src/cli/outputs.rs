@@ -31,7 +31,7 @@ pub fn outputs(args: &Args, command: &Outputs) -> Done {
             Failure::new("no-outputs", format!("run {id} has no output `{name}`")).hint(hint)
         })?;
         return match command.json {
-            true => print(&format!("{:#}\n", value.to_json())),
+            true => print(&report::json_text(&value.to_json())),
             // A file or a program gets the outputs that exist.
             false if std::io::stdout().is_terminal() => {
                 print(&format!("{}\n", report::lines(&value.to_string())))
@@ -44,7 +44,7 @@ pub fn outputs(args: &Args, command: &Outputs) -> Done {
             Value::Null => serde_json::json!({}),
             outputs => outputs.to_json(),
         };
-        return print(&format!("{json:#}\n"));
+        return print(&report::json_text(&json));
     }
     let entries = state.outputs.as_map().into_iter().flatten();
     print(

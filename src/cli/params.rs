@@ -288,7 +288,18 @@ fn read_params(workflow: &Workflow, path: &Path) -> Result<BTreeMap<String, Valu
     let name = path.display();
     let wrong = |why: String| Failure::new("params", format!("can't read {name}: {why}"));
     let text = read_named(path).map_err(wrong)?;
-    parse_params(workflow, &text).map_err(wrong)
+    let is_named_json = path
+        .extension()
+        .is_some_and(|extension| extension == "json");
+    parse_params(workflow, &text).map_err(|why| {
+        if is_named_json && !Value::is_json(&text) {
+            wrong(format!(
+                "{why} (it is not valid JSON, so it was read as YAML)"
+            ))
+        } else {
+            wrong(why)
+        }
+    })
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ pub fn show(
         let mut json = report::forecast_json(&steps);
         json["steps"] = report::preview_json(&steps, obstacles);
         json["phases"] = report::replaced_json(&phases);
-        return print(&format!("{json:#}\n")).map(|_| exit);
+        return print(&report::json_text(&json)).map(|_| exit);
     }
     let kube = state.run.iter().flat_map(|run| &run.kube);
     let clusters: Vec<_> = kube.map(String::as_str).collect();

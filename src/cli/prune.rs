@@ -19,7 +19,7 @@ use super::{
 use crate::runs::{prunable_on, prune_on};
 use crate::{
     journal::RunRow,
-    report::{Room, Table, counted, line, runs_json, utc_time},
+    report::{Room, Table, counted, json_text, line, runs_json, utc_time},
     runs::{Pruning, Retention, Runs, compact, prunable, prune as delete},
     targets::{RetentionConfig, Targets},
 };
@@ -50,7 +50,7 @@ pub fn prune(args: &Args, command: &Prune) -> Done {
         Archive::Restate(server) => prunable_on(&server.remote, &wanted)?,
     };
     if command.json && command.dry_run {
-        print(&format!("{:#}\n", runs_json(&runs)))?;
+        print(&json_text(&runs_json(&runs)))?;
         return Ok(exit::SUCCEEDED);
     }
     if runs.is_empty() {

@@ -123,7 +123,7 @@ fn resume_changed(
     let plan = plan.map_err(|why| unplannable(id, &why))?;
     if command.plan {
         return print(&if command.driving.json {
-            format!("{:#}\n", report::plan_json(&plan))
+            report::json_text(&report::plan_json(&plan))
         } else {
             report::resume_plan(id, &plan)
         });

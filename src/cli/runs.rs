@@ -8,8 +8,9 @@ use super::{
     process::now,
 };
 use crate::{
+    compile::MAX_NAME,
     journal::RunRow,
-    report::{self, Room, RunStanding, Table, column_time, heading, line, runs_json},
+    report::{self, Room, RunStanding, Table, column_time, cut, heading, line, runs_json},
     value::Command,
 };
 
@@ -23,7 +24,7 @@ pub fn runs(args: &Args, command: &Runs) -> Done {
         server.warn_of_stuck()?;
     }
     if command.json {
-        return print(&format!("{:#}\n", runs_json(&runs)));
+        return print(&report::json_text(&runs_json(&runs)));
     }
     if runs.is_empty() && command.chooses() {
         say!("no run matches; remove these options to list all runs");
@@ -42,7 +43,8 @@ pub fn runs(args: &Args, command: &Runs) -> Done {
     for run in &runs {
         table.row([
             run.id.to_string(),
-            line(&run.workflow).into_owned(),
+            // Earlier versions took any name, and a longer one would widen every row.
+            cut(&line(&run.workflow), MAX_NAME),
             run.target.clone(),
             run.status().into(),
             column_time(run.started_at),

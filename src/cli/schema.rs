@@ -1,5 +1,5 @@
 use super::{Done, args::Schema, print};
-use crate::report::{test_schema, workflow_schema};
+use crate::report::{json_text, test_schema, workflow_schema};
 
 /// The file that the first line of a workflow names (`# yaml-language-server: $schema=…`).
 pub const WORKFLOW_SCHEMA: &str = "windlass.schema.json";
@@ -18,5 +18,5 @@ pub fn text(of_tests: bool) -> String {
     } else {
         workflow_schema()
     };
-    format!("{schema:#}\n")
+    json_text(&schema)
 }

@@ -34,7 +34,7 @@ pub fn show(args: &Args, command: &Show) -> Done {
             is_driven,
             now: now(),
         };
-        return print(&format!("{:#}\n", report::run_json(&id, &state, &view)));
+        return print(&report::json_text(&report::run_json(&id, &state, &view)));
     }
     let files = files?;
     let mut text = format!("{}\n", report::headline(&id, &state, is_driven, now()));

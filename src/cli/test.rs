@@ -92,7 +92,7 @@ pub fn test(args: &Args, command: &Test) -> Done {
             .for_each(|(file, coverage)| show_coverage(file, coverage));
     }
     if command.json {
-        print(&format!("{:#}\n", as_json(&ran, took, command.coverage)))?;
+        print(&report::json_text(&as_json(&ran, took, command.coverage)))?;
     }
     Ok(if has_passed {
         exit::SUCCEEDED

@@ -134,7 +134,7 @@ fn list(command: &Triggers, standings: &[TriggerStanding], place: &str) -> Done 
     if command.json {
         let json = serde_json::to_string_pretty(standings);
         let json = json.map_err(|e| Failure::new("output", e.to_string()))?;
-        return print(&format!("{json}\n"));
+        return print(&report::json_text(&json));
     }
     if standings.is_empty() {
         say!("no workflow in {place} has triggers");

@@ -75,7 +75,7 @@ pub fn show_undo_plan(command: &Undo, id: &RunId, items: &[UndoItem]) -> Result<
         return Ok(());
     }
     print(&if command.driving.json {
-        format!("{:#}\n", report::undo_json(items))
+        report::json_text(&report::undo_json(items))
     } else {
         report::undo_plan(id, items)
     })?;

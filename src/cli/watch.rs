@@ -13,7 +13,7 @@ use super::{
     remote::waits_for_people,
 };
 use crate::{
-    execute::{Cancel, DriveError, Ended, Observer},
+    execute::{Cancel, DriveError, Ended, HolderStands, Observer},
     journal::{Event, Logged, Record, RunId, State, Status},
     restate::{GaveUp, Remote, RemoteError, Stuck, TakenUp},
     runs::Person,
@@ -138,7 +138,11 @@ impl Watched<'_> {
     /// Reports that the invocation that drove the run waited too long for a lock, or was killed.
     fn left(&self) -> Result<Failure, RemoteError> {
         if let Some(GaveUp { lock, run }) = self.remote.gave_up(self.run)? {
-            return Ok(DriveError::Locked { lock, run }.into());
+            let holder = match self.remote.driver(&run)? {
+                Some(_) => HolderStands::Driven,
+                None => HolderStands::Stopped,
+            };
+            return Ok(DriveError::Locked { lock, run, holder }.into());
         }
         let message = format!("Restate no longer drives run {}", self.run);
         let hint = format!("to continue: `windlass resume {}`", self.run);

@@ -88,31 +88,103 @@ pub fn parse(file: &Arc<str>, text: &Arc<str>) -> Result<Node, Mistake> {
 /// # Errors
 /// The mistake, with its line and column.
 pub fn parse_value(text: &str) -> Result<Value, String> {
-    read_value(text).map_err(|mistake| {
-        let (line, column) = mistake.line_and_column();
-        let help = mistake.help.as_ref();
-        let help = help.map_or(String::new(), |help| format!(" ({help})"));
-        format!("line {line}, column {column}: {mistake}{help}")
-    })
+    read_value(text).map_err(|mistake| described(&mistake))
 }
 
-/// Works as [`parse_value`] for a text that may contain secrets: the error quotes nothing of it.
+/// Parses what a person gives for a param, or a file of params: JSON, if the text is that, or YAML. A number with a leading zero is refused, as
+/// `yaml::parse` of scripts does.
+///
+/// # Errors
+/// The mistake, with its line and column.
+pub(super) fn parse_given(text: &str) -> Result<Value, String> {
+    if Value::is_json(text) {
+        return Value::parse_json_exact(text);
+    }
+    let (file, text) = (Arc::from(""), Arc::from(text));
+    let root = read(&file, &text, &text).map_err(|mistake| described(&mistake))?;
+    let Some(root) = root else {
+        return Ok(Value::Null);
+    };
+    if let Some((span, number, digits)) = zero_first_in(&root) {
+        let message = format!("`{number}` begins with a zero, which may mean an octal number");
+        let help = if number.starts_with('-') {
+            format!("write -{digits}, or \"{number}\" for a text")
+        } else {
+            format!("write {digits}, 0o{digits} for an octal number, or \"{number}\" for a text")
+        };
+        let mistake = Mistake::new("bad-yaml", &file, &text, span, message).help(help);
+        return Err(described(&mistake));
+    }
+    Ok(root.to_value())
+}
+
+/// Works as [`parse_given`] for a text that may contain secrets: the error quotes nothing of it but one of the names `known`.
 ///
 /// # Errors
 /// The place of the mistake.
-pub(super) fn parse_secret_value(text: &str) -> Result<Value, String> {
-    read_value(text).map_err(|mistake| {
-        let (line, column) = mistake.line_and_column();
-        let message = mistake.to_string();
-        // What is quoted stands between such marks.
-        if !message.contains(['`', '\'', '"']) {
-            return format!("line {line}, column {column}: {message}");
-        }
-        format!(
-            "line {line}, column {column}: it is not valid YAML, or has a tag or a number that can't be read; it may contain secrets, so \
-             it is not shown (write texts in quotes)"
-        )
+pub(super) fn parse_secret_given(text: &str, known: &[&str]) -> Result<Value, String> {
+    parse_given(text).map_err(|why| {
+        let (place, message) = why.split_once(": ").unwrap_or_default();
+        let key = message
+            .strip_prefix("the key `")
+            .and_then(|rest| rest.strip_suffix("` is defined twice"));
+        let shown = match key {
+            Some(key) if known.contains(&key) => message,
+            Some(_) => "a key is defined twice",
+            // What is quoted stands between such marks.
+            None if !message.contains(['`', '\'', '"']) && !message.starts_with("the integer ") => message,
+            None => {
+                "it is not valid YAML, or has a tag or a number that can't be read; it may contain secrets, so it is not shown (write texts in \
+                 quotes)"
+            }
+        };
+        format!("{place}: {shown}")
     })
+}
+
+/// Returns the items of a list of scalars in YAML as they are written there, without quotes.
+pub(super) fn items_as_written(text: &str) -> Option<Vec<String>> {
+    let (file, text) = (Arc::from(""), Arc::from(text));
+    let root = read(&file, &text, &text).ok()??;
+    let Kind::List(items) = root.kind else {
+        return None;
+    };
+    let texts = items.into_iter().map(|item| match item.kind {
+        Kind::Scalar { text, .. } => Some(text),
+        Kind::List(_) | Kind::Map(_) => None,
+    });
+    texts.collect()
+}
+
+/// Returns the first number with a leading zero that is not a key: its place, its text, and its digits behind the zeros.
+fn zero_first_in(node: &Node) -> Option<(Range<usize>, &str, &str)> {
+    match &node.kind {
+        Kind::Scalar {
+            value: Value::Int(_),
+            text,
+            style: Style::Plain,
+        } => Some((node.span.clone(), text.as_str(), zero_first(text)?)),
+        Kind::Scalar { .. } => None,
+        Kind::List(items) => items.iter().find_map(zero_first_in),
+        Kind::Map(entries) => entries.iter().find_map(|(_, node)| zero_first_in(node)),
+    }
+}
+
+/// Returns the digits of a number behind its leading zeros, if it has such: YAML 1.2 reads `017` as 17, but YAML 1.1 and C as 15.
+pub(super) fn zero_first(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_octal = digits.len() > 1 && digits.bytes().all(|digit| digit.is_ascii_digit());
+    let rest = digits.strip_prefix('0').filter(|_| is_octal)?;
+    let rest = rest.trim_start_matches('0');
+    Some(if rest.is_empty() { "0" } else { rest })
+}
+
+fn described(mistake: &Mistake) -> String {
+    let (line, column) = mistake.line_and_column();
+    let help = mistake.help.as_ref();
+    let help = help.map_or(String::new(), |help| format!(" ({help})"));
+    format!("line {line}, column {column}: {mistake}{help}")
 }
 
 fn read_value(text: &str) -> Result<Value, Mistake> {

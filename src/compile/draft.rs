@@ -79,6 +79,9 @@ pub(super) const ON_ERROR: [(&str, OnError); 2] =
 pub(super) const ON_FAILURE: [(&str, OnFailure); 2] =
     [("stop", OnFailure::Stop), ("undo", OnFailure::Undo)];
 
+/// The longest name of a workflow, in characters, as of its file: a name stands in every list of runs.
+pub const MAX_NAME: usize = 128;
+
 pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
     let mut fields = Fields::of(report, root, &WORKFLOW, "a workflow");
     let mut draft = Draft::default();
@@ -91,6 +94,14 @@ pub(super) fn read(report: &mut Report, root: &Node) -> Draft {
                 let message = "the workflow's name has a control character";
                 let mistake = report.at("wrong-type", node.span.clone(), message);
                 report.add_in_new(mistake.help("use letters, digits, `-` and `_`"));
+            }
+            if draft.name.chars().count() > MAX_NAME {
+                let message = format!(
+                    "the workflow's name has {} characters; the limit is {MAX_NAME}",
+                    draft.name.chars().count()
+                );
+                let mistake = report.at("wrong-type", node.span.clone(), message);
+                report.add_in_new(mistake.help("put the rest into `description`"));
             }
             if is_blank {
                 let mistake =

@@ -35,8 +35,10 @@ mod template;
 mod trial;
 mod trigger;
 
+pub use approval::{GROUP, MAX_QUESTION, is_nobody};
 pub use clusters::{ClustersError, clusters};
 pub use document::parse_value;
+pub use draft::MAX_NAME;
 pub use graph::{
     Action, Approval, Edge, OnError, OnFailure, OnTimeout, Param, Phase, Program, Retry, RetryOn,
     Step, StepIndex, Workflow,

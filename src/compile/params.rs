@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{
-    document::{parse_secret_value, parse_value},
+    document::{items_as_written, parse_given, parse_secret_given, zero_first},
     graph::{Param, Workflow},
 };
 use windlass_script::{closest, did_you_mean};
@@ -99,24 +99,42 @@ pub fn parse_argument(workflow: &Workflow, argument: &str) -> Result<(String, Va
     let value = match takes_text {
         // `-p version=1.10` is the text 1.10, not the number 1.1.
         true => Ok(Value::from(text)),
-        false if ty.is_some_and(Type::holds_secret) => parse_secret_value(text),
-        false => parse_value(text),
+        false if ty.is_some_and(Type::holds_secret) => parse_secret_given(text, &[]),
+        false => parse_given(text),
     };
     let value = value.map_err(|why| ParamError::NotYaml {
         name: name.into(),
         why,
     })?;
+    if let (Some(param), Some(Type::List(item)), Value::List(items)) =
+        (workflow.params.get(name), ty, &value)
+        && **item == Type::String
+        && items.iter().any(|item| !matches!(item, Value::String(_)))
+        && let Err(why) = param.check(&value)
+    {
+        return Err(ParamError::Wrong {
+            name: name.into(),
+            why,
+            hint: Some(quoted_items(name, text)),
+        });
+    }
     Ok((name.into(), value))
 }
 
-/// Returns the digits of a number behind its leading zeros, if it has such: YAML 1.2 reads `017` as 17, but YAML 1.1 and C as 15.
-fn zero_first(text: &str) -> Option<&str> {
-    let text = text.trim();
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let is_octal = digits.len() > 1 && digits.bytes().all(|digit| digit.is_ascii_digit());
-    let rest = digits.strip_prefix('0').filter(|_| is_octal)?;
-    let rest = rest.trim_start_matches('0');
-    Some(if rest.is_empty() { "0" } else { rest })
+/// Returns the hint for a list with items that YAML does not read as texts: each as it was typed (1.10 is not 1.1), unless that can't be shown
+/// within the quotes of a shell.
+fn quoted_items(name: &str, text: &str) -> String {
+    let rule = "quote the items, so that they are texts";
+    match items_as_written(text) {
+        Some(items) if !items.iter().any(|item| item.contains('\'')) => {
+            let quoted: Vec<_> = items
+                .into_iter()
+                .map(|item| Value::from(item).to_json().to_string())
+                .collect();
+            format!("{rule}: -p {name}='[{}]'", quoted.join(", "))
+        }
+        _ => rule.to_owned(),
+    }
 }
 
 /// Reads a file of params: a map in YAML or JSON.
@@ -127,9 +145,10 @@ fn zero_first(text: &str) -> Option<&str> {
 pub fn parse_params(workflow: &Workflow, text: &str) -> Result<BTreeMap<String, Value>, String> {
     let mut types = workflow.params.values().map(|param| &param.ty);
     let value = if types.any(Type::holds_secret) {
-        parse_secret_value(text)
+        let names: Vec<_> = workflow.params.keys().map(String::as_str).collect();
+        parse_secret_given(text, &names)
     } else {
-        parse_value(text)
+        parse_given(text)
     };
     match value? {
         Value::Map(map) => Ok(map),
@@ -320,14 +339,8 @@ fn hint(name: &str, param: &Param, value: &Value) -> Option<String> {
             if items.iter().all(|item| matches!(item, Value::String(_))) {
                 return None;
             }
-            let quoted: Vec<_> = items
-                .iter()
-                .map(|item| format!("\"{}\"", item.to_text()))
-                .collect();
-            return Some(format!(
-                "quote the items: -p {name}='[{}]'",
-                quoted.join(", ")
-            ));
+            // How they were written is no longer known.
+            return Some("quote the items, so that they are texts".to_owned());
         }
         _ => return None,
     };

@@ -11,7 +11,7 @@ use super::{
 use windlass_ground::Timestamp;
 use windlass_journal::{
     AttemptAnswered, EffectAnswered, Event, InstanceId, Record, RunCancelled, RunEdited, RunEnded,
-    RunResumed, RunStarted, UndoStarted, Via,
+    RunResumed, RunStarted, StepSkipped, UndoStarted, Via,
 };
 use windlass_world::value::{Digest, MASK, Value};
 
@@ -42,7 +42,15 @@ enum Act<'a> {
     },
     Cancelled,
     UndoStarted,
-    Ended(&'static str),
+    /// An undo leaves what a step did as it is.
+    Left(InstanceId),
+    /// It reverses that after all.
+    LeftNoLonger(InstanceId),
+    Ended {
+        outcome: &'static str,
+        /// The steps whose changes an undo left as they are, because a person said so.
+        left: Vec<InstanceId>,
+    },
 }
 
 /// Other files or params, with which a run continued.
@@ -59,6 +67,7 @@ struct Edition<'a> {
 pub(super) fn history(records: &[Record]) -> Vec<HistoryEntry<'_>> {
     let mut deeds = Vec::new();
     let mut now: Option<(Digest, &Value, Option<Digest>)> = None;
+    let (mut undoer, mut left) = (None, BTreeSet::new());
     for record in records {
         let (by, via, act) = match &record.event {
             Event::RunStarted(RunStarted {
@@ -116,9 +125,25 @@ pub(super) fn history(records: &[Record]) -> Vec<HistoryEntry<'_>> {
             }
             Event::UndoStarted(started @ UndoStarted { requester, via, .. }) => {
                 let by = (!started.is_on_failure()).then_some(requester);
+                undoer = by;
                 (by, via.as_ref(), Act::UndoStarted)
             }
-            Event::RunEnded(RunEnded { outcome, .. }) => (None, None, Act::Ended(outcome.as_str())),
+            // An undo begins with the answers of the person who started it.
+            Event::StepSkipped(StepSkipped { step, .. }) => {
+                let Some(of) = step.undone() else { continue };
+                left.insert(of.clone());
+                (undoer, None, Act::Left(of))
+            }
+            Event::StepReopened { step } => {
+                let Some(of) = step.undone() else { continue };
+                left.remove(&of);
+                (undoer, None, Act::LeftNoLonger(of))
+            }
+            Event::RunEnded(RunEnded { outcome, .. }) => {
+                let outcome = outcome.as_str();
+                let left = left.iter().cloned().collect();
+                (None, None, Act::Ended { outcome, left })
+            }
             _ => continue,
         };
         deeds.push(HistoryEntry {
@@ -200,7 +225,7 @@ fn is_sealed(map: &BTreeMap<String, Value>) -> bool {
 impl HistoryEntry<'_> {
     /// Says whether more happened than that the run was started and ended.
     pub fn is_notable(&self) -> bool {
-        !matches!(self.act, Act::Started(_) | Act::Ended(_))
+        !matches!(self.act, Act::Started(_) | Act::Ended { .. })
     }
 
     /// Returns its line, with one below it for each param that changed.
@@ -229,7 +254,18 @@ impl HistoryEntry<'_> {
             }
             Act::Cancelled => format!("cancelled{by}"),
             Act::UndoStarted => format!("undo started{by}"),
-            Act::Ended(outcome) => format!("ended: {outcome}"),
+            Act::Left(step) => format!("answered{by}: what {step} did is left as it is"),
+            Act::LeftNoLonger(step) => {
+                format!("answered{by}: what {step} did is no longer left as it is")
+            }
+            Act::Ended { outcome, left } => {
+                let left: Vec<_> = left.iter().map(InstanceId::as_str).collect();
+                if left.is_empty() {
+                    format!("ended: {outcome}")
+                } else {
+                    format!("ended: {outcome}; left as it is: {}", left.join(", "))
+                }
+            }
         };
         let changes = match &self.act {
             Act::Edited(edition) => edition.changes(),
@@ -271,7 +307,13 @@ impl HistoryEntry<'_> {
                 json["position"] = json!(position);
                 json["done"] = json!(is_done);
             }
-            Act::Ended(outcome) => json["status"] = json!(outcome),
+            Act::Left(step) | Act::LeftNoLonger(step) => json["step"] = json!(step),
+            Act::Ended { outcome, left } => {
+                json["status"] = json!(outcome);
+                if !left.is_empty() {
+                    json["left"] = json!(left);
+                }
+            }
             Act::Resumed | Act::Cancelled | Act::UndoStarted => {}
         }
         json
@@ -288,7 +330,9 @@ impl Act<'_> {
             Self::Answered { .. } => "answered",
             Self::Cancelled => "cancelled",
             Self::UndoStarted => "undo_started",
-            Self::Ended(_) => "ended",
+            Self::Left(_) => "left",
+            Self::LeftNoLonger(_) => "left_no_longer",
+            Self::Ended { .. } => "ended",
         }
     }
 }

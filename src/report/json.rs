@@ -1,13 +1,18 @@
+use std::fmt;
+
 use serde_json::{Value as Json, json};
 
 use super::{
     certificates::certificates,
     commands::completed,
+    plain,
     undo::{not_reversed, undo_json},
 };
 use windlass_compile::Workflow;
 use windlass_ground::Timestamp;
-use windlass_journal::{Approval, Instance, InstanceId, RunId, RunRow, RunStanding, State, Status};
+use windlass_journal::{
+    Approval, Instance, InstanceId, Outcome, RunId, RunRow, RunStanding, State, Status,
+};
 use windlass_world::value::{StepError, Value};
 
 /// How a run is shown as JSON.
@@ -45,7 +50,7 @@ pub fn run_json(id: &RunId, state: &State, view: &JsonView) -> Json {
         .collect();
     let failed: Vec<Json> = errors(state)
         .into_iter()
-        .map(|(step, error)| error_json(id, step, error))
+        .map(|(step, error)| error_json(id, step, error, hint(state, step, error)))
         .collect();
     let certificates: Vec<Json> = certificates(state)
         .into_iter()
@@ -111,12 +116,50 @@ pub fn errors(state: &State) -> Vec<(Option<&InstanceId>, &StepError)> {
         .collect()
 }
 
-fn error_json(run: &RunId, step: Option<&InstanceId>, error: &StepError) -> Json {
-    let hint = error.hint.as_ref().map(|hint| completed(hint, Some(run)));
+/// Returns the hint of an error that [`errors`] lists, if following it still helps: in a run that is being undone, no step is resumed, and an
+/// undo that needs an answer does not continue without one.
+pub fn hint<'e>(state: &State, step: Option<&InstanceId>, error: &'e StepError) -> Option<&'e str> {
+    let helps = match step {
+        _ if state.outcome == Some(Outcome::Undone) => false,
+        _ if !state.is_undoing => true,
+        Some(step) => step.undone().is_some(),
+        None => asking_undo(state).is_none(),
+    };
+    error.hint.as_deref().filter(|_| helps)
+}
+
+/// Returns the step whose undo failed because only a person knows whether a call was done, with that undo.
+pub fn asking_undo(state: &State) -> Option<(InstanceId, &Instance)> {
+    state.steps.iter().find_map(|(id, undo)| {
+        let of = id.undone()?;
+        let hint = undo.error.as_ref()?.hint.as_deref();
+        // The doubt may be about the call that is to be reversed, too: then only the hint says so.
+        let asks = undo.is_said_in_doubt() || hint.is_some_and(|hint| hint.contains("=again"));
+        (undo.status == Status::Failed && asks).then_some((of, undo))
+    })
+}
+
+fn error_json(
+    run: &RunId,
+    step: Option<&InstanceId>,
+    error: &StepError,
+    hint: Option<&str>,
+) -> Json {
+    let hint = hint.map(|hint| completed(hint, Some(run)));
     json!({
         "step": step, "code": error.code, "message": error.message, "place": error.place,
         "chain": error.chain, "failure": error.failure, "hint": hint,
     })
+}
+
+/// Returns JSON as it is printed, in several lines.
+pub fn json_text(json: &impl fmt::Display) -> String {
+    plain::json(&format!("{json:#}\n")).into_owned()
+}
+
+/// Returns JSON as it is printed, in one line.
+pub fn json_line(json: &impl fmt::Display) -> String {
+    plain::json(&format!("{json}\n")).into_owned()
 }
 
 /// Returns the list of `runs --json`.

@@ -66,7 +66,7 @@ pub use forecast::{forecast, forecast_json};
 pub use graph::{GraphFormat, Standings, draw};
 pub use iam::{OpenCalls, iam_policy};
 pub use inventory::{Pick, days, due_lines, inventory_json, inventory_metrics, label, nothing_due};
-pub use json::{JsonView, errors, run_json, runs_json};
+pub use json::{JsonView, errors, hint, json_line, json_text, run_json, runs_json};
 pub use next_steps::{approvals, next_steps, steps_when_held_up};
 pub use object::call_line;
 pub use page::Page;
@@ -74,7 +74,7 @@ pub use plain::{cut, line, lines, visible};
 pub use plan::{fate_named, plan_json, resume_plan};
 pub use preview::{obstacles, preview, preview_json};
 pub use problem::{render, render_error};
-pub use progress::{Bars, Lines};
+pub use progress::{Bars, Lines, waiting};
 pub use rbac::cluster_role;
 pub use reference::reference;
 pub use replaced::{

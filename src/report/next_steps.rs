@@ -1,4 +1,4 @@
-use super::{clock::local_time, commands::command, plain};
+use super::{clock::local_time, commands::command, json::asking_undo, plain};
 use windlass_ground::Timestamp;
 use windlass_journal::{
     Approval, EffectState, Instance, InstanceId, Outcome, RunId, RunStanding, State, Status,
@@ -16,8 +16,12 @@ pub fn next_steps(run: &RunId, state: &State, by_restate: bool, now: Timestamp) 
     match state.outcome {
         Some(Outcome::Succeeded | Outcome::Undone) => Vec::new(),
         Some(Outcome::UndoFailed) => {
-            let continues = format!("To continue: {}", on_run("undo"));
-            [continues].into_iter().chain(leave(run, state)).collect()
+            let mut lines = match asking_undo(state) {
+                Some((step, undo)) => answers_of_undo(run, &step, undo),
+                None => vec![format!("To continue: {}", on_run("undo"))],
+            };
+            lines.extend(leave(run, state));
+            lines
         }
         None if state.is_undoing && !by_restate => {
             vec![format!("To continue: {}", on_run("undo"))]
@@ -72,6 +76,27 @@ pub fn steps_when_held_up(run: &RunId, is_paused: bool) -> Vec<String> {
         format!("To try again now: {resume}")
     };
     vec![first, format!("To cancel: {}", on_run("cancel"))]
+}
+
+/// Returns the ways to continue an undo that needs to know whether a call was done.
+fn answers_of_undo(run: &RunId, step: &InstanceId, undo: &Instance) -> Vec<String> {
+    let way = |answer| {
+        let undo = Command::new("undo").arg(run);
+        command(undo.option("--answer", format!("{step}={answer}")))
+    };
+    if undo
+        .call_in_doubt()
+        .is_some_and(EffectState::is_refused_done)
+    {
+        return vec![format!(
+            "It was done. To continue: {} (VALUE is what the call returned; if that is not used: `done`)",
+            way("done:VALUE")
+        )];
+    }
+    vec![
+        format!("If it was done: {}", way("done")),
+        format!("If it was not done: {}", way("again")),
+    ]
 }
 
 /// Returns the way past a step whose undo has failed.

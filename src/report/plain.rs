@@ -42,6 +42,23 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t'))
 }
 
+/// Escapes printed JSON as JSON does: what [`line()`] escapes can only be within its strings, so it says the same.
+pub fn json(text: &str) -> Cow<'_, str> {
+    if !holds_unseen(text, |c| c == '\n') {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '\n' || !is_unseen(c) {
+            clean.push(c);
+        } else {
+            let units = c.encode_utf16(&mut [0; 2]).to_vec();
+            clean.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    Cow::Owned(clean)
+}
+
 /// Escapes a text that is drawn with a margin and keeps its line ends; the middle of a long text is left out.
 pub fn block(text: &str) -> String {
     let text = escaped(text, |c| c == '\n');
@@ -158,6 +175,18 @@ fn colour(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn printed_json_says_the_same_without_what_could_control_a_terminal() {
+        let json = serde_json::json!({ "a\u{9b}": ["\u{202e}x\u{7f}", "tag \u{e0041}", "é✓\n"] });
+        let printed = format!("{json:#}\n");
+        let safe = super::json(&printed);
+        assert!(safe.chars().all(|c| c == '\n' || !is_unseen(c)), "{safe}");
+        assert!(safe.contains(r#""\u202ex\u007f""#), "{safe}");
+        assert!(safe.contains("é✓"), "{safe}");
+        let read: serde_json::Value = serde_json::from_str(&safe).expect("JSON");
+        assert_eq!(read, json);
+    }
 
     #[test]
     fn nothing_steers_the_terminal() {

@@ -8,6 +8,7 @@ use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
+    commands::completed,
     next_steps::answer,
     plain::{line, short_line},
     say::{for_people, is_utf8, say},
@@ -184,11 +185,12 @@ fn said(step: &InstanceId, message: &str) -> String {
     format!("  {} {}", style(format!("{step}:")).dim(), line(message))
 }
 
-fn waiting(lock: &str, holder: &str) -> String {
+/// Formats what a run waits for. The commands for its holder are completed, so that they find the same runs.
+pub fn waiting(lock: &str, holder: &str) -> String {
     format!(
         "  waits for `{}`, which is held by {}",
         line(lock),
-        line(holder)
+        completed(&line(holder), None)
     )
 }
 

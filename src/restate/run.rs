@@ -204,7 +204,7 @@ async fn drive(
     let run = substrate.run_id().clone();
     let driver = Driver::new(substrate, program, state, conduct);
     match driver.go(events).await {
-        Err(DriveError::Locked { lock, run }) => Ok(Some(GaveUp { lock, run })),
+        Err(DriveError::Locked { lock, run, .. }) => Ok(Some(GaveUp { lock, run })),
         ended => ended.holds_up(&run).map(|_| None),
     }
 }

@@ -34,6 +34,7 @@ use windlass_journal::{
     RunInfo, RunRow, State, Status, Verdict, Via,
 };
 use windlass_mesh::Handshakes;
+use windlass_report::cut;
 use windlass_report::{EventLines, RunStanding};
 use windlass_targets::{LOCAL, Scope};
 use windlass_world::value::{Digest, Value};
@@ -347,6 +348,16 @@ pub struct Ask {
     pub deadline: Option<Timestamp>,
 }
 
+impl Ask {
+    /// Returns it for a list, where only the first characters of its message are shown.
+    pub fn listed(&self) -> Self {
+        Self {
+            message: cut(&self.message, LISTED_QUESTION),
+            ..self.clone()
+        }
+    }
+}
+
 /// A run that has not ended and can't continue for now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StuckRun {
@@ -613,6 +624,14 @@ pub(super) fn status(state: &State, is_driven: bool, at: Timestamp) -> &'static 
         Some(outcome) => outcome.as_str(),
         None => RunStanding::of(state, is_driven, at).as_str(),
     }
+}
+
+/// The longest question in a list, in characters.
+const LISTED_QUESTION: usize = 300;
+
+/// Returns the questions of a run for a list, where only their first characters are shown.
+pub(super) fn listed_asks(state: &State, at: Timestamp) -> Vec<Ask> {
+    asks(state, at).iter().map(Ask::listed).collect()
 }
 
 /// Returns the questions of a run that can be answered at this time.

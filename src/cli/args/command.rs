@@ -123,6 +123,10 @@ pub enum Command {
     /// Reverse what a run did
     Undo(Undo),
     /// Stop a run; it can be resumed later
+    ///
+    /// If another process drives the run, or a server, it is asked to stop, and the options about a run that is driven have no effect. If none
+    /// does, this process drives what a cancelled run still does, its `finally`, and --max-parallel, --wait, --lock-timeout and --json
+    /// apply to that.
     Cancel(Cancel),
     /// Approve a step that waits for an approval
     Approve(Answer),

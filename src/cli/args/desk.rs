@@ -8,8 +8,8 @@ use super::logging::Logging;
 
 #[derive(ClapArgs)]
 pub struct Serve {
-    /// The address to listen on; port 0 takes a free one. Addresses other than loopback require TLS, and tokens in
-    /// windlass.toml
+    /// The address to listen on; port 0 takes a free one. Addresses other than loopback require TLS, and in
+    /// windlass.toml `hosts` and one of tokens, OpenID Connect and `client_ca`
     #[arg(long, default_value = "127.0.0.1:7420", value_name = "ADDR")]
     pub listen: SocketAddr,
 

@@ -66,7 +66,7 @@ pub struct Driving {
     #[arg(long, default_value_t = MAX_PARALLEL, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub max_parallel: u16,
 
-    /// Print the run as JSON on stdout when it has ended; with --plan, the plan
+    /// Print the run as JSON on stdout when it has ended
     #[arg(long)]
     pub json: bool,
 
@@ -101,7 +101,7 @@ pub struct Resume {
     #[arg(long = "answer", value_name = "ANSWER")]
     pub answers: Vec<String>,
 
-    /// Only show what would happen to each step
+    /// Only show what would happen to each step; with --json, as JSON
     #[arg(long)]
     pub plan: bool,
 
@@ -128,7 +128,7 @@ pub struct Undo {
     #[arg(long = "answer", value_name = "ANSWER")]
     pub answers: Vec<String>,
 
-    /// Only show what would be reversed, and what can't be
+    /// Only show what would be reversed, and what can't be; with --json, as JSON
     #[arg(long)]
     pub plan: bool,
 

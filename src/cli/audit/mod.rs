@@ -54,7 +54,7 @@ pub fn audit(args: &Args, command: &Audit) -> Done {
         let text = serde_json::to_string_pretty(&bundle)
             .map_err(|e| Failure::new("output", format!("can't write the bundle: {e}")))?;
         if path == Path::new("-") {
-            return print(&(text + "\n"));
+            return print(&report::json_text(&text));
         }
         write(path, text + "\n")
             .map_err(|e| Failure::new("output", format!("can't write {}: {e}", path.display())))?;
@@ -68,7 +68,7 @@ pub fn audit(args: &Args, command: &Audit) -> Done {
     } = checked;
     print(&if command.json {
         let json = report::audit_json(&bundle.run, &state, &records, &proof);
-        format!("{json:#}\n")
+        report::json_text(&json)
     } else {
         report::audit(&bundle.run, &state, &records, &proof)
     })

@@ -57,7 +57,7 @@ pub fn resume(archive: &Archive, there: &There, command: &Resume, id: &RunId) ->
         say_notes(revision.notes);
         if command.plan {
             return print(&if command.driving.json {
-                format!("{:#}\n", report::plan_json(&revision.plan))
+                report::json_text(&report::plan_json(&revision.plan))
             } else {
                 report::resume_plan(id, &revision.plan)
             });

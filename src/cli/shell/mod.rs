@@ -145,7 +145,7 @@ fn shown(value: &Value, as_json: bool) -> Option<String> {
     let masked = value.to_json();
     Some(match value {
         Value::Null => return None,
-        _ if as_json => format!("{masked:#}\n"),
+        _ if as_json => report::json_text(&masked),
         Value::String(text) if std::io::stdout().is_terminal() => {
             format!("{}\n", report::lines(text))
         }

@@ -497,11 +497,7 @@ impl Observer for Quiet {
     fn doing(&self, _: &InstanceId, _: &str) {}
 
     fn waits_for(&self, lock: &str, holder: &str) {
-        say!(
-            "waits for `{}`, which is held by {}",
-            report::line(lock),
-            report::line(holder)
-        );
+        say!("{}", report::waiting(lock, holder).trim_start());
     }
 
     fn held_up(&self, why: &str) {

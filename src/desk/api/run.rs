@@ -66,7 +66,7 @@ pub async fn detail(
         params: shown.info.params.to_json(),
         outputs: state.outputs.to_json(),
         errors: errors
-            .map(|(step, error)| error_item(step, error))
+            .map(|(step, error)| error_item(state, step, error))
             .collect(),
         asks: asks.collect(),
         steps: steps(state, shown.at),
@@ -113,7 +113,7 @@ fn step_item(id: &InstanceId, instance: &Instance, at: Timestamp) -> StepItem {
     }
 }
 
-fn error_item(step: Option<&InstanceId>, error: &StepError) -> ErrorItem {
+fn error_item(state: &RunState, step: Option<&InstanceId>, error: &StepError) -> ErrorItem {
     let place = error.place.as_ref();
     let failure = error.failure.as_ref();
     ErrorItem {
@@ -123,7 +123,7 @@ fn error_item(step: Option<&InstanceId>, error: &StepError) -> ErrorItem {
         file: place.map(|place| place.file.clone()),
         line: place.map(|place| place.line),
         column: place.map(|place| place.column),
-        hint: error.hint.clone(),
+        hint: report::hint(state, step, error).map(str::to_owned),
         request_id: failure.and_then(|failure| failure.request_id.clone()),
     }
 }

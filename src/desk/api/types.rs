@@ -243,6 +243,7 @@ pub struct RunItem {
 #[derive(Serialize, ToSchema)]
 pub struct AskItem {
     pub step: String,
+    /// The question; in lists only its first 300 characters.
     pub message: String,
     /// The digest of the question, the workflow's files and the params. Send it with the answer, which then counts only for this question.
     pub digest: String,

@@ -72,7 +72,7 @@ async fn waiting(State(desk): State<Desk>, access: Access) -> Result<Json<Waitin
         workflow: question.shown.info.workflow.clone(),
         ask: AskItem {
             may_answer: Some(may_answer(&question.shown, &question.ask, &access)),
-            ..AskItem::of(&question.ask)
+            ..AskItem::of(&question.ask.listed())
         },
     });
     let locks = found.locks.iter().map(|lock| LockItem {

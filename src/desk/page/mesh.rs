@@ -140,7 +140,7 @@ fn rotation(shown: &Shown) -> Markup {
                 @if let Some(ended) = shown.state.ended_at { " · ended " (moment(ended, at)) }
             }
             @for ask in shown.asks() {
-                p class="held" { a href={ "/runs/" (shown.id) "#ask" } { (visible(&ask.message)) } " waits for an answer." }
+                p class="held" { a href={ "/runs/" (shown.id) "#ask" } { (visible(&ask.listed().message)) } " waits for an answer." }
             }
             (stepper(&phase_statuses(workflow, &nodes, &shown.state)))
         }

@@ -498,8 +498,15 @@ impl View {
 
     /// Returns an error with an excerpt of the script, as a terminal shows it.
     pub(super) fn excerpt(&self, step: Option<&InstanceId>, error: &StepError) -> Markup {
-        let Shown { id, program, .. } = &self.shown;
-        let drawn = report::render_error(id, step, error, &program.files);
+        let Shown {
+            id, program, state, ..
+        } = &self.shown;
+        let hint = report::hint(state, step, error).map(str::to_owned);
+        let error = StepError {
+            hint,
+            ..error.clone()
+        };
+        let drawn = report::render_error(id, step, &error, &program.files);
         html! { pre class="excerpt" tabindex="0" { (visible(&drawn)) } }
     }
 

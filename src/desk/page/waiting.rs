@@ -71,7 +71,7 @@ pub fn question_of(question: &Question, at: Timestamp) -> Markup {
     html! {
         li {
             div {
-                p class="question" { (visible(&ask.message)) }
+                p class="question" { (visible(&ask.listed().message)) }
                 p class="quiet" {
                     b { (shown.info.workflow) } " on " (shown.info.target) " · step " code { (ask.step) }
                     " · asked " (moment(ask.asked_at, at)) " · started by " (shown.info.requester)

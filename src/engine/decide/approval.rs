@@ -4,16 +4,15 @@ use super::{
     decision::{Decision, View},
     scope::Scope,
 };
-use windlass_compile::{Action, Approval, OnTimeout, Step, Workflow};
+use windlass_compile::{
+    Action, Approval, GROUP, MAX_QUESTION, OnTimeout, Step, Template, Workflow, is_nobody,
+};
 use windlass_ground::Timestamp;
 use windlass_journal as journal;
 use windlass_journal::{
     ApprovalAsked, ApprovalDecided, Event, Instance, InstanceId, Outcome, State, Status, Verdict,
 };
 use windlass_world::value::{Digest, StepError, Value};
-
-/// The prefix that marks a name among the approvers as a group.
-const GROUP: &str = "group:";
 
 /// The reason why an answer does not count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,8 +58,8 @@ impl<'w> Scope<'_, 'w> {
         let asked = self.text(view, &approval.question, item, "approval");
         // The approvers are evaluated now as well, so that a mistake there is reported at once.
         let asked = asked.and_then(|text| {
-            self.approvers(view, approval, item)?;
-            Ok(text)
+            self.can_be_answered(view, approval, item)?;
+            Ok(shown(text))
         });
         match asked {
             Err(error) => decision.fail(id, error),
@@ -118,6 +117,39 @@ impl<'w> Scope<'_, 'w> {
         }
     }
 
+    /// Checks what is known of a question before its run begins: its text, and who may answer.
+    pub(super) fn can_be_asked(
+        &self,
+        view: View,
+        approval: &Approval,
+        item: &Value,
+    ) -> Result<(), StepError> {
+        if self.knows(view, &approval.question, item) {
+            self.text(view, &approval.question, item, "approval")?;
+        }
+        let approvers = approval.approvers.as_ref();
+        if approvers.is_some_and(|approvers| self.knows(view, approvers, item)) {
+            self.can_be_answered(view, approval, item)?;
+        }
+        Ok(())
+    }
+
+    /// Checks who may answer. A question that was asked by an earlier version may have an empty name beside others, which may answer it.
+    fn can_be_answered(
+        &self,
+        view: View,
+        approval: &Approval,
+        item: &Value,
+    ) -> Result<(), StepError> {
+        let approvers = self.approvers(view, approval, item)?;
+        if approvers.is_some_and(|names| names.iter().any(|name| is_nobody(name))) {
+            let error = StepError::new("wrong-type", "`approvers` contains an empty name");
+            let place = approval.approvers.as_ref().and_then(Template::place);
+            return Err(error.at(place));
+        }
+        Ok(())
+    }
+
     /// Returns the approvers; `None` for anyone.
     fn approvers(
         &self,
@@ -144,6 +176,21 @@ impl<'w> Scope<'_, 'w> {
             }
         }
     }
+}
+
+/// Returns a question as people see it: cut if it is too long, which its last line says. What is asked, recorded and approved is this text, so nobody
+/// approves words that were not shown. A text that grows with the number of clusters must not stop a run that has changed half of them, so
+/// it is not refused.
+pub(super) fn shown(text: String) -> String {
+    let count = text.chars().count();
+    if count <= MAX_QUESTION {
+        return text;
+    }
+    let cut: String = text.chars().take(MAX_QUESTION).collect();
+    format!(
+        "{cut}…\n({} more characters are not shown, and not approved)",
+        count - MAX_QUESTION
+    )
 }
 
 fn on_timeout(approval: &Approval) -> Verdict {

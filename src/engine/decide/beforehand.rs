@@ -166,7 +166,7 @@ impl Scope<'_, '_> {
                         return Ok(());
                     }
                 }
-                Action::Approval(_) => {}
+                Action::Approval(approval) => self.can_be_asked(view, approval, item)?,
             }
         }
         Ok(())

@@ -161,7 +161,10 @@ impl Scope<'_, '_> {
         };
         template.evaluate(&names).map_err(|e: ExpressionError| {
             let error = StepError::new("expression-failed", e.to_string()).at(e.place);
-            if names.steps == Value::Map(BTreeMap::new()) { error } else { error.with_hint("a step that was skipped or failed has no outputs: write `steps.NAME?.OUTPUT ?? …`") }
+            match hint_of(&error.message, names.steps != Value::Map(BTreeMap::new())) {
+                Some(hint) => error.with_hint(hint),
+                None => error,
+            }
         })
     }
 
@@ -476,5 +479,20 @@ fn refuse_twins(items: &[(String, Value)], step: &Step) -> Result<(), StepError>
             format!("`for_each` of `{}` has the item `{key}` twice", step.name),
         )),
         None => Ok(()),
+    }
+}
+
+/// Returns what to do about an expression that failed with this message, and that reads outputs of steps or not.
+fn hint_of(message: &str, reads_outputs: bool) -> Option<&'static str> {
+    /// How Rhai says that an index of a map is no string.
+    const NO_KEY: &str = "(expecting string)";
+    if message.contains(NO_KEY) {
+        Some(
+            "the keys of a map are strings, and so are those of the items of a `for_each`: write `[KEY.to_string()]`",
+        )
+    } else if reads_outputs {
+        Some("a step that was skipped or failed has no outputs: write `steps.NAME?.OUTPUT ?? …`")
+    } else {
+        None
     }
 }

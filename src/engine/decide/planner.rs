@@ -297,7 +297,10 @@ impl Planner<'_> {
             return self.again(&unit.id, "the step is now an approval".into());
         };
         let words = scope.text(self.view(), &approval.question, &unit.item, "approval");
-        let holds = words.is_ok_and(|words| words == asked.message)
+        // Earlier versions did not cut it.
+        let is_same =
+            |words: String| words == asked.message || approval::shown(words) == asked.message;
+        let holds = words.is_ok_and(is_same)
             && unit.before.is_none()
             && approval::still_holds(self.change.state, &unit.id, instance);
         match (holds, instance.status) {

@@ -266,10 +266,7 @@ fn stopped(stop: Stop, run: &RunId, instance: &InstanceId) -> StepError {
                 "the script no longer makes the recorded calls: call {position} was {recorded}, and is now {made}"
             ),
         )
-        .with_hint(format!(
-            "a script must make the same calls for the same inputs: use `random` and `time` for random values and the time. To start the step again: `{}`",
-            Command::new("resume").arg(run).option("--redo", instance)
-        )),
+        .with_hint(how_to_start_again(run, instance)),
         Stop::InDoubt { position, call, refused: Some(failure) } if failure.is_done => StepError::new(
             "in-doubt",
             format!("call {position}, {call}, was done, but its answer was not as expected: {failure}"),
@@ -300,6 +297,19 @@ fn stopped(stop: Stop, run: &RunId, instance: &InstanceId) -> StepError {
         Stop::Cancelled => StepError::new("attempt-killed", "the step was cancelled"),
         Stop::Journal(why) => StepError::new("journal", why),
     }
+}
+
+/// Returns what to do about a script that no longer makes its recorded calls. An undo can't be started again, because a run that is being undone
+/// is not resumed.
+fn how_to_start_again(run: &RunId, instance: &InstanceId) -> String {
+    let rule = "a script must make the same calls for the same inputs: use `random` and `time` for random values and the time";
+    if let Some(of) = instance.undone() {
+        let leave = Command::new("undo").arg(run);
+        let leave = leave.option("--answer", format!("{of}=leave"));
+        return format!("{rule}. To leave what the step did as it is: `{leave}`");
+    }
+    let again = Command::new("resume").arg(run).option("--redo", instance);
+    format!("{rule}. To start the step again: `{again}`")
 }
 
 /// A run that is being undone is not resumed, so another undo answers its doubts.

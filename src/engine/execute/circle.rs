@@ -63,7 +63,7 @@ pub fn circle<E>(
             if is_back {
                 let told: Vec<_> = way[1..].iter().map(|one| one.describe(run)).collect();
                 return Ok(Some(format!(
-                    "{}: they wait for each other until one of them is cancelled, for example: windlass cancel {}",
+                    "{}: they wait for each other until one of them is cancelled, for example: `windlass cancel {}`",
                     told.join(", "),
                     first.holder
                 )));
@@ -109,7 +109,7 @@ mod tests {
         let text = found(&[("a", "", "x", "b", ""), ("b", "go", "y", "a", "")]).expect("a circle");
         assert_eq!(
             text,
-            "which waits for `y`, held by this run: they wait for each other until one of them is cancelled, for example: windlass cancel b"
+            "which waits for `y`, held by this run: they wait for each other until one of them is cancelled, for example: `windlass cancel b`"
         );
     }
 

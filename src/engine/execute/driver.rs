@@ -54,6 +54,28 @@ pub enum Ended {
     Waiting,
 }
 
+/// What the holder of a lock needs before it can release the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HolderStands {
+    /// Nothing: it is being driven.
+    Driven,
+    /// An answer of a person.
+    Asking,
+    /// A process that drives it.
+    Stopped,
+}
+
+impl HolderStands {
+    /// Returns how a run with this status stands.
+    pub fn of(status: &str) -> Self {
+        match status {
+            "interrupted" | "approved" | "rejected" | "expired" => Self::Stopped,
+            "waiting" => Self::Asking,
+            _ => Self::Driven,
+        }
+    }
+}
+
 /// The reason why a run could not be driven to its end. It can be resumed after the problem is fixed.
 #[derive(Debug, thiserror::Error)]
 pub enum DriveError {
@@ -64,7 +86,11 @@ pub enum DriveError {
     #[error("the run can't continue without Restate: {0}")]
     Substrate(String),
     #[error("the lock `{lock}` is still held by run {run}")]
-    Locked { lock: String, run: RunId },
+    Locked {
+        lock: String,
+        run: RunId,
+        holder: HolderStands,
+    },
     #[error(
         "the scheduler has nothing to wait for, but the run has not ended; this is a bug in windlass"
     )]

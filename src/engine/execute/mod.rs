@@ -38,7 +38,7 @@ mod undo_plan;
 
 pub use attempt::{Attempt, Finished, Task, Trouble, Work};
 pub use circle::{Waiting, circle};
-pub use driver::{Conduct, DriveError, Driver, Ended, Settings, drive};
+pub use driver::{Conduct, DriveError, Driver, Ended, HolderStands, Settings, drive};
 pub use dry_run::{Obstacle, obstacles};
 pub use editions::{compile_editions, former_edition};
 pub use embedded::Cancel;

@@ -2,7 +2,7 @@
 
 use super::{
     circle::{Waiting, circle},
-    driver::{DriveError, Driver},
+    driver::{DriveError, Driver, HolderStands},
     substrate::Substrate,
 };
 use crate::decide::{self, Want};
@@ -81,9 +81,8 @@ impl<S: Substrate> Driver<'_, S> {
                 let held_by = step.as_deref().map(|step| InstanceId::step(None, step));
                 let step = step.map_or(String::new(), |step| format!(", step {step}"));
                 let advice = match status.as_str() {
-                    // No process drives the holder, so it does not release the lock without help.
-                    "interrupted" | "approved" | "rejected" | "expired" => format!(
-                        "; to continue that run: windlass resume {run}; to cancel it: windlass cancel {run}"
+                    status if HolderStands::of(status) == HolderStands::Stopped => format!(
+                        "; to continue that run: `windlass resume {run}`; to cancel it: `windlass cancel {run}`"
                     ),
                     _ => match self.circle(want, lock, &run, held_by)? {
                         Some(way) => format!(", {way}"),
@@ -179,7 +178,12 @@ impl<S: Substrate> Driver<'_, S> {
         let now = self.substrate.now();
         let since = *self.waits_since.get_or_insert(now);
         if now.since(since) >= most {
-            Err(DriveError::Locked { lock, run })
+            let status = self.substrate.status_of(&run)?;
+            Err(DriveError::Locked {
+                lock,
+                run,
+                holder: HolderStands::of(&status),
+            })
         } else {
             Ok(())
         }

@@ -4,7 +4,7 @@ use crate::{
     clock::now,
     error::RunsError,
     folds::Folds,
-    service::{Ask, Filter, Page, Row, asks, status},
+    service::{Ask, Filter, Page, Row, listed_asks, status},
 };
 use windlass_ground::{Timestamp, lock};
 use windlass_journal::{Journal, RunId, RunRow, RunsWanted};
@@ -138,7 +138,7 @@ fn known(
     at: Timestamp,
 ) -> Result<Known, RunsError> {
     let state = folds.state_of(reader, &row.id)?;
-    let asks = asks(&state, at);
+    let asks = listed_asks(&state, at);
     let error = report::errors(&state).into_iter().next();
     Ok(Known {
         stamp: stamp.to_owned(),

@@ -4,7 +4,7 @@ use super::{OnRestate, reads::RunRead};
 use crate::{
     clock::now,
     error::RunsError,
-    service::{Filter, Page, Row, asks, status},
+    service::{Filter, Page, Row, listed_asks, status},
 };
 use windlass_ground::{Timestamp, lock};
 use windlass_journal::{RunId, RunRow};
@@ -65,7 +65,8 @@ impl OnRestate {
         if run.ended_at.is_none() {
             let found = self.reads.look_lately(&run.id, |read| {
                 let is_driven = read.is_driven();
-                let of_row = (status(&read.state, is_driven, at), asks(&read.state, at));
+                let asks = listed_asks(&read.state, at);
+                let of_row = (status(&read.state, is_driven, at), asks);
                 (is_driven, of_row, headline(read))
             });
             return match found {

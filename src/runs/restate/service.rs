@@ -36,7 +36,7 @@ use crate::{
     tallies::Tallies,
 };
 use windlass_compile::Program;
-use windlass_engine::execute::{DriveError, Sight};
+use windlass_engine::execute::{DriveError, HolderStands, Sight};
 use windlass_ground::private::{check_state_folder, create_state_folder};
 use windlass_inventory::{Gathered, RunStamp, gather};
 use windlass_journal::{HeldLock, Link, Pruned, Record, RunId, RunInfo, RunLock, RunRow, State};
@@ -368,6 +368,7 @@ impl Runs for OnRestate {
             let error = DriveError::Locked {
                 lock: gave_up.lock,
                 run: gave_up.run,
+                holder: HolderStands::Driven,
             };
             return Some(error.to_string());
         }

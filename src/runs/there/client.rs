@@ -10,6 +10,7 @@ use std::{
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
+use tokio::time::timeout;
 
 use super::wire::Problem;
 use crate::error::{Kind, RunsError};
@@ -22,6 +23,11 @@ use windlass_world::{
 const CONNECT: Duration = Duration::from_secs(10);
 /// The plan of an undo reads the current state, which may be slow.
 const ANSWER: Duration = Duration::from_secs(300);
+/// How long the server may take to begin an answer about what it has recorded. A stream begins at once, too, though its events may take long.
+pub const BEGIN: Duration = Duration::from_secs(60);
+/// Reads for which the server asks others first, or folds all of its runs: they may begin as late as they may end.
+const SLOW: [&str; 3] = ["/undo", "/mesh", "/sightings"];
+
 /// The pause after a renewal of the token that failed.
 const RENEWALS: Duration = Duration::from_secs(30);
 
@@ -140,7 +146,7 @@ impl Client {
     ) -> Result<T, RunsError> {
         let request = self.asking(path, query);
         let read = async {
-            let answer = self.send(request.timeout(ANSWER)).await?;
+            let answer = self.send(request.timeout(ANSWER), patience(path)).await?;
             self.read(path, answer).await
         };
         read.await.map_err(certain)
@@ -154,7 +160,7 @@ impl Client {
     ) -> Result<Option<T>, RunsError> {
         let request = self.asking(path, query);
         let read = async {
-            let answer = self.send(request.timeout(ANSWER)).await?;
+            let answer = self.send(request.timeout(ANSWER), patience(path)).await?;
             self.read_bounded(path, answer).await
         };
         read.await.map_err(certain)
@@ -206,19 +212,24 @@ impl Client {
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }
-        self.read(path, self.send(request).await?).await
+        self.read(path, self.send(request, ANSWER).await?).await
     }
 
-    /// Sends a request, and returns the answer if it is not an error. If the token has expired, it is renewed, and the request is sent again.
+    /// Sends a request, and returns the answer if it is not an error. If the token has expired, it is renewed, and the request is sent again. The
+    /// answer must begin within `patience`.
     #[boxed]
-    pub async fn send(&self, request: RequestBuilder) -> Result<Response, RunsError> {
+    pub async fn send(
+        &self,
+        request: RequestBuilder,
+        patience: Duration,
+    ) -> Result<Response, RunsError> {
         let (token, again) = (self.token(), request.try_clone());
-        let mut answer = self.send_with(request, token.as_ref()).await?;
+        let mut answer = self.send_with(request, token.as_ref(), patience).await?;
         if answer.status() == StatusCode::UNAUTHORIZED
             && let Some(again) = again
             && let Some(renewed) = self.renewed(token).await
         {
-            answer = self.send_with(again, Some(&renewed)).await?;
+            answer = self.send_with(again, Some(&renewed), patience).await?;
         }
         match answer.status() {
             status if status.is_success() => Ok(answer),
@@ -230,12 +241,16 @@ impl Client {
         &self,
         request: RequestBuilder,
         token: Option<&Secret>,
+        patience: Duration,
     ) -> Result<Response, RunsError> {
         let request = match token {
             Some(token) => request.bearer_auth(token.reveal()),
             None => request,
         };
-        request.send().await.map_err(|e| self.unreachable(&e))
+        match timeout(patience, request.send()).await {
+            Ok(sent) => sent.map_err(|e| self.unreachable(&e)),
+            Err(_) => Err(self.silent(patience)),
+        }
     }
 
     fn token(&self) -> Option<Secret> {
@@ -352,6 +367,17 @@ impl Client {
         }
     }
 
+    /// Returns the error for a server that accepts a request and does not begin an answer.
+    fn silent(&self, patience: Duration) -> RunsError {
+        let seconds = patience.as_secs();
+        let message = format!("{} has not answered for {seconds} s", self.url);
+        RunsError {
+            is_in_doubt: true,
+            ..RunsError::new(Kind::Busy, "server", message)
+        }
+        .hint("check that the server is not stopped or overloaded, then run the command again")
+    }
+
     /// Returns the error for an answer that is larger than any that a server sends.
     pub fn too_large(&self, path: &str) -> RunsError {
         let most = LARGEST >> 20;
@@ -382,6 +408,15 @@ impl Client {
         } else {
             failed.hint("use the same version of windlass as the server")
         }
+    }
+}
+
+/// Returns how long the answer to a read may take to begin.
+fn patience(path: &str) -> Duration {
+    if SLOW.iter().any(|slow| path.ends_with(slow)) {
+        ANSWER
+    } else {
+        BEGIN
     }
 }
 
@@ -501,6 +536,21 @@ mod tests {
             tokens,
             ["old", "new", "new", "new"].map(|token| format!("authorization: bearer {token}"))
         );
+    }
+
+    #[tokio::test]
+    async fn a_server_that_accepts_and_is_silent_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let client = client(&listener, None);
+        let request = client.asking("/api/v1/runs", &[]);
+        let asked = client.send(request, Duration::from_millis(1100)).await;
+        let error = asked.expect_err("no answer");
+        assert!(
+            error.message.ends_with(" has not answered for 1 s"),
+            "{error}"
+        );
+        assert_eq!(patience("/api/v1/runs"), BEGIN);
+        assert_eq!(patience("/api/v1/runs/r/undo"), ANSWER);
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use reqwest::{Method, Response};
 use tokio::{task::JoinHandle, time::timeout};
 
 use super::{
-    client::{Client, LARGEST},
+    client::{BEGIN, Client, LARGEST},
     wire::EventItem,
 };
 use crate::error::{Kind, RunsError};
@@ -166,7 +166,7 @@ async fn open(client: &Client, path: &str, last: Option<u64>) -> Result<Response
     if let Some(last) = last {
         request = request.header("last-event-id", last.to_string());
     }
-    client.send(request).await
+    client.send(request, BEGIN).await
 }
 
 async fn read(

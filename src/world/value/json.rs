@@ -3,8 +3,12 @@
 //! An integer beyond 64 bits becomes the text of its digits, here as in YAML: a float would silently lose some of them (X.509
 //! serials are such numbers).
 
-use std::{borrow::Cow, ops::Range};
+use std::{borrow::Cow, collections::BTreeSet, fmt, ops::Range};
 
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::Value as Json;
 
 use super::Value;
@@ -19,6 +23,37 @@ impl Value {
         serde_json::from_str(&quote_large_integers(text))
             .map(Self::from_json)
             .map_err(|e| e.to_string())
+    }
+
+    /// Says whether a text is a JSON object or array.
+    pub fn is_json(text: &str) -> bool {
+        text.trim_start().starts_with(['{', '['])
+            && serde_json::from_str::<IgnoredAny>(text).is_ok()
+    }
+
+    /// Parses JSON text that a person wrote: what [`Value::parse_json`] would change or drop is a mistake.
+    ///
+    /// # Errors
+    /// The mistake, with its line and column; also a key that is defined twice, and an integer beyond 64 bits.
+    pub fn parse_json_exact(text: &str) -> Result<Self, String> {
+        if let Some(place) = (LargeIntegers { text, at: 0 }).next() {
+            let before = &text[..place.start];
+            let line = before.matches('\n').count() + 1;
+            let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+            return Err(format!(
+                "line {line}, column {column}: the integer {} does not fit into 64 bits",
+                &text[place]
+            ));
+        }
+        serde_json::from_str::<NoKeyTwice>(text).map_err(|e| place_first(&e))?;
+        let value = Self::parse_json(text)?;
+        let most = Self::MAX_DEPTH;
+        if levels(&value) > most {
+            return Err(format!(
+                "line 1, column 1: it is nested more than {most} levels deep"
+            ));
+        }
+        Ok(value)
     }
 
     /// Returns the first integer in JSON text that does not fit 64 bits, of which a parser would lose digits.
@@ -80,6 +115,84 @@ impl Value {
                 .find_map(|(key, item)| item.unsayable(format!("{path}.{key}"))),
             _ => None,
         }
+    }
+}
+
+/// Returns how many lists and maps are within each other. The parser limits them, so this does not overflow.
+fn levels(value: &Value) -> usize {
+    match value {
+        Value::List(items) => 1 + items.iter().map(levels).max().unwrap_or(0),
+        Value::Map(map) => 1 + map.values().map(levels).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// Returns the text of an error with its place first, as errors of YAML have it.
+fn place_first(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    let text = error.to_string();
+    let end = format!(" at line {line} column {column}");
+    let message = text.strip_suffix(&end).unwrap_or(&text);
+    format!("line {line}, column {column}: {message}")
+}
+
+/// Any JSON in which no object has a key twice, of which a parser would keep the last one.
+struct NoKeyTwice;
+
+impl<'de> Deserialize<'de> for NoKeyTwice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for NoKeyTwice {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self, A::Error> {
+        let mut keys = BTreeSet::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if keys.contains(&key) {
+                return Err(A::Error::custom(format!(
+                    "the key `{key}` is defined twice"
+                )));
+            }
+            keys.insert(key);
+            entries.next_value::<Self>()?;
+        }
+        Ok(self)
     }
 }
 
@@ -158,6 +271,34 @@ fn is_integer(number: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_of_a_person_is_read_as_it_stands_or_not_at_all() {
+        let text = "{\n\t\"a\": [\"\\ud83d\\ude00\", -1.5, null, true, 7]\n}";
+        assert!(Value::is_json(text));
+        let read = Value::parse_json_exact(text).expect("JSON");
+        assert_eq!(read.to_string(), r#"{"a":["😀",-1.5,null,true,7]}"#);
+        for (text, why) in [
+            (
+                "{\"a\": {\"b\": 1,\n\"b\": 2}}",
+                "line 2, column 3: the key `b` is defined twice",
+            ),
+            (
+                "[\n 1, 9223372036854775808]",
+                "line 2, column 5: the integer 9223372036854775808 does not fit into 64 bits",
+            ),
+        ] {
+            assert_eq!(
+                Value::parse_json_exact(text).map(|v| v.to_string()),
+                Err(why.into())
+            );
+        }
+        let deep = format!("{}{}", "[".repeat(65), "]".repeat(65));
+        assert!(Value::parse_json_exact(&deep).is_err());
+        for text in ["[a, b]", "{a: 1}", "7", "\"x\"", "[1,]", ""] {
+            assert!(!Value::is_json(text), "{text}");
+        }
+    }
 
     #[test]
     fn a8_integers_are_exact() {

@@ -82,6 +82,22 @@ steps: { ask: { approval: Go?, approvers: \"${{ params.who }}\" } }
 }
 
 #[test]
+fn what_is_asked_is_cut_as_it_is_shown_and_stays_approved() {
+    let text = "params: { what: string }
+steps: { ask: { approval: \"${{ params.what }}\" } }
+";
+    let long = "é".repeat(4_321);
+    let mut run = Beginning::of(text, &[])
+        .params(&format!("{{ what: {long} }}"))
+        .go();
+    run.waits();
+    let asked = run.instance("ask").approval.clone().expect("asked").message;
+    let rest = "é…\n(321 more characters are not shown, and not approved)";
+    assert!(asked.ends_with(rest), "{asked}");
+    assert_eq!(asked.matches('é').count(), 4_000);
+}
+
+#[test]
 fn four_eyes_leave_out_who_started_the_run_and_who_changed_it() {
     let is_requester = |approver: &str| {
         Err(Refusal::IsRequester {

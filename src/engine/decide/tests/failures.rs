@@ -62,6 +62,26 @@ fn a_step_that_reads_what_a_failed_one_did_not_give_fails_with_a_hint() {
     );
 }
 
+#[test]
+fn an_index_that_is_no_string_fails_with_a_hint_about_keys() {
+    let text = "params: { i: int }
+steps:
+  a: { for_each: [x, y], run: '#{ n: 1 }' }
+  b: { run: '()', with: { n: \"${{ steps.a[params.i] }}\" } }
+";
+    let mut run = Beginning::of(text, &[]).params("{ i: 1 }").go();
+    run.starts(["a[x]", "a[y]"]);
+    for item in ["a[x]", "a[y]"] {
+        run.gives(item, "{ n: 1 }");
+    }
+    run.ends(Outcome::Failed);
+    let hint = run.error("b").hint.as_deref();
+    assert!(
+        hint.is_some_and(|hint| hint.contains("strings") && hint.contains(".to_string()")),
+        "{hint:?}"
+    );
+}
+
 const FINALLY: &str = "steps:
   a: { run: '()' }
   b: { run: '()', needs: [a] }

@@ -151,6 +151,44 @@ steps:
 }
 
 #[test]
+fn a_question_that_can_not_be_asked_or_answered_is_found_before_the_run() {
+    let text = "params: { q: any, who: any }
+steps:
+  a: { run: '()' }
+  ask: { approval: \"${{ params.q }}\", approvers: \"${{ params.who }}\", needs: [a] }
+";
+    for (params, message) in [
+        ("{ q: '', who: [a] }", "`approval` must not be empty"),
+        (
+            "{ q: null, who: [a] }",
+            "`approval` must be a string, not nothing",
+        ),
+        (
+            "{ q: Go?, who: [] }",
+            "`approvers` is empty, so nobody could answer",
+        ),
+        (
+            "{ q: Go?, who: null }",
+            "`approvers` must be a list of names, not nothing",
+        ),
+        (
+            "{ q: Go?, who: [a, ' '] }",
+            "`approvers` contains an empty name",
+        ),
+        (
+            "{ q: Go?, who: ['group:'] }",
+            "`approvers` contains an empty name",
+        ),
+    ] {
+        let found = troubled(text, &[], params);
+        assert_eq!(found, [(Some("ask".into()), message.into())], "{params}");
+    }
+    assert!(troubled(text, &[], "{ q: Go?, who: [a] }").is_empty());
+    let unknown = text.replace("params.who", "steps.a.who");
+    assert!(troubled(&unknown, &[], "{ q: Go?, who: [] }").is_empty());
+}
+
+#[test]
 fn what_may_not_be_reached_or_is_tolerated_is_no_trouble() {
     let text = "params: { n: any }
 steps:
