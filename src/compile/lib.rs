@@ -7,6 +7,8 @@
 
 mod align;
 mod approval;
+mod assemble;
+
 mod check;
 mod clusters;
 mod cycle;
