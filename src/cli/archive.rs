@@ -10,7 +10,7 @@ use crate::{
     inventory::{Inventory, RunStamp, gather},
     journal::{
         Event, JOURNAL, Journal, JournalError, Link, Message, Record, RunId, RunJournal, RunRow,
-        State,
+        State, refuse_lost,
     },
     runs::{Cursor, Filter, Runs, There},
     targets::Target,
@@ -63,7 +63,11 @@ impl Archive {
                 path: args.state.clone(),
                 source,
             })?;
-        is_there.then(|| Self::open_for(args, None)).transpose()
+        if !is_there {
+            refuse_lost(&args.state)?;
+            return Ok(None);
+        }
+        Self::open_for(args, None).map(Some)
     }
 
     /// Opens the place for a new run; a target may name it.

@@ -5,7 +5,7 @@
 
 mod reader;
 
-use std::{ops::Range, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 use self::reader::read;
 use super::mistake::Mistake;
@@ -88,7 +88,7 @@ pub fn parse(file: &Arc<str>, text: &Arc<str>) -> Result<Node, Mistake> {
 /// # Errors
 /// The mistake, with its line and column.
 pub fn parse_value(text: &str) -> Result<Value, String> {
-    read_value(text).map_err(|mistake| described(&mistake))
+    read_value(text).map_err(|mistake| Wrong::of(mistake).to_string())
 }
 
 /// Parses what a person gives for a param, or a file of params: JSON, if the text is that, or YAML. A number with a leading zero is refused, as
@@ -97,12 +97,74 @@ pub fn parse_value(text: &str) -> Result<Value, String> {
 /// # Errors
 /// The mistake, with its line and column.
 pub(super) fn parse_given(text: &str) -> Result<Value, String> {
+    read_given(text).map_err(|wrong| wrong.to_string())
+}
+
+/// Works as [`parse_given`] for a text that may contain secrets: the error quotes nothing of it but one of the names `known`.
+///
+/// # Errors
+/// The place of the mistake.
+pub(super) fn parse_secret_given(text: &str, known: &[&str]) -> Result<Value, String> {
+    read_given(text).map_err(|Wrong { place, message, .. }| {
+        let key = message
+            .strip_prefix("the key `")
+            .and_then(|rest| rest.strip_suffix("` is defined twice"));
+        let shown = match key {
+            Some(key) if known.contains(&key) => &message,
+            Some(_) => "a key is defined twice",
+            // What is quoted stands between such marks.
+            None if !message.contains(['`', '\'', '"']) && !message.starts_with("the integer ") => &message,
+            None => {
+                "it is not valid YAML, or has a tag or a number that can't be read; it may contain secrets, so it is not shown (write texts in \
+                 quotes)"
+            }
+        };
+        format!("{place}: {shown}")
+    })
+}
+
+/// A mistake in a text that a person gave.
+struct Wrong {
+    /// Its line and column.
+    place: String,
+    message: String,
+    help: Option<String>,
+}
+
+impl Wrong {
+    fn of(mistake: Mistake) -> Self {
+        let (line, column) = mistake.line_and_column();
+        Self {
+            place: format!("line {line}, column {column}"),
+            message: mistake.to_string(),
+            help: mistake.help,
+        }
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)?;
+        match &self.help {
+            Some(help) => write!(f, " ({help})"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn read_given(text: &str) -> Result<Value, Wrong> {
     if Value::is_json(text) {
-        return Value::parse_json_exact(text);
+        return Value::parse_json_exact(text).map_err(|why| {
+            let (place, message) = why.split_once(": ").unwrap_or(("line 1, column 1", &why));
+            Wrong {
+                place: place.into(),
+                message: message.into(),
+                help: None,
+            }
+        });
     }
     let (file, text) = (Arc::from(""), Arc::from(text));
-    let root = read(&file, &text, &text).map_err(|mistake| described(&mistake))?;
-    let Some(root) = root else {
+    let Some(root) = read(&file, &text, &text).map_err(Wrong::of)? else {
         return Ok(Value::Null);
     };
     if let Some((span, number, digits)) = zero_first_in(&root) {
@@ -113,33 +175,9 @@ pub(super) fn parse_given(text: &str) -> Result<Value, String> {
             format!("write {digits}, 0o{digits} for an octal number, or \"{number}\" for a text")
         };
         let mistake = Mistake::new("bad-yaml", &file, &text, span, message).help(help);
-        return Err(described(&mistake));
+        return Err(Wrong::of(mistake));
     }
     Ok(root.to_value())
-}
-
-/// Works as [`parse_given`] for a text that may contain secrets: the error quotes nothing of it but one of the names `known`.
-///
-/// # Errors
-/// The place of the mistake.
-pub(super) fn parse_secret_given(text: &str, known: &[&str]) -> Result<Value, String> {
-    parse_given(text).map_err(|why| {
-        let (place, message) = why.split_once(": ").unwrap_or_default();
-        let key = message
-            .strip_prefix("the key `")
-            .and_then(|rest| rest.strip_suffix("` is defined twice"));
-        let shown = match key {
-            Some(key) if known.contains(&key) => message,
-            Some(_) => "a key is defined twice",
-            // What is quoted stands between such marks.
-            None if !message.contains(['`', '\'', '"']) && !message.starts_with("the integer ") => message,
-            None => {
-                "it is not valid YAML, or has a tag or a number that can't be read; it may contain secrets, so it is not shown (write texts in \
-                 quotes)"
-            }
-        };
-        format!("{place}: {shown}")
-    })
 }
 
 /// Returns the items of a list of scalars in YAML as they are written there, without quotes.
@@ -178,13 +216,6 @@ pub(super) fn zero_first(text: &str) -> Option<&str> {
     let rest = digits.strip_prefix('0').filter(|_| is_octal)?;
     let rest = rest.trim_start_matches('0');
     Some(if rest.is_empty() { "0" } else { rest })
-}
-
-fn described(mistake: &Mistake) -> String {
-    let (line, column) = mistake.line_and_column();
-    let help = mistake.help.as_ref();
-    let help = help.map_or(String::new(), |help| format!(" ({help})"));
-    format!("line {line}, column {column}: {mistake}{help}")
 }
 
 fn read_value(text: &str) -> Result<Value, Mistake> {

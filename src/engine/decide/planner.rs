@@ -256,26 +256,32 @@ impl Planner<'_> {
         }
     }
 
-    /// Says whether a step that has begun would not begin now: its condition has become false. If something before it
-    /// runs, the condition is evaluated after that.
+    /// Says whether the condition of a step holds now; `None` if that is known only when the steps before it have run.
+    fn holds(&self, scope: &Scope, unit: &Unit) -> Option<bool> {
+        let step = unit.step;
+        let knows = |when| scope.knows(self.view(), when, &Value::Null);
+        let is_known = unit.before.is_none() || step.when.as_ref().is_none_or(knows);
+        let holds = scope.condition(self.view(), step, self.run_status(scope, step));
+        holds.ok().filter(|_| is_known)
+    }
+
+    /// Says whether a step that has begun would not begin now: its condition has become false.
     fn will_be_skipped(&self, scope: &Scope, unit: &Unit) -> bool {
         let (state, step) = (self.change.state, unit.step);
         let has_begun = has_begun(state, &unit.id) && state.status(&unit.id) != Status::Skipped;
-        let is_decided = unit.before.is_none() && !self.change.redo.contains(&unit.id);
         // Those under `finally` may ask how the run ended, which it has not.
         step.when.is_some()
             && !scope.is_under_finally(step)
             && has_begun
-            && is_decided
-            && scope.condition(self.view(), step, self.run_status(scope, step)) == Ok(false)
+            && self.holds(scope, unit) == Some(false)
     }
 
     fn skipped(&mut self, scope: &Scope, unit: &Unit) -> FateKind {
-        let status = self.run_status(scope, unit.step);
-        let runs = scope.condition(self.view(), unit.step, status) == Ok(true);
+        let holds = self.holds(scope, unit);
         let has_condition = |step: &Step| step.when.is_some();
         let was_condition = has_condition(unit.step) || unit.old.is_some_and(has_condition);
-        if unit.before.is_none() && !(was_condition && runs) {
+        let may_run = unit.before.is_some() || (was_condition && holds == Some(true));
+        if holds == Some(false) || !may_run {
             return self.tell(&unit.id, FateKind::Kept, "stays skipped");
         }
         // It may have run before its condition became false.

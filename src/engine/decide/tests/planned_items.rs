@@ -208,6 +208,50 @@ steps: { a: { run: '()', when: \"${{ params.on }}\" }, b: { run: '()', needs: [a
 }
 
 #[test]
+fn a_condition_that_reads_only_params_is_known_whatever_runs_before() {
+    let text = "params: { on: bool, n: int }
+steps:
+  a: { run: '()', with: { n: \"${{ params.n }}\" } }
+  b: { run: '()', needs: [a], when: \"${{ params.on }}\" }
+";
+    let mut run = Beginning::of(text, &[]).params("{ on: false, n: 1 }").go();
+    run.starts(["a"]);
+    run.succeeds("a");
+    run.ends(Outcome::Succeeded);
+    let same = run.program.clone();
+    let to = |params| Edit {
+        params,
+        ..Edit::of(&same)
+    };
+    let changed = "its input `n` has changed (params.n)";
+    fates(
+        &run,
+        &to("{ on: false, n: 2 }"),
+        [("a", Again, changed), ("b", Kept, "stays skipped")],
+    );
+    let again = "was skipped; its condition is evaluated again";
+    fates(
+        &run,
+        &to("{ on: true, n: 2 }"),
+        [("a", Again, changed), ("b", New, again)],
+    );
+    run.resumes_with(&to("{ on: true, n: 2 }"));
+    run.starts(["a"]);
+    run.succeeds("a");
+    run.starts(["b"]);
+    run.calls("b", "test::make", Class::Unsure);
+    run.succeeds("b");
+    run.ends(Outcome::Succeeded);
+    // What runs before it does not hide that it will be skipped.
+    let done = "its condition is false now; what it did stays done: test::make ×1";
+    fates(
+        &run,
+        &to("{ on: false, n: 3 }"),
+        [("a", Again, changed), ("b", Skipped, done)],
+    );
+}
+
+#[test]
 fn a_step_whose_condition_is_false_now_is_skipped_and_keeps_its_calls() {
     let text = "params: { on: bool }
 steps:
