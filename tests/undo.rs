@@ -499,3 +499,23 @@ steps:
     let gone = ["get", "deployment", "web", "-n", "default"];
     mesh.kubectl("cluster-1", &gone).expect(1);
 }
+
+/// The other items are undone, but the step as a whole is not.
+#[test]
+fn a_step_with_an_item_that_could_not_be_undone_is_undone_in_part() {
+    let text = "workflow: w
+steps:
+  a:
+    for_each: [p, q, r]
+    run: 'let i = inputs.i; exec::run(\"touch\", [i], #{ undo: [if i == \"q\" { \"false\" } else { \"true\" }] });'
+    with: { i: \"${{ item }}\" }
+";
+    let test = Test::new().file("w.yaml", text).file(
+        "windlass.toml",
+        "[targets.t]\nexec = [\"touch\", \"true\", \"false\"]\n",
+    );
+    test.windlass(&["run", "w.yaml", "--target", "t"]).expect(0);
+    let ran = test.windlass(&["undo", "--yes"]).expect(1);
+    ran.says("a[p]!undo");
+    ran.says("succeeded (3 items), undone in part");
+}

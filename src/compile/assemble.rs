@@ -43,8 +43,7 @@ pub(super) fn assemble(
             "the workflow has more than {MAX_STEPS} steps, with those of the workflows inside of it"
         );
         let mistake = report.at("bad-yaml", 0..0, message);
-        report.add(mistake.help("use `for_each` for steps that do the same"));
-        return None;
+        report.add_in_new(mistake.help("use `for_each` for steps that do the same"));
     }
     let mut phases = Vec::new();
     let mut is_whole = true;

@@ -68,10 +68,10 @@ impl JournalError {
             }
             Self::NotPrivate(found) => found.hint(),
             Self::Lost(_) => {
-                "restore it from a backup (`windlass restore`), or choose another state folder (--state)".into()
+                "move this folder away and restore it from a backup (`windlass restore FILE`), or choose another state folder (--state)".into()
             }
             Self::Moved(_) => {
-                "what happened since is not recorded; put the state folder back, then resume the run".into()
+                "what happened since is not recorded; put the state folder back, then continue the run".into()
             }
             Self::Database(rusqlite::Error::SqliteFailure(e, _)) => match e.code {
                 rusqlite::ErrorCode::DiskFull => {

@@ -44,7 +44,9 @@ impl RunLock {
                 file.set_len(0)
                     .and_then(|()| write!(file, "{}", Owner::own().to_line()))
                     .map_err(failed)?;
-                let placed = Placed::at(path.clone()).map_err(failed)?;
+                // `prune` may have removed the file since it was opened.
+                let placed = Placed::of(&file, path.clone()).map_err(failed)?;
+                placed.check()?;
                 Ok(Self {
                     _file: file,
                     placed,

@@ -2,7 +2,8 @@
 //! then is lost.
 
 use std::{
-    fs, io,
+    fs::{self, File, Metadata},
+    io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -31,6 +32,12 @@ impl Placed {
         &self.path
     }
 
+    /// Remembers an open file, which the path may no longer name.
+    pub fn of(file: &File, path: PathBuf) -> io::Result<Self> {
+        let file = identity(&file.metadata()?);
+        Ok(Self { path, file })
+    }
+
     /// # Errors
     /// [`JournalError::Moved`] if the path names another file, or none. If it can't be read, that is not known, and no error.
     pub fn check(&self) -> Result<(), JournalError> {
@@ -47,6 +54,9 @@ impl Placed {
 }
 
 fn file_at(path: &Path) -> io::Result<(u64, u64)> {
-    let metadata = fs::metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
+    Ok(identity(&fs::metadata(path)?))
+}
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }

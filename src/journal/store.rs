@@ -408,7 +408,6 @@ impl Journal {
     }
 }
 
-/// Stores the files of a run, each text once.
 /// Refuses a journal that is gone: to begin another one would hide that runs are lost. It is created as a whole, before the first lock.
 ///
 /// # Errors
@@ -426,6 +425,7 @@ pub fn refuse_lost(state: &Path) -> Result<(), JournalError> {
     Err(JournalError::Lost(path))
 }
 
+/// Stores the files of a run, each text once.
 pub(super) fn insert_files(
     transaction: &Transaction,
     run: &RunId,

@@ -168,7 +168,7 @@ pub(super) fn relative(path: &str, folder: &Path) -> String {
 
 fn steps_table(workflow: &Workflow, state: &State, view: View) -> String {
     let undone = if state.is_undoing {
-        with_outer(execute::undone(workflow, state))
+        with_outer(execute::undone(workflow, state), state)
     } else {
         BTreeMap::new()
     };
@@ -185,12 +185,22 @@ fn steps_table(workflow: &Workflow, state: &State, view: View) -> String {
 }
 
 /// Adds to the steps the combined result of everything inside of them.
-fn with_outer(undone: BTreeMap<InstanceId, Undone>) -> BTreeMap<InstanceId, Undone> {
+fn with_outer(undone: BTreeMap<InstanceId, Undone>, state: &State) -> BTreeMap<InstanceId, Undone> {
     let mut all: BTreeMap<InstanceId, Undone> = BTreeMap::new();
     for (id, reached) in undone {
         for outer in std::iter::successors(Some(id), InstanceId::parent) {
             let known = all.get(&outer).map_or(reached, |known| known.and(reached));
             all.insert(outer, known);
+        }
+    }
+    // What contains something whose undo failed is undone in part.
+    let steps = state.steps.iter();
+    let failed = steps.filter(|(_, instance)| instance.status == Status::Failed);
+    for undone in failed.filter_map(|(id, _)| id.undone()) {
+        for outer in std::iter::successors(undone.parent(), InstanceId::parent) {
+            if let Some(known) = all.get_mut(&outer) {
+                *known = known.and(Undone::Nothing);
+            }
         }
     }
     all

@@ -310,6 +310,11 @@ fn register_joins(module: &mut Module) {
             written(&context, a)?.then(&b).map(Written::into_dynamic)
         },
     );
+    set("+").set_into_module(module, |_: &mut Secret, _: ()| strict::nothing());
+    set("+").set_into_module(module, |_: (), _: Secret| strict::nothing());
+    set("+=").set_into_module(module, |_: &mut Secret, _: ()| {
+        strict::nothing().map(|_| ())
+    });
     set("+").set_into_module(module, |a: &mut Secret, b: Secret| {
         join(text_of(a)?, text_of(&b)?)
     });

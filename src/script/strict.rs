@@ -46,6 +46,10 @@ impl Kind for ImmutableString {
     const NUMBER: Option<&'static str> = Some("parse_int");
 }
 
+impl Kind for char {
+    const NAME: &'static str = "a character";
+}
+
 impl Kind for Array {
     const NAME: &'static str = "a list";
     const NUMBER: Option<&'static str> = Some("len");
@@ -60,6 +64,10 @@ pub(super) fn register(module: &mut Module) {
     refuse_orders_of::<()>(module);
     refuse_orders_of::<bool>(module);
     refuse_orders_of::<ImmutableString>(module);
+    refuse_order_between::<char, ()>(module);
+    refuse_order_between::<char, bool>(module);
+    refuse_order_between::<char, i64>(module);
+    refuse_order_between::<char, f64>(module);
     refuse_orders_of::<Array>(module);
     refuse_orders_of::<Map>(module);
     refuse_order::<(), ()>(module);
@@ -156,6 +164,8 @@ mod tests {
             "true > 0",
             "[1] >= 1",
             "#{} < \"x\"",
+            "'a' < 1",
+            "1.5 > 'a'",
         ] {
             assert!(fails(script).contains("can't compare"), "{script}");
         }

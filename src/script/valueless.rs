@@ -58,9 +58,13 @@ fn is_used(path: &[ASTNode]) -> bool {
                 inner = before;
             }
             // A block that is an expression gives the value of its last statement, such as that of an interpolation.
-            Some(ASTNode::Stmt(Stmt::Expr(_))) => {
+            Some(ASTNode::Stmt(statement @ Stmt::Expr(_))) => {
                 let around = before.len().checked_sub(2).map(|at| &before[at]);
-                return matches!(around, Some(ASTNode::Expr(Expr::Stmt(_))));
+                let Some(ASTNode::Expr(Expr::Stmt(block))) = around else {
+                    return false;
+                };
+                let last = block.statements().last();
+                return last.is_some_and(|last| std::ptr::eq(last, *statement));
             }
             Some(ASTNode::Stmt(Stmt::Return(..))) | None => return false,
             Some(_) => return true,
@@ -90,6 +94,7 @@ mod tests {
             "let x = [2, 1]; if x.sort() == () { 1 } else { 2 }",
             "let x = [2, 1]; x.sort().len()",
             "let x = [2, 1]; let y = `${x.sort()}`;",
+            "let x = [2, 1]; let y = { x.push(1); x.sort() };",
         ] {
             assert_eq!(found(script), 1, "{script}");
         }
@@ -100,6 +105,10 @@ mod tests {
             "let x = [2, 1]; for i in x { x.push(i); }",
             "let x = [[1]]; for_all(x, |i| i.push(1)); fn for_all(a, b) {}",
             "let x = [2, 1]; let y = x.pop();",
+            "let x = [2, 1]; let y = { x.sort(); x };",
+            "let x = [2, 1]; let y = switch 1 { 1 => { x.sort(); x }, _ => x };",
+            "let x = [2, 1]; let y = `${ x.sort(); x }`;",
+            "let x = [2, 1]; let y = x ?? { x.push(1); x };",
             "let x = 1; let y = x.sort(); fn sort() { this }",
             "let x = \" a \"; let y = x.trim(); let z = x.replace(\"a\", \"b\");",
         ] {
