@@ -88,9 +88,29 @@ impl Planner<'_> {
         outside: Option<&Before>,
     ) -> FateKind {
         let mut kinds = BTreeMap::new();
+        let mut ends_skipped: BTreeSet<&str> = BTreeSet::new();
         let mut worst = FateKind::Kept;
-        for (index, step) in scope.workflow.steps() {
+        for (rank, (index, step)) in scope.workflow.steps().enumerate() {
             let id = InstanceId::step(scope.inside, step.name.as_str());
+            let before: Vec<_> = scope.workflow.dependencies(index).collect();
+            let are_all_skipped = !before.is_empty()
+                && before
+                    .iter()
+                    .all(|(other, _)| ends_skipped.contains(other.name.as_str()));
+            if are_all_skipped
+                && !step.is_finally
+                && !scope.comes_after_left_out(self.change.state, rank)
+            {
+                let names: Vec<_> = before
+                    .iter()
+                    .map(|(other, _)| other.name.as_str())
+                    .collect();
+                let kind = self.skipped_with(&id, &names);
+                ends_skipped.insert(step.name.as_str());
+                kinds.insert(step.name.to_string(), kind);
+                worst = worst.max(kind);
+                continue;
+            }
             let dependencies = scope.workflow.dependencies(index);
             let before = dependencies
                 .filter_map(|(other, edge)| {
@@ -109,6 +129,7 @@ impl Planner<'_> {
                 })
                 .max_by_key(|before| before.kind)
                 .or_else(|| outside.cloned());
+            let step_id = id.clone();
             let unit = Unit {
                 step,
                 old: old.and_then(|old| old.step_named(step.name.as_str())),
@@ -119,6 +140,12 @@ impl Planner<'_> {
                 before,
             };
             let kind = self.step(scope, unit);
+            // A question that is not asked stops no step.
+            let is_skipped = kind == FateKind::Skipped
+                || kind == FateKind::Kept && self.change.state.status(&step_id) == Status::Skipped;
+            if is_skipped && !matches!(step.action, Action::Approval(_)) {
+                ends_skipped.insert(step.name.as_str());
+            }
             kinds.insert(step.name.to_string(), kind);
             worst = worst.max(kind);
         }
@@ -254,6 +281,26 @@ impl Planner<'_> {
             Action::Script(script) => self.script(scope, unit, instance, script),
             Action::Workflow(inner) => self.nested(scope, unit, instance, inner),
         }
+    }
+
+    /// Decides about a step whose steps before it are all skipped, so that it is, too.
+    fn skipped_with(&mut self, id: &InstanceId, names: &[&str]) -> FateKind {
+        let state = self.change.state;
+        if state.status(id) == Status::Skipped {
+            return self.tell(id, FateKind::Kept, "stays skipped");
+        }
+        let (are, marked) = match names {
+            [one] => ("is", format!("`{one}`")),
+            several => ("are", format!("`{}`", several.join("`, `"))),
+        };
+        if !has_begun(state, id) {
+            let reason = format!("will be skipped, as {marked} {are}");
+            return self.tell(id, FateKind::Kept, &reason);
+        }
+        let step = id.clone();
+        self.plan.events.push(Event::StepReopened { step });
+        let reason = format!("{marked} before it {are} skipped now");
+        self.leaves(id, FateKind::Skipped, &reason)
     }
 
     /// Says whether the condition of a step holds now; `None` if that is known only when the steps before it have run.

@@ -279,12 +279,14 @@ outputs: { n: \"${{ steps.a?.n ?? 0 }}\" }
             Skipped,
             "its condition is false now; what it did stays done: test::make ×1",
         ),
-        ("b", Replayed, "`a` before it is skipped now"),
-        ("c", Replayed, "`b` before it runs again"),
+        ("b", Skipped, "`a` before it is skipped now"),
+        ("c", Skipped, "`a`, `b` before it are skipped now"),
     ];
     fates(&run, &on(false), expected);
     run.resumes_with(&on(false));
     run.skips("a", "`params.on` is false");
+    run.skips("b", "a was skipped");
+    run.skips("c", "a, b were skipped");
     run.ends(Outcome::Succeeded);
     // An undo reverses it, and it does not make its calls again.
     assert_eq!(run.instance("a").effects.len(), 1);
