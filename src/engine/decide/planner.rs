@@ -101,10 +101,11 @@ impl Planner<'_> {
                 && !step.is_finally
                 && !scope.comes_after_left_out(self.change.state, rank)
             {
-                let names: Vec<_> = before
+                let mut names: Vec<_> = before
                     .iter()
                     .map(|(other, _)| other.name.as_str())
                     .collect();
+                names.sort_unstable();
                 let kind = self.skipped_with(&id, &names);
                 ends_skipped.insert(step.name.as_str());
                 kinds.insert(step.name.to_string(), kind);
