@@ -22,7 +22,7 @@ pub enum FateKind {
     GoesOn,
     /// It has not run.
     New,
-    /// Its condition is false now, so that it has no outputs any more; an undo can still reverse its effects.
+    /// Its condition is false now, or all steps before it are skipped: it has no outputs any more, and an undo can still reverse its effects.
     Skipped,
     /// It runs again, and its recorded calls are replayed as long as it makes the same calls.
     Replayed,

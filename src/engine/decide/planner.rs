@@ -92,22 +92,17 @@ impl Planner<'_> {
         let mut worst = FateKind::Kept;
         for (rank, (index, step)) in scope.workflow.steps().enumerate() {
             let id = InstanceId::step(scope.inside, step.name.as_str());
-            let before: Vec<_> = scope.workflow.dependencies(index).collect();
-            let are_all_skipped = !before.is_empty()
-                && before
-                    .iter()
-                    .all(|(other, _)| ends_skipped.contains(other.name.as_str()));
+            // A question that is not asked stops no step.
+            let can_stop = !matches!(step.action, Action::Approval(_));
+            let names = scope.names_before(rank);
+            let are_all_skipped =
+                !names.is_empty() && names.iter().all(|name| ends_skipped.contains(name));
             if are_all_skipped
                 && !step.is_finally
                 && !scope.comes_after_left_out(self.change.state, rank)
             {
-                let mut names: Vec<_> = before
-                    .iter()
-                    .map(|(other, _)| other.name.as_str())
-                    .collect();
-                names.sort_unstable();
                 let kind = self.skipped_with(&id, &names);
-                ends_skipped.insert(step.name.as_str());
+                ends_skipped.extend(can_stop.then_some(step.name.as_str()));
                 kinds.insert(step.name.to_string(), kind);
                 worst = worst.max(kind);
                 continue;
@@ -141,12 +136,9 @@ impl Planner<'_> {
                 before,
             };
             let kind = self.step(scope, unit);
-            // A question that is not asked stops no step.
             let is_skipped = kind == FateKind::Skipped
                 || kind == FateKind::Kept && self.change.state.status(&step_id) == Status::Skipped;
-            if is_skipped && !matches!(step.action, Action::Approval(_)) {
-                ends_skipped.insert(step.name.as_str());
-            }
+            ends_skipped.extend((is_skipped && can_stop).then_some(step.name.as_str()));
             kinds.insert(step.name.to_string(), kind);
             worst = worst.max(kind);
         }

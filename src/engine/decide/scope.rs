@@ -168,14 +168,7 @@ impl<'w> Scope<'_, 'w> {
         }
         let was_stopped = !self.comes_after_left_out(decision.state, rank);
         if before.are_all_skipped() && was_stopped {
-            let index = self.workflow.index(rank);
-            let mut names: Vec<_> = self
-                .workflow
-                .dependencies(index)
-                .map(|(s, _)| s.name.as_str())
-                .collect();
-            names.sort_unstable();
-            let reason = match names.as_slice() {
+            let reason = match self.names_before(rank).as_slice() {
                 [one] => format!("{one} was skipped"),
                 several => format!("{} were skipped", several.join(", ")),
             };
@@ -199,6 +192,14 @@ impl<'w> Scope<'_, 'w> {
             },
         }
         Standing::Open
+    }
+
+    /// Returns the names of the steps that a step depends on, sorted.
+    pub(super) fn names_before(&self, rank: usize) -> Vec<&'w str> {
+        let before = self.workflow.dependencies(self.workflow.index(rank));
+        let mut names: Vec<_> = before.map(|(step, _)| step.name.as_str()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// After a cancel, only steps under `finally` begin.

@@ -296,6 +296,38 @@ outputs: { n: \"${{ steps.a?.n ?? 0 }}\" }
     assert_eq!(plan.fates[0].kind, Replayed);
 }
 
+/// A question that is not asked stops no step, in a run and in its plan.
+#[test]
+fn a_step_behind_a_question_that_is_skipped_is_not() {
+    let text = "params: { on: bool }
+steps:
+  a: { run: '()', when: \"${{ params.on }}\" }
+  ask: { approval: Go?, needs: [a] }
+  b: { run: '()', needs: [ask] }
+";
+    let mut run = Beginning::of(text, &[]).params("{ on: true }").go();
+    run.starts(["a"]);
+    run.succeeds("a");
+    run.waits();
+    run.answer("ask", "bob", Verdict::Approved).expect("counts");
+    run.starts(["b"]);
+    run.succeeds("b");
+    let same = run.program.clone();
+    let edit = Edit {
+        params: "{ on: false }",
+        ..Edit::of(&same)
+    };
+    let expected = [
+        ("a", Skipped, "its condition is false now"),
+        ("ask", Skipped, "`a` before it is skipped now"),
+        ("b", Replayed, "`ask` before it is skipped now"),
+    ];
+    fates(&run, &edit, expected);
+    run.resumes_with(&edit);
+    run.skips("ask", "a was skipped");
+    run.starts(["b"]);
+}
+
 #[test]
 fn a_change_inside_of_a_nested_workflow_keeps_what_is_beside_it() {
     let text = "steps: { sub: { workflow: inner.yaml }, b: { run: '()', needs: [sub] } }";
