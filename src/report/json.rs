@@ -132,9 +132,8 @@ pub fn hint<'e>(state: &State, step: Option<&InstanceId>, error: &'e StepError) 
 pub fn asking_undo(state: &State) -> Option<(InstanceId, &Instance)> {
     state.steps.iter().find_map(|(id, undo)| {
         let of = id.undone()?;
-        let hint = undo.error.as_ref()?.hint.as_deref();
-        // The doubt may be about the call that is to be reversed, too: then only the hint says so.
-        let asks = undo.is_said_in_doubt() || hint.is_some_and(|hint| hint.contains("=again"));
+        // The doubt is about the undo's own call, or about a call that it reverses.
+        let asks = undo.is_said_in_doubt() || undo.error.as_ref()?.code == "undo-unknown";
         (undo.status == Status::Failed && asks).then_some((of, undo))
     })
 }

@@ -5,14 +5,11 @@ use std::{
 
 use super::{error::RunsError, service::Listed};
 use windlass_compile as compile;
-use windlass_compile::{Opened, Program, compile, is_test, open};
+use windlass_compile::{MAX_NAME, Opened, Program, compile, is_test, open};
 
 /// Names a workflow that may be started: the name of its file without `.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WorkflowName(String);
-
-/// The longest name; names that people give are shorter.
-const MAX_NAME: usize = 128;
 
 impl WorkflowName {
     /// Parses a requested name; returns `None` for anything else, such as a path.
