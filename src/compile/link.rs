@@ -15,8 +15,7 @@ use super::{
     mistake::{Mistake, Mistakes},
     source::Sources,
 };
-use windlass_ground::lock;
-use windlass_script::{Fault, ROOTS, Script, join_path};
+use windlass_script::{Fault, ParsedScripts, ROOTS, Script, join_path};
 use windlass_world::value::Digest;
 
 /// How many workflows may be inside of each other. Reading, deciding and drawing recurse for each level.
@@ -28,6 +27,7 @@ const MAX_LEVELS: usize = 32;
 /// Every mistake in all of these files.
 pub fn compile(main: &str, sources: &mut dyn Sources) -> Result<Program, Mistakes> {
     let mut linker = Linker {
+        parsed: sources.parsed().unwrap_or_default(),
         sources,
         files: BTreeMap::new(),
         scripts: HashMap::new(),
@@ -80,6 +80,7 @@ pub fn digest_of<T: AsRef<str>>(files: &BTreeMap<String, T>) -> Digest {
 
 struct Linker<'a> {
     sources: &'a mut dyn Sources,
+    parsed: Arc<ParsedScripts>,
     files: BTreeMap<String, Arc<str>>,
     /// `None` for a script with mistakes, which are reported once.
     scripts: HashMap<String, Option<Arc<Script>>>,
@@ -155,7 +156,8 @@ impl Linker<'_> {
                     files.insert(path.clone(), text.clone());
                     Ok((path, text))
                 };
-                match Script::parse_inline(file, body.clone(), places.clone(), &mut read) {
+                let (body, places) = (body.clone(), places.clone());
+                match self.parsed.parse_inline(file, body, places, &mut read) {
                     Ok(script) => {
                         if !self.sources.is_frozen() {
                             self.report(script.discouraged.clone(), file, text);
@@ -239,22 +241,13 @@ impl Linker<'_> {
                 return None;
             }
         };
-        let parsed = self.sources.parsed();
         let (sources, files) = (&mut *self.sources, &mut self.files);
         let mut read = |path: &str, written: &str| {
             let (path, text) = sources.read_import(path, written)?;
             files.insert(path.clone(), text.clone());
             Ok((path, text))
         };
-        let script = match parsed {
-            Some(parsed) => {
-                // The map is valid even after a panic: a script is added after it has been parsed.
-                let mut parsed = lock(&parsed);
-                parsed.parse(path, script_text, &mut read)
-            }
-            None => Script::parse(path, script_text, &mut read).map(Arc::new),
-        };
-        match script {
+        match self.parsed.parse(path, script_text, &mut read) {
             Ok(script) => {
                 if !self.sources.is_frozen() {
                     self.report(script.discouraged.clone(), file, text);

@@ -3,7 +3,7 @@ use std::{
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use windlass_script::ParsedScripts;
@@ -32,7 +32,7 @@ pub trait Sources {
 
     /// Returns the cache of parsed scripts, if the same files are compiled repeatedly; `None` if they are compiled
     /// once.
-    fn parsed(&self) -> Option<Arc<Mutex<ParsedScripts>>> {
+    fn parsed(&self) -> Option<Arc<ParsedScripts>> {
         None
     }
 

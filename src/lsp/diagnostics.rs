@@ -16,7 +16,6 @@ use super::{
     pages::Pages,
 };
 use windlass_compile::{Mistake, Sources, compile};
-use windlass_script::Script;
 
 /// A mistake in a file of the editor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +80,9 @@ pub fn check_script(files: &Files, path: &Path) -> Checked {
     };
     let mut overlay = Overlay::new(files, folder);
     let mut read = |path: &str, written: &str| overlay.read_import(path, written);
-    let faults = Script::parse(name, text, &mut read)
+    let faults = files
+        .parsed
+        .parse(name, text, &mut read)
         .err()
         .unwrap_or_default();
     overlay.asked.insert(name.to_owned(), path.to_owned());

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::SystemTime,
 };
 
@@ -36,7 +36,7 @@ pub struct Files {
     paths: HashMap<String, PathBuf>,
     outlines: RefCell<HashMap<PathBuf, (Stamp, Outline)>>,
     /// A workflow is compiled at every edit, but most of its scripts do not change.
-    parsed: Arc<Mutex<ParsedScripts>>,
+    pub(super) parsed: Arc<ParsedScripts>,
 }
 
 /// The kind of a file, and what is known of it without compiling it.
@@ -400,7 +400,7 @@ impl Sources for Overlay<'_> {
         }
     }
 
-    fn parsed(&self) -> Option<Arc<Mutex<ParsedScripts>>> {
+    fn parsed(&self) -> Option<Arc<ParsedScripts>> {
         Some(self.files.parsed.clone())
     }
 }

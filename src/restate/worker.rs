@@ -30,7 +30,7 @@ use windlass_compile::{Frozen, Mistakes, Program, compile, digest_of};
 use windlass_engine::execute::{Observer, former_edition};
 use windlass_ground::{Timestamp, boxed, lock, random_bytes};
 use windlass_journal::{RunId, Vault};
-use windlass_script::{Fault, FrozenScript, Script};
+use windlass_script::{Fault, FrozenScript, ParsedScripts, Script};
 use windlass_world::{outside::Clients, value::Digest};
 
 /// How long Restate waits for a silent step before it suspends it, so that a step which sleeps longer holds no
@@ -167,6 +167,7 @@ impl Worker {
             targets: Mutex::default(),
             programs: Mutex::default(),
             scripts: Mutex::default(),
+            parsed: ParsedScripts::default(),
         });
         let run = Run {
             worker: shared.clone(),
@@ -255,6 +256,7 @@ pub(super) struct Shared {
     targets: Mutex<BTreeMap<Place, Arc<OnceCell<Opened>>>>,
     programs: Mutex<BTreeMap<Vec<u8>, Arc<Program>>>,
     scripts: Mutex<BTreeMap<Digest, Arc<Script>>>,
+    parsed: ParsedScripts,
 }
 
 impl Shared {
@@ -312,14 +314,14 @@ impl Shared {
     /// Parses a script once for all attempts that run it.
     pub fn script(&self, frozen: &FrozenScript) -> Result<Arc<Script>, Vec<Fault>> {
         let Ok(text) = serde_json::to_vec(frozen) else {
-            return Script::thaw(frozen).map(Arc::new);
+            return self.parsed.thaw(frozen).map(Arc::new);
         };
         let key = Digest::of_content(&text);
         if let Some(script) = lock(&self.scripts).get(&key) {
             return Ok(script.clone());
         }
         // Parsed without the lock: a long script does not stop attempts of others.
-        let script = Arc::new(Script::thaw(frozen)?);
+        let script = Arc::new(self.parsed.thaw(frozen)?);
         let mut scripts = lock(&self.scripts);
         if scripts.len() >= MAX_SCRIPTS {
             scripts.pop_first();

@@ -79,10 +79,10 @@ pub(super) fn place_of(script: &Script, source: &str, position: Position) -> Opt
     let text = if source == &*script.path {
         Some(&script.text)
     } else {
-        script
-            .imports
-            .texts
-            .get(source.strip_suffix(".rhai").unwrap_or(source))
+        let mut modules = script.imports.0.values();
+        modules
+            .find(|module| *module.file == *source)
+            .map(|module| &module.text)
     };
     let position = text.map_or(position, |text| {
         position_in(interpreter::steps(), text, position)

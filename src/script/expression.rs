@@ -173,7 +173,12 @@ impl Expression {
             };
             faults.push(Fault::new("syntax", 0..text.len(), message));
         }
-        let run = compile_to_run(interpreter::expressions(), &scope, &in_double_quotes(text));
+        let run = compile_to_run(
+            interpreter::expressions(),
+            &scope,
+            &in_double_quotes(text),
+            &ast,
+        );
         let run = run.map_err(|e| {
             let message = lowercase_first(&e.err_type().to_string());
             faults.push(Fault::new("syntax", 0..text.len(), message));

@@ -63,30 +63,55 @@ pub(super) fn token_at(text: &str, position: Position) -> Range<usize> {
     start..start + length
 }
 
-/// Returns the byte at a position of a text. Use [`Lines`] to find many.
+/// Returns the byte at a position of a text, or the end of the text if it has no such line or column. Use [`Lines`] to find many.
 pub(super) fn offset(text: &str, position: Position) -> usize {
-    Lines::of(text).offset(text, position)
+    let Some(line) = position.line() else {
+        return 0;
+    };
+    let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+    let start = std::iter::once(0).chain(ends).nth(line - 1);
+    start.map_or(text.len(), |start| {
+        in_line(text, start, position, text.is_ascii())
+    })
 }
 
-/// The starts of the lines of a text, which make it cheap to find many positions.
-pub(super) struct Lines(Vec<usize>);
+/// Returns the byte of a position in the line that starts at `start`.
+fn in_line(text: &str, start: usize, position: Position, is_ascii: bool) -> usize {
+    let column = position.position().unwrap_or(1) - 1;
+    if is_ascii {
+        return text.len().min(start + column);
+    }
+    text[start..]
+        .char_indices()
+        .nth(column)
+        .map_or(text.len(), |(i, _)| start + i)
+}
 
-impl Lines {
-    pub(super) fn of(text: &str) -> Self {
+/// The lines of a text, which make it cheap to find many positions.
+pub(super) struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+    is_ascii: bool,
+}
+
+impl<'t> Lines<'t> {
+    pub(super) fn of(text: &'t str) -> Self {
         let ends = text.match_indices('\n').map(|(at, _)| at + 1);
-        Self(std::iter::once(0).chain(ends).collect())
+        Self {
+            text,
+            starts: std::iter::once(0).chain(ends).collect(),
+            is_ascii: text.is_ascii(),
+        }
     }
 
-    /// Returns the byte at a position of the same text, or the end of the text if it has no such line or column.
-    pub(super) fn offset(&self, text: &str, position: Position) -> usize {
+    /// Returns the byte at a position, as [`offset`] does.
+    pub(super) fn offset(&self, position: Position) -> usize {
         let Some(line) = position.line() else {
             return 0;
         };
-        let line_start = self.0.get(line - 1).copied().unwrap_or(text.len());
-        let column = position.position().unwrap_or(1) - 1;
-        text[line_start..]
-            .char_indices()
-            .nth(column)
-            .map_or(text.len(), |(i, _)| line_start + i)
+        let start = self.starts.get(line - 1);
+        start.map_or(self.text.len(), |start| {
+            in_line(self.text, *start, position, self.is_ascii)
+        })
     }
 }

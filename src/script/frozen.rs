@@ -17,19 +17,21 @@ pub struct FrozenScript {
 
 impl FrozenScript {
     pub(super) fn new(script: &Script) -> Self {
-        let texts = script.imports.texts.iter();
+        let modules = script.imports.0.iter();
         Self {
             path: script.path.to_string(),
             places: script.is_inline.then(|| script.places.clone()),
             text: script.text.to_string(),
-            imports: texts.map(|(k, v)| (k.clone(), v.to_string())).collect(),
+            imports: modules
+                .map(|(key, module)| (key.clone(), module.text.to_string()))
+                .collect(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::modules::KnownModules, *};
 
     #[test]
     fn a_thawed_script_is_the_same_in_the_same_place() {
@@ -39,7 +41,8 @@ mod tests {
         let script = Script::parse_inline("w.yaml", "#{ a: 1 }".into(), places, nothing);
         let script = script.unwrap_or_else(|faults| panic!("{faults:?}"));
         let frozen = script.frozen();
-        let thawed = Script::thaw(&frozen).unwrap_or_else(|faults| panic!("{faults:?}"));
+        let thawed = Script::thaw(&frozen, &KnownModules::default());
+        let thawed = thawed.unwrap_or_else(|faults| panic!("{faults:?}"));
         assert_eq!(thawed.digest, script.digest);
         assert_eq!(thawed.places, script.places);
         assert!(thawed.is_inline);

@@ -4,17 +4,16 @@ use std::{
     sync::Arc,
 };
 
-use rhai::{AST, Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
+use rhai::{Engine, EvalAltResult, ModuleResolver, Position, Scope, Shared};
+
+use super::modules::Module;
 
 /// Resolves imports to the modules that were read and parsed with a script, and to no others: no file is
 /// opened while a script runs.
-#[derive(Clone, Default)]
-pub(super) struct Imports {
-    /// The module's file, without `.rhai` → its parsed text.
-    pub asts: Arc<BTreeMap<String, AST>>,
-    /// The module's file, without `.rhai` → its text.
-    pub texts: Arc<BTreeMap<String, Arc<str>>>,
-}
+///
+/// By the module's file, without `.rhai`.
+#[derive(Clone)]
+pub(super) struct Imports(pub Arc<BTreeMap<String, Arc<Module>>>);
 
 impl ModuleResolver for Imports {
     fn resolve(
@@ -23,13 +22,13 @@ impl ModuleResolver for Imports {
         source: Option<&str>,
         path: &str,
         position: Position,
-    ) -> Result<Shared<Module>, Box<EvalAltResult>> {
+    ) -> Result<Shared<rhai::Module>, Box<EvalAltResult>> {
         let resolved = join_path(source.unwrap_or_default(), path);
-        let ast = resolved
-            .and_then(|resolved| self.asts.get(&resolved))
-            .or_else(|| self.asts.get(path))
+        let module = resolved
+            .and_then(|resolved| self.0.get(&resolved))
+            .or_else(|| self.0.get(path))
             .ok_or_else(|| Box::new(EvalAltResult::ErrorModuleNotFound(path.into(), position)))?;
-        Module::eval_ast_as_new(Scope::new(), ast, engine).map(Into::into)
+        rhai::Module::eval_ast_as_new(Scope::new(), &module.run, engine).map(Into::into)
     }
 }
 

@@ -18,7 +18,7 @@ struct Change {
     text: String,
 }
 
-/// Compiles a text, which has been compiled for the checks before, in the form that runs.
+/// Compiles a text, whose form for the checks is `checked`, in the form that runs.
 ///
 /// # Errors
 /// Nesting that is too deep, as an interpolated string takes two more levels. There are no other errors.
@@ -26,7 +26,11 @@ pub(super) fn compile_to_run(
     engine: &Engine,
     scope: &Scope,
     text: &str,
+    checked: &AST,
 ) -> Result<AST, Box<ParseError>> {
+    if !differs(text) {
+        return Ok(checked.clone());
+    }
     let with_switches = engine.compile_with_scope(scope, written(engine, text, true));
     // The start of a `switch` body is a guess: a block may come before it.
     let compiled =
@@ -69,6 +73,11 @@ fn written(engine: &Engine, text: &str, with_switches: bool) -> String {
     written
 }
 
+/// Says whether the form that runs may differ from the one that is checked.
+fn differs(text: &str) -> bool {
+    text.contains("${") || text.contains("switch")
+}
+
 /// A construct that is open while tokens are read.
 enum Open {
     Bracket,
@@ -81,7 +90,7 @@ enum Open {
 /// Returns all changes, in the order of the text.
 fn changes(engine: &Engine, text: &str, with_switches: bool) -> Vec<Change> {
     let mut changes = Vec::new();
-    if !text.contains("${") && !text.contains("switch") {
+    if !differs(text) {
         return changes;
     }
     let mut change = |at: usize, length: usize, text: String| {
@@ -94,7 +103,7 @@ fn changes(engine: &Engine, text: &str, with_switches: bool) -> Vec<Change> {
     // `interpolates`: the next `{` begins an interpolation. `ends_value`: the last token ends a value.
     let (mut interpolates, mut ends_value) = (false, false);
     for (token, position) in tokens {
-        let at = lines.offset(text, position);
+        let at = lines.offset(position);
         let mut is_value = false;
         match token {
             Token::EOF | Token::LexError(_) => break,
@@ -226,7 +235,8 @@ mod tests {
             "`$${1} $ {2} ${ let y = 2; y * 2 }`",
         ] {
             let plain = engine.eval::<rhai::Dynamic>(text).expect(text).to_string();
-            let ast = compile_to_run(engine, &scope, text).expect(text);
+            let checked = engine.compile(text).expect(text);
+            let ast = compile_to_run(engine, &scope, text, &checked).expect(text);
             let run = engine.eval_ast::<rhai::Dynamic>(&ast).expect(text);
             assert_eq!(run.to_string(), plain, "{text}");
         }

@@ -1,6 +1,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use rhai::{AST, ASTNode, Expr, Position, Scope, Stmt};
@@ -8,62 +8,157 @@ use rhai::{AST, ASTNode, Expr, Position, Scope, Stmt};
 use super::{
     calls::{self, Own},
     fault::{Fault, token_at},
+    given::HostCall,
     import::join_path,
     interpolation::compile_to_run,
-    interpreter,
+    interpreter, lint,
     script::{ReadImport, syntax_fault},
 };
+use windlass_ground::lock;
 
 /// How many modules may import one another in a row. Reading and running them recurse for each.
 const MAX_LEVELS: usize = 32;
 
-/// The modules that a script imports, and those that they import.
+/// A module that a script imports, directly or through another one, and what its text shows.
+pub(super) struct Module {
+    /// Its file in the workflow's folder.
+    pub file: Arc<str>,
+    pub text: Arc<str>,
+    /// The code that is checked.
+    pub checked: AST,
+    /// The code that runs: see `interpolation`.
+    pub run: AST,
+    /// What it imports.
+    pub imports: Vec<Imported>,
+    /// The calls to host functions in it.
+    pub host_calls: BTreeSet<HostCall>,
+    /// Mistakes for which only new files are refused.
+    pub discouraged: Vec<Fault>,
+    /// How many modules are in the longest row of imports that begins with it.
+    levels: usize,
+    /// Whether it has no mistakes, nor has what it imports.
+    is_sound: bool,
+}
+
+/// An import of a file, which was found.
+pub(super) struct Imported {
+    /// The import's path from the workflow's folder, and as it is written; both with `.rhai`.
+    path: String,
+    written: String,
+    pub alias: Option<String>,
+    pub module: Arc<Module>,
+}
+
+/// The modules without mistakes that were read for other scripts, by key: the last version of each.
 #[derive(Default)]
-pub(super) struct Modules {
-    pub texts: BTreeMap<String, Arc<str>>,
-    pub asts: BTreeMap<String, AST>,
-    /// The same modules, in the form that runs.
-    pub runs: BTreeMap<String, AST>,
-    /// By file path: the files that each import name of the file may stand for.
-    pub aliases: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
+pub(super) struct KnownModules(Mutex<BTreeMap<String, Arc<Module>>>);
+
+/// The modules that a script imports, and those that they import.
+pub(super) struct Modules<'a> {
+    /// By key: the module's file, without `.rhai`.
+    pub found: BTreeMap<String, Arc<Module>>,
+    known: &'a KnownModules,
     /// The imports being read, outermost first: a repeat is a cycle.
     open: Vec<String>,
-    /// How many modules are in the longest row of imports that begins with each, itself included.
-    levels: BTreeMap<String, usize>,
     /// The modules that could not be parsed, of which that was reported.
     broken: BTreeSet<String>,
 }
 
-impl Modules {
-    /// Reads the imports of a file. Returns the length of the longest row of imports.
-    pub fn load(
-        &mut self,
-        ast: &AST,
-        path: &Arc<str>,
-        text: &Arc<str>,
+/// The imports of a file.
+#[derive(Default)]
+struct Loaded {
+    found: Vec<Imported>,
+    /// The length of the longest row of imports.
+    levels: usize,
+    /// Whether all were found, and have no mistakes.
+    are_sound: bool,
+}
+
+impl KnownModules {
+    /// Returns a module with this text, if the texts of all that it imports are still those with which it was checked.
+    fn unchanged(&self, key: &str, text: &str, read: &mut ReadImport) -> Option<Arc<Module>> {
+        // Without the lock while files are read.
+        let known = lock(&self.0).get(key).cloned();
+        let known = known.filter(|module| *module.text == *text)?;
+        let (mut open, mut seen) = (vec![&known], BTreeSet::new());
+        while let Some(module) = open.pop() {
+            if !seen.insert(&*module.file) {
+                continue;
+            }
+            for Imported {
+                path,
+                written,
+                module,
+                ..
+            } in &module.imports
+            {
+                let (file, text) = read(path, written).ok()?;
+                if *file != *module.file || text != module.text {
+                    return None;
+                }
+                open.push(module);
+            }
+        }
+        Some(known)
+    }
+}
+
+impl Module {
+    /// The key of its file in [`Modules::found`].
+    fn key(&self) -> &str {
+        key_of(&self.file)
+    }
+}
+
+impl<'a> Modules<'a> {
+    /// Reads what a script imports. Returns its own imports, too.
+    pub fn of_script(
+        known: &'a KnownModules,
+        (ast, path, text): (&AST, &Arc<str>, &Arc<str>),
         own: &mut Own,
         read: &mut ReadImport,
         faults: &mut Vec<Fault>,
-    ) -> usize {
-        let mut deepest = 0;
-        for import in imports_of(ast) {
-            let Some(key) = self.read(&import, path, text, read, faults) else {
-                own.unread.extend(import.alias);
-                continue;
-            };
-            deepest = deepest.max(self.levels.get(&key).copied().unwrap_or(0));
-            if let (Some(alias), Some(module)) = (&import.alias, self.asts.get(&key)) {
-                own.add(alias, module);
-                let aliases = self.aliases.entry(path.to_string()).or_default();
-                let files = aliases.entry(alias.clone()).or_default();
-                files.extend(module.source().map(str::to_owned));
-            }
-        }
-        deepest
+    ) -> (Self, Vec<Imported>) {
+        let mut modules = Self {
+            found: BTreeMap::new(),
+            known,
+            open: Vec::new(),
+            broken: BTreeSet::new(),
+        };
+        let loaded = modules.load((ast, path, text), own, read, faults);
+        (modules, loaded.found)
     }
 
-    /// Reads an import of a file, and what that imports. Returns its key in [`Modules::asts`], or `None` after a mistake because of
-    /// which its functions are not known.
+    /// Reads the imports of a file.
+    fn load(
+        &mut self,
+        (ast, path, text): (&AST, &Arc<str>, &Arc<str>),
+        own: &mut Own,
+        read: &mut ReadImport,
+        faults: &mut Vec<Fault>,
+    ) -> Loaded {
+        let mut loaded = Loaded {
+            are_sound: true,
+            ..Loaded::default()
+        };
+        for import in imports_of(ast) {
+            let Some(imported) = self.read(&import, path, text, read, faults) else {
+                own.unread.extend(import.alias);
+                loaded.are_sound = false;
+                continue;
+            };
+            loaded.levels = loaded.levels.max(imported.module.levels);
+            loaded.are_sound &= imported.module.is_sound;
+            if let Some(alias) = &imported.alias {
+                own.add(alias, &imported.module.checked);
+            }
+            loaded.found.push(imported);
+        }
+        loaded
+    }
+
+    /// Reads an import of a file, and what that imports. Returns `None` after a mistake because of which its functions are not
+    /// known.
     fn read(
         &mut self,
         import: &FoundImport,
@@ -71,7 +166,7 @@ impl Modules {
         text: &Arc<str>,
         read: &mut ReadImport,
         faults: &mut Vec<Fault>,
-    ) -> Option<String> {
+    ) -> Option<Imported> {
         let fault = |code, message: String| {
             Fault::new(code, token_at(text, import.position), message).in_file(path, text)
         };
@@ -88,70 +183,126 @@ impl Modules {
             faults.push(fault("bad-import", message).help(RULE));
             return None;
         };
-        let (file, written) = (format!("{resolved}.rhai"), format!("{wanted}.rhai"));
-        let (file, module_text) = match read(&file, &written) {
+        let (asked, written) = (format!("{resolved}.rhai"), format!("{wanted}.rhai"));
+        let (file, module_text) = match read(&asked, &written) {
             Ok(found) => found,
             Err(why) => {
-                let help = if file != written && read(&written, &written).is_ok() {
+                let help = if asked != written && read(&written, &written).is_ok() {
                     format!("{RULE}: `import \"{}{wanted}\"`", way_up(path))
                 } else {
                     RULE.to_owned()
                 };
-                let message = format!("can't read `{file}`: {why}");
+                let message = format!("can't read `{asked}`: {why}");
                 faults.push(fault("bad-import", message).help(help));
                 return None;
             }
         };
-        let key = file.strip_suffix(".rhai").unwrap_or(&file).to_owned();
-        if self.open.contains(&key) {
-            let cycle: Vec<_> = self.open.iter().chain([&key]).cloned().collect();
+        let key = key_of(&file);
+        if self.open.iter().any(|open| open == key) {
+            let open = self.open.iter().map(String::as_str);
+            let cycle: Vec<_> = open.chain([key]).collect();
             faults.push(fault(
                 "bad-import",
                 format!("imports form a cycle: {}", cycle.join(" → ")),
             ));
             return None;
         }
-        let levels = self.levels.get(&key).copied().unwrap_or(1);
+        if !self.found.contains_key(key)
+            && let Some(unchanged) = self.known.unchanged(key, &module_text, read)
+        {
+            self.add(&unchanged);
+        }
+        let found = self.found.get(key).cloned();
+        let levels = found.as_ref().map_or(1, |module| module.levels);
         if self.open.len() + levels > MAX_LEVELS {
             let message = format!("more than {MAX_LEVELS} modules import one another in a row");
             faults.push(fault("bad-import", message).help("put the functions into fewer files"));
             return None;
         }
-        if self.asts.contains_key(&key) {
-            return Some(key);
+        let module = match found {
+            Some(module) => module,
+            None => self.parse(file.into(), module_text, read, faults)?,
+        };
+        Some(Imported {
+            path: asked,
+            written,
+            alias: import.alias.clone(),
+            module,
+        })
+    }
+
+    /// Adds a module with all that it imports.
+    fn add(&mut self, module: &Arc<Module>) {
+        let mut open = vec![module];
+        while let Some(module) = open.pop() {
+            let key = module.key().to_owned();
+            if self.found.insert(key, module.clone()).is_none() {
+                open.extend(module.imports.iter().map(|import| &import.module));
+            }
         }
-        let module_path: Arc<str> = file.into();
-        let there = |fault: Fault| fault.in_file(&module_path, &module_text);
-        let mut module = match interpreter::steps().compile(&*module_text) {
-            Ok(module) => module,
+    }
+
+    /// Parses and checks a module, and reads what it imports. Returns `None` if it can't be parsed.
+    fn parse(
+        &mut self,
+        file: Arc<str>,
+        text: Arc<str>,
+        read: &mut ReadImport,
+        faults: &mut Vec<Fault>,
+    ) -> Option<Arc<Module>> {
+        let key = key_of(&file);
+        let there = |fault: Fault| fault.in_file(&file, &text);
+        let mut checked = match interpreter::steps().compile(&*text) {
+            Ok(checked) => checked,
             Err(e) => {
                 // Another import of it has the same mistake.
-                if self.broken.insert(key) {
-                    faults.push(there(syntax_fault(&module_text, &e)));
+                if self.broken.insert(key.to_owned()) {
+                    faults.push(there(syntax_fault(&text, &e)));
                 }
                 return None;
             }
         };
-        module.set_source(&*module_path);
+        checked.set_source(&*file);
         let mut own = Own::default();
-        own.add("", &module);
-        self.open.push(key.clone());
-        let deepest = self.load(&module, &module_path, &module_text, &mut own, read, faults);
+        own.add("", &checked);
+        self.open.push(key.to_owned());
+        let loaded = self.load((&checked, &file, &text), &mut own, read, faults);
         self.open.pop();
-        self.levels.insert(key.clone(), 1 + deepest);
-        let found = calls::check_script(&module, &module_text, &own);
+        let mut found = calls::check_script(&checked, &text, &own);
+        let run = compile_to_run(interpreter::steps(), &Scope::new(), &text, &checked);
+        let mut run = run.unwrap_or_else(|e| {
+            found.push(syntax_fault(&text, &e));
+            checked.clone()
+        });
+        run.set_source(&*file);
+        let is_sound = loaded.are_sound && found.is_empty();
         faults.extend(found.into_iter().map(there));
-        match compile_to_run(interpreter::steps(), &Scope::new(), &module_text) {
-            Ok(mut run) => {
-                run.set_source(&*module_path);
-                self.runs.insert(key.clone(), run);
-            }
-            Err(e) => faults.push(there(syntax_fault(&module_text, &e))),
+        let discouraged = lint::check(&checked, &text, None).into_iter();
+        let key = key.to_owned();
+        let module = Arc::new(Module {
+            discouraged: discouraged.map(there).collect(),
+            host_calls: calls::host_calls(&checked, None, false)
+                .into_iter()
+                .collect(),
+            imports: loaded.found,
+            levels: 1 + loaded.levels,
+            is_sound,
+            checked,
+            run,
+            file,
+            text,
+        });
+        if is_sound {
+            lock(&self.known.0).insert(key.clone(), module.clone());
         }
-        self.texts.insert(key.clone(), module_text);
-        self.asts.insert(key.clone(), module);
-        Some(key)
+        self.found.insert(key, module.clone());
+        Some(module)
     }
+}
+
+/// Returns the key of a file.
+fn key_of(file: &str) -> &str {
+    file.strip_suffix(".rhai").unwrap_or(file)
 }
 
 /// The rule by which imports are found.

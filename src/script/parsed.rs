@@ -1,16 +1,28 @@
 //! Caches parsed scripts, for a program that reads the same ones repeatedly.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use super::{
     fault::Fault,
+    frozen::FrozenScript,
+    modules::KnownModules,
+    places::Places,
     script::{ReadImport, Script},
 };
+use windlass_ground::lock;
 
-/// Parses a script once for each version of its text and of its imports.
+/// Parses a script, and a module that several scripts import, once for each version of its text and of its imports.
 #[derive(Default)]
-pub struct ParsedScripts(BTreeMap<String, Kept>);
+pub struct ParsedScripts {
+    /// By path: the last version of each script.
+    scripts: Mutex<BTreeMap<String, Kept>>,
+    modules: KnownModules,
+}
 
+#[derive(Clone)]
 struct Kept {
     text: Arc<str>,
     /// The imports that were requested, and their texts.
@@ -27,16 +39,18 @@ impl ParsedScripts {
     /// # Errors
     /// The same as of [`Script::parse`]; a script with mistakes is not cached.
     pub fn parse(
-        &mut self,
+        &self,
         path: &str,
         text: Arc<str>,
         read: &mut ReadImport,
     ) -> Result<Arc<Script>, Vec<Fault>> {
-        if let Some(kept) = self.0.get(path)
+        // Without the lock while files are read.
+        let kept = lock(&self.scripts).get(path).cloned();
+        if let Some(kept) = kept
             && kept.text == text
             && kept.is_unchanged(read)
         {
-            return Ok(kept.script.clone());
+            return Ok(kept.script);
         }
         let mut imports = Vec::new();
         let mut noting = |path: &str, written: &str| {
@@ -44,14 +58,37 @@ impl ParsedScripts {
             imports.push(((path.to_owned(), written.to_owned()), found.clone()));
             Ok(found)
         };
-        let script = Arc::new(Script::parse(path, text.clone(), &mut noting)?);
+        let script = Script::parse_as(path, text.clone(), None, &self.modules, &mut noting)?;
+        let script = Arc::new(script);
         let kept = Kept {
             text,
             imports,
             script: script.clone(),
         };
-        self.0.insert(path.to_owned(), kept);
+        lock(&self.scripts).insert(path.to_owned(), kept);
         Ok(script)
+    }
+
+    /// Parses an inline body as [`Script::parse_inline`] does. Only what it imports is cached.
+    ///
+    /// # Errors
+    /// The same as of [`Script::parse_inline`].
+    pub fn parse_inline(
+        &self,
+        path: &str,
+        text: Arc<str>,
+        places: Places,
+        read: &mut ReadImport,
+    ) -> Result<Script, Vec<Fault>> {
+        Script::parse_as(path, text, Some(places), &self.modules, read)
+    }
+
+    /// Parses a script that was frozen. Only what it imports is cached.
+    ///
+    /// # Errors
+    /// The same as of [`Script::parse`]. They can only occur if another version of windlass froze the script.
+    pub fn thaw(&self, frozen: &FrozenScript) -> Result<Script, Vec<Fault>> {
+        Script::thaw(frozen, &self.modules)
     }
 }
 
@@ -65,13 +102,13 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::modules::Module, *};
 
     const SCRIPT: &str = "import \"lib\" as lib;\nfn run(inputs) { lib::a(); #{} }";
 
     /// Parses with a library of this text; returns how many files were read, and the script or the first mistake.
     fn parse(
-        parsed: &mut ParsedScripts,
+        parsed: &ParsedScripts,
         script: &str,
         library: &str,
     ) -> (usize, Result<Arc<Script>, String>) {
@@ -86,8 +123,8 @@ mod tests {
 
     #[test]
     fn a_script_is_parsed_again_only_if_a_text_has_changed() {
-        let mut parsed = ParsedScripts::default();
-        let mut of = |script: &str, library: &str| parse(&mut parsed, script, library);
+        let parsed = ParsedScripts::default();
+        let of = |script: &str, library: &str| parse(&parsed, script, library);
         let (_, first) = of(SCRIPT, "fn a() { 1 }");
         let first = first.expect("a script");
         let (reads, again) = of(SCRIPT, "fn a() { 1 }");
@@ -99,5 +136,36 @@ mod tests {
         assert!(wrong.err().expect("a mistake").contains("lib::a"));
         let (_, longer) = of(&format!("{SCRIPT} "), "fn a() { 1 }");
         assert!(!Arc::ptr_eq(&first, &longer.expect("a script")));
+    }
+
+    /// Parses a script that imports `lib`, which imports `deep`. Returns the module `lib`.
+    fn library_of(
+        parsed: &ParsedScripts,
+        script: &str,
+        (lib, deep): (&str, &str),
+    ) -> Result<Arc<Module>, String> {
+        let text = "import \"lib\" as lib;\nfn run(inputs) { lib::a(); #{} }";
+        let found = parsed.parse(script, text.into(), &mut |path, _| {
+            let text = if path == "lib.rhai" { lib } else { deep };
+            Ok((path.to_owned(), text.into()))
+        });
+        let script = found.map_err(|faults| faults[0].message.clone())?;
+        Ok(script.imports.0["lib"].clone())
+    }
+
+    #[test]
+    fn a_module_is_parsed_once_for_all_scripts_that_import_it() {
+        let parsed = ParsedScripts::default();
+        let of = |script, texts| library_of(&parsed, script, texts);
+        let lib = "import \"deep\" as deep;\nfn a() { deep::b() }";
+        let first = of("one.rhai", (lib, "fn b() { 1 }")).expect("a module");
+        let same = of("two.rhai", (lib, "fn b() { 1 }")).expect("a module");
+        assert!(Arc::ptr_eq(&first, &same));
+        let deeper = of("two.rhai", (lib, "fn b() { 2 }")).expect("a module");
+        assert!(!Arc::ptr_eq(&first, &deeper), "what it imports has changed");
+        let wrong = of("three.rhai", (lib, "fn c() { 2 }")).err();
+        assert!(wrong.expect("a mistake").contains("deep::b"));
+        let again = of("four.rhai", (lib, "fn c() { 2 }")).err();
+        assert!(again.expect("the same mistake").contains("deep::b"));
     }
 }

@@ -79,11 +79,14 @@ impl Places {
     /// Returns the line and column in the file for a position in the text from Rhai.
     pub(super) fn line_and_column(&self, text: &str, position: Position) -> Option<(usize, usize)> {
         let line = position.line()?;
-        let at = offset(text, position);
-        Some(match self.stretch(at) {
-            Some(s) => (s.line, s.column + text[s.at..at].chars().count()),
-            None => (line, position.position().unwrap_or(1)),
-        })
+        let place = if self.0.is_empty() {
+            None
+        } else {
+            let at = offset(text, position);
+            let stretch = self.stretch(at);
+            stretch.map(|s| (s.line, s.column + text[s.at..at].chars().count()))
+        };
+        Some(place.unwrap_or_else(|| (line, position.position().unwrap_or(1))))
     }
 
     fn stretch(&self, at: usize) -> Option<&Stretch> {

@@ -7,7 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rhai::{AST, ASTNode, Expr, FnCallExpr, FnPtr, Stmt};
 
-use super::{calls, given::HostCall, modules::Modules};
+use super::{
+    calls,
+    given::HostCall,
+    modules::{Imported, Modules},
+};
 
 /// A file and a function in it; `None` for the statements outside of functions.
 type Place<'a> = (&'a str, Option<String>);
@@ -17,18 +21,31 @@ pub(super) struct Reach<'a> {
     path: &'a str,
     /// The files by path, including the script's own.
     files: BTreeMap<&'a str, &'a AST>,
-    modules: &'a Modules,
+    /// By file: the files that each import name of the file may stand for.
+    aliases: BTreeMap<&'a str, BTreeMap<&'a str, BTreeSet<&'a str>>>,
 }
 
 impl<'a> Reach<'a> {
-    pub fn new(path: &'a str, ast: &'a AST, modules: &'a Modules) -> Self {
-        let imported = modules.asts.values();
-        let imported = imported.filter_map(|ast| Some((ast.source()?, ast)));
-        Self {
+    /// `imports` are those of the script itself.
+    pub fn new(path: &'a str, ast: &'a AST, imports: &'a [Imported], modules: &'a Modules) -> Self {
+        let imported = || modules.found.values();
+        let files = imported().map(|module| (&*module.file, &module.checked));
+        let mut reach = Self {
             path,
-            files: imported.chain([(path, ast)]).collect(),
-            modules,
+            files: files.chain([(path, ast)]).collect(),
+            aliases: BTreeMap::new(),
+        };
+        let of_modules = imported().map(|module| (&*module.file, &*module.imports));
+        for (file, imports) in of_modules.chain([(path, imports)]) {
+            let aliases = reach.aliases.entry(file).or_default();
+            for import in imports {
+                if let Some(alias) = &import.alias {
+                    let files = aliases.entry(alias).or_default();
+                    files.insert(&import.module.file);
+                }
+            }
         }
+        reach
     }
 
     /// Lists the calls that a function of the script can make, or an inline body if `function` is `None`. `inputs` is
@@ -99,11 +116,9 @@ impl<'a> Reach<'a> {
     fn imported(&self, file: &'a str, call: &FnCallExpr) -> Vec<Place<'a>> {
         let mut files = BTreeSet::from([file]);
         for alias in &*call.namespace.path {
-            let next = files
-                .iter()
-                .filter_map(|file| self.modules.aliases.get(*file));
+            let next = files.iter().filter_map(|file| self.aliases.get(*file));
             let next = next.filter_map(|aliases| aliases.get(alias.name.as_str()));
-            files = next.flatten().map(String::as_str).collect();
+            files = next.flatten().copied().collect();
         }
         let files = files.into_iter();
         files

@@ -13,7 +13,7 @@ use super::{
     inputs::{self, InputRead},
     interpolation::compile_to_run,
     interpreter, lint,
-    modules::Modules,
+    modules::{Imported, KnownModules, Modules},
     places::Places,
     reach::Reach,
     signature::Signature,
@@ -70,7 +70,7 @@ impl Script {
     /// # Errors
     /// Every mistake in it and in what it imports, in the order of the text.
     pub fn parse(path: &str, text: Arc<str>, read: &mut ReadImport) -> Result<Self, Vec<Fault>> {
-        Self::parse_as(path, text, None, read)
+        Self::parse_as(path, text, None, &KnownModules::default(), read)
     }
 
     /// Parses an inline body (`run: |`), which sees `inputs` and whose last value is its outputs.
@@ -85,7 +85,7 @@ impl Script {
         places: Places,
         read: &mut ReadImport,
     ) -> Result<Self, Vec<Fault>> {
-        Self::parse_as(path, text, Some(places), read)
+        Self::parse_as(path, text, Some(places), &KnownModules::default(), read)
     }
 
     /// Returns all that another process needs to parse the same script.
@@ -93,11 +93,8 @@ impl Script {
         FrozenScript::new(self)
     }
 
-    /// Parses a script that was frozen.
-    ///
-    /// # Errors
-    /// The same as of [`Script::parse`]. They can only occur if another version of windlass froze the script.
-    pub fn thaw(frozen: &FrozenScript) -> Result<Self, Vec<Fault>> {
+    /// Parses a script that was frozen, as [`ParsedScripts::thaw`](super::ParsedScripts::thaw) does.
+    pub(super) fn thaw(frozen: &FrozenScript, known: &KnownModules) -> Result<Self, Vec<Fault>> {
         // Version 0.1 froze imports by their paths from the workflow's folder.
         let mut read = |file: &str, written: &str| {
             let found = [file, written].into_iter().find_map(|path| {
@@ -107,13 +104,15 @@ impl Script {
             found.ok_or_else(|| "it was not frozen".to_owned())
         };
         let text = frozen.text.as_str().into();
-        Self::parse_as(&frozen.path, text, frozen.places.clone(), &mut read)
+        Self::parse_as(&frozen.path, text, frozen.places.clone(), known, &mut read)
     }
 
-    fn parse_as(
+    /// Parses a script file, or an inline body if there are `places`.
+    pub(super) fn parse_as(
         path: &str,
         text: Arc<str>,
         places: Option<Places>,
+        known: &KnownModules,
         read: &mut ReadImport,
     ) -> Result<Self, Vec<Fault>> {
         let is_inline = places.is_some();
@@ -124,9 +123,9 @@ impl Script {
             places: places.unwrap_or_default(),
         };
         let ast = source.checked_ast()?;
-        let (modules, mut faults) = source.check_with_imports(&ast, read);
+        let (modules, own_imports, mut faults) = source.check_with_imports(&ast, known, read);
         let (accepted, outputs) = source.check_declarations(&ast, &mut faults);
-        let run = compile_to_run(interpreter::steps(), &source.scope(), &source.text);
+        let run = compile_to_run(interpreter::steps(), &source.scope(), &source.text, &ast);
         let run = run.map_err(|e| faults.push(source.here(syntax_fault(&source.text, &e))));
         let (Ok(mut run), true) = (run, faults.is_empty()) else {
             return Err(faults);
@@ -136,9 +135,9 @@ impl Script {
         let body = is_inline.then_some(&ast);
         let unchanged = inputs::unchanged(&ast, &source.text, is_inline);
         let host_calls = calls::host_calls(&ast, unchanged.as_deref(), is_inline);
-        let of_imports = modules.asts.values();
-        let of_imports = of_imports.flat_map(|ast| calls::host_calls(ast, None, false));
-        let reach = Reach::new(&source.path, &ast, &modules);
+        let of_imports = modules.found.values();
+        let of_imports = of_imports.flat_map(|module| module.host_calls.iter().cloned());
+        let reach = Reach::new(&source.path, &ast, &own_imports, &modules);
         let entry = (!is_inline).then_some("run");
         let run_calls = reach.calls_of(entry, unchanged.as_deref());
         let has_undo = !is_inline && ast.iter_functions().any(|f| f.name == "undo");
@@ -165,10 +164,7 @@ impl Script {
             host_calls: host_calls.into_iter().chain(of_imports).collect(),
             run_calls,
             undo_calls,
-            imports: Imports {
-                asts: Arc::new(modules.runs),
-                texts: Arc::new(modules.texts),
-            },
+            imports: Imports(Arc::new(modules.found)),
             is_inline,
             places: source.places,
             ast: run,
@@ -224,12 +220,17 @@ impl Source {
     }
 
     /// Reads what the text imports, and finds mistakes there and calls of functions that do not exist.
-    fn check_with_imports(&self, ast: &AST, read: &mut ReadImport) -> (Modules, Vec<Fault>) {
-        let mut modules = Modules::default();
+    fn check_with_imports<'k>(
+        &self,
+        ast: &AST,
+        known: &'k KnownModules,
+        read: &mut ReadImport,
+    ) -> (Modules<'k>, Vec<Imported>, Vec<Fault>) {
         let mut own = Own::default();
         own.add("", ast);
         let mut found = Vec::new();
-        modules.load(ast, &self.path, &self.text, &mut own, read, &mut found);
+        let itself = (ast, &self.path, &self.text);
+        let (modules, imports) = Modules::of_script(known, itself, &mut own, read, &mut found);
         let placed = found.into_iter().map(|fault| {
             if fault.is_in(&self.path) {
                 self.here(fault)
@@ -239,7 +240,7 @@ impl Source {
         });
         let calls = calls::check_script(ast, &self.text, &own).into_iter();
         let faults = placed.chain(calls.map(|fault| self.here(fault))).collect();
-        (modules, faults)
+        (modules, imports, faults)
     }
 
     /// Reads the inputs and outputs that a file declares, and finds mistakes in them and in the functions that a step calls.
@@ -279,13 +280,8 @@ impl Source {
             lint::check(ast, &self.text, outputs)
         };
         let mut all: Vec<_> = found.into_iter().map(|fault| self.here(fault)).collect();
-        for (name, imported) in &modules.asts {
-            if let Some(text) = modules.texts.get(name) {
-                let file: Arc<str> = imported.source().unwrap_or(name).into();
-                let found = lint::check(imported, text, None).into_iter();
-                all.extend(found.map(|fault| fault.in_file(&file, text)));
-            }
-        }
+        let of_modules = modules.found.values();
+        all.extend(of_modules.flat_map(|module| module.discouraged.clone()));
         all
     }
 
@@ -301,8 +297,8 @@ impl Source {
 
     /// Returns the digest of the text and of all that it imports.
     fn digest(&self, modules: &Modules) -> Digest {
-        let imported = modules.texts.iter();
-        let imported = imported.flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]);
+        let imported = modules.found.iter();
+        let imported = imported.flat_map(|(key, module)| [key.as_bytes(), module.text.as_bytes()]);
         let parts: Vec<&[u8]> = std::iter::once(self.text.as_bytes())
             .chain(imported)
             .collect();

@@ -56,10 +56,10 @@ impl Script {
             self.path.to_string(),
             lines_of(&self.ast, self.is_inline, own),
         );
-        for (path, ast) in self.imports.asts.iter() {
+        for module in self.imports.0.values() {
             all.insert(
-                format!("{path}.rhai"),
-                lines_of(ast, false, |position| position.line()),
+                module.file.to_string(),
+                lines_of(&module.run, false, |position| position.line()),
             );
         }
         all

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use rhai::{AST, ASTNode, Expr, Stmt};
 
-use super::fault::{Fault, offset};
+use super::fault::{Fault, Lines};
 
 /// The module whose functions take the texts of other tools.
 const PROGRAMS: &str = "exec";
@@ -36,14 +36,20 @@ pub(super) fn check(ast: &AST, text: &str, names: &[&str]) -> Vec<Fault> {
         .iter()
         .flat_map(|(_, names, _)| names.clone())
         .collect();
+    let lines = Lines::of(text);
     let found = functions.iter().flat_map(|(part, own, is_closure)| {
         let variables = if *is_closure { &all } else { own };
-        check_part(part, text, variables, names)
+        check_part(part, (text, &lines), variables, names)
     });
     found.collect()
 }
 
-fn check_part(part: &AST, text: &str, variables: &BTreeSet<String>, names: &[&str]) -> Vec<Fault> {
+fn check_part(
+    part: &AST,
+    (text, lines): (&str, &Lines),
+    variables: &BTreeSet<String>,
+    names: &[&str],
+) -> Vec<Fault> {
     let mut faults = Vec::new();
     part.walk(&mut |path: &[ASTNode]| {
         if let Some(ASTNode::Expr(Expr::StringConstant(constant, position))) = path.last()
@@ -51,7 +57,7 @@ fn check_part(part: &AST, text: &str, variables: &BTreeSet<String>, names: &[&st
             && super::interpolated(constant, names).is_none()
             && let Some(read) = interpolated(constant, variables)
         {
-            let start = offset(text, *position);
+            let start = lines.offset(*position);
             faults.extend(text[start..].find(read).map(|at| {
                 let at = start + at;
                 uninterpolated(at..at + read.len(), read)
