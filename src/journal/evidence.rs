@@ -51,8 +51,8 @@ impl Journal {
     /// Events that are missing at the end, or an error of the database.
     pub fn evidence(&self, run: &RunId) -> Result<Vec<Link>, JournalError> {
         let mut links = Vec::new();
-        self.links(run, 0, |link| {
-            links.push(link.redacted());
+        self.links(run, 0, |stored| {
+            links.push(stored.to_link().redacted());
             Ok(())
         })?;
         Ok(links)
@@ -73,7 +73,7 @@ pub fn open_links(
 ) -> Result<Vec<Record>, JournalError> {
     let mut chain = Chain::new(run, first, before);
     let links = links.into_iter();
-    links.map(|link| chain.open(link, &mut open)).collect()
+    links.map(|link| chain.open(&link, &mut open)).collect()
 }
 
 /// Checks a chain event by event, so that a long run need not be in memory as a whole.
@@ -96,7 +96,7 @@ impl<'a> Chain<'a> {
     /// Checks and opens the next event.
     pub fn open(
         &mut self,
-        stored: Link,
+        stored: &Link,
         open: &mut impl FnMut(&str, Event<serde_json::Value>) -> Result<Event, JournalError>,
     ) -> Result<Record, JournalError> {
         let expected = self.expected;

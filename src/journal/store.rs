@@ -12,12 +12,11 @@ use super::{
     chain::chain_start,
     error::JournalError,
     event::Event,
-    evidence::Link,
     id::{InstanceId, RunId},
     lock::RunLock,
     message::Message,
     placed::{JOURNAL, Placed},
-    reading::Opening,
+    reading::{Opening, Stored},
     schema,
     seal::Seal,
     state::State,
@@ -136,18 +135,7 @@ impl Journal {
             |row| row.get(0),
         )?;
         let newest = newest.unwrap_or(0);
-        let mut state = State::default();
-        let mut head = Head {
-            next_seq: 0,
-            digest: chain_start(run),
-        };
-        self.read((run, 0, Digest::ZERO), None, needs_secrets, |record| {
-            head = Head {
-                next_seq: record.seq + 1,
-                digest: record.digest,
-            };
-            apply(run, &mut state, &record)
-        })?;
+        let (state, head) = self.folded(run, needs_secrets)?;
         let adopted = RunJournal::new(self.clone(), run.clone(), head, newest, lock);
         Ok((adopted, state))
     }
@@ -155,9 +143,9 @@ impl Journal {
     /// Reads a run's events and checks their chain.
     pub fn load(&self, run: &RunId) -> Result<Vec<Record>, JournalError> {
         let mut records = Vec::new();
-        self.walk(run, 0, Digest::ZERO, |record| {
-            records.push(record);
-            Ok(())
+        self.read((run, 0, Digest::ZERO), None, false, |opened| {
+            records.extend(opened);
+            Ok(Vec::new())
         })?;
         Ok(records)
     }
@@ -171,9 +159,13 @@ impl Journal {
         run: &RunId,
         seq: u64,
         before: Digest,
-        each: impl FnMut(Record) -> Result<(), JournalError>,
+        mut each: impl FnMut(Record) -> Result<(), JournalError>,
     ) -> Result<(), JournalError> {
-        self.read((run, seq, before), None, false, each).map(|_| ())
+        self.read((run, seq, before), None, false, |opened| {
+            opened.into_iter().try_for_each(&mut each)?;
+            Ok(Vec::new())
+        })
+        .map(|_| ())
     }
 
     /// Like [`Journal::walk`], for at most `most` events, so that a reader need not hold all of a long run in memory. Returns whether more
@@ -189,19 +181,20 @@ impl Journal {
         most: usize,
         mut each: impl FnMut(Record),
     ) -> Result<bool, JournalError> {
-        self.read((run, seq, before), Some(most), false, |record| {
-            each(record);
-            Ok(())
+        self.read((run, seq, before), Some(most), false, |opened| {
+            opened.into_iter().for_each(&mut each);
+            Ok(Vec::new())
         })
     }
 
-    /// Opens a run's events from a number on, given the digest of the event before. Returns whether there are more than `most`.
+    /// Opens a run's events from a number on, given the digest of the event before. `each` returns those that it does not keep. Returns
+    /// whether there are more than `most`.
     fn read(
         &self,
         (run, seq, before): (&RunId, u64, Digest),
         most: Option<usize>,
         needs_secrets: bool,
-        mut each: impl FnMut(Record) -> Result<(), JournalError>,
+        mut each: impl FnMut(Vec<Record>) -> Result<Vec<Record>, JournalError>,
     ) -> Result<bool, JournalError> {
         let seal = &self.inner.seal;
         let open = |body: &str, sealed: Event<serde_json::Value>| {
@@ -212,7 +205,8 @@ impl Journal {
         };
         thread::scope(|scope| {
             let mut opening = Opening::new(scope, run, seq, before, &open);
-            let has_more = self.links_of(run, seq, most, |link| opening.take(link, &mut each))?;
+            let has_more =
+                self.links_of(run, seq, most, |stored| opening.take(stored, &mut each))?;
             opening.finish(&mut each)?;
             Ok(has_more)
         })
@@ -224,7 +218,7 @@ impl Journal {
         &self,
         run: &RunId,
         seq: u64,
-        each: impl FnMut(Link) -> Result<(), JournalError>,
+        each: impl FnMut(&Stored) -> Result<(), JournalError>,
     ) -> Result<(), JournalError> {
         self.links_of(run, seq, None, each).map(|_| ())
     }
@@ -235,7 +229,7 @@ impl Journal {
         run: &RunId,
         seq: u64,
         most: Option<usize>,
-        mut each: impl FnMut(Link) -> Result<(), JournalError>,
+        mut each: impl FnMut(&Stored) -> Result<(), JournalError>,
     ) -> Result<bool, JournalError> {
         // SQLite treats a negative limit as no limit.
         let limit = most.map_or(-1, |most| i64::try_from(most).unwrap_or(-1));
@@ -248,14 +242,14 @@ impl Journal {
         let mut rows = statement.query(params![run.as_str(), seq, limit])?;
         let mut last: Option<(u64, Digest)> = None;
         while let Some(row) = rows.next()? {
-            let link = Link {
+            let stored = Stored {
                 seq: row.get(0)?,
                 at: row.get(1)?,
-                body: row.get(2)?,
+                body: row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?,
                 digest: Digest::from_bytes(row.get(3)?),
             };
-            last = Some((link.seq, link.digest));
-            each(link)?;
+            last = Some((stored.seq, stored.digest));
+            each(&stored)?;
         }
         let end: Option<(u64, [u8; 32])> = look
             .query_row(
@@ -286,11 +280,28 @@ impl Journal {
 
     /// Reads a run's events and folds them.
     pub fn state_of(&self, run: &RunId) -> Result<State, JournalError> {
+        self.folded(run, false).map(|(state, _)| state)
+    }
+
+    fn folded(&self, run: &RunId, needs_secrets: bool) -> Result<(State, Head), JournalError> {
         let mut state = State::default();
-        self.walk(run, 0, Digest::ZERO, |record| {
-            apply(run, &mut state, &record)
+        let mut head = Head {
+            next_seq: 0,
+            digest: chain_start(run),
+        };
+        self.read((run, 0, Digest::ZERO), None, needs_secrets, |opened| {
+            for record in &opened {
+                apply(run, &mut state, record)?;
+            }
+            if let Some(last) = opened.last() {
+                head = Head {
+                    next_seq: last.seq + 1,
+                    digest: last.digest,
+                };
+            }
+            Ok(opened)
         })?;
-        Ok(state)
+        Ok((state, head))
     }
 
     /// Reads the files that a run uses: those of this edition

@@ -143,7 +143,7 @@ fn holds_unseen(text: &str, stays: impl Fn(char) -> bool) -> bool {
 }
 
 /// Says whether a text is printable ASCII: each byte takes one column, and none needs an escape.
-pub(super) fn is_printable_ascii(text: &str) -> bool {
+fn is_printable_ascii(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use console::{Alignment, measure_text_width, pad_str};
 
-use super::plain::{is_printable_ascii, styled};
+use super::plain::styled;
 
 /// The gap between two columns.
 const GAP: &str = "   ";
@@ -27,11 +27,7 @@ struct Cell {
 impl Cell {
     fn new(text: String) -> Self {
         Self {
-            width: if is_printable_ascii(&text) {
-                text.len()
-            } else {
-                measure_text_width(&text)
-            },
+            width: width(&text),
             text,
         }
     }
@@ -49,6 +45,19 @@ impl Cell {
             self.text.clone()
         };
         line.push_str(&pad_str(&cell, width, Alignment::Left, Some("…")));
+    }
+}
+
+/// Measures a text in terminal columns: only the part before its plain end, unless there are escape sequences.
+fn width(text: &str) -> usize {
+    if text.contains('\u{1b}') {
+        return measure_text_width(text);
+    }
+    let plain = text.bytes().rev().take_while(|b| matches!(b, b' '..=b'~'));
+    let plain = plain.count();
+    match text.len() - plain {
+        0 => plain,
+        rest => measure_text_width(&text[..rest]) + plain,
     }
 }
 
