@@ -175,8 +175,9 @@ impl Entry {
         self.made_by.is_none() && self.renewed_at.is_none()
     }
 
-    /// Returns the Secret that holds its private key, if it is a CA with its key in a cluster. A bundle of trusted CAs has no key.
-    fn key_in_a_cluster(&self) -> Option<&Place> {
+    /// Returns the Secret that holds its private key, if it is a CA with its key in a cluster. A bundle of trusted CAs has no key, and in a
+    /// chain, the key is that of the first certificate: so not in a place of one of those that it `issued`.
+    fn key_in_a_cluster(&self, issued: &[&Self]) -> Option<&Place> {
         let of_aws = |place: &&Place| matches!(place, Place::Authority { .. });
         if !self.facts.is_ca || self.places.iter().any(|place| of_aws(&place)) {
             return None;
@@ -185,7 +186,9 @@ impl Entry {
             matches!(place, Place::Object { object, key, .. }
                 if object.starts_with("secret/") && OWN_CERTIFICATE.contains(&key.as_str()))
         };
-        self.places.iter().find(beside_its_key)
+        let is_of_chain = |place: &&Place| issued.iter().any(|other| other.places.contains(place));
+        let mut places = self.places.iter().filter(beside_its_key);
+        places.find(|place| !is_of_chain(place))
     }
 }
 
@@ -194,11 +197,23 @@ impl Inventory {
     pub fn finish(&mut self) {
         let key = |entry: &Entry| (entry.facts.not_after, entry.facts.fingerprint.clone());
         self.certificates.sort_by_cached_key(key);
+        let mut issued: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (number, issuer) in self.issuers().into_iter().enumerate() {
-            let key = issuer.and_then(|issuer| self.certificates[issuer].key_in_a_cluster());
-            let key = key.cloned();
-            let entry = &mut self.certificates[number];
-            entry.renewed_at = key.filter(|_| entry.made_by.is_none());
+            self.certificates[number].renewed_at = None;
+            if let Some(issuer) = issuer {
+                issued.entry(issuer).or_default().push(number);
+            }
+        }
+        for (issuer, numbers) in issued {
+            let of_issuer: Vec<_> = numbers.iter().map(|n| &self.certificates[*n]).collect();
+            let key = self.certificates[issuer].key_in_a_cluster(&of_issuer);
+            let Some(key) = key.cloned() else { continue };
+            for number in numbers {
+                let entry = &mut self.certificates[number];
+                if entry.made_by.is_none() {
+                    entry.renewed_at = Some(key.clone());
+                }
+            }
         }
     }
 
@@ -315,5 +330,48 @@ mod tests {
         assert!(leaf.is_revoked_in_use());
         leaf.places = vec![file()];
         assert!(!leaf.is_revoked_in_use(), "a copy");
+    }
+
+    /// Returns a certificate of `subject` by `issuer`, in the key `tls.crt` of these Secrets.
+    fn issued(subject: &str, issuer: &str, secrets: &[&str]) -> Entry {
+        let place = |name: &&str| Place::Object {
+            target: None,
+            cluster: "mgmt".into(),
+            namespace: "default".into(),
+            object: format!("secret/{name}"),
+            key: "tls.crt".into(),
+        };
+        let mut entry = entry(10, secrets.iter().map(place).collect());
+        entry.facts.fingerprint = subject.into();
+        entry.facts.subject = subject.into();
+        entry.facts.issuer = issuer.into();
+        entry.facts.is_ca = !subject.starts_with("leaf");
+        entry
+    }
+
+    #[test]
+    fn the_key_beside_a_chain_is_that_of_its_first_certificate() {
+        let renewed = |entries: Vec<Entry>| {
+            let mut inventory = Inventory {
+                certificates: entries,
+                ..Inventory::default()
+            };
+            inventory.finish();
+            let entries = inventory.certificates.into_iter();
+            let renewed = entries.filter(|entry| entry.renewed_at.is_some());
+            renewed.map(|entry| entry.facts.subject).collect::<Vec<_>>()
+        };
+        let nothing: Vec<String> = Vec::new();
+        let chain = || {
+            vec![
+                issued("leaf", "ca", &["of-leaf"]),
+                issued("ca", "root", &["of-leaf"]),
+            ]
+        };
+        assert_eq!(renewed(chain()), nothing, "nobody has the key of the CA");
+        let mut with_its_own = chain();
+        with_its_own.push(issued("ca", "root", &["of-leaf", "of-ca"]));
+        with_its_own.remove(1);
+        assert_eq!(renewed(with_its_own), ["leaf"]);
     }
 }

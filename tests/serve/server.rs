@@ -375,7 +375,9 @@ impl Iterator for Events {
                 Some(("id", id)) => sent.id = id.parse().ok(),
                 Some(("event", name)) => sent.name = name.to_owned(),
                 Some(("data", data)) => sent.data = data.to_owned(),
-                _ if line == "\n" && !sent.name.is_empty() => return Some(sent),
+                // As browsers do: without data, it is no event.
+                _ if line == "\n" && sent.data.is_empty() => sent = Sent::default(),
+                _ if line == "\n" => return Some(sent),
                 _ => {}
             }
         }

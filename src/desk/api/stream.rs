@@ -27,6 +27,8 @@ const COALESCE_LIST: Duration = Duration::from_millis(500);
 /// How often the journal is checked for events that another process wrote.
 const ELSEWHERE: Duration = Duration::from_secs(1);
 
+/// The data of an event that says nothing but its name: a client ignores events without data (WHATWG HTML, "Server-sent events").
+const NOTHING: &str = "{}";
 /// How many events are read at once, and kept in memory for each client. A long run is sent page by page, as fast as the client reads.
 const PAGE: usize = 200;
 
@@ -110,7 +112,7 @@ struct Following {
 impl Following {
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
         if std::mem::take(&mut self.is_lost) {
-            return Some((Ok(Event::default().event("reset").data("")), self));
+            return Some((Ok(Event::default().event("reset").data(NOTHING)), self));
         }
         loop {
             if let Some(event) = self.waiting.next() {
@@ -177,7 +179,7 @@ pub async fn changes(
                 changes.borrow_and_update();
                 let now = version(&desk).await.ok()?;
                 if now != seen {
-                    let event = Event::default().event("changed").data("");
+                    let event = Event::default().event("changed").data(NOTHING);
                     let next = (desk, admitted, changes, now, Instant::now());
                     return Some((Ok(event), next));
                 }

@@ -5,6 +5,12 @@ import { at, check, finish, folder, person } from "./desk.mjs";
 
 const [alice, bob] = [await person("alice"), await person("bob")];
 
+// The others look at lists, which follow what happens without being loaded again.
+const vera = await person("vera");
+await vera.goto(`${at}/`);
+await bob.goto(`${at}/waiting`);
+for (const page of [vera, bob]) await page.evaluate(() => (window.isSame = true));
+
 // Alice starts a run; the form makes the plan first, without a new page.
 await alice.goto(`${at}/start`);
 await alice.click("a:text-is('ship')");
@@ -32,7 +38,9 @@ check(status === 403, `refused with ${status}`);
 
 // Bob finds it without being sent a link, and approves; alice's page follows without being loaded again.
 await alice.evaluate(() => (window.isSame = true));
-await bob.goto(`${at}/waiting`);
+await vera.waitForSelector(`a[href$="/runs/${run}"]`);
+await bob.waitForSelector("#mine >> text=Review");
+for (const page of [vera, bob]) check(await page.evaluate(() => window.isSame), "the lists were not loaded again");
 await bob.click("#mine >> text=Review");
 await bob.fill("[name=comment]", "go <b>ahead</b>");
 await bob.click("button:text-is('Approve')");
@@ -91,7 +99,6 @@ await owner.goto(`${at}/runs/${run}`);
 await owner.click("#do-undo");
 await owner.click("text=Undo this run");
 await owner.waitForSelector("h1:has-text('undone')");
-const vera = await person("vera");
 await vera.goto(`${at}/runs/${run}/audit`);
 check((await vera.textContent("main")).includes("The chain of events is unbroken"), "the chain is verified");
 const [download] = await Promise.all([vera.waitForEvent("download"), vera.click("#bundle")]);
