@@ -209,7 +209,7 @@ fn c9_the_mesh_finds_secrets_of_another_manager_before_it_makes_a_ca() {
     for part in [
         "secret cacerts in istio-system of cluster-1",
         "kubectl",
-        "the param force",
+        "-p take_over=true",
     ] {
         ran.says(part);
     }

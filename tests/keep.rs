@@ -233,6 +233,38 @@ fn a_backup_that_is_not_whole_is_refused() {
     assert_eq!(left.count(), 0, "drafts are left");
 }
 
+#[test]
+fn a_journal_that_others_changed_is_no_backup() {
+    let ok = "workflow: ok\nsteps: { a: { run: \"#{}\" } }\n";
+    for (change, said) in [
+        (
+            "UPDATE run_files SET path = 'x.yaml'",
+            "are not the ones that it ran",
+        ),
+        (
+            "INSERT INTO run_files SELECT run, edition, 'y.yaml', digest FROM run_files",
+            "are not the ones that it ran",
+        ),
+        (
+            "UPDATE runs SET status = 'failed'",
+            "the list of runs does not match",
+        ),
+        ("DELETE FROM runs", "the list of runs does not have run"),
+    ] {
+        let test = Test::new().file("ok.yaml", ok);
+        test.windlass(&["run", "ok.yaml"]).expect(0);
+        test.windlass(&["backup", "backup.tar"]).expect(0);
+        let whole = fs::read(test.path("backup.tar")).expect("there");
+        let journal = Connection::open(test.path(".windlass/journal.db")).expect("a journal");
+        journal.execute(change, []).expect(change);
+        drop(journal);
+        let ran = test.windlass(&["backup", "backup.tar"]).expect(1);
+        assert!(ran.stderr.contains(said), "{change}: {}", ran.stderr);
+        let kept = fs::read(test.path("backup.tar")).expect("there");
+        assert!(kept == whole, "{change}: the earlier backup stays");
+    }
+}
+
 /// Waits until a restored run has succeeded. Of an attempt that had only begun it may ask whether its call was made: the CA knows
 /// the key of that, so it is made again.
 fn settled(served: &Served, run: &str, asked: &mut usize) -> serde_json::Value {

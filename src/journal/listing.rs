@@ -86,6 +86,24 @@ pub struct HeldLock {
 }
 
 impl Journal {
+    /// Lists the runs that have events but no row, so that [`Journal::runs`] does not list them: something else than Windlass has
+    /// deleted their rows.
+    pub fn unlisted(&self) -> Result<Vec<RunId>, JournalError> {
+        let database = self.inner.database();
+        // One search for each run, instead of a look at each event.
+        let mut next = database.prepare_cached("SELECT min(run) FROM events WHERE run > ?")?;
+        let mut listed =
+            database.prepare_cached("SELECT EXISTS (SELECT 1 FROM runs WHERE id = ?)")?;
+        let (mut unlisted, mut last) = (Vec::new(), String::new());
+        while let Some(run) = next.query_row([&last], |row| row.get::<_, Option<String>>(0))? {
+            if !listed.query_row([&run], |row| row.get::<_, bool>(0))? {
+                unlisted.push(RunId::stored(run.clone()));
+            }
+            last = run;
+        }
+        Ok(unlisted)
+    }
+
     /// Lists the runs, the newest first.
     pub fn runs(&self) -> Result<Vec<RunRow>, JournalError> {
         let mut runs = {

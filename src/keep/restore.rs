@@ -12,11 +12,8 @@ use super::{
 };
 use crate::{
     disk,
-    journal::{
-        ATTEMPT_KILLED, Event, JOURNAL, Journal, JournalError, RunId, Status, StepFailed,
-        holds_secrets,
-    },
-    runs::{RunsError, now},
+    journal::{ATTEMPT_KILLED, Event, JOURNAL, Journal, RunId, Status, StepFailed, holds_secrets},
+    runs::{RunsError, now, verified},
     triggers::TriggerBook,
     value::{Digest, StepError},
 };
@@ -190,33 +187,26 @@ fn write(entry: &mut Entry<impl Read>, path: &Path) -> Result<(u64, Digest), Fai
     Ok((size, written.map_err(Failed::Write)?))
 }
 
-/// Verifies the chain and the files of each run, and counts the runs.
+/// Verifies the chain, the files and the row of each run, and counts the runs.
 fn verify_runs(state: &Path, restored: &mut Restored) -> Result<(), RunsError> {
     let journal = Journal::open(state)?;
     journal.check_pages()?;
     let runs = journal.runs()?;
     restored.runs = runs.len();
-    for run in runs {
+    for run in &runs {
         refuse_stopped().map_err(|e| unreadable(state, &e))?;
-        match has_ended(&journal, &run.id) {
-            Ok(true) => {}
-            Ok(false) => restored.unfinished.push(run.id),
-            Err(error) => restored
-                .damaged
-                .push((run.id, RunsError::from(error).message)),
+        match verified(&journal, &runs, &run.id) {
+            Ok(folded) if folded.outcome.is_some() => {}
+            Ok(_) => restored.unfinished.push(run.id.clone()),
+            Err(error) => restored.damaged.push((run.id.clone(), error.message)),
         }
     }
-    Ok(())
-}
-
-/// Verifies the chain and the files of a run; returns whether it has ended.
-fn has_ended(journal: &Journal, run: &RunId) -> Result<bool, JournalError> {
-    let folded = journal.state_of(run)?;
-    let newest = folded.run.as_ref().map_or(0, |run| run.edition);
-    for edition in 0..=newest {
-        journal.files(run, edition)?;
+    for run in journal.unlisted()? {
+        let why = format!("the list of runs does not have run {run}, of which there are events");
+        restored.damaged.push((run, why));
     }
-    Ok(folded.outcome.is_some())
+    restored.damaged.sort_by(|(a, _), (b, _)| b.cmp(a));
+    Ok(())
 }
 
 /// Finds the sound runs whose secrets the identity does not open.

@@ -13,7 +13,7 @@ use super::{
 use windlass_ground::Timestamp;
 use windlass_journal::{
     AnswerRefused, ApprovalAsked, ApprovalDecided, CallRecord, EffectAnswered, EffectEnded,
-    EffectIntended, EffectOutcome, EffectSettled, Event, InstanceId, Record, RunId, State,
+    EffectIntended, EffectOutcome, EffectSettled, Event, InstanceId, Record, RunId, State, Status,
 };
 use windlass_script::{Class, Reversed};
 use windlass_world::{
@@ -45,11 +45,20 @@ pub fn audit(run: &RunId, state: &State, records: &[Record], proof: &Proof) -> S
     } in &proof.timestamps
     {
         let authority = line(authority);
-        let doubt = match is_trusted {
-            true => "",
-            false => ", not verified against a CA (--timestamp-ca)",
-        };
-        text.push_str(&format!("stamped   {at} by {authority}{doubt}\n"));
+        let mut doubts = String::new();
+        if !is_trusted {
+            doubts.push_str(", not verified against a CA (--timestamp-ca)");
+        }
+        if is_early(*at, records) {
+            doubts.push_str(", earlier than the run's last event: one of the clocks is wrong");
+        }
+        let at = local_time(*at);
+        text.push_str(&format!("stamped   {at} by {authority}{doubts}\n"));
+    }
+    if let Some(seq) = went_back(records) {
+        text.push_str(&format!(
+            "clock     went back before event {seq}: the times after it, or before it, are wrong\n"
+        ));
     }
     if let Some(info) = &state.run {
         // The newest files are not those that the requester started.
@@ -104,6 +113,9 @@ pub fn audit(run: &RunId, state: &State, records: &[Record], proof: &Proof) -> S
             .map(|question| line(&question.line()).into_owned())
             .collect(),
     ));
+    let skipped = skipped(state);
+    let skipped = skipped.map(|(step, why)| line(&format!("{step}: {why}")).into_owned());
+    text.push_str(&section("skipped", skipped.collect()));
     let calls = calls(records);
     let counted = counts(&calls);
     let counted = counted
@@ -126,9 +138,12 @@ pub fn audit_json(run: &RunId, state: &State, records: &[Record], proof: &Proof)
     let timestamps = proof.timestamps.iter().map(|stamped| {
         json!({
             "at": stamped.at, "authority": stamped.authority, "trusted": stamped.is_trusted,
+            "early": is_early(stamped.at, records),
         })
     });
     let timestamps: Vec<Json> = timestamps.collect();
+    let skipped = skipped(state).map(|(step, why)| json!({ "step": step, "reason": why }));
+    let skipped: Vec<Json> = skipped.collect();
     let asked: Vec<Json> = questions(records).iter().map(Question::json).collect();
     json!({
         "run": run,
@@ -141,7 +156,9 @@ pub fn audit_json(run: &RunId, state: &State, records: &[Record], proof: &Proof)
         "requester": info.map(|info| &info.requester),
         "history": history(records).iter().map(HistoryEntry::json).collect::<Vec<_>>(),
         "status": state.outcome.map_or("unfinished", |outcome| outcome.as_str()),
+        "clock_went_back": went_back(records),
         "approvals": asked,
+        "skipped": skipped,
         "calls": counts(&calls),
         "objects": objects(&calls),
         "changes": calls.iter().map(Made::json).collect::<Vec<_>>(),
@@ -158,6 +175,34 @@ fn first_program(records: &[Record]) -> Option<Digest> {
 
 fn head(records: &[Record]) -> Digest {
     records.last().map_or(Digest::ZERO, |last| last.digest)
+}
+
+/// How far clocks may differ: those of several machines, or one that is set right.
+const SKEW_MS: i64 = 60_000;
+
+/// Says whether a time is before the last event, which cannot have been seen then.
+fn is_early(at: Timestamp, records: &[Record]) -> bool {
+    let last = records.last();
+    last.is_some_and(|last| last.at.millis_since(at) > SKEW_MS)
+}
+
+/// Returns the number of the first event that is earlier than one before it.
+fn went_back(records: &[Record]) -> Option<u64> {
+    let mut latest = records.first()?.at;
+    for record in records {
+        if latest.millis_since(record.at) > SKEW_MS {
+            return Some(record.seq);
+        }
+        latest = latest.max(record.at);
+    }
+    None
+}
+
+/// Lists the steps and questions that the run left out, with the reasons.
+fn skipped(state: &State) -> impl Iterator<Item = (&InstanceId, &str)> {
+    let steps = state.steps.iter();
+    let skipped = steps.filter(|(_, instance)| instance.status == Status::Skipped);
+    skipped.map(|(step, instance)| (step, instance.skip_reason.as_deref().unwrap_or_default()))
 }
 
 /// A question that the run asked, or an answer that did not count.
@@ -438,22 +483,36 @@ impl<'a> Made<'a> {
             "at": self.at,
             "function": self.call.function,
             "arguments": self.call.arguments,
-            "became": self.became.text(),
+            "became": self.became.code(),
+            "said_by": self.became.said_by(),
         })
     }
 }
 
-impl Became<'_> {
+impl<'a> Became<'a> {
     fn text(self) -> String {
+        match self.said_by() {
+            Some(who) => format!("{}, says {who}", self.code()),
+            None => self.code().into(),
+        }
+    }
+
+    fn code(self) -> &'static str {
         match self {
-            Self::Done => "done".into(),
-            Self::NotNeeded => "not needed".into(),
-            Self::Left => "left as it is".into(),
-            Self::Failed => "failed".into(),
-            Self::NotDone => "not done".into(),
-            Self::InDoubt => "in doubt".into(),
-            Self::SaidDone(who) => format!("done, says {who}"),
-            Self::SaidNotDone(who) => format!("not done, says {who}"),
+            Self::Done | Self::SaidDone(_) => "done",
+            Self::NotNeeded => "not needed",
+            Self::Left => "left as it is",
+            Self::Failed => "failed",
+            Self::NotDone | Self::SaidNotDone(_) => "not done",
+            Self::InDoubt => "in doubt",
+        }
+    }
+
+    /// Returns who stated it, if it is not recorded.
+    fn said_by(self) -> Option<&'a str> {
+        match self {
+            Self::SaidDone(who) | Self::SaidNotDone(who) => Some(who),
+            _ => None,
         }
     }
 

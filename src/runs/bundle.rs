@@ -8,7 +8,8 @@ use super::{error::RunsError, service::Evidence};
 use windlass_compile::digest_of;
 use windlass_journal as journal;
 use windlass_journal::{
-    Event, Journal, Link, Outcome, Record, RunEdited, RunId, RunRow, RunStarted, State, Verified,
+    Event, Journal, JournalError, Link, Outcome, Record, RunEdited, RunId, RunRow, RunStarted,
+    State, Verified,
 };
 use windlass_report::{self as report, Proof};
 use windlass_world::{
@@ -145,36 +146,65 @@ impl Bundle {
 
     /// Compares the files with the digests in the events.
     fn check_files(&self, records: &[Record]) -> Result<(), RunsError> {
-        let named: BTreeMap<u32, Digest> = records
-            .iter()
-            .filter_map(|record| match &record.event {
-                Event::RunStarted(RunStarted { program, .. }) => Some((0, *program)),
-                Event::RunEdited(RunEdited {
-                    program, edition, ..
-                }) => Some((*edition, *program)),
-                _ => None,
-            })
-            .collect();
-        let held: BTreeMap<u32, Digest> = self
-            .files
-            .iter()
-            .map(|(edition, files)| (*edition, digest_of(files)))
-            .collect();
-        let editions = named.keys().chain(held.keys());
-        let wrong = editions
-            .into_iter()
-            .find(|edition| named.get(edition) != held.get(edition));
-        match wrong {
-            None => Ok(()),
-            Some(edition) => {
-                let message = format!(
-                    "the files of run {} (edition {edition}) are not the ones that it ran",
-                    self.run
-                );
-                Err(RunsError::broken("journal", message))
-            }
+        let named = records.iter().filter_map(|record| named(&record.event));
+        let held = self.files.iter();
+        let held = held.map(|(edition, files)| (*edition, digest_of(files)));
+        refuse_other_files(&self.run, &named.collect(), &held.collect())
+    }
+}
+
+/// Returns the edition and the digest of the files that an event names.
+fn named(event: &Event) -> Option<(u32, Digest)> {
+    match event {
+        Event::RunStarted(RunStarted { program, .. }) => Some((0, *program)),
+        Event::RunEdited(RunEdited {
+            program, edition, ..
+        }) => Some((*edition, *program)),
+        _ => None,
+    }
+}
+
+/// Compares the digests of a run's files, by edition, with those in its events.
+fn refuse_other_files(
+    run: &RunId,
+    named: &BTreeMap<u32, Digest>,
+    held: &BTreeMap<u32, Digest>,
+) -> Result<(), RunsError> {
+    let mut editions = named.keys().chain(held.keys());
+    match editions.find(|edition| named.get(edition) != held.get(edition)) {
+        None => Ok(()),
+        Some(edition) => {
+            let message =
+                format!("the files of run {run} (edition {edition}) are not the ones that it ran");
+            Err(RunsError::broken("journal", message))
         }
     }
+}
+
+/// Verifies a run in a journal: its chain, its files, and its row in lists. Returns its state.
+///
+/// # Errors
+/// An error of the journal, or a run that differs from what its chain covers.
+pub fn verified(journal: &Journal, rows: &[RunRow], id: &RunId) -> Result<State, RunsError> {
+    let (mut names, mut state) = (BTreeMap::new(), State::default());
+    journal.walk(id, 0, Digest::ZERO, |record| {
+        names.extend(named(&record.event));
+        let applied = state.apply(&record.event, record.at);
+        applied.map_err(|source| JournalError::Illegal {
+            run: id.clone(),
+            seq: record.seq,
+            source,
+        })
+    })?;
+    refuse_other_list(rows, id, &state)?;
+    let newest = state.run.as_ref().map_or(0, |run| run.edition);
+    let files = (0..=newest).map(|edition| {
+        let files = journal.files(id, edition)?;
+        Ok((edition, digest_of(&files)))
+    });
+    let held: BTreeMap<_, _> = files.collect::<Result<_, JournalError>>()?;
+    refuse_other_files(id, &names, &held)?;
+    Ok(state)
 }
 
 /// Collects and verifies the evidence of a run.

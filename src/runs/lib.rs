@@ -75,7 +75,7 @@ pub use answers::Answers;
 pub use aws::{AwsAsked, account_line, calls, connect_to_aws, said_of};
 pub use begin::{Beginning, Wanted, begin};
 pub use book::MAX_KEY;
-pub use bundle::{Bundle, Checked, refuse_other_list};
+pub use bundle::{Bundle, Checked, refuse_other_list, verified};
 pub use choice::{refuse_choice, refuse_edited_choice, unknown_step};
 pub use clock::{new_id, now};
 pub use doubt::{Doubt, DoubtAnswer, DoubtAnswers, DoubtfulCall, after_answers, doubts};

@@ -39,7 +39,7 @@ pub enum SignerError {
     Usage(String),
     #[error("`{0}` was not valid when it signed the timestamp")]
     Validity(String),
-    #[error("`{0}` leads to none of the CAs that are given: {1}")]
+    #[error("`{0}` leads to none of the CAs that are given{1}")]
     Untrusted(String, String),
 }
 
@@ -218,13 +218,20 @@ impl Signer<'_> {
         let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
         let own = certificate_der(self.certificate);
         let verified = EndEntityCert::try_from(&own).and_then(|signer| {
-            let usage = KeyUsage::required(TIME_STAMPING);
+            // That of the signer has been checked above. A CA without the extension may issue for any purpose, as OpenSSL has it, too.
+            let usage = KeyUsage::required_if_present(TIME_STAMPING);
             let algorithms = ALL_VERIFICATION_ALGS;
             signer
                 .verify_for_usage(algorithms, &anchors, &chain, at, usage, None, None)
                 .map(|_| ())
         });
-        verified.map_err(|e| SignerError::Untrusted(subject.clone(), e.to_string()))
+        verified.map_err(|e| {
+            let why = match e {
+                webpki::Error::UnknownIssuer => String::new(),
+                other => format!(": {other}"),
+            };
+            SignerError::Untrusted(subject.clone(), why)
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     signed_data::{SignedData, SignerError},
 };
 use crate::value::Digest;
+use windlass_ground::Timestamp;
 
 /// The reason why a timestamp is not valid for the content.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +29,7 @@ pub enum TimestampError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamped {
     /// When, according to the authority, it saw the content.
-    pub at: String,
+    pub at: Timestamp,
     /// The subject of the authority's certificate.
     pub authority: String,
     /// Whether the certificate leads to one of the given CAs. Without any, the signer could be anyone.
@@ -104,7 +105,7 @@ impl TimestampToken {
         let signer = stamp.signed.signer(&stamp.info)?;
         signer.check(stamp.moment, roots)?;
         Ok(Stamped {
-            at: stamp.at,
+            at: stamp.moment.into(),
             authority: signer.subject().to_owned(),
             is_trusted: !roots.is_empty(),
         })
@@ -124,7 +125,6 @@ fn nonce_of(request: &[u8]) -> Option<[u8; 8]> {
 struct Stamp {
     imprint: Vec<u8>,
     nonce: Option<Vec<u8>>,
-    at: String,
     moment: OffsetDateTime,
     /// The `TSTInfo` itself, and its signature.
     info: Vec<u8>,
@@ -152,8 +152,8 @@ impl Stamp {
         let info = object(&der)?;
         let fields = info.as_sequence().ok()?;
         let imprint = fields.get(2)?.as_sequence().ok()?.get(1)?;
-        let (at, moment) = match &fields.get(4)?.content {
-            BerObjectContent::GeneralizedTime(at) => (at.to_string(), at.to_datetime().ok()?),
+        let moment = match &fields.get(4)?.content {
+            BerObjectContent::GeneralizedTime(at) => at.to_datetime().ok()?,
             _ => return None,
         };
         let nonce = fields.iter().skip(5).find_map(|field| match field.content {
@@ -163,7 +163,6 @@ impl Stamp {
         Some(Self {
             imprint: imprint.as_slice().ok()?.to_vec(),
             nonce,
-            at,
             moment,
             info: der.clone(),
             signed,

@@ -18,8 +18,8 @@ impl Fields {
         let mut all = Self::default();
         for path in paths {
             let mut at = &mut all;
-            for part in path.split('.') {
-                at = at.below.entry(part.to_owned()).or_default();
+            for key in keys(path) {
+                at = at.below.entry(key).or_default();
             }
             at.is_end = true;
         }
@@ -45,6 +45,25 @@ impl Fields {
             other => other,
         }
     }
+}
+
+/// Splits a path at its dots; as in kubectl's JSONPath, `\\.` is a dot within a key.
+fn keys(path: &str) -> Vec<String> {
+    let mut keys = vec![String::new()];
+    let mut rest = path.chars().peekable();
+    while let Some(c) = rest.next() {
+        let next = rest.peek() == Some(&'.');
+        match (c, keys.last_mut()) {
+            ('\\', Some(key)) if next => {
+                rest.next();
+                key.push('.');
+            }
+            ('.', _) => keys.push(String::new()),
+            (c, Some(key)) => key.push(c),
+            (_, None) => {}
+        }
+    }
+    keys
 }
 
 #[cfg(test)]
@@ -77,6 +96,19 @@ mod tests {
         let labels = json!({ "metadata": { "labels": { "app.kubernetes.io/name": "x" } } });
         assert_eq!(picked(&["metadata.labels", "metadata.labels.app"]), labels);
         assert_eq!(picked(&["metadata.labels.app", "metadata.labels"]), labels);
+    }
+
+    #[test]
+    fn a_key_may_hold_dots() {
+        let label = json!({ "metadata": { "labels": { "app.kubernetes.io/name": "x" } } });
+        assert_eq!(
+            picked(&["metadata.labels.app\\.kubernetes\\.io/name"]),
+            label
+        );
+        assert_eq!(
+            picked(&["metadata.labels.app.kubernetes.io/name"]),
+            json!({ "metadata": { "labels": {} } })
+        );
     }
 
     #[test]

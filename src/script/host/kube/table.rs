@@ -73,7 +73,7 @@ const LIST: &[Parameter] = &[
     optional(
         "pick",
         List(&Text),
-        "returns and records only these fields of each object, such as `[\"metadata.name\", \"spec.containers.name\"]`; those of list items go through the list. A list of large objects needs it: a result may have 1 MiB",
+        "returns and records only these fields of each object, such as `[\"metadata.name\", \"spec.containers.name\"]`; those of list items go through the list, and `\\.` is a dot within a key, as in `data.tls\\.crt`. A list of large objects needs it: a result may have 1 MiB",
     ),
 ];
 const APPLY: &[Parameter] = &[FORCE, MANAGER, DRY_RUN];

@@ -15,8 +15,6 @@ pub const LEAST_ENCODED: usize = 8;
 pub const LEAST_WORD: usize = 20;
 /// The minimum for the beginning or the end of a secret that was cut elsewhere.
 pub const LEAST_CUT: usize = 16;
-/// `-----BEGIN ` in base64, without its last characters, which depend on what follows.
-const ENCODED_BEGIN: &str = "LS0tLS1CRUdJTi";
 /// Names in a Kubernetes Secret beside the secret values are shorter than this.
 const LONGEST_NAME: usize = 15;
 
@@ -25,8 +23,8 @@ const LONGEST_NAME: usize = 15;
 pub enum Origin {
     /// It was declared as one: a param, a generated key, or a value computed from one.
     Said,
-    /// It was found beside secrets: every value of a Kubernetes Secret, which may be a namespace or a host. Then plain names are not
-    /// treated as secrets.
+    /// It was found beside secrets: every value of a Kubernetes Secret, which may be a namespace, a host, or the subject of a
+    /// certificate. Then plain names are not treated as secrets, and nothing is searched for within certificates.
     Found,
 }
 
@@ -34,7 +32,8 @@ pub enum Origin {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Part {
     pub bytes: Vec<u8>,
-    /// Whether it is a line of a private key that may also be in its certificate.
+    /// Whether it may also be in a certificate or a request, and is none there: a line of a private key, or what was found beside
+    /// secrets.
     pub may_be_public: bool,
     /// Whether its beginning or its end alone must be hidden: it is one long word, or not text.
     pub may_be_cut: bool,
@@ -70,14 +69,14 @@ fn parts_of_text(secret: &str, origin: Origin, least: usize) -> Vec<Part> {
     let taken = without_public(secret);
     let whole = taken.text.trim();
     let mut parts = Vec::new();
-    if whole.len() < least || (origin == Origin::Found && is_name(whole)) {
+    if whole.len() < least || (origin == Origin::Found && is_none(whole, least)) {
         return parts;
     }
-    let mut add = |text: &str, may_be_public: bool| {
+    let mut add = |text: &str, is_of_key: bool| {
         parts.push(Part {
             bytes: text.as_bytes().to_vec(),
-            may_be_cut: text.len() > LEAST_CUT && is_word(text) && !may_be_public,
-            may_be_public,
+            may_be_cut: text.len() > LEAST_CUT && is_word(text) && !is_of_key,
+            may_be_public: is_of_key || origin == Origin::Found,
         });
     };
     add(whole, false);
@@ -104,14 +103,17 @@ fn parts_of_text(secret: &str, origin: Origin, least: usize) -> Vec<Part> {
     parts
 }
 
-/// Decodes a key or a certificate in base64, as in a Kubernetes Secret, so that its content is searched for.
+/// Says whether what was found beside secrets is none: a name, also in base64, as a Kubernetes Secret has it, or too short.
+fn is_none(found: &str, least: usize) -> bool {
+    let decoded = BASE64.decode(found.as_bytes()).ok();
+    let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
+    is_name(found) || decoded.is_some_and(|text| text.trim().len() < least || is_name(text.trim()))
+}
+
+/// Decodes a text in base64 with a key or a certificate in it, as in a Kubernetes Secret, so that its content is searched for.
 fn encoded_pem(secret: &str) -> Option<String> {
-    let text = secret.trim();
-    if !text.starts_with(ENCODED_BEGIN) {
-        return None;
-    }
-    let decoded = String::from_utf8(BASE64.decode(text.as_bytes()).ok()?).ok()?;
-    Some(decoded)
+    let decoded = String::from_utf8(BASE64.decode(secret.trim().as_bytes()).ok()?).ok()?;
+    decoded.contains("-----BEGIN ").then_some(decoded)
 }
 
 /// Returns the words that look random: letters of both cases and digits, or hex digits.
@@ -198,6 +200,20 @@ mod tests {
             assert_eq!(texts(name, Origin::Said), [name]);
         }
         assert_eq!(texts("tr0ub4dor", Origin::Found), ["tr0ub4dor"]);
+        for (text, is_secret) in [
+            ("istio-system", false),
+            ("cluster-1\n", false),
+            ("true", false),
+            ("tr0ub4dor", true),
+            ("Gloo Mesh Root CA", true),
+        ] {
+            let encoded = BASE64.encode(text.as_bytes());
+            assert_eq!(
+                !texts(&encoded, Origin::Found).is_empty(),
+                is_secret,
+                "{text}"
+            );
+        }
     }
 
     #[test]
@@ -205,7 +221,9 @@ mod tests {
         let certificate =
             "-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUQ3\n-----END CERTIFICATE-----\n";
         assert!(texts(certificate, Origin::Said).is_empty());
-        let both = format!("{certificate}a secret line\n");
+        let both = format!("a secret line\n{certificate}");
         assert_eq!(texts(&both, Origin::Said), ["a secret line"]);
+        let encoded = BASE64.encode(both.as_bytes());
+        assert_eq!(texts(&encoded, Origin::Found), ["a secret line"]);
     }
 }

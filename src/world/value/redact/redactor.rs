@@ -608,4 +608,20 @@ mod tests {
         assert!(redactor.known().layers.len() < 12);
         assert!(redactor.is_in(b"secret-number-0007"));
     }
+
+    /// A Secret may have the name of a CA, whose base64 is in each certificate of that CA.
+    #[test]
+    fn what_was_found_beside_secrets_is_not_searched_for_in_certificates() {
+        let name = data_encoding::BASE64.encode(b"Gloo Mesh Root CA");
+        let certificate =
+            format!("-----BEGIN CERTIFICATE-----\nMIIB{name}\n-----END CERTIFICATE-----\n");
+        let found = Redactor::default();
+        found.learn_found(&Value::Secret(Secret::new(name.as_str())));
+        assert!(!found.is_in(certificate.as_bytes()));
+        assert!(found.is_in(format!("name: {name}").as_bytes()));
+        assert!(
+            knowing(&[&name]).is_in(certificate.as_bytes()),
+            "it was declared"
+        );
+    }
 }
