@@ -660,6 +660,10 @@ fn results_are_written_for_other_programs() {
             "http::put { json: { version: 8 }, undo: { json: { version: 7 }, method: &quot;PUT&quot;",
         ],
     );
+    // A report that is not of this run is taken away: a build would publish it.
+    test.write("change.test.yaml", "tests: {}\n");
+    test.windlass(&["test", "--junit", "results.xml"]).expect(2);
+    assert!(!test.path("results.xml").exists());
     let coverage = &json["coverage"][0];
     assert_eq!(
         (&coverage["steps"]["reached"], &coverage["steps"]["all"]),

@@ -18,13 +18,13 @@ pub fn start(logging: &Logging, level: &str) -> Result<(), Failure> {
 /// Starts the log of a command that has no options for it: nothing is logged unless WINDLASS_LOG is set.
 pub fn start_if_asked() -> Result<(), Failure> {
     let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
-    let Some(filter) = set("WINDLASS_LOG") else {
-        return Ok(());
-    };
     let format = match set("WINDLASS_LOG_FORMAT") {
         Some(format) => LogFormat::from_str(&format, true)
             .map_err(|_| wrong(format!("WINDLASS_LOG_FORMAT: `{format}` is not a format")))?,
         None => LogFormat::default(),
+    };
+    let Some(filter) = set("WINDLASS_LOG") else {
+        return Ok(());
     };
     telemetry::start_log(format, &filter).map_err(|why| wrong(format!("WINDLASS_LOG: {why}")))
 }

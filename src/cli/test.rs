@@ -15,7 +15,7 @@ use super::{
     exit,
     failure::Failure,
     load::Source,
-    print, shipped,
+    print, print_text, shipped,
     taken::frozen,
 };
 use crate::{
@@ -61,6 +61,9 @@ pub fn test(args: &Args, command: &Test) -> Done {
     if command.mutate {
         return super::mutate::mutate(&files, &options, command);
     }
+    if let Some(path) = &command.junit {
+        make_room(path, command)?;
+    }
     let began = Instant::now();
     let begins = |tests: usize, files: usize| {
         say!(
@@ -75,9 +78,12 @@ pub fn test(args: &Args, command: &Test) -> Done {
     if ran.tests.is_empty() {
         return Err(no_tests(command));
     }
-    if let Some(path) = &command.junit {
-        fs::write(path, testing::junit(&ran.tests))
-            .map_err(|e| Failure::new("output", format!("can't write {}: {e}", path.display())))?;
+    match command.junit.as_deref() {
+        Some(path) if is_stdout(path) => {
+            print_text(&testing::junit(&ran.tests))?;
+        }
+        Some(path) => fs::write(path, testing::junit(&ran.tests)).map_err(unwritable(path))?,
+        None => {}
     }
     summarise(&ran, took);
     let has_passed = ran.tests.iter().all(|test| test.problems.is_empty());
@@ -203,6 +209,26 @@ pub fn play(command: &PlayTest) -> Done {
 
 fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Removes the report of an earlier run, which would be taken for that of this one if it does not get as far as its own.
+fn make_room(junit: &Path, command: &Test) -> Result<(), Failure> {
+    if is_stdout(junit) && command.json {
+        let message = "--json and `--junit -` both print to stdout";
+        return Err(Failure::new("output", message).hint("write one of them to a file"));
+    }
+    match fs::metadata(junit) {
+        Ok(found) if found.is_file() => fs::remove_file(junit).map_err(unwritable(junit)),
+        _ => Ok(()),
+    }
+}
+
+fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+fn unwritable(path: &Path) -> impl Fn(io::Error) -> Failure {
+    move |e| Failure::new("output", format!("can't write {}: {e}", path.display()))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use console::Term;
+use serde_json::json;
 
 use super::{
     Done,
@@ -40,9 +41,10 @@ pub fn triggers(args: &Args, command: &Triggers) -> Done {
         .map(|path| absolute(path))
         .collect();
     let (planted, broken) = planted(Library::new(folders?).compiled()?);
-    for one in &broken {
-        say!("warning: {}: {}", one.workflow, one.why);
-    }
+    let mut problems: Vec<String> = broken
+        .iter()
+        .map(|one| format!("{}: {}", one.workflow, one.why))
+        .collect();
     match &command.command {
         Some(TriggersCommand::Pause { trigger }) => {
             let key = key(trigger)?;
@@ -85,27 +87,22 @@ pub fn triggers(args: &Args, command: &Triggers) -> Done {
                 book.adopt(&key, mark)?;
             }
         }
-        warn_of_lacking(args, &planted)?;
+        problems.extend(lacks(args, &planted)?);
         standings(&book, &planted, &inventory, now())?
     };
-    list(command, &standings, &folders_text(command))
+    list(command, &standings, &problems, &folders_text(command))
 }
 
-/// Warns of triggers that start nothing, because `windlass.toml` lacks their targets or hooks.
-fn warn_of_lacking(args: &Args, planted: &[Planted]) -> Result<(), Failure> {
+/// Lists the triggers that start nothing, because `windlass.toml` lacks their targets or hooks.
+fn lacks(args: &Args, planted: &[Planted]) -> Result<Vec<String>, Failure> {
     let (config, was_asked_for) = args.config();
     let config = Targets::load(config, was_asked_for)?;
     let targets: Vec<_> = config.names().map(str::to_owned).collect();
-    for one in planted {
-        if let Some(why) = lacking(one, &targets, &config.hooks) {
-            say!(
-                "warning: {} starts nothing: {}",
-                one.key(),
-                report::line(&why)
-            );
-        }
-    }
-    Ok(())
+    let lacks = planted.iter().filter_map(|one| {
+        let why = lacking(one, &targets, &config.hooks)?;
+        Some(format!("{} starts nothing: {why}", one.key()))
+    });
+    Ok(lacks.collect())
 }
 
 /// Lists the triggers of a server, and pauses and resumes one there.
@@ -116,11 +113,8 @@ fn of_server(there: &There, command: &Triggers) -> Done {
     }
     let (text, is_paused) = match &command.command {
         None => {
-            let there_now = TriggersThere::of(there)?;
-            for problem in &there_now.problems {
-                say!("warning: {}", report::line(problem));
-            }
-            return list(command, &there_now.triggers, there.url());
+            let TriggersThere { triggers, problems } = TriggersThere::of(there)?;
+            return list(command, &triggers, &problems, there.url());
         }
         Some(TriggersCommand::Pause { trigger }) => (trigger, true),
         Some(TriggersCommand::Resume { trigger }) => (trigger, false),
@@ -130,9 +124,18 @@ fn of_server(there: &There, command: &Triggers) -> Done {
     Ok(said(&key, is_paused))
 }
 
-fn list(command: &Triggers, standings: &[TriggerStanding], place: &str) -> Done {
+fn list(
+    command: &Triggers,
+    standings: &[TriggerStanding],
+    problems: &[String],
+    place: &str,
+) -> Done {
+    for problem in problems {
+        say!("warning: {}", report::line(problem));
+    }
     if command.json {
-        let json = serde_json::to_string_pretty(standings);
+        let both = json!({ "triggers": standings, "problems": problems });
+        let json = serde_json::to_string_pretty(&both);
         let json = json.map_err(|e| Failure::new("output", e.to_string()))?;
         return print(&report::json_text(&json));
     }

@@ -239,11 +239,16 @@ fn tally(inventory: &Inventory, pick: Pick, now: Timestamp) -> String {
     let expired = picked.iter().filter(|e| e.matters() && e.left(now) <= 0);
     let expired = expired.count();
     let due = picked.iter().filter(|e| e.matters() && pick.is_due(e, now));
-    let due = due.count() - expired;
+    let early = picked
+        .iter()
+        .filter(|e| e.matters() && e.starts_in(now).is_some());
+    let early = early.count();
+    let due = due.count() - expired - early;
     let mut text = counted(picked.len(), "certificate");
     let revoked = picked.iter().filter(|e| e.is_revoked_in_use()).count();
     let counts = [
         (expired, "expired"),
+        (early, "not valid yet"),
         (due, "due"),
         (revoked, "revoked and in use"),
     ];

@@ -13,7 +13,7 @@ use windlass_journal::{
 };
 use windlass_report::{self as report, Proof};
 use windlass_world::{
-    value::Digest,
+    value::{Digest, Value},
     x509::{Certificate, Signature, SignerError, TimestampError, TimestampToken},
 };
 
@@ -89,6 +89,8 @@ impl Bundle {
     /// A text that is not a bundle.
     pub fn parse(name: &str, text: &str) -> Result<Self, RunsError> {
         let wrong = |why: String| RunsError::wrong("bad-bundle", format!("{name}: {why}"));
+        // Other readers might take the first of two.
+        Value::refuse_key_twice(text).map_err(wrong)?;
         let json: serde_json::Value =
             serde_json::from_str(text).map_err(|e| wrong(e.to_string()))?;
         match json["format"].as_str().unwrap_or_default() {

@@ -101,7 +101,7 @@ fn triggers_are_paused_where_they_are() {
     windlass(&here, &served, &pause).expect(0);
     assert!(paused_by().is_string(), "the server's trigger is paused");
     let listed = windlass(&here, &served, &["triggers", "--json"]).expect(0);
-    assert!(listed.json()[0]["paused_by"].is_string());
+    assert!(listed.json()["triggers"][0]["paused_by"].is_string());
     let resume = ["triggers", "resume", "nightly/schedule"];
     windlass(&here, &served, &resume).expect(0);
     assert_eq!(paused_by(), Json::Null);

@@ -39,7 +39,7 @@ const RECEIVER: &str = "[[notify.receivers]]\nname = \"a\"\nwebhook = { url = \"
 
 fn triggers(test: &Test) -> Vec<Json> {
     let listed = test.windlass(&["triggers", "--json"]).expect(0).json();
-    listed.as_array().expect("a list").clone()
+    listed["triggers"].as_array().expect("a list").clone()
 }
 
 fn runs(test: &Test) -> Vec<Json> {
@@ -680,7 +680,7 @@ fn a_certificate_that_is_due_is_renewed_once() {
             .windlass(&["triggers", "--workflows", "workflows", "--json"])
             .expect(0)
             .json();
-        listed[0].clone()
+        listed["triggers"][0].clone()
     };
     let next = listed()["next"][0].as_i64().expect("it is due some day");
     let made = test.shown()["started_at"].as_i64().expect("a time");
@@ -695,7 +695,7 @@ fn a_certificate_that_is_due_is_renewed_once() {
         let shown = ["triggers", "--workflows", "others"];
         let said = test.windlass(&shown).expect(0).stdout;
         let json = test.windlass(&[&shown[..], &["--json"]].concat());
-        (said, json.expect(0).json()[0].clone())
+        (said, json.expect(0).json()["triggers"][0].clone())
     };
     let (said, shown) = other("");
     assert!(said.contains("covers no certificate in use"), "{said}");

@@ -53,7 +53,8 @@ pub struct Test {
     #[arg(long, value_name = "RUN", conflicts_with_all = ["filter", "accept", "coverage", "junit", "json", "mutate"], add = ArgValueCompleter::new(complete::runs))]
     pub record: Option<String>,
 
-    /// Also write the results to a file, as JUnit XML
+    /// Also write the results to a file, or to stdout (`-`), as JUnit XML; an earlier file is removed
+    /// first
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
 

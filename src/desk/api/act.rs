@@ -49,7 +49,10 @@ impl<T: DeserializeOwned, const MOST: usize> FromRequest<Desk> for Body<T, MOST>
         {
             return Err(Problem::bad("the body must be a JSON object, not a list"));
         }
-        refuse_large_integers(&text)?;
+        let json = std::str::from_utf8(&text).unwrap_or_default();
+        refuse_large_integers(json)?;
+        Value::refuse_key_twice(json)
+            .map_err(|why| Problem::bad(format!("the body can't be read: {why}")))?;
         let body = serde_json::from_slice(&text);
         let body = body.map_err(|e| Problem::bad(format!("the body can't be read: {e}")))?;
         Ok(Self(body))
@@ -78,8 +81,7 @@ impl FromRequest<Desk> for NoBody {
 }
 
 /// Refuses a body with an integer that does not fit 64 bits: the parser would make a float of it, which has other digits.
-fn refuse_large_integers(body: &[u8]) -> Result<(), Problem> {
-    let text = std::str::from_utf8(body).unwrap_or_default();
+fn refuse_large_integers(text: &str) -> Result<(), Problem> {
     match Value::large_integer(text) {
         None => Ok(()),
         Some(number) => Err(

@@ -89,11 +89,13 @@ pub struct PruneAnswer {
 pub struct PrunableRun {
     pub run: String,
     pub workflow: String,
+    pub file: String,
     pub target: String,
     pub status: String,
     /// Milliseconds since 1970.
     #[schema(value_type = i64)]
     pub started_at: Timestamp,
+    pub requester: Option<String>,
     /// Milliseconds since 1970.
     #[schema(value_type = Option<i64>)]
     pub ended_at: Option<Timestamp>,
@@ -154,8 +156,10 @@ impl PrunableRun {
             status: run.status().to_owned(),
             run: run.id.to_string(),
             workflow: run.workflow,
+            file: run.file,
             target: run.target,
             started_at: run.started_at,
+            requester: run.requester,
             ended_at: run.ended_at,
         }
     }

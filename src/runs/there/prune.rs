@@ -22,9 +22,14 @@ struct Answer {
 struct Prunable {
     run: RunId,
     workflow: String,
+    // Servers of earlier versions do not tell these two.
+    #[serde(default)]
+    file: String,
     target: String,
     status: String,
     started_at: Timestamp,
+    #[serde(default)]
+    requester: Option<String>,
     ended_at: Option<Timestamp>,
 }
 
@@ -51,10 +56,10 @@ impl There {
         let runs = runs.map(|run| RunRow {
             id: run.run,
             workflow: run.workflow,
-            file: String::new(),
+            file: run.file,
             target: run.target,
             started_at: run.started_at,
-            requester: None,
+            requester: run.requester,
             ended_at: run.ended_at,
             outcome: Some(run.status),
             is_owned: false,

@@ -45,7 +45,7 @@ impl Value {
                 &text[place]
             ));
         }
-        serde_json::from_str::<NoKeyTwice>(text).map_err(|e| place_first(&e))?;
+        Self::refuse_key_twice(text)?;
         let value = Self::parse_json(text)?;
         let most = Self::MAX_DEPTH;
         if levels(&value) > most {
@@ -54,6 +54,15 @@ impl Value {
             ));
         }
         Ok(value)
+    }
+
+    /// Refuses JSON text in which an object has a key twice, of which readers take different ones.
+    ///
+    /// # Errors
+    /// The first such key, or a syntax error, with its line and column.
+    pub fn refuse_key_twice(text: &str) -> Result<(), String> {
+        let read = serde_json::from_str::<NoKeyTwice>(text);
+        read.map(|_| ()).map_err(|e| place_first(&e))
     }
 
     /// Returns the first integer in JSON text that does not fit 64 bits, of which a parser would lose digits.
