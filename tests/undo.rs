@@ -66,6 +66,24 @@ fn a_whole_rotation_is_taken_back() {
 }
 
 #[test]
+fn the_undo_of_a_run_that_did_nothing_names_the_one_before() {
+    let flow = "workflow: w\nparams: { ok: bool }\nsteps:\n  a: { with: { ok: \"${{ params.ok }}\" }, run: \"if !inputs.ok { throw 1 } file::write(`a`, `x`);\" }\n";
+    let test = Test::new().file("w.yaml", flow);
+    test.windlass(&["run", "w.yaml", "-p", "ok=true"]).expect(0);
+    test.windlass(&["run", "w.yaml", "-p", "ok=false"])
+        .expect(1);
+    let runs = test.windlass(&["runs", "--json"]).expect(0).json();
+    let first = runs[1]["run"].as_str().expect("an id").to_owned();
+    let undone = test.windlass(&["undo", "--yes"]).expect(0);
+    undone.says(&format!(
+        "the run of w before it has not been undone; to undo that one: windlass undo {first}"
+    ));
+    assert!(test.path("out/a").exists());
+    let undone = test.windlass(&["undo", &first, "--yes"]).expect(0);
+    assert!(!undone.stderr.contains("before it"), "{}", undone.stderr);
+}
+
+#[test]
 fn half_a_step_is_taken_back() {
     let test = Test::new().file(
         "w.yaml",

@@ -13,9 +13,10 @@ use super::{
 };
 use crate::{
     execute::{UndoItem, undo_plan},
-    journal::{Event, RunId, State},
+    journal::{Event, Outcome, RunId, State},
     report,
     runs::{self, Undoing},
+    value::Command,
 };
 
 /// `windlass undo [RUN]`: reverses what the journal recorded.
@@ -40,6 +41,9 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
     })?;
     runtime.shutdown_background();
     show_undo_plan(command, &id, &items)?;
+    if items.is_empty() {
+        say_which_may_be_meant(&archive, &id, &state)?;
+    }
     let refuse_before_newer = |state: &State| {
         let read = |run: &RunId| archive.state_of(run);
         runs::refuse_undo_before_newer(&id, state, archive.runs()?, read)
@@ -66,6 +70,25 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
     let events = events(&taken.state, &command.answers)?;
     let (ended, state) = drive_to_end(args, &command.driving, taken.drive(events))?;
     Ok(undo_exit_code(ended, &state))
+}
+
+/// Names the run before one that did nothing, such as one that was refused: it may be the one that is to be undone.
+fn say_which_may_be_meant(archive: &Archive, id: &RunId, state: &State) -> Result<(), Failure> {
+    let Some(info) = &state.run else {
+        return Ok(());
+    };
+    let runs = archive.runs()?.into_iter();
+    let mut before = runs.skip_while(|run| run.id != *id).skip(1);
+    let undone = Some(Outcome::Undone.as_str());
+    let last = before.find(|run| (&run.workflow, &run.target) == (&info.workflow, &info.target));
+    if let Some(last) = last.filter(|run| run.outcome.as_deref() != undone) {
+        let undo = report::command(Command::new("undo").arg(&last.id));
+        say!(
+            "the run of {} before it has not been undone; to undo that one: {undo}",
+            info.workflow
+        );
+    }
+    Ok(())
 }
 
 /// Shows the plan of an undo: as the output if only the plan is wanted.
