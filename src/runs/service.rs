@@ -206,8 +206,15 @@ pub trait Runs: Send + Sync {
         Err(unsupported())
     }
 
-    /// Records the answers about calls in doubt, and resumes the run.
-    fn answer_doubts(&self, _: &RunId, _: &DoubtAnswers, _: &Person) -> Result<(), RunsError> {
+    /// Records the answers about calls in doubt, and resumes the run. `shown` is the number of events that the run had when the person saw
+    /// what is in doubt; if it has more by now, nothing is done, because something else may be in doubt.
+    fn answer_doubts(
+        &self,
+        _: &RunId,
+        _: &DoubtAnswers,
+        _shown: Option<u64>,
+        _: &Person,
+    ) -> Result<(), RunsError> {
         Err(unsupported())
     }
 
@@ -507,18 +514,31 @@ impl Undoing {
     /// # Errors
     /// A run with other events.
     fn refuse_changed(self, state: &State) -> Result<(), RunsError> {
-        match self.events {
-            Some(events) if events != state.events => Err(plan_changed(
-                "the run has changed since the plan of its undo was shown",
-            )),
-            _ => Ok(()),
-        }
+        let message = "the run has changed since the plan of its undo was shown";
+        refuse_changed(self.events, state, message)
     }
 }
 
+/// Refuses what was confirmed for a run with another number of events than it has now; `None` confirms it for any.
+pub(crate) fn refuse_changed(
+    shown: Option<u64>,
+    state: &State,
+    message: &str,
+) -> Result<(), RunsError> {
+    match shown {
+        Some(events) if events != state.events => Err(plan_changed(message)),
+        _ => Ok(()),
+    }
+}
+
+/// The message for an answer to what may no longer be in doubt.
+pub(crate) const DOUBT_CHANGED: &str =
+    "the run has changed since this call was shown to be in doubt";
+
 /// Returns the error for a plan that is no longer the one that was shown.
 pub(crate) fn plan_changed(message: &str) -> RunsError {
-    RunsError::conflict("plan-changed", message).hint("read the new plan and confirm it")
+    RunsError::conflict("plan-changed", message)
+        .hint("look at the run again, and confirm what it shows now")
 }
 
 /// What a start would do.

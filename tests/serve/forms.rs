@@ -129,6 +129,62 @@ steps:
     assert_eq!(shown["params"], json!({ "pem": pem, "n": 2 }));
 }
 
+#[test]
+fn a_param_that_the_run_does_not_have_gets_the_files_default() {
+    let fails = "workflow: fails
+params: { colour: { type: string, default: blue } }
+steps:
+  a: { with: { n: \"${{ params }}\" }, run: \"throw 1\" }
+";
+    let test = with_people(Test::new().file("fails.yaml", fails));
+    let served = Served::start(&test);
+    let alice = served.log_in(ALICE);
+    let run = served.run(ALICE, &json!({ "workflow": "fails" }));
+    served.wait(&run, "failed");
+    let more = "params: { colour: { type: string, default: blue }, force: { type: bool, default: false }, mode: { type: string, one_of: [delete, keep], default: keep } }";
+    let mended = fails
+        .replace("params: { colour: { type: string, default: blue } }", more)
+        .replace("throw 1", "#{}");
+    test.write("fails.yaml", &mended);
+    let path = format!("/runs/{run}/edit");
+    let form = served.page(&alice, &path).expect(200).body;
+    for name in ["p.force", "p.mode"] {
+        let select = form
+            .split_once(&format!("<select id=\"{name}\""))
+            .expect(name)
+            .1;
+        let select = select.split_once("</select>").expect(name).0;
+        assert!(select.contains("><option value=\"\"></option>"), "{select}");
+        assert!(!select.contains("selected"), "{select}");
+    }
+    // A param is not dropped because the files were not asked for.
+    let fields = [
+        ("do", "plan"),
+        ("p.colour", "red"),
+        ("p.force", ""),
+        ("p.mode", ""),
+    ];
+    let refused = served.submit(&alice, &path, &fields).expect(422).body;
+    assert!(refused.contains("param colour was changed"), "{refused}");
+    let mut fields = vec![
+        ("do", "plan"),
+        ("files", "1"),
+        ("p.colour", "blue"),
+        ("p.force", ""),
+        ("p.mode", ""),
+    ];
+    let plan = served.submit(&alice, &path, &fields).expect(200).body;
+    let digest = hidden(&plan, "digest");
+    fields[0].1 = "resume";
+    fields.push(("digest", &digest));
+    served.submit(&alice, &path, &fields).expect(303);
+    let shown = served.wait(&run, "succeeded");
+    assert_eq!(
+        shown["params"],
+        json!({ "colour": "blue", "force": false, "mode": "keep" })
+    );
+}
+
 /// Lists and maps of secrets are secrets, too: a page does not contain them, and an edit keeps them.
 #[test]
 fn no_page_contains_the_secrets_in_a_list() {

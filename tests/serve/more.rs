@@ -259,10 +259,18 @@ fn who_knows_says_what_became_of_a_call() {
     );
     // Not done: it is made again, once.
     let cookie = served.log_in(&owner);
-    let form = [("step", "order"), ("answer", "again")];
-    served
-        .submit(&cookie, &format!("{page}/doubt"), &form)
-        .expect(303);
+    let shown = served.page(&cookie, &page).expect(200).body;
+    let (_, events) = shown.split_once("name=\"events\" value=\"").expect(&shown);
+    let events = events.split('"').next().expect("a number");
+    let form = |events| [("step", "order"), ("answer", "again"), ("events", events)];
+    let doubt = format!("{page}/doubt");
+    // A page of an earlier time shows another call.
+    let refused = served.submit(&cookie, &doubt, &form("1")).expect(409).body;
+    assert!(refused.contains("has changed since"), "{refused}");
+    let stale = json!({ "step": "order", "done": true, "events": 1 });
+    let refused = served.post(&owner, &at, &stale).expect(409).json();
+    assert_eq!(refused["code"], "plan-changed");
+    served.submit(&cookie, &doubt, &form(events)).expect(303);
     served.wait(&run, "succeeded");
     assert_eq!(count.load(Ordering::SeqCst), 2);
     let events = test.events();

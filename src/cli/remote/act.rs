@@ -69,7 +69,7 @@ pub fn resume(archive: &Archive, there: &There, command: &Resume, id: &RunId) ->
         }
         there.resume_with(id, &changes, Some(revision.digest), &caller(there))?;
     } else if !answers.is_empty() {
-        there.answer_doubts(id, &answers, &caller(there))?;
+        there.answer_doubts(id, &answers, None, &caller(there))?;
     } else {
         there.resume(id, &caller(there))?;
     }

@@ -76,6 +76,10 @@ pub struct DoubtBody {
     /// In an undo: whether what the step did stays as it is. Then `done` does not count.
     #[serde(default)]
     pub leave: bool,
+    /// The number of events that the run had when the call was shown to be in doubt. If it has more by now, the answer does not count. Not
+    /// for one of several answers.
+    #[serde(default)]
+    pub events: Option<u64>,
 }
 
 impl DoubtBody {
@@ -96,8 +100,9 @@ async fn doubt(
     Body(body): Body<DoubtBody>,
 ) -> Result<StatusCode, Problem> {
     let run = run_id(&run)?;
+    let shown = body.events;
     let answers = [body.answer()];
-    desk.ask(move |runs| runs.answer_doubts(&run, &answers, &access.person))
+    desk.ask(move |runs| runs.answer_doubts(&run, &answers, shown, &access.person))
         .await?;
     Ok(StatusCode::ACCEPTED)
 }
@@ -107,6 +112,9 @@ async fn doubt(
 pub struct DoubtsBody {
     /// The answers, which are applied in this order: an answer may refer to a call that is in doubt only after the one before.
     pub answers: Vec<DoubtBody>,
+    /// The number of events that the run had when the calls were shown to be in doubt. If it has more by now, the answers do not count.
+    #[serde(default)]
+    pub events: Option<u64>,
 }
 
 /// The options of an undo. A request may leave the body out.
@@ -136,13 +144,13 @@ async fn doubts(
     Body(body): Body<DoubtsBody>,
 ) -> Accepted {
     let run = run_id(&run)?;
-    let answers = read(body.answers);
+    let (answers, shown) = (read(body.answers), body.events);
     if answers.is_empty() {
         return Err(
             Problem::bad("`answers` is empty").hint("to resume without answers: POST …/resume")
         );
     }
-    desk.ask(move |runs| runs.answer_doubts(&run, &answers, &access.person))
+    desk.ask(move |runs| runs.answer_doubts(&run, &answers, shown, &access.person))
         .await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -103,7 +103,9 @@ function hold(known) {
 
 /** @param {string} id @param {boolean} is */
 function enable(id, is) {
-  for (const button of document.getElementById(id)?.querySelectorAll("button") ?? []) button.disabled = !is;
+  for (const button of document.getElementById(id)?.querySelectorAll("button:not([hidden])") ?? []) {
+    /** @type {HTMLButtonElement} */ (button).disabled = !is;
+  }
 }
 
 /**
@@ -193,6 +195,19 @@ function tick() {
     const text = seconds >= 0 ? `${size} ago` : `in ${size}`;
     if (time.textContent !== text) time.textContent = text;
   }
+  for (const length of document.querySelectorAll("[data-since]")) {
+    const ms = Date.now() - Number(/** @type {HTMLElement} */ (length).dataset.since);
+    const text = lengthOf(Math.max(0, Math.trunc(ms / 1000)));
+    if (ms >= 1000 && length.textContent !== text) length.textContent = text;
+  }
+}
+
+/** @param {number} s a length of time in seconds, as the pages show it */
+function lengthOf(s) {
+  if (s < 60) return `${s}s`;
+  if (s < 3600) return `${Math.trunc(s / 60)}m ${s % 60}s`;
+  if (s < 86400) return `${Math.trunc(s / 3600)}h ${Math.trunc((s % 3600) / 60)}m`;
+  return `${Math.trunc(s / 86400)}d ${Math.trunc((s % 86400) / 3600)}h`;
 }
 
 // Shows the plan below the form without loading a new page, so that typed text stays, secrets included.

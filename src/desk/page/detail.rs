@@ -3,13 +3,13 @@
 use maud::{Markup, html};
 
 use super::{
-    format::{length, moment, short, status, value, visible},
+    format::{moment, running_length, short, status, value, visible},
     layout::heads,
     run::View,
     steps::{parts, status as instance_status},
 };
 use crate::api;
-use windlass_journal::{EffectState, Instance, InstanceId};
+use windlass_journal::{EffectState, Instance, InstanceId, Status};
 use windlass_world::value::Value;
 
 /// The largest number of inner instances that are listed.
@@ -29,7 +29,7 @@ impl View {
                 h2 id="detail-title" { (id) " " (status(instance_status(state, instance, self.shown.at))) }
                 p class="quiet" {
                     @if let Some(at) = instance.started_at { "started " (moment(at, self.shown.at)) " · " }
-                    "worked " (length(instance.worked)) " · attempt " (instance.attempt)
+                    "worked " (running_length(instance.worked_at(self.shown.at), self.shown.at, instance.status == Status::Running)) " · attempt " (instance.attempt)
                     @if let Some(outer) = id.parent() { " · inside of " a href=(self.link(outer.as_str())) { (outer) } }
                     " · " a href=(self.log_of(id)) { "its log" }
                 }
@@ -83,7 +83,7 @@ impl View {
                 @for (id, instance, word) in all.iter().take(INSTANCES) {
                     li {
                         (status(word)) " " a href=(self.link(id.as_str())) { (id) }
-                        " " span class="quiet" { (length(instance.worked)) }
+                        " " span class="quiet" { (running_length(instance.worked_at(self.shown.at), self.shown.at, *word == "running")) }
                     }
                 }
                 @if all.len() > INSTANCES { li { a href=(self.inside(id)) { "and " (all.len() - INSTANCES) " more" } } }

@@ -16,7 +16,7 @@ use super::{
     fields::{entered, input, is_as_shown, typed},
     format::{moment, value, visible},
     layout::{Frame, heads, page, problem_text, see_other},
-    run::card_id,
+    run::{card_id, no_enter},
 };
 use crate::{access::Access, answer::Problem, api, server::Desk};
 use windlass_compile::{Param, Program, parse_argument, parse_value};
@@ -105,8 +105,11 @@ pub async fn doubt(
         }
         _ => return Err(Problem::bad("the form has no answer")),
     };
+    // The answer counts only for the call that the page showed.
+    let shown = form.field("events").and_then(|events| events.parse().ok());
+    let shown = shown.ok_or_else(|| Problem::bad("the form does not say what was shown"))?;
     let answers = [(step, answer)];
-    desk.ask(move |runs| runs.answer_doubts(&run, &answers, &access.person))
+    desk.ask(move |runs| runs.answer_doubts(&run, &answers, Some(shown), &access.person))
         .await?;
     Ok(see_other(&back, None))
 }
@@ -170,11 +173,11 @@ impl Sheet {
         let takes_files = self.takes_files();
         let workflow = &self.program().workflow;
         let (mut params, mut errors) = (BTreeMap::new(), Vec::new());
-        for (name, param) in workflow.params.iter().filter(|_| takes_files) {
+        for (name, param) in &workflow.params {
             let Some(given) = entered(&self.given, name) else {
                 continue;
             };
-            let is_text = matches!(param.ty, Type::String);
+            let is_text = matches!(param.ty, Type::String) && param.limits.one_of.is_empty();
             // An empty field keeps the run's value; secrets are never shown.
             if given.is_empty() && !is_text || is_as_shown(&given, &self.now_of(name, param)) {
                 continue;
@@ -185,6 +188,13 @@ impl Sheet {
                 }
                 Err(error) => errors.push(error),
             }
+        }
+        if let (Some(name), false) = (params.keys().next(), takes_files) {
+            let message =
+                format!("param {name} was changed, and params change only with the current files");
+            return Err(RunsError::wrong("params", message).hint(
+                "check \"Use the current files of the workflow\", also if they have not changed",
+            ));
         }
         if errors.is_empty() {
             Ok(Changes {
@@ -432,6 +442,8 @@ pub fn doubt_card(shown: &Shown, doubt: &Doubt, allowed: &api::Allowed) -> Marku
             @if allowed.ok {
                 form method="post" action={ "/runs/" (shown.id) "/doubt" } {
                     input type="hidden" name="step" value=(doubt.step);
+                    input type="hidden" name="events" value=(shown.state.events);
+                    (no_enter())
                     @if doubt.call.is_some() {
                         label { span { "The result of the call, if the script needs it (YAML)" } input name="value" autocomplete="off" spellcheck="false"; }
                     }

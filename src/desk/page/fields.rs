@@ -88,18 +88,19 @@ pub fn input(
             @match inner {
                 _ if is_of_many => {
                     select id=(id) name=(id) aria-describedby=(note) required[is_required] {
-                        @if param.default.is_none() { option value="" { "" } }
-                        @for choice in &limits.one_of {
-                            @let choice = typed(inner, choice);
+                        @let choices: Vec<String> = limits.one_of.iter().map(|choice| typed(inner, choice)).collect();
+                        @if has_blank(param, now, &choices) { option value="" { "" } }
+                        @for choice in &choices {
                             // Without a value, a browser sends the text without its spaces.
-                            option value=(choice) selected[choice == now] { (visible(&choice)) }
+                            option value=(choice) selected[choice == now] { (visible(choice)) }
                         }
                     }
                 }
                 Type::Bool => {
                     select id=(id) name=(id) aria-describedby=(note) required[is_required] {
-                        @if param.default.is_none() { option value="" { "" } }
-                        @for choice in ["true", "false"] { option selected[choice == now] { (choice) } }
+                        @let choices = ["true", "false"];
+                        @if has_blank(param, now, &choices) { option value="" { "" } }
+                        @for choice in choices { option selected[choice == now] { (choice) } }
                     }
                 }
                 Type::Int | Type::Float => {
@@ -132,6 +133,11 @@ pub fn input(
             }
         }
     }
+}
+
+/// Says whether a param may be left out of its choices, or has none of them now: a browser would take the first one.
+fn has_blank<C: AsRef<str>>(param: &Param, now: &str, choices: &[C]) -> bool {
+    param.default.is_none() || choices.iter().all(|choice| choice.as_ref() != now)
 }
 
 fn lines(text: &str) -> usize {

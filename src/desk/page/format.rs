@@ -44,6 +44,17 @@ pub fn length(milliseconds: i64) -> String {
     }
 }
 
+/// Returns a length of time that grows, if it `is_running`, until `now` for the moment. `live.js` keeps it up to date.
+pub fn running_length(milliseconds: i64, now: Timestamp, is_running: bool) -> Markup {
+    html! {
+        @if is_running {
+            span data-since=(now.as_millis() - milliseconds) { (length(milliseconds)) }
+        } @else {
+            (length(milliseconds))
+        }
+    }
+}
+
 /// Returns a status as a mark, a colour and a word.
 pub fn status(status: &str) -> Markup {
     html! {

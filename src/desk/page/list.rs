@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::{
-    format::{class, length, mark, status},
+    format::{class, mark, running_length, status},
     layout::heads,
     run::View,
     steps::{Node, ORDER, status as instance_status},
@@ -91,7 +91,7 @@ impl View {
                         tr id={ "found-" (row.id) } class=[is_selected.then_some("selected")] {
                             td { a href=(self.link(row.id.as_str())) { (row.id) } }
                             td { (status(&row.status)) }
-                            td class="number" { @if let Some(took) = row.took { (length(took)) } }
+                            td class="number" { @if let Some(took) = row.took { (running_length(took, self.shown.at, row.status == "running")) } }
                         }
                     }
                 }
@@ -124,7 +124,7 @@ impl View {
         let begun = begun.map(|(id, instance)| Found {
             id: id.clone(),
             status: instance_status(state, instance, at).to_owned(),
-            took: (instance.status != Status::Pending).then_some(instance.worked),
+            took: (instance.status != Status::Pending).then_some(instance.worked_at(at)),
         });
         let to_come = self
             .nodes
@@ -178,7 +178,7 @@ impl View {
                     @if node.attempt > 1 { " " span class="quiet" { "attempt " (node.attempt) } }
                 }
                 td class="number" {
-                    @if node.started_at.is_some() || node.waited.is_some() { (length(node.took(self.shown.at))) }
+                    @if node.started_at.is_some() || node.waited.is_some() { (running_length(node.took(self.shown.at), self.shown.at, node.is_running())) }
                 }
             }
         }

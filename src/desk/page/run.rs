@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
@@ -15,7 +15,7 @@ use super::{
     detail::values,
     edit::doubt_card,
     fold::{Picture, Web},
-    format::{length, moment, status, visible},
+    format::{moment, running_length, status, visible},
     graph::{Links, graph},
     layout::{Frame, page},
     phases::{phase_statuses, replaced, stepper},
@@ -30,7 +30,7 @@ use crate::{
 };
 use windlass_engine::decide;
 use windlass_ground::lock;
-use windlass_journal::{InstanceId, Record, RunId, State as RunState};
+use windlass_journal::{InstanceId, Record, RunId, State as RunState, Status};
 use windlass_report::{self as report, EventLines};
 use windlass_runs::{Ask, Runs, RunsError, Shown};
 use windlass_world::value::{Digest, StepError};
@@ -101,6 +101,27 @@ pub async fn run(
         access,
     };
     Ok(view.page())
+}
+
+/// Returns the ids of the instances that a run has, without items: `each/pack` of `each[a]/pack`.
+fn begun(state: &RunState) -> BTreeSet<String> {
+    let names = |id: &InstanceId| {
+        let names = id.segments().map(|segment| segment.name.to_owned());
+        names.collect::<Vec<_>>().join("/")
+    };
+    state.steps.keys().map(names).collect()
+}
+
+/// Says whether a step of a plan has begun, or is inside of one that is over: then nothing of it follows.
+fn is_begun(id: &str, begun: &BTreeSet<String>, state: &RunState) -> bool {
+    let first = id.split('/').next().unwrap_or_default();
+    let outer = state.status(&InstanceId::step(None, first));
+    matches!(outer, Status::Succeeded | Status::Skipped) || begun.contains(id)
+}
+
+/// Returns a button that takes the Enter key in a field of its form, and does nothing: to decide takes a click, or a key on a button.
+pub fn no_enter() -> Markup {
+    html! { button disabled hidden aria-hidden="true" {} }
 }
 
 /// Returns the plan of a run from its start. Working it out is slow, and it is the same as long as the run has the same files and params,
@@ -306,7 +327,7 @@ impl View {
                     h1 { (info.workflow) " " (status(shown.status())) }
                     p class="quiet" {
                         code class="id" { (shown.id) } " · on " b { (info.target) } " · started " (moment(info.started_at, at))
-                        " by " b { (info.requester) } " · " (length(took))
+                        " by " b { (info.requester) } " · " (running_length(took, at, shown.is_driven && shown.state.ended_at.is_none()))
                     }
                 }
                 div class="actions" {
@@ -395,6 +416,7 @@ impl View {
                     input type="hidden" name="step" value=(ask.step);
                     input type="hidden" name="digest" value=(digest);
                     @if allowed.ok {
+                        (no_enter())
                         label { span { "Comment" } input name="comment" maxlength="1000" autocomplete="off"; }
                         div class="answers" {
                             button class="main" { "Approve" }
@@ -447,14 +469,14 @@ impl View {
     fn what_follows(&self) -> Markup {
         let Self { shown, .. } = self;
         let json = foreseen(shown);
+        let begun = begun(&shown.state);
         let to_come: Vec<_> = json
             .as_array()
             .into_iter()
             .flatten()
             .filter(|step| {
                 let id = step["step"].as_str().unwrap_or_default();
-                let is_begun = shown.state.steps.contains_key(id);
-                !is_begun && step["runs"] != false && step.get("approval").is_none()
+                step["runs"] != false && !is_begun(id, &begun, &shown.state)
             })
             .collect();
         html! {
@@ -466,6 +488,7 @@ impl View {
                     li {
                         b { (step["step"].as_str().unwrap_or_default()) }
                         @if step["for_each"] == true { " (for each item)" }
+                        @if let Some(question) = step["approval"].as_str() { " asks: " (visible(question)) }
                         @let changes = step["changes"].as_array();
                         @for change in changes.into_iter().flatten() {
                             " " code { (change.as_str().unwrap_or_default()) }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     bulk,
-    format::{cut, length, moment, status, visible},
+    format::{cut, moment, running_length, status, visible},
     layout::{Frame, page},
     views::views,
     waiting::question_of,
@@ -178,7 +178,7 @@ fn table(rows: &[Row], at: Timestamp, may_select: bool) -> Markup {
                         td data-label="Started" { (moment(row.run.started_at, at)) }
                         td data-label="By" { (row.run.requester.as_deref().unwrap_or("–")) }
                         td data-label="Took" class="number" {
-                            (length(row.run.ended_at.unwrap_or(at).millis_since(row.run.started_at)))
+                            (running_length(row.run.ended_at.unwrap_or(at).millis_since(row.run.started_at), at, row.status == "running"))
                         }
                     }
                 }

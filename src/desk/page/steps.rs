@@ -104,7 +104,7 @@ fn node(step: &Step, state: &State, at: Timestamp) -> Node {
             )
         }),
         attempt: instance.map_or(0, |i| i.attempt),
-        worked: instance.map_or(0, |i| i.worked),
+        worked: instance.map_or(0, |i| i.worked_at(at)),
         id,
     }
 }
@@ -145,6 +145,11 @@ impl Node {
     /// Returns whether it has instances inside of it.
     pub fn is_composite(&self) -> bool {
         self.is_many || self.is_nested
+    }
+
+    /// Returns whether its time grows.
+    pub fn is_running(&self) -> bool {
+        self.ended_at.is_none() && self.status == "running"
     }
 
     /// Returns how long it worked, or for an approval, how long it has waited for its answer, in milliseconds.

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::{
     axis::{Axis, LENGTH},
-    format::{class, length, status},
+    format::{class, length, running_length, status},
     steps::Node,
 };
 use windlass_ground::Timestamp;
@@ -58,7 +58,7 @@ pub fn waterfall(
                             (piece(axis.place(asked), axis.place(answered.unwrap_or(ended)), "waits"))
                         }
                     }
-                    span class="took" { (length(ended.millis_since(*began))) }
+                    span class="took" { (running_length(ended.millis_since(*began), to, node.is_running())) }
                     span class="unseen" { (status(&node.status)) }
                 }
             }

@@ -6,7 +6,7 @@ use crate::{
     error::RunsError,
     events::answer_events,
     revise::{Changes, Reviser, Revision},
-    service::{Person, info},
+    service::{DOUBT_CHANGED, Person, info, refuse_changed},
 };
 use windlass_journal::RunId;
 use windlass_world::value::{Digest, Value};
@@ -48,9 +48,11 @@ impl Here {
         &self,
         id: &RunId,
         answers: &DoubtAnswers,
+        shown: Option<u64>,
         who: &Person,
     ) -> Result<(), RunsError> {
         let held = self.take_idle(id, "it is running: nothing is in doubt")?;
+        refuse_changed(shown, &held.state, DOUBT_CHANGED)?;
         let events = answer_events(&held.program.workflow, &held.state, answers, who)?;
         self.go(held, events)
     }

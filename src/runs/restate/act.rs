@@ -18,7 +18,7 @@ use crate::{
     reception::Reception,
     revise::{Changes, Reviser, Revision},
     rules,
-    service::{Person, UndoPlan, Undoing},
+    service::{DOUBT_CHANGED, Person, UndoPlan, Undoing, refuse_changed},
 };
 use windlass_compile::Program;
 use windlass_engine::execute::undo_plan;
@@ -177,9 +177,11 @@ impl OnRestate {
         &self,
         id: &RunId,
         answers: &DoubtAnswers,
+        shown: Option<u64>,
         who: &Person,
     ) -> Result<(), RunsError> {
         let idle = self.idle(id, "it is running: nothing is in doubt")?;
+        refuse_changed(shown, &idle.state, DOUBT_CHANGED)?;
         let events = answer_events(&idle.program.workflow, &idle.state, answers, who)?;
         self.go(&idle, events, None)
     }

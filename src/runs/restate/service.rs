@@ -422,9 +422,10 @@ impl Runs for OnRestate {
         &self,
         id: &RunId,
         answers: &DoubtAnswers,
+        shown: Option<u64>,
         who: &Person,
     ) -> Result<(), RunsError> {
-        self.resume_answered(id, answers, who)
+        self.resume_answered(id, answers, shown, who)
     }
 
     fn evidence(&self, id: &RunId) -> Result<Evidence, RunsError> {

@@ -76,13 +76,17 @@ impl There {
         &self,
         id: &RunId,
         answers: &DoubtAnswers,
+        shown: Option<u64>,
     ) -> Result<(), RunsError> {
-        // Older servers only know a single answer.
-        if let [(step, answer)] = answers {
+        // Older servers only know a single answer, and no `events`.
+        if let ([(step, answer)], None) = (answers, shown) {
             let body = self.answer_body(step, answer)?;
             return self.post(&format!("/api/v1/runs/{id}/doubt"), &body);
         }
-        let body = json!({ "answers": self.answers(answers)? });
+        let mut body = json!({ "answers": self.answers(answers)? });
+        if let Some(shown) = shown {
+            body["events"] = shown.into();
+        }
         self.post(&format!("/api/v1/runs/{id}/doubts"), &body)
     }
 

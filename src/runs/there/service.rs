@@ -549,9 +549,10 @@ impl Runs for There {
         &self,
         id: &RunId,
         answers: &DoubtAnswers,
+        shown: Option<u64>,
         _: &Person,
     ) -> Result<(), RunsError> {
-        self.resume_answered(id, answers)
+        self.resume_answered(id, answers, shown)
     }
 
     fn handshakes(&self, target: &str) -> Result<Handshakes, RunsError> {
