@@ -109,7 +109,7 @@ fn a1_an_undo_leaves_the_secrets_of_a_newer_run() {
     // Log, table and audit say what the plan said.
     let logs = world.test.windlass(&["logs", &first]).expect(0).stdout;
     assert!(
-        logs.contains("left as it is: it has been changed since the run: data."),
+        logs.contains("left as it is: it has been changed since the step ran: data."),
         "{logs}"
     );
     let shown = world.test.windlass(&["show", &first]).expect(0).stdout;

@@ -83,6 +83,74 @@ fn the_undo_of_a_run_that_did_nothing_names_the_one_before() {
     assert!(!undone.stderr.contains("before it"), "{}", undone.stderr);
 }
 
+/// A step that begins, fails, and is continued after another one changed the same file: the other one's change is the later one.
+#[test]
+fn what_was_continued_is_taken_back_after_what_others_changed_meanwhile() {
+    let flow = r#"workflow: w
+steps:
+  s:
+    for_each: ["x", "y"]
+    max_parallel: 1
+    with: { x: "${{ item }}" }
+    run: |
+      file::write("X", file::read("X") + "|" + inputs.x);
+      if inputs.x == "x" { file::read("go-on"); }
+      file::write("done-" + inputs.x, "1");
+"#;
+    let test = Test::new().file("w.yaml", flow).file("out/X", "orig");
+    test.windlass(&["run", "w.yaml"]).expect(1);
+    assert_eq!(test.read("out/X"), "orig|x|y");
+    test.write("out/go-on", "");
+    test.windlass(&["resume"]).expect(0);
+    let undone = test.windlass(&["undo", "--yes"]).expect(0);
+    assert_eq!(test.read("out/X"), "orig", "{}", undone.stderr);
+    assert!(!test.path("out/done-x").exists() && !test.path("out/done-y").exists());
+}
+
+const SAYS_HOW: &str = r#"const INPUTS = #{ x: "string" };
+fn run(inputs) { file::write("s-" + inputs.x, "hi"); #{ n: 1 } }
+"#;
+const UNDO: &str = r#"fn undo(inputs, outputs) { file::write("undone-" + inputs.x, "undone"); }
+"#;
+
+#[test]
+fn a_step_that_became_a_loop_is_undone_once_for_each_time_that_it_ran() {
+    let flow = |more: &str| format!("workflow: w\nsteps:\n  s: {{ {more}, script: s.rhai }}\n");
+    let test = Test::new()
+        .file("w.yaml", &flow("with: { x: one }"))
+        .file("s.rhai", &format!("{SAYS_HOW}{UNDO}"));
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    let each = "for_each: [\"a\", \"b\"], with: { x: \"${{ item }}\" }";
+    test.write("w.yaml", &flow(each));
+    test.windlass(&["resume", "--edited", "--yes"]).expect(0);
+    let plan = test.windlass(&["undo", "--plan"]).expect(0).stdout;
+    assert_eq!(plan.matches("run `fn undo`").count(), 3, "{plan}");
+    test.windlass(&["undo", "--yes"]).expect(0);
+    for item in ["one", "a", "b"] {
+        assert!(test.path(&format!("out/undone-{item}")).exists(), "{item}");
+    }
+}
+
+#[test]
+fn what_a_script_did_before_it_said_how_is_undone_by_its_calls() {
+    let test = Test::new()
+        .file(
+            "w.yaml",
+            "workflow: w\nparams: { x: string }\nsteps:\n  s: { with: { x: \"${{ params.x }}\" }, script: s.rhai }\n",
+        )
+        .file("s.rhai", SAYS_HOW);
+    test.windlass(&["run", "w.yaml", "-p", "x=one"]).expect(0);
+    test.write("s.rhai", &format!("{SAYS_HOW}{UNDO}"));
+    test.windlass(&["resume", "--edited", "--yes", "-p", "x=two"])
+        .expect(0);
+    let plan = test.windlass(&["undo", "--plan"]).expect(0).stdout;
+    assert_eq!(plan.matches("run `fn undo`").count(), 1, "{plan}");
+    test.windlass(&["undo", "--yes"]).expect(0);
+    assert!(!test.path("out/s-one").exists(), "its call is reversed");
+    assert!(test.path("out/undone-two").exists());
+    assert!(!test.path("out/undone-one").exists());
+}
+
 #[test]
 fn half_a_step_is_taken_back() {
     let test = Test::new().file(
@@ -236,7 +304,7 @@ steps:
     }
     // The plan says it, too, unless the undo is to be forced.
     let planned = mesh.test.windlass(&["undo", &older, "--plan"]).expect(2);
-    planned.prints("it has been changed since the run: data.x");
+    planned.prints("it has been changed since the step ran: data.x");
     planned.says("[newer-run]");
     let forced = ["undo", &older, "--plan", "--force"];
     mesh.test.windlass(&forced).expect(0);

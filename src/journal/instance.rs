@@ -309,6 +309,12 @@ impl Instance {
         self.status == Status::Running && !self.is_composite()
     }
 
+    /// Says whether calls of this round may have changed something.
+    pub(super) fn has_changes_in_round(&self) -> bool {
+        let mut effects = self.effects.iter();
+        effects.any(|effect| effect.call.class != Class::Read)
+    }
+
     /// Returns the total time of its attempts in milliseconds, including that of the one that is running.
     pub fn worked_at(&self, now: Timestamp) -> i64 {
         let running = self.work_since.filter(|_| self.is_at_work());

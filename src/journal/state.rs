@@ -305,7 +305,10 @@ impl State {
                 ..
             }) => {
                 instance.start(*attempt, *is_fresh, *reads_again_from, now);
-                instance.order = order;
+                // One that continues stands where it began to change something: an undo takes back what others changed since then before.
+                if !instance.has_changes_in_round() {
+                    instance.order = order;
+                }
                 instance.is_scope = *is_scope;
                 if let Some(inputs) = inputs {
                     instance.inputs = inputs.clone();

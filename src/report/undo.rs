@@ -9,7 +9,7 @@ use windlass_script::Reversed;
 
 const STAYS: &str = "can't be reversed, and stays:\n";
 const LEFT: &str =
-    "left as it is, because it has changed since the run, is in use, or was to be left:";
+    "left as it is, because it has changed since the step ran, is in use, or was to be left:";
 
 /// Formats what an undo would do: first what stays, then what is reversed, in order.
 pub fn undo_plan(run: &RunId, items: &[UndoItem]) -> String {

@@ -27,6 +27,8 @@ function connect() {
     // The server did not answer with a stream, so the browser does not reconnect by itself.
     if (stream?.readyState === EventSource.CLOSED) {
       disconnect();
+      // It may be the login that has ended, which the page itself tells.
+      later();
       setTimeout(connect, 2000 + Math.random() * 3000);
     }
   };
@@ -44,6 +46,16 @@ function lost(is) {
   if (banner) banner.hidden = !is;
 }
 
+/** @param {boolean} is whether the server answers with its login page */
+function ended(is) {
+  const banner = document.getElementById("ended");
+  if (banner) banner.hidden = !is;
+  if (is) lost(false);
+}
+
+/** @param {Document} page */
+const isLogin = (page) => page.querySelector('form[action="/login"]') !== null;
+
 function later() {
   if (refreshing !== undefined) {
     isAgain = true;
@@ -53,21 +65,27 @@ function later() {
 }
 
 function refresh() {
+  const address = location.href;
   const then = (/** @type {Document | null} */ page) => {
     refreshing = undefined;
     loaded = Date.now();
-    if (page) show(page);
+    // Another part of the page was selected meanwhile.
+    if (location.href !== address) isAgain = true;
+    else if (page) show(page);
     if (!source) lost(!page);
     if (isAgain) {
       isAgain = false;
       later();
     }
   };
-  get(location.href, then, undefined, true);
+  get(address, then, undefined, true);
 }
 
 /** @param {Document} page */
 function show(page) {
+  // What is typed stays until the person has logged in again.
+  ended(isLogin(page));
+  if (isLogin(page)) return;
   const [mine, theirs] = [document.getElementById("main"), page.getElementById("main")];
   if (!mine || !theirs) return;
   const followed = logs().filter(isAtEnd);
@@ -227,8 +245,18 @@ document.addEventListener("submit", (event) => {
     form.action,
     (page) => {
       button.removeAttribute("disabled");
+      if (!page || isLogin(page)) {
+        const line = document.createElement("p");
+        line.className = "trouble";
+        line.setAttribute("role", "alert");
+        line.textContent = page
+          ? "Your login has ended. Log in in another tab, then show the plan again."
+          : "The server does not answer. Nothing is lost: show the plan again later.";
+        document.getElementById("plan")?.replaceChildren(line);
+        return;
+      }
       for (const part of ["#plan", "#sheet .answers"]) {
-        const [mine, theirs] = [document.querySelector(part), page?.querySelector(part)];
+        const [mine, theirs] = [document.querySelector(part), page.querySelector(part)];
         if (mine && theirs) morph(mine, theirs);
       }
       document.getElementById("plan")?.scrollIntoView({ behavior: "smooth", block: "nearest" });

@@ -103,6 +103,9 @@ pub fn page(frame: &Frame, main: Markup) -> Response {
                 main id="main" tabindex="-1" data-summary=(frame.summary) { (main) }
                 p id="announce" class="unseen" role="status" {}
                 p id="lost" class="lost" role="status" hidden { "Connection lost. Trying again…" }
+                p id="ended" class="lost" role="alert" hidden {
+                    "Your login has ended. " a href="/login" target="_blank" { "Log in in a new tab" } ", then go on here."
+                }
             }
         }
     };
@@ -133,6 +136,14 @@ pub fn problem(
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
     let mut response = match problem.status {
         401 if *method == Method::GET => super::login(status, None, way),
+        401 => {
+            let why = "Your login had ended, so nothing was done. Log in, and do it again.";
+            let way = LoginWay {
+                next: page_of(&way.next),
+                ..*way
+            };
+            super::login(status, Some(why), &way)
+        }
         _ => {
             let frame = Frame::still(&problem.title, "", access);
             page(
@@ -153,6 +164,14 @@ pub fn problem(
         response.headers_mut().insert(header::WWW_AUTHENTICATE, how);
     }
     response
+}
+
+/// Returns the page whose form was sent to an address: of `/runs/RUN/approve`, that of the run.
+fn page_of(address: &str) -> String {
+    match address.split('/').collect::<Vec<_>>()[..] {
+        ["", "runs", run, _, ..] => format!("/runs/{run}"),
+        _ => address.to_owned(),
+    }
 }
 
 /// Returns a problem's detail, hint, mistakes and code.

@@ -37,7 +37,8 @@ pub async fn triggers(State(desk): State<Desk>, access: Access) -> Result<Respon
     Ok(page(
         &frame,
         html! {
-            div class="head" { h1 { "Triggers" } }
+            // A pause is no event of a run, so the page is loaded again by itself.
+            div class="head" data-every="5000" { h1 { "Triggers" } }
             @for problem in &problems { p class="trouble" role="alert" { (visible(problem)) } }
             @if standings.is_empty() {
                 section class="card empty" { p { "No workflow has " code { "triggers:" } "." } }

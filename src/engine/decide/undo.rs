@@ -41,16 +41,16 @@ fn newest(instance: &Instance) -> u64 {
 }
 
 fn did_something(workflow: &Workflow, id: &InstanceId, instance: &Instance) -> bool {
-    // This includes earlier rounds: a step that is to run again, but has not yet, still has its earlier effects. The
-    // whole of a `for_each` ran no script; each of its items did.
-    let says_how = instance.items.is_none() && own_undos(workflow, id, instance).next().is_some();
+    // This includes earlier rounds: a step that is to run again, but has not yet, still has its earlier effects.
+    let says_how = own_undos(workflow, id, instance).next().is_some();
     instance.has_changed_something() || says_how || instance.is_suspect
 }
 
 /// Lists the rounds of an instance that its script undoes itself, by its `fn undo`, newest first, with that script.
 ///
 /// What stands is undone by the script that the step has now, which may have been corrected for that; if the step is gone or no longer says how,
-/// and for what was superseded since, by the script that did it.
+/// and for what was superseded since, by the script that did it, if that says how. A round without inputs is that of a `for_each` as a
+/// whole, which ran no script.
 pub fn own_undos<'a>(
     workflow: &'a Workflow,
     id: &InstanceId,
@@ -61,19 +61,18 @@ pub fn own_undos<'a>(
         _ => None,
     };
     let now = script_of(workflow);
-    let then = move |edition| {
-        workflow
-            .former
-            .get(&edition)
-            .and_then(|former| script_of(former))
-    };
     let rounds = instance.rounds().enumerate();
-    let done = rounds.filter(|(_, round)| round.outputs.is_some());
+    let done = rounds
+        .filter(|(_, round)| round.outputs.is_some() && matches!(round.inputs, Value::Map(_)));
     done.filter_map(move |(age, round)| {
-        let script = if age == 0 {
-            now.or_else(|| then(round.edition))
-        } else {
-            then(round.edition).or(now)
+        let then = workflow
+            .former
+            .get(&round.edition)
+            .map(|former| script_of(former));
+        let script = match then {
+            Some(then) if age == 0 => now.or(then),
+            Some(then) => then,
+            None => now,
         };
         Some((round, script?))
     })

@@ -375,7 +375,7 @@ fn reversal(done: Done, files: &OutputFolder, was_removed: bool) -> Reversal {
                     now if as_written.as_ref().and_then(digest) == digest(now) => {
                         Judgement::goes(was.clone())
                     }
-                    now => Judgement::left("it has been changed since the run", now),
+                    now => Judgement::left("it has been changed since the step ran", now),
                 }
             },
             move |_, key| {

@@ -6,6 +6,10 @@ const bob = await person("bob");
 const run = process.env.RUN;
 await bob.goto(`${at}/runs/${run}`);
 await bob.fill("[name=comment]", "fine, staging only");
+await bob.press("[name=comment]", "Enter");
+await bob.waitForTimeout(300);
+check((await bob.textContent("h1")).includes("waiting"), "Enter in a comment is no answer");
+check((await bob.inputValue("[name=comment]")) === "fine, staging only", "and the comment stays");
 await bob.focus("button:text-is('Approve')");
 const before = await bob.getAttribute("section.ask", "id");
 const answered = await bob.evaluate(

@@ -104,4 +104,15 @@ check((await vera.textContent("main")).includes("The chain of events is unbroken
 const [download] = await Promise.all([vera.waitForEvent("download"), vera.click("#bundle")]);
 writeFileSync(`${folder}/bundle.json`, readFileSync(await download.path()));
 console.log(run);
+// A login that ends does not lose what is typed, and says so.
+await alice.goto(`${at}/start/ship`);
+await alice.fill("[name='p.count']", "7");
+const kept = await alice.context().cookies();
+await alice.context().clearCookies();
+await alice.click("text=Show the plan");
+await alice.waitForSelector("#plan :text('Your login has ended')");
+check((await alice.inputValue("[name='p.count']")) === "7", "what was typed stays");
+await alice.context().addCookies(kept);
+await alice.click("text=Show the plan");
+await alice.waitForSelector("#plan table");
 await finish();

@@ -218,7 +218,7 @@ enum Made {
 const GONE_WITHIN: Duration = Duration::from_secs(300);
 const UNKNOWN: &str = "how the run changed it is not known";
 const OF_OTHERS: &str = "others have written it, too";
-const CHANGED: &str = "it has been changed since the run";
+const CHANGED: &str = "it has been changed since the step ran";
 
 /// Names the fields that differ from what the run left.
 fn changed(fields: &[String]) -> String {

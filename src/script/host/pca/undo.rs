@@ -238,7 +238,7 @@ fn compared(now: &Value, left: Option<&Value>, before: &Value) -> Verdict {
         return Verdict::Already("it is already as before the run");
     }
     match left {
-        Some(left) if left != now => Verdict::Left("it has been changed since the run"),
+        Some(left) if left != now => Verdict::Left("it has been changed since the step ran"),
         // Older journals do not record what was left.
         _ => Verdict::Goes(before.clone()),
     }
