@@ -128,7 +128,7 @@ fn refused(id: &RunId, row: &RunRow, is_undone: bool, what: &str, all: &[&str]) 
     let message = format!("run {id} can't be undone yet: run {other} ({workflow}) {what}: {named}");
     let hint = if !is_undone {
         format!(
-            "undo the newer run first: `{}`; or, to leave what it changed and undo the rest, add --force",
+            "undo the newer run first: `{}`; or add --force, which leaves files, objects, tags and policies that it changed, and sends all other undos, such as those of HTTP calls and programs, all the same",
             Command::new("undo").arg(other)
         )
     } else {

@@ -132,7 +132,8 @@ pub struct Undo {
     #[arg(long)]
     pub plan: bool,
 
-    /// Undo it although a newer run changed the same things: these stay, and the rest is undone
+    /// Undo it although a newer run changed the same things: files, objects, tags and policies that
+    /// differ stay; all other undos, such as those of HTTP calls and programs, are made all the same
     #[arg(long)]
     pub force: bool,
 

@@ -255,6 +255,9 @@ impl Planner<'_> {
         if self.change.redo.contains(id) {
             return self.again(id, "asked for with --redo".into());
         }
+        if instance.status == Status::Skipped && scope.leaves_out(self.change.state, unit.step) {
+            return self.tell(id, FateKind::Kept, "was not selected");
+        }
         if let Some(before) = unit.before.as_ref().filter(|before| before.starts_over()) {
             return self.again(id, before.reason());
         }
@@ -318,9 +321,8 @@ impl Planner<'_> {
 
     fn skipped(&mut self, scope: &Scope, unit: &Unit) -> FateKind {
         let holds = self.holds(scope, unit);
-        let has_condition = |step: &Step| step.when.is_some();
-        let was_condition = has_condition(unit.step) || unit.old.is_some_and(has_condition);
-        let may_run = unit.before.is_some() || (was_condition && holds == Some(true));
+        // The steps before it are not all skipped, or this would not have been asked.
+        let may_run = unit.before.is_some() || holds == Some(true);
         if holds == Some(false) || !may_run {
             return self.tell(&unit.id, FateKind::Kept, "stays skipped");
         }
@@ -333,7 +335,12 @@ impl Planner<'_> {
             (Event::StepReopened { step }, FateKind::Replayed)
         };
         self.plan.events.push(event);
-        let reason = "was skipped; its condition is evaluated again";
+        let has_condition = |step: &Step| step.when.is_some();
+        let reason = if has_condition(unit.step) || unit.old.is_some_and(has_condition) {
+            "was skipped; its condition is evaluated again"
+        } else {
+            "was skipped with steps before it; that is no longer so"
+        };
         self.tell(&unit.id, kind, reason)
     }
 

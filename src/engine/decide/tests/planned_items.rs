@@ -202,9 +202,34 @@ steps: { a: { run: '()', when: \"${{ params.on }}\" }, b: { run: '()', needs: [a
         ..Edit::of(&same)
     };
     let again = "was skipped; its condition is evaluated again";
-    fates(&run, &edit, [("a", New, again), ("b", New, again)]);
+    let with_a = "was skipped with steps before it; that is no longer so";
+    fates(&run, &edit, [("a", New, again), ("b", New, with_a)]);
     run.resumes_with(&edit);
     run.starts(["a"]);
+}
+
+/// What was skipped with the steps before it runs if an edit takes these dependencies away.
+#[test]
+fn a_step_that_was_skipped_with_others_runs_if_it_no_longer_depends_on_them() {
+    let text = "steps: { a: { run: '()', when: \"${{ false }}\" }, o: { run: '()' }, b: { run: '()', needs: [a] } }";
+    let mut run = Beginning::of(text, &[]).go();
+    run.starts(["o"]);
+    run.succeeds("o");
+    run.ends(Outcome::Succeeded);
+    let runs = [
+        "steps: { o: { run: '()' }, b: { run: '()' } }",
+        "steps: { a: { run: '()', when: \"${{ false }}\" }, o: { run: '()' }, b: { run: '()', needs: [a, o] } }",
+    ];
+    for edited in runs {
+        let edited = program(edited, &[]);
+        let edit = Edit::of(&edited);
+        let plan = run.plan(&edit).expect("a plan");
+        let fate = plan.fates.iter().find(|fate| fate.step == id("b"));
+        assert_eq!(fate.expect("a fate").kind, New);
+    }
+    let edited = program(runs[1], &[]);
+    run.resumes_with(&Edit::of(&edited));
+    run.starts(["b"]);
 }
 
 #[test]
