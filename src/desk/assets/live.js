@@ -11,7 +11,10 @@ let stream;
 /** @type {number | undefined} */
 let refreshing;
 let isAgain = false;
-let loaded = 0; // when the page was last loaded, in ms since 1970
+let loaded = Date.now(); // when the page was last loaded, in ms since 1970
+// What the server's clock is ahead of this one, in ms: times are counted with the server's.
+const ahead = Number(document.body.dataset.now) - Date.now() || 0;
+const now = () => Date.now() + ahead;
 
 const source = document.body.dataset.stream;
 
@@ -81,8 +84,11 @@ function refresh() {
   get(address, then, undefined, true);
 }
 
-/** @param {Document} page */
-function show(page) {
+/**
+ * @param {Document} page
+ * @param {boolean=} isOther whether the reader went to it: then its fields have the values of its address
+ */
+function show(page, isOther) {
   // What is typed stays until the person has logged in again.
   ended(isLogin(page));
   if (isLogin(page)) return;
@@ -91,7 +97,7 @@ function show(page) {
   const followed = logs().filter(isAtEnd);
   const known = new Set(questions().map(({ id }) => id));
   announce(mine.dataset.summary, theirs.dataset.summary);
-  morph(mine, theirs);
+  morph(mine, theirs, isOther);
   hold(known);
   followed.forEach(toEnd);
   document.title = page.title;
@@ -155,10 +161,10 @@ function announce(before, now) {
 
 /**
  * Makes `old` equal to `now`, but keeps focus, scroll positions, typed text and opened details.
- * @param {Element} old @param {Element} now
+ * @param {Element} old @param {Element} now @param {boolean=} sets whether fields get the values of `now`
  */
-function morph(old, now) {
-  if (old.isEqualNode(now)) return;
+function morph(old, now, sets) {
+  if (!sets && old.isEqualNode(now)) return;
   for (const { name } of [...old.attributes]) {
     // Opened details stay open. A style was set by a script, because the server's pages have none.
     const isKept = (name === "open" && old.tagName === "DETAILS") || name === "style";
@@ -168,7 +174,10 @@ function morph(old, now) {
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
   // Typed text stays.
-  if (old instanceof HTMLInputElement || old instanceof HTMLTextAreaElement || old instanceof HTMLSelectElement) return;
+  if (old instanceof HTMLInputElement || old instanceof HTMLTextAreaElement || old instanceof HTMLSelectElement) {
+    if (sets) fill(old, now);
+    return;
+  }
   const named = new Map();
   for (const child of old.children) if (child.id) named.set(child.id, child);
   let at = old.firstChild;
@@ -186,7 +195,7 @@ function morph(old, now) {
       old.insertBefore(document.importNode(next, true), at);
       continue;
     }
-    if (current instanceof Element) morph(current, /** @type {Element} */ (next));
+    if (current instanceof Element) morph(current, /** @type {Element} */ (next), sets);
     else if (current.nodeValue !== next.nodeValue) current.nodeValue = next.nodeValue;
     at = current.nextSibling;
   }
@@ -194,6 +203,17 @@ function morph(old, now) {
     const gone = at;
     at = at.nextSibling;
     gone.remove();
+  }
+}
+
+/** @param {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} field @param {Element} now */
+function fill(field, now) {
+  if (field instanceof HTMLInputElement && ["checkbox", "radio"].includes(field.type)) field.checked = now.hasAttribute("checked");
+  else if (field instanceof HTMLInputElement) field.value = now.getAttribute("value") ?? "";
+  else if (field instanceof HTMLTextAreaElement) field.value = now.textContent ?? "";
+  else {
+    const chosen = /** @type {HTMLOptionElement | null} */ (now.querySelector("option[selected]"));
+    field.value = chosen?.value ?? field.options[0]?.value ?? "";
   }
 }
 
@@ -207,14 +227,14 @@ const toEnd = (log) => log.scrollTo(log.scrollLeft, log.scrollHeight);
 // Updates relative times, in the format of the server (`format::ago`).
 function tick() {
   for (const time of document.querySelectorAll("time[data-at]")) {
-    const seconds = Math.trunc((Date.now() - Number(/** @type {HTMLElement} */ (time).dataset.at)) / 1000);
+    const seconds = Math.trunc((now() - Number(/** @type {HTMLElement} */ (time).dataset.at)) / 1000);
     const n = Math.abs(seconds);
     const size = n < 60 ? `${n}s` : n < 3600 ? `${Math.trunc(n / 60)}m` : n < 86400 ? `${Math.trunc(n / 3600)}h` : `${Math.trunc(n / 86400)}d`;
     const text = seconds >= 0 ? `${size} ago` : `in ${size}`;
     if (time.textContent !== text) time.textContent = text;
   }
   for (const length of document.querySelectorAll("[data-since]")) {
-    const ms = Date.now() - Number(/** @type {HTMLElement} */ (length).dataset.since);
+    const ms = now() - Number(/** @type {HTMLElement} */ (length).dataset.since);
     const text = lengthOf(Math.max(0, Math.trunc(ms / 1000)));
     if (ms >= 1000 && length.textContent !== text) length.textContent = text;
   }
@@ -253,6 +273,13 @@ document.addEventListener("submit", (event) => {
           ? "Your login has ended. Log in in another tab, then show the plan again."
           : "The server does not answer. Nothing is lost: show the plan again later.";
         document.getElementById("plan")?.replaceChildren(line);
+        return;
+      }
+      if (!page.querySelector("#plan")) {
+        // A refusal, such as the mistakes of a file: nothing of an earlier plan holds.
+        const said = [...(page.getElementById("main")?.childNodes ?? [])].map((node) => document.importNode(node, true));
+        document.getElementById("plan")?.replaceChildren(...said);
+        for (const old of form.querySelectorAll("button[value=start], button[value=resume]")) old.setAttribute("disabled", "");
         return;
       }
       for (const part of ["#plan", "#sheet .answers"]) {
@@ -316,7 +343,7 @@ function look(to, stays) {
   get(to.href, (page) => {
     if (!page) return location.assign(to);
     if (to.href !== location.href) return; // the reader has followed another link since
-    show(page);
+    show(page, !stays);
     const target = document.getElementById(decodeURIComponent(to.hash.slice(1)));
     if (stays || !target) return;
     target.scrollIntoView({ block: "nearest" });
@@ -359,8 +386,10 @@ document.addEventListener("visibilitychange", () => {
 addEventListener("pagehide", disconnect);
 setInterval(tick, TICK);
 // Some pages change without an event of a run, so they are also loaded at intervals.
-const every = Number(document.querySelector("[data-every]")?.getAttribute("data-every"));
-if (every) setInterval(() => document.hidden || later(), every);
+setInterval(() => {
+  const every = Number(document.querySelector("[data-every]")?.getAttribute("data-every"));
+  if (every && !document.hidden && Date.now() - loaded >= every) later();
+}, 1000);
 connect();
 tick();
 logs().forEach(toEnd);

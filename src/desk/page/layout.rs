@@ -4,6 +4,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::{assets::VERSION, login::LoginWay};
 use crate::{access::Access, answer::Problem};
+use windlass_runs::now;
 use windlass_targets::Role;
 
 /// What surrounds the content of a page.
@@ -74,7 +75,7 @@ pub fn page(frame: &Frame, main: Markup) -> Response {
                 script type="module" src={ "/assets/live.js?v=" (version) } {}
                 script type="module" src={ "/assets/view.js?v=" (version) } {}
             }
-            body data-stream=[frame.stream.as_deref()] {
+            body data-stream=[frame.stream.as_deref()] data-now=(now().as_millis()) {
                 a class="skip" href="#main" { "Skip to the content" }
                 header class="top" {
                     a class="brand" href="/" {

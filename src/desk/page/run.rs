@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 
@@ -103,20 +103,29 @@ pub async fn run(
     Ok(view.page())
 }
 
-/// Returns the ids of the instances that a run has, without items: `each/pack` of `each[a]/pack`.
-fn begun(state: &RunState) -> BTreeSet<String> {
-    let names = |id: &InstanceId| {
-        let names = id.segments().map(|segment| segment.name.to_owned());
-        names.collect::<Vec<_>>().join("/")
+/// Says whether all of a step of a plan has begun, such as `each/pack` in all items of `each`: then nothing of it follows.
+fn is_begun(state: &RunState, outer: Option<&InstanceId>, path: &[&str]) -> bool {
+    let [name, inside @ ..] = path else {
+        return true;
     };
-    state.steps.keys().map(names).collect()
-}
-
-/// Says whether a step of a plan has begun, or is inside of one that is over: then nothing of it follows.
-fn is_begun(id: &str, begun: &BTreeSet<String>, state: &RunState) -> bool {
-    let first = id.split('/').next().unwrap_or_default();
-    let outer = state.status(&InstanceId::step(None, first));
-    matches!(outer, Status::Succeeded | Status::Skipped) || begun.contains(id)
+    let id = InstanceId::step(outer, name);
+    let has_begun = |id: &InstanceId| match state.status(id) {
+        // One that runs again is reset until then.
+        Status::Pending => Some(false),
+        Status::Succeeded | Status::Skipped => Some(true),
+        _ => None,
+    };
+    if let Some(known) = has_begun(&id) {
+        return known;
+    }
+    match state.instance(&id).filter(|i| i.items.is_some()) {
+        Some(each) => each
+            .item_instances
+            .ids()
+            .iter()
+            .all(|item| has_begun(item).unwrap_or_else(|| is_begun(state, Some(item), inside))),
+        None => is_begun(state, Some(&id), inside),
+    }
 }
 
 /// Returns a button that takes the Enter key in a field of its form, and does nothing: to decide takes a click, or a key on a button.
@@ -321,8 +330,10 @@ impl View {
             .ended_at
             .unwrap_or(at)
             .millis_since(info.started_at);
+        // A process that is killed writes no event.
+        let every = shown.state.ended_at.is_none().then_some("10000");
         html! {
-            div class="head" {
+            div class="head" data-every=[every] {
                 div {
                     h1 { (info.workflow) " " (status(shown.status())) }
                     p class="quiet" {
@@ -469,14 +480,14 @@ impl View {
     fn what_follows(&self) -> Markup {
         let Self { shown, .. } = self;
         let json = foreseen(shown);
-        let begun = begun(&shown.state);
         let to_come: Vec<_> = json
             .as_array()
             .into_iter()
             .flatten()
             .filter(|step| {
                 let id = step["step"].as_str().unwrap_or_default();
-                step["runs"] != false && !is_begun(id, &begun, &shown.state)
+                let path: Vec<_> = id.split('/').collect();
+                step["runs"] != false && !is_begun(&shown.state, None, &path)
             })
             .collect();
         html! {

@@ -103,7 +103,8 @@ pub async fn runs(
     Ok(page(
         &frame,
         html! {
-            h1 class="unseen" { "Runs" }
+            // A process that is killed writes no event, nor does the deletion of old runs.
+            h1 class="unseen" data-every=[(!list.rows.is_empty()).then_some("10000")] { "Runs" }
             @if !mine.is_empty() {
                 section id="mine" class="waiting" aria-labelledby="mine-title" {
                     h2 id="mine-title" { "Waiting for you " span class="count" { (mine.len()) } }
