@@ -107,6 +107,26 @@ steps:
     assert!(!test.path("out/done-x").exists() && !test.path("out/done-y").exists());
 }
 
+/// The item that begins first writes last: `y` waits for nothing, `x` for what `y` has written.
+#[test]
+fn what_wrote_first_is_taken_back_last_whichever_began_first() {
+    let flow = r#"workflow: w
+steps:
+  s:
+    for_each: ["x", "y"]
+    with: { x: "${{ item }}" }
+    run: |
+      while inputs.x == "x" && !file::exists("done-y") { time::sleep("20ms"); }
+      file::write("X", file::read("X") + "|" + inputs.x);
+      file::write("done-" + inputs.x, "1");
+"#;
+    let test = Test::new().file("w.yaml", flow).file("out/X", "orig");
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    assert_eq!(test.read("out/X"), "orig|y|x");
+    let undone = test.windlass(&["undo", "--yes"]).expect(0);
+    assert_eq!(test.read("out/X"), "orig", "{}", undone.stderr);
+}
+
 const SAYS_HOW: &str = r#"const INPUTS = #{ x: "string" };
 fn run(inputs) { file::write("s-" + inputs.x, "hi"); #{ n: 1 } }
 "#;

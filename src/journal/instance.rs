@@ -34,7 +34,7 @@ pub struct Instance {
     pub tries: u32,
     /// How often it was reset; part of the keys of its effects.
     pub round: u32,
-    /// Sorts the instances by the start of their rounds.
+    /// Sorts the instances by the first calls of their rounds that may have changed something; without one, by their starts.
     pub order: u64,
     pub inputs: Value,
     pub items: Option<Vec<(String, Value)>>,

@@ -15,6 +15,7 @@ use super::{
     },
 };
 use windlass_ground::Timestamp;
+use windlass_script::Class;
 use windlass_world::value::{StepError, Value};
 
 /// The state of a run: the fold over its events.
@@ -294,6 +295,18 @@ impl State {
             }
         };
         let was_at_work = instance.is_at_work();
+        let may_place = match event {
+            Event::StepStarted(_) => true,
+            Event::EffectIntended(EffectIntended { call, .. })
+            | Event::EffectEnded(EffectEnded {
+                call: Some(call), ..
+            }) => call.class != Class::Read,
+            _ => false,
+        };
+        // It stands where its round began to change something: an undo takes back what others changed after that before.
+        if may_place && !instance.has_changes_in_round() {
+            instance.order = order;
+        }
         match event {
             Event::StepStarted(StepStarted {
                 attempt,
@@ -305,10 +318,6 @@ impl State {
                 ..
             }) => {
                 instance.start(*attempt, *is_fresh, *reads_again_from, now);
-                // One that continues stands where it began to change something: an undo takes back what others changed since then before.
-                if !instance.has_changes_in_round() {
-                    instance.order = order;
-                }
                 instance.is_scope = *is_scope;
                 if let Some(inputs) = inputs {
                     instance.inputs = inputs.clone();
