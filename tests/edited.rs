@@ -760,3 +760,22 @@ fn what_an_edit_takes_away_is_undone_by_the_script_that_did_it() {
     test.windlass(&["resume", "--edited", "--yes"]).expect(1);
     assert_eq!(marks(&test), ["undone-by-old-old1"]);
 }
+
+#[test]
+fn what_the_files_no_longer_have_can_not_run_again() {
+    let flow = |steps: &str| format!("workflow: w\nsteps:\n{steps}");
+    let test = Test::new().file(
+        "w.yaml",
+        &flow("  s: { run: \"#{}\" }\n  e: { for_each: [a, b], run: \"#{}\" }\n"),
+    );
+    test.windlass(&["run", "w.yaml"]).expect(0);
+    test.write("w.yaml", &flow("  e: { for_each: [a], run: \"#{}\" }\n"));
+    for gone in ["s", "e[b]"] {
+        let again = ["resume", "--edited", "--redo", gone, "--yes"];
+        let refused = test.windlass(&again).expect(2);
+        refused.says(&format!("`{gone}` is no longer in the workflow"));
+        refused.says("[unknown-step]");
+    }
+    test.windlass(&["resume", "--edited", "--redo", "e[a]", "--yes"])
+        .expect(0);
+}

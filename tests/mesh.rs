@@ -422,10 +422,10 @@ fn a_secret_of_another_manager_is_not_taken_over_unasked() {
         .windlass(&[&run, FAST.as_slice()].concat())
         .expect(1);
     ran.says("kubectl");
-    ran.says("force");
+    ran.says("take_over=true");
     assert_eq!(status(&mesh.test.shown(), "restarts"), "pending");
     // Once the operator has decided, it goes on.
-    let edited = ["resume", "--edited", "-p", "force=true", "--yes"];
+    let edited = ["resume", "--edited", "-p", "take_over=true", "--yes"];
     mesh.test.windlass(&edited).expect(0);
 }
 

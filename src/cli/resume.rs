@@ -157,7 +157,7 @@ fn resume_changed(
 
 fn unplannable(id: &RunId, why: &Unplannable) -> Failure {
     match why {
-        Unplannable::NothingToRedo(_) => Failure::new("unknown-step", why.to_string())
+        Unplannable::NothingToRedo(_) | Unplannable::Gone(_) => Failure::new("unknown-step", why.to_string())
             .hint(format!("`windlass show {id}` lists the steps")),
         Unplannable::WouldFail { error, .. } => {
             let failure = Failure::new("params", why.to_string());

@@ -296,7 +296,9 @@ fn is_same(one: &Path, other: &Path) -> bool {
 
 fn unplannable(why: Unplannable) -> RunsError {
     match &why {
-        Unplannable::NothingToRedo(_) => RunsError::wrong("unknown-step", why.to_string()),
+        Unplannable::NothingToRedo(_) | Unplannable::Gone(_) => {
+            RunsError::wrong("unknown-step", why.to_string())
+        }
         Unplannable::WouldFail { error, .. } => {
             let refused = RunsError::wrong("params", why.to_string());
             match &error.hint {

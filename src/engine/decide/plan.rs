@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    fate::{Change, Plan},
+    fate::{Change, FateKind, Plan},
     planner::Planner,
     resume::{failed_by_outputs, reset_finally},
     scope::Scope,
@@ -18,6 +18,8 @@ use windlass_world::value::StepError;
 pub enum Unplannable {
     #[error("`{0}` has not run, so it can't run again")]
     NothingToRedo(String),
+    #[error("`{0}` is no longer in the workflow, so it can't run again")]
+    Gone(String),
     #[error("`{0}` was not selected when the run was started, so it can't run")]
     NotSelected(String),
     #[error(
@@ -31,7 +33,7 @@ pub enum Unplannable {
 /// Plans a resume.
 ///
 /// # Errors
-/// A `redo` of a step that never ran, or items that can't be told apart.
+/// A `redo` of a step that never ran or that the workflow no longer has, or items that can't be told apart.
 pub fn plan(change: &Change) -> Result<Plan, Unplannable> {
     let ran = |id: &&InstanceId| change.state.instance(id).is_none();
     if let Some(id) = change.redo.iter().find(ran) {
@@ -73,7 +75,14 @@ pub fn plan(change: &Change) -> Result<Plan, Unplannable> {
     let again: Vec<_> = finally.iter().filter_map(reset).cloned().collect();
     planner.plan.events.extend(finally);
     planner.runs_again_at_the_end(&again);
-    Ok(planner.plan)
+    let stays = |id: &&InstanceId| {
+        let mut fates = planner.plan.fates.iter();
+        fates.any(|fate| fate.step == **id && fate.kind != FateKind::Removed)
+    };
+    match change.redo.iter().find(|id| !stays(id)) {
+        Some(id) => Err(Unplannable::Gone(id.to_string())),
+        None => Ok(planner.plan),
+    }
 }
 
 /// Says whether an instance belongs to a step that the run was started without.
