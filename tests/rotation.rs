@@ -318,12 +318,22 @@ fn a_policy_with_another_signer_is_not_taken_over_unasked() {
     let ran = mesh.test.windlass(&run).expect(1);
     for part in [
         "has generated, not secretRef gloo-mesh/gloo-mesh-issuing-ca",
-        "force=true",
+        "take_over=true",
     ] {
         ran.says(part);
     }
     let audit = mesh.test.windlass(&["audit", "--json"]).expect(0).json();
     assert_eq!(audit["calls"], json!({}), "{audit:#}");
+    // In a mesh that nothing uses yet, that is enough.
+    let taken = [
+        "run",
+        "workflows/gloo-mesh.yaml",
+        "-p",
+        "force=false",
+        "-p",
+        "take_over=true",
+    ];
+    mesh.test.windlass(&taken).expect(0);
 }
 
 #[test]

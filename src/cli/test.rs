@@ -217,7 +217,8 @@ fn make_room(junit: &Path, command: &Test) -> Result<(), Failure> {
         let message = "--json and `--junit -` both print to stdout";
         return Err(Failure::new("output", message).hint("write one of them to a file"));
     }
-    match fs::metadata(junit) {
+    // Not what a link leads to, such as /dev/stdout.
+    match fs::symlink_metadata(junit) {
         Ok(found) if found.is_file() => fs::remove_file(junit).map_err(unwritable(junit)),
         _ => Ok(()),
     }

@@ -315,10 +315,10 @@ impl Instance {
         effects.any(|effect| effect.call.class != Class::Read)
     }
 
-    /// Returns the total time of its attempts in milliseconds, including that of the one that is running.
-    pub fn worked_at(&self, now: Timestamp) -> i64 {
-        let running = self.work_since.filter(|_| self.is_at_work());
-        self.worked + running.map_or(0, |since| now.millis_since(since).max(0))
+    /// Returns the total time of its attempts in milliseconds, including that of the one that is running; `None` if none is.
+    pub fn working(&self, now: Timestamp) -> Option<i64> {
+        let since = self.work_since.filter(|_| self.is_at_work())?;
+        Some(self.worked + now.millis_since(since).max(0))
     }
 
     /// Adds the time of the attempt that ends at `at`; `run_worked` is the run's working time by then.

@@ -18,6 +18,8 @@ use windlass_world::value::Digest;
 /// How many events a thread opens at once: enough to pay for starting a thread (some 20 µs), and few enough to save memory.
 const EVENTS: usize = 1024;
 const BYTES: usize = 1 << 20;
+/// The largest text whose memory is used again, in bytes: few events are larger.
+const LARGE: usize = 4 << 10;
 
 /// An event as it is stored, which the database lends.
 pub(super) struct Stored<'a> {
@@ -110,7 +112,9 @@ where
         each: &mut impl FnMut(Vec<Record>) -> Result<Vec<Record>, JournalError>,
     ) -> Result<(), JournalError> {
         self.bytes += stored.body.len();
-        let mut body = self.used.pop().map_or_else(String::new, |used| used.body);
+        let used = self.used.pop().map(|used| used.body);
+        let used = used.filter(|body| body.capacity() <= LARGE);
+        let mut body = used.unwrap_or_default();
         body.clear();
         body.push_str(stored.body);
         self.waiting.push(stored.with(body));

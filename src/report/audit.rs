@@ -201,6 +201,8 @@ fn went_back(records: &[Record]) -> Option<u64> {
 /// Lists the steps and questions that the run left out, with the reasons.
 fn skipped(state: &State) -> impl Iterator<Item = (&InstanceId, &str)> {
     let steps = state.steps.iter();
+    // An undo that is skipped was answered: `history` has it.
+    let steps = steps.filter(|(step, _)| step.undone().is_none());
     let skipped = steps.filter(|(_, instance)| instance.status == Status::Skipped);
     skipped.map(|(step, instance)| (step, instance.skip_reason.as_deref().unwrap_or_default()))
 }

@@ -82,7 +82,7 @@ impl KnownModules {
         let known = known.filter(|module| *module.text == *text)?;
         let (mut open, mut seen) = (vec![&known], BTreeSet::new());
         while let Some(module) = open.pop() {
-            if !seen.insert(&*module.file) {
+            if !seen.insert(Arc::as_ptr(module)) {
                 continue;
             }
             for Imported {

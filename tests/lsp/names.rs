@@ -82,8 +82,8 @@ fn what_may_stand_there_is_offered() {
     );
     has(
         &offered(
-            "key_algorithm: ${{ params.ca_key_algorithm }}",
-            "key_algorithm: ",
+            "subject: ${{ params.root_subject }}\n      key_algorithm: ${{ params.ca_key_algorithm }}",
+            "subject: ${{ params.root_subject }}\n      key_algorithm: ^",
         ),
         &["EC_prime256v1", "RSA_2048"],
     );

@@ -361,7 +361,7 @@ fn a_trigger_starts_one_run_and_a_notice_is_sent_once() {
     });
     let key = "nightly/schedule";
     let listed = site.test.windlass(&["triggers", "--json"]).expect(0).json();
-    assert_eq!(listed[0]["paused_by"], "alice");
+    assert_eq!(listed["triggers"][0]["paused_by"], "alice");
     site.test.windlass(&["triggers", "resume", key]).expect(0);
     until("it starts again", || {
         let shown = b.get(VERA, "/api/v1/triggers").expect(200).json();

@@ -737,7 +737,7 @@ fn a_certificate_that_is_due_is_renewed_once() {
             .windlass(&["triggers", "--workflows", "workflows", "--json"])
             .expect(0)
             .json();
-        shown[0]["next"][0].as_i64()
+        shown["triggers"][0]["next"][0].as_i64()
     });
     assert!(TWENTY_DAYS.contains(&(after - last["at"].as_i64().expect("a time"))));
     assert_eq!(runs(&test).len(), 2);

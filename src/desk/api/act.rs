@@ -49,7 +49,8 @@ impl<T: DeserializeOwned, const MOST: usize> FromRequest<Desk> for Body<T, MOST>
         {
             return Err(Problem::bad("the body must be a JSON object, not a list"));
         }
-        let json = std::str::from_utf8(&text).unwrap_or_default();
+        let json = std::str::from_utf8(&text);
+        let json = json.map_err(|_| Problem::bad("the body is not UTF-8 text"))?;
         refuse_large_integers(json)?;
         Value::refuse_key_twice(json)
             .map_err(|why| Problem::bad(format!("the body can't be read: {why}")))?;

@@ -144,7 +144,9 @@ function get(address, then, form, isUpdate) {
   request.open(form ? "POST" : "GET", address);
   request.responseType = "document";
   if (isUpdate) request.setRequestHeader("X-Windlass-Update", "1");
-  request.onload = () => then(request.responseXML);
+  // An update shows no page of a server that is busy or broken.
+  const isNone = () => isUpdate && (request.status === 429 || request.status >= 500);
+  request.onload = () => then(isNone() ? null : request.responseXML);
   request.onerror = () => then(null);
   const body = form && new URLSearchParams(/** @type {any} */ (form));
   request.send(body);
@@ -208,6 +210,8 @@ function morph(old, now, sets) {
 
 /** @param {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} field @param {Element} now */
 function fill(field, now) {
+  // Only what filters: a comment, or the answer to a question, is not of the address.
+  if (field.form?.method !== "get") return;
   if (field instanceof HTMLInputElement && ["checkbox", "radio"].includes(field.type)) field.checked = now.hasAttribute("checked");
   else if (field instanceof HTMLInputElement) field.value = now.getAttribute("value") ?? "";
   else if (field instanceof HTMLTextAreaElement) field.value = now.textContent ?? "";
@@ -388,7 +392,7 @@ setInterval(tick, TICK);
 // Some pages change without an event of a run, so they are also loaded at intervals.
 setInterval(() => {
   const every = Number(document.querySelector("[data-every]")?.getAttribute("data-every"));
-  if (every && !document.hidden && Date.now() - loaded >= every) later();
+  if (every && !document.hidden && refreshing === undefined && Date.now() - loaded >= every) later();
 }, 1000);
 connect();
 tick();

@@ -9,13 +9,25 @@ use super::{
     steps::{parts, status as instance_status},
 };
 use crate::api;
-use windlass_journal::{EffectState, Instance, InstanceId, Status};
+use windlass_journal::{EffectState, Instance, InstanceId};
 use windlass_world::value::Value;
 
 /// The largest number of inner instances that are listed.
 const INSTANCES: usize = 100;
 
 impl View {
+    /// Returns how long an instance has worked, with its running attempt if a process drives the run; `None` if no attempt is running.
+    pub(super) fn working(&self, instance: &Instance) -> Option<i64> {
+        let working = instance.working(self.shown.at);
+        working.filter(|_| self.shown.is_driven)
+    }
+
+    fn worked(&self, instance: &Instance) -> Markup {
+        let working = self.working(instance);
+        let worked = working.unwrap_or(instance.worked);
+        running_length(worked, self.shown.at, working.is_some())
+    }
+
     /// Returns the card of an instance: its inputs, outputs, error and calls.
     pub(super) fn detail(&self, id: &InstanceId) -> Markup {
         let state = &*self.shown.state;
@@ -29,7 +41,7 @@ impl View {
                 h2 id="detail-title" { (id) " " (status(instance_status(state, instance, self.shown.at))) }
                 p class="quiet" {
                     @if let Some(at) = instance.started_at { "started " (moment(at, self.shown.at)) " · " }
-                    "worked " (running_length(instance.worked_at(self.shown.at), self.shown.at, instance.status == Status::Running)) " · attempt " (instance.attempt)
+                    "worked " (self.worked(instance)) " · attempt " (instance.attempt)
                     @if let Some(outer) = id.parent() { " · inside of " a href=(self.link(outer.as_str())) { (outer) } }
                     " · " a href=(self.log_of(id)) { "its log" }
                 }
@@ -83,7 +95,7 @@ impl View {
                 @for (id, instance, word) in all.iter().take(INSTANCES) {
                     li {
                         (status(word)) " " a href=(self.link(id.as_str())) { (id) }
-                        " " span class="quiet" { (running_length(instance.worked_at(self.shown.at), self.shown.at, *word == "running")) }
+                        " " span class="quiet" { (self.worked(instance)) }
                     }
                 }
                 @if all.len() > INSTANCES { li { a href=(self.inside(id)) { "and " (all.len() - INSTANCES) " more" } } }

@@ -171,7 +171,9 @@ pub fn problem(
 fn page_of(address: &str) -> String {
     match address.split('/').collect::<Vec<_>>()[..] {
         ["", "runs", run, _, ..] => format!("/runs/{run}"),
-        _ => address.to_owned(),
+        ["", "start", _] => address.to_owned(),
+        ["", "triggers", ..] => "/triggers".to_owned(),
+        _ => "/".to_owned(),
     }
 }
 

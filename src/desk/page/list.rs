@@ -20,6 +20,7 @@ struct Found {
     id: InstanceId,
     status: String,
     took: Option<i64>,
+    is_at_work: bool,
 }
 
 impl View {
@@ -91,7 +92,7 @@ impl View {
                         tr id={ "found-" (row.id) } class=[is_selected.then_some("selected")] {
                             td { a href=(self.link(row.id.as_str())) { (row.id) } }
                             td { (status(&row.status)) }
-                            td class="number" { @if let Some(took) = row.took { (running_length(took, self.shown.at, row.status == "running")) } }
+                            td class="number" { @if let Some(took) = row.took { (running_length(took, self.shown.at, row.is_at_work)) } }
                         }
                     }
                 }
@@ -124,7 +125,9 @@ impl View {
         let begun = begun.map(|(id, instance)| Found {
             id: id.clone(),
             status: instance_status(state, instance, at).to_owned(),
-            took: (instance.status != Status::Pending).then_some(instance.worked_at(at)),
+            took: (instance.status != Status::Pending)
+                .then(|| self.working(instance).unwrap_or(instance.worked)),
+            is_at_work: self.working(instance).is_some(),
         });
         let to_come = self
             .nodes
@@ -134,6 +137,7 @@ impl View {
             id: node.id.clone(),
             status: node.status.clone(),
             took: None,
+            is_at_work: false,
         });
         let all = begun.chain(to_come);
         all.filter(|row| fits(row.id.as_str(), &row.status))
@@ -178,7 +182,7 @@ impl View {
                     @if node.attempt > 1 { " " span class="quiet" { "attempt " (node.attempt) } }
                 }
                 td class="number" {
-                    @if node.started_at.is_some() || node.waited.is_some() { (running_length(node.took(self.shown.at), self.shown.at, node.is_running())) }
+                    @if node.started_at.is_some() || node.waited.is_some() { (running_length(node.took(self.shown.at), self.shown.at, node.working.is_some())) }
                 }
             }
         }

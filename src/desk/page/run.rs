@@ -30,7 +30,7 @@ use crate::{
 };
 use windlass_engine::decide;
 use windlass_ground::lock;
-use windlass_journal::{InstanceId, Record, RunId, State as RunState, Status};
+use windlass_journal::{Instance, InstanceId, Record, RunId, State as RunState, Status};
 use windlass_report::{self as report, EventLines};
 use windlass_runs::{Ask, Runs, RunsError, Shown};
 use windlass_world::value::{Digest, StepError};
@@ -89,7 +89,7 @@ pub async fn run(
     });
     let ((trouble, is_paused, waits_for), events, hidden, shown) = asked.await?;
     let view = View {
-        nodes: nodes(&shown.program.workflow, &shown.state, shown.at),
+        nodes: nodes_of(&shown),
         allowed: api::allowed(&shown, is_paused, &access),
         trouble,
         waits_for,
@@ -101,6 +101,15 @@ pub async fn run(
         access,
     };
     Ok(view.page())
+}
+
+/// Returns the steps of a run. Nothing of a run that no process drives goes on.
+fn nodes_of(shown: &Shown) -> Vec<Node> {
+    let mut nodes = nodes(&shown.program.workflow, &shown.state, shown.at);
+    if !shown.is_driven {
+        nodes.iter_mut().for_each(|node| node.working = None);
+    }
+    nodes
 }
 
 /// Says whether all of a step of a plan has begun, such as `each/pack` in all items of `each`: then nothing of it follows.
@@ -115,10 +124,13 @@ fn is_begun(state: &RunState, outer: Option<&InstanceId>, path: &[&str]) -> bool
         Status::Succeeded | Status::Skipped => Some(true),
         _ => None,
     };
-    if let Some(known) = has_begun(&id) {
+    let instance = state.instance(&id);
+    // What contains others may be open again while these stay done.
+    let is_open = |i: &Instance| i.status == Status::Pending && (i.items.is_some() || i.is_scope);
+    if let (Some(known), false) = (has_begun(&id), instance.is_some_and(is_open)) {
         return known;
     }
-    match state.instance(&id).filter(|i| i.items.is_some()) {
+    match instance.filter(|i| i.items.is_some()) {
         Some(each) => each
             .item_instances
             .ids()

@@ -28,6 +28,8 @@ pub struct Node {
     pub waited: Option<(Timestamp, Option<Timestamp>)>,
     pub attempt: u32,
     pub worked: i64,
+    /// The same with the attempt that is running; `None` if none is.
+    pub working: Option<i64>,
 }
 
 /// The statuses in the order in which they need attention.
@@ -104,7 +106,8 @@ fn node(step: &Step, state: &State, at: Timestamp) -> Node {
             )
         }),
         attempt: instance.map_or(0, |i| i.attempt),
-        worked: instance.map_or(0, |i| i.worked_at(at)),
+        worked: instance.map_or(0, |i| i.worked),
+        working: instance.and_then(|i| i.working(at)),
         id,
     }
 }
@@ -147,11 +150,6 @@ impl Node {
         self.is_many || self.is_nested
     }
 
-    /// Returns whether its time grows.
-    pub fn is_running(&self) -> bool {
-        self.ended_at.is_none() && self.status == "running"
-    }
-
     /// Returns how long it worked, or for an approval, how long it has waited for its answer, in milliseconds.
     pub fn took(&self, now: Timestamp) -> i64 {
         match self.waited {
@@ -159,7 +157,7 @@ impl Node {
                 let ended = answered.or(self.ended_at).unwrap_or(now);
                 ended.millis_since(asked)
             }
-            None => self.worked,
+            None => self.working.unwrap_or(self.worked),
         }
     }
 

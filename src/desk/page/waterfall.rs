@@ -58,7 +58,7 @@ pub fn waterfall(
                             (piece(axis.place(asked), axis.place(answered.unwrap_or(ended)), "waits"))
                         }
                     }
-                    span class="took" { (running_length(ended.millis_since(*began), to, node.is_running())) }
+                    span class="took" { (running_length(ended.millis_since(*began), to, node.working.is_some())) }
                     span class="unseen" { (status(&node.status)) }
                 }
             }

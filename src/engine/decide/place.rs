@@ -1,7 +1,7 @@
 //! Where an instance stands in the order in which a run is undone.
 //!
-//! A step begins after the steps that it depends on have ended, so the order in which instances began is enough for a run
-//! that was never edited. After an edit it is not: a step may have run again while an instance that depends on it has not,
+//! A step begins after the steps that it depends on have ended, so the order in which instances began to change something is enough for a
+//! run that was never edited. After an edit it is not: a step may have run again while an instance that depends on it has not,
 //! because its item was left out, or the run failed before. That instance is undone before the step all the same.
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use windlass_journal::InstanceId;
 
 /// A higher place is undone earlier.
 ///
-/// The event that began the instance, or one of the instances that it depends on, whichever is later; and how many dependencies
+/// The event with which the instance began to change something, or one of the instances that it depends on, whichever is later; and how many dependencies
 /// lie between the two.
 pub(super) type Place = (u64, usize);
 

@@ -1,6 +1,6 @@
 //! Plans a resume with other files, other params or `--redo`, before it is done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     fate::{Change, FateKind, Plan},
@@ -75,11 +75,15 @@ pub fn plan(change: &Change) -> Result<Plan, Unplannable> {
     let again: Vec<_> = finally.iter().filter_map(reset).cloned().collect();
     planner.plan.events.extend(finally);
     planner.runs_again_at_the_end(&again);
-    let stays = |id: &&InstanceId| {
-        let mut fates = planner.plan.fates.iter();
-        fates.any(|fate| fate.step == **id && fate.kind != FateKind::Removed)
+    let fates = planner.plan.fates.iter();
+    let fates: BTreeMap<_, _> = fates.map(|fate| (&fate.step, fate.kind)).collect();
+    // What is inside of something that starts over has no fate of its own.
+    let is_gone = |id: &&InstanceId| {
+        let mut around = std::iter::successors(Some((*id).clone()), InstanceId::parent);
+        let nearest = around.find_map(|id| fates.get(&id).copied());
+        nearest == Some(FateKind::Removed)
     };
-    match change.redo.iter().find(|id| !stays(id)) {
+    match change.redo.iter().find(is_gone) {
         Some(id) => Err(Unplannable::Gone(id.to_string())),
         None => Ok(planner.plan),
     }

@@ -321,8 +321,11 @@ impl Planner<'_> {
 
     fn skipped(&mut self, scope: &Scope, unit: &Unit) -> FateKind {
         let holds = self.holds(scope, unit);
-        // The steps before it are not all skipped, or this would not have been asked.
-        let may_run = unit.before.is_some() || holds == Some(true);
+        let has_condition = |step: &Step| step.when.is_some();
+        let was_condition = has_condition(unit.step) || unit.old.is_some_and(has_condition);
+        // The steps before it are not all skipped, or this would not have been asked; those under `finally` are not looked at.
+        let is_free = was_condition || !scope.is_under_finally(unit.step);
+        let may_run = unit.before.is_some() || (is_free && holds == Some(true));
         if holds == Some(false) || !may_run {
             return self.tell(&unit.id, FateKind::Kept, "stays skipped");
         }
@@ -335,8 +338,7 @@ impl Planner<'_> {
             (Event::StepReopened { step }, FateKind::Replayed)
         };
         self.plan.events.push(event);
-        let has_condition = |step: &Step| step.when.is_some();
-        let reason = if has_condition(unit.step) || unit.old.is_some_and(has_condition) {
+        let reason = if was_condition {
             "was skipped; its condition is evaluated again"
         } else {
             "was skipped with steps before it; that is no longer so"

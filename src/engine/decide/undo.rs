@@ -15,7 +15,7 @@ use windlass_script::Script;
 use windlass_world::value::{StepError, Value};
 
 /// Lists the instances that changed something outside, in the order of the undo: an instance comes before those of the steps
-/// that its own step depends on; otherwise the one that began last comes first.
+/// that its own step depends on; otherwise the one that began to change something last comes first.
 pub fn undo_order(workflow: &Workflow, state: &State) -> Vec<InstanceId> {
     let mut found: Vec<_> = state
         .steps
@@ -33,7 +33,7 @@ pub fn undo_order(workflow: &Workflow, state: &State) -> Vec<InstanceId> {
     placed.into_iter().map(|(_, id)| id.clone()).collect()
 }
 
-/// The time when the last round began that did something or has its own undo.
+/// Where the last round stands that did something or has its own undo: see [`Instance::order`].
 fn newest(instance: &Instance) -> u64 {
     let mut rounds = instance.rounds();
     let last = rounds.find(|round| !round.effects.is_empty() || round.outputs.is_some());

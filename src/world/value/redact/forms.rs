@@ -55,7 +55,7 @@ pub fn forms(part: &Part, forms: &mut Vec<Form>) {
         }));
     };
     add(bytes.to_vec(), part.may_be_cut, false);
-    if part.may_be_public {
+    if part.is_of_key {
         return;
     }
     match std::str::from_utf8(bytes) {

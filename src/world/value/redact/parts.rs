@@ -15,6 +15,8 @@ pub const LEAST_ENCODED: usize = 8;
 pub const LEAST_WORD: usize = 20;
 /// The minimum for the beginning or the end of a secret that was cut elsewhere.
 pub const LEAST_CUT: usize = 16;
+/// How a key or a certificate in PEM begins.
+const BEGIN: &str = "-----BEGIN ";
 /// Names in a Kubernetes Secret beside the secret values are shorter than this.
 const LONGEST_NAME: usize = 15;
 
@@ -32,6 +34,8 @@ pub enum Origin {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Part {
     pub bytes: Vec<u8>,
+    /// Whether it is a line of a private key, which is searched for only as it is: its other forms may be in a certificate.
+    pub is_of_key: bool,
     /// Whether it may also be in a certificate or a request, and is none there: a line of a private key, or what was found beside
     /// secrets.
     pub may_be_public: bool,
@@ -48,6 +52,7 @@ pub fn parts(secret: &Secret, origin: Origin, least: usize) -> Vec<Part> {
     if !secret.is_text() && bytes.len() >= least {
         parts.push(Part {
             bytes: bytes.to_vec(),
+            is_of_key: false,
             may_be_public: false,
             may_be_cut: bytes.len() > LEAST_CUT,
         });
@@ -64,7 +69,17 @@ const DER_SEQUENCE: u8 = 0x30;
 
 fn parts_of_text(secret: &str, origin: Origin, least: usize) -> Vec<Part> {
     if let Some(text) = encoded_pem(secret) {
-        return parts_of_text(&text, origin, least);
+        let mut parts = parts_of_text(&text, origin, least);
+        // What stands before a key or a certificate may be short.
+        if !text.trim_start().starts_with(BEGIN) {
+            parts.push(Part {
+                bytes: secret.trim().as_bytes().to_vec(),
+                may_be_cut: false,
+                is_of_key: false,
+                may_be_public: origin == Origin::Found,
+            });
+        }
+        return parts;
     }
     let taken = without_public(secret);
     let whole = taken.text.trim();
@@ -76,6 +91,7 @@ fn parts_of_text(secret: &str, origin: Origin, least: usize) -> Vec<Part> {
         parts.push(Part {
             bytes: text.as_bytes().to_vec(),
             may_be_cut: text.len() > LEAST_CUT && is_word(text) && !is_of_key,
+            is_of_key,
             may_be_public: is_of_key || origin == Origin::Found,
         });
     };
@@ -113,7 +129,7 @@ fn is_none(found: &str, least: usize) -> bool {
 /// Decodes a text in base64 with a key or a certificate in it, as in a Kubernetes Secret, so that its content is searched for.
 fn encoded_pem(secret: &str) -> Option<String> {
     let decoded = String::from_utf8(BASE64.decode(secret.trim().as_bytes()).ok()?).ok()?;
-    decoded.contains("-----BEGIN ").then_some(decoded)
+    decoded.contains(BEGIN).then_some(decoded)
 }
 
 /// Returns the words that look random: letters of both cases and digits, or hex digits.
@@ -224,6 +240,9 @@ mod tests {
         let both = format!("a secret line\n{certificate}");
         assert_eq!(texts(&both, Origin::Said), ["a secret line"]);
         let encoded = BASE64.encode(both.as_bytes());
-        assert_eq!(texts(&encoded, Origin::Found), ["a secret line"]);
+        assert_eq!(
+            texts(&encoded, Origin::Found),
+            ["a secret line", encoded.as_str()]
+        );
     }
 }

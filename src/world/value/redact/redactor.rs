@@ -619,6 +619,10 @@ mod tests {
         found.learn_found(&Value::Secret(Secret::new(name.as_str())));
         assert!(!found.is_in(certificate.as_bytes()));
         assert!(found.is_in(format!("name: {name}").as_bytes()));
+        let again = data_encoding::BASE64.encode(name.as_bytes());
+        assert!(found.is_in(again.as_bytes()), "in other forms, too");
+        let hex = data_encoding::HEXLOWER.encode(name.as_bytes());
+        assert!(found.is_in(hex.as_bytes()));
         assert!(
             knowing(&[&name]).is_in(certificate.as_bytes()),
             "it was declared"
