@@ -43,6 +43,10 @@ await bob.waitForSelector("#mine >> text=Review");
 for (const page of [vera, bob]) check(await page.evaluate(() => window.isSame), "the lists were not loaded again");
 await bob.click("#mine >> text=Review");
 await bob.fill("[name=comment]", "go <b>ahead</b>");
+// A look at a step keeps what is typed.
+await bob.click("#node-pack");
+await bob.waitForSelector("#detail");
+check((await bob.inputValue("[name=comment]")) === "go <b>ahead</b>", "the comment stays");
 await bob.click("button:text-is('Approve')");
 await alice.waitForSelector("h1 .status.bad");
 check(await alice.evaluate(() => window.isSame), "the page was not loaded again");

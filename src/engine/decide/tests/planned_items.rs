@@ -233,6 +233,18 @@ fn a_step_that_was_skipped_with_others_runs_if_it_no_longer_depends_on_them() {
 }
 
 #[test]
+fn a_step_under_finally_that_was_skipped_with_others_stays_so() {
+    let text = "steps: { a: { run: '()' } }
+finally: { f1: { run: '()', when: \"${{ false }}\" }, f2: { run: '()', needs: [f1] } }";
+    let mut run = Beginning::of(text, &[]).go();
+    run.starts(["a"]);
+    run.succeeds("a");
+    run.ends(Outcome::Succeeded);
+    let plan = run.plan(&Edit::of(&run.program)).expect("a plan");
+    assert!(plan.events.is_empty(), "{:?}", plan.events);
+}
+
+#[test]
 fn a_condition_that_reads_only_params_is_known_whatever_runs_before() {
     let text = "params: { on: bool, n: int }
 steps:

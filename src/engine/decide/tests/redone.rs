@@ -123,6 +123,36 @@ fn what_never_ran_or_was_not_chosen_can_not_run_again() {
     assert!(redo("a").is_ok());
 }
 
+/// What is inside of a step that starts over has no fate of its own, and may be asked for all the same.
+#[test]
+fn an_item_of_what_starts_over_may_be_asked_for_too() {
+    let text = "steps:
+  list: { run: '#{ names: [] }' }
+  work: { for_each: \"${{ steps.list.names }}\", run: '()' }
+";
+    let mut run = Story::of(text);
+    run.starts(["list"]);
+    run.gives("list", "{ names: [x, y] }");
+    run.starts(["work[x]", "work[y]"]);
+    run.succeeds("work[x]");
+    run.succeeds("work[y]");
+    run.ends(Outcome::Succeeded);
+    for redo in [&["list", "work[x]"], &["work", "work[x]"]] {
+        let edit = Edit {
+            redo,
+            ..Edit::of(&run.program)
+        };
+        assert!(run.plan(&edit).is_ok(), "{redo:?}");
+    }
+    let fewer = program("steps: { list: { run: '#{ names: [] }' } }", &[]);
+    let edit = Edit {
+        redo: &["work[x]"],
+        ..Edit::of(&fewer)
+    };
+    let gone = Some(Unplannable::Gone("work[x]".into()));
+    assert_eq!(run.plan(&edit).err(), gone);
+}
+
 #[test]
 fn a_failure_that_the_run_tolerated_is_kept() {
     let mut run = Story::of("steps: { a: { run: '()', on_error: continue }, b: { run: '()' } }");
