@@ -237,7 +237,7 @@ fn every_yaml_and_rhai_block_is_valid() {
 }
 
 fn check_rhai(text: &str, place: &str) {
-    use windlass::script::Script;
+    use windlass::script::{ParsedScripts, Script};
     let mut no_import = |_: &str, _: &str| Err("a page imports nothing".to_owned());
     let has = |name: &str| text.contains(&format!("fn {name}("));
     let whole: Arc<str> = match (has("run"), has("undo")) {
@@ -247,7 +247,12 @@ fn check_rhai(text: &str, place: &str) {
     let parsed = if has("run") || has("undo") {
         Script::parse("page.rhai", whole, &mut no_import)
     } else {
-        Script::parse_inline("page.rhai", whole, Default::default(), &mut no_import)
+        ParsedScripts::default().parse_inline(
+            "page.rhai",
+            whole,
+            Default::default(),
+            &mut no_import,
+        )
     };
     let faults: Vec<_> = parsed
         .err()

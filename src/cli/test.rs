@@ -62,7 +62,7 @@ pub fn test(args: &Args, command: &Test) -> Done {
         return super::mutate::mutate(&files, &options, command);
     }
     if let Some(path) = &command.junit {
-        make_room(path, command)?;
+        remove_earlier_report(path, command)?;
     }
     let began = Instant::now();
     let begins = |tests: usize, files: usize| {
@@ -211,13 +211,13 @@ fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Removes the report of an earlier run, which would be taken for that of this one if it does not get as far as its own.
-fn make_room(junit: &Path, command: &Test) -> Result<(), Failure> {
+/// Removes the report of an earlier run: if this run stops before it writes its own, the old one would be taken for it.
+fn remove_earlier_report(junit: &Path, command: &Test) -> Result<(), Failure> {
     if is_stdout(junit) && command.json {
         let message = "--json and `--junit -` both print to stdout";
         return Err(Failure::new("output", message).hint("write one of them to a file"));
     }
-    // Not what a link leads to, such as /dev/stdout.
+    // Does not follow links such as /dev/stdout.
     match fs::symlink_metadata(junit) {
         Ok(found) if found.is_file() => fs::remove_file(junit).map_err(unwritable(junit)),
         _ => Ok(()),

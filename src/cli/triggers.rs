@@ -87,22 +87,22 @@ pub fn triggers(args: &Args, command: &Triggers) -> Done {
                 book.adopt(&key, mark)?;
             }
         }
-        problems.extend(lacks(args, &planted)?);
+        problems.extend(unmet(args, &planted)?);
         standings(&book, &planted, &inventory, now())?
     };
     list(command, &standings, &problems, &folders_text(command))
 }
 
 /// Lists the triggers that start nothing, because `windlass.toml` lacks their targets or hooks.
-fn lacks(args: &Args, planted: &[Planted]) -> Result<Vec<String>, Failure> {
+fn unmet(args: &Args, planted: &[Planted]) -> Result<Vec<String>, Failure> {
     let (config, was_asked_for) = args.config();
     let config = Targets::load(config, was_asked_for)?;
     let targets: Vec<_> = config.names().map(str::to_owned).collect();
-    let lacks = planted.iter().filter_map(|one| {
+    let unmet = planted.iter().filter_map(|one| {
         let why = lacking(one, &targets, &config.hooks)?;
         Some(format!("{} starts nothing: {why}", one.key()))
     });
-    Ok(lacks.collect())
+    Ok(unmet.collect())
 }
 
 /// Lists the triggers of a server, and pauses and resumes one there.

@@ -42,7 +42,7 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
     runtime.shutdown_background();
     show_undo_plan(command, &id, &items)?;
     if items.is_empty() {
-        say_which_may_be_meant(&archive, &id, &state)?;
+        suggest_earlier_run(&archive, &id, &state)?;
     }
     let refuse_before_newer = |state: &State| {
         let read = |run: &RunId| archive.state_of(run);
@@ -72,8 +72,8 @@ pub fn undo(args: &Args, command: &Undo) -> Done {
     Ok(undo_exit_code(ended, &state))
 }
 
-/// Names the run before one that did nothing, such as one that was refused: it may be the one that is to be undone.
-fn say_which_may_be_meant(archive: &Archive, id: &RunId, state: &State) -> Result<(), Failure> {
+/// Suggests the run before one that did nothing, such as one that was refused: the person may mean that one.
+fn suggest_earlier_run(archive: &Archive, id: &RunId, state: &State) -> Result<(), Failure> {
     let Some(info) = &state.run else {
         return Ok(());
     };

@@ -75,6 +75,6 @@ pub use prune::Pruned;
 pub use seal::holds_secrets;
 pub use standing::RunStanding;
 pub use state::{IllegalTransition, State};
-pub use store::{Journal, NewRun, Record, fold, refuse_lost};
+pub use store::{Journal, NewRun, Record, apply, fold, refuse_lost};
 pub use vault::Vault;
 pub use writer::{Claim, RunJournal};

@@ -469,7 +469,11 @@ pub fn fold(run: &RunId, records: &[Record]) -> Result<State, JournalError> {
     Ok(state)
 }
 
-fn apply(run: &RunId, state: &mut State, record: &Record) -> Result<(), JournalError> {
+/// Applies a record to the run's state.
+///
+/// # Errors
+/// An event that can't follow.
+pub fn apply(run: &RunId, state: &mut State, record: &Record) -> Result<(), JournalError> {
     let applied = state.apply(&record.event, record.at);
     applied.map_err(|source| JournalError::Illegal {
         run: run.clone(),

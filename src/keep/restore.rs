@@ -195,7 +195,7 @@ fn verify_runs(state: &Path, restored: &mut Restored) -> Result<(), RunsError> {
     restored.runs = runs.len();
     for run in &runs {
         refuse_stopped().map_err(|e| unreadable(state, &e))?;
-        match verified(&journal, std::slice::from_ref(run), &run.id) {
+        match verified(&journal, run) {
             Ok(folded) if folded.outcome.is_some() => {}
             Ok(_) => restored.unfinished.push(run.id.clone()),
             Err(error) => restored.damaged.push((run.id.clone(), error.message)),

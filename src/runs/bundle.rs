@@ -183,22 +183,18 @@ fn refuse_other_files(
     }
 }
 
-/// Verifies a run in a journal: its chain, its files, and its row in lists. Returns its state.
+/// Verifies a run in a journal: its chain, its files, and its `row` in lists. Returns its state.
 ///
 /// # Errors
 /// An error of the journal, or a run that differs from what its chain covers.
-pub fn verified(journal: &Journal, rows: &[RunRow], id: &RunId) -> Result<State, RunsError> {
+pub fn verified(journal: &Journal, row: &RunRow) -> Result<State, RunsError> {
+    let id = &row.id;
     let (mut names, mut state) = (BTreeMap::new(), State::default());
     journal.walk(id, 0, Digest::ZERO, |record| {
         names.extend(named(&record.event));
-        let applied = state.apply(&record.event, record.at);
-        applied.map_err(|source| JournalError::Illegal {
-            run: id.clone(),
-            seq: record.seq,
-            source,
-        })
+        journal::apply(id, &mut state, &record)
     })?;
-    refuse_other_list(rows, id, &state)?;
+    refuse_other_list(std::slice::from_ref(row), id, &state)?;
     let newest = state.run.as_ref().map_or(0, |run| run.edition);
     let files = (0..=newest).map(|edition| {
         let files = journal.files(id, edition)?;

@@ -69,10 +69,12 @@ impl ParsedScripts {
         Ok(script)
     }
 
-    /// Parses an inline body as [`Script::parse_inline`] does. Only what it imports is cached.
+    /// Parses an inline body (`run: |`), which sees `inputs` and whose last value is its outputs. Only what it imports is cached.
+    ///
+    /// `path` is the file that contains it, and `places` its places in that file.
     ///
     /// # Errors
-    /// The same as of [`Script::parse_inline`].
+    /// The same as of [`Script::parse`]; mistakes in the body have their place in that file, and name no file.
     pub fn parse_inline(
         &self,
         path: &str,

@@ -73,13 +73,9 @@ impl Script {
         Self::parse_as(path, text, None, &KnownModules::default(), read)
     }
 
-    /// Parses an inline body (`run: |`), which sees `inputs` and whose last value is its outputs.
-    ///
-    /// `path` is the file that contains it, and `places` its places in that file.
-    ///
-    /// # Errors
-    /// The same as of [`Script::parse`]; mistakes in the body have their place in that file, and name no file.
-    pub fn parse_inline(
+    /// Parses an inline body without a cache of modules.
+    #[cfg(test)]
+    pub(super) fn parse_inline(
         path: &str,
         text: Arc<str>,
         places: Places,

@@ -26,6 +26,17 @@ fn hidden(page: &str, name: &str) -> String {
     rest.split('"').next().expect("a value").to_owned()
 }
 
+/// Sends an edit, first for its plan, and then to resume with that. Returns the page with the plan.
+fn resume_as_planned(served: &Served, cookie: &str, path: &str, fields: &[(&str, &str)]) -> String {
+    let with = |what: &'static str| [&[("do", what)], fields].concat();
+    let plan = served.submit(cookie, path, &with("plan")).expect(200).body;
+    let digest = hidden(&plan, "digest");
+    let mut resume = with("resume");
+    resume.push(("digest", &digest));
+    served.submit(cookie, path, &resume).expect(303);
+    plan
+}
+
 #[test]
 fn what_a_person_leaves_alone_is_started_as_it_is() {
     let test = with_people(Test::new().file("texts.yaml", TEXTS));
@@ -113,18 +124,9 @@ steps:
     served.wait(&run, "failed");
     let path = format!("/runs/{run}/edit");
     let crlf = pem.replace('\n', "\r\n");
-    let mut fields = vec![
-        ("do", "plan"),
-        ("files", "1"),
-        ("p.pem", crlf.as_str()),
-        ("p.n", "2"),
-    ];
-    let plan = served.submit(&alice, &path, &fields).expect(200).body;
+    let fields = [("files", "1"), ("p.pem", crlf.as_str()), ("p.n", "2")];
+    let plan = resume_as_planned(&served, &alice, &path, &fields);
     assert!(!plan.contains("params.pem"), "{plan}");
-    let digest = hidden(&plan, "digest");
-    fields[0].1 = "resume";
-    fields.push(("digest", &digest));
-    served.submit(&alice, &path, &fields).expect(303);
     let shown = served.wait(&run, "succeeded");
     assert_eq!(shown["params"], json!({ "pem": pem, "n": 2 }));
 }
@@ -166,18 +168,13 @@ steps:
     ];
     let refused = served.submit(&alice, &path, &fields).expect(422).body;
     assert!(refused.contains("param colour was changed"), "{refused}");
-    let mut fields = vec![
-        ("do", "plan"),
+    let fields = [
         ("files", "1"),
         ("p.colour", "blue"),
         ("p.force", ""),
         ("p.mode", ""),
     ];
-    let plan = served.submit(&alice, &path, &fields).expect(200).body;
-    let digest = hidden(&plan, "digest");
-    fields[0].1 = "resume";
-    fields.push(("digest", &digest));
-    served.submit(&alice, &path, &fields).expect(303);
+    resume_as_planned(&served, &alice, &path, &fields);
     let shown = served.wait(&run, "succeeded");
     assert_eq!(
         shown["params"],
@@ -247,18 +244,8 @@ outputs: { n: \"${{ steps.a.n }}\" }
     ];
     let refused = served.submit(&alice, &path, &masked).expect(422).body;
     assert!(refused.contains("shown in place of a secret"), "{refused}");
-    let mut fields = vec![
-        ("do", "plan"),
-        ("files", "1"),
-        ("p.toks", ""),
-        ("p.m", ""),
-        ("p.n", "2"),
-    ];
-    let plan = served.submit(&alice, &path, &fields).expect(200).body;
-    let digest = hidden(&plan, "digest");
-    fields[0].1 = "resume";
-    fields.push(("digest", &digest));
-    served.submit(&alice, &path, &fields).expect(303);
+    let fields = [("files", "1"), ("p.toks", ""), ("p.m", ""), ("p.n", "2")];
+    resume_as_planned(&served, &alice, &path, &fields);
     let shown = served.wait(&run, "succeeded");
     assert_eq!(shown["outputs"]["n"], json!(2), "{shown}");
 }

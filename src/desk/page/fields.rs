@@ -135,7 +135,8 @@ pub fn input(
     }
 }
 
-/// Says whether a param may be left out of its choices, or has none of them now: a browser would take the first one.
+/// Says whether the choices of a param begin with an empty one: it may be left out, or its value is not one of the choices, and a browser
+/// would select the first one.
 fn has_blank<C: AsRef<str>>(param: &Param, now: &str, choices: &[C]) -> bool {
     param.default.is_none() || choices.iter().all(|choice| choice.as_ref() != now)
 }

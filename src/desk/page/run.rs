@@ -30,7 +30,7 @@ use crate::{
 };
 use windlass_engine::decide;
 use windlass_ground::lock;
-use windlass_journal::{Instance, InstanceId, Record, RunId, State as RunState, Status};
+use windlass_journal::{InstanceId, Record, RunId, State as RunState, Status};
 use windlass_report::{self as report, EventLines};
 use windlass_runs::{Ask, Runs, RunsError, Shown};
 use windlass_world::value::{Digest, StepError};
@@ -112,35 +112,37 @@ fn nodes_of(shown: &Shown) -> Vec<Node> {
     nodes
 }
 
-/// Says whether all of a step of a plan has begun, such as `each/pack` in all items of `each`: then nothing of it follows.
+/// Says whether a step of a plan has begun everywhere, such as `each/pack` in all items of `each`: then nothing of it follows. `path` has the
+/// names of the step and of those around it, as far as they are inside of `outer`.
 fn is_begun(state: &RunState, outer: Option<&InstanceId>, path: &[&str]) -> bool {
     let [name, inside @ ..] = path else {
         return true;
     };
     let id = InstanceId::step(outer, name);
-    let has_begun = |id: &InstanceId| match state.status(id) {
-        // One that runs again is reset until then.
-        Status::Pending => Some(false),
-        Status::Succeeded | Status::Skipped => Some(true),
-        _ => None,
-    };
-    let instance = state.instance(&id);
-    // What contains others may be open again while these stay done.
-    let is_open = |i: &Instance| i.status == Status::Pending && (i.items.is_some() || i.is_scope);
-    if let (Some(known), false) = (has_begun(&id), instance.is_some_and(is_open)) {
-        return known;
-    }
-    match instance.filter(|i| i.items.is_some()) {
-        Some(each) => each
-            .item_instances
-            .ids()
-            .iter()
-            .all(|item| has_begun(item).unwrap_or_else(|| is_begun(state, Some(item), inside))),
-        None => is_begun(state, Some(&id), inside),
+    match state.instance(&id).filter(|i| i.items.is_some()) {
+        Some(each) => {
+            let mut items = each.item_instances.ids().iter();
+            is_over(state, &id) || items.all(|item| has_begun(state, item, inside))
+        }
+        None => has_begun(state, &id, inside),
     }
 }
 
-/// Returns a button that takes the Enter key in a field of its form, and does nothing: to decide takes a click, or a key on a button.
+/// Says whether an instance has begun, and all that `inside` names in it.
+fn has_begun(state: &RunState, id: &InstanceId, inside: &[&str]) -> bool {
+    let Some(instance) = state.instance(id) else {
+        return false;
+    };
+    // One that runs again is pending until then; what it contains may stay done.
+    let is_reset = instance.status == Status::Pending && !instance.is_scope;
+    is_over(state, id) || !is_reset && is_begun(state, Some(id), inside)
+}
+
+fn is_over(state: &RunState, id: &InstanceId) -> bool {
+    matches!(state.status(id), Status::Succeeded | Status::Skipped)
+}
+
+/// Returns a disabled first button: without it, Enter in a field would press the first real one, and so answer the question.
 pub fn no_enter() -> Markup {
     html! { button disabled hidden aria-hidden="true" {} }
 }
@@ -342,7 +344,7 @@ impl View {
             .ended_at
             .unwrap_or(at)
             .millis_since(info.started_at);
-        // A process that is killed writes no event.
+        // A process that is killed writes no event, so an open page also reloads at intervals.
         let every = shown.state.ended_at.is_none().then_some("10000");
         html! {
             div class="head" data-every=[every] {

@@ -103,7 +103,7 @@ pub async fn runs(
     Ok(page(
         &frame,
         html! {
-            // A process that is killed writes no event, nor does the deletion of old runs.
+            // Killed processes and deleted runs write no event, so the page also reloads at intervals.
             h1 class="unseen" data-every=[(!list.rows.is_empty()).then_some("10000")] { "Runs" }
             @if !mine.is_empty() {
                 section id="mine" class="waiting" aria-labelledby="mine-title" {

@@ -37,7 +37,7 @@ pub async fn triggers(State(desk): State<Desk>, access: Access) -> Result<Respon
     Ok(page(
         &frame,
         html! {
-            // A pause is no event of a run, so the page is loaded again by itself.
+            // Pausing a trigger writes no event of a run, so the page also reloads at intervals.
             div class="head" data-every="5000" { h1 { "Triggers" } }
             @for problem in &problems { p class="trouble" role="alert" { (visible(problem)) } }
             @if standings.is_empty() {

@@ -11,8 +11,8 @@ use windlass_journal::InstanceId;
 
 /// A higher place is undone earlier.
 ///
-/// The event with which the instance began to change something, or one of the instances that it depends on, whichever is later; and how many dependencies
-/// lie between the two.
+/// The event with which the instance began to change something, or one of the instances that it depends on, whichever is later; and how
+/// many dependencies lie between the two.
 pub(super) type Place = (u64, usize);
 
 /// Returns the ranks of the steps on the path of an instance: sorted by them, an instance comes after those that it depends on.

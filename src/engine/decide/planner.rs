@@ -323,7 +323,7 @@ impl Planner<'_> {
         let holds = self.holds(scope, unit);
         let has_condition = |step: &Step| step.when.is_some();
         let was_condition = has_condition(unit.step) || unit.old.is_some_and(has_condition);
-        // The steps before it are not all skipped, or this would not have been asked; those under `finally` are not looked at.
+        // The steps before it are not all skipped: `scope` checks that first, but not under `finally`.
         let is_free = was_condition || !scope.is_under_finally(unit.step);
         let may_run = unit.before.is_some() || (is_free && holds == Some(true));
         if holds == Some(false) || !may_run {
@@ -341,7 +341,7 @@ impl Planner<'_> {
         let reason = if was_condition {
             "was skipped; its condition is evaluated again"
         } else {
-            "was skipped with steps before it; that is no longer so"
+            "was skipped with the steps before it, which are not skipped now"
         };
         self.tell(&unit.id, kind, reason)
     }

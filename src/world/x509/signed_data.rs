@@ -218,7 +218,7 @@ impl Signer<'_> {
         let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
         let own = certificate_der(self.certificate);
         let verified = EndEntityCert::try_from(&own).and_then(|signer| {
-            // That of the signer has been checked above. A CA without the extension may issue for any purpose, as OpenSSL has it, too.
+            // The usage of the signer itself has been checked above. A CA without the extension may issue for any purpose, as in OpenSSL.
             let usage = KeyUsage::required_if_present(TIME_STAMPING);
             let algorithms = ALL_VERIFICATION_ALGS;
             signer

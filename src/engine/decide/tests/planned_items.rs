@@ -202,7 +202,7 @@ steps: { a: { run: '()', when: \"${{ params.on }}\" }, b: { run: '()', needs: [a
         ..Edit::of(&same)
     };
     let again = "was skipped; its condition is evaluated again";
-    let with_a = "was skipped with steps before it; that is no longer so";
+    let with_a = "was skipped with the steps before it, which are not skipped now";
     fates(&run, &edit, [("a", New, again), ("b", New, with_a)]);
     run.resumes_with(&edit);
     run.starts(["a"]);

@@ -47,22 +47,18 @@ impl Fields {
     }
 }
 
-/// Splits a path at its dots; as in kubectl's JSONPath, `\\.` is a dot within a key.
+/// Splits a path at its dots; as in kubectl's JSONPath, `\.` is a dot within a key.
 fn keys(path: &str) -> Vec<String> {
-    let mut keys = vec![String::new()];
+    let (mut keys, mut key) = (Vec::new(), String::new());
     let mut rest = path.chars().peekable();
     while let Some(c) = rest.next() {
-        let next = rest.peek() == Some(&'.');
-        match (c, keys.last_mut()) {
-            ('\\', Some(key)) if next => {
-                rest.next();
-                key.push('.');
-            }
-            ('.', _) => keys.push(String::new()),
-            (c, Some(key)) => key.push(c),
-            (_, None) => {}
+        match c {
+            '\\' if rest.next_if_eq(&'.').is_some() => key.push('.'),
+            '.' => keys.push(std::mem::take(&mut key)),
+            c => key.push(c),
         }
     }
+    keys.push(key);
     keys
 }
 

@@ -1,6 +1,6 @@
 use data_encoding::BASE64;
 
-use super::private::without_public;
+use super::private::{BEGIN, without_public};
 use crate::value::Secret;
 
 /// Shorter secrets are not searched for: a run's records are full of short words and numbers, and a record in which each `1234` is
@@ -15,8 +15,6 @@ pub const LEAST_ENCODED: usize = 8;
 pub const LEAST_WORD: usize = 20;
 /// The minimum for the beginning or the end of a secret that was cut elsewhere.
 pub const LEAST_CUT: usize = 16;
-/// How a key or a certificate in PEM begins.
-const BEGIN: &str = "-----BEGIN ";
 /// Names in a Kubernetes Secret beside the secret values are shorter than this.
 const LONGEST_NAME: usize = 15;
 
@@ -36,7 +34,7 @@ pub struct Part {
     pub bytes: Vec<u8>,
     /// Whether it is a line of a private key, which is searched for only as it is: its other forms may be in a certificate.
     pub is_of_key: bool,
-    /// Whether it may also be in a certificate or a request, and is none there: a line of a private key, or what was found beside
+    /// Whether it may also be in a certificate or a request, where it stays visible: a line of a private key, or a value that was found beside
     /// secrets.
     pub may_be_public: bool,
     /// Whether its beginning or its end alone must be hidden: it is one long word, or not text.
@@ -84,7 +82,7 @@ fn parts_of_text(secret: &str, origin: Origin, least: usize) -> Vec<Part> {
     let taken = without_public(secret);
     let whole = taken.text.trim();
     let mut parts = Vec::new();
-    if whole.len() < least || (origin == Origin::Found && is_none(whole, least)) {
+    if whole.len() < least || (origin == Origin::Found && is_not_secret(whole, least)) {
         return parts;
     }
     let mut add = |text: &str, is_of_key: bool| {
@@ -119,8 +117,8 @@ fn parts_of_text(secret: &str, origin: Origin, least: usize) -> Vec<Part> {
     parts
 }
 
-/// Says whether what was found beside secrets is none: a name, also in base64, as a Kubernetes Secret has it, or too short.
-fn is_none(found: &str, least: usize) -> bool {
+/// Says whether a value that stands beside secrets is not secret itself: a name, also in base64, as in a Kubernetes Secret, or a short text.
+fn is_not_secret(found: &str, least: usize) -> bool {
     let decoded = BASE64.decode(found.as_bytes()).ok();
     let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
     is_name(found) || decoded.is_some_and(|text| text.trim().len() < least || is_name(text.trim()))

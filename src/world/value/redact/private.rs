@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use data_encoding::BASE64;
 
-const BEGIN: &str = "-----BEGIN ";
+/// How a block in PEM begins.
+pub const BEGIN: &str = "-----BEGIN ";
 const DASHES: &str = "-----";
 /// The labels of public blocks.
 const PUBLIC: [&str; 10] = [
