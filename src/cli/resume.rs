@@ -119,6 +119,7 @@ fn resume_changed(
         state: &state,
         run_id: id.as_str(),
         redo: &command.redo,
+        is_edited: edit.is_some(),
     });
     let plan = plan.map_err(|why| unplannable(id, &why))?;
     if command.plan {

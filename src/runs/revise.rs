@@ -201,6 +201,7 @@ impl Reviser<'_> {
             state: &with,
             run_id: id.as_str(),
             redo: &changes.redo,
+            is_edited: edit.is_some(),
         });
         let plan = plan.map_err(unplannable)?;
         let (params, secrets) = match &edit {

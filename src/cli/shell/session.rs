@@ -269,6 +269,7 @@ impl<'a> Session<'a> {
             state: &after_edit(&taken.state, Some(&edited)),
             run_id: id.as_str(),
             redo: &[],
+            is_edited: true,
         })
         .map_err(|e| Failure::new("journal", e.to_string()))?;
         taken.run.freeze(edited.edition, &program.files)?;

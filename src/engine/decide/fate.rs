@@ -57,4 +57,6 @@ pub struct Change<'a> {
     pub run_id: &'a str,
     /// Steps to run again from the start, with all steps that depend on them.
     pub redo: &'a [InstanceId],
+    /// Whether the run continues with other files or params.
+    pub is_edited: bool,
 }

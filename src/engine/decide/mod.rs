@@ -31,6 +31,7 @@ mod resume;
 mod scope;
 mod shape;
 mod step;
+mod tell;
 mod trials;
 mod undo;
 mod unit;

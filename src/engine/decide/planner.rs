@@ -7,15 +7,15 @@ use super::{
     decision::View,
     doubt::is_tolerated,
     evaluate::is_position,
-    fate::{Change, Fate, FateKind, Plan},
+    fate::{Change, FateKind, Plan},
     plan::Unplannable,
-    reason::{gives_the_same, going_on, lost_doubt, other_shape, script_change, sources},
+    reason::{gives_the_same, going_on, other_shape, script_change, sources},
     scope::Scope,
     shape::{Shape, has_begun, whole},
 };
 use windlass_compile::{Action, Edge, OnError, Step, Workflow, bind_params};
-use windlass_journal::{EffectState, Event, Instance, InstanceId, Status};
-use windlass_script::{Class, Script};
+use windlass_journal::{Event, Instance, InstanceId, Status};
+use windlass_script::Script;
 use windlass_world::value::Value;
 
 pub(super) struct Planner<'a> {
@@ -26,10 +26,10 @@ pub(super) struct Planner<'a> {
 }
 
 /// What is known about an instance (of a step, or of one item) before its fate is decided.
-struct Unit<'u> {
-    id: InstanceId,
+pub(super) struct Unit<'u> {
+    pub id: InstanceId,
     step: &'u Step,
-    old: Option<&'u Step>,
+    pub old: Option<&'u Step>,
     item: Value,
     /// Whether the run continued without what failed of the step.
     is_tolerated: bool,
@@ -63,6 +63,11 @@ impl Before {
 }
 
 impl Planner<'_> {
+    /// Says whether this is a resume with the same files and params that starts nothing over.
+    fn continues_as_it_is(&self) -> bool {
+        !self.change.is_edited && self.change.redo.is_empty()
+    }
+
     fn view(&self) -> View<'_> {
         View {
             state: self.change.state,
@@ -166,6 +171,15 @@ impl Planner<'_> {
         if let Some(before) = unit.before.as_ref().filter(|before| before.starts_over()) {
             return self.again(&id, before.reason());
         }
+        // What its items did before it was skipped is replayed.
+        let mut worst = FateKind::Kept;
+        if self.change.state.status(&id) == Status::Skipped {
+            worst = self.skipped(scope, &unit);
+            if worst != FateKind::Replayed {
+                return worst;
+            }
+        }
+        let is_reopened = worst == FateKind::Replayed;
         let status = self.run_status(scope, step);
         let items_now = scope.items(self.view(), step, template, status);
         let Ok(now) = items_now.inspect_err(|error| {
@@ -187,6 +201,9 @@ impl Planner<'_> {
             } else {
                 FateKind::GoesOn
             };
+            if is_reopened {
+                return worst;
+            }
             if self.change.state.status(&id) != Status::Pending {
                 let step = id.clone();
                 self.plan.events.push(Event::StepReopened { step });
@@ -210,7 +227,6 @@ impl Planner<'_> {
         }
         let has_changed = were != Some(&now);
         let unit_before = unit.before.is_some();
-        let mut worst = FateKind::Kept;
         for (key, item) in &now {
             let former = renamed(were.map_or(&[], |were| were), &now, (key, item));
             let former = former.map(|former| id.item(former));
@@ -228,7 +244,7 @@ impl Planner<'_> {
             self.leaves(item, FateKind::Removed, "no longer an item");
         }
         // Its inputs may change, so it waits for them and evaluates its items again.
-        if worst > FateKind::GoesOn || has_changed || unit_before {
+        if !is_reopened && (worst > FateKind::GoesOn || has_changed || unit_before) {
             self.plan.events.push(Event::StepReopened { step: id });
             worst = worst.max(FateKind::Replayed);
         }
@@ -243,13 +259,16 @@ impl Planner<'_> {
             if scope.leaves_out(self.change.state, unit.step) {
                 return self.tell(id, FateKind::Kept, "was not selected");
             }
+            // It was to run again, and has not begun since.
+            let repeats = self.repeats(id);
             let reason = match unit.old {
-                Some(_) => "has not run yet",
+                Some(_) if repeats.is_empty() => "has not run yet",
+                Some(_) => "has not run again yet",
                 None => "new in the workflow",
             };
             return match &unit.former {
                 Some(former) => self.renamed(unit, former),
-                None => self.tell(id, FateKind::New, reason),
+                None => self.repeating(id, FateKind::New, reason.into(), repeats),
             };
         };
         if self.change.redo.contains(id) {
@@ -267,7 +286,12 @@ impl Planner<'_> {
             .is_some_and(|e| e.code == "diverged")
             && !is_over(instance)
         {
-            return self.again(id, "its script no longer makes the recorded calls".into());
+            let reason = "its script no longer makes the recorded calls";
+            if self.continues_as_it_is() {
+                let reason = format!("{reason}, and stops there again: --redo starts it over");
+                return self.tell(id, FateKind::GoesOn, &reason);
+            }
+            return self.again(id, reason.into());
         }
         if instance.status == Status::Skipped {
             return self.skipped(scope, unit);
@@ -329,21 +353,21 @@ impl Planner<'_> {
         if holds == Some(false) || !may_run {
             return self.tell(&unit.id, FateKind::Kept, "stays skipped");
         }
-        // It may have run before its condition became false.
-        let is_first = whole(self.change.state, &unit.id).all(|(_, i)| i.effects.is_empty());
-        let step = unit.id.clone();
-        let (event, kind) = if is_first {
-            (Event::StepReset { step }, FateKind::New)
-        } else {
-            (Event::StepReopened { step }, FateKind::Replayed)
-        };
-        self.plan.events.push(event);
         let reason = if was_condition {
             "was skipped; its condition is evaluated again"
         } else {
             "was skipped with the steps before it, which are not skipped now"
         };
-        self.tell(&unit.id, kind, reason)
+        // It may have run before its condition became false.
+        let is_first = whole(self.change.state, &unit.id).all(|(_, i)| i.effects.is_empty());
+        let step = unit.id.clone();
+        if is_first {
+            self.plan.events.push(Event::StepReset { step });
+            let repeats = self.repeats(&unit.id);
+            return self.repeating(&unit.id, FateKind::New, reason.into(), repeats);
+        }
+        self.plan.events.push(Event::StepReopened { step });
+        self.tell(&unit.id, FateKind::Replayed, reason)
     }
 
     fn approval(&mut self, scope: &Scope, unit: &Unit, instance: &Instance) -> FateKind {
@@ -527,38 +551,6 @@ impl Planner<'_> {
         }
     }
 
-    /// Tells that an instance does not run any more, and which of its changes stay.
-    fn leaves(&mut self, id: &InstanceId, kind: FateKind, reason: &str) -> FateKind {
-        let rounds = whole(self.change.state, id).flat_map(|(_, instance)| instance.rounds());
-        let effects = rounds.flat_map(|round| round.effects);
-        let is_done = |effect: &&EffectState| effect.is_open() || effect.result().is_some();
-        let done = counts(effects.filter(is_done));
-        let reason = match done.as_slice() {
-            [] => reason.to_owned(),
-            done => format!("{reason}; what it did stays done: {}", done.join(", ")),
-        };
-        self.tell(id, kind, &reason)
-    }
-
-    /// Tells that an instance runs for the first time, and makes calls that what it replaces has made already.
-    fn renamed(&mut self, unit: &Unit, former: &InstanceId) -> FateKind {
-        let reason = match unit.old {
-            Some(_) => format!(
-                "a new item, with the value of `{former}`, which is removed: if only its key has changed, keep the key"
-            ),
-            None => format!(
-                "new in the workflow, and does what `{former}` did, which is removed: if only its name has changed, keep the name"
-            ),
-        };
-        self.plan.fates.push(Fate {
-            step: unit.id.clone(),
-            kind: FateKind::New,
-            reason,
-            repeats: self.repeats(former),
-        });
-        FateKind::New
-    }
-
     /// Returns the step that is removed and did what a new step does, if it changed something outside.
     fn former_step(&self, scope: &Scope, old: &Workflow, step: &Step) -> Option<InstanceId> {
         if old.step_named(step.name.as_str()).is_some() {
@@ -584,66 +576,6 @@ impl Planner<'_> {
     fn is_asked_for_inside(&self, id: &InstanceId) -> bool {
         whole(self.change.state, id).any(|(other, _)| self.change.redo.contains(other))
     }
-
-    fn tell(&mut self, id: &InstanceId, kind: FateKind, reason: &str) -> FateKind {
-        self.plan.fates.push(Fate {
-            step: id.clone(),
-            kind,
-            reason: reason.into(),
-            repeats: Vec::new(),
-        });
-        kind
-    }
-
-    /// Corrects the fates of steps under `finally` that were reset, with what is inside of them.
-    pub fn runs_again_at_the_end(&mut self, reset: &[InstanceId]) {
-        for id in reset {
-            let repeats = self.repeats(id);
-            let fates = &mut self.plan.fates;
-            if let Some(fate) = fates.iter_mut().find(|fate| fate.step == *id) {
-                fate.kind = FateKind::Again;
-                fate.reason = "it is under `finally`, and steps before it run".to_owned();
-                fate.repeats = repeats;
-            }
-        }
-    }
-
-    /// Counts the calls of an instance, and of everything inside of it, that change something.
-    fn repeats(&self, id: &InstanceId) -> Vec<String> {
-        counts(whole(self.change.state, id).flat_map(|(_, instance)| &instance.effects))
-    }
-
-    /// Resets an instance and everything inside of it.
-    fn again(&mut self, id: &InstanceId, mut reason: String) -> FateKind {
-        let doubts = whole(self.change.state, id).filter_map(|(_, instance)| lost_doubt(instance));
-        for doubt in doubts {
-            reason = format!("{reason}; {doubt}");
-        }
-        for (other, _) in whole(self.change.state, id) {
-            self.plan.events.push(Event::StepReset {
-                step: other.clone(),
-            });
-        }
-        self.plan.fates.push(Fate {
-            step: id.clone(),
-            kind: FateKind::Again,
-            reason,
-            repeats: self.repeats(id),
-        });
-        FateKind::Again
-    }
-}
-
-/// Counts the calls that change something, by function: `http::put ×1`.
-fn counts<'e>(effects: impl Iterator<Item = &'e EffectState>) -> Vec<String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for effect in effects.filter(|effect| effect.call.class != Class::Read) {
-        *counts.entry(&effect.call.function).or_default() += 1;
-    }
-    let counts = counts.into_iter();
-    counts
-        .map(|(function, n)| format!("{function} ×{n}"))
-        .collect()
 }
 
 /// Returns the key that an item had whose value is still in the list, under a new key.

@@ -112,6 +112,7 @@ impl Story {
             state: &state,
             run_id: "run-1",
             redo: &redo(edit),
+            is_edited: edit.program.digest != self.program.digest || !edit.params.is_empty(),
         })
     }
 

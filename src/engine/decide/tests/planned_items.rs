@@ -333,6 +333,39 @@ outputs: { n: \"${{ steps.a?.n ?? 0 }}\" }
     assert_eq!(plan.fates[0].kind, Replayed);
 }
 
+#[test]
+fn a_list_that_is_skipped_stays_so_with_its_items_until_its_condition_is_true() {
+    let text = "params: { on: bool, n: { type: int, default: 1 } }
+steps:
+  each: { run: '()', when: \"${{ params.on }}\", for_each: \"${{ ['x', 'y'] }}\" }
+";
+    let mut run = Beginning::of(text, &[]).params("{ on: true }").go();
+    run.starts(["each[x]", "each[y]"]);
+    run.calls("each[x]", "http::put", Class::Keyed);
+    run.succeeds("each[x]");
+    run.succeeds("each[y]");
+    run.ends(Outcome::Succeeded);
+    let same = run.program.clone();
+    let edit = |params| Edit {
+        params,
+        ..Edit::of(&same)
+    };
+    run.resumes_with(&edit("{ on: false }"));
+    run.ends(Outcome::Succeeded);
+    let expected = [("each", Kept, "stays skipped")];
+    fates(&run, &edit("{ on: false, n: 2 }"), expected);
+    let again = "was skipped; its condition is evaluated again";
+    let expected = [
+        ("each", Replayed, again),
+        ("each[x]", Kept, "unchanged"),
+        ("each[y]", Kept, "unchanged"),
+    ];
+    fates(&run, &edit("{ on: true }"), expected);
+    run.resumes_with(&edit("{ on: true }"));
+    run.ends(Outcome::Succeeded);
+    assert_eq!(run.instance("each").outputs, yaml("{ x: {}, y: {} }"));
+}
+
 /// A question that is not asked stops no step, in a run and in its plan.
 #[test]
 fn a_step_behind_a_question_that_is_skipped_is_not() {

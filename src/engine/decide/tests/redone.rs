@@ -10,7 +10,7 @@ use crate::decide::{FateKind, Unplannable};
 use windlass_journal::Outcome;
 use windlass_script::Class;
 
-use FateKind::{Again, GoesOn, Kept, Replayed};
+use FateKind::{Again, GoesOn, Kept, New, Replayed};
 
 #[test]
 fn a_redo_starts_a_step_over_with_all_that_depends_on_it() {
@@ -171,7 +171,55 @@ fn a_script_that_no_longer_makes_its_calls_starts_over() {
     run.calls("a", "http::put", Class::Keyed);
     run.fails_with("a", "diverged");
     let reason = "its script no longer makes the recorded calls";
-    fates(&run, &Edit::of(&run.program), [("a", Again, reason)]);
+    let edited = program("steps: { a: { run: '1; ()' } }", &[]);
+    fates(&run, &Edit::of(&edited), [("a", Again, reason)]);
+    // The same script stops at the same place.
+    let stops = format!("{reason}, and stops there again: --redo starts it over");
+    fates(&run, &Edit::of(&run.program), [("a", GoesOn, &stops)]);
+}
+
+#[test]
+fn a_step_that_was_to_run_again_and_has_not_makes_its_calls_again() {
+    let mut run = Story::of(
+        "steps:
+  a: { run: '()' }
+  b: { run: '()', needs: [a] }
+",
+    );
+    run.starts(["a"]);
+    run.calls("a", "http::put", Class::Keyed);
+    run.succeeds("a");
+    run.starts(["b"]);
+    run.calls("b", "http::put", Class::Keyed);
+    run.calls("b", "http::post", Class::Unsure);
+    run.succeeds("b");
+    run.ends(Outcome::Succeeded);
+    let same = run.program.clone();
+    run.resumes_with(&Edit {
+        redo: &["a"],
+        ..Edit::of(&same)
+    });
+    run.starts(["a"]);
+    run.fails("a");
+    run.ends(Outcome::Failed);
+    let plan = run.plan(&Edit::of(&same)).expect("a plan");
+    let b = &plan.fates[1];
+    assert_eq!((b.kind, b.reason.as_str()), (New, "has not run again yet"));
+    assert_eq!(b.repeats, ["http::post ×1", "http::put ×1"]);
+    // The newest round of `b` has made one of its two calls.
+    run.resumes();
+    run.starts(["a"]);
+    run.succeeds("a");
+    run.starts(["b"]);
+    run.calls("b", "http::put", Class::Keyed);
+    run.fails("b");
+    run.ends(Outcome::Failed);
+    let plan = run.plan(&Edit {
+        redo: &["b"],
+        ..Edit::of(&same)
+    });
+    let plan = plan.expect("a plan");
+    assert_eq!(plan.fates[1].repeats, ["http::post ×1", "http::put ×1"]);
 }
 
 #[test]
