@@ -89,6 +89,9 @@ fn run(inputs) {
 
     pca::disable_certificate_authority(ca);
     check(pca::describe_certificate_authority(ca).status == "DISABLED", "disabled");
+    let why = "";
+    try { pca::wait_until_active(ca) } catch (e) { why = e.message; }
+    check(why.contains("is DISABLED"), why);
     pca::enable_certificate_authority(ca);
     pca::disable_certificate_authority(ca);
     pca::delete_certificate_authority(ca, #{ restore_within_days: 7 });

@@ -490,6 +490,40 @@ fn a_run_continues_the_finally_in_which_it_died() {
     assert_eq!(site.requests(), requests);
 }
 
+/// A step under `finally` that has told of a failure tells of the success after a resume, and a person is asked first what became of the
+/// former call.
+#[test]
+fn a_finally_that_was_told_of_a_failure_is_told_of_the_success() {
+    for answers in [true, false] {
+        let site = Site::open(&[404, 500]);
+        let file = format!(
+            "workflow: w\nsteps:\n  check: {{ run: 'http::get(\"{url}/check\")' }}\nfinally:\n  page:\n    with: {{ how: \"${{{{ run.status }}}}\" }}\n    run: 'http::post(`{url}/page/${{inputs.how}}`)'\n",
+            url = site.address()
+        );
+        let test = Test::new().file("w.yaml", &file);
+        test.windlass(&["run", "w.yaml"]).expect(1);
+        let answer = ["resume", "--answer", "page=done"];
+        if answers {
+            test.windlass(&answer).expect(0);
+        } else {
+            let asked = test.windlass(&["resume"]).expect(1);
+            asked.says("page=done:VALUE");
+            assert!(!asked.stderr.contains("diverged"), "{}", asked.stderr);
+            // What the step was told last stays recorded, so it says itself how to tell it anew.
+            test.windlass(&answer).expect(1).says("--redo page");
+            let redo = ["resume", "--redo", "page", "--yes"];
+            test.windlass(&redo).expect(0);
+        }
+        let requests = [
+            "GET /check",
+            "POST /page/failed",
+            "GET /check",
+            "POST /page/succeeded",
+        ];
+        assert_eq!(site.requests(), requests);
+    }
+}
+
 #[test]
 fn a_run_whose_outputs_fail_says_so_to_its_finally_and_after_its_undo() {
     let test = Test::new().file(

@@ -61,7 +61,7 @@ pub fn resume(args: &Args, command: &Resume) -> Done {
         return resume_changed(args, command, &archive, &id, taken);
     }
     let answers = in_doubt::read_all(&command.answers)?;
-    let events = runs::resume_events_answered(workflow, &taken.state, &answers, &person())
+    let events = runs::resume_events_answered(workflow, (&id, &taken.state), &answers, &person())
         .map_err(in_doubt::refused)?;
     drive(args, &command.driving, taken.drive(events))
 }

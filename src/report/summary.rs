@@ -177,6 +177,10 @@ fn steps_table(workflow: &Workflow, state: &State, view: View) -> String {
         state,
         view,
         undone,
+        has_failed: state
+            .steps
+            .iter()
+            .any(|(id, instance)| id.undone().is_none() && instance.status == Status::Failed),
     };
     for (_, step) in workflow.steps() {
         rows.add(step, &InstanceId::step(None, step.name.as_str()), false);
@@ -212,6 +216,8 @@ struct Rows<'a> {
     view: View<'a>,
     /// How much an undo has reversed, by step.
     undone: BTreeMap<InstanceId, Undone>,
+    /// Whether any step has failed.
+    has_failed: bool,
 }
 
 impl Rows<'_> {
@@ -249,11 +255,17 @@ impl Rows<'_> {
                 _ => format!("waited {}", time(ms)),
             });
         let items = instance.and_then(|i| i.items.as_ref());
+        let doubt = instance.and_then(Instance::call_in_doubt);
+        let interrupted = || match doubt.filter(|_| !self.state.is_undoing) {
+            Some(effect) => format!("interrupted, {} is in doubt", effect.call.function),
+            None => "interrupted".into(),
+        };
         let mut says = match (status, self.state.outcome, items) {
             (Status::Pending, Some(_), _) if instance.is_some_and(|i| i.attempt > 0) => {
-                "interrupted".into()
+                interrupted()
             }
             (Status::Pending, Some(Outcome::Cancelled), _) => "not run".into(),
+            (Status::Pending, Some(_), _) if !self.has_failed => "not run".into(),
             (Status::Pending, Some(_), _)
                 if id.segments().last().is_some_and(|it| it.item.is_some()) =>
             {
@@ -270,10 +282,10 @@ impl Rows<'_> {
             (Status::Running | Status::Waiting | Status::Retrying { .. }, ..)
                 if self.state.is_undoing =>
             {
-                "interrupted".into()
+                interrupted()
             }
             (Status::Running | Status::Retrying { .. }, None, _) if !self.view.is_driven => {
-                "interrupted".into()
+                interrupted()
             }
             (Status::Skipped, ..) => match instance.and_then(|i| i.skip_reason.as_deref()) {
                 Some(reason) => format!("skipped: {}", line(reason)),

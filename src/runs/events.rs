@@ -9,7 +9,7 @@ use super::{
 use windlass_compile::Workflow;
 use windlass_engine::{decide, execute::DriveError};
 use windlass_journal::{
-    Event, InstanceId, RunCancelled, RunEdited, RunResumed, State, UndoStarted,
+    Event, InstanceId, RunCancelled, RunEdited, RunId, RunResumed, State, UndoStarted,
 };
 
 /// Returns the events with which an idle run continues.
@@ -41,12 +41,20 @@ pub fn undo_started(who: &Person) -> Event {
 /// Answers that do not fit what is in doubt; events that can't follow.
 pub fn resume_events_answered(
     workflow: &Workflow,
-    state: &State,
+    (id, state): (&RunId, &State),
     answers: &DoubtAnswers,
     who: &Person,
 ) -> Result<Vec<Event>, RunsError> {
     let mut events = resume_events(workflow, state, who);
-    events.extend(all_answered(state, &events, answers, who)?);
+    if !answers.is_empty() {
+        events.extend(all_answered(state, &events, answers, who)?);
+        let state = after_events(state, &events)?;
+        events.extend(decide::reset_outdated_finally(
+            workflow,
+            &state,
+            id.as_str(),
+        ));
+    }
     Ok(events)
 }
 
@@ -108,14 +116,14 @@ pub fn undo_events(
 /// Answers that do not fit what is in doubt; events that can't follow.
 pub(crate) fn answer_events(
     workflow: &Workflow,
-    state: &State,
+    (id, state): (&RunId, &State),
     answers: &DoubtAnswers,
     who: &Person,
 ) -> Result<Vec<Event>, RunsError> {
     if is_of_undo(state) {
         undo_events(state, answers, who)
     } else {
-        resume_events_answered(workflow, state, answers, who)
+        resume_events_answered(workflow, (id, state), answers, who)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Resource policies: what an authority's owner allows other accounts to do with it.
 //!
 //! AWS accepts only a few forms of policies (the user guide's page "Resource-based policies"): statements that allow
-//! principals some of six actions on this authority, and to issue only from the templates in a condition.
+//! principals some of seven actions on this authority, and to issue only from the templates in a condition. `*` is a
+//! principal only together with an organisation.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +11,14 @@ use serde::Deserialize;
 use crate::failure::{Code, Failure};
 
 /// The actions that can be shared.
-const ACTIONS: [&str; 6] = [
+const ACTIONS: [&str; 7] = [
     "acm-pca:DescribeCertificateAuthority",
     "acm-pca:GetCertificate",
     "acm-pca:GetCertificateAuthorityCertificate",
     "acm-pca:IssueCertificate",
     "acm-pca:ListPermissions",
     "acm-pca:ListTags",
+    "acm-pca:RevokeCertificate",
 ];
 
 /// The templates that accounts other than the owner may use.
@@ -30,6 +32,9 @@ const TEMPLATES: [&str; 6] = [
 ];
 
 const TEMPLATE_KEY: &str = "acm-pca:TemplateArn";
+const ORGANIZATION_KEY: &str = "aws:PrincipalOrgID";
+const EQUALS: &str = "StringEquals";
+const NOT_EQUALS: &str = "StringNotEquals";
 
 const ISSUE: &str = "acm-pca:IssueCertificate";
 
@@ -49,11 +54,38 @@ struct Statement {
     #[expect(dead_code, reason = "allowed in a policy, without effect here")]
     sid: Option<String>,
     effect: String,
-    principal: BTreeMap<String, OneOrMore<String>>,
+    principal: Principal,
     action: OneOrMore<String>,
     resource: OneOrMore<String>,
     #[serde(default)]
     condition: BTreeMap<String, BTreeMap<String, OneOrMore<String>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Principal {
+    /// `*`.
+    Word(String),
+    Named(BTreeMap<String, OneOrMore<String>>),
+}
+
+impl Principal {
+    fn names(&self, kind: &str) -> impl Iterator<Item = &str> {
+        let named = match self {
+            Self::Named(named) => named.get(kind),
+            Self::Word(_) => None,
+        };
+        named
+            .into_iter()
+            .flat_map(|names| &names.0)
+            .map(String::as_str)
+    }
+
+    /// Whether it is everybody.
+    fn is_anybody(&self) -> bool {
+        let is_star = |word: &str| word == "*";
+        matches!(self, Self::Word(word) if is_star(word)) || self.names("AWS").any(is_star)
+    }
 }
 
 /// In policies, a list with one item may be written without brackets.
@@ -123,17 +155,27 @@ impl Statement {
         if self.effect != "Allow" {
             return Err("the effect of a statement must be Allow");
         }
-        let aws = |kind: &String| kind == "AWS" || kind == "Service";
-        if self.principal.is_empty() || !self.principal.keys().all(aws) {
+        let is_known = match &self.principal {
+            Principal::Word(word) => word == "*",
+            Principal::Named(named) => {
+                !named.is_empty() && named.keys().all(|kind| kind == "AWS" || kind == "Service")
+            }
+        };
+        if !is_known {
             return Err("the principal of a statement must be AWS or Service");
         }
-        if self
+        let mut names = self
             .principal
-            .values()
-            .flat_map(|names| &names.0)
-            .any(|name| name.contains('*'))
-        {
+            .names("AWS")
+            .chain(self.principal.names("Service"));
+        if names.any(|name| name != "*" && name.contains('*')) {
             return Err("a principal must not contain *");
+        }
+        let organization = |(operator, keys): (&String, &BTreeMap<_, _>)| {
+            operator == EQUALS && keys.contains_key(ORGANIZATION_KEY)
+        };
+        if self.principal.is_anybody() && !self.condition.iter().any(organization) {
+            return Err("the principal * needs the condition aws:PrincipalOrgID");
         }
         if !self
             .action
@@ -147,7 +189,8 @@ impl Statement {
             return Err("the resource must be the certificate authority");
         }
         for (operator, keys) in &self.condition {
-            if operator != "StringEquals" || keys.keys().any(|key| !known_key(key)) {
+            let is_known = operator == EQUALS || operator == NOT_EQUALS;
+            if !is_known || keys.keys().any(|key| !known_key(key)) {
                 return Err("a condition is not supported");
             }
         }
@@ -166,38 +209,40 @@ impl Statement {
 
     /// Returns whether the conditions are met. There are no organisations here, and no services that act for an account.
     fn holds(&self, account: &str, template: Option<&str>) -> bool {
-        self.condition.values().flatten().all(|(key, values)| {
-            let actual = match key.as_str() {
-                TEMPLATE_KEY => template,
-                "aws:PrincipalAccount" => Some(account),
-                _ => None,
-            };
-            actual.is_some_and(|actual| values.0.iter().any(|value| value == actual))
+        self.condition.iter().all(|(operator, keys)| {
+            keys.iter().all(|(key, values)| {
+                let actual = match key.as_str() {
+                    TEMPLATE_KEY => template,
+                    "aws:PrincipalAccount" => Some(account),
+                    _ => None,
+                };
+                let is_one = actual.is_some_and(|actual| values.0.iter().any(|v| v == actual));
+                is_one == (operator == EQUALS)
+            })
         })
     }
 
+    /// The templates from which it allows to issue.
     fn templates(&self) -> impl Iterator<Item = &str> {
-        self.condition
-            .values()
-            .filter_map(|keys| keys.get(TEMPLATE_KEY))
+        let keys = self.condition.get(EQUALS);
+        keys.and_then(|keys| keys.get(TEMPLATE_KEY))
+            .into_iter()
             .flat_map(|arns| arns.0.iter().map(String::as_str))
     }
 
     fn is_for(&self, account: &str) -> bool {
-        let of_account = |name: &String| {
+        let of_account = |name: &str| {
             let mut parts = name.split(':');
             name == account || (parts.nth(2) == Some("iam") && parts.nth(1) == Some(account))
         };
-        self.principal
-            .get("AWS")
-            .is_some_and(|names| names.0.iter().any(of_account))
+        self.principal.is_anybody() || self.principal.names("AWS").any(of_account)
     }
 }
 
 fn known_key(key: &str) -> bool {
     matches!(
         key,
-        TEMPLATE_KEY | "aws:PrincipalOrgID" | "aws:SourceAccount" | "aws:PrincipalAccount"
+        TEMPLATE_KEY | ORGANIZATION_KEY | "aws:SourceAccount" | "aws:PrincipalAccount"
     )
 }
 
@@ -247,6 +292,32 @@ mod tests {
         let template = format!(r#""acm-pca:TemplateArn":"{TEMPLATE}""#);
         assert!(of(&template, "acm-pca:IssueCertificate"));
         assert!(!of(&template, "acm-pca:ListTags"), "it has no template");
+    }
+
+    /// As the user guide shows it for an organisation. No account belongs to one here, so nobody may do anything.
+    #[test]
+    fn everybody_of_an_organization_may_be_allowed() {
+        let of = |principal: &str, condition: &str| {
+            let condition = format!(r#","Condition":{{{condition}}}"#);
+            let text = policy(
+                r#"["acm-pca:RevokeCertificate","acm-pca:ListTags"]"#,
+                &condition,
+            );
+            let text = text.replace(r#"{"AWS":"111122223333"}"#, principal);
+            Policy::read(&text, ARN)
+        };
+        let organization = r#""StringEquals":{"aws:PrincipalOrgID":"o-1"}"#;
+        let others = r#""StringNotEquals":{"aws:PrincipalAccount":"222222222222"}"#;
+        for principal in [r#""*""#, r#"{"AWS":"*"}"#] {
+            let read = of(principal, &format!("{organization},{others}")).unwrap();
+            assert!(!read.names("111122223333"));
+            assert!(of(principal, others).is_err(), "the whole world");
+        }
+        assert!(of(r#""arn:*""#, organization).is_err());
+        assert!(of(r#"{"AWS":"arn:*"}"#, organization).is_err());
+        let read = of(r#"{"AWS":["111122223333","222222222222"]}"#, others).unwrap();
+        assert!(read.allows("111122223333", "acm-pca:RevokeCertificate", ""));
+        assert!(!read.allows("222222222222", "acm-pca:RevokeCertificate", ""));
     }
 
     #[test]

@@ -90,7 +90,7 @@ fn table(entries: &[&Entry], at: Timestamp) -> Markup {
     html! {
         table class="list certificates" {
             caption class="unseen" { "Certificates in use, by expiry" }
-            (heads(&["Certificate", "Left", "Lifetime, and now", "Where", "Renewed by"]))
+            (heads(&["Certificate", "Left", "Lifetime, and now", "Where", "Comes from"]))
             tbody {
                 @for (row, entry) in entries.iter().enumerate() {
                     @let facts = &entry.facts;
@@ -118,7 +118,7 @@ fn table(entries: &[&Entry], at: Timestamp) -> Markup {
                                 @if entry.places.len() > PLACES { li { "and " (entry.places.len() - PLACES) " more" } }
                             }
                         }
-                        td data-label="Renewed by" {
+                        td data-label="Comes from" {
                             div { @match &entry.made_by {
                                 Some(origin) => {
                                     a href={ "/runs/" (origin.run) } { (origin.workflow) } " on " (origin.target)

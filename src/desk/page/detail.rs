@@ -9,6 +9,7 @@ use super::{
     steps::{parts, status as instance_status},
 };
 use crate::api;
+use windlass_engine::decide::step_of;
 use windlass_journal::{EffectState, Instance, InstanceId};
 use windlass_world::value::Value;
 
@@ -32,8 +33,12 @@ impl View {
     pub(super) fn detail(&self, id: &InstanceId) -> Markup {
         let state = &*self.shown.state;
         let Some(instance) = state.instance(id) else {
+            let why = match step_of(&self.shown.program.workflow, id) {
+                Some(_) => "This step has not started.",
+                None => "The workflow of this run has no such step.",
+            };
             return html! {
-                section id="detail" class="card" { h2 { (visible(id.as_str())) } p { "This step has not started." } }
+                section id="detail" class="card" { h2 { (id) } p { (why) } }
             };
         };
         html! {

@@ -111,6 +111,29 @@ pub fn short(json: &serde_json::Value) -> Option<String> {
     (text.len() <= MOST && !text.contains('\n')).then(|| visible(&text))
 }
 
+/// Makes visible what a page's texts hold that can't be seen, such as marks of the direction of writing in names. What a person may
+/// send back stays as it is: attributes, and the content of a text field.
+pub fn all_visible(html: String) -> String {
+    if visible(&html) == html {
+        return html;
+    }
+    let (mut seen, mut rest) = (String::with_capacity(html.len()), html.as_str());
+    while let Some(start) = rest.find('<') {
+        let (text, tag) = rest.split_at(start);
+        seen.push_str(&visible(text));
+        let end = if tag.starts_with("<textarea") {
+            tag.find("</textarea")
+        } else {
+            tag.find('>')
+        };
+        let (tag, after) = tag.split_at(end.map_or(tag.len(), |end| end + 1));
+        seen.push_str(tag);
+        rest = after;
+    }
+    seen.push_str(&visible(rest));
+    seen
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,5 +161,11 @@ mod tests {
             visible("a\u{202e}b\u{1b}[0m\nc"),
             "a\u{fffd}b\u{fffd}[0m\nc"
         );
+        let all = |html: &str| all_visible(html.to_owned());
+        let page = |c: char| {
+            format!("{c}<p title=\"\u{202e}\">a{c}</p><textarea a>\u{202e}</textarea>{c}")
+        };
+        assert_eq!(all(&page('\u{202e}')), page('\u{fffd}'));
+        assert_eq!(all("\u{202e}<p"), "\u{fffd}<p");
     }
 }

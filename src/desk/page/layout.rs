@@ -2,7 +2,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use maud::{DOCTYPE, Markup, html};
 
-use super::{assets::VERSION, login::LoginWay};
+use super::{assets::VERSION, format::all_visible, login::LoginWay};
 use crate::{access::Access, answer::Problem};
 use windlass_runs::now;
 use windlass_targets::Role;
@@ -111,7 +111,8 @@ pub fn page(frame: &Frame, main: Markup) -> Response {
         }
     };
     let kind = HeaderValue::from_static("text/html; charset=utf-8");
-    ([(header::CONTENT_TYPE, kind)], text.into_string()).into_response()
+    let text = all_visible(text.into_string());
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
 /// Redirects to a page of this server after a request.

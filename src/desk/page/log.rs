@@ -97,19 +97,14 @@ pub async fn log(
     Ok(page(&frame, look.markup(all.len())))
 }
 
-/// `GET /runs/RUN/log.txt`: returns all lines as plain text, with their times.
+/// `GET /runs/RUN/log.txt`: returns all lines as plain text, with their numbers.
 pub async fn raw(State(desk): State<Desk>, Path(run): Path<String>) -> Result<Response, Problem> {
     let run = run_id(&run)?;
     let asked = run.clone();
     let all = desk.ask(move |runs| runs.log(&asked)).await?;
     let mut text = String::new();
     for line in all.iter() {
-        text.push_str(&format!(
-            "{:>6} {} UTC {}\n",
-            line.seq,
-            report::utc_time(line.at),
-            visible(&line.text)
-        ));
+        text.push_str(&format!("{:>6} {}\n", line.seq, visible(&line.text)));
     }
     let name = format!("{run}.log");
     Ok(file("inline", &name, "text/plain; charset=utf-8", text))

@@ -45,7 +45,9 @@ pub use fate::{Change, Fate, FateKind, Plan};
 pub use next::next;
 pub use plan::{Unplannable, plan};
 pub use preview::{Does, Foreseen, Preview, preview, replaced};
-pub use resume::{ended_by_rejection, on_resume, resumed, waits, wanted_locks};
+pub use resume::{
+    ended_by_rejection, on_resume, reset_outdated_finally, resumed, waits, wanted_locks,
+};
 pub use step::step_of;
 pub use trials::{Trial, trials};
 pub use undo::{own_undos, undo_order};

@@ -1,15 +1,17 @@
 use std::collections::BTreeSet;
 
 use super::{
-    decision::{Moment, Want},
+    decision::{Moment, View, Want},
     doubt::is_tolerated,
     next::next,
+    scope::Scope,
     shape::{Shape, has_begun},
     step::step_of,
 };
 use windlass_compile::{Action, Step, Workflow};
 use windlass_ground::Timestamp;
 use windlass_journal::{Event, Instance, InstanceId, Outcome, RunResumed, State, Status};
+use windlass_world::value::Value;
 
 /// Returns the first events of a resume: the run continues, and the steps under `finally` run again if a step before
 /// them will run. A run that was interrupted in its `finally` continues there: what failed before stays failed, and
@@ -262,18 +264,7 @@ pub(super) fn reset_finally(
         .map(|(_, step)| step)
         .filter(|step| step.is_finally);
     for step in finally.filter(|_| runs_again) {
-        let id = id(step);
-        let own = state.steps.get_key_value(&id).into_iter();
-        let all: Vec<_> = own.chain(state.inside(&id)).collect();
-        let is_in_doubt = |instance: &Instance| {
-            instance.status != Status::Succeeded && instance.call_in_doubt().is_some()
-        };
-        if !all.iter().any(|(_, instance)| is_in_doubt(instance)) {
-            let resets = all
-                .into_iter()
-                .map(|(step, _)| Event::StepReset { step: step.clone() });
-            events.extend(resets);
-        }
+        events.extend(resets_unless_in_doubt(state, &id(step)));
     }
     each_open_scope(workflow, inside, state, |step, inner, scope| {
         let is_reset = step.is_finally && runs_again;
@@ -281,5 +272,81 @@ pub(super) fn reset_finally(
         if !is_reset && !has_failed_before {
             reset_finally((inner, Some(scope)), state, continues, told_wrong, events);
         }
+    });
+}
+
+/// Starts an execution over with what is inside of it; does nothing if a call there is in doubt.
+fn resets_unless_in_doubt(state: &State, id: &InstanceId) -> Vec<Event> {
+    let own = state.steps.get_key_value(id).into_iter();
+    let all: Vec<_> = own.chain(state.inside(id)).collect();
+    let is_in_doubt = |instance: &Instance| {
+        instance.status != Status::Succeeded && instance.call_in_doubt().is_some()
+    };
+    if all.iter().any(|(_, instance)| is_in_doubt(instance)) {
+        return Vec::new();
+    }
+    let all = all.into_iter();
+    all.map(|(step, _)| Event::StepReset { step: step.clone() })
+        .collect()
+}
+
+/// Resets the steps under `finally` that began with other inputs than they would have now: they were told that the run had failed or was
+/// cancelled, and now it continues. `state` is that of the resumed run, after the answers about its calls in doubt: until then, such
+/// a step was kept.
+pub fn reset_outdated_finally(workflow: &Workflow, state: &State, run_id: &str) -> Vec<Event> {
+    let mut events = Vec::new();
+    if !state.is_cancelled && !state.is_undoing {
+        let view = View { state, run_id };
+        outdated_finally(workflow, &Scope::whole(workflow, state), view, &mut events);
+    }
+    events
+}
+
+fn outdated_finally(root: &Workflow, scope: &Scope, view: View, events: &mut Vec<Event>) {
+    let (state, inside) = (view.state, scope.inside);
+    let id = |step: &Step| InstanceId::step(inside, step.name.as_str());
+    let has_failed = |step: &Step| {
+        let id = id(step);
+        state.status(&id) == Status::Failed && !is_tolerated(state, &id, step)
+    };
+    let steps = || scope.workflow.steps().map(|(_, step)| step);
+    let fails =
+        steps().any(|step| !step.is_finally && has_failed(step)) || scope.outputs_will_fail(view);
+    let status = if fails { "failed" } else { "succeeded" };
+    let is_outdated = |step: &Step, id: &InstanceId, instance: &Instance| {
+        let Some((_, _, item)) = Scope::around(root, state, id) else {
+            return false;
+        };
+        let now = scope.inputs(view, step, &item, Some(status));
+        instance.items.is_none()
+            && !is_over(instance.status)
+            && instance.inputs != Value::Null
+            && now.is_ok_and(|now| Value::Map(now) != instance.inputs)
+    };
+    for step in steps().filter(|step| step.is_finally) {
+        let id = id(step);
+        let items = state.inside(&id).filter(|(other, _)| {
+            other.is_item() && other.undone().is_none() && other.parent().as_ref() == Some(&id)
+        });
+        let own = state.steps.get_key_value(&id);
+        if own
+            .into_iter()
+            .chain(items)
+            .any(|(id, instance)| is_outdated(step, id, instance))
+        {
+            events.extend(resets_unless_in_doubt(state, &id));
+        }
+    }
+    each_open_scope(scope.workflow, inside, state, |step, inner, id| {
+        let Some(instance) = state.instance(id).filter(|_| !step.is_finally) else {
+            return;
+        };
+        let inner = Scope {
+            workflow: inner,
+            inside: Some(id),
+            params: &instance.inputs,
+            is_finally: scope.is_finally,
+        };
+        outdated_finally(root, &inner, view, events);
     });
 }

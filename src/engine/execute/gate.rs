@@ -221,9 +221,18 @@ impl Effects for Gate {
         let mut refused = None;
         if let Some(effect) = recorded {
             if effect.call.digest != digest {
+                let recorded = describe(&effect.call.function, &effect.call.arguments);
+                // Whatever the script does now, somebody has to know first what became of that call.
+                if effect.is_open() && effect.call.class == Class::Unsure {
+                    return Err(Interruption::Stopped(Stop::InDoubt {
+                        position,
+                        call: recorded,
+                        refused: None,
+                    }));
+                }
                 return Err(Interruption::Stopped(Stop::Diverged {
                     position,
-                    recorded: describe(&effect.call.function, &effect.call.arguments),
+                    recorded,
                     made: describe(call.function, &shown(&call.arguments, &self.redactor)),
                 }));
             }

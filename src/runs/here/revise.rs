@@ -53,7 +53,7 @@ impl Here {
     ) -> Result<(), RunsError> {
         let held = self.take_idle(id, "it is running: nothing is in doubt")?;
         refuse_changed(shown, &held.state, DOUBT_CHANGED)?;
-        let events = answer_events(&held.program.workflow, &held.state, answers, who)?;
+        let events = answer_events(&held.program.workflow, (id, &held.state), answers, who)?;
         self.go(held, events)
     }
 

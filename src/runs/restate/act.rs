@@ -182,7 +182,7 @@ impl OnRestate {
     ) -> Result<(), RunsError> {
         let idle = self.idle(id, "it is running: nothing is in doubt")?;
         refuse_changed(shown, &idle.state, DOUBT_CHANGED)?;
-        let events = answer_events(&idle.program.workflow, &idle.state, answers, who)?;
+        let events = answer_events(&idle.program.workflow, (id, &idle.state), answers, who)?;
         self.go(&idle, events, None)
     }
 

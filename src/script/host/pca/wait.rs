@@ -26,12 +26,13 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Waits until the CA has left CREATING.
 pub fn until_csr_ready(context: NativeCallContext, arn: &str) -> Result<(), Thrown> {
-    until_status(&context, arn, "its CSR", |status| status != "CREATING")
+    until_status(&context, arn, "its CSR", &[], |status| status != "CREATING")
 }
 
-/// Waits until the CA is ACTIVE.
+/// Waits until the CA is ACTIVE. One that is disabled or has expired becomes so only by what somebody does.
 pub fn until_active(context: NativeCallContext, arn: &str) -> Result<(), Thrown> {
-    until_status(&context, arn, "it to be ACTIVE", |status| {
+    let never = &["DISABLED", "EXPIRED"];
+    until_status(&context, arn, "it to be ACTIVE", never, |status| {
         status == "ACTIVE"
     })
 }
@@ -40,15 +41,20 @@ fn until_status(
     context: &NativeCallContext,
     arn: &str,
     what: &'static str,
+    never: &'static [&'static str],
     is_done: fn(&str) -> bool,
 ) -> Result<(), Thrown> {
     let function = "pca::describe_certificate_authority";
     let look = move |pca: PcaClient, arn: String| async move {
         let authority = pca.describe(&arn).await?;
         let status = authority.status.clone();
-        if matches!(status.as_str(), "FAILED" | "DELETED") {
-            let reason = authority.failure_reason.unwrap_or_default();
-            let message = format!("the certificate authority is {status} ({reason})");
+        let is_over = matches!(status.as_str(), "FAILED" | "DELETED");
+        if is_over || never.contains(&status.as_str()) {
+            let why = authority
+                .failure_reason
+                .map(|reason| format!(" ({reason})"));
+            let why = why.unwrap_or_default();
+            let message = format!("the certificate authority is {status}{why}");
             return Err(rejected("DescribeCertificateAuthority", &status, message));
         }
         Ok((authority_value(authority), is_done(&status)))

@@ -1,6 +1,9 @@
 //! Maps errors of an API server to [`FailureClass`]es.
 
-use kube::{Error, core::Status};
+use kube::{
+    Error,
+    core::{Status, response::StatusCause},
+};
 
 use super::login::Denied;
 use crate::{
@@ -94,11 +97,15 @@ pub(super) fn unauthenticated(about: &About, denied: Denied) -> Failure {
 }
 
 pub(super) fn of_status(about: &About, status: &Status) -> Failure {
-    let message = if about.is_secret {
-        without_values(&status.message)
-    } else {
-        status.message.clone()
-    };
+    let mut message = status.message.clone();
+    for cause in causes_of(status).filter(|cause| cause.reason == "UnexpectedServerResponse") {
+        if !message.contains(&cause.message) {
+            message = format!("{message}: {}", cause.message);
+        }
+    }
+    if about.is_secret {
+        message = without_values(&message);
+    }
     let code = match status.reason.as_str() {
         _ if is_caused_by(status, DISRUPTION_BUDGET) => DISRUPTION_BUDGET.to_owned(),
         "" => format!("HTTP{}", status.code),
@@ -135,8 +142,11 @@ fn is_of_the_manifest(status: &Status) -> bool {
 }
 
 fn is_caused_by(status: &Status, reason: &str) -> bool {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    causes.into_iter().any(|cause| cause.reason == reason)
+    causes_of(status).any(|cause| cause.reason == reason)
+}
+
+fn causes_of(status: &Status) -> impl Iterator<Item = &StatusCause> {
+    status.details.iter().flat_map(|details| &details.causes)
 }
 
 fn hint(status: &Status) -> Option<&'static str> {
@@ -201,6 +211,30 @@ mod tests {
             is_secret,
         };
         of_status(&about, &Status::failure(message, "").with_code(code))
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_patch_is_said() {
+        let said = "the server rejected our request due to an error in our request";
+        let status: Status = serde_json::from_value(serde_json::json!({
+            "status": "Failure", "code": 422, "reason": "Invalid", "message": said,
+            "details": { "causes": [{ "reason": "UnexpectedServerResponse", "message": "no value at /data/x" }] },
+        }))
+        .unwrap();
+        let about = About {
+            operation: "patch configmap/x".into(),
+            cluster: "mgmt".into(),
+            is_repeatable: false,
+            changes: true,
+            is_secret: false,
+        };
+        let failure = of_status(&about, &status);
+        assert!(
+            failure
+                .message
+                .ends_with(&format!("{said}: no value at /data/x"))
+        );
+        assert_eq!(failure.class, FailureClass::Rejected);
     }
 
     #[test]

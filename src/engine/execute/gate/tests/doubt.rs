@@ -77,6 +77,13 @@ fn what_a_call_would_have_made_is_looked_for_first() {
 }
 
 #[test]
+fn another_call_than_the_one_in_doubt_does_not_hide_the_doubt() {
+    let bench = in_doubt(Class::Unsure);
+    asks(bench.stops(bench.call(Class::Unsure, "y")));
+    assert_eq!(bench.made(), 0);
+}
+
+#[test]
 fn only_a_person_knows_of_a_call_without_a_key_that_can_not_be_looked_up() {
     let bench = in_doubt(Class::Unsure);
     asks(bench.stops(bench.call(Class::Unsure, "x")));
