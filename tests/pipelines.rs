@@ -415,6 +415,14 @@ steps:
             "workflow: h\nsteps:\n  s: { run: 'http::get(\"http://127.0.0.1:1/x\"); #{}' }\n",
         )
         .file(
+            "undo.yaml",
+            "workflow: u\nsteps:\n  s: { run: 'exec::run(\"sleep\", [\"0\"], #{ undo: [\"forbidden\"] }); #{}' }\n",
+        )
+        .file(
+            "back.yaml",
+            "workflow: b\nsteps:\n  s: { run: 'http::put(\"http://good.example.com/x\", #{ undo: #{ method: \"DELETE\", url: \"http://bad.example.com/x\" } }); #{}' }\n",
+        )
+        .file(
             "aws.yaml",
             "workflow: s\nsteps:\n  s: { run: 'aws::request(\"s3\", \"ListBuckets\", #{}); #{}' }\n",
         );
@@ -423,6 +431,16 @@ steps:
         ("exec.yaml", "bare", "does not allow the program"),
         ("exec.yaml", "ops", "no such program was found"),
         ("http.yaml", "bare", "does not allow the host `127.0.0.1`"),
+        (
+            "undo.yaml",
+            "ops",
+            "`undo`: the target does not allow the program",
+        ),
+        (
+            "back.yaml",
+            "bare",
+            "`undo`: the target does not allow the host",
+        ),
         ("aws.yaml", "local", "no other service of AWS"),
     ] {
         let refused = test.windlass(&["validate", file, "--target", target]);

@@ -1,7 +1,7 @@
 //! Finds calls that a target does not allow, before a run begins: programs, hosts and services of AWS that the files and params name.
 
 use windlass_compile::Workflow;
-use windlass_script::HostCall;
+use windlass_script::{HostCall, Known};
 use windlass_targets::Target;
 use windlass_world::{
     outside::{HttpClient, Programs},
@@ -54,6 +54,32 @@ enum Judged {
     Refused(String),
 }
 
+impl Judged {
+    /// Judges both of two things that a call names.
+    fn and(self, other: impl FnOnce() -> Self) -> Self {
+        match (self, other()) {
+            (Self::Refused(why), _) | (_, Self::Refused(why)) => Self::Refused(why),
+            (Self::Fine, Self::Fine) => Self::Fine,
+            _ => Self::Unknown,
+        }
+    }
+
+    fn of_undo(self) -> Self {
+        match self {
+            Self::Refused(why) => Self::Refused(format!("`undo`: {why}")),
+            other => other,
+        }
+    }
+}
+
+/// Returns the program of the option `undo` of `exec::run`: `["helm", …]` or `#{ run: ["helm", …] }`.
+fn program_of(undo: &Known) -> Option<&Known> {
+    match undo.field("run").unwrap_or(undo) {
+        Known::List(words) => words.first(),
+        _ => None,
+    }
+}
+
 /// What a target allows.
 struct Permitted {
     programs: Programs,
@@ -80,11 +106,17 @@ impl Permitted {
             let given = call.arguments().find(|(parameter, _)| *parameter == name);
             given.map(|(_, known)| known.as_text())
         };
+        // What reverses the call is sent by an undo, which would fail then.
+        let undo = call.option("undo");
         if call.function == "exec::run" {
-            return judged(argument("program"), |name| self.check_program(name));
+            let check = |name: &str| self.check_program(name);
+            let undo = undo.map(|undo| program_of(undo).and_then(Known::as_text));
+            return judged(argument("program"), check).and(|| judged(undo, check).of_undo());
         }
         if call.function.starts_with("http::") {
-            return judged(argument("url"), |url| self.check_url(url));
+            let check = |url: &str| self.check_url(url);
+            let undo = undo.map(|undo| undo.field("url").and_then(Known::as_text));
+            return judged(argument("url"), check).and(|| judged(undo, check).of_undo());
         }
         if call.function == "tls::chain" {
             return judged(argument("host"), |host| self.http.check_host("", host));

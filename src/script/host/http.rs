@@ -37,6 +37,10 @@ const MAX_RECORD_BYTES: usize = 1 << 20;
 /// The header of the IETF draft "The Idempotency-Key HTTP Header Parameter".
 const IDEMPOTENCY_HEADER: &str = "Idempotency-Key";
 
+/// The statuses that an answer can have (RFC 9110, 15).
+const FIRST_STATUS: u16 = 100;
+const LAST_STATUS: u16 = 599;
+
 const METHODS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH"];
 
 /// The parsed options of a request.
@@ -411,13 +415,24 @@ pub(super) fn encode(bytes: &[u8]) -> String {
 fn statuses(function: &str, given: Option<Value>) -> Result<Vec<u16>, Thrown> {
     match given {
         None => Ok(Vec::new()),
-        Some(given) => numbers(given).ok_or_else(|| {
-            refuse(
-                function,
-                "`expect` must be a list of HTTP statuses: [200, 404]",
-            )
-        }),
+        Some(given) => numbers(given)
+            .filter(|given| {
+                let is_status = |n: &u16| (FIRST_STATUS..=LAST_STATUS).contains(n);
+                given.iter().all(is_status)
+            })
+            .ok_or_else(|| {
+                let why = "`expect` must be a list of HTTP statuses: [200, 404]";
+                refuse(function, why)
+            }),
     }
+}
+
+/// Checks the method of an `undo`, in any case.
+fn check_method(method: &str) -> Result<(), String> {
+    if METHODS.contains(&method.to_uppercase().as_str()) {
+        return Ok(());
+    }
+    Err(format!("`{method}` is not one of {}", METHODS.join(", ")))
 }
 
 /// Reads `undo: #{ method, url, … }`.
@@ -438,9 +453,7 @@ fn of_undo(undo: &Value) -> Result<Asked, String> {
         Ok(url @ (Value::String(_) | Value::Secret(_))) => url,
         _ => return Err("`url` must be a string or a secret".into()),
     };
-    if !METHODS.contains(&method.as_str()) {
-        return Err(format!("{method} is not a valid method"));
-    }
+    check_method(&method)?;
     // An undo is never undone itself.
     options.remove("undo");
     const FUNCTION: &str = "http undo";

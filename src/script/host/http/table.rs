@@ -2,7 +2,7 @@
 
 use rhai::{Map, NativeCallContext};
 
-use super::{of_request, send};
+use super::{FIRST_STATUS, LAST_STATUS, check_method, of_request, send};
 use crate::{
     effects::Class,
     host::function::{
@@ -33,9 +33,10 @@ const TIMEOUT: Parameter = preset("timeout", Duration, "\"30s\"", "");
 const CA: Parameter = optional("ca", Text, "the trusted CA certificates, PEM");
 const CERTIFICATE: Parameter = optional("client_certificate", Text, "PEM, with `client_key`");
 const KEY: Parameter = optional("client_key", Either(&[Text, ValueKind::Secret]), "PEM");
+const STATUS: ValueKind = ValueKind::Between(FIRST_STATUS as i64, LAST_STATUS as i64);
 const EXPECT: Parameter = optional(
     "expect",
-    Either(&[List(&Int), Int]),
+    Either(&[List(&STATUS), STATUS]),
     "the statuses that mean success; by default every 2xx",
 );
 const IDEMPOTENCY: Parameter = optional(
@@ -68,7 +69,7 @@ const REQUEST: [Parameter; 11] = [
 pub(super) const UNDO: &[Parameter] = &joined::<13, 1, 14>(
     joined::<2, 11, 13>(
         [
-            required("method", Text, "such as `DELETE`"),
+            required("method", ValueKind::Form(check_method), "such as `DELETE`"),
             required("url", URL, ""),
         ],
         REQUEST,
