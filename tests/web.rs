@@ -330,7 +330,7 @@ fn bytes_that_are_secret_are_never_taken_for_their_base64() {
 }
 
 #[test]
-fn what_a_request_says_twice_is_refused() {
+fn what_a_request_can_not_say_is_refused() {
     let test = Test::new();
     for (request, said) in [
         (
@@ -340,6 +340,18 @@ fn what_a_request_says_twice_is_refused() {
         (
             "http::post(\"http://127.0.0.1:1/\", #{ headers: #{ \"Content-Length\": 100 }, body: \"x\" })",
             "the header `content-length` follows from the body",
+        ),
+        (
+            "let config = #{}; http::post(\"http://127.0.0.1:1/\", #{ form: #{ a: config.a } })",
+            "`form.a` must be a string, not null",
+        ),
+        (
+            "http::get(\"http://127.0.0.1:1/\", #{ headers: #{ \"X-Token\": \"abc\\n\" } })",
+            "the value of the header `X-Token` begins or ends with a line break: remove it with `text.trim()`",
+        ),
+        (
+            "http::get(\"http://127.0.0.1:1/\", #{ headers: #{ \"a b\": 1 } })",
+            "`a b` is not a valid name of a header",
         ),
         (
             "let user = \"..\"; http::get(\"http://127.0.0.1:1/\" + url::encode(user))",

@@ -51,6 +51,10 @@ pub fn complete(row: &Function, given: Option<Value>) -> Result<Value, Misfit> {
     if row.name == AWAITED && given == Value::Null {
         return Ok(Value::Null);
     }
+    if given.field("json").is_some() && given.field("body").is_some() && has_body(kind) {
+        let why = "returns `json` from its `body`, so only one of them can be given".into();
+        return Err(misfit(row, why, None));
+    }
     let value = fitted(kind, given, "").map_err(|(why, help)| misfit(row, why, help))?;
     Ok(match () {
         () if matches!(row.name, REPLACED | RESTARTED) => Value::Null,
@@ -261,6 +265,12 @@ fn recorded(value: Value) -> Value {
     let Value::Map(mut map) = value else {
         return value;
     };
+    if let Some(Value::Map(headers)) = map.get_mut("headers") {
+        let given = std::mem::take(headers).into_iter();
+        *headers = given
+            .map(|(name, value)| (name.to_ascii_lowercase(), value))
+            .collect();
+    }
     if let Some(json) = map.remove("json") {
         let headers = map
             .entry("headers".into())
@@ -303,6 +313,14 @@ mod tests {
             )
         );
         assert_eq!(
+            given(
+                "http::get",
+                r#"{"headers": {"Location": "/x"}, "body": "y"}"#
+            )
+            .as_deref(),
+            Ok(r#"{"body":"y","headers":{"location":"/x"},"status":200}"#)
+        );
+        assert_eq!(
             given("exec::run", r#"{"stdout": "1.2\n"}"#).as_deref(),
             Ok(r#"{"code":0,"stderr":"","stdout":"1.2\n"}"#)
         );
@@ -323,6 +341,10 @@ mod tests {
         assert_eq!(
             given("http::get", r#"{"state": 1}"#),
             Err("returns no `state` / did you mean `status`?".into())
+        );
+        assert_eq!(
+            given("http::get", r#"{"body": "1", "json": 2}"#),
+            Err("returns `json` from its `body`, so only one of them can be given / ".into())
         );
         assert_eq!(
             given("http::get", r#"{"status": "ok"}"#),

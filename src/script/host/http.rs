@@ -26,8 +26,8 @@ use crate::{
 };
 use windlass_world::{
     outside::{
-        Clients, HttpClient, HttpRequest, HttpResponse, has_credentials, shown_secret_url,
-        shown_url, too_large,
+        Clients, HttpClient, HttpRequest, HttpResponse, check_header, has_credentials,
+        shown_secret_url, shown_url, too_large,
     },
     value::{Failure, MASK, Proof, Redactor, Secret, Value, parse_duration},
 };
@@ -309,14 +309,17 @@ fn body(arguments: &mut Arguments) -> Result<(Option<Secret>, Option<&'static st
             Ok((Some(Secret::new(text)), Some("application/json")))
         }
         (None, Some(Value::Map(form)), None) => {
-            let pairs = form.iter().map(|(k, v)| {
-                format!(
+            let pairs = form.iter().map(|(k, v)| match v {
+                Value::Null | Value::List(_) | Value::Map(_) => {
+                    Err(format!("`form.{k}` must be a string, not {}", v.a_kind()))
+                }
+                v => Ok(format!(
                     "{}={}",
                     encode(k.as_bytes()),
                     encode(content(v).reveal_bytes())
-                )
+                )),
             });
-            let text = pairs.collect::<Vec<_>>().join("&");
+            let text = pairs.collect::<Result<Vec<_>, _>>()?.join("&");
             Ok((
                 Some(Secret::new(text)),
                 Some("application/x-www-form-urlencoded"),
@@ -339,8 +342,12 @@ fn headers(function: &str, arguments: &mut Arguments) -> Result<Vec<(String, Sec
         .collect()
 }
 
-/// Refuses headers that would say something else than the rest of the request, so that each server reads it differently.
+/// Refuses headers that can't be sent, or that would say something else than the rest of the request, so that each server reads it
+/// differently.
 fn refuse_doubtful(request: &HttpRequest) -> Result<(), String> {
+    for (name, value) in &request.headers {
+        check_header(name, value.reveal())?;
+    }
     let names = |wanted: &str| {
         let mut names = request.headers.iter().map(|(name, _)| name);
         names.any(|name| name.eq_ignore_ascii_case(wanted))

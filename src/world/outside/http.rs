@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reqwest::{Client, Method, Url, header::HeaderMap};
+use reqwest::{
+    Client, Method, Url,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
 use windlass_ground::boxed;
 
 use super::{
@@ -178,6 +181,27 @@ pub fn check_url(url: &str) -> Result<(), String> {
             "`{shown}` is not a URL that begins with `https://` or `http://`"
         )),
         Err(e) => Err(format!("`{shown}` is not a URL: {e}")),
+    }
+}
+
+/// Checks that a header can be sent. The value may be a secret, so the error does not have it.
+///
+/// # Errors
+/// A name or a value that HTTP does not allow.
+pub fn check_header(name: &str, value: &str) -> Result<(), String> {
+    if HeaderName::try_from(name).is_err() {
+        return Err(format!("`{name}` is not a valid name of a header"));
+    }
+    match HeaderValue::try_from(value) {
+        Ok(_) => Ok(()),
+        Err(_) if value.trim() != value && HeaderValue::try_from(value.trim()).is_ok() => {
+            Err(format!(
+                "the value of the header `{name}` begins or ends with a line break: remove it with `text.trim()`"
+            ))
+        }
+        Err(_) => Err(format!(
+            "the value of the header `{name}` has a line break or another character that a header can't have"
+        )),
     }
 }
 

@@ -25,8 +25,9 @@ pub use body::{BodyError, read_answer};
 pub use clients::Clients;
 pub use files::{MAX_SNAPSHOT_BYTES, OutputFolder, Snapshot, Written, check_output_name};
 pub use http::{
-    HttpClient, HttpRequest, HttpResponse, authorities_in, by_proxy, check_url, has_credentials,
-    is_own_name, judge, must_be_secure, read_authorities, shown_secret_url, shown_url, too_large,
+    HttpClient, HttpRequest, HttpResponse, authorities_in, by_proxy, check_header, check_url,
+    has_credentials, is_own_name, judge, must_be_secure, read_authorities, shown_secret_url,
+    shown_url, too_large,
 };
 pub use kube::{
     Access, Apply, ClusterRule, Clusters, Hindrance, KubeClient, KubeClients, KubeTarget, Named,

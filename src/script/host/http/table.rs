@@ -23,7 +23,8 @@ const URL: ValueKind = Either(&[ValueKind::Form(check_url), ValueKind::Secret]);
 const HEADERS: Parameter = optional("headers", ValueKind::Map(&SCALAR), "");
 const QUERY: Parameter = optional("query", ValueKind::Map(&SCALAR), "added to the URL");
 const JSON: Parameter = optional("json", Any, "the body, as JSON");
-const FORM: Parameter = optional("form", ValueKind::Map(&Any), "the body, as a form");
+const FIELD: ValueKind = Either(&[Text, ValueKind::Secret, Int, Float, Bool, Bytes]);
+const FORM: Parameter = optional("form", ValueKind::Map(&FIELD), "the body, as a form");
 const BODY: Parameter = optional(
     "body",
     Either(&[Text, ValueKind::Secret, Bytes]),
