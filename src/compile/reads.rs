@@ -222,6 +222,15 @@ fn never_equal(report: &mut Report, span: Range<usize>, what: &str, given: &str,
     report.add_in_new(mistake.help(help));
 }
 
+/// Reports a comparison with a text of what is of another type.
+fn never_text(report: &mut Report, span: Range<usize>, what: &str, read: &Read, ty: &Type) {
+    let given = read.compared_with.as_deref().unwrap_or_default();
+    let message = format!("`{what}` is never \"{given}\"");
+    let help = format!("it is of the type {ty}, and this is a string");
+    let mistake = report.at("wrong-type", span, message);
+    report.add_in_new(mistake.help(help));
+}
+
 /// Checks one read and returns the step that it reads.
 fn check_read(
     report: &mut Report,
@@ -270,14 +279,8 @@ fn check_read(
             None
         }
         ("params", [name]) if read.compared_with.is_some() && is_no_text(&params[name].ty) => {
-            let given = read.compared_with.as_deref().unwrap_or_default();
-            let message = format!("`params.{name}` is never \"{given}\"");
-            let help = format!(
-                "it is of the type {}, and this is a string",
-                params[name].ty
-            );
-            let mistake = report.at("wrong-type", span, message);
-            report.add_in_new(mistake.help(help));
+            let what = format!("params.{name}");
+            never_text(report, span, &what, read, &params[name].ty);
             None
         }
         ("params", [name]) if read.is_ordered && is_duration(&params[name].ty) => {
@@ -346,7 +349,13 @@ fn check_read(
                 report.add_in_new(mistake.help(help));
             }
             match (&step.for_each, rest, read.hops.as_slice()) {
-                (None, [output, ..], _) => {
+                (None, [output, inside @ ..], _) => {
+                    let ty = declared_outputs(step).and_then(|mut outputs| outputs.remove(output));
+                    let is_compared = inside.is_empty() && read.compared_with.is_some();
+                    if let Some(ty) = ty.filter(|ty| is_compared && is_no_text(ty)) {
+                        let what = format!("steps.{name}.{output}");
+                        never_text(report, span.clone(), &what, read, &ty);
+                    }
                     if let Some(mistake) = unknown_output(report, step, output, span) {
                         report.add(mistake);
                     }

@@ -189,7 +189,7 @@ impl Expression {
         };
         let roots = reads.iter().map(|read| read.root).collect();
         let is_plain = is_one_read(&structure);
-        let discouraged = lint::check_constants(&structure, text, known);
+        let discouraged = lint::check_expression(&structure, text, known);
         Ok(Self {
             discouraged,
             text: text.into(),

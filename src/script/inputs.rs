@@ -23,10 +23,19 @@ pub(super) fn of_body(ast: &AST, text: &str) -> Vec<InputRead> {
     Finder::new("inputs", ast, text).find(Finder::look_at_body)
 }
 
-/// Lists the reads of the first parameter in a function of a script.
+/// Lists the reads of the first parameter, the inputs, in a function of a script.
 pub(super) fn of_function(ast: &AST, text: &str, name: &str) -> Vec<InputRead> {
+    of_parameter(ast, text, name, 0)
+}
+
+/// Lists the reads of the outputs in a script's `fn undo`.
+pub(super) fn of_outputs(ast: &AST, text: &str) -> Vec<InputRead> {
+    of_parameter(ast, text, "undo", 1)
+}
+
+fn of_parameter(ast: &AST, text: &str, name: &str, at: usize) -> Vec<InputRead> {
     let function = ast.iter_functions().find(|f| f.name == name);
-    let Some(parameter) = function.and_then(|f| f.params.first().copied()) else {
+    let Some(parameter) = function.and_then(|f| f.params.get(at).copied()) else {
         return Vec::new();
     };
     Finder::new(parameter, ast, text).find(|finder| finder.look_into(name))

@@ -32,6 +32,7 @@ mod calls;
 mod dynamic;
 mod effects;
 mod error;
+mod exits;
 mod expression;
 mod fault;
 mod foreign;

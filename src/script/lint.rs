@@ -3,8 +3,9 @@
 use rhai::{AST, ASTNode, Expr, Ident, Position, Stmt};
 
 use super::{
-    calls,
+    calls, exits,
     fault::{Fault, offset, token_at},
+    inputs,
     signature::Signature,
     uninterpolated::{self, uninterpolated},
     valueless,
@@ -19,8 +20,37 @@ const INPUTS: &[&str] = &["inputs", "outputs"];
 pub(super) fn check(ast: &AST, text: &str, outputs: Option<&Signature>) -> Vec<Fault> {
     let mut faults: Vec<_> = loose(ast, text).into_iter().collect();
     faults.extend(check_body(ast, text));
-    if let (Some(outputs), Some(last)) = (outputs, last_of_run(ast)) {
-        faults.extend(check_map(&last, text, outputs));
+    if let Some(outputs) = outputs {
+        faults.extend(exits::check(ast, text, outputs));
+        faults.extend(check_reads_of_outputs(ast, text, outputs));
+    }
+    faults
+}
+
+/// Finds outputs that a `fn undo` reads and the script does not declare: each would be `()`.
+fn check_reads_of_outputs(ast: &AST, text: &str, outputs: &Signature) -> Vec<Fault> {
+    let reads = inputs::of_outputs(ast, text).into_iter();
+    let unknown = reads.filter(|read| !outputs.fields.contains_key(&read.name));
+    let faults = unknown.map(|read| {
+        let message = format!("`OUTPUTS` does not declare `{}`", read.name);
+        let declared = outputs.fields.keys().map(String::as_str);
+        let help = match closest(&read.name, declared) {
+            Some(near) => did_you_mean(near),
+            None => "`fn undo` gets the outputs that `fn run` has returned".into(),
+        };
+        Fault::new("unknown-output", read.span, message).help(help)
+    });
+    faults.collect()
+}
+
+/// Returns the mistakes of an expression.
+pub(super) fn check_expression(ast: &AST, text: &str, names: &[&str]) -> Vec<Fault> {
+    let mut faults = check_constants(ast, text, names);
+    faults.extend(valueless::check_expression(ast, text));
+    if let [assignment @ Stmt::Assignment(_)] = ast.statements() {
+        let span = token_at(text, assignment.position());
+        let message = "`=` changes something, and an expression only gives a value";
+        faults.push(Fault::new("syntax", span, message).help("`==` compares"));
     }
     faults
 }
@@ -145,26 +175,6 @@ fn is_plain(value: &Expr) -> bool {
     is_plain
 }
 
-/// Returns the map with which `fn run` ends, if it does.
-fn last_of_run(ast: &AST) -> Option<Expr> {
-    let mut only = ast.clone();
-    only.clear_statements();
-    only.retain_functions(|_, _, name, params| name == "run" && params == 1);
-    let mut last = None;
-    only.walk(&mut |path: &[ASTNode]| {
-        if let [ASTNode::Stmt(statement)] = path {
-            last = match statement {
-                Stmt::Expr(expression) if matches!(**expression, Expr::Map(..)) => {
-                    Some((**expression).clone())
-                }
-                _ => None,
-            };
-        }
-        true
-    });
-    last
-}
-
 /// Finds literal outputs of another type than the declared one.
 fn wrong_outputs(entries: &[(Ident, Expr)], text: &str, outputs: &Signature) -> Vec<Fault> {
     let wrong = entries.iter().filter_map(|(name, value)| {
@@ -191,7 +201,8 @@ fn constant(expression: &Expr) -> Option<Value> {
     })
 }
 
-fn check_map(map: &Expr, text: &str, outputs: &Signature) -> Vec<Fault> {
+/// Finds what is wrong with a literal map as the outputs of a script.
+pub(super) fn check_map(map: &Expr, text: &str, outputs: &Signature) -> Vec<Fault> {
     let Expr::Map(entries, position) = map else {
         return Vec::new();
     };

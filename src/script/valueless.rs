@@ -25,18 +25,31 @@ const METHODS: [&str; 13] = [
 
 /// Returns a mistake for each such use, unless the script has a function of its own with this name.
 pub(super) fn check(ast: &AST, text: &str) -> Vec<Fault> {
+    check_uses(ast, text, false)
+}
+
+/// Like [`check`], for an expression, whose value is used.
+pub(super) fn check_expression(ast: &AST, text: &str) -> Vec<Fault> {
+    check_uses(ast, text, true)
+}
+
+fn check_uses(ast: &AST, text: &str, is_expression: bool) -> Vec<Fault> {
     let own: BTreeSet<_> = ast.iter_functions().map(|function| function.name).collect();
     let mut faults = Vec::new();
     ast.walk(&mut |path: &[ASTNode]| {
         if let Some(ASTNode::Expr(Expr::MethodCall(call, position))) = path.last()
             && METHODS.contains(&call.name.as_str())
             && !own.contains(call.name.as_str())
-            && is_used(path)
+            && is_used(path, is_expression)
         {
             let name = &call.name;
             let message =
                 format!("`{name}` changes its variable and gives nothing, so this would be `()`");
-            let help = format!("call it as a statement, `x.{name}(…);`, and then use `x`");
+            let help = if is_expression {
+                "do it in the script of a step".to_owned()
+            } else {
+                format!("call it as a statement, `x.{name}(…);`, and then use `x`")
+            };
             let span = token_at(text, *position);
             faults.push(Fault::new("syntax", span, message).help(help));
         }
@@ -46,8 +59,8 @@ pub(super) fn check(ast: &AST, text: &str) -> Vec<Fault> {
 }
 
 /// Says whether something uses the value of the expression at the end of a path. The last statement of a block may be one whose value
-/// nobody uses.
-fn is_used(path: &[ASTNode]) -> bool {
+/// nobody uses; that of the whole text is used if the text is an expression.
+fn is_used(path: &[ASTNode], is_expression: bool) -> bool {
     let mut inner = path;
     while let [before @ .., ASTNode::Expr(this)] = inner {
         match before.last() {
@@ -61,7 +74,7 @@ fn is_used(path: &[ASTNode]) -> bool {
             Some(ASTNode::Stmt(statement @ Stmt::Expr(_))) => {
                 let around = before.len().checked_sub(2).map(|at| &before[at]);
                 let Some(ASTNode::Expr(Expr::Stmt(block))) = around else {
-                    return false;
+                    return is_expression && around.is_none();
                 };
                 let last = block.statements().last();
                 return last.is_some_and(|last| std::ptr::eq(last, *statement));
@@ -114,5 +127,7 @@ mod tests {
         ] {
             assert_eq!(found(script), 0, "{script}");
         }
+        let ast = steps().compile("let x = []; x.sort()").expect("a script");
+        assert_eq!(check_expression(&ast, "let x = []; x.sort()").len(), 1);
     }
 }
