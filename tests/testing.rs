@@ -307,6 +307,35 @@ fn an_undo_is_answered_by_the_request_that_it_sends() {
 }
 
 #[test]
+fn what_an_undo_leaves_has_to_be_named() {
+    let second = "    http::post(inputs.url + \"/told\", #{});\n    #{}\n}";
+    let test = Test::new()
+        .file("change.yaml", CHANGE)
+        .file("change.rhai", &SCRIPT.replacen("    #{}\n}", second, 1));
+    let undone = |expect: &str| {
+        let told = "\n  - http::post: { url: \"*/told\" }\n    gives: { status: 204 }";
+        let body = given() + told + "\nundo: true\nexpect: { " + expect + " }";
+        run(&test, &body, &[])
+    };
+    let forgotten = undone("undone: [change, keep]").expect(1);
+    contains(
+        &forgotten.stderr,
+        &[
+            "the step `change` was undone in part: something of it stays",
+            "name it in `stays`, too",
+        ],
+    );
+    undone("undone: [change, keep], stays: [change]").expect(0);
+    let other = undone("stays: [keep]").expect(1);
+    let said = [
+        "other steps have something that stays",
+        "- keep",
+        "+ change",
+    ];
+    contains(&other.stderr, &said);
+}
+
+#[test]
 fn questions_are_answered_by_whom_the_test_says() {
     let test = change();
     let with = |who: &str| {

@@ -343,7 +343,7 @@ fn what_a_request_can_not_say_is_refused() {
         ),
         (
             "let config = #{}; http::post(\"http://127.0.0.1:1/\", #{ form: #{ a: config.a } })",
-            "`form.a` must be a string, not null",
+            "`form.a` must be a string, not nothing",
         ),
         (
             "http::get(\"http://127.0.0.1:1/\", #{ headers: #{ \"X-Token\": \"abc\\n\" } })",
@@ -356,6 +356,14 @@ fn what_a_request_can_not_say_is_refused() {
         (
             "let user = \"..\"; http::get(\"http://127.0.0.1:1/\" + url::encode(user))",
             "`..` can't be one part of the path of a URL",
+        ),
+        (
+            "let at = \"127.0.0.1:1/\"; http::put(\"http://127.0.0.1:1/\", #{ undo: #{ method: \"PUT\", url: at } })",
+            "`undo`: `127.0.0.1:1/` is not a URL",
+        ),
+        (
+            "http::put(\"http://127.0.0.1:1/\", #{ undo: #{ method: \"PUT\", url: \"http://127.0.0.1:1/\", ca: \"x\" } })",
+            "`undo`: `ca`:",
         ),
         (
             "exec::run(\"sh\", [], #{ read: true, undo: [\"sh\"] })",

@@ -114,7 +114,7 @@ impl Permitted {
             return judged(argument("program"), check).and(|| judged(undo, check).of_undo());
         }
         if call.function.starts_with("http::") {
-            let check = |url: &str| self.check_url(url);
+            let check = |url: &str| self.http.check_host_of(url);
             let undo = undo.map(|undo| undo.field("url").and_then(Known::as_text));
             return judged(argument("url"), check).and(|| judged(undo, check).of_undo());
         }
@@ -136,14 +136,6 @@ impl Permitted {
         match self.programs.check_program(name) {
             Err(failure) if self.is_elsewhere && failure.code == "CannotStart" => Ok(()),
             checked => checked,
-        }
-    }
-
-    fn check_url(&self, url: &str) -> Result<(), Failure> {
-        match reqwest::Url::parse(url) {
-            Ok(url) => self.http.check_host("", url.host_str().unwrap_or_default()),
-            // A mistake of its own.
-            Err(_) => Ok(()),
         }
     }
 }

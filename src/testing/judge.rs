@@ -40,6 +40,15 @@ impl Problem {
     }
 }
 
+/// Compares the steps of which something is said with those that the test names.
+fn other_steps(what: &str, wanted: Option<&[String]>, found: &[String]) -> Option<Problem> {
+    let (mut wanted, mut found) = (wanted?.to_vec(), found.to_vec());
+    wanted.sort();
+    found.sort();
+    let problem = || Problem::new(format!("other steps {what}"));
+    (wanted != found).then(|| problem().with(diff(&lines(&wanted), &lines(&found))))
+}
+
 /// Lists the differences from what the test expects.
 pub fn judge(case: &Case, outcome: &Outcome) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -75,14 +84,24 @@ pub fn judge(case: &Case, outcome: &Outcome) -> Vec<Problem> {
             });
         }
     }
-    if let Some(wanted) = &case.expect.undone {
-        let (mut wanted, mut found) = (wanted.clone(), outcome.undone.clone());
-        wanted.sort();
-        found.sort();
-        if wanted != found {
-            problems.push(
-                Problem::new("other steps were undone").with(diff(&lines(&wanted), &lines(&found))),
-            );
+    let expect = &case.expect;
+    problems.extend(other_steps(
+        "were undone",
+        expect.undone.as_deref(),
+        &outcome.undone,
+    ));
+    problems.extend(other_steps(
+        "have something that stays",
+        expect.stays.as_deref(),
+        &outcome.stays,
+    ));
+    for step in expect.undone.iter().flatten() {
+        let is_named = expect.stays.iter().flatten().any(|named| named == step);
+        if outcome.stays.contains(step) && !is_named {
+            let problem = Problem::new(format!(
+                "the step `{step}` was undone in part: something of it stays"
+            ));
+            problems.push(problem.with("if that is right, name it in `stays`, too"));
         }
     }
     problems.extend(

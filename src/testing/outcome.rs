@@ -37,7 +37,10 @@ pub struct Outcome {
     pub files: BTreeMap<String, WrittenFile>,
     pub logs: Vec<String>,
     pub covered: Covered,
+    /// The steps of which something was reversed.
     pub undone: Vec<String>,
+    /// The steps of which the undo left something.
+    pub stays: Vec<String>,
     /// The reasons why answers to questions did not count.
     pub refused: Option<String>,
     /// The CAs of the embedded server, kind and status.
@@ -80,8 +83,11 @@ impl Outcome {
         let records = journal.load(&run)?;
         let events: Vec<_> = records.into_iter().map(|record| record.event).collect();
         let state = journal.state_of(&run)?;
-        let undone = execute::undone(workflow, &state).into_iter();
-        let undone = undone.filter(|(_, reached)| *reached != Undone::Nothing);
+        let reached = execute::undone(workflow, &state);
+        let steps_but = |but: Undone| {
+            let steps = reached.iter().filter(|(_, reached)| **reached != but);
+            steps.map(|(id, _)| id.to_string()).collect()
+        };
         let logs = events.iter().filter_map(|event| match event {
             Event::Logged(Logged { message, .. }) => Some(message.clone()),
             _ => None,
@@ -90,7 +96,8 @@ impl Outcome {
             fs::read_to_string(folder.join(AUTHORITIES)).unwrap_or_else(|_| "null".into());
         Ok(Self {
             out: folder.join(OUT),
-            undone: undone.map(|(id, _)| id.to_string()).collect(),
+            undone: steps_but(Undone::Nothing),
+            stays: steps_but(Undone::Whole),
             logs: logs.collect(),
             covered: Covered::of(folder, workflow, &events)?,
             calls: log::read(folder)?,

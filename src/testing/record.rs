@@ -153,13 +153,13 @@ pub fn record(
     line("expect:".into());
     let status = state.outcome.map_or("waiting", |outcome| outcome.as_str());
     line(format!("  status: {status}"));
-    let undone = execute::undone(workflow, state).into_iter();
-    let undone: Vec<_> = undone
-        .filter(|(_, reached)| *reached != Undone::Nothing)
-        .map(|(id, _)| Json::from(id.as_str()))
-        .collect();
-    if !undone.is_empty() {
-        line(format!("  undone: {}", flow(&Json::from(undone))));
+    let reached = execute::undone(workflow, state);
+    for (key, but) in [("undone", Undone::Nothing), ("stays", Undone::Whole)] {
+        let steps = reached.iter().filter(|(_, reached)| **reached != but);
+        let steps: Vec<_> = steps.map(|(id, _)| Json::from(id.as_str())).collect();
+        if !steps.is_empty() {
+            line(format!("  {key}: {}", flow(&Json::from(steps))));
+        }
     }
     let is_asked_again =
         |effect: &EffectState| Anew::is_made(effect) || is_local && is_answered(effect);

@@ -26,6 +26,8 @@ pub struct Expect {
     pub outputs: BTreeMap<String, Value>,
     pub steps: BTreeMap<String, String>,
     pub undone: Option<Vec<String>>,
+    /// The steps of which something stays.
+    pub stays: Option<Vec<String>>,
     pub calls: Option<Calls>,
     pub effects: BTreeMap<String, i64>,
     /// The expected content by file name; `None` for a file that must not exist.
@@ -76,6 +78,25 @@ fn snapshot(report: &mut Report, fields: &mut Fields) -> Option<String> {
     None
 }
 
+/// Reads the names of steps.
+fn step_names(
+    report: &mut Report,
+    fields: &mut Fields,
+    key: &'static str,
+    workflow: Option<&Workflow>,
+) -> Option<Vec<String>> {
+    let node = fields.take(key)?;
+    let names = texts(report, node, &format!("`{key}`"));
+    for (name, node) in &names {
+        let key = Key {
+            name: name.clone(),
+            span: node.span.clone(),
+        };
+        check_step(report, &key, workflow);
+    }
+    Some(names.into_iter().map(|(name, _)| name).collect())
+}
+
 pub(super) fn read(
     report: &mut Report,
     node: &Node,
@@ -114,17 +135,8 @@ pub(super) fn read(
             }
         }
     }
-    if let Some(node) = fields.take("undone") {
-        let names = texts(report, node, "`undone`");
-        for (name, node) in &names {
-            let key = Key {
-                name: name.clone(),
-                span: node.span.clone(),
-            };
-            check_step(report, &key, workflow);
-        }
-        expect.undone = Some(names.into_iter().map(|(name, _)| name).collect());
-    }
+    expect.undone = step_names(report, &mut fields, "undone", workflow);
+    expect.stays = step_names(report, &mut fields, "stays", workflow);
     if let Some(node) = fields.take("logs") {
         let texts = texts(report, node, "`logs`");
         expect.logs = texts.into_iter().map(|(text, _)| text).collect();

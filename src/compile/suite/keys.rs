@@ -294,8 +294,14 @@ pub static EXPECT: Section = Section {
         key(
             "undone",
             Form::Names,
-            "The steps that were reversed: exactly these.",
+            "The steps that were reversed: exactly these, each of them whole unless `stays` names it, too.",
             "undone: [set_password]",
+        ),
+        key(
+            "stays",
+            Form::Names,
+            "The steps of which the undo left something as it is, or could not reverse it: exactly these.",
+            "stays: [notify]",
         ),
         key(
             "calls",

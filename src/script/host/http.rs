@@ -26,8 +26,8 @@ use crate::{
 };
 use windlass_world::{
     outside::{
-        Clients, HttpClient, HttpRequest, HttpResponse, check_header, has_credentials,
-        shown_secret_url, shown_url, too_large,
+        Clients, HttpClient, HttpRequest, HttpResponse, check_header, check_url, has_credentials,
+        read_authorities, shown_secret_url, shown_url, too_large,
     },
     value::{Failure, MASK, Proof, Redactor, Secret, Value, parse_duration},
 };
@@ -189,7 +189,8 @@ fn send(
         // Reports a mistake in the undo now, not when the undo is needed.
         let undo = of_undo(&undo).map_err(|why| refuse(function, format!("`undo`: {why}")))?;
         let doubtful = refuse_doubtful(&undo.request);
-        refusal = refusal.and(doubtful.map_err(|why| format!("`undo`: {why}")));
+        let can_be_sent = doubtful.and_then(|()| can_be_sent(&undo.request));
+        refusal = refusal.and(can_be_sent.map_err(|why| format!("`undo`: {why}")));
     }
     let client = host(context)?.clients.http;
     let record = Value::map([("url", recorded(url)), ("options", given)]);
@@ -340,6 +341,15 @@ fn headers(function: &str, arguments: &mut Arguments) -> Result<Vec<(String, Sec
             Ok((name, value))
         })
         .collect()
+}
+
+/// Refuses what a client would refuse only when an undo sends it.
+fn can_be_sent(request: &HttpRequest) -> Result<(), String> {
+    check_url(request.url.reveal())?;
+    if let Some(ca) = &request.ca {
+        read_authorities(ca.as_bytes()).map_err(|why| format!("`ca`: {why}"))?;
+    }
+    Ok(())
 }
 
 /// Refuses headers that can't be sent, or that would say something else than the rest of the request, so that each server reads it

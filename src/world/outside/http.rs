@@ -317,6 +317,17 @@ impl HttpClient {
             .with_hint("add it to `http = { allow = [...] }` of the target in windlass.toml"))
     }
 
+    /// Rejects a URL whose host the target does not allow.
+    ///
+    /// # Errors
+    /// The failure that a call would have. One that is no URL is not rejected here.
+    pub fn check_host_of(&self, url: &str) -> Result<(), Failure> {
+        match url.parse::<Url>() {
+            Ok(url) => self.check_host("", url.host_str().unwrap_or_default()),
+            Err(_) => Ok(()),
+        }
+    }
+
     fn allows(&self, host: &str) -> bool {
         let Some(allowed) = &self.allowed else {
             return true;

@@ -51,20 +51,64 @@ pub fn is_read(service: &str, operation: &str) -> bool {
 const PREFIXES: [(&str, &str); 2] = [("tagging", "tag"), ("monitoring", "cloudwatch")];
 
 /// Operations whose actions have different names (AWS Service Authorization Reference, the pages of each service).
-const ACTIONS: [(&str, &str, &[&str]); 38] = [
+const ACTIONS: [(&str, &str, &[&str]); 70] = [
+    (
+        "dynamodb",
+        "BatchExecuteStatement",
+        &[
+            "dynamodb:PartiQLDelete",
+            "dynamodb:PartiQLInsert",
+            "dynamodb:PartiQLSelect",
+            "dynamodb:PartiQLUpdate",
+        ],
+    ),
+    (
+        "dynamodb",
+        "ExecuteStatement",
+        &[
+            "dynamodb:PartiQLDelete",
+            "dynamodb:PartiQLInsert",
+            "dynamodb:PartiQLSelect",
+            "dynamodb:PartiQLUpdate",
+        ],
+    ),
+    (
+        "dynamodb",
+        "ExecuteTransaction",
+        &[
+            "dynamodb:PartiQLDelete",
+            "dynamodb:PartiQLInsert",
+            "dynamodb:PartiQLSelect",
+            "dynamodb:PartiQLUpdate",
+        ],
+    ),
+    ("dynamodb", "TransactGetItems", &["dynamodb:GetItem"]),
+    (
+        "dynamodb",
+        "TransactWriteItems",
+        &[
+            "dynamodb:ConditionCheckItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+        ],
+    ),
+    (
+        "kms",
+        "ReEncrypt",
+        &["kms:ReEncryptFrom", "kms:ReEncryptTo"],
+    ),
+    (
+        "lambda",
+        "GetLayerVersionByArn",
+        &["lambda:GetLayerVersion"],
+    ),
     ("lambda", "Invoke", &["lambda:InvokeFunction"]),
     ("lambda", "InvokeAsync", &["lambda:InvokeFunction"]),
     (
         "lambda",
         "InvokeWithResponseStream",
         &["lambda:InvokeFunction"],
-    ),
-    // "No permissions are required to perform this operation."
-    ("sts", "GetCallerIdentity", &[]),
-    (
-        "kms",
-        "ReEncrypt",
-        &["kms:ReEncryptFrom", "kms:ReEncryptTo"],
     ),
     ("s3", "AbortMultipartUpload", &["s3:AbortMultipartUpload"]),
     ("s3", "CompleteMultipartUpload", &["s3:PutObject"]),
@@ -83,8 +127,28 @@ const ACTIONS: [(&str, &str, &[&str]); 38] = [
     ),
     (
         "s3",
+        "DeleteBucketIntelligentTieringConfiguration",
+        &["s3:PutIntelligentTieringConfiguration"],
+    ),
+    (
+        "s3",
+        "DeleteBucketInventoryConfiguration",
+        &["s3:PutInventoryConfiguration"],
+    ),
+    (
+        "s3",
         "DeleteBucketLifecycle",
         &["s3:PutLifecycleConfiguration"],
+    ),
+    (
+        "s3",
+        "DeleteBucketMetricsConfiguration",
+        &["s3:PutMetricsConfiguration"],
+    ),
+    (
+        "s3",
+        "DeleteBucketOwnershipControls",
+        &["s3:PutBucketOwnershipControls"],
     ),
     (
         "s3",
@@ -98,6 +162,16 @@ const ACTIONS: [(&str, &str, &[&str]); 38] = [
         "DeletePublicAccessBlock",
         &["s3:PutBucketPublicAccessBlock"],
     ),
+    (
+        "s3",
+        "GetBucketAccelerateConfiguration",
+        &["s3:GetAccelerateConfiguration"],
+    ),
+    (
+        "s3",
+        "GetBucketAnalyticsConfiguration",
+        &["s3:GetAnalyticsConfiguration"],
+    ),
     ("s3", "GetBucketCors", &["s3:GetBucketCORS"]),
     (
         "s3",
@@ -106,8 +180,23 @@ const ACTIONS: [(&str, &str, &[&str]); 38] = [
     ),
     (
         "s3",
+        "GetBucketIntelligentTieringConfiguration",
+        &["s3:GetIntelligentTieringConfiguration"],
+    ),
+    (
+        "s3",
+        "GetBucketInventoryConfiguration",
+        &["s3:GetInventoryConfiguration"],
+    ),
+    (
+        "s3",
         "GetBucketLifecycleConfiguration",
         &["s3:GetLifecycleConfiguration"],
+    ),
+    (
+        "s3",
+        "GetBucketMetricsConfiguration",
+        &["s3:GetMetricsConfiguration"],
     ),
     (
         "s3",
@@ -121,11 +210,36 @@ const ACTIONS: [(&str, &str, &[&str]); 38] = [
     ),
     (
         "s3",
+        "GetObjectLockConfiguration",
+        &["s3:GetBucketObjectLockConfiguration"],
+    ),
+    (
+        "s3",
         "GetPublicAccessBlock",
         &["s3:GetBucketPublicAccessBlock"],
     ),
     ("s3", "HeadBucket", &["s3:ListBucket"]),
     ("s3", "HeadObject", &["s3:GetObject"]),
+    (
+        "s3",
+        "ListBucketAnalyticsConfigurations",
+        &["s3:GetAnalyticsConfiguration"],
+    ),
+    (
+        "s3",
+        "ListBucketIntelligentTieringConfigurations",
+        &["s3:GetIntelligentTieringConfiguration"],
+    ),
+    (
+        "s3",
+        "ListBucketInventoryConfigurations",
+        &["s3:GetInventoryConfiguration"],
+    ),
+    (
+        "s3",
+        "ListBucketMetricsConfigurations",
+        &["s3:GetMetricsConfiguration"],
+    ),
     ("s3", "ListBuckets", &["s3:ListAllMyBuckets"]),
     (
         "s3",
@@ -136,6 +250,16 @@ const ACTIONS: [(&str, &str, &[&str]); 38] = [
     ("s3", "ListObjects", &["s3:ListBucket"]),
     ("s3", "ListObjectsV2", &["s3:ListBucket"]),
     ("s3", "ListParts", &["s3:ListMultipartUploadParts"]),
+    (
+        "s3",
+        "PutBucketAccelerateConfiguration",
+        &["s3:PutAccelerateConfiguration"],
+    ),
+    (
+        "s3",
+        "PutBucketAnalyticsConfiguration",
+        &["s3:PutAnalyticsConfiguration"],
+    ),
     ("s3", "PutBucketCors", &["s3:PutBucketCORS"]),
     (
         "s3",
@@ -144,8 +268,23 @@ const ACTIONS: [(&str, &str, &[&str]); 38] = [
     ),
     (
         "s3",
+        "PutBucketIntelligentTieringConfiguration",
+        &["s3:PutIntelligentTieringConfiguration"],
+    ),
+    (
+        "s3",
+        "PutBucketInventoryConfiguration",
+        &["s3:PutInventoryConfiguration"],
+    ),
+    (
+        "s3",
         "PutBucketLifecycleConfiguration",
         &["s3:PutLifecycleConfiguration"],
+    ),
+    (
+        "s3",
+        "PutBucketMetricsConfiguration",
+        &["s3:PutMetricsConfiguration"],
     ),
     (
         "s3",
@@ -159,10 +298,34 @@ const ACTIONS: [(&str, &str, &[&str]); 38] = [
     ),
     (
         "s3",
+        "PutObjectLockConfiguration",
+        &["s3:PutBucketObjectLockConfiguration"],
+    ),
+    (
+        "s3",
         "PutPublicAccessBlock",
         &["s3:PutBucketPublicAccessBlock"],
     ),
     ("s3", "UploadPart", &["s3:PutObject"]),
+    ("s3", "UploadPartCopy", &["s3:GetObject", "s3:PutObject"]),
+    (
+        "secretsmanager",
+        "BatchGetSecretValue",
+        &[
+            "secretsmanager:BatchGetSecretValue",
+            "secretsmanager:GetSecretValue",
+        ],
+    ),
+    ("sns", "PublishBatch", &["sns:Publish"]),
+    (
+        "sqs",
+        "ChangeMessageVisibilityBatch",
+        &["sqs:ChangeMessageVisibility"],
+    ),
+    ("sqs", "DeleteMessageBatch", &["sqs:DeleteMessage"]),
+    ("sqs", "SendMessageBatch", &["sqs:SendMessage"]),
+    // "No permissions are required to perform this operation."
+    ("sts", "GetCallerIdentity", &[]),
 ];
 
 /// Returns the IAM actions that allow an operation; empty if it needs none.
@@ -240,6 +403,8 @@ mod tests {
         );
         assert_eq!(of("s3", "ListObjectsV2"), "s3:ListBucket");
         assert_eq!(of("sts", "GetCallerIdentity"), "");
+        assert_eq!(of("sqs", "SendMessageBatch"), "sqs:SendMessage");
+        assert_eq!(of("dynamodb", "TransactGetItems"), "dynamodb:GetItem");
         for (name, operation, _) in ACTIONS {
             let service = service(name).expect("a model");
             let is_known = service.operations.contains_key(operation);
