@@ -252,7 +252,15 @@ impl RestateServer {
     pub fn adopt(&self, id: &RunId) -> Result<(RestateRun, State), Failure> {
         if self.remote.driver(id)?.is_some() {
             let message = format!("run {id} is being driven by Restate");
-            return Err(Failure::new("run-owned", message).hint("wait for it, or cancel it"));
+            let hint = if self.is_stuck(id)? {
+                let resume = report::command(Command::new("resume").arg(id));
+                format!(
+                    "parts of it have failed or are paused, and only a plain resume has them tried again now: {resume}"
+                )
+            } else {
+                "wait for it, or cancel it".to_owned()
+            };
+            return Err(Failure::new("run-owned", message).hint(hint));
         }
         let state = self.remote.state_of(id)?;
         let run = RestateRun {
@@ -335,29 +343,7 @@ impl RestateRun {
         }
         let invocation = match &self.driver {
             Some(driver) => driver.clone(),
-            None => {
-                let order = Order {
-                    max_parallel: driving.max_parallel,
-                    lock_timeout: driving.lock_timeout.map(|most| most.as_millis() as u64),
-                    ..self.order(events, now())?
-                };
-                let invocation = remote.send(&self.id, &order).map_err(|error| {
-                    let may_have = error.passes();
-                    let failure = Failure::from(error);
-                    let show = Command::new("show").arg(&self.id);
-                    if may_have {
-                        failure.hint(format!(
-                            "run {} may have been sent all the same: {}",
-                            self.id,
-                            report::command(show)
-                        ))
-                    } else {
-                        failure
-                    }
-                })?;
-                say!("run {} is driven by {}", self.id, self.place());
-                invocation
-            }
+            None => self.send(events, driving)?,
         };
         let watched = Watched {
             remote,
@@ -367,6 +353,37 @@ impl RestateRun {
             has_begun,
         };
         watched.follow(driving, observer)
+    }
+
+    /// Makes Restate drive the run, and does not watch it.
+    pub fn start(self, events: Vec<Event>, driving: &Driving) -> Result<(), Failure> {
+        self.send(events, driving).map(|_| ())
+    }
+
+    /// Sends the run to Restate; returns the invocation that drives it.
+    fn send(&self, events: Vec<Event>, driving: &Driving) -> Result<String, Failure> {
+        let order = Order {
+            max_parallel: driving.max_parallel,
+            lock_timeout: driving.lock_timeout.map(|most| most.as_millis() as u64),
+            ..self.order(events, now())?
+        };
+        let sent = self.server.remote.send(&self.id, &order);
+        let invocation = sent.map_err(|error| {
+            let may_have = error.passes();
+            let failure = Failure::from(error);
+            let show = Command::new("show").arg(&self.id);
+            if may_have {
+                failure.hint(format!(
+                    "run {} may have been sent all the same: {}",
+                    self.id,
+                    report::command(show)
+                ))
+            } else {
+                failure
+            }
+        })?;
+        say!("run {} is driven by {}", self.id, self.place());
+        Ok(invocation)
     }
 
     fn order(&self, events: Vec<Event>, at: Timestamp) -> Result<Order, Failure> {

@@ -88,12 +88,6 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
         params,
     })?;
     let archive = Archive::open_for(args, target)?;
-    #[cfg(feature = "restate")]
-    if command.detach && matches!(archive, Archive::Restate(_)) {
-        let message = "--detach does not work for runs that Restate drives";
-        return Err(Failure::new("engine", message)
-            .hint("they continue without this process: press Ctrl-C twice to stop watching"));
-    }
     if matches!(archive, Archive::Here(_)) {
         account::aws(args, &program.workflow, &command.target)?;
         account::block_on(refuse_unreadable(&local))??;
@@ -141,7 +135,15 @@ pub fn run_program(args: &Args, command: &Run, program: Program) -> Done {
             ));
         }
         #[cfg(feature = "restate")]
-        Archive::Restate(server) => (Held::Restate(server.begin(id, &program.files)), vec![event]),
+        Archive::Restate(server) => {
+            let run = server.begin(id, &program.files);
+            if command.detach {
+                let id = run.id().clone();
+                run.start(vec![event], &command.driving)?;
+                return print_detached(&id);
+            }
+            (Held::Restate(run), vec![event])
+        }
     };
     drive(
         args,
@@ -210,8 +212,13 @@ fn detach(args: &Args, command: &Run, id: &RunId) -> Done {
     resume
         .spawn()
         .map_err(|e| failed("start another process", e))?;
+    say!("what it prints is in {}", log.display());
+    print_detached(id)
+}
+
+/// Prints the id of a run that continues without this process.
+fn print_detached(id: &RunId) -> Done {
     let follow = report::command(Cmd::new("logs").arg(id).flag("-f"));
     say!("run {id} continues in the background; to follow it: {follow}");
-    say!("what it prints is in {}", log.display());
     super::print(&format!("{id}\n"))
 }

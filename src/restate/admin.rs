@@ -226,17 +226,7 @@ impl Remote {
             "status = 'backing-off' AND {NO_QUESTION} AND {}",
             of_run(run)
         ))?;
-        let mut retried = 0;
-        for id in ids {
-            match self.resume_invocation(&id) {
-                Ok(()) => retried += 1,
-                // It was tried again meanwhile, or has ended.
-                Err(RemoteError::Refused {
-                    status: 400..=499, ..
-                }) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let retried = self.resume_each(&ids)?;
         Ok(Hastened { paused, retried })
     }
 
@@ -252,8 +242,23 @@ impl Remote {
 
     fn resume_all(&self, which: &str) -> Result<usize, RemoteError> {
         let ids = self.ids(&format!("status = 'paused' AND {which}"))?;
-        ids.iter().try_for_each(|id| self.resume_invocation(id))?;
-        Ok(ids.len())
+        self.resume_each(&ids)
+    }
+
+    /// Resumes invocations; returns how many that was needed for.
+    fn resume_each(&self, ids: &[String]) -> Result<usize, RemoteError> {
+        let mut resumed = 0;
+        for id in ids {
+            match self.resume_invocation(id) {
+                Ok(()) => resumed += 1,
+                // It was tried again meanwhile, or has ended.
+                Err(RemoteError::Refused {
+                    status: 400..=499, ..
+                }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(resumed)
     }
 
     fn resume_invocation(&self, id: &str) -> Result<(), RemoteError> {

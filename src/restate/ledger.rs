@@ -43,6 +43,8 @@ pub(super) struct Actions {
     life: u64,
     timeout: Option<Duration>,
     clock: fn() -> Timestamp,
+    /// When this life began.
+    since: Timestamp,
     /// The time, as far as the entries show it.
     moment: Mutex<Moment>,
     /// A cancelled attempt makes no more entries.
@@ -52,17 +54,31 @@ pub(super) struct Actions {
 #[derive(Clone, Copy)]
 struct Moment {
     now: Timestamp,
-    /// The time of the first entry, when the step's timeout begins, in every life.
-    began: Option<Timestamp>,
-    /// How long it has waited before the first entry: an attempt that continues with a recorded wait makes none.
-    waited: Duration,
+    /// How much of the step's timeout has passed, which begins with the first entry or wait. What passes from one life to the next does not
+    /// count: no worker drove the attempt, or the machine was down.
+    passed: Duration,
+    /// The life that made the last entry.
+    life: Option<u64>,
 }
 
 impl Moment {
-    /// Returns how much of a timeout has passed at a time.
-    fn passed(&self, at: Timestamp) -> Duration {
-        let since = self.began.map_or(Duration::ZERO, |began| at.since(began));
-        since + self.waited
+    fn enter(&mut self, at: Timestamp, life: u64) {
+        if self.life == Some(life) {
+            self.passed += at.since(self.now);
+        }
+        self.now = self.now.max(at);
+        self.life = Some(life);
+    }
+
+    fn wait(&mut self, duration: Duration) {
+        self.now += duration;
+        self.passed += duration;
+    }
+
+    /// Returns how much of a timeout has passed at a time of the life that began at `since`.
+    fn passed_at(&self, at: Timestamp, since: Timestamp) -> Duration {
+        let since = self.life.map(|_| self.now.max(since));
+        self.passed + since.map_or(Duration::ZERO, |since| at.since(since))
     }
 }
 
@@ -80,10 +96,11 @@ impl Actions {
             life,
             timeout,
             clock,
+            since: clock(),
             moment: Mutex::new(Moment {
                 now: sent_at,
-                began: None,
-                waited: Duration::ZERO,
+                passed: Duration::ZERO,
+                life: None,
             }),
             is_cancelled: AtomicBool::new(false),
         }
@@ -117,11 +134,7 @@ impl Ledger for Actions {
             answer,
         })?;
         let parcel = parcel.ok_or_else(|| self.cancelled())?;
-        {
-            let mut moment = self.moment();
-            moment.now = moment.now.max(parcel.at);
-            moment.began.get_or_insert(parcel.at);
-        }
+        self.moment().enter(parcel.at, parcel.life);
         let events = parcel.events.into_iter();
         let events = events
             .map(|event| Ok((self.vault.open_event(event)?, parcel.at)))
@@ -135,10 +148,7 @@ impl Ledger for Actions {
     }
 
     fn wait(&self, duration: Duration) -> Result<(), Stop> {
-        let passed = {
-            let moment = self.moment();
-            moment.passed(moment.now)
-        };
+        let passed = self.moment().passed;
         let (duration, passes) = match self.timeout {
             Some(timeout) if timeout.saturating_sub(passed) < duration => {
                 (timeout.saturating_sub(passed), Some(timeout))
@@ -148,13 +158,7 @@ impl Ledger for Actions {
         if !self.ask(|answer| Ask::Wait { duration, answer })? {
             return Err(self.cancelled());
         }
-        {
-            let mut moment = self.moment();
-            moment.now += duration;
-            if moment.began.is_none() {
-                moment.waited += duration;
-            }
-        }
+        self.moment().wait(duration);
         match passes {
             Some(timeout) => Err(Stop::TimedOut(timeout)),
             None => Ok(()),
@@ -182,7 +186,7 @@ impl Ledger for Actions {
         let moment = *self.moment();
         Stops {
             deadline: self.timeout.map(|timeout| {
-                let passed = moment.passed((self.clock)());
+                let passed = moment.passed_at((self.clock)(), self.since);
                 let left = timeout.saturating_sub(passed);
                 (Instant::now() + left, timeout)
             }),
@@ -197,5 +201,35 @@ impl Ledger for Actions {
 
     fn note(&self, event: Event) -> (Event, Timestamp) {
         (event, self.now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_takes_nothing_of_a_timeout() {
+        let at = |seconds| Timestamp::from_secs(seconds);
+        let mut moment = Moment {
+            now: at(100),
+            passed: Duration::ZERO,
+            life: None,
+        };
+        assert_eq!(moment.passed_at(at(105), at(100)), Duration::ZERO);
+        // The first entry begins it.
+        moment.enter(at(105), 1);
+        moment.enter(at(107), 1);
+        moment.wait(Duration::from_secs(4));
+        assert_eq!(moment.passed, Duration::from_secs(6));
+        assert_eq!(moment.passed_at(at(112), at(100)), Duration::from_secs(7));
+        // The worker dies, and another one takes over an hour later.
+        assert_eq!(
+            moment.passed_at(at(3_703), at(3_700)),
+            Duration::from_secs(9)
+        );
+        moment.enter(at(3_703), 2);
+        moment.enter(at(3_704), 2);
+        assert_eq!(moment.passed, Duration::from_secs(7));
     }
 }

@@ -269,7 +269,11 @@ impl Shared {
         };
         let opening = || self.opens.open(&place.target, &place.kube);
         let opened = target.get_or_try_init(opening).await;
-        opened.map(|open| open.clients.clone()).map_err(TargetError)
+        let mut clients = opened
+            .map(|open| open.clients.clone())
+            .map_err(TargetError)?;
+        clients.files = clients.files.of_worker();
+        Ok(clients)
     }
 
     /// Waits until another script may run.

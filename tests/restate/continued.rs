@@ -1,8 +1,8 @@
 //! What holds when a run is continued holds on Restate as well.
 
-use std::process::Stdio;
+use std::{process::Stdio, time::Instant};
 
-use super::world::{World, until};
+use super::world::{Worker, World, until};
 use crate::harness::status;
 
 #[test]
@@ -13,6 +13,55 @@ fn an_attempt_that_continues_a_wait_has_its_timeout() {
     let run = world.test.windlass(&["run", "w.yaml", "--target", "t"]);
     run.expect(1).says("took longer than its timeout of 2");
     assert!(!world.test.path("out/late.txt").exists());
+}
+
+/// Time in which no worker drives an attempt does not count, as after a crash on one machine.
+#[test]
+fn an_outage_takes_nothing_of_a_timeout() {
+    let world = World::new(1);
+    let file = "workflow: w\nsteps:\n  t:\n    timeout: 6s\n    run: 'file::write(\"one.txt\", \"x\"); time::sleep(\"3s\"); file::write(\"two.txt\", \"x\")'\n";
+    world.test.write("w.yaml", file);
+    let run = ["run", "w.yaml", "--target", "t", "--detach"];
+    let ran = world.test.windlass(&run).expect(0);
+    let id = ran.stdout.trim().to_owned();
+    ran.says(&format!("windlass logs {id} -f"));
+    until("it has begun", || world.test.path("out/one.txt").exists());
+    let worker = |what: fn(&mut Worker)| what(&mut world.workers.lock().expect("no panic")[0]);
+    worker(Worker::kill);
+    let died = Instant::now();
+    until("the timeout is over", || died.elapsed().as_secs() > 6);
+    worker(Worker::start);
+    until("it has ended", || {
+        let shown = world.test.command(&["show", &id, "--json"]).output();
+        let shown = shown.expect("shown").stdout;
+        let shown: serde_json::Value = serde_json::from_slice(&shown).unwrap_or_default();
+        assert_ne!(shown["status"], "failed", "{shown}");
+        shown["status"] == "succeeded"
+    });
+    assert!(world.test.path("out/two.txt").exists());
+}
+
+/// Workers that do not share a folder see only their own files.
+#[test]
+fn an_undo_names_the_files_that_another_worker_has() {
+    let world = World::new(0);
+    let file = "workflow: w\nsteps:\n  a: { run: 'file::write(\"a.txt\", \"x\")' }\n";
+    world.test.write("w.yaml", file);
+    let one = world.add_worker(&["--out", "one"], &[]);
+    world.register_at(&one);
+    let run = ["run", "w.yaml", "--target", "t"];
+    world.test.windlass(&run).expect(0);
+    world.workers.lock().expect("no panic")[0].stop();
+    let two = world.add_worker(&["--out", "two"], &[]);
+    world.register_at(&two);
+    let undone = world.test.windlass(&["undo", "--yes"]).expect(0);
+    undone.says("another worker wrote it");
+    assert!(world.test.path("one/a.txt").exists());
+    // The worker that has it removes it.
+    world.test.windlass(&run).expect(0);
+    assert!(world.test.path("two/a.txt").exists());
+    world.test.windlass(&["undo", "--yes"]).expect(0);
+    assert!(!world.test.path("two/a.txt").exists());
 }
 
 #[test]

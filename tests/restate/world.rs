@@ -234,11 +234,16 @@ impl Worker {
         number(11) + number(12)
     }
 
-    /// `kill -9`, and another process in its place.
-    pub fn replace(&mut self) {
+    /// `kill -9`.
+    pub fn kill(&mut self) {
         let _ = self.child.0.kill();
         let _ = self.child.0.wait();
         self.environment.clear();
+    }
+
+    /// `kill -9`, and another process in its place.
+    pub fn replace(&mut self) {
+        self.kill();
         self.start();
     }
 

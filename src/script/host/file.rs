@@ -215,7 +215,7 @@ fn write(
                 OWNER_ONLY => Value::Secret(Secret::new(digest)),
                 _ => digest.into(),
             };
-            Ok(Value::map([
+            let entries = [
                 ("path", written.path.display().to_string().into()),
                 ("bytes", Value::Int(written.bytes as i64)),
                 ("sha256", digest),
@@ -223,7 +223,9 @@ fn write(
                     "certificates",
                     Value::List(certificates.iter().map(Certificate::to_value).collect()),
                 ),
-            ]))
+            ];
+            let folder = files.identity().map(|id| (FOLDER, id.into()));
+            Ok(Value::map(entries.into_iter().chain(folder)))
         })
         .await?
     })
@@ -249,6 +251,10 @@ fn write(
         .field("path")
         .map_or_else(String::new, Value::to_text))
 }
+
+/// The folder of a worker that wrote a file, in the record of the call.
+const FOLDER: &str = "folder";
+const ELSEWHERE: &str = "another worker wrote it to a folder of its own: remove it there, or have the workers share a folder (--out)";
 
 /// Returns the state of a file before it is written: `#{ name }` alone if it did not exist.
 fn before(files: &OutputFolder, name: String) -> Result<Value, Failure> {
@@ -340,6 +346,9 @@ fn reversal(done: Done, files: &OutputFolder, was_removed: bool) -> Reversal {
     };
     let as_written = written.as_ref().map(|digest| state(digest, own_mode));
     let kept = done.before.field("keeps").map(Value::to_text);
+    // What another worker wrote to a folder of its own is not seen here.
+    let folder = done.result.and_then(|result| result.field(FOLDER));
+    let is_elsewhere = folder.is_some_and(|id| files.identity().as_deref() != id.as_str());
     let (looker, looked_at) = (files.clone(), name.clone());
     let (tidier, tidied) = (files.clone(), name.clone());
     let (reader, read) = (files.clone(), name.clone());
@@ -362,6 +371,9 @@ fn reversal(done: Done, files: &OutputFolder, was_removed: bool) -> Reversal {
             move |now| {
                 let digest = |of: &Value| of.field("sha256").cloned();
                 match now {
+                    now if is_elsewhere && (*now == Value::Null || *now == was) => {
+                        Judgement::left(ELSEWHERE, now)
+                    }
                     now if *now == was => {
                         Judgement::already("it is already as before the run", now)
                     }

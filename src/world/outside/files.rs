@@ -1,8 +1,9 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Component, Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
 use super::answer::{Client, NAMED, NOT_NAMED, proof};
@@ -13,6 +14,8 @@ use windlass_ground::disk;
 #[derive(Clone, Debug)]
 pub struct OutputFolder {
     root: PathBuf,
+    /// Whether other machines may have written files of the same run to folders of their own.
+    is_one_of_several: bool,
 }
 
 /// What was written.
@@ -40,7 +43,31 @@ const MAX_READ_BYTES: u64 = 1 << 20;
 
 impl OutputFolder {
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self {
+            root: root.into(),
+            is_one_of_several: false,
+        }
+    }
+
+    /// Returns it as the folder of one of several workers, which may not share one.
+    pub fn of_worker(self) -> Self {
+        Self {
+            is_one_of_several: true,
+            ..self
+        }
+    }
+
+    /// Returns what tells the folder from those of other workers, however it is called on each machine; `None` if there are none, or there is
+    /// no folder yet. A folder that machines share has the same on each of them.
+    pub fn identity(&self) -> Option<String> {
+        let found = fs::metadata(&self.root)
+            .ok()
+            .filter(|_| self.is_one_of_several)?;
+        // Not each file system knows when a folder was made.
+        let made = found.created().ok();
+        let made = made.and_then(|made| made.duration_since(UNIX_EPOCH).ok());
+        let made = made.map_or(0, |made| made.as_nanos());
+        Some(format!("{}-{made}", found.ino()))
     }
 
     pub fn root(&self) -> &Path {
