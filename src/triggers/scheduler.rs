@@ -152,22 +152,34 @@ impl<S: Starter> Scheduler<S> {
         before: Duration,
         now: Timestamp,
     ) -> Result<(), RunsError> {
-        let lives = self.starter.lives(one).into_iter();
-        let mut dues: Vec<_> = lives
-            .map(|life| life.due_at(before))
-            .filter(|due| *due <= now)
-            .collect();
+        let lives = self.starter.lives(one);
+        let is_over = |due: &Timestamp| *due <= now;
+        let dues = lives.iter().map(|life| life.due_at(before));
+        let mut dues: Vec<_> = dues.filter(is_over).collect();
         if dues.is_empty() {
             return Ok(());
         }
         let seen = self.book.seen(&key)?;
         dues.retain(|due| !seen.contains(due));
+        let again = lives.iter().flat_map(|life| life.due_again_at(before));
+        let again: Vec<_> = again
+            .filter(|due| is_over(due) && !seen.contains(due))
+            .collect();
+        // What a start now is for is over with it. By itself, it makes another one only if the run of the last one has ended well.
+        if !dues.is_empty() || !again.is_empty() && self.last_has_succeeded(&key)? {
+            dues.extend(again);
+        }
         dues.sort_unstable();
         dues.dedup();
         let Some(last) = dues.pop() else {
             return Ok(());
         };
         self.book.want(&due(key, last), &dues, now)
+    }
+
+    fn last_has_succeeded(&self, key: &TriggerKey) -> Result<bool, RunsError> {
+        let run = self.book.last(key)?.and_then(|made| made.run);
+        Ok(run.is_some_and(|run| self.starter.has_succeeded(&run)))
     }
 
     /// Makes a waiting start, unless its lock is held.

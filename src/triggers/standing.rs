@@ -110,7 +110,9 @@ fn standing(
         (None, Occasion::WhenDue(before, _)) => {
             let mut dues: Vec<_> = covered
                 .iter()
-                .map(|life| life.due_at(*before))
+                .flat_map(|life| {
+                    std::iter::once(life.due_at(*before)).chain(life.due_again_at(*before))
+                })
                 .filter(|due| *due > now)
                 .collect();
             dues.sort_unstable();

@@ -8,7 +8,7 @@ use super::{planted::Planted, remembered::Remembered};
 use windlass_compile::{Occasion, Workflow, bind_params};
 use windlass_ground::{Timestamp, lock};
 use windlass_inventory::{Condition, Inventory};
-use windlass_journal::{RunInfo, Via};
+use windlass_journal::{Outcome, RunId, RunInfo, Via};
 use windlass_notify::{FailedStart, Outbox};
 use windlass_report as report;
 use windlass_runs::{Filter, Person, Runs, RunsError, Shown, StartWanted};
@@ -32,6 +32,9 @@ pub trait Starter {
 
     /// Returns the lifetimes of the certificates in use that this workflow issued on this target.
     fn lives(&self, one: &Planted) -> Vec<Life>;
+
+    /// Says whether a run has succeeded: there is nothing of it to resume.
+    fn has_succeeded(&self, run: &str) -> bool;
 
     /// Receives that a start failed for the first time.
     fn failed(&self, one: &Planted, due: Timestamp, error: &RunsError);
@@ -73,7 +76,18 @@ impl Life {
             self.made_at + whole / 3 * 2
         }
     }
+
+    /// Returns when it is due again if a run has succeeded and has not renewed it, because it was too early for the workflow: each
+    /// time half of what is left of its life is over.
+    pub fn due_again_at(self, before: Duration) -> impl Iterator<Item = Timestamp> {
+        let first = self.due_at(before);
+        let left = self.expires_at.since(first);
+        (1..=TIMES_AGAIN).map(move |times| self.expires_at - left / (1 << times))
+    }
 }
+
+/// How often a certificate becomes due again.
+const TIMES_AGAIN: u32 = 4;
 
 /// Starts runs through the service over runs.
 pub struct ThroughRuns {
@@ -167,6 +181,11 @@ impl Starter for ThroughRuns {
 
     fn lives(&self, one: &Planted) -> Vec<Life> {
         lives(&lock(&self.inventory), one)
+    }
+
+    fn has_succeeded(&self, run: &str) -> bool {
+        let shown = RunId::parse(run).and_then(|run| self.runs.run(&run).ok());
+        shown.is_some_and(|shown| shown.state.outcome == Some(Outcome::Succeeded))
     }
 
     fn failed(&self, one: &Planted, due: Timestamp, error: &RunsError) {
@@ -343,5 +362,8 @@ mod tests {
         for before in [90_000, 90_001, u64::MAX] {
             assert_eq!(due_at(before), 61_000, "{before}");
         }
+        let again = life.due_again_at(Duration::from_secs(80));
+        let again: Vec<_> = again.map(Timestamp::as_millis).collect();
+        assert_eq!(again, [51_000, 71_000, 81_000, 86_000]);
     }
 }

@@ -16,6 +16,7 @@ struct Noted {
     runs: RefCell<Vec<Timestamp>>,
     lives: RefCell<Vec<Life>>,
     is_held: Cell<bool>,
+    has_failed: Cell<bool>,
 }
 
 impl Starter for &Noted {
@@ -33,6 +34,10 @@ impl Starter for &Noted {
 
     fn lives(&self, _: &Planted) -> Vec<Life> {
         self.lives.borrow().clone()
+    }
+
+    fn has_succeeded(&self, _: &str) -> bool {
+        !self.has_failed.get()
     }
 
     fn failed(&self, _: &Planted, _: Timestamp, error: &RunsError) {
@@ -150,7 +155,48 @@ fn a_certificate_that_became_due_before_a_pause_is_due_after_it() {
     assert_eq!(starter.runs.borrow().len(), 1, "paused");
     book.resume(&key, MIDNIGHT + 23 * DAY).expect("a book");
     tick(24);
+    starter.has_failed.set(true);
     tick(25);
     let expected = [5, 21].map(|days| MIDNIGHT + days * DAY);
     assert_eq!(*starter.runs.borrow(), expected, "one start for both");
+}
+
+/// The workflow may take for due what the trigger does only later: then a run renews nothing, and another one has to.
+#[test]
+fn a_certificate_that_a_run_has_not_renewed_becomes_due_again() {
+    let (planted, starter) = (planted("{ when_due: 16d }"), Noted::default());
+    let book = Arc::new(TriggerBook::empty().expect("a book"));
+    let scheduler = Scheduler::new(book.clone(), &starter);
+    let tick = |days: u32| {
+        scheduler
+            .tick(&planted, MIDNIGHT + days * DAY)
+            .expect("a book")
+    };
+    tick(0);
+    let life = Life {
+        made_at: MIDNIGHT,
+        expires_at: MIDNIGHT + 32 * DAY,
+    };
+    *starter.lives.borrow_mut() = vec![life];
+    let days = |all: &[u32]| {
+        all.iter()
+            .map(|days| MIDNIGHT + *days * DAY)
+            .collect::<Vec<_>>()
+    };
+    for day in 1..26 {
+        tick(day);
+    }
+    assert_eq!(*starter.runs.borrow(), days(&[16, 24]));
+    // One that has failed has to be resumed.
+    starter.has_failed.set(true);
+    tick(28);
+    assert_eq!(starter.runs.borrow().len(), 2);
+    starter.has_failed.set(false);
+    tick(29);
+    tick(30);
+    assert_eq!(*starter.runs.borrow(), days(&[16, 24, 28, 30]));
+    // It is renewed.
+    starter.lives.borrow_mut().clear();
+    tick(31);
+    assert_eq!(starter.runs.borrow().len(), 4);
 }
