@@ -143,3 +143,47 @@ fn a_cluster_that_is_gone_for_good_is_left_out_by_name_or_deregistered() {
     )
     .expect(3);
 }
+
+/// A rotation may wait for days, and who joins meanwhile knows nothing of it.
+#[test]
+fn a_cluster_that_joins_during_a_rotation_stops_it_and_one_that_joined_since_its_undo() {
+    let mesh = made_with("gloo", &[]);
+    let all = ["clusters=[cluster-1, cluster-2]", "force=true"];
+    let wanted = [all.as_slice(), &["approve=true"]].concat();
+    run(&mesh, "rotate-root.yaml", &wanted).expect(3);
+    let id = mesh.test.shown()["run"].as_str().expect("an id").to_owned();
+    let continues = || mesh.test.windlass(&["resume", &id]);
+    let approves = |step: &str| {
+        let answer = ["approve", &id, step];
+        mesh.test.windlass(&answer).expect(0);
+    };
+    let joined = |stopped: Ran, words: &str| {
+        let said = stopped.expect(1).stderr.replace('│', " ");
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let who = "newcomer (registered; its agent is not connected)";
+        assert!(said.contains(who) && said.contains(words), "{said}");
+        let delete = ["delete", "kubernetescluster", "newcomer", "-n", "gloo-mesh"];
+        mesh.kubectl("mgmt", &delete).expect(0);
+    };
+    approves("approved");
+    continues().expect(3);
+    register(&mesh, "newcomer");
+    approves("sign_approved");
+    joined(
+        continues(),
+        "would refuse what the others show from here on",
+    );
+    continues().expect(3);
+    register(&mesh, "newcomer");
+    approves("remove_approved");
+    joined(continues(), "would be refused once it goes");
+    continues().expect(0);
+    register(&mesh, "newcomer");
+    let undo = ["undo", &id, "--yes"];
+    joined(
+        mesh.test.windlass(&undo),
+        "would lose the mesh. Nothing is put back",
+    );
+    mesh.test.windlass(&undo).expect(0);
+    mesh.test.windlass(&["mesh"]).expect(0);
+}

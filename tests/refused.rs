@@ -217,9 +217,21 @@ fn a_rotation_does_not_begin_before_that_of_the_root_has_ended() {
         let joins = joins.map(|one| ["-p", one]).concat();
         let add = [["run", "workflows/add-cluster.yaml"].as_slice(), &joins].concat();
         says(&mesh.test.windlass(&add).expect(1), unended);
-        // The run itself goes on, and the next rotation begins with one root again.
-        mesh.test.windlass(&["resume", &run]).expect(0);
-        // A rehearsal cluster is registered as soon as it is there.
+        // The run itself goes on, and the next rotation begins with one root again. A rehearsal cluster is registered as soon as it
+        // is there.
+        says(
+            &mesh.test.windlass(&["resume", &run]).expect(1),
+            "left_out='[cluster-3]'",
+        );
+        let known = [
+            "resume",
+            &run,
+            "--edited",
+            "-p",
+            "left_out=[cluster-3]",
+            "--yes",
+        ];
+        mesh.test.windlass(&known).expect(0);
         let without = ["-p", "force=true", "-p", "left_out=[cluster-3]"];
         rotate(&mesh, "rotate-relay-ca.yaml", &without).expect(0);
     }
