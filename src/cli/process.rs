@@ -12,7 +12,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use windlass_ground::private::{check_state_folder, create_state_folder};
 
 use super::{exit, failure::Failure};
-use crate::{execute::Cancel, outside, runs::Person, script::STACK_BYTES};
+use crate::{
+    execute::Cancel, journal::RunId, outside, report, runs::Person, script::STACK_BYTES,
+    value::Command,
+};
 
 pub use crate::{outside::jitter, runs::now};
 
@@ -43,6 +46,14 @@ pub fn create_state(state: &Path) -> Result<(), Failure> {
 
 pub fn no_threads(error: io::Error) -> Failure {
     Failure::new("system", format!("can't start threads: {error}"))
+}
+
+/// What is said when somebody stops watching a run that is driven elsewhere, after the cancel was sent there.
+pub fn farewell(run: &RunId) -> String {
+    let show = report::command(Command::new("show").arg(run));
+    format!(
+        "run {run} is cancelled where it is driven, if the request has arrived; to see how it ends: {show}"
+    )
 }
 
 /// The first Ctrl-C (or SIGTERM, or SIGHUP according to `on_hang_up`) cancels; a second one ends the process and its programs at once, which

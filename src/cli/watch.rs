@@ -9,7 +9,7 @@ use std::{
 use super::{
     args::Driving,
     failure::Failure,
-    process::{OnHangUp, now, person, runtime, watch_for_interrupts},
+    process::{OnHangUp, farewell, now, person, runtime, watch_for_interrupts},
     remote::waits_for_people,
 };
 use crate::{
@@ -52,8 +52,9 @@ impl Watched<'_> {
     ) -> Result<(Ended, State), Failure> {
         let threads = runtime(driving.max_parallel)?;
         let cancel = Cancel::default();
-        let farewell = format!("Restate drives run {} now", self.run);
-        threads.block_on(async { watch_for_interrupts(cancel.clone(), farewell, OnHangUp::Leave) });
+        threads.block_on(async {
+            watch_for_interrupts(cancel.clone(), farewell(self.run), OnHangUp::Leave)
+        });
         let mut following = self.remote.follow(self.run);
         let mut state = State::default();
         let mut cancelling = Cancelling::default();

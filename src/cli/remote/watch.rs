@@ -8,7 +8,7 @@ use crate::{
         args::Driving,
         drive,
         failure::Failure,
-        process::{OnHangUp, runtime, watch_for_interrupts},
+        process::{OnHangUp, farewell, runtime, watch_for_interrupts},
     },
     compile::Program,
     execute::{Cancel, DriveError, Ended, Observer},
@@ -32,8 +32,7 @@ pub fn follow(
 ) -> Result<(Ended, State), Failure> {
     let threads = runtime(1)?;
     let cancel = Cancel::default();
-    let farewell = format!("the server has run {id} now");
-    threads.block_on(async { watch_for_interrupts(cancel.clone(), farewell, OnHangUp::Leave) });
+    threads.block_on(async { watch_for_interrupts(cancel.clone(), farewell(id), OnHangUp::Leave) });
     let observer = drive::observer(&program, id);
     let following = there.follow(id, state.events);
     let (mut has_asked, mut news, mut told) = (false, Instant::now(), BTreeSet::new());
