@@ -16,9 +16,8 @@ pub(super) fn check(ast: &AST, text: &str, outputs: &Signature) -> Vec<Fault> {
     only.retain_functions(|_, _, name, params| name == "run" && params == 1);
     let mut last = None;
     only.walk(&mut |path: &[ASTNode]| {
-        match path {
-            [ASTNode::Stmt(statement)] => last = Some((*statement).clone()),
-            _ => {}
+        if let [ASTNode::Stmt(statement)] = path {
+            last = Some((*statement).clone());
         }
         if let Some(ASTNode::Stmt(Stmt::Return(given, flags, position))) = path.last()
             && !flags.contains(ASTFlags::BREAK)
