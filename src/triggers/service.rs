@@ -224,17 +224,24 @@ impl Triggers {
                 }
             }
         }
-        let (lost_before, unmet_before) = {
+        let (lost_before, unmet_before, broken_before) = {
             let mut found = self.found();
             found.planted = planted;
-            found.broken = broken;
             found.gone = gone;
             found.looked_at = Some(Instant::now());
             (
                 std::mem::replace(&mut found.lost, lost.clone()),
                 std::mem::replace(&mut found.unmet, unmet.clone()),
+                std::mem::replace(&mut found.broken, broken.clone()),
             )
         };
+        for unread in broken.iter().filter(|one| !broken_before.contains(one)) {
+            let (workflow, why) = (&unread.workflow, &unread.why);
+            // Of the triggers that are known, people are told below.
+            if !lost.iter().any(|one| one.trigger.key.workflow == workflow.as_str()) {
+                tracing::warn!(%workflow, why, "a workflow can't be read; if it has triggers, they start nothing");
+            }
+        }
         let is_new = |one: &&Lost, before: &[Lost]| !before.iter().any(|known| known.is_same(one));
         for one in lost.iter().filter(|one| is_new(one, &lost_before)) {
             let why = &one.why;
