@@ -7,14 +7,17 @@ use super::{
     archive::Archive,
     args::{Args, Show},
     drive::problems,
+    failure::Failure,
     print, print_text,
     process::now,
 };
 use crate::{
+    compile::Workflow,
+    decide,
     execute::compile_editions,
-    journal::{RunInfo, State},
+    journal::{RunId, RunInfo, State},
     report::{self, Detail, JsonView, Room, View, local_time},
-    value::Value,
+    value::{Command, Value},
 };
 
 /// `windlass show [RUN]`.
@@ -61,6 +64,11 @@ pub fn show(args: &Args, command: &Show) -> Done {
                 now: now(),
             },
         ));
+        if state.outcome.is_none() && is_driven {
+            for line in locks(&archive, &id, &program.workflow, &state)? {
+                text.push_str(&format!("\n{line}\n"));
+            }
+        }
     }
     let stuck = match state.outcome {
         None => archive.stuck(&id)?,
@@ -95,6 +103,33 @@ pub fn show(args: &Args, command: &Show) -> Done {
     // The process ends: to free 100,000 instances one by one would take a tenth of its time.
     mem::forget(state);
     printed
+}
+
+/// Says for which locks a run waits, and which runs hold them.
+fn locks(
+    archive: &Archive,
+    id: &RunId,
+    workflow: &Workflow,
+    state: &State,
+) -> Result<Vec<String>, Failure> {
+    let mut lines = Vec::new();
+    for (lock, _) in decide::waits(workflow, state, id.as_str(), now()) {
+        let Some(holder) = archive.holder_of(&lock)?.filter(|holder| holder != id) else {
+            continue;
+        };
+        let mut line = format!(
+            "waits for the lock `{}`, which is held by run {holder}",
+            report::line(&lock)
+        );
+        if !archive.is_owned(&holder)? {
+            let resume = report::command(Command::new("resume").arg(&holder));
+            line.push_str(&format!(" (interrupted); to continue that run: {resume}"));
+        }
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    Ok(lines)
 }
 
 /// Says who changed a run after its start: by an edit, a redo or an answer.
