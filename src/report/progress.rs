@@ -219,10 +219,11 @@ fn line_of(event: &Event, state: &State, run: &RunId) -> Option<Line> {
     match event {
         Event::StepSucceeded(StepSucceeded { step, .. }) => {
             let instance = state.instance(step)?;
-            // As in the table, without waits; an approval does nothing else.
+            // As in the table, without waits; an approval does nothing else. Items work side by side.
+            let took = instance.ended_at?.millis_since(instance.started_at?);
             let took = match instance.approval {
-                Some(_) => instance.ended_at?.millis_since(instance.started_at?),
-                None => instance.worked,
+                Some(_) => took,
+                None => instance.worked.min(took),
             };
             let took = format_duration(Duration::from_millis(took.max(0) as u64));
             told(
