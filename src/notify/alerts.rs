@@ -9,7 +9,6 @@ use super::{
     notice::Notice,
     outbox::{Outbox, store},
 };
-use windlass_ground::Timestamp;
 use windlass_runs::{RunsError, now};
 use windlass_targets::{Channel, NoticeKind};
 
@@ -21,8 +20,8 @@ pub struct FailedStart<'a> {
     pub workflow: &'a str,
     pub trigger: &'a str,
     pub target: &'a str,
-    /// When it should have started.
-    pub at: Timestamp,
+    /// What tells this failure from others of the trigger: the same on all servers, of which one sends the notification.
+    pub occasion: String,
     /// Why it did not start.
     pub text: String,
 }
@@ -49,7 +48,7 @@ impl Outbox {
     pub fn start_failed(&self, failed: FailedStart) {
         let FailedStart { file, trigger, .. } = failed;
         let notice = Notice {
-            key: format!("trigger {file}/{trigger} {}", failed.at.as_millis()),
+            key: format!("trigger {file}/{trigger} {}", failed.occasion),
             kind: NoticeKind::Failed,
             at: now(),
             about: format!("trigger {file}/{trigger}"),
@@ -213,7 +212,7 @@ mod tests {
                 workflow: "w",
                 trigger,
                 target: "local",
-                at: Timestamp::from_secs(at),
+                occasion: at.to_string(),
                 text: "no".into(),
             });
         }

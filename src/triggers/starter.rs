@@ -13,7 +13,7 @@ use windlass_notify::{FailedStart, Outbox};
 use windlass_report as report;
 use windlass_runs::{Filter, Person, Runs, RunsError, Shown, StartWanted};
 use windlass_script::Names;
-use windlass_world::value::Value;
+use windlass_world::value::{Digest, Value};
 
 /// Starts runs for the scheduler.
 pub trait Starter {
@@ -248,12 +248,15 @@ impl ThroughRuns {
 
     /// Reports that a trigger starts nothing, because its workflow can't be read.
     pub fn lost(&self, one: &Remembered, at: Timestamp, text: String) {
+        // Each server notices it by itself, at almost the same time.
+        let why = Digest::of(&[text.as_bytes()]);
+        let hour = at.as_secs() / 3600;
         self.outbox.start_failed(FailedStart {
             file: &one.key.workflow,
             workflow: &one.name,
             trigger: &one.key.trigger,
             target: &one.target,
-            at,
+            occasion: format!("{hour} {why}"),
             text,
         });
     }
@@ -275,7 +278,7 @@ impl ThroughRuns {
             workflow: &one.program.name,
             trigger: &one.trigger.name,
             target: &one.trigger.target,
-            at,
+            occasion: at.as_millis().to_string(),
             text,
         });
     }
