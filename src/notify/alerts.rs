@@ -198,6 +198,8 @@ fn open_alerts(all: &Transaction) -> Result<Vec<(String, i64)>, RunsError> {
 mod tests {
     use rusqlite::Connection;
 
+    use windlass_ground::Timestamp;
+
     use super::super::outbox::tests::{notice, receiver};
     use super::*;
 
