@@ -71,15 +71,17 @@ impl Exits {
             Stmt::Block(block) => self.block(block),
             Stmt::If(flow, position) => {
                 self.block(&flow.body);
-                if flow.branch.is_empty() {
-                    self.nothing.push(*position);
-                } else {
-                    self.block(&flow.branch);
+                // Without `else`, a body that gives outputs is not meant to be left out.
+                match flow.body.statements().last() {
+                    Some(end) if flow.branch.is_empty() && gives_map(end) => {
+                        self.nothing.push(*position);
+                    }
+                    _ if flow.branch.is_empty() => {}
+                    _ => self.block(&flow.branch),
                 }
             }
-            // A `loop` ends with what its `break` gives.
-            Stmt::While(flow, _) if matches!(flow.expr, Expr::Unit(_)) => {}
-            Stmt::For(..) | Stmt::While(..) if breaks_with_value(last) => {}
+            // It may be left in its middle, with a value.
+            Stmt::For(..) | Stmt::While(..) if leaves_early(last) => {}
             Stmt::Var(..) | Stmt::Assignment(..) | Stmt::For(..) | Stmt::While(..) => {
                 self.nothing.push(last.position());
             }
@@ -104,16 +106,23 @@ impl Exits {
     }
 }
 
-fn breaks_with_value(statement: &Stmt) -> bool {
-    let mut breaks = false;
+fn gives_map(end: &Stmt) -> bool {
+    matches!(end, Stmt::Expr(expression) if matches!(**expression, Expr::Map(..)))
+}
+
+/// Says whether a loop holds a `return`, a `throw`, or a `break` with a value.
+fn leaves_early(statement: &Stmt) -> bool {
+    let mut leaves = false;
     statement.walk(&mut Vec::new(), &mut |path| {
-        breaks |= matches!(
+        leaves |= matches!(
             path.last(),
-            Some(ASTNode::Stmt(Stmt::BreakLoop(Some(_), ..)))
+            Some(ASTNode::Stmt(
+                Stmt::Return(..) | Stmt::BreakLoop(Some(_), ..)
+            ))
         );
         true
     });
-    breaks
+    leaves
 }
 
 #[cfg(test)]
@@ -166,6 +175,10 @@ mod tests {
             "loop { return #{ b: \"y\" }; }",
             "loop { break #{ b: \"y\" }; }",
             "for i in [1] { break #{ b: \"y\" }; }",
+            "for i in [1] { try { return #{ b: \"y\" }; } catch (e) { throw e; } }",
+            "while true { return #{ b: \"y\" }; }",
+            "if inputs.x { return #{ b: \"y\" } } else if !inputs.x { return #{ b: \"z\" } }",
+            "if inputs.x { other(inputs) }",
             "other(inputs)",
             "let all = [1].map(|i| { return i; }); #{ b: `${all}` }",
             "switch inputs.x { 1 => #{ b: \"y\" }, _ => throw \"no\" }",

@@ -5,7 +5,7 @@ use rhai::{AST, ASTNode, Expr, Ident, Position, Stmt};
 use super::{
     calls, exits,
     fault::{Fault, offset, token_at},
-    inputs,
+    inputs::{self, InputRead},
     signature::Signature,
     uninterpolated::{self, uninterpolated},
     valueless,
@@ -30,7 +30,12 @@ pub(super) fn check(ast: &AST, text: &str, outputs: Option<&Signature>) -> Vec<F
 /// Finds outputs that a `fn undo` reads and the script does not declare: each would be `()`.
 fn check_reads_of_outputs(ast: &AST, text: &str, outputs: &Signature) -> Vec<Fault> {
     let reads = inputs::of_outputs(ast, text).into_iter();
-    let unknown = reads.filter(|read| !outputs.fields.contains_key(&read.name));
+    // Who writes `?.` expects that it may not be there.
+    let expects = |read: &InputRead| {
+        let before = text[..read.span.start].trim_end();
+        !before.ends_with("?.") && !before.ends_with("?[")
+    };
+    let unknown = reads.filter(|read| !outputs.fields.contains_key(&read.name) && expects(read));
     let faults = unknown.map(|read| {
         let message = format!("`OUTPUTS` does not declare `{}`", read.name);
         let declared = outputs.fields.keys().map(String::as_str);

@@ -40,7 +40,7 @@ fn check_uses(ast: &AST, text: &str, is_expression: bool) -> Vec<Fault> {
         if let Some(ASTNode::Expr(Expr::MethodCall(call, position))) = path.last()
             && METHODS.contains(&call.name.as_str())
             && !own.contains(call.name.as_str())
-            && is_used(path, is_expression)
+            && is_used(path, ast.statements().last().filter(|_| is_expression))
         {
             let name = &call.name;
             let message =
@@ -59,8 +59,8 @@ fn check_uses(ast: &AST, text: &str, is_expression: bool) -> Vec<Fault> {
 }
 
 /// Says whether something uses the value of the expression at the end of a path. The last statement of a block may be one whose value
-/// nobody uses; that of the whole text is used if the text is an expression.
-fn is_used(path: &[ASTNode], is_expression: bool) -> bool {
+/// nobody uses, but `value`, the last one of an expression, is what it gives.
+fn is_used(path: &[ASTNode], value: Option<&Stmt>) -> bool {
     let mut inner = path;
     while let [before @ .., ASTNode::Expr(this)] = inner {
         match before.last() {
@@ -74,7 +74,7 @@ fn is_used(path: &[ASTNode], is_expression: bool) -> bool {
             Some(ASTNode::Stmt(statement @ Stmt::Expr(_))) => {
                 let around = before.len().checked_sub(2).map(|at| &before[at]);
                 let Some(ASTNode::Expr(Expr::Stmt(block))) = around else {
-                    return is_expression && around.is_none();
+                    return value.is_some_and(|value| std::ptr::eq(value, *statement));
                 };
                 let last = block.statements().last();
                 return last.is_some_and(|last| std::ptr::eq(last, *statement));
@@ -129,5 +129,8 @@ mod tests {
         }
         let ast = steps().compile("let x = []; x.sort()").expect("a script");
         assert_eq!(check_expression(&ast, "let x = []; x.sort()").len(), 1);
+        let closure = "let x = []; x.map(|y| { let l = [y]; l.push(2); l })";
+        let ast = steps().compile(closure).expect("a script");
+        assert_eq!(check_expression(&ast, closure).len(), 0);
     }
 }

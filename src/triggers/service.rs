@@ -139,7 +139,7 @@ impl Triggers {
                 .certificates
                 .when_due(now, || self.runs.certificates());
             if let Some(found) = found {
-                let found = found.map(|found| self.scheduler.starter().look_at(found));
+                let found = found.map(|found| self.scheduler.starter().look_at(found, now));
                 self.note(tasks, READ_CERTIFICATES, found);
             }
         }

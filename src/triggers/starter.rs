@@ -33,7 +33,7 @@ pub trait Starter {
     /// Returns the lifetimes of the certificates in use that this workflow issued on this target.
     fn lives(&self, one: &Planted) -> Vec<Life>;
 
-    /// Says whether a run has succeeded: there is nothing of it to resume.
+    /// Says whether a run has succeeded, so that there is nothing of it to resume, and the certificates have been looked at since.
     fn has_succeeded(&self, run: &str) -> bool;
 
     /// Receives that a start failed for the first time.
@@ -95,6 +95,8 @@ pub struct ThroughRuns {
     outbox: Arc<Outbox>,
     /// The inventory of the last check.
     inventory: Mutex<Inventory>,
+    /// When that check began.
+    looked_at: Mutex<Timestamp>,
 }
 
 impl ThroughRuns {
@@ -103,12 +105,14 @@ impl ThroughRuns {
             runs,
             outbox,
             inventory: Mutex::default(),
+            looked_at: Mutex::new(Timestamp::EPOCH),
         }
     }
 
-    /// Stores the current certificates.
-    pub fn look_at(&self, inventory: Inventory) {
+    /// Stores the certificates that there were at a time.
+    pub fn look_at(&self, inventory: Inventory, at: Timestamp) {
         *lock(&self.inventory) = inventory;
+        *lock(&self.looked_at) = at;
     }
 
     /// Returns the certificates of the last check.
@@ -185,7 +189,12 @@ impl Starter for ThroughRuns {
 
     fn has_succeeded(&self, run: &str) -> bool {
         let shown = RunId::parse(run).and_then(|run| self.runs.run(&run).ok());
-        shown.is_some_and(|shown| shown.state.outcome == Some(Outcome::Succeeded))
+        let looked_at = *lock(&self.looked_at);
+        shown.is_some_and(|shown| {
+            // The certificates that are known may be those from before its end.
+            let is_seen = shown.state.ended_at.is_some_and(|at| at < looked_at);
+            shown.state.outcome == Some(Outcome::Succeeded) && is_seen
+        })
     }
 
     fn failed(&self, one: &Planted, due: Timestamp, error: &RunsError) {

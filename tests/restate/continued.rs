@@ -55,7 +55,7 @@ fn an_undo_names_the_files_that_another_worker_has() {
     let two = world.add_worker(&["--out", "two"], &[]);
     world.register_at(&two);
     let undone = world.test.windlass(&["undo", "--yes"]).expect(0);
-    undone.says("another worker wrote it");
+    undone.says("the folder of this worker is another one");
     assert!(world.test.path("one/a.txt").exists());
     // The worker that has it removes it.
     world.test.windlass(&run).expect(0);

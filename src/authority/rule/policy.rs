@@ -131,7 +131,7 @@ impl Policy {
 
     /// Returns whether an account may carry out an action; to issue, only from this template.
     pub fn allows(&self, account: &str, action: &str, template: &str) -> bool {
-        // Only a request to issue has a template. A condition on something that the request does not have is not met.
+        // Only a request to issue has a template. What the request does not have equals nothing, and differs from everything.
         let template = (action == ISSUE).then_some(template);
         self.statement.0.iter().any(|statement| {
             statement.is_for(account)
@@ -164,11 +164,9 @@ impl Statement {
         if !is_known {
             return Err("the principal of a statement must be AWS or Service");
         }
-        let mut names = self
-            .principal
-            .names("AWS")
-            .chain(self.principal.names("Service"));
-        if names.any(|name| name != "*" && name.contains('*')) {
+        let mut accounts = self.principal.names("AWS").filter(|name| *name != "*");
+        let mut services = self.principal.names("Service");
+        if accounts.any(|name| name.contains('*')) || services.any(|name| name.contains('*')) {
             return Err("a principal must not contain *");
         }
         let organization = |(operator, keys): (&String, &BTreeMap<_, _>)| {
@@ -315,6 +313,7 @@ mod tests {
         }
         assert!(of(r#""arn:*""#, organization).is_err());
         assert!(of(r#"{"AWS":"arn:*"}"#, organization).is_err());
+        assert!(of(r#"{"Service":"*"}"#, organization).is_err());
         let read = of(r#"{"AWS":["111122223333","222222222222"]}"#, others).unwrap();
         assert!(read.allows("111122223333", "acm-pca:RevokeCertificate", ""));
         assert!(!read.allows("222222222222", "acm-pca:RevokeCertificate", ""));

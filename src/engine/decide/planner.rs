@@ -362,7 +362,10 @@ impl Planner<'_> {
         let is_first = whole(self.change.state, &unit.id).all(|(_, i)| i.effects.is_empty());
         let step = unit.id.clone();
         if is_first {
-            self.plan.events.push(Event::StepReset { step });
+            // What is inside of it has made no call either, but has outputs of other inputs.
+            let all = whole(self.change.state, &unit.id);
+            let resets = all.map(|(id, _)| Event::StepReset { step: id.clone() });
+            self.plan.events.extend(resets);
             let repeats = self.repeats(&unit.id);
             return self.repeating(&unit.id, FateKind::New, reason.into(), repeats);
         }

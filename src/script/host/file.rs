@@ -254,7 +254,7 @@ fn write(
 
 /// The folder of a worker that wrote a file, in the record of the call.
 const FOLDER: &str = "folder";
-const ELSEWHERE: &str = "another worker wrote it to a folder of its own: remove it there, or have the workers share a folder (--out)";
+const ELSEWHERE: &str = "the folder of this worker is another one than that of the worker that did it: reverse it there, or have the workers share a folder (--out)";
 
 /// Returns the state of a file before it is written: `#{ name }` alone if it did not exist.
 fn before(files: &OutputFolder, name: String) -> Result<Value, Failure> {
@@ -371,9 +371,7 @@ fn reversal(done: Done, files: &OutputFolder, was_removed: bool) -> Reversal {
             move |now| {
                 let digest = |of: &Value| of.field("sha256").cloned();
                 match now {
-                    now if is_elsewhere && (*now == Value::Null || *now == was) => {
-                        Judgement::left(ELSEWHERE, now)
-                    }
+                    now if is_elsewhere => Judgement::left(ELSEWHERE, now),
                     now if *now == was => {
                         Judgement::already("it is already as before the run", now)
                     }
@@ -521,8 +519,12 @@ fn remove(context: NativeCallContext, name: &str) -> Result<(), Thrown> {
     let files = host(&context)?.clients.files;
     let (folder, owned, looked_at) = (files.clone(), name.to_owned(), name.to_owned());
     let call = Call::of(FUNCTION, name.into(), move |_| async move {
-        on_blocking_thread(FUNCTION, move || files.remove(&owned, None)).await??;
-        Ok(Value::Null)
+        on_blocking_thread(FUNCTION, move || {
+            files.remove(&owned, None)?;
+            let folder = files.identity().map(|id| Value::map([(FOLDER, id.into())]));
+            Ok(folder.unwrap_or_default())
+        })
+        .await?
     })
     .remembering(move || async move {
         on_blocking_thread(FUNCTION, move || before(&folder, looked_at)).await?

@@ -37,9 +37,10 @@ const MAX_RECORD_BYTES: usize = 1 << 20;
 /// The header of the IETF draft "The Idempotency-Key HTTP Header Parameter".
 const IDEMPOTENCY_HEADER: &str = "Idempotency-Key";
 
-/// The statuses that an answer can have (RFC 9110, 15).
+/// The statuses that an answer can have: those of RFC 9110, 15, and what some servers send beyond them.
 const FIRST_STATUS: u16 = 100;
-const LAST_STATUS: u16 = 599;
+const LAST_STATUS: u16 = 999;
+const EXPECTED: &str = "`expect` must be a list of HTTP statuses: [200, 404]";
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH"];
 
@@ -178,7 +179,7 @@ fn send(
         Value::Null
     };
     let asked = Asked::read(function, method, &url, arguments)?;
-    let mut refusal = refuse_doubtful(&asked.request);
+    let mut refusal = refuse_form(&given).and(refuse_doubtful(&asked.request));
     if undo != Value::Null {
         if asked.request.only_reads {
             return Err(refuse(
@@ -190,6 +191,7 @@ fn send(
         let undo = of_undo(&undo).map_err(|why| refuse(function, format!("`undo`: {why}")))?;
         let doubtful = refuse_doubtful(&undo.request);
         let can_be_sent = doubtful.and_then(|()| can_be_sent(&undo.request));
+        let can_be_sent = can_be_sent.and_then(|()| refuse_form(given.field("undo").unwrap_or(&Value::Null)));
         refusal = refusal.and(can_be_sent.map_err(|why| format!("`undo`: {why}")));
     }
     let client = host(context)?.clients.http;
@@ -310,17 +312,14 @@ fn body(arguments: &mut Arguments) -> Result<(Option<Secret>, Option<&'static st
             Ok((Some(Secret::new(text)), Some("application/json")))
         }
         (None, Some(Value::Map(form)), None) => {
-            let pairs = form.iter().map(|(k, v)| match v {
-                Value::Null | Value::List(_) | Value::Map(_) => {
-                    Err(format!("`form.{k}` must be a string, not {}", v.a_kind()))
-                }
-                v => Ok(format!(
+            let pairs = form.iter().map(|(k, v)| {
+                format!(
                     "{}={}",
                     encode(k.as_bytes()),
                     encode(content(v).reveal_bytes())
-                )),
+                )
             });
-            let text = pairs.collect::<Result<Vec<_>, _>>()?.join("&");
+            let text = pairs.collect::<Vec<_>>().join("&");
             Ok((
                 Some(Secret::new(text)),
                 Some("application/x-www-form-urlencoded"),
@@ -343,6 +342,18 @@ fn headers(function: &str, arguments: &mut Arguments) -> Result<Vec<(String, Sec
         .collect()
 }
 
+/// Refuses a form with what is no text: nothing would be sent as `null`. Earlier versions sent it, so what was made with it is replayed.
+fn refuse_form(options: &Value) -> Result<(), String> {
+    let form = options.field("form").and_then(Value::as_map);
+    let wrong = form.into_iter().flatten().find(|(_, value)| {
+        matches!(value, Value::Null | Value::List(_) | Value::Map(_))
+    });
+    match wrong {
+        Some((name, value)) => Err(format!("`form.{name}` must be a string, not {}", value.a_kind())),
+        None => Ok(()),
+    }
+}
+
 /// Refuses what a client would refuse only when an undo sends it.
 fn can_be_sent(request: &HttpRequest) -> Result<(), String> {
     check_url(request.url.reveal())?;
@@ -353,10 +364,14 @@ fn can_be_sent(request: &HttpRequest) -> Result<(), String> {
 }
 
 /// Refuses headers that can't be sent, or that would say something else than the rest of the request, so that each server reads it
-/// differently.
+/// differently, and statuses that no answer has.
 fn refuse_doubtful(request: &HttpRequest) -> Result<(), String> {
     for (name, value) in &request.headers {
         check_header(name, value.reveal())?;
+    }
+    let is_status = |n: &u16| (FIRST_STATUS..=LAST_STATUS).contains(n);
+    if !request.expected.iter().all(is_status) {
+        return Err(EXPECTED.into());
     }
     let names = |wanted: &str| {
         let mut names = request.headers.iter().map(|(name, _)| name);
@@ -432,15 +447,7 @@ pub(super) fn encode(bytes: &[u8]) -> String {
 fn statuses(function: &str, given: Option<Value>) -> Result<Vec<u16>, Thrown> {
     match given {
         None => Ok(Vec::new()),
-        Some(given) => numbers(given)
-            .filter(|given| {
-                let is_status = |n: &u16| (FIRST_STATUS..=LAST_STATUS).contains(n);
-                given.iter().all(is_status)
-            })
-            .ok_or_else(|| {
-                let why = "`expect` must be a list of HTTP statuses: [200, 404]";
-                refuse(function, why)
-            }),
+        Some(given) => numbers(given).ok_or_else(|| refuse(function, EXPECTED)),
     }
 }
 

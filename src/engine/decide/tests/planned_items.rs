@@ -366,6 +366,31 @@ steps:
     assert_eq!(run.instance("each").outputs, yaml("{ x: {}, y: {} }"));
 }
 
+/// Items that have made no call begin anew, with the inputs of now.
+#[test]
+fn a_list_that_was_skipped_and_made_no_call_has_the_outputs_of_its_new_inputs() {
+    let text = "params: { on: bool, n: int }
+steps:
+  each: { run: '#{}', when: \"${{ params.on }}\", for_each: \"${{ ['x'] }}\", with: { n: \"${{ params.n }}\" } }
+";
+    let mut run = Beginning::of(text, &[]).params("{ on: true, n: 1 }").go();
+    run.starts(["each[x]"]);
+    run.gives("each[x]", "{ n: 1 }");
+    run.ends(Outcome::Succeeded);
+    let same = run.program.clone();
+    for params in ["{ on: false, n: 1 }", "{ on: true, n: 2 }"] {
+        run.resumes_with(&Edit {
+            params,
+            ..Edit::of(&same)
+        });
+    }
+    run.starts(["each[x]"]);
+    assert_eq!(run.instance("each[x]").inputs, yaml("{ n: 2 }"));
+    run.gives("each[x]", "{ n: 2 }");
+    run.ends(Outcome::Succeeded);
+    assert_eq!(run.instance("each").outputs, yaml("{ x: { n: 2 } }"));
+}
+
 /// A question that is not asked stops no step, in a run and in its plan.
 #[test]
 fn a_step_behind_a_question_that_is_skipped_is_not() {

@@ -314,6 +314,7 @@ const ACTIONS: [(&str, &str, &[&str]); 70] = [
         &[
             "secretsmanager:BatchGetSecretValue",
             "secretsmanager:GetSecretValue",
+            "secretsmanager:ListSecrets",
         ],
     ),
     ("sns", "PublishBatch", &["sns:Publish"]),
