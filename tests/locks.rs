@@ -72,7 +72,9 @@ fn a_run_that_died_keeps_its_lock_until_it_ends() {
         test.read("second.log").contains(&held)
     });
     let shown = test.windlass(&["show"]).expect(0);
-    shown.prints(&format!("waits for the lock `mesh-m`, which is held by run {run} (interrupted)"));
+    shown.prints(&format!(
+        "waits for the lock `mesh-m`, which is held by run {run} (interrupted)"
+    ));
     shown.prints(&format!("windlass resume {run}"));
     test.windlass(&["cancel", &run]).expect(0);
     assert_eq!(

@@ -238,7 +238,10 @@ impl Triggers {
         for unread in broken.iter().filter(|one| !broken_before.contains(one)) {
             let (workflow, why) = (&unread.workflow, &unread.why);
             // Of the triggers that are known, people are told below.
-            if !lost.iter().any(|one| one.trigger.key.workflow == workflow.as_str()) {
+            if !lost
+                .iter()
+                .any(|one| one.trigger.key.workflow == workflow.as_str())
+            {
                 tracing::warn!(%workflow, why, "a workflow can't be read; if it has triggers, they start nothing");
             }
         }

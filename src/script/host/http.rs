@@ -191,7 +191,8 @@ fn send(
         let undo = of_undo(&undo).map_err(|why| refuse(function, format!("`undo`: {why}")))?;
         let doubtful = refuse_doubtful(&undo.request);
         let can_be_sent = doubtful.and_then(|()| can_be_sent(&undo.request));
-        let can_be_sent = can_be_sent.and_then(|()| refuse_form(given.field("undo").unwrap_or(&Value::Null)));
+        let can_be_sent =
+            can_be_sent.and_then(|()| refuse_form(given.field("undo").unwrap_or(&Value::Null)));
         refusal = refusal.and(can_be_sent.map_err(|why| format!("`undo`: {why}")));
     }
     let client = host(context)?.clients.http;
@@ -345,11 +346,15 @@ fn headers(function: &str, arguments: &mut Arguments) -> Result<Vec<(String, Sec
 /// Refuses a form with what is no text: nothing would be sent as `null`. Earlier versions sent it, so what was made with it is replayed.
 fn refuse_form(options: &Value) -> Result<(), String> {
     let form = options.field("form").and_then(Value::as_map);
-    let wrong = form.into_iter().flatten().find(|(_, value)| {
-        matches!(value, Value::Null | Value::List(_) | Value::Map(_))
-    });
+    let wrong = form
+        .into_iter()
+        .flatten()
+        .find(|(_, value)| matches!(value, Value::Null | Value::List(_) | Value::Map(_)));
     match wrong {
-        Some((name, value)) => Err(format!("`form.{name}` must be a string, not {}", value.a_kind())),
+        Some((name, value)) => Err(format!(
+            "`form.{name}` must be a string, not {}",
+            value.a_kind()
+        )),
         None => Ok(()),
     }
 }
