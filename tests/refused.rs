@@ -219,19 +219,20 @@ fn a_rotation_does_not_begin_before_that_of_the_root_has_ended() {
         says(&mesh.test.windlass(&add).expect(1), unended);
         // The run itself goes on, and the next rotation begins with one root again. A rehearsal cluster is registered as soon as it
         // is there.
+        let joined = mesh.test.windlass(&["resume", &run]).expect(1);
         says(
-            &mesh.test.windlass(&["resume", &run]).expect(1),
-            "left_out='[cluster-3]'",
+            &joined,
+            "kubectl delete kubernetescluster cluster-3 -n gloo-mesh",
         );
-        let known = [
-            "resume",
-            &run,
-            "--edited",
-            "-p",
-            "left_out=[cluster-3]",
-            "--yes",
+        let delete = [
+            "delete",
+            "kubernetescluster",
+            "cluster-3",
+            "-n",
+            "gloo-mesh",
         ];
-        mesh.test.windlass(&known).expect(0);
+        mesh.kubectl("mgmt", &delete).expect(0);
+        mesh.test.windlass(&["resume", &run]).expect(0);
         let without = ["-p", "force=true", "-p", "left_out=[cluster-3]"];
         rotate(&mesh, "rotate-relay-ca.yaml", &without).expect(0);
     }
