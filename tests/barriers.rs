@@ -146,7 +146,7 @@ fn what_is_put_back_while_a_phase_waits_stops_the_next_one() {
     settle(&mesh);
     put(&mesh, "cluster-1", &old_leaf);
     let shows = "secret relay-client-tls-secret in gloo-mesh of cluster-1";
-    let what = "shows a certificate of the root that is to go";
+    let what = "was put back as it was before this run, which has renewed it";
     stops(&mesh, "others_still_moved", &[shows, what]);
     put(&mesh, "cluster-1", &new_leaf);
     mesh.test.windlass(&["resume"]).expect(0);
