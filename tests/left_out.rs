@@ -182,7 +182,7 @@ fn a_cluster_that_joins_during_a_rotation_stops_it_and_one_that_joined_since_its
     let undo = ["undo", &id, "--yes"];
     joined(
         mesh.test.windlass(&undo),
-        "would lose the mesh. Nothing is put back",
+        "would lose the mesh. Nothing more is put back",
     );
     mesh.test.windlass(&undo).expect(0);
     mesh.test.windlass(&["mesh"]).expect(0);
