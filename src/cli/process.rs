@@ -48,7 +48,7 @@ pub fn no_threads(error: io::Error) -> Failure {
     Failure::new("system", format!("can't start threads: {error}"))
 }
 
-/// What is said when somebody stops watching a run that is driven elsewhere, after the cancel was sent there.
+/// Returns the message for a second Ctrl-C, where another process drives the run and was asked to cancel it.
 pub fn farewell(run: &RunId) -> String {
     let show = report::command(Command::new("show").arg(run));
     format!(

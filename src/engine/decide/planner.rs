@@ -360,15 +360,13 @@ impl Planner<'_> {
         };
         // It may have run before its condition became false.
         let is_first = whole(self.change.state, &unit.id).all(|(_, i)| i.effects.is_empty());
-        let step = unit.id.clone();
         if is_first {
             // What is inside of it has made no call either, but has outputs of other inputs.
-            let all = whole(self.change.state, &unit.id);
-            let resets = all.map(|(id, _)| Event::StepReset { step: id.clone() });
-            self.plan.events.extend(resets);
+            self.reset_whole(&unit.id);
             let repeats = self.repeats(&unit.id);
             return self.repeating(&unit.id, FateKind::New, reason.into(), repeats);
         }
+        let step = unit.id.clone();
         self.plan.events.push(Event::StepReopened { step });
         self.tell(&unit.id, FateKind::Replayed, reason)
     }

@@ -93,16 +93,19 @@ impl Planner<'_> {
     }
 
     /// Resets an instance and everything inside of it.
+    pub(super) fn reset_whole(&mut self, id: &InstanceId) {
+        let all = whole(self.change.state, id);
+        let resets = all.map(|(id, _)| Event::StepReset { step: id.clone() });
+        self.plan.events.extend(resets);
+    }
+
+    /// Tells that an instance starts over, with everything inside of it.
     pub(super) fn again(&mut self, id: &InstanceId, mut reason: String) -> FateKind {
         let doubts = whole(self.change.state, id).filter_map(|(_, instance)| lost_doubt(instance));
         for doubt in doubts {
             reason = format!("{reason}; {doubt}");
         }
-        for (other, _) in whole(self.change.state, id) {
-            self.plan.events.push(Event::StepReset {
-                step: other.clone(),
-            });
-        }
+        self.reset_whole(id);
         let repeats = self.repeats(id);
         self.repeating(id, FateKind::Again, reason, repeats)
     }

@@ -222,7 +222,7 @@ impl Effects for Gate {
         if let Some(effect) = recorded {
             if effect.call.digest != digest {
                 let recorded = describe(&effect.call.function, &effect.call.arguments);
-                // Whatever the script does now, somebody has to know first what became of that call.
+                // First a person has to say whether that call was made.
                 if effect.is_open() && effect.call.class == Class::Unsure {
                     return Err(Interruption::Stopped(Stop::InDoubt {
                         position,

@@ -189,10 +189,10 @@ fn send(
         }
         // Reports a mistake in the undo now, not when the undo is needed.
         let undo = of_undo(&undo).map_err(|why| refuse(function, format!("`undo`: {why}")))?;
-        let doubtful = refuse_doubtful(&undo.request);
-        let can_be_sent = doubtful.and_then(|()| can_be_sent(&undo.request));
-        let can_be_sent =
-            can_be_sent.and_then(|()| refuse_form(given.field("undo").unwrap_or(&Value::Null)));
+        let options = given.field("undo").unwrap_or(&Value::Null);
+        let can_be_sent = refuse_doubtful(&undo.request)
+            .and_then(|()| refuse_unsendable(&undo.request))
+            .and_then(|()| refuse_form(options));
         refusal = refusal.and(can_be_sent.map_err(|why| format!("`undo`: {why}")));
     }
     let client = host(context)?.clients.http;
@@ -343,7 +343,8 @@ fn headers(function: &str, arguments: &mut Arguments) -> Result<Vec<(String, Sec
         .collect()
 }
 
-/// Refuses a form with what is no text: nothing would be sent as `null`. Earlier versions sent it, so what was made with it is replayed.
+/// Refuses a form field that is not a text: `()` would be sent as `null`. Earlier versions sent it, so a call that was made with one is still
+/// replayed.
 fn refuse_form(options: &Value) -> Result<(), String> {
     let form = options.field("form").and_then(Value::as_map);
     let wrong = form
@@ -360,7 +361,7 @@ fn refuse_form(options: &Value) -> Result<(), String> {
 }
 
 /// Refuses what a client would refuse only when an undo sends it.
-fn can_be_sent(request: &HttpRequest) -> Result<(), String> {
+fn refuse_unsendable(request: &HttpRequest) -> Result<(), String> {
     check_url(request.url.reveal())?;
     if let Some(ca) = &request.ca {
         read_authorities(ca.as_bytes()).map_err(|why| format!("`ca`: {why}"))?;

@@ -320,7 +320,7 @@ impl HttpClient {
     /// Rejects a URL whose host the target does not allow.
     ///
     /// # Errors
-    /// The failure that a call would have. One that is no URL is not rejected here.
+    /// As [`HttpClient::check_host`]. A text that is not a URL is not rejected here.
     pub fn check_host_of(&self, url: &str) -> Result<(), Failure> {
         match url.parse::<Url>() {
             Ok(url) => self.check_host("", url.host_str().unwrap_or_default()),

@@ -29,7 +29,7 @@ pub fn until_csr_ready(context: NativeCallContext, arn: &str) -> Result<(), Thro
     until_status(&context, arn, "its CSR", &[], |status| status != "CREATING")
 }
 
-/// Waits until the CA is ACTIVE. One that is disabled or has expired becomes so only by what somebody does.
+/// Waits until the CA is ACTIVE. A CA that is disabled or has expired does not become ACTIVE by itself, so that is a failure.
 pub fn until_active(context: NativeCallContext, arn: &str) -> Result<(), Thrown> {
     let never = &["DISABLED", "EXPIRED"];
     until_status(&context, arn, "it to be ACTIVE", never, |status| {
